@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/file.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+void cst_fd_clear(CstFd *fd)
+{
+    int saved = errno;
+
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    errno = saved;
+}
+
+gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error)
+{
+    if (fsync(dirfd) < 0 && errno != EINVAL && errno != EROFS)
+        return cst_fail_errno(error, errno, _("cannot sync directory '%s'"), name_for_errors);
+    return TRUE;
+}
+
+static gboolean sync_parent(const char *path, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    g_auto(CstFd) fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), parent);
+    return cst_dir_sync(fd, parent, error);
+}
+
+static gboolean write_synced(const char *path, const void *data, size_t len, mode_t mode,
+                             GError **error)
+{
+    g_auto(CstFd) fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot create '%s'"), path);
+    if (fchmod(fd, mode) < 0)
+        return cst_fail_errno(error, errno, _("cannot set the mode of '%s'"), path);
+    if (!cst_pwrite_full(fd, data, len, 0, path, error))
+        return FALSE;
+    if (fsync(fd) < 0)
+        return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
+    return TRUE;
+}
+
+gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
+                          GError **error)
+{
+    g_autofree char *temporary = g_strdup_printf("%s.%08x.new", path, g_random_int());
+
+    if (!write_synced(temporary, data, len, mode, error)) {
+        unlink(temporary);
+        return FALSE;
+    }
+    if (rename(temporary, path) < 0) {
+        cst_fail_errno(error, errno, _("cannot rename '%s' to '%s'"), temporary, path);
+        unlink(temporary);
+        return FALSE;
+    }
+    return sync_parent(path, error);
+}
+
+gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+                       GError **error)
+{
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    g_autofree char *data = NULL;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+    if (!S_ISREG(st.st_mode))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a regular file"), path);
+    if ((uint64_t)st.st_size > limit)
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), path, limit);
+    data = g_malloc((size_t)st.st_size + 1);
+    if (!cst_pread_full(fd, data, (size_t)st.st_size, 0, path, error))
+        return FALSE;
+    data[st.st_size] = '\0';
+    *ret_data = g_steal_pointer(&data);
+    if (ret_len)
+        *ret_len = (size_t)st.st_size;
+    return TRUE;
+}
+
+gboolean cst_file_remove(const char *path, GError **error)
+{
+    if (unlink(path) < 0) {
+        if (errno == ENOENT)
+            return TRUE;
+        return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
+    }
+    return sync_parent(path, error);
+}
+
+gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error)
+{
+    struct stat st;
+
+    if (g_mkdir_with_parents(path, mode) < 0)
+        return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a directory"), path);
+    return TRUE;
+}
+
+int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError **error)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(flags | O_CLOEXEC),
+        .mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+    if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot open '%s'"), name);
+    return fd;
+}
+
+gboolean cst_name_check(const char *name, const char *what, GError **error)
+{
+    size_t len = strlen(name);
+
+    if (len == 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("%s name is empty"), what);
+    if (len > NAME_MAX)
+        return cst_fail(error, CST_ERROR_INVALID, _("%s name is longer than %d bytes"), what,
+                        NAME_MAX);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("%s name cannot be '%s'"), what, name);
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] == '/')
+            return cst_fail(error, CST_ERROR_INVALID, _("%s name '%s' cannot contain '/'"), what,
+                            name);
+        if (g_ascii_iscntrl(name[i]))
+            return cst_fail(error, CST_ERROR_INVALID, _("%s name contains a control character"),
+                            what);
+    }
+    return TRUE;
+}
+
+gboolean cst_pread_full(int fd, void *buf, size_t len, uint64_t offset, const char *name,
+                        GError **error)
+{
+    char *at = buf;
+
+    while (len > 0) {
+        ssize_t n = pread(fd, at, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cst_fail_errno(error, errno, _("cannot read '%s'"), name);
+        if (n == 0)
+            return cst_fail(error, CST_ERROR_IO, _("cannot read '%s': unexpected end of file"),
+                            name);
+        at += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return TRUE;
+}
+
+gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, const char *name,
+                         GError **error)
+{
+    const char *at = buf;
+
+    while (len > 0) {
+        ssize_t n = pwrite(fd, at, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cst_fail_errno(error, errno, _("cannot write '%s'"), name);
+        at += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return TRUE;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/**
+ * CST_CRASH_POINT("vol.create.reserved") marks a place where a kill -9 must do no harm. Built with
+ * -Dcrash_points=true, the process kills itself with SIGKILL at the point named by the
+ * environment's CISTERN_CRASH_AT ("NAME" or "NAME:2" for the second pass), and appends the name of
+ * every point it passes to the file CISTERN_CRASH_LOG. Otherwise it is nothing.
+ */
+#ifdef CST_CRASH_POINTS
+void cst_crash_point(const char *name);
+#define CST_CRASH_POINT(name) cst_crash_point(name)
+#else
+#define CST_CRASH_POINT(name) ((void)0)
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * Errors: one GError domain, one enum, one table (error.c) that gives each code its word in JSON
+ * output, its exit status on the command line and its libvirt code on the wire.
+ *
+ * GError.message is the detail only ("no storage pool with matching name 'x'"); the sentence that
+ * people read has the class in front of it ("Storage pool not found: …") and comes from
+ * cst_error_text(). A message says what happened, to which object, and what to do next.
+ */
+#define CST_ERROR (cst_error_quark())
+
+typedef enum {
+    /* not found */
+    CST_ERROR_NO_POOL,
+    CST_ERROR_NO_VOL,
+    CST_ERROR_NO_SECRET,
+    CST_ERROR_NOT_FOUND,
+    /* exists */
+    CST_ERROR_POOL_EXISTS,
+    CST_ERROR_VOL_EXISTS,
+    CST_ERROR_EXISTS,
+    CST_ERROR_POOL_BUILT,
+    /* busy, or in the wrong state for the request */
+    CST_ERROR_BUSY,
+    CST_ERROR_STATE,
+    /* the caller's mistake */
+    CST_ERROR_INVALID,
+    CST_ERROR_FLAGS,
+    CST_ERROR_XML,
+    CST_ERROR_XML_SCHEMA,
+    CST_ERROR_CONFIG,
+    CST_ERROR_INVALID_SECRET,
+    CST_ERROR_OVERFLOW,
+    CST_ERROR_RPC,
+    CST_ERROR_USAGE,
+    /* can't be done here */
+    CST_ERROR_UNSUPPORTED,
+    CST_ERROR_ARGUMENT_UNSUPPORTED,
+    CST_ERROR_NO_SUPPORT,
+    CST_ERROR_NO_CONNECT,
+    /* permission */
+    CST_ERROR_DENIED,
+    CST_ERROR_READ_ONLY,
+    CST_ERROR_AUTH,
+    /* storage and system */
+    CST_ERROR_CORRUPT,
+    CST_ERROR_PROBE,
+    CST_ERROR_LIMIT,
+    CST_ERROR_NO_SPACE,
+    CST_ERROR_CANCELLED,
+    CST_ERROR_TIMEOUT,
+    CST_ERROR_UNREACHABLE,
+    CST_ERROR_MISMATCH,
+    CST_ERROR_PARTIAL,
+    CST_ERROR_IO,
+    CST_ERROR_FAILED,
+    CST_ERROR_INTERNAL, /**< a bug of ours, never the user's mistake */
+    CST_ERROR_LAST
+} CstErrorCode;
+
+/** Exit statuses of the command line (product contract; a number is never reused). */
+typedef enum {
+    CST_EXIT_OK = 0,
+    CST_EXIT_FAILED = 1,
+    CST_EXIT_USAGE = 2,
+    CST_EXIT_NOT_FOUND = 3,
+    CST_EXIT_DENIED = 4,
+    CST_EXIT_CONFLICT = 5,
+    CST_EXIT_UNREACHABLE = 6,
+    CST_EXIT_MISMATCH = 7,
+    CST_EXIT_PARTIAL = 8,
+    CST_EXIT_TRY_AGAIN = 75,
+} CstExitStatus;
+
+typedef struct {
+    const char *word;   /**< stable token in JSON: "no-pool" */
+    CstExitStatus exit; /**< status of the command line */
+    int wire;           /**< virErrorNumber */
+    const char *format; /**< sentence around the detail, one %s ("Storage pool not found: %s") */
+} CstErrorInfo;
+
+GQuark cst_error_quark(void);
+
+/** Row of @code; any code outside the enum gives the row of CST_ERROR_INTERNAL. */
+const CstErrorInfo *cst_error_info(int code);
+
+/** First code, in enum order, with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
+CstErrorCode cst_error_from_wire(int wire);
+
+/** Code of @error when it is of our domain, otherwise the nearest one (GIOError, GFileError). */
+CstErrorCode cst_error_code(const GError *error);
+
+/** Whole sentence for people and for the wire; the caller frees it. */
+char *cst_error_text(const GError *error);
+
+/** Sets @error; always returns FALSE, so that `return cst_fail(error, …)` reads well. */
+gboolean cst_fail(GError **error, CstErrorCode code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/**
+ * As cst_fail() with ": " and strerror(@err) appended; the code is chosen from @err (ENOSPC and
+ * EDQUOT: NO_SPACE; EACCES, EPERM and EROFS: DENIED; ENOENT: NOT_FOUND; others: IO). All of these
+ * are SYSTEM_ERROR (38) on the wire, as in libvirt.
+ */
+gboolean cst_fail_errno(GError **error, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/** Severity as in syslog, so that journald reads it from the "<N>" prefix on stderr. */
+typedef enum {
+    CST_LOG_ERROR = 3,
+    CST_LOG_WARNING = 4,
+    CST_LOG_INFO = 6,
+    CST_LOG_DEBUG = 7
+} CstLogLevel;
+
+/** Lines above @level are dropped; the default is CST_LOG_WARNING. */
+void cst_log_set_level(CstLogLevel level);
+CstLogLevel cst_log_level(void);
+
+/** One line on stderr; control characters in the text are escaped. Never pass secret bytes. */
+void cst_log(CstLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#define CST_KIB (UINT64_C(1) << 10)
+#define CST_MIB (UINT64_C(1) << 20)
+#define CST_GIB (UINT64_C(1) << 30)
+#define CST_TIB (UINT64_C(1) << 40)
+
+/**
+ * Multiplies @value by the unit @suffix, as libvirt's <capacity unit='…'> and virsh's sizes do:
+ * "b"/"bytes" 1; "k"…"e", with or without "iB"/"ib" powers of 1024; "KB"…"EB" powers of 1000. Case
+ * does not matter. NULL or "" means @default_scale. Fails with INVALID (unknown suffix) or OVERFLOW
+ * (the result exceeds @limit).
+ */
+gboolean cst_units_scale(uint64_t *value, const char *suffix, uint64_t default_scale,
+                         uint64_t limit, GError **error);
+
+/** Parses "10G", "1024", "5 MiB" into bytes; a plain number counts @default_scale bytes each. */
+gboolean cst_units_parse(const char *text, uint64_t default_scale, uint64_t *ret_bytes,
+                         GError **error);
+
+/**
+ * Divides @bytes by the largest power of 1024 that leaves at least 1, as virsh prints sizes;
+ * *ret_unit is "B", "KiB", … (virsh prints "%.2lf %s").
+ */
+double cst_units_pretty(uint64_t bytes, const char **ret_unit);

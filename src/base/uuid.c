@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/uuid.h>
+
+#include <string.h>
+#include <sys/random.h>
+
+void cst_uuid_generate(CstUuid *ret_uuid)
+{
+    if (getrandom(ret_uuid->bytes, sizeof(ret_uuid->bytes), 0) != sizeof(ret_uuid->bytes))
+        g_error("getrandom: the kernel gives no random bytes");
+    ret_uuid->bytes[6] = (ret_uuid->bytes[6] & 0x0f) | 0x40;
+    ret_uuid->bytes[8] = (ret_uuid->bytes[8] & 0x3f) | 0x80;
+}
+
+gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid)
+{
+    CstUuid uuid;
+    const char *p = text;
+
+    while (g_ascii_isspace(*p))
+        p++;
+    for (size_t i = 0; i < CST_UUID_LEN; i++) {
+        int high, low;
+
+        while (*p == '-')
+            p++;
+        high = g_ascii_xdigit_value(p[0]);
+        low = high < 0 ? -1 : g_ascii_xdigit_value(p[1]);
+        if (low < 0)
+            return FALSE;
+        uuid.bytes[i] = (uint8_t)(high << 4 | low);
+        p += 2;
+    }
+    while (g_ascii_isspace(*p))
+        p++;
+    if (*p)
+        return FALSE;
+    *ret_uuid = uuid;
+    return TRUE;
+}
+
+const char *cst_uuid_format(const CstUuid *uuid, char ret_text[CST_UUID_TEXT_LEN])
+{
+    static const char digits[] = "0123456789abcdef";
+    char *p = ret_text;
+
+    for (size_t i = 0; i < CST_UUID_LEN; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *p++ = '-';
+        *p++ = digits[uuid->bytes[i] >> 4];
+        *p++ = digits[uuid->bytes[i] & 15];
+    }
+    *p = '\0';
+    return ret_text;
+}
+
+gboolean cst_uuid_equal(const CstUuid *a, const CstUuid *b)
+{
+    return memcmp(a->bytes, b->bytes, CST_UUID_LEN) == 0;
+}
+
+gboolean cst_uuid_is_zero(const CstUuid *uuid)
+{
+    static const CstUuid zero;
+
+    return cst_uuid_equal(uuid, &zero);
+}
+
+guint cst_uuid_hash(gconstpointer uuid)
+{
+    guint hash;
+
+    memcpy(&hash, uuid, sizeof(hash));
+    return hash;
+}
+
+gboolean cst_uuid_hash_equal(gconstpointer a, gconstpointer b)
+{
+    return cst_uuid_equal(a, b);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#include <base/task.h>
+
+/**
+ * A blob is a positional byte source: a file, a block device, memory, later an RBD image, a
+ * Gluster file, an iSCSI LUN; or a layer over another blob (fault injection in tests, the guest's
+ * view of an image). Offsets and lengths are bytes. No shared file offset exists, so reads and
+ * writes may come from many threads at once; size changes may not run beside other calls.
+ *
+ * Only the functions below call through a CstBlobOps; they check range and capability, and emulate
+ * what a blob lacks (zero by writing zeroes, extents as one run of data, copy by read and write).
+ */
+typedef struct CstBlob CstBlob;
+
+typedef enum {
+    CST_EXTENT_DATA = 0,
+    CST_EXTENT_HOLE = 1 << 0, /**< no space is allocated */
+    CST_EXTENT_ZERO = 1 << 1  /**< reads as zeroes */
+} CstExtentFlags;
+
+typedef struct {
+    uint64_t offset;
+    uint64_t length;
+    unsigned flags; /**< CstExtentFlags */
+} CstExtent;
+
+typedef enum {
+    CST_ZERO_MAY_UNMAP = 1 << 0, /**< the range may become a hole */
+    CST_ZERO_FAST = 1 << 1       /**< fail with UNSUPPORTED rather than write the zeroes out */
+} CstZeroFlags;
+
+/**
+ * What a kind of blob implements. Each callback returns FALSE with @error set, and may assume that
+ * the range lies inside the size and that length > 0. A NULL callback is a missing capability.
+ */
+typedef struct {
+    const char *kind; /**< "file", "memory"; for messages */
+
+    /* required */
+    gboolean (*pread)(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error);
+    gboolean (*get_size)(CstBlob *blob, uint64_t *ret_size, GError **error);
+    void (*close)(CstBlob *blob); /**< frees the implementation's part; never fails */
+
+    /* write */
+    gboolean (*pwrite)(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                       GError **error);               /**< beyond the end grows a file-like blob */
+    gboolean (*flush)(CstBlob *blob, GError **error); /**< what was written survives a power cut */
+
+    /* sparse */
+    /** The run that starts at @offset: *ret_extent with length ≤ @length. */
+    gboolean (*extent)(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                       GError **error);
+    gboolean (*zero)(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                     GError **error);
+    gboolean (*discard)(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
+    /** Reserves space without changing what is read (fallocate). */
+    gboolean (*allocate)(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
+
+    /* size */
+    gboolean (*resize)(CstBlob *blob, uint64_t size, GError **error);
+
+    /* copy */
+    /**
+     * Makes [@dst_offset, +@length) of @dst the same as @src's range without moving data through
+     * this process (reflink, copy_file_range, server-side copy). Sets UNSUPPORTED when the pair
+     * can't; the caller then copies. @share_only: only sharing of extents (FICLONERANGE) will do.
+     */
+    gboolean (*copy_range)(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                           uint64_t length, gboolean share_only, GError **error);
+} CstBlobOps;
+
+/** Head of every implementation's struct. */
+struct CstBlob {
+    const CstBlobOps *ops;
+    char *name; /**< for messages: a path, "memory" */
+    gboolean writable;
+    gint refs;
+};
+
+/** For implementations: sets the head, one reference. @name is copied. */
+void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gboolean writable);
+
+CstBlob *cst_blob_ref(CstBlob *blob);
+void cst_blob_unref(CstBlob *blob);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBlob, cst_blob_unref)
+
+/* --- checked calls ------------------------------------------------------------------------- */
+
+gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error);
+/** Reading past the end is INVALID. */
+gboolean cst_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error);
+gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                         GError **error);
+gboolean cst_blob_flush(CstBlob *blob, GError **error);
+gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                         GError **error);
+gboolean cst_blob_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                       GError **error);
+gboolean cst_blob_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
+gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
+gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error);
+
+typedef enum {
+    CST_COPY_DST_ZERO = 1 << 0,  /**< the destination already reads as zeroes: skip holes */
+    CST_COPY_NO_SHARE = 1 << 1,  /**< move the bytes even where extents could be shared */
+    CST_COPY_SHARE_ONLY = 1 << 2 /**< FICLONE or fail with UNSUPPORTED (vol-clone --reflink) */
+} CstCopyFlags;
+
+/**
+ * Copies @length bytes: shares extents where both sides can, else copy_file_range, else reads and
+ * writes on several threads; holes and zeroes are skipped. Advances @task by bytes covered.
+ */
+gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                       uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+/* --- kinds --------------------------------------------------------------------------------- */
+
+/** A regular file or block device; takes over @fd (closed with the blob, and on failure). */
+CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error);
+/** The descriptor of a file blob, -1 for other kinds; still owned by the blob. */
+int cst_blob_file_fd(CstBlob *blob);
+
+/** Growable memory; @data is copied. */
+CstBlob *cst_blob_memory_new(const void *data, size_t len);
