@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/task.h>
+#include <base/uuid.h>
+#include <model/flags.h>
+#include <model/pool_def.h>
+#include <model/secret_def.h>
+#include <model/vol_def.h>
+
+/**
+ * One API for the command line over two providers: local (the service in this very process) and
+ * remote (libvirt's RPC: cisternd, or a stock libvirtd). Above it nobody can tell which.
+ *
+ * A connection belongs to one thread. Sizes are bytes. Strings returned are the caller's.
+ */
+typedef struct CstConn CstConn;
+
+typedef struct {
+    const char *root;   /**< --root; NULL: this user's default */
+    gboolean read_only; /**< -r */
+    gboolean embedded;  /**< never a daemon (storage:///embed) */
+} CstConnOptions;
+
+/**
+ * @uri NULL: CISTERN_URI, LIBVIRT_DEFAULT_URI, else the daemon of this root when its socket
+ * answers, else embedded. Otherwise storage:///system, storage+unix://…?socket=,
+ * storage:///embed?root=DIR, qemu:///system, ….
+ */
+CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error);
+void cst_conn_free(CstConn *conn);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConn, cst_conn_free)
+
+char *cst_conn_uri(CstConn *conn, GError **error);
+char *cst_conn_hostname(CstConn *conn, GError **error);
+char *cst_conn_type(CstConn *conn, GError **error);
+/** Version of the library or daemon at the other end, major·10⁶ + minor·10³ + micro. */
+gboolean cst_conn_lib_version(CstConn *conn, uint64_t *ret_version, GError **error);
+gboolean cst_conn_hv_version(CstConn *conn, uint64_t *ret_version, GError **error);
+char *cst_conn_capabilities(CstConn *conn, GError **error);
+gboolean cst_conn_is_read_only(const CstConn *conn);
+gboolean cst_conn_is_embedded(const CstConn *conn);
+
+/* --- pools ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *name;
+    CstUuid uuid;
+} CstPoolRef;
+
+CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid);
+void cst_pool_ref_free(CstPoolRef *ref);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolRef, cst_pool_ref_free)
+
+typedef struct {
+    CstPoolRunState state;
+    uint64_t capacity, allocation, available;
+} CstConnPoolInfo;
+
+/** Elements CstPoolRef *, ordered as the server gives them. @filter: CstListPoolsFlags. */
+GPtrArray *cst_conn_pool_list(CstConn *conn, unsigned filter, GError **error);
+CstPoolRef *cst_conn_pool_by_name(CstConn *conn, const char *name, GError **error);
+CstPoolRef *cst_conn_pool_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
+CstPoolRef *cst_conn_pool_by_target(CstConn *conn, const char *path, GError **error);
+
+CstPoolRef *cst_conn_pool_define(CstConn *conn, const char *xml, unsigned flags, GError **error);
+CstPoolRef *cst_conn_pool_create(CstConn *conn, const char *xml, unsigned flags, GError **error);
+gboolean cst_conn_pool_undefine(CstConn *conn, const CstPoolRef *pool, GError **error);
+gboolean cst_conn_pool_build(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
+gboolean cst_conn_pool_start(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
+gboolean cst_conn_pool_stop(CstConn *conn, const CstPoolRef *pool, GError **error);
+gboolean cst_conn_pool_delete(CstConn *conn, const CstPoolRef *pool, unsigned flags,
+                              GError **error);
+gboolean cst_conn_pool_refresh(CstConn *conn, const CstPoolRef *pool, unsigned flags,
+                               GError **error);
+gboolean cst_conn_pool_set_autostart(CstConn *conn, const CstPoolRef *pool, gboolean autostart,
+                                     GError **error);
+
+gboolean cst_conn_pool_get_autostart(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
+                                     GError **error);
+gboolean cst_conn_pool_is_active(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
+                                 GError **error);
+gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
+                                     GError **error);
+gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolInfo *ret,
+                            GError **error);
+/** @flags: CstStorageXmlFlags. */
+char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
+gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guint *ret,
+                                     GError **error);
+char *cst_conn_find_sources(CstConn *conn, const char *type, const char *spec, GError **error);
+char *cst_conn_pool_capabilities(CstConn *conn, GError **error);
+
+/* --- volumes --------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *pool;
+    char *name;
+    char *key;
+} CstVolRef;
+
+void cst_vol_ref_free(CstVolRef *ref);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolRef, cst_vol_ref_free)
+
+typedef struct {
+    CstVolType type;
+    uint64_t capacity;
+    uint64_t allocation;
+    uint64_t physical; /**< 0 when the server does not tell it in this call */
+} CstConnVolInfo;
+
+/** A listed volume. path always; info and format only when details were asked for. */
+typedef struct {
+    char *name;
+    char *key;
+    char *path;
+    CstConnVolInfo info;
+    char *format;  /**< NULL: unknown (stock servers don't list it) */
+    char *problem; /**< NULL: fine, or the server doesn't say */
+} CstConnVolRow;
+
+void cst_conn_vol_row_free(CstConnVolRow *row);
+
+/** Elements CstConnVolRow *. However many: pages against cisternd, pipelines against libvirtd. */
+GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
+                             GError **error);
+CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
+                                GError **error);
+CstVolRef *cst_conn_vol_by_key(CstConn *conn, const char *key, GError **error);
+CstVolRef *cst_conn_vol_by_path(CstConn *conn, const char *path, GError **error);
+CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **error);
+char *cst_conn_vol_path(CstConn *conn, const CstVolRef *vol, GError **error);
+char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GError **error);
+/** @physical: allocation comes back as the physical size (libvirt's GET_PHYSICAL). */
+gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical,
+                           CstConnVolInfo *ret, GError **error);
+
+/*
+ * Long calls. @task may be NULL; otherwise its progress is kept up to date where the server tells
+ * it, and cancelling it cancels the work at the server where that is possible.
+ */
+CstVolRef *cst_conn_vol_create(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                               unsigned flags, CstTask *task, GError **error);
+CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                                    const CstVolRef *source, unsigned flags, CstTask *task,
+                                    GError **error);
+gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
+                             GError **error);
+gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
+                           GError **error);
+gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capacity, unsigned flags,
+                             CstTask *task, GError **error);
+/** Sends @fd (from its start) into the volume at @offset; @length 0: all. Sparse:
+ * CST_VOL_STREAM_SPARSE. */
+gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                             uint64_t length, unsigned flags, CstTask *task, GError **error);
+/** Writes the volume's bytes into @fd, an empty file or a pipe (a pipe: not sparse). */
+gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                               uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+/* --- secrets --------------------------------------------------------------------------------- */
+
+/** A secret as the server names it. */
+typedef struct {
+    CstUuid uuid;
+    int usage; /**< CstSecretUsage */
+    char *usage_id;
+} CstConnSecret;
+
+void cst_conn_secret_free(CstConnSecret *secret);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnSecret, cst_conn_secret_free)
+
+/** Elements CstConnSecret *. @filter: CstListSecretsFlags. */
+GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error);
+CstConnSecret *cst_conn_secret_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
+CstConnSecret *cst_conn_secret_by_usage(CstConn *conn, int usage, const char *usage_id,
+                                        GError **error);
+CstConnSecret *cst_conn_secret_define(CstConn *conn, const char *xml, unsigned flags,
+                                      GError **error);
+gboolean cst_conn_secret_undefine(CstConn *conn, const CstConnSecret *secret, GError **error);
+char *cst_conn_secret_xml(CstConn *conn, const CstConnSecret *secret, GError **error);
+gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, const uint8_t *value,
+                                   size_t len, GError **error);
+/** The caller wipes and frees *ret_value. */
+gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, uint8_t **ret_value,
+                                   size_t *ret_len, GError **error);
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+typedef enum {
+    CST_CONN_EVENT_POOL_LIFECYCLE, /**< kind: CstPoolEventKind */
+    CST_CONN_EVENT_POOL_REFRESH,
+    CST_CONN_EVENT_SECRET_LIFECYCLE, /**< kind: CstSecretEventKind */
+    CST_CONN_EVENT_SECRET_VALUE,
+    CST_CONN_EVENT_CLOSED, /**< the server is gone */
+    CST_CONN_EVENT_LAST
+} CstConnEventType;
+
+typedef struct {
+    CstConnEventType type;
+    int kind;
+    CstUuid uuid;
+    const char *pool; /**< pool events: its name */
+} CstConnEvent;
+
+typedef void (*CstConnEventFunc)(const CstConnEvent *event, gpointer data);
+
+/** @uuid NULL: of all objects. Embedded: sees what this process does. */
+gboolean cst_conn_subscribe(CstConn *conn, CstConnEventType type, const CstUuid *uuid,
+                            CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);
+gboolean cst_conn_unsubscribe(CstConn *conn, guint id, GError **error);
+/**
+ * Waits for and delivers events until @timeout_ms passed (-1: for ever), at least one event was
+ * delivered, or @wake_fd (-1: none) becomes readable. *ret_delivered: number delivered.
+ */
+gboolean cst_conn_wait_events(CstConn *conn, int timeout_ms, int wake_fd, guint *ret_delivered,
+                              GError **error);

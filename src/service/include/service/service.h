@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include <base/uuid.h>
+#include <store/paths.h>
+
+/**
+ * The use cases of storage management, without sockets and without stdout. Every call is safe from
+ * any thread. The service holds all locks: it never holds one while storage is read or written, so
+ * that a slow pool delays nobody but the callers that wait for its result.
+ */
+typedef struct CstService CstService;
+
+typedef enum {
+    /** Lives long: holds the host's driver lock, starts autostart pools, watches directories. */
+    CST_SERVICE_DAEMON,
+    /** One command: takes the driver lock around each change or read of definitions and state. */
+    CST_SERVICE_EMBEDDED
+} CstServiceMode;
+
+/**
+ * Loads definitions and state, replays the journal. @paths is copied. Fails with BUSY, naming the
+ * holder, when another program manages this root's definitions (libvirtd, virtstoraged, cisternd).
+ */
+CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error);
+
+/** Restores active pools and starts the autostart ones, in parallel, retrying with backoff. */
+void cst_service_start(CstService *service);
+
+/** Stops watching and waits for running work; pools stay active on the host. */
+void cst_service_free(CstService *service);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstService, cst_service_free)
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+typedef enum {
+    CST_EVENT_POOL_LIFECYCLE, /**< kind: CstPoolEventKind */
+    CST_EVENT_POOL_REFRESH,
+    CST_EVENT_SECRET_LIFECYCLE, /**< kind: CstSecretEventKind */
+    CST_EVENT_SECRET_VALUE,
+    CST_EVENT_VOLUME, /**< kind: CstVolEventKind; name is the pool's, volume the volume's */
+    CST_EVENT_LAST
+} CstEventType;
+
+typedef enum { CST_VOL_EVENT_ADDED, CST_VOL_EVENT_CHANGED, CST_VOL_EVENT_REMOVED } CstVolEventKind;
+
+typedef struct {
+    CstEventType type;
+    int kind;
+    CstUuid uuid;       /**< of the pool or secret */
+    const char *name;   /**< pool name; NULL for secrets */
+    const char *volume; /**< CST_EVENT_VOLUME only */
+    int usage_type;     /**< secrets: CstSecretUsage */
+    const char *usage_id;
+} CstEvent;
+
+/** Called from the thread that caused the event, without locks held; must not block. */
+typedef void (*CstEventFunc)(const CstEvent *event, gpointer data);
+
+guint cst_service_subscribe(CstService *service, CstEventFunc func, gpointer data);
+/** After it returns @func is not running and will not be called again. Not from inside @func. */
+void cst_service_unsubscribe(CstService *service, guint id);
