@@ -36,7 +36,10 @@ typedef enum {
 
 /**
  * What a kind of blob implements. Each callback returns FALSE with @error set, and may assume that
- * the range lies inside the size and that length > 0. A NULL callback is a missing capability.
+ * the range lies inside the size (pwrite: that it doesn't overflow) and that length > 0. A NULL
+ * callback is a missing capability. UNSUPPORTED from zero, discard, allocate or copy_range means
+ * "not this range, not here", and the dispatcher falls back where the function below says so.
+ * Callbacks come from many threads at once; an implementation that shares state locks it itself.
  */
 typedef struct {
     const char *kind; /**< "file", "memory"; for messages */
@@ -91,19 +94,32 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBlob, cst_blob_unref)
 
 /* --- checked calls ------------------------------------------------------------------------- */
 
+/* A range outside the size is INVALID, changing a read-only blob is READ_ONLY, a capability that
+ * is neither there nor emulated is UNSUPPORTED. A length of 0 is success. */
+
+/** Size when the blob was made, and as changed through this blob since. Costs no system call. */
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error);
-/** Reading past the end is INVALID. */
 gboolean cst_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error);
+/** Writing past the end grows what can grow; NO_SPACE or INVALID on the rest. */
 gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
                          GError **error);
+/** What was written before survives a power cut. */
 gboolean cst_blob_flush(CstBlob *blob, GError **error);
+/** The run of equal kind that starts at @offset, at most @length long, never empty. */
 gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                          GError **error);
+/** Makes the range read as zeroes; written out where nothing faster exists (see CstZeroFlags). */
 gboolean cst_blob_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                        GError **error);
+/** Advice that the content is not needed: afterwards it is undefined. Never UNSUPPORTED. */
 gboolean cst_blob_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
+/** Reserves space inside the size, keeping the content. UNSUPPORTED is the caller's to handle. */
 gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
+/** What is added reads as zeroes. */
 gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error);
+
+/** TRUE when all @len bytes are zero. */
+gboolean cst_bytes_are_zero(const void *buf, size_t len);
 
 typedef enum {
     CST_COPY_DST_ZERO = 1 << 0,  /**< the destination already reads as zeroes: skip holes */
@@ -112,18 +128,25 @@ typedef enum {
 } CstCopyFlags;
 
 /**
- * Copies @length bytes: shares extents where both sides can, else copy_file_range, else reads and
- * writes on several threads; holes and zeroes are skipped. Advances @task by bytes covered.
+ * Copies @length bytes: shares extents where both sides can, else copies inside the kernel or the
+ * server, else reads and writes on several threads; holes and zeroes are skipped. A destination
+ * that is too short is grown first. Advances @task by bytes covered (the total is the caller's to
+ * set) and stops at its cancellation. After a failure the destination's range is undefined. The two
+ * ranges may not overlap.
  */
 gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                        uint64_t length, unsigned flags, CstTask *task, GError **error);
 
 /* --- kinds --------------------------------------------------------------------------------- */
 
-/** A regular file or block device; takes over @fd (closed with the blob, and on failure). */
+/**
+ * A regular file or block device; takes over @fd (closed with the blob, and on failure). One fstat
+ * (a block device: one ioctl more). @writable: @fd is open for writing as well.
+ */
 CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error);
 /** The descriptor of a file blob, -1 for other kinds; still owned by the blob. */
 int cst_blob_file_fd(CstBlob *blob);
 
-/** Growable memory; @data is copied. */
+/** Growable memory, at most CST_BLOB_MEMORY_MAX bytes; @data is copied (NULL: zeroes). */
+#define CST_BLOB_MEMORY_MAX (UINT64_C(1) << 30)
 CstBlob *cst_blob_memory_new(const void *data, size_t len);

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <blob/blob.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+/*
+ * Copying walks down a ladder: share extents; copy inside the kernel; read and write on a few
+ * threads. The threads draw runs of the source from one cursor, so that each extent is asked for
+ * once, and a hole of any length is one step.
+ */
+
+#define COPY_THREADS   4
+#define COPY_RUN       (8 * CST_MIB)  /* data drawn in one go: the unit of cancel and progress */
+#define COPY_BUFFER    (1 * CST_MIB)  /* one read and, where it holds no zeroes, one write */
+#define ZERO_GRAIN     4096           /* zeroes are looked for in units of this */
+#define ZERO_RUN_MIN   (16 * CST_KIB) /* shorter zero runs are cheaper to write than to skip */
+#define PARALLEL_ABOVE (4 * CST_MIB)
+
+typedef struct {
+    CstBlob *src;
+    CstBlob *dst;
+    uint64_t src_offset; /* constants of the copy */
+    uint64_t dst_offset;
+    uint64_t length;
+    unsigned flags;
+    CstTask *task;
+
+    GMutex lock;         /* guards what follows */
+    uint64_t cursor;     /* next byte to hand out, relative to the offsets */
+    CstExtent run;       /* what the last question said about the bytes at the cursor */
+    gboolean use_kernel; /* copy_range has not refused yet */
+    GError *error;       /* first failure; everyone stops */
+} Copy;
+
+static void copy_fail(Copy *copy, GError *error)
+{
+    g_mutex_lock(&copy->lock);
+    if (copy->error)
+        g_error_free(error);
+    else
+        copy->error = error;
+    g_mutex_unlock(&copy->lock);
+}
+
+/* Hands out the next run (offset relative to the copy's start). FALSE: finished or failed. */
+static gboolean next_run(Copy *copy, CstExtent *ret_run)
+{
+    gboolean more = FALSE;
+
+    g_mutex_lock(&copy->lock);
+    if (!copy->error && copy->cursor < copy->length) {
+        uint64_t left = copy->length - copy->cursor;
+
+        more = copy->run.length > 0 || cst_blob_extent(copy->src, copy->src_offset + copy->cursor,
+                                                       left, &copy->run, &copy->error);
+    }
+    if (more) {
+        ret_run->offset = copy->cursor;
+        ret_run->flags = copy->run.flags;
+        ret_run->length =
+            copy->run.flags & CST_EXTENT_ZERO ? copy->run.length : MIN(copy->run.length, COPY_RUN);
+        copy->run.length -= ret_run->length;
+        copy->cursor += ret_run->length;
+    }
+    g_mutex_unlock(&copy->lock);
+    return more;
+}
+
+static gboolean put_zeroes(Copy *copy, uint64_t offset, uint64_t length, GError **error)
+{
+    if (copy->flags & CST_COPY_DST_ZERO)
+        return TRUE;
+    return cst_blob_zero(copy->dst, copy->dst_offset + offset, length, CST_ZERO_MAY_UNMAP, error);
+}
+
+/* Length of the stretch of @buf that is wholly zero (*ret_zero) or wholly worth writing. */
+static size_t stretch(const uint8_t *buf, size_t len, gboolean *ret_zero)
+{
+    size_t at = 0, zeroes = 0;
+
+    while (at + zeroes < len) {
+        size_t n = MIN(ZERO_GRAIN, len - at - zeroes);
+
+        if (cst_bytes_are_zero(buf + at + zeroes, n)) {
+            zeroes += n;
+            continue;
+        }
+        if (zeroes >= ZERO_RUN_MIN || (at == 0 && zeroes > 0))
+            break;
+        at += zeroes + n;
+        zeroes = 0;
+    }
+    *ret_zero = at == 0 && zeroes > 0;
+    /* data first, up to where a run of zeroes worth skipping begins */
+    if (*ret_zero)
+        return zeroes;
+    return zeroes >= ZERO_RUN_MIN ? at : at + zeroes;
+}
+
+static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint64_t offset,
+                                GError **error)
+{
+    while (len > 0) {
+        gboolean zero = FALSE;
+        size_t n = stretch(buf, len, &zero);
+        gboolean ok = zero ? put_zeroes(copy, offset, n, error)
+                           : cst_blob_pwrite(copy->dst, buf, n, copy->dst_offset + offset, error);
+
+        if (!ok)
+            return FALSE;
+        buf += n;
+        len -= n;
+        offset += n;
+    }
+    return TRUE;
+}
+
+/* TRUE: copied. FALSE without error: the pair can't, for good. */
+static gboolean try_kernel(Copy *copy, const CstExtent *run, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean use;
+
+    g_mutex_lock(&copy->lock);
+    use = copy->use_kernel;
+    g_mutex_unlock(&copy->lock);
+    if (!use)
+        return FALSE;
+    if (copy->src->ops->copy_range(copy->src, copy->src_offset + run->offset, copy->dst,
+                                   copy->dst_offset + run->offset, run->length, FALSE, &why))
+        return TRUE;
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    g_mutex_lock(&copy->lock);
+    copy->use_kernel = FALSE;
+    g_mutex_unlock(&copy->lock);
+    return FALSE;
+}
+
+static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (try_kernel(copy, run, &why)) {
+        cst_task_advance(copy->task, run->length);
+        return TRUE;
+    }
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    for (uint64_t done = 0; done < run->length;) {
+        size_t n = (size_t)MIN(COPY_BUFFER, run->length - done);
+        uint64_t offset = run->offset + done;
+
+        if (!cst_task_check(copy->task, error) ||
+            !cst_blob_pread(copy->src, buf, n, copy->src_offset + offset, error) ||
+            !write_stretches(copy, buf, n, offset, error))
+            return FALSE;
+        cst_task_advance(copy->task, n);
+        done += n;
+    }
+    return TRUE;
+}
+
+static gboolean copy_run(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
+{
+    if (!cst_task_check(copy->task, error))
+        return FALSE;
+    if (!(run->flags & CST_EXTENT_ZERO))
+        return copy_data(copy, run, buf, error);
+    if (!put_zeroes(copy, run->offset, run->length, error))
+        return FALSE;
+    cst_task_advance(copy->task, run->length);
+    return TRUE;
+}
+
+static void *copy_worker(void *data)
+{
+    Copy *copy = data;
+    uint8_t *buf = g_malloc(COPY_BUFFER);
+    CstExtent run = {0};
+
+    while (next_run(copy, &run)) {
+        GError *error = NULL;
+
+        if (!copy_run(copy, &run, buf, &error))
+            copy_fail(copy, error);
+    }
+    g_free(buf);
+    return NULL;
+}
+
+/* The calling thread works as well, so the copy goes on even where no thread can be had. */
+static void copy_on_threads(Copy *copy)
+{
+    GThread *threads[COPY_THREADS - 1] = {NULL};
+    unsigned count = copy->length <= PARALLEL_ABOVE ? 0 : G_N_ELEMENTS(threads);
+
+    for (unsigned i = 0; i < count; i++)
+        threads[i] = g_thread_try_new("copy", copy_worker, copy, NULL);
+    copy_worker(copy);
+    for (unsigned i = 0; i < count; i++)
+        if (threads[i])
+            g_thread_join(threads[i]);
+}
+
+static gboolean check_ranges(Copy *copy, GError **error)
+{
+    uint64_t size = 0, end = copy->dst_offset + copy->length;
+
+    if (!cst_blob_get_size(copy->src, &size, error))
+        return FALSE;
+    if (copy->src_offset > size || copy->length > size - copy->src_offset)
+        return cst_fail(error, CST_ERROR_INVALID, _("cannot copy past the end of '%s'"),
+                        copy->src->name);
+    if (end < copy->dst_offset || end > G_MAXINT64)
+        return cst_fail(error, CST_ERROR_INVALID, _("the copy ends out of range in '%s'"),
+                        copy->dst->name);
+    if (copy->src == copy->dst && copy->src_offset < end &&
+        copy->dst_offset < copy->src_offset + copy->length)
+        return cst_fail(error, CST_ERROR_INVALID, _("source and destination overlap in '%s'"),
+                        copy->src->name);
+    if (!copy->dst->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
+                        copy->dst->name);
+    return TRUE;
+}
+
+/* TRUE: shared, done. FALSE without error: copy instead. */
+static gboolean try_share(Copy *copy, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (copy->src->ops->copy_range && !(copy->flags & CST_COPY_NO_SHARE)) {
+        if (copy->src->ops->copy_range(copy->src, copy->src_offset, copy->dst, copy->dst_offset,
+                                       copy->length, TRUE, &why)) {
+            cst_task_advance(copy->task, copy->length);
+            return TRUE;
+        }
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+    if (copy->flags & CST_COPY_SHARE_ONLY)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' cannot share its data with '%s': both must be files on one file "
+                          "system that knows reflinks (XFS, Btrfs)"),
+                        copy->src->name, copy->dst->name);
+    return FALSE;
+}
+
+static gboolean grow_destination(Copy *copy, GError **error)
+{
+    uint64_t size = 0, end = copy->dst_offset + copy->length;
+
+    if (!cst_blob_get_size(copy->dst, &size, error))
+        return FALSE;
+    if (size >= end)
+        return TRUE;
+    if (size <= copy->dst_offset) /* all of it will be new, so zero */
+        copy->flags |= CST_COPY_DST_ZERO;
+    return cst_blob_resize(copy->dst, end, error);
+}
+
+gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                       uint64_t length, unsigned flags, CstTask *task, GError **error)
+{
+    Copy copy = {
+        .src = src,
+        .dst = dst,
+        .src_offset = src_offset,
+        .dst_offset = dst_offset,
+        .length = length,
+        .flags = flags,
+        .task = task,
+        .use_kernel = src->ops->copy_range && !(flags & CST_COPY_NO_SHARE),
+    };
+    g_autoptr(GError) why = NULL;
+
+    if (!check_ranges(&copy, error) || !cst_task_check(task, error))
+        return FALSE;
+    if (length == 0 || try_share(&copy, &why))
+        return TRUE;
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!grow_destination(&copy, error))
+        return FALSE;
+    g_mutex_init(&copy.lock);
+    copy_on_threads(&copy);
+    g_mutex_clear(&copy.lock);
+    if (copy.error) {
+        g_propagate_error(error, copy.error);
+        return FALSE;
+    }
+    return TRUE;
+}

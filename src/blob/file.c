@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <blob/blob.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+typedef struct {
+    CstBlob head;
+    int fd;
+    gboolean is_block;
+    _Atomic uint64_t size;
+} CstFileBlob;
+
+static gboolean file_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    return cst_pread_full(((CstFileBlob *)blob)->fd, buf, len, offset, blob->name, error);
+}
+
+static gboolean file_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = ((CstFileBlob *)blob)->size;
+    return TRUE;
+}
+
+static void file_close(CstBlob *blob)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+
+    close(file->fd);
+    g_free(file);
+}
+
+/* Writers race to tell the new end; the largest wins. */
+static void grow_to(CstFileBlob *file, uint64_t end)
+{
+    uint64_t seen = file->size;
+
+    while (seen < end && !atomic_compare_exchange_weak(&file->size, &seen, end))
+        ;
+}
+
+static gboolean file_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                            GError **error)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+
+    if (file->is_block && (offset > file->size || len > file->size - offset))
+        return cst_fail(error, CST_ERROR_NO_SPACE, _("cannot write past the end of device '%s'"),
+                        blob->name);
+    if (!cst_pwrite_full(file->fd, buf, len, offset, blob->name, error))
+        return FALSE;
+    grow_to(file, offset + len);
+    return TRUE;
+}
+
+static gboolean file_flush(CstBlob *blob, GError **error)
+{
+    if (fdatasync(((CstFileBlob *)blob)->fd) < 0)
+        return cst_fail_errno(error, errno, _("cannot flush '%s'"), blob->name);
+    return TRUE;
+}
+
+/* lseek moves the descriptor's offset, which nothing here uses, so threads don't disturb. */
+static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                            GError **error)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+    CstExtent extent = {offset, length, CST_EXTENT_DATA};
+    off_t data, hole;
+
+    if (!file->is_block) {
+        data = lseek(file->fd, (off_t)offset, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) { /* a hole up to the end */
+            extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+        } else if (data > (off_t)offset) {
+            extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+            extent.length = MIN(length, (uint64_t)data - offset);
+        } else if (data >= 0) {
+            hole = lseek(file->fd, (off_t)offset, SEEK_HOLE);
+            if (hole > (off_t)offset)
+                extent.length = MIN(length, (uint64_t)hole - offset);
+        }
+        /* other failures: a file system without the notion; everything is data */
+    }
+    *ret_extent = extent;
+    return TRUE;
+}
+
+static gboolean is_missing_feature(int err)
+{
+    return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS || err == EINVAL;
+}
+
+static gboolean file_fallocate(CstBlob *blob, int mode, uint64_t offset, uint64_t length,
+                               GError **error)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+    int rc;
+
+    do
+        rc = fallocate(file->fd, mode, (off_t)offset, (off_t)length);
+    while (rc < 0 && errno == EINTR);
+    if (rc == 0)
+        return TRUE;
+    if (is_missing_feature(errno))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("the file system of '%s' does not support this kind of allocation"),
+                        blob->name);
+    return cst_fail_errno(error, errno, _("cannot allocate or release space in '%s'"), blob->name);
+}
+
+/*
+ * Block devices take the same two modes as files (whole logical blocks only, else EINVAL, which
+ * sends the dispatcher to plain writes): punching is a zeroing that may unmap and never writes.
+ */
+static gboolean file_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                          GError **error)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+    g_autoptr(GError) why = NULL;
+
+    if (flags & CST_ZERO_MAY_UNMAP) {
+        if (file_fallocate(blob, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length, &why))
+            return TRUE;
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+    if (file->is_block && (flags & CST_ZERO_FAST)) /* the kernel might write zeroes itself */
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), blob->name);
+    return file_fallocate(blob, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length, error);
+}
+
+static gboolean file_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+    uint64_t range[2] = {offset, length};
+
+    if (!file->is_block)
+        return file_fallocate(blob, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length,
+                              error);
+    if (ioctl(file->fd, BLKDISCARD, range) == 0)
+        return TRUE;
+    if (is_missing_feature(errno))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' cannot discard"), blob->name);
+    return cst_fail_errno(error, errno, _("cannot discard in '%s'"), blob->name);
+}
+
+static gboolean file_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    if (((CstFileBlob *)blob)->is_block) /* all there already, or not ours to reserve */
+        return TRUE;
+    return file_fallocate(blob, 0, offset, length, error);
+}
+
+static gboolean file_resize(CstBlob *blob, uint64_t size, GError **error)
+{
+    CstFileBlob *file = (CstFileBlob *)blob;
+
+    if (file->is_block && size != file->size)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("the size of device '%s' is fixed"),
+                        blob->name);
+    if (!file->is_block && ftruncate(file->fd, (off_t)size) < 0)
+        return cst_fail_errno(error, errno, _("cannot resize '%s' to %" G_GUINT64_FORMAT " bytes"),
+                              blob->name, size);
+    file->size = size;
+    return TRUE;
+}
+
+/* What the kernel answers when a pair of files can't share or copy by itself. */
+static gboolean is_missing_copy(int err)
+{
+    return is_missing_feature(err) || err == EXDEV || err == EPERM || err == ETXTBSY ||
+           err == EBADF || err == EISDIR;
+}
+
+static gboolean clone_range(CstFileBlob *src, uint64_t src_offset, CstFileBlob *dst,
+                            uint64_t dst_offset, uint64_t length)
+{
+    struct file_clone_range range = {
+        .src_fd = src->fd,
+        .src_offset = src_offset,
+        .src_length = length,
+        .dest_offset = dst_offset,
+    };
+
+    if (src->is_block || dst->is_block) {
+        errno = EOPNOTSUPP;
+        return FALSE;
+    }
+    if (src_offset == 0 && dst_offset == 0 && length == src->size && dst->size <= length)
+        return ioctl(dst->fd, FICLONE, src->fd) == 0;
+    return ioctl(dst->fd, FICLONERANGE, &range) == 0;
+}
+
+static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *dst,
+                            uint64_t dst_offset, uint64_t length)
+{
+    loff_t from = (loff_t)src_offset, to = (loff_t)dst_offset;
+
+    while (length > 0) {
+        ssize_t n = copy_file_range(src->fd, &from, dst->fd, &to, (size_t)length, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0) /* some file systems answer so instead of refusing */
+            errno = EOPNOTSUPP;
+        if (n <= 0)
+            return FALSE;
+        length -= (uint64_t)n;
+    }
+    return TRUE;
+}
+
+static const CstBlobOps file_ops;
+
+static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
+                                uint64_t dst_offset, uint64_t length, gboolean share_only,
+                                GError **error)
+{
+    CstFileBlob *from = (CstFileBlob *)src, *to = (CstFileBlob *)dst;
+    gboolean done;
+
+    if (dst->ops != &file_ops)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot copy by themselves"),
+                        src->name, dst->name);
+    done = share_only ? clone_range(from, src_offset, to, dst_offset, length)
+                      : kernel_copy(from, src_offset, to, dst_offset, length);
+    if (done) {
+        grow_to(to, dst_offset + length);
+        return TRUE;
+    }
+    if (is_missing_copy(errno))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot share data"),
+                        src->name, dst->name);
+    return cst_fail_errno(error, errno, _("cannot copy from '%s' to '%s'"), src->name, dst->name);
+}
+
+static const CstBlobOps file_ops = {
+    .kind = "file",
+    .pread = file_pread,
+    .get_size = file_get_size,
+    .close = file_close,
+    .pwrite = file_pwrite,
+    .flush = file_flush,
+    .extent = file_extent,
+    .zero = file_zero,
+    .discard = file_discard,
+    .allocate = file_allocate,
+    .resize = file_resize,
+    .copy_range = file_copy_range,
+};
+
+static gboolean measure(int fd, const char *name, gboolean *ret_is_block, uint64_t *ret_size,
+                        GError **error)
+{
+    struct stat st;
+    uint64_t size;
+
+    if (fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot stat '%s'"), name);
+    size = (uint64_t)st.st_size;
+    if (S_ISBLK(st.st_mode)) {
+        if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+            return cst_fail_errno(error, errno, _("cannot get the size of device '%s'"), name);
+    } else if (!S_ISREG(st.st_mode)) {
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is neither a regular file nor a block device"), name);
+    }
+    *ret_is_block = S_ISBLK(st.st_mode);
+    *ret_size = size;
+    return TRUE;
+}
+
+CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error)
+{
+    g_auto(CstFd) owned = fd;
+    gboolean is_block = FALSE;
+    uint64_t size = 0;
+    CstFileBlob *file;
+
+    if (!measure(fd, name, &is_block, &size, error))
+        return NULL;
+    file = g_new0(CstFileBlob, 1);
+    cst_blob_init(&file->head, &file_ops, name, writable);
+    file->fd = owned;
+    file->is_block = is_block;
+    file->size = size;
+    owned = -1;
+    return &file->head;
+}
+
+int cst_blob_file_fd(CstBlob *blob)
+{
+    return blob->ops == &file_ops ? ((CstFileBlob *)blob)->fd : -1;
+}
