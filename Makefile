@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Thin: each target sees to its packages, then hands over to meson or a script. `make help` lists them.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 600
+# Extra options for meson setup, for example MESON_ARGS=-Dbuildtype=release
+MESON_ARGS ?=
+
+DEPS = scripts/install-deps.sh
+# Configures $(1) with options $(2) the first time, then builds it.
+define meson_build
+	@[ -f $(1)/build.ninja ] || meson setup $(1) --prefix=$(PREFIX) $(2) $(MESON_ARGS)
+	@ninja -C $(1) -j $(JOBS)
+endef
+
+.DEFAULT_GOAL := build
+.PHONY: help build build-asan build-crash build-fuzz demo test test-unit test-system test-crash \
+	soak bench fuzz lint format install uninstall clean deb
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build cistern and cisternd into build/
+	@$(DEPS) build
+	$(call meson_build,$(BUILD),)
+
+build-asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/
+	@$(DEPS) build
+	$(call meson_build,$(BUILD)-asan,-Db_sanitize=address$(comma)undefined)
+
+build-crash: ## build with the named crash points compiled in into build-crash/
+	@$(DEPS) build
+	$(call meson_build,$(BUILD)-crash,-Dcrash_points=true)
+
+build-fuzz: ## build the libFuzzer targets with clang into build-fuzz/
+	@$(DEPS) build fuzz
+	@[ -f $(BUILD)-fuzz/build.ninja ] || CC=clang meson setup $(BUILD)-fuzz -Dfuzz=true \
+	    -Db_sanitize=address,undefined $(MESON_ARGS)
+	@ninja -C $(BUILD)-fuzz -j $(JOBS)
+
+demo: build ## the main job end to end in a scratch directory, saying what it does
+	@$(DEPS) demo
+	@BUILD=$(BUILD) scripts/demo
+
+test: ## everything: unit, fuzz corpora, system and crash tests, lint; ends with the count
+	@$(DEPS) build test lint
+	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test
+
+test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
+	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test unit
+
+test-system: build ## only the tests with stock clients; T=pattern picks some
+	@$(DEPS) test
+	@BUILD=$(BUILD) scripts/test system $(T)
+
+test-crash: build-crash ## only kill -9 at every crash point
+	@$(DEPS) test
+	@BUILD=$(BUILD) scripts/test crash $(T)
+
+soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
+	@$(DEPS) test
+	@BUILD=$(BUILD) tests/soak/soak
+
+bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
+	@$(DEPS) bench
+	@BUILD=$(BUILD) bench/bench $(BENCH_ARGS)
+
+fuzz: build-fuzz ## run each fuzz target for FUZZ_SECONDS (default 600)
+	@BUILD=$(BUILD)-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
+lint: build ## layout, clang-tidy, length and complexity, layering, shell and python scripts
+	@$(DEPS) lint
+	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/lint
+
+format: ## apply .clang-format to every C file
+	@$(DEPS) lint
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build ## install under PREFIX (default /usr/local); DESTDIR honoured
+	@meson configure $(BUILD) --prefix=$(PREFIX) && meson install -C $(BUILD)
+
+uninstall: ## remove what install put there
+	@ninja -C $(BUILD) uninstall
+
+clean: ## remove the build directories
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-crash $(BUILD)-fuzz
+
+comma := ,

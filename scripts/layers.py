@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may include whom: the table of ARCHITECTURE.md, tried out with the compiler.
+
+For each module a one-line file is compiled with the flags the build uses for that module: with a
+public header of an allowed module it must compile, with one of a forbidden module it must not.
+"""
+
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import shlex
+import subprocess
+
+# What each module's own code may include besides itself, glibc and GLib.
+MAY_INCLUDE = {
+    "base": set(),
+    "model": {"base"},
+    "blob": {"base"},
+    "image": {"blob", "base"},
+    "pool": {"image", "blob", "model", "base"},
+    "store": {"model", "base"},
+    "service": {"pool", "image", "blob", "store", "model", "base"},
+    "wire": {"service", "store", "model", "base"},
+    "conn": {"service", "wire", "store", "model", "base"},
+    "daemon": {"service", "wire", "store", "model", "base"},
+    "cli": {"conn", "image", "blob", "store", "model", "base"},
+}
+
+
+def public_headers(module):
+    pattern = f"src/{module}/include/{module}/**/*.h"
+    return [h.split("/include/", 1)[1] for h in sorted(glob.glob(pattern, recursive=True))]
+
+
+def module_flags(build):
+    """{module: (directory, compiler and -I/-D/-f flags)} from one C file of each module."""
+    flags = {}
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as stream:
+        commands = json.load(stream)
+    for entry in commands:
+        found = re.search(r"(?:^|/)src/(\w+)/[^ ]*\.c$", entry["file"])
+        if not found or found.group(1) in flags:
+            continue
+        words = shlex.split(entry["command"])
+        keep = [w for w in words[1:] if re.match(r"-[IDU]|-std=|-isystem", w)]
+        compiler = words[1] if words[0].endswith("ccache") else words[0]
+        flags[found.group(1)] = (entry["directory"], [compiler] + keep)
+    return flags
+
+
+def compiles(directory, command, header):
+    done = subprocess.run(command + ["-fsyntax-only", "-x", "c", "-"], cwd=directory, text=True,
+                          input=f"#include <{header}>\n", stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE)
+    return done.returncode == 0, done.stderr
+
+
+def check_pair(module, where, header, allowed):
+    ok, stderr = compiles(*where, header)
+    if ok and not allowed:
+        return f"src/{module} can include <{header}>, which its row forbids"
+    if not ok and allowed:
+        return f"<{header}> does not compile on its own in src/{module}: {stderr.strip()[:400]}"
+    return None
+
+
+def check_compiled(build):
+    """Returns (number of headers tried, complaints)."""
+    jobs = []
+    for module, where in sorted(module_flags(build).items()):
+        for other in MAY_INCLUDE:
+            allowed = other == module or other in MAY_INCLUDE.get(module, set())
+            # Only what is used must be reachable; what is forbidden must never be.
+            if allowed and other != module:
+                continue
+            jobs += [(module, where, header, allowed) for header in public_headers(other)]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        complaints = [c for c in pool.map(lambda job: check_pair(*job), jobs) if c]
+    return len(jobs), complaints
+
+
+def check_private(paths):
+    """Quoted includes name a neighbour or something below, never a folder beside."""
+    complaints = []
+    for path in paths:
+        if not path.startswith("src/"):
+            continue
+        here = os.path.dirname(path)
+        top = "/".join(path.split("/")[:2])
+        with open(path, encoding="utf-8") as stream:
+            for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', stream.read(), re.M):
+                near = os.path.exists(os.path.join(here, name))
+                shared = "/" not in name and os.path.exists(os.path.join(top, name))
+                generated = not near and not shared and "/" not in name
+                if name.startswith("..") or not (near or shared or generated):
+                    complaints.append(f'{path}: includes "{name}", another folder\'s private header')
+    return complaints
