@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# rpcgen names the header after its input's path; run beside the input it is the bare name.
+# usage: rpcgen.sh -h|-c FILE.x   (result on stdout)
+set -eu
+cd "$(dirname "$2")"
+exec rpcgen "$1" "$(basename "$2")"
