@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The two servers of a comparison: stock libvirtd and ours, each with its own root and pools.
+
+Both live in the same scratch space under names of the same length ("them", "ours"), so that even
+the widths of printed tables agree. Each has
+
+    dir    where its pools' directories are; a file system of its own and of one size
+    files  where a test puts XML files and payloads
+    root   the root that holds etc/, run/ and var/
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from . import space
+
+POOL_FS_SIZE = "320m"
+
+
+class PeerError(Exception):
+    pass
+
+
+def wait_for_socket(path, process, log, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        if os.path.exists(path):
+            probe = socket.socket(socket.AF_UNIX)
+            try:
+                probe.connect(path)
+                return
+            except OSError:
+                pass
+            finally:
+                probe.close()
+        time.sleep(0.01)
+    with open(log, encoding="utf-8", errors="replace") as stream:
+        raise PeerError(f"no answer on {path}:\n{stream.read()[-3000:]}")
+
+
+def empty(directory):
+    for name in os.listdir(directory):
+        full = os.path.join(directory, name)
+        if os.path.isdir(full) and not os.path.islink(full):
+            shutil.rmtree(full, ignore_errors=True)
+        else:
+            os.unlink(full)
+
+
+class Peer:
+    """A place with a root and pool directories; subclasses add the process."""
+
+    def __init__(self, name):
+        self.name = name
+        self.dir = space.path(name)
+        self.files = space.path(name + "-files")
+        self.root = space.path(name + "-root")
+        self.process = None
+        for directory in (self.dir, self.files, self.root):
+            os.makedirs(directory, exist_ok=True)
+        if space.private_mounts() and not os.path.ismount(self.dir):
+            space.tmpfs(self.dir, POOL_FS_SIZE)
+
+    def spawn(self, argv, sock, env=()):
+        log = space.path(self.name + ".log")
+        with open(log, "ab") as stream:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stream,
+                                            stderr=stream, env=dict(space.ENV, **dict(env)))
+        wait_for_socket(sock, self.process, log)
+
+    def log(self):
+        with open(space.path(self.name + ".log"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+
+    def stop(self, signum=signal.SIGTERM):
+        """Ends the daemon; returns its exit status."""
+        if not self.process:
+            return None
+        self.process.send_signal(signum)
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            status = "had to be killed"
+        self.process = None
+        return status
+
+    def restart(self, signum=signal.SIGTERM):
+        status = self.stop(signum)
+        self.start()
+        return status
+
+    def wipe(self):
+        empty(self.dir)
+        empty(self.files)
+        empty(self.root)
+
+    def fresh(self):
+        """As on the first day: no pools, no files."""
+        self.stop()
+        self.wipe()
+        self.start()
+
+    def fd_count(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def rss(self):
+        """Bytes."""
+        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+
+LIBVIRTD_START = """
+set -e
+mount -t tmpfs tmpfs /run
+for d in run/libvirt etc/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt; do
+    mkdir -p "/$d" "$1/$d"
+    mount --bind "$1/$d" "/$d"
+done
+exec libvirtd -f "$1/libvirtd.conf" -p "$1/libvirtd.pid"
+"""
+
+
+class Libvirtd(Peer):
+    """Stock libvirtd, in a mount namespace whose libvirt directories are those of our root."""
+
+    def __init__(self, name="them"):
+        super().__init__(name)
+        self.sock_dir = space.path(name + "-sock")
+        os.makedirs(self.sock_dir, exist_ok=True)
+        self.sock = os.path.join(self.sock_dir, "libvirt-sock")
+        self.sock_ro = os.path.join(self.sock_dir, "libvirt-sock-ro")
+
+    @staticmethod
+    def available():
+        return space.private_mounts() and shutil.which("libvirtd", path=space.ENV["PATH"])
+
+    @property
+    def uri(self):
+        return f"storage+unix:///system?socket={self.sock}"
+
+    @property
+    def uri_ro(self):
+        return f"storage+unix:///system?socket={self.sock_ro}"
+
+    @property
+    def secret_uri(self):
+        return f"secret+unix:///system?socket={self.sock}"
+
+    def start(self):
+        with open(os.path.join(self.root, "libvirtd.conf"), "w", encoding="utf-8") as conf:
+            conf.write(f'unix_sock_dir = "{self.sock_dir}"\nunix_sock_group = "root"\n'
+                       'unix_sock_ro_perms = "0777"\nunix_sock_rw_perms = "0777"\n'
+                       'auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
+                       'log_outputs = "3:stderr"\n')
+        for leftover in (self.sock, self.sock_ro):
+            if os.path.exists(leftover):
+                os.unlink(leftover)
+        self.spawn(["unshare", "-m", "--propagation", "private", "sh", "-c", LIBVIRTD_START,
+                    "sh", self.root], self.sock)
+
+
+class Cisternd(Peer):
+    def __init__(self, name="ours", env=()):
+        super().__init__(name)
+        self.env = env
+        self.sock = os.path.join(self.root, "run/libvirt/virtstoraged-sock")
+        self.sock_ro = self.sock + "-ro"
+
+    @property
+    def uri(self):
+        return f"storage+unix:///system?socket={self.sock}"
+
+    @property
+    def uri_ro(self):
+        return f"storage+unix:///system?socket={self.sock_ro}"
+
+    @property
+    def secret_uri(self):
+        return f"secret+unix:///system?socket={self.sock}"
+
+    def start(self):
+        self.spawn([space.CISTERND, "--root", self.root], self.sock, self.env)
+
+
+class Embedded(Peer):
+    """No process at all: the same root and pools, driven by the command line in process."""
+
+    def __init__(self, name="ours"):
+        super().__init__(name)
+
+    @property
+    def uri(self):
+        return f"storage:///embed?root={self.root}"
+
+    secret_uri = uri
+
+    def start(self):
+        pass
+
+
+def run(argv, stdin=None, env=(), timeout=60, cwd=None, user=None):
+    """(status, stdout, stderr) of a command in the fixed environment."""
+    try:
+        done = subprocess.run(argv, env=dict(space.ENV, **dict(env)), text=True, timeout=timeout,
+                              errors="surrogateescape", cwd=cwd or space.BASE,
+                              **({"input": stdin} if stdin is not None
+                                 else {"stdin": subprocess.DEVNULL}),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, user=user)
+    except subprocess.TimeoutExpired as late:
+        return "timeout", (late.stdout or b"").decode(errors="replace"), ""
+    return done.returncode, done.stdout, done.stderr
+
+
+def virsh(peer, *words, **options):
+    return run(["virsh", "-c", peer.uri, *words], **options)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The scratch space of one run: one directory that goes away with everything mounted in it."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
+CISTERN = os.path.join(BUILD, "cistern")
+CISTERND = os.path.join(BUILD, "cisternd")
+IS_ROOT = os.geteuid() == 0
+
+# Output is compared byte by byte: no locale, no user's configuration, no colours.
+ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
+       "LIBVIRT_AUTOSTART": "0", "TERM": "dumb"}
+for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "CISTERN_CRASH_AT", "CISTERN_CRASH_LOG"):
+    if _name in os.environ:
+        ENV[_name] = os.environ[_name]
+
+_mounts = []
+
+
+def _leave(base):
+    for where in reversed(_mounts):
+        subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL)
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def _enter():
+    base = tempfile.mkdtemp(prefix="cst-")
+    os.chmod(base, 0o755)
+    atexit.register(_leave, base)
+    os.makedirs(os.path.join(base, "home"))
+    ENV["HOME"] = os.path.join(base, "home")
+    return base
+
+
+BASE = _enter()
+
+
+def path(*parts):
+    return os.path.join(BASE, *parts)
+
+
+def private_mounts():
+    """True inside the private mount namespace that `run` enters when it can."""
+    return IS_ROOT and os.environ.get("CST_PRIVATE_MOUNTS") == "1"
+
+
+def mount(where, *arguments):
+    """Mounts for the rest of the run (or until unmount); the caller checked private_mounts()."""
+    os.makedirs(where, exist_ok=True)
+    subprocess.run(["mount", *arguments, where], check=True)
+    _mounts.append(where)
+
+
+def unmount(where):
+    subprocess.run(["umount", "-l", where], check=True)
+    _mounts.remove(where)
+
+
+def tmpfs(where, size):
+    mount(where, "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs")
