@@ -25,6 +25,7 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_INVALID] = {"invalid", CST_EXIT_FAILED, 8, N_("invalid argument: %s")},
     [CST_ERROR_FLAGS] = {"flags", CST_EXIT_USAGE, 8, N_("unsupported flags %s")},
     [CST_ERROR_XML] = {"xml", CST_EXIT_FAILED, 27, N_("XML error: %s")},
+    [CST_ERROR_XML_SYNTAX] = {"xml-syntax", CST_EXIT_FAILED, 35, "%s"},
     [CST_ERROR_XML_SCHEMA] = {"xml-schema", CST_EXIT_FAILED, 92,
                               N_("XML document failed to validate against schema: %s")},
     [CST_ERROR_CONFIG] = {"config", CST_EXIT_FAILED, 67, N_("unsupported configuration: %s")},

@@ -31,6 +31,7 @@ typedef enum {
     CST_ERROR_INVALID,
     CST_ERROR_FLAGS,
     CST_ERROR_XML,
+    CST_ERROR_XML_SYNTAX, /**< not well-formed; the message shows the place */
     CST_ERROR_XML_SCHEMA,
     CST_ERROR_CONFIG,
     CST_ERROR_INVALID_SECRET,
