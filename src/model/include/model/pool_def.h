@@ -6,31 +6,13 @@
 #include <sys/types.h>
 
 #include <base/uuid.h>
+#include <model/limits.h>
+#include <model/pool_type.h>
 
 /**
  * Pool definitions: plain structs, their XML (libvirt docs/formatstorage.rst) and validation.
  * Strings are owned by the struct and NULL when absent.
  */
-
-typedef enum {
-    CST_POOL_DIR,
-    CST_POOL_FS,
-    CST_POOL_NETFS,
-    CST_POOL_LOGICAL,
-    CST_POOL_DISK,
-    CST_POOL_ISCSI,
-    CST_POOL_ISCSI_DIRECT,
-    CST_POOL_SCSI,
-    CST_POOL_MPATH,
-    CST_POOL_RBD,
-    CST_POOL_GLUSTER,
-    CST_POOL_ZFS,
-    CST_POOL_TYPE_LAST
-} CstPoolType;
-
-/** "dir", "fs", …; NULL outside the enum. */
-const char *cst_pool_type_name(CstPoolType type);
-gboolean cst_pool_type_parse(const char *name, CstPoolType *ret_type);
 
 #define CST_PERMS_UNSET ((uint32_t)-1)
 
@@ -41,15 +23,21 @@ typedef struct {
     char *label;
 } CstPerms;
 
+/** Nothing given. A zeroed struct is mode 0 of root, so start from here. */
+#define CST_PERMS_INIT                                                          \
+    {                                                                           \
+        .mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET \
+    }
+
 typedef struct {
     char *name;
     uint16_t port; /**< 0: default */
 } CstHost;
 
 typedef struct {
-    uint64_t start;
-    uint64_t end;
-    int type; /**< CstDeviceExtentType: 0 free, … as disk pools list them */
+    uint64_t start; /**< bytes from the start of the device */
+    uint64_t end;   /**< first byte after the extent */
+    int type;       /**< for the disk backend's own use; not in the XML */
 } CstDeviceExtent;
 
 typedef struct {
@@ -68,7 +56,8 @@ typedef struct {
     char *wwnn, *wwpn;
     int managed;              /**< -1 unset, 0 no, 1 yes */
     gboolean has_parent_addr; /**< <parentaddr> with its PCI address and unique_id */
-    uint32_t pci_domain, pci_bus, pci_slot, pci_function, unique_id;
+    uint32_t pci_domain, pci_bus, pci_slot, pci_function;
+    uint32_t unique_id; /**< at most INT32_MAX */
 } CstAdapter;
 
 typedef enum { CST_AUTH_NONE, CST_AUTH_CHAP, CST_AUTH_CEPH } CstAuthType;
@@ -79,6 +68,7 @@ typedef struct {
     gboolean by_uuid; /**< secret named by uuid, otherwise by usage */
     CstUuid secret_uuid;
     char *secret_usage;
+    char *secret_type; /**< <secret type='…'>, kept as written; NULL: not given */
 } CstAuth;
 
 typedef struct {
@@ -92,12 +82,12 @@ typedef struct {
     char *vendor;
     char *product;
     int format;         /**< index into the type's format list; 0 its default */
-    char *protocol_ver; /**< netfs: "3", "4.1" */
+    char *protocol_ver; /**< NFS version as written ("3", "4.1"); NULL: not given */
 } CstPoolSource;
 
 typedef struct {
-    char *key; /**< rbd: option name; fs/netfs: the mount option, value NULL */
-    char *value;
+    char *key;   /**< rbd: option name; fs and netfs: the mount option */
+    char *value; /**< rbd: its value; fs and netfs: NULL */
 } CstPoolOption;
 
 typedef enum {
@@ -125,38 +115,63 @@ void cst_pool_def_free(CstPoolDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolDef, cst_pool_def_free)
 
 typedef enum {
-    CST_PARSE_VALIDATE = 1 << 0 /**< check against the RelaxNG schema first */
+    CST_PARSE_VALIDATE = 1 << 0, /**< check against the RelaxNG schema first (model/schema.h) */
+    /** Also read capacity, allocation and available: for documents that a daemon wrote. */
+    CST_PARSE_LIVE = 1 << 1
 } CstParseFlags;
 
 /**
- * Parses one <pool> document, fills what libvirt fills (generated uuid, name from source name,
- * default target path cleaned) and refuses what libvirt refuses with the same code.
+ * Parses one <pool> document, fills what libvirt fills (uuid made up when absent, pool and source
+ * name from each other, cleaned target path) and refuses what libvirt refuses. Errors, with
+ * libvirt's numbers: XML_SYNTAX (not well-formed), XML (missing or malformed parts), CONFIG
+ * (unknown format and the like), NO_SUPPORT (cow where it can't be), XML_SCHEMA and
+ * ARGUMENT_UNSUPPORTED (CST_PARSE_VALIDATE).
  */
 CstPoolDef *cst_pool_def_parse(const char *xml, unsigned flags, GError **error);
 
-/** The <pool> document, newline-terminated, element order and units as libvirt's. */
+/**
+ * The <pool> document, newline-terminated, element order and units as libvirt's. INVALID when
+ * @def names a type or format that does not exist.
+ */
 char *cst_pool_def_format(const CstPoolDef *def, GError **error);
 
-/** <source> alone, as find-storage-pool-sources lists it. */
+/** <source> alone, indented as the root of a document. */
 char *cst_pool_source_format(const CstPoolSource *source, CstPoolType type, GError **error);
-/** Parses the srcSpec argument of find-storage-pool-sources. */
+/** <sources> around @n_sources sources: the answer of find-storage-pool-sources. */
+char *cst_pool_source_list_format(const CstPoolSource *sources, gsize n_sources, CstPoolType type,
+                                  GError **error);
+/** Parses the srcSpec argument of find-storage-pool-sources: a <source> document. */
 gboolean cst_pool_source_parse(const char *xml, CstPoolType type, CstPoolSource *ret_source,
                                GError **error);
+/** Sets @source to what an absent <source> means for @type (default format and directory). */
+void cst_pool_source_init(CstPoolSource *source, CstPoolType type);
+/** Frees what @source owns and zeroes it. */
 void cst_pool_source_clear(CstPoolSource *source);
+
+/** Appends an option of the type's namespace; @value NULL for mount options. */
+void cst_pool_def_add_option(CstPoolDef *def, const char *key, const char *value);
+
+/** Appends to the lists of @source; the strings are copied. */
+void cst_pool_source_add_host(CstPoolSource *source, const char *name, uint16_t port);
+void cst_pool_source_add_device(CstPoolSource *source, const char *path);
 
 /**
  * Run-state file of an active pool, as libvirt writes it in run/libvirt/storage/NAME.xml:
- * <poolstate> around the pool document.
+ * <poolstate> around the pool document. Neither function knows the file's header comment; the
+ * parser skips it.
  */
 char *cst_pool_state_format(const CstPoolDef *def, GError **error);
 CstPoolDef *cst_pool_state_parse(const char *xml, GError **error);
 
-/** Name of source format @format of @type ("nfs"), NULL where the type has none. */
-const char *cst_pool_format_name(CstPoolType type, int format);
-gboolean cst_pool_format_parse(CstPoolType type, const char *name, int *ret_format);
-
-/** TRUE when both describe the same storage, as define/create refuse ("already defined"). */
+/**
+ * TRUE when both describe the same storage, so that only one may be defined ("Storage source
+ * conflict with pool: '…'"). Compares definitions only: adapters named by address are not looked
+ * up in sysfs. The caller leaves out a pool's comparison with itself.
+ */
 gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b);
 
-/** The <storagepoolCapabilities> document (pool-capabilities). @supported per type, NULL: all. */
+/**
+ * The <storagepoolCapabilities> document (pool-capabilities), with a row for each type libvirt
+ * lists. @supported per type, NULL: all of ours.
+ */
 char *cst_pool_capabilities_format(const gboolean supported[CST_POOL_TYPE_LAST]);

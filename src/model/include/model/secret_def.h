@@ -4,6 +4,11 @@
 #include <glib.h>
 
 #include <base/uuid.h>
+#include <model/limits.h>
+
+/**
+ * Secret definitions (libvirt docs/formatsecret.rst): what a secret is for, never its value.
+ */
 
 /** Values are libvirt's virSecretUsageType. */
 typedef enum {
@@ -24,12 +29,17 @@ typedef struct {
     gboolean is_private;
     char *description;
     CstSecretUsage usage;
-    char
-        *usage_id; /**< volume path, ceph or tls or vtpm name, iscsi target; NULL with usage none */
+    char *usage_id; /**< volume path; ceph, tls or vtpm name; iscsi target; NULL with usage none */
 } CstSecretDef;
 
+/**
+ * Parses one <secret> document; @flags of CstParseFlags. A uuid is made up when absent. Errors:
+ * XML_SYNTAX, XML, CONFIG (unknown usage type), XML_SCHEMA.
+ */
 CstSecretDef *cst_secret_def_parse(const char *xml, unsigned flags, GError **error);
+/** The <secret> document, newline-terminated; also the content of its definition file. */
 char *cst_secret_def_format(const CstSecretDef *def);
+CstSecretDef *cst_secret_def_new(void);
 CstSecretDef *cst_secret_def_copy(const CstSecretDef *def);
 void cst_secret_def_free(CstSecretDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSecretDef, cst_secret_def_free)

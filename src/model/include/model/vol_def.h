@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <time.h>
+
 #include <model/pool_def.h>
 
-/** Values are libvirt's virStorageVolType. */
-typedef enum {
-    CST_VOL_FILE = 0,
-    CST_VOL_BLOCK = 1,
-    CST_VOL_DIR = 2,
-    CST_VOL_NETWORK = 3,
-    CST_VOL_NETDIR = 4,
-    CST_VOL_PLOOP = 5
-} CstVolType;
+/**
+ * Volume definitions: plain structs and their XML (libvirt docs/formatstorage.rst). Strings are
+ * owned by the struct and NULL when absent. Made for one volume at a time; keep lists of thousands
+ * in something smaller.
+ */
 
-const char *cst_vol_type_name(CstVolType type);
-gboolean cst_vol_type_parse(const char *name, CstVolType *ret_type);
+/** A secret named by uuid or by usage, never its value. */
+typedef struct {
+    gboolean by_uuid; /**< otherwise by usage */
+    CstUuid uuid;
+    char *usage;
+} CstSecretRef;
 
 typedef enum {
-    CST_ENCRYPTION_NONE,
+    CST_ENCRYPTION_NONE, /**< never in a parsed document */
     CST_ENCRYPTION_DEFAULT,
     CST_ENCRYPTION_QCOW,
     CST_ENCRYPTION_LUKS,
@@ -26,18 +28,13 @@ typedef enum {
 
 typedef struct {
     CstEncryptionFormat format;
-    GPtrArray *secrets; /**< of CstAuth-like secret references (by uuid or usage), never values */
-    char *cipher_name, *cipher_mode, *cipher_hash;
-    unsigned cipher_size;
+    GPtrArray *secrets;   /**< of CstSecretRef, all passphrases; empty rather than NULL */
+    char *cipher_name;    /**< LUKS only, as are the next five; NULL: not given */
+    unsigned cipher_size; /**< bits */
+    char *cipher_mode, *cipher_hash;
     char *ivgen_name, *ivgen_hash;
-    char *engine;
+    char *engine; /**< "qemu", "librbd"; NULL: not given */
 } CstEncryption;
-
-typedef struct {
-    gboolean by_uuid;
-    CstUuid uuid;
-    char *usage;
-} CstSecretRef;
 
 typedef struct {
     char *path;
@@ -45,8 +42,10 @@ typedef struct {
     CstPerms perms;
 } CstBackingDef;
 
+#define CST_TIME_ABSENT (-2)
+
 typedef struct {
-    struct timespec atime, mtime, ctime, btime; /**< tv_nsec == -2 (UTIME_OMIT): absent */
+    struct timespec atime, mtime, ctime, btime; /**< tv_nsec < 0 (CST_TIME_ABSENT): absent */
 } CstTimes;
 
 typedef struct {
@@ -58,20 +57,21 @@ typedef struct {
     CstVolType type;
     char *name;
     char *key;
-    uint64_t capacity; /**< bytes */
-    uint64_t allocation;
-    uint64_t physical;
-    gboolean has_capacity; /**< given in the XML */
-    gboolean has_allocation;
-    gboolean has_physical;
-    GPtrArray *extents; /**< of CstVolExtent; NULL: none */
+    uint64_t capacity;       /**< bytes the guest sees */
+    uint64_t allocation;     /**< bytes used; the capacity when the XML does not say */
+    uint64_t physical;       /**< bytes of the container; 0: not shown */
+    gboolean has_capacity;   /**< given in the XML */
+    gboolean has_allocation; /**< given in the XML */
+    gboolean has_physical;   /**< given in the XML (CST_VOL_PARSE_LIVE) */
+    GPtrArray *extents;      /**< of CstVolExtent; NULL: none */
     char *path;
     char *format; /**< name as in XML; NULL: the type shows none */
     CstPerms perms;
     CstTimes *times;           /**< NULL: absent */
     CstEncryption *encryption; /**< NULL: none */
     char *compat;              /**< "0.10", "1.1"; NULL: not given */
-    gboolean nocow;
+    gboolean nocow;            /**< asked for at creation; never shown */
+    gboolean has_features; /**< <features> is there, even with nothing in it (qcow2 version 3) */
     gboolean lazy_refcounts;
     gboolean extended_l2;
     uint64_t cluster_size;  /**< bytes; 0: not given */
@@ -85,15 +85,36 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolDef, cst_vol_def_free)
 
 typedef enum {
     CST_VOL_PARSE_VALIDATE = 1 << 0,
-    CST_VOL_PARSE_NO_CAPACITY = 1 << 1, /**< capacity may be absent (vol-create-from) */
-    CST_VOL_PARSE_OPT_CAPACITY = 1 << 2 /**< capacity may be absent when a backing store is given */
+    CST_VOL_PARSE_NO_CAPACITY = 1 << 1,  /**< capacity may be absent (vol-create-from) */
+    CST_VOL_PARSE_OPT_CAPACITY = 1 << 2, /**< may be absent when a backing store is given */
+    /** Also read physical, timestamps and source extents: for documents that a daemon wrote. */
+    CST_VOL_PARSE_LIVE = 1 << 3
 } CstVolParseFlags;
 
-/** Parses one <volume> for a pool of @type; refuses what libvirt refuses, with the same code. */
+/**
+ * Parses one <volume> for a pool of @type; refuses what libvirt refuses, with its numbers:
+ * XML_SYNTAX, XML, CONFIG (unknown format, feature, type), INVALID (unknown unit), OVERFLOW (more
+ * than INT64_MAX bytes), XML_SCHEMA. Names that can't be one directory entry are refused too (XML),
+ * except nested names where the type has them.
+ */
 CstVolDef *cst_vol_def_parse(const char *xml, CstPoolType type, unsigned flags, GError **error);
 
-/** The <volume> document of a volume in a pool of @type. */
+/**
+ * The <volume> document of a volume in a pool of @type. INVALID when the format is not one of the
+ * type's.
+ */
 char *cst_vol_def_format(const CstVolDef *def, CstPoolType type, GError **error);
 
 void cst_encryption_free(CstEncryption *encryption);
 void cst_backing_def_free(CstBackingDef *backing);
+
+/** Appends to def->extents. */
+void cst_vol_def_add_extent(CstVolDef *def, const char *path, uint64_t start, uint64_t end);
+
+/** An encryption with no secrets yet. */
+CstEncryption *cst_encryption_new(CstEncryptionFormat format);
+/** Exactly one of @uuid and @usage. */
+void cst_encryption_add_secret(CstEncryption *encryption, const CstUuid *uuid, const char *usage);
+CstEncryption *cst_encryption_copy(const CstEncryption *encryption);
+/** A backing store with no permissions. */
+CstBackingDef *cst_backing_def_new(const char *path, const char *format);

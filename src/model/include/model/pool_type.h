@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * What is known about each pool type, in one table: whoever needs to treat types differently asks
+ * a row, so that a new type is one row here. Names and defaults are libvirt's
+ * (docs/formatstorage.rst, docs/formatstoragecaps.rst).
+ */
+
+typedef enum {
+    CST_POOL_DIR,
+    CST_POOL_FS,
+    CST_POOL_NETFS,
+    CST_POOL_LOGICAL,
+    CST_POOL_DISK,
+    CST_POOL_ISCSI,
+    CST_POOL_ISCSI_DIRECT,
+    CST_POOL_SCSI,
+    CST_POOL_MPATH,
+    CST_POOL_RBD,
+    CST_POOL_GLUSTER,
+    CST_POOL_ZFS,
+    CST_POOL_TYPE_LAST
+} CstPoolType;
+
+/** Values are libvirt's virStorageVolType. */
+typedef enum {
+    CST_VOL_FILE = 0,
+    CST_VOL_BLOCK = 1,
+    CST_VOL_DIR = 2,
+    CST_VOL_NETWORK = 3,
+    CST_VOL_NETDIR = 4,
+    CST_VOL_PLOOP = 5
+} CstVolType;
+
+/** Parts of <source> that a type shows in its XML. */
+typedef enum {
+    CST_SOURCE_HOST = 1 << 0, /**< at least one is required */
+    CST_SOURCE_DEVICE = 1 << 1,
+    CST_SOURCE_DIR = 1 << 2,     /**< required */
+    CST_SOURCE_ADAPTER = 1 << 3, /**< required */
+    CST_SOURCE_NAME = 1 << 4,    /**< defaults to the pool's name, and the other way round */
+    CST_SOURCE_INITIATOR = 1 << 5
+} CstSourceParts;
+
+/** What makes two pools of one host the same storage (cst_pool_def_same_source). */
+typedef enum {
+    CST_CONFLICT_NONE,
+    CST_CONFLICT_TARGET,    /**< the same target path */
+    CST_CONFLICT_HOST_DIR,  /**< the same single host, source directory and name */
+    CST_CONFLICT_DEVICE,    /**< a device in common, among all types of this kind */
+    CST_CONFLICT_INITIATOR, /**< a device in common, seen by the same initiator */
+    CST_CONFLICT_ADAPTER,   /**< the same adapter */
+    CST_CONFLICT_TYPE       /**< one pool of the type per host */
+} CstConflict;
+
+/** Options in an XML namespace of the type's own; the document declares it when there are any. */
+typedef struct {
+    const char *prefix; /**< "rbd" */
+    const char *uri;
+    const char *element; /**< "config_opts" */
+    gboolean has_value;  /**< name and value; otherwise the name alone */
+    const char *what;    /**< in messages: "rbd option", "fs mount option" */
+} CstPoolNamespace;
+
+typedef struct {
+    const char *name;                  /**< "dir" */
+    unsigned source_parts;             /**< of CstSourceParts */
+    gboolean source_name_required;     /**< <source><name> must be written out */
+    gboolean device_required;          /**< at least one <device> */
+    gboolean initiator_required;       /**< <initiator><iqn> */
+    const char *default_dir;           /**< <dir> when not given; NULL: none */
+    const char *const *source_formats; /**< NULL-terminated; NULL: no <format> */
+    int default_source_format;         /**< index into source_formats */
+    gboolean has_target;               /**< <target> with path and permissions */
+    const char *target_prefix; /**< target path is this and the source name; NULL: it is given */
+    gboolean cow_feature;      /**< <features><cow/> may be set */
+    const CstPoolNamespace *options;   /**< NULL: none */
+    CstVolType volume_type;            /**< of volumes that say nothing else */
+    const char *const *volume_formats; /**< NULL-terminated, as accepted; NULL: no <format> */
+    /** As <storagepoolCapabilities> lists them; "none" there is not accepted for a volume. */
+    const char *const *listed_formats;
+    const char *default_volume_format;
+    gboolean nested_names; /**< volume names may contain '/' (nested datasets) */
+    CstConflict conflict;
+} CstPoolTypeInfo;
+
+/** Row of @type; NULL outside the enum. */
+const CstPoolTypeInfo *cst_pool_type_info(CstPoolType type);
+
+/** "dir", "fs", …; NULL outside the enum. */
+const char *cst_pool_type_name(CstPoolType type);
+gboolean cst_pool_type_parse(const char *name, CstPoolType *ret_type);
+
+/** Name of source format @format of @type ("nfs"), NULL where the type has none. */
+const char *cst_pool_format_name(CstPoolType type, int format);
+gboolean cst_pool_format_parse(CstPoolType type, const char *name, int *ret_format);
+
+const char *cst_vol_type_name(CstVolType type);
+gboolean cst_vol_type_parse(const char *name, CstVolType *ret_type);
+
+/** Whether volumes of @type may be in @format ("qcow2"). */
+gboolean cst_pool_volume_format_ok(CstPoolType type, const char *format);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <model/pool_def.h>
+
+#include "adapter.h"
+
+static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b)
+{
+    for (guint i = 0; i < a->devices->len; i++) {
+        const CstPoolDevice *one = g_ptr_array_index(a->devices, i);
+
+        for (guint j = 0; j < b->devices->len; j++) {
+            const CstPoolDevice *other = g_ptr_array_index(b->devices, j);
+
+            if (g_strcmp0(one->path, other->path) == 0)
+                return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* With several hosts there is no telling whether two lists lead to one server. */
+static gboolean same_host(const CstPoolSource *a, const CstPoolSource *b)
+{
+    const CstHost *one, *other;
+
+    if (a->hosts->len != 1 || b->hosts->len != 1)
+        return FALSE;
+    one = g_ptr_array_index(a->hosts, 0);
+    other = g_ptr_array_index(b->hosts, 0);
+    return one->port == other->port && g_strcmp0(one->name, other->name) == 0;
+}
+
+gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(a->type);
+    const CstPoolTypeInfo *other = cst_pool_type_info(b->type);
+    const CstPoolSource *x = &a->source;
+    const CstPoolSource *y = &b->source;
+
+    if (!info || !other || info->conflict != other->conflict)
+        return FALSE;
+    if (info->conflict != CST_CONFLICT_DEVICE && a->type != b->type)
+        return FALSE;
+    switch (info->conflict) {
+    case CST_CONFLICT_NONE: return FALSE;
+    case CST_CONFLICT_TARGET: return g_strcmp0(a->target_path, b->target_path) == 0;
+    case CST_CONFLICT_HOST_DIR:
+        return g_strcmp0(x->dir, y->dir) == 0 && g_strcmp0(x->name, y->name) == 0 &&
+               same_host(x, y);
+    case CST_CONFLICT_DEVICE: return share_device(x, y);
+    case CST_CONFLICT_INITIATOR:
+        return g_strcmp0(x->initiator_iqn, y->initiator_iqn) == 0 && share_device(x, y);
+    case CST_CONFLICT_ADAPTER: return cst_adapter_same(&x->adapter, &y->adapter);
+    case CST_CONFLICT_TYPE: return TRUE;
+    }
+    return FALSE;
+}

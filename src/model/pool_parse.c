@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "adapter.h"
+#include "perms.h"
+#include "pool_xml.h"
+
+static CstPoolDef *parse_type(xmlNode *node, GError **error)
+{
+    g_autofree char *name = cst_xml_attr(node, "type");
+    CstPoolType type;
+
+    if (!name) {
+        cst_fail(error, CST_ERROR_XML, _("Missing required attribute '%s' in element '%s'"), "type",
+                 "pool");
+        return NULL;
+    }
+    if (!cst_pool_type_parse(name, &type)) {
+        cst_xml_bad_attr(node, "type", name, NULL, error);
+        return NULL;
+    }
+    return cst_pool_def_new(type);
+}
+
+/* The name becomes a file name (NAME.xml) and a line in lists. */
+static gboolean parse_name(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
+                           GError **error)
+{
+    def->name = cst_xml_text(node, "name");
+    if (!def->name && (info->source_parts & CST_SOURCE_NAME))
+        def->name = g_strdup(def->source.name);
+    if (!def->name)
+        return cst_fail(error, CST_ERROR_XML, _("missing pool source name element"));
+    if (strchr(def->name, '/'))
+        return cst_fail(error, CST_ERROR_XML, _("name %s cannot contain '/'"), def->name);
+    if (strchr(def->name, '\n'))
+        return cst_fail(error, CST_ERROR_XML_SYNTAX, _("invalid char in name: %c"), '\n');
+    return TRUE;
+}
+
+static gboolean parse_uuid(xmlNode *node, CstUuid *ret_uuid, GError **error)
+{
+    g_autofree char *text = cst_xml_text(node, "uuid");
+
+    if (!text)
+        cst_uuid_generate(ret_uuid);
+    else if (!cst_uuid_parse(text, ret_uuid))
+        return cst_fail(error, CST_ERROR_XML, _("malformed uuid element"));
+    return TRUE;
+}
+
+static gboolean parse_features(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
+                               GError **error)
+{
+    xmlNode *cow = cst_xml_find(node, "features/cow");
+
+    if (!cow)
+        return TRUE;
+    if (!cst_xml_attr_yes_no(cow, "state", &def->feature_cow, error))
+        return FALSE;
+    if (def->feature_cow >= 0 && !info->cow_feature)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("cow feature may only be used for 'fs' and 'dir' pools"));
+    return TRUE;
+}
+
+static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GError **error)
+{
+    CstPoolSource *source = &def->source;
+
+    if ((info->source_parts & CST_SOURCE_HOST) && source->hosts->len == 0)
+        return cst_fail(error, CST_ERROR_XML, _("missing storage pool source host name"));
+    if ((info->source_parts & CST_SOURCE_DIR) && !source->dir)
+        return cst_fail(error, CST_ERROR_XML, _("missing storage pool source path"));
+    if ((info->source_parts & CST_SOURCE_NAME) && !source->name)
+        source->name = g_strdup(def->name);
+    if ((info->source_parts & CST_SOURCE_ADAPTER) && !cst_adapter_check(&source->adapter, error))
+        return FALSE;
+    if (info->device_required && source->devices->len == 0)
+        return cst_fail(error, CST_ERROR_XML, _("missing storage pool source device name"));
+    return TRUE;
+}
+
+static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
+                             GError **error)
+{
+    g_autofree char *path = NULL;
+
+    if (!info->has_target)
+        return TRUE;
+    if (info->target_prefix)
+        path = g_strconcat(info->target_prefix, def->source.name, NULL);
+    else
+        path = cst_xml_text(node, "target/path");
+    if (!path)
+        return cst_fail(error, CST_ERROR_XML, _("missing storage pool target path"));
+    def->target_path = cst_path_tidy(path);
+    return cst_perms_parse(node, "target/permissions", &def->target_perms, error);
+}
+
+static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
+{
+    g_autofree char *allocation = cst_xml_path_attr(node, "refresh/volume", "allocation");
+
+    if (!allocation)
+        return TRUE;
+    if (strcmp(allocation, "default") == 0)
+        def->refresh_alloc = CST_REFRESH_ALLOC_DEFAULT;
+    else if (strcmp(allocation, "capacity") == 0)
+        def->refresh_alloc = CST_REFRESH_ALLOC_CAPACITY;
+    else
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("unknown storage pool volume refresh allocation type %s"), allocation);
+    return TRUE;
+}
+
+static gboolean is_option_element(const xmlNode *node, const CstPoolNamespace *ns, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && node->ns &&
+           strcmp((const char *)node->ns->href, ns->uri) == 0 &&
+           strcmp((const char *)node->name, name) == 0;
+}
+
+static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, CstPoolDef *def,
+                             GError **error)
+{
+    g_autofree char *name = cst_xml_attr(node, "name");
+    g_autofree char *value = NULL;
+
+    if (!name)
+        return cst_fail(error, CST_ERROR_XML, _("no %s name specified"), ns->what);
+    if (ns->has_value) {
+        value = cst_xml_attr(node, "value");
+        if (!*name)
+            return cst_fail(error, CST_ERROR_XML, _("empty %s name specified"), ns->what);
+        if (!value)
+            return cst_fail(error, CST_ERROR_XML, _("no %s value specified for name '%s'"),
+                            ns->what, name);
+        if (!*value)
+            return cst_fail(error, CST_ERROR_XML, _("empty %s value specified for name '%s'"),
+                            ns->what, name);
+    }
+    cst_pool_def_add_option(def, name, value);
+    return TRUE;
+}
+
+static gboolean parse_options(xmlNode *node, const CstPoolNamespace *ns, CstPoolDef *def,
+                              GError **error)
+{
+    for (xmlNode *list = node->children; ns && list; list = list->next) {
+        if (!is_option_element(list, ns, ns->element))
+            continue;
+        for (xmlNode *option = list->children; option; option = option->next)
+            if (is_option_element(option, ns, "option") && !parse_option(option, ns, def, error))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean parse_size(xmlNode *node, const char *name, uint64_t *ret_bytes, GError **error)
+{
+    g_autofree char *text = cst_xml_text(node, name);
+    g_autofree char *unit = cst_xml_path_attr(node, name, "unit");
+    uint64_t bytes;
+
+    if (!text)
+        return TRUE;
+    if (!cst_parse_uint(text, 10, &bytes))
+        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), name);
+    if (!cst_units_scale(&bytes, unit, 1, G_MAXUINT64, error))
+        return FALSE;
+    *ret_bytes = bytes;
+    return TRUE;
+}
+
+static gboolean parse_live(xmlNode *node, CstPoolDef *def, GError **error)
+{
+    return parse_size(node, "capacity", &def->capacity, error) &&
+           parse_size(node, "allocation", &def->allocation, error) &&
+           parse_size(node, "available", &def->available, error);
+}
+
+static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GError **error)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
+    xmlNode *source = cst_xml_find(node, "source");
+
+    if (source && !cst_pool_source_parse_node(source, def->type, &def->source, error))
+        return FALSE;
+    if (!parse_name(node, info, def, error) || !parse_uuid(node, &def->uuid, error) ||
+        !parse_features(node, info, def, error) || !check_source(info, def, error) ||
+        !parse_target(node, info, def, error))
+        return FALSE;
+    if (info->initiator_required && !def->source.initiator_iqn)
+        return cst_fail(error, CST_ERROR_CONFIG, _("missing initiator IQN"));
+    if (!parse_refresh(node, def, error) || !parse_options(node, info->options, def, error))
+        return FALSE;
+    return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
+}
+
+static CstPoolDef *parse_node(xmlNode *node, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolDef) def = parse_type(node, error);
+
+    if (!def || !parse_body(node, flags, def, error))
+        return NULL;
+    return g_steal_pointer(&def);
+}
+
+CstPoolDef *cst_pool_def_parse(const char *xml, unsigned flags, GError **error)
+{
+    g_autoptr(xmlDoc) doc = cst_xml_parse(xml, "pool", "(storage_pool_definition)", error);
+
+    if (!doc)
+        return NULL;
+    if ((flags & CST_PARSE_VALIDATE) && !cst_xml_validate(doc, "storagepool.rng", error))
+        return NULL;
+    return parse_node(xmlDocGetRootElement(doc), flags, error);
+}
+
+CstPoolDef *cst_pool_state_parse(const char *xml, GError **error)
+{
+    g_autoptr(xmlDoc) doc = cst_xml_parse(xml, "poolstate", "(pool state)", error);
+    xmlNode *pool;
+
+    if (!doc)
+        return NULL;
+    pool = cst_xml_find(xmlDocGetRootElement(doc), "pool");
+    if (!pool) {
+        cst_fail(error, CST_ERROR_XML, _("Could not find any 'pool' element in state file"));
+        return NULL;
+    }
+    return parse_node(pool, CST_PARSE_LIVE, error);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <model/pool_type.h>
+
+#include "xml_read.h"
+
+static const char *const fs_formats[] = {"auto",    "ext2", "ext3",  "ext4", "ufs",
+                                         "iso9660", "udf",  "gfs",   "gfs2", "vfat",
+                                         "hfs+",    "xfs",  "ocfs2", "vmfs", NULL};
+static const char *const netfs_formats[] = {"auto", "nfs", "glusterfs", "cifs", NULL};
+static const char *const disk_formats[] = {"unknown", "dos",  "dvh", "gpt",  "mac",
+                                           "bsd",     "pc98", "sun", "lvm2", NULL};
+static const char *const logical_formats[] = {"unknown", "lvm2", NULL};
+
+/* The list starts with "none", which names the absence of a format and can't be asked for. */
+#define FILE_FORMATS                                                                          \
+    "raw", "dir", "bochs", "cloop", "dmg", "iso", "vpc", "vdi", "fat", "vhd", "ploop", "cow", \
+        "qcow", "qcow2", "qed", "vmdk"
+static const char *const file_formats_listed[] = {"none", FILE_FORMATS, NULL};
+/* The last ones are ours: libvirt would call such images "raw", which is how data gets lost. */
+static const char *const file_formats[] = {FILE_FORMATS, "vhdx", "parallels", "luks", NULL};
+static const char *const partition_formats[] = {
+    "none", "linux", "fat16", "fat32", "linux-swap", "linux-lvm", "linux-raid", "extended", NULL};
+static const char *const no_formats_listed[] = {NULL};
+
+static const CstPoolNamespace fs_options = {
+    .prefix = "fs",
+    .uri = "http://libvirt.org/schemas/storagepool/fs/1.0",
+    .element = "mount_opts",
+    .has_value = FALSE,
+    .what = "fs mount option",
+};
+
+static const CstPoolNamespace rbd_options = {
+    .prefix = "rbd",
+    .uri = "http://libvirt.org/schemas/storagepool/rbd/1.0",
+    .element = "config_opts",
+    .has_value = TRUE,
+    .what = "rbd option",
+};
+
+static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
+    [CST_POOL_DIR] = {.name = "dir",
+                      .has_target = TRUE,
+                      .cow_feature = TRUE,
+                      .volume_type = CST_VOL_FILE,
+                      .volume_formats = file_formats,
+                      .listed_formats = file_formats_listed,
+                      .default_volume_format = "raw",
+                      .conflict = CST_CONFLICT_TARGET},
+    [CST_POOL_FS] = {.name = "fs",
+                     .source_parts = CST_SOURCE_DEVICE,
+                     .device_required = TRUE,
+                     .source_formats = fs_formats,
+                     .has_target = TRUE,
+                     .cow_feature = TRUE,
+                     .options = &fs_options,
+                     .volume_type = CST_VOL_FILE,
+                     .volume_formats = file_formats,
+                     .listed_formats = file_formats_listed,
+                     .default_volume_format = "raw",
+                     .conflict = CST_CONFLICT_DEVICE},
+    [CST_POOL_NETFS] = {.name = "netfs",
+                        .source_parts = CST_SOURCE_HOST | CST_SOURCE_DIR,
+                        .source_formats = netfs_formats,
+                        .has_target = TRUE,
+                        .options = &fs_options,
+                        .volume_type = CST_VOL_FILE,
+                        .volume_formats = file_formats,
+                        .listed_formats = file_formats_listed,
+                        .default_volume_format = "raw",
+                        .conflict = CST_CONFLICT_HOST_DIR},
+    [CST_POOL_LOGICAL] = {.name = "logical",
+                          .source_parts = CST_SOURCE_NAME | CST_SOURCE_DEVICE,
+                          .source_formats = logical_formats,
+                          .default_source_format = 1,
+                          .has_target = TRUE,
+                          .target_prefix = "/dev/",
+                          .volume_type = CST_VOL_BLOCK,
+                          .conflict = CST_CONFLICT_DEVICE},
+    [CST_POOL_DISK] = {.name = "disk",
+                       .source_parts = CST_SOURCE_DEVICE,
+                       .device_required = TRUE,
+                       .source_formats = disk_formats,
+                       .has_target = TRUE,
+                       .volume_type = CST_VOL_BLOCK,
+                       .volume_formats = partition_formats,
+                       .listed_formats = partition_formats,
+                       .default_volume_format = "none",
+                       .conflict = CST_CONFLICT_DEVICE},
+    [CST_POOL_ISCSI] = {.name = "iscsi",
+                        .source_parts = CST_SOURCE_HOST | CST_SOURCE_DEVICE | CST_SOURCE_INITIATOR,
+                        .has_target = TRUE,
+                        .volume_type = CST_VOL_BLOCK,
+                        .conflict = CST_CONFLICT_INITIATOR},
+    [CST_POOL_ISCSI_DIRECT] = {.name = "iscsi-direct",
+                               .source_parts =
+                                   CST_SOURCE_HOST | CST_SOURCE_DEVICE | CST_SOURCE_INITIATOR,
+                               .initiator_required = TRUE,
+                               .volume_type = CST_VOL_NETWORK},
+    [CST_POOL_SCSI] = {.name = "scsi",
+                       .source_parts = CST_SOURCE_ADAPTER,
+                       .has_target = TRUE,
+                       .volume_type = CST_VOL_BLOCK,
+                       .conflict = CST_CONFLICT_ADAPTER},
+    [CST_POOL_MPATH] = {.name = "mpath",
+                        .has_target = TRUE,
+                        .volume_type = CST_VOL_BLOCK,
+                        .conflict = CST_CONFLICT_TYPE},
+    [CST_POOL_RBD] = {.name = "rbd",
+                      .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME,
+                      .source_name_required = TRUE,
+                      .options = &rbd_options,
+                      .volume_type = CST_VOL_NETWORK,
+                      .volume_formats = file_formats,
+                      .listed_formats = no_formats_listed,
+                      .default_volume_format = "raw"},
+    [CST_POOL_GLUSTER] = {.name = "gluster",
+                          .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME | CST_SOURCE_DIR,
+                          .default_dir = "/",
+                          .volume_type = CST_VOL_NETWORK,
+                          .volume_formats = file_formats,
+                          .listed_formats = file_formats_listed,
+                          .default_volume_format = "raw",
+                          .conflict = CST_CONFLICT_HOST_DIR},
+    [CST_POOL_ZFS] = {.name = "zfs",
+                      .source_parts = CST_SOURCE_NAME | CST_SOURCE_DEVICE,
+                      .has_target = TRUE,
+                      .target_prefix = "/dev/zvol/",
+                      .volume_type = CST_VOL_BLOCK,
+                      .nested_names = TRUE,
+                      .conflict = CST_CONFLICT_DEVICE},
+};
+
+static const char *const vol_type_names[] = {"file",   "block", "dir", "network",
+                                             "netdir", "ploop", NULL};
+
+const CstPoolTypeInfo *cst_pool_type_info(CstPoolType type)
+{
+    return (unsigned)type < CST_POOL_TYPE_LAST ? &type_table[type] : NULL;
+}
+
+const char *cst_pool_type_name(CstPoolType type)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    return info ? info->name : NULL;
+}
+
+gboolean cst_pool_type_parse(const char *name, CstPoolType *ret_type)
+{
+    for (int type = 0; type < CST_POOL_TYPE_LAST; type++) {
+        if (g_strcmp0(type_table[type].name, name) == 0) {
+            *ret_type = type;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+const char *cst_pool_format_name(CstPoolType type, int format)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    if (!info || !info->source_formats || format < 0 ||
+        (guint)format >= g_strv_length((char **)info->source_formats))
+        return NULL;
+    return info->source_formats[format];
+}
+
+gboolean cst_pool_format_parse(CstPoolType type, const char *name, int *ret_format)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+    int format = -1;
+
+    if (info && info->source_formats && name)
+        format = cst_name_index(info->source_formats, name);
+    if (format < 0)
+        return FALSE;
+    *ret_format = format;
+    return TRUE;
+}
+
+const char *cst_vol_type_name(CstVolType type)
+{
+    return (unsigned)type < G_N_ELEMENTS(vol_type_names) - 1 ? vol_type_names[type] : NULL;
+}
+
+gboolean cst_vol_type_parse(const char *name, CstVolType *ret_type)
+{
+    int type = name ? cst_name_index(vol_type_names, name) : -1;
+
+    if (type < 0)
+        return FALSE;
+    *ret_type = type;
+    return TRUE;
+}
+
+gboolean cst_pool_volume_format_ok(CstPoolType type, const char *format)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    return info && info->volume_formats && format &&
+           cst_name_index(info->volume_formats, format) >= 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <model/schema.h>
+
+#include <libxml/relaxng.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "xml_read.h"
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlRelaxNG, xmlRelaxNGFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlRelaxNGParserCtxt, xmlRelaxNGFreeParserCtxt)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlRelaxNGValidCtxt, xmlRelaxNGFreeValidCtxt)
+
+static char *schema_dir;
+
+void cst_schema_set_dir(const char *dir)
+{
+    g_free(schema_dir);
+    schema_dir = g_strdup(dir);
+}
+
+/* A broken document can draw a complaint for each of its nodes; the first few say enough. */
+#if LIBXML_VERSION >= 21200
+static void collect(void *data, const xmlError *err)
+#else
+static void collect(void *data, xmlError *err)
+#endif
+{
+    const size_t enough = 2048;
+    GString *problems = data;
+
+    if (err->message && problems->len < enough)
+        g_string_append(problems, err->message);
+}
+
+static xmlRelaxNG *load(const char *path, GError **error)
+{
+    g_autoptr(GString) problems = g_string_new(NULL);
+    g_autoptr(xmlRelaxNGParserCtxt) parser = NULL;
+    xmlRelaxNG *schema = NULL;
+
+    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
+        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                 _("can't validate: there is no schema '%s'; install libvirt's schemas or leave "
+                   "validation out"),
+                 path);
+        return NULL;
+    }
+    parser = xmlRelaxNGNewParserCtxt(path);
+    if (parser) {
+        xmlRelaxNGSetParserStructuredErrors(parser, collect, problems);
+        schema = xmlRelaxNGParse(parser);
+    }
+    if (!schema)
+        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate: schema '%s': %s"), path,
+                 problems->str);
+    return schema;
+}
+
+gboolean cst_xml_validate(xmlDoc *doc, const char *schema, GError **error)
+{
+    g_autofree char *path =
+        g_build_filename(schema_dir ? schema_dir : CST_SCHEMA_DIR, schema, NULL);
+    g_autoptr(GString) problems = g_string_new(NULL);
+    g_autoptr(xmlRelaxNG) compiled = load(path, error);
+    g_autoptr(xmlRelaxNGValidCtxt) validator = NULL;
+
+    if (!compiled)
+        return FALSE;
+    validator = xmlRelaxNGNewValidCtxt(compiled);
+    if (!validator)
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate against '%s'"),
+                        path);
+    xmlRelaxNGSetValidStructuredErrors(validator, collect, problems);
+    if (xmlRelaxNGValidateDoc(validator, doc) != 0)
+        return cst_fail(error, CST_ERROR_XML_SCHEMA, _("Unable to validate doc against %s\n%s"),
+                        path, problems->str);
+    return TRUE;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/uuid.h>
+
+#include "xml_read.h"
+#include "xml_write.h"
+
+/** Reads uuid='…' or usage='…' of a <secret> reference; exactly one must be there. */
+gboolean cst_secret_ref_parse(xmlNode *node, gboolean *ret_by_uuid, CstUuid *ret_uuid,
+                              char **ret_usage, GError **error);
+
+/** <secret type='@type' …/>; @type NULL: left out. */
+void cst_secret_ref_format(CstXmlWriter *xml, const char *type, gboolean by_uuid,
+                           const CstUuid *uuid, const char *usage);

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <model/vol_def.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "encryption.h"
+#include "perms.h"
+#include "xml_read.h"
+
+/* A name goes into a path below the pool, so it must not climb out of it. */
+static gboolean check_name(const char *name, gboolean nested, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+
+    if (!nested && parts[1])
+        return cst_fail(error, CST_ERROR_XML, _("volume name '%s' cannot contain '/'"), name);
+    for (char **part = parts; *part; part++)
+        if (**part == '\0' || strcmp(*part, ".") == 0 || strcmp(*part, "..") == 0)
+            return cst_fail(error, CST_ERROR_XML, _("volume name '%s' is not a file name"), name);
+    return TRUE;
+}
+
+static gboolean parse_name(xmlNode *node, const CstPoolTypeInfo *info, unsigned flags,
+                           CstVolDef *def, GError **error)
+{
+    def->name = cst_xml_text(node, "name");
+    if (!def->name)
+        return cst_fail(error, CST_ERROR_XML, _("missing volume name element"));
+    return (flags & CST_VOL_PARSE_LIVE) || check_name(def->name, info->nested_names, error);
+}
+
+static gboolean parse_type(xmlNode *node, const CstPoolTypeInfo *info, CstVolDef *def,
+                           GError **error)
+{
+    g_autofree char *text = cst_xml_attr(node, "type");
+
+    def->type = info->volume_type;
+    if (text && *text && !cst_vol_type_parse(text, &def->type))
+        return cst_fail(error, CST_ERROR_CONFIG, _("unknown volume type '%s'"), text);
+    return TRUE;
+}
+
+/* Sizes are file offsets in the end, hence the signed limit. */
+static gboolean parse_size(xmlNode *node, const char *path, uint64_t *ret_bytes,
+                           gboolean *ret_given, GError **error)
+{
+    g_autofree char *text = cst_xml_text(node, path);
+    g_autofree char *unit = cst_xml_path_attr(node, path, "unit");
+    uint64_t bytes;
+
+    *ret_given = FALSE;
+    if (!text)
+        return TRUE;
+    if (!cst_parse_uint(text, 10, &bytes))
+        return cst_fail(error, CST_ERROR_XML, _("malformed capacity element"));
+    if (!cst_units_scale(&bytes, unit, 1, G_MAXINT64, error))
+        return FALSE;
+    *ret_bytes = bytes;
+    *ret_given = TRUE;
+    return TRUE;
+}
+
+static gboolean parse_sizes(xmlNode *node, unsigned flags, CstVolDef *def, GError **error)
+{
+    gboolean optional = (flags & CST_VOL_PARSE_NO_CAPACITY) ||
+                        ((flags & CST_VOL_PARSE_OPT_CAPACITY) && def->backing);
+
+    if (!parse_size(node, "capacity", &def->capacity, &def->has_capacity, error))
+        return FALSE;
+    if (!def->has_capacity && !optional)
+        return cst_fail(error, CST_ERROR_XML, _("missing capacity element"));
+    if (!parse_size(node, "allocation", &def->allocation, &def->has_allocation, error))
+        return FALSE;
+    if (!def->has_allocation)
+        def->allocation = def->capacity;
+    return TRUE;
+}
+
+static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type, char **ret_format,
+                             GError **error)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+    g_autofree char *format = NULL;
+
+    if (!info->volume_formats)
+        return TRUE;
+    format = cst_xml_path_attr(node, path, "type");
+    if (!format)
+        format = g_strdup(info->default_volume_format);
+    if (!cst_pool_volume_format_ok(type, format))
+        return cst_fail(error, CST_ERROR_CONFIG, _("unknown volume format type %s"), format);
+    *ret_format = g_steal_pointer(&format);
+    return TRUE;
+}
+
+static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, GError **error)
+{
+    g_autofree char *path = cst_xml_text(node, "backingStore/path");
+
+    if (!path)
+        return TRUE;
+    def->backing = cst_backing_def_new(path, NULL);
+    return parse_format(node, "backingStore/format", type, &def->backing->format, error) &&
+           cst_perms_parse(node, "backingStore/permissions", &def->backing->perms, error);
+}
+
+/* "1.1": two numbers. It ends up in the options of an image, where nothing else may get in. */
+static gboolean check_compat(const char *compat, GError **error)
+{
+    size_t major = strspn(compat, "0123456789");
+    size_t minor = compat[major] == '.' ? strspn(compat + major + 1, "0123456789") : 0;
+
+    if (major == 0 || minor == 0 || compat[major + 1 + minor] != '\0')
+        return cst_fail(error, CST_ERROR_XML, _("forbidden characters in 'compat' attribute"));
+    return TRUE;
+}
+
+static gboolean parse_cluster_size(xmlNode *node, CstVolDef *def, GError **error)
+{
+    g_autofree char *text = cst_xml_text(node, "target/clusterSize");
+    g_autofree char *unit = cst_xml_path_attr(node, "target/clusterSize", "unit");
+
+    if (!text)
+        return TRUE;
+    if (!cst_parse_uint(text, 10, &def->cluster_size))
+        return cst_fail(error, CST_ERROR_XML, _("Invalid value '%s' for element or attribute '%s'"),
+                        text, "./target/clusterSize");
+    return cst_units_scale(&def->cluster_size, unit, 1, G_MAXUINT64, error);
+}
+
+static gboolean parse_features(xmlNode *node, CstVolDef *def, GError **error)
+{
+    xmlNode *features = cst_xml_find(node, "target/features");
+
+    if (!features)
+        return TRUE;
+    def->has_features = TRUE;
+    if (!def->compat)
+        def->compat = g_strdup("1.1");
+    for (xmlNode *feature = features->children; feature; feature = feature->next) {
+        const char *name = (const char *)feature->name;
+
+        if (feature->type != XML_ELEMENT_NODE)
+            continue;
+        if (strcmp(name, "lazy_refcounts") == 0)
+            def->lazy_refcounts = TRUE;
+        else if (strcmp(name, "extended_l2") == 0)
+            def->extended_l2 = TRUE;
+        else
+            return cst_fail(error, CST_ERROR_CONFIG, _("unsupported feature %s"), name);
+    }
+    return TRUE;
+}
+
+static gboolean parse_target(xmlNode *node, CstPoolType type, CstVolDef *def, GError **error)
+{
+    xmlNode *encryption = cst_xml_find(node, "target/encryption");
+
+    def->path = cst_xml_text(node, "target/path");
+    if (!parse_format(node, "target/format", type, &def->format, error) ||
+        !cst_perms_parse(node, "target/permissions", &def->perms, error))
+        return FALSE;
+    if (encryption) {
+        def->encryption = cst_encryption_parse(encryption, error);
+        if (!def->encryption)
+            return FALSE;
+    }
+    def->compat = cst_xml_text(node, "target/compat");
+    if (def->compat && !check_compat(def->compat, error))
+        return FALSE;
+    def->nocow = cst_xml_find(node, "target/nocow") != NULL;
+    return parse_cluster_size(node, def, error) && parse_features(node, def, error);
+}
+
+/* "SECONDS" or "SECONDS.NNNNNNNNN". */
+static gboolean parse_time(xmlNode *node, const char *path, struct timespec *ret_time,
+                           GError **error)
+{
+    g_autofree char *text = cst_xml_text(node, path);
+    char *dot;
+    char digits[] = "000000000";
+    uint64_t seconds;
+
+    *ret_time = (struct timespec){.tv_nsec = CST_TIME_ABSENT};
+    if (!text)
+        return TRUE;
+    dot = strchr(text, '.');
+    if (dot) {
+        size_t len = strspn(dot + 1, "0123456789");
+
+        *dot = '\0';
+        if (len > 9 || dot[1 + len] != '\0')
+            return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), path);
+        memcpy(digits, dot + 1, len);
+    }
+    if (!cst_parse_uint(text, 10, &seconds) || seconds > G_MAXINT64)
+        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), path);
+    ret_time->tv_sec = (time_t)seconds;
+    ret_time->tv_nsec = (long)g_ascii_strtoull(digits, NULL, 10);
+    return TRUE;
+}
+
+static gboolean parse_times(xmlNode *node, CstVolDef *def, GError **error)
+{
+    if (!cst_xml_find(node, "target/timestamps"))
+        return TRUE;
+    def->times = g_new0(CstTimes, 1);
+    return parse_time(node, "target/timestamps/atime", &def->times->atime, error) &&
+           parse_time(node, "target/timestamps/mtime", &def->times->mtime, error) &&
+           parse_time(node, "target/timestamps/ctime", &def->times->ctime, error) &&
+           parse_time(node, "target/timestamps/btime", &def->times->btime, error);
+}
+
+static gboolean parse_extent(xmlNode *node, const char *path, CstVolDef *def, GError **error)
+{
+    g_autofree char *start = cst_xml_attr(node, "start");
+    g_autofree char *end = cst_xml_attr(node, "end");
+    uint64_t from, to;
+
+    if (!start || !end || !cst_parse_uint(start, 10, &from) || !cst_parse_uint(end, 10, &to))
+        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), "extent");
+    cst_vol_def_add_extent(def, path, from, to);
+    return TRUE;
+}
+
+static gboolean parse_extents(xmlNode *node, CstVolDef *def, GError **error)
+{
+    xmlNode *device = cst_xml_find(node, "source/device");
+
+    for (; device; device = cst_xml_next(device)) {
+        g_autofree char *path = cst_xml_attr(device, "path");
+        xmlNode *extent = cst_xml_find(device, "extent");
+
+        for (; path && extent; extent = cst_xml_next(extent))
+            if (!parse_extent(extent, path, def, error))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean parse_live(xmlNode *node, CstVolDef *def, GError **error)
+{
+    return parse_size(node, "physical", &def->physical, &def->has_physical, error) &&
+           parse_times(node, def, error) && parse_extents(node, def, error);
+}
+
+static gboolean parse_volume(xmlNode *node, CstPoolType type, unsigned flags, CstVolDef *def,
+                             GError **error)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    if (!parse_name(node, info, flags, def, error))
+        return FALSE;
+    def->key = cst_xml_text(node, "key");
+    if (!parse_type(node, info, def, error) || !parse_backing(node, type, def, error) ||
+        !parse_sizes(node, flags, def, error) || !parse_target(node, type, def, error))
+        return FALSE;
+    return !(flags & CST_VOL_PARSE_LIVE) || parse_live(node, def, error);
+}
+
+CstVolDef *cst_vol_def_parse(const char *xml, CstPoolType type, unsigned flags, GError **error)
+{
+    g_autoptr(CstVolDef) def = NULL;
+    g_autoptr(xmlDoc) doc = NULL;
+
+    if (!cst_pool_type_info(type)) {
+        cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %d"), type);
+        return NULL;
+    }
+    doc = cst_xml_parse(xml, "volume", "(storage_volume_definition)", error);
+    if (!doc)
+        return NULL;
+    if ((flags & CST_VOL_PARSE_VALIDATE) && !cst_xml_validate(doc, "storagevol.rng", error))
+        return NULL;
+    def = cst_vol_def_new();
+    if (!parse_volume(xmlDocGetRootElement(doc), type, flags, def, error))
+        return NULL;
+    return g_steal_pointer(&def);
+}

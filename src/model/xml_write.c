@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "xml_write.h"
+
+#include <string.h>
+
+static void add_escaped(GString *out, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        switch (*p) {
+        case '<': g_string_append(out, "&lt;"); break;
+        case '>': g_string_append(out, "&gt;"); break;
+        case '&': g_string_append(out, "&amp;"); break;
+        case '"': g_string_append(out, "&quot;"); break;
+        case '\'': g_string_append(out, "&apos;"); break;
+        default:
+            if ((unsigned char)*p >= 0x20 || *p == '\n' || *p == '\t' || *p == '\r')
+                g_string_append_c(out, *p);
+        }
+    }
+}
+
+static void add_indent(CstXmlWriter *xml)
+{
+    static const char blanks[] = "                                ";
+    size_t width = 2 * (size_t)xml->depth;
+
+    g_string_append_len(xml->out, blanks, (gssize)MIN(width, sizeof(blanks) - 1));
+}
+
+static void add_start(CstXmlWriter *xml, const char *name, va_list attrs, const char *end)
+{
+    const char *attr;
+
+    add_indent(xml);
+    g_string_append_c(xml->out, '<');
+    g_string_append(xml->out, name);
+    while ((attr = va_arg(attrs, const char *))) {
+        const char *value = va_arg(attrs, const char *);
+
+        if (!value)
+            continue;
+        g_string_append_c(xml->out, ' ');
+        g_string_append(xml->out, attr);
+        g_string_append(xml->out, "='");
+        add_escaped(xml->out, value);
+        g_string_append_c(xml->out, '\'');
+    }
+    g_string_append(xml->out, end);
+}
+
+static void add_end(CstXmlWriter *xml, const char *name)
+{
+    g_string_append(xml->out, "</");
+    g_string_append(xml->out, name);
+    g_string_append(xml->out, ">\n");
+}
+
+void cst_xml_open(CstXmlWriter *xml, const char *name, ...)
+{
+    va_list attrs;
+
+    va_start(attrs, name);
+    add_start(xml, name, attrs, ">\n");
+    va_end(attrs);
+    xml->depth++;
+}
+
+void cst_xml_close(CstXmlWriter *xml, const char *name)
+{
+    xml->depth--;
+    add_indent(xml);
+    add_end(xml, name);
+}
+
+void cst_xml_empty(CstXmlWriter *xml, const char *name, ...)
+{
+    va_list attrs;
+
+    va_start(attrs, name);
+    add_start(xml, name, attrs, "/>\n");
+    va_end(attrs);
+}
+
+void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    add_indent(xml);
+    g_string_append_c(xml->out, '<');
+    g_string_append(xml->out, name);
+    g_string_append_c(xml->out, '>');
+    add_escaped(xml->out, text);
+    add_end(xml, name);
+}
+
+void cst_xml_size(CstXmlWriter *xml, const char *name, const char *unit, uint64_t value)
+{
+    add_indent(xml);
+    g_string_append_c(xml->out, '<');
+    g_string_append(xml->out, name);
+    if (unit)
+        g_string_append_printf(xml->out, " unit='%s'", unit);
+    g_string_append_printf(xml->out, ">%" G_GUINT64_FORMAT, value);
+    add_end(xml, name);
+}
