@@ -16,31 +16,44 @@
 typedef struct CstImageFormat CstImageFormat;
 
 const char *cst_image_format_name(const CstImageFormat *format);
-/** NULL with INVALID for an unknown name. "vhd" is accepted for "vpc". */
+/**
+ * The name for libvirt's volume XML, whose list is closed: "ploop" for parallels, "raw" for what it
+ * has no word for (luks, which is raw with <encryption>, and vhdx).
+ */
+const char *cst_image_format_xml_name(const CstImageFormat *format);
+/** NULL with INVALID for an unknown name. "vhd" is accepted for "vpc", "ploop" for "parallels". */
 const CstImageFormat *cst_image_format_find(const char *name, GError **error);
 /** All formats in probing order, NULL-terminated. */
 const CstImageFormat *const *cst_image_formats(void);
 gboolean cst_image_format_can_create(const CstImageFormat *format);
+/** cst_image_open() knows the format. */
+gboolean cst_image_format_can_open(const CstImageFormat *format);
 
 /* --- looking, without trusting ------------------------------------------------------------- */
 
+/**
+ * What an image says of itself. Strings come from the image verbatim up to their first NUL: they
+ * may hold any bytes, UTF-8 or not, and whoever prints them escapes them.
+ */
 typedef struct {
     const CstImageFormat *format;
-    uint64_t capacity;     /**< bytes the guest sees */
-    gboolean corrupt;      /**< the header is damaged or hostile; problem says how */
-    char *problem;         /**< NULL: none */
-    char *backing;         /**< reference found in the image, verbatim, never followed */
-    char *backing_format;  /**< declared in the image; NULL: not declared */
-    char *data_file;       /**< qcow2 external data file, verbatim, never followed */
-    char *encryption;      /**< "luks", "luks2", "aes"; NULL: none */
-    char *compat;          /**< qcow2: "0.10" or "1.1" */
-    uint64_t cluster_size; /**< bytes; 0: not a notion of the format */
+    uint64_t capacity;    /**< bytes the guest sees */
+    gboolean corrupt;     /**< the header is damaged or hostile; problem says how */
+    char *problem;        /**< why the image is corrupt or can't be opened; NULL: none */
+    char *backing;        /**< reference found in the image, never followed */
+    char *backing_format; /**< declared in the image or certain (a VMDK's parent is a VMDK); NULL:
+                             not */
+    char *data_file;  /**< external file with the guest's data, never followed: of qcow2 ("" when
+                           the image does not name it), or the first one of a VMDK descriptor */
+    char *encryption; /**< "luks", "luks2", "aes"; NULL: none */
+    char *compat;     /**< qcow2: "0.10" or "1.1" */
+    uint64_t cluster_size; /**< bytes per block, grain or cluster; 0: not a notion of the format */
     gboolean lazy_refcounts;
     gboolean extended_l2;
-    gboolean dirty;
-    unsigned snapshots;
-    char *compression; /**< "zlib", "zstd" */
-    char *subformat;   /**< "monolithicSparse", "dynamic", "fixed", … */
+    gboolean dirty;     /**< not closed cleanly: tables may need repair, or a log a replay */
+    unsigned snapshots; /**< internal ones */
+    char *compression;  /**< "zlib", "zstd" */
+    char *subformat;    /**< "monolithicSparse", "dynamic", "fixed", … */
 } CstImageInfo;
 
 void cst_image_info_clear(CstImageInfo *info);
@@ -49,13 +62,25 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageInfo, cst_image_info_clear)
 /** The bytes that probing looks at first. A scanner may read them itself and ask with them. */
 #define CST_IMAGE_PROBE_LEN 4096
 
-/** Best guess from the first bytes alone; never NULL ("raw" when nothing matches). Pure. */
+/**
+ * Best guess from the first bytes alone; never NULL ("raw" when nothing matches). Pure. What is
+ * recognised is what libvirt's probe recognises (storage_file_probe.c), with these differences:
+ *
+ * - vhdx, luks and VMDK's text descriptors and COWD extents are recognised as well: what is inside
+ *   is no raw disk, and qemu sees the same there;
+ * - a magic number at the start wins over an ISO 9660 one at 32 KiB (libvirt: the other way round),
+ *   because in an image of small clusters the guest decides what is at 32 KiB;
+ * - a fixed VHD has nothing but a footer: it is raw here, as for libvirt and qemu, unless the
+ * caller says "vpc"; neither are bochs, cloop and dmg ever guessed.
+ *
+ * ISO 9660 shows only with @len of 33 KiB; cst_image_inspect() looks there by itself.
+ */
 const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t size);
 
 /**
- * Describes an untrusted image: bounded memory, reads only @blob. @format NULL: probe first.
- * A damaged image is not an error: ret_info->corrupt and ->problem say so, with what could be read.
- * FALSE only when the blob can't be read.
+ * Describes an untrusted image: bounded memory (at most 200 KiB), reads only @blob. @format NULL:
+ * probe first. A damaged image is not an error: ret_info->corrupt and ->problem say so, with what
+ * could be read. FALSE only when the blob can't be read. Raw costs two reads, qcow2 one.
  */
 gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
                            GError **error);
@@ -69,18 +94,25 @@ typedef enum {
     CST_PREALLOC_FULL
 } CstPreallocation;
 
+/** An option that the format does not know is ARGUMENT_UNSUPPORTED when set. */
 typedef struct {
     uint64_t capacity; /**< bytes; rounded up to 512 */
     CstPreallocation preallocation;
     const char *backing;        /**< text to store as the reference; NULL: none */
     const char *backing_format; /**< must come with backing */
-    const char *compat;         /**< qcow2: NULL = "1.1" */
+    const char *compat;         /**< qcow2: "0.10" or "1.1"; NULL = "1.1" */
     uint64_t cluster_size;      /**< 0: the format's default */
     gboolean lazy_refcounts;
     gboolean extended_l2;
+    const char *compression; /**< qcow2: "zlib" or "zstd", for clusters compressed later */
+    unsigned refcount_bits;  /**< qcow2: 1, 2, 4 … 64; 0 = 16 */
 } CstImageCreate;
 
-/** Writes a new empty image onto @blob (existing content is ignored and replaced). */
+/**
+ * Writes a new empty image onto @blob (existing content is ignored and replaced). It reads as
+ * zeroes, or as its backing image. The caller flushes the blob when it wants it durable. @task
+ * advances by capacity in all when space is preallocated.
+ */
 gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
                           const CstImageCreate *options, CstTask *task, GError **error);
 
@@ -88,29 +120,49 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
 
 typedef struct CstImage CstImage;
 
-typedef enum { CST_IMAGE_WRITE = 1 << 0 } CstImageOpenFlags;
+typedef enum {
+    CST_IMAGE_WRITE = 1 << 0,
+    /**
+     * No write barriers: for an image that is thrown away when the work on it does not finish (a
+     * volume being made). cst_image_flush() still ends with everything on the disk.
+     */
+    CST_IMAGE_NO_BARRIERS = 1 << 1
+} CstImageOpenFlags;
 
 /**
- * Opens @blob as @format (never guessed). @backing, if the image has a backing reference, is the
- * guest view of the backing image, already opened by the caller, and is referenced; without it
- * opening an image that needs one fails with INVALID unless CST_IMAGE_WRITE is absent and only
- * metadata is wanted.
+ * Opens @blob as @format (never guessed); the image references the blob. @backing, if the image has
+ * a backing reference, is the guest view of the backing image, already opened by the caller, and
+ * is referenced; it may be shorter or longer than the image. Without it such an image opens, but
+ * what it does not hold itself can't be read (INVALID), nor partly overwritten.
+ *
+ * Unknown features, encryption with WRITE or read, and external data files are UNSUPPORTED; a dirty
+ * or corrupt image opened for writing is STATE; a damaged one CORRUPT.
  */
 CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstBlob *backing, GError **error);
-/** Flushes and closes. Errors of the last flush are reported by cst_image_flush(), call it first.
+/** Writes out what is held back and closes. Only cst_image_flush() reports errors: call it first.
  */
 void cst_image_free(CstImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstImage, cst_image_free)
 
+/** Bytes the guest sees. */
+uint64_t cst_image_capacity(CstImage *image);
+
 /**
  * The guest's view as a blob (reads, writes, extents, zero, discard, flush), so that one copy loop
- * serves every pair of formats. Takes over @image: it is freed with the blob.
+ * serves every pair of formats. Takes over @image: it is freed with the blob, whose last unref
+ * writes out what cst_blob_flush() has not. Many threads may use it; resizing is not among them.
+ * For raw it is the physical blob, so copies between raw images share extents where possible.
  */
 CstBlob *cst_image_guest_blob(CstImage *image);
 
 gboolean cst_image_flush(CstImage *image, GError **error);
 
-/** Changes the guest-visible size; shrinking cuts data off and the caller has asked for it. */
+/**
+ * Changes the guest-visible size (rounded up to 512); shrinking cuts data off and the caller has
+ * asked for it. What is added reads as zeroes, whatever a longer backing image holds there.
+ * @preallocation is for what is added. UNSUPPORTED when the image's snapshots or bitmaps could not
+ * survive it.
+ */
 gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error);

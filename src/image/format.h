@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <image/image.h>
+
+#include "look.h"
+
+/**
+ * A format: what registry.c lists and image.c calls. Callbacks are grouped by capability; a NULL
+ * one is a capability that the format lacks, and image.c turns it into one clear error. Only
+ * image.c calls through this table: it has checked state, range and capability before, and it
+ * asserts that a failure has set an error.
+ */
+
+/** Which members of CstImageCreate beyond capacity a format knows. */
+typedef enum {
+    CST_CREATE_BACKING = 1 << 0,
+    CST_CREATE_COMPAT = 1 << 1,
+    CST_CREATE_CLUSTER_SIZE = 1 << 2,
+    CST_CREATE_LAZY_REFCOUNTS = 1 << 3,
+    CST_CREATE_EXTENDED_L2 = 1 << 4,
+    CST_CREATE_COMPRESSION = 1 << 5,
+    CST_CREATE_REFCOUNT_BITS = 1 << 6,
+    CST_CREATE_METADATA = 1 << 7 /**< preallocation of metadata */
+} CstCreateOptions;
+
+struct CstImageFormat {
+    const char *name;
+    const char *alias;    /**< a second name that is understood; NULL: none */
+    const char *xml_name; /**< for libvirt's volume XML; NULL: as name */
+
+    /* --- looking ------------------------------------------------------------------------- */
+
+    /**
+     * How sure the first @len bytes of a blob of @size bytes are of this format: 0 not at all, 100
+     * beyond doubt. Pure and cheap. NULL: never guessed.
+     */
+    int (*probe)(const uint8_t *head, size_t len, uint64_t size);
+
+    /**
+     * Fills look->info (its format is set already). Reads only through @look. Damage goes to
+     * cst_look_problem(), and the rest is filled in as far as it makes sense.
+     */
+    void (*inspect)(CstImageLook *look);
+
+    /* --- making -------------------------------------------------------------------------- */
+
+    unsigned create_options; /**< CstCreateOptions */
+    /** options->capacity is a multiple of 512; only what create_options names is set. */
+    gboolean (*create)(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+
+    /* --- opening ------------------------------------------------------------------------- */
+
+    /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
+    gboolean is_plain;
+    /**
+     * Allocates the format's struct (its head is a CstImage, which image.c fills in afterwards)
+     * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet.
+     */
+    CstImage *(*open)(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error);
+    /** Writes out what is still held back, frees the format's part and the struct. Never fails. */
+    void (*close)(CstImage *image);
+
+    /* --- the guest's bytes; ranges lie inside the capacity, length > 0; many threads -------- */
+
+    gboolean (*pread)(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
+    gboolean (*extent)(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                       GError **error);
+    gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                       GError **error);
+    gboolean (*zero)(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                     GError **error);
+    gboolean (*discard)(CstImage *image, uint64_t offset, uint64_t length, GError **error);
+    /** Everything written so far is on the disk and reachable. */
+    gboolean (*flush)(CstImage *image, GError **error);
+
+    /* --- size ---------------------------------------------------------------------------- */
+
+    /** @capacity is a multiple of 512; sets image->capacity. */
+    gboolean (*resize)(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                       CstTask *task, GError **error);
+};
+
+/** Head of every opened image. */
+struct CstImage {
+    const CstImageFormat *format;
+    CstBlob *blob;
+    CstBlob *backing; /**< NULL: none */
+    gboolean writable;
+    uint64_t capacity;
+};
+
+/** All formats (registry.c), NULL-terminated; raw is last. */
+extern const CstImageFormat *const cst_image_registry[];
+
+extern const CstImageFormat cst_format_raw;
+extern const CstImageFormat cst_format_qcow2;
+extern const CstImageFormat cst_format_qcow;
+extern const CstImageFormat cst_format_qed;
+extern const CstImageFormat cst_format_vdi;
+extern const CstImageFormat cst_format_vmdk;
+extern const CstImageFormat cst_format_vpc;
+extern const CstImageFormat cst_format_vhdx;
+extern const CstImageFormat cst_format_parallels;
+extern const CstImageFormat cst_format_cow;
+extern const CstImageFormat cst_format_luks;
+extern const CstImageFormat cst_format_iso;
+extern const CstImageFormat cst_format_bochs;
+extern const CstImageFormat cst_format_cloop;
+extern const CstImageFormat cst_format_dmg;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "format.h"
+
+/* The guest's view of an image as a blob; blob.c checks ranges before it calls here. */
+typedef struct {
+    CstBlob head;
+    CstImage *image;
+} CstGuestBlob;
+
+static CstImage *image_of(CstBlob *blob)
+{
+    return ((CstGuestBlob *)blob)->image;
+}
+
+static gboolean guest_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    CstImage *image = image_of(blob);
+
+    return image->format->pread(image, buf, len, offset, error);
+}
+
+static gboolean guest_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = image_of(blob)->capacity;
+    return TRUE;
+}
+
+static void guest_close(CstBlob *blob)
+{
+    cst_image_free(image_of(blob));
+    g_free(blob);
+}
+
+static gboolean guest_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                             GError **error)
+{
+    CstImage *image = image_of(blob);
+
+    if (offset > image->capacity || len > image->capacity - offset)
+        return cst_fail(error, CST_ERROR_INVALID, _("cannot write past the end of '%s'"),
+                        blob->name);
+    return image->format->pwrite(image, buf, len, offset, error);
+}
+
+static gboolean guest_flush(CstBlob *blob, GError **error)
+{
+    return cst_image_flush(image_of(blob), error);
+}
+
+static gboolean guest_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                             GError **error)
+{
+    CstImage *image = image_of(blob);
+
+    return image->format->extent(image, offset, length, ret_extent, error);
+}
+
+static gboolean guest_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                           GError **error)
+{
+    CstImage *image = image_of(blob);
+
+    return image->format->zero(image, offset, length, flags, error);
+}
+
+static gboolean guest_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    CstImage *image = image_of(blob);
+
+    return image->format->discard(image, offset, length, error);
+}
+
+static const CstBlobOps guest_ops = {
+    .kind = "guest",
+    .pread = guest_pread,
+    .get_size = guest_get_size,
+    .close = guest_close,
+    .pwrite = guest_pwrite,
+    .flush = guest_flush,
+    .extent = guest_extent,
+    .zero = guest_zero,
+    .discard = guest_discard,
+};
+
+CstBlob *cst_image_guest_blob(CstImage *image)
+{
+    CstGuestBlob *guest;
+
+    if (image->format->is_plain) {
+        CstBlob *blob = cst_blob_ref(image->blob);
+
+        cst_image_free(image);
+        return blob;
+    }
+    guest = g_new0(CstGuestBlob, 1);
+    cst_blob_init(&guest->head, &guest_ops, image->blob->name, image->writable);
+    guest->image = image;
+    return &guest->head;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/image.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "format.h"
+
+/*
+ * The checked dispatch: the only place that calls through a CstImageFormat.
+ */
+
+/* A failure without an error would crash far away, in whoever reads error->message. */
+static gboolean result(gboolean ok, GError **error)
+{
+    g_assert(ok || !error || *error);
+    return ok;
+}
+
+/* --- formats ------------------------------------------------------------------------------- */
+
+const char *cst_image_format_name(const CstImageFormat *format)
+{
+    return format->name;
+}
+
+const char *cst_image_format_xml_name(const CstImageFormat *format)
+{
+    return format->xml_name ? format->xml_name : format->name;
+}
+
+const CstImageFormat *cst_image_format_find(const char *name, GError **error)
+{
+    for (size_t i = 0; cst_image_registry[i]; i++) {
+        const CstImageFormat *format = cst_image_registry[i];
+
+        if (strcmp(format->name, name) == 0 || g_strcmp0(format->alias, name) == 0)
+            return format;
+    }
+    cst_fail(error, CST_ERROR_INVALID, _("unknown image format '%s'"), name);
+    return NULL;
+}
+
+const CstImageFormat *const *cst_image_formats(void)
+{
+    return cst_image_registry;
+}
+
+gboolean cst_image_format_can_create(const CstImageFormat *format)
+{
+    return format->create != NULL;
+}
+
+gboolean cst_image_format_can_open(const CstImageFormat *format)
+{
+    return format->open != NULL;
+}
+
+/* --- looking ------------------------------------------------------------------------------- */
+
+void cst_image_info_clear(CstImageInfo *info)
+{
+    g_free(info->problem);
+    g_free(info->backing);
+    g_free(info->backing_format);
+    g_free(info->data_file);
+    g_free(info->encryption);
+    g_free(info->compat);
+    g_free(info->compression);
+    g_free(info->subformat);
+    memset(info, 0, sizeof(*info));
+}
+
+const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t size)
+{
+    const CstImageFormat *best = &cst_format_raw;
+    int best_score = 0;
+
+    for (size_t i = 0; cst_image_registry[i]; i++) {
+        const CstImageFormat *format = cst_image_registry[i];
+        int score = format->probe ? format->probe(head, len, size) : 0;
+
+        if (score > best_score) {
+            best = format;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
+                           GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    info.format = format ? format : cst_image_probe(head, look.head_len, look.size);
+    if (!format && info.format == &cst_format_raw && cst_look_is_iso(&look))
+        info.format = &cst_format_iso;
+    if (!look.error)
+        info.format->inspect(&look);
+    if (look.error) {
+        g_propagate_error(error, look.error);
+        return FALSE;
+    }
+    *ret_info = info;
+    memset(&info, 0, sizeof(info));
+    return TRUE;
+}
+
+/* --- making -------------------------------------------------------------------------------- */
+
+static gboolean check_create_options(const CstImageFormat *format, const CstImageCreate *options,
+                                     GError **error)
+{
+    const struct {
+        CstCreateOptions bit;
+        gboolean used;
+        const char *name;
+    } table[] = {
+        {CST_CREATE_BACKING, options->backing || options->backing_format, "backing_file"},
+        {CST_CREATE_COMPAT, options->compat != NULL, "compat"},
+        {CST_CREATE_CLUSTER_SIZE, options->cluster_size != 0, "cluster_size"},
+        {CST_CREATE_LAZY_REFCOUNTS, options->lazy_refcounts, "lazy_refcounts"},
+        {CST_CREATE_EXTENDED_L2, options->extended_l2, "extended_l2"},
+        {CST_CREATE_COMPRESSION, options->compression != NULL, "compression_type"},
+        {CST_CREATE_REFCOUNT_BITS, options->refcount_bits != 0, "refcount_bits"},
+        {CST_CREATE_METADATA, options->preallocation == CST_PREALLOC_METADATA,
+         "preallocation=metadata"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        if (table[i].used && !(format->create_options & table[i].bit))
+            return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                            _("image format '%s' has no option '%s'"), format->name, table[i].name);
+    if ((options->backing != NULL) != (options->backing_format != NULL))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a backing image must come with its format, and a format with an image"));
+    return TRUE;
+}
+
+gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
+                          const CstImageCreate *options, CstTask *task, GError **error)
+{
+    CstImageCreate rounded = *options;
+
+    if (!format->create)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
+                        format->name);
+    if (!check_create_options(format, options, error))
+        return FALSE;
+    if (options->capacity > G_MAXINT64 - 511)
+        return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
+    rounded.capacity = (options->capacity + 511) / 512 * 512;
+    if (!blob->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
+    return result(format->create(blob, &rounded, task, error), error);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                         CstBlob *backing, GError **error)
+{
+    CstImage *image;
+
+    if (!format->open) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be opened"),
+                 format->name);
+        return NULL;
+    }
+    if ((flags & CST_IMAGE_WRITE) && !blob->writable) {
+        cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
+        return NULL;
+    }
+    image = format->open(blob, flags, backing, error);
+    if (!result(image != NULL, error))
+        return NULL;
+    image->format = format;
+    image->blob = cst_blob_ref(blob);
+    image->backing = backing ? cst_blob_ref(backing) : NULL;
+    image->writable = (flags & CST_IMAGE_WRITE) != 0;
+    return image;
+}
+
+void cst_image_free(CstImage *image)
+{
+    CstBlob *blob, *backing;
+
+    if (!image)
+        return;
+    blob = image->blob;
+    backing = image->backing;
+    image->format->close(image);
+    cst_blob_unref(blob);
+    cst_blob_unref(backing);
+}
+
+uint64_t cst_image_capacity(CstImage *image)
+{
+    return image->capacity;
+}
+
+gboolean cst_image_flush(CstImage *image, GError **error)
+{
+    if (!image->writable || !image->format->flush)
+        return TRUE;
+    return result(image->format->flush(image, error), error);
+}
+
+gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                          CstTask *task, GError **error)
+{
+    if (!image->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
+                        image->blob->name);
+    if (!image->format->resize)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be resized"),
+                        image->format->name);
+    if (capacity > G_MAXINT64 - 511)
+        return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
+    capacity = (capacity + 511) / 512 * 512;
+    return result(image->format->resize(image, capacity, preallocation, task, error), error);
+}

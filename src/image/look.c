@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "look.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+
+gboolean cst_look_init(CstImageLook *look, CstBlob *blob, uint8_t *head, CstImageInfo *info,
+                       GError **error)
+{
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    look->blob = blob;
+    look->size = size;
+    look->head = head;
+    look->head_len = (size_t)MIN(size, CST_IMAGE_PROBE_LEN);
+    look->info = info;
+    look->error = NULL;
+    return cst_blob_pread(blob, head, look->head_len, 0, error);
+}
+
+gboolean cst_look_read(CstImageLook *look, uint64_t offset, void *buf, size_t len)
+{
+    if (look->error)
+        return FALSE;
+    if (offset > look->size || len > look->size - offset) {
+        cst_look_problem(look,
+                         _("the image is cut off: %" G_GSIZE_FORMAT " bytes at %" G_GUINT64_FORMAT
+                           " are missing"),
+                         len, offset);
+        return FALSE;
+    }
+    if (offset <= look->head_len && len <= look->head_len - offset) {
+        memcpy(buf, look->head + offset, len);
+        return TRUE;
+    }
+    return cst_blob_pread(look->blob, buf, len, offset, &look->error);
+}
+
+char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len)
+{
+    g_autofree char *text = g_malloc(len + 1);
+
+    if (!cst_look_read(look, offset, text, len))
+        return NULL;
+    text[len] = '\0';
+    return g_strdup(text);
+}
+
+static void note(CstImageLook *look, const char *format, va_list args)
+{
+    if (!look->info->problem)
+        look->info->problem = g_strdup_vprintf(format, args);
+}
+
+void cst_look_problem(CstImageLook *look, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    note(look, format, args);
+    va_end(args);
+    look->info->corrupt = TRUE;
+}
+
+void cst_look_unsupported(CstImageLook *look, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    note(look, format, args);
+    va_end(args);
+}
+
+/* ECMA-119 8.1.2: "CD001" one byte into the volume descriptor in sector 16. */
+gboolean cst_look_is_iso(CstImageLook *look)
+{
+    char mark[5];
+
+    if (look->size < 32769 + sizeof(mark) || !cst_look_read(look, 32769, mark, sizeof(mark)))
+        return FALSE;
+    return memcmp(mark, "CD001", sizeof(mark)) == 0;
+}
+
+void cst_look_set(char **field, const char *text)
+{
+    g_free(*field);
+    *field = g_strdup(text);
+}
+
+char *cst_look_utf16(const uint8_t *bytes, size_t len, gboolean big_endian)
+{
+    GString *text = g_string_sized_new(len);
+
+    for (size_t i = 0; i + 1 < len; i += 2) {
+        gunichar c = big_endian ? (gunichar)(bytes[i] << 8 | bytes[i + 1])
+                                : (gunichar)(bytes[i + 1] << 8 | bytes[i]);
+
+        if (c == 0)
+            break;
+        if (c >= 0xd800 && c < 0xdc00 && i + 3 < len) {
+            gunichar low = big_endian ? (gunichar)(bytes[i + 2] << 8 | bytes[i + 3])
+                                      : (gunichar)(bytes[i + 3] << 8 | bytes[i + 2]);
+
+            if (low >= 0xdc00 && low < 0xe000) {
+                c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+                i += 2;
+            }
+        }
+        g_string_append_unichar(text, g_unichar_validate(c) ? c : 0xfffd);
+    }
+    return g_string_free(text, FALSE);
+}

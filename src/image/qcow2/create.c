@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+#include "header.h"
+#include "qcow2.h"
+#include "refcount.h"
+#include "space.h"
+
+/*
+ * An empty image is four areas in a row: header, refcount table, refcount blocks, L1 table. The
+ * blocks count exactly the clusters of these areas. Only the bytes that are not zero are written.
+ */
+typedef struct {
+    uint64_t reftable_clusters;
+    uint64_t block_clusters;
+    uint64_t l1_clusters;
+    uint64_t total;
+} Layout;
+
+static uint64_t div_up(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static gboolean parse_version(const CstImageCreate *options, Qcow2Header *header, GError **error)
+{
+    if (!options->compat || strcmp(options->compat, "1.1") == 0 ||
+        strcmp(options->compat, "v3") == 0) {
+        header->version = 3;
+        header->length = 112; /* up to and with the compression type, padded */
+    } else if (strcmp(options->compat, "0.10") == 0 || strcmp(options->compat, "v2") == 0) {
+        header->version = 2;
+        header->length = QCOW2_V2_LENGTH;
+    } else {
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown qcow2 compatibility level '%s'"),
+                        options->compat);
+    }
+    if (header->version == 2 && (options->lazy_refcounts || options->extended_l2 ||
+                                 (options->refcount_bits && options->refcount_bits != 16) ||
+                                 g_strcmp0(options->compression, "zstd") == 0))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("lazy refcounts, extended L2 entries, zstd compression and refcounts of "
+                          "other than 16 bits need compatibility level 1.1"));
+    return TRUE;
+}
+
+static gboolean parse_cluster_size(const CstImageCreate *options, Qcow2Header *header,
+                                   GError **error)
+{
+    uint64_t size = options->cluster_size ? options->cluster_size : 64 * CST_KIB;
+    unsigned least = options->extended_l2 ? QCOW2_MIN_EXT_CLUSTER_BITS : QCOW2_MIN_CLUSTER_BITS;
+
+    if ((size & (size - 1)) != 0 || size < UINT64_C(1) << least ||
+        size > UINT64_C(1) << QCOW2_MAX_CLUSTER_BITS)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the cluster size must be a power of two between %u and %u KiB"),
+                        1u << least >> 10, 1u << QCOW2_MAX_CLUSTER_BITS >> 10);
+    header->cluster_bits = (uint32_t)__builtin_ctzll(size);
+    return TRUE;
+}
+
+static gboolean parse_features(const CstImageCreate *options, Qcow2Header *header, GError **error)
+{
+    unsigned bits = options->refcount_bits ? options->refcount_bits : 16;
+
+    if (bits > 64 || (bits & (bits - 1)) != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the refcount width must be a power of two of at most 64 bits"));
+    header->refcount_order = (uint32_t)__builtin_ctz(bits);
+    if (options->compression && strcmp(options->compression, "zstd") == 0) {
+        header->compression = QCOW2_ZSTD;
+        header->incompatible |= QCOW2_INCOMPAT_COMPRESSION;
+    } else if (options->compression && strcmp(options->compression, "zlib") != 0) {
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown compression type '%s'"),
+                        options->compression);
+    }
+    if (options->lazy_refcounts)
+        header->compatible |= QCOW2_COMPAT_LAZY_REFCOUNTS;
+    if (options->extended_l2)
+        header->incompatible |= QCOW2_INCOMPAT_EXTENDED_L2;
+    if (options->backing && options->preallocation != CST_PREALLOC_OFF && !options->extended_l2)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("an image with a backing image can't be preallocated, as the backing "
+                          "image would be hidden"));
+    return TRUE;
+}
+
+static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout, GError **error)
+{
+    uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
+    uint64_t entries = (cluster_size * 8) >> header->refcount_order;
+    uint64_t l1_size = MAX(div_up(capacity, qcow2_l1_span(header)), 1);
+    Layout layout = {1, 1, div_up(l1_size * 8, cluster_size), 0};
+    uint64_t before = 0;
+
+    if (l1_size > QCOW2_MAX_L1_BYTES / 8)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a qcow2 image of clusters of %" G_GUINT64_FORMAT
+                          " bytes can have at most %" G_GUINT64_FORMAT " bytes"),
+                        cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(header));
+    while (layout.total != before || before == 0) {
+        before = layout.total;
+        layout.total = 1 + layout.reftable_clusters + layout.block_clusters + layout.l1_clusters;
+        layout.block_clusters = div_up(layout.total, entries);
+        layout.reftable_clusters = div_up(layout.block_clusters * 8, cluster_size);
+    }
+    header->size = capacity;
+    header->l1_size = (uint32_t)l1_size;
+    header->reftable_offset = cluster_size;
+    header->reftable_clusters = (uint32_t)layout.reftable_clusters;
+    header->l1_offset = (1 + layout.reftable_clusters + layout.block_clusters) * cluster_size;
+    *ret_layout = layout;
+    return TRUE;
+}
+
+static gboolean write_refcounts(CstBlob *blob, const Qcow2Header *header, const Layout *layout,
+                                GError **error)
+{
+    uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
+    uint64_t blocks_at = (1 + layout->reftable_clusters) * cluster_size;
+    size_t table_bytes = layout->block_clusters * 8;
+    size_t count_bytes = div_up(layout->total << header->refcount_order, 8);
+    g_autofree uint8_t *table = g_malloc0(table_bytes);
+    g_autofree uint8_t *counts = g_malloc0(count_bytes);
+
+    for (uint64_t i = 0; i < layout->block_clusters; i++)
+        cst_put_be64(table + i * 8, blocks_at + i * cluster_size);
+    /* the blocks lie in a row, so they are one array */
+    for (uint64_t i = 0; i < layout->total; i++)
+        qcow2_refcount_set(counts, header->refcount_order, i, 1);
+    return cst_blob_pwrite(blob, table, table_bytes, header->reftable_offset, error) &&
+           cst_blob_pwrite(blob, counts, count_bytes, blocks_at, error);
+}
+
+static gboolean write_empty(CstBlob *blob, const Qcow2Header *header, const CstImageCreate *options,
+                            const Layout *layout, GError **error)
+{
+    uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
+    uint64_t end = header->l1_offset + (uint64_t)header->l1_size * 8;
+    uint8_t head[4096];
+    size_t len = 0;
+    gboolean zeroed = FALSE;
+
+    if (!qcow2_header_write(header, options->backing, options->backing_format, head,
+                            MIN(sizeof(head), cluster_size), &len, error))
+        return FALSE;
+    if (!cst_space_reset(blob, end, &zeroed, error))
+        return FALSE;
+    if (!zeroed && !cst_blob_zero(blob, 0, end, CST_ZERO_MAY_UNMAP, error))
+        return FALSE;
+    return write_refcounts(blob, header, layout, error) &&
+           cst_blob_pwrite(blob, head, len, 0, error);
+}
+
+gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+{
+    Qcow2Header header = {0};
+    Layout layout;
+
+    if (!parse_version(options, &header, error) || !parse_cluster_size(options, &header, error) ||
+        !parse_features(options, &header, error) ||
+        !plan(&header, options->capacity, &layout, error))
+        return FALSE;
+    if (options->preallocation != CST_PREALLOC_OFF)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("qcow2 images can't be preallocated yet"));
+    return write_empty(blob, &header, options, &layout, error);
+}

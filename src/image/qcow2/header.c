@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "header.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+
+#define MAX_EXTENSIONS 256
+
+static void decode(const uint8_t *raw, Qcow2Header *header)
+{
+    header->version = cst_be32(raw + 4);
+    header->backing_offset = cst_be64(raw + 8);
+    header->backing_size = cst_be32(raw + 16);
+    header->cluster_bits = cst_be32(raw + 20);
+    header->size = cst_be64(raw + QCOW2_AT_SIZE);
+    header->crypt = cst_be32(raw + 32);
+    header->l1_size = cst_be32(raw + QCOW2_AT_L1_SIZE);
+    header->l1_offset = cst_be64(raw + QCOW2_AT_L1_OFFSET);
+    header->reftable_offset = cst_be64(raw + QCOW2_AT_REFTABLE_OFFSET);
+    header->reftable_clusters = cst_be32(raw + QCOW2_AT_REFTABLE_SIZE);
+    header->snapshots = cst_be32(raw + 60);
+    header->snapshots_offset = cst_be64(raw + 64);
+    header->refcount_order = 4;
+    header->length = QCOW2_V2_LENGTH;
+}
+
+static void decode_v3(const uint8_t *raw, Qcow2Header *header)
+{
+    header->incompatible = cst_be64(raw + 72);
+    header->compatible = cst_be64(raw + 80);
+    header->autoclear = cst_be64(raw + QCOW2_AT_AUTOCLEAR);
+    header->refcount_order = cst_be32(raw + 96);
+    header->length = cst_be32(raw + 100);
+    if (header->length > 104) /* "not present when header_length is not beyond its offset" */
+        header->compression = raw[104];
+}
+
+static gboolean bad(CstImageLook *look, const char *what)
+{
+    cst_look_problem(look, _("the qcow2 header has a bad %s"), what);
+    return FALSE;
+}
+
+/* Without these nothing else in the header can be understood. */
+static gboolean check_frame(CstImageLook *look, const Qcow2Header *header)
+{
+    uint64_t cluster_size;
+
+    if (header->cluster_bits < QCOW2_MIN_CLUSTER_BITS ||
+        header->cluster_bits > QCOW2_MAX_CLUSTER_BITS)
+        return bad(look, "cluster size");
+    cluster_size = UINT64_C(1) << header->cluster_bits;
+    if (header->version >= 3 && (header->length < QCOW2_V3_LENGTH || header->length % 8 != 0 ||
+                                 header->length > cluster_size))
+        return bad(look, "header length");
+    if (header->backing_offset > cluster_size)
+        return bad(look, "backing file offset");
+    if (header->backing_offset != 0 &&
+        (header->backing_size > QCOW2_MAX_BACKING_NAME ||
+         header->backing_size > cluster_size - header->backing_offset))
+        return bad(look, "backing file name length");
+    return TRUE;
+}
+
+static gboolean table_is_sane(const CstImageLook *look, const Qcow2Header *header, uint64_t offset,
+                              uint64_t bytes)
+{
+    uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
+
+    if (bytes == 0)
+        return TRUE;
+    return offset % cluster_size == 0 && offset >= cluster_size && offset <= look->size &&
+           bytes <= look->size - offset;
+}
+
+static gboolean check_tables(CstImageLook *look, const Qcow2Header *header)
+{
+    uint64_t reftable_bytes = (uint64_t)header->reftable_clusters << header->cluster_bits;
+    uint64_t span = qcow2_l1_span(header);
+    uint64_t needed = header->size / span + (header->size % span != 0);
+
+    if (header->size > G_MAXINT64)
+        return bad(look, "size");
+    if (header->l1_size > QCOW2_MAX_L1_BYTES / 8 || needed > QCOW2_MAX_L1_BYTES / 8)
+        return bad(look, "L1 table size: it is too large");
+    if (header->l1_size < needed)
+        return bad(look, "L1 table size: it is too small for the image");
+    if (!table_is_sane(look, header, header->l1_offset, (uint64_t)header->l1_size * 8))
+        return bad(look, "L1 table offset");
+    if (reftable_bytes == 0 || reftable_bytes > QCOW2_MAX_REFTABLE_BYTES)
+        return bad(look, "refcount table size");
+    if (!table_is_sane(look, header, header->reftable_offset, reftable_bytes))
+        return bad(look, "refcount table offset");
+    if (header->snapshots > QCOW2_MAX_SNAPSHOTS)
+        return bad(look, "number of snapshots");
+    if (!table_is_sane(look, header, header->snapshots_offset, (uint64_t)header->snapshots * 40))
+        return bad(look, "snapshot table offset");
+    return TRUE;
+}
+
+static gboolean check_features(CstImageLook *look, const Qcow2Header *header)
+{
+    gboolean compression_bit = (header->incompatible & QCOW2_INCOMPAT_COMPRESSION) != 0;
+
+    if (header->refcount_order > 6)
+        return bad(look, "refcount width");
+    if (header->crypt > QCOW2_CRYPT_LUKS)
+        return bad(look, "encryption method");
+    if (header->incompatible & QCOW2_INCOMPAT_CORRUPT)
+        cst_look_problem(look, _("the image is marked as corrupt"));
+    if (header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)
+        cst_look_unsupported(look, _("the image has unknown features (0x%" G_GINT64_MODIFIER "x)"),
+                             header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN);
+    if ((header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) &&
+        header->cluster_bits < QCOW2_MIN_EXT_CLUSTER_BITS)
+        return bad(look, "cluster size for extended L2 entries");
+    if (compression_bit != (header->compression != 0))
+        return bad(look, "compression type");
+    if (header->compression > QCOW2_ZSTD)
+        cst_look_unsupported(look, _("the image has the unknown compression type %u"),
+                             header->compression);
+    return TRUE;
+}
+
+static void tell(CstImageLook *look, const Qcow2Header *header)
+{
+    static const char *const crypts[] = {NULL, "aes", "luks"};
+    CstImageInfo *info = look->info;
+
+    info->capacity = header->size;
+    info->cluster_size = UINT64_C(1) << header->cluster_bits;
+    info->snapshots = header->snapshots;
+    cst_look_set(&info->compat, header->version == 2 ? "0.10" : "1.1");
+    cst_look_set(&info->compression, header->compression == QCOW2_ZSTD ? "zstd" : "zlib");
+    info->dirty = (header->incompatible & QCOW2_INCOMPAT_DIRTY) != 0;
+    info->extended_l2 = (header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) != 0;
+    info->lazy_refcounts = (header->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0;
+    if (header->crypt < G_N_ELEMENTS(crypts))
+        cst_look_set(&info->encryption, crypts[header->crypt]);
+}
+
+static gboolean read_extension(CstImageLook *look, Qcow2Header *header, uint32_t type,
+                               uint64_t offset, uint32_t len)
+{
+    char **field = NULL;
+
+    if (type == QCOW2_EXT_BITMAPS)
+        header->has_bitmaps = TRUE;
+    else if (type == QCOW2_EXT_BACKING_FORMAT)
+        field = &look->info->backing_format;
+    else if (type == QCOW2_EXT_DATA_FILE)
+        field = &look->info->data_file;
+    if (!field)
+        return TRUE;
+    if (len > QCOW2_MAX_EXTENSION_NAME)
+        return bad(look, "header extension");
+    g_free(*field);
+    *field = cst_look_string(look, offset, len);
+    return *field != NULL;
+}
+
+/* The extensions lie between the header and the backing file's name, inside the first cluster. */
+static gboolean read_extensions(CstImageLook *look, Qcow2Header *header)
+{
+    uint64_t end =
+        header->backing_offset ? header->backing_offset : UINT64_C(1) << header->cluster_bits;
+    uint64_t at = header->length;
+
+    end = MIN(end, look->size);
+    for (unsigned i = 0; at + 8 <= end && i < MAX_EXTENSIONS; i++) {
+        uint8_t raw[8];
+        uint32_t len;
+
+        if (!cst_look_read(look, at, raw, sizeof(raw)))
+            return FALSE;
+        len = cst_be32(raw + 4);
+        at += 8;
+        if (cst_be32(raw) == QCOW2_EXT_END)
+            break;
+        if (len > end - at)
+            return bad(look, "header extension");
+        if (!read_extension(look, header, cst_be32(raw), at, len))
+            return FALSE;
+        at += (len + UINT64_C(7)) / 8 * 8;
+    }
+    return TRUE;
+}
+
+static gboolean read_names(CstImageLook *look, Qcow2Header *header)
+{
+    CstImageInfo *info = look->info;
+
+    if (!read_extensions(look, header))
+        return FALSE;
+    if (header->incompatible & QCOW2_INCOMPAT_DATA_FILE) {
+        if (!info->data_file)
+            cst_look_set(&info->data_file, "");
+    } else {
+        g_clear_pointer(&info->data_file, g_free);
+    }
+    if (header->backing_offset != 0 && header->backing_size != 0) {
+        info->backing = cst_look_string(look, header->backing_offset, header->backing_size);
+        return info->backing != NULL;
+    }
+    g_clear_pointer(&info->backing_format, g_free); /* of nothing */
+    return TRUE;
+}
+
+gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header)
+{
+    uint8_t raw[112] = {0};
+    Qcow2Header header = {0};
+
+    if (!cst_look_read(look, 0, raw, QCOW2_V2_LENGTH))
+        return FALSE;
+    decode(raw, &header);
+    if (cst_be32(raw) != QCOW2_MAGIC || header.version < 2 || header.version > 3) {
+        cst_look_problem(look, _("this is no qcow2 image of version 2 or 3"));
+        return FALSE;
+    }
+    if (header.version == 3) {
+        if (!cst_look_read(look, 0, raw, QCOW2_V3_LENGTH))
+            return FALSE;
+        if (look->size >= sizeof(raw) && !cst_look_read(look, 0, raw, sizeof(raw)))
+            return FALSE;
+        decode_v3(raw, &header);
+    }
+    if (!check_frame(look, &header))
+        return FALSE;
+    tell(look, &header);
+    /* Names first: even a damaged image shall not hide what it points to. */
+    if (!read_names(look, &header) || !check_features(look, &header) ||
+        !check_tables(look, &header))
+        return FALSE;
+    *ret_header = header;
+    return TRUE;
+}
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint8_t *buf;
+    size_t room;
+    size_t used;
+    gboolean full;
+} Writer;
+
+static void put(Writer *writer, const void *data, size_t len, size_t padded)
+{
+    if (padded > writer->room - writer->used) {
+        writer->full = TRUE;
+        return;
+    }
+    memset(writer->buf + writer->used, 0, padded);
+    if (len > 0)
+        memcpy(writer->buf + writer->used, data, len);
+    writer->used += padded;
+}
+
+static void put_extension(Writer *writer, uint32_t type, const char *text)
+{
+    uint8_t head[8];
+    size_t len = text ? strlen(text) : 0;
+
+    cst_put_be32(head, type);
+    cst_put_be32(head + 4, (uint32_t)len);
+    put(writer, head, sizeof(head), sizeof(head));
+    put(writer, text, len, (len + 7) / 8 * 8);
+}
+
+static void encode(const Qcow2Header *header, uint8_t *raw)
+{
+    cst_put_be32(raw, QCOW2_MAGIC);
+    cst_put_be32(raw + 4, header->version);
+    cst_put_be64(raw + 8, header->backing_offset);
+    cst_put_be32(raw + 16, header->backing_size);
+    cst_put_be32(raw + 20, header->cluster_bits);
+    cst_put_be64(raw + QCOW2_AT_SIZE, header->size);
+    cst_put_be32(raw + 32, header->crypt);
+    cst_put_be32(raw + QCOW2_AT_L1_SIZE, header->l1_size);
+    cst_put_be64(raw + QCOW2_AT_L1_OFFSET, header->l1_offset);
+    cst_put_be64(raw + QCOW2_AT_REFTABLE_OFFSET, header->reftable_offset);
+    cst_put_be32(raw + QCOW2_AT_REFTABLE_SIZE, header->reftable_clusters);
+    cst_put_be32(raw + 60, header->snapshots);
+    cst_put_be64(raw + 64, header->snapshots_offset);
+    if (header->version < 3)
+        return;
+    cst_put_be64(raw + 72, header->incompatible);
+    cst_put_be64(raw + 80, header->compatible);
+    cst_put_be64(raw + QCOW2_AT_AUTOCLEAR, header->autoclear);
+    cst_put_be32(raw + 96, header->refcount_order);
+    cst_put_be32(raw + 100, header->length);
+    raw[104] = header->compression;
+}
+
+gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
+                            const char *backing_format, uint8_t *buf, size_t room, size_t *ret_len,
+                            GError **error)
+{
+    Qcow2Header complete = *header;
+    Writer writer = {buf, room, 0, FALSE};
+
+    put(&writer, NULL, 0, header->length);
+    if (backing_format)
+        put_extension(&writer, QCOW2_EXT_BACKING_FORMAT, backing_format);
+    put_extension(&writer, QCOW2_EXT_END, NULL);
+    if (backing) {
+        complete.backing_offset = writer.used;
+        complete.backing_size = (uint32_t)strlen(backing);
+        put(&writer, backing, complete.backing_size, complete.backing_size);
+    }
+    if (writer.full || complete.backing_size > QCOW2_MAX_BACKING_NAME)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the name of the backing image is too long for the image's header"));
+    encode(&complete, buf);
+    *ret_len = writer.used;
+    return TRUE;
+}

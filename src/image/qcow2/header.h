@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "look.h"
+
+/**
+ * The header of a qcow2 image, versions 2 and 3 (qemu docs/interop/qcow2, "Header"), and the
+ * limits that qemu puts on top of the format, which keep memory bounded.
+ */
+
+#define QCOW2_MAGIC       0x514649fbu
+#define QCOW2_V2_LENGTH   72
+#define QCOW2_V3_LENGTH   104  /* the least a version 3 header has */
+#define QCOW2_HEADER_ROOM 1024 /* name table aside, all we write before the backing file's name */
+
+#define QCOW2_MIN_CLUSTER_BITS     9
+#define QCOW2_MAX_CLUSTER_BITS     21
+#define QCOW2_MIN_EXT_CLUSTER_BITS 14
+#define QCOW2_MAX_L1_BYTES         (32u << 20)
+#define QCOW2_MAX_REFTABLE_BYTES   (8u << 20)
+#define QCOW2_MAX_SNAPSHOTS        65536u
+#define QCOW2_MAX_BACKING_NAME     1023u
+#define QCOW2_MAX_EXTENSION_NAME   1023u
+
+/* byte offsets of what is rewritten in place */
+#define QCOW2_AT_SIZE            24
+#define QCOW2_AT_L1_SIZE         36
+#define QCOW2_AT_L1_OFFSET       40
+#define QCOW2_AT_REFTABLE_OFFSET 48
+#define QCOW2_AT_REFTABLE_SIZE   56
+#define QCOW2_AT_AUTOCLEAR       88
+
+typedef enum {
+    QCOW2_INCOMPAT_DIRTY = 1 << 0,
+    QCOW2_INCOMPAT_CORRUPT = 1 << 1,
+    QCOW2_INCOMPAT_DATA_FILE = 1 << 2,
+    QCOW2_INCOMPAT_COMPRESSION = 1 << 3,
+    QCOW2_INCOMPAT_EXTENDED_L2 = 1 << 4,
+    QCOW2_INCOMPAT_KNOWN = (1 << 5) - 1
+} Qcow2Incompatible;
+
+#define QCOW2_COMPAT_LAZY_REFCOUNTS 1u
+#define QCOW2_AUTOCLEAR_BITMAPS     1u
+
+typedef enum {
+    QCOW2_EXT_END = 0,
+    QCOW2_EXT_BACKING_FORMAT = 0xe2792aca,
+    QCOW2_EXT_BITMAPS = 0x23852875,
+    QCOW2_EXT_DATA_FILE = 0x44415441
+} Qcow2Extension;
+
+typedef enum { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS } Qcow2Crypt;
+typedef enum { QCOW2_ZLIB, QCOW2_ZSTD } Qcow2Compression;
+
+typedef struct {
+    uint32_t version;
+    uint64_t backing_offset;
+    uint32_t backing_size;
+    uint32_t cluster_bits;
+    uint64_t size;
+    uint32_t crypt;
+    uint32_t l1_size;
+    uint64_t l1_offset;
+    uint64_t reftable_offset;
+    uint32_t reftable_clusters;
+    uint32_t snapshots;
+    uint64_t snapshots_offset;
+    uint64_t incompatible;
+    uint64_t compatible;
+    uint64_t autoclear;
+    uint32_t refcount_order;
+    uint32_t length;
+    uint8_t compression;
+    gboolean has_bitmaps; /**< the bitmaps extension is there */
+} Qcow2Header;
+
+/** Cluster size * entries: guest bytes that one entry of the L1 table stands for. */
+static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
+{
+    unsigned entry_bits = header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2 ? 4 : 3;
+
+    return UINT64_C(1) << (2 * header->cluster_bits - entry_bits);
+}
+
+/**
+ * Parses and checks the header; look->info gets what it says of itself. FALSE when the header is
+ * too damaged to work with (a problem is noted) or can't be read. TRUE may come with a problem as
+ * well: unknown features, or damage that does not keep the rest from being told.
+ */
+gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header);
+
+/**
+ * The first bytes of an image: header, extensions, the backing file's name. @buf has @room bytes
+ * (at most one cluster), *ret_len of which are used. INVALID when it does not fit.
+ */
+gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
+                            const char *backing_format, uint8_t *buf, size_t room, size_t *ret_len,
+                            GError **error);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qcow2.h"
+#include "bytes.h"
+#include "format.h"
+#include "header.h"
+
+static int qcow2_probe(const uint8_t *head, size_t len, uint64_t size)
+{
+    uint32_t version;
+
+    if (len < 8 || cst_be32(head) != QCOW2_MAGIC)
+        return 0;
+    version = cst_be32(head + 4);
+    return version == 2 || version == 3 ? 100 : 0;
+}
+
+static void qcow2_inspect(CstImageLook *look)
+{
+    Qcow2Header header;
+
+    qcow2_header_read(look, &header);
+}
+
+const CstImageFormat cst_format_qcow2 = {
+    .name = "qcow2",
+    .probe = qcow2_probe,
+    .inspect = qcow2_inspect,
+    .create_options = CST_CREATE_BACKING | CST_CREATE_COMPAT | CST_CREATE_CLUSTER_SIZE |
+                      CST_CREATE_LAZY_REFCOUNTS | CST_CREATE_EXTENDED_L2 | CST_CREATE_COMPRESSION |
+                      CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA,
+    .create = qcow2_create,
+};

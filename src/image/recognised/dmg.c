@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "format.h"
+
+/* Apple's disk image: a "koly" trailer of 512 bytes, big endian, with the number of sectors. Never
+ * guessed, as in libvirt. */
+#define DMG_TRAILER_LEN 512
+
+static void dmg_inspect(CstImageLook *look)
+{
+    uint8_t raw[DMG_TRAILER_LEN];
+    uint64_t sectors;
+
+    if (look->size < sizeof(raw)) {
+        cst_look_problem(look, _("this is no disk image of Apple's kind"));
+        return;
+    }
+    if (!cst_look_read(look, look->size - sizeof(raw), raw, sizeof(raw)))
+        return;
+    sectors = cst_be64(raw + 0x1ec);
+    if (memcmp(raw, "koly", 4) != 0)
+        cst_look_problem(look, _("this is no disk image of Apple's kind"));
+    else if (sectors > (uint64_t)G_MAXINT64 / 512)
+        cst_look_problem(look, _("the disk image has a bad size"));
+    else
+        look->info->capacity = sectors * 512;
+}
+
+const CstImageFormat cst_format_dmg = {
+    .name = "dmg",
+    .inspect = dmg_inspect,
+};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "format.h"
+
+/*
+ * A LUKS container, big endian ("LUKS1 On-Disk Format Specification 1.2.3", partition header;
+ * "LUKS2 On-Disk Format Specification 1.1.1", binary header). For libvirt it is a raw volume with
+ * encryption, whose capacity is what lies behind the payload offset. In version 2 only the JSON
+ * area tells that offset: its capacity is the whole container.
+ */
+#define LUKS1_HEADER_LEN 592
+
+static int luks_probe(const uint8_t *head, size_t len, uint64_t size)
+{
+    uint16_t version;
+
+    if (len < 8 || memcmp(head, "LUKS\xba\xbe", 6) != 0)
+        return 0;
+    version = cst_be16(head + 6);
+    return version == 1 || version == 2 ? 100 : 0;
+}
+
+static void luks_inspect(CstImageLook *look)
+{
+    CstImageInfo *info = look->info;
+    uint8_t raw[LUKS1_HEADER_LEN];
+    uint64_t payload;
+
+    info->capacity = look->size;
+    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+        return;
+    if (!luks_probe(raw, sizeof(raw), look->size)) {
+        cst_look_problem(look, _("this is no LUKS container"));
+        return;
+    }
+    if (cst_be16(raw + 6) == 2) {
+        cst_look_set(&info->encryption, "luks2");
+        return;
+    }
+    cst_look_set(&info->encryption, "luks");
+    payload = cst_be32(raw + 104) * UINT64_C(512);
+    if (payload > look->size) {
+        cst_look_problem(look, _("the LUKS payload lies outside the file"));
+        info->capacity = 0;
+    } else {
+        info->capacity = look->size - payload;
+    }
+}
+
+const CstImageFormat cst_format_luks = {
+    .name = "luks",
+    .xml_name = "raw",
+    .probe = luks_probe,
+    .inspect = luks_inspect,
+};

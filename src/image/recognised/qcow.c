@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "format.h"
+
+/* The first version of QEMU's copy-on-write format, big endian (keramics.github.io/qcow.html,
+ * "QCOW file header version 1"). Bounds as qemu has them. */
+#define QCOW_MAGIC      0x514649fbu
+#define QCOW_HEADER_LEN 48
+
+static int qcow_probe(const uint8_t *head, size_t len, uint64_t size)
+{
+    return len >= 8 && cst_be32(head) == QCOW_MAGIC && cst_be32(head + 4) == 1 ? 100 : 0;
+}
+
+static void read_backing(CstImageLook *look, uint64_t offset, uint32_t len)
+{
+    if (offset == 0)
+        return;
+    if (len > 1023)
+        cst_look_problem(look, _("the qcow header has a bad backing file name length"));
+    else if (len > 0)
+        look->info->backing = cst_look_string(look, offset, len);
+}
+
+static void qcow_inspect(CstImageLook *look)
+{
+    CstImageInfo *info = look->info;
+    uint8_t raw[QCOW_HEADER_LEN];
+    unsigned cluster_bits, l2_bits;
+    uint32_t crypt;
+
+    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+        return;
+    if (!qcow_probe(raw, sizeof(raw), look->size)) {
+        cst_look_problem(look, _("this is no qcow image of version 1"));
+        return;
+    }
+    info->capacity = cst_be64(raw + 24);
+    cluster_bits = raw[32];
+    l2_bits = raw[33];
+    crypt = cst_be32(raw + 36);
+    read_backing(look, cst_be64(raw + 8), cst_be32(raw + 16));
+    if (crypt == 1)
+        cst_look_set(&info->encryption, "aes");
+    if (cluster_bits < 9 || cluster_bits > 16) {
+        cst_look_problem(look, _("the qcow header has a bad cluster size"));
+        return;
+    }
+    info->cluster_size = UINT64_C(1) << cluster_bits;
+    if (l2_bits < 6 || l2_bits > 13)
+        cst_look_problem(look, _("the qcow header has a bad L2 table size"));
+    else if (info->capacity < 2 || info->capacity > G_MAXINT64 ||
+             info->capacity >> (cluster_bits + l2_bits) > G_MAXINT32 / 8)
+        cst_look_problem(look, _("the qcow header has a bad size"));
+    else if (crypt > 1)
+        cst_look_problem(look, _("the qcow header has a bad encryption method"));
+}
+
+const CstImageFormat cst_format_qcow = {
+    .name = "qcow",
+    .probe = qcow_probe,
+    .inspect = qcow_inspect,
+};

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "space.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define STEP (16 * CST_MIB) /* unit of cancel and progress */
+
+gboolean cst_space_reset(CstBlob *blob, uint64_t size, gboolean *ret_zeroed, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    uint64_t old = 0;
+
+    if (!cst_blob_get_size(blob, &old, error))
+        return FALSE;
+    if ((old == 0 || cst_blob_resize(blob, 0, &why)) && cst_blob_resize(blob, size, &why)) {
+        *ret_zeroed = TRUE;
+        return TRUE;
+    }
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (old < size)
+        return cst_fail(error, CST_ERROR_NO_SPACE,
+                        _("'%s' has %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " are needed"),
+                        blob->name, old, size);
+    *ret_zeroed = FALSE;
+    return TRUE;
+}
+
+static gboolean write_zeroes(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    static const uint8_t zeroes[CST_MIB];
+
+    for (uint64_t done = 0; done < length;) {
+        size_t n = (size_t)MIN(sizeof(zeroes), length - done);
+
+        if (!cst_blob_pwrite(blob, zeroes, n, offset + done, error))
+            return FALSE;
+        done += n;
+    }
+    return TRUE;
+}
+
+static gboolean reserve(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_blob_allocate(blob, offset, length, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return write_zeroes(blob, offset, length, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean cst_space_preallocate(CstBlob *blob, uint64_t offset, uint64_t length,
+                               CstPreallocation preallocation, CstTask *task, GError **error)
+{
+    gboolean full = preallocation == CST_PREALLOC_FULL;
+
+    if (preallocation != CST_PREALLOC_FALLOC && !full)
+        return TRUE;
+    /* Reserving is one step where it can be: pieces would be fragments. */
+    if (!full && !reserve(blob, offset, length, error))
+        return FALSE;
+    for (uint64_t done = 0; done < length;) {
+        uint64_t n = MIN(STEP, length - done);
+
+        if (!cst_task_check(task, error) || (full && !write_zeroes(blob, offset + done, n, error)))
+            return FALSE;
+        cst_task_advance(task, n);
+        done += n;
+    }
+    return TRUE;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The image engine on a command line, for the differential tests. Follows backing files, which the
+ * engine itself never does.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <image/image.h>
+
+static G_NORETURN void die(GError *error)
+{
+    g_autofree char *text = cst_error_text(error);
+
+    fprintf(stderr, "cst-img: %s\n", text);
+    exit(1);
+}
+
+static CstBlob *open_file(const char *path, gboolean writable, gboolean create)
+{
+    int flags = (writable ? O_RDWR : O_RDONLY) | (create ? O_CREAT : 0) | O_CLOEXEC;
+    int fd = open(path, flags, 0600);
+    GError *error = NULL;
+    CstBlob *blob;
+
+    if (fd < 0) {
+        perror(path);
+        exit(1);
+    }
+    blob = cst_blob_file_new(fd, path, writable, &error);
+    if (!blob)
+        die(error);
+    return blob;
+}
+
+static const CstImageFormat *format_of(const char *name)
+{
+    GError *error = NULL;
+    const CstImageFormat *format = cst_image_format_find(name, &error);
+
+    if (!format)
+        die(error);
+    return format;
+}
+
+static CstImage *open_image(const char *path, const char *format_name, unsigned flags);
+
+static CstBlob *open_guest(const char *path, const char *format_name, unsigned flags)
+{
+    return cst_image_guest_blob(open_image(path, format_name, flags));
+}
+
+static CstImage *open_image(const char *path, const char *format_name, unsigned flags)
+{
+    g_autoptr(CstBlob) blob = open_file(path, (flags & CST_IMAGE_WRITE) != 0, FALSE);
+    g_autoptr(CstBlob) backing = NULL;
+    g_auto(CstImageInfo) info = {0};
+    GError *error = NULL;
+    CstImage *image;
+
+    if (!cst_image_inspect(blob, format_of(format_name), &info, &error))
+        die(error);
+    if (info.backing) {
+        g_autofree char *dir = g_path_get_dirname(path);
+        g_autofree char *full = g_path_is_absolute(info.backing)
+                                    ? g_strdup(info.backing)
+                                    : g_build_filename(dir, info.backing, NULL);
+
+        backing = open_guest(full, info.backing_format ? info.backing_format : "raw", 0);
+    }
+    image = cst_image_open(blob, format_of(format_name), flags, backing, &error);
+    if (!image)
+        die(error);
+    return image;
+}
+
+static int cmd_info(int argc, char **argv)
+{
+    g_autoptr(CstBlob) blob = open_file(argv[0], FALSE, FALSE);
+    g_auto(CstImageInfo) info = {0};
+    GError *error = NULL;
+
+    if (!cst_image_inspect(blob, argc > 1 ? format_of(argv[1]) : NULL, &info, &error))
+        die(error);
+    printf("format=%s\ncapacity=%" G_GUINT64_FORMAT "\ncluster_size=%" G_GUINT64_FORMAT
+           "\ncorrupt=%d\ndirty=%d\nlazy_refcounts=%d\nextended_l2=%d\nsnapshots=%u\n",
+           cst_image_format_name(info.format), info.capacity, info.cluster_size, info.corrupt,
+           info.dirty, info.lazy_refcounts, info.extended_l2, info.snapshots);
+    printf("problem=%s\nbacking=%s\nbacking_format=%s\ndata_file=%s\nencryption=%s\ncompat=%s\n"
+           "compression=%s\nsubformat=%s\n",
+           info.problem ? info.problem : "", info.backing ? info.backing : "",
+           info.backing_format ? info.backing_format : "", info.data_file ? info.data_file : "",
+           info.encryption ? info.encryption : "", info.compat ? info.compat : "",
+           info.compression ? info.compression : "", info.subformat ? info.subformat : "");
+    return 0;
+}
+
+static CstPreallocation preallocation_of(const char *text)
+{
+    static const char *const names[] = {"off", "metadata", "falloc", "full"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+        if (strcmp(text, names[i]) == 0)
+            return i;
+    exit(2);
+}
+
+static void set_option(CstImageCreate *options, char *pair)
+{
+    char *value = strchr(pair, '=');
+
+    if (!value)
+        exit(2);
+    *value++ = '\0';
+    if (strcmp(pair, "preallocation") == 0)
+        options->preallocation = preallocation_of(value);
+    else if (strcmp(pair, "backing_file") == 0)
+        options->backing = value;
+    else if (strcmp(pair, "backing_fmt") == 0)
+        options->backing_format = value;
+    else if (strcmp(pair, "compat") == 0)
+        options->compat = value;
+    else if (strcmp(pair, "cluster_size") == 0)
+        options->cluster_size = strtoull(value, NULL, 0);
+    else if (strcmp(pair, "lazy_refcounts") == 0)
+        options->lazy_refcounts = strcmp(value, "on") == 0;
+    else if (strcmp(pair, "extended_l2") == 0)
+        options->extended_l2 = strcmp(value, "on") == 0;
+    else if (strcmp(pair, "compression_type") == 0)
+        options->compression = value;
+    else if (strcmp(pair, "refcount_bits") == 0)
+        options->refcount_bits = (unsigned)strtoul(value, NULL, 0);
+    else
+        exit(2);
+}
+
+static void create(const char *format, CstBlob *blob, uint64_t capacity, int argc, char **argv)
+{
+    CstImageCreate options = {.capacity = capacity};
+    GError *error = NULL;
+
+    for (int i = 0; i < argc; i++)
+        set_option(&options, argv[i]);
+    if (!cst_image_create(blob, format_of(format), &options, NULL, &error))
+        die(error);
+}
+
+static int cmd_create(int argc, char **argv)
+{
+    g_autoptr(CstBlob) blob = open_file(argv[1], TRUE, TRUE);
+
+    create(argv[0], blob, strtoull(argv[2], NULL, 0), argc - 3, argv + 3);
+    return 0;
+}
+
+static int cmd_convert(int argc, char **argv)
+{
+    g_autoptr(CstBlob) src = open_guest(argv[1], argv[0], 0);
+    g_autoptr(CstBlob) file = open_file(argv[3], TRUE, TRUE);
+    g_autoptr(CstBlob) dst = NULL;
+    GError *error = NULL;
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(src, &size, &error))
+        die(error);
+    create(argv[2], file, size, argc - 4, argv + 4);
+    dst = open_guest(argv[3], argv[2], CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS);
+    if (!cst_blob_copy(src, 0, dst, 0, size, CST_COPY_DST_ZERO, NULL, &error) ||
+        !cst_blob_flush(dst, &error))
+        die(error);
+    return 0;
+}
+
+static int cmd_resize(int argc, char **argv)
+{
+    g_autoptr(CstImage) image = open_image(argv[1], argv[0], CST_IMAGE_WRITE);
+    GError *error = NULL;
+
+    if (!cst_image_resize(image, strtoull(argv[2], NULL, 0),
+                          argc > 3 ? preallocation_of(argv[3]) : CST_PREALLOC_OFF, NULL, &error) ||
+        !cst_image_flush(image, &error))
+        die(error);
+    return 0;
+}
+
+/* FORMAT FILE, then any number of (write|zero|unmap|discard|flush) OFFSET LENGTH BYTE. */
+static int cmd_io(int argc, char **argv)
+{
+    g_autoptr(CstBlob) guest = open_guest(argv[1], argv[0], CST_IMAGE_WRITE);
+    GError *error = NULL;
+
+    for (int i = 2; i + 3 < argc; i += 4) {
+        uint64_t offset = strtoull(argv[i + 1], NULL, 0), length = strtoull(argv[i + 2], NULL, 0);
+        gboolean ok = FALSE;
+
+        if (strcmp(argv[i], "write") == 0) {
+            g_autofree char *buf = g_malloc(length);
+
+            memset(buf, atoi(argv[i + 3]), length);
+            ok = cst_blob_pwrite(guest, buf, length, offset, &error);
+        } else if (strcmp(argv[i], "zero") == 0 || strcmp(argv[i], "unmap") == 0) {
+            ok = cst_blob_zero(guest, offset, length, argv[i][0] == 'u' ? CST_ZERO_MAY_UNMAP : 0,
+                               &error);
+        } else if (strcmp(argv[i], "discard") == 0) {
+            ok = cst_blob_discard(guest, offset, length, &error);
+        } else if (strcmp(argv[i], "flush") == 0) {
+            ok = cst_blob_flush(guest, &error);
+        } else {
+            exit(2);
+        }
+        if (!ok)
+            die(error);
+    }
+    if (!cst_blob_flush(guest, &error))
+        die(error);
+    return 0;
+}
+
+static int cmd_map(int argc, char **argv)
+{
+    g_autoptr(CstBlob) guest = open_guest(argv[1], argv[0], 0);
+    GError *error = NULL;
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(guest, &size, &error))
+        die(error);
+    for (uint64_t at = 0; at < size;) {
+        CstExtent extent;
+
+        if (!cst_blob_extent(guest, at, size - at, &extent, &error))
+            die(error);
+        printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u\n", extent.offset, extent.length,
+               extent.flags);
+        at += extent.length;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int least;
+        int (*run)(int argc, char **argv);
+    } commands[] = {
+        {"info", 1, cmd_info},     {"create", 3, cmd_create}, {"convert", 4, cmd_convert},
+        {"resize", 3, cmd_resize}, {"io", 2, cmd_io},         {"map", 2, cmd_map},
+    };
+
+    for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].least)
+            return commands[i].run(argc - 2, argv + 2);
+    fprintf(stderr, "usage: cst-img info|create|convert|resize|io|map …\n");
+    return 2;
+}
