@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+
+#include "command.h"
+
+/**
+ * Command lines taken apart as virsh does it: words from argv, or one string in which ';' and
+ * newlines separate commands, '#' starts a comment and quotes and backslashes protect.
+ */
+typedef struct {
+    const CliOption *option;
+    char *value; /**< NULL for switches */
+} CliArg;
+
+struct CliArgs {
+    const CliCommand *command;
+    GArray *items; /**< of CliArg, in the order given */
+};
+
+void cli_args_free(CliArgs *args);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
+
+/**
+ * Elements CliArgs *, one per command (none for an empty line). Fails with CST_ERROR_USAGE; a
+ * message of several lines names several mistakes.
+ */
+GPtrArray *cli_parse_argv(int argc, char **argv, GError **error);
+GPtrArray *cli_parse_string(const char *text, GError **error);
+
+/**
+ * As cli_parse_argv() for one unfinished line: mistakes are passed over. *ret_pending is the
+ * option whose value comes next, or NULL. Returns NULL when there is no command yet.
+ */
+CliArgs *cli_parse_partial(int argc, char **argv, const CliOption **ret_pending,
+                           gboolean *ret_data_only);
+
+/** TRUE when the option was given (whatever its kind). */
+gboolean cli_args_has(const CliArgs *args, const char *name);
+/** Value, or NULL when not given. An empty one fails unless the table says CLI_OPT_EMPTY_OK. */
+gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
+                         GError **error);
+/** *ret_value is left alone when the option was not given. */
+gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_value, GError **error);
+gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_scale,
+                       uint64_t *ret_value, GError **error);
+/** --timeout in seconds, as milliseconds. */
+gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error);
+/** FALSE with an error when both were given. */
+gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error);
+/** All values of a CLI_OPT_ARGV option; borrowed strings. */
+GPtrArray *cli_args_rest(const CliArgs *args);

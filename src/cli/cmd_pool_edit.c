@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "edit.h"
+#include "pool.h"
+
+typedef struct {
+    const CstPoolRef *pool;
+    const char *original;
+    CstPoolRef *edited;
+} Edit;
+
+static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **error)
+{
+    Edit *edit = data;
+    g_autofree char *now = NULL;
+
+    if (ctl->settings.dry_run)
+        return TRUE;
+    now = cst_conn_pool_xml(ctl->conn, edit->pool, CST_STORAGE_XML_INACTIVE, error);
+    if (!now)
+        return FALSE;
+    if (!g_str_equal(now, edit->original))
+        return cst_fail(error, CST_ERROR_EXISTS, "%s",
+                        _("the XML configuration was changed by another user"));
+    edit->edited = cst_conn_pool_define(ctl->conn, xml, 0, error);
+    return edit->edited != NULL;
+}
+
+gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_autoptr(CstPoolRef) edited = NULL;
+    g_autofree char *xml = NULL;
+    Edit edit = {.pool = pool};
+    gboolean changed = FALSE;
+
+    if (!pool)
+        return FALSE;
+    xml = cst_conn_pool_xml(ctl->conn, pool, CST_STORAGE_XML_INACTIVE, error);
+    if (!xml)
+        return FALSE;
+    edit.original = xml;
+    if (!cli_edit(ctl, xml, apply, &edit, &changed, error))
+        return cli_failed(ctl, _("Failed to edit pool %s"), pool->name);
+    edited = edit.edited;
+    if (changed && cli_dry_run(ctl, _("Would redefine pool %s"), pool->name))
+        return TRUE;
+    if (changed)
+        cli_done(ctl, "pool", edited->name, _("Pool %s XML configuration edited."), edited->name);
+    else
+        cli_done(ctl, "pool", pool->name, _("Pool %s XML configuration not changed."), pool->name);
+    return TRUE;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl.h"
+
+/* Candidates for option values. They keep silent when the server cannot be asked. */
+void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+
+/** Appends copies of a NULL-terminated list of words. */
+void cli_complete_add(GPtrArray *words, const char *const *list);
+
+/**
+ * All candidates for the last of @argc words of an unfinished command line: command names,
+ * options, values. Words that don't begin like the last one are left out.
+ */
+GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl.h"
+
+/** Usage of one option as SYNOPSIS shows it: "<pool>", "[--type <string>]", …. */
+char *cli_help_synopsis(const CliCommand *command, const CliOption *option);
+/** Usage of one option as OPTIONS shows it: "[--pool] <string>", "--bytes", …. */
+char *cli_help_usage(const CliCommand *command, const CliOption *option);
+
+void cli_help_command(CliCtl *ctl, const CliCommand *command);
+void cli_help_group(CliCtl *ctl, const CliGroup *group);
+void cli_help_groups(CliCtl *ctl);

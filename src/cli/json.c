@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl.h"
+
+#include <stdarg.h>
+
+JsonBuilder *cli_json_begin(void)
+{
+    JsonBuilder *builder = json_builder_new();
+
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "schema");
+    json_builder_add_int_value(builder, CLI_JSON_SCHEMA);
+    return builder;
+}
+
+void cli_json_end(FILE *stream, JsonBuilder *builder)
+{
+    g_autoptr(JsonNode) root = NULL;
+    g_autofree char *text = NULL;
+
+    json_builder_end_object(builder);
+    root = json_builder_get_root(builder);
+    text = json_to_string(root, FALSE);
+    fprintf(stream, "%s\n", text);
+    fflush(stream);
+    g_object_unref(builder);
+}
+
+void cli_json_add_string(JsonBuilder *builder, const char *key, const char *value)
+{
+    g_autofree char *valid = NULL;
+
+    json_builder_set_member_name(builder, key);
+    if (!value) {
+        json_builder_add_null_value(builder);
+        return;
+    }
+    /* File names may be any bytes; JSON text is UTF-8. */
+    valid = g_utf8_make_valid(value, -1);
+    json_builder_add_string_value(builder, valid);
+}
+
+void cli_json_add_size(JsonBuilder *builder, const char *key, uint64_t value)
+{
+    json_builder_set_member_name(builder, key);
+    json_builder_add_int_value(builder, (gint64)MIN(value, (uint64_t)G_MAXINT64));
+}
+
+void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    if (ctl->settings.json) {
+        JsonBuilder *json = cli_json_begin();
+
+        cli_json_add_string(json, "command", ctl->current->command->name);
+        if (key)
+            cli_json_add_string(json, key, value);
+        cli_json_add_string(json, "message", text);
+        cli_json_end(ctl->out, json);
+    }
+    cli_print(ctl, "%s\n", text);
+}
+
+static void print_json_text(CliCtl *ctl, const char *key, const char *text)
+{
+    JsonBuilder *json = cli_json_begin();
+
+    cli_json_add_string(json, key, text);
+    cli_json_end(ctl->out, json);
+}
+
+void cli_value(CliCtl *ctl, const char *key, const char *value)
+{
+    if (ctl->settings.json)
+        print_json_text(ctl, key, value);
+    cli_print(ctl, "%s\n", value);
+}
+
+void cli_document(CliCtl *ctl, const char *key, const char *text)
+{
+    if (ctl->settings.json)
+        print_json_text(ctl, key, text);
+    cli_print(ctl, "%s", text);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <locale.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "ctl.h"
+#include "help.h"
+#include "locale_dir.h"
+#include "options.h"
+#include "run.h"
+#include "shell.h"
+
+static void print_global_option(const CliGlobalOption *option)
+{
+    g_autofree char *text = NULL;
+
+    if (!*option->name)
+        text = g_strdup_printf("-%c", option->short_name);
+    else if (option->value)
+        text = g_strdup_printf(option->optional_value ? "--%s[=%s]" : "--%s=%s", option->name,
+                               _(option->value));
+    else
+        text = g_strdup_printf("--%s", option->name);
+    if (option->short_name && *option->name)
+        printf("    -%c | %-27s %s\n", option->short_name, text, _(option->help));
+    else
+        printf("    %s%-*s %s\n", *option->name ? "     " : "", *option->name ? 27 : 32, text,
+               _(option->help));
+}
+
+static void print_usage(CliCtl *ctl)
+{
+    printf(_("\n%s [options]... [<command_string>]\n"
+             "%s [options]... <command> [args...]\n\n"
+             "  options:\n"),
+           "cistern", "cistern");
+    for (const CliGlobalOption *option = cli_global_options(); option->name; option++)
+        print_global_option(option);
+    printf("%s", _("  commands (non interactive mode):\n\n"));
+    for (const CliGroup *group = cli_groups(); group->title; group++) {
+        cli_help_group(ctl, group);
+        printf("\n");
+    }
+    printf("%s", _("\n  (specify help <group> for details about the commands in the group)\n"));
+    printf("%s", _("\n  (specify help <command> for details about the command)\n\n"));
+}
+
+static void print_long_version(void)
+{
+    printf(_("Storage command line tool of cistern %s\n"), CST_VERSION);
+}
+
+static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) commands = NULL;
+
+    /* One word is a whole line: cistern 'pool-list; vol-list p'. */
+    if (argc == 1 && !*argv[0])
+        return CST_EXIT_FAILED;
+    if (argc == 1)
+        return cli_run_string(ctl, argv[0]);
+    commands = cli_parse_argv(argc, argv, &error);
+    if (!commands) {
+        cli_report(ctl, error);
+        return CST_EXIT_USAGE;
+    }
+    return cli_run_all(ctl, commands);
+}
+
+/** TRUE when the words ask for JSON, wherever --json stands: errors in parsing are JSON as well. */
+static gboolean wants_json(int argc, char **argv)
+{
+    for (int i = 0; i < argc && !g_str_equal(argv[i], "--"); i++)
+        if (g_str_equal(argv[i], "--json"))
+            return TRUE;
+    return FALSE;
+}
+
+static CstExitStatus run(CliCtl *ctl, CliAction action, int argc, char **argv)
+{
+    switch (action) {
+    case CLI_SHOW_HELP: print_usage(ctl); return CST_EXIT_OK;
+    case CLI_SHOW_VERSION: printf("%s\n", CST_VERSION); return CST_EXIT_OK;
+    case CLI_SHOW_LONG_VERSION: print_long_version(); return CST_EXIT_OK;
+    case CLI_RUN: break;
+    }
+    return argc == 0 ? cli_shell(ctl) : run_words(ctl, argc, argv);
+}
+
+static void start_locale(const CliSettings *settings)
+{
+    setlocale(LC_ALL, "");
+    if (settings->json)
+        setlocale(LC_MESSAGES, "C");
+    cli_bind_locale();
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    CliSettings settings = {.json = wants_json(argc, argv)};
+    CstExitStatus status;
+    CliAction action;
+    CliCtl ctl;
+    int first = argc;
+    gboolean ok;
+
+    start_locale(&settings);
+    ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
+    cli_ctl_init(&ctl, &settings);
+    if (ok) {
+        status = run(&ctl, action, argc - first, argv + first);
+    } else {
+        cli_report(&ctl, error);
+        status = CST_EXIT_USAGE;
+    }
+    cli_ctl_clear(&ctl);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        status = status == CST_EXIT_OK ? CST_EXIT_FAILED : status;
+    return status;
+}

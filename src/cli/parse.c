@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "args.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "words.h"
+
+/** State while one command is read. */
+typedef struct {
+    CliArgs *args;
+    const CliOption *pending; /**< its value is the next word */
+    gboolean data_only;       /**< "--" was seen */
+} Parser;
+
+static const CliOption help_option = {
+    .name = "help", .kind = CLI_OPT_BOOL, .help = N_("print help for this function")};
+
+static void arg_clear(gpointer data)
+{
+    CliArg *arg = data;
+
+    g_free(arg->value);
+}
+
+static CliArgs *args_new(const CliCommand *command)
+{
+    CliArgs *args = g_new0(CliArgs, 1);
+
+    args->command = command;
+    args->items = g_array_new(FALSE, FALSE, sizeof(CliArg));
+    g_array_set_clear_func(args->items, arg_clear);
+    return args;
+}
+
+static void add_arg(Parser *parser, const CliOption *option, const char *value)
+{
+    CliArg arg = {.option = option, .value = g_strdup(value)};
+
+    g_array_append_val(parser->args->items, arg);
+    parser->pending = NULL;
+}
+
+static const CliOption *option_in(const CliOption *options, const char *name)
+{
+    for (const CliOption *option = options; option && option->name; option++)
+        if (g_str_equal(option->name, name))
+            return option;
+    return NULL;
+}
+
+/** The option called @name; an alias leads to its target and may bring a value along. */
+static const CliOption *lookup_option(const CliCommand *command, const char *name,
+                                      char **ret_alias_value)
+{
+    const CliOption *option = option_in(command->options, name);
+
+    if (option && option->kind == CLI_OPT_ALIAS) {
+        g_auto(GStrv) target = g_strsplit(option->help, "=", 2);
+
+        *ret_alias_value = g_strdup(target[1]);
+        return option_in(command->options, target[0]);
+    }
+    if (option)
+        return option;
+    if (g_str_equal(name, help_option.name))
+        return &help_option;
+    option = option_in(cli_common_options(), name);
+    return option && cli_common_option_applies(option, command) ? option : NULL;
+}
+
+static gboolean take_option(Parser *parser, const char *word, GError **error)
+{
+    const CliCommand *command = parser->args->command;
+    const char *equals = strchr(word, '=');
+    g_autofree char *name = equals ? g_strndup(word, equals - word) : g_strdup(word);
+    g_autofree char *value = equals ? g_strdup(equals + 1) : NULL;
+    g_autofree char *alias_value = NULL;
+    const CliOption *option = lookup_option(command, name, &alias_value);
+
+    if (!option)
+        return cst_fail(error, CST_ERROR_USAGE, _("command '%s' doesn't support option --%s"),
+                        command->name, name);
+    if (option->kind != CLI_OPT_ARGV && cli_args_has(parser->args, option->name))
+        return cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), name);
+    if (value && (option->kind == CLI_OPT_BOOL || alias_value))
+        return cst_fail(error, CST_ERROR_USAGE, _("invalid '=' after option --%s"), name);
+    if (alias_value)
+        value = g_steal_pointer(&alias_value);
+    if (option->kind == CLI_OPT_BOOL || value)
+        add_arg(parser, option, value);
+    else
+        parser->pending = option;
+    return TRUE;
+}
+
+/** First option, in table order, that may be given as a plain word and was not given yet. */
+static const CliOption *next_positional(const CliArgs *args)
+{
+    for (const CliOption *option = args->command->options; option && option->name; option++) {
+        if (option->kind == CLI_OPT_BOOL || option->kind == CLI_OPT_ALIAS)
+            continue;
+        if (option->flags & CLI_OPT_NAMED)
+            continue;
+        if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
+            return option;
+    }
+    return NULL;
+}
+
+static gboolean take_data(Parser *parser, const char *word, GError **error)
+{
+    const CliOption *option = next_positional(parser->args);
+
+    if (!option)
+        return cst_fail(error, CST_ERROR_USAGE, _("unexpected data '%s'"), word);
+    add_arg(parser, option, word);
+    return TRUE;
+}
+
+static gboolean take_word(Parser *parser, const char *word, GError **error)
+{
+    if (parser->pending) {
+        add_arg(parser, parser->pending, word);
+        return TRUE;
+    }
+    if (parser->data_only)
+        return take_data(parser, word, error);
+    if (g_str_equal(word, "--")) {
+        parser->data_only = TRUE;
+        return TRUE;
+    }
+    if (g_str_has_prefix(word, "--") && g_ascii_isalnum(word[2]))
+        return take_option(parser, word + 2, error);
+    return take_data(parser, word, error);
+}
+
+static gboolean check_required(const CliArgs *args, GError **error)
+{
+    g_autoptr(GString) missing = g_string_new(NULL);
+
+    for (const CliOption *option = args->command->options; option && option->name; option++) {
+        if (!(option->flags & CLI_OPT_REQUIRED) || cli_args_has(args, option->name))
+            continue;
+        if (missing->len)
+            g_string_append_c(missing, '\n');
+        g_string_append_printf(missing,
+                               option->flags & CLI_OPT_NAMED
+                                   ? _("command '%s' requires --%s option")
+                                   : _("command '%s' requires <%s> option"),
+                               args->command->name, option->name);
+    }
+    if (missing->len)
+        return cst_fail(error, CST_ERROR_USAGE, "%s", missing->str);
+    return TRUE;
+}
+
+/** `CMD … --help` is `help CMD`. */
+static CliArgs *help_for(const CliCommand *command)
+{
+    CliArgs *args = args_new(cli_command_find("help"));
+    CliArg arg = {.option = args->command->options, .value = g_strdup(command->name)};
+
+    g_array_append_val(args->items, arg);
+    return args;
+}
+
+/** Finds the command that @words begin with; *ret_used says how many words name it. */
+static const CliCommand *command_of(const char *const *words, guint *ret_used)
+{
+    const CliCommand *command = cli_command_find(words[0]);
+
+    *ret_used = 1;
+    if (!command && words[1]) {
+        command = cli_command_find_joined(words[0], words[1]);
+        *ret_used = 2;
+    }
+    return command;
+}
+
+static CliArgs *parse_one(const char *const *words, GError **error)
+{
+    guint used;
+    const CliCommand *command = command_of(words, &used);
+    g_autoptr(CliArgs) args = NULL;
+    Parser parser = {0};
+
+    if (!command) {
+        cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'"), words[0]);
+        return NULL;
+    }
+    args = args_new(command);
+    parser.args = args;
+    for (const char *const *word = words + used; *word; word++)
+        /* `help` takes whatever one throws at it, as virsh's does. */
+        if (!take_word(&parser, *word, error)) {
+            if (!g_str_equal(command->name, "help"))
+                return NULL;
+            g_clear_error(error);
+        }
+    if (parser.pending) {
+        cst_fail(error, CST_ERROR_USAGE, _("expected syntax: --%s <%s>"), parser.pending->name,
+                 parser.pending->kind == CLI_OPT_INT ? _("number") : _("string"));
+        return NULL;
+    }
+    if (cli_args_has(args, help_option.name))
+        return help_for(command);
+    if (!check_required(args, error))
+        return NULL;
+    return g_steal_pointer(&args);
+}
+
+static GPtrArray *parse_all(GPtrArray *lines, GError **error)
+{
+    g_autoptr(GPtrArray) result = g_ptr_array_new_with_free_func((GDestroyNotify)cli_args_free);
+
+    for (guint i = 0; i < lines->len; i++) {
+        const char *const *words = g_ptr_array_index(lines, i);
+        CliArgs *args = parse_one(words, error);
+
+        if (!args)
+            return NULL;
+        g_ptr_array_add(result, args);
+    }
+    return g_steal_pointer(&result);
+}
+
+GPtrArray *cli_parse_argv(int argc, char **argv, GError **error)
+{
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+    char **words = g_new0(char *, argc + 1);
+
+    memcpy(words, argv, argc * sizeof(char *));
+    g_ptr_array_add(lines, words);
+    return parse_all(lines, error);
+}
+
+GPtrArray *cli_parse_string(const char *text, GError **error)
+{
+    g_autoptr(GPtrArray) lines = cli_words_split(text, error);
+
+    return lines ? parse_all(lines, error) : NULL;
+}
+
+CliArgs *cli_parse_partial(int argc, char **argv, const CliOption **ret_pending,
+                           gboolean *ret_data_only)
+{
+    g_autofree const char **words = g_new0(const char *, argc + 1);
+    const CliCommand *command;
+    Parser parser = {0};
+    guint used;
+
+    if (argc == 0)
+        return NULL;
+    memcpy(words, argv, argc * sizeof(char *));
+    command = command_of(words, &used);
+    if (!command)
+        return NULL;
+    parser.args = args_new(command);
+    for (const char *const *word = words + used; *word; word++)
+        take_word(&parser, *word, NULL);
+    *ret_pending = parser.pending;
+    *ret_data_only = parser.data_only;
+    return parser.args;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shell.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <readline/history.h>
+#include <readline/readline.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#include "complete.h"
+#include "run.h"
+#include "words.h"
+
+#define HISTORY_LINES 500
+
+/* readline's callbacks carry no context. */
+static CliCtl *shell_ctl;
+static GPtrArray *candidates;
+static guint next_candidate;
+
+static const char *prompt(const CliCtl *ctl)
+{
+    return ctl->settings.read_only || geteuid() != 0 ? "cistern > " : "cistern # ";
+}
+
+static char *history_path(void)
+{
+    return g_build_filename(g_get_user_cache_dir(), "cistern", "history", NULL);
+}
+
+/** The words before the cursor, after the last ';'. The one being typed comes last, maybe "". */
+static char **words_to_cursor(int start)
+{
+    g_autofree char *before = g_strndup(rl_line_buffer, start);
+    g_autofree char *typed = g_strndup(rl_line_buffer + start, rl_point - start);
+    g_autoptr(GPtrArray) lines = cli_words_split(before, NULL);
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    gboolean fresh = g_str_has_suffix(g_strchomp(before), ";");
+
+    if (lines && lines->len && !fresh)
+        g_strv_builder_addv(words, g_ptr_array_index(lines, lines->len - 1));
+    g_strv_builder_add(words, typed);
+    return g_strv_builder_end(words);
+}
+
+static char *give_candidate(const char *text, int state)
+{
+    if (state == 0)
+        next_candidate = 0;
+    if (!candidates || next_candidate >= candidates->len)
+        return NULL;
+    /* readline frees with free(). */
+    return strdup(g_ptr_array_index(candidates, next_candidate++));
+}
+
+static char **complete(const char *text, int start, int end)
+{
+    g_auto(GStrv) words = words_to_cursor(start);
+
+    g_clear_pointer(&candidates, g_ptr_array_unref);
+    candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words);
+    /* With nothing of ours readline goes on to file names. */
+    return candidates->len ? rl_completion_matches(text, give_candidate) : NULL;
+}
+
+static void start_readline(CliCtl *ctl, const char *history)
+{
+    g_autofree char *dir = g_path_get_dirname(history);
+
+    shell_ctl = ctl;
+    rl_readline_name = "cistern";
+    rl_basic_word_break_characters = " \t\n;";
+    rl_attempted_completion_function = complete;
+    stifle_history(HISTORY_LINES);
+    cst_dir_ensure(dir, 0700, NULL);
+    read_history(history);
+}
+
+static void run_line(CliCtl *ctl, const char *line)
+{
+    if (*line)
+        cli_run_string(ctl, line);
+    fflush(ctl->out);
+}
+
+static void run_terminal(CliCtl *ctl)
+{
+    g_autofree char *history = history_path();
+
+    start_readline(ctl, history);
+    while (!ctl->leave) {
+        char *line = readline(prompt(ctl));
+
+        if (!line)
+            break;
+        if (*line)
+            add_history(line);
+        run_line(ctl, line);
+        free(line);
+    }
+    if (!ctl->leave)
+        fputc('\n', ctl->out);
+    write_history(history);
+    g_clear_pointer(&candidates, g_ptr_array_unref);
+}
+
+/** A script on stdin. Prompt and line are echoed, as virsh's are, so that the output reads alike.
+ */
+static void run_script(CliCtl *ctl)
+{
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+
+    cli_print(ctl, "%s", prompt(ctl));
+    while (!ctl->leave && (len = getline(&line, &size, stdin)) >= 0) {
+        if (len > 0 && line[len - 1] == '\n')
+            line[len - 1] = '\0';
+        cli_print(ctl, "%s\n", line);
+        run_line(ctl, line);
+        if (!ctl->leave)
+            cli_print(ctl, "%s", prompt(ctl));
+    }
+    cli_print(ctl, "\n");
+    free(line);
+}
+
+CstExitStatus cli_shell(CliCtl *ctl)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (ctl->connected_uri && !cli_conn(ctl, &error)) {
+        CstExitStatus status = cst_error_info(cst_error_code(error))->exit;
+
+        cli_report(ctl, error);
+        return status;
+    }
+    ctl->in_shell = TRUE;
+    cli_extra(ctl, _("Welcome to %s, the storage interactive terminal.\n\n"), "cistern");
+    cli_extra(ctl, "%s",
+              _("Type:  'help' for help with commands\n"
+                "       'quit' to quit\n\n"));
+    if (isatty(STDIN_FILENO))
+        run_terminal(ctl);
+    else
+        run_script(ctl);
+    return CST_EXIT_OK;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "table.h"
+
+#include <string.h>
+#include <wchar.h>
+#include <wctype.h>
+
+#include <base/i18n.h>
+
+#include "width.h"
+
+typedef struct {
+    gboolean present;
+    char *text;       /**< CLI_CELL_TEXT: owned */
+    const char *word; /**< CLI_CELL_WORD */
+    uint64_t number;
+} Cell;
+
+struct CliTable {
+    const CliColumn *columns;
+    guint n_columns;
+    GArray *cells; /**< of Cell, row after row */
+};
+
+/** A cell or title ready for the screen. */
+typedef struct {
+    char *text;
+    size_t width;
+} Shown;
+
+static void cell_clear(gpointer data)
+{
+    Cell *cell = data;
+
+    g_free(cell->text);
+}
+
+CliTable *cli_table_new(const CliColumn *columns, guint n_columns)
+{
+    CliTable *table = g_new0(CliTable, 1);
+
+    table->columns = columns;
+    table->n_columns = n_columns;
+    table->cells = g_array_new(FALSE, FALSE, sizeof(Cell));
+    g_array_set_clear_func(table->cells, cell_clear);
+    return table;
+}
+
+void cli_table_free(CliTable *table)
+{
+    if (!table)
+        return;
+    g_array_unref(table->cells);
+    g_free(table);
+}
+
+static void add_cell(CliTable *table, CliCellKind kind, const Cell *cell)
+{
+    guint column = table->cells->len % table->n_columns;
+
+    g_assert(!cell->present || table->columns[column].kind == kind);
+    g_array_append_vals(table->cells, cell, 1);
+}
+
+void cli_table_add_text(CliTable *table, const char *text)
+{
+    add_cell(table, CLI_CELL_TEXT, &(Cell){.present = text != NULL, .text = g_strdup(text)});
+}
+
+void cli_table_add_word(CliTable *table, const char *word)
+{
+    add_cell(table, CLI_CELL_WORD, &(Cell){.present = word != NULL, .word = word});
+}
+
+void cli_table_add_bool(CliTable *table, gboolean value)
+{
+    add_cell(table, CLI_CELL_BOOL, &(Cell){.present = TRUE, .number = value});
+}
+
+void cli_table_add_size(CliTable *table, uint64_t bytes)
+{
+    add_cell(table, CLI_CELL_SIZE, &(Cell){.present = TRUE, .number = bytes});
+}
+
+void cli_table_add_number(CliTable *table, uint64_t value)
+{
+    add_cell(table, CLI_CELL_NUMBER, &(Cell){.present = TRUE, .number = value});
+}
+
+void cli_table_add_absent(CliTable *table)
+{
+    add_cell(table, CLI_CELL_TEXT, &(Cell){0});
+}
+
+/** Text of a cell for people; the caller frees it. NULL: nothing to show. */
+static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *cell)
+{
+    if (!cell->present)
+        return column->absent ? g_strdup(_(column->absent)) : NULL;
+    switch (column->kind) {
+    case CLI_CELL_TEXT: return g_strdup(cell->text);
+    case CLI_CELL_WORD: return g_strdup(_(cell->word));
+    case CLI_CELL_BOOL: return g_strdup(cell->number ? _("yes") : _("no"));
+    case CLI_CELL_SIZE: return cli_size_text(ctl, cell->number);
+    case CLI_CELL_NUMBER: return g_strdup_printf("%" G_GUINT64_FORMAT, cell->number);
+    }
+    return NULL;
+}
+
+static const Cell *cell_at(const CliTable *table, guint row, guint column)
+{
+    return &g_array_index(table->cells, Cell, row * table->n_columns + column);
+}
+
+static guint row_count(const CliTable *table)
+{
+    return table->cells->len / table->n_columns;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+static void add_json_cell(JsonBuilder *json, const CliColumn *column, const Cell *cell)
+{
+    if (!cell->present) {
+        cli_json_add_string(json, column->key, NULL);
+        return;
+    }
+    switch (column->kind) {
+    case CLI_CELL_TEXT: cli_json_add_string(json, column->key, cell->text); break;
+    case CLI_CELL_WORD: cli_json_add_string(json, column->key, cell->word); break;
+    case CLI_CELL_BOOL:
+        json_builder_set_member_name(json, column->key);
+        json_builder_add_boolean_value(json, cell->number != 0);
+        break;
+    case CLI_CELL_SIZE:
+    case CLI_CELL_NUMBER: cli_json_add_size(json, column->key, cell->number); break;
+    }
+}
+
+static void add_json_row(JsonBuilder *json, const CliTable *table, guint row)
+{
+    json_builder_begin_object(json);
+    for (guint i = 0; i < table->n_columns; i++)
+        add_json_cell(json, &table->columns[i], cell_at(table, row, i));
+    json_builder_end_object(json);
+}
+
+static void print_json_rows(CliCtl *ctl, const CliTable *table, const char *key)
+{
+    JsonBuilder *json = cli_json_begin();
+
+    json_builder_set_member_name(json, key);
+    json_builder_begin_array(json);
+    for (guint row = 0; row < row_count(table); row++)
+        add_json_row(json, table, row);
+    json_builder_end_array(json);
+    cli_json_end(ctl->out, json);
+}
+
+static void print_json_row(CliCtl *ctl, const CliTable *table, const char *key)
+{
+    JsonBuilder *json = cli_json_begin();
+
+    json_builder_set_member_name(json, key);
+    add_json_row(json, table, 0);
+    cli_json_end(ctl->out, json);
+}
+
+/* --- table ----------------------------------------------------------------------------------- */
+
+/** Everything that will be on the screen, header first, and the width of each column. */
+typedef struct {
+    const CliTable *table;
+    Shown *shown;
+    size_t *widths;
+    guint n_rows; /**< with the header */
+} Layout;
+
+static Shown show(const char *text)
+{
+    Shown shown;
+
+    shown.text = cli_table_encode(text ? text : "", &shown.width);
+    return shown;
+}
+
+static void layout_init(Layout *layout, const CliCtl *ctl, const CliTable *table, gboolean header)
+{
+    guint n = table->n_columns;
+
+    layout->table = table;
+    layout->n_rows = row_count(table) + 1;
+    layout->shown = g_new0(Shown, (gsize)layout->n_rows * n);
+    layout->widths = g_new0(size_t, n);
+    for (guint row = 0; row < layout->n_rows; row++)
+        for (guint i = 0; i < n; i++) {
+            const CliColumn *column = &table->columns[i];
+            g_autofree char *text = NULL;
+            Shown *shown = &layout->shown[row * n + i];
+
+            if (column->flags & CLI_COLUMN_JSON_ONLY)
+                continue;
+            text = row == 0 ? g_strdup(_(column->title))
+                            : cell_text(ctl, column, cell_at(table, row - 1, i));
+            *shown = show(text);
+            /* Without a header its titles don't widen the columns either. */
+            if (row > 0 || header)
+                layout->widths[i] = MAX(layout->widths[i], shown->width);
+        }
+}
+
+static void layout_clear(Layout *layout)
+{
+    for (guint i = 0; i < layout->n_rows * layout->table->n_columns; i++)
+        g_free(layout->shown[i].text);
+    g_free(layout->shown);
+    g_free(layout->widths);
+}
+
+static gboolean is_shown(const CliTable *table, guint column)
+{
+    return !(table->columns[column].flags & CLI_COLUMN_JSON_ONLY);
+}
+
+static void append_row(GString *out, const Layout *layout, guint row)
+{
+    guint n = layout->table->n_columns;
+    size_t gap = 0;
+
+    for (guint i = 0; i < n; i++) {
+        const Shown *shown = &layout->shown[row * n + i];
+
+        if (!is_shown(layout->table, i))
+            continue;
+        /* The last column is not padded, so the gap before each is written late. */
+        for (; gap > 0; gap--)
+            g_string_append_c(out, ' ');
+        g_string_append_c(out, ' ');
+        g_string_append(out, shown->text);
+        gap = layout->widths[i] - shown->width + 2;
+    }
+    g_string_append_c(out, '\n');
+}
+
+static void append_dashes(GString *out, const Layout *layout)
+{
+    for (guint i = 0; i < layout->table->n_columns; i++)
+        if (is_shown(layout->table, i))
+            for (size_t dash = 0; dash < layout->widths[i] + 3; dash++)
+                g_string_append_c(out, '-');
+    g_string_append_c(out, '\n');
+}
+
+void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    gboolean header = !ctl->settings.quiet;
+    Layout layout;
+
+    if (ctl->settings.json) {
+        print_json_rows(ctl, table, key);
+        return;
+    }
+    layout_init(&layout, ctl, table, header);
+    if (header) {
+        append_row(out, &layout, 0);
+        append_dashes(out, &layout);
+    }
+    for (guint row = 1; row < layout.n_rows; row++)
+        append_row(out, &layout, row);
+    cli_print(ctl, "%s", out->str);
+    layout_clear(&layout);
+}
+
+void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width)
+{
+    g_assert(row_count(table) == 1);
+    if (ctl->settings.json) {
+        print_json_row(ctl, table, key);
+        return;
+    }
+    for (guint i = 0; i < table->n_columns; i++) {
+        const CliColumn *column = &table->columns[i];
+        g_autofree char *text = cell_text(ctl, column, cell_at(table, 0, i));
+        const char *title = _(column->title);
+        int pad;
+
+        if (!text || !is_shown(table, i))
+            continue;
+        pad = MAX(0, width - (int)cli_text_width(title));
+        cli_print(ctl, "%s%*s %s\n", title, pad, "", text);
+    }
+}
+
+char *cli_table_encode(const char *text, size_t *ret_width)
+{
+    GString *out = g_string_sized_new(strlen(text));
+
+    *ret_width = 0;
+    while (*text) {
+        int columns;
+        size_t len = cli_char_width(text, &columns);
+
+        /* "\x" itself is escaped too, so that what is shown is never ambiguous. */
+        if (columns < 0 || g_str_has_prefix(text, "\\x")) {
+            for (size_t i = 0; i < len; i++)
+                g_string_append_printf(out, "\\x%02x", (unsigned char)text[i]);
+            *ret_width += 4 * len;
+        } else {
+            g_string_append_len(out, text, len);
+            *ret_width += columns;
+        }
+        text += len;
+    }
+    return g_string_free(out, FALSE);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "xml.h"
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <libxml/xpath.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathObject, xmlXPathFreeObject)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlBuffer, xmlBufferFree)
+
+static void keep_silent(void *data, xmlErrorPtr error)
+{
+}
+
+static char *node_text(xmlDoc *doc, xmlNode *node)
+{
+    g_autoptr(xmlBuffer) buffer = xmlBufferCreate();
+
+    xmlNodeDump(buffer, doc, node, 0, 1);
+    return g_strdup((const char *)xmlBufferContent(buffer));
+}
+
+static char *wrap_nodes(const xmlNodeSet *nodes)
+{
+    g_autoptr(xmlDoc) doc = xmlNewDoc(NULL);
+    xmlNode *root = xmlNewNode(NULL, (const xmlChar *)"nodes");
+    g_autofree char *text = NULL;
+
+    xmlDocSetRootElement(doc, root);
+    for (int i = 0; nodes && i < nodes->nodeNr; i++) {
+        xmlNode *copy = xmlDocCopyNode(nodes->nodeTab[i], doc, 1);
+
+        if (copy)
+            xmlAddChild(root, copy);
+    }
+    text = node_text(doc, root);
+    return g_strdup_printf("%s\n", text);
+}
+
+static char *list_nodes(xmlDoc *doc, const xmlNodeSet *nodes)
+{
+    GString *text = g_string_new(NULL);
+
+    for (int i = 0; nodes && i < nodes->nodeNr; i++) {
+        g_autofree char *one = node_text(doc, nodes->nodeTab[i]);
+
+        g_string_append_printf(text, "%s\n", one);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GError **error)
+{
+    g_autoptr(xmlDoc) doc =
+        xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+    g_autoptr(xmlXPathContext) context = NULL;
+    g_autoptr(xmlXPathObject) object = NULL;
+
+    if (!doc) {
+        cst_fail(error, CST_ERROR_XML, "%s", _("the server's answer is not well formed"));
+        return NULL;
+    }
+    context = xmlXPathNewContext(doc);
+    context->error = keep_silent;
+    context->node = xmlDocGetRootElement(doc);
+    object = xmlXPathEval((const xmlChar *)xpath, context);
+    if (!object || object->type != XPATH_NODESET) {
+        cst_fail(error, CST_ERROR_INVALID, _("Incorrect xpath '%s'"), xpath);
+        return NULL;
+    }
+    return wrap ? wrap_nodes(object->nodesetval) : list_nodes(doc, object->nodesetval);
+}
+
+gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error)
+{
+    const char *xpath;
+    g_autofree char *selected = NULL;
+
+    if (!cli_args_string(args, "xpath", &xpath, error))
+        return FALSE;
+    if (!xpath) {
+        cli_document(ctl, "xml", xml);
+        return TRUE;
+    }
+    selected = select_nodes(xml, xpath, cli_args_has(args, "wrap"), error);
+    if (!selected)
+        return FALSE;
+    cli_document(ctl, "xml", selected);
+    return TRUE;
+}

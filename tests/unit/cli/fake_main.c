@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_conn.h"
+
+/* main() is the program's own; the world it meets is made before. */
+__attribute__((constructor)) static void make_world(void)
+{
+    fake_world_reset();
+}
+
+__attribute__((destructor)) static void drop_world(void)
+{
+    fake_world_clear();
+}
