@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "client_private.h"
+
+/* --- what comes in --------------------------------------------------------------------------- */
+
+static void violation(CstWireClient *client, const CstWireHeader *header, const char *what)
+{
+    GError *why = NULL;
+
+    cst_fail(&why, CST_ERROR_RPC,
+             _("%s (program 0x%x, procedure %d, type %u, serial %u, status %u)"), what,
+             header->program, header->procedure, header->type, header->serial, header->status);
+    cst_wire_client_break(client, why);
+}
+
+static void take_message(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
+                         size_t len)
+{
+    CstWireHeader pong = *header;
+
+    if (header->program != WIRE_KEEPALIVE_PROGRAM) {
+        if (client->message_func)
+            client->message_func(header, packet, len, client->message_data);
+    } else if (header->procedure == WIRE_KEEPALIVE_PING) {
+        pong.procedure = WIRE_KEEPALIVE_PONG;
+        cst_wire_append_raw(client->out, &pong, NULL, 0);
+    }
+}
+
+static void take_reply(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
+                       size_t len)
+{
+    gpointer key = GUINT_TO_POINTER(header->serial);
+    CstWirePending *pending = g_hash_table_lookup(client->pending, key);
+
+    if (!pending || pending->packet) {
+        violation(client, header, _("the server answered a call that wasn't made"));
+    } else if (header->program != pending->header.program ||
+               header->version != pending->header.version ||
+               header->procedure != pending->header.procedure) {
+        violation(client, header, _("the server's answer is for another procedure"));
+    } else if (header->status != WIRE_OK && header->status != WIRE_ERROR) {
+        violation(client, header, _("the server's answer has a status it can't have"));
+    } else if (pending->forgotten) {
+        g_hash_table_remove(client->pending, key);
+    } else {
+        pending->packet = g_memdup2(packet, len);
+        pending->len = len;
+    }
+}
+
+static void take_packet(CstWireClient *client, const uint8_t *packet, size_t len)
+{
+    CstWireHeader header;
+    CstWireStream *stream;
+
+    cst_wire_header_read(packet, &header);
+    switch (header.type) {
+    case WIRE_REPLY: take_reply(client, &header, packet, len); break;
+    case WIRE_MESSAGE: take_message(client, &header, packet, len); break;
+    case WIRE_STREAM:
+    case WIRE_STREAM_HOLE:
+        /* Packets of a stream that has ended here may still be on their way. */
+        stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header.serial));
+        if (stream)
+            cst_wire_stream_packet(stream, &header, packet, len);
+        break;
+    default: violation(client, &header, _("the server sent a packet that clients can't take"));
+    }
+}
+
+void cst_wire_client_dispatch(CstWireClient *client)
+{
+    while (!client->broken && client->in_end - client->in_start >= CST_WIRE_HEADER_LEN) {
+        const uint8_t *packet = client->in + client->in_start;
+        GError *why = NULL;
+        size_t len;
+
+        if (!cst_wire_packet_length(packet, &len, &why)) {
+            cst_wire_client_break(client, why);
+            return;
+        }
+        if (client->in_end - client->in_start < len)
+            return;
+        take_packet(client, packet, len);
+        client->in_start += len;
+    }
+    if (client->in_start == client->in_end)
+        client->in_start = client->in_end = 0;
+}
+
+void cst_wire_client_on_message(CstWireClient *client, CstWireMessageFunc func, gpointer data)
+{
+    client->message_func = func;
+    client->message_data = data;
+}
+
+/* --- calls ----------------------------------------------------------------------------------- */
+
+gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, const void *args,
+                              uint32_t *ret_serial, GError **error)
+{
+    CstWireHeader header = {proc->program, WIRE_VERSION, proc->procedure, WIRE_CALL, 0, WIRE_OK};
+    CstWirePending *pending;
+
+    if (!cst_wire_client_usable(client, error))
+        return FALSE;
+    header.serial = client->next_serial;
+    if (!cst_wire_append(client->out, &header, proc->args, args, error))
+        return FALSE;
+    client->next_serial++;
+    pending = g_new0(CstWirePending, 1);
+    pending->header = header;
+    g_hash_table_insert(client->pending, GUINT_TO_POINTER(header.serial), pending);
+    *ret_serial = header.serial;
+    return TRUE;
+}
+
+gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeout_ms,
+                               gboolean *ret_there, GError **error)
+{
+    CstWirePending *pending = g_hash_table_lookup(client->pending, GUINT_TO_POINTER(serial));
+    gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
+
+    g_return_val_if_fail(pending != NULL, FALSE);
+    while (!pending->packet) {
+        gint64 left = timeout_ms < 0 ? -1 : MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
+
+        if (left == 0 && timeout_ms > 0)
+            break;
+        if (!cst_wire_client_pump(client, (int)left, -1, error) && !pending->packet)
+            return FALSE;
+        if (timeout_ms == 0)
+            break;
+    }
+    /* The answer may have come just before the connection went. */
+    if (pending->packet)
+        g_clear_error(error);
+    *ret_there = pending->packet != NULL;
+    return TRUE;
+}
+
+static gboolean decode_answer(const CstWirePending *pending, const CstWireProc *proc, void *ret,
+                              GError **error)
+{
+    CstWireHeader header;
+
+    cst_wire_header_read(pending->packet, &header);
+    if (header.status == WIRE_ERROR)
+        return cst_wire_error_decode(pending->packet, pending->len, error);
+    if (!proc->ret || cst_wire_payload_decode(pending->packet, pending->len, proc->ret, ret, error))
+        return TRUE;
+    xdr_free(proc->ret, ret);
+    return FALSE;
+}
+
+gboolean cst_wire_client_collect(CstWireClient *client, uint32_t serial, const CstWireProc *proc,
+                                 void *ret, GError **error)
+{
+    gpointer key = GUINT_TO_POINTER(serial);
+    gboolean there = FALSE, ok = FALSE;
+
+    if (cst_wire_client_await(client, serial, -1, &there, error))
+        ok = decode_answer(g_hash_table_lookup(client->pending, key), proc, ret, error);
+    g_hash_table_remove(client->pending, key);
+    return ok;
+}
+
+void cst_wire_client_forget(CstWireClient *client, uint32_t serial)
+{
+    gpointer key = GUINT_TO_POINTER(serial);
+    CstWirePending *pending = g_hash_table_lookup(client->pending, key);
+
+    if (pending && pending->packet)
+        g_hash_table_remove(client->pending, key);
+    else if (pending)
+        pending->forgotten = TRUE;
+}
+
+gboolean cst_wire_client_call(CstWireClient *client, const CstWireProc *proc, const void *args,
+                              void *ret, GError **error)
+{
+    uint32_t serial;
+
+    return cst_wire_client_send(client, proc, args, &serial, error) &&
+           cst_wire_client_collect(client, serial, proc, ret, error);
+}
+
+/* --- prologue -------------------------------------------------------------------------------- */
+
+static gboolean authenticate_polkit(CstWireClient *client, GError **error)
+{
+    static const CstWireProc polkit = {WIRE_REMOTE_PROGRAM, WIRE_PROC_AUTH_POLKIT, NULL,
+                                       (xdrproc_t)xdr_wire_int};
+    wire_int complete = {0};
+
+    if (!cst_wire_client_call(client, &polkit, NULL, &complete, error))
+        return FALSE;
+    return complete.value || cst_fail(error, CST_ERROR_AUTH, _("polkit did not complete"));
+}
+
+gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
+{
+    static const CstWireProc list = {WIRE_REMOTE_PROGRAM, WIRE_PROC_AUTH_LIST, NULL,
+                                     (xdrproc_t)xdr_wire_auth_list_ret};
+    enum { TYPE_NONE, TYPE_SASL, TYPE_POLKIT };
+    wire_auth_list_ret ret = {0};
+    g_autoptr(GError) why = NULL;
+    int type = TYPE_NONE;
+
+    if (!cst_wire_client_call(client, &list, NULL, &ret, &why)) {
+        /* A server from before authentication existed. */
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (ret.types.types_len > 0)
+        type = ret.types.types_val[0];
+    xdr_free(list.ret, (char *)&ret);
+    switch (type) {
+    case TYPE_NONE: return TRUE;
+    case TYPE_POLKIT: return authenticate_polkit(client, error);
+    case TYPE_SASL:
+        return cst_fail(error, CST_ERROR_AUTH,
+                        _("the server wants SASL, which this version does not speak; connect as "
+                          "root, or with storage+ssh://"));
+    default: return cst_fail(error, CST_ERROR_AUTH, _("unknown authentication type %d"), type);
+    }
+}
+
+gboolean cst_wire_client_open(CstWireClient *client, const char *name, unsigned flags,
+                              GError **error)
+{
+    static const CstWireProc open_proc = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_OPEN,
+                                          (xdrproc_t)xdr_wire_open_args, NULL};
+    char *text = (char *)name;
+    wire_open_args args = {name ? &text : NULL, flags};
+
+    client->opened = cst_wire_client_call(client, &open_proc, &args, NULL, error);
+    return client->opened;
+}

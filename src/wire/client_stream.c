@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "client_private.h"
+
+#define PACKET_DATA   (1024u * 1024) /* bytes of an upload per packet */
+#define TASK_CHECK_MS 200
+
+/* --- what the server sends ------------------------------------------------------------------- */
+
+/** Takes @why. */
+static void stream_fail(CstWireStream *stream, GError *why)
+{
+    if (stream->state == CST_STREAM_FAILED) {
+        g_error_free(why);
+        return;
+    }
+    stream->state = CST_STREAM_FAILED;
+    stream->error = why;
+}
+
+static void take_data(CstWireStream *stream, const void *bytes, size_t len, uint64_t hole)
+{
+    GError *why = NULL;
+
+    if (stream->state != CST_STREAM_DATA)
+        return;
+    if (len == 0 && hole == 0)
+        stream->state = CST_STREAM_EOF;
+    else if (!stream->func)
+        cst_fail(&why, CST_ERROR_RPC, _("the server sent data on an upload"));
+    else
+        stream->func(bytes, len, hole, stream->data, &why);
+    if (why)
+        stream_fail(stream, why);
+}
+
+static void take_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
+{
+    wire_hole hole = {0};
+    GError *why = NULL;
+
+    if (!cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_hole, &hole, &why))
+        stream_fail(stream, why);
+    else if (hole.length < 0 || hole.flags != 0) {
+        cst_fail(&why, CST_ERROR_RPC, _("the server sent a hole that can't be"));
+        stream_fail(stream, why);
+    } else if (hole.length > 0)
+        take_data(stream, NULL, 0, hole.length);
+}
+
+void cst_wire_stream_packet(CstWireStream *stream, const CstWireHeader *header,
+                            const uint8_t *packet, size_t len)
+{
+    GError *why = NULL;
+
+    if (header->program != stream->header.program || header->procedure != stream->header.procedure)
+        return;
+    switch (header->status) {
+    case WIRE_CONTINUE:
+        if (header->type == WIRE_STREAM_HOLE)
+            take_hole(stream, packet, len);
+        else
+            take_data(stream, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN, 0);
+        break;
+    case WIRE_OK:
+        stream->server_done = TRUE;
+        if (stream->state != CST_STREAM_FAILED)
+            stream->state = CST_STREAM_FINISHED;
+        break;
+    default:
+        stream->server_done = TRUE;
+        cst_wire_error_decode(packet, len, &why);
+        stream_fail(stream, why);
+    }
+}
+
+/* --- the caller's side ----------------------------------------------------------------------- */
+
+/** FALSE with the reason when the stream can't go on. */
+static gboolean stream_usable(const CstWireStream *stream, GError **error)
+{
+    if (stream->state != CST_STREAM_FAILED)
+        return TRUE;
+    if (error)
+        *error = g_error_copy(stream->error);
+    return FALSE;
+}
+
+CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *proc,
+                                     const void *args, CstWireStreamFunc func, gpointer data,
+                                     GError **error)
+{
+    CstWireStream *stream;
+    uint32_t serial;
+
+    if (!cst_wire_client_send(client, proc, args, &serial, error))
+        return NULL;
+    stream = g_new0(CstWireStream, 1);
+    stream->client = client;
+    stream->header = (CstWireHeader){proc->program, WIRE_VERSION, proc->procedure,
+                                     WIRE_STREAM,   serial,       WIRE_CONTINUE};
+    stream->func = func;
+    stream->data = data;
+    /* Known before the answer is: data may come right behind it. */
+    g_hash_table_insert(client->streams, GUINT_TO_POINTER(serial), stream);
+    if (cst_wire_client_collect(client, serial, proc, NULL, error))
+        return stream;
+    stream->server_done = TRUE;
+    cst_wire_stream_free(stream);
+    return NULL;
+}
+
+static gboolean send_packet(CstWireStream *stream, const void *bytes, size_t len, GError **error)
+{
+    CstWireClient *client = stream->client;
+    uint8_t head[CST_WIRE_HEADER_LEN];
+
+    cst_wire_header_write(head, &stream->header, len);
+    client->direct[0] = (struct iovec){head, sizeof(head)};
+    client->direct[1] = (struct iovec){(void *)bytes, len};
+    /* A packet that has begun must go out whole, whatever else the server says. */
+    while (client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0) {
+        if (!client->direct_begun && stream->state == CST_STREAM_FAILED)
+            break;
+        if (!cst_wire_client_pump(client, -1, -1, error))
+            break;
+    }
+    client->direct[0].iov_len = client->direct[1].iov_len = 0;
+    client->direct_begun = FALSE;
+    if (client->broken && stream->state == CST_STREAM_FAILED)
+        g_clear_error(error);
+    return stream_usable(stream, error) && !client->broken;
+}
+
+gboolean cst_wire_stream_send(CstWireStream *stream, const void *bytes, size_t len, GError **error)
+{
+    const uint8_t *p = bytes;
+
+    while (len > 0) {
+        size_t part = MIN(len, PACKET_DATA);
+
+        if (!stream_usable(stream, error) || !send_packet(stream, p, part, error))
+            return FALSE;
+        p += part;
+        len -= part;
+    }
+    return TRUE;
+}
+
+gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError **error)
+{
+    CstWireHeader header = stream->header;
+    wire_hole args = {(int64_t)hole, 0};
+
+    header.type = WIRE_STREAM_HOLE;
+    return stream_usable(stream, error) && cst_wire_client_usable(stream->client, error) &&
+           cst_wire_append(stream->client->out, &header, (xdrproc_t)xdr_wire_hole, &args, error) &&
+           cst_wire_client_pump(stream->client, 0, -1, error);
+}
+
+gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **error)
+{
+    while (stream->state == CST_STREAM_DATA)
+        if (!cst_task_check(task, error) ||
+            (!cst_wire_client_pump(stream->client, task ? TASK_CHECK_MS : -1, -1, error) &&
+             stream->state == CST_STREAM_DATA))
+            return FALSE;
+    g_clear_error(error);
+    return stream_usable(stream, error);
+}
+
+/** Sends the last word with @status and waits for the server's. */
+static gboolean end_stream(CstWireStream *stream, uint32_t status, GError **error)
+{
+    CstWireHeader header = stream->header;
+
+    header.status = status;
+    if (!cst_wire_client_usable(stream->client, error))
+        return FALSE;
+    cst_wire_append_raw(stream->client->out, &header, NULL, 0);
+    while (!stream->server_done)
+        if (!cst_wire_client_pump(stream->client, -1, -1, error) && !stream->server_done)
+            return FALSE;
+    g_clear_error(error);
+    return TRUE;
+}
+
+gboolean cst_wire_stream_finish(CstWireStream *stream, GError **error)
+{
+    if (!stream_usable(stream, error))
+        return FALSE;
+    if (!stream->server_done && !end_stream(stream, WIRE_OK, error))
+        return FALSE;
+    return stream_usable(stream, error);
+}
+
+void cst_wire_stream_free(CstWireStream *stream)
+{
+    g_autoptr(GError) ignored = NULL;
+
+    if (!stream)
+        return;
+    if (!stream->server_done) {
+        /* What still comes is dropped. */
+        if (stream->state != CST_STREAM_FAILED)
+            stream->state = CST_STREAM_EOF;
+        end_stream(stream, WIRE_ERROR, &ignored);
+    }
+    g_hash_table_remove(stream->client->streams, GUINT_TO_POINTER(stream->header.serial));
+    g_clear_error(&stream->error);
+    g_free(stream);
+}
