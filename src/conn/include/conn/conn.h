@@ -23,9 +23,9 @@ typedef struct {
 } CstConnOptions;
 
 /**
- * @uri NULL: CISTERN_URI, LIBVIRT_DEFAULT_URI, else the daemon of this root when its socket
- * answers, else embedded. Otherwise storage:///system, storage+unix://…?socket=,
- * storage:///embed?root=DIR, qemu:///system, ….
+ * @uri NULL: CISTERN_URI, LIBVIRT_DEFAULT_URI (both only when no root is given), else the daemon of
+ * this root when its socket answers, else embedded. Otherwise storage:///system,
+ * storage+unix://…?socket=, storage:///embed?root=DIR, qemu:///system, ….
  */
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error);
 void cst_conn_free(CstConn *conn);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fdio.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError **error)
+{
+    struct stat st;
+    off_t end = 0;
+
+    if (fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot read the input"));
+    *source = (CstFdSource){.fd = fd};
+    source->positional = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+    if (!source->positional)
+        return TRUE;
+    end = lseek(fd, 0, SEEK_END);
+    if (end < 0)
+        return cst_fail_errno(error, errno, _("cannot tell the size of the input"));
+    source->size = end;
+    source->sparse = sparse && S_ISREG(st.st_mode);
+    return TRUE;
+}
+
+/** Length of the hole at the position, 0 for data; learns where the data ends. */
+static uint64_t hole_at(CstFdSource *source)
+{
+    off_t data, hole;
+
+    if (!source->sparse || source->pos < source->data_end)
+        return 0;
+    data = lseek(source->fd, source->pos, SEEK_DATA);
+    if (data < 0 && errno == ENXIO)
+        return source->size - source->pos;
+    if (data >= 0 && (uint64_t)data > source->pos)
+        return MIN((uint64_t)data, source->size) - source->pos;
+    hole = data < 0 ? -1 : lseek(source->fd, source->pos, SEEK_HOLE);
+    /* A file system without holes to tell of: all the rest is data. */
+    source->data_end = hole < 0 ? source->size : (uint64_t)hole;
+    return 0;
+}
+
+static gboolean read_piece(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
+                           GError **error)
+{
+    ssize_t n;
+
+    do {
+        n = source->positional ? pread(source->fd, buf, size, source->pos)
+                               : read(source->fd, buf, size);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return cst_fail_errno(error, errno, _("cannot read the input"));
+    *ret_len = n;
+    source->pos += n;
+    return TRUE;
+}
+
+gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
+                            uint64_t *ret_hole, GError **error)
+{
+    *ret_len = 0;
+    *ret_hole = 0;
+    if (source->positional) {
+        uint64_t hole;
+
+        if (source->pos >= source->size)
+            return TRUE;
+        hole = hole_at(source);
+        if (hole) {
+            source->pos += hole;
+            *ret_hole = hole;
+            return TRUE;
+        }
+        size = MIN(size, (source->sparse ? source->data_end : source->size) - source->pos);
+    }
+    return read_piece(source, buf, size, ret_len, error);
+}
+
+gboolean cst_fd_sink_init(CstFdSink *sink, int fd, GError **error)
+{
+    struct stat st;
+    off_t pos;
+
+    if (fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot write the output"));
+    *sink = (CstFdSink){.fd = fd};
+    sink->positional = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+    if (!sink->positional)
+        return TRUE;
+    pos = lseek(fd, 0, SEEK_CUR);
+    if (pos < 0)
+        return cst_fail_errno(error, errno, _("cannot write the output"));
+    sink->pos = pos;
+    sink->skip_holes = S_ISREG(st.st_mode) && st.st_size <= pos;
+    return TRUE;
+}
+
+gboolean cst_fd_sink_write(CstFdSink *sink, const void *data, size_t len, GError **error)
+{
+    const uint8_t *p = data;
+
+    while (len > 0) {
+        ssize_t n =
+            sink->positional ? pwrite(sink->fd, p, len, sink->pos) : write(sink->fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return cst_fail_errno(error, n < 0 ? errno : EIO, _("cannot write the output"));
+        p += n;
+        len -= n;
+        sink->pos += n;
+    }
+    return TRUE;
+}
+
+gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError **error)
+{
+    static const uint8_t zeroes[64 * 1024];
+
+    if (sink->skip_holes) {
+        if (len > (uint64_t)INT64_MAX - sink->pos)
+            return cst_fail(error, CST_ERROR_RPC,
+                            _("a hole of %" G_GUINT64_FORMAT " bytes is past the end of any file"),
+                            len);
+        sink->pos += len;
+        return TRUE;
+    }
+    while (len > 0) {
+        size_t n = MIN(len, sizeof(zeroes));
+
+        if (!cst_task_check(task, error) || !cst_fd_sink_write(sink, zeroes, n, error))
+            return FALSE;
+        len -= n;
+    }
+    return TRUE;
+}
+
+gboolean cst_fd_sink_finish(CstFdSink *sink, GError **error)
+{
+    struct stat st;
+
+    if (!sink->skip_holes)
+        return TRUE;
+    if (fstat(sink->fd, &st) < 0 ||
+        ((uint64_t)st.st_size < sink->pos && ftruncate(sink->fd, sink->pos) < 0))
+        return cst_fail_errno(error, errno, _("cannot write the output"));
+    return TRUE;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <store/paths.h>
+
+#include "conn_private.h"
+#include "local.h"
+#include "remote.h"
+#include "uri.h"
+
+static CstConn *open_local(const char *root, gboolean read_only, GError **error)
+{
+    g_autoptr(CstPaths) paths = cst_paths_new(root);
+    gpointer self = cst_local_open(paths, error);
+
+    return self ? cst_conn_new(&cst_local_ops, self, read_only) : NULL;
+}
+
+static CstConn *open_remote(const CstConnUri *uri, const char *asked, gboolean read_only,
+                            gboolean *ret_reached, GError **error)
+{
+    gpointer self = cst_remote_open(uri, asked, read_only, ret_reached, error);
+
+    return self ? cst_conn_new(&cst_remote_ops, self, read_only) : NULL;
+}
+
+static CstConn *open_uri(const char *text, const CstConnOptions *options, GError **error)
+{
+    g_autoptr(CstPaths) paths = cst_paths_new(options->root);
+    g_autofree char *session = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
+    const CstUriPlaces places = {
+        .system_run = paths->session ? "/run/libvirt" : paths->run_dir,
+        .session_run = paths->session || options->root ? paths->run_dir : session,
+    };
+    g_auto(CstConnUri) uri = {0};
+    gboolean reached;
+
+    if (!cst_conn_uri_parse(text, &places, options->read_only, &uri, error))
+        return NULL;
+    if (uri.target == CST_URI_EMBEDDED)
+        return open_local(uri.root ? uri.root : options->root, options->read_only, error);
+    return open_remote(&uri, text, options->read_only, &reached, error);
+}
+
+/** No URI at all: the daemon of this root when one answers, else this process does the work. */
+static CstConn *open_default(const CstConnOptions *options, GError **error)
+{
+    g_autoptr(CstPaths) paths = cst_paths_new(options->root);
+    g_autoptr(GError) why = NULL;
+    g_auto(CstConnUri) uri = {0};
+    gboolean reached;
+    CstConn *conn;
+
+    uri.target = CST_URI_UNIX;
+    uri.name = g_strdup(paths->session ? "storage:///session" : "storage:///system");
+    uri.socket =
+        g_strdup(options->read_only && paths->socket_ro ? paths->socket_ro : paths->socket);
+    conn = open_remote(&uri, NULL, options->read_only, &reached, &why);
+    if (conn)
+        return conn;
+    if (!reached && g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
+        return open_local(options->root, options->read_only, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return NULL;
+}
+
+static const char *uri_from_environment(void)
+{
+    const char *const names[] = {"CISTERN_URI", "LIBVIRT_DEFAULT_URI"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        const char *value = g_getenv(names[i]);
+
+        if (value && *value)
+            return value;
+    }
+    return NULL;
+}
+
+CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error)
+{
+    const CstConnOptions none = {0};
+
+    if (!options)
+        options = &none;
+    if (options->embedded)
+        return open_local(options->root, options->read_only, error);
+    if (uri && !*uri)
+        uri = NULL;
+    /* --root on the command line is meant more than a variable somebody exported once. */
+    if (!uri && !options->root)
+        uri = uri_from_environment();
+    return uri ? open_uri(uri, options, error) : open_default(options, error);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <conn/conn.h>
+
+/* The small value types that travel between the provider and its caller. */
+
+CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)
+{
+    CstPoolRef *ref = g_new0(CstPoolRef, 1);
+
+    ref->name = g_strdup(name);
+    ref->uuid = *uuid;
+    return ref;
+}
+
+void cst_pool_ref_free(CstPoolRef *ref)
+{
+    if (!ref)
+        return;
+    g_free(ref->name);
+    g_free(ref);
+}
+
+void cst_vol_ref_free(CstVolRef *ref)
+{
+    if (!ref)
+        return;
+    g_free(ref->pool);
+    g_free(ref->name);
+    g_free(ref->key);
+    g_free(ref);
+}
+
+void cst_conn_vol_row_free(CstConnVolRow *row)
+{
+    if (!row)
+        return;
+    g_free(row->name);
+    g_free(row->key);
+    g_free(row->path);
+    g_free(row->format);
+    g_free(row->problem);
+    g_free(row);
+}
+
+void cst_conn_secret_free(CstConnSecret *secret)
+{
+    if (!secret)
+        return;
+    g_free(secret->usage_id);
+    g_free(secret);
+}

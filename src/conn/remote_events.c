@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "remote_private.h"
+
+/** One registration with the server; several subscriptions may share it, as libvirt demands. */
+typedef struct {
+    CstConnEventType type;
+    gboolean any;
+    CstUuid uuid; /**< unless any */
+    int callback; /**< the server's number */
+    GArray *subs; /**< of guint, our subscriptions */
+} Registration;
+
+/* Numbers that libvirt gives the kinds of events, per object. */
+enum { EVENT_LIFECYCLE = 0, EVENT_SECOND = 1 };
+
+typedef struct {
+    gboolean secret;
+    int event;
+} Kind;
+
+static const Kind kinds[CST_CONN_EVENT_CLOSED] = {
+    [CST_CONN_EVENT_POOL_LIFECYCLE] = {FALSE, EVENT_LIFECYCLE},
+    [CST_CONN_EVENT_POOL_REFRESH] = {FALSE, EVENT_SECOND},
+    [CST_CONN_EVENT_SECRET_LIFECYCLE] = {TRUE, EVENT_LIFECYCLE},
+    [CST_CONN_EVENT_SECRET_VALUE] = {TRUE, EVENT_SECOND},
+};
+
+/* --- what comes in --------------------------------------------------------------------------- */
+
+/**
+ * An object may be covered by two registrations, its own and the one for all, and then comes
+ * twice: only the message of the first that covers it is taken. One that nothing covers yet may
+ * have overtaken the answer to a registration under way.
+ */
+static gboolean to_be_taken(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
+                            int callback)
+{
+    for (guint i = 0; i < remote->registrations->len; i++) {
+        const Registration *reg = &g_array_index(remote->registrations, Registration, i);
+
+        if (reg->type == type && (reg->any || cst_uuid_equal(&reg->uuid, uuid)))
+            return reg->callback == callback;
+    }
+    return remote->registering;
+}
+
+static void post(CstRemote *remote, CstConnEventType type, int callback, int kind,
+                 const char uuid[CST_UUID_LEN], const char *pool)
+{
+    CstConnEvent event = {.type = type, .kind = kind, .pool = pool};
+
+    memcpy(event.uuid.bytes, uuid, sizeof(event.uuid.bytes));
+    if (to_be_taken(remote, type, &event.uuid, callback))
+        cst_event_box_post(&remote->events, &event);
+}
+
+static void take_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
+{
+    wire_pool_lifecycle_event event = {0};
+
+    if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_pool_lifecycle_event, &event,
+                                NULL))
+        post(remote, CST_CONN_EVENT_POOL_LIFECYCLE, event.callback, event.event, event.pool.uuid,
+             event.pool.name);
+    xdr_free((xdrproc_t)xdr_wire_pool_lifecycle_event, (char *)&event);
+}
+
+static void take_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t len)
+{
+    wire_pool_refresh_event event = {0};
+
+    if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_pool_refresh_event, &event, NULL))
+        post(remote, CST_CONN_EVENT_POOL_REFRESH, event.callback, 0, event.pool.uuid,
+             event.pool.name);
+    xdr_free((xdrproc_t)xdr_wire_pool_refresh_event, (char *)&event);
+}
+
+static void take_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
+{
+    wire_secret_lifecycle_event event = {0};
+
+    if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_secret_lifecycle_event, &event,
+                                NULL))
+        post(remote, CST_CONN_EVENT_SECRET_LIFECYCLE, event.callback, event.event,
+             event.secret.uuid, NULL);
+    xdr_free((xdrproc_t)xdr_wire_secret_lifecycle_event, (char *)&event);
+}
+
+static void take_secret_value(CstRemote *remote, const uint8_t *packet, size_t len)
+{
+    wire_secret_value_event event = {0};
+
+    if (cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_secret_value_event, &event, NULL))
+        post(remote, CST_CONN_EVENT_SECRET_VALUE, event.callback, 0, event.secret.uuid, NULL);
+    xdr_free((xdrproc_t)xdr_wire_secret_value_event, (char *)&event);
+}
+
+static void on_message(const CstWireHeader *header, const uint8_t *packet, size_t len,
+                       gpointer data)
+{
+    if (header->program != WIRE_REMOTE_PROGRAM)
+        return;
+    switch (header->procedure) {
+    case WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE: take_pool_lifecycle(data, packet, len); break;
+    case WIRE_PROC_STORAGE_POOL_EVENT_REFRESH: take_pool_refresh(data, packet, len); break;
+    case WIRE_PROC_SECRET_EVENT_LIFECYCLE: take_secret_lifecycle(data, packet, len); break;
+    case WIRE_PROC_SECRET_EVENT_VALUE_CHANGED: take_secret_value(data, packet, len); break;
+    default: break;
+    }
+}
+
+/* --- registrations --------------------------------------------------------------------------- */
+
+static void registration_clear(gpointer data)
+{
+    g_array_unref(((Registration *)data)->subs);
+}
+
+void cst_remote_events_init(CstRemote *remote)
+{
+    cst_event_box_init(&remote->events);
+    remote->registrations = g_array_new(FALSE, TRUE, sizeof(Registration));
+    g_array_set_clear_func(remote->registrations, registration_clear);
+    cst_wire_client_on_message(remote->client, on_message, remote);
+}
+
+void cst_remote_events_clear(CstRemote *remote)
+{
+    g_array_unref(remote->registrations);
+    cst_event_box_clear(&remote->events);
+}
+
+static Registration *find_registration(CstRemote *remote, CstConnEventType type,
+                                       const CstUuid *uuid)
+{
+    for (guint i = 0; i < remote->registrations->len; i++) {
+        Registration *reg = &g_array_index(remote->registrations, Registration, i);
+
+        if (reg->type == type && reg->any == !uuid && (!uuid || cst_uuid_equal(&reg->uuid, uuid)))
+            return reg;
+    }
+    return NULL;
+}
+
+static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid, int *ret_callback,
+                              GError **error)
+{
+    g_autoptr(CstPoolRef) ref = uuid ? cst_remote_pool_by_uuid(remote, uuid, error) : NULL;
+    wire_pool_event_args args = {.event = event};
+    wire_pool pool;
+    wire_int ret = {0};
+
+    if (uuid && !ref)
+        return FALSE;
+    if (ref) {
+        pool = cst_remote_pool_arg(ref);
+        args.pool = &pool;
+    }
+    if (!cst_remote_call(remote, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY,
+                         xdr_wire_pool_event_args, &args, xdr_wire_int, &ret, error))
+        return FALSE;
+    *ret_callback = ret.value;
+    return TRUE;
+}
+
+static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uuid,
+                                int *ret_callback, GError **error)
+{
+    g_autoptr(CstConnSecret) ref = uuid ? cst_remote_secret_by_uuid(remote, uuid, error) : NULL;
+    wire_secret_event_args args = {.event = event};
+    wire_secret secret;
+    wire_int ret = {0};
+
+    if (uuid && !ref)
+        return FALSE;
+    if (ref) {
+        secret = cst_remote_secret_arg(ref);
+        args.secret = &secret;
+    }
+    if (!cst_remote_call(remote, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY,
+                         xdr_wire_secret_event_args, &args, xdr_wire_int, &ret, error))
+        return FALSE;
+    *ret_callback = ret.value;
+    return TRUE;
+}
+
+/** The registration that serves @type and @uuid, made when there is none. */
+static Registration *need_registration(CstRemote *remote, CstConnEventType type,
+                                       const CstUuid *uuid, GError **error)
+{
+    Registration *reg = find_registration(remote, type, uuid);
+    Registration new = {.type = type, .any = !uuid};
+    gboolean ok;
+
+    if (reg)
+        return reg;
+    ok = kinds[type].secret ? register_secret(remote, kinds[type].event, uuid, &new.callback, error)
+                            : register_pool(remote, kinds[type].event, uuid, &new.callback, error);
+    remote->registering = FALSE;
+    if (!ok)
+        return NULL;
+    if (uuid)
+        new.uuid = *uuid;
+    new.subs = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_array_append_val(remote->registrations, new);
+    return &g_array_index(remote->registrations, Registration, remote->registrations->len - 1);
+}
+
+gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUuid *uuid,
+                              CstConnEventFunc func, gpointer data, guint *ret_id, GError **error)
+{
+    CstRemote *remote = self;
+    Registration *reg = NULL;
+    guint id;
+
+    if (type < CST_CONN_EVENT_CLOSED) {
+        reg = need_registration(remote, type, uuid, error);
+        if (!reg)
+            return FALSE;
+    }
+    id = cst_event_box_subscribe(&remote->events, type, uuid, func, data);
+    if (reg)
+        g_array_append_val(reg->subs, id);
+    *ret_id = id;
+    return TRUE;
+}
+
+static gboolean deregister(CstRemote *remote, guint index, GError **error)
+{
+    Registration *reg = &g_array_index(remote->registrations, Registration, index);
+    wire_int args = {reg->callback};
+    int number = kinds[reg->type].secret ? WIRE_PROC_CONNECT_SECRET_EVENT_DEREGISTER_ANY
+                                         : WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY;
+
+    g_array_remove_index(remote->registrations, index);
+    return cst_remote_call(remote, number, xdr_wire_int, &args, NULL, NULL, error);
+}
+
+gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
+{
+    CstRemote *remote = self;
+
+    if (!cst_event_box_unsubscribe(&remote->events, id, error))
+        return FALSE;
+    for (guint i = 0; i < remote->registrations->len; i++) {
+        Registration *reg = &g_array_index(remote->registrations, Registration, i);
+
+        for (guint j = 0; j < reg->subs->len; j++)
+            if (g_array_index(reg->subs, guint, j) == id) {
+                g_array_remove_index(reg->subs, j);
+                return reg->subs->len > 0 || deregister(remote, i, error);
+            }
+    }
+    return TRUE;
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+/** A connection that has gone is told once; waiting any longer is then an error. */
+static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError **error)
+{
+    const CstConnEvent closed = {.type = CST_CONN_EVENT_CLOSED};
+
+    if (remote->closed_told)
+        return FALSE;
+    remote->closed_told = TRUE;
+    cst_event_box_post(&remote->events, &closed);
+    *ret_delivered = cst_event_box_deliver(&remote->events);
+    if (*ret_delivered == 0)
+        return FALSE;
+    g_clear_error(error);
+    return TRUE;
+}
+
+static gboolean readable(int fd)
+{
+    GPollFD poll_fd = {fd, G_IO_IN, 0};
+
+    return fd >= 0 && g_poll(&poll_fd, 1, 0) > 0;
+}
+
+gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guint *ret_delivered,
+                                GError **error)
+{
+    CstRemote *remote = self;
+    gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
+    guint delivered = cst_event_box_deliver(&remote->events);
+    gboolean first = TRUE;
+
+    while (delivered == 0) {
+        gint64 left = timeout_ms < 0 ? -1 : MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
+
+        if (!first && (left == 0 || readable(wake_fd)))
+            break;
+        first = FALSE;
+        if (!cst_wire_client_pump(remote->client, (int)left, wake_fd, error))
+            return deliver_closed(remote, ret_delivered, error);
+        delivered = cst_event_box_deliver(&remote->events);
+    }
+    *ret_delivered = delivered;
+    return TRUE;
+}
