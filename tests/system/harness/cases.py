@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Test case bases: a daemon of ours, alone or with stock libvirtd beside it."""
+
+import os
+import unittest
+
+from . import peers, space, wire
+
+
+def run(argv, **options):
+    return peers.run(argv, **options)
+
+
+class WithDaemon(unittest.TestCase):
+    """One cisternd for the class, with an active directory pool "p" made anew for each test."""
+
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.peer = peers.ours()
+        cls.peer.fresh()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.peer.stop()
+
+    def setUp(self):
+        if self.peer.process is None or self.peer.process.poll() is not None:
+            self.peer.fresh()
+        self.clear()
+        os.makedirs(self.at("p"))
+        self.ok("pool-define-as", "p", "dir", "--target", self.at("p"))
+        self.ok("pool-start", "p")
+
+    def clear(self):
+        for name in self.virsh("pool-list", "--all", "--name")[1].split():
+            self.virsh("pool-destroy", name)
+            self.virsh("pool-undefine", name)
+        peers.empty(self.peer.dir)
+        peers.empty(self.peer.files)
+
+    def at(self, *parts):
+        return os.path.join(self.peer.dir, *parts)
+
+    def file(self, name, content=b""):
+        path = os.path.join(self.peer.files, name)
+        with open(path, "wb") as out:
+            out.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def virsh(self, *words, **options):
+        return peers.virsh(self.peer, *words, **options)
+
+    def ok(self, *words, **options):
+        status, out, err = self.virsh(*words, **options)
+        self.assertEqual(0, status, f"virsh {' '.join(words)}: {err}")
+        return out
+
+    def fails(self, *words, text=None, **options):
+        """The command fails with one clear error; returns its text."""
+        status, _out, err = self.virsh(*words, **options)
+        self.assertEqual(1, status, f"virsh {' '.join(words)} should have failed: {err}")
+        if text:
+            self.assertIn(text, err)
+        return err
+
+    def cistern(self, *words, **options):
+        return peers.run([space.CISTERN, "-c", self.peer.uri, *words], **options)
+
+    def wire(self, ro=False, **options):
+        client = wire.Wire(self.peer.sock_ro if ro else self.peer.sock, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def refused(self, client, proc, payload=b"", code=None, **options):
+        """The call is answered by an error; returns it."""
+        with self.assertRaises(wire.RemoteError) as caught:
+            client.call(proc, payload, **options)
+        if code is not None:
+            self.assertEqual(code, caught.exception.code, caught.exception.text)
+        return caught.exception
+
+    def assert_alive(self):
+        self.assertIsNone(self.peer.process.poll(), "the daemon is gone")
+        self.assertTrue(wire.alive(self.peer.sock))
+
+    def entries(self, *parts):
+        """Every name in a pool's directory, hidden ones too."""
+        return sorted(os.listdir(self.at(*parts)))
