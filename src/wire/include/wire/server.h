@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+typedef struct CstService CstService;
+
+/**
+ * The server side of libvirt's RPC: sockets, packets, streams and events in front of a service.
+ *
+ * One thread (or a few) moves bytes and answers what needs memory only; worker threads run what
+ * may wait for storage, so replies can come in another order than their calls. A client that does
+ * not read its replies is not read from either; one that does not read its events is dropped.
+ */
+typedef struct CstWireServer CstWireServer;
+
+typedef struct {
+    gboolean session;        /**< answers /session instead of /system */
+    guint io_threads;        /**< threads that move bytes */
+    guint workers;           /**< most calls that run at once, of each class (quick, long) */
+    guint stream_workers;    /**< most streams that wait for the disk at once */
+    guint max_clients;       /**< more wait in the listen queue */
+    guint max_user_clients;  /**< of one user who is not trusted */
+    guint max_requests;      /**< of one client in flight; then its socket is not read */
+    guint max_running;       /**< of one client at the workers; the rest waits its turn */
+    guint max_streams;       /**< of one client */
+    gsize max_events;        /**< bytes of events that a client may leave unread */
+    guint handshake_seconds; /**< until a connection must be open */
+    guint keepalive_seconds; /**< silence after which a client that asked for it is pinged */
+    guint keepalive_count;   /**< pings without an answer; then it is dropped */
+    gboolean has_group;      /**< members of @group may use the read-write socket */
+    gid_t group;
+} CstWireOptions;
+
+void cst_wire_options_init(CstWireOptions *ret_options);
+
+/**
+ * Starts the threads; no socket yet. @service is borrowed until cst_wire_server_free(); @options
+ * is copied. Fails with IO when the kernel refuses (descriptors, threads).
+ */
+CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *options,
+                                   GError **error);
+
+/** Accepts clients from the listening, non-blocking socket @fd, which it takes over. */
+void cst_wire_server_listen(CstWireServer *server, int fd, gboolean read_only);
+
+/** Serves the connected stream socket @fd, which it takes over. */
+void cst_wire_server_adopt(CstWireServer *server, int fd, gboolean read_only);
+
+/** Connections at this moment. */
+guint cst_wire_server_clients(CstWireServer *server);
+
+/**
+ * Disconnects everybody, cancels calls that can be cancelled, waits for the rest. The listening
+ * sockets are closed, their names are the caller's to remove.
+ */
+void cst_wire_server_free(CstWireServer *server);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireServer, cst_wire_server_free)

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/uuid.h>
+#include <model/pool_def.h>
+#include <service/pools.h>
+
+#define SYS_CPU "/sys/devices/system/cpu/"
+
+static char *read_line(const char *path)
+{
+    char *text = NULL;
+
+    if (!cst_file_read(path, 4096, &text, NULL, NULL))
+        return NULL;
+    return g_strstrip(text);
+}
+
+/* Calls @func for every number of a list like "0-3,5". */
+static void each_in_list(const char *list, void (*func)(int number, gpointer data), gpointer data)
+{
+    g_auto(GStrv) parts = g_strsplit(list, ",", -1);
+
+    for (char **part = parts; *part; part++) {
+        int first, last;
+
+        switch (sscanf(*part, "%d-%d", &first, &last)) {
+        case 1: last = first; break;
+        case 2: break;
+        default: continue;
+        }
+        for (int n = MAX(first, 0); n <= MIN(last, HOST_CPUS_MAX - 1); n++)
+            func(n, data);
+    }
+}
+
+static void each_in_file(const char *path, void (*func)(int number, gpointer data), gpointer data)
+{
+    g_autofree char *list = read_line(path);
+
+    if (list)
+        each_in_list(list, func, data);
+}
+
+/* --- processors ------------------------------------------------------------------------------ */
+
+static void count_present(int cpu, gpointer data)
+{
+    HostCpus *cpus = data;
+
+    cpus->present = MAX(cpus->present, cpu + 1);
+}
+
+static void count_online(int cpu, gpointer data)
+{
+    HostCpus *cpus = data;
+
+    cpus->online++;
+    cpus->map[cpu / 8] |= (uint8_t)(1u << (cpu % 8));
+}
+
+void host_get_cpus(HostCpus *ret_cpus)
+{
+    memset(ret_cpus, 0, sizeof(*ret_cpus));
+    each_in_file(SYS_CPU "present", count_present, ret_cpus);
+    each_in_file(SYS_CPU "online", count_online, ret_cpus);
+}
+
+typedef struct {
+    GHashTable *packages;
+    GHashTable *cores; /* package << 32 | core */
+    guint nodes;
+} Topology;
+
+static gint64 cpu_number(int cpu, const char *what)
+{
+    g_autofree char *path = g_strdup_printf(SYS_CPU "cpu%d/topology/%s", cpu, what);
+    g_autofree char *text = read_line(path);
+
+    return text ? g_ascii_strtoll(text, NULL, 10) : 0;
+}
+
+static void add_cpu(int cpu, gpointer data)
+{
+    Topology *topology = data;
+    gint64 package = cpu_number(cpu, "physical_package_id");
+    gint64 core = package * (1LL << 32) + cpu_number(cpu, "core_id");
+
+    g_hash_table_add(topology->packages, g_memdup2(&package, sizeof(package)));
+    g_hash_table_add(topology->cores, g_memdup2(&core, sizeof(core)));
+}
+
+static void add_node(int node, gpointer data)
+{
+    ((Topology *)data)->nodes++;
+}
+
+/* The levels have to multiply to the number of processors; where the machine is uneven, one socket
+ * with as many cores is what libvirt says, too. */
+static void fill_topology(HostInfo *info)
+{
+    Topology topology = {
+        .packages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL),
+        .cores = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL),
+    };
+    int packages, cores;
+
+    each_in_file(SYS_CPU "online", add_cpu, &topology);
+    each_in_file("/sys/devices/system/node/online", add_node, &topology);
+    packages = (int)MAX(g_hash_table_size(topology.packages), 1);
+    cores = (int)MAX(g_hash_table_size(topology.cores), 1);
+    g_hash_table_unref(topology.packages);
+    g_hash_table_unref(topology.cores);
+
+    info->nodes = (int)MAX(topology.nodes, 1);
+    info->sockets = packages % info->nodes == 0 ? packages / info->nodes : 1;
+    info->cores = cores / packages;
+    info->threads = info->cpus / cores;
+    if (info->nodes * info->sockets * info->cores * info->threads != info->cpus) {
+        info->nodes = info->sockets = info->threads = 1;
+        info->cores = info->cpus;
+    }
+}
+
+static int clock_mhz(void)
+{
+    g_autofree char *text = NULL;
+    const char *mark;
+
+    if (!cst_file_read("/proc/cpuinfo", 4 * 1024 * 1024, &text, NULL, NULL))
+        return 0;
+    mark = strstr(text, "cpu MHz");
+    mark = mark ? strchr(mark, ':') : NULL;
+    return mark ? (int)g_ascii_strtod(mark + 1, NULL) : 0;
+}
+
+void host_get_info(HostInfo *ret_info)
+{
+    struct utsname name;
+    struct sysinfo memory;
+
+    memset(ret_info, 0, sizeof(*ret_info));
+    if (uname(&name) == 0)
+        g_strlcpy(ret_info->model, name.machine, sizeof(ret_info->model));
+    if (sysinfo(&memory) == 0)
+        ret_info->memory = (uint64_t)memory.totalram * memory.mem_unit / 1024;
+    ret_info->cpus = (int)g_get_num_processors();
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
+        ret_info->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    ret_info->mhz = clock_mhz();
+    fill_topology(ret_info);
+}
+
+uint64_t host_free_memory(void)
+{
+    struct sysinfo memory;
+
+    return sysinfo(&memory) == 0 ? (uint64_t)memory.freeram * memory.mem_unit : 0;
+}
+
+/* --- capabilities ---------------------------------------------------------------------------- */
+
+static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
+{
+    g_autofree char *text = read_line(path);
+
+    return text && cst_uuid_parse(text, ret_uuid) && !cst_uuid_is_zero(ret_uuid);
+}
+
+static void append_host(GString *xml)
+{
+    char text[CST_UUID_TEXT_LEN];
+    struct utsname name;
+    CstUuid uuid;
+
+    g_string_append(xml, "  <host>\n");
+    if (read_uuid("/sys/class/dmi/id/product_uuid", &uuid) || read_uuid("/etc/machine-id", &uuid))
+        g_string_append_printf(xml, "    <uuid>%s</uuid>\n", cst_uuid_format(&uuid, text));
+    if (uname(&name) == 0)
+        g_string_append_printf(xml, "    <cpu>\n      <arch>%s</arch>\n    </cpu>\n", name.machine);
+    g_string_append(xml, "  </host>\n\n");
+}
+
+char *host_capabilities(CstService *service, GError **error)
+{
+    g_autofree char *pools = cst_service_pool_capabilities(service, error);
+    GString *xml;
+
+    if (!pools)
+        return NULL;
+    xml = g_string_new("<capabilities>\n\n");
+    append_host(xml);
+    g_string_append(xml, "  <pool>\n    <enum name='type'>\n");
+    for (int type = 0; type < CST_POOL_TYPE_LAST; type++) {
+        const char *word = cst_pool_type_name(type);
+        g_autofree char *mark = g_strdup_printf("<pool type='%s' supported='yes'>", word);
+
+        if (strstr(pools, mark))
+            g_string_append_printf(xml, "      <value>%s</value>\n", word);
+    }
+    g_string_append(xml, "    </enum>\n  </pool>\n\n</capabilities>\n");
+    return g_string_free(xml, FALSE);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "client.h"
+#include "server.h"
+
+#define ACCEPTS_PER_ROUND 64
+
+typedef struct {
+    Source source;
+    int fd;
+    gboolean read_only;
+} Listener;
+
+typedef struct {
+    Message message;
+    int fd;
+    gboolean read_only;
+} Adoption;
+
+static void adopt(Loop *loop, Message *message)
+{
+    Adoption *adoption = (Adoption *)message;
+
+    if (loop->stopping) {
+        close(adoption->fd);
+        g_atomic_int_add(&loop->server->n_clients, -1);
+    } else {
+        client_new(loop, adoption->fd, adoption->read_only);
+    }
+    g_free(adoption);
+}
+
+void cst_wire_server_adopt(CstWireServer *server, int fd, gboolean read_only)
+{
+    guint index = g_atomic_int_add((gint *)&server->next_loop, 1) % server->n_loops;
+    Adoption *adoption = g_new0(Adoption, 1);
+
+    g_atomic_int_inc(&server->n_clients);
+    adoption->message.func = adopt;
+    adoption->fd = fd;
+    adoption->read_only = read_only;
+    loop_post(server->loops[index], &adoption->message);
+}
+
+static gboolean is_full(const CstWireServer *server)
+{
+    return (guint)g_atomic_int_get(&server->n_clients) >= server->options.max_clients;
+}
+
+static void accept_some(Loop *loop, Source *source, uint32_t events)
+{
+    Listener *listener = (Listener *)source;
+
+    for (int i = 0; listener->fd >= 0 && i < ACCEPTS_PER_ROUND; i++) {
+        int fd;
+
+        /* The rest waits in the kernel's queue until somebody leaves. */
+        if (is_full(loop->server)) {
+            cst_log(CST_LOG_WARNING, _("%u clients are connected, no more are accepted"),
+                    loop->server->options.max_clients);
+            listeners_pause(loop);
+            return;
+        }
+        fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            cst_wire_server_adopt(loop->server, fd, listener->read_only);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            cst_log(CST_LOG_WARNING, _("cannot accept a client: %s"), g_strerror(errno));
+            listeners_pause(loop);
+        }
+        return;
+    }
+}
+
+void listener_add(Loop *loop, int fd, gboolean read_only)
+{
+    Listener *listener = g_new0(Listener, 1);
+
+    listener->source.ready = accept_some;
+    listener->fd = fd;
+    listener->read_only = read_only;
+    g_ptr_array_add(loop->listeners, listener);
+    if (!loop_watch(loop, fd, EPOLLIN, &listener->source))
+        cst_log(CST_LOG_ERROR, _("cannot wait for clients: %s"), g_strerror(errno));
+}
+
+static void set_events(Loop *loop, uint32_t events)
+{
+    for (guint i = 0; i < loop->listeners->len; i++) {
+        Listener *listener = g_ptr_array_index(loop->listeners, i);
+
+        loop_rewatch(loop, listener->fd, events, &listener->source);
+    }
+}
+
+void listeners_pause(Loop *loop)
+{
+    loop->accepting = FALSE;
+    set_events(loop, 0);
+}
+
+void listeners_resume(Loop *loop)
+{
+    if (loop->accepting || is_full(loop->server))
+        return;
+    loop->accepting = TRUE;
+    set_events(loop, EPOLLIN);
+}
+
+/* The structs stay: events of this round may still name them. */
+void listeners_close(Loop *loop)
+{
+    for (guint i = 0; i < loop->listeners->len; i++) {
+        Listener *listener = g_ptr_array_index(loop->listeners, i);
+
+        if (listener->fd >= 0)
+            close(listener->fd);
+        listener->fd = -1;
+    }
+    loop->accepting = TRUE;
+}
+
+void listeners_free(Loop *loop)
+{
+    listeners_close(loop);
+    g_ptr_array_unref(loop->listeners);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+/**
+ * One I/O thread: epoll over sockets, and an inbox for what other threads hand over. Everything
+ * that belongs to a loop (clients, streams, calls that came back) is touched by its thread alone.
+ */
+typedef struct Loop Loop;
+typedef struct Client Client;
+
+/** What epoll watches. The first member of the watched thing. */
+typedef struct Source Source;
+struct Source {
+    void (*ready)(Loop *loop, Source *source, uint32_t events);
+};
+
+/** What another thread hands over; the first member of a larger struct, which @func frees. */
+typedef struct Message Message;
+struct Message {
+    void (*func)(Loop *loop, Message *message);
+    Message *next;
+};
+
+#define LOOP_SCRATCH (512u * 1024u)
+
+struct Loop {
+    struct CstWireServer *server;
+    int epoll_fd;
+    Source wake;
+    int wake_fd;
+    GThread *thread;
+
+    GMutex lock;
+    Message *inbox; /**< newest first */
+
+    GQueue clients;     /**< Client.link */
+    GPtrArray *backlog; /**< clients with packets read but not looked at (references) */
+    GPtrArray *unsent;  /**< clients with something to send (references) */
+    GPtrArray *dead;    /**< clients to free after this round */
+    GPtrArray *listeners;
+    gboolean accepting;
+    guint timed;       /**< clients that need the clock */
+    guint jobs;        /**< calls and stream jobs at the workers */
+    GHashTable *tasks; /**< set of CstTask of the calls at the workers */
+    gint64 ticked;     /**< monotonic µs of the last look at the clock */
+    gint n_callbacks;  /**< event callbacks of this loop's clients; read by other threads */
+    gboolean stopping;
+    uint8_t *scratch; /**< LOOP_SCRATCH bytes to read into */
+};
+
+Loop *loop_new(struct CstWireServer *server, GError **error);
+/** Asks the thread to disconnect everybody and to end when no job is left; waits; frees. */
+void loop_free(Loop *loop);
+
+/** From any thread. */
+void loop_post(Loop *loop, Message *message);
+
+gboolean loop_watch(Loop *loop, int fd, uint32_t events, Source *source);
+void loop_rewatch(Loop *loop, int fd, uint32_t events, Source *source);
+void loop_unwatch(Loop *loop, int fd);
+
+/* listener.c */
+/** Takes @fd over, also when it fails. */
+void listener_add(Loop *loop, int fd, gboolean read_only);
+void listeners_pause(Loop *loop);
+void listeners_resume(Loop *loop);
+void listeners_close(Loop *loop);
+void listeners_free(Loop *loop);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "procedures.h"
+
+CstPool *find_pool(Call *call, const wire_pool *pool, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    char text[CST_UUID_TEXT_LEN];
+    CstPool *found;
+    CstUuid uuid;
+
+    memcpy(uuid.bytes, pool->uuid, sizeof(uuid.bytes));
+    found = cst_service_pool_by_uuid(call->service, &uuid, &reason);
+    if (found)
+        return found;
+    if (g_error_matches(reason, CST_ERROR, CST_ERROR_NO_POOL))
+        cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching uuid '%s' (%s)"),
+                 cst_uuid_format(&uuid, text), pool->name);
+    else
+        g_propagate_error(error, g_steal_pointer(&reason));
+    return NULL;
+}
+
+CstPool *find_vol_pool(Call *call, const wire_vol *vol, GError **error)
+{
+    return cst_service_pool_by_name(call->service, vol->pool, error);
+}
+
+void fill_pool(wire_pool *ret, CstPool *pool)
+{
+    ret->name = g_strdup(cst_pool_name(pool));
+    memcpy(ret->uuid, cst_pool_uuid(pool)->bytes, sizeof(ret->uuid));
+}
+
+gboolean fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error)
+{
+    char *key = cst_vol_get_key(pool, name, error);
+
+    if (!key)
+        return FALSE;
+    ret->pool = g_strdup(cst_pool_name(pool));
+    ret->name = g_strdup(name);
+    ret->key = key;
+    return TRUE;
+}
+
+void fill_secret(wire_secret *ret, const CstSecretRow *row)
+{
+    memcpy(ret->uuid, row->uuid.bytes, sizeof(ret->uuid));
+    ret->usage_type = row->usage;
+    ret->usage_id = g_strdup(row->usage_id ? row->usage_id : "");
+}
+
+gboolean check_max(int max, int limit, const char *what, const char *limit_name, GError **error)
+{
+    if (max < 0 || max > limit)
+        return cst_fail(error, CST_ERROR_RPC, "%s > %s", what, limit_name);
+    return TRUE;
+}

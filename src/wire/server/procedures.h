@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/task.h>
+#include <service/pools.h>
+#include <service/secrets.h>
+#include <service/service.h>
+#include <service/volumes.h>
+#include <wire/codec.h>
+
+#include "client.h"
+
+/** The library version whose protocol this is: major·10⁶ + minor·10³ + micro. */
+#define PROTOCOL_GENERATION 9000000
+
+typedef struct Procedure Procedure;
+typedef struct Call Call;
+
+/**
+ * Answers one call. @args is decoded, @ret zeroed; what it puts there is freed with xdr_free(), so
+ * strings come from g_strdup() and arrays from g_new(). Runs in the loop's thread or in a worker,
+ * as its row says; only handlers of RUN_INLINE rows may look at call->client.
+ */
+typedef gboolean (*Handler)(Call *call, const void *args, void *ret, GError **error);
+
+typedef enum {
+    RUN_INLINE, /**< needs memory only, never waits: in the I/O thread */
+    RUN_QUICK,  /**< may read a little from the storage */
+    RUN_LONG    /**< may take long; has a task for progress and cancel */
+} RunClass;
+
+typedef enum {
+    NEEDS_NOTHING, /**< before CONNECT_OPEN too, whoever it is */
+    NEEDS_READ,
+    NEEDS_WRITE /**< refused on a read-only connection */
+} Needs;
+
+struct Procedure {
+    int number;
+    RunClass run;
+    Needs needs;
+    const char *api;        /**< libvirt's name for it, in refusals */
+    const char *permission; /**< "object:permission", libvirt's access control names */
+    CstWireDomain domain;   /**< of its errors */
+    xdrproc_t args_func;    /**< NULL: none */
+    size_t args_size;
+    xdrproc_t ret_func; /**< NULL: none */
+    size_t ret_size;
+    Handler handler;
+    void (*wipe)(void *ret); /**< overwrites what is secret in the result; NULL: nothing is */
+};
+
+/** Columns of a row: the types of arguments and result, by the name of the .x file. */
+#define WIRE_TYPE(name) (xdrproc_t) xdr_wire_##name, sizeof(wire_##name)
+#define NOTHING         NULL, 0
+
+/** Room that any arguments or result need; checked when the table is built. */
+#define ARGS_MAX 512
+
+typedef struct Stream Stream;
+
+struct Call {
+    Message message; /**< brings it back from a worker */
+    Client *client;
+    CstService *service;
+    const Procedure *procedure;
+    CstWireHeader header;
+    CstTask *task;     /**< of RUN_LONG; otherwise NULL */
+    Stream *stream;    /**< what an upload or download call started */
+    GByteArray *reply; /**< encoded by the worker */
+    uint64_t args[ARGS_MAX / sizeof(uint64_t)];
+};
+
+/* Tables, each ended by a row without a handler. */
+extern const Procedure procedures_connect[];
+extern const Procedure procedures_node[];
+extern const Procedure procedures_event[];
+extern const Procedure procedures_pool[];
+extern const Procedure procedures_vol[];
+extern const Procedure procedures_secret[];
+extern const Procedure procedures_empty[];
+extern const Procedure procedures_cistern[]; /**< of Cistern's own program */
+
+/** Fills the index of @server. */
+struct CstWireServer;
+void procedures_index(struct CstWireServer *server);
+
+/* dispatch.c */
+
+/** Handles one whole packet. FALSE: the connection can't go on. */
+gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len);
+/** In a worker thread. */
+void dispatch_work(gpointer call, gpointer server);
+/** Starts calls that waited for one of the client's turns. */
+void dispatch_waiting(Client *client);
+void call_free(Call *call);
+
+/* objects.c: between the wire's names and the service's objects */
+
+CstPool *find_pool(Call *call, const wire_pool *pool, GError **error);
+/** The pool of a volume's name. */
+CstPool *find_vol_pool(Call *call, const wire_vol *vol, GError **error);
+void fill_pool(wire_pool *ret, CstPool *pool);
+gboolean fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error);
+void fill_secret(wire_secret *ret, const CstSecretRow *row);
+/** libvirt's refusal of a longer list than it knows ("maxnames > REMOTE_…_LIST_MAX"). */
+gboolean check_max(int max, int limit, const char *what, const char *limit_name, GError **error);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "stream.h"
+
+#define HOLE_LEN 12 /* XDR size of wire_hole */
+
+static void put_hole(uint8_t *p, uint64_t length)
+{
+    uint64_t be = GUINT64_TO_BE(length);
+
+    memcpy(p, &be, sizeof(be));
+    memset(p + sizeof(be), 0, HOLE_LEN - sizeof(be));
+}
+
+/* The next packet of a download, header and all, into the job's chunk. */
+static gboolean read_chunk(Stream *stream)
+{
+    Chunk *chunk = stream->chunk;
+    CstWireHeader header = stream->header;
+    uint64_t hole = 0;
+    size_t len = 0;
+
+    if (!chunk->data)
+        chunk->data = g_malloc(CST_WIRE_HEADER_LEN + STREAM_CHUNK);
+    if (!cst_download_read(stream->download, chunk->data + CST_WIRE_HEADER_LEN, STREAM_CHUNK, &len,
+                           &hole, &stream->error))
+        return FALSE;
+    header.status = WIRE_CONTINUE;
+    header.type = hole > 0 ? WIRE_STREAM_HOLE : WIRE_STREAM;
+    if (hole > 0) {
+        put_hole(chunk->data + CST_WIRE_HEADER_LEN, hole);
+        len = HOLE_LEN;
+    }
+    cst_wire_header_write(chunk->data, &header, len);
+    chunk->len = CST_WIRE_HEADER_LEN + len;
+    return TRUE;
+}
+
+static gboolean write_item(Stream *stream, const UploadItem *item)
+{
+    if (item->hole > 0)
+        return cst_upload_hole(stream->upload, item->hole, &stream->error);
+    return item->len == 0 ||
+           cst_upload_write(stream->upload, item->data, item->len, &stream->error);
+}
+
+static void write_batch(Stream *stream)
+{
+    UploadItem *item;
+
+    stream->written = 0;
+    while ((item = g_queue_pop_head(&stream->batch))) {
+        stream->written += upload_item_cost(item);
+        if (!stream->error)
+            write_item(stream, item);
+        g_free(item);
+    }
+}
+
+static void close_both(Stream *stream)
+{
+    g_clear_pointer(&stream->upload, cst_upload_free);
+    g_clear_pointer(&stream->download, cst_download_free);
+}
+
+void stream_work(gpointer data, gpointer server)
+{
+    Stream *stream = data;
+
+    switch (stream->job) {
+    case JOB_READ: read_chunk(stream); break;
+    case JOB_WRITE: write_batch(stream); break;
+    case JOB_FINISH:
+        if (stream->upload)
+            cst_upload_finish(stream->upload, &stream->error);
+        close_both(stream);
+        break;
+    case JOB_CLOSE: close_both(stream); break;
+    }
+    loop_post(stream->loop, &stream->message);
+}
