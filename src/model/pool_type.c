@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <model/pool_type.h>
 
+#include <model/flags.h>
+
 #include "xml_read.h"
 
 static const char *const fs_formats[] = {"auto",    "ext2", "ext3",  "ext4", "ufs",
@@ -40,6 +42,7 @@ static const CstPoolNamespace rbd_options = {
 
 static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
     [CST_POOL_DIR] = {.name = "dir",
+                      .list_flag = CST_LIST_POOLS_DIR,
                       .has_target = TRUE,
                       .cow_feature = TRUE,
                       .volume_type = CST_VOL_FILE,
@@ -48,6 +51,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       .default_volume_format = "raw",
                       .conflict = CST_CONFLICT_TARGET},
     [CST_POOL_FS] = {.name = "fs",
+                     .list_flag = CST_LIST_POOLS_FS,
                      .source_parts = CST_SOURCE_DEVICE,
                      .device_required = TRUE,
                      .source_formats = fs_formats,
@@ -60,6 +64,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                      .default_volume_format = "raw",
                      .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_NETFS] = {.name = "netfs",
+                        .list_flag = CST_LIST_POOLS_NETFS,
                         .source_parts = CST_SOURCE_HOST | CST_SOURCE_DIR,
                         .source_formats = netfs_formats,
                         .has_target = TRUE,
@@ -70,6 +75,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                         .default_volume_format = "raw",
                         .conflict = CST_CONFLICT_HOST_DIR},
     [CST_POOL_LOGICAL] = {.name = "logical",
+                          .list_flag = CST_LIST_POOLS_LOGICAL,
                           .source_parts = CST_SOURCE_NAME | CST_SOURCE_DEVICE,
                           .source_formats = logical_formats,
                           .default_source_format = 1,
@@ -78,6 +84,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                           .volume_type = CST_VOL_BLOCK,
                           .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_DISK] = {.name = "disk",
+                       .list_flag = CST_LIST_POOLS_DISK,
                        .source_parts = CST_SOURCE_DEVICE,
                        .device_required = TRUE,
                        .source_formats = disk_formats,
@@ -88,25 +95,30 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                        .default_volume_format = "none",
                        .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_ISCSI] = {.name = "iscsi",
+                        .list_flag = CST_LIST_POOLS_ISCSI,
                         .source_parts = CST_SOURCE_HOST | CST_SOURCE_DEVICE | CST_SOURCE_INITIATOR,
                         .has_target = TRUE,
                         .volume_type = CST_VOL_BLOCK,
                         .conflict = CST_CONFLICT_INITIATOR},
     [CST_POOL_ISCSI_DIRECT] = {.name = "iscsi-direct",
+                               .list_flag = CST_LIST_POOLS_ISCSI_DIRECT,
                                .source_parts =
                                    CST_SOURCE_HOST | CST_SOURCE_DEVICE | CST_SOURCE_INITIATOR,
                                .initiator_required = TRUE,
                                .volume_type = CST_VOL_NETWORK},
     [CST_POOL_SCSI] = {.name = "scsi",
+                       .list_flag = CST_LIST_POOLS_SCSI,
                        .source_parts = CST_SOURCE_ADAPTER,
                        .has_target = TRUE,
                        .volume_type = CST_VOL_BLOCK,
                        .conflict = CST_CONFLICT_ADAPTER},
     [CST_POOL_MPATH] = {.name = "mpath",
+                        .list_flag = CST_LIST_POOLS_MPATH,
                         .has_target = TRUE,
                         .volume_type = CST_VOL_BLOCK,
                         .conflict = CST_CONFLICT_TYPE},
     [CST_POOL_RBD] = {.name = "rbd",
+                      .list_flag = CST_LIST_POOLS_RBD,
                       .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME,
                       .source_name_required = TRUE,
                       .options = &rbd_options,
@@ -115,6 +127,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       .listed_formats = no_formats_listed,
                       .default_volume_format = "raw"},
     [CST_POOL_GLUSTER] = {.name = "gluster",
+                          .list_flag = CST_LIST_POOLS_GLUSTER,
                           .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME | CST_SOURCE_DIR,
                           .default_dir = "/",
                           .volume_type = CST_VOL_NETWORK,
@@ -123,6 +136,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                           .default_volume_format = "raw",
                           .conflict = CST_CONFLICT_HOST_DIR},
     [CST_POOL_ZFS] = {.name = "zfs",
+                      .list_flag = CST_LIST_POOLS_ZFS,
                       .source_parts = CST_SOURCE_NAME | CST_SOURCE_DEVICE,
                       .has_target = TRUE,
                       .target_prefix = "/dev/zvol/",

@@ -3,16 +3,7 @@
 
 #include <string.h>
 
-/* Line ends and tabs that a parser would fold into something else are written by number. */
-static void add_blank(GString *out, char blank, gboolean in_attribute)
-{
-    if (blank == '\r' || in_attribute)
-        g_string_append_printf(out, "&#%d;", blank);
-    else
-        g_string_append_c(out, blank);
-}
-
-static void add_escaped(GString *out, const char *text, gboolean in_attribute)
+static void add_escaped(GString *out, const char *text)
 {
     for (const char *p = text; *p; p++) {
         switch (*p) {
@@ -21,11 +12,8 @@ static void add_escaped(GString *out, const char *text, gboolean in_attribute)
         case '&': g_string_append(out, "&amp;"); break;
         case '"': g_string_append(out, "&quot;"); break;
         case '\'': g_string_append(out, "&apos;"); break;
-        case '\r':
-        case '\n':
-        case '\t': add_blank(out, *p, in_attribute); break;
         default:
-            if ((unsigned char)*p >= 0x20)
+            if ((unsigned char)*p >= 0x20 || *p == '\n' || *p == '\t' || *p == '\r')
                 g_string_append_c(out, *p);
         }
     }
@@ -54,7 +42,7 @@ static void add_start(CstXmlWriter *xml, const char *name, va_list attrs, const 
         g_string_append_c(xml->out, ' ');
         g_string_append(xml->out, attr);
         g_string_append(xml->out, "='");
-        add_escaped(xml->out, value, TRUE);
+        add_escaped(xml->out, value);
         g_string_append_c(xml->out, '\'');
     }
     g_string_append(xml->out, end);
@@ -101,7 +89,7 @@ void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text)
     g_string_append_c(xml->out, '<');
     g_string_append(xml->out, name);
     g_string_append_c(xml->out, '>');
-    add_escaped(xml->out, text, FALSE);
+    add_escaped(xml->out, text);
     add_end(xml, name);
 }
 

@@ -67,6 +67,7 @@ typedef struct {
 
 typedef struct {
     const char *name;                  /**< "dir" */
+    unsigned list_flag;                /**< its bit in a listing's filter, CST_LIST_POOLS_DIR */
     unsigned source_parts;             /**< of CstSourceParts */
     gboolean source_name_required;     /**< <source><name> must be written out */
     gboolean device_required;          /**< at least one <device> */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <store/driver_lock.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#define RETRY_US 10000
+
+struct CstDriverLock {
+    char *dir;
+    char *path;
+    CstFd fd;
+};
+
+CstDriverLock *cst_driver_lock_new(const CstPaths *paths)
+{
+    CstDriverLock *lock = g_new0(CstDriverLock, 1);
+
+    lock->dir = g_strdup(paths->pool_run_dir);
+    lock->path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
+    lock->fd = -1;
+    return lock;
+}
+
+void cst_driver_lock_free(CstDriverLock *lock)
+{
+    if (!lock)
+        return;
+    cst_driver_lock_release(lock);
+    g_free(lock->dir);
+    g_free(lock->path);
+    g_free(lock);
+}
+
+/* Who holds it, for the message: "process 123 (libvirtd)". */
+static char *describe_holder(int fd)
+{
+    struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    g_autofree char *comm_path = NULL;
+    g_autofree char *comm = NULL;
+
+    if (fcntl(fd, F_GETLK, &query) < 0 || query.l_type == F_UNLCK || query.l_pid <= 0)
+        return g_strdup(_("another process"));
+    comm_path = g_strdup_printf("/proc/%d/comm", (int)query.l_pid);
+    if (!g_file_get_contents(comm_path, &comm, NULL, NULL))
+        return g_strdup_printf(_("process %d"), (int)query.l_pid);
+    return g_strdup_printf(_("process %d (%s)"), (int)query.l_pid, g_strchomp(comm));
+}
+
+typedef enum { TRY_TAKEN, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
+
+/* A releasing holder unlinks the file, so the one we locked must still be the one at the path. */
+static TryResult try_lock(int fd, const char *path, GError **error)
+{
+    struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    struct stat ours, current;
+    char pid[32];
+
+    if (fcntl(fd, F_SETLK, &request) < 0) {
+        if (errno == EAGAIN || errno == EACCES)
+            return TRY_HELD;
+        cst_fail_errno(error, errno, _("cannot lock '%s'"), path);
+        return TRY_FAILED;
+    }
+    if (fstat(fd, &ours) < 0 || stat(path, &current) < 0 || ours.st_ino != current.st_ino)
+        return TRY_STALE;
+    g_snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    if (ftruncate(fd, 0) < 0 || !cst_pwrite_full(fd, pid, strlen(pid), 0, path, error))
+        return TRY_FAILED;
+    return TRY_TAKEN;
+}
+
+gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+
+    if (!cst_dir_ensure(lock->dir, 0755, error))
+        return FALSE;
+    for (;;) {
+        g_auto(CstFd) fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        g_autofree char *holder = NULL;
+
+        if (fd < 0)
+            return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
+        switch (try_lock(fd, lock->path, error)) {
+        case TRY_TAKEN:
+            lock->fd = fd;
+            fd = -1;
+            return TRUE;
+        case TRY_FAILED: return FALSE;
+        case TRY_STALE: continue;
+        case TRY_HELD: break;
+        }
+        if (g_get_monotonic_time() >= deadline) {
+            holder = describe_holder(fd);
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("%s manages the storage definitions (it holds '%s'); stop it, or "
+                              "connect to it with -c"),
+                            holder, lock->path);
+        }
+        g_usleep(RETRY_US);
+    }
+}
+
+void cst_driver_lock_release(CstDriverLock *lock)
+{
+    if (lock->fd < 0)
+        return;
+    unlink(lock->path);
+    cst_fd_clear(&lock->fd);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <store/journal.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/uuid.h>
+
+#define GROUP        "intent"
+#define SUFFIX       ".intent"
+#define RECORD_LIMIT (64u << 10)
+
+struct CstJournal {
+    char *dir;
+};
+
+struct CstIntent {
+    char *path;
+    CstFd fd;
+};
+
+CstJournal *cst_journal_new(const CstPaths *paths)
+{
+    CstJournal *journal = g_new0(CstJournal, 1);
+
+    journal->dir = g_build_filename(paths->data_dir, "journal", NULL);
+    return journal;
+}
+
+void cst_journal_free(CstJournal *journal)
+{
+    if (!journal)
+        return;
+    g_free(journal->dir);
+    g_free(journal);
+}
+
+static void intent_free(CstIntent *intent)
+{
+    cst_fd_clear(&intent->fd);
+    g_free(intent->path);
+    g_free(intent);
+}
+
+static gboolean lock_intent(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static char *format_record(const char *operation, va_list fields)
+{
+    g_autoptr(GKeyFile) record = g_key_file_new();
+    const char *name;
+
+    g_key_file_set_string(record, GROUP, "operation", operation);
+    while ((name = va_arg(fields, const char *)))
+        g_key_file_set_string(record, GROUP, name, va_arg(fields, const char *));
+    return g_key_file_to_data(record, NULL, NULL);
+}
+
+/*
+ * No fsync: the journal is for a process that dies. After a power cut the drafts that an intent
+ * names are found by their names as well.
+ */
+static gboolean write_record(CstIntent *intent, const char *text, GError **error)
+{
+    g_autofree char *temporary = g_strconcat(intent->path, ".new", NULL);
+
+    intent->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (intent->fd < 0)
+        return cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
+    if (!cst_pwrite_full(intent->fd, text, strlen(text), 0, temporary, error) ||
+        !lock_intent(intent->fd) || rename(temporary, intent->path) < 0) {
+        if (error && !*error)
+            cst_fail_errno(error, errno, _("cannot record '%s'"), intent->path);
+        unlink(temporary);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
+{
+    CstIntent *intent;
+    CstUuid id;
+    char id_text[CST_UUID_TEXT_LEN];
+    g_autofree char *text = NULL;
+    va_list fields;
+
+    if (!cst_dir_ensure(journal->dir, 0700, error))
+        return NULL;
+    va_start(fields, operation);
+    text = format_record(operation, fields);
+    va_end(fields);
+    cst_uuid_generate(&id);
+    intent = g_new0(CstIntent, 1);
+    intent->path = g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
+    if (!write_record(intent, text, error)) {
+        intent_free(intent);
+        return NULL;
+    }
+    CST_CRASH_POINT("journal.begun");
+    return intent;
+}
+
+void cst_intent_end(CstIntent *intent)
+{
+    if (!intent)
+        return;
+    if (unlink(intent->path) < 0)
+        cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
+    intent_free(intent);
+}
+
+void cst_intent_leave(CstIntent *intent)
+{
+    if (intent)
+        intent_free(intent);
+}
+
+static GHashTable *parse_fields(const char *text)
+{
+    GHashTable *fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GKeyFile) record = g_key_file_new();
+    g_auto(GStrv) keys = NULL;
+
+    if (g_key_file_load_from_data(record, text, (gsize)-1, G_KEY_FILE_NONE, NULL))
+        keys = g_key_file_get_keys(record, GROUP, NULL, NULL);
+    for (char **key = keys; key && *key; key++)
+        g_hash_table_insert(fields, g_strdup(*key),
+                            g_key_file_get_string(record, GROUP, *key, NULL));
+    return fields;
+}
+
+static void replay_one(const char *path, CstReplayFunc replay, gpointer data)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GHashTable) fields = NULL;
+    g_autoptr(GError) error = NULL;
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    CstIntentRecord record;
+
+    if (fd < 0 || !lock_intent(fd))
+        return;
+    if (!cst_file_read(path, RECORD_LIMIT, &text, NULL, &error)) {
+        cst_log(CST_LOG_WARNING, "journal: %s", error->message);
+        return;
+    }
+    fields = parse_fields(text);
+    record.operation = g_hash_table_lookup(fields, "operation");
+    record.fields = fields;
+    if (record.operation && !replay(&record, data, &error)) {
+        cst_log(CST_LOG_WARNING, "journal: '%s' stays for the next start: %s", path,
+                error->message);
+        return;
+    }
+    CST_CRASH_POINT("journal.replayed");
+    unlink(path);
+}
+
+void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data)
+{
+    GDir *dir = g_dir_open(journal->dir, 0, NULL);
+    const char *entry;
+
+    if (!dir)
+        return;
+    while ((entry = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
+
+        if (g_str_has_suffix(entry, SUFFIX))
+            replay_one(path, replay, data);
+        else if (g_str_has_suffix(entry, SUFFIX ".new"))
+            unlink(path);
+    }
+    g_dir_close(dir);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <store/pool_files.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <model/file_header.h>
+
+#define FILE_LIMIT (1u << 20)
+#define SUFFIX     ".xml"
+
+void cst_pool_file_free(CstPoolFile *file)
+{
+    cst_pool_def_free(file->def);
+    g_free(file);
+}
+
+static char *definition_path(const CstPaths *paths, const char *name)
+{
+    return g_strconcat(paths->pool_dir, "/", name, SUFFIX, NULL);
+}
+
+static char *autostart_path(const CstPaths *paths, const char *name)
+{
+    return g_strconcat(paths->autostart_dir, "/", name, SUFFIX, NULL);
+}
+
+static char *state_path(const CstPaths *paths, const char *name)
+{
+    return g_strconcat(paths->pool_run_dir, "/", name, SUFFIX, NULL);
+}
+
+static char *identity_path(const CstPaths *paths, const CstUuid *uuid)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    return g_strconcat(paths->data_dir, "/pools/", cst_uuid_format(uuid, text), ".identity", NULL);
+}
+
+/* libvirt: a pool starts at boot when the link leads to its definition. */
+static gboolean autostart_linked(const CstPaths *paths, const char *name)
+{
+    g_autofree char *link = autostart_path(paths, name);
+    g_autofree char *target = g_file_read_link(link, NULL);
+    g_autofree char *definition = definition_path(paths, name);
+    g_autofree char *resolved = NULL;
+
+    if (!target)
+        return FALSE;
+    resolved = g_canonicalize_filename(target, paths->autostart_dir);
+    return strcmp(resolved, definition) == 0;
+}
+
+typedef CstPoolDef *(*ParseFunc)(const char *xml, GError **error);
+
+static CstPoolDef *parse_definition(const char *xml, GError **error)
+{
+    return cst_pool_def_parse(xml, 0, error);
+}
+
+static CstPoolDef *load_one(const char *path, const char *stem, ParseFunc parse, GError **error)
+{
+    g_autofree char *xml = NULL;
+    g_autoptr(CstPoolDef) def = NULL;
+
+    if (!cst_file_read(path, FILE_LIMIT, &xml, NULL, error))
+        return NULL;
+    def = parse(xml, error);
+    if (!def)
+        return NULL;
+    if (strcmp(def->name, stem) != 0) {
+        cst_fail(error, CST_ERROR_CONFIG, _("the file name does not match pool name '%s'"),
+                 def->name);
+        return NULL;
+    }
+    return g_steal_pointer(&def);
+}
+
+static GPtrArray *load_directory(const char *dir_path, ParseFunc parse)
+{
+    GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free);
+    GDir *dir = g_dir_open(dir_path, 0, NULL);
+    const char *entry;
+
+    if (!dir)
+        return files;
+    while ((entry = g_dir_read_name(dir))) {
+        g_autofree char *stem = NULL;
+        g_autofree char *path = NULL;
+        g_autoptr(GError) error = NULL;
+        CstPoolDef *def;
+
+        if (!g_str_has_suffix(entry, SUFFIX))
+            continue;
+        stem = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
+        path = g_build_filename(dir_path, entry, NULL);
+        def = load_one(path, stem, parse, &error);
+        if (def) {
+            CstPoolFile *file = g_new0(CstPoolFile, 1);
+
+            file->def = def;
+            g_ptr_array_add(files, file);
+        } else {
+            cst_log(CST_LOG_ERROR, "pool file '%s' is left out: %s", path, error->message);
+        }
+    }
+    g_dir_close(dir);
+    return files;
+}
+
+GPtrArray *cst_pool_files_load(const CstPaths *paths)
+{
+    GPtrArray *files = load_directory(paths->pool_dir, parse_definition);
+
+    for (guint i = 0; i < files->len; i++) {
+        CstPoolFile *file = g_ptr_array_index(files, i);
+
+        file->autostart = autostart_linked(paths, file->def->name);
+    }
+    return files;
+}
+
+GPtrArray *cst_pool_states_load(const CstPaths *paths)
+{
+    return load_directory(paths->pool_run_dir, cst_pool_state_parse);
+}
+
+gboolean cst_pool_file_save(const CstPaths *paths, const CstPoolDef *def, GError **error)
+{
+    g_autofree char *path = definition_path(paths, def->name);
+    g_autofree char *header = cst_model_file_header("pool-edit", def->name, &def->uuid);
+    g_autofree char *body = cst_pool_def_format(def, error);
+    g_autofree char *text = NULL;
+
+    if (!body || !cst_dir_ensure(paths->pool_dir, 0700, error))
+        return FALSE;
+    text = g_strconcat(header, body, NULL);
+    CST_CRASH_POINT("pool.define.before_save");
+    if (!cst_file_replace(path, text, strlen(text), 0600, error))
+        return FALSE;
+    CST_CRASH_POINT("pool.define.saved");
+    return TRUE;
+}
+
+gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **error)
+{
+    g_autofree char *definition = definition_path(paths, name);
+    g_autofree char *link = autostart_path(paths, name);
+
+    CST_CRASH_POINT("pool.undefine.before_remove");
+    if (!cst_file_remove(link, error))
+        return FALSE;
+    CST_CRASH_POINT("pool.undefine.link_removed");
+    if (!cst_file_remove(definition, error))
+        return FALSE;
+    CST_CRASH_POINT("pool.undefine.removed");
+    return TRUE;
+}
+
+gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gboolean autostart,
+                                     GError **error)
+{
+    g_autofree char *definition = definition_path(paths, name);
+    g_autofree char *link = autostart_path(paths, name);
+
+    CST_CRASH_POINT("pool.autostart.before");
+    if (!autostart) {
+        if (!cst_file_remove(link, error))
+            return FALSE;
+    } else {
+        if (!cst_dir_ensure(paths->autostart_dir, 0700, error))
+            return FALSE;
+        if (symlink(definition, link) < 0 && errno != EEXIST)
+            return cst_fail_errno(error, errno, _("Failed to create symlink '%s' to '%s'"), link,
+                                  definition);
+    }
+    CST_CRASH_POINT("pool.autostart.after");
+    return TRUE;
+}
+
+gboolean cst_pool_state_save(const CstPaths *paths, const CstPoolDef *def, GError **error)
+{
+    g_autofree char *path = state_path(paths, def->name);
+    g_autofree char *header = cst_model_file_header("pool-edit", def->name, &def->uuid);
+    g_autofree char *body = cst_pool_state_format(def, error);
+    g_autofree char *text = NULL;
+
+    if (!body || !cst_dir_ensure(paths->pool_run_dir, 0755, error))
+        return FALSE;
+    text = g_strconcat(header, body, NULL);
+    return cst_file_replace(path, text, strlen(text), 0600, error);
+}
+
+gboolean cst_pool_state_remove(const CstPaths *paths, const char *name, GError **error)
+{
+    g_autofree char *path = state_path(paths, name);
+
+    return cst_file_remove(path, error);
+}
+
+gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, const char *identity,
+                                GError **error)
+{
+    g_autofree char *path = identity_path(paths, uuid);
+    g_autofree char *dir = g_path_get_dirname(path);
+
+    if (!cst_dir_ensure(dir, 0700, error))
+        return FALSE;
+    return cst_file_replace(path, identity, strlen(identity), 0600, error);
+}
+
+char *cst_pool_identity_load(const CstPaths *paths, const CstUuid *uuid)
+{
+    g_autofree char *path = identity_path(paths, uuid);
+    char *identity = NULL;
+
+    if (!cst_file_read(path, 4096, &identity, NULL, NULL))
+        return NULL;
+    return identity;
+}
+
+gboolean cst_pool_identity_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)
+{
+    g_autofree char *path = identity_path(paths, uuid);
+
+    if (access(path, F_OK) < 0)
+        return TRUE;
+    return cst_file_remove(path, error);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <store/secret_files.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <model/flags.h>
+
+#define FILE_LIMIT   (1u << 20)
+#define BASE64_LIMIT (4u * (CST_SECRET_VALUE_MAX + 2u) / 3u + 4u)
+
+void cst_secret_file_free(CstSecretFile *file)
+{
+    cst_secret_def_free(file->def);
+    if (file->value)
+        explicit_bzero(file->value, file->value_len);
+    g_free(file->value);
+    g_free(file);
+}
+
+static char *secret_path(const CstPaths *paths, const CstUuid *uuid, const char *suffix)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    return g_strconcat(paths->secret_dir, "/", cst_uuid_format(uuid, text), suffix, NULL);
+}
+
+static gboolean load_value(const CstPaths *paths, CstSecretFile *file, GError **error)
+{
+    g_autofree char *path = secret_path(paths, &file->def->uuid, ".base64");
+    g_autofree char *text = NULL;
+    size_t len;
+    gsize value_len;
+
+    if (access(path, F_OK) < 0)
+        return TRUE;
+    if (!cst_file_read(path, BASE64_LIMIT, &text, &len, error))
+        return FALSE;
+    file->value = g_base64_decode(text, &value_len);
+    file->value_len = value_len;
+    explicit_bzero(text, len);
+    return TRUE;
+}
+
+static CstSecretFile *load_one(const CstPaths *paths, const char *path, const char *stem,
+                               GError **error)
+{
+    g_autofree char *xml = NULL;
+    CstSecretFile *file;
+    char uuid[CST_UUID_TEXT_LEN];
+
+    if (!cst_file_read(path, FILE_LIMIT, &xml, NULL, error))
+        return NULL;
+    file = g_new0(CstSecretFile, 1);
+    file->def = cst_secret_def_parse(xml, 0, error);
+    if (file->def && strcmp(cst_uuid_format(&file->def->uuid, uuid), stem) != 0)
+        cst_fail(error, CST_ERROR_CONFIG, _("<uuid> does not match secret file name '%s'"), stem);
+    else if (file->def && load_value(paths, file, error))
+        return file;
+    cst_secret_file_free(file);
+    return NULL;
+}
+
+GPtrArray *cst_secret_files_load(const CstPaths *paths)
+{
+    GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free);
+    GDir *dir = g_dir_open(paths->secret_dir, 0, NULL);
+    const char *entry;
+
+    if (!dir)
+        return files;
+    while ((entry = g_dir_read_name(dir))) {
+        g_autofree char *stem = NULL;
+        g_autofree char *path = NULL;
+        g_autoptr(GError) error = NULL;
+        CstSecretFile *file;
+
+        if (!g_str_has_suffix(entry, ".xml"))
+            continue;
+        stem = g_strndup(entry, strlen(entry) - strlen(".xml"));
+        path = g_build_filename(paths->secret_dir, entry, NULL);
+        file = load_one(paths, path, stem, &error);
+        if (file)
+            g_ptr_array_add(files, file);
+        else
+            cst_log(CST_LOG_ERROR, "secret file '%s' is left out: %s", path, error->message);
+    }
+    g_dir_close(dir);
+    return files;
+}
+
+gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error)
+{
+    g_autofree char *path = secret_path(paths, &def->uuid, ".xml");
+    g_autofree char *text = cst_secret_def_format(def);
+
+    CST_CRASH_POINT("secret.define.before_save");
+    return cst_dir_ensure(paths->secret_dir, 0700, error) &&
+           cst_file_replace(path, text, strlen(text), 0600, error);
+}
+
+gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid, const uint8_t *value,
+                               size_t len, GError **error)
+{
+    g_autofree char *path = secret_path(paths, uuid, ".base64");
+    g_autofree char *text = g_base64_encode(value, len);
+    gboolean done;
+
+    CST_CRASH_POINT("secret.value.before_save");
+    done = cst_dir_ensure(paths->secret_dir, 0700, error) &&
+           cst_file_replace(path, text, strlen(text), 0600, error);
+    explicit_bzero(text, strlen(text));
+    return done;
+}
+
+gboolean cst_secret_value_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)
+{
+    g_autofree char *path = secret_path(paths, uuid, ".base64");
+
+    if (access(path, F_OK) < 0)
+        return TRUE;
+    return cst_file_remove(path, error);
+}
+
+gboolean cst_secret_file_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)
+{
+    g_autofree char *path = secret_path(paths, uuid, ".xml");
+
+    CST_CRASH_POINT("secret.undefine.before_remove");
+    if (!cst_secret_value_remove(paths, uuid, error))
+        return FALSE;
+    CST_CRASH_POINT("secret.undefine.value_removed");
+    if (access(path, F_OK) < 0)
+        return TRUE;
+    return cst_file_remove(path, error);
+}
