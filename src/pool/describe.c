@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <pool/pool.h>
+
+static struct timespec from_ns(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+static CstTimes *describe_times(const CstVolume *volume)
+{
+    CstTimes *times = g_new0(CstTimes, 1);
+
+    times->atime = from_ns(volume->atime_ns);
+    times->mtime = from_ns(volume->stamp.mtime_ns);
+    times->ctime = from_ns(volume->stamp.ctime_ns);
+    times->btime = from_ns(volume->btime_ns);
+    if (volume->btime_ns == 0)
+        times->btime.tv_nsec = CST_TIME_ABSENT;
+    return times;
+}
+
+static CstEncryptionFormat encryption_format(const char *name)
+{
+    static const struct {
+        const char *name;
+        CstEncryptionFormat format;
+    } rows[] = {
+        {"luks", CST_ENCRYPTION_LUKS},
+        {"luks2", CST_ENCRYPTION_LUKS2},
+        {"aes", CST_ENCRYPTION_QCOW},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (g_str_equal(rows[i].name, name))
+            return rows[i].format;
+    return CST_ENCRYPTION_DEFAULT;
+}
+
+static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
+{
+    def->compat = g_strdup(extra->compat);
+    def->cluster_size = extra->cluster_size;
+    def->lazy_refcounts = extra->lazy_refcounts;
+    def->extended_l2 = extra->extended_l2;
+    if (extra->backing_path)
+        def->backing = cst_backing_def_new(extra->backing_path, extra->backing_format);
+    if (extra->encryption)
+        def->encryption = cst_encryption_new(encryption_format(extra->encryption));
+}
+
+CstVolDef *cst_volume_describe(CstPoolState *state, const CstVolume *volume)
+{
+    CstVolDef *def = cst_vol_def_new();
+
+    def->type = volume->type;
+    def->name = g_strdup(volume->name);
+    def->path = cst_pool_state_vol_path(state, volume->name);
+    def->key = g_strdup(volume->extra && volume->extra->key ? volume->extra->key : def->path);
+    def->format = g_strdup(volume->format);
+    def->capacity = volume->capacity;
+    def->allocation = volume->allocation;
+    def->physical = volume->physical;
+    def->has_capacity = def->has_allocation = TRUE;
+    def->has_physical = volume->physical != 0;
+    def->perms.mode = volume->mode;
+    def->perms.uid = volume->uid;
+    def->perms.gid = volume->gid;
+    def->times = describe_times(volume);
+    if (volume->extra)
+        describe_extra(def, volume->extra);
+    return def;
+}

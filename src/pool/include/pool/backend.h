@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#include <base/task.h>
+#include <blob/blob.h>
+#include <model/flags.h>
+#include <model/pool_def.h>
+#include <model/vol_def.h>
+#include <pool/volume.h>
+
+/**
+ * A backend makes one pool type work. Its callbacks are grouped by capability; a NULL callback
+ * means that the technology can't, and the dispatcher (pool.h) turns that into one clear error.
+ *
+ * The life of a pool's state:
+ *
+ *     open ── check ──┬─ start ─┬─ scan, usage, vol_… (many threads) ─┬─ stop ── close
+ *                     │  build  │                                     │
+ *                     └─────────┴───────────── delete ────────────────┘
+ *
+ * A backend takes no locks for its callers and never calls up. The core runs at most one lifecycle
+ * callback at a time, at most one changing callback per volume, and scan and usage beside anything.
+ * Every callback that fails sets @error and leaves things as they were.
+ */
+
+typedef struct CstBackend CstBackend;
+
+/** Head of every backend's own state struct. */
+typedef struct {
+    gint refs;
+    const CstBackend *backend;
+    CstPoolDef *def; /**< copy, owned; what the state was opened with */
+} CstPoolState;
+
+typedef struct {
+    uint64_t capacity; /**< bytes */
+    uint64_t allocation;
+    uint64_t available;
+} CstPoolUsage;
+
+/** Called by a scan for each volume found; takes the reference over. Any thread, one at a time. */
+typedef void (*CstVolumeSink)(CstVolume *volume, gpointer data);
+/** What is known of @name from before, a new reference, or NULL. Any thread. */
+typedef CstVolume *(*CstVolumeKnown)(const char *name, gpointer data);
+
+typedef struct {
+    CstVolumeKnown known;
+    CstVolumeSink sink;
+    gpointer data;
+} CstScan;
+
+/**
+ * A volume being made: it has its space and can be written, but under a name that no listing
+ * shows, until commit gives it its real one. A process that dies leaves only the draft, which the
+ * journal's replay (or the next start of the pool) drops by its token.
+ */
+typedef struct {
+    char *token;   /**< a uuid's text, made by the core; names the draft in the journal */
+    CstBlob *blob; /**< open for reading and writing; NULL for a directory volume */
+} CstVolDraft;
+
+void cst_vol_draft_clear(CstVolDraft *draft);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
+
+struct CstBackend {
+    CstPoolType type;
+
+    /* --- required ---------------------------------------------------------------------------- */
+
+    /** Makes the state from a definition. Touches no storage. */
+    CstPoolState *(*open)(const CstPoolDef *def, GError **error);
+    void (*close)(CstPoolState *state);
+    /** Is the pool active on this host (mounted, logged in, …)? Not an error when it is not. */
+    gboolean (*check)(CstPoolState *state, gboolean *ret_active, GError **error);
+    /**
+     * Finds all volumes. A record whose stamp still fits is handed on as it was; one that can't be
+     * read is handed on with its problem. FALSE only when the pool itself can't be listed.
+     */
+    gboolean (*scan)(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
+    /** Looks at one volume. *ret_volume NULL: there is none of that name. */
+    gboolean (*scan_one)(CstPoolState *state, const char *name, CstVolume *known,
+                         CstVolume **ret_volume, GError **error);
+    gboolean (*usage)(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
+    /** Path of a volume as libvirt shows it. */
+    char *(*vol_path)(CstPoolState *state, const char *name);
+    /** Name of the volume that @path (clean, absolute) or key may mean; NULL: not in this pool. */
+    char *(*vol_resolve)(CstPoolState *state, const char *path);
+
+    /* --- lifecycle --------------------------------------------------------------------------- */
+
+    gboolean (*build)(CstPoolState *state, unsigned flags, GError **error);
+    gboolean (*start)(CstPoolState *state, GError **error);
+    gboolean (*stop)(CstPoolState *state, GError **error);
+    gboolean (*destroy)(CstPoolState *state, unsigned flags, GError **error);
+    /** Drops drafts of processes that are gone; before the first scan after a start. */
+    gboolean (*drop_drafts)(CstPoolState *state, GError **error);
+
+    /* --- identity: notice that the storage under the pool is not the one it was --------------- */
+
+    /** One line that describes the storage now. */
+    char *(*identity)(CstPoolState *state, GError **error);
+    /**
+     * FALSE with STATE, saying what is missing, when the storage now can't be @recorded's.
+     * @starting: a start may find the storage replaced by something of the same kind (restored,
+     * made anew); an active pool may not.
+     */
+    gboolean (*identity_check)(CstPoolState *state, const char *recorded, gboolean starting,
+                               GError **error);
+
+    /* --- discover ---------------------------------------------------------------------------- */
+
+    /** Fills @ret_sources (of CstPoolSource *); @spec may be NULL. */
+    gboolean (*discover)(const CstPoolSource *spec, GPtrArray *ret_sources, GError **error);
+
+    /* --- volumes ----------------------------------------------------------------------------- */
+
+    /**
+     * Makes the draft that @draft's token names, for @def, and sets its blob: owner as it will be,
+     * readable by nobody else before the commit. VOL_EXISTS when the name is taken. The blob of a
+     * file-like draft is empty; a block-like one has the capacity asked for.
+     */
+    gboolean (*vol_reserve)(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                            GError **error);
+    /** Gives the draft its name, atomically; VOL_EXISTS when somebody took it meanwhile. */
+    gboolean (*vol_commit)(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                           GError **error);
+    /** Drops a draft, by token: also one of a dead process. A missing one is success. */
+    gboolean (*vol_abandon)(CstPoolState *state, const char *token, GError **error);
+    gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
+    /** The volume now holds bytes that its owner put there whole: look at them, not at its past. */
+    void (*vol_replaced)(CstPoolState *state, CstBlob *blob);
+    /** The volume's bytes as they are stored. */
+    CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
+
+    /* --- watch: changes behind our back ------------------------------------------------------ */
+
+    /** A descriptor that becomes readable when something changed; owned by the caller. */
+    int (*watch_open)(CstPoolState *state, GError **error);
+    /** Reads what there is: calls @changed with each name, or with NULL for "anything". */
+    void (*watch_read)(CstPoolState *state, int fd,
+                       void (*changed)(const char *name, gpointer data), gpointer data);
+};
+
+/** The backend of @type; NULL with UNSUPPORTED when this build has none. */
+const CstBackend *cst_backend_for(CstPoolType type, GError **error);
+/** TRUE when there is one; for the capabilities document. */
+gboolean cst_backend_exists(CstPoolType type);

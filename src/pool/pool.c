@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <pool/pool.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* A callback that failed without saying why is a bug of the backend's: name it. */
+static gboolean checked(gboolean done, const CstPoolState *state, const char *callback,
+                        GError **error)
+{
+    if (!done && error && !*error)
+        cst_fail(error, CST_ERROR_INTERNAL, "the %s backend's %s failed without an error",
+                 cst_pool_type_name(state->backend->type), callback);
+    return done;
+}
+
+static gboolean unsupported(const CstPoolState *state, const char *what, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s (pool type '%s')", what,
+                    cst_pool_type_name(state->backend->type));
+}
+
+CstPoolState *cst_pool_state_open(const CstPoolDef *def, GError **error)
+{
+    const CstBackend *backend = cst_backend_for(def->type, error);
+
+    CstPoolState *state = backend ? backend->open(def, error) : NULL;
+
+    if (state) {
+        state->refs = 1;
+        state->backend = backend;
+    }
+    return state;
+}
+
+CstPoolState *cst_pool_state_ref(CstPoolState *state)
+{
+    g_atomic_int_inc(&state->refs);
+    return state;
+}
+
+void cst_pool_state_unref(CstPoolState *state)
+{
+    if (state && g_atomic_int_dec_and_test(&state->refs))
+        state->backend->close(state);
+}
+
+gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    return checked(state->backend->check(state, ret_active, error), state, "check", error);
+}
+
+gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error)
+{
+    if (!state->backend->build)
+        return TRUE;
+    return checked(state->backend->build(state, flags, error), state, "build", error);
+}
+
+gboolean cst_pool_state_start(CstPoolState *state, GError **error)
+{
+    if (state->backend->start &&
+        !checked(state->backend->start(state, error), state, "start", error))
+        return FALSE;
+    if (state->backend->drop_drafts)
+        return checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
+    return TRUE;
+}
+
+gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
+{
+    if (!state->backend->stop)
+        return TRUE;
+    return checked(state->backend->stop(state, error), state, "stop", error);
+}
+
+gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error)
+{
+    if (!state->backend->destroy)
+        return unsupported(state, _("pool does not support pool deletion"), error);
+    return checked(state->backend->destroy(state, flags, error), state, "destroy", error);
+}
+
+gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
+                             GError **error)
+{
+    return checked(state->backend->scan(state, scan, task, error), state, "scan", error);
+}
+
+gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                                 CstVolume **ret_volume, GError **error)
+{
+    return checked(state->backend->scan_one(state, name, known, ret_volume, error), state,
+                   "scan_one", error);
+}
+
+gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    return checked(state->backend->usage(state, ret_usage, error), state, "usage", error);
+}
+
+char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
+{
+    return state->backend->vol_path(state, name);
+}
+
+char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path)
+{
+    return state->backend->vol_resolve(state, path);
+}
+
+char *cst_pool_state_identity(CstPoolState *state, GError **error)
+{
+    return state->backend->identity ? state->backend->identity(state, error) : NULL;
+}
+
+gboolean cst_pool_state_identity_check(CstPoolState *state, const char *recorded, gboolean starting,
+                                       GError **error)
+{
+    if (!state->backend->identity_check)
+        return TRUE;
+    return checked(state->backend->identity_check(state, recorded, starting, error), state,
+                   "identity_check", error);
+}
+
+gboolean cst_pool_state_can_create(CstPoolState *state)
+{
+    return state->backend->vol_reserve != NULL;
+}
+
+gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                                GError **error)
+{
+    if (!state->backend->vol_reserve)
+        return unsupported(state, _("storage pool does not support volume creation"), error);
+    return checked(state->backend->vol_reserve(state, def, draft, error), state, "vol_reserve",
+                   error);
+}
+
+gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                               GError **error)
+{
+    g_assert(draft->blob);
+    return checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
+                   error);
+}
+
+gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
+{
+    if (!state->backend->vol_abandon)
+        return TRUE;
+    return checked(state->backend->vol_abandon(state, token, error), state, "vol_abandon", error);
+}
+
+gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
+                               GError **error)
+{
+    if (!state->backend->vol_delete)
+        return unsupported(state, _("storage pool does not support vol deletion"), error);
+    return checked(state->backend->vol_delete(state, name, flags, error), state, "vol_delete",
+                   error);
+}
+
+void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob)
+{
+    if (state->backend->vol_replaced)
+        state->backend->vol_replaced(state, blob);
+}
+
+CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
+                                 GError **error)
+{
+    CstBlob *blob;
+
+    if (!state->backend->vol_open) {
+        unsupported(state, _("storage pool does not give access to volume contents"), error);
+        return NULL;
+    }
+    blob = state->backend->vol_open(state, name, writable, error);
+    checked(blob != NULL, state, "vol_open", error);
+    return blob;
+}
+
+int cst_pool_state_watch_open(CstPoolState *state, GError **error)
+{
+    return state->backend->watch_open ? state->backend->watch_open(state, error) : -1;
+}
+
+void cst_pool_state_watch_read(CstPoolState *state, int fd,
+                               void (*changed)(const char *name, gpointer data), gpointer data)
+{
+    g_assert(state->backend->watch_read);
+    state->backend->watch_read(state, fd, changed, data);
+}
+
+gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GPtrArray *ret_sources,
+                           GError **error)
+{
+    const CstBackend *backend = cst_backend_for(type, error);
+
+    if (!backend)
+        return FALSE;
+    if (!backend->discover)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("pool type '%s' does not support source discovery"),
+                        cst_pool_type_name(type));
+    return backend->discover(spec, ret_sources, error);
+}
+
+void cst_vol_draft_clear(CstVolDraft *draft)
+{
+    g_clear_pointer(&draft->token, g_free);
+    g_clear_pointer(&draft->blob, cst_blob_unref);
+}

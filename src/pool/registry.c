@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <pool/backend.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "dir/dir.h"
+
+static const CstBackend *const backends[] = {
+    &cst_dir_backend,
+};
+
+static const CstBackend *find(CstPoolType type)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++)
+        if (backends[i]->type == type)
+            return backends[i];
+    return NULL;
+}
+
+const CstBackend *cst_backend_for(CstPoolType type, GError **error)
+{
+    const CstBackend *backend = find(type);
+
+    if (!backend)
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("missing backend for pool type %d (%s)"), type,
+                 cst_pool_type_name(type));
+    return backend;
+}
+
+gboolean cst_backend_exists(CstPoolType type)
+{
+    return find(type) != NULL;
+}
