@@ -40,20 +40,16 @@ typedef enum {
     CST_EVENT_POOL_REFRESH,
     CST_EVENT_SECRET_LIFECYCLE, /**< kind: CstSecretEventKind */
     CST_EVENT_SECRET_VALUE,
-    CST_EVENT_VOLUME, /**< kind: CstVolEventKind; name is the pool's, volume the volume's */
     CST_EVENT_LAST
 } CstEventType;
-
-typedef enum { CST_VOL_EVENT_ADDED, CST_VOL_EVENT_CHANGED, CST_VOL_EVENT_REMOVED } CstVolEventKind;
 
 typedef struct {
     CstEventType type;
     int kind;
-    CstUuid uuid;       /**< of the pool or secret */
-    const char *name;   /**< pool name; NULL for secrets */
-    const char *volume; /**< CST_EVENT_VOLUME only */
-    int usage_type;     /**< secrets: CstSecretUsage */
-    const char *usage_id;
+    CstUuid uuid;         /**< of the pool or secret */
+    const char *name;     /**< pool name; NULL for secrets */
+    int usage_type;       /**< secrets: CstSecretUsage */
+    const char *usage_id; /**< secrets: never NULL */
 } CstEvent;
 
 /** Called from the thread that caused the event, without locks held; must not block. */

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot.h"
+
+#include <base/log.h>
+
+#include "service_private.h"
+
+#define STARTS_AT_ONCE  16
+#define FIRST_RETRY_S   1
+#define LONGEST_RETRY_S 60
+
+typedef struct {
+    CstPool *pool; /* referenced */
+    gint64 due;    /* monotonic */
+    unsigned delay_s;
+} BootTask;
+
+struct Boot {
+    GMutex lock;
+    GCond cond;
+    GPtrArray *waiting; /* of BootTask *, owned */
+    GThread *scheduler;
+    GThreadPool *workers;
+    gboolean stop;
+};
+
+static void boot_task_free(BootTask *task)
+{
+    cst_pool_unref(task->pool);
+    g_free(task);
+}
+
+static gboolean wanted(CstPool *pool)
+{
+    gboolean result;
+
+    g_mutex_lock(&pool->lock);
+    result = pool->autostart && !pool->active && !pool->removed;
+    g_mutex_unlock(&pool->lock);
+    return result;
+}
+
+static gboolean bring_up(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    if (!state)
+        return !wanted(pool) || cst_pool_start(pool, 0, error);
+    monitor_watch(pool->service->monitor, pool);
+    if (pool_refresh_table(pool, state, NULL, error))
+        return TRUE;
+    cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, (*error)->message);
+    g_clear_error(error);
+    return TRUE;
+}
+
+static void run_task(gpointer data, gpointer boot_data)
+{
+    BootTask *task = data;
+    Boot *boot = boot_data;
+    g_autoptr(GError) error = NULL;
+
+    if (bring_up(task->pool, &error)) {
+        boot_task_free(task);
+        return;
+    }
+    cst_log(CST_LOG_ERROR, "Failed to autostart storage pool '%s': %s; next try in %u s",
+            task->pool->name, error->message, task->delay_s);
+    pool_set_problem(task->pool, error->message, FALSE);
+    task->due = g_get_monotonic_time() + task->delay_s * G_TIME_SPAN_SECOND;
+    task->delay_s = MIN(task->delay_s * 2, LONGEST_RETRY_S);
+    g_mutex_lock(&boot->lock);
+    g_ptr_array_add(boot->waiting, task);
+    g_cond_signal(&boot->cond);
+    g_mutex_unlock(&boot->lock);
+}
+
+/* With the lock held: hands out what is due, returns when the next one will be. */
+static gint64 dispatch_due(Boot *boot)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 next = G_MAXINT64;
+
+    for (guint i = boot->waiting->len; i-- > 0;) {
+        BootTask *task = g_ptr_array_index(boot->waiting, i);
+
+        if (task->due <= now)
+            g_thread_pool_push(boot->workers, g_ptr_array_steal_index(boot->waiting, i), NULL);
+        else
+            next = MIN(next, task->due);
+    }
+    return next;
+}
+
+static gpointer schedule(gpointer data)
+{
+    Boot *boot = data;
+
+    g_mutex_lock(&boot->lock);
+    while (!boot->stop) {
+        gint64 next = dispatch_due(boot);
+
+        if (next == G_MAXINT64)
+            g_cond_wait(&boot->cond, &boot->lock);
+        else
+            g_cond_wait_until(&boot->cond, &boot->lock, next);
+    }
+    g_mutex_unlock(&boot->lock);
+    return NULL;
+}
+
+Boot *boot_new(void)
+{
+    Boot *boot = g_new0(Boot, 1);
+
+    g_mutex_init(&boot->lock);
+    g_cond_init(&boot->cond);
+    boot->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)boot_task_free);
+    boot->workers = g_thread_pool_new(run_task, boot, STARTS_AT_ONCE, FALSE, NULL);
+    boot->scheduler = g_thread_new("boot", schedule, boot);
+    return boot;
+}
+
+void boot_free(Boot *boot)
+{
+    if (!boot)
+        return;
+    g_mutex_lock(&boot->lock);
+    boot->stop = TRUE;
+    g_cond_signal(&boot->cond);
+    g_mutex_unlock(&boot->lock);
+    g_thread_join(boot->scheduler);
+    g_thread_pool_free(boot->workers, FALSE, TRUE);
+    g_ptr_array_unref(boot->waiting);
+    g_mutex_clear(&boot->lock);
+    g_cond_clear(&boot->cond);
+    g_free(boot);
+}
+
+void boot_add(Boot *boot, CstPool *pool)
+{
+    BootTask *task;
+
+    if (!wanted(pool) && !cst_pool_is_active(pool))
+        return;
+    task = g_new0(BootTask, 1);
+    task->pool = cst_pool_ref(pool);
+    task->delay_s = FIRST_RETRY_S;
+    g_mutex_lock(&boot->lock);
+    g_ptr_array_add(boot->waiting, task);
+    g_cond_signal(&boot->cond);
+    g_mutex_unlock(&boot->lock);
+}

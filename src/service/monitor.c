@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "monitor.h"
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/log.h>
+
+#include "pool_object.h"
+#include "service_private.h"
+
+/* A burst of changes is looked at once, this long after its first one. */
+#define SETTLE_MS 100
+/* A pool whose storage was missing is looked for this often. */
+#define RETRY_MS 5000
+
+typedef struct {
+    CstPool *pool;       /* referenced */
+    CstPoolState *state; /* referenced */
+    CstFd fd;
+    GHashTable *changed; /* names */
+    gboolean all;        /* anything may have changed */
+    gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
+    gint64 due;          /* monotonic; 0: nothing to do */
+} Watch;
+
+struct Monitor {
+    GMutex lock; /* guards watches as a list, stop and rebuilt */
+    GPtrArray *watches;
+    GThread *thread;
+    CstFd wake;
+    gboolean stop;
+};
+
+static void watch_free(Watch *watch)
+{
+    cst_fd_clear(&watch->fd);
+    g_hash_table_unref(watch->changed);
+    cst_pool_state_unref(watch->state);
+    cst_pool_unref(watch->pool);
+    g_free(watch);
+}
+
+static void wake(Monitor *monitor)
+{
+    uint64_t one = 1;
+
+    if (write(monitor->wake, &one, sizeof(one)) < 0)
+        cst_log(CST_LOG_DEBUG, "monitor: cannot wake the thread");
+}
+
+static void note_changed(const char *name, gpointer data)
+{
+    Watch *watch = data;
+
+    if (name)
+        g_hash_table_add(watch->changed, g_strdup(name));
+    else
+        watch->all = TRUE;
+    if (!watch->due)
+        watch->due = g_get_monotonic_time() + SETTLE_MS * 1000;
+}
+
+/* --- bringing a table up to date ----------------------------------------------------------------
+ */
+
+static void watch_again(Watch *watch)
+{
+    int fd = cst_pool_state_watch_open(watch->state, NULL);
+
+    if (fd < 0)
+        return;
+    cst_fd_clear(&watch->fd);
+    watch->fd = fd;
+    watch->lost = FALSE;
+}
+
+static gboolean rescan(Watch *watch)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (watch->lost)
+        watch_again(watch);
+    if (pool_refresh_table(watch->pool, watch->state, NULL, &error))
+        return TRUE;
+    if (!watch->lost)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", watch->pool->name, error->message);
+    watch->lost = TRUE;
+    return FALSE;
+}
+
+static void look_at_changed(Watch *watch)
+{
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, watch->changed);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        g_autoptr(CstVolume) volume = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!pool_table_look(watch->pool, watch->state, name, &volume, &error)) {
+            watch->all = TRUE;
+            return;
+        }
+    }
+    pool_usage_update(watch->pool, watch->state, NULL);
+}
+
+static void settle(Watch *watch)
+{
+    watch->due = 0;
+    if (!watch->all)
+        look_at_changed(watch);
+    g_hash_table_remove_all(watch->changed);
+    if (watch->all) {
+        watch->all = !rescan(watch);
+        if (watch->all)
+            watch->due = g_get_monotonic_time() + RETRY_MS * 1000;
+    }
+    event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
+}
+
+/* --- the thread ---------------------------------------------------------------------------------
+ */
+
+static int next_timeout(GPtrArray *watches)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 due = G_MAXINT64;
+
+    for (guint i = 0; i < watches->len; i++) {
+        Watch *watch = g_ptr_array_index(watches, i);
+
+        if (watch->due)
+            due = MIN(due, watch->due);
+    }
+    if (due == G_MAXINT64)
+        return -1;
+    return due <= now ? 0 : (int)((due - now) / 1000 + 1);
+}
+
+/* Only this thread removes and frees watches, so what it polls stays alive meanwhile. */
+static void drop_dead(Monitor *monitor)
+{
+    g_mutex_lock(&monitor->lock);
+    for (guint i = monitor->watches->len; i-- > 0;) {
+        Watch *watch = g_ptr_array_index(monitor->watches, i);
+        gboolean alive;
+
+        g_mutex_lock(&watch->pool->lock);
+        alive = watch->pool->state == watch->state;
+        g_mutex_unlock(&watch->pool->lock);
+        if (!alive)
+            g_ptr_array_remove_index(monitor->watches, i);
+    }
+    g_mutex_unlock(&monitor->lock);
+}
+
+static GPtrArray *snapshot(Monitor *monitor)
+{
+    GPtrArray *watches = g_ptr_array_new();
+
+    g_mutex_lock(&monitor->lock);
+    for (guint i = 0; i < monitor->watches->len; i++)
+        g_ptr_array_add(watches, g_ptr_array_index(monitor->watches, i));
+    g_mutex_unlock(&monitor->lock);
+    return watches;
+}
+
+static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
+{
+    g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + 1);
+    uint64_t count;
+
+    fds[0] = (struct pollfd){.fd = monitor->wake, .events = POLLIN};
+    for (guint i = 0; i < watches->len; i++)
+        fds[i + 1] =
+            (struct pollfd){.fd = ((Watch *)g_ptr_array_index(watches, i))->fd, .events = POLLIN};
+    if (poll(fds, watches->len + 1, next_timeout(watches)) < 0)
+        return;
+    if (fds[0].revents && read(monitor->wake, &count, sizeof(count)) < 0)
+        cst_log(CST_LOG_DEBUG, "monitor: woken without a reason");
+    for (guint i = 0; i < watches->len; i++) {
+        Watch *watch = g_ptr_array_index(watches, i);
+
+        if (fds[i + 1].revents)
+            cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
+    }
+}
+
+static gpointer monitor_thread(gpointer data)
+{
+    Monitor *monitor = data;
+
+    for (;;) {
+        g_autoptr(GPtrArray) watches = NULL;
+        gint64 now;
+
+        drop_dead(monitor);
+        watches = snapshot(monitor);
+        wait_for_changes(monitor, watches);
+        g_mutex_lock(&monitor->lock);
+        if (monitor->stop) {
+            g_mutex_unlock(&monitor->lock);
+            return NULL;
+        }
+        g_mutex_unlock(&monitor->lock);
+        now = g_get_monotonic_time();
+        for (guint i = 0; i < watches->len; i++) {
+            Watch *watch = g_ptr_array_index(watches, i);
+
+            if (watch->due && watch->due <= now)
+                settle(watch);
+        }
+    }
+}
+
+Monitor *monitor_new(void)
+{
+    Monitor *monitor = g_new0(Monitor, 1);
+
+    g_mutex_init(&monitor->lock);
+    monitor->watches = g_ptr_array_new_with_free_func((GDestroyNotify)watch_free);
+    monitor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    monitor->thread = g_thread_new("monitor", monitor_thread, monitor);
+    return monitor;
+}
+
+void monitor_free(Monitor *monitor)
+{
+    if (!monitor)
+        return;
+    g_mutex_lock(&monitor->lock);
+    monitor->stop = TRUE;
+    g_mutex_unlock(&monitor->lock);
+    wake(monitor);
+    g_thread_join(monitor->thread);
+    g_ptr_array_unref(monitor->watches);
+    cst_fd_clear(&monitor->wake);
+    g_mutex_clear(&monitor->lock);
+    g_free(monitor);
+}
+
+void monitor_watch(Monitor *monitor, CstPool *pool)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(GError) error = NULL;
+    Watch *watch;
+    int fd;
+
+    if (!monitor)
+        return;
+    state = pool_state_get(pool, NULL);
+    if (!state)
+        return;
+    fd = cst_pool_state_watch_open(state, &error);
+    if (fd < 0) {
+        if (error)
+            cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+        return;
+    }
+    watch = g_new0(Watch, 1);
+    watch->pool = cst_pool_ref(pool);
+    watch->state = g_steal_pointer(&state);
+    watch->fd = fd;
+    watch->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_mutex_lock(&monitor->lock);
+    g_ptr_array_add(monitor->watches, watch);
+    g_mutex_unlock(&monitor->lock);
+    wake(monitor);
+}
+
+void monitor_unwatch(Monitor *monitor)
+{
+    if (monitor)
+        wake(monitor);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service_private.h"
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <store/pool_files.h>
+
+/* --- start --------------------------------------------------------------------------------------
+ */
+
+static gboolean check_identity(CstPool *pool, CstPoolState *state, gboolean starting,
+                               GError **error)
+{
+    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+
+    return !recorded || cst_pool_state_identity_check(state, recorded, starting, error);
+}
+
+static void record_identity(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *identity = cst_pool_state_identity(state, &error);
+
+    if (identity)
+        cst_pool_identity_save(pool->service->paths, &pool->uuid, identity, &error);
+    if (error)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
+static gboolean start_storage(CstPool *pool, CstPoolState *state, GError **error)
+{
+    if (!cst_pool_state_start(state, error))
+        return FALSE;
+    if (check_identity(pool, state, TRUE, error) && pool_table_scan(pool, state, NULL, error))
+        return TRUE;
+    cst_pool_state_stop(state, NULL);
+    return FALSE;
+}
+
+/* Takes the state over into the pool; from here on everybody sees it active. */
+static void set_active(CstPool *pool, CstPoolState *state)
+{
+    g_mutex_lock(&pool->lock);
+    pool->state = cst_pool_state_ref(state);
+    pool->active = TRUE;
+    pool->starting = FALSE;
+    pool->inaccessible = FALSE;
+    g_clear_pointer(&pool->problem, g_free);
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+}
+
+static void set_inactive(CstPool *pool)
+{
+    CstPoolState *state;
+
+    g_mutex_lock(&pool->lock);
+    state = g_steal_pointer(&pool->state);
+    pool->active = pool->starting = pool->inaccessible = FALSE;
+    g_clear_pointer(&pool->problem, g_free);
+    if (pool->new_def) {
+        cst_pool_def_free(pool->def);
+        pool->def = g_steal_pointer(&pool->new_def);
+    }
+    pool->usage = (CstPoolUsage){0};
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+    pool_table_clear(pool);
+    cst_pool_state_unref(state);
+}
+
+static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
+{
+    gboolean done;
+
+    if (!definitions_enter(pool->service, error))
+        return FALSE;
+    done = cst_pool_state_save(pool->service->paths, pool->def, error);
+    if (done)
+        record_identity(pool, state);
+    definitions_leave(pool->service);
+    return done;
+}
+
+gboolean pool_start_in_turn(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (cst_pool_is_active(pool))
+        return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is already active"),
+                        pool->name);
+    state = cst_pool_state_open(pool->def, error);
+    if (!state)
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    pool->starting = TRUE;
+    g_mutex_unlock(&pool->lock);
+    if (start_storage(pool, state, error)) {
+        if (save_state(pool, state, error)) {
+            set_active(pool, state);
+            monitor_watch(pool->service->monitor, pool);
+            return TRUE;
+        }
+        cst_pool_state_stop(state, NULL);
+    }
+    pool_table_clear(pool);
+    g_mutex_lock(&pool->lock);
+    pool->starting = FALSE;
+    g_mutex_unlock(&pool->lock);
+    return FALSE;
+}
+
+gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error)
+{
+    return cst_flags_check(flags,
+                           CST_POOL_CREATE_WITH_BUILD | CST_POOL_CREATE_WITH_BUILD_OVERWRITE |
+                               CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE,
+                           function, error) &&
+           cst_flags_exclusive(flags, CST_POOL_CREATE_WITH_BUILD_OVERWRITE,
+                               "VIR_STORAGE_POOL_CREATE_WITH_BUILD_OVERWRITE",
+                               CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE,
+                               "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", function, error);
+}
+
+gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
+{
+    gboolean done;
+
+    if (!pool_create_flags_check(flags, "storagePoolCreate", error) ||
+        !pool_change_begin(pool, error))
+        return FALSE;
+    done = !cst_pool_is_active(pool) ? pool_build_if_asked(pool, flags, error) : TRUE;
+    done = done && pool_start_in_turn(pool, error);
+    pool_change_end(pool);
+    if (done) {
+        cst_log(CST_LOG_INFO, "pool '%s' started", pool->name);
+        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
+    }
+    return done;
+}
+
+gboolean pool_adopt(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, error);
+    gboolean active = FALSE;
+
+    if (state && cst_pool_state_check(state, &active, error)) {
+        /* Storage that is gone for now is a problem of an active pool, not the pool's end. */
+        set_active(pool, state);
+        if (!active)
+            pool_set_problem(pool, _("its storage is not there"), TRUE);
+        return TRUE;
+    }
+    cst_pool_state_remove(pool->service->paths, pool->name, NULL);
+    pool_forget_transient(pool);
+    return FALSE;
+}
+
+/* --- stop ---------------------------------------------------------------------------------------
+ */
+
+static gboolean stop_in_turn(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    gboolean done;
+
+    if (!state || !cst_pool_state_stop(state, error) || !definitions_enter(pool->service, error))
+        return FALSE;
+    done = cst_pool_state_remove(pool->service->paths, pool->name, error);
+    definitions_leave(pool->service);
+    if (!done)
+        return FALSE;
+    CST_CRASH_POINT("pool.stop.state_removed");
+    set_inactive(pool);
+    monitor_unwatch(pool->service->monitor);
+    return TRUE;
+}
+
+gboolean cst_pool_stop(CstPool *pool, GError **error)
+{
+    gboolean done;
+
+    if (!pool_change_begin(pool, error))
+        return FALSE;
+    done = stop_in_turn(pool, error);
+    pool_change_end(pool);
+    if (!done)
+        return FALSE;
+    pool_forget_transient(pool);
+    event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STOPPED);
+    return TRUE;
+}
+
+/* --- build, delete ------------------------------------------------------------------------------
+ */
+
+static unsigned build_flags(unsigned create_flags)
+{
+    if (create_flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE)
+        return CST_POOL_BUILD_OVERWRITE;
+    if (create_flags & CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE)
+        return CST_POOL_BUILD_NO_OVERWRITE;
+    return 0;
+}
+
+static gboolean build_in_turn(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, error);
+
+    if (!state || !cst_pool_state_build(state, flags, error))
+        return FALSE;
+    /* Whoever builds accepts the storage as it is now. */
+    cst_pool_identity_remove(pool->service->paths, &pool->uuid, NULL);
+    return TRUE;
+}
+
+gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error)
+{
+    return !create_flags || build_in_turn(pool, build_flags(create_flags), error);
+}
+
+/* Work on the storage of a pool that has to be inactive for it. */
+typedef struct {
+    gboolean (*run)(CstPool *pool, unsigned flags, GError **error);
+    CstPoolEventKind event;
+    const char *still; /* "already" or "still", as libvirt words the refusal */
+} InactiveWork;
+
+static gboolean refuse_active(CstPool *pool, const InactiveWork *work, GError **error)
+{
+    if (!cst_pool_is_active(pool))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is %s active"), pool->name,
+                    work->still);
+}
+
+static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned flags,
+                             GError **error)
+{
+    gboolean done;
+
+    /* Before waiting for a turn: an active pool may be busy for hours. */
+    if (!refuse_active(pool, work, error) || !pool_change_begin(pool, error))
+        return FALSE;
+    done = refuse_active(pool, work, error) && work->run(pool, flags, error);
+    pool_change_end(pool);
+    if (done)
+        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, work->event);
+    return done;
+}
+
+gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
+{
+    const InactiveWork work = {build_in_turn, CST_POOL_EVENT_CREATED, "already"};
+
+    return run_inactive(pool, &work, flags, error);
+}
+
+static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, error);
+
+    return state && cst_pool_state_destroy(state, flags, error);
+}
+
+gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
+{
+    const InactiveWork work = {delete_in_turn, CST_POOL_EVENT_DELETED, "still"};
+
+    return run_inactive(pool, &work, flags, error);
+}
+
+/* --- refresh ------------------------------------------------------------------------------------
+ */
+
+gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+{
+    GError *local = NULL;
+
+    if (check_identity(pool, state, FALSE, &local) && pool_table_scan(pool, state, task, &local)) {
+        pool_set_problem(pool, NULL, FALSE);
+        return TRUE;
+    }
+    if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED))
+        pool_set_problem(pool, local->message, TRUE);
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
+        return FALSE;
+    state = pool_state_get(pool, error);
+    if (!state || !pool_refresh_table(pool, state, NULL, error))
+        return FALSE;
+    event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+    return TRUE;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pool_object.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+CstPool *pool_new(CstService *service, CstPoolDef *def)
+{
+    CstPool *pool = g_new0(CstPool, 1);
+
+    pool->refs = 1;
+    pool->service = service;
+    pool->name = g_strdup(def->name);
+    pool->uuid = def->uuid;
+    pool->def = def;
+    g_mutex_init(&pool->lock);
+    g_cond_init(&pool->cond);
+    pool->volumes =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
+    pool->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    return pool;
+}
+
+CstPool *cst_pool_ref(CstPool *pool)
+{
+    g_atomic_int_inc(&pool->refs);
+    return pool;
+}
+
+void cst_pool_unref(CstPool *pool)
+{
+    if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
+        return;
+    pool_table_clear(pool);
+    g_hash_table_unref(pool->volumes);
+    g_hash_table_unref(pool->claims);
+    cst_pool_state_unref(pool->state);
+    cst_pool_def_free(pool->def);
+    cst_pool_def_free(pool->new_def);
+    g_mutex_clear(&pool->lock);
+    g_cond_clear(&pool->cond);
+    g_free(pool->problem);
+    g_free(pool->name);
+    g_free(pool);
+}
+
+const char *cst_pool_name(const CstPool *pool)
+{
+    return pool->name;
+}
+
+const CstUuid *cst_pool_uuid(const CstPool *pool)
+{
+    return &pool->uuid;
+}
+
+CstPoolType cst_pool_type(const CstPool *pool)
+{
+    return pool->def->type;
+}
+
+/* --- turns --------------------------------------------------------------------------------------
+ */
+
+gboolean pool_change_begin(CstPool *pool, GError **error)
+{
+    gboolean removed;
+
+    g_mutex_lock(&pool->lock);
+    while (pool->changing)
+        g_cond_wait(&pool->cond, &pool->lock);
+    pool->changing = TRUE;
+    while (pool->claimed > 0)
+        g_cond_wait(&pool->cond, &pool->lock);
+    removed = pool->removed;
+    g_mutex_unlock(&pool->lock);
+    if (!removed)
+        return TRUE;
+    pool_change_end(pool);
+    return cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
+                    pool->name);
+}
+
+void pool_change_end(CstPool *pool)
+{
+    g_mutex_lock(&pool->lock);
+    pool->changing = FALSE;
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+}
+
+static gboolean not_active(const CstPool *pool, GError **error)
+{
+    return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
+}
+
+CstPoolState *pool_state_get(CstPool *pool, GError **error)
+{
+    CstPoolState *state;
+
+    g_mutex_lock(&pool->lock);
+    state = pool->active ? cst_pool_state_ref(pool->state) : NULL;
+    g_mutex_unlock(&pool->lock);
+    if (!state)
+        not_active(pool, error);
+    return state;
+}
+
+void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
+{
+    char *text = g_strdup(problem);
+
+    g_mutex_lock(&pool->lock);
+    g_free(pool->problem);
+    pool->problem = text;
+    pool->inaccessible = inaccessible;
+    g_mutex_unlock(&pool->lock);
+}
+
+/* --- claims -------------------------------------------------------------------------------------
+ */
+
+static gboolean claim_is_free(const CstPool *pool, const char *name, ClaimKind kind)
+{
+    int holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, name));
+
+    return kind == CLAIM_READ ? holders >= 0 : holders == 0;
+}
+
+gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
+                      GError **error)
+{
+    int holders;
+
+    g_mutex_lock(&pool->lock);
+    /* A change of the pool waits for the claims there are: no new ones before it is through. */
+    while (pool->active && (pool->changing || !claim_is_free(pool, name, kind)))
+        g_cond_wait(&pool->cond, &pool->lock);
+    if (!pool->active) {
+        g_mutex_unlock(&pool->lock);
+        return not_active(pool, error);
+    }
+    holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, name));
+    g_hash_table_insert(pool->claims, g_strdup(name),
+                        GINT_TO_POINTER(kind == CLAIM_WRITE ? -1 : holders + 1));
+    pool->claimed++;
+    claim->state = cst_pool_state_ref(pool->state);
+    g_mutex_unlock(&pool->lock);
+    claim->pool = cst_pool_ref(pool);
+    claim->name = g_strdup(name);
+    claim->kind = kind;
+    return TRUE;
+}
+
+void volume_release(VolumeClaim *claim)
+{
+    CstPool *pool = claim->pool;
+    int holders;
+
+    if (!pool)
+        return;
+    g_mutex_lock(&pool->lock);
+    holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, claim->name));
+    if (claim->kind == CLAIM_WRITE || holders == 1)
+        g_hash_table_remove(pool->claims, claim->name);
+    else
+        g_hash_table_insert(pool->claims, g_strdup(claim->name), GINT_TO_POINTER(holders - 1));
+    pool->claimed--;
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+    g_clear_pointer(&claim->state, cst_pool_state_unref);
+    g_clear_pointer(&claim->name, g_free);
+    g_clear_pointer(&claim->pool, cst_pool_unref);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <pool/pool.h>
+#include <service/pools.h>
+#include <service/volumes.h>
+
+/**
+ * One pool as the service holds it. The lock guards every field below it and is never held while
+ * storage is touched. Three kinds of use exclude each other as they must:
+ *
+ * - a change of the pool itself (start, stop, build, delete, undefine): one at a time, and none
+ *   while volumes are being worked on: pool_change_begin() waits for both;
+ * - work on a volume: readers of one volume share it, a writer has it alone: volume_claim() waits;
+ * - a scan: one at a time, beside the work on volumes.
+ */
+struct CstPool {
+    gint refs;
+    CstService *service; /* borrowed: pools die before the service */
+    char *name;
+    CstUuid uuid;
+
+    GMutex lock;
+    GCond cond;
+    CstPoolDef *def;     /* in force */
+    CstPoolDef *new_def; /* redefined while active: in force from the next start; NULL: none */
+    gboolean persistent;
+    gboolean autostart;
+    gboolean active;
+    gboolean starting;     /* for the state "building" */
+    gboolean inaccessible; /* active, but its storage is not there as it should be */
+    gboolean removed;      /* no longer in the service's tables */
+    char *problem;
+    CstPoolUsage usage;
+    CstPoolState *state; /* non-NULL while active */
+
+    GHashTable *volumes; /* name (inside the record) to CstVolume * */
+    GPtrArray *sorted;   /* the same by name; NULL: to be made again */
+    gboolean scanned;
+    gboolean scanning;
+    GHashTable *touched; /* names changed during the running scan; NULL when there is none */
+    gint64 scanned_at;   /* monotonic */
+
+    GHashTable *claims; /* name to number of readers, -1: a writer */
+    guint claimed;      /* claims altogether */
+    gboolean changing;
+};
+
+CstPool *pool_new(CstService *service, CstPoolDef *def);
+
+/* Waits for its turn; STATE when the pool was removed meanwhile. */
+gboolean pool_change_begin(CstPool *pool, GError **error);
+void pool_change_end(CstPool *pool);
+
+/** The state to work with; STATE ("not active") when there is none. */
+CstPoolState *pool_state_get(CstPool *pool, GError **error);
+
+void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);
+
+/* --- table of volumes (pool_table.c) --------------------------------------------------------- */
+
+/** Makes sure that the volumes are known: scans when nobody has yet. */
+gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error);
+/** Scans the storage and replaces the table; what changes meanwhile through us is kept. */
+gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error);
+/** The same after a look whether the storage is still the one it was; notes what is wrong. */
+gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, GError **error);
+/** Looks at one name on the storage and brings the table up to date; a new reference or NULL. */
+gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
+                         CstVolume **ret_volume, GError **error);
+/** As it is known, or after a look when it isn't; NO_VOL when there is none. */
+CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error);
+void pool_table_remove(CstPool *pool, const char *name);
+void pool_table_clear(CstPool *pool);
+/** References in the order of names; the caller frees the array. */
+GPtrArray *pool_table_sorted(CstPool *pool);
+/** Asks the backend for capacity, allocation and available. */
+gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error);
+
+/* --- claims ---------------------------------------------------------------------------------- */
+
+typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
+
+/**
+ * A running piece of work on a volume: keeps the pool from stopping, and the volume from others.
+ * state stays valid until the end.
+ */
+typedef struct {
+    CstPool *pool; /* referenced */
+    CstPoolState *state;
+    char *name;
+    ClaimKind kind;
+} VolumeClaim;
+
+gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
+                      GError **error);
+void volume_release(VolumeClaim *claim);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeClaim, volume_release)

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service_private.h"
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+gboolean cst_pool_is_active(CstPool *pool)
+{
+    gboolean active;
+
+    g_mutex_lock(&pool->lock);
+    active = pool->active;
+    g_mutex_unlock(&pool->lock);
+    return active;
+}
+
+char *cst_pool_get_problem(CstPool *pool)
+{
+    char *problem;
+
+    g_mutex_lock(&pool->lock);
+    problem = g_strdup(pool->problem);
+    g_mutex_unlock(&pool->lock);
+    return problem;
+}
+
+static CstPoolRunState run_state(const CstPool *pool)
+{
+    if (pool->starting)
+        return CST_POOL_BUILDING;
+    if (!pool->active)
+        return CST_POOL_INACTIVE;
+    return pool->inaccessible ? CST_POOL_INACCESSIBLE : CST_POOL_RUNNING;
+}
+
+/* An embedded process has not scanned: it asks for the sizes when somebody wants them. */
+static void refresh_usage_if_embedded(CstPool *pool)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (pool->service->mode != CST_SERVICE_EMBEDDED)
+        return;
+    state = pool_state_get(pool, NULL);
+    if (state)
+        pool_usage_update(pool, state, NULL);
+}
+
+void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
+{
+    refresh_usage_if_embedded(pool);
+    g_mutex_lock(&pool->lock);
+    *ret_info = (CstPoolInfo){
+        .state = run_state(pool),
+        .persistent = pool->persistent,
+        .autostart = pool->autostart,
+        .capacity = pool->usage.capacity,
+        .allocation = pool->usage.allocation,
+        .available = pool->usage.available,
+        .volumes = g_hash_table_size(pool->volumes),
+    };
+    g_mutex_unlock(&pool->lock);
+}
+
+char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolDef) def = NULL;
+
+    if (!cst_flags_check(flags, CST_STORAGE_XML_INACTIVE, "storagePoolGetXMLDesc", error))
+        return NULL;
+    refresh_usage_if_embedded(pool);
+    g_mutex_lock(&pool->lock);
+    if ((flags & CST_STORAGE_XML_INACTIVE) && pool->new_def) {
+        def = cst_pool_def_copy(pool->new_def);
+    } else {
+        def = cst_pool_def_copy(pool->def);
+        def->capacity = pool->usage.capacity;
+        def->allocation = pool->usage.allocation;
+        def->available = pool->usage.available;
+    }
+    g_mutex_unlock(&pool->lock);
+    return cst_pool_def_format(def, error);
+}
+
+/* --- about pools --------------------------------------------------------------------------------
+ */
+
+static char *format_sources(GPtrArray *sources, CstPoolType type, GError **error)
+{
+    g_autoptr(GString) xml = g_string_new("<sources>\n");
+
+    for (guint i = 0; i < sources->len; i++) {
+        g_autofree char *source =
+            cst_pool_source_format(g_ptr_array_index(sources, i), type, error);
+        g_auto(GStrv) lines = NULL;
+
+        if (!source)
+            return NULL;
+        lines = g_strsplit(g_strchomp(source), "\n", -1);
+        for (char **line = lines; *line; line++)
+            g_string_append_printf(xml, "  %s\n", *line);
+    }
+    g_string_append(xml, "</sources>\n");
+    return g_string_free(g_steal_pointer(&xml), FALSE);
+}
+
+static void source_free(gpointer source)
+{
+    cst_pool_source_clear(source);
+    g_free(source);
+}
+
+char *cst_service_find_sources(CstService *service, const char *type, const char *spec,
+                               unsigned flags, GError **error)
+{
+    g_autoptr(GPtrArray) sources = g_ptr_array_new_with_free_func(source_free);
+    CstPoolSource source = {0};
+    CstPoolType pool_type;
+    gboolean found;
+
+    if (!cst_flags_check(flags, 0, "storageConnectFindStoragePoolSources", error))
+        return NULL;
+    if (!cst_pool_type_parse(type, &pool_type)) {
+        cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %s"), type);
+        return NULL;
+    }
+    if (spec && !cst_pool_source_parse(spec, pool_type, &source, error))
+        return NULL;
+    found = cst_pool_discover(pool_type, spec ? &source : NULL, sources, error);
+    cst_pool_source_clear(&source);
+    return found ? format_sources(sources, pool_type, error) : NULL;
+}
+
+char *cst_service_pool_capabilities(CstService *service, GError **error)
+{
+    gboolean supported[CST_POOL_TYPE_LAST];
+
+    for (int type = 0; type < CST_POOL_TYPE_LAST; type++)
+        supported[type] = cst_backend_exists(type);
+    return cst_pool_capabilities_format(supported);
+}

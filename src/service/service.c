@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service_private.h"
+
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <store/pool_files.h>
+
+#define DAEMON_LOCK_TIMEOUT_MS   5000
+#define EMBEDDED_LOCK_TIMEOUT_MS 30000
+
+/* --- definitions --------------------------------------------------------------------------------
+ */
+
+/* What the directories look like: another process's change of any file changes it. */
+static char *directories_stamp(const CstService *service)
+{
+    const CstPaths *paths = service->paths;
+    const char *const dirs[] = {paths->pool_dir, paths->autostart_dir, paths->pool_run_dir,
+                                paths->secret_dir};
+    GString *stamp = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
+        struct stat st = {0};
+
+        if (stat(dirs[i], &st) == 0)
+            g_string_append_printf(stamp, "%ju.%jd.%ld/", (uintmax_t)st.st_ino,
+                                   (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        else
+            g_string_append(stamp, "-/");
+    }
+    return g_string_free(stamp, FALSE);
+}
+
+static void reload_if_changed(CstService *service)
+{
+    g_autofree char *stamp = directories_stamp(service);
+
+    if (g_strcmp0(stamp, service->loaded_stamp) == 0)
+        return;
+    registry_load(service);
+    g_free(service->loaded_stamp);
+    service->loaded_stamp = g_steal_pointer(&stamp);
+}
+
+gboolean definitions_enter(CstService *service, GError **error)
+{
+    g_rec_mutex_lock(&service->definitions);
+    if (service->mode == CST_SERVICE_EMBEDDED && service->definitions_depth == 0) {
+        if (!cst_driver_lock_take(service->driver_lock, EMBEDDED_LOCK_TIMEOUT_MS, error)) {
+            g_rec_mutex_unlock(&service->definitions);
+            return FALSE;
+        }
+        reload_if_changed(service);
+    }
+    service->definitions_depth++;
+    return TRUE;
+}
+
+void definitions_leave(CstService *service)
+{
+    if (--service->definitions_depth == 0 && service->mode == CST_SERVICE_EMBEDDED) {
+        g_free(service->loaded_stamp);
+        cst_driver_lock_release(service->driver_lock);
+        service->loaded_stamp = directories_stamp(service);
+    }
+    g_rec_mutex_unlock(&service->definitions);
+}
+
+gboolean definitions_sync(CstService *service, GError **error)
+{
+    if (service->mode == CST_SERVICE_DAEMON)
+        return TRUE;
+    if (!definitions_enter(service, error))
+        return FALSE;
+    definitions_leave(service);
+    return TRUE;
+}
+
+/* --- tables -------------------------------------------------------------------------------------
+ */
+
+void service_add_pool(CstService *service, CstPool *pool)
+{
+    g_mutex_lock(&service->tables);
+    g_hash_table_replace(service->pools_by_name, pool->name, cst_pool_ref(pool));
+    g_hash_table_replace(service->pools_by_uuid, &pool->uuid, pool);
+    g_mutex_unlock(&service->tables);
+}
+
+void service_remove_pool(CstService *service, CstPool *pool)
+{
+    g_mutex_lock(&pool->lock);
+    pool->removed = TRUE;
+    g_mutex_unlock(&pool->lock);
+    g_mutex_lock(&service->tables);
+    g_hash_table_remove(service->pools_by_uuid, &pool->uuid);
+    g_hash_table_remove(service->pools_by_name, pool->name);
+    g_mutex_unlock(&service->tables);
+}
+
+static void init_tables(CstService *service)
+{
+    g_rec_mutex_init(&service->definitions);
+    g_mutex_init(&service->tables);
+    service->pools_by_name =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_pool_unref);
+    service->pools_by_uuid = g_hash_table_new(cst_uuid_hash, cst_uuid_hash_equal);
+    service->secrets = g_hash_table_new_full(cst_uuid_hash, cst_uuid_hash_equal, NULL,
+                                             (GDestroyNotify)cst_secret_file_free);
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+static CstPaths *copy_paths(const CstPaths *paths)
+{
+    CstPaths *copy = g_new0(CstPaths, 1);
+
+    *copy = (CstPaths){
+        .root = g_strdup(paths->root),
+        .session = paths->session,
+        .pool_dir = g_strdup(paths->pool_dir),
+        .autostart_dir = g_strdup(paths->autostart_dir),
+        .pool_run_dir = g_strdup(paths->pool_run_dir),
+        .secret_dir = g_strdup(paths->secret_dir),
+        .data_dir = g_strdup(paths->data_dir),
+        .run_dir = g_strdup(paths->run_dir),
+        .socket = g_strdup(paths->socket),
+        .socket_ro = g_strdup(paths->socket_ro),
+    };
+    return copy;
+}
+
+static gboolean load(CstService *service, GError **error)
+{
+    if (service->mode == CST_SERVICE_DAEMON) {
+        if (!cst_driver_lock_take(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
+            return FALSE;
+        registry_load(service);
+    } else if (!definitions_enter(service, error)) {
+        return FALSE;
+    }
+    cst_journal_replay(service->journal, intent_replay, service);
+    if (service->mode == CST_SERVICE_EMBEDDED)
+        definitions_leave(service);
+    return TRUE;
+}
+
+CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error)
+{
+    CstService *service = g_new0(CstService, 1);
+
+    service->paths = copy_paths(paths);
+    service->mode = mode;
+    service->journal = cst_journal_new(paths);
+    service->driver_lock = cst_driver_lock_new(paths);
+    init_tables(service);
+    if (!load(service, error)) {
+        cst_service_free(service);
+        return NULL;
+    }
+    if (mode == CST_SERVICE_DAEMON)
+        service->monitor = monitor_new();
+    return service;
+}
+
+void cst_service_start(CstService *service)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, NULL);
+
+    service->boot = boot_new();
+    for (guint i = 0; pools && i < pools->len; i++)
+        boot_add(service->boot, g_ptr_array_index(pools, i));
+}
+
+/* Transient pools of an embedded process stay in their state files: nothing to stop here. */
+static void drop_pools(CstService *service)
+{
+    GHashTableIter iter;
+    gpointer pool;
+
+    g_hash_table_iter_init(&iter, service->pools_by_name);
+    while (g_hash_table_iter_next(&iter, NULL, &pool)) {
+        g_mutex_lock(&((CstPool *)pool)->lock);
+        ((CstPool *)pool)->removed = TRUE;
+        g_mutex_unlock(&((CstPool *)pool)->lock);
+    }
+    g_hash_table_unref(service->pools_by_uuid);
+    g_hash_table_unref(service->pools_by_name);
+}
+
+void cst_service_free(CstService *service)
+{
+    if (!service)
+        return;
+    boot_free(service->boot);
+    monitor_free(service->monitor);
+    drop_pools(service);
+    g_hash_table_unref(service->secrets);
+    g_clear_pointer(&service->subscribers, g_ptr_array_unref);
+    cst_driver_lock_free(service->driver_lock);
+    cst_journal_free(service->journal);
+    cst_paths_free(service->paths);
+    g_free(service->loaded_stamp);
+    g_mutex_clear(&service->tables);
+    g_rec_mutex_clear(&service->definitions);
+    g_free(service);
+}

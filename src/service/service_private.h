@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <service/secrets.h>
+#include <service/service.h>
+#include <store/driver_lock.h>
+#include <store/journal.h>
+#include <store/secret_files.h>
+
+#include "boot.h"
+#include "monitor.h"
+#include "pool_object.h"
+
+struct CstService {
+    CstPaths *paths;
+    CstServiceMode mode;
+    CstJournal *journal;
+    CstDriverLock *driver_lock;
+    Monitor *monitor; /* daemon only */
+    Boot *boot;       /* starts of autostart pools; daemon only */
+
+    /*
+     * definitions: held through a whole change of what is on disk under etc and run, so that such
+     * changes are made one after another. In the embedded mode it comes with the driver lock.
+     */
+    GRecMutex definitions;
+    guint definitions_depth;
+    char *loaded_stamp; /* embedded: what the directories looked like when they were last read */
+
+    /* tables: guards the members below; held for moments only, never with I/O. */
+    GMutex tables;
+    GHashTable *pools_by_name; /* char * (the pool's) to CstPool * (owned) */
+    GHashTable *pools_by_uuid;
+    GHashTable *secrets; /* CstUuid * (the file's) to CstSecretFile * (owned) */
+    GPtrArray *subscribers;
+    guint next_subscriber;
+};
+
+/** Enters and leaves a change of definitions or state. Nests. Reloads when others changed them. */
+gboolean definitions_enter(CstService *service, GError **error);
+void definitions_leave(CstService *service);
+/** Embedded: brings memory up to date with the files. Daemon: nothing to do. */
+gboolean definitions_sync(CstService *service, GError **error);
+
+/** Adds, or removes, under the tables' lock. The service keeps one reference. */
+void service_add_pool(CstService *service, CstPool *pool);
+void service_remove_pool(CstService *service, CstPool *pool);
+
+/** Reads all definition, state and secret files and brings the tables in line with them. */
+void registry_load(CstService *service);
+
+void event_emit(CstService *service, const CstEvent *event);
+void event_emit_pool(CstPool *pool, CstEventType type, int kind);
+
+/**
+ * Turns are taken in this order, never the other way round: the pool's (pool_change_begin), then
+ * the definitions (definitions_enter), then the locks of tables and pools.
+ */
+
+/** What cst_pool_start() does once its turn has come. */
+gboolean pool_start_in_turn(CstPool *pool, GError **error);
+/** Checks CstPoolCreateFlags, and builds the pool's storage when they ask for it. */
+gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error);
+gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error);
+/** Makes an active pool of one whose state is on the host already (after a restart). */
+gboolean pool_adopt(CstPool *pool, GError **error);
+/** Drops a transient pool from the tables. */
+void pool_forget_transient(CstPool *pool);
+
+/** The journal's replay. */
+gboolean intent_replay(const CstIntentRecord *record, gpointer service, GError **error);

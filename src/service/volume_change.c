@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume_plan.h"
+#include "wipe.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+/* Claims an existing volume for a change; *ret_volume is what it is now. */
+static gboolean claim_existing(VolumeClaim *claim, CstPool *pool, const char *name,
+                               CstVolume **ret_volume, GError **error)
+{
+    if (!volume_claim(claim, pool, name, CLAIM_WRITE, error) ||
+        !pool_table_look(pool, claim->state, name, ret_volume, error))
+        return FALSE;
+    if (!*ret_volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    return TRUE;
+}
+
+static void look_again(VolumeClaim *claim)
+{
+    CstVolume *volume = NULL;
+
+    if (pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL))
+        cst_volume_unref(volume);
+    pool_usage_update(claim->pool, claim->state, NULL);
+}
+
+/* --- delete -------------------------------------------------------------------------------------
+ */
+
+gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
+                        GError **error)
+{
+    g_auto(VolumeClaim) claim = {0};
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (!claim_existing(&claim, pool, name, &volume, error) ||
+        !cst_pool_state_delete(claim.state, name, flags, error))
+        return FALSE;
+    pool_table_remove(pool, name);
+    pool_usage_update(pool, claim.state, NULL);
+    return TRUE;
+}
+
+/* --- resize -------------------------------------------------------------------------------------
+ */
+
+static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,
+                              uint64_t *ret_capacity, GError **error)
+{
+    uint64_t target = capacity;
+
+    if (flags & CST_VOL_RESIZE_DELTA) {
+        if (flags & CST_VOL_RESIZE_SHRINK)
+            target = volume->capacity - MIN(capacity, volume->capacity);
+        else if (capacity > (uint64_t)G_MAXINT64 - volume->capacity)
+            return cst_fail(error, CST_ERROR_OVERFLOW,
+                            _("the new capacity of volume '%s' would be too large"), volume->name);
+        else
+            target = volume->capacity + capacity;
+    }
+    if (target > G_MAXINT64)
+        return cst_fail(error, CST_ERROR_OVERFLOW,
+                        _("the new capacity of volume '%s' would be too large"), volume->name);
+    *ret_capacity = target;
+    return TRUE;
+}
+
+static gboolean check_resize(CstPool *pool, const CstVolume *volume, uint64_t capacity,
+                             unsigned flags, GError **error)
+{
+    uint64_t available;
+
+    if (capacity < volume->allocation && capacity < volume->capacity &&
+        !(flags & CST_VOL_RESIZE_SHRINK))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("can't shrink capacity below existing allocation"));
+    if (capacity < volume->capacity && !(flags & CST_VOL_RESIZE_SHRINK))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("Can't shrink capacity below current capacity unless shrink flag "
+                          "explicitly specified"));
+    g_mutex_lock(&pool->lock);
+    available = pool->usage.available;
+    g_mutex_unlock(&pool->lock);
+    if ((flags & CST_VOL_RESIZE_ALLOCATE) && capacity > volume->allocation &&
+        capacity - volume->allocation > available)
+        return cst_fail(error, CST_ERROR_NO_SPACE, _("Not enough space left in storage pool"));
+    return TRUE;
+}
+
+static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
+                             unsigned flags, CstTask *task, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(CstImage) image = NULL;
+
+    if (!format)
+        return FALSE;
+    blob = cst_pool_state_vol_open(claim->state, claim->name, TRUE, error);
+    image = blob ? cst_image_open(blob, format, CST_IMAGE_WRITE, NULL, error) : NULL;
+    if (!image)
+        return FALSE;
+    CST_CRASH_POINT("vol.resize.opened");
+    if (!cst_image_resize(image, capacity,
+                          flags & CST_VOL_RESIZE_ALLOCATE ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF,
+                          task, error) ||
+        !cst_image_flush(image, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.resize.resized");
+    return TRUE;
+}
+
+gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    g_auto(VolumeClaim) claim = {0};
+    g_autoptr(CstVolume) volume = NULL;
+    uint64_t target = 0;
+    gboolean done;
+
+    if (!cst_flags_check(flags,
+                         CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA | CST_VOL_RESIZE_SHRINK,
+                         "storageVolResize", error) ||
+        !claim_existing(&claim, pool, name, &volume, error))
+        return FALSE;
+    if (volume->type != CST_VOL_FILE && volume->type != CST_VOL_NETWORK)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("storage pool does not support changing of volume capacity"));
+    if (!resize_target(volume, capacity, flags, &target, error) ||
+        !check_resize(pool, volume, target, flags, error))
+        return FALSE;
+    done = resize_image(&claim, volume, target, flags, task, error);
+    look_again(&claim);
+    return done;
+}
+
+/* --- wipe ---------------------------------------------------------------------------------------
+ */
+
+gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
+                      CstTask *task, GError **error)
+{
+    g_auto(VolumeClaim) claim = {0};
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+    gboolean done;
+
+    if (!cst_flags_check(flags, 0, "storageVolWipePattern", error))
+        return FALSE;
+    if (algorithm >= CST_WIPE_LAST)
+        return cst_fail(error, CST_ERROR_INVALID, _("wiping algorithm %d not supported"),
+                        algorithm);
+    if (!claim_existing(&claim, pool, name, &volume, error))
+        return FALSE;
+    if (volume->type == CST_VOL_DIR)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("storage pool doesn't support volume wiping"));
+    blob = cst_pool_state_vol_open(claim.state, name, TRUE, error);
+    if (!blob)
+        return FALSE;
+    done = wipe_blob(blob, algorithm, task, error);
+    cst_pool_state_vol_replaced(claim.state, blob);
+    look_again(&claim);
+    return done;
+}

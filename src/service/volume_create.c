@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume_plan.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+static unsigned parse_flags(unsigned create_flags, unsigned more)
+{
+    return more | (create_flags & CST_VOL_CREATE_VALIDATE ? CST_VOL_PARSE_VALIDATE : 0);
+}
+
+/* --- from nothing -------------------------------------------------------------------------------
+ */
+
+/* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
+static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, const VolumePlan *plan,
+                              GError **error)
+{
+    if (strcmp(cst_image_format_name(plan->format), "raw") != 0 ||
+        plan->options.preallocation != CST_PREALLOC_OFF || !def->has_allocation ||
+        def->allocation == 0)
+        return TRUE;
+    return cst_blob_allocate(blob, 0, MIN(def->allocation, def->capacity), error);
+}
+
+/* A size left out means the backing volume's. */
+static gboolean take_backing_capacity(CstService *service, CstVolDef *def, GError **error)
+{
+    g_autoptr(CstPool) pool = NULL;
+    g_autofree char *name = NULL;
+    CstVolInfo info;
+
+    if (def->has_capacity || !def->backing)
+        return TRUE;
+    if (!cst_service_volume_by_path(service, def->backing->path, &pool, &name, error) ||
+        !cst_vol_get_info(pool, name, &info, error))
+        return FALSE;
+    def->capacity = info.capacity;
+    return TRUE;
+}
+
+static gboolean create_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
+                              GError **error)
+{
+    g_auto(Making) making = {0};
+    VolumePlan plan = {0};
+
+    if (!volume_plan(def, flags, &plan, error) ||
+        !making_begin(&making, pool, def, "create", error))
+        return FALSE;
+    if (plan.format &&
+        (!cst_image_create(making.draft.blob, plan.format, &plan.options, task, error) ||
+         !allocate_part(making.draft.blob, def, &plan, error)))
+        return FALSE;
+    return making_commit(&making, def, error);
+}
+
+gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
+                        char **ret_name, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+
+    if (!cst_flags_check(flags, CST_VOL_CREATE_PREALLOC_METADATA | CST_VOL_CREATE_VALIDATE,
+                         "storageVolCreateXML", error))
+        return FALSE;
+    state = pool_state_get(pool, error);
+    if (!state)
+        return FALSE;
+    def = cst_vol_def_parse(xml, state->def->type, parse_flags(flags, CST_VOL_PARSE_OPT_CAPACITY),
+                            error);
+    if (!def || !take_backing_capacity(pool->service, def, error) ||
+        !create_volume(pool, def, flags, task, error))
+        return FALSE;
+    *ret_name = g_steal_pointer(&def->name);
+    return TRUE;
+}
+
+/* --- from another volume ------------------------------------------------------------------------
+ */
+
+typedef struct {
+    CstVolDef *def; /* of the new volume */
+    VolumePlan plan;
+    const CstVolume *source;
+    CstPoolState *source_state;
+    unsigned flags; /* CstVolCreateFlags */
+    CstTask *task;
+} Cloning;
+
+static gboolean same_text(const char *wanted, const char *have)
+{
+    return !wanted || g_strcmp0(wanted, have) == 0;
+}
+
+/* The bytes as they are stored will do when nothing of the image's shape is to change. */
+static gboolean bytes_will_do(const Cloning *cloning)
+{
+    const CstVolumeExtra *extra = cloning->source->extra;
+    const CstVolDef *def = cloning->def;
+    const char *backing = extra ? extra->backing_path : NULL;
+
+    if (g_strcmp0(cloning->source->format, def->format) != 0 || (extra && extra->problem))
+        return FALSE;
+    return g_strcmp0(def->backing ? def->backing->path : NULL, backing) == 0 &&
+           same_text(def->compat, extra ? extra->compat : NULL) &&
+           (!def->cluster_size || (extra && def->cluster_size == extra->cluster_size));
+}
+
+static unsigned copy_flags(const Cloning *cloning)
+{
+    return CST_COPY_DST_ZERO | (cloning->flags & CST_VOL_CREATE_REFLINK ? CST_COPY_SHARE_ONLY : 0);
+}
+
+static gboolean copy_whole(CstBlob *from, CstBlob *to, const Cloning *cloning, GError **error)
+{
+    uint64_t size;
+
+    if (!cst_blob_get_size(from, &size, error))
+        return FALSE;
+    cst_task_add_total(cloning->task, size);
+    return cst_blob_copy(from, 0, to, 0, size, copy_flags(cloning), cloning->task, error);
+}
+
+static gboolean grow_to_capacity(CstBlob *blob, const Cloning *cloning, GError **error)
+{
+    g_autoptr(CstImage) image = NULL;
+
+    if (cloning->def->capacity <= cloning->source->capacity)
+        return TRUE;
+    image = cst_image_open(blob, cloning->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
+                           NULL, error);
+    return image &&
+           cst_image_resize(image, cloning->def->capacity, CST_PREALLOC_OFF, cloning->task,
+                            error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean copy_bytes(CstBlob *draft, const Cloning *cloning, GError **error)
+{
+    g_autoptr(CstBlob) from =
+        cst_pool_state_vol_open(cloning->source_state, cloning->source->name, FALSE, error);
+
+    return from && copy_whole(from, draft, cloning, error) &&
+           grow_to_capacity(draft, cloning, error);
+}
+
+/* Through the guests' views: another format, or another shape of the same one. */
+static gboolean copy_content(CstService *service, CstBlob *draft, const Cloning *cloning,
+                             GError **error)
+{
+    g_autoptr(CstBlob) from = NULL;
+    g_autoptr(CstBlob) to = NULL;
+    CstImageCreate options = cloning->plan.options;
+    CstImage *image;
+
+    if (cloning->flags & CST_VOL_CREATE_REFLINK)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("a reflink copy keeps the format and shape of volume '%s'; clone it "
+                          "without --reflink"),
+                        cloning->source->name);
+    /* What is read through the whole chain stands on its own. */
+    options.backing = options.backing_format = NULL;
+    from = volume_open_guest(service, cloning->source_state, cloning->source, error);
+    if (!from || !cst_image_create(draft, cloning->plan.format, &options, cloning->task, error))
+        return FALSE;
+    image = cst_image_open(draft, cloning->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
+                           NULL, error);
+    if (!image)
+        return FALSE;
+    to = cst_image_guest_blob(image);
+    return copy_whole(from, to, cloning, error) && cst_blob_flush(to, error);
+}
+
+static gboolean fill_clone(CstService *service, CstBlob *draft, const Cloning *cloning,
+                           GError **error)
+{
+    if (cloning->source->type == CST_VOL_DIR || !cloning->plan.format)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("cannot copy from volume to a directory volume"));
+    if (bytes_will_do(cloning))
+        return copy_bytes(draft, cloning, error);
+    return copy_content(service, draft, cloning, error);
+}
+
+static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
+{
+    g_auto(Making) making = {0};
+
+    if (!volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK, &cloning->plan,
+                     error) ||
+        !making_begin(&making, pool, cloning->def, "clone", error))
+        return FALSE;
+    return fill_clone(pool->service, making.draft.blob, cloning, error) &&
+           making_commit(&making, cloning->def, error);
+}
+
+/* A clone holds all of its source; what it need not hold, it does not allocate. */
+static void fit_to_source(CstVolDef *def, const CstVolume *source)
+{
+    if (def->capacity < source->capacity)
+        def->capacity = source->capacity;
+    def->allocation = 0;
+}
+
+gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
+                             const char *source, unsigned flags, CstTask *task, char **ret_name,
+                             GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+    g_autoptr(CstVolume) volume = NULL;
+    g_auto(VolumeClaim) source_claim = {0};
+    Cloning cloning = {.flags = flags, .task = task};
+
+    if (!cst_flags_check(flags,
+                         CST_VOL_CREATE_PREALLOC_METADATA | CST_VOL_CREATE_REFLINK |
+                             CST_VOL_CREATE_VALIDATE,
+                         "storageVolCreateXMLFrom", error))
+        return FALSE;
+    state = pool_state_get(pool, error);
+    if (!state || !volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))
+        return FALSE;
+    if (!pool_table_look(source_pool, source_claim.state, source, &volume, error))
+        return FALSE;
+    if (!volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
+                        source);
+    def = cst_vol_def_parse(xml, state->def->type, parse_flags(flags, CST_VOL_PARSE_NO_CAPACITY),
+                            error);
+    if (!def)
+        return FALSE;
+    if (pool == source_pool && strcmp(def->name, source) == 0)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
+    fit_to_source(def, volume);
+    cloning.def = def;
+    cloning.source = volume;
+    cloning.source_state = source_claim.state;
+    if (!clone_volume(pool, &cloning, error))
+        return FALSE;
+    *ret_name = g_steal_pointer(&def->name);
+    return TRUE;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume_plan.h"
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+/* The intent holds the whole pool definition: a transient pool is gone when it is replayed. */
+static CstIntent *record_intent(CstPool *pool, CstPoolState *state, const char *operation,
+                                const char *name, const char *token, GError **error)
+{
+    g_autofree char *xml = cst_pool_def_format(state->def, error);
+    CstIntent *intent;
+
+    if (!xml || !definitions_enter(pool->service, error))
+        return NULL;
+    intent = cst_journal_begin(pool->service->journal, error, operation, "pool", pool->name,
+                               "volume", name, "draft", token, "definition", xml, NULL);
+    definitions_leave(pool->service);
+    return intent;
+}
+
+static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(CstVolume) existing = NULL;
+
+    if (!pool_table_look(pool, state, name, &existing, error))
+        return FALSE;
+    if (existing)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
+    return TRUE;
+}
+
+gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
+                      GError **error)
+{
+    CstUuid id;
+    char token[CST_UUID_TEXT_LEN];
+
+    if (!volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error))
+        return FALSE;
+    if (!cst_pool_state_can_create(making->claim.state))
+        return cst_pool_state_reserve(making->claim.state, def, &making->draft, error);
+    if (!check_free(pool, making->claim.state, def->name, error))
+        return FALSE;
+    cst_uuid_generate(&id);
+    making->draft.token = g_strdup(cst_uuid_format(&id, token));
+    making->intent =
+        record_intent(pool, making->claim.state, operation, def->name, making->draft.token, error);
+    if (!making->intent)
+        return FALSE;
+    if (!cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.reserved");
+    return TRUE;
+}
+
+gboolean making_commit(Making *making, const CstVolDef *def, GError **error)
+{
+    CstPool *pool = making->claim.pool;
+    g_autoptr(CstVolume) volume = NULL;
+
+    CST_CRASH_POINT("vol.create.filled");
+    if (!cst_pool_state_commit(making->claim.state, &making->draft, def, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.committed");
+    g_clear_pointer(&making->intent, cst_intent_end);
+    if (!pool_table_look(pool, making->claim.state, def->name, &volume, error))
+        return FALSE;
+    pool_usage_update(pool, making->claim.state, NULL);
+    return TRUE;
+}
+
+void making_end(Making *making)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (making->intent) {
+        /* What can't be dropped now stays in the journal for the next start. */
+        if (cst_pool_state_abandon(making->claim.state, making->draft.token, &error))
+            cst_intent_end(making->intent);
+        else
+            cst_intent_leave(making->intent);
+        making->intent = NULL;
+    }
+    if (error)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", making->claim.pool->name, error->message);
+    cst_vol_draft_clear(&making->draft);
+    volume_release(&making->claim);
+}
+
+gboolean intent_replay(const CstIntentRecord *record, gpointer service, GError **error)
+{
+    const char *xml = g_hash_table_lookup(record->fields, "definition");
+    const char *token = g_hash_table_lookup(record->fields, "draft");
+    g_autoptr(CstPoolDef) def = NULL;
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (!xml || !token)
+        return TRUE;
+    def = cst_pool_def_parse(xml, 0, error);
+    state = def ? cst_pool_state_open(def, error) : NULL;
+    if (!state)
+        return FALSE;
+    if (cst_pool_state_abandon(state, token, &local))
+        return TRUE;
+    /* A directory that is gone took the draft with it. */
+    if (g_error_matches(local, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume_plan.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+/* Longer chains are refused rather than followed. */
+#define CHAIN_DEPTH_MAX 64
+
+static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (flags & CST_VOL_CREATE_PREALLOC_METADATA)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("metadata preallocation is not supported for raw volumes"));
+    if (def->backing)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("backing storage not supported for raw volumes"));
+    return TRUE;
+}
+
+static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (!def->backing)
+        return TRUE;
+    if (flags & CST_VOL_CREATE_PREALLOC_METADATA)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("metadata preallocation conflicts with backing store"));
+    if (!def->backing->format)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("the backing store '%s' needs a <format>: guessing it from its content "
+                          "would trust the guest"),
+                        def->backing->path);
+    return TRUE;
+}
+
+/* Allocation at or above the capacity means "all of it", as libvirt's allocation does. */
+static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
+{
+    if (raw)
+        return def->allocation >= def->capacity && def->capacity > 0 ? CST_PREALLOC_FALLOC
+                                                                     : CST_PREALLOC_OFF;
+    if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA))
+        return CST_PREALLOC_OFF;
+    return def->allocation >= def->capacity ? CST_PREALLOC_FALLOC : CST_PREALLOC_METADATA;
+}
+
+static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
+{
+    const char *name = def->format ? def->format : "raw";
+    gboolean raw = strcmp(name, "raw") == 0;
+
+    plan->format = cst_image_format_find(name, NULL);
+    if (!plan->format || !cst_image_format_can_create(plan->format))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("volumes of format '%s' can't be created; raw and qcow2 can"), name);
+    if (def->encryption)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("encrypted volumes can't be created by this version; create the volume "
+                          "without <encryption>"));
+    if (raw ? !refuse_raw_extras(def, flags, error) : !check_backing(def, flags, error))
+        return FALSE;
+    if (def->lazy_refcounts && g_strcmp0(def->compat, "0.10") == 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("lazy_refcounts not supported with compat level %s"), def->compat);
+    plan->options = (CstImageCreate){
+        .capacity = def->capacity,
+        .preallocation = preallocation(def, flags, raw),
+        .backing = def->backing ? def->backing->path : NULL,
+        .backing_format = def->backing ? def->backing->format : NULL,
+        .compat = def->compat,
+        .cluster_size = def->cluster_size,
+        .lazy_refcounts = def->lazy_refcounts,
+        .extended_l2 = def->extended_l2,
+    };
+    return TRUE;
+}
+
+gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
+{
+    if (!cst_name_check(def->name, _("volume"), error))
+        return FALSE;
+    if (def->type != CST_VOL_DIR)
+        return plan_image(def, flags, ret_plan, error);
+    if (def->backing)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("backing storage not supported for directories volumes"));
+    return TRUE;
+}
+
+/* --- reading a volume's content -----------------------------------------------------------------
+ */
+
+static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
+                          unsigned depth, GError **error);
+
+/* The backing volume's guest view; NULL without an error when @volume has none. */
+static gboolean open_backing(CstService *service, const CstVolume *volume, unsigned depth,
+                             CstBlob **ret_blob, GError **error)
+{
+    const char *path = volume->extra ? volume->extra->backing_path : NULL;
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolume) backing = NULL;
+    g_autofree char *name = NULL;
+
+    *ret_blob = NULL;
+    if (!path)
+        return TRUE;
+    if (!cst_service_volume_by_path(service, path, &pool, &name, error)) {
+        g_prefix_error(error, _("the backing store of volume '%s' is not in an active pool: "),
+                       volume->name);
+        return FALSE;
+    }
+    state = pool_state_get(pool, error);
+    backing = state ? pool_table_get(pool, state, name, error) : NULL;
+    if (!backing)
+        return FALSE;
+    *ret_blob = open_link(service, state, backing, depth + 1, error);
+    return *ret_blob != NULL;
+}
+
+static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
+                          unsigned depth, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(CstBlob) backing = NULL;
+    CstImage *image;
+
+    if (depth > CHAIN_DEPTH_MAX) {
+        cst_fail(error, CST_ERROR_LIMIT, _("the backing chain is deeper than %d images"),
+                 CHAIN_DEPTH_MAX);
+        return NULL;
+    }
+    if (!format || !open_backing(service, volume, depth, &backing, error))
+        return NULL;
+    blob = cst_pool_state_vol_open(state, volume->name, FALSE, error);
+    image = blob ? cst_image_open(blob, format, 0, backing, error) : NULL;
+    return image ? cst_image_guest_blob(image) : NULL;
+}
+
+CstBlob *volume_open_guest(CstService *service, CstPoolState *state, const CstVolume *volume,
+                           GError **error)
+{
+    return open_link(service, state, volume, 0, error);
+}

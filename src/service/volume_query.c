@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service_private.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+/* A details listing may show sizes this old; older ones are looked at again first. */
+#define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
+
+void cst_vol_row_free(CstVolRow *row)
+{
+    g_free(row->name);
+    g_free(row->key);
+    g_free(row->path);
+    g_free(row->problem);
+    g_free(row);
+}
+
+static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
+{
+    *ret_info = (CstVolInfo){
+        .type = volume->type,
+        .capacity = volume->capacity,
+        .allocation = volume->allocation,
+        .physical = volume->physical,
+    };
+}
+
+/* --- listing ------------------------------------------------------------------------------------
+ */
+
+static CstVolRow *row_new(CstPoolState *state, const CstVolume *volume, unsigned flags)
+{
+    CstVolRow *row = g_new0(CstVolRow, 1);
+
+    row->name = g_strdup(volume->name);
+    row->path = cst_pool_state_vol_path(state, volume->name);
+    row->key = g_strdup(volume->extra && volume->extra->key ? volume->extra->key : row->path);
+    if (flags & CST_VOL_ROWS_DETAILS) {
+        volume_info(volume, &row->info);
+        row->format = volume->format;
+        row->problem = g_strdup(cst_volume_problem(volume));
+    }
+    return row;
+}
+
+gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+
+    if (!state || !pool_table_ensure(pool, state, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    *ret_count = g_hash_table_size(pool->volumes);
+    g_mutex_unlock(&pool->lock);
+    return TRUE;
+}
+
+/* Files that grow while a guest writes are not reported to us: sizes in a listing are looked up. */
+static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
+{
+    gboolean fresh;
+
+    if (!pool_table_ensure(pool, state, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    fresh = pool->inaccessible || g_get_monotonic_time() - pool->scanned_at < LISTING_MAX_AGE_US;
+    g_mutex_unlock(&pool->lock);
+    return fresh || pool_refresh_table(pool, state, NULL, error);
+}
+
+static guint first_after(GPtrArray *sorted, const char *after)
+{
+    guint low = 0, high = sorted->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        const CstVolume *volume = g_ptr_array_index(sorted, middle);
+
+        if (strcmp(volume->name, after) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, unsigned flags,
+                                 GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(GPtrArray) sorted = NULL;
+    GPtrArray *rows;
+    guint start, end;
+
+    if (!state)
+        return NULL;
+    if (!(flags & CST_VOL_ROWS_DETAILS ? freshen(pool, state, error)
+                                       : pool_table_ensure(pool, state, error)))
+        return NULL;
+    sorted = pool_table_sorted(pool);
+    start = after ? first_after(sorted, after) : 0;
+    end = limit && sorted->len - start > limit ? start + limit : sorted->len;
+    rows = g_ptr_array_new_full(end - start, (GDestroyNotify)cst_vol_row_free);
+    for (guint i = start; i < end; i++)
+        g_ptr_array_add(rows, row_new(state, g_ptr_array_index(sorted, i), flags));
+    return rows;
+}
+
+/* --- finding ------------------------------------------------------------------------------------
+ */
+
+gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (!state)
+        return FALSE;
+    volume = pool_table_get(pool, state, name, error);
+    return volume != NULL;
+}
+
+/* TRUE when @path leads into this pool and there is such a volume. */
+static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    g_autoptr(CstVolume) volume = NULL;
+    g_autofree char *name = state ? cst_pool_state_vol_resolve(state, path) : NULL;
+
+    if (!name)
+        return FALSE;
+    volume = pool_table_get(pool, state, name, NULL);
+    if (!volume)
+        return FALSE;
+    *ret_name = g_steal_pointer(&name);
+    return TRUE;
+}
+
+static gboolean resolve(CstService *service, const char *path, CstPool **ret_pool, char **ret_name,
+                        gboolean *ret_found, GError **error)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(service, CST_LIST_POOLS_ACTIVE, error);
+
+    if (!pools)
+        return FALSE;
+    *ret_found = FALSE;
+    for (guint i = 0; i < pools->len && !*ret_found; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+
+        if (resolve_in(pool, path, ret_name)) {
+            *ret_pool = cst_pool_ref(pool);
+            *ret_found = TRUE;
+        }
+    }
+    return TRUE;
+}
+
+gboolean cst_service_volume_by_key(CstService *service, const char *key, CstPool **ret_pool,
+                                   char **ret_name, GError **error)
+{
+    gboolean found;
+
+    if (!resolve(service, key, ret_pool, ret_name, &found, error))
+        return FALSE;
+    if (!found)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching key %s"), key);
+    return TRUE;
+}
+
+gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPool **ret_pool,
+                                    char **ret_name, GError **error)
+{
+    g_autofree char *clean =
+        g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(path);
+    gboolean found;
+
+    if (!resolve(service, clean, ret_pool, ret_name, &found, error))
+        return FALSE;
+    if (found)
+        return TRUE;
+    if (strcmp(clean, path) == 0)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching path '%s'"), path);
+    return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching path '%s' (%s)"), path,
+                    clean);
+}
+
+/* --- describing ---------------------------------------------------------------------------------
+ */
+
+char *cst_vol_get_path(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+
+    return volume ? cst_pool_state_vol_path(state, name) : NULL;
+}
+
+char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+
+    if (!volume)
+        return NULL;
+    return volume->extra && volume->extra->key ? g_strdup(volume->extra->key)
+                                               : cst_pool_state_vol_path(state, name);
+}
+
+/* The volume as it is on the storage now. */
+static CstVolume *look_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    CstVolume *volume;
+
+    if (!pool_table_look(pool, state, name, &volume, error))
+        return NULL;
+    if (!volume)
+        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    return volume;
+}
+
+char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+
+    if (!cst_flags_check(flags, 0, "storageVolGetXMLDesc", error))
+        return NULL;
+    state = pool_state_get(pool, error);
+    volume = state ? look_now(pool, state, name, error) : NULL;
+    if (!volume)
+        return NULL;
+    def = cst_volume_describe(state, volume);
+    return cst_vol_def_format(def, state->def->type, error);
+}
+
+gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? look_now(pool, state, name, error) : NULL;
+
+    if (!volume)
+        return FALSE;
+    volume_info(volume, ret_info);
+    return TRUE;
+}

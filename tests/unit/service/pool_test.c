@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+
+static void define_keeps_the_pool_across_a_restart(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml = fixture_pool_xml(f, "p");
+    g_autofree char *file = g_build_filename(f->paths->pool_dir, "p.xml", NULL);
+    g_autoptr(CstPool) pool = cst_service_pool_define(f->service, xml, 0, NULL);
+    g_autoptr(CstPool) again = NULL;
+    CstUuid uuid = *cst_pool_uuid(pool);
+    struct stat st;
+
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    again = cst_service_pool_by_name(f->service, "p", NULL);
+    assert_non_null(again);
+    assert_true(cst_uuid_equal(&uuid, cst_pool_uuid(again)));
+    assert_false(cst_pool_is_active(again));
+}
+
+static void an_active_pool_is_active_after_a_restart(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(CstPool) again = NULL;
+    guint count = 0;
+
+    fixture_write(f, "p", "a.img", "x");
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    again = cst_service_pool_by_name(f->service, "p", NULL);
+    assert_true(cst_pool_is_active(again));
+    assert_true(cst_pool_count_volumes(again, &count, NULL));
+    assert_int_equal(count, 1);
+}
+
+static void a_transient_pool_is_gone_once_stopped(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml = fixture_pool_xml(f, "t");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) pool =
+        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, &error);
+
+    assert_no_error(error);
+    assert_true(cst_pool_is_active(pool));
+    assert_false(cst_pool_set_autostart(pool, TRUE, &error));
+    assert_error(&error, CST_ERROR_INVALID);
+    assert_true(cst_pool_stop(pool, NULL));
+    assert_null(cst_service_pool_by_name(f->service, "t", &error));
+    assert_error(&error, CST_ERROR_NO_POOL);
+}
+
+static void names_and_uuids_belong_to_one_pool(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *same_name = fixture_pool_xml(f, "p");
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *same_uuid = g_strdup_printf(
+        "<pool type='dir'><name>q</name><uuid>%s</uuid><target><path>/q</path></target></pool>",
+        cst_uuid_format(cst_pool_uuid(pool), uuid));
+    g_autoptr(GError) error = NULL;
+
+    assert_null(cst_service_pool_define(f->service, same_name, 0, &error));
+    assert_error(&error, CST_ERROR_POOL_EXISTS);
+    assert_null(cst_service_pool_define(f->service, same_uuid, 0, &error));
+    assert_error(&error, CST_ERROR_POOL_EXISTS);
+}
+
+static void states_refuse_what_does_not_fit_them(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_pool_start(pool, 0, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    assert_false(cst_pool_build(pool, 0, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    assert_false(cst_pool_undefine(pool, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    assert_false(cst_pool_delete(pool, 0, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    assert_true(cst_pool_stop(pool, NULL));
+    assert_false(cst_pool_stop(pool, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    assert_false(cst_pool_refresh(pool, 0, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    assert_true(cst_pool_delete(pool, 0, NULL));
+    assert_true(cst_pool_undefine(pool, NULL));
+}
+
+static void delete_removes_only_an_empty_directory(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+
+    fixture_write(f, "p", "a.img", "x");
+    assert_true(cst_pool_stop(pool, NULL));
+    assert_false(cst_pool_delete(pool, 0, &error));
+    assert_error(&error, CST_ERROR_IO);
+    assert_true(fixture_exists(f, "p", "a.img"));
+}
+
+static void a_vanished_directory_is_a_problem_not_an_empty_pool(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *there = g_build_filename(f->images, "p", NULL);
+    g_autofree char *away = g_build_filename(f->images, "away", NULL);
+    g_autofree char *problem = NULL;
+    g_autoptr(GError) error = NULL;
+    CstPoolInfo info;
+
+    fixture_write(f, "p", "a.img", "x");
+    assert_true(cst_pool_refresh(pool, 0, NULL));
+    assert_int_equal(rename(there, away), 0);
+    assert_int_equal(mkdir(there, 0700), 0);
+    assert_false(cst_pool_refresh(pool, 0, &error));
+    assert_error(&error, CST_ERROR_STATE);
+    cst_pool_get_info(pool, &info);
+    assert_int_equal(info.state, CST_POOL_INACCESSIBLE);
+    assert_int_equal(info.volumes, 1);
+    problem = cst_pool_get_problem(pool);
+    assert_non_null(strstr(problem, "is not the directory"));
+
+    assert_int_equal(rmdir(there), 0);
+    assert_int_equal(rename(away, there), 0);
+    assert_true(cst_pool_refresh(pool, 0, NULL));
+    cst_pool_get_info(pool, &info);
+    assert_int_equal(info.state, CST_POOL_RUNNING);
+}
+
+static void autostart_starts_at_boot_and_retries(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *dir = g_build_filename(f->images, "p", NULL);
+    g_autoptr(CstPool) again = NULL;
+
+    assert_true(cst_pool_set_autostart(pool, TRUE, NULL));
+    assert_true(cst_pool_stop(pool, NULL));
+    assert_int_equal(rmdir(dir), 0);
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    again = cst_service_pool_by_name(f->service, "p", NULL);
+    for (int i = 0; i < 100; i++) {
+        g_autofree char *problem = cst_pool_get_problem(again);
+
+        if (problem)
+            break;
+        g_usleep(10000);
+    }
+    assert_false(cst_pool_is_active(again));
+    assert_int_equal(mkdir(dir, 0700), 0);
+    for (int i = 0; i < 500 && !cst_pool_is_active(again); i++)
+        g_usleep(10000);
+    assert_true(cst_pool_is_active(again));
+}
+
+static void an_embedded_service_sees_what_another_process_did(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstService) other = NULL;
+    g_autofree char *xml = fixture_pool_xml(f, "p");
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(CstPool) seen = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    other = cst_service_new(f->paths, CST_SERVICE_EMBEDDED, &error);
+    assert_no_error(error);
+    pool = cst_service_pool_define(f->service, xml, 0, &error);
+    assert_no_error(error);
+    seen = cst_service_pool_by_name(other, "p", &error);
+    assert_no_error(error);
+    assert_non_null(seen);
+    assert_true(cst_pool_undefine(pool, &error));
+    assert_no_error(error);
+    assert_null(cst_service_pool_by_name(other, "p", &error));
+    assert_error(&error, CST_ERROR_NO_POOL);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(define_keeps_the_pool_across_a_restart),
+        CASE(an_active_pool_is_active_after_a_restart),
+        CASE(a_transient_pool_is_gone_once_stopped),
+        CASE(names_and_uuids_belong_to_one_pool),
+        CASE(states_refuse_what_does_not_fit_them),
+        CASE(delete_removes_only_an_empty_directory),
+        CASE(a_vanished_directory_is_a_problem_not_an_empty_pool),
+        CASE(autostart_starts_at_boot_and_retries),
+        CASE(an_embedded_service_sees_what_another_process_did),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
