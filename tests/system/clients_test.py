@@ -173,17 +173,17 @@ class Repetition(WithDaemon):
         self.pool = self.client.pool("p")
 
     def burst(self, calls, count):
-        """Sends each (proc, payload) `count` times in all, a hundred at a time unanswered."""
+        """Sends each (proc, payload) `count` times in all, twenty at a time unanswered."""
         errors = {}
         sent = 0
         while sent < count:
-            serials = [self.client.post(*calls[(sent + n) % len(calls)]) for n in range(100)]
+            serials = [self.client.post(*calls[(sent + n) % len(calls)]) for n in range(20)]
             for serial in serials:
                 try:
                     self.client.answer(serial).reader()
                 except RemoteError as error:
                     errors[error.code] = errors.get(error.code, 0) + 1
-            sent += 100
+            sent += 20
         return errors
 
     def steady(self, calls, count=None, growth=2 << 20):
@@ -247,7 +247,11 @@ class Repetition(WithDaemon):
         fds, rss = self.peer.fd_count(), self.peer.rss()
         for _ in range(rounds):
             body()
-        self.assertEqual(fds, self.peer.fd_count())
+        for _ in range(20):
+            if self.peer.fd_count() <= fds:
+                break
+            time.sleep(0.05)
+        self.assertLessEqual(self.peer.fd_count(), fds)
         self.assertLess(self.peer.rss() - rss, 2 << 20)
 
     def test_create_and_delete(self):
