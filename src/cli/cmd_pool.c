@@ -453,7 +453,7 @@ static const CliOption create_as_options[] = {AS_OPTIONS, BUILD_OPTIONS, {0}};
 static const CliOption dumpxml_options[] = {
     POOL_OPTION(cli_complete_pools),
     CLI_SWITCH("inactive", N_("show inactive defined XML")),
-    CLI_STRING("xpath", N_("xpath expression to filter the XML document")),
+    CLI_NAMED("xpath", N_("xpath expression to filter the XML document")),
     CLI_SWITCH("wrap", N_("wrap xpath results in an common root element")),
     {0},
 };

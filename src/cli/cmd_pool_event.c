@@ -31,17 +31,18 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
 gboolean cli_cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
+    CliEventRequest request;
 
     if (cli_events_list(ctl, args, event_types))
         return TRUE;
-    if (!cli_events_type(args, event_types, error) || !cli_conn(ctl, error))
+    if (!cli_events_request(args, event_types, &request, error) || !cli_conn(ctl, error))
         return FALSE;
     if (cli_args_has(args, "pool")) {
         pool = cli_pool(ctl, args, "pool", NULL, error);
         if (!pool)
             return FALSE;
     }
-    return cli_events(ctl, args, event_types, pool ? &pool->uuid : NULL, print_event, error);
+    return cli_events(ctl, &request, pool ? &pool->uuid : NULL, print_event, error);
 }
 
 void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)

@@ -85,6 +85,7 @@ gboolean cli_common_option_applies(const CliOption *option, const CliCommand *co
 extern const CliCommand cli_pool_commands[];
 extern const CliCommand cli_host_commands[];
 extern const CliCommand cli_self_commands[];
+extern const CliCommand cli_internal_commands[];
 
 /* Rows of option tables. Texts are marked with N_() by the caller. */
 #define CLI_SWITCH(option, text)                           \
@@ -98,6 +99,11 @@ extern const CliCommand cli_self_commands[];
 #define CLI_NUMBER(option, text)                          \
     {                                                     \
         .name = option, .kind = CLI_OPT_INT, .help = text \
+    }
+/** A value that is never taken from a plain word. */
+#define CLI_NAMED(option, text)                                                      \
+    {                                                                                \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .help = text \
     }
 /** Further members (.complete = …) may follow the text. */
 #define CLI_REQUIRED(option, text, ...)                                                  \

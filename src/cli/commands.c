@@ -8,6 +8,8 @@ static const CliGroup groups[] = {
     {N_("Host and Hypervisor"), "host", cli_host_commands},
     {N_("Storage Pool"), "pool", cli_pool_commands},
     {N_("Cistern itself"), "cistern", cli_self_commands},
+    /* All hidden. */
+    {"Internal", "internal", cli_internal_commands},
     {0},
 };
 

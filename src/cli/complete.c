@@ -3,12 +3,21 @@
 
 #include <string.h>
 
+#include <base/i18n.h>
+
+#include "options.h"
 #include "pool.h"
 
 void cli_complete_add(GPtrArray *words, const char *const *list)
 {
     for (; *list; list++)
         g_ptr_array_add(words, g_strdup(*list));
+}
+
+static void add_described(GPtrArray *words, char *word, const char *description)
+{
+    g_ptr_array_add(words, g_strdup_printf("%s\t%s", word, _(description)));
+    g_free(word);
 }
 
 static void add_pools(CliCtl *ctl, unsigned filter, GPtrArray *words)
@@ -50,7 +59,7 @@ void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
     for (const CliGroup *group = cli_groups(); group->title; group++)
         for (const CliCommand *command = group->commands; command->name; command++)
             if (!(command->flags & CLI_CMD_HIDDEN))
-                g_ptr_array_add(words, g_strdup(command->name));
+                add_described(words, g_strdup(command->name), command->summary);
 }
 
 /** The second word of `pool list`: what follows "FIRST-" in command names. */
@@ -70,19 +79,17 @@ static void add_second_words(const char *first, GPtrArray *words)
 
 static void add_options(const CliOption *options, const CliArgs *args, GPtrArray *words)
 {
-    for (; options && options->name; options++) {
-        if (options->kind == CLI_OPT_ALIAS || options->kind == CLI_OPT_ARGV)
-            continue;
-        if (!cli_args_has(args, options->name))
-            g_ptr_array_add(words, g_strdup_printf("--%s", options->name));
-    }
+    for (; options && options->name; options++)
+        if (options->kind != CLI_OPT_ALIAS && options->kind != CLI_OPT_ARGV &&
+            !cli_args_has(args, options->name))
+            add_described(words, g_strdup_printf("--%s", options->name), options->help);
 }
 
 static void add_common_options(const CliArgs *args, GPtrArray *words)
 {
     for (const CliOption *option = cli_common_options(); option->name; option++)
         if (cli_common_option_applies(option, args->command) && !cli_args_has(args, option->name))
-            g_ptr_array_add(words, g_strdup_printf("--%s", option->name));
+            add_described(words, g_strdup_printf("--%s", option->name), option->help);
 }
 
 /** Values of @option; with a list, each goes after what was typed up to its last comma. */
@@ -104,46 +111,56 @@ static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option
     }
 }
 
-/** The first option that a plain word would fill. */
-static const CliOption *positional(const CliArgs *args)
+/** The option that a plain word would fill, where offering its values is no noise. */
+static const CliOption *wanted_positional(const CliArgs *args)
 {
-    for (const CliOption *option = args->command->options; option && option->name; option++)
-        if (option->kind != CLI_OPT_BOOL && option->kind != CLI_OPT_ALIAS &&
-            !(option->flags & CLI_OPT_NAMED) &&
-            (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name)))
+    for (const CliOption *option = args->command->options; option && option->name; option++) {
+        if (option->kind == CLI_OPT_BOOL || option->kind == CLI_OPT_ALIAS ||
+            (option->flags & CLI_OPT_NAMED))
+            continue;
+        if (option->kind == CLI_OPT_ARGV)
             return option;
+        if (cli_args_has(args, option->name))
+            continue;
+        /* `help` takes its only word plainly; other optional ones are better named. */
+        return (option->flags & CLI_OPT_REQUIRED) || g_str_equal(args->command->name, "help")
+                   ? option
+                   : NULL;
+    }
     return NULL;
 }
 
 static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *pending,
                             gboolean data_only, const char *typed, GPtrArray *words)
 {
-    const CliOption *option = pending;
+    const CliOption *option = pending ? pending : wanted_positional(args);
 
-    if (!pending && !data_only && (!*typed || *typed == '-')) {
+    if (!pending && !data_only && *typed == '-') {
         add_options(args->command->options, args, words);
-        if (*typed)
-            add_common_options(args, words);
+        add_common_options(args, words);
+        return;
     }
-    /* Optional ones too may be plain words, but offering them all the time would be noise. */
-    if (!option) {
-        option = positional(args);
-        if (option && !(option->flags & CLI_OPT_REQUIRED) && option->kind != CLI_OPT_ARGV &&
-            !g_str_equal(args->command->name, "help"))
-            option = NULL;
-    }
-    if (option && (pending || *typed != '-'))
+    if (option)
         add_values(ctl, args, option, typed, words);
+    if (!pending && !data_only && !*typed)
+        add_options(args->command->options, args, words);
 }
 
-static void drop_others(GPtrArray *words, const char *typed)
+/** Drops what does not begin like @typed, and the descriptions unless they are wanted. */
+static void finish(GPtrArray *words, const char *typed, gboolean describe)
 {
-    for (guint i = words->len; i > 0; i--)
-        if (!g_str_has_prefix(g_ptr_array_index(words, i - 1), typed))
+    for (guint i = words->len; i > 0; i--) {
+        char *word = g_ptr_array_index(words, i - 1);
+        char *tab = strchr(word, '\t');
+
+        if (tab && !describe)
+            *tab = '\0';
+        if (!g_str_has_prefix(word, typed))
             g_ptr_array_remove_index(words, i - 1);
+    }
 }
 
-GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv)
+GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean describe)
 {
     GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
     const char *typed = argc > 0 ? argv[argc - 1] : "";
@@ -160,6 +177,43 @@ GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv)
         else if (argc == 2)
             add_second_words(argv[0], words);
     }
-    drop_others(words, typed);
+    finish(words, typed, describe);
     return words;
+}
+
+static GPtrArray *complete_global(const char *typed, gboolean describe)
+{
+    GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+
+    for (const CliGlobalOption *option = cli_global_options(); option->name; option++)
+        if (*option->name)
+            add_described(words, g_strdup_printf("--%s", option->name), option->help);
+    finish(words, typed, describe);
+    return words;
+}
+
+GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean describe)
+{
+    g_autofree char **program = g_new0(char *, argc + 2);
+    const char *typed = argc > 0 ? argv[argc - 1] : "";
+    CliSettings settings = ctl->settings;
+    CliAction action;
+    int first;
+
+    /* The program's options end at the first word that is none; what is being typed stays out. */
+    program[0] = (char *)"cistern";
+    for (int i = 0; i + 1 < argc; i++)
+        program[i + 1] = argv[i];
+    if (!cli_options_parse(MAX(argc, 1), program, &settings, &action, &first, NULL))
+        return g_ptr_array_new_with_free_func(g_free);
+    ctl->settings.root = settings.root;
+    ctl->settings.embedded = settings.embedded;
+    if (settings.uri) {
+        g_free(ctl->connected_uri);
+        ctl->connected_uri = g_strdup(settings.uri);
+    }
+    ctl->settings.read_only = settings.read_only;
+    if (first >= argc && *typed == '-')
+        return complete_global(typed, describe);
+    return cli_complete_line(ctl, argc - (first - 1), argv + (first - 1), describe);
 }

@@ -15,7 +15,14 @@ void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_add(GPtrArray *words, const char *const *list);
 
 /**
- * All candidates for the last of @argc words of an unfinished command line: command names,
- * options, values. Words that don't begin like the last one are left out.
+ * All candidates for the last of @argc words of an unfinished command: command names, options,
+ * values. Words that don't begin like the last one are left out. With @describe a word may be
+ * followed by a tab and what it is.
  */
-GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv);
+GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean describe);
+
+/**
+ * The same for all words after the program's name, its own options (--connect URI, --root DIR)
+ * among them, which then say where to ask for names.
+ */
+GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean describe);

@@ -49,7 +49,7 @@ gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError 
 {
     g_clear_pointer(&ctl->conn, cst_conn_free);
     g_free(ctl->connected_uri);
-    ctl->connected_uri = g_strdup(uri);
+    ctl->connected_uri = uri && *uri ? g_strdup(uri) : NULL;
     ctl->settings.read_only = read_only;
     return cli_conn(ctl, error) != NULL;
 }

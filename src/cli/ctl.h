@@ -46,6 +46,7 @@ struct CliCtl {
     const CliArgs *current; /**< command being run */
     char *headline;         /**< set by cli_failed() */
     gboolean told;          /**< the command has told people of its failure already */
+    gboolean silent;        /**< nothing follows the command's output, not even on failure */
 };
 
 void cli_ctl_init(CliCtl *ctl, const CliSettings *settings);

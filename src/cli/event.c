@@ -8,10 +8,8 @@
 
 typedef struct {
     CliCtl *ctl;
-    const CliEventType *type;
+    const CliEventRequest *request;
     CliEventPrinter print;
-    gboolean loop;
-    gboolean timestamp;
     guint count;
 } Waiter;
 
@@ -45,21 +43,36 @@ gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *t
     return TRUE;
 }
 
-const CliEventType *cli_events_type(const CliArgs *args, const CliEventType *types, GError **error)
+static const CliEventType *find_type(const CliEventType *types, const char *name)
 {
-    const char *name;
-
-    if (!cli_args_string(args, "event", &name, error))
-        return NULL;
-    if (!name) {
-        cst_fail(error, CST_ERROR_USAGE, "%s", _("either --list or --event <type> is required"));
-        return NULL;
-    }
     for (; types->name; types++)
         if (g_str_equal(types->name, name))
             return types;
-    cst_fail(error, CST_ERROR_USAGE, _("unknown event type %s"), name);
     return NULL;
+}
+
+gboolean cli_events_request(const CliArgs *args, const CliEventType *types,
+                            CliEventRequest *ret_request, GError **error)
+{
+    CliEventRequest request = {
+        .timeout_ms = -1,
+        .loop = cli_args_has(args, "loop"),
+        .timestamp = cli_args_has(args, "timestamp"),
+    };
+    const char *name;
+
+    if (!cli_args_string(args, "event", &name, error))
+        return FALSE;
+    if (!name)
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("either --list or --event <type> is required"));
+    request.type = find_type(types, name);
+    if (!request.type)
+        return cst_fail(error, CST_ERROR_USAGE, _("unknown event type %s"), name);
+    if (!cli_args_timeout(args, &request.timeout_ms, error))
+        return FALSE;
+    *ret_request = request;
+    return TRUE;
 }
 
 static char *time_stamp(void)
@@ -77,9 +90,9 @@ static void print_json_event(const Waiter *waiter, const CstConnEvent *event)
     JsonBuilder *json = cli_json_begin();
     char uuid[CST_UUID_TEXT_LEN];
 
-    cli_json_add_string(json, "event", waiter->type->name);
-    if (waiter->type->kinds)
-        cli_json_add_string(json, "kind", cli_event_kind(waiter->type, event->kind));
+    cli_json_add_string(json, "event", waiter->request->type->name);
+    if (waiter->request->type->kinds)
+        cli_json_add_string(json, "kind", cli_event_kind(waiter->request->type, event->kind));
     if (event->pool)
         cli_json_add_string(json, "pool", event->pool);
     cli_json_add_string(json, "uuid", cst_uuid_format(&event->uuid, uuid));
@@ -93,20 +106,21 @@ static void on_event(const CstConnEvent *event, gpointer data)
     g_autofree char *stamp = NULL;
 
     /* Without --loop the first one ends it, however many came at once. */
-    if (!waiter->loop && waiter->count)
+    if (!waiter->request->loop && waiter->count)
         return;
     waiter->count++;
     if (waiter->ctl->settings.json) {
         print_json_event(waiter, event);
         return;
     }
-    stamp = waiter->timestamp ? time_stamp() : g_strdup("");
-    waiter->print(waiter->ctl, waiter->type, event, stamp);
+    stamp = waiter->request->timestamp ? time_stamp() : g_strdup("");
+    waiter->print(waiter->ctl, waiter->request->type, event, stamp);
     fflush(waiter->ctl->out);
 }
 
-static WaitEnd wait_events(Waiter *waiter, int timeout_ms, GError **error)
+static WaitEnd wait_events(Waiter *waiter, GError **error)
 {
+    int timeout_ms = waiter->request->timeout_ms;
     gint64 end = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     int wake = cli_interrupt_fd();
 
@@ -120,33 +134,24 @@ static WaitEnd wait_events(Waiter *waiter, int timeout_ms, GError **error)
             return WAIT_FAILED;
         if (cli_interrupted())
             return WAIT_INTERRUPTED;
-        if (waiter->count && !waiter->loop)
+        if (waiter->count && !waiter->request->loop)
             return WAIT_GOT_ONE;
         if (timeout_ms > 0 && g_get_monotonic_time() >= end)
             return WAIT_TIMED_OUT;
     }
 }
 
-gboolean cli_events(CliCtl *ctl, const CliArgs *args, const CliEventType *types,
-                    const CstUuid *uuid, CliEventPrinter print, GError **error)
+gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *uuid,
+                    CliEventPrinter print, GError **error)
 {
-    Waiter waiter = {
-        .ctl = ctl,
-        .type = cli_events_type(args, types, error),
-        .print = print,
-        .loop = cli_args_has(args, "loop"),
-        .timestamp = cli_args_has(args, "timestamp"),
-    };
-    int timeout_ms = -1;
+    Waiter waiter = {.ctl = ctl, .request = request, .print = print};
     WaitEnd end;
     guint id;
 
-    if (!waiter.type || !cli_args_timeout(args, &timeout_ms, error))
-        return FALSE;
-    if (!cst_conn_subscribe(ctl->conn, waiter.type->type, uuid, on_event, &waiter, &id, error))
+    if (!cst_conn_subscribe(ctl->conn, request->type->type, uuid, on_event, &waiter, &id, error))
         return FALSE;
     cli_interrupt_begin();
-    end = wait_events(&waiter, timeout_ms, error);
+    end = wait_events(&waiter, error);
     cli_interrupt_end();
     cst_conn_unsubscribe(ctl->conn, id, NULL);
     if (end == WAIT_FAILED)

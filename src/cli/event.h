@@ -14,18 +14,31 @@ typedef struct {
 typedef void (*CliEventPrinter)(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
                                 const char *stamp);
 
-/**
- * What pool-event and secret-event share: --list, --event, --loop, --timeout, --timestamp.
- * @uuid NULL: all objects. Succeeds when at least one event came, as in virsh.
+/** What the user asked for. */
+typedef struct {
+    const CliEventType *type;
+    int timeout_ms; /**< -1: none */
+    gboolean loop;
+    gboolean timestamp;
+} CliEventRequest;
+
+/*
+ * What pool-event and secret-event share, in the order in which virsh looks at things:
  */
-gboolean cli_events(CliCtl *ctl, const CliArgs *args, const CliEventType *types,
-                    const CstUuid *uuid, CliEventPrinter print, GError **error);
 
 /** TRUE with the names printed when --list was given; looks at nothing else. */
 gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *types);
 
-/** Checks --event before anything is looked up, so that the errors come in virsh's order. */
-const CliEventType *cli_events_type(const CliArgs *args, const CliEventType *types, GError **error);
+/** --event, --loop, --timeout, --timestamp. */
+gboolean cli_events_request(const CliArgs *args, const CliEventType *types,
+                            CliEventRequest *ret_request, GError **error);
+
+/**
+ * Waits and prints. @uuid NULL: events of all objects. Succeeds when at least one came, as in
+ * virsh.
+ */
+gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *uuid,
+                    CliEventPrinter print, GError **error);
 
 /** Word for the event's kind, or "unknown". */
 const char *cli_event_kind(const CliEventType *type, int kind);

@@ -197,6 +197,14 @@ void cli_help_group(CliCtl *ctl, const CliGroup *group)
     print_group(ctl, group);
 }
 
+gboolean cli_help_group_visible(const CliGroup *group)
+{
+    for (const CliCommand *command = group->commands; command->name; command++)
+        if (!(command->flags & CLI_CMD_HIDDEN))
+            return TRUE;
+    return FALSE;
+}
+
 void cli_help_groups(CliCtl *ctl)
 {
     if (ctl->settings.json) {
@@ -205,13 +213,16 @@ void cli_help_groups(CliCtl *ctl)
         json_builder_set_member_name(json, "groups");
         json_builder_begin_array(json);
         for (const CliGroup *group = cli_groups(); group->title; group++)
-            add_json_group(json, group);
+            if (cli_help_group_visible(group))
+                add_json_group(json, group);
         json_builder_end_array(json);
         cli_json_end(ctl->out, json);
         return;
     }
     cli_print(ctl, "%s", _("Grouped commands:\n\n"));
     for (const CliGroup *group = cli_groups(); group->title; group++) {
+        if (!cli_help_group_visible(group))
+            continue;
         print_group(ctl, group);
         cli_print(ctl, "\n");
     }

@@ -11,3 +11,6 @@ char *cli_help_usage(const CliCommand *command, const CliOption *option);
 void cli_help_command(CliCtl *ctl, const CliCommand *command);
 void cli_help_group(CliCtl *ctl, const CliGroup *group);
 void cli_help_groups(CliCtl *ctl);
+
+/** FALSE for a group all of whose commands are hidden. */
+gboolean cli_help_group_visible(const CliGroup *group);

@@ -40,6 +40,8 @@ static void print_usage(CliCtl *ctl)
         print_global_option(option);
     printf("%s", _("  commands (non interactive mode):\n\n"));
     for (const CliGroup *group = cli_groups(); group->title; group++) {
+        if (!cli_help_group_visible(group))
+            continue;
         cli_help_group(ctl, group);
         printf("\n");
     }

@@ -113,9 +113,9 @@ static void report_text(CliCtl *ctl, const GError *error)
 void cli_report(CliCtl *ctl, const GError *error)
 {
     fflush(ctl->out);
-    if (ctl->settings.json)
+    if (ctl->settings.json && !ctl->silent)
         report_json(ctl, error);
-    else if (!ctl->told)
+    else if (!ctl->told && !ctl->silent)
         report_text(ctl, error);
     fflush(ctl->err);
     ctl->told = FALSE;

@@ -55,8 +55,9 @@ static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
         status = cst_error_info(cst_error_code(error))->exit;
         cli_report(ctl, error);
     }
-    if (!ctl->leave && connected)
+    if (!ctl->leave && connected && !ctl->silent)
         print_end(ctl, started);
+    ctl->silent = FALSE;
     ctl->current = NULL;
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "");

@@ -63,7 +63,7 @@ static char **complete(const char *text, int start, int end)
     g_auto(GStrv) words = words_to_cursor(start);
 
     g_clear_pointer(&candidates, g_ptr_array_unref);
-    candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words);
+    candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words, FALSE);
     /* With nothing of ours readline goes on to file names. */
     return candidates->len ? rl_completion_matches(text, give_candidate) : NULL;
 }
