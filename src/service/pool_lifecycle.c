@@ -65,7 +65,7 @@ static void set_inactive(CstPool *pool)
         cst_pool_def_free(pool->def);
         pool->def = g_steal_pointer(&pool->new_def);
     }
-    pool->usage = (CstPoolUsage){0};
+    pool->usage = CST_POOL_USAGE_UNKNOWN;
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
     pool_table_clear(pool);

@@ -13,6 +13,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->name = g_strdup(def->name);
     pool->uuid = def->uuid;
     pool->def = def;
+    pool->usage = CST_POOL_USAGE_UNKNOWN;
     g_mutex_init(&pool->lock);
     g_cond_init(&pool->cond);
     pool->volumes =

@@ -62,6 +62,19 @@ void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
     g_mutex_unlock(&pool->lock);
 }
 
+/* Live XML shows the storage as it is, also where the definition said nothing. */
+static void show_usage(CstPoolDef *def, const CstPoolUsage *usage)
+{
+    def->capacity = usage->capacity;
+    def->allocation = usage->allocation;
+    def->available = usage->available;
+    if (usage->mode == CST_PERMS_UNSET)
+        return;
+    def->target_perms.mode = usage->mode;
+    def->target_perms.uid = usage->uid;
+    def->target_perms.gid = usage->gid;
+}
+
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolDef) def = NULL;
@@ -74,9 +87,7 @@ char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
         def = cst_pool_def_copy(pool->new_def);
     } else {
         def = cst_pool_def_copy(pool->def);
-        def->capacity = pool->usage.capacity;
-        def->allocation = pool->usage.allocation;
-        def->available = pool->usage.available;
+        show_usage(def, &pool->usage);
     }
     g_mutex_unlock(&pool->lock);
     return cst_pool_def_format(def, error);

@@ -221,7 +221,7 @@ GPtrArray *pool_table_sorted(CstPool *pool)
 
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
 {
-    CstPoolUsage usage;
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
 
     if (!cst_pool_state_usage(state, &usage, error))
         return FALSE;

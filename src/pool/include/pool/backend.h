@@ -35,11 +35,18 @@ typedef struct {
     CstPoolDef *def; /**< copy, owned; what the state was opened with */
 } CstPoolState;
 
+/** What an active pool's storage says of itself. */
 typedef struct {
     uint64_t capacity; /**< bytes */
     uint64_t allocation;
     uint64_t available;
+    uint32_t mode; /**< of the target; CST_PERMS_UNSET where there is no such thing */
+    uint32_t uid;
+    uint32_t gid;
 } CstPoolUsage;
+
+#define CST_POOL_USAGE_UNKNOWN \
+    ((CstPoolUsage){.mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET})
 
 /** Called by a scan for each volume found; takes the reference over. Any thread, one at a time. */
 typedef void (*CstVolumeSink)(CstVolume *volume, gpointer data);
