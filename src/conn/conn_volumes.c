@@ -130,9 +130,23 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
                         length, flags, task);
 }
 
+/** How much there is to come; a server that can't tell leaves the total unknown. */
+static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset, uint64_t length,
+                            CstTask *task)
+{
+    CstConnVolInfo info;
+
+    if (!task || !cst_conn_vol_info(conn, vol, TRUE, &info, NULL) || info.allocation <= offset)
+        return;
+    info.allocation -= offset;
+    cst_task_set_total(task, length ? MIN(length, info.allocation) : info.allocation);
+}
+
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
+    if (!conn->read_only)
+        expect_download(conn, vol, offset, length, task);
     return CST_DISPATCH(conn, vol_download, CST_ACCESS_WRITE, "virStorageVolDownload", vol, fd,
                         offset, length, flags, task);
 }

@@ -114,14 +114,17 @@ static void ask_progress(Watch *watch)
     }
 }
 
-/** The server's own answer to the call then says that it was cancelled. */
+/** When it works, the server's answer to the call says that it was cancelled. */
 static void ask_cancel(Watch *watch)
 {
-    CstWireProc proc = cst_remote_own_proc(WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, NULL);
+    CstWireProc proc =
+        cst_remote_own_proc(WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, xdr_wire_int);
     wire_serial_args args = {watch->serial};
+    wire_int found = {0};
 
-    cst_wire_client_call(watch->remote->client, &proc, &args, NULL, NULL);
-    watch->cancel_sent = TRUE;
+    /* Not found: the call may still wait for its turn there, so it is asked again. */
+    watch->cancel_sent =
+        cst_wire_client_call(watch->remote->client, &proc, &args, &found, NULL) && found.value;
 }
 
 /** Once per interval, while the answer isn't there. */

@@ -199,6 +199,7 @@ static Registration *need_registration(CstRemote *remote, CstConnEventType type,
 
     if (reg)
         return reg;
+    remote->registering = TRUE;
     ok = kinds[type].secret ? register_secret(remote, kinds[type].event, uuid, &new.callback, error)
                             : register_pool(remote, kinds[type].event, uuid, &new.callback, error);
     remote->registering = FALSE;
