@@ -126,9 +126,10 @@ static gboolean parse_protocol(xmlNode *node, CstPoolType type, CstPoolSource *s
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("storage pool protocol ver unsupported for pool type '%s'"),
                         cst_pool_format_name(type, source->format));
-    if (strspn(version, "0123456789abcdefABCDEFxX.") != strlen(version))
-        return cst_fail(error, CST_ERROR_XML, _("storage pool protocol ver '%s' is malformed"),
-                        version);
+    /* It becomes a mount option, among which a comma would smuggle in others. */
+    if (strchr(version, ','))
+        return cst_fail(error, CST_ERROR_XML_SYNTAX,
+                        _("storage pool protocol ver '%s' must not contain ','"), version);
     source->protocol_ver = g_steal_pointer(&version);
     return TRUE;
 }

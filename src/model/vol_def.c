@@ -48,6 +48,7 @@ static CstBackingDef *copy_backing(const CstBackingDef *backing)
     CstBackingDef *copy = cst_backing_def_new(backing->path, backing->format);
 
     cst_perms_copy(&copy->perms, &backing->perms);
+    copy->times = g_memdup2(backing->times, sizeof(*backing->times));
     return copy;
 }
 
@@ -58,6 +59,7 @@ void cst_backing_def_free(CstBackingDef *backing)
     g_free(backing->path);
     g_free(backing->format);
     g_free(backing->perms.label);
+    g_free(backing->times);
     g_free(backing);
 }
 
@@ -77,8 +79,7 @@ CstVolDef *cst_vol_def_copy(const CstVolDef *def)
     copy->path = g_strdup(def->path);
     copy->format = g_strdup(def->format);
     cst_perms_copy(&copy->perms, &def->perms);
-    if (def->times)
-        copy->times = g_memdup2(def->times, sizeof(*def->times));
+    copy->times = g_memdup2(def->times, sizeof(*def->times));
     if (def->encryption)
         copy->encryption = cst_encryption_copy(def->encryption);
     copy->compat = g_strdup(def->compat);

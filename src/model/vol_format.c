@@ -121,6 +121,7 @@ static gboolean format_backing(CstXmlWriter *xml, const CstBackingDef *backing, 
     if (!format_format(xml, backing->format, type, error))
         return FALSE;
     cst_perms_format(xml, &backing->perms);
+    format_times(xml, backing->times);
     cst_xml_close(xml, "backingStore");
     return TRUE;
 }

@@ -177,10 +177,10 @@ static gboolean parse_target(xmlNode *node, CstPoolType type, CstVolDef *def, GE
 }
 
 /* "SECONDS" or "SECONDS.NNNNNNNNN". */
-static gboolean parse_time(xmlNode *node, const char *path, struct timespec *ret_time,
+static gboolean parse_time(xmlNode *node, const char *name, struct timespec *ret_time,
                            GError **error)
 {
-    g_autofree char *text = cst_xml_text(node, path);
+    g_autofree char *text = cst_xml_text(node, name);
     char *dot;
     char digits[] = "000000000";
     uint64_t seconds;
@@ -194,25 +194,27 @@ static gboolean parse_time(xmlNode *node, const char *path, struct timespec *ret
 
         *dot = '\0';
         if (len > 9 || dot[1 + len] != '\0')
-            return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), path);
+            return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), name);
         memcpy(digits, dot + 1, len);
     }
     if (!cst_parse_uint(text, 10, &seconds) || seconds > G_MAXINT64)
-        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), path);
+        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), name);
     ret_time->tv_sec = (time_t)seconds;
     ret_time->tv_nsec = (long)g_ascii_strtoull(digits, NULL, 10);
     return TRUE;
 }
 
-static gboolean parse_times(xmlNode *node, CstVolDef *def, GError **error)
+static gboolean parse_times(xmlNode *node, const char *path, CstTimes **ret_times, GError **error)
 {
-    if (!cst_xml_find(node, "target/timestamps"))
+    xmlNode *found = cst_xml_find(node, path);
+
+    if (!found)
         return TRUE;
-    def->times = g_new0(CstTimes, 1);
-    return parse_time(node, "target/timestamps/atime", &def->times->atime, error) &&
-           parse_time(node, "target/timestamps/mtime", &def->times->mtime, error) &&
-           parse_time(node, "target/timestamps/ctime", &def->times->ctime, error) &&
-           parse_time(node, "target/timestamps/btime", &def->times->btime, error);
+    *ret_times = g_new0(CstTimes, 1);
+    return parse_time(found, "atime", &(*ret_times)->atime, error) &&
+           parse_time(found, "mtime", &(*ret_times)->mtime, error) &&
+           parse_time(found, "ctime", &(*ret_times)->ctime, error) &&
+           parse_time(found, "btime", &(*ret_times)->btime, error);
 }
 
 static gboolean parse_extent(xmlNode *node, const char *path, CstVolDef *def, GError **error)
@@ -244,8 +246,12 @@ static gboolean parse_extents(xmlNode *node, CstVolDef *def, GError **error)
 
 static gboolean parse_live(xmlNode *node, CstVolDef *def, GError **error)
 {
-    return parse_size(node, "physical", &def->physical, &def->has_physical, error) &&
-           parse_times(node, def, error) && parse_extents(node, def, error);
+    if (!parse_size(node, "physical", &def->physical, &def->has_physical, error) ||
+        !parse_times(node, "target/timestamps", &def->times, error) ||
+        !parse_extents(node, def, error))
+        return FALSE;
+    return !def->backing ||
+           parse_times(node, "backingStore/timestamps", &def->backing->times, error);
 }
 
 static gboolean parse_volume(xmlNode *node, CstPoolType type, unsigned flags, CstVolDef *def,

@@ -3,7 +3,16 @@
 
 #include <string.h>
 
-static void add_escaped(GString *out, const char *text)
+/* Line ends and tabs that a parser would fold into something else are written by number. */
+static void add_blank(GString *out, char blank, gboolean in_attribute)
+{
+    if (blank == '\r' || in_attribute)
+        g_string_append_printf(out, "&#%d;", blank);
+    else
+        g_string_append_c(out, blank);
+}
+
+static void add_escaped(GString *out, const char *text, gboolean in_attribute)
 {
     for (const char *p = text; *p; p++) {
         switch (*p) {
@@ -12,8 +21,11 @@ static void add_escaped(GString *out, const char *text)
         case '&': g_string_append(out, "&amp;"); break;
         case '"': g_string_append(out, "&quot;"); break;
         case '\'': g_string_append(out, "&apos;"); break;
+        case '\r':
+        case '\n':
+        case '\t': add_blank(out, *p, in_attribute); break;
         default:
-            if ((unsigned char)*p >= 0x20 || *p == '\n' || *p == '\t' || *p == '\r')
+            if ((unsigned char)*p >= 0x20)
                 g_string_append_c(out, *p);
         }
     }
@@ -42,7 +54,7 @@ static void add_start(CstXmlWriter *xml, const char *name, va_list attrs, const 
         g_string_append_c(xml->out, ' ');
         g_string_append(xml->out, attr);
         g_string_append(xml->out, "='");
-        add_escaped(xml->out, value);
+        add_escaped(xml->out, value, TRUE);
         g_string_append_c(xml->out, '\'');
     }
     g_string_append(xml->out, end);
@@ -89,7 +101,7 @@ void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text)
     g_string_append_c(xml->out, '<');
     g_string_append(xml->out, name);
     g_string_append_c(xml->out, '>');
-    add_escaped(xml->out, text);
+    add_escaped(xml->out, text, FALSE);
     add_end(xml, name);
 }
 

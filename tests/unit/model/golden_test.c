@@ -206,8 +206,11 @@ static void check_refused(const char *line)
 
     assert_non_null(show);
     got = show(xml, type, 0, &error);
-    if (got || !error)
+    if (!error) {
         fail_msg("accepted: %s", line);
+        return;
+    }
+    assert_null(got);
     wire = cst_error_info(cst_error_code(error))->wire;
     if (wire != atoi(fields[1]))
         fail_msg("%s: got %d (%s)", line, wire, error->message);

@@ -36,17 +36,18 @@ typedef struct {
     char *engine; /**< "qemu", "librbd"; NULL: not given */
 } CstEncryption;
 
-typedef struct {
-    char *path;
-    char *format; /**< format name as in XML ("qcow2"); NULL: not given */
-    CstPerms perms;
-} CstBackingDef;
-
 #define CST_TIME_ABSENT (-2)
 
 typedef struct {
     struct timespec atime, mtime, ctime, btime; /**< tv_nsec < 0 (CST_TIME_ABSENT): absent */
 } CstTimes;
+
+typedef struct {
+    char *path;
+    char *format; /**< format name as in XML ("qcow2"); NULL: not given */
+    CstPerms perms;
+    CstTimes *times; /**< NULL: absent */
+} CstBackingDef;
 
 typedef struct {
     char *path;
