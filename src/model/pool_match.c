@@ -3,18 +3,16 @@
 
 #include "adapter.h"
 
+/* By a set: documents may hold tens of thousands of devices. */
 static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b)
 {
-    for (guint i = 0; i < a->devices->len; i++) {
-        const CstPoolDevice *one = g_ptr_array_index(a->devices, i);
+    g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
 
-        for (guint j = 0; j < b->devices->len; j++) {
-            const CstPoolDevice *other = g_ptr_array_index(b->devices, j);
-
-            if (g_strcmp0(one->path, other->path) == 0)
-                return TRUE;
-        }
-    }
+    for (guint i = 0; i < a->devices->len; i++)
+        g_hash_table_add(paths, ((CstPoolDevice *)g_ptr_array_index(a->devices, i))->path);
+    for (guint i = 0; i < b->devices->len; i++)
+        if (g_hash_table_contains(paths, ((CstPoolDevice *)g_ptr_array_index(b->devices, i))->path))
+            return TRUE;
     return FALSE;
 }
 

@@ -34,6 +34,19 @@ static void collect(void *data, xmlError *err)
         g_string_append(problems, err->message);
 }
 
+/* The first schema of a process fills libxml2's tables of data types, and nothing there stops two
+ * threads from filling them at once. */
+static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
+{
+    static GMutex lock;
+    xmlRelaxNG *schema;
+
+    g_mutex_lock(&lock);
+    schema = xmlRelaxNGParse(parser);
+    g_mutex_unlock(&lock);
+    return schema;
+}
+
 static xmlRelaxNG *load(const char *path, GError **error)
 {
     g_autoptr(GString) problems = g_string_new(NULL);
@@ -50,7 +63,7 @@ static xmlRelaxNG *load(const char *path, GError **error)
     parser = xmlRelaxNGNewParserCtxt(path);
     if (parser) {
         xmlRelaxNGSetParserStructuredErrors(parser, collect, problems);
-        schema = xmlRelaxNGParse(parser);
+        schema = compile(parser);
     }
     if (!schema)
         cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate: schema '%s': %s"), path,

@@ -10,6 +10,8 @@
 #include <base/i18n.h>
 #include <model/limits.h>
 
+#include "xml_guard.h"
+
 typedef struct {
     xmlParserCtxt *parser;
     const char *text;
@@ -113,6 +115,8 @@ xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GErr
                  (unsigned)CST_XML_MAX_BYTES);
         return NULL;
     }
+    if (!cst_xml_guard(text, what, error))
+        return NULL;
     reader.parser = xmlNewParserCtxt();
     if (!reader.parser) {
         cst_fail(error, CST_ERROR_XML, _("failed to parse xml document '%s'"), what);

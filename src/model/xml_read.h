@@ -17,8 +17,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 /**
  * Parses @text, whose root must be <@root> in any namespace. @what names the document in messages
  * ("(storage_pool_definition)"). Nothing is fetched, no entity is defined: a document type
- * declaration is refused (XML), so are more than CST_XML_MAX_BYTES (XML) and more than 256 levels
- * (XML_SYNTAX). Prints nothing anywhere.
+ * declaration is refused (XML), so are more than CST_XML_MAX_BYTES or CST_XML_MAX_ATTRIBUTES (XML)
+ * and more than 256 levels (XML_SYNTAX). Prints nothing anywhere.
  */
 xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GError **error);
 

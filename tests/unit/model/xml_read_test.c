@@ -54,6 +54,44 @@ static void documents_are_bounded_in_depth(void **state)
     assert_int_equal(refusal(text->str, 0), CST_ERROR_XML_SYNTAX);
 }
 
+static void elements_are_bounded_in_attributes(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) text = g_string_new("<pool type='dir' ");
+
+    for (int i = 0; i < 80000; i++)
+        g_string_append_printf(text, "a%d='' ", i);
+    assert_null(cst_pool_def_parse(text->str, 0, &error));
+    assert_int_equal(error->code, CST_ERROR_XML);
+    assert_non_null(strstr(error->message, "more than 512 attributes"));
+}
+
+static void comments_and_text_are_not_taken_for_attributes(void **state)
+{
+    g_autofree char *bars = g_strnfill(10000, '=');
+    g_autofree char *xml =
+        g_strdup_printf("<?xml version='1.0'?><!-- <it's %s --><pool type='dir'><name>a</name>"
+                        "<target><path>/%s<![CDATA[<a %s]]></path></target></pool>",
+                        bars, bars, bars);
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
+
+    assert_non_null(def);
+    assert_int_equal(strlen(def->target_path), 1 + 10000 + 3 + 10000);
+}
+
+static void encodings_other_than_ascii_supersets_are_refused(void **state)
+{
+    g_autoptr(CstPoolDef) latin =
+        cst_pool_def_parse("<?xml version='1.0' encoding='ISO-8859-1'?><pool type='dir'>"
+                           "<name>\xe9</name><target><path>/</path></target></pool>",
+                           0, NULL);
+
+    assert_string_equal(latin->name, "\xc3\xa9");
+    assert_int_equal(refusal("<?xml version='1.0' encoding='UTF-7'?>" POOL, 0), CST_ERROR_XML);
+    assert_int_equal(refusal("<?xml version='1.0' encoding=\"EBCDIC-US\"?>" POOL, 0),
+                     CST_ERROR_XML);
+}
+
 static void entities_are_never_looked_at(void **state)
 {
     g_autofree char *name = g_build_filename(g_get_tmp_dir(), "cst-entity-XXXXXX", NULL);
@@ -183,6 +221,9 @@ int main(void)
         cmocka_unit_test(threads_parse_side_by_side),
         cmocka_unit_test(documents_are_bounded_in_size),
         cmocka_unit_test(documents_are_bounded_in_depth),
+        cmocka_unit_test(elements_are_bounded_in_attributes),
+        cmocka_unit_test(comments_and_text_are_not_taken_for_attributes),
+        cmocka_unit_test(encodings_other_than_ascii_supersets_are_refused),
         cmocka_unit_test(entities_are_never_looked_at),
         cmocka_unit_test(the_place_of_a_mistake_is_shown),
         cmocka_unit_test(nothing_is_printed_about_bad_documents),

@@ -5,3 +5,6 @@
 
 /** Largest pool, volume, secret or source document, in bytes without the final NUL. */
 #define CST_XML_MAX_BYTES (1024 * 1024)
+
+/** Most attributes of one element: the parser's work grows with their square. */
+#define CST_XML_MAX_ATTRIBUTES 512
