@@ -8,18 +8,18 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <base/file.h>
 #include <base/uuid.h>
 #include <model/pool_def.h>
 #include <service/pools.h>
 
 #define SYS_CPU "/sys/devices/system/cpu/"
 
-static char *read_line(const char *path)
+static char *read_text(const char *path)
 {
-    char *text = NULL;
+    char *text;
 
-    if (!cst_file_read(path, 4096, &text, NULL, NULL))
+    /* The kernel's own files, whose sizes say nothing. */
+    if (!g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     return g_strstrip(text);
 }
@@ -44,7 +44,7 @@ static void each_in_list(const char *list, void (*func)(int number, gpointer dat
 
 static void each_in_file(const char *path, void (*func)(int number, gpointer data), gpointer data)
 {
-    g_autofree char *list = read_line(path);
+    g_autofree char *list = read_text(path);
 
     if (list)
         each_in_list(list, func, data);
@@ -83,7 +83,7 @@ typedef struct {
 static gint64 cpu_number(int cpu, const char *what)
 {
     g_autofree char *path = g_strdup_printf(SYS_CPU "cpu%d/topology/%s", cpu, what);
-    g_autofree char *text = read_line(path);
+    g_autofree char *text = read_text(path);
 
     return text ? g_ascii_strtoll(text, NULL, 10) : 0;
 }
@@ -132,12 +132,9 @@ static void fill_topology(HostInfo *info)
 
 static int clock_mhz(void)
 {
-    g_autofree char *text = NULL;
-    const char *mark;
+    g_autofree char *text = read_text("/proc/cpuinfo");
+    const char *mark = text ? strstr(text, "cpu MHz") : NULL;
 
-    if (!cst_file_read("/proc/cpuinfo", 4 * 1024 * 1024, &text, NULL, NULL))
-        return 0;
-    mark = strstr(text, "cpu MHz");
     mark = mark ? strchr(mark, ':') : NULL;
     return mark ? (int)g_ascii_strtod(mark + 1, NULL) : 0;
 }
@@ -170,7 +167,7 @@ uint64_t host_free_memory(void)
 
 static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
 {
-    g_autofree char *text = read_line(path);
+    g_autofree char *text = read_text(path);
 
     return text && cst_uuid_parse(text, ret_uuid) && !cst_uuid_is_zero(ret_uuid);
 }

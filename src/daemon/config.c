@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#define CONFIG_MAX 65536 /* bytes */
+
+char *daemon_config_path(const CstPaths *paths)
+{
+    if (paths->session)
+        return g_build_filename(g_get_user_config_dir(), "cistern", "cisternd.conf", NULL);
+    return g_build_filename(paths->root ? paths->root : "/", "etc/cistern/cisternd.conf", NULL);
+}
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+static gboolean set_group(const char *value, DaemonConfig *config, GError **error)
+{
+    const struct group *group = getgrnam(value);
+
+    if (!group)
+        return cst_fail(error, CST_ERROR_CONFIG, _("there is no group '%s'"), value);
+    config->has_group = TRUE;
+    config->group = group->gr_gid;
+    return TRUE;
+}
+
+static gboolean parse_mode(const char *value, mode_t *ret_mode, GError **error)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+
+    if (*value == '\0' || *end != '\0' || mode > 0777)
+        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not an octal mode such as 0770"),
+                        value);
+    *ret_mode = (mode_t)mode;
+    return TRUE;
+}
+
+static gboolean set_mode(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_mode(value, &config->mode, error);
+}
+
+static gboolean set_mode_ro(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_mode(value, &config->mode_ro, error);
+}
+
+static gboolean parse_count(const char *value, guint max, guint *ret_count, GError **error)
+{
+    guint64 count;
+
+    if (!g_ascii_string_to_unsigned(value, 10, 1, max, &count, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not a number from 1 to %u"), value,
+                        max);
+    *ret_count = (guint)count;
+    return TRUE;
+}
+
+static gboolean set_max_clients(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_count(value, 1000000, &config->max_clients, error);
+}
+
+static gboolean set_max_requests(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_count(value, 65536, &config->max_requests, error);
+}
+
+static gboolean set_workers(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_count(value, 1024, &config->workers, error);
+}
+
+static gboolean set_log_level(const char *value, DaemonConfig *config, GError **error)
+{
+    static const struct {
+        const char *word;
+        CstLogLevel level;
+    } levels[] = {{"error", CST_LOG_ERROR},
+                  {"warning", CST_LOG_WARNING},
+                  {"info", CST_LOG_INFO},
+                  {"debug", CST_LOG_DEBUG}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
+        if (g_str_equal(value, levels[i].word)) {
+            config->log_level = levels[i].level;
+            return TRUE;
+        }
+    return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not one of error, warning, info, debug"),
+                    value);
+}
+
+static const struct {
+    const char *group, *key;
+    gboolean (*set)(const char *value, DaemonConfig *config, GError **error);
+} settings[] = {
+    {"access", "group", set_group},
+    {"access", "socket_mode", set_mode},
+    {"access", "socket_ro_mode", set_mode_ro},
+    {"limits", "max_clients", set_max_clients},
+    {"limits", "max_requests", set_max_requests},
+    {"limits", "workers", set_workers},
+    {"log", "level", set_log_level},
+};
+
+static gboolean apply(const char *group, const char *key, const char *value, DaemonConfig *config,
+                      GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
+        if (g_str_equal(group, settings[i].group) && g_str_equal(key, settings[i].key)) {
+            if (settings[i].set(value, config, error))
+                return TRUE;
+            g_prefix_error(error, "[%s] %s: ", group, key);
+            return FALSE;
+        }
+    return cst_fail(error, CST_ERROR_CONFIG, _("[%s] %s: there is no such setting"), group, key);
+}
+
+/* --- the file -------------------------------------------------------------------------------- */
+
+static gboolean apply_group(GKeyFile *file, const char *group, DaemonConfig *config, GError **error)
+{
+    g_auto(GStrv) keys = g_key_file_get_keys(file, group, NULL, error);
+
+    if (!keys)
+        return FALSE;
+    for (char **key = keys; *key; key++) {
+        g_autofree char *value = g_key_file_get_string(file, group, *key, error);
+
+        if (!value || !apply(group, *key, g_strstrip(value), config, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean apply_text(const char *text, size_t len, DaemonConfig *config, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_auto(GStrv) groups = NULL;
+
+    if (len == 0)
+        return TRUE;
+    if (!g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, error))
+        return FALSE;
+    groups = g_key_file_get_groups(file, NULL);
+    for (char **group = groups; *group; group++)
+        if (!apply_group(file, *group, config, error))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
+                            GError **error)
+{
+    DaemonConfig config = {.mode_ro = 0777, .log_level = CST_LOG_WARNING};
+    g_autoptr(GError) reason = NULL;
+    g_autofree char *text = NULL;
+    size_t len = 0;
+
+    if (!cst_file_read(path, CONFIG_MAX, &text, &len, &reason) &&
+        (required || !g_error_matches(reason, CST_ERROR, CST_ERROR_NOT_FOUND))) {
+        g_propagate_error(error, g_steal_pointer(&reason));
+        return FALSE;
+    }
+    if (text && !apply_text(text, len, &config, error)) {
+        if (error && *error && (*error)->domain != CST_ERROR) {
+            (*error)->domain = CST_ERROR;
+            (*error)->code = CST_ERROR_CONFIG;
+        }
+        g_prefix_error(error, "%s: ", path);
+        return FALSE;
+    }
+    if (config.mode == 0)
+        config.mode = config.has_group ? 0770 : 0700;
+    *ret_config = config;
+    return TRUE;
+}

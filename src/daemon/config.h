@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+#include <base/log.h>
+#include <store/paths.h>
+
+/** etc/cistern/cisternd.conf, a key file; packaging/cisternd.conf has every setting. */
+typedef struct {
+    gboolean has_group; /**< [access] group: its members may use the read-write socket */
+    gid_t group;
+    mode_t mode;           /**< [access] socket_mode; of the read-write socket */
+    mode_t mode_ro;        /**< [access] socket_ro_mode */
+    guint max_clients;     /**< [limits]; 0: the built-in default */
+    guint max_requests;    /**< [limits] of one client in flight; 0: the built-in default */
+    guint workers;         /**< [limits]; 0: the built-in default */
+    CstLogLevel log_level; /**< [log] level: error, warning, info, debug */
+} DaemonConfig;
+
+/** Where it is looked for; the caller frees. */
+char *daemon_config_path(const CstPaths *paths);
+
+/**
+ * @required: a missing file is an error, otherwise it means the defaults. A group or key that
+ * isn't known is an error, so that a misspelt one does not go unnoticed.
+ */
+gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
+                            GError **error);

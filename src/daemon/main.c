@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <locale.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <service/service.h>
+#include <store/paths.h>
+#include <wire/server.h>
+
+#include "config.h"
+#include "notify.h"
+#include "sockets.h"
+
+typedef struct {
+    char *root;
+    char *config;
+    gboolean verbose, debug, version;
+} Options;
+
+static gboolean parse_options(int *argc, char ***argv, Options *options, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"root", 0, 0, G_OPTION_ARG_FILENAME, &options->root,
+         N_("Keep definitions, state and sockets below DIR"), N_("DIR")},
+        {"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config,
+         N_("Read FILE instead of etc/cistern/cisternd.conf"), N_("FILE")},
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, N_("Log what happens"), NULL},
+        {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, N_("Log everything"), NULL},
+        {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, N_("Print the version"), NULL},
+        {0},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+    g_option_context_add_main_entries(context, entries, CST_TEXT_DOMAIN);
+    g_option_context_set_translation_domain(context, CST_TEXT_DOMAIN);
+    g_option_context_set_summary(
+        context, _("Manages storage pools and volumes and answers libvirt's clients at\n"
+                   "run/libvirt/virtstoraged-sock. Runs in the foreground."));
+    if (!g_option_context_parse(context, argc, argv, error))
+        return FALSE;
+    if (*argc > 1)
+        return cst_fail(error, CST_ERROR_USAGE, _("unexpected argument '%s', see --help"),
+                        (*argv)[1]);
+    return TRUE;
+}
+
+static void set_log_level(const Options *options, const DaemonConfig *config)
+{
+    if (options->debug)
+        cst_log_set_level(CST_LOG_DEBUG);
+    else if (options->verbose)
+        cst_log_set_level(MAX(CST_LOG_INFO, config->log_level));
+    else
+        cst_log_set_level(config->log_level);
+}
+
+/* A connection is a descriptor, and a stream two. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    /* Each arena keeps what its threads free; with dozens of workers that would be most of us. */
+    mallopt(M_ARENA_MAX, 2);
+}
+
+static void block_signals(sigset_t *ret_set)
+{
+    sigemptyset(ret_set);
+    sigaddset(ret_set, SIGTERM);
+    sigaddset(ret_set, SIGINT);
+    sigaddset(ret_set, SIGHUP);
+    /* Before there are threads, which inherit it. */
+    pthread_sigmask(SIG_BLOCK, ret_set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void reload(const char *path, const Options *options)
+{
+    g_autoptr(GError) error = NULL;
+    DaemonConfig config;
+
+    if (!daemon_config_load(path, options->config != NULL, &config, &error)) {
+        cst_log(CST_LOG_ERROR, _("the configuration is not read again: %s"), error->message);
+        return;
+    }
+    set_log_level(options, &config);
+    cst_log(CST_LOG_INFO, _("read %s again"), path);
+}
+
+static void wait_for_end(const sigset_t *signals, const char *path, const Options *options)
+{
+    int signal_number;
+
+    for (;;) {
+        if (sigwait(signals, &signal_number) != 0)
+            continue;
+        if (signal_number != SIGHUP)
+            break;
+        reload(path, options);
+    }
+    cst_log(CST_LOG_INFO, _("stopping: %s"), strsignal(signal_number));
+    /* A second one does not wait for work that goes on. */
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static CstWireServer *serve(CstService *service, const CstPaths *paths, const DaemonConfig *config,
+                            GPtrArray *sockets, GError **error)
+{
+    CstWireServer *server;
+    CstWireOptions wire;
+
+    cst_wire_options_init(&wire);
+    wire.session = paths->session;
+    wire.has_group = config->has_group;
+    wire.group = config->group;
+    wire.max_clients = config->max_clients ? config->max_clients : wire.max_clients;
+    wire.max_requests = config->max_requests ? config->max_requests : wire.max_requests;
+    wire.workers = config->workers ? config->workers : wire.workers;
+    server = cst_wire_server_new(service, &wire, error);
+    for (guint i = 0; server && i < sockets->len; i++) {
+        const DaemonSocket *s = g_ptr_array_index(sockets, i);
+
+        cst_wire_server_listen(server, s->fd, s->read_only);
+    }
+    return server;
+}
+
+static gboolean run(const CstPaths *paths, const char *config_path, const Options *options,
+                    GError **error)
+{
+    g_autoptr(CstService) service = NULL;
+    g_autoptr(CstWireServer) server = NULL;
+    g_autoptr(GPtrArray) sockets = NULL;
+    DaemonConfig config;
+    sigset_t signals;
+
+    if (!daemon_config_load(config_path, options->config != NULL, &config, error))
+        return FALSE;
+    set_log_level(options, &config);
+    raise_limits();
+    block_signals(&signals);
+    service = cst_service_new(paths, CST_SERVICE_DAEMON, error);
+    if (!service)
+        return FALSE;
+    sockets = daemon_sockets_open(paths, &config, error);
+    if (!sockets)
+        return FALSE;
+    cst_service_start(service);
+    server = serve(service, paths, &config, sockets, error);
+    if (server) {
+        cst_log(CST_LOG_INFO, _("serving at %s"), paths->socket);
+        daemon_notify("READY=1");
+        wait_for_end(&signals, config_path, options);
+        daemon_notify("STOPPING=1");
+    }
+    daemon_sockets_remove(sockets);
+    return server != NULL;
+}
+
+static int fail(const GError *error)
+{
+    g_autofree char *text = cst_error_text(error);
+
+    cst_log(CST_LOG_ERROR, "cisternd: %s", text);
+    if (error->domain == G_OPTION_ERROR)
+        return CST_EXIT_USAGE;
+    return (int)cst_error_info(cst_error_code(error))->exit;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPaths) paths = NULL;
+    g_autofree char *config_path = NULL;
+    Options options = {0};
+
+    setlocale(LC_ALL, "");
+    bindtextdomain(CST_TEXT_DOMAIN, CST_LOCALE_DIR);
+    umask(022);
+    if (!parse_options(&argc, &argv, &options, &error))
+        return fail(error);
+    if (options.version) {
+        printf("cisternd %s\n", CST_VERSION);
+        return CST_EXIT_OK;
+    }
+    paths = cst_paths_new(options.root);
+    config_path = options.config ? g_strdup(options.config) : daemon_config_path(paths);
+    if (!run(paths, config_path, &options, &error))
+        return fail(error);
+    return CST_EXIT_OK;
+}

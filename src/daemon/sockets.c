@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#define FIRST_PASSED_FD 3 /* sd_listen_fds(3) */
+#define PASSED_MAX      16
+
+static void socket_free(gpointer data)
+{
+    DaemonSocket *s = data;
+
+    g_free(s->path);
+    g_free(s);
+}
+
+static void add_socket(GPtrArray *sockets, int fd, gboolean read_only, const char *path)
+{
+    DaemonSocket *s = g_new0(DaemonSocket, 1);
+
+    s->fd = fd;
+    s->read_only = read_only;
+    s->path = g_strdup(path);
+    g_ptr_array_add(sockets, s);
+}
+
+static void close_all(GPtrArray *sockets)
+{
+    for (guint i = 0; i < sockets->len; i++)
+        close(((DaemonSocket *)g_ptr_array_index(sockets, i))->fd);
+    daemon_sockets_remove(sockets);
+    g_ptr_array_unref(sockets);
+}
+
+/* --- systemd's ------------------------------------------------------------------------------- */
+
+static int count_passed(void)
+{
+    const char *pid = g_getenv("LISTEN_PID"), *fds = g_getenv("LISTEN_FDS");
+    gint64 n = fds ? g_ascii_strtoll(fds, NULL, 10) : 0;
+
+    if (!pid || g_ascii_strtoll(pid, NULL, 10) != getpid())
+        n = 0;
+    /* Not for our children. */
+    g_unsetenv("LISTEN_PID");
+    g_unsetenv("LISTEN_FDS");
+    g_unsetenv("LISTEN_FDNAMES");
+    return (int)CLAMP(n, 0, PASSED_MAX);
+}
+
+static gboolean add_passed(GPtrArray *sockets, int fd, GError **error)
+{
+    struct sockaddr_un address = {0};
+    socklen_t len = sizeof(address) - 1;
+    int listening = 0;
+    socklen_t size = sizeof(listening);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 || address.sun_family != AF_UNIX ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("descriptor %d passed by the service manager is not a listening unix "
+                          "socket; see cisternd.socket"),
+                        fd);
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return cst_fail_errno(error, errno, _("cannot set up the passed socket %d"), fd);
+    add_socket(sockets, fd, g_str_has_suffix(address.sun_path, "-ro"), NULL);
+    return TRUE;
+}
+
+/* --- our own --------------------------------------------------------------------------------- */
+
+static gboolean fill_address(const char *path, struct sockaddr_un *ret_address, GError **error)
+{
+    ret_address->sun_family = AF_UNIX;
+    if (g_strlcpy(ret_address->sun_path, path, sizeof(ret_address->sun_path)) >=
+        sizeof(ret_address->sun_path))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("'%s' is too long for the name of a socket (at most %zu bytes); choose a "
+                          "shorter --root"),
+                        path, sizeof(ret_address->sun_path) - 1);
+    return TRUE;
+}
+
+/* Only a name where nobody answers may be taken. */
+static gboolean check_stale(const char *path, GError **error)
+{
+    struct sockaddr_un address = {0};
+    g_auto(CstFd) fd = -1;
+
+    if (!fill_address(path, &address, error))
+        return FALSE;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot make a socket"));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("another daemon answers at '%s'; stop it first (libvirtd, virtstoraged "
+                          "or cisternd)"),
+                        path);
+    if (errno != ECONNREFUSED && errno != ENOENT)
+        return cst_fail_errno(error, errno, _("cannot look who owns '%s'"), path);
+    return TRUE;
+}
+
+static gboolean set_access(const char *path, mode_t mode, const DaemonConfig *config,
+                           gboolean read_only, GError **error)
+{
+    if (config->has_group && !read_only && chown(path, (uid_t)-1, config->group) < 0)
+        return cst_fail_errno(error, errno, _("cannot give '%s' to its group"), path);
+    if (chmod(path, mode) < 0)
+        return cst_fail_errno(error, errno, _("cannot set the mode of '%s'"), path);
+    return TRUE;
+}
+
+/* Nobody can connect before it has its mode: it gets its name last. */
+static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *config,
+                           gboolean read_only, int *ret_fd, GError **error)
+{
+    g_autofree char *fresh = g_strdup_printf("%s.new", path);
+    struct sockaddr_un address = {0};
+    g_auto(CstFd) fd = -1;
+    mode_t before;
+    int done;
+
+    if (!check_stale(path, error) || !fill_address(fresh, &address, error))
+        return FALSE;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot make a socket"));
+    unlink(fresh);
+    before = umask(0177);
+    done = bind(fd, (struct sockaddr *)&address, sizeof(address));
+    umask(before);
+    if (done < 0 || listen(fd, SOMAXCONN) < 0)
+        return cst_fail_errno(error, errno, _("cannot listen at '%s'"), path);
+    if (!set_access(fresh, mode, config, read_only, error))
+        return FALSE;
+    if (rename(fresh, path) < 0)
+        return cst_fail_errno(error, errno, _("cannot name the socket '%s'"), path);
+    *ret_fd = fd;
+    fd = -1;
+    return TRUE;
+}
+
+static gboolean open_own(const CstPaths *paths, const DaemonConfig *config, GPtrArray *sockets,
+                         GError **error)
+{
+    int fd;
+
+    if (!cst_dir_ensure(paths->run_dir, paths->session ? 0700 : 0755, error))
+        return FALSE;
+    if (!open_named(paths->socket, config->mode, config, FALSE, &fd, error))
+        return FALSE;
+    add_socket(sockets, fd, FALSE, paths->socket);
+    if (!paths->socket_ro)
+        return TRUE;
+    if (!open_named(paths->socket_ro, config->mode_ro, config, TRUE, &fd, error))
+        return FALSE;
+    add_socket(sockets, fd, TRUE, paths->socket_ro);
+    return TRUE;
+}
+
+GPtrArray *daemon_sockets_open(const CstPaths *paths, const DaemonConfig *config, GError **error)
+{
+    GPtrArray *sockets = g_ptr_array_new_with_free_func(socket_free);
+    int passed = count_passed();
+    gboolean ok = TRUE;
+
+    for (int i = 0; ok && i < passed; i++)
+        ok = add_passed(sockets, FIRST_PASSED_FD + i, error);
+    if (passed == 0)
+        ok = open_own(paths, config, sockets, error);
+    if (!ok)
+        g_clear_pointer(&sockets, close_all);
+    return sockets;
+}
+
+void daemon_sockets_remove(GPtrArray *sockets)
+{
+    for (guint i = 0; i < sockets->len; i++) {
+        const DaemonSocket *s = g_ptr_array_index(sockets, i);
+
+        if (s->path)
+            unlink(s->path);
+    }
+}
