@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "probe.h"
+
+#include <stdlib.h>
+
+/*
+ * Every procedure of the protocol's tables that a storage server answers. All arguments decode
+ * from zeros (empty strings, uuid zero, absent options), so one payload fits every call.
+ */
+static const struct {
+    int procedure;
+    const char *writes; /* libvirt's name in the read-only refusal; NULL: reading is enough */
+} table[] = {
+    {3, NULL},
+    {4, NULL},
+    {5, NULL},
+    {6, NULL},
+    {7, NULL},
+    {21, NULL},
+    {25, NULL},
+    {36, NULL},
+    {37, NULL},
+    {38, NULL},
+    {50, NULL},
+    {51, NULL},
+    {52, NULL},
+    {59, NULL},
+    {60, NULL},
+    {66, NULL},
+    {67, NULL},
+    {68, NULL},
+    {69, NULL},
+    {70, NULL},
+    {71, NULL},
+    {72, NULL},
+    {73, NULL},
+    {74, NULL},
+    {84, NULL},
+    {85, NULL},
+    {86, NULL},
+    {87, NULL},
+    {88, NULL},
+    {89, NULL},
+    {91, NULL},
+    {92, NULL},
+    {95, NULL},
+    {96, NULL},
+    {97, NULL},
+    {98, NULL},
+    {99, NULL},
+    {100, NULL},
+    {102, NULL},
+    {110, NULL},
+    {111, NULL},
+    {112, NULL},
+    {122, NULL},
+    {126, NULL},
+    {127, NULL},
+    {139, NULL},
+    {140, NULL},
+    {141, NULL},
+    {143, NULL},
+    {147, NULL},
+    {149, NULL},
+    {154, NULL},
+    {155, NULL},
+    {157, NULL},
+    {167, NULL},
+    {178, NULL},
+    {179, NULL},
+    {203, NULL},
+    {227, NULL},
+    {228, NULL},
+    {273, NULL},
+    {281, NULL},
+    {282, NULL},
+    {283, NULL},
+    {284, NULL},
+    {285, NULL},
+    {286, NULL},
+    {287, NULL},
+    {293, NULL},
+    {312, NULL},
+    {313, NULL},
+    {314, NULL},
+    {316, NULL},
+    {317, NULL},
+    {344, NULL},
+    {360, NULL},
+    {361, NULL},
+    {368, NULL},
+    {369, NULL},
+    {374, NULL},
+    {375, NULL},
+    {378, NULL},
+    {380, NULL},
+    {381, NULL},
+    {391, NULL},
+    {401, NULL},
+    {403, NULL},
+    {419, NULL},
+    {75, "virConnectFindStoragePoolSources"},
+    {76, "virStoragePoolCreateXML"},
+    {77, "virStoragePoolDefineXML"},
+    {78, "virStoragePoolCreate"},
+    {79, "virStoragePoolBuild"},
+    {80, "virStoragePoolDestroy"},
+    {81, "virStoragePoolDelete"},
+    {82, "virStoragePoolUndefine"},
+    {83, "virStoragePoolRefresh"},
+    {90, "virStoragePoolSetAutostart"},
+    {93, "virStorageVolCreateXML"},
+    {94, "virStorageVolDelete"},
+    {125, "virStorageVolCreateXMLFrom"},
+    {142, "virSecretDefineXML"},
+    {144, "virSecretSetValue"},
+    {145, "virSecretGetValue"},
+    {146, "virSecretUndefine"},
+    {165, "virStorageVolWipe"},
+    {208, "virStorageVolUpload"},
+    {209, "virStorageVolDownload"},
+    {259, "virStorageVolWipePattern"},
+    {260, "virStorageVolResize"},
+    {342, "virConnectGetDomainCapabilities"},
+};
+
+static Packet call_with_zeros(Probe *probe, int procedure)
+{
+    static const uint8_t zeros[256];
+    g_autoptr(GByteArray) buf = g_byte_array_new();
+    CstWireHeader header = {.program = WIRE_REMOTE_PROGRAM,
+                            .version = WIRE_VERSION,
+                            .procedure = procedure,
+                            .serial = ++probe->serial};
+
+    cst_wire_append_raw(buf, &header, zeros, sizeof(zeros));
+    probe_write(probe, buf->data, buf->len);
+    return probe_reply(probe);
+}
+
+static void assert_refused(Probe *probe, int procedure, const char *api)
+{
+    g_autofree char *expected =
+        g_strdup_printf("operation forbidden: read only access prevents %s", api);
+    Packet packet = call_with_zeros(probe, procedure);
+    g_autofree char *text = packet_error(&packet, 29);
+
+    assert_string_equal(text, expected);
+    packet_free(&packet);
+}
+
+static void assert_every_change_refused(Probe *probe)
+{
+    guint before = fake.mutations;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        if (table[i].writes)
+            assert_refused(probe, table[i].procedure, table[i].writes);
+    assert_int_equal(fake.mutations, before);
+}
+
+static void the_read_only_socket_refuses_every_change(void **state)
+{
+    Probe probe = probe_open(*state, TRUE);
+
+    assert_every_change_refused(&probe);
+    probe_close(&probe);
+}
+
+static void opening_read_only_refuses_every_change(void **state)
+{
+    char text[] = "storage:///system", *name = text;
+    wire_open_args args = {.name = &name, .flags = 1};
+    Probe probe = probe_connect(*state, FALSE);
+
+    probe_call(&probe, WIRE_PROC_CONNECT_OPEN, XDR_OF(open_args), &args, NULL, NULL);
+    assert_every_change_refused(&probe);
+    probe_close(&probe);
+}
+
+/* Not the reason of the refusal, but that there is an answer of the procedure's own. */
+static void assert_answered(Probe *probe, int procedure)
+{
+    Packet packet = call_with_zeros(probe, procedure);
+    wire_error wire = {0};
+
+    assert_int_equal(packet.header.procedure, procedure);
+    if (packet.header.status == WIRE_ERROR) {
+        assert_true(cst_wire_payload_decode(packet.bytes, packet.len, XDR_OF(error), &wire, NULL));
+        if (wire.code == 29 || wire.code == 39)
+            fail_msg("procedure %d: %s", procedure, *wire.message);
+        xdr_free(XDR_OF(error), (char *)&wire);
+    }
+    packet_free(&packet);
+}
+
+static void reading_is_answered_on_the_read_only_socket(void **state)
+{
+    Probe probe = probe_open(*state, TRUE);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        if (!table[i].writes)
+            assert_answered(&probe, table[i].procedure);
+    probe_close(&probe);
+}
+
+static void every_procedure_is_answered(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        assert_answered(&probe, table[i].procedure);
+    probe_close(&probe);
+}
+
+static void arguments_are_looked_at_before_access(void **state)
+{
+    Probe probe = probe_open(*state, TRUE);
+    g_autofree char *text = probe_call_error(&probe, WIRE_PROC_STORAGE_POOL_CREATE, NULL, NULL, 39);
+
+    assert_string_equal(text, "Unable to decode message payload");
+    probe_close(&probe);
+}
+
+static void a_call_may_not_be_cancelled_by_a_reader(void **state)
+{
+    Probe probe = probe_open(*state, TRUE);
+    wire_serial_args args = {.serial = 1};
+    g_autofree char *text = NULL;
+    Packet packet;
+
+    probe_send(&probe, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_CANCEL, XDR_OF(serial_args), &args);
+    packet = probe_reply(&probe);
+    text = packet_error(&packet, 29);
+    packet_free(&packet);
+    probe_close(&probe);
+}
+
+int main(void)
+{
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(the_read_only_socket_refuses_every_change),
+        BENCH_TEST(opening_read_only_refuses_every_change),
+        BENCH_TEST(reading_is_answered_on_the_read_only_socket),
+        BENCH_TEST(every_procedure_is_answered),
+        BENCH_TEST(arguments_are_looked_at_before_access),
+        BENCH_TEST(a_call_may_not_be_cancelled_by_a_reader),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

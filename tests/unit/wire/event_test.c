@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "probe.h"
+
+static int listen_to(Probe *probe, int event, const char *pool)
+{
+    wire_pool filter, *opt = NULL;
+    wire_pool_event_args args = {.event = event};
+    wire_int ret = {.value = -1};
+
+    if (pool) {
+        filter = probe_pool(pool);
+        opt = &filter;
+    }
+    args.pool = opt;
+    probe_call(probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, XDR_OF(pool_event_args),
+               &args, XDR_OF(int), &ret);
+    return ret.value;
+}
+
+static void assert_lifecycle(Probe *probe, int callback, const char *pool, int kind)
+{
+    wire_pool_lifecycle_event event = {0};
+    Packet packet = probe_read(probe);
+
+    assert_int_equal(packet.header.type, WIRE_MESSAGE);
+    assert_int_equal(packet.header.procedure, WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE);
+    assert_true(cst_wire_payload_decode(packet.bytes, packet.len, XDR_OF(pool_lifecycle_event),
+                                        &event, NULL));
+    assert_int_equal(event.callback, callback);
+    assert_string_equal(event.pool.name, pool);
+    assert_memory_equal(event.pool.uuid, fake_uuid(pool)->bytes, 16);
+    assert_int_equal(event.event, kind);
+    assert_int_equal(event.detail, 0);
+    xdr_free(XDR_OF(pool_lifecycle_event), (char *)&event);
+    packet_free(&packet);
+}
+
+static void events_come_to_those_who_asked(void **state)
+{
+    Probe all = probe_open(*state, FALSE), one = probe_open(*state, TRUE);
+    Probe none = probe_open(*state, FALSE);
+    int id_all = listen_to(&all, 0, NULL), id_one = listen_to(&one, 0, "images");
+
+    fake_emit(CST_EVENT_POOL_LIFECYCLE, "empty", CST_POOL_EVENT_STARTED);
+    fake_emit(CST_EVENT_POOL_REFRESH, "images", 0);
+    fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", CST_POOL_EVENT_STOPPED);
+    assert_lifecycle(&all, id_all, "empty", CST_POOL_EVENT_STARTED);
+    assert_lifecycle(&all, id_all, "images", CST_POOL_EVENT_STOPPED);
+    assert_lifecycle(&one, id_one, "images", CST_POOL_EVENT_STOPPED);
+    assert_true(probe_is_silent(&none, 20));
+    probe_close(&all);
+    probe_close(&one);
+    probe_close(&none);
+}
+
+static void refreshes_and_secrets_have_their_own_messages(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_secret_event_args args = {.event = 1};
+    Packet packet;
+
+    listen_to(&probe, 1, NULL);
+    probe_call(&probe, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY, XDR_OF(secret_event_args),
+               &args, NULL, NULL);
+    fake_emit(CST_EVENT_POOL_REFRESH, "images", 0);
+    fake_emit(CST_EVENT_SECRET_LIFECYCLE, NULL, 0);
+    fake_emit(CST_EVENT_SECRET_VALUE, NULL, 0);
+    packet = probe_read(&probe);
+    assert_int_equal(packet.header.procedure, WIRE_PROC_STORAGE_POOL_EVENT_REFRESH);
+    packet_free(&packet);
+    packet = probe_read(&probe);
+    assert_int_equal(packet.header.procedure, WIRE_PROC_SECRET_EVENT_VALUE_CHANGED);
+    packet_free(&packet);
+    probe_close(&probe);
+}
+
+static void the_same_twice_is_refused(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_pool_event_args args = {.event = 0};
+    g_autofree char *twice = NULL, *odd = NULL;
+
+    assert_true(listen_to(&probe, 0, NULL) != listen_to(&probe, 0, "images"));
+    twice = probe_call_error(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY,
+                             XDR_OF(pool_event_args), &args, 8);
+    assert_string_equal(twice, "invalid argument: event callback already tracked");
+    args.event = 2;
+    odd = probe_call_error(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY,
+                           XDR_OF(pool_event_args), &args, 1);
+    assert_string_equal(odd, "internal error: unsupported storage pool event ID 2");
+    probe_close(&probe);
+}
+
+static void after_deregistering_nothing_comes(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_int id = {.value = listen_to(&probe, 0, NULL)};
+    g_autofree char *text = NULL;
+
+    probe_call(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, XDR_OF(int), &id, NULL,
+               NULL);
+    fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", 0);
+    assert_true(probe_is_silent(&probe, 20));
+    text = probe_call_error(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY,
+                            XDR_OF(int), &id, 1);
+    assert_string_equal(text, "internal error: storage pool event callback 0 not registered");
+    probe_close(&probe);
+}
+
+static void a_listener_that_does_not_read_is_dropped(void **state)
+{
+    Bench *bench = *state;
+    Probe probe;
+
+    bench->options.max_events = 4096;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
+    listen_to(&probe, 0, NULL);
+    for (int i = 0; i < 20000 && cst_wire_server_clients(bench->server) > 0; i++)
+        fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", 0);
+    probe_assert_dropped(&probe);
+    probe_close(&probe);
+}
+
+static void events_for_machines_are_accepted_and_never_come(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_domain_event_args args = {.event = 0};
+    wire_int id = {0};
+
+    probe_call(&probe, WIRE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
+               XDR_OF(domain_event_args), &args, XDR_OF(int), &id);
+    probe_call(&probe, WIRE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, XDR_OF(int), &id,
+               NULL, NULL);
+    probe_close(&probe);
+}
+
+int main(void)
+{
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(events_come_to_those_who_asked),
+        BENCH_TEST(refreshes_and_secrets_have_their_own_messages),
+        BENCH_TEST(the_same_twice_is_refused),
+        BENCH_TEST(after_deregistering_nothing_comes),
+        BENCH_TEST(a_listener_that_does_not_read_is_dropped),
+        BENCH_TEST(events_for_machines_are_accepted_and_never_come),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_service.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+
+struct CstPool {
+    const char *name;
+    CstUuid uuid;
+};
+
+struct CstService {
+    CstEventFunc func;
+    gpointer data;
+};
+
+FakeState fake;
+static struct CstService service;
+static struct CstPool pools[] = {
+    {"empty", {{0xee, 2}}},
+    {"images", {{0x11, 1}}},
+};
+static const CstUuid secret_uuid = {{0x55, 5}};
+
+void fake_reset(void)
+{
+    g_mutex_lock(&fake.lock);
+    fake.volumes = 3;
+    if (!fake.data)
+        fake.data = g_byte_array_new();
+    g_byte_array_set_size(fake.data, 0);
+    fake.hole_at = fake.hole_len = fake.upload_limit = 0;
+    fake.hold_refresh = fake.hold_writes = fake.cancelled = FALSE;
+    fake.refreshing = fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
+    g_mutex_unlock(&fake.lock);
+}
+
+void fake_hold(gboolean *flag, gboolean hold)
+{
+    g_mutex_lock(&fake.lock);
+    *flag = hold;
+    g_cond_broadcast(&fake.changed);
+    g_mutex_unlock(&fake.lock);
+}
+
+gboolean fake_wait(const guint *counter, guint value)
+{
+    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gboolean ok;
+
+    g_mutex_lock(&fake.lock);
+    while (*counter != value && g_cond_wait_until(&fake.changed, &fake.lock, end))
+        continue;
+    ok = *counter == value;
+    g_mutex_unlock(&fake.lock);
+    return ok;
+}
+
+static void count(guint *counter, int by)
+{
+    g_mutex_lock(&fake.lock);
+    *counter += (guint)by;
+    g_cond_broadcast(&fake.changed);
+    g_mutex_unlock(&fake.lock);
+}
+
+static void wait_while(const gboolean *flag)
+{
+    g_mutex_lock(&fake.lock);
+    while (*flag)
+        g_cond_wait(&fake.changed, &fake.lock);
+    g_mutex_unlock(&fake.lock);
+}
+
+static gboolean changed(void)
+{
+    count(&fake.mutations, 1);
+    return TRUE;
+}
+
+CstService *fake_service(void)
+{
+    return &service;
+}
+
+guint cst_service_subscribe(CstService *s, CstEventFunc func, gpointer data)
+{
+    s->func = func;
+    s->data = data;
+    return 1;
+}
+
+void cst_service_unsubscribe(CstService *s, guint id)
+{
+    s->func = NULL;
+}
+
+void fake_emit(CstEventType type, const char *pool, int kind)
+{
+    CstEvent event = {.type = type, .kind = kind, .name = pool, .usage_id = "usage"};
+
+    event.uuid = pool ? *fake_uuid(pool) : secret_uuid;
+    service.func(&event, service.data);
+}
+
+/* --- pools ----------------------------------------------------------------------------------- */
+
+const CstUuid *fake_uuid(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
+        if (g_str_equal(pools[i].name, name))
+            return &pools[i].uuid;
+    return NULL;
+}
+
+CstPool *cst_pool_ref(CstPool *pool)
+{
+    return pool;
+}
+
+void cst_pool_unref(CstPool *pool)
+{
+}
+
+GPtrArray *cst_service_pools(CstService *s, unsigned filter, GError **error)
+{
+    GPtrArray *list = g_ptr_array_new();
+
+    if (filter & CST_LIST_POOLS_INACTIVE)
+        return list;
+    for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
+        g_ptr_array_add(list, &pools[i]);
+    return list;
+}
+
+CstPool *cst_service_pool_by_name(CstService *s, const char *name, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
+        if (g_str_equal(pools[i].name, name))
+            return &pools[i];
+    cst_fail(error, CST_ERROR_NO_POOL, "no storage pool with matching name '%s'", name);
+    return NULL;
+}
+
+CstPool *cst_service_pool_by_uuid(CstService *s, const CstUuid *uuid, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
+        if (cst_uuid_equal(&pools[i].uuid, uuid))
+            return &pools[i];
+    cst_fail(error, CST_ERROR_NO_POOL, "no storage pool with matching uuid");
+    return NULL;
+}
+
+CstPool *cst_service_pool_by_target(CstService *s, const char *path, GError **error)
+{
+    cst_fail(error, CST_ERROR_NO_POOL, "no storage pool with matching target path '%s'", path);
+    return NULL;
+}
+
+const char *cst_pool_name(const CstPool *pool)
+{
+    return pool->name;
+}
+
+const CstUuid *cst_pool_uuid(const CstPool *pool)
+{
+    return &pool->uuid;
+}
+
+void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
+{
+    *ret_info = (CstPoolInfo){.state = CST_POOL_RUNNING,
+                              .persistent = TRUE,
+                              .capacity = 1000,
+                              .allocation = 600,
+                              .available = 400};
+}
+
+gboolean cst_pool_is_active(CstPool *pool)
+{
+    return TRUE;
+}
+
+char *cst_pool_get_problem(CstPool *pool)
+{
+    return g_str_equal(pool->name, "empty") ? g_strdup("nothing in it") : NULL;
+}
+
+char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
+{
+    return g_strdup_printf("<pool><name>%s</name></pool>", pool->name);
+}
+
+gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError **error)
+{
+    *ret_autostart = TRUE;
+    return TRUE;
+}
+
+CstPool *cst_service_pool_define(CstService *s, const char *xml, unsigned flags, GError **error)
+{
+    changed();
+    return &pools[0];
+}
+
+CstPool *cst_service_pool_create(CstService *s, const char *xml, unsigned flags, GError **error)
+{
+    changed();
+    return &pools[0];
+}
+
+gboolean cst_pool_undefine(CstPool *pool, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_pool_stop(CstPool *pool, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
+{
+    if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
+        return FALSE;
+    count(&fake.refreshing, 1);
+    wait_while(&fake.hold_refresh);
+    count(&fake.refreshing, -1);
+    return changed();
+}
+
+char *cst_service_find_sources(CstService *s, const char *type, const char *spec, unsigned flags,
+                               GError **error)
+{
+    changed();
+    return g_strdup("<sources/>");
+}
+
+char *cst_service_pool_capabilities(CstService *s, GError **error)
+{
+    return g_strdup("<storagepoolCapabilities>\n  <pool type='dir' supported='yes'>\n  </pool>\n"
+                    "  <pool type='zfs' supported='no'>\n  </pool>\n"
+                    "</storagepoolCapabilities>\n");
+}
+
+/* --- volumes --------------------------------------------------------------------------------- */
+
+static guint count_of(const CstPool *pool)
+{
+    return g_str_equal(pool->name, "images") ? fake.volumes : 0;
+}
+
+static char *vol_name(guint i)
+{
+    return g_strdup_printf("vol%05u", i);
+}
+
+gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
+{
+    if (g_str_has_prefix(name, "vol") && (guint)atoi(name + 3) < count_of(pool))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_NO_VOL, "no storage vol with matching name '%s'", name);
+}
+
+void cst_vol_row_free(CstVolRow *row)
+{
+    g_free(row->name);
+    g_free(row->key);
+    g_free(row->path);
+    g_free(row->problem);
+    g_free(row);
+}
+
+gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
+{
+    *ret_count = count_of(pool);
+    return TRUE;
+}
+
+GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, unsigned flags,
+                                 GError **error)
+{
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
+    guint first = after ? (guint)atoi(after + 3) + 1 : 0;
+
+    for (guint i = first; i < count_of(pool) && (limit == 0 || rows->len < limit); i++) {
+        CstVolRow *row = g_new0(CstVolRow, 1);
+
+        row->name = vol_name(i);
+        row->key = g_strdup_printf("/images/%s", row->name);
+        row->path = g_strdup(row->key);
+        row->info.capacity = flags & CST_VOL_ROWS_DETAILS ? 1000 + i : 0;
+        row->format = flags & CST_VOL_ROWS_DETAILS ? "qcow2" : NULL;
+        g_ptr_array_add(rows, row);
+    }
+    return rows;
+}
+
+static gboolean by_path(const char *path, CstPool **ret_pool, char **ret_name, GError **error)
+{
+    if (!g_str_has_prefix(path, "/images/vol"))
+        return cst_fail(error, CST_ERROR_NO_VOL, "no storage vol with matching key %s", path);
+    *ret_pool = &pools[1];
+    *ret_name = g_strdup(path + strlen("/images/"));
+    return TRUE;
+}
+
+gboolean cst_service_volume_by_key(CstService *s, const char *key, CstPool **ret_pool,
+                                   char **ret_name, GError **error)
+{
+    return by_path(key, ret_pool, ret_name, error);
+}
+
+gboolean cst_service_volume_by_path(CstService *s, const char *path, CstPool **ret_pool,
+                                    char **ret_name, GError **error)
+{
+    return by_path(path, ret_pool, ret_name, error);
+}
+
+char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
+{
+    return cst_pool_has_volume(pool, name, error) ? g_strdup_printf("/images/%s", name) : NULL;
+}
+
+char *cst_vol_get_path(CstPool *pool, const char *name, GError **error)
+{
+    return cst_vol_get_key(pool, name, error);
+}
+
+char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error)
+{
+    return cst_pool_has_volume(pool, name, error) ? g_strdup("<volume/>") : NULL;
+}
+
+gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info, GError **error)
+{
+    *ret_info = (CstVolInfo){.capacity = 100, .allocation = 50, .physical = 70};
+    return cst_pool_has_volume(pool, name, error);
+}
+
+gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
+                        char **ret_name, GError **error)
+{
+    *ret_name = vol_name(0);
+    return changed();
+}
+
+gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
+                             const char *source, unsigned flags, CstTask *task, char **ret_name,
+                             GError **error)
+{
+    *ret_name = vol_name(0);
+    return changed();
+}
+
+gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
+                        GError **error)
+{
+    return changed();
+}
+
+/* Goes on until somebody cancels it, for the tests of progress and cancel. */
+gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
+                      CstTask *task, GError **error)
+{
+    changed();
+    cst_task_set_total(task, 1000);
+    cst_task_advance(task, 250);
+    while (cst_task_check(task, error))
+        g_usleep(1000);
+    g_mutex_lock(&fake.lock);
+    fake.cancelled = TRUE;
+    g_mutex_unlock(&fake.lock);
+    return FALSE;
+}
+
+gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    return changed();
+}
+
+/* --- streams --------------------------------------------------------------------------------- */
+
+struct CstUpload {
+    uint64_t at;
+    gboolean finished;
+};
+
+struct CstDownload {
+    guint at;
+    gboolean sparse;
+};
+
+CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                          unsigned flags, GError **error)
+{
+    CstUpload *upload;
+
+    if (!cst_pool_has_volume(pool, name, error))
+        return NULL;
+    changed();
+    count(&fake.streams_open, 1);
+    upload = g_new0(CstUpload, 1);
+    upload->at = offset;
+    return upload;
+}
+
+static gboolean grow(CstUpload *upload, uint64_t len, GError **error)
+{
+    upload->at += len;
+    if (fake.upload_limit && upload->at > fake.upload_limit)
+        return cst_fail(error, CST_ERROR_NO_SPACE,
+                        "cannot write to stream: No space left on device");
+    if (upload->at > fake.data->len) {
+        guint before = fake.data->len;
+
+        g_byte_array_set_size(fake.data, (guint)upload->at);
+        memset(fake.data->data + before, 0, fake.data->len - before);
+    }
+    return TRUE;
+}
+
+gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
+{
+    uint64_t at = upload->at;
+    gboolean ok;
+
+    wait_while(&fake.hold_writes);
+    g_mutex_lock(&fake.lock);
+    ok = grow(upload, len, error);
+    if (ok)
+        memcpy(fake.data->data + at, data, len);
+    g_mutex_unlock(&fake.lock);
+    return ok;
+}
+
+gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&fake.lock);
+    ok = grow(upload, length, error);
+    g_mutex_unlock(&fake.lock);
+    return ok;
+}
+
+gboolean cst_upload_finish(CstUpload *upload, GError **error)
+{
+    upload->finished = TRUE;
+    count(&fake.finished, 1);
+    return TRUE;
+}
+
+void cst_upload_free(CstUpload *upload)
+{
+    if (!upload->finished)
+        count(&fake.abandoned, 1);
+    count(&fake.streams_open, -1);
+    g_free(upload);
+}
+
+CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                              unsigned flags, GError **error)
+{
+    CstDownload *download;
+
+    if (!cst_pool_has_volume(pool, name, error))
+        return NULL;
+    changed();
+    count(&fake.streams_open, 1);
+    download = g_new0(CstDownload, 1);
+    download->at = (guint)offset;
+    download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
+    return download;
+}
+
+gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+                           uint64_t *ret_hole, GError **error)
+{
+    guint end = fake.data->len;
+
+    *ret_len = 0;
+    *ret_hole = 0;
+    if (download->sparse && fake.hole_len > 0) {
+        if (download->at == fake.hole_at) {
+            *ret_hole = fake.hole_len;
+            download->at += fake.hole_len;
+            return TRUE;
+        }
+        if (download->at < fake.hole_at)
+            end = fake.hole_at;
+    }
+    *ret_len = MIN(size, end - download->at);
+    memcpy(buf, fake.data->data + download->at, *ret_len);
+    download->at += (guint)*ret_len;
+    return TRUE;
+}
+
+void cst_download_free(CstDownload *download)
+{
+    count(&fake.streams_open, -1);
+    g_free(download);
+}
+
+/* --- secrets --------------------------------------------------------------------------------- */
+
+void cst_secret_row_free(CstSecretRow *row)
+{
+    g_free(row->usage_id);
+    g_free(row);
+}
+
+static CstSecretRow *the_secret(void)
+{
+    CstSecretRow *row = g_new0(CstSecretRow, 1);
+
+    row->uuid = secret_uuid;
+    row->usage = CST_SECRET_CEPH;
+    row->usage_id = g_strdup("usage");
+    return row;
+}
+
+GPtrArray *cst_service_secrets(CstService *s, unsigned filter, GError **error)
+{
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_row_free);
+
+    g_ptr_array_add(rows, the_secret());
+    return rows;
+}
+
+static gboolean is_the_secret(const CstUuid *uuid, GError **error)
+{
+    return cst_uuid_equal(uuid, &secret_uuid) ||
+           cst_fail(error, CST_ERROR_NO_SECRET, "no secret with matching uuid");
+}
+
+CstSecretRow *cst_service_secret_by_uuid(CstService *s, const CstUuid *uuid, GError **error)
+{
+    return is_the_secret(uuid, error) ? the_secret() : NULL;
+}
+
+CstSecretRow *cst_service_secret_by_usage(CstService *s, int usage, const char *usage_id,
+                                          GError **error)
+{
+    return the_secret();
+}
+
+CstSecretRow *cst_service_secret_define(CstService *s, const char *xml, unsigned flags,
+                                        GError **error)
+{
+    changed();
+    return the_secret();
+}
+
+gboolean cst_service_secret_undefine(CstService *s, const CstUuid *uuid, GError **error)
+{
+    return changed();
+}
+
+char *cst_service_secret_get_xml(CstService *s, const CstUuid *uuid, unsigned flags, GError **error)
+{
+    return is_the_secret(uuid, error) ? g_strdup("<secret/>") : NULL;
+}
+
+gboolean cst_service_secret_set_value(CstService *s, const CstUuid *uuid, const uint8_t *value,
+                                      size_t len, unsigned flags, GError **error)
+{
+    return changed();
+}
+
+gboolean cst_service_secret_get_value(CstService *s, const CstUuid *uuid, unsigned flags,
+                                      uint8_t **ret_value, size_t *ret_len, GError **error)
+{
+    changed();
+    if (!is_the_secret(uuid, error))
+        return FALSE;
+    *ret_value = g_memdup2("s3cret\0", 7);
+    *ret_len = 7;
+    return TRUE;
+}

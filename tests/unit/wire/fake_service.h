@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include <service/pools.h>
+#include <service/secrets.h>
+#include <service/service.h>
+#include <service/volumes.h>
+
+/**
+ * A service in memory behind the real interface: two pools ("images" with volumes, "empty"), one
+ * secret, and handles to make calls wait or fail. Every field is guarded by @lock.
+ */
+typedef struct {
+    GMutex lock;
+    GCond changed;
+    guint volumes;           /**< in "images": vol00000, vol00001, … */
+    GByteArray *data;        /**< what downloads read and uploads write, whichever volume */
+    guint hole_at, hole_len; /**< sparse downloads tell this range as a hole */
+    guint upload_limit;      /**< bytes after which an upload is out of space; 0: none */
+    gboolean hold_refresh;   /**< refresh waits */
+    gboolean hold_writes;    /**< uploads wait */
+    guint refreshing;        /**< calls in refresh */
+    guint mutations;         /**< calls that would have changed something */
+    guint streams_open;
+    guint finished, abandoned; /**< uploads that ended, by finish or without */
+    gboolean cancelled;        /**< a wipe saw its cancel */
+} FakeState;
+
+extern FakeState fake;
+
+void fake_reset(void);
+/** Sets one of the hold flags and wakes who waits. */
+void fake_hold(gboolean *flag, gboolean hold);
+/** Waits until *@counter is @value; FALSE after 10 s. */
+gboolean fake_wait(const guint *counter, guint value);
+const CstUuid *fake_uuid(const char *pool);
+void fake_emit(CstEventType type, const char *pool, int kind);
+CstService *fake_service(void);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "probe.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static void send_refresh(Probe *probe)
+{
+    wire_pool_flags_args args = {.pool = probe_pool("images")};
+
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_REFRESH, XDR_OF(pool_flags_args),
+               &args);
+}
+
+static uint32_t reply_serial(Probe *probe)
+{
+    Packet packet = probe_reply(probe);
+    uint32_t serial = packet.header.serial;
+
+    assert_int_equal(packet.header.status, WIRE_OK);
+    packet_free(&packet);
+    return serial;
+}
+
+static void quick_calls_overtake_slow_ones(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    uint32_t slow;
+
+    fake_hold(&fake.hold_refresh, TRUE);
+    send_refresh(&probe);
+    slow = probe.serial;
+    probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    probe_call(&probe, WIRE_PROC_NODE_GET_INFO, NULL, NULL, NULL, NULL);
+    fake_hold(&fake.hold_refresh, FALSE);
+    assert_int_equal(reply_serial(&probe), slow);
+    probe_close(&probe);
+}
+
+static void too_many_calls_stop_the_reading_until_one_ends(void **state)
+{
+    Bench *bench = *state;
+    Probe probe, other;
+
+    bench->options.max_requests = 2;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
+    other = probe_open(bench, FALSE);
+    fake_hold(&fake.hold_refresh, TRUE);
+    send_refresh(&probe);
+    send_refresh(&probe);
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
+    assert_true(fake_wait(&fake.refreshing, 2));
+    assert_true(probe_is_silent(&probe, 50));
+    probe_call(&other, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    fake_hold(&fake.hold_refresh, FALSE);
+    for (int i = 0; i < 3; i++)
+        reply_serial(&probe);
+    probe_close(&probe);
+    probe_close(&other);
+}
+
+static void one_client_does_not_get_all_workers(void **state)
+{
+    Bench *bench = *state;
+    Probe greedy, other;
+
+    bench->options.workers = 4;
+    bench->options.max_running = 2;
+    bench_restart(bench);
+    greedy = probe_open(bench, FALSE);
+    other = probe_open(bench, FALSE);
+    fake_hold(&fake.hold_refresh, TRUE);
+    for (int i = 0; i < 6; i++)
+        send_refresh(&greedy);
+    assert_true(fake_wait(&fake.refreshing, 2));
+    send_refresh(&other);
+    assert_true(fake_wait(&fake.refreshing, 3));
+    fake_hold(&fake.hold_refresh, FALSE);
+    for (int i = 0; i < 6; i++)
+        reply_serial(&greedy);
+    reply_serial(&other);
+    probe_close(&greedy);
+    probe_close(&other);
+}
+
+static void who_never_opens_is_dropped(void **state)
+{
+    Bench *bench = *state;
+    Probe lazy, open;
+
+    bench->options.handshake_seconds = 1;
+    bench_restart(bench);
+    open = probe_open(bench, FALSE);
+    lazy = probe_connect(bench, FALSE);
+    probe_assert_dropped(&lazy);
+    probe_call(&open, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    probe_close(&lazy);
+    probe_close(&open);
+}
+
+static void who_does_not_answer_pings_is_dropped(void **state)
+{
+    Bench *bench = *state;
+    wire_int feature = {.value = 10};
+    Packet packet;
+    Probe probe;
+
+    bench->options.keepalive_seconds = 1;
+    bench->options.keepalive_count = 1;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
+    probe_call(&probe, WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &feature, NULL, NULL);
+    packet = probe_read(&probe);
+    assert_int_equal(packet.header.program, WIRE_KEEPALIVE_PROGRAM);
+    assert_int_equal(packet.header.procedure, WIRE_KEEPALIVE_PING);
+    packet_free(&packet);
+    probe_assert_dropped(&probe);
+    probe_close(&probe);
+}
+
+static void an_answered_ping_keeps_the_connection(void **state)
+{
+    Bench *bench = *state;
+    wire_int feature = {.value = 10};
+    Probe probe;
+
+    bench->options.keepalive_seconds = 1;
+    bench->options.keepalive_count = 1;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
+    probe_call(&probe, WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &feature, NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        Packet packet = probe_read(&probe);
+        uint8_t pong[CST_WIRE_HEADER_LEN];
+
+        packet.header.procedure = WIRE_KEEPALIVE_PONG;
+        cst_wire_header_write(pong, &packet.header, 0);
+        probe_write(&probe, pong, sizeof(pong));
+        packet_free(&packet);
+    }
+    probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    probe_close(&probe);
+}
+
+static Packet ask_about(Probe *probe, int procedure, uint32_t serial)
+{
+    wire_serial_args args = {.serial = serial};
+
+    probe_send(probe, WIRE_CISTERN_PROGRAM, procedure, XDR_OF(serial_args), &args);
+    return probe_reply(probe);
+}
+
+static void a_long_call_tells_its_progress_and_can_be_cancelled(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+    wire_progress_ret progress = {0};
+    g_autofree char *text = NULL;
+    uint32_t wipe;
+    Packet packet;
+
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
+               &args);
+    wipe = probe.serial;
+    while (progress.done == 0) {
+        packet = ask_about(&probe, WIRE_CISTERN_CALL_PROGRESS, wipe);
+        assert_true(cst_wire_payload_decode(packet.bytes, packet.len, XDR_OF(progress_ret),
+                                            &progress, NULL));
+        packet_free(&packet);
+        assert_int_equal(progress.found, 1);
+    }
+    assert_int_equal(progress.done, 250);
+    assert_int_equal(progress.total, 1000);
+    packet = ask_about(&probe, WIRE_CISTERN_CALL_CANCEL, wipe);
+    assert_int_equal(packet.bytes[CST_WIRE_HEADER_LEN + 3], 1);
+    packet_free(&packet);
+    packet = probe_reply(&probe);
+    assert_int_equal(packet.header.serial, wipe);
+    text = packet_error(&packet, 78);
+    packet_free(&packet);
+    packet = ask_about(&probe, WIRE_CISTERN_CALL_CANCEL, wipe);
+    assert_int_equal(packet.bytes[CST_WIRE_HEADER_LEN + 3], 0);
+    packet_free(&packet);
+    probe_close(&probe);
+}
+
+static void calls_go_on_when_their_client_is_gone(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    guint before;
+
+    fake_hold(&fake.hold_refresh, TRUE);
+    send_refresh(&probe);
+    assert_true(fake_wait(&fake.refreshing, 1));
+    before = fake.mutations;
+    probe_close(&probe);
+    fake_hold(&fake.hold_refresh, FALSE);
+    assert_true(fake_wait(&fake.mutations, before + 1));
+}
+
+static void stopping_cancels_what_can_be_cancelled(void **state)
+{
+    Bench *bench = *state;
+    Probe probe = probe_open(bench, FALSE);
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
+               &args);
+    assert_true(fake_wait(&fake.mutations, 1));
+    bench_restart(bench);
+    assert_true(fake.cancelled);
+    probe_assert_dropped(&probe);
+    probe_close(&probe);
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void clients_over_the_limit_wait_their_turn(void **state)
+{
+    Bench *bench = *state;
+    g_autofree char *dir = g_dir_make_tmp("cst-wire-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "sock", NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    Probe first = {0}, second = {0};
+
+    bench->options.max_clients = 1;
+    bench_restart(bench);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 10), 0);
+    cst_wire_server_listen(bench->server, listener, FALSE);
+    first.fd = connect_to(path);
+    probe_call(&first, WIRE_PROC_AUTH_LIST, NULL, NULL, NULL, NULL);
+    second.fd = connect_to(path);
+    probe_send(&second, WIRE_REMOTE_PROGRAM, WIRE_PROC_AUTH_LIST, NULL, NULL);
+    assert_true(probe_is_silent(&second, 50));
+    probe_close(&first);
+    reply_serial(&second);
+    probe_close(&second);
+    unlink(path);
+    rmdir(dir);
+}
+
+int main(void)
+{
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(quick_calls_overtake_slow_ones),
+        BENCH_TEST(too_many_calls_stop_the_reading_until_one_ends),
+        BENCH_TEST(one_client_does_not_get_all_workers),
+        BENCH_TEST(who_never_opens_is_dropped),
+        BENCH_TEST(who_does_not_answer_pings_is_dropped),
+        BENCH_TEST(an_answered_ping_keeps_the_connection),
+        BENCH_TEST(a_long_call_tells_its_progress_and_can_be_cancelled),
+        BENCH_TEST(calls_go_on_when_their_client_is_gone),
+        BENCH_TEST(stopping_cancels_what_can_be_cancelled),
+        BENCH_TEST(clients_over_the_limit_wait_their_turn),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <wire/codec.h>
+#include <wire/server.h>
+
+#include "fake_service.h"
+
+/**
+ * A raw client over a socket pair with a server of the fake service behind it: writes whatever
+ * bytes a test wants, reads whole packets. Everything that goes wrong fails the test.
+ */
+typedef struct {
+    CstWireServer *server;
+    CstWireOptions options;
+} Bench;
+
+typedef struct {
+    int fd;
+    uint32_t serial; /**< of the last call */
+} Probe;
+
+typedef struct {
+    CstWireHeader header;
+    uint8_t *bytes; /**< the whole packet */
+    size_t len;
+} Packet;
+
+/** Fake reset, server with the default options. */
+int bench_setup(void **state);
+int bench_teardown(void **state);
+/** Restarts the server with bench->options. */
+void bench_restart(Bench *bench);
+
+Probe probe_connect(Bench *bench, gboolean read_only);
+/** Connected, and CONNECT_OPEN done. */
+Probe probe_open(Bench *bench, gboolean read_only);
+void probe_close(Probe *probe);
+
+void probe_write(Probe *probe, const void *bytes, size_t len);
+/** Sends one call; its serial is in probe->serial. */
+void probe_send(Probe *probe, uint32_t program, int procedure, xdrproc_t func, const void *args);
+void probe_stream(Probe *probe, int procedure, uint32_t serial, uint32_t type, uint32_t status,
+                  const void *data, size_t len);
+/** The next packet, within 10 s; free it. */
+Packet probe_read(Probe *probe);
+/** The next packet that is not a MESSAGE. */
+Packet probe_reply(Probe *probe);
+gboolean probe_is_silent(Probe *probe, int ms);
+/** The server has hung up (after whatever it sent before). */
+void probe_assert_dropped(Probe *probe);
+void packet_free(Packet *packet);
+
+/** Call and reply; fails unless the status is OK. @ret zeroed, of @ret_func; both may be NULL. */
+void probe_call(Probe *probe, int procedure, xdrproc_t func, const void *args, xdrproc_t ret_func,
+                void *ret);
+/** The reply must be an error with libvirt's @code; returns the sentence, free it. */
+char *packet_error(const Packet *packet, int code);
+char *probe_call_error(Probe *probe, int procedure, xdrproc_t func, const void *args, int code);
+
+#define XDR_OF(name) ((xdrproc_t)xdr_wire_##name)
+
+/** Name for the wire; the strings are static. */
+wire_pool probe_pool(const char *name);
+wire_vol probe_vol(const char *name);
