@@ -60,8 +60,6 @@ static void note_changed(const char *name, gpointer data)
         g_hash_table_add(watch->changed, g_strdup(name));
     else
         watch->all = TRUE;
-    if (!watch->due)
-        watch->due = g_get_monotonic_time() + SETTLE_MS * 1000;
 }
 
 /* --- bringing a table up to date ----------------------------------------------------------------
@@ -92,36 +90,45 @@ static gboolean rescan(Watch *watch)
     return FALSE;
 }
 
-static void look_at_changed(Watch *watch)
+/* TRUE when the table was not up to date: our own changes come back as reports, too. */
+static gboolean look_at_changed(Watch *watch)
 {
+    gboolean any = FALSE;
     GHashTableIter iter;
     gpointer name;
 
     g_hash_table_iter_init(&iter, watch->changed);
     while (g_hash_table_iter_next(&iter, &name, NULL)) {
         g_autoptr(CstVolume) volume = NULL;
-        g_autoptr(GError) error = NULL;
+        gboolean changed = FALSE;
 
-        if (!pool_table_look(watch->pool, watch->state, name, &volume, &error)) {
+        if (!pool_table_compare(watch->pool, watch->state, name, &volume, &changed, NULL)) {
             watch->all = TRUE;
-            return;
+            return FALSE;
         }
+        any = any || changed;
     }
-    pool_usage_update(watch->pool, watch->state, NULL);
+    if (any)
+        pool_usage_update(watch->pool, watch->state, NULL);
+    return any;
 }
 
 static void settle(Watch *watch)
 {
+    gboolean news;
+
+    cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
     watch->due = 0;
-    if (!watch->all)
-        look_at_changed(watch);
+    news = !watch->all && look_at_changed(watch);
     g_hash_table_remove_all(watch->changed);
     if (watch->all) {
+        news = TRUE;
         watch->all = !rescan(watch);
         if (watch->all)
             watch->due = g_get_monotonic_time() + RETRY_MS * 1000;
     }
-    event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
+    if (news)
+        event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
 }
 
 /* --- the thread ---------------------------------------------------------------------------------
@@ -171,6 +178,12 @@ static GPtrArray *snapshot(Monitor *monitor)
     return watches;
 }
 
+/* Once something has changed, the rest of the burst is left in the queue until it is looked at. */
+static int fd_to_poll(const Watch *watch)
+{
+    return watch->due ? -1 : watch->fd;
+}
+
 static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
 {
     g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + 1);
@@ -179,7 +192,7 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
     fds[0] = (struct pollfd){.fd = monitor->wake, .events = POLLIN};
     for (guint i = 0; i < watches->len; i++)
         fds[i + 1] =
-            (struct pollfd){.fd = ((Watch *)g_ptr_array_index(watches, i))->fd, .events = POLLIN};
+            (struct pollfd){.fd = fd_to_poll(g_ptr_array_index(watches, i)), .events = POLLIN};
     if (poll(fds, watches->len + 1, next_timeout(watches)) < 0)
         return;
     if (fds[0].revents && read(monitor->wake, &count, sizeof(count)) < 0)
@@ -188,7 +201,7 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
         Watch *watch = g_ptr_array_index(watches, i);
 
         if (fds[i + 1].revents)
-            cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
+            watch->due = g_get_monotonic_time() + SETTLE_MS * 1000;
     }
 }
 

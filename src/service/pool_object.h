@@ -68,6 +68,9 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
 /** Looks at one name on the storage and brings the table up to date; a new reference or NULL. */
 gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
                          CstVolume **ret_volume, GError **error);
+/** The same; *ret_changed: the table did not know it like this. */
+gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name,
+                            CstVolume **ret_volume, gboolean *ret_changed, GError **error);
 /** As it is known, or after a look when it isn't; NO_VOL when there is none. */
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error);
 void pool_table_remove(CstPool *pool, const char *name);

@@ -156,6 +156,14 @@ gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error)
 gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
                          CstVolume **ret_volume, GError **error)
 {
+    gboolean changed;
+
+    return pool_table_compare(pool, state, name, ret_volume, &changed, error);
+}
+
+gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name,
+                            CstVolume **ret_volume, gboolean *ret_changed, GError **error)
+{
     Scan context = {.pool = pool};
     g_autoptr(CstVolume) known = scan_known(name, &context);
     CstVolume *volume;
@@ -170,6 +178,7 @@ gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
         put(pool, cst_volume_ref(volume));
         g_mutex_unlock(&pool->lock);
     }
+    *ret_changed = volume != known;
     *ret_volume = volume;
     return TRUE;
 }
