@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* cst-xml NOUN FILE: parses a document and prints it formatted, or "code N: message" with libvirt's
  * number. For tests that compare with libvirt. NOUN: pool, vol, vol:TYPE, source:TYPE, secret,
- * poolstate; caps takes no file. "--validate" first checks the schema. */
+ * poolstate; pool-file and state-file print what the daemon leaves on disk for a pool; caps takes
+ * no file. "--validate" first checks the schema. */
 #include <stdio.h>
 #include <string.h>
 
 #include <base/error.h>
+#include <model/file_header.h>
 #include <model/pool_def.h>
 #include <model/secret_def.h>
 #include <model/vol_def.h>
@@ -55,12 +57,37 @@ static char *show_state(const char *xml, CstPoolType type, unsigned flags, GErro
     return def ? cst_pool_state_format(def, error) : NULL;
 }
 
+static char *on_disk(const char *xml, char *(*format)(const CstPoolDef *, GError **),
+                     GError **error)
+{
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, error);
+    g_autofree char *text = def ? format(def, error) : NULL;
+    g_autofree char *header = NULL;
+
+    if (!text)
+        return NULL;
+    header = cst_model_file_header("pool-edit", def->name, &def->uuid);
+    return g_strconcat(header, text, NULL);
+}
+
+static char *show_pool_file(const char *xml, CstPoolType type, unsigned flags, GError **error)
+{
+    return on_disk(xml, cst_pool_def_format, error);
+}
+
+static char *show_state_file(const char *xml, CstPoolType type, unsigned flags, GError **error)
+{
+    return on_disk(xml, cst_pool_state_format, error);
+}
+
 static const struct {
     const char *name;
     char *(*show)(const char *xml, CstPoolType type, unsigned flags, GError **error);
 } nouns[] = {
-    {"pool", show_pool},     {"vol", show_vol},       {"live-vol", show_live_vol},
-    {"source", show_source}, {"secret", show_secret}, {"poolstate", show_state},
+    {"pool", show_pool},           {"vol", show_vol},
+    {"live-vol", show_live_vol},   {"source", show_source},
+    {"secret", show_secret},       {"poolstate", show_state},
+    {"pool-file", show_pool_file}, {"state-file", show_state_file},
 };
 
 static int show(const char *noun, const char *file, unsigned flags)
