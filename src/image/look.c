@@ -49,7 +49,7 @@ char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len)
     return g_strdup(text);
 }
 
-static void note(CstImageLook *look, const char *format, va_list args)
+static G_GNUC_PRINTF(2, 0) void note(CstImageLook *look, const char *format, va_list args)
 {
     if (!look->info->problem)
         look->info->problem = g_strdup_vprintf(format, args);

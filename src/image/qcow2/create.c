@@ -10,6 +10,7 @@
 #include "qcow2.h"
 #include "refcount.h"
 #include "space.h"
+#include "state.h"
 
 /*
  * An empty image is four areas in a row: header, refcount table, refcount blocks, L1 table. The
@@ -157,6 +158,18 @@ static gboolean write_empty(CstBlob *blob, const Qcow2Header *header, const CstI
            cst_blob_pwrite(blob, head, len, 0, error);
 }
 
+/* The empty image is a sound one: it is opened and filled up like any other. */
+static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
+                            GError **error)
+{
+    g_autoptr(CstImage) image = cst_image_open(
+        blob, &cst_format_qcow2, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+
+    return image &&
+           qcow2_preallocate(qcow2_of(image), 0, image->capacity, preallocation, task, error) &&
+           qcow2_write_back(qcow2_of(image), error);
+}
+
 gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
 {
     Qcow2Header header = {0};
@@ -166,7 +179,8 @@ gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *tas
         !parse_features(options, &header, error) ||
         !plan(&header, options->capacity, &layout, error))
         return FALSE;
-    if (options->preallocation != CST_PREALLOC_OFF)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("qcow2 images can't be preallocated yet"));
-    return write_empty(blob, &header, options, &layout, error);
+    if (!write_empty(blob, &header, options, &layout, error))
+        return FALSE;
+    return options->preallocation == CST_PREALLOC_OFF ||
+           preallocate(blob, options->preallocation, task, error);
 }

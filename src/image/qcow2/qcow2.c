@@ -29,4 +29,13 @@ const CstImageFormat cst_format_qcow2 = {
                       CST_CREATE_LAZY_REFCOUNTS | CST_CREATE_EXTENDED_L2 | CST_CREATE_COMPRESSION |
                       CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA,
     .create = qcow2_create,
+    .open = qcow2_open,
+    .close = qcow2_close,
+    .pread = qcow2_pread,
+    .extent = qcow2_extent,
+    .pwrite = qcow2_pwrite,
+    .zero = qcow2_zero,
+    .discard = qcow2_discard,
+    .flush = qcow2_flush,
+    .resize = qcow2_resize,
 };

@@ -6,3 +6,17 @@
 /** What qcow2.c puts into the format's table; each is described in format.h. */
 
 gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+
+CstImage *qcow2_open(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error);
+void qcow2_close(CstImage *image);
+gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
+gboolean qcow2_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                      GError **error);
+gboolean qcow2_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                      GError **error);
+gboolean qcow2_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                    GError **error);
+gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
+gboolean qcow2_flush(CstImage *image, GError **error);
+gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                      CstTask *task, GError **error);

@@ -470,13 +470,15 @@ static void a_vmdk_descriptor_tells_what_it_points_to(void **state)
     assert_string_equal(info.subformat, "monolithicFlat");
 }
 
+#define HUGE_EXTENT                    "RW 18014398509481983 FLAT \"a\" 0\n"
+#define DESCRIPTOR_OF_TWO_HUGE_EXTENTS "# Disk DescriptorFile\n" HUGE_EXTENT HUGE_EXTENT
+
 static void hostile_vmdk_descriptors_are_corrupt(void **state)
 {
     static const char *const table[] = {
         "# Disk DescriptorFile\n",
         "# Disk DescriptorFile\nRW 99999999999999999999999 FLAT \"a\" 0\n",
-        "# Disk DescriptorFile\nRW 18014398509481983 FLAT \"a\" 0\nRW 18014398509481983 FLAT "
-        "\"a\" 0\n",
+        DESCRIPTOR_OF_TWO_HUGE_EXTENTS,
         "# Disk DescriptorFile\nRW x FLAT \"a\" 0\n",
         "# Disk DescriptorFile\nRW ",
         "# Disk DescriptorFile\nparentCID=1\nRW 1 FLAT \"a\" 0\n",

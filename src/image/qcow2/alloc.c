@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "refcount.h"
+#include "state.h"
+
+/* Refcount blocks, and finding and giving back single clusters. See region.c for long runs. */
+
+#define HOST_LIMIT_BITS 56 /* L1 and L2 entries have no more */
+
+static uint64_t block_index(const Qcow2 *q, uint64_t cluster)
+{
+    return cluster >> q->block_bits;
+}
+
+/* *ret_block is NULL where no block exists: all counts there are 0. */
+static gboolean block_of(Qcow2 *q, uint64_t cluster, uint8_t **ret_block, GError **error)
+{
+    uint64_t index = block_index(q, cluster);
+    uint64_t place = index < q->reftable_entries ? q->reftable[index] : 0;
+
+    *ret_block = NULL;
+    if (place == 0)
+        return TRUE;
+    if (place & (q->cluster_size - 1))
+        return qcow2_corrupt(q, error, _("a refcount block is not aligned"));
+    *ret_block = qcow2_cache_get(q->blocks, q->blob, place, error);
+    return *ret_block != NULL;
+}
+
+gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error)
+{
+    uint64_t mask = (UINT64_C(1) << q->block_bits) - 1;
+    uint8_t *block = NULL;
+
+    if (!block_of(q, cluster, &block, error))
+        return FALSE;
+    *ret_count = block ? qcow2_refcount_get(block, q->header.refcount_order, cluster & mask) : 0;
+    return TRUE;
+}
+
+gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error)
+{
+    uint64_t mask = (UINT64_C(1) << q->block_bits) - 1;
+    uint8_t *block = NULL;
+
+    if (!block_of(q, cluster, &block, error))
+        return FALSE;
+    if (!block)
+        return qcow2_corrupt(q, error, _("a cluster in use is not counted"));
+    qcow2_refcount_set(block, q->header.refcount_order, cluster & mask, count);
+    qcow2_cache_dirty(q->blocks, q->reftable[block_index(q, cluster)]);
+    if (count == 0)
+        q->free_hint = MIN(q->free_hint, cluster);
+    return TRUE;
+}
+
+/*
+ * A missing block is put into the first cluster that it counts: with no block, all clusters there
+ * are free.
+ */
+static gboolean ensure_block(Qcow2 *q, uint64_t cluster, GError **error)
+{
+    uint64_t index = block_index(q, cluster), first = index << q->block_bits;
+    uint8_t *block;
+
+    if (index >= q->reftable_entries && !qcow2_reftable_grow(q, index + 1, error))
+        return FALSE;
+    if (q->reftable[index] != 0)
+        return TRUE;
+    if (first == 0)
+        return qcow2_corrupt(q, error, _("the header is not counted"));
+    block = qcow2_cache_add(q->blocks, first << q->cluster_bits, error);
+    if (!block)
+        return FALSE;
+    qcow2_refcount_set(block, q->header.refcount_order, 0, 1);
+    q->reftable[index] = first << q->cluster_bits;
+    q->reftable_dirty_first = MIN(q->reftable_dirty_first, (uint32_t)index);
+    q->reftable_dirty_end = MAX(q->reftable_dirty_end, (uint32_t)index + 1);
+    return TRUE;
+}
+
+static gboolean hits(const Qcow2 *q, uint64_t cluster, uint64_t offset, uint64_t length)
+{
+    uint64_t first = offset >> q->cluster_bits;
+
+    return length > 0 && cluster >= first && cluster <= (offset + length - 1) >> q->cluster_bits;
+}
+
+/* Damaged refcounts may offer a cluster that holds the image together. */
+static gboolean check_is_free(Qcow2 *q, uint64_t cluster, GError **error)
+{
+    const Qcow2Header *header = &q->header;
+
+    if (cluster == 0 || hits(q, cluster, header->l1_offset, (uint64_t)header->l1_size * 8) ||
+        hits(q, cluster, header->reftable_offset,
+             (uint64_t)header->reftable_clusters << q->cluster_bits) ||
+        hits(q, cluster, header->snapshots_offset, (uint64_t)header->snapshots * 40))
+        return qcow2_corrupt(q, error, _("metadata in use is not counted"));
+    return TRUE;
+}
+
+/* The first free cluster; its block exists and is returned. */
+static uint8_t *find_free(Qcow2 *q, uint64_t *ret_cluster, GError **error)
+{
+    uint64_t entries = UINT64_C(1) << q->block_bits, cluster = q->free_hint;
+
+    for (;; cluster = ((cluster >> q->block_bits) + 1) << q->block_bits) {
+        uint8_t *block = NULL;
+
+        if (cluster >> (HOST_LIMIT_BITS - q->cluster_bits)) {
+            cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), q->blob->name);
+            return NULL;
+        }
+        if (!ensure_block(q, cluster, error) || !block_of(q, cluster, &block, error))
+            return NULL;
+        for (uint64_t i = cluster & (entries - 1); i < entries; i++) {
+            if (qcow2_refcount_get(block, q->header.refcount_order, i) != 0)
+                continue;
+            *ret_cluster = (cluster & ~(entries - 1)) + i;
+            return block;
+        }
+    }
+}
+
+gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t *ret_count,
+                     GError **error)
+{
+    uint64_t entries = UINT64_C(1) << q->block_bits, first = 0, got = 0;
+    unsigned order = q->header.refcount_order;
+    uint8_t *block = find_free(q, &first, error);
+
+    if (!block)
+        return FALSE;
+    wanted = MIN(wanted, entries - (first & (entries - 1))); /* inside one block */
+    while (got < wanted && qcow2_refcount_get(block, order, (first + got) & (entries - 1)) == 0) {
+        if (!check_is_free(q, first + got, error))
+            return FALSE;
+        got++;
+    }
+    for (uint64_t i = 0; i < got; i++)
+        qcow2_refcount_set(block, order, (first + i) & (entries - 1), 1);
+    qcow2_cache_dirty(q->blocks, q->reftable[block_index(q, first)]);
+    q->free_hint = first + got;
+    *ret_cluster = first;
+    *ret_count = got;
+    return TRUE;
+}
+
+void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count)
+{
+    /* a failure leaves a leak, and the caller has an error to report already */
+    for (uint64_t i = 0; i < count; i++)
+        if (!qcow2_count_set(q, cluster + i, 0, NULL))
+            return;
+}
+
+void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t one = cluster + i;
+
+        g_array_append_val(q->pending, one);
+    }
+}
+
+/* Clusters that became free in a row are handed back to the file system together. */
+typedef struct {
+    uint64_t first, count;
+} Freed;
+
+static void hand_back(Qcow2 *q, Freed *freed)
+{
+    uint64_t offset = freed->first << q->cluster_bits, length = freed->count << q->cluster_bits;
+    uint64_t size = 0;
+
+    if (freed->count > 0 && cst_blob_get_size(q->blob, &size, NULL) && offset < size)
+        cst_blob_discard(q->blob, offset, MIN(length, size - offset), NULL);
+    freed->count = 0;
+}
+
+static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **error)
+{
+    uint64_t count = 0;
+
+    if (!qcow2_count_get(q, cluster, &count, error))
+        return FALSE;
+    if (count == 0)
+        return qcow2_corrupt(q, error, _("a cluster in use is not counted"));
+    if (!qcow2_count_set(q, cluster, count - 1, error))
+        return FALSE;
+    if (count > 1)
+        return TRUE;
+    qcow2_cache_drop(q->l2s, cluster << q->cluster_bits);
+    if (freed->count > 0 && freed->first + freed->count != cluster)
+        hand_back(q, freed);
+    if (freed->count == 0)
+        freed->first = cluster;
+    freed->count++;
+    return TRUE;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+gboolean qcow2_apply_pending(Qcow2 *q, GError **error)
+{
+    g_autoptr(GArray) work = NULL;
+    Freed freed = {0, 0};
+    gboolean ok = TRUE;
+
+    if (q->applying || q->pending->len == 0)
+        return TRUE;
+    work = q->pending;
+    q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    q->applying = TRUE; /* a full cache syncs in the middle */
+    qsort(work->data, work->len, sizeof(uint64_t), by_number);
+    for (guint i = 0; ok && i < work->len; i++)
+        ok = count_down(q, g_array_index(work, uint64_t, i), &freed, error);
+    hand_back(q, &freed);
+    q->applying = FALSE;
+    return ok;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "state.h"
+
+/* L1 and L2 tables (qcow2, "Cluster mapping", "Extended L2 Entries"). */
+
+#define L1_RESERVED   (~(QCOW2_COPIED | QCOW2_OFFSET_MASK))
+#define WORD_RESERVED (~(QCOW2_COPIED | QCOW2_OFFSET_MASK | QCOW2_READS_ZERO))
+
+Qcow2Entry qcow2_entry_get(const Qcow2 *q, const uint8_t *table, uint64_t index)
+{
+    const uint8_t *raw = table + index * q->entry_size;
+
+    return (Qcow2Entry){cst_be64(raw), q->sub_count > 1 ? cst_be64(raw + 8) : 0};
+}
+
+void qcow2_entry_put(Qcow2 *q, uint8_t *table, uint64_t place, uint64_t index, Qcow2Entry entry)
+{
+    uint8_t *raw = table + index * q->entry_size;
+
+    cst_put_be64(raw, entry.word);
+    if (q->sub_count > 1)
+        cst_put_be64(raw + 8, entry.bitmap);
+    qcow2_cache_dirty(q->l2s, place);
+}
+
+static Qcow2Kind subcluster_kind(const Qcow2Entry *entry, unsigned sub)
+{
+    gboolean allocated = (entry->bitmap >> sub) & 1, zero = (entry->bitmap >> (32 + sub)) & 1;
+
+    if ((entry->word & QCOW2_READS_ZERO) || (allocated && zero) ||
+        (allocated && qcow2_entry_host(entry) == 0))
+        return QCOW2_BAD;
+    if (zero)
+        return QCOW2_ZERO;
+    return allocated ? QCOW2_DATA : QCOW2_UNALLOCATED;
+}
+
+Qcow2Kind qcow2_entry_kind(const Qcow2 *q, const Qcow2Entry *entry, unsigned sub)
+{
+    if (entry->word & QCOW2_COMPRESSED)
+        return QCOW2_PACKED;
+    if ((entry->word & WORD_RESERVED) || (qcow2_entry_host(entry) & (q->cluster_size - 1)))
+        return QCOW2_BAD;
+    if (q->sub_count > 1)
+        return subcluster_kind(entry, sub);
+    if (entry->word & QCOW2_READS_ZERO)
+        return q->header.version >= 3 ? QCOW2_ZERO : QCOW2_BAD;
+    return qcow2_entry_host(entry) ? QCOW2_DATA : QCOW2_UNALLOCATED;
+}
+
+void qcow2_packed_place(const Qcow2 *q, uint64_t word, uint64_t *ret_host, uint64_t *ret_length)
+{
+    unsigned split = 62 - (q->cluster_bits - 8);
+    uint64_t host = word & ((UINT64_C(1) << split) - 1);
+    uint64_t more = (word >> split) & ((UINT64_C(1) << (q->cluster_bits - 8)) - 1);
+
+    *ret_host = host & ((UINT64_C(1) << 56) - 1);
+    *ret_length = (more + 1) * 512 - (host & 511);
+}
+
+void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry)
+{
+    uint64_t host = 0, length = 0;
+
+    if (entry->word & QCOW2_COMPRESSED) {
+        qcow2_packed_place(q, entry->word, &host, &length);
+        qcow2_give_up(q, host >> q->cluster_bits,
+                      ((host + length - 1) >> q->cluster_bits) - (host >> q->cluster_bits) + 1);
+    } else if (qcow2_entry_host(entry)) {
+        qcow2_give_up(q, qcow2_entry_host(entry) >> q->cluster_bits, 1);
+    }
+}
+
+/* --- L1 ------------------------------------------------------------------------------------ */
+
+void qcow2_l1_dirty(Qcow2 *q, uint32_t index)
+{
+    q->l1_dirty_first = MIN(q->l1_dirty_first, index);
+    q->l1_dirty_end = MAX(q->l1_dirty_end, index + 1);
+}
+
+static gboolean check_l1(Qcow2 *q, uint64_t entry, GError **error)
+{
+    if ((entry & L1_RESERVED) || (entry & QCOW2_OFFSET_MASK & (q->cluster_size - 1)))
+        return qcow2_corrupt(q, error, _("an L1 entry is damaged"));
+    return TRUE;
+}
+
+gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, uint8_t **ret_table, GError **error)
+{
+    uint64_t entry;
+
+    if (l1_index >= q->header.l1_size)
+        return qcow2_corrupt(q, error, _("the L1 table is too small for the image"));
+    entry = q->l1[l1_index];
+    *ret_table = NULL;
+    if (!check_l1(q, entry, error))
+        return FALSE;
+    if ((entry & QCOW2_OFFSET_MASK) == 0)
+        return TRUE;
+    *ret_table = qcow2_cache_get(q->l2s, q->blob, entry & QCOW2_OFFSET_MASK, error);
+    return *ret_table != NULL;
+}
+
+/* A fresh table for the L1 entry, a copy of the one it had before. */
+static uint8_t *replace_l2(Qcow2 *q, uint32_t index, GError **error)
+{
+    uint64_t old = q->l1[index] & QCOW2_OFFSET_MASK, cluster = 0, got = 0;
+    g_autofree uint8_t *content = NULL;
+    uint8_t *table = NULL;
+
+    if (!qcow2_alloc(q, 1, &cluster, &got, error))
+        return NULL;
+    if (old != 0) {
+        table = qcow2_cache_get(q->l2s, q->blob, old, error);
+        content = table ? g_memdup2(table, q->cluster_size) : NULL;
+    }
+    if (old == 0 || content)
+        table = qcow2_cache_add(q->l2s, cluster << q->cluster_bits, error);
+    if (!table) {
+        qcow2_alloc_undo(q, cluster, 1);
+        return NULL;
+    }
+    if (content)
+        memcpy(table, content, q->cluster_size);
+    q->l1[index] = cluster << q->cluster_bits | QCOW2_COPIED;
+    qcow2_l1_dirty(q, index);
+    if (old != 0)
+        qcow2_give_up(q, old >> q->cluster_bits, 1);
+    return table;
+}
+
+uint8_t *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, uint64_t *ret_place, GError **error)
+{
+    uint64_t index = offset >> (q->cluster_bits + q->l2_bits);
+    uint8_t *table;
+
+    if (index >= q->header.l1_size) {
+        qcow2_corrupt(q, error, _("the L1 table is too small for the image"));
+        return NULL;
+    }
+    if (!check_l1(q, q->l1[index], error))
+        return NULL;
+    if ((q->l1[index] & QCOW2_OFFSET_MASK) && (q->l1[index] & QCOW2_COPIED))
+        table = qcow2_cache_get(q->l2s, q->blob, q->l1[index] & QCOW2_OFFSET_MASK, error);
+    else
+        table = replace_l2(q, (uint32_t)index, error);
+    if (table)
+        *ret_place = q->l1[index] & QCOW2_OFFSET_MASK;
+    return table;
+}
+
+/* --- runs ---------------------------------------------------------------------------------- */
+
+/* Without L2 tables: up to the next one that exists. */
+static uint64_t gap_length(const Qcow2 *q, uint64_t offset, uint64_t length)
+{
+    unsigned shift = q->cluster_bits + q->l2_bits;
+    uint64_t index = (offset >> shift) + 1;
+
+    while (index << shift < offset + length && index < q->header.l1_size &&
+           (q->l1[index] & QCOW2_OFFSET_MASK) == 0)
+        index++;
+    return MIN(length, (index << shift) - offset);
+}
+
+/* The run of subclusters from @offset on; grows @run by what is of its kind and adjoins. */
+static gboolean extend_run(Qcow2 *q, const uint8_t *table, uint64_t offset, uint64_t end,
+                           Qcow2Run *run, GError **error)
+{
+    uint64_t at = offset, sub_size = UINT64_C(1) << q->sub_bits;
+
+    while (at < end) {
+        Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+        uint64_t inside = at & (q->cluster_size - 1), step = sub_size - (at & (sub_size - 1));
+        Qcow2Kind kind = qcow2_entry_kind(q, &entry, (unsigned)(inside >> q->sub_bits));
+        uint64_t host = qcow2_entry_host(&entry) + inside;
+
+        if (kind == QCOW2_BAD)
+            return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
+        if (at == offset)
+            *run = (Qcow2Run){kind, 0, kind == QCOW2_PACKED ? entry.word : host};
+        else if (kind != run->kind || kind == QCOW2_PACKED ||
+                 (kind == QCOW2_DATA && host != run->host + (at - offset)))
+            break;
+        at += kind == QCOW2_PACKED ? q->cluster_size - inside : step;
+    }
+    run->length = MIN(at, end) - offset;
+    return TRUE;
+}
+
+gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run, GError **error)
+{
+    unsigned shift = q->cluster_bits + q->l2_bits;
+    uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift);
+    uint8_t *table = NULL;
+
+    if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
+        return FALSE;
+    if (!table) {
+        *ret_run = (Qcow2Run){QCOW2_UNALLOCATED, gap_length(q, offset, length), 0};
+        return TRUE;
+    }
+    return extend_run(q, table, offset, end, ret_run, error);
+}

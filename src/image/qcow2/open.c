@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+#include "qcow2.h"
+#include "state.h"
+
+#define L2_CACHE_BYTES    (4 * CST_MIB)
+#define BLOCK_CACHE_BYTES (1 * CST_MIB)
+#define CACHE_MIN_SLOTS   4
+#define CACHE_MAX_SLOTS   2048
+
+gboolean qcow2_corrupt(Qcow2 *q, GError **error, const char *what)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), q->blob->name, what);
+}
+
+static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
+                               const Qcow2Header *header, gboolean writable, GError **error)
+{
+    if (info->corrupt && !(header->incompatible & QCOW2_INCOMPAT_CORRUPT))
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), blob->name,
+                        info->problem);
+    if (info->problem && !info->corrupt)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened: %s"), blob->name,
+                        info->problem);
+    if (info->data_file)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' keeps its data in an external file, which is not supported"),
+                        blob->name);
+    if (writable && (header->incompatible & QCOW2_INCOMPAT_CORRUPT))
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("'%s' is marked as corrupt: it can only be read until it is repaired"),
+                        blob->name);
+    if (writable && (header->incompatible & QCOW2_INCOMPAT_DIRTY))
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("'%s' was not closed cleanly: its refcounts must be repaired before it "
+                          "is written to"),
+                        blob->name);
+    return TRUE;
+}
+
+static gboolean read_header(CstBlob *blob, gboolean writable, Qcow2Header *ret_header,
+                            gboolean *ret_wants_backing, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+    gboolean sound;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    sound = qcow2_header_read(&look, ret_header);
+    if (look.error) {
+        g_propagate_error(error, look.error);
+        return FALSE;
+    }
+    if (!sound)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), blob->name,
+                        info.problem);
+    *ret_wants_backing = info.backing != NULL;
+    return check_openable(blob, &info, ret_header, writable, error);
+}
+
+static void set_geometry(Qcow2 *q)
+{
+    gboolean extended = (q->header.incompatible & QCOW2_INCOMPAT_EXTENDED_L2) != 0;
+
+    q->cluster_bits = q->header.cluster_bits;
+    q->cluster_size = UINT64_C(1) << q->cluster_bits;
+    q->entry_size = extended ? 16 : 8;
+    q->l2_bits = q->cluster_bits - (extended ? 4 : 3);
+    q->sub_count = extended ? 32 : 1;
+    q->sub_bits = q->cluster_bits - (extended ? 5 : 0);
+    q->block_bits = q->cluster_bits + 3 - q->header.refcount_order;
+}
+
+/* @count entries of a table whose bounds the header check has approved. */
+static uint64_t *read_table(CstBlob *blob, uint64_t offset, uint32_t count, GError **error)
+{
+    uint64_t *table = g_new(uint64_t, MAX(count, 1));
+
+    if (!cst_blob_pread(blob, table, (size_t)count * 8, offset, error)) {
+        g_free(table);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        table[i] = cst_be64((const uint8_t *)&table[i]);
+    return table;
+}
+
+static gboolean read_tables(Qcow2 *q, gboolean writable, GError **error)
+{
+    q->l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
+    if (!q->l1)
+        return FALSE;
+    if (!writable)
+        return TRUE;
+    q->reftable_entries = (uint32_t)(q->header.reftable_clusters << (q->cluster_bits - 3));
+    q->reftable = read_table(q->blob, q->header.reftable_offset, q->reftable_entries, error);
+    return q->reftable != NULL;
+}
+
+static gboolean spill(void *owner, GError **error)
+{
+    return qcow2_sync(owner, error);
+}
+
+static unsigned slots_for(const Qcow2 *q, uint64_t bytes)
+{
+    return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_SLOTS, CACHE_MAX_SLOTS);
+}
+
+static void release(Qcow2 *q)
+{
+    qcow2_cache_free(q->l2s);
+    qcow2_cache_free(q->blocks);
+    g_array_unref(q->pending);
+    g_free(q->l1);
+    g_free(q->reftable);
+    g_cond_clear(&q->released);
+    g_mutex_clear(&q->lock);
+    g_free(q);
+}
+
+CstImage *qcow2_open(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error)
+{
+    gboolean writable = (flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
+    Qcow2Header header = {0};
+    uint64_t backing_size = 0;
+    Qcow2 *q;
+
+    if (!read_header(blob, writable, &header, &wants_backing, error))
+        return NULL;
+    if (backing && !cst_blob_get_size(backing, &backing_size, error))
+        return NULL;
+    if (backing && !wants_backing) {
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+        return NULL;
+    }
+    q = g_new0(Qcow2, 1);
+    q->blob = blob;
+    q->backing = backing;
+    q->backing_size = backing_size;
+    q->lacks_backing = wants_backing && !backing;
+    q->barriers = !(flags & CST_IMAGE_NO_BARRIERS);
+    q->header = header;
+    q->image.capacity = header.size;
+    q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
+    set_geometry(q);
+    g_mutex_init(&q->lock);
+    g_cond_init(&q->released);
+    q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
+    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
+    if (!read_tables(q, writable, error)) {
+        release(q);
+        return NULL;
+    }
+    return &q->image;
+}
+
+void qcow2_close(CstImage *image)
+{
+    Qcow2 *q = qcow2_of(image);
+
+    /* whoever cares for the outcome has flushed before */
+    if (image->writable)
+        qcow2_write_back(q, NULL);
+    release(q);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "space.h"
+#include "state.h"
+
+/* The file's range must read as zeroes: what lies behind the end does so by itself. */
+static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
+{
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(q->blob, &size, error))
+        return FALSE;
+    if (host < size &&
+        !cst_blob_zero(q->blob, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error))
+        return FALSE;
+    return host + length <= size || cst_blob_resize(q->blob, host + length, error);
+}
+
+/* Lock held. Places for up to @clusters clusters from @offset on, all of one L2 table. */
+static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uint64_t *ret_host,
+                               uint64_t *ret_count, GError **error)
+{
+    uint64_t first = 0, count = 0, place = 0;
+    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+
+    if (!table || !qcow2_alloc(q, clusters, &first, &count, error))
+        return FALSE;
+    if (!zero_host(q, first << q->cluster_bits, count << q->cluster_bits, error)) {
+        qcow2_alloc_undo(q, first, count);
+        return FALSE;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t at = offset + (i << q->cluster_bits);
+        Qcow2Entry entry = {(first + i) << q->cluster_bits | QCOW2_COPIED, 0};
+
+        if (q->sub_count > 1) {
+            Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+
+            entry.bitmap = old.bitmap; /* a place, but the backing image still shows */
+            if (!qcow2_backing_shows(q, at) && old.bitmap == 0)
+                entry.bitmap = G_MAXUINT32;
+        }
+        qcow2_entry_put(q, table, place, qcow2_l2_index(q, at), entry);
+    }
+    *ret_host = first << q->cluster_bits;
+    *ret_count = count;
+    return TRUE;
+}
+
+/* Lock held. Clusters from @offset on that have no place yet, inside one L2 table. */
+static gboolean find_placeless(Qcow2 *q, uint64_t offset, uint64_t end, uint64_t *ret_skip,
+                               uint64_t *ret_count, GError **error)
+{
+    unsigned shift = q->cluster_bits + q->l2_bits;
+    uint64_t stop = MIN(end, ((offset >> shift) + 1) << shift), at = offset, count = 0;
+    uint8_t *table = NULL;
+
+    if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
+        return FALSE;
+    *ret_skip = 0;
+    for (; at < stop; at += q->cluster_size) {
+        Qcow2Entry entry = {0, 0};
+
+        if (table)
+            entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+        if (entry.word == 0)
+            count++;
+        else if (count > 0)
+            break;
+        else
+            *ret_skip += q->cluster_size;
+    }
+    *ret_count = count;
+    return TRUE;
+}
+
+static gboolean preallocate_step(Qcow2 *q, uint64_t offset, uint64_t end, uint64_t *ret_done,
+                                 uint64_t *ret_host, uint64_t *ret_count, GError **error)
+{
+    uint64_t skip = 0, wanted = 0;
+    gboolean ok;
+
+    *ret_count = 0;
+    g_mutex_lock(&q->lock);
+    ok = qcow2_begin_writing(q, error) && find_placeless(q, offset, end, &skip, &wanted, error) &&
+         (wanted == 0 || place_clusters(q, offset + skip, wanted, ret_host, ret_count, error));
+    g_mutex_unlock(&q->lock);
+    *ret_done = MIN(skip + (*ret_count << q->cluster_bits), end - offset);
+    return ok;
+}
+
+gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
+                           CstPreallocation preallocation, CstTask *task, GError **error)
+{
+    uint64_t end = offset + length;
+
+    offset &= ~(q->cluster_size - 1);
+    while (offset < end) {
+        uint64_t done = 0, host = 0, count = 0;
+
+        if (!cst_task_check(task, error) ||
+            !preallocate_step(q, offset, end, &done, &host, &count, error) ||
+            !cst_space_preallocate(q->blob, host, count << q->cluster_bits, preallocation, NULL,
+                                   error))
+            return FALSE;
+        cst_task_advance(task, done);
+        offset += done;
+    }
+    return TRUE;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "refcount.h"
+#include "state.h"
+
+/*
+ * Tables that must lie in one piece (the L1 table, the refcount table) go behind the last cluster
+ * in use, and the refcount blocks that are missing there go right behind them.
+ */
+typedef struct {
+    uint64_t first;  /* cluster */
+    uint64_t count;  /* what was asked for */
+    uint64_t blocks; /* refcount blocks behind it */
+} Region;
+
+gboolean qcow2_used_end(Qcow2 *q, uint64_t *ret_cluster, GError **error)
+{
+    for (uint64_t index = q->reftable_entries; index-- > 0;) {
+        uint64_t first = index << q->block_bits;
+
+        if (q->reftable[index] == 0)
+            continue;
+        for (uint64_t i = UINT64_C(1) << q->block_bits; i-- > 0;) {
+            uint64_t count = 0;
+
+            if (!qcow2_count_get(q, first + i, &count, error))
+                return FALSE;
+            if (count != 0) {
+                *ret_cluster = first + i + 1;
+                return TRUE;
+            }
+        }
+    }
+    *ret_cluster = 0;
+    return TRUE;
+}
+
+static uint64_t place_of(const Qcow2 *q, uint64_t index)
+{
+    return index < q->reftable_entries ? q->reftable[index] : 0;
+}
+
+/* Blocks that are missing to count the clusters from @first to before @end. */
+static uint64_t missing_blocks(const Qcow2 *q, uint64_t first, uint64_t end)
+{
+    uint64_t missing = 0;
+
+    for (uint64_t i = first >> q->block_bits; i <= (end - 1) >> q->block_bits; i++)
+        missing += place_of(q, i) == 0;
+    return missing;
+}
+
+static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError **error)
+{
+    uint64_t first = 0, size = 0, blocks = 0, before;
+
+    if (!qcow2_used_end(q, &first, error) || !cst_blob_get_size(q->blob, &size, error))
+        return FALSE;
+    first = MAX(first, qcow2_div_up(size, q->cluster_size));
+    do {
+        before = blocks;
+        blocks = missing_blocks(q, first, first + count + before);
+    } while (blocks != before);
+    *ret_region = (Region){first, count, blocks};
+    return TRUE;
+}
+
+/* The region is counted; its blocks are in the table in memory and, changed, in the cache. */
+static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
+{
+    uint64_t end = region->first + region->count + region->blocks;
+    uint64_t place = region->first + region->count;
+
+    for (uint64_t i = region->first >> q->block_bits; i <= (end - 1) >> q->block_bits; i++) {
+        if (q->reftable[i] != 0)
+            continue;
+        if (!qcow2_cache_add(q->blocks, place << q->cluster_bits, error))
+            return FALSE;
+        q->reftable[i] = place++ << q->cluster_bits;
+        q->reftable_dirty_first = MIN(q->reftable_dirty_first, (uint32_t)i);
+        q->reftable_dirty_end = MAX(q->reftable_dirty_end, (uint32_t)i + 1);
+    }
+    for (uint64_t cluster = region->first; cluster < end; cluster++)
+        if (!qcow2_count_set(q, cluster, 1, error))
+            return FALSE;
+    return TRUE;
+}
+
+static uint64_t entries_for(const Qcow2 *q, const Region *region)
+{
+    return qcow2_div_up(region->first + region->count + region->blocks, UINT64_C(1)
+                                                                            << q->block_bits);
+}
+
+gboolean qcow2_alloc_region(Qcow2 *q, uint64_t count, uint64_t *ret_cluster, GError **error)
+{
+    Region region;
+
+    if (!plan_region(q, count, &region, error))
+        return FALSE;
+    while (entries_for(q, &region) > q->reftable_entries)
+        if (!qcow2_reftable_grow(q, entries_for(q, &region), error) ||
+            !plan_region(q, count, &region, error))
+            return FALSE;
+    if (!install_region(q, &region, error))
+        return FALSE;
+    *ret_cluster = region.first;
+    return TRUE;
+}
+
+static gboolean write_reftable(Qcow2 *q, uint64_t offset, GError **error)
+{
+    g_autofree uint8_t *raw = g_malloc((size_t)q->reftable_entries * 8);
+
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        cst_put_be64(raw + (size_t)i * 8, q->reftable[i]);
+    return cst_blob_pwrite(q->blob, raw, (size_t)q->reftable_entries * 8, offset, error);
+}
+
+/* The new table is complete on the disk before the header points to it. */
+static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
+{
+    uint64_t old = q->header.reftable_offset >> q->cluster_bits;
+    uint64_t old_clusters = q->header.reftable_clusters;
+    uint64_t offset = region->first << q->cluster_bits;
+    uint8_t raw[12];
+
+    if (!qcow2_cache_write(q->blocks, q->blob, error) || !write_reftable(q, offset, error) ||
+        !qcow2_barrier(q, error))
+        return FALSE;
+    cst_put_be64(raw, offset);
+    cst_put_be32(raw + 8, (uint32_t)region->count);
+    if (!cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_REFTABLE_OFFSET, error))
+        return FALSE;
+    q->header.reftable_offset = offset;
+    q->header.reftable_clusters = (uint32_t)region->count;
+    q->reftable_dirty_first = UINT32_MAX;
+    q->reftable_dirty_end = 0;
+    qcow2_give_up(q, old, old_clusters);
+    return TRUE;
+}
+
+/* Blocks of a region that came to nothing must not be written over what comes there next. */
+static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
+{
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        if (q->reftable[i] != 0 && (i >= old_entries || old[i] == 0))
+            qcow2_cache_drop(q->blocks, q->reftable[i]);
+}
+
+gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
+{
+    uint64_t per_cluster = q->cluster_size / 8;
+    uint64_t clusters =
+        qcow2_div_up(MAX(entries, q->reftable_entries * UINT64_C(3) / 2), per_cluster);
+    uint64_t *old = q->reftable;
+    uint32_t old_entries = q->reftable_entries;
+    Region region = {0, 0, 0};
+
+    do { /* until it can count itself as well */
+        clusters = MAX(clusters, qcow2_div_up(entries_for(q, &region), per_cluster));
+        if (clusters << q->cluster_bits > QCOW2_MAX_REFTABLE_BYTES)
+            return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),
+                            q->blob->name);
+        if (!plan_region(q, clusters, &region, error))
+            return FALSE;
+    } while (entries_for(q, &region) > clusters * per_cluster);
+
+    q->reftable = g_new0(uint64_t, clusters * per_cluster);
+    memcpy(q->reftable, old, (size_t)old_entries * 8);
+    q->reftable_entries = (uint32_t)(clusters * per_cluster);
+    if (!install_region(q, &region, error) || !switch_reftable(q, &region, error)) {
+        forget_region(q, old, old_entries);
+        g_free(q->reftable);
+        q->reftable = old;
+        q->reftable_entries = old_entries;
+        return FALSE;
+    }
+    g_free(old);
+    return TRUE;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "qcow2.h"
+#include "state.h"
+
+/* --- growing ------------------------------------------------------------------------------- */
+
+static gboolean write_l1(Qcow2 *q, const uint64_t *l1, uint64_t entries, uint64_t clusters,
+                         uint64_t offset, GError **error)
+{
+    g_autofree uint8_t *raw = g_malloc0(clusters << q->cluster_bits);
+
+    for (uint64_t i = 0; i < entries; i++)
+        cst_put_be64(raw + i * 8, l1[i]);
+    return cst_blob_pwrite(q->blob, raw, clusters << q->cluster_bits, offset, error);
+}
+
+/* Where the header says the L1 table is and how long: one write, inside one sector. */
+static gboolean write_l1_place(Qcow2 *q, uint32_t entries, uint64_t offset, GError **error)
+{
+    uint8_t raw[12];
+
+    cst_put_be32(raw, entries);
+    cst_put_be64(raw + 4, offset);
+    return cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_L1_SIZE, error);
+}
+
+/* Lock held. The new table is whole on the disk before the header names it. */
+static gboolean grow_l1(Qcow2 *q, uint64_t entries, GError **error)
+{
+    uint64_t old_clusters = qcow2_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
+    uint64_t clusters = qcow2_div_up(entries * 8, q->cluster_size);
+    uint64_t offset = q->header.l1_offset, first = 0;
+    uint64_t *l1;
+
+    if (entries <= q->header.l1_size)
+        return TRUE;
+    if (clusters > old_clusters) {
+        if (!qcow2_alloc_region(q, clusters, &first, error))
+            return FALSE;
+        offset = first << q->cluster_bits;
+    }
+    l1 = g_new0(uint64_t, entries);
+    memcpy(l1, q->l1, (size_t)q->header.l1_size * 8);
+    if (!qcow2_sync(q, error) || !write_l1(q, l1, entries, clusters, offset, error) ||
+        !qcow2_barrier(q, error) || !write_l1_place(q, (uint32_t)entries, offset, error)) {
+        g_free(l1);
+        return FALSE;
+    }
+    if (offset != q->header.l1_offset)
+        qcow2_give_up(q, q->header.l1_offset >> q->cluster_bits, old_clusters);
+    g_free(q->l1);
+    q->l1 = l1;
+    q->header.l1_size = (uint32_t)entries;
+    q->header.l1_offset = offset;
+    return TRUE;
+}
+
+static gboolean zero_range(Qcow2 *q, uint64_t offset, uint64_t end, GError **error)
+{
+    Qcow2Claim claim;
+    gboolean ok;
+
+    if (offset >= end || q->header.crypt != QCOW2_CRYPT_NONE)
+        return TRUE;
+    qcow2_claim(q, &claim, offset, end - offset);
+    ok = qcow2_zero_claimed(q, offset, end - offset, CST_ZERO_MAY_UNMAP, error);
+    qcow2_release(q, &claim);
+    return ok;
+}
+
+/*
+ * New bytes read as zeroes: the rest of what was the last cluster may hold anything, and behind it
+ * a backing image that is longer than this one was would show.
+ */
+static gboolean zero_new_bytes(Qcow2 *q, uint64_t old, uint64_t new, GError **error)
+{
+    uint64_t cluster_end = (old + q->cluster_size - 1) & ~(q->cluster_size - 1);
+    uint64_t shown = q->lacks_backing ? new : q->backing ? q->backing_size : 0;
+
+    return zero_range(q, old, MIN(new, cluster_end), error) &&
+           zero_range(q, cluster_end, MIN(new, shown), error);
+}
+
+static gboolean write_size(Qcow2 *q, uint64_t size, GError **error)
+{
+    uint8_t raw[8];
+
+    cst_put_be64(raw, size);
+    if (!qcow2_write_back(q, error) || !qcow2_barrier(q, error) ||
+        !cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_SIZE, error))
+        return FALSE;
+    q->header.size = size;
+    return TRUE;
+}
+
+static gboolean grow(Qcow2 *q, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
+                     GError **error)
+{
+    uint64_t old = q->image.capacity, entries = qcow2_div_up(capacity, qcow2_l1_span(&q->header));
+    gboolean ok;
+
+    if (entries > QCOW2_MAX_L1_BYTES / 8)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("an image of clusters of %" G_GUINT64_FORMAT
+                          " bytes can have at most %" G_GUINT64_FORMAT " bytes"),
+                        q->cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(&q->header));
+    if (preallocation != CST_PREALLOC_OFF && (q->backing || q->lacks_backing) && q->sub_count == 1)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("an image with a backing image can't be preallocated, as the backing "
+                          "image would be hidden"));
+    g_mutex_lock(&q->lock);
+    ok = grow_l1(q, entries, error);
+    g_mutex_unlock(&q->lock);
+    if (!ok)
+        return FALSE;
+    q->image.capacity = capacity;
+    ok = zero_new_bytes(q, old, capacity, error) &&
+         (preallocation == CST_PREALLOC_OFF ||
+          qcow2_preallocate(q, old, capacity - old, preallocation, task, error)) &&
+         write_size(q, capacity, error);
+    if (!ok)
+        q->image.capacity = old;
+    return ok;
+}
+
+/* --- shrinking ----------------------------------------------------------------------------- */
+
+/* Lock held. A whole L2 table with all that it refers to. */
+static gboolean give_up_l2(Qcow2 *q, uint32_t index, GError **error)
+{
+    uint64_t entries = UINT64_C(1) << q->l2_bits;
+    uint8_t *table = NULL;
+
+    if (!qcow2_l2_for_read(q, index, &table, error))
+        return FALSE;
+    if (!table)
+        return TRUE;
+    for (uint64_t i = 0; i < entries; i++) {
+        Qcow2Entry entry = qcow2_entry_get(q, table, i);
+
+        for (unsigned sub = 0; sub < q->sub_count; sub++)
+            if (qcow2_entry_kind(q, &entry, sub) == QCOW2_BAD)
+                return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
+        qcow2_entry_give_up(q, &entry);
+    }
+    qcow2_give_up(q, (q->l1[index] & QCOW2_OFFSET_MASK) >> q->cluster_bits, 1);
+    qcow2_cache_drop(q->l2s, q->l1[index] & QCOW2_OFFSET_MASK);
+    q->l1[index] = 0;
+    qcow2_l1_dirty(q, index);
+    return qcow2_relieve(q, error);
+}
+
+/* Lock held. Everything behind the new end is unreferenced on the disk, then counted down. */
+static gboolean cut_tables(Qcow2 *q, uint64_t capacity, GError **error)
+{
+    uint64_t span = qcow2_l1_span(&q->header), keep = qcow2_div_up(capacity, span);
+    uint64_t first = (capacity + q->cluster_size - 1) & ~(q->cluster_size - 1);
+
+    for (uint64_t i = keep; i < q->header.l1_size; i++)
+        if (!give_up_l2(q, (uint32_t)i, error))
+            return FALSE;
+    return qcow2_forget(q, first, MIN(keep * span, q->header.l1_size * span), FALSE, error);
+}
+
+/* Lock held. The L1 table stays where it is and gives up clusters at its end. */
+static gboolean cut_l1(Qcow2 *q, uint64_t capacity, GError **error)
+{
+    uint64_t keep = MAX(qcow2_div_up(capacity, qcow2_l1_span(&q->header)), 1);
+    uint64_t clusters = qcow2_div_up(keep * 8, q->cluster_size);
+    uint64_t old_clusters = qcow2_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
+
+    if (keep >= q->header.l1_size)
+        return TRUE;
+    if (!write_l1_place(q, (uint32_t)keep, q->header.l1_offset, error))
+        return FALSE;
+    q->header.l1_size = (uint32_t)keep;
+    qcow2_give_up(q, (q->header.l1_offset >> q->cluster_bits) + clusters, old_clusters - clusters);
+    return TRUE;
+}
+
+/* The file need not be longer than its last cluster in use. */
+static gboolean cut_file(Qcow2 *q, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    uint64_t end = 0, size = 0;
+    gboolean ok;
+
+    g_mutex_lock(&q->lock);
+    ok = qcow2_used_end(q, &end, error);
+    g_mutex_unlock(&q->lock);
+    if (!ok || !cst_blob_get_size(q->blob, &size, error))
+        return FALSE;
+    if (end << q->cluster_bits >= size || cst_blob_resize(q->blob, end << q->cluster_bits, &why) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean shrink(Qcow2 *q, uint64_t capacity, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&q->lock);
+    ok = cut_tables(q, capacity, error);
+    g_mutex_unlock(&q->lock);
+    /* the size goes first: a table shorter than the size needs would make the image unusable */
+    if (!ok || !write_size(q, capacity, error) || !qcow2_barrier(q, error))
+        return FALSE;
+    q->image.capacity = capacity;
+    g_mutex_lock(&q->lock);
+    ok = cut_l1(q, capacity, error);
+    g_mutex_unlock(&q->lock);
+    return ok && qcow2_write_back(q, error) && cut_file(q, error);
+}
+
+gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                      CstTask *task, GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    gboolean ok;
+
+    if (capacity == image->capacity)
+        return TRUE;
+    if (q->header.has_bitmaps)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' has dirty bitmaps, which would not fit its new size"),
+                        q->blob->name);
+    if (q->header.snapshots > 0 && q->header.version < 3)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' has snapshots, and in an image of compatibility level 0.10 they "
+                          "must have its size"),
+                        q->blob->name);
+    g_mutex_lock(&q->lock);
+    ok = qcow2_begin_writing(q, error);
+    g_mutex_unlock(&q->lock);
+    if (!ok)
+        return FALSE;
+    if (capacity > image->capacity)
+        return grow(q, capacity, preallocation, task, error);
+    return shrink(q, capacity, error);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cache.h"
+#include "format.h"
+#include "header.h"
+
+/**
+ * An opened qcow2 image.
+ *
+ * One lock guards all metadata; the guest's data is read and written outside of it. Writers first
+ * claim their range of guest clusters (claim.c), so that two of them never meet in a cluster.
+ *
+ * Order of writing, so that the worst after a power cut is a leaked cluster: guest data and
+ * refcounts before the tables that refer to them, L2 tables before the L1 entries, and what is
+ * given up is counted down only when nothing on the disk refers to it any more (sync.c).
+ *
+ * A cluster whose entry lacks the COPIED bit belongs to a snapshot too: it is never written in
+ * place.
+ */
+
+#define QCOW2_COPIED      (UINT64_C(1) << 63)
+#define QCOW2_COMPRESSED  (UINT64_C(1) << 62)
+#define QCOW2_READS_ZERO  UINT64_C(1)
+#define QCOW2_OFFSET_MASK UINT64_C(0x00fffffffffffe00)
+
+typedef struct Qcow2Claim Qcow2Claim;
+
+struct Qcow2Claim {
+    uint64_t first, last; /* guest clusters */
+    Qcow2Claim *next;
+};
+
+typedef struct {
+    CstImage image;
+    CstBlob *blob;    /* borrowed: image.blob */
+    CstBlob *backing; /* borrowed: image.backing */
+    uint64_t backing_size;
+    gboolean lacks_backing; /* the image names one, none was handed over */
+    gboolean barriers;
+
+    Qcow2Header header;
+    uint64_t cluster_size;
+    unsigned cluster_bits;
+    unsigned entry_size; /* of an L2 entry: 8, or 16 when extended */
+    unsigned l2_bits;    /* log2 of entries in an L2 table */
+    unsigned sub_count;  /* subclusters per cluster: 1, or 32 when extended */
+    unsigned sub_bits;   /* log2 of a subcluster's size */
+    unsigned block_bits; /* log2 of entries in a refcount block */
+
+    GMutex lock; /* guards what follows */
+    GCond released;
+    Qcow2Claim *claims;
+    gboolean writing;  /* the header has been prepared for changes */
+    gboolean applying; /* pending is being worked off */
+    uint64_t *l1;      /* header.l1_size entries */
+    uint32_t l1_dirty_first, l1_dirty_end;
+    uint64_t *reftable;
+    uint32_t reftable_entries;
+    uint32_t reftable_dirty_first, reftable_dirty_end;
+    Qcow2Cache *l2s;
+    Qcow2Cache *blocks;
+    uint64_t free_hint; /* no cluster below is free */
+    GArray *pending;    /* uint64_t host clusters to count down after the next sync */
+} Qcow2;
+
+static inline Qcow2 *qcow2_of(CstImage *image)
+{
+    return (Qcow2 *)image;
+}
+
+static inline uint64_t qcow2_div_up(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+gboolean qcow2_corrupt(Qcow2 *q, GError **error, const char *what);
+
+/* --- claim.c ------------------------------------------------------------------------------- */
+
+/** Waits until nobody else works on the clusters of the range. Takes the lock itself. */
+void qcow2_claim(Qcow2 *q, Qcow2Claim *claim, uint64_t offset, uint64_t length);
+void qcow2_release(Qcow2 *q, Qcow2Claim *claim);
+
+/* --- alloc.c: refcounts; lock held ----------------------------------------------------------- */
+
+gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error);
+/** The block that holds the count must exist. */
+gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error);
+/** Up to @wanted clusters in a row, counted once; at least one. */
+gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t *ret_count,
+                     GError **error);
+/** Takes back clusters that nothing refers to yet. */
+void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count);
+/** Counts down @count clusters from @cluster once the next sync is through. */
+void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count);
+/** Works off what was given up. Called by sync, when the disk no longer refers to it. */
+gboolean qcow2_apply_pending(Qcow2 *q, GError **error);
+
+/* --- region.c: long runs at the end of the file; lock held ---------------------------------- */
+
+/** Exactly @count clusters in a row, counted once. */
+gboolean qcow2_alloc_region(Qcow2 *q, uint64_t count, uint64_t *ret_cluster, GError **error);
+/** Makes the refcount table at least @entries long. */
+gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error);
+/** One past the last cluster that is counted. */
+gboolean qcow2_used_end(Qcow2 *q, uint64_t *ret_cluster, GError **error);
+
+/* --- map.c: L1 and L2; lock held ------------------------------------------------------------- */
+
+typedef enum {
+    QCOW2_UNALLOCATED, /**< backing image, or zeroes */
+    QCOW2_ZERO,
+    QCOW2_DATA,
+    QCOW2_PACKED, /**< compressed */
+    QCOW2_BAD
+} Qcow2Kind;
+
+typedef struct {
+    uint64_t word;   /**< the entry proper */
+    uint64_t bitmap; /**< of subclusters; 0 unless extended */
+} Qcow2Entry;
+
+static inline uint64_t qcow2_entry_host(const Qcow2Entry *entry)
+{
+    return entry->word & QCOW2_OFFSET_MASK;
+}
+
+Qcow2Kind qcow2_entry_kind(const Qcow2 *q, const Qcow2Entry *entry, unsigned sub);
+
+typedef struct {
+    Qcow2Kind kind;
+    uint64_t length;
+    uint64_t host; /**< QCOW2_DATA: where the first byte is; QCOW2_PACKED: the entry */
+} Qcow2Run;
+
+/** What the guest's bytes from @offset on are; one kind, and for data one piece of the file. */
+gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run, GError **error);
+
+/**
+ * The L2 table of the guest's @offset, for changing: made, or copied away from a snapshot, when
+ * needed. Write entries with qcow2_entry_put(), which marks it dirty.
+ */
+uint8_t *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, uint64_t *ret_place, GError **error);
+/** The table for looking only; *ret_table is NULL where there is none. */
+gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, uint8_t **ret_table, GError **error);
+
+static inline uint64_t qcow2_l2_index(const Qcow2 *q, uint64_t offset)
+{
+    return (offset >> q->cluster_bits) & ((UINT64_C(1) << q->l2_bits) - 1);
+}
+
+Qcow2Entry qcow2_entry_get(const Qcow2 *q, const uint8_t *table, uint64_t index);
+/** @place: of the table in the file. */
+void qcow2_entry_put(Qcow2 *q, uint8_t *table, uint64_t place, uint64_t index, Qcow2Entry entry);
+/** Gives up what @entry refers to. */
+void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry);
+/** A packed entry's place: first byte, length (up to the end of its last sector). */
+void qcow2_packed_place(const Qcow2 *q, uint64_t word, uint64_t *ret_host, uint64_t *ret_length);
+void qcow2_l1_dirty(Qcow2 *q, uint32_t index);
+
+/* --- sync.c; lock held (write_back takes it itself)
+ * ------------------------------------------------------------------------ */
+
+/** Before the first change: clears what a writer that does not know it must clear. */
+gboolean qcow2_begin_writing(Qcow2 *q, GError **error);
+/** Writes all changed metadata in its order. */
+gboolean qcow2_sync(Qcow2 *q, GError **error);
+/** As qcow2_sync(), and nothing is held back any more; no barrier at the end. */
+gboolean qcow2_write_back(Qcow2 *q, GError **error);
+/** Everything before reaches the disk ahead of everything after. */
+gboolean qcow2_barrier(Qcow2 *q, GError **error);
+/** Work off pending when there is much of it. */
+gboolean qcow2_relieve(Qcow2 *q, GError **error);
+
+/* --- unpack.c --------------------------------------------------------------------------------- */
+
+/** Decompresses one cluster. CORRUPT when @packed does not hold one. */
+gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_t *cluster,
+                      GError **error);
+
+/* --- the guest's bytes; no lock held -----------------------------------------------------------
+ */
+
+/** Whether unallocated bytes from @offset on may show something of a backing image. */
+gboolean qcow2_backing_shows(const Qcow2 *q, uint64_t offset);
+/** UNSUPPORTED when the content is encrypted. */
+gboolean qcow2_check_content(const Qcow2 *q, GError **error);
+
+/** As the callbacks in format.h, for a range that the caller has claimed. */
+gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_t offset,
+                             GError **error);
+gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
+                            GError **error);
+/**
+ * Forgets the whole clusters from @offset to before @end; what lay there is given up. @hide: a
+ * backing image must not show instead (else the entries end up unallocated). Lock held.
+ */
+gboolean qcow2_forget(Qcow2 *q, uint64_t offset, uint64_t end, gboolean hide, GError **error);
+/** Gives every unallocated cluster of the range its place; it reads as before. */
+gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
+                           CstPreallocation preallocation, CstTask *task, GError **error);

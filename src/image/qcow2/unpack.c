@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include "state.h"
+
+/* QEMU packs with a window of 4 KiB; others may have used more. No zlib header. */
+#define WINDOW_BITS (-15)
+
+static gboolean inflate_cluster(const uint8_t *packed, size_t packed_len, uint8_t *cluster,
+                                size_t cluster_len)
+{
+    z_stream stream = {
+        .next_in = (Bytef *)packed, /* zlib only reads it */
+        .avail_in = (uInt)packed_len,
+        .next_out = cluster,
+        .avail_out = (uInt)cluster_len,
+    };
+    int rc;
+
+    if (inflateInit2(&stream, WINDOW_BITS) != Z_OK)
+        return FALSE;
+    rc = inflate(&stream, Z_FINISH);
+    inflateEnd(&stream);
+    /* bytes may follow in the last sector, so the end of the stream need not be seen */
+    return stream.avail_out == 0 && (rc == Z_STREAM_END || rc == Z_BUF_ERROR || rc == Z_OK);
+}
+
+static gboolean unzstd_cluster(const uint8_t *packed, size_t packed_len, uint8_t *cluster,
+                               size_t cluster_len)
+{
+    ZSTD_inBuffer in = {packed, packed_len, 0};
+    ZSTD_outBuffer out = {cluster, cluster_len, 0};
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+
+    /* a window larger than a cluster is of no use and would cost memory */
+    if (!context || ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 23))) {
+        ZSTD_freeDCtx(context);
+        return FALSE;
+    }
+    while (out.pos < out.size) {
+        size_t in_before = in.pos, out_before = out.pos;
+
+        if (ZSTD_isError(ZSTD_decompressStream(context, &out, &in)) ||
+            (in.pos == in_before && out.pos == out_before))
+            break;
+    }
+    ZSTD_freeDCtx(context);
+    return out.pos == out.size;
+}
+
+gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_t *cluster,
+                      GError **error)
+{
+    gboolean ok = q->header.compression == QCOW2_ZSTD
+                      ? unzstd_cluster(packed, packed_len, cluster, q->cluster_size)
+                      : inflate_cluster(packed, packed_len, cluster, q->cluster_size);
+
+    return ok || qcow2_corrupt(q, error, _("a compressed cluster is damaged"));
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "qcow2.h"
+#include "state.h"
+
+/*
+ * A write goes step by step through runs of clusters: plan under the lock (where do the bytes go),
+ * write outside of it, commit the L2 entries under the lock.
+ *
+ * Where a cluster gets a new place, the bytes around the written ones are filled in from what the
+ * guest sees there. The unit of filling is a subcluster where the rest of the cluster stays as it
+ * is, and the cluster where data has to move.
+ */
+#define BOUNCE_MAX (1 * CST_MIB) /* larger pieces are written straight from the caller's buffer */
+
+typedef struct {
+    uint64_t offset;   /* of the guest */
+    uint64_t length;   /* of the step */
+    uint64_t host;     /* where @offset goes */
+    uint64_t unit;     /* of filling; 0: the bytes go in place, nothing to commit */
+    uint64_t clusters; /* newly allocated from the cluster of host on; 0: the old place is kept */
+    gboolean fresh;    /* the place reads as zeroes, and so do the bytes around */
+} Step;
+
+/* Every touched subcluster of a cluster holds data, and nobody else refers to it. */
+static gboolean is_in_place(const Qcow2 *q, const Qcow2Entry *entry, uint64_t inside,
+                            uint64_t length)
+{
+    unsigned first = (unsigned)(inside >> q->sub_bits);
+    unsigned last = (unsigned)((inside + length - 1) >> q->sub_bits);
+
+    if (!(entry->word & QCOW2_COPIED))
+        return FALSE;
+    for (unsigned sub = first; sub <= last; sub++)
+        if (qcow2_entry_kind(q, entry, sub) != QCOW2_DATA)
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean has_data(const Qcow2 *q, const Qcow2Entry *entry)
+{
+    for (unsigned sub = 0; sub < q->sub_count; sub++) {
+        Qcow2Kind kind = qcow2_entry_kind(q, entry, sub);
+
+        if (kind == QCOW2_DATA || kind == QCOW2_PACKED)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static uint64_t piece(const Qcow2 *q, uint64_t offset, uint64_t length)
+{
+    return MIN(length, q->cluster_size - (offset & (q->cluster_size - 1)));
+}
+
+/* In place: as many clusters as follow each other in the file. */
+static void plan_in_place(Qcow2 *q, const uint8_t *table, uint64_t end, Step *step)
+{
+    Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, step->offset));
+    uint64_t at = step->offset + piece(q, step->offset, end - step->offset);
+
+    step->host = qcow2_entry_host(&entry) + (step->offset & (q->cluster_size - 1));
+    while (at < end) {
+        uint64_t length = piece(q, at, end - at);
+
+        entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+        if (!is_in_place(q, &entry, 0, length) ||
+            qcow2_entry_host(&entry) != step->host + (at - step->offset))
+            break;
+        at += length;
+    }
+    step->length = at - step->offset;
+    step->unit = step->clusters = 0;
+}
+
+/* The bytes that a filling would copy are zero, as far as can be told without reading. */
+static gboolean surroundings_are_zero(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
+{
+    uint64_t start = offset & ~(q->cluster_size - 1);
+
+    if (has_data(q, entry))
+        return FALSE;
+    if (!qcow2_backing_shows(q, start))
+        return TRUE;
+    for (unsigned sub = 0; sub < q->sub_count; sub++)
+        if (qcow2_entry_kind(q, entry, sub) != QCOW2_ZERO)
+            return FALSE;
+    return TRUE;
+}
+
+/* New clusters: as many as need one, in this table, and are free in a row. */
+static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *step, GError **error)
+{
+    uint64_t start = step->offset & ~(q->cluster_size - 1), at = start, cluster = 0, size = 0;
+    Qcow2Entry first = qcow2_entry_get(q, table, qcow2_l2_index(q, start)), last = first;
+    uint64_t wanted = 0;
+
+    while (at < end) {
+        Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+
+        if (at != start && (entry.word & QCOW2_COPIED))
+            break;
+        /* one cluster at a time where data moves: its surroundings differ from the others' */
+        if (at != start && (q->sub_count > 1 || has_data(q, &entry) != has_data(q, &first)))
+            break;
+        last = entry;
+        at += q->cluster_size;
+        wanted++;
+    }
+    step->fresh = surroundings_are_zero(q, &first, start) &&
+                  surroundings_are_zero(q, &last, at - q->cluster_size);
+    if (!qcow2_alloc(q, wanted, &cluster, &step->clusters, error))
+        return FALSE;
+    if (!cst_blob_get_size(q->blob, &size, error))
+        return FALSE;
+    step->host = (cluster << q->cluster_bits) + (step->offset - start);
+    step->length = MIN(end, start + (step->clusters << q->cluster_bits)) - step->offset;
+    step->unit = has_data(q, &first) ? q->cluster_size : UINT64_C(1) << q->sub_bits;
+    step->fresh = step->fresh && cluster << q->cluster_bits >= size;
+    return TRUE;
+}
+
+static gboolean check_entries(Qcow2 *q, const uint8_t *table, uint64_t offset, uint64_t end,
+                              GError **error)
+{
+    for (uint64_t at = offset; at < end; at += piece(q, at, end - at)) {
+        Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+
+        for (unsigned sub = 0; sub < q->sub_count; sub++)
+            if (qcow2_entry_kind(q, &entry, sub) == QCOW2_BAD)
+                return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
+    }
+    return TRUE;
+}
+
+/* Lock held. @length is cut to what one step can do. */
+static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step, GError **error)
+{
+    unsigned shift = q->cluster_bits + q->l2_bits;
+    uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift), place = 0, first;
+    Qcow2Entry entry;
+    uint8_t *table;
+
+    if (!qcow2_begin_writing(q, error))
+        return FALSE;
+    table = qcow2_l2_for_write(q, offset, &place, error);
+    if (!table || !check_entries(q, table, offset, end, error))
+        return FALSE;
+    *step = (Step){.offset = offset};
+    entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
+    first = piece(q, offset, end - offset);
+    if (is_in_place(q, &entry, offset & (q->cluster_size - 1), first)) {
+        plan_in_place(q, table, end, step);
+        return TRUE;
+    }
+    if ((entry.word & QCOW2_COPIED) && qcow2_entry_host(&entry)) {
+        /* a place is there, but not all of its content: fill around the written bytes */
+        step->host = qcow2_entry_host(&entry) + (offset & (q->cluster_size - 1));
+        step->length = first;
+        step->unit = UINT64_C(1) << q->sub_bits;
+        return TRUE;
+    }
+    return plan_new(q, table, end, step, error);
+}
+
+/* What the guest sees around the written bytes; beyond the end of the image: zeroes. */
+static gboolean read_around(Qcow2 *q, uint8_t *buf, uint64_t length, uint64_t offset,
+                            GError **error)
+{
+    uint64_t there = offset < q->image.capacity ? MIN(length, q->image.capacity - offset) : 0;
+
+    memset(buf + there, 0, length - there);
+    return there == 0 || qcow2_pread(&q->image, buf, there, offset, error);
+}
+
+static gboolean write_filled(Qcow2 *q, const Step *step, const uint8_t *buf, uint64_t before,
+                             uint64_t after, GError **error)
+{
+    uint64_t middle = step->length <= BOUNCE_MAX ? step->length : 0;
+    g_autofree uint8_t *bounce = g_malloc(before + middle + after);
+    uint8_t *tail = bounce + before + middle;
+
+    if (!read_around(q, bounce, before, step->offset - before, error) ||
+        !read_around(q, tail, after, step->offset + step->length, error))
+        return FALSE;
+    if (middle) {
+        memcpy(bounce + before, buf, middle);
+        return cst_blob_pwrite(q->blob, bounce, before + middle + after, step->host - before,
+                               error);
+    }
+    return cst_blob_pwrite(q->blob, bounce, before, step->host - before, error) &&
+           cst_blob_pwrite(q->blob, buf, step->length, step->host, error) &&
+           cst_blob_pwrite(q->blob, tail, after, step->host + step->length, error);
+}
+
+static gboolean write_step(Qcow2 *q, const Step *step, const uint8_t *buf, GError **error)
+{
+    uint64_t before = 0, after = 0;
+
+    if (step->unit > 0 && !step->fresh) {
+        before = step->offset & (step->unit - 1);
+        after = -(step->offset + step->length) & (step->unit - 1);
+    }
+    if (before + after > 0)
+        return write_filled(q, step, buf, before, after, error);
+    return cst_blob_pwrite(q->blob, buf, step->length, step->host, error);
+}
+
+/* Bits of the subclusters that a step has given content, in the cluster at @start. */
+static uint64_t written_subs(const Qcow2 *q, const Step *step, uint64_t start)
+{
+    uint64_t from = MAX(step->offset, start),
+             to = MIN(step->offset + step->length, start + q->cluster_size);
+    unsigned first = (unsigned)((from - start) >> q->sub_bits);
+    unsigned last = (unsigned)((to - start - 1) >> q->sub_bits);
+
+    if (step->unit == q->cluster_size)
+        return G_MAXUINT32;
+    return (G_MAXUINT32 >> (31 - last)) & (uint64_t)(G_MAXUINT32 << first);
+}
+
+/* Lock held. */
+static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
+{
+    uint64_t start = step->offset & ~(q->cluster_size - 1), place = 0;
+    uint64_t host = step->host - (step->offset - start);
+    uint8_t *table = qcow2_l2_for_write(q, step->offset, &place, error);
+
+    if (!table)
+        return FALSE;
+    for (uint64_t at = start; at < step->offset + step->length; at += q->cluster_size) {
+        Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at)), entry = {0, 0};
+
+        entry.word = (host + (at - start)) | QCOW2_COPIED;
+        if (q->sub_count > 1) {
+            uint64_t subs = written_subs(q, step, at);
+
+            entry.bitmap = (old.word & QCOW2_COMPRESSED ? 0 : old.bitmap) | subs;
+            entry.bitmap &= ~(subs << 32);
+        }
+        qcow2_entry_put(q, table, place, qcow2_l2_index(q, at), entry);
+        if (step->clusters > 0)
+            qcow2_entry_give_up(q, &old);
+    }
+    return qcow2_relieve(q, error);
+}
+
+static gboolean do_step(Qcow2 *q, const uint8_t *buf, uint64_t length, uint64_t offset,
+                        uint64_t *ret_done, GError **error)
+{
+    Step step;
+    gboolean ok;
+
+    g_mutex_lock(&q->lock);
+    ok = plan_step(q, offset, length, &step, error);
+    g_mutex_unlock(&q->lock);
+    if (!ok)
+        return FALSE;
+    ok = write_step(q, &step, buf, error);
+    if (step.unit > 0) {
+        g_mutex_lock(&q->lock);
+        if (ok)
+            ok = commit_step(q, &step, error);
+        else if (step.clusters > 0)
+            qcow2_alloc_undo(q, (step.host >> q->cluster_bits), step.clusters);
+        g_mutex_unlock(&q->lock);
+    }
+    *ret_done = step.length;
+    return ok;
+}
+
+gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_t offset,
+                             GError **error)
+{
+    while (len > 0) {
+        uint64_t done = 0;
+
+        if (!do_step(q, buf, len, offset, &done, error))
+            return FALSE;
+        buf += done;
+        offset += done;
+        len -= done;
+    }
+    return TRUE;
+}
+
+gboolean qcow2_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    Qcow2Claim claim;
+    gboolean ok;
+
+    if (!qcow2_check_content(q, error))
+        return FALSE;
+    qcow2_claim(q, &claim, offset, len);
+    ok = qcow2_write_claimed(q, buf, len, offset, error);
+    qcow2_release(q, &claim);
+    return ok;
+}
