@@ -131,7 +131,8 @@ static gboolean set_value(Call *call, const void *data, void *ret, GError **erro
                                      args->value.value_len, args->flags, error);
 
     /* These are the call's own bytes, about to be freed. */
-    explicit_bzero(args->value.value_val, args->value.value_len);
+    if (args->value.value_len > 0)
+        explicit_bzero(args->value.value_val, args->value.value_len);
     return ok;
 }
 

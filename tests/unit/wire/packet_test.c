@@ -108,11 +108,12 @@ static void packets_are_appended_after_one_another(void **state)
     xdr_free((xdrproc_t)xdr_wire_text, (char *)&back);
 }
 
-static void a_missing_string_fails_and_leaves_the_buffer(void **state)
+static void what_is_too_much_for_the_limits_fails_and_leaves_the_buffer(void **state)
 {
     g_autoptr(GByteArray) buf = g_byte_array_new();
     g_autoptr(GError) error = NULL;
-    wire_text args = {.value = NULL};
+    g_autofree char *large = g_strnfill(WIRE_STRING_MAX + 1, 'x');
+    wire_text args = {.value = large};
 
     g_byte_array_append(buf, (const guint8 *)"abcd", 4);
     assert_false(cst_wire_append(buf, &call_header, (xdrproc_t)xdr_wire_text, &args, &error));
@@ -176,7 +177,7 @@ int main(void)
         cmocka_unit_test(a_call_has_the_bytes_of_the_specification),
         cmocka_unit_test(char_arrays_take_a_word_for_each_character),
         cmocka_unit_test(packets_are_appended_after_one_another),
-        cmocka_unit_test(a_missing_string_fails_and_leaves_the_buffer),
+        cmocka_unit_test(what_is_too_much_for_the_limits_fails_and_leaves_the_buffer),
         cmocka_unit_test(a_block_cut_short_anywhere_is_refused),
         cmocka_unit_test(bytes_after_the_arguments_are_ignored),
         cmocka_unit_test(counts_above_the_limits_are_refused),

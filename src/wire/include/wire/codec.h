@@ -71,7 +71,8 @@ void cst_wire_header_write(uint8_t *ret_packet, const CstWireHeader *header, siz
 
 /**
  * Appends one packet to @buf: @header and @args encoded with the generated @func (NULL: no
- * payload). On failure (RPC: too large, or a string that must be there is NULL) @buf is as before.
+ * payload). Strings that aren't optional must not be NULL. On failure (RPC: beyond a limit) @buf is
+ * as before.
  */
 gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t func,
                          const void *args, GError **error);
