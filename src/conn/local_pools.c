@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
 #include <service/volumes.h>
 
 #include "local_private.h"
 
+/** As cisternd, and libvirt, say it: a reference has a name that people know it by. */
 CstPool *cst_local_pool(CstLocal *local, const CstPoolRef *ref, GError **error)
 {
-    return cst_service_pool_by_uuid(local->service, &ref->uuid, error);
+    g_autoptr(GError) why = NULL;
+    CstPool *pool = cst_service_pool_by_uuid(local->service, &ref->uuid, &why);
+    char text[CST_UUID_TEXT_LEN];
+
+    if (pool)
+        return pool;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL))
+        cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching uuid '%s' (%s)"),
+                 cst_uuid_format(&ref->uuid, text), ref->name);
+    else
+        g_propagate_error(error, g_steal_pointer(&why));
+    return NULL;
 }
 
 /** The reference of a handle, which is given up. */
