@@ -39,6 +39,7 @@ static CstEncryptionFormat encryption_format(const char *name)
 static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
 {
     def->compat = g_strdup(extra->compat);
+    def->has_features = g_strcmp0(extra->compat, "1.1") == 0;
     def->cluster_size = extra->cluster_size;
     def->lazy_refcounts = extra->lazy_refcounts;
     def->extended_l2 = extra->extended_l2;

@@ -193,7 +193,7 @@ void cst_pool_state_watch_read(CstPoolState *state, int fd,
     state->backend->watch_read(state, fd, changed, data);
 }
 
-gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GPtrArray *ret_sources,
+gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *ret_sources,
                            GError **error)
 {
     const CstBackend *backend = cst_backend_for(type, error);

@@ -96,39 +96,15 @@ char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
 /* --- about pools --------------------------------------------------------------------------------
  */
 
-static char *format_sources(GPtrArray *sources, CstPoolType type, GError **error)
-{
-    g_autoptr(GString) xml = g_string_new("<sources>\n");
-
-    for (guint i = 0; i < sources->len; i++) {
-        g_autofree char *source =
-            cst_pool_source_format(g_ptr_array_index(sources, i), type, error);
-        g_auto(GStrv) lines = NULL;
-
-        if (!source)
-            return NULL;
-        lines = g_strsplit(g_strchomp(source), "\n", -1);
-        for (char **line = lines; *line; line++)
-            g_string_append_printf(xml, "  %s\n", *line);
-    }
-    g_string_append(xml, "</sources>\n");
-    return g_string_free(g_steal_pointer(&xml), FALSE);
-}
-
-static void source_free(gpointer source)
-{
-    cst_pool_source_clear(source);
-    g_free(source);
-}
-
 char *cst_service_find_sources(CstService *service, const char *type, const char *spec,
                                unsigned flags, GError **error)
 {
-    g_autoptr(GPtrArray) sources = g_ptr_array_new_with_free_func(source_free);
+    g_autoptr(GArray) sources = g_array_new(FALSE, FALSE, sizeof(CstPoolSource));
     CstPoolSource source = {0};
     CstPoolType pool_type;
     gboolean found;
 
+    g_array_set_clear_func(sources, (GDestroyNotify)cst_pool_source_clear);
     if (!cst_flags_check(flags, 0, "storageConnectFindStoragePoolSources", error))
         return NULL;
     if (!cst_pool_type_parse(type, &pool_type)) {
@@ -139,7 +115,10 @@ char *cst_service_find_sources(CstService *service, const char *type, const char
         return NULL;
     found = cst_pool_discover(pool_type, spec ? &source : NULL, sources, error);
     cst_pool_source_clear(&source);
-    return found ? format_sources(sources, pool_type, error) : NULL;
+    if (!found)
+        return NULL;
+    return cst_pool_source_list_format((CstPoolSource *)sources->data, sources->len, pool_type,
+                                       error);
 }
 
 char *cst_service_pool_capabilities(CstService *service, GError **error)

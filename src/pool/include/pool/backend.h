@@ -119,8 +119,8 @@ struct CstBackend {
 
     /* --- discover ---------------------------------------------------------------------------- */
 
-    /** Fills @ret_sources (of CstPoolSource *); @spec may be NULL. */
-    gboolean (*discover)(const CstPoolSource *spec, GPtrArray *ret_sources, GError **error);
+    /** Fills @ret_sources (of CstPoolSource); @spec may be NULL. */
+    gboolean (*discover)(const CstPoolSource *spec, GArray *ret_sources, GError **error);
 
     /* --- volumes ----------------------------------------------------------------------------- */
 

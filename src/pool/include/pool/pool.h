@@ -54,7 +54,7 @@ void cst_pool_state_watch_read(CstPoolState *state, int fd,
                                void (*changed)(const char *name, gpointer data), gpointer data);
 
 /** NO_SUPPORT-class error for types without source discovery. @spec may be NULL. */
-gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GPtrArray *ret_sources,
+gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *ret_sources,
                            GError **error);
 
 /** Fills a model record from a volume: what <volume> shows. */
