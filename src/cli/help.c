@@ -3,6 +3,8 @@
 
 #include <base/i18n.h>
 
+#include "width.h"
+
 /** TRUE when another option than @option takes plain words, so that words are ambiguous. */
 static gboolean other_positional(const CliCommand *command, const CliOption *option)
 {
@@ -70,9 +72,10 @@ static void print_options(CliCtl *ctl, const CliCommand *command)
     cli_print(ctl, "%s", _("\n  OPTIONS\n"));
     for (const CliOption *option = command->options; option->name; option++) {
         g_autofree char *usage = cli_help_usage(command, option);
+        g_autofree char *padded = usage ? cli_text_pad(usage, 15) : NULL;
 
         if (usage)
-            cli_print(ctl, "    %-15s  %s\n", usage, _(option->help));
+            cli_print(ctl, "    %s  %s\n", padded, _(option->help));
     }
 }
 

@@ -11,23 +11,30 @@
 #include "options.h"
 #include "run.h"
 #include "shell.h"
+#include "width.h"
+
+static char *global_option_usage(const CliGlobalOption *option)
+{
+    if (!*option->name)
+        return g_strdup_printf("-%c", option->short_name);
+    if (option->value)
+        return g_strdup_printf(option->optional_value ? "--%s[=%s]" : "--%s=%s", option->name,
+                               _(option->value));
+    return g_strdup_printf("--%s", option->name);
+}
 
 static void print_global_option(const CliGlobalOption *option)
 {
-    g_autofree char *text = NULL;
+    g_autofree char *usage = global_option_usage(option);
+    g_autofree char *line = NULL;
+    g_autofree char *padded = NULL;
 
-    if (!*option->name)
-        text = g_strdup_printf("-%c", option->short_name);
-    else if (option->value)
-        text = g_strdup_printf(option->optional_value ? "--%s[=%s]" : "--%s=%s", option->name,
-                               _(option->value));
-    else
-        text = g_strdup_printf("--%s", option->name);
     if (option->short_name && *option->name)
-        printf("    -%c | %-27s %s\n", option->short_name, text, _(option->help));
+        line = g_strdup_printf("-%c | %s", option->short_name, usage);
     else
-        printf("    %s%-*s %s\n", *option->name ? "     " : "", *option->name ? 27 : 32, text,
-               _(option->help));
+        line = g_strdup_printf("%s%s", *option->name ? "     " : "", usage);
+    padded = cli_text_pad(line, 32);
+    printf("    %s %s\n", padded, _(option->help));
 }
 
 static void print_usage(CliCtl *ctl)

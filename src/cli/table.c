@@ -282,13 +282,12 @@ void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key
     for (guint i = 0; i < table->n_columns; i++) {
         const CliColumn *column = &table->columns[i];
         g_autofree char *text = cell_text(ctl, column, cell_at(table, 0, i));
-        const char *title = _(column->title);
-        int pad;
+        g_autofree char *label = NULL;
 
         if (!text || !is_shown(table, i))
             continue;
-        pad = MAX(0, width - (int)cli_text_width(title));
-        cli_print(ctl, "%s%*s %s\n", title, pad, "", text);
+        label = cli_text_pad(_(column->title), width);
+        cli_print(ctl, "%s %s\n", label, text);
     }
 }
 

@@ -38,3 +38,10 @@ size_t cli_text_width(const char *text)
     }
     return width;
 }
+
+char *cli_text_pad(const char *text, size_t columns)
+{
+    size_t width = cli_text_width(text);
+
+    return g_strdup_printf("%s%*s", text, width < columns ? (int)(columns - width) : 0, "");
+}

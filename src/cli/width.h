@@ -11,3 +11,6 @@ size_t cli_char_width(const char *text, int *ret_columns);
 
 /** Columns of a whole text; unprintable characters count one per byte. */
 size_t cli_text_width(const char *text);
+
+/** @text with blanks behind it up to @columns; the caller frees it. */
+char *cli_text_pad(const char *text, size_t columns);

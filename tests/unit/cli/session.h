@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/error.h>
+
+#include "ctl.h"
+
+/** The command line over the fake world, with what it prints caught. */
+typedef struct {
+    CliSettings settings; /**< for the next lines */
+    char *out, *err;      /**< of the last line */
+    CstExitStatus status;
+} Session;
+
+/** Runs one line as `cistern 'LINE'` would; *session keeps what came of it until the next. */
+void session_run(Session *session, const char *line);
+void session_clear(Session *session);
+
+/** cmocka setup and teardown: a fresh fake world and an empty session in *state. */
+int session_setup(void **state);
+int session_teardown(void **state);

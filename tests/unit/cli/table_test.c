@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unit.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "fake_conn.h"
+#include "table.h"
+#include "width.h"
+
+static const CliColumn columns[] = {
+    {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("UUID"), "uuid", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("State"), "state", CLI_CELL_WORD, N_("unknown"), 0},
+    {N_("Autostart"), "autostart", CLI_CELL_BOOL, NULL, 0},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
+};
+
+static CliTable *make_table(void)
+{
+    CliTable *table = cli_table_new(columns, G_N_ELEMENTS(columns));
+
+    cli_table_add_text(table, "a");
+    cli_table_add_text(table, "u1");
+    cli_table_add_word(table, "running");
+    cli_table_add_bool(table, TRUE);
+    cli_table_add_size(table, UINT64_C(270553174016));
+    cli_table_add_text(table, "longer name");
+    cli_table_add_absent(table);
+    cli_table_add_absent(table);
+    cli_table_add_bool(table, FALSE);
+    cli_table_add_absent(table);
+    return table;
+}
+
+typedef void (*Printer)(CliCtl *ctl, const CliTable *table);
+
+static void as_table(CliCtl *ctl, const CliTable *table)
+{
+    cli_table_print(ctl, table, "rows");
+}
+
+static void as_listing(CliCtl *ctl, const CliTable *table)
+{
+    cli_table_print_listing(ctl, table, "row", 15);
+}
+
+/** What @print prints; free() it. */
+static char *printed(const CliTable *table, CliSettings settings, Printer print)
+{
+    char *text = NULL;
+    size_t len;
+    CliCtl ctl;
+
+    cli_ctl_init(&ctl, &settings);
+    ctl.out = open_memstream(&text, &len);
+    print(&ctl, table);
+    fclose(ctl.out);
+    cli_ctl_clear(&ctl);
+    return text;
+}
+
+static void check(const CliTable *table, CliSettings settings, Printer print, const char *expected)
+{
+    char *got = printed(table, settings, print);
+
+    assert_string_equal(got, expected);
+    free(got);
+}
+
+static void columns_are_as_wide_as_their_widest_cell(void **state)
+{
+    g_autoptr(CliTable) table = make_table();
+
+    check(table, (CliSettings){0}, as_table,
+          " Name          State     Autostart   Capacity\n"
+          "-------------------------------------------------\n"
+          " a             running   yes         251.97 GiB\n"
+          " longer name   unknown   no          -\n");
+}
+
+static void quiet_drops_the_header_and_its_width(void **state)
+{
+    g_autoptr(CliTable) table = make_table();
+
+    check(table, (CliSettings){.quiet = TRUE}, as_table,
+          " a             running   yes   251.97 GiB\n"
+          " longer name   unknown   no    -\n");
+}
+
+static void bytes_prints_plain_sizes(void **state)
+{
+    g_autoptr(CliTable) table = make_table();
+
+    check(table, (CliSettings){.quiet = TRUE, .bytes = TRUE}, as_table,
+          " a             running   yes   270553174016\n"
+          " longer name   unknown   no    -\n");
+}
+
+static void json_has_every_column_and_types(void **state)
+{
+    g_autoptr(CliTable) table = make_table();
+
+    check(table, (CliSettings){.json = TRUE, .quiet = TRUE}, as_table,
+          "{\"schema\":1,\"rows\":["
+          "{\"name\":\"a\",\"uuid\":\"u1\",\"state\":\"running\",\"autostart\":true,"
+          "\"capacity\":270553174016},"
+          "{\"name\":\"longer name\",\"uuid\":null,\"state\":null,\"autostart\":false,"
+          "\"capacity\":null}]}\n");
+}
+
+static void an_empty_table_is_its_header(void **state)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+
+    check(table, (CliSettings){0}, as_table,
+          " Name   State   Autostart   Capacity\n"
+          "--------------------------------------\n");
+    check(table, (CliSettings){.json = TRUE}, as_table, "{\"schema\":1,\"rows\":[]}\n");
+}
+
+static const CliColumn labels[] = {
+    {N_("Name:"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("Persistent:"), "persistent", CLI_CELL_BOOL, N_("unknown"), 0},
+    {N_("Capacity:"), "capacity", CLI_CELL_SIZE, NULL, 0},
+};
+
+static void a_listing_leaves_out_what_is_absent(void **state)
+{
+    g_autoptr(CliTable) table = cli_table_new(labels, G_N_ELEMENTS(labels));
+
+    cli_table_add_text(table, "p");
+    cli_table_add_absent(table);
+    cli_table_add_absent(table);
+    check(table, (CliSettings){0}, as_listing,
+          "Name:           p\n"
+          "Persistent:     unknown\n");
+    check(table, (CliSettings){.json = TRUE}, as_listing,
+          "{\"schema\":1,\"row\":{\"name\":\"p\",\"persistent\":null,\"capacity\":null}}\n");
+}
+
+static void encodes(const char *text, const char *expected, size_t expected_width)
+{
+    size_t width;
+    g_autofree char *got = cli_table_encode(text, &width);
+
+    assert_string_equal(got, expected);
+    assert_int_equal(width, expected_width);
+}
+
+static void unprintable_bytes_are_shown_in_hex(void **state)
+{
+    encodes("plain", "plain", 5);
+    encodes("a\tb\n", "a\\x09b\\x0a", 10);
+    encodes("a\\xb", "a\\x5cxb", 7);
+    encodes("a\033[2Jb", "a\\x1b[2Jb", 9);
+    setlocale(LC_CTYPE, "C");
+    encodes("ñ", "\\xc3\\xb1", 8);
+}
+
+static void width_is_counted_in_columns(void **state)
+{
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        skip();
+    encodes("ñu", "ñu", 2);
+    encodes("日本", "日本", 4);
+    encodes("\xff", "\\xff", 4);
+    assert_int_equal(cli_text_width("línea"), 5);
+    setlocale(LC_CTYPE, "C");
+}
+
+static void sizes_are_read_as_virsh_prints_them(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } sizes[] = {
+        {0, "0.00 B"},
+        {1023, "1023.00 B"},
+        {1024, "1.00 KiB"},
+        {UINT64_C(1) << 20, "1.00 MiB"},
+        {UINT64_C(17092767744), "15.92 GiB"},
+        {UINT64_C(1) << 40, "1.00 TiB"},
+        {UINT64_C(1) << 50, "1.00 PiB"},
+        {G_MAXUINT64, "16.00 EiB"},
+    };
+    CliCtl ctl = {0};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *text = cli_size_text(&ctl, sizes[i].bytes);
+
+        assert_string_equal(text, sizes[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(columns_are_as_wide_as_their_widest_cell),
+        cmocka_unit_test(quiet_drops_the_header_and_its_width),
+        cmocka_unit_test(bytes_prints_plain_sizes),
+        cmocka_unit_test(json_has_every_column_and_types),
+        cmocka_unit_test(an_empty_table_is_its_header),
+        cmocka_unit_test(a_listing_leaves_out_what_is_absent),
+        cmocka_unit_test(unprintable_bytes_are_shown_in_hex),
+        cmocka_unit_test(width_is_counted_in_columns),
+        cmocka_unit_test(sizes_are_read_as_virsh_prints_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
