@@ -21,7 +21,12 @@ typedef enum {
     CST_CREATE_EXTENDED_L2 = 1 << 4,
     CST_CREATE_COMPRESSION = 1 << 5,
     CST_CREATE_REFCOUNT_BITS = 1 << 6,
-    CST_CREATE_METADATA = 1 << 7 /**< preallocation of metadata */
+    CST_CREATE_METADATA = 1 << 7, /**< preallocation of metadata */
+    CST_CREATE_SUBFORMAT = 1 << 8,
+    CST_CREATE_BLOCK_SIZE = 1 << 9,
+    CST_CREATE_SECTOR_SIZE = 1 << 10,
+    CST_CREATE_FORCE_SIZE = 1 << 11,
+    CST_CREATE_ADAPTER_TYPE = 1 << 12
 } CstCreateOptions;
 
 struct CstImageFormat {
@@ -57,7 +62,7 @@ struct CstImageFormat {
      * Allocates the format's struct (its head is a CstImage, which image.c fills in afterwards)
      * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet.
      */
-    CstImage *(*open)(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error);
+    CstImage *(*open)(CstBlob *blob, const CstImageOpen *how, GError **error);
     /** Writes out what is still held back, frees the format's part and the struct. Never fails. */
     void (*close)(CstImage *image);
 
@@ -79,6 +84,12 @@ struct CstImageFormat {
     /** @capacity is a multiple of 512; sets image->capacity. */
     gboolean (*resize)(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                        CstTask *task, GError **error);
+
+    /* --- check --------------------------------------------------------------------------- */
+
+    /** See cst_image_check(). *ret_check is zeroed. Works on images that open() refuses. */
+    gboolean (*check)(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                      GError **error);
 };
 
 /** Head of every opened image. */

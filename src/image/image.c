@@ -130,6 +130,11 @@ static gboolean check_create_options(const CstImageFormat *format, const CstImag
         {CST_CREATE_EXTENDED_L2, options->extended_l2, "extended_l2"},
         {CST_CREATE_COMPRESSION, options->compression != NULL, "compression_type"},
         {CST_CREATE_REFCOUNT_BITS, options->refcount_bits != 0, "refcount_bits"},
+        {CST_CREATE_SUBFORMAT, options->subformat != NULL, "subformat"},
+        {CST_CREATE_BLOCK_SIZE, options->block_size != 0, "block_size"},
+        {CST_CREATE_SECTOR_SIZE, options->sector_size != 0, "logical_sector_size"},
+        {CST_CREATE_FORCE_SIZE, options->force_size, "force_size"},
+        {CST_CREATE_ADAPTER_TYPE, options->adapter_type != NULL, "adapter_type"},
         {CST_CREATE_METADATA, options->preallocation == CST_PREALLOC_METADATA,
          "preallocation=metadata"},
     };
@@ -167,6 +172,14 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
 CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstBlob *backing, GError **error)
 {
+    const CstImageOpen how = {.flags = flags, .backing = backing};
+
+    return cst_image_open_as(blob, format, &how, error);
+}
+
+CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
+                            GError **error)
+{
     CstImage *image;
 
     if (!format->open) {
@@ -174,17 +187,17 @@ CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned f
                  format->name);
         return NULL;
     }
-    if ((flags & CST_IMAGE_WRITE) && !blob->writable) {
+    if ((how->flags & CST_IMAGE_WRITE) && !blob->writable) {
         cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
         return NULL;
     }
-    image = format->open(blob, flags, backing, error);
+    image = format->open(blob, how, error);
     if (!result(image != NULL, error))
         return NULL;
     image->format = format;
     image->blob = cst_blob_ref(blob);
-    image->backing = backing ? cst_blob_ref(backing) : NULL;
-    image->writable = (flags & CST_IMAGE_WRITE) != 0;
+    image->backing = how->backing ? cst_blob_ref(how->backing) : NULL;
+    image->writable = (how->flags & CST_IMAGE_WRITE) != 0;
     return image;
 }
 
@@ -226,4 +239,22 @@ gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation p
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
     capacity = (capacity + 511) / 512 * 512;
     return result(image->format->resize(image, capacity, preallocation, task, error), error);
+}
+
+/* --- checking ------------------------------------------------------------------------------ */
+
+gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                         CstImageCheck *ret_check, CstTask *task, GError **error)
+{
+    CstImageCheck check = {0};
+
+    if (!format->check)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be checked"),
+                        format->name);
+    if (flags && !blob->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
+    if (!result(format->check(blob, flags, &check, task, error), error))
+        return FALSE;
+    *ret_check = check;
+    return TRUE;
 }

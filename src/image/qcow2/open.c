@@ -125,9 +125,10 @@ static void release(Qcow2 *q)
     g_free(q);
 }
 
-CstImage *qcow2_open(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error)
+CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
-    gboolean writable = (flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
+    gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
+    CstBlob *backing = how->backing;
     Qcow2Header header = {0};
     uint64_t backing_size = 0;
     Qcow2 *q;
@@ -145,7 +146,7 @@ CstImage *qcow2_open(CstBlob *blob, unsigned flags, CstBlob *backing, GError **e
     q->backing = backing;
     q->backing_size = backing_size;
     q->lacks_backing = wants_backing && !backing;
-    q->barriers = !(flags & CST_IMAGE_NO_BARRIERS);
+    q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
     q->header = header;
     q->image.capacity = header.size;
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;

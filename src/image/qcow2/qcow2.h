@@ -7,7 +7,7 @@
 
 gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
 
-CstImage *qcow2_open(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error);
+CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error);
 void qcow2_close(CstImage *image);
 gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
 gboolean qcow2_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,

@@ -22,12 +22,12 @@ static gboolean raw_create(CstBlob *blob, const CstImageCreate *options, CstTask
     return cst_space_preallocate(blob, 0, options->capacity, options->preallocation, task, error);
 }
 
-static CstImage *raw_open(CstBlob *blob, unsigned flags, CstBlob *backing, GError **error)
+static CstImage *raw_open(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     uint64_t size = 0;
     CstImage *image;
 
-    if (backing) {
+    if (how->backing) {
         cst_fail(error, CST_ERROR_INVALID, _("a raw image has no backing image"));
         return NULL;
     }

@@ -134,10 +134,15 @@ static gboolean dir_start(CstPoolState *state, GError **error)
 
 static gboolean dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
+    const char *path = state->def->target_path;
     struct statvfs fs;
+    struct stat st;
 
-    if (statvfs(state->def->target_path, &fs) < 0)
-        return cst_fail_errno(error, errno, _("cannot statvfs path '%s'"), state->def->target_path);
+    if (statvfs(path, &fs) < 0 || stat(path, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot statvfs path '%s'"), path);
+    ret_usage->mode = st.st_mode & 07777;
+    ret_usage->uid = st.st_uid;
+    ret_usage->gid = st.st_gid;
     ret_usage->capacity = (uint64_t)fs.f_frsize * fs.f_blocks;
     ret_usage->available = (uint64_t)fs.f_frsize * fs.f_bfree;
     ret_usage->allocation = ret_usage->capacity - ret_usage->available;

@@ -94,6 +94,18 @@ typedef enum {
     CST_PREALLOC_FULL
 } CstPreallocation;
 
+/**
+ * Some images are several files (vmdk extents, a qcow2 external data file). The engine never opens
+ * one by itself: it asks here, with the name as the image has it, and the caller decides.
+ */
+typedef struct {
+    /** A new reference; NULL with @error set when it isn't there, or isn't allowed (DENIED). */
+    CstBlob *(*open)(const char *name, gboolean writable, gpointer data, GError **error);
+    /** Makes an empty file beside the image; EXISTS when it is there. */
+    CstBlob *(*create)(const char *name, gpointer data, GError **error);
+    gpointer data;
+} CstImageFiles;
+
 /** An option that the format does not know is ARGUMENT_UNSUPPORTED when set. */
 typedef struct {
     uint64_t capacity; /**< bytes; rounded up to 512 */
@@ -104,8 +116,14 @@ typedef struct {
     uint64_t cluster_size;      /**< 0: the format's default */
     gboolean lazy_refcounts;
     gboolean extended_l2;
-    const char *compression; /**< qcow2: "zlib" or "zstd", for clusters compressed later */
-    unsigned refcount_bits;  /**< qcow2: 1, 2, 4 … 64; 0 = 16 */
+    const char *compression;    /**< qcow2: "zlib" or "zstd", for clusters compressed later */
+    unsigned refcount_bits;     /**< qcow2: 1, 2, 4 … 64; 0 = 16 */
+    const char *subformat;      /**< "fixed", "monolithicSparse", …; NULL: the format's default */
+    uint64_t block_size;        /**< vhdx: bytes; 0: chosen by capacity */
+    unsigned sector_size;       /**< vhdx: 512 or 4096; 0 = 512 */
+    gboolean force_size;        /**< vpc: keep the exact capacity, not one of whole cylinders */
+    const char *adapter_type;   /**< vmdk: "ide", "lsilogic", …; NULL: "ide" */
+    const CstImageFiles *files; /**< vmdk of several files: how to make them; NULL: refused */
 } CstImageCreate;
 
 /**
@@ -129,6 +147,13 @@ typedef enum {
     CST_IMAGE_NO_BARRIERS = 1 << 1
 } CstImageOpenFlags;
 
+/** How to open an image. */
+typedef struct {
+    unsigned flags;             /**< CstImageOpenFlags */
+    CstBlob *backing;           /**< guest view of the backing image; NULL: none at hand */
+    const CstImageFiles *files; /**< for images of several files; NULL: such are refused */
+} CstImageOpen;
+
 /**
  * Opens @blob as @format (never guessed); the image references the blob. @backing, if the image has
  * a backing reference, is the guest view of the backing image, already opened by the caller, and
@@ -138,6 +163,9 @@ typedef enum {
  * Unknown features, encryption with WRITE or read, and external data files are UNSUPPORTED; a dirty
  * or corrupt image opened for writing is STATE; a damaged one CORRUPT.
  */
+CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
+                            GError **error);
+/** The same for images of one file. */
 CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstBlob *backing, GError **error);
 /** Writes out what is held back and closes. Only cst_image_flush() reports errors: call it first.
@@ -166,3 +194,31 @@ gboolean cst_image_flush(CstImage *image, GError **error);
  */
 gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error);
+
+/* --- checking -------------------------------------------------------------------------------- */
+
+typedef enum {
+    CST_CHECK_REPAIR_LEAKS = 1 << 0,
+    CST_CHECK_REPAIR_ALL = 1 << 1 /**< leaks and errors */
+} CstCheckFlags;
+
+/** What a check found, as qemu-img check counts it. Numbers of clusters (blocks, grains). */
+typedef struct {
+    uint64_t errors;       /**< inconsistencies that can lose or have lost data */
+    uint64_t leaks;        /**< space that nothing refers to */
+    uint64_t errors_fixed; /**< of those, repaired */
+    uint64_t leaks_fixed;
+    uint64_t total_clusters; /**< of the guest's view */
+    uint64_t allocated_clusters;
+    uint64_t fragmented_clusters;
+    uint64_t compressed_clusters;
+    uint64_t image_end; /**< bytes: the end of what is in use */
+} CstImageCheck;
+
+/**
+ * Verifies all metadata of @blob as @format, and repairs what @flags ask for. Finding damage is
+ * not a failure; FALSE means that the check could not be done (UNSUPPORTED: the format has none;
+ * CORRUPT: too damaged to be walked). @blob must be writable to repair.
+ */
+gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                         CstImageCheck *ret_check, CstTask *task, GError **error);
