@@ -7,6 +7,7 @@
 static const CliGroup groups[] = {
     {N_("Host and Hypervisor"), "host", cli_host_commands},
     {N_("Storage Pool"), "pool", cli_pool_commands},
+    {N_("Storage Volume"), "volume", cli_vol_commands},
     {N_("Cistern itself"), "cistern", cli_self_commands},
     /* All hidden. */
     {"Internal", "internal", cli_internal_commands},

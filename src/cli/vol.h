@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl.h"
+
+/**
+ * What the commands on volumes share.
+ *
+ * cli_vol() finds the volume that <vol> names as virsh does: by name in the pool that
+ * @pool_option names, else by key, else by path. With @pool_option NULL the command takes no pool
+ * and only keys and paths. *ret_name (may be NULL) is what the user wrote.
+ */
+CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
+                   GError **error);
+
+/** "file", …, "unknown"; untranslated. */
+const char *cli_vol_type_word(int type);
+
+/** "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
+gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
+
+/** What vol-create-as makes its document of; NULL or FALSE where not given. */
+typedef struct {
+    const char *name;
+    uint64_t capacity;
+    gboolean has_allocation;
+    uint64_t allocation;
+    const char *format;
+    const char *backing_path;
+    const char *backing_format; /**< left out without a path, as in virsh */
+} CliVolSpec;
+
+/** The <volume> of @spec, as virsh writes it (nothing is escaped). */
+char *cli_vol_spec_xml(const CliVolSpec *spec);
+/** The document of a volume with another name in it, as virsh's vol-clone edits it. */
+char *cli_vol_clone_xml(const char *xml, const char *name, GError **error);
+
+/* Candidates for <vol>, with and without a pool to take names from, and for --algorithm. */
+void cli_complete_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_input_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+/** Number of the algorithm, -1 when there is no such one. */
+int cli_wipe_algorithm(const char *name);
+
+gboolean cli_cmd_vol_list(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error);

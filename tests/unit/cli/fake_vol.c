@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_vol.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <base/error.h>
+
+#include "fake_conn.h"
+
+FakeVols fake_vols;
+
+static void fake_vol_free(gpointer data)
+{
+    FakeVol *vol = data;
+
+    g_free(vol->pool);
+    g_free(vol->name);
+    g_free(vol->path);
+    g_free(vol->format);
+    g_free(vol->problem);
+    g_free(vol);
+}
+
+FakeVol *fake_vols_add(const char *pool, const char *name, uint64_t capacity, uint64_t allocation)
+{
+    FakeVol *vol = g_new0(FakeVol, 1);
+
+    if (!fake_vols.vols)
+        fake_vols.vols = g_ptr_array_new_with_free_func(fake_vol_free);
+    vol->pool = g_strdup(pool);
+    vol->name = g_strdup(name);
+    vol->path = g_strdup_printf("/%s/%s", pool, name);
+    vol->info = (CstConnVolInfo){CST_VOL_FILE, capacity, allocation, allocation};
+    g_ptr_array_add(fake_vols.vols, vol);
+    return vol;
+}
+
+void fake_vols_clear(void)
+{
+    g_clear_pointer(&fake_vols.vols, g_ptr_array_unref);
+    g_free(fake_vols.last_xml);
+    g_free(fake_vols.last_source);
+    g_free(fake_vols.fail);
+    if (fake_vols.uploaded)
+        g_string_free(fake_vols.uploaded, TRUE);
+    fake_vols = (FakeVols){0};
+}
+
+void cst_vol_ref_free(CstVolRef *ref)
+{
+    if (!ref)
+        return;
+    g_free(ref->pool);
+    g_free(ref->name);
+    g_free(ref->key);
+    g_free(ref);
+}
+
+void cst_conn_vol_row_free(CstConnVolRow *row)
+{
+    g_free(row->name);
+    g_free(row->key);
+    g_free(row->path);
+    g_free(row->format);
+    g_free(row->problem);
+    g_free(row);
+}
+
+static CstVolRef *ref_new(const char *pool, const char *name)
+{
+    CstVolRef *ref = g_new0(CstVolRef, 1);
+
+    ref->pool = g_strdup(pool);
+    ref->name = g_strdup(name);
+    ref->key = g_strdup_printf("/%s/%s", pool, name);
+    return ref;
+}
+
+/** @pool NULL: @text is a path. */
+static FakeVol *find(const char *pool, const char *text)
+{
+    for (guint i = 0; fake_vols.vols && i < fake_vols.vols->len; i++) {
+        FakeVol *vol = g_ptr_array_index(fake_vols.vols, i);
+
+        if (pool ? g_str_equal(vol->pool, pool) && g_str_equal(vol->name, text)
+                 : g_str_equal(vol->path, text))
+            return vol;
+    }
+    return NULL;
+}
+
+static CstVolRef *found(const FakeVol *vol, const char *how, const char *text, GError **error)
+{
+    if (vol)
+        return ref_new(vol->pool, vol->name);
+    cst_fail(error, CST_ERROR_NO_VOL, "no storage vol with matching %s '%s'", how, text);
+    return NULL;
+}
+
+CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
+                                GError **error)
+{
+    return found(find(pool->name, name), "name", name, error);
+}
+
+CstVolRef *cst_conn_vol_by_key(CstConn *conn, const char *key, GError **error)
+{
+    return found(find(NULL, key), "key", key, error);
+}
+
+CstVolRef *cst_conn_vol_by_path(CstConn *conn, const char *path, GError **error)
+{
+    return found(find(NULL, path), "path", path, error);
+}
+
+CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    return cst_conn_pool_by_name(conn, vol->pool, error);
+}
+
+char *cst_conn_vol_path(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    return g_strdup(find(vol->pool, vol->name)->path);
+}
+
+char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GError **error)
+{
+    return g_strdup_printf("<volume type='file'>\n  <name>%s</name>\n  <key>%s</key>\n</volume>\n",
+                           vol->name, vol->key);
+}
+
+gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical,
+                           CstConnVolInfo *ret, GError **error)
+{
+    *ret = find(vol->pool, vol->name)->info;
+    if (physical)
+        ret->allocation = ret->physical;
+    return TRUE;
+}
+
+GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
+                             GError **error)
+{
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_conn_vol_row_free);
+
+    for (guint i = 0; fake_vols.vols && i < fake_vols.vols->len; i++) {
+        const FakeVol *vol = g_ptr_array_index(fake_vols.vols, i);
+        CstConnVolRow *row;
+
+        if (!g_str_equal(vol->pool, pool->name))
+            continue;
+        row = g_new0(CstConnVolRow, 1);
+        row->name = g_strdup(vol->name);
+        row->key = g_strdup(vol->path);
+        row->path = g_strdup(vol->path);
+        if (details) {
+            row->info = vol->info;
+            row->format = g_strdup(vol->format);
+            row->problem = g_strdup(vol->problem);
+        }
+        g_ptr_array_add(rows, row);
+    }
+    return rows;
+}
+
+static gboolean change(GError **error)
+{
+    if (fake_vols.fail)
+        return cst_fail(error, CST_ERROR_FAILED, "%s", fake_vols.fail);
+    fake_vols.changes++;
+    return TRUE;
+}
+
+CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                                    const CstVolRef *source, unsigned flags, CstTask *task,
+                                    GError **error)
+{
+    const char *start = strstr(xml, "<name>");
+    const char *end = strstr(xml, "</name>");
+    g_autofree char *name = start && end ? g_strndup(start + 6, end - start - 6) : NULL;
+
+    if (!change(error))
+        return NULL;
+    g_free(fake_vols.last_xml);
+    fake_vols.last_xml = g_strdup(xml);
+    g_free(fake_vols.last_source);
+    fake_vols.last_source = source ? g_strdup(source->name) : NULL;
+    fake_vols.last_flags = flags;
+    return ref_new(pool->name, name ? name : "?");
+}
+
+CstVolRef *cst_conn_vol_create(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                               unsigned flags, CstTask *task, GError **error)
+{
+    return cst_conn_vol_create_from(conn, pool, xml, NULL, flags, task, error);
+}
+
+gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
+                             GError **error)
+{
+    fake_vols.last_flags = flags;
+    return change(error);
+}
+
+gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
+                           GError **error)
+{
+    fake_vols.last_algorithm = algorithm;
+    return change(error);
+}
+
+gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capacity, unsigned flags,
+                             CstTask *task, GError **error)
+{
+    fake_vols.last_size = capacity;
+    fake_vols.last_flags = flags;
+    return change(error);
+}
+
+static void remember_transfer(uint64_t offset, uint64_t length, unsigned flags)
+{
+    fake_vols.last_offset = offset;
+    fake_vols.last_length = length;
+    fake_vols.last_flags = flags;
+}
+
+gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                             uint64_t length, unsigned flags, CstTask *task, GError **error)
+{
+    char buffer[64];
+    ssize_t n;
+
+    remember_transfer(offset, length, flags);
+    cst_task_set_total(task, lseek(fd, 0, SEEK_END));
+    cst_task_advance(task, fake_vols.fail_after);
+    if (!change(error))
+        return FALSE;
+    if (!fake_vols.uploaded)
+        fake_vols.uploaded = g_string_new(NULL);
+    lseek(fd, 0, SEEK_SET);
+    while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
+        g_string_append_len(fake_vols.uploaded, buffer, n);
+        cst_task_advance(task, n);
+    }
+    return TRUE;
+}
+
+gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                               uint64_t length, unsigned flags, CstTask *task, GError **error)
+{
+    const char *content = fake_vols.content ? fake_vols.content : "";
+    size_t n = fake_vols.fail ? fake_vols.fail_after : strlen(content);
+
+    remember_transfer(offset, length, flags);
+    if (write(fd, content, n) != (ssize_t)n)
+        return cst_fail(error, CST_ERROR_IO, "cannot write");
+    cst_task_advance(task, n);
+    return change(error);
+}

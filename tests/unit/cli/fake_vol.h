@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <conn/conn.h>
+
+/**
+ * The volumes of the connection in memory: what the calls were asked to do and how they fail. The
+ * world's own pools hold them; there are none until a test adds some.
+ */
+typedef struct {
+    char *pool, *name, *path;
+    CstConnVolInfo info;
+    char *format, *problem;
+} FakeVol;
+
+typedef struct {
+    GPtrArray *vols; /**< of FakeVol; NULL: none */
+    char *last_xml;  /**< of the last creation */
+    char *last_source;
+    unsigned last_flags;
+    uint64_t last_size, last_offset, last_length;
+    unsigned last_algorithm;
+    guint changes;
+    char *fail;          /**< message: changes and transfers fail; NULL: they work */
+    uint64_t fail_after; /**< bytes moved before a transfer fails */
+    const char *content; /**< what a download gives */
+    GString *uploaded;   /**< what uploads gave */
+} FakeVols;
+
+extern FakeVols fake_vols;
+
+/** Path is /POOL/NAME, and the key too. */
+FakeVol *fake_vols_add(const char *pool, const char *name, uint64_t capacity, uint64_t allocation);
+void fake_vols_clear(void);
