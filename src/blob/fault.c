@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <blob/fault.h>
 
+#include <string.h>
+
 #include <base/error.h>
+
+#define SECTOR 512
+#define JUNK   0xdd
+
+/* A change since the last flush. */
+typedef struct {
+    uint64_t offset;
+    GBytes *data; /* NULL: offset is the new size */
+} Change;
 
 typedef struct {
     CstBlob head;
     CstBlob *inner;
+    GBytes *stable;   /* content at the last flush; NULL: power cuts are not played */
+    GPtrArray *since; /* Change */
     GMutex lock;
     unsigned aim[CST_FAULT_KINDS];
     unsigned seen[CST_FAULT_KINDS];
@@ -13,6 +26,65 @@ typedef struct {
     gboolean cut;
     gboolean struck;
 } CstFaultBlob;
+
+static void change_free(void *data)
+{
+    Change *change = data;
+
+    if (change->data)
+        g_bytes_unref(change->data);
+    g_free(change);
+}
+
+/* Lock held. */
+static gboolean take_stable(CstFaultBlob *fault, GError **error)
+{
+    g_autofree uint8_t *content = NULL;
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(fault->inner, &size, error))
+        return FALSE;
+    content = g_malloc(MAX(size, 1));
+    if (!cst_blob_pread(fault->inner, content, size, 0, error))
+        return FALSE;
+    g_clear_pointer(&fault->stable, g_bytes_unref);
+    fault->stable = g_bytes_new_take(g_steal_pointer(&content), size);
+    g_ptr_array_set_size(fault->since, 0);
+    return TRUE;
+}
+
+/* @data NULL with @len: bytes of value @fill. */
+static void remember(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len, int fill)
+{
+    Change *change;
+
+    g_mutex_lock(&fault->lock);
+    if (fault->stable) {
+        uint8_t *copy = g_malloc(MAX(len, 1));
+
+        memset(copy, fill, len);
+        if (data)
+            memcpy(copy, data, len);
+        change = g_new0(Change, 1);
+        change->offset = offset;
+        change->data = g_bytes_new_take(copy, len);
+        g_ptr_array_add(fault->since, change);
+    }
+    g_mutex_unlock(&fault->lock);
+}
+
+static void remember_size(CstFaultBlob *fault, uint64_t size)
+{
+    Change *change;
+
+    g_mutex_lock(&fault->lock);
+    if (fault->stable) {
+        change = g_new0(Change, 1);
+        change->offset = size;
+        g_ptr_array_add(fault->since, change);
+    }
+    g_mutex_unlock(&fault->lock);
+}
 
 /* TRUE: this call of @kind must fail. */
 static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
@@ -59,6 +131,9 @@ static void fault_close(CstBlob *blob)
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
     cst_blob_unref(fault->inner);
+    g_ptr_array_unref(fault->since);
+    if (fault->stable)
+        g_bytes_unref(fault->stable);
     g_mutex_clear(&fault->lock);
     g_free(fault);
 }
@@ -74,16 +149,22 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
         return fail(blob, error);
     }
+    remember(fault, offset, buf, len, 0);
     return cst_blob_pwrite(fault->inner, buf, len, offset, error);
 }
 
 static gboolean fault_flush(CstBlob *blob, GError **error)
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
+    gboolean ok = TRUE;
 
     if (fault->cut || strikes(fault, CST_FAULT_FLUSH))
         return fail(blob, error);
-    return cst_blob_flush(fault->inner, error);
+    g_mutex_lock(&fault->lock);
+    if (fault->stable)
+        ok = take_stable(fault, error);
+    g_mutex_unlock(&fault->lock);
+    return ok && cst_blob_flush(fault->inner, error);
 }
 
 static gboolean fault_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
@@ -97,16 +178,30 @@ static gboolean fault_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    return change_fails(fault) ? fail(blob, error)
-                               : cst_blob_zero(fault->inner, offset, length, flags, error);
+    if (change_fails(fault))
+        return fail(blob, error);
+    remember(fault, offset, NULL, length, 0);
+    return cst_blob_zero(fault->inner, offset, length, flags, error);
+}
+
+static gboolean fill_with_junk(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    g_autofree uint8_t *junk = g_malloc(length);
+
+    memset(junk, JUNK, length);
+    return cst_blob_pwrite(blob, junk, length, offset, error);
 }
 
 static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    return change_fails(fault) ? fail(blob, error)
-                               : cst_blob_discard(fault->inner, offset, length, error);
+    if (change_fails(fault))
+        return fail(blob, error);
+    if (!fault->stable)
+        return cst_blob_discard(fault->inner, offset, length, error);
+    remember(fault, offset, NULL, length, JUNK);
+    return fill_with_junk(fault->inner, offset, length, error);
 }
 
 static gboolean fault_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
@@ -121,7 +216,10 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    return change_fails(fault) ? fail(blob, error) : cst_blob_resize(fault->inner, size, error);
+    if (change_fails(fault))
+        return fail(blob, error);
+    remember_size(fault, size);
+    return cst_blob_resize(fault->inner, size, error);
 }
 
 static const CstBlobOps fault_ops = {
@@ -144,6 +242,7 @@ CstBlob *cst_blob_fault_new(CstBlob *inner)
 
     cst_blob_init(&fault->head, &fault_ops, inner->name, inner->writable);
     fault->inner = cst_blob_ref(inner);
+    fault->since = g_ptr_array_new_with_free_func(change_free);
     g_mutex_init(&fault->lock);
     return &fault->head;
 }
@@ -168,4 +267,55 @@ unsigned cst_blob_fault_count(CstBlob *blob, CstFaultKind kind)
 gboolean cst_blob_fault_struck(CstBlob *blob)
 {
     return ((CstFaultBlob *)blob)->struck;
+}
+
+gboolean cst_blob_fault_track(CstBlob *blob, GError **error)
+{
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&fault->lock);
+    ok = take_stable(fault, error);
+    g_mutex_unlock(&fault->lock);
+    return ok;
+}
+
+/* All of a change, nothing of it, or some of its sectors. */
+static gboolean survive(CstBlob *inner, const Change *change, GRand *rand, GError **error)
+{
+    int fate = g_rand_int_range(rand, 0, 3);
+    gsize len = 0;
+    const uint8_t *data = change->data ? g_bytes_get_data(change->data, &len) : NULL;
+
+    if (fate == 0)
+        return TRUE;
+    if (!data)
+        return cst_blob_resize(inner, change->offset, error);
+    for (gsize at = 0; at < len;) {
+        gsize n = MIN(len - at, SECTOR - (change->offset + at) % SECTOR);
+
+        if ((fate == 1 || g_rand_boolean(rand)) &&
+            !cst_blob_pwrite(inner, data + at, n, change->offset + at, error))
+            return FALSE;
+        at += n;
+    }
+    return TRUE;
+}
+
+gboolean cst_blob_fault_power_cut(CstBlob *blob, GRand *rand, GError **error)
+{
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+    gsize size = 0;
+    const void *content;
+    gboolean ok;
+
+    g_mutex_lock(&fault->lock);
+    content = g_bytes_get_data(fault->stable, &size);
+    ok = cst_blob_resize(fault->inner, size, error) &&
+         cst_blob_pwrite(fault->inner, content, size, 0, error);
+    for (guint i = 0; ok && i < fault->since->len; i++)
+        ok = survive(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
+    fault->cut = TRUE;
+    g_mutex_unlock(&fault->lock);
+    return ok;
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Compare the image engine with qemu-img and qemu-io. Prints TAP.
 
-usage: image_vs_qemu.py CST_IMG [PATTERN]
+usage: image_vs_qemu.py CST_IMG CST_POWERCUT [PATTERN]
 """
 
 import json
@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 CST_IMG = os.path.abspath(sys.argv[1])
-PATTERN = sys.argv[2] if len(sys.argv) > 2 else ""
+CST_POWERCUT = os.path.abspath(sys.argv[2])
+PATTERN = sys.argv[3] if len(sys.argv) > 3 else ""
 # Both sides flush after each run; on a memory file system that costs nothing.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -448,6 +449,28 @@ def the_file_grows_past_its_refcount_table(table):
     cst("io", "qcow2", "image", "write", 0, 40 * MIB, 5)
     check_clean("image")
     qemu_io("image", "qcow2", "read -P 5 0 40M")
+
+
+# --- power cuts ----------------------------------------------------------------------------------
+
+@case(*VARIANTS[:6], {"cluster_size": 512, "refcount_bits": 64}, {"snapshot": "yes"},
+      {"compressed": "yes"})
+def a_power_cut_leaks_at_worst(table):
+    table, seeds, size = dict(table), 25, 2 * MIB
+    snapshot, compressed = table.pop("snapshot", None), table.pop("compressed", None)
+    qemu_create("qcow2", "image", size, **table)
+    fill("image", "qcow2", 60, size, 15)
+    if compressed:
+        run("qemu-img", "convert", "-c", "-f", "qcow2", "-O", "qcow2", "image", "packed")
+        os.rename("packed", "image")
+    if snapshot:
+        run("qemu-img", "snapshot", "-c", "s", "image")
+    run(CST_POWERCUT, "image", "left", 1, seeds)
+    for number in range(seeds):
+        report = json.loads(run("qemu-img", "check", "-f", "qcow2", "--output=json",
+                                f"left.{number}", ok=range(9)))
+        if report.get("corruptions") or report.get("check-errors"):
+            raise Failed(f"seed {number}: {report}")
 
 
 # --- size --------------------------------------------------------------------------------------

@@ -31,3 +31,16 @@ unsigned cst_blob_fault_count(CstBlob *blob, CstFaultKind kind);
 
 /** TRUE once a fault has struck. */
 gboolean cst_blob_fault_struck(CstBlob *blob);
+
+/**
+ * From now on a power cut can be played: what changes after a flush may or may not reach the disk.
+ * The content must fit in memory twice. Discarded ranges are filled with junk, as the contract of
+ * cst_blob_discard() allows.
+ */
+gboolean cst_blob_fault_track(CstBlob *blob, GError **error);
+
+/**
+ * The power goes: the inner blob is left with what was there at the last flush and some of what was
+ * written since, by the sector, in any order, as @rand decides. Every later change fails.
+ */
+gboolean cst_blob_fault_power_cut(CstBlob *blob, GRand *rand, GError **error);

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Write the seeds for the image fuzz targets: small images of every kind that qemu-img makes, kept
+as their pieces that are not zero (sparse.h).
+
+usage: make_image_seeds.py CORPUS_DIRECTORY
+"""
+
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+CORPUS = os.path.abspath(sys.argv[1])
+GRAIN = 64
+LIMIT = 64 << 10
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def sparse(path):
+    """Mark, records of what is not zero, and the size."""
+    with open(path, "rb") as stream:
+        data = stream.read(8 << 20)
+    out = [b"CSTSPARS"]
+    at = 0
+    while at < len(data):
+        end = at
+        while end < len(data) and any(data[end:end + GRAIN]) and end - at < 32768:
+            end += GRAIN
+        if end > at:
+            piece = data[at:end].rstrip(b"\0")
+            out.append(struct.pack("<IH", at, len(piece)) + piece)
+        at = max(end, at + GRAIN)
+    out.append(struct.pack("<IH", len(data), 0))
+    return b"".join(out)
+
+
+def keep(target, name, path):
+    blob = sparse(path)
+    assert len(blob) <= LIMIT, (name, len(blob))
+    os.makedirs(os.path.join(CORPUS, target), exist_ok=True)
+    with open(os.path.join(CORPUS, target, name), "wb") as stream:
+        stream.write(blob)
+
+
+def create(name, fmt, size, *options):
+    joined = ["-o", ",".join(options)] if options else []
+    run("qemu-img", "create", "-q", "-f", fmt, *joined, name, size)
+    return name
+
+
+FORMATS = [
+    ("raw", "raw", "64k"), ("qcow", "qcow", "10M"), ("qed", "qed", "10M"), ("vdi", "vdi", "10M"),
+    ("vdi-static", "vdi", "1M", "static=on"), ("parallels", "parallels", "10M"),
+    ("vpc", "vpc", "10M"), ("vpc-fixed", "vpc", "1M", "subformat=fixed"), ("vhdx", "vhdx", "10M"),
+    ("vmdk", "vmdk", "10M"), ("vmdk-stream", "vmdk", "10M", "subformat=streamOptimized"),
+    ("vmdk-flat", "vmdk", "1M", "subformat=monolithicFlat"),
+    ("vmdk-split", "vmdk", "1M", "subformat=twoGbMaxExtentSparse"),
+    ("qcow2-v2", "qcow2", "10M", "compat=0.10"),
+    ("qcow2-data-file", "qcow2", "1M", "data_file=x.raw"),
+]
+
+QCOW2 = [
+    ("plain", ()), ("v2", ("compat=0.10",)), ("cluster-512", ("cluster_size=512",)),
+    ("cluster-2m", ("cluster_size=2M",)), ("extended", ("extended_l2=on",)),
+    ("zstd", ("compression_type=zstd",)), ("refcount-1", ("refcount_bits=1",)),
+    ("refcount-64", ("refcount_bits=64", "cluster_size=4k")),
+]
+
+
+def make_qcow2(name, options):
+    create("image", "qcow2", "1M", *options)
+    keep("qcow2_open", name + "-empty", "image")
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 1 1000 200", "-c", "write -z 64k 64k",
+        "-c", "write -P 2 300k 100", "image")
+    keep("qcow2_open", name + "-data", "image")
+    if "refcount_bits=1" not in options:
+        run("qemu-img", "snapshot", "-c", "one", "image")
+        run("qemu-io", "-f", "qcow2", "-c", "write -P 3 1000 200", "image")
+        keep("qcow2_open", name + "-snapshot", "image")
+        run("qemu-img", "convert", "-c", "-f", "qcow2", "-O", "qcow2",
+            *(["-o", ",".join(options)] if options else []), "image", "packed")
+        keep("qcow2_open", name + "-packed", "packed")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        for name, fmt, size, *options in FORMATS:
+            keep("image_inspect", name, create(name, fmt, size, *options))
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "raw", "-F", "raw", "overlay")
+        keep("image_inspect", "qcow2-overlay", "overlay")
+        run("qemu-img", "create", "-q", "-f", "qed", "-b", "raw", "-F", "raw", "qed-overlay")
+        keep("image_inspect", "qed-overlay", "qed-overlay")
+        for name, head in (("luks", b"LUKS\xba\xbe\0\1"), ("luks2", b"LUKS\xba\xbe\0\2"),
+                           ("cow", b"OOOM\0\0\0\2"), ("cloop", b"#!/bin/sh\n#V2.0 Format\n"),
+                           ("bochs", b"Bochs Virtual HD Image".ljust(32, b"\0") +
+                            b"Redolog".ljust(16, b"\0") + b"Growing".ljust(16, b"\0") +
+                            b"\0\0\2\0\0\2\0\0\1\0\0\0\0\0\0\0\0\2\0\0")):
+            with open("made", "wb") as stream:
+                stream.write(head.ljust(2048, b"\0"))
+            keep("image_inspect", name, "made")
+        with open("made", "wb") as stream:
+            stream.write(b"koly".ljust(0x1ec, b"\0") + struct.pack(">Q", 9) + bytes(12))
+        keep("image_inspect", "dmg", "made")
+        with open("made", "wb") as stream:
+            stream.write(bytes(32768) + b"\1CD001\1" + bytes(100))
+        keep("image_inspect", "iso", "made")
+        for name, options in QCOW2:
+            make_qcow2(name, options)
+
+
+main()
