@@ -7,6 +7,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#define LIBVIRT_GENERATION 9000000 /* major·10⁶ + minor·10³ + micro */
+
 gpointer cst_local_open(const CstPaths *paths, GError **error)
 {
     g_autoptr(CstService) service = cst_service_new(paths, CST_SERVICE_EMBEDDED, error);
@@ -80,13 +82,20 @@ static char *local_capabilities(gpointer self, GError **error)
                            arch);
 }
 
+/** As cisternd answers it: the libvirt release whose calls are here. */
+static gboolean local_lib_version(gpointer self, uint64_t *ret, GError **error)
+{
+    *ret = LIBVIRT_GENERATION;
+    return TRUE;
+}
+
 const CstConnOps cst_local_ops = {
     .embedded = TRUE,
     .close = local_close,
     .uri = local_uri,
     .hostname = local_hostname,
     .type = local_type,
-    .lib_version = local_version,
+    .lib_version = local_lib_version,
     .hv_version = local_version,
     .capabilities = local_capabilities,
     .pool_list = cst_local_pool_list,
