@@ -129,10 +129,14 @@ static gboolean grow_to_capacity(CstBlob *blob, const Cloning *cloning, GError *
 {
     g_autoptr(CstImage) image = NULL;
 
+    const CstImageFormat *format;
+
     if (cloning->def->capacity <= cloning->source->capacity)
         return TRUE;
-    image = cst_image_open(blob, cloning->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
-                           NULL, error);
+    format = cst_image_format_find(cloning->source->format, error);
+    image = format
+                ? cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error)
+                : NULL;
     return image &&
            cst_image_resize(image, cloning->def->capacity, CST_PREALLOC_OFF, cloning->task,
                             error) &&
@@ -175,27 +179,31 @@ static gboolean copy_content(CstService *service, CstBlob *draft, const Cloning 
     return copy_whole(from, to, cloning, error) && cst_blob_flush(to, error);
 }
 
-static gboolean fill_clone(CstService *service, CstBlob *draft, const Cloning *cloning,
-                           GError **error)
+static gboolean refuse_directories(const Cloning *cloning, GError **error)
 {
-    if (cloning->source->type == CST_VOL_DIR || !cloning->plan.format)
+    if (cloning->source->type == CST_VOL_DIR || cloning->def->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("cannot copy from volume to a directory volume"));
-    if (bytes_will_do(cloning))
-        return copy_bytes(draft, cloning, error);
-    return copy_content(service, draft, cloning, error);
+    return TRUE;
 }
 
+/* Any format can be copied byte by byte; only a change of shape needs one that we can make. */
 static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
 {
     g_auto(Making) making = {0};
+    gboolean as_bytes = bytes_will_do(cloning);
+    gboolean filled;
 
-    if (!volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK, &cloning->plan,
-                     error) ||
+    if (!refuse_directories(cloning, error) ||
+        !(as_bytes || volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK,
+                                  &cloning->plan, error)) ||
         !making_begin(&making, pool, cloning->def, "clone", error))
         return FALSE;
-    return fill_clone(pool->service, making.draft.blob, cloning, error) &&
-           making_commit(&making, cloning->def, error);
+    if (as_bytes)
+        filled = copy_bytes(making.draft.blob, cloning, error);
+    else
+        filled = copy_content(pool->service, making.draft.blob, cloning, error);
+    return filled && making_commit(&making, cloning->def, error);
 }
 
 /* A clone holds all of its source; what it need not hold, it does not allocate. */

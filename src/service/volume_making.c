@@ -3,6 +3,7 @@
 
 #include <base/crash.h>
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
 
@@ -38,7 +39,8 @@ gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const
     CstUuid id;
     char token[CST_UUID_TEXT_LEN];
 
-    if (!volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error))
+    if (!cst_name_check(def->name, _("volume"), error) ||
+        !volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error))
         return FALSE;
     if (!cst_pool_state_can_create(making->claim.state))
         return cst_pool_state_reserve(making->claim.state, def, &making->draft, error);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
 
 /* Longer chains are refused rather than followed. */
@@ -80,8 +79,6 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
 
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
 {
-    if (!cst_name_check(def->name, _("volume"), error))
-        return FALSE;
     if (def->type != CST_VOL_DIR)
         return plan_image(def, flags, ret_plan, error);
     if (def->backing)
