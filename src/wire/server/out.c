@@ -122,12 +122,25 @@ static void advance(OutQueue *out, size_t sent)
     }
 }
 
+static ssize_t send_one(const Segment *segment, int fd)
+{
+    ssize_t sent;
+
+    do
+        sent = send(fd, segment->data + segment->done, segment->len - segment->done,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
 static ssize_t send_some(OutQueue *out, int fd)
 {
     struct iovec vectors[VECTORS];
     struct msghdr message = {.msg_iov = vectors};
     ssize_t sent;
 
+    if (!out->head->next)
+        return send_one(out->head, fd);
     for (Segment *s = out->head; s && message.msg_iovlen < VECTORS; s = s->next) {
         vectors[message.msg_iovlen].iov_base = (void *)(s->data + s->done);
         vectors[message.msg_iovlen++].iov_len = s->len - s->done;

@@ -20,6 +20,7 @@ typedef struct {
     guint hole_at, hole_len; /**< sparse downloads tell this range as a hole */
     guint upload_limit;      /**< bytes after which an upload is out of space; 0: none */
     gboolean hold_refresh;   /**< refresh waits */
+    gboolean hold_wipe;      /**< a wipe goes on until it is cancelled */
     gboolean hold_writes;    /**< uploads wait */
     guint refreshing;        /**< calls in refresh */
     guint mutations;         /**< calls that would have changed something */

@@ -161,6 +161,7 @@ static void a_long_call_tells_its_progress_and_can_be_cancelled(void **state)
     uint32_t wipe;
     Packet packet;
 
+    fake_hold(&fake.hold_wipe, TRUE);
     probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
                &args);
     wipe = probe.serial;
@@ -206,6 +207,7 @@ static void stopping_cancels_what_can_be_cancelled(void **state)
     Probe probe = probe_open(bench, FALSE);
     wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
 
+    fake_hold(&fake.hold_wipe, TRUE);
     probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
                &args);
     assert_true(fake_wait(&fake.mutations, 1));
