@@ -17,6 +17,8 @@ struct CstService {
     gpointer data;
 };
 
+#define DATA_MAX (64u * 1024u * 1024u)
+
 FakeState fake;
 static struct CstService service;
 static struct CstPool pools[] = {
@@ -116,11 +118,6 @@ const CstUuid *fake_uuid(const char *name)
     return NULL;
 }
 
-CstPool *cst_pool_ref(CstPool *pool)
-{
-    return pool;
-}
-
 void cst_pool_unref(CstPool *pool)
 {
 }
@@ -181,7 +178,7 @@ void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
 
 gboolean cst_pool_is_active(CstPool *pool)
 {
-    return TRUE;
+    return pool != NULL;
 }
 
 char *cst_pool_get_problem(CstPool *pool)
@@ -222,22 +219,17 @@ gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **erro
     return changed();
 }
 
-gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
-{
-    return changed();
-}
+#define POOL_CHANGE(name)                                        \
+    gboolean name(CstPool *pool, unsigned flags, GError **error) \
+    {                                                            \
+        return changed();                                        \
+    }
 
-gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
-{
-    return changed();
-}
+POOL_CHANGE(cst_pool_build)
+POOL_CHANGE(cst_pool_start)
+POOL_CHANGE(cst_pool_delete)
 
 gboolean cst_pool_stop(CstPool *pool, GError **error)
-{
-    return changed();
-}
-
-gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
 {
     return changed();
 }
@@ -432,10 +424,12 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
 
 static gboolean grow(CstUpload *upload, uint64_t len, GError **error)
 {
-    upload->at += len;
-    if (fake.upload_limit && upload->at > fake.upload_limit)
+    uint64_t limit = fake.upload_limit ? fake.upload_limit : DATA_MAX;
+
+    if (upload->at > limit || len > limit - upload->at)
         return cst_fail(error, CST_ERROR_NO_SPACE,
                         "cannot write to stream: No space left on device");
+    upload->at += len;
     if (upload->at > fake.data->len) {
         guint before = fake.data->len;
 
@@ -494,7 +488,7 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
     changed();
     count(&fake.streams_open, 1);
     download = g_new0(CstDownload, 1);
-    download->at = (guint)offset;
+    download->at = (guint)MIN(offset, fake.data->len);
     download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
     return download;
 }
@@ -502,22 +496,19 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
 {
-    guint end = fake.data->len;
+    guint end;
 
-    *ret_len = 0;
-    *ret_hole = 0;
-    if (download->sparse && fake.hole_len > 0) {
-        if (download->at == fake.hole_at) {
-            *ret_hole = fake.hole_len;
-            download->at += fake.hole_len;
-            return TRUE;
-        }
-        if (download->at < fake.hole_at)
-            end = fake.hole_at;
-    }
-    *ret_len = MIN(size, end - download->at);
-    memcpy(buf, fake.data->data + download->at, *ret_len);
-    download->at += (guint)*ret_len;
+    g_mutex_lock(&fake.lock);
+    end = fake.data->len;
+    *ret_len = *ret_hole = 0;
+    if (download->sparse && fake.hole_len > 0 && download->at <= fake.hole_at)
+        end = fake.hole_at;
+    if (end == fake.hole_at && download->at == end)
+        *ret_hole = fake.hole_len;
+    else if (download->at < end)
+        memcpy(buf, fake.data->data + download->at, *ret_len = MIN(size, end - download->at));
+    download->at += (guint)(*ret_len + *ret_hole);
+    g_mutex_unlock(&fake.lock);
     return TRUE;
 }
 
