@@ -23,7 +23,7 @@ typedef struct {
     int fd;
     uint64_t offset, length;
     unsigned flags;
-    CstProgress progress; /**< when it ended */
+    CstProgress progress; /**< when it ended; tells in which step it failed */
 } Transfer;
 
 /**
@@ -118,18 +118,6 @@ static gboolean run_upload(CstTask *task, gpointer data, GError **error)
     return ok;
 }
 
-/** virsh says in which step it failed; how far it came tells. */
-static gboolean upload_failed(CliCtl *ctl, const Transfer *transfer)
-{
-    const CstProgress *progress = &transfer->progress;
-
-    if (progress->done == 0)
-        return cli_failed(ctl, _("cannot upload to volume %s"), transfer->name);
-    if (progress->total && progress->done >= progress->total)
-        return cli_failed(ctl, _("cannot close volume %s"), transfer->name);
-    return cli_failed(ctl, _("cannot send data to volume %s"), transfer->name);
-}
-
 static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_auto(CstFd) fd = open(transfer->file, O_RDONLY | O_CLOEXEC);
@@ -140,7 +128,10 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
         return TRUE;
     transfer->fd = fd;
     if (!cli_run_task(ctl, _("Uploading"), run_upload, transfer, error))
-        return upload_failed(ctl, transfer);
+        return cli_failed(ctl,
+                          transfer->progress.done ? _("cannot send data to volume %s")
+                                                  : _("cannot upload to volume %s"),
+                          transfer->name);
     tell_json(ctl, transfer);
     return TRUE;
 }

@@ -418,9 +418,7 @@ static void uploads_say_in_which_step_they_failed(void **state)
     static const struct {
         uint64_t after;
         const char *headline;
-    } steps[] = {{0, "cannot upload to volume Beta"},
-                 {3, "cannot send data to volume Beta"},
-                 {10, "cannot close volume Beta"}};
+    } steps[] = {{0, "cannot upload to volume Beta"}, {3, "cannot send data to volume Beta"}};
     TempFile file = temp_file("some bytes");
 
     fake_vols.fail = g_strdup("no");
