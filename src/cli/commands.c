@@ -6,6 +6,7 @@
 /* The groups in the order of `help`. Titles and keywords are virsh's where it has the group. */
 static const CliGroup groups[] = {
     {N_("Host and Hypervisor"), "host", cli_host_commands},
+    {N_("Secret"), "secret", cli_secret_commands},
     {N_("Storage Pool"), "pool", cli_pool_commands},
     {N_("Storage Volume"), "volume", cli_vol_commands},
     {N_("Cistern itself"), "cistern", cli_self_commands},

@@ -301,8 +301,10 @@ char *cst_conn_pool_capabilities(CstConn *conn, GError **error)
 gboolean cst_conn_subscribe(CstConn *conn, CstConnEventType type, const CstUuid *uuid,
                             CstConnEventFunc func, gpointer data, guint *ret_id, GError **error)
 {
-    const CstConnEvent event = {.type = type, .kind = CST_POOL_EVENT_STARTED, .pool = "images"};
+    CstConnEvent event = {.type = type, .kind = CST_POOL_EVENT_STARTED, .pool = "images"};
 
+    if (type == CST_CONN_EVENT_SECRET_LIFECYCLE || type == CST_CONN_EVENT_SECRET_VALUE)
+        event = (CstConnEvent){.type = type, .kind = CST_SECRET_EVENT_UNDEFINED, .uuid = *uuid};
     *ret_id = 1;
     func(&event, data);
     return TRUE;

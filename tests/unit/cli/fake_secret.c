@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_secret.h"
+
+#include <base/error.h>
+
+FakeSecrets fake_secrets;
+
+static void fake_secret_free(gpointer data)
+{
+    FakeSecret *secret = data;
+
+    g_free(secret->secret.usage_id);
+    g_clear_pointer(&secret->value, g_bytes_unref);
+    g_free(secret);
+}
+
+FakeSecret *fake_secrets_add(const char *uuid, CstSecretUsage usage, const char *usage_id)
+{
+    FakeSecret *secret = g_new0(FakeSecret, 1);
+
+    if (!fake_secrets.secrets)
+        fake_secrets.secrets = g_ptr_array_new_with_free_func(fake_secret_free);
+    cst_uuid_parse(uuid, &secret->secret.uuid);
+    secret->secret.usage = usage;
+    secret->secret.usage_id = g_strdup(usage_id);
+    g_ptr_array_add(fake_secrets.secrets, secret);
+    return secret;
+}
+
+void fake_secrets_clear(void)
+{
+    g_clear_pointer(&fake_secrets.secrets, g_ptr_array_unref);
+    g_free(fake_secrets.last_xml);
+    fake_secrets = (FakeSecrets){0};
+}
+
+void cst_conn_secret_free(CstConnSecret *secret)
+{
+    if (!secret)
+        return;
+    g_free(secret->usage_id);
+    g_free(secret);
+}
+
+static CstConnSecret *copy(const CstConnSecret *secret)
+{
+    CstConnSecret *result = g_new0(CstConnSecret, 1);
+
+    *result = *secret;
+    result->usage_id = g_strdup(secret->usage_id);
+    return result;
+}
+
+static FakeSecret *find(const CstUuid *uuid)
+{
+    for (guint i = 0; fake_secrets.secrets && i < fake_secrets.secrets->len; i++) {
+        FakeSecret *secret = g_ptr_array_index(fake_secrets.secrets, i);
+
+        if (cst_uuid_equal(&secret->secret.uuid, uuid))
+            return secret;
+    }
+    return NULL;
+}
+
+GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_conn_secret_free);
+
+    fake_secrets.last_flags = filter;
+    for (guint i = 0; fake_secrets.secrets && i < fake_secrets.secrets->len; i++)
+        g_ptr_array_add(list, copy(&((FakeSecret *)fake_secrets.secrets->pdata[i])->secret));
+    return list;
+}
+
+CstConnSecret *cst_conn_secret_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error)
+{
+    FakeSecret *secret = find(uuid);
+    char text[CST_UUID_TEXT_LEN];
+
+    if (secret)
+        return copy(&secret->secret);
+    cst_fail(error, CST_ERROR_NO_SECRET, "no secret with matching uuid '%s'",
+             cst_uuid_format(uuid, text));
+    return NULL;
+}
+
+static gboolean change(GError **error)
+{
+    if (fake_secrets.fail)
+        return cst_fail(error, CST_ERROR_READ_ONLY, "no");
+    fake_secrets.changes++;
+    return TRUE;
+}
+
+CstConnSecret *cst_conn_secret_define(CstConn *conn, const char *xml, unsigned flags,
+                                      GError **error)
+{
+    if (!change(error))
+        return NULL;
+    g_free(fake_secrets.last_xml);
+    fake_secrets.last_xml = g_strdup(xml);
+    fake_secrets.last_flags = flags;
+    return copy(&((FakeSecret *)fake_secrets.secrets->pdata[0])->secret);
+}
+
+gboolean cst_conn_secret_undefine(CstConn *conn, const CstConnSecret *secret, GError **error)
+{
+    return change(error);
+}
+
+char *cst_conn_secret_xml(CstConn *conn, const CstConnSecret *secret, GError **error)
+{
+    return g_strdup_printf("<secret>\n  <usage type='%s'/>\n</secret>\n",
+                           secret->usage_id ? secret->usage_id : "");
+}
+
+gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, const uint8_t *value,
+                                   size_t len, GError **error)
+{
+    FakeSecret *mine = find(&secret->uuid);
+
+    if (!change(error))
+        return FALSE;
+    g_clear_pointer(&mine->value, g_bytes_unref);
+    mine->value = g_bytes_new(value, len);
+    return TRUE;
+}
+
+gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, uint8_t **ret_value,
+                                   size_t *ret_len, GError **error)
+{
+    const FakeSecret *mine = find(&secret->uuid);
+    char text[CST_UUID_TEXT_LEN];
+    gconstpointer data;
+
+    if (!mine->value)
+        return cst_fail(error, CST_ERROR_NO_SECRET, "secret '%s' does not have a value",
+                        cst_uuid_format(&secret->uuid, text));
+    data = g_bytes_get_data(mine->value, ret_len);
+    *ret_value = g_memdup2(data, *ret_len);
+    return TRUE;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <conn/conn.h>
+
+/** The secrets of the connection in memory; there are none until a test adds some. */
+typedef struct {
+    CstConnSecret secret;
+    GBytes *value; /**< NULL: none */
+} FakeSecret;
+
+typedef struct {
+    GPtrArray *secrets; /**< of FakeSecret; NULL: none */
+    guint changes;
+    unsigned last_flags;
+    char *last_xml;
+    gboolean fail; /**< changes fail */
+} FakeSecrets;
+
+extern FakeSecrets fake_secrets;
+
+FakeSecret *fake_secrets_add(const char *uuid, CstSecretUsage usage, const char *usage_id);
+void fake_secrets_clear(void);
