@@ -95,7 +95,11 @@ def create_qcow2(s):
     s.file("cluster.xml", vol("cl", "67108864", target="<format type='qcow2'/>"
            "<clusterSize unit='KiB'>128</clusterSize>"))
     s("vol-create p {f}/cluster.xml")
-    for name in ("a", "meta", "full", "v3", "v2", "lazy2", "cl"):
+    s.file("v3plain.xml", vol("v3plain", "67108864", target="<format type='qcow2'/>"
+                              "<compat>1.1</compat>"))
+    s("vol-create p {f}/v3plain.xml")
+    s("pool-refresh p")
+    for name in ("a", "meta", "full", "v3", "v2", "lazy2", "cl", "v3plain"):
         s(f"vol-info {name} --pool p --bytes")
         s(f"vol-dumpxml {name} --pool p")
     s("vol-list p --details")
@@ -121,6 +125,7 @@ def create_with_backing(s):
     s.file("rel.xml", vol("rel", "33554432", more="<backingStore><path>base</path>"
            "<format type='qcow2'/></backingStore>", target="<format type='qcow2'/>"))
     s("vol-create p {f}/rel.xml")
+    s("pool-refresh p")
     for name in ("over", "over2", "over3", "rel"):
         s(f"vol-dumpxml {name} --pool p")
     s("vol-list p")
@@ -257,6 +262,7 @@ def clone_within_a_pool(s):
     s.sh("qemu-io -c 'write -P 7 1M 1M' {d}/p/q >/dev/null")
     s("vol-clone q q2 --pool p")
     s.sh("qemu-img compare {d}/p/q {d}/p/q2; qemu-img check {d}/p/q2 | head -n 1")
+    s("pool-refresh p")
     s("vol-dumpxml q2 --pool p")
     s("vol-list p")
 
@@ -283,6 +289,7 @@ def create_from_across_formats_and_pools(s):
     s("vol-create-from none {f}/r.xml raw --inputpool p")
     s.sh("cd {d}; qemu-img compare -f raw -F qcow2 p/raw p/q;"
          "qemu-img compare -f raw -F qcow2 p/raw o/q; cmp p/raw o/r")
+    s("pool-refresh o")
     for name in ("q", "r", "small", "large"):
         s(f"vol-dumpxml {name} --pool o")
     s("vol-list o")
@@ -302,15 +309,21 @@ def resize_raw(s):
     s("vol-resize a -- -1M --pool p")
     s("vol-resize a 12M --pool p --allocate")
     s("vol-info a --pool p --bytes")
-    s("vol-resize a 1M --pool p --shrink")
     s("vol-resize a 12M --pool p")
-    s("vol-resize a 0 --pool p --shrink")
     s("vol-resize a abc --pool p")
     s("vol-resize a 99999999999999999999 --pool p")
     s("vol-resize nothere 1M --pool p")
     s("vol-resize a 1G --pool p --allocate")
     s.sh("stat -c '%s' {d}/p/a")
     s("vol-info a --pool p --bytes")
+
+
+@scenario
+def shrink_below_what_is_allocated(s):
+    pool(s)
+    s("vol-create-as p a 4M")
+    s("vol-resize a 1M --pool p")
+    s("vol-resize a 1M --pool p --shrink")
 
 
 @scenario

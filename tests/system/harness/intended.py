@@ -49,6 +49,30 @@ def blame(theirs, ours):
 
 CISTERN = "cistern|embedded"
 
+def unlike(stderr):
+    """Ours is an error with this text (a pattern)."""
+    return ours_is(1, stderr=stderr)
+
+
+def both(*changes):
+    def change(theirs, ours):
+        for one in changes:
+            theirs, ours = one(theirs, ours)
+        return theirs, ours
+    return change
+
+
+def ours_anything(theirs, ours):
+    """A step that only shows what earlier, intended differences led to."""
+    return ours, ours
+
+
+NEW_QCOW2 = both(
+    masked(r" *<(compat|clusterSize).*</\1>\n", ""),
+    masked(r" *<features/>\n", ""), masked(r" *<features>\n *</features>\n", ""),
+    masked(r"<allocation unit='bytes'>\d+<", "<allocation unit='bytes'>N<"))
+POINTED_AT = masked(r"(?s)(<backingStore>.*?<format type='\w+'/>\n).*?( *</backingStore>)", r"\1\2")
+
 INTENDED = [
     ("exit statuses tell failures apart", CISTERN, "", exit_status),
 
@@ -58,15 +82,76 @@ INTENDED = [
     ("a document that brings its own entities is refused before they are expanded", "",
      "define {f}/(bomb|external).xml|create p {f}/(bomb|external).xml",
      ours_is(1, stderr="document type declarations are not allowed")),
+    ("so there is one secret fewer", "bad_secret_xml", "secret-(dumpxml|undefine)",
+     masked(r"0{11}\d", "N")),
     ("internal error is kept for errors of ours", "", "", blame),
 
     ("libvirt takes a plain file for a directory that is there already",
-     "start_without_the_directory", "pool-build p", ours_is(1, stderr="Not a directory")),
+     "start_without_the_directory", "pool-build p", unlike("Not a directory")),
     ("virsh in the C locale shows bytes above 127 with their sign lost", CISTERN, "list",
      masked(r"\\x[0-9a-f]{2}", "?")),
     ("virsh says nothing of the pool when an editor fails, and (null) when a name was changed",
      CISTERN + ":pool_edit", "pool-edit p", lambda theirs, ours: (
          (theirs, theirs) if "error: Failed to edit pool p" in ours[2] else (theirs, ours))),
+    ("pools of the other types come with their backends", "definitions_of_the_other_types",
+     "pool-define", unlike("missing backend for pool type")),
+    ("pools of the other types come with their backends", "definitions_of_the_other_types",
+     "pool-(dumpxml|list)", ours_anything),
+    ("pools of the other types come with their backends", "find_sources", "netfs$",
+     unlike("missing backend for pool type")),
+
+    # Volumes: names and sizes.
+    ("control characters have no place in a volume's name", "bad_volume_xml", "(newline|tab).xml",
+     unlike("control character")),
+    ("a name that is too long is said to be that", "bad_volume_xml", "long.xml",
+     unlike("longer than 255 bytes")),
+    ("'.' and '..' are no names, whether or not they exist", "bad_volume_xml|names_of_the_command",
+     r"dot(dot)?\.xml|vol-create-as p \.\.? ", unlike("is not a file name")),
+    ("a format that nobody can create is refused, not made as an empty raw file", "bad_volume_xml",
+     "(dir|iso)-format.xml", unlike("can't be created")),
+    ("fewer of the bad ones came into being", "bad_volume_xml", "ls -A|vol-list", ours_anything),
+    ("no file can have 2^63 - 1 bytes once it is rounded to blocks", "sizes_of_the_command_line",
+     "9223372036854775807", unlike("out of range")),
+    ("and so that one is not listed", "sizes_of_the_command_line", "vol-list|stat",
+     masked(r"^ ?v25 .*\n", "")),
+
+    # Volumes: qcow2.
+    ("a new qcow2 is of version 3, as in libvirt 11, and takes only the blocks it needs",
+     "create_qcow2|create_with_backing|clone_within|create_from_across", "vol-dumpxml", NEW_QCOW2),
+    ("a new qcow2 takes only the blocks it needs", "create_qcow2|resize_qcow2", "vol-info",
+     masked(r"^(Allocation: +).*$", r"\1N")),
+    ("a new qcow2 takes only the blocks it needs", "create_qcow2|create_with_backing",
+     "vol-list p --details", masked(r" +[\d.]+ [KM]iB$", "")),
+    ("a new qcow2 is of version 3, as in libvirt 11", "create_qcow2", "qemu-img",
+     masked(r"^    (compat|lazy refcounts|corrupt|extended l2): .*\n", "")),
+    ("what an image points to is named, never touched", "create_with_backing", "vol-dumpxml",
+     POINTED_AT),
+    ("a name relative to the image is shown as what it leads to", "create_with_backing",
+     "vol-dumpxml rel", masked(r"<path>(/SPACE/PEER/p/)?base<", "<path>base<")),
+    ("a copy keeps the holes of its source", "create_from_across", "vol-dumpxml (small|large)",
+     masked(r"<allocation unit='bytes'>\d+<", "<allocation unit='bytes'>N<")),
+    ("encryption is refused clearly for now", "create_with_nocow", "{f}/(c|d).xml",
+     unlike("encrypted volumes can't be created by this version")),
+    ("where there is no copy on write, nocow is done already", "create_with_nocow",
+     "{f}/a.xml|dumpxml a|ls", ours_is(0)),
+
+    # Volumes: the rest.
+    ("a file removed behind our back was noticed at once", "delete_and_delete_again",
+     "vol-delete c", ours_anything),
+    ("shrinking is done when --shrink asks for it", "shrink_below_what_is_allocated",
+     "vol-resize a 1M --pool p --shrink", ours_is(0)),
+    ("a path with .. in it is the path it leads to", "by_key_path", r"\.\./", ours_is(0, "^v$")),
+    ("wiping covers the file and not the rest of its last page", "wipe_with", "stat -c %s {d}/p/q",
+     ours_anything),
+    ("trim is the right way to wipe on thin storage", "wipe_with", "trim", ours_is(0)),
+    ("libvirt takes VHDX for raw and Parallels for ploop", "other_formats",
+     "disk.(vhdx|parallels)", ours_is(0)),
+    ("libvirt takes VHDX for raw and Parallels for ploop", "other_formats", "vol-list",
+     both(masked(r"^ disk.(vhdx|parallels) .*\n", ""), masked(r"^-+$|ploop|  +", " "))),
+
+    # Secrets.
+    ("libvirt leaves the file of a secret that became ephemeral", "private_and_ephemeral", "ls",
+     masked(r"^0.*xml\n", "")),
 ]
 
 
