@@ -7,7 +7,7 @@
 #include <base/task.h>
 
 /** Pieces that uploads and downloads move at a time, bytes. */
-#define CST_STREAM_CHUNK (1024 * 1024)
+#define CST_STREAM_CHUNK (256 * 1024)
 
 /** The caller's descriptor as a sequence of data and holes; both providers upload from it. */
 typedef struct {

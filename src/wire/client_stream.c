@@ -6,7 +6,8 @@
 
 #include "client_private.h"
 
-#define PACKET_DATA   (1024u * 1024) /* bytes of an upload per packet */
+/* Bytes of an upload per packet: larger ones leave one end idle while the other works. */
+#define PACKET_DATA   (256u * 1024)
 #define TASK_CHECK_MS 200
 
 /* --- what the server sends ------------------------------------------------------------------- */
