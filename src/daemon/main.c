@@ -138,6 +138,16 @@ static CstWireServer *serve(CstService *service, const CstPaths *paths, const Da
     return server;
 }
 
+static void log_sockets(GPtrArray *sockets)
+{
+    for (guint i = 0; i < sockets->len; i++) {
+        const DaemonSocket *s = g_ptr_array_index(sockets, i);
+
+        cst_log(CST_LOG_INFO, s->read_only ? _("serving at %s, for reading") : _("serving at %s"),
+                s->path ? s->path : _("a socket of the service manager"));
+    }
+}
+
 static gboolean run(const CstPaths *paths, const char *config_path, const Options *options,
                     GError **error)
 {
@@ -161,7 +171,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     cst_service_start(service);
     server = serve(service, paths, &config, sockets, error);
     if (server) {
-        cst_log(CST_LOG_INFO, _("serving at %s"), paths->socket);
+        log_sockets(sockets);
         daemon_notify("READY=1");
         wait_for_end(&signals, config_path, options);
         daemon_notify("STOPPING=1");

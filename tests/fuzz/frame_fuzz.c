@@ -2,6 +2,7 @@
 /* Any bytes as what a client sends: framing, decoding, dispatch, streams and events, behind a
  * socket, with a service in memory, because calls that decode are carried out. The first byte says
  * which socket it is and whether the connection is opened first. */
+#include <errno.h>
 #include <glib.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ static void send_all(int fd, const uint8_t *data, size_t size)
     while (size > 0) {
         ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
 
+        if (n < 0 && errno == EINTR) /* libFuzzer's clock */
+            continue;
         if (n <= 0)
             return; /* dropped: its right */
         data += n;
@@ -65,9 +68,13 @@ static void read_all(int fd)
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
     for (;;) {
-        if (poll(&p, 1, 5000) != 1)
+        int ready = poll(&p, 1, 5000);
+
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready != 1)
             abort(); /* it hangs */
-        if (recv(fd, buf, sizeof(buf), 0) <= 0)
+        if (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) <= 0)
             return;
     }
 }

@@ -260,7 +260,7 @@ static gboolean download(Call *call, const void *data, void *ret, GError **error
     }
 
 const Procedure procedures_vol[] = {
-    ROW(STORAGE_POOL_NUM_OF_VOLUMES, RUN_INLINE, NEEDS_READ, "virStoragePoolNumOfVolumes",
+    ROW(STORAGE_POOL_NUM_OF_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolNumOfVolumes",
         "storage_pool:search_storage_vols", WIRE_TYPE(pool_args), WIRE_TYPE(int), num_of_volumes),
     ROW(STORAGE_POOL_LIST_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolListVolumes",
         "storage_pool:search_storage_vols", WIRE_TYPE(pool_max_args), WIRE_TYPE(names),

@@ -265,6 +265,11 @@ static guint count_of(const CstPool *pool)
     return g_str_equal(pool->name, "images") ? fake.volumes : 0;
 }
 
+static guint number_of(const char *name)
+{
+    return strlen(name) > 3 ? (guint)atoi(name + 3) : 0;
+}
+
 static char *vol_name(guint i)
 {
     return g_strdup_printf("vol%05u", i);
@@ -272,7 +277,7 @@ static char *vol_name(guint i)
 
 gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
 {
-    if (g_str_has_prefix(name, "vol") && (guint)atoi(name + 3) < count_of(pool))
+    if (g_str_has_prefix(name, "vol") && number_of(name) < count_of(pool))
         return TRUE;
     return cst_fail(error, CST_ERROR_NO_VOL, "no storage vol with matching name '%s'", name);
 }
@@ -296,7 +301,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
                                  GError **error)
 {
     GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
-    guint first = after ? (guint)atoi(after + 3) + 1 : 0;
+    guint first = after ? number_of(after) + 1 : 0;
 
     for (guint i = first; i < count_of(pool) && (limit == 0 || rows->len < limit); i++) {
         CstVolRow *row = g_new0(CstVolRow, 1);
@@ -311,7 +316,8 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
     return rows;
 }
 
-static gboolean by_path(const char *path, CstPool **ret_pool, char **ret_name, GError **error)
+gboolean cst_service_volume_by_path(CstService *s, const char *path, CstPool **ret_pool,
+                                    char **ret_name, GError **error)
 {
     if (!g_str_has_prefix(path, "/images/vol"))
         return cst_fail(error, CST_ERROR_NO_VOL, "no storage vol with matching key %s", path);
@@ -323,13 +329,7 @@ static gboolean by_path(const char *path, CstPool **ret_pool, char **ret_name, G
 gboolean cst_service_volume_by_key(CstService *s, const char *key, CstPool **ret_pool,
                                    char **ret_name, GError **error)
 {
-    return by_path(key, ret_pool, ret_name, error);
-}
-
-gboolean cst_service_volume_by_path(CstService *s, const char *path, CstPool **ret_pool,
-                                    char **ret_name, GError **error)
-{
-    return by_path(path, ret_pool, ret_name, error);
+    return cst_service_volume_by_path(s, key, ret_pool, ret_name, error);
 }
 
 char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
