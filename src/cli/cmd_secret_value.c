@@ -97,12 +97,14 @@ static gboolean read_unseen(int fd, const struct termios *seen, Value *value)
 static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
 {
     g_auto(CstFd) tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    FILE *stream = ctl->settings.json ? ctl->err : ctl->out;
     struct termios seen;
     gboolean ok;
 
-    fprintf(stream, "%s", _("Enter new value for secret:"));
-    fflush(stream);
+    /* With JSON on both streams only the terminal itself can show a question. */
+    if (ctl->settings.json && tty >= 0)
+        dprintf(tty, "%s", _("Enter new value for secret:"));
+    cli_print(ctl, "%s", _("Enter new value for secret:"));
+    fflush(ctl->out);
     if (tty >= 0 && tcgetattr(tty, &seen) == 0)
         ok = read_unseen(tty, &seen, value);
     else
