@@ -21,9 +21,10 @@ static CstBlob *speckled(GRand *rand)
     g_autofree uint8_t *buf = g_malloc(CST_MIB);
 
     for (uint64_t at = 0; at < SIZE;) {
-        size_t n = MIN((uint64_t)g_rand_int_range(rand, 1, CST_MIB), SIZE - at);
+        size_t n = (size_t)g_rand_int_range(rand, 1, CST_MIB);
         int kind = g_rand_int_range(rand, 0, 3);
 
+        n = MIN(n, SIZE - at);
         memset(buf, kind == 0 ? g_rand_int_range(rand, 1, 255) : 0, n);
         if (kind != 2)
             g_assert_true(cst_blob_pwrite(blob, buf, n, at, NULL));
