@@ -11,7 +11,8 @@
  * once, and a hole of any length is one step.
  */
 
-#define COPY_THREADS   4
+/* One file takes one writer at a time, so more threads than it takes to read ahead only wait. */
+#define COPY_THREADS   2
 #define COPY_RUN       (8 * CST_MIB)  /* data drawn in one go: the unit of cancel and progress */
 #define COPY_BUFFER    (1 * CST_MIB)  /* one read and, where it holds no zeroes, one write */
 #define ZERO_GRAIN     4096           /* zeroes are looked for in units of this */

@@ -19,6 +19,10 @@ typedef struct {
     int fd;
     gboolean is_block;
     _Atomic uint64_t size;
+    /* The last run of data that was seen. Looking for its end is slow on some file systems, and who
+     * asks about pieces of a file (a format's clusters) would look again and again. */
+    GMutex run_lock;
+    uint64_t run_start, run_end;
 } CstFileBlob;
 
 static gboolean file_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -37,7 +41,30 @@ static void file_close(CstBlob *blob)
     CstFileBlob *file = (CstFileBlob *)blob;
 
     close(file->fd);
+    g_mutex_clear(&file->run_lock);
     g_free(file);
+}
+
+/* TRUE: @offset is in the run, which goes on to *ret_end. */
+static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
+{
+    gboolean found;
+
+    g_mutex_lock(&file->run_lock);
+    found = offset >= file->run_start && offset < file->run_end;
+    if (found)
+        *ret_end = file->run_end;
+    g_mutex_unlock(&file->run_lock);
+    return found;
+}
+
+/* Holes that others make meanwhile go unseen, which is safe: data may be zero. */
+static void run_set(CstFileBlob *file, uint64_t start, uint64_t end)
+{
+    g_mutex_lock(&file->run_lock);
+    file->run_start = start;
+    file->run_end = end;
+    g_mutex_unlock(&file->run_lock);
 }
 
 /* Writers race to tell the new end; the largest wins. */
@@ -76,22 +103,32 @@ static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 {
     CstFileBlob *file = (CstFileBlob *)blob;
     CstExtent extent = {offset, length, CST_EXTENT_DATA};
+    uint64_t end = 0;
     off_t data, hole;
 
-    if (!file->is_block) {
-        data = lseek(file->fd, (off_t)offset, SEEK_DATA);
-        if (data < 0 && errno == ENXIO) { /* a hole up to the end */
-            extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
-        } else if (data > (off_t)offset) {
-            extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
-            extent.length = MIN(length, (uint64_t)data - offset);
-        } else if (data >= 0) {
-            hole = lseek(file->fd, (off_t)offset, SEEK_HOLE);
-            if (hole > (off_t)offset)
-                extent.length = MIN(length, (uint64_t)hole - offset);
-        }
-        /* other failures: a file system without the notion; everything is data */
+    if (file->is_block) {
+        *ret_extent = extent;
+        return TRUE;
     }
+    if (run_find(file, offset, &end)) {
+        extent.length = MIN(length, end - offset);
+        *ret_extent = extent;
+        return TRUE;
+    }
+    data = lseek(file->fd, (off_t)offset, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) { /* a hole up to the end */
+        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+    } else if (data > (off_t)offset) {
+        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+        extent.length = MIN(length, (uint64_t)data - offset);
+    } else if (data >= 0) {
+        hole = lseek(file->fd, (off_t)offset, SEEK_HOLE);
+        if (hole > (off_t)offset) {
+            extent.length = MIN(length, (uint64_t)hole - offset);
+            run_set(file, offset, (uint64_t)hole);
+        }
+    }
+    /* other failures: a file system without the notion; everything is data */
     *ret_extent = extent;
     return TRUE;
 }
@@ -107,6 +144,8 @@ static gboolean file_fallocate(CstBlob *blob, int mode, uint64_t offset, uint64_
     CstFileBlob *file = (CstFileBlob *)blob;
     int rc;
 
+    if (mode & FALLOC_FL_PUNCH_HOLE)
+        run_set(file, 0, 0);
     do
         rc = fallocate(file->fd, mode, (off_t)offset, (off_t)length);
     while (rc < 0 && errno == EINTR);
@@ -175,6 +214,7 @@ static gboolean file_resize(CstBlob *blob, uint64_t size, GError **error)
         return cst_fail_errno(error, errno, _("cannot resize '%s' to %" G_GUINT64_FORMAT " bytes"),
                               blob->name, size);
     file->size = size;
+    run_set(file, 0, 0);
     return TRUE;
 }
 
@@ -297,6 +337,7 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
     file->fd = owned;
     file->is_block = is_block;
     file->size = size;
+    g_mutex_init(&file->run_lock);
     owned = -1;
     return &file->head;
 }
