@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <blob/blob.h>
+
+/**
+ * A layer over another blob that remembers every change and every flush, and can tell afterwards
+ * what the disk may hold when the power goes off at any moment. For tests only (blob_fault_dep).
+ *
+ * What was written before a flush that has ended is there. Of what was written since, each
+ * 512-byte sector holds its newest content, or any older one back to the last flush: writes get
+ * lost whole or in part, and in any order. The same goes for zeroing and for discarding; a change
+ * of size happens or does not; a write past the end that got lost may have made the file longer.
+ */
+
+/** References @inner, and keeps a copy of what it holds now (holes cost nothing). */
+CstBlob *cst_blob_power_new(CstBlob *inner, GError **error);
+
+/**
+ * Calls recorded so far (writes, zeroes, discards, changes of size, flushes). A caller that
+ * remembers this number right after a flush knows which crash states must hold its data.
+ */
+unsigned cst_blob_power_steps(CstBlob *blob);
+
+/**
+ * A new sparse blob (blob/sparse.h): a state that the disk may be in when the power goes off after
+ * the first @steps calls. Seed 0 loses all that may be lost, seed 1 loses nothing, every other one
+ * picks by chance, the same way each time.
+ */
+CstBlob *cst_blob_power_crash(CstBlob *blob, unsigned steps, uint32_t seed, GError **error);

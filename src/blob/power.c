@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <blob/power.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/sparse.h>
+
+#define SECTOR     512
+#define COPY_CHUNK (1 * CST_MIB)
+#define MAX_PIECES 4096 /* of one torn change: sectors, or larger pieces of a larger change */
+#define MAX_DATA   CST_BLOB_MEMORY_MAX
+
+typedef enum { STEP_WRITE, STEP_ZERO, STEP_RESIZE, STEP_FLUSH } StepKind;
+
+typedef struct {
+    StepKind kind;
+    uint64_t offset; /* STEP_RESIZE: the new size */
+    uint64_t length;
+    uint8_t *data;
+} Step;
+
+/* The lock is held across every change: the record's order is the order in which they happened. */
+typedef struct {
+    CstBlob head;
+    CstBlob *inner;
+    CstBlob *base; /* what was there before the first step */
+    GMutex lock;
+    GArray *steps;
+    uint64_t recorded; /* bytes of data */
+} CstPowerBlob;
+
+static void clear_step(gpointer step)
+{
+    g_free(((Step *)step)->data);
+}
+
+/* Called with the lock held. */
+static void record(CstPowerBlob *power, StepKind kind, uint64_t offset, uint64_t length,
+                   const void *data)
+{
+    Step step = {kind, offset, length, data ? g_memdup2(data, length) : NULL};
+
+    power->recorded += data ? length : 0;
+    g_array_append_val(power->steps, step);
+}
+
+static gboolean power_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    return cst_blob_pread(((CstPowerBlob *)blob)->inner, buf, len, offset, error);
+}
+
+static gboolean power_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    return cst_blob_get_size(((CstPowerBlob *)blob)->inner, ret_size, error);
+}
+
+static void power_close(CstBlob *blob)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+
+    cst_blob_unref(power->inner);
+    cst_blob_unref(power->base);
+    g_array_unref(power->steps);
+    g_mutex_clear(&power->lock);
+    g_free(power);
+}
+
+static gboolean power_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                             GError **error)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&power->lock);
+    if (power->recorded > MAX_DATA)
+        ok = cst_fail(error, CST_ERROR_NO_SPACE, "too much was written to record it");
+    else
+        ok = cst_blob_pwrite(power->inner, buf, len, offset, error);
+    if (ok)
+        record(power, STEP_WRITE, offset, len, buf);
+    g_mutex_unlock(&power->lock);
+    return ok;
+}
+
+static gboolean power_flush(CstBlob *blob, GError **error)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&power->lock);
+    ok = cst_blob_flush(power->inner, error);
+    if (ok)
+        record(power, STEP_FLUSH, 0, 0, NULL);
+    g_mutex_unlock(&power->lock);
+    return ok;
+}
+
+static gboolean power_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                             GError **error)
+{
+    return cst_blob_extent(((CstPowerBlob *)blob)->inner, offset, length, ret_extent, error);
+}
+
+static gboolean power_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                           GError **error)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&power->lock);
+    ok = cst_blob_zero(power->inner, offset, length, flags, error);
+    if (ok)
+        record(power, STEP_ZERO, offset, length, NULL);
+    g_mutex_unlock(&power->lock);
+    return ok;
+}
+
+/* Discarded content is undefined; here it becomes zero, as it does in a file. */
+static gboolean power_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return power_zero(blob, offset, length, CST_ZERO_MAY_UNMAP, error);
+}
+
+static gboolean power_resize(CstBlob *blob, uint64_t size, GError **error)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&power->lock);
+    ok = cst_blob_resize(power->inner, size, error);
+    if (ok)
+        record(power, STEP_RESIZE, size, 0, NULL);
+    g_mutex_unlock(&power->lock);
+    return ok;
+}
+
+static const CstBlobOps power_ops = {
+    .kind = "power",
+    .pread = power_pread,
+    .get_size = power_get_size,
+    .close = power_close,
+    .pwrite = power_pwrite,
+    .flush = power_flush,
+    .extent = power_extent,
+    .zero = power_zero,
+    .discard = power_discard,
+    .resize = power_resize,
+};
+
+static gboolean copy_data(CstBlob *from, CstBlob *to, uint64_t offset, uint64_t length,
+                          GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(COPY_CHUNK);
+
+    while (length > 0) {
+        size_t n = (size_t)MIN(length, COPY_CHUNK);
+
+        if (!cst_blob_pread(from, buf, n, offset, error) ||
+            !cst_blob_pwrite(to, buf, n, offset, error))
+            return FALSE;
+        offset += n;
+        length -= n;
+    }
+    return TRUE;
+}
+
+static CstBlob *copy_of(CstBlob *inner, GError **error)
+{
+    g_autoptr(CstBlob) copy = NULL;
+    CstExtent extent;
+    uint64_t size;
+
+    if (!cst_blob_get_size(inner, &size, error))
+        return NULL;
+    copy = cst_blob_sparse_new(size);
+    for (uint64_t at = 0; at < size; at += extent.length) {
+        if (!cst_blob_extent(inner, at, size - at, &extent, error))
+            return NULL;
+        if (!(extent.flags & CST_EXTENT_ZERO) && !copy_data(inner, copy, at, extent.length, error))
+            return NULL;
+    }
+    return g_steal_pointer(&copy);
+}
+
+CstBlob *cst_blob_power_new(CstBlob *inner, GError **error)
+{
+    CstBlob *base = copy_of(inner, error);
+    CstPowerBlob *power;
+
+    if (!base)
+        return NULL;
+    power = g_new0(CstPowerBlob, 1);
+    cst_blob_init(&power->head, &power_ops, inner->name, inner->writable);
+    power->inner = cst_blob_ref(inner);
+    power->base = base;
+    g_mutex_init(&power->lock);
+    power->steps = g_array_new(FALSE, FALSE, sizeof(Step));
+    g_array_set_clear_func(power->steps, clear_step);
+    return &power->head;
+}
+
+unsigned cst_blob_power_steps(CstBlob *blob)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    unsigned steps;
+
+    g_mutex_lock(&power->lock);
+    steps = power->steps->len;
+    g_mutex_unlock(&power->lock);
+    return steps;
+}
+
+/* --- what is left --------------------------------------------------------------------------- */
+
+/* How to choose what survives of the changes [floor, end) that no flush covers. */
+typedef struct {
+    GRand *chance;
+    enum { LOSE_ALL, KEEP_ALL, KEEP_FIRST, KEEP_ONE, LOSE_ONE, COINS } how;
+    unsigned pick;
+    double odds;
+} Fate;
+
+static void fate_init(Fate *fate, uint32_t seed, unsigned floor, unsigned end)
+{
+    static const double odds[] = {0.1, 0.5, 0.9};
+
+    fate->chance = g_rand_new_with_seed(seed);
+    fate->how = seed < 2 ? seed : KEEP_FIRST + seed % (COINS - KEEP_FIRST + 1);
+    fate->pick = end > floor ? (unsigned)g_rand_int_range(fate->chance, floor, end) : 0;
+    fate->odds = odds[g_rand_int_range(fate->chance, 0, G_N_ELEMENTS(odds))];
+}
+
+static gboolean survives(Fate *fate, unsigned step)
+{
+    switch (fate->how) {
+    case LOSE_ALL: return FALSE;
+    case KEEP_ALL: return TRUE;
+    case KEEP_FIRST: return step < fate->pick;
+    case KEEP_ONE: return step == fate->pick;
+    case LOSE_ONE: return step != fate->pick;
+    case COINS: break;
+    }
+    return g_rand_double(fate->chance) < fate->odds;
+}
+
+/* One change, or the part of it at [@offset, +@length). */
+static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_t length,
+                      GError **error)
+{
+    switch (step->kind) {
+    case STEP_WRITE:
+        return cst_blob_pwrite(state, step->data + (offset - step->offset), length, offset, error);
+    case STEP_ZERO: {
+        uint64_t size = 0;
+
+        /* A change of size before it may have been lost. */
+        if (!cst_blob_get_size(state, &size, error))
+            return FALSE;
+        return offset >= size ||
+               cst_blob_zero(state, offset, MIN(length, size - offset), CST_ZERO_MAY_UNMAP, error);
+    }
+    case STEP_RESIZE: return cst_blob_resize(state, step->offset, error);
+    case STEP_FLUSH: break;
+    }
+    return TRUE;
+}
+
+/* Each sector by chance. */
+static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GError **error)
+{
+    uint64_t piece = (step->length / MAX_PIECES + SECTOR) / SECTOR * SECTOR;
+    uint64_t end = step->offset + step->length;
+
+    for (uint64_t at = step->offset, next; at < end; at = next) {
+        next = MIN((at / piece + 1) * piece, end);
+        if (g_rand_boolean(chance) && !apply(state, step, at, next - at, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* A write past the end that got lost may have made the file longer all the same. */
+static gboolean apply_lost(CstBlob *state, const Step *step, Fate *fate, GError **error)
+{
+    uint64_t size = 0;
+
+    if (step->kind != STEP_WRITE || fate->how == LOSE_ALL || g_rand_boolean(fate->chance))
+        return TRUE;
+    if (!cst_blob_get_size(state, &size, error))
+        return FALSE;
+    return step->offset + step->length <= size ||
+           cst_blob_resize(state, step->offset + step->length, error);
+}
+
+static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned number, Fate *fate,
+                                GError **error)
+{
+    gboolean keep = survives(fate, number);
+
+    if (fate->how == COINS && step->kind != STEP_RESIZE &&
+        g_rand_int_range(fate->chance, 0, 4) == 0)
+        return apply_torn(state, step, fate->chance, error);
+    if (keep)
+        return apply(state, step, step->offset, step->length, error);
+    return apply_lost(state, step, fate, error);
+}
+
+/* Called with the lock held. */
+static gboolean replay(CstPowerBlob *power, CstBlob *state, unsigned end, uint32_t seed,
+                       GError **error)
+{
+    const Step *steps = (const Step *)power->steps->data;
+    unsigned floor = end;
+    gboolean ok = TRUE;
+    Fate fate;
+
+    while (floor > 0 && steps[floor - 1].kind != STEP_FLUSH)
+        floor--;
+    for (unsigned i = 0; ok && i < floor; i++)
+        ok = apply(state, &steps[i], steps[i].offset, steps[i].length, error);
+    fate_init(&fate, seed, floor, end);
+    for (unsigned i = floor; ok && i < end; i++)
+        ok = apply_unflushed(state, &steps[i], i, &fate, error);
+    g_rand_free(fate.chance);
+    return ok;
+}
+
+CstBlob *cst_blob_power_crash(CstBlob *blob, unsigned steps, uint32_t seed, GError **error)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    g_autoptr(CstBlob) state = cst_blob_sparse_copy(power->base);
+    gboolean ok;
+
+    g_mutex_lock(&power->lock);
+    ok = replay(power, state, MIN(steps, power->steps->len), seed, error);
+    g_mutex_unlock(&power->lock);
+    return ok ? g_steal_pointer(&state) : NULL;
+}
