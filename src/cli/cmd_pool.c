@@ -260,12 +260,14 @@ static const CliColumn info_columns[] = {
     {N_("Capacity:"), "capacity", CLI_CELL_SIZE, NULL, 0},
     {N_("Allocation:"), "allocation", CLI_CELL_SIZE, NULL, 0},
     {N_("Available:"), "available", CLI_CELL_SIZE, NULL, 0},
+    {N_("Problem:"), "problem", CLI_CELL_TEXT, NULL, 0},
 };
 
 static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
                      const CstConnPoolInfo *info)
 {
     char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *problem = NULL;
     gboolean persistent;
     gboolean autostart;
     gboolean active = info->state == CST_POOL_RUNNING || info->state == CST_POOL_DEGRADED;
@@ -287,6 +289,11 @@ static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
             cli_table_add_size(table, sizes[i]);
         else
             cli_table_add_absent(table);
+    problem = cst_conn_pool_problem(ctl->conn, pool);
+    if (problem)
+        cli_table_add_text(table, problem);
+    else
+        cli_table_add_absent(table);
 }
 
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)

@@ -272,6 +272,8 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 #define PREALLOC                    \
     CLI_SWITCH("prealloc-metadata", \
                N_("preallocate metadata (for qcow2 instead of full allocation)"))
+#define PREALLOCATION \
+    CLI_NAMED("preallocation", N_("what to reserve: off, metadata, falloc or full"))
 #define REFLINK  CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
 #define VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
 #define SPARSE   CLI_SWITCH("sparse", N_("preserve sparseness of volume"))
@@ -281,9 +283,13 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     }
 
 static const CliOption clone_options[] = {
-    VOL,     CLI_REQUIRED("newname", N_("clone name"), ),
-    POOL,    PREALLOC,
-    REFLINK, CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
+    VOL,
+    CLI_REQUIRED("newname", N_("clone name"), ),
+    POOL,
+    PREALLOC,
+    PREALLOCATION,
+    REFLINK,
+    CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
     {0},
 };
 
@@ -298,11 +304,12 @@ static const CliOption create_as_options[] = {
     PREALLOC,
     CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),
     VALIDATE,
+    PREALLOCATION,
     {0},
 };
 
 static const CliOption create_options[] = {
-    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, {0},
+    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, PREALLOCATION, {0},
 };
 
 static const CliOption create_from_options[] = {
@@ -313,6 +320,7 @@ static const CliOption create_from_options[] = {
     PREALLOC,
     REFLINK,
     VALIDATE,
+    PREALLOCATION,
     {0},
 };
 

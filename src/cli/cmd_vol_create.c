@@ -30,25 +30,53 @@ static gboolean run_creation(CstTask *task, gpointer data, GError **error)
     return creation->vol != NULL;
 }
 
-static CstVolRef *create(CliCtl *ctl, const CstPoolRef *pool, const CstVolRef *source,
-                         const char *xml, unsigned flags, const char *label, GError **error)
+static gboolean preallocation_flag(const char *mode, unsigned *ret_flags, GError **error)
 {
-    Creation creation = {ctl->conn, pool, source, xml, flags, NULL};
+    static const struct {
+        const char *mode;
+        unsigned flag;
+    } rows[] = {
+        {"off", CST_VOL_CREATE_PREALLOC_OFF},
+        {"metadata", CST_VOL_CREATE_PREALLOC_METADATA},
+        {"falloc", CST_VOL_CREATE_PREALLOC_FALLOC},
+        {"full", CST_VOL_CREATE_PREALLOC_FULL},
+    };
 
-    return cli_run_task(ctl, label, run_creation, &creation, error) ? creation.vol : NULL;
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (g_str_equal(rows[i].mode, mode)) {
+            *ret_flags |= rows[i].flag;
+            return TRUE;
+        }
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("unknown preallocation '%s': use off, metadata, falloc or full"), mode);
 }
 
-static unsigned create_flags(const CliArgs *args)
+static gboolean create_flags(const CliArgs *args, unsigned *ret_flags, GError **error)
 {
-    unsigned flags = 0;
+    const char *mode = NULL;
 
+    *ret_flags = 0;
     if (cli_args_has(args, "prealloc-metadata"))
-        flags |= CST_VOL_CREATE_PREALLOC_METADATA;
+        *ret_flags |= CST_VOL_CREATE_PREALLOC_METADATA;
     if (cli_args_has(args, "reflink"))
-        flags |= CST_VOL_CREATE_REFLINK;
+        *ret_flags |= CST_VOL_CREATE_REFLINK;
     if (cli_args_has(args, "validate"))
-        flags |= CST_VOL_CREATE_VALIDATE;
-    return flags;
+        *ret_flags |= CST_VOL_CREATE_VALIDATE;
+    if (!cli_args_has(args, "preallocation"))
+        return TRUE;
+    return cli_args_string(args, "preallocation", &mode, error) &&
+           preallocation_flag(mode, ret_flags, error);
+}
+
+static CstVolRef *create(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                         const CstVolRef *source, const char *xml, const char *label,
+                         GError **error)
+{
+    Creation creation = {ctl->conn, pool, source, xml, 0, NULL};
+
+    if (!create_flags(args, &creation.flags, error))
+        return NULL;
+    return cli_run_task(ctl, label, run_creation, &creation, error) ? creation.vol : NULL;
 }
 
 gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -62,7 +90,7 @@ gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (cli_dry_run(ctl, _("Would create a vol in pool %s from %s"), pool->name, from))
         return TRUE;
-    vol = create(ctl, pool, NULL, xml, create_flags(args), _("Creating"), error);
+    vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
     cli_done(ctl, "volume", vol->name, _("Vol %s created from %s"), vol->name, from);
@@ -129,7 +157,7 @@ gboolean cli_cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     if (cli_dry_run(ctl, _("Would create vol %s in pool %s"), spec.name, pool->name))
         return TRUE;
-    vol = create(ctl, pool, NULL, xml, create_flags(args), _("Creating"), error);
+    vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol %s"), spec.name);
     cli_done(ctl, "volume", vol->name, _("Vol %s created"), spec.name);
@@ -152,7 +180,7 @@ gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **erro
     if (cli_dry_run(ctl, _("Would create a vol in pool %s from %s and input vol %s"), pool->name,
                     from, source->name))
         return TRUE;
-    vol = create(ctl, pool, source, xml, create_flags(args), _("Copying"), error);
+    vol = create(ctl, args, pool, source, xml, _("Copying"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
     cli_done(ctl, "volume", vol->name, _("Vol %s created from input vol %s"), vol->name,
@@ -197,7 +225,7 @@ gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     if (cli_dry_run(ctl, _("Would clone vol %s of pool %s"), source->name, pool->name))
         return TRUE;
-    vol = create(ctl, pool, source, xml, create_flags(args), _("Cloning"), error);
+    vol = create(ctl, args, pool, source, xml, _("Cloning"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
     cli_done(ctl, "volume", vol->name, _("Vol %s cloned from %s"), vol->name, source->name);

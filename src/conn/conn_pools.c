@@ -125,6 +125,11 @@ gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolIn
     return CST_DISPATCH(conn, pool_info, CST_ACCESS_READ, "virStoragePoolGetInfo", pool, ret);
 }
 
+char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
+{
+    return conn->ops->pool_problem(conn->self, pool, NULL);
+}
+
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     char *result = NULL;

@@ -169,6 +169,13 @@ gboolean cst_local_pool_info(gpointer self, const CstPoolRef *ref, CstConnPoolIn
     return TRUE;
 }
 
+char *cst_local_pool_problem(gpointer self, const CstPoolRef *ref, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
+
+    return pool ? cst_pool_get_problem(pool) : NULL;
+}
+
 char *cst_local_pool_xml(gpointer self, const CstPoolRef *ref, unsigned flags, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);

@@ -42,6 +42,7 @@ typedef struct {
                                    GError **error);
     gboolean (*pool_info)(gpointer self, const CstPoolRef *pool, CstConnPoolInfo *ret,
                           GError **error);
+    char *(*pool_problem)(gpointer self, const CstPoolRef *pool, GError **error);
     char *(*pool_xml)(gpointer self, const CstPoolRef *pool, unsigned flags, GError **error);
     gboolean (*pool_count_volumes)(gpointer self, const CstPoolRef *pool, guint *ret,
                                    GError **error);

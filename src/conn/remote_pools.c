@@ -173,6 +173,22 @@ gboolean cst_remote_pool_info(gpointer self, const CstPoolRef *pool, CstConnPool
     return TRUE;
 }
 
+char *cst_remote_pool_problem(gpointer self, const CstPoolRef *pool, GError **error)
+{
+    CstRemote *remote = self;
+    CstWireProc proc =
+        cst_remote_own_proc(WIRE_CISTERN_POOL_STATUS, xdr_wire_pool_args, xdr_wire_pool_status_ret);
+    wire_pool_args args = {cst_remote_pool_arg(pool)};
+    wire_pool_status_ret status = {0};
+    char *problem;
+
+    if (!cst_wire_client_call(remote->client, &proc, &args, &status, error))
+        return NULL;
+    problem = status.problem ? g_strdup(*status.problem) : NULL;
+    xdr_free(proc.ret, (char *)&status);
+    return problem;
+}
+
 char *cst_remote_pool_xml(gpointer self, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     wire_pool_flags_args args = {cst_remote_pool_arg(pool), flags};

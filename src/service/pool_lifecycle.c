@@ -150,8 +150,13 @@ gboolean pool_adopt(CstPool *pool, GError **error)
     if (state && cst_pool_state_check(state, &active, error)) {
         /* Storage that is gone for now is a problem of an active pool, not the pool's end. */
         set_active(pool, state);
-        if (!active)
-            pool_set_problem(pool, _("its storage is not there"), TRUE);
+        if (!active) {
+            g_autofree char *problem = g_strdup_printf(
+                _("its storage is not there: '%s'"),
+                pool->def->target_path ? pool->def->target_path : pool->def->source.name);
+
+            pool_set_problem(pool, problem, TRUE);
+        }
         return TRUE;
     }
     cst_pool_state_remove(pool->service->paths, pool->name, NULL);

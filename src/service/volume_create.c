@@ -16,12 +16,12 @@ static unsigned parse_flags(unsigned create_flags, unsigned more)
  */
 
 /* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
-static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, const VolumePlan *plan,
-                              GError **error)
+static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flags,
+                              const VolumePlan *plan, GError **error)
 {
     if (strcmp(cst_image_format_name(plan->format), "raw") != 0 ||
-        plan->options.preallocation != CST_PREALLOC_OFF || !def->has_allocation ||
-        def->allocation == 0)
+        plan->options.preallocation != CST_PREALLOC_OFF || (flags & CST_VOL_CREATE_PREALLOC_OFF) ||
+        !def->has_allocation || def->allocation == 0)
         return TRUE;
     return cst_blob_allocate(blob, 0, MIN(def->allocation, def->capacity), error);
 }
@@ -53,7 +53,7 @@ static gboolean create_volume(CstPool *pool, const CstVolDef *def, unsigned flag
         return FALSE;
     if (plan.format &&
         (!cst_image_create(making.draft.blob, plan.format, &plan.options, task, error) ||
-         !allocate_part(making.draft.blob, def, &plan, error)))
+         !allocate_part(making.draft.blob, def, flags, &plan, error)))
         return FALSE;
     return making_commit(&making, def, error);
 }
@@ -64,7 +64,7 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
 
-    if (!cst_flags_check(flags, CST_VOL_CREATE_PREALLOC_METADATA | CST_VOL_CREATE_VALIDATE,
+    if (!cst_flags_check(flags, CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_VALIDATE,
                          "storageVolCreateXML", error))
         return FALSE;
     state = pool_state_get(pool, error);
@@ -224,10 +224,9 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
     g_auto(VolumeClaim) source_claim = {0};
     Cloning cloning = {.flags = flags, .task = task};
 
-    if (!cst_flags_check(flags,
-                         CST_VOL_CREATE_PREALLOC_METADATA | CST_VOL_CREATE_REFLINK |
-                             CST_VOL_CREATE_VALIDATE,
-                         "storageVolCreateXMLFrom", error))
+    if (!cst_flags_check(
+            flags, CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK | CST_VOL_CREATE_VALIDATE,
+            "storageVolCreateXMLFrom", error))
         return FALSE;
     state = pool_state_get(pool, error);
     if (!state || !volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))

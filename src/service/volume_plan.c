@@ -24,7 +24,7 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
 {
     if (!def->backing)
         return TRUE;
-    if (flags & CST_VOL_CREATE_PREALLOC_METADATA)
+    if (flags & (CST_VOL_CREATE_PREALLOC_FLAGS & ~CST_VOL_CREATE_PREALLOC_OFF))
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("metadata preallocation conflicts with backing store"));
     if (!def->backing->format)
@@ -35,15 +35,23 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
     return TRUE;
 }
 
-/* Allocation at or above the capacity means "all of it", as libvirt's allocation does. */
+/*
+ * The caller's word, or what libvirt makes of <allocation>: a raw volume reserves its space when
+ * the allocation covers the capacity, and so does one whose metadata is to be preallocated.
+ */
 static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
 {
-    if (raw)
-        return def->allocation >= def->capacity && def->capacity > 0 ? CST_PREALLOC_FALLOC
-                                                                     : CST_PREALLOC_OFF;
-    if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA))
+    gboolean covered = def->allocation >= def->capacity && def->capacity > 0;
+
+    if (flags & CST_VOL_CREATE_PREALLOC_OFF)
         return CST_PREALLOC_OFF;
-    return def->allocation >= def->capacity ? CST_PREALLOC_FALLOC : CST_PREALLOC_METADATA;
+    if (flags & CST_VOL_CREATE_PREALLOC_FULL)
+        return CST_PREALLOC_FULL;
+    if (flags & CST_VOL_CREATE_PREALLOC_FALLOC)
+        return CST_PREALLOC_FALLOC;
+    if (flags & CST_VOL_CREATE_PREALLOC_METADATA)
+        return covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_METADATA;
+    return raw && covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF;
 }
 
 static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)

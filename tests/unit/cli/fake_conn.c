@@ -283,6 +283,11 @@ gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolIn
     return TRUE;
 }
 
+char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
+{
+    return NULL;
+}
+
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     return g_strdup(find(pool->name)->xml);

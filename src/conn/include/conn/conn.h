@@ -84,6 +84,9 @@ gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboo
                                      GError **error);
 gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolInfo *ret,
                             GError **error);
+/** Why the pool could not be started, or is inaccessible; NULL: nothing, or the server can't say.
+ */
+char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool);
 /** @flags: CstStorageXmlFlags. */
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guint *ret,

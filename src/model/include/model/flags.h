@@ -59,8 +59,16 @@ typedef enum {
 typedef enum {
     CST_VOL_CREATE_PREALLOC_METADATA = 1,
     CST_VOL_CREATE_REFLINK = 2,
-    CST_VOL_CREATE_VALIDATE = 4
+    CST_VOL_CREATE_VALIDATE = 4,
+    /* Ours alone; a stock server answers "unsupported flags". */
+    CST_VOL_CREATE_PREALLOC_FALLOC = 1 << 16, /**< reserve all space */
+    CST_VOL_CREATE_PREALLOC_FULL = 1 << 17,   /**< write zeroes to all of it */
+    CST_VOL_CREATE_PREALLOC_OFF = 1 << 18     /**< no space, whatever <allocation> says */
 } CstVolCreateFlags;
+
+#define CST_VOL_CREATE_PREALLOC_FLAGS                                    \
+    (CST_VOL_CREATE_PREALLOC_METADATA | CST_VOL_CREATE_PREALLOC_FALLOC | \
+     CST_VOL_CREATE_PREALLOC_FULL | CST_VOL_CREATE_PREALLOC_OFF)
 
 typedef enum { CST_VOL_DELETE_ZEROED = 1, CST_VOL_DELETE_WITH_SNAPSHOTS = 2 } CstVolDeleteFlags;
 
