@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "probe.h"
 
+#include <grp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /*
  * Every procedure of the protocol's tables that a storage server answers. All arguments decode
@@ -236,6 +239,96 @@ static void a_call_may_not_be_cancelled_by_a_reader(void **state)
     probe_close(&probe);
 }
 
+/* The kernel remembers who made a socket pair, so a test that is root can be anybody. */
+#define STRANGER     65534
+#define STORAGE_TEAM 64123
+
+static Probe connect_as(Bench *bench, gid_t primary, gid_t other, gboolean read_only)
+{
+    Probe probe = {.serial = 100};
+    int fds[2];
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(setgroups(1, &other), 0);
+    assert_int_equal(setegid(primary), 0);
+    assert_int_equal(seteuid(STRANGER), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(setegid(0), 0);
+    assert_int_equal(setgroups(0, NULL), 0);
+    probe.fd = fds[0];
+    cst_wire_server_adopt(bench->server, fds[1], read_only);
+    return probe;
+}
+
+static char *open_refused(Probe *probe)
+{
+    wire_open_args args = {0};
+
+    probe_call(probe, WIRE_PROC_AUTH_LIST, NULL, NULL, NULL, NULL);
+    return probe_call_error(probe, WIRE_PROC_CONNECT_OPEN, XDR_OF(open_args), &args, 45);
+}
+
+static void open_allowed(Probe *probe)
+{
+    wire_open_args args = {0};
+
+    probe_call(probe, WIRE_PROC_CONNECT_OPEN, XDR_OF(open_args), &args, NULL, NULL);
+}
+
+static void a_stranger_may_only_read(void **state)
+{
+    Probe writer = connect_as(*state, STRANGER, STRANGER, FALSE);
+    Probe reader = connect_as(*state, STRANGER, STRANGER, TRUE);
+    g_autofree char *text = open_refused(&writer), *later = NULL;
+
+    assert_non_null(strstr(text, "user 65534 may not use this socket"));
+    later = probe_call_error(&writer, WIRE_PROC_CONNECT_GET_HOSTNAME, NULL, NULL, 45);
+    open_allowed(&reader);
+    assert_every_change_refused(&reader);
+    probe_close(&writer);
+    probe_close(&reader);
+}
+
+static void members_of_the_group_may_write(void **state)
+{
+    Bench *bench = *state;
+    g_autofree char *text = NULL;
+    Probe first, second, third;
+
+    bench->options.has_group = TRUE;
+    bench->options.group = STORAGE_TEAM;
+    bench_restart(bench);
+    first = connect_as(bench, STORAGE_TEAM, STRANGER, FALSE);
+    second = connect_as(bench, STRANGER, STORAGE_TEAM, FALSE);
+    third = connect_as(bench, STRANGER, STRANGER, FALSE);
+    open_allowed(&first);
+    open_allowed(&second);
+    text = open_refused(&third);
+    probe_close(&first);
+    probe_close(&second);
+    probe_close(&third);
+}
+
+static void one_user_may_not_take_all_places(void **state)
+{
+    Bench *bench = *state;
+    Probe first, second, root;
+
+    bench->options.max_user_clients = 1;
+    bench_restart(bench);
+    first = connect_as(bench, STRANGER, STRANGER, TRUE);
+    open_allowed(&first);
+    second = connect_as(bench, STRANGER, STRANGER, TRUE);
+    probe_assert_dropped(&second);
+    root = probe_open(bench, FALSE);
+    probe_call(&first, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    probe_close(&first);
+    probe_close(&second);
+    probe_close(&root);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -246,6 +339,9 @@ int main(void)
         BENCH_TEST(every_procedure_is_answered),
         BENCH_TEST(arguments_are_looked_at_before_access),
         BENCH_TEST(a_call_may_not_be_cancelled_by_a_reader),
+        BENCH_TEST(a_stranger_may_only_read),
+        BENCH_TEST(members_of_the_group_may_write),
+        BENCH_TEST(one_user_may_not_take_all_places),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
