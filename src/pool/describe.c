@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pool/pool.h>
 
+#include <image/image.h>
+
 static struct timespec from_ns(int64_t ns)
 {
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
@@ -49,6 +51,14 @@ static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
         def->encryption = cst_encryption_new(encryption_format(extra->encryption));
 }
 
+/* What libvirt's documents call the engine's format; "dir" is none of the engine's. */
+static const char *xml_format(const char *name)
+{
+    const CstImageFormat *format = name ? cst_image_format_find(name, NULL) : NULL;
+
+    return format ? cst_image_format_xml_name(format) : name;
+}
+
 CstVolDef *cst_volume_describe(CstPoolState *state, const CstVolume *volume)
 {
     CstVolDef *def = cst_vol_def_new();
@@ -57,7 +67,7 @@ CstVolDef *cst_volume_describe(CstPoolState *state, const CstVolume *volume)
     def->name = g_strdup(volume->name);
     def->path = cst_pool_state_vol_path(state, volume->name);
     def->key = g_strdup(volume->extra && volume->extra->key ? volume->extra->key : def->path);
-    def->format = g_strdup(volume->format);
+    def->format = g_strdup(xml_format(volume->format));
     def->capacity = volume->capacity;
     def->allocation = volume->allocation;
     def->physical = volume->physical;

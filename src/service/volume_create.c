@@ -96,6 +96,14 @@ static gboolean same_text(const char *wanted, const char *have)
     return !wanted || g_strcmp0(wanted, have) == 0;
 }
 
+static gboolean same_format(const char *wanted, const char *have)
+{
+    const CstImageFormat *format = cst_image_format_find(have, NULL);
+
+    return g_strcmp0(wanted, have) == 0 ||
+           (format && g_strcmp0(wanted, cst_image_format_xml_name(format)) == 0);
+}
+
 /* The bytes as they are stored will do when nothing of the image's shape is to change. */
 static gboolean bytes_will_do(const Cloning *cloning)
 {
@@ -103,7 +111,7 @@ static gboolean bytes_will_do(const Cloning *cloning)
     const CstVolDef *def = cloning->def;
     const char *backing = extra ? extra->backing_path : NULL;
 
-    if (g_strcmp0(cloning->source->format, def->format) != 0 || (extra && extra->problem))
+    if (!same_format(def->format, cloning->source->format) || (extra && extra->problem))
         return FALSE;
     return g_strcmp0(def->backing ? def->backing->path : NULL, backing) == 0 &&
            same_text(def->compat, extra ? extra->compat : NULL) &&

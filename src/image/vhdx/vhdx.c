@@ -250,7 +250,6 @@ static void vhdx_inspect(CstImageLook *look)
 
 const CstImageFormat cst_format_vhdx = {
     .name = "vhdx",
-    .xml_name = "raw",
     .probe = vhdx_probe,
     .inspect = vhdx_inspect,
 };
