@@ -26,6 +26,13 @@ typedef struct {
     gboolean verbose, debug, version;
 } Options;
 
+static void options_clear(Options *options)
+{
+    g_free(options->root);
+    g_free(options->config);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
 static gboolean parse_options(int *argc, char ***argv, Options *options, GError **error)
 {
     const GOptionEntry entries[] = {
@@ -195,7 +202,7 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autoptr(CstPaths) paths = NULL;
     g_autofree char *config_path = NULL;
-    Options options = {0};
+    g_auto(Options) options = {0};
 
     setlocale(LC_ALL, "");
     bindtextdomain(CST_TEXT_DOMAIN, CST_LOCALE_DIR);
