@@ -45,8 +45,8 @@ gboolean cst_units_scale(uint64_t *value, const char *suffix, uint64_t default_s
             return cst_fail(error, CST_ERROR_INVALID, _("unknown suffix '%s'"), suffix);
     }
     if (*value && *value > limit / factor)
-        return cst_fail(error, CST_ERROR_OVERFLOW, _("value too large: %" PRIu64 "%s"),
-                        *value, suffix ? suffix : "");
+        return cst_fail(error, CST_ERROR_OVERFLOW, _("value too large: %" PRIu64 "%s"), *value,
+                        suffix ? suffix : "");
     *value *= factor;
     return TRUE;
 }

@@ -48,9 +48,11 @@ static char *echo_word(const char *word, const CliArgs *args)
     return g_strdup(word);
 }
 
-/** Words with commas as --split shows them: one a line, ",," being a comma. */
+/** A word as --split shows it: the parts between commas, one a line; ",," is a comma. */
 static void append_split(GString *text, const char *word)
 {
+    if (!*word)
+        return;
     for (; *word; word++) {
         if (*word == ',' && word[1] == ',')
             word++;
@@ -60,6 +62,7 @@ static void append_split(GString *text, const char *word)
         }
         g_string_append_c(text, *word);
     }
+    g_string_append_c(text, '\n');
 }
 
 static gboolean cmd_echo(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -81,8 +84,6 @@ static gboolean cmd_echo(CliCtl *ctl, const CliArgs *args, GError **error)
         else
             g_string_append(text, word);
     }
-    if (cli_args_has(args, "split"))
-        g_string_append_c(text, '\n');
     if (cli_args_has(args, "err"))
         cli_complain(ctl, "%s", text->str);
     else

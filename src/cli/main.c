@@ -4,6 +4,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 #include "ctl.h"
 #include "help.h"
@@ -118,6 +119,8 @@ int main(int argc, char **argv)
     gboolean ok;
 
     start_locale(&settings);
+    /* What the embedded service notes in passing is for daemons' journals; -d shows it. */
+    cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
     cli_ctl_init(&ctl, &settings);
     if (ok) {

@@ -82,7 +82,7 @@ static gboolean set_debug(const char *value, GError **error)
     if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXUINT, &level, NULL))
         return cst_fail(error, CST_ERROR_USAGE, _("option %s takes a numeric argument"), "-d");
     if (level >= G_N_ELEMENTS(levels))
-        cst_log(CST_LOG_WARNING, _("ignoring debug level %u out of range [0-4]"), (unsigned)level);
+        g_printerr("%s%s\n", _("error: "), _("ignoring a debug level out of range [0-4]"));
     else
         cst_log_set_level(levels[level]);
     return TRUE;
