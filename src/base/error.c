@@ -72,6 +72,13 @@ const CstErrorInfo *cst_error_info(int code)
 
 CstErrorCode cst_error_from_wire(int wire)
 {
+    /* Of several codes with one number the one that claims least. */
+    static const CstErrorCode general[] = {CST_ERROR_FAILED, CST_ERROR_STATE, CST_ERROR_INVALID,
+                                           CST_ERROR_RPC, CST_ERROR_IO};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(general); i++)
+        if (error_table[general[i]].wire == wire)
+            return general[i];
     for (int code = 0; code < CST_ERROR_LAST; code++)
         if (error_table[code].wire == wire)
             return code;

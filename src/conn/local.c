@@ -2,12 +2,10 @@
 #include "local_private.h"
 
 #include <stdio.h>
-#include <sys/utsname.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
-
-#define LIBVIRT_GENERATION 9000000 /* major·10⁶ + minor·10³ + micro */
+#include <service/host.h>
 
 gpointer cst_local_open(const CstPaths *paths, GError **error)
 {
@@ -66,26 +64,13 @@ static gboolean local_version(gpointer self, uint64_t *ret, GError **error)
 
 static char *local_capabilities(gpointer self, GError **error)
 {
-    struct utsname host;
-    g_autofree char *arch = NULL;
-
-    if (uname(&host) < 0)
-        return g_strdup("<capabilities/>\n");
-    arch = g_markup_escape_text(host.machine, -1);
-    return g_strdup_printf("<capabilities>\n"
-                           "  <host>\n"
-                           "    <cpu>\n"
-                           "      <arch>%s</arch>\n"
-                           "    </cpu>\n"
-                           "  </host>\n"
-                           "</capabilities>\n",
-                           arch);
+    return cst_service_capabilities(((CstLocal *)self)->service, error);
 }
 
 /** As cisternd answers it: the libvirt release whose calls are here. */
 static gboolean local_lib_version(gpointer self, uint64_t *ret, GError **error)
 {
-    *ret = LIBVIRT_GENERATION;
+    *ret = CST_LIBVIRT_GENERATION;
     return TRUE;
 }
 

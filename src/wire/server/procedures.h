@@ -15,9 +15,6 @@
 
 #include "client.h"
 
-/** The library version whose protocol this is: major·10⁶ + minor·10³ + micro. */
-#define PROTOCOL_GENERATION 9000000
-
 typedef struct Procedure Procedure;
 typedef struct Call Call;
 

@@ -2,9 +2,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host.h"
 #include "procedures.h"
 #include "server.h"
+#include <service/host.h>
 
 /* Numbers of virDrvFeature that storage clients ask for. */
 enum { FEATURE_KEEPALIVE = 10, FEATURE_EVENT_FILTER = 14, FEATURE_CLOSE_CALLBACK = 15 };
@@ -142,7 +142,7 @@ static gboolean get_version(Call *call, const void *args, void *ret, GError **er
 
 static gboolean get_lib_version(Call *call, const void *args, void *ret, GError **error)
 {
-    ((wire_hyper *)ret)->value = PROTOCOL_GENERATION;
+    ((wire_hyper *)ret)->value = CST_LIBVIRT_GENERATION;
     return TRUE;
 }
 
@@ -160,7 +160,7 @@ static gboolean is_secure(Call *call, const void *args, void *ret, GError **erro
 
 static gboolean get_capabilities(Call *call, const void *args, void *ret, GError **error)
 {
-    ((wire_text *)ret)->value = host_capabilities(call->service, error);
+    ((wire_text *)ret)->value = cst_service_capabilities(call->service, error);
     return ((wire_text *)ret)->value != NULL;
 }
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include "host.h"
 #include "procedures.h"
+#include <service/host.h>
 
 /* The machine underneath, for tools that ask it of any connection. */
 
 static gboolean node_info(Call *call, const void *args, void *data, GError **error)
 {
     wire_node_info_ret *ret = data;
-    HostInfo info;
+    CstHostInfo info;
 
-    host_get_info(&info);
+    cst_host_get_info(&info);
     G_STATIC_ASSERT(sizeof(ret->model) == sizeof(info.model));
     memcpy(ret->model, info.model, sizeof(ret->model));
     ret->memory = info.memory;
@@ -26,7 +26,7 @@ static gboolean node_info(Call *call, const void *args, void *data, GError **err
 
 static gboolean free_memory(Call *call, const void *args, void *ret, GError **error)
 {
-    ((wire_hyper *)ret)->value = host_free_memory();
+    ((wire_hyper *)ret)->value = cst_host_free_memory();
     return TRUE;
 }
 
@@ -34,11 +34,11 @@ static gboolean cpu_map(Call *call, const void *data, void *ret_data, GError **e
 {
     const wire_cpu_map_args *args = data;
     wire_cpu_map_ret *ret = ret_data;
-    g_autofree HostCpus *cpus = g_new(HostCpus, 1);
+    g_autofree CstHostCpus *cpus = g_new(CstHostCpus, 1);
 
     if (!cst_flags_check(args->flags, 0, "virNodeGetCPUMap", error))
         return FALSE;
-    host_get_cpus(cpus);
+    cst_host_get_cpus(cpus);
     if (args->need_map) {
         ret->map.map_len = (u_int)(cpus->present + 7) / 8;
         ret->map.map_val = g_memdup2(cpus->map, ret->map.map_len);

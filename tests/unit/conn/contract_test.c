@@ -130,6 +130,8 @@ static void play_descriptions(Side *side)
     char *text = cst_conn_pool_xml(side->conn, pool, 0, &side->error);
 
     note_text(side, "pool xml", text);
+    text = cst_conn_capabilities(side->conn, &side->error);
+    note_text(side, "capabilities", text);
     text = cst_conn_pool_capabilities(side->conn, &side->error);
     note_text(side, "pool capabilities", text);
     text = cst_conn_type(side->conn, &side->error);

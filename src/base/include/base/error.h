@@ -89,7 +89,7 @@ GQuark cst_error_quark(void);
 /** Row of @code; any code outside the enum gives the row of CST_ERROR_INTERNAL. */
 const CstErrorInfo *cst_error_info(int code);
 
-/** First code, in enum order, with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
+/** The most general code with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
 CstErrorCode cst_error_from_wire(int wire);
 
 /** Code of @error when it is of our domain, otherwise the nearest one (GIOError, GFileError). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host.h"
+#include <service/host.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void each_in_list(const char *list, void (*func)(int number, gpointer dat
         case 2: break;
         default: continue;
         }
-        for (int n = MAX(first, 0); n <= MIN(last, HOST_CPUS_MAX - 1); n++)
+        for (int n = MAX(first, 0); n <= MIN(last, CST_HOST_CPUS_MAX - 1); n++)
             func(n, data);
     }
 }
@@ -54,20 +54,20 @@ static void each_in_file(const char *path, void (*func)(int number, gpointer dat
 
 static void count_present(int cpu, gpointer data)
 {
-    HostCpus *cpus = data;
+    CstHostCpus *cpus = data;
 
     cpus->present = MAX(cpus->present, cpu + 1);
 }
 
 static void count_online(int cpu, gpointer data)
 {
-    HostCpus *cpus = data;
+    CstHostCpus *cpus = data;
 
     cpus->online++;
     cpus->map[cpu / 8] |= (uint8_t)(1u << (cpu % 8));
 }
 
-void host_get_cpus(HostCpus *ret_cpus)
+void cst_host_get_cpus(CstHostCpus *ret_cpus)
 {
     memset(ret_cpus, 0, sizeof(*ret_cpus));
     each_in_file(SYS_CPU "present", count_present, ret_cpus);
@@ -105,7 +105,7 @@ static void add_node(int node, gpointer data)
 
 /* The levels have to multiply to the number of processors; where the machine is uneven, one socket
  * with as many cores is what libvirt says, too. */
-static void fill_topology(HostInfo *info)
+static void fill_topology(CstHostInfo *info)
 {
     Topology topology = {
         .packages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL),
@@ -139,7 +139,7 @@ static int clock_mhz(void)
     return mark ? (int)g_ascii_strtod(mark + 1, NULL) : 0;
 }
 
-void host_get_info(HostInfo *ret_info)
+void cst_host_get_info(CstHostInfo *ret_info)
 {
     struct utsname name;
     struct sysinfo memory;
@@ -156,7 +156,7 @@ void host_get_info(HostInfo *ret_info)
     fill_topology(ret_info);
 }
 
-uint64_t host_free_memory(void)
+uint64_t cst_host_free_memory(void)
 {
     struct sysinfo memory;
 
@@ -186,7 +186,7 @@ static void append_host(GString *xml)
     g_string_append(xml, "  </host>\n\n");
 }
 
-char *host_capabilities(CstService *service, GError **error)
+char *cst_service_capabilities(CstService *service, GError **error)
 {
     g_autofree char *pools = cst_service_pool_capabilities(service, error);
     GString *xml;
