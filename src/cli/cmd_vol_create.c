@@ -188,9 +188,10 @@ gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **erro
     return TRUE;
 }
 
-/** The document of the clone; *ret_pool is where it goes. */
+/** The name and the document of the clone; *ret_pool is where it goes. */
 static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
-                              CstPoolRef **ret_pool, char **ret_xml, GError **error)
+                              CstPoolRef **ret_pool, const char **ret_name, char **ret_xml,
+                              GError **error)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_of_vol(ctl->conn, source, error);
     g_autofree char *xml = NULL;
@@ -206,6 +207,7 @@ static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef 
     *ret_xml = cli_vol_clone_xml(xml, name, error);
     if (!*ret_xml)
         return FALSE;
+    *ret_name = name;
     *ret_pool = g_steal_pointer(&pool);
     return TRUE;
 }
@@ -216,14 +218,15 @@ gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstPoolRef) pool = NULL;
     g_autoptr(CstVolRef) vol = NULL;
     g_autofree char *xml = NULL;
+    const char *name = "";
 
-    if (!source || !prepare_clone(ctl, args, source, &pool, &xml, error))
+    if (!source || !prepare_clone(ctl, args, source, &pool, &name, &xml, error))
         return FALSE;
     if (cli_args_has(args, "print-xml")) {
         cli_document(ctl, "xml", xml);
         return TRUE;
     }
-    if (cli_dry_run(ctl, _("Would clone vol %s of pool %s"), source->name, pool->name))
+    if (cli_dry_run(ctl, _("Would clone vol %s of pool %s as %s"), source->name, pool->name, name))
         return TRUE;
     vol = create(ctl, args, pool, source, xml, _("Cloning"), error);
     if (!vol)

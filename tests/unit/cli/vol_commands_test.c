@@ -322,6 +322,8 @@ static void create_and_create_from_read_a_file(void **state)
 
 static void clone_names_both(void **state)
 {
+    says(state, "vol-clone Beta copy --pool images --dry-run", CST_EXIT_OK,
+         "Would clone vol Beta of pool images as copy\n\n", "");
     says(state, "vol-clone Beta copy --pool images --reflink", CST_EXIT_OK,
          "Vol copy cloned from Beta\n\n", "");
     assert_string_equal(fake_vols.last_source, "Beta");
