@@ -255,7 +255,10 @@ class Space(Bad):
         payload = self.file("payload", b"x" * (20 << 20))
         self.fails("vol-create-as", "s", "raw", "64M", text="space")
         self.assertEqual([], self.entries("s"))
-        self.fails("vol-create-as", "s", "full", "64M", "--format", "qcow2", "--allocation", "64M")
+        path = self.file("full.xml", VOLUME.format(
+            name="full", capacity=1 << 40, more="<target><format type='qcow2'/>"
+            "<clusterSize unit='B'>512</clusterSize></target>"))
+        self.virsh("vol-create", "s", path, "--prealloc-metadata", timeout=60)
         self.assertEqual([], self.entries("s"))
         self.ok("vol-create-as", "s", "sparse", "64M", "--allocation", "0")
         self.fails("vol-upload", "sparse", payload, "--pool", "s", text="space")

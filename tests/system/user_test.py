@@ -159,7 +159,7 @@ class Json(WithDaemon):
         for command in ("pool-list --all", "pool-list --all --details", "pool-info p",
                         "pool-dumpxml p", "pool-uuid p", "vol-list p", "vol-list p --details",
                         "vol-info v --pool p", "vol-path v --pool p", "vol-key v --pool p",
-                        "vol-dumpxml v --pool p", "vol-pool v --pool p", "uri", "version",
+                        "vol-dumpxml v --pool p", "vol-pool " + self.at("p", "v"), "uri", "version",
                         "hostname", "secret-list", "pool-capabilities"):
             with self.subTest(command=command):
                 status, _document = self.parse(*command.split())

@@ -476,11 +476,12 @@ class Streams(WithDaemon):
         self.assert_alive()
 
     def test_a_client_that_goes_away_in_the_middle_of_streams(self):
+        self.ok("vol-create-as", "p", "w", "1M")
         before = self.peer.fd_count()
         for _ in range(20):
             self.client = self.wire().open()
             self.begin(208)
-            self.begin(209)
+            self.begin(209, name="w")
             self.client.close()
         time.sleep(0.5)
         self.assertLessEqual(self.peer.fd_count(), before + 1)

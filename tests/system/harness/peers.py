@@ -120,15 +120,22 @@ class Peer:
         return 0
 
 
-LIBVIRTD_START = """
+# Runs the command after $1 where $1 is the root as far as libvirt's directories go.
+IN_PLACE = """
 set -e
+root=$1
+shift
 mount -t tmpfs tmpfs /run
 for d in run/libvirt etc/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt; do
-    mkdir -p "/$d" "$1/$d"
-    mount --bind "$1/$d" "/$d"
+    mkdir -p "/$d" "$root/$d"
+    mount --bind "$root/$d" "/$d"
 done
-exec libvirtd -f "$1/libvirtd.conf" -p "$1/libvirtd.pid"
+exec "$@"
 """
+
+
+def in_place(root, *argv):
+    return ["unshare", "-m", "--propagation", "slave", "sh", "-c", IN_PLACE, "sh", root, *argv]
 
 
 class Libvirtd(Peer):
@@ -166,8 +173,8 @@ class Libvirtd(Peer):
         for leftover in (self.sock, self.sock_ro):
             if os.path.exists(leftover):
                 os.unlink(leftover)
-        self.spawn(["unshare", "-m", "--propagation", "slave", "sh", "-c", LIBVIRTD_START,
-                    "sh", self.root], self.sock)
+        self.spawn(in_place(self.root, "libvirtd", "-f", os.path.join(self.root, "libvirtd.conf"),
+                            "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
 
 
 class Cisternd(Peer):
@@ -191,6 +198,18 @@ class Cisternd(Peer):
 
     def start(self):
         self.spawn([space.CISTERND, "--root", self.root], self.sock, self.env)
+
+
+class CisterndInPlace(Cisternd):
+    """Started as the system's daemon is, without --root, where libvirtd's directories are."""
+
+    def start(self):
+        if os.path.exists(self.sock):
+            os.unlink(self.sock)
+        own = os.path.join(self.root, "var/lib/cistern")
+        os.makedirs(own, exist_ok=True)
+        script = 'mkdir -p /var/lib/cistern; mount --bind "$1" /var/lib/cistern; exec "$2"'
+        self.spawn(in_place(self.root, "sh", "-c", script, "sh", own, space.CISTERND), self.sock)
 
 
 class Embedded(Peer):
