@@ -626,5 +626,6 @@ def main():
     return 1 if failed else 0
 
 
-random.seed(1)
-sys.exit(main())
+if __name__ == "__main__":
+    random.seed(1)
+    sys.exit(main())

@@ -87,6 +87,15 @@ def make_qcow2(name, options):
         keep("qcow2_open", name + "-packed", "packed")
 
 
+def make_vdi():
+    for name, options in (("dynamic", ()), ("static", ("static=on",))):
+        create("image", "vdi", "3M", *options)
+        keep("vdi_open", name + "-empty", "image")
+        run("qemu-io", "-f", "vdi", "-c", "write -P 1 2100k 200", "-c", "write -P 2 300k 100",
+            "image")
+        keep("vdi_open", name + "-data", "image")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)
@@ -112,6 +121,7 @@ def main():
         keep("image_inspect", "iso", "made")
         for name, options in QCOW2:
             make_qcow2(name, options)
+        make_vdi()
 
 
 main()

@@ -136,6 +136,10 @@ static void set_option(CstImageCreate *options, char *pair)
         options->compression = value;
     else if (strcmp(pair, "refcount_bits") == 0)
         options->refcount_bits = (unsigned)strtoul(value, NULL, 0);
+    else if (strcmp(pair, "subformat") == 0)
+        options->subformat = value;
+    else if (strcmp(pair, "force_size") == 0)
+        options->force_size = strcmp(value, "on") == 0;
     else
         exit(2);
 }
@@ -187,6 +191,28 @@ static int cmd_resize(int argc, char **argv)
         !cst_image_flush(image, &error))
         die(error);
     return 0;
+}
+
+/* FORMAT FILE [leaks|all]: prints what is found; status 2 for errors that stay, 3 for leaks. */
+static int cmd_check(int argc, char **argv)
+{
+    unsigned flags = 0;
+    g_autoptr(CstBlob) blob = open_file(argv[1], argc > 2, FALSE);
+    GError *error = NULL;
+    CstImageCheck check;
+
+    if (argc > 2)
+        flags = strcmp(argv[2], "all") == 0 ? CST_CHECK_REPAIR_ALL : CST_CHECK_REPAIR_LEAKS;
+    if (!cst_image_check(blob, format_of(argv[0]), flags, &check, NULL, &error))
+        die(error);
+    printf("errors=%" G_GUINT64_FORMAT "\nleaks=%" G_GUINT64_FORMAT
+           "\nerrors_fixed=%" G_GUINT64_FORMAT "\nleaks_fixed=%" G_GUINT64_FORMAT
+           "\nallocated=%" G_GUINT64_FORMAT "\ntotal=%" G_GUINT64_FORMAT "\n",
+           check.errors, check.leaks, check.errors_fixed, check.leaks_fixed,
+           check.allocated_clusters, check.total_clusters);
+    if (check.errors > check.errors_fixed)
+        return 2;
+    return check.leaks > check.leaks_fixed ? 3 : 0;
 }
 
 /* FORMAT FILE, then any number of (write|zero|unmap|discard|flush) OFFSET LENGTH BYTE. */
@@ -251,11 +277,12 @@ int main(int argc, char **argv)
     } commands[] = {
         {"info", 1, cmd_info},     {"create", 3, cmd_create}, {"convert", 4, cmd_convert},
         {"resize", 3, cmd_resize}, {"io", 2, cmd_io},         {"map", 2, cmd_map},
+        {"check", 2, cmd_check},
     };
 
     for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].least)
             return commands[i].run(argc - 2, argv + 2);
-    fprintf(stderr, "usage: cst-img info|create|convert|resize|io|map …\n");
+    fprintf(stderr, "usage: cst-img info|create|convert|resize|io|map|check …\n");
     return 2;
 }

@@ -42,6 +42,9 @@ static const Variant variants[] = {
     QCOW2(.lazy_refcounts = TRUE),
     QCOW2(.preallocation = CST_PREALLOC_METADATA),
     QCOW2(.extended_l2 = TRUE, .preallocation = CST_PREALLOC_METADATA),
+    {"vdi", {0}},
+    {"vdi", {.subformat = "static"}},
+    {"vdi", {.preallocation = CST_PREALLOC_METADATA}},
 };
 
 static const CstImageFormat *format_of(const Variant *variant)

@@ -54,6 +54,26 @@ static void a_created_volume_is_listed_with_its_format(void **state)
     assert_int_equal(row->info.allocation, 0);
 }
 
+/* Whatever the engine can create, a pool of files takes. */
+static void volumes_of_foreign_formats_are_created_and_resized(void **state)
+{
+    static const char *const formats[] = {"vdi"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *name = create(pool, formats[i], formats[i]);
+        g_autoptr(GPtrArray) rows =
+            cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+        CstVolRow *row = g_ptr_array_index(rows, 0);
+
+        assert_string_equal(row->format, formats[i]);
+        assert_true(row->info.capacity >= 8 * CST_MIB);
+        assert_true(cst_vol_resize(pool, name, 12 * CST_MIB, 0, NULL, NULL));
+        assert_true(cst_vol_delete(pool, name, 0, NULL, NULL));
+    }
+}
+
 static void pages_follow_one_another_without_a_gap(void **state)
 {
     Fixture *f = *state;
@@ -283,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_created_volume_is_listed_with_its_format),
+        CASE(volumes_of_foreign_formats_are_created_and_resized),
         CASE(pages_follow_one_another_without_a_gap),
         CASE(names_that_are_taken_or_hostile_are_refused),
         CASE(a_raw_volume_stays_raw_whatever_its_guest_writes),

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "blocks.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define SECTOR     512u
+#define COPY_CHUNK CST_MIB
+
+struct CstBlockClaim {
+    uint64_t block;
+    CstBlockClaim *next;
+};
+
+static CstBlocks *blocks_of(CstImage *image)
+{
+    return (CstBlocks *)image;
+}
+
+gboolean cst_blocks_init(CstBlocks *blocks, const CstBlocksOps *ops, CstBlob *blob,
+                         const CstImageOpen *how, GError **error)
+{
+    if (how->backing && !cst_blob_get_size(how->backing, &blocks->backing_size, error))
+        return FALSE;
+    blocks->ops = ops;
+    blocks->blob = blob;
+    blocks->backing = how->backing;
+    blocks->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
+    g_mutex_init(&blocks->lock);
+    g_cond_init(&blocks->released);
+    return TRUE;
+}
+
+void cst_blocks_clear(CstBlocks *blocks)
+{
+    g_cond_clear(&blocks->released);
+    g_mutex_clear(&blocks->lock);
+}
+
+gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error)
+{
+    return !blocks->barriers || cst_blob_flush(blocks->blob, error);
+}
+
+static uint64_t in_block(const CstBlocks *blocks, uint64_t offset, uint64_t length)
+{
+    return MIN(length, blocks->block_size - (offset & (blocks->block_size - 1)));
+}
+
+static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
+                    GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&blocks->lock);
+    ok = blocks->ops->map(blocks, offset, in_block(blocks, offset, length), run, error);
+    g_mutex_unlock(&blocks->lock);
+    return ok;
+}
+
+/* --- the file's bytes ------------------------------------------------------------------------ */
+
+static gboolean bytes_there(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t *ret_there,
+                            GError **error)
+{
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(blocks->blob, &size, error))
+        return FALSE;
+    *ret_there = host < size ? MIN(length, size - host) : 0;
+    return TRUE;
+}
+
+gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t host,
+                              GError **error)
+{
+    uint64_t there = 0;
+
+    if (!bytes_there(blocks, host, len, &there, error))
+        return FALSE;
+    memset((uint8_t *)buf + there, 0, len - there);
+    return cst_blob_pread(blocks->blob, buf, there, host, error);
+}
+
+gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
+                              GError **error)
+{
+    uint64_t there = 0;
+
+    return bytes_there(blocks, host, length, &there, error) &&
+           cst_blob_zero(blocks->blob, host, there, flags, error);
+}
+
+gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
+                              GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc((size_t)MIN(length, COPY_CHUNK));
+
+    for (uint64_t done = 0; done < length;) {
+        size_t n = (size_t)MIN(COPY_CHUNK, length - done);
+
+        if (!cst_blocks_read_host(blocks, buf, n, from + done, error) ||
+            !cst_blob_pwrite(blocks->blob, buf, n, to + done, error))
+            return FALSE;
+        done += n;
+    }
+    return TRUE;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static gboolean read_backing(CstBlocks *blocks, uint8_t *buf, size_t len, uint64_t offset,
+                             GError **error)
+{
+    size_t there = 0;
+
+    if (blocks->lacks_backing)
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("'%s' is opened without its backing image, which holds what is asked for"),
+            blocks->blob->name);
+    if (blocks->backing && offset < blocks->backing_size)
+        there = (size_t)MIN(len, blocks->backing_size - offset);
+    memset(buf + there, 0, len - there);
+    return there == 0 || cst_blob_pread(blocks->backing, buf, there, offset, error);
+}
+
+gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    CstBlocks *blocks = blocks_of(image);
+    uint8_t *at = buf;
+
+    while (len > 0) {
+        gboolean ok = TRUE;
+        size_t n;
+        CstRun run;
+
+        if (!map(blocks, offset, len, &run, error))
+            return FALSE;
+        n = (size_t)run.length;
+        if (run.kind == CST_RUN_DATA)
+            ok = cst_blocks_read_host(blocks, at, n, run.host, error);
+        else if (run.kind == CST_RUN_BACKING)
+            ok = read_backing(blocks, at, n, offset, error);
+        else
+            memset(at, 0, n);
+        if (!ok)
+            return FALSE;
+        at += n;
+        offset += n;
+        len -= n;
+    }
+    return TRUE;
+}
+
+/* Holes of the file inside of blocks are known to read as zeroes. */
+static gboolean data_extent(CstBlocks *blocks, const CstRun *run, CstExtent *extent, GError **error)
+{
+    CstExtent host;
+    uint64_t there = 0;
+
+    if (!bytes_there(blocks, run->host, run->length, &there, error))
+        return FALSE;
+    if (there == 0) {
+        extent->flags = CST_EXTENT_ZERO;
+        return TRUE;
+    }
+    if (!cst_blob_extent(blocks->blob, run->host, there, &host, error))
+        return FALSE;
+    extent->flags = host.flags & CST_EXTENT_ZERO;
+    extent->length = host.length;
+    return TRUE;
+}
+
+gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                           GError **error)
+{
+    CstBlocks *blocks = blocks_of(image);
+    CstExtent extent = {offset, length, CST_EXTENT_DATA};
+    CstRun run;
+
+    if (!map(blocks, offset, length, &run, error))
+        return FALSE;
+    extent.length = run.length;
+    if (run.kind == CST_RUN_DATA) {
+        if (!data_extent(blocks, &run, &extent, error))
+            return FALSE;
+    } else if (run.kind == CST_RUN_ZERO) {
+        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+    } else if (!blocks->lacks_backing) {
+        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+        if (offset < blocks->backing_size &&
+            !cst_blob_extent(blocks->backing, offset,
+                             MIN(run.length, blocks->backing_size - offset), &extent, error))
+            return FALSE;
+    }
+    *ret_extent = extent;
+    return TRUE;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+/* Lock held. */
+static gboolean is_claimed(const CstBlocks *blocks, uint64_t block)
+{
+    for (const CstBlockClaim *claim = blocks->claims; claim; claim = claim->next)
+        if (claim->block == block)
+            return TRUE;
+    return FALSE;
+}
+
+static void release(CstBlocks *blocks, CstBlockClaim *claim)
+{
+    CstBlockClaim **at = &blocks->claims;
+
+    while (*at != claim)
+        at = &(*at)->next;
+    *at = claim->next;
+    g_cond_broadcast(&blocks->released);
+}
+
+/* Lock held. Ends with bytes that have their place, or with the block claimed for this caller. */
+static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
+                             CstBlockClaim *claim, GError **error)
+{
+    claim->block = offset / blocks->block_size;
+    for (;;) {
+        if (!blocks->ops->map(blocks, offset, length, run, error))
+            return FALSE;
+        if (run->kind == CST_RUN_DATA)
+            return TRUE;
+        if (!is_claimed(blocks, claim->block))
+            break;
+        g_cond_wait(&blocks->released, &blocks->lock);
+    }
+    claim->next = blocks->claims;
+    blocks->claims = claim;
+    return TRUE;
+}
+
+/* What the guest sees at @offset goes to @host. A few bytes, or zeroes. */
+static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
+                     const CstStep *step, GError **error)
+{
+    uint8_t buf[SECTOR];
+
+    if (step->unit > SECTOR)
+        return cst_blocks_zero_host(blocks, host, length, CST_ZERO_MAY_UNMAP, error);
+    return cst_blocks_pread(&blocks->image, buf, (size_t)length, offset, error) &&
+           cst_blob_pwrite(blocks->blob, buf, (size_t)length, host, error);
+}
+
+static gboolean fill_around(CstBlocks *blocks, const CstStep *step, GError **error)
+{
+    uint64_t before = step->offset & (step->unit - 1);
+    uint64_t end = step->offset + step->length;
+    uint64_t after = -end & (step->unit - 1);
+
+    if (step->fresh)
+        return TRUE;
+    return (before == 0 ||
+            fill(blocks, step->host - before, before, step->offset - before, step, error)) &&
+           (after == 0 || fill(blocks, step->host + step->length, after, end, step, error));
+}
+
+/* @buf NULL: zeroes. */
+static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t *buf,
+                           GError **error)
+{
+    static const uint8_t zeroes[SECTOR];
+    uint64_t size = 0;
+
+    if (step->block_end > 0) { /* before the data, which may share the last sector */
+        if (!cst_blob_get_size(blocks->blob, &size, error))
+            return FALSE;
+        if (size < step->block_end && !cst_blob_pwrite(blocks->blob, zeroes, sizeof(zeroes),
+                                                       step->block_end - sizeof(zeroes), error))
+            return FALSE;
+    }
+    if (!fill_around(blocks, step, error))
+        return FALSE;
+    if (buf)
+        return cst_blob_pwrite(blocks->blob, buf, (size_t)step->length, step->host, error);
+    return step->fresh ||
+           cst_blocks_zero_host(blocks, step->host, step->length, CST_ZERO_MAY_UNMAP, error);
+}
+
+/* Lock held; the block is claimed. Lets the lock go while data is written. */
+static gboolean do_step(CstBlocks *blocks, CstStep *step, const uint8_t *buf, GError **error)
+{
+    gboolean ok;
+
+    if (!blocks->ops->place(blocks, step, error))
+        return FALSE;
+    g_mutex_unlock(&blocks->lock);
+    ok = write_step(blocks, step, buf, error);
+    g_mutex_lock(&blocks->lock);
+    ok = ok && blocks->ops->settle(blocks, step, error);
+    if (!ok)
+        blocks->ops->take_back(blocks, step);
+    return ok;
+}
+
+static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8_t *buf,
+                               unsigned flags, GError **error)
+{
+    if (buf)
+        return cst_blob_pwrite(blocks->blob, buf, (size_t)run->length, run->host, error);
+    return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
+}
+
+/* Writes some of the bytes, at least one. */
+static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
+                           unsigned flags, uint64_t *ret_done, GError **error)
+{
+    CstBlockClaim claim;
+    CstRun run;
+    gboolean ok;
+
+    length = in_block(blocks, offset, length);
+    g_mutex_lock(&blocks->lock);
+    ok = map_or_claim(blocks, offset, length, &run, &claim, error);
+    if (ok && run.kind != CST_RUN_DATA) {
+        CstStep step = {.offset = offset, .length = run.length, .unit = SECTOR};
+
+        ok = do_step(blocks, &step, buf, error);
+        release(blocks, &claim);
+    }
+    g_mutex_unlock(&blocks->lock);
+    if (ok && run.kind == CST_RUN_DATA)
+        ok = write_in_place(blocks, &run, buf, flags, error);
+    if (ok)
+        *ret_done = run.length;
+    return ok;
+}
+
+gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                           GError **error)
+{
+    const uint8_t *at = buf;
+
+    while (len > 0) {
+        uint64_t done = 0;
+
+        if (!write_some(blocks_of(image), at, len, offset, 0, &done, error))
+            return FALSE;
+        at += done;
+        offset += done;
+        len -= (size_t)done;
+    }
+    return TRUE;
+}
+
+gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
+                                 unsigned flags, GError **error)
+{
+    while (length > 0) {
+        uint64_t done = 0;
+
+        if (!write_some(blocks, NULL, length, offset, flags, &done, error))
+            return FALSE;
+        offset += done;
+        length -= done;
+    }
+    return TRUE;
+}
+
+gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                         GError **error)
+{
+    CstBlocks *blocks = blocks_of(image);
+
+    while (length > 0) {
+        uint64_t n;
+        CstRun run;
+
+        if (!map(blocks, offset, length, &run, error))
+            return FALSE;
+        n = run.length;
+        if (run.kind != CST_RUN_ZERO && !cst_blocks_write_zeroes(blocks, offset, n, flags, error))
+            return FALSE;
+        offset += n;
+        length -= n;
+    }
+    return TRUE;
+}
+
+gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error)
+{
+    CstBlocks *blocks = blocks_of(image);
+
+    while (length > 0) {
+        uint64_t there = 0;
+        CstRun run;
+
+        if (!map(blocks, offset, length, &run, error))
+            return FALSE;
+        if (run.kind == CST_RUN_DATA &&
+            (!bytes_there(blocks, run.host, run.length, &there, error) ||
+             !cst_blob_discard(blocks->blob, run.host, there, error)))
+            return FALSE;
+        offset += run.length;
+        length -= run.length;
+    }
+    return TRUE;
+}
+
+/* --- syncing --------------------------------------------------------------------------------- */
+
+gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&blocks->lock);
+    ok = blocks->ops->sync(blocks, error);
+    g_mutex_unlock(&blocks->lock);
+    return ok;
+}
+
+gboolean cst_blocks_flush(CstImage *image, GError **error)
+{
+    CstBlocks *blocks = blocks_of(image);
+
+    return cst_blocks_write_back(blocks, error) && cst_blob_flush(blocks->blob, error);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "format.h"
+
+/**
+ * What formats of simple blocks (VDI, VHD) have in common: the guest's bytes are cut into blocks of
+ * one size, each of which is somewhere in the file or nowhere. This file moves the bytes; a format
+ * says where they are.
+ *
+ * One lock guards all metadata; data is read and written outside of it. A byte that has its place
+ * is written there, by any number of threads. Bytes without a place get one step by step: the
+ * block is claimed, a place is found under the lock, data is written outside of it, and only then
+ * the place is entered into the tables. So a table never refers to what is not written, as long as
+ * sync() puts a barrier in front of the tables.
+ */
+typedef struct CstBlocks CstBlocks;
+
+typedef enum {
+    CST_RUN_ZERO,    /**< nowhere, reads as zeroes */
+    CST_RUN_BACKING, /**< nowhere, reads as the backing image */
+    CST_RUN_DATA
+} CstRunKind;
+
+typedef struct {
+    CstRunKind kind;
+    uint64_t length;
+    uint64_t host; /**< CST_RUN_DATA: where the first byte is in the file */
+} CstRun;
+
+/** One step of giving bytes a place. */
+typedef struct {
+    uint64_t offset, length; /**< guest bytes inside one block, none of which has a place */
+    uint64_t host;           /**< out: where the byte at offset goes */
+    uint64_t unit;           /**< out: settle() gives all of these units a place, so the bytes of
+                                  the step's first and last unit that it does not write are filled in */
+    uint64_t block_end;      /**< out: where the file has to reach; 0: does not matter */
+    uint64_t place;          /**< out: the format's own */
+    gboolean is_new;         /**< out: the block has been nowhere so far */
+    gboolean fresh;          /**< out: the whole place reads as zeroes, and so does the block */
+} CstStep;
+
+/** Called with the lock held. */
+typedef struct {
+    /** What is at @offset; @length does not leave the block, and may be cut. */
+    gboolean (*map)(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                    GError **error);
+    /** Finds a place for bytes in a claimed block. */
+    gboolean (*place)(CstBlocks *blocks, CstStep *step, GError **error);
+    /** The data is written: enters it into the tables. */
+    gboolean (*settle)(CstBlocks *blocks, const CstStep *step, GError **error);
+    /** The data could not be written, or settle() failed: takes the place back. */
+    void (*take_back)(CstBlocks *blocks, const CstStep *step);
+    /** Writes all changed metadata in its order; no barrier at the end. */
+    gboolean (*sync)(CstBlocks *blocks, GError **error);
+} CstBlocksOps;
+
+typedef struct CstBlockClaim CstBlockClaim;
+
+/** Head of the format's struct. */
+struct CstBlocks {
+    CstImage image;
+    const CstBlocksOps *ops;
+    CstBlob *blob;    /**< borrowed: image.blob */
+    CstBlob *backing; /**< borrowed: image.backing */
+    uint64_t backing_size;
+    gboolean lacks_backing; /**< the image names one, none was handed over */
+    gboolean barriers;
+    uint64_t block_size; /**< a power of two */
+    GMutex lock;
+    GCond released;
+    CstBlockClaim *claims;
+};
+
+/** @how->backing is taken, if any. */
+gboolean cst_blocks_init(CstBlocks *blocks, const CstBlocksOps *ops, CstBlob *blob,
+                         const CstImageOpen *how, GError **error);
+void cst_blocks_clear(CstBlocks *blocks);
+
+/** Everything before reaches the disk ahead of everything after. */
+gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error);
+
+/** As pread of the blob, but what the file is too short for reads as zeroes. */
+gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t host,
+                              GError **error);
+/** Copies inside the file; what the file is too short for is zero. The ranges do not overlap. */
+gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
+                              GError **error);
+/** Makes the part of the range that the file reaches read as zeroes. */
+gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
+                              GError **error);
+/** Makes the guest's bytes zero, each with a place of its own. */
+gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
+                                 unsigned flags, GError **error);
+
+/* The format's callbacks, see format.h. */
+
+gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
+gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                           GError **error);
+gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                           GError **error);
+gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                         GError **error);
+/**
+ * Gives the space back to the file system where it can; the blocks keep their places, so that the
+ * file has no gaps that other programs would count as errors.
+ */
+gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
+gboolean cst_blocks_flush(CstImage *image, GError **error);
+/** sync() under the lock. */
+gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error);

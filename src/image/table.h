@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <blob/blob.h>
+
+/**
+ * A table of 32-bit entries in an image (VDI's block map, VHD's block allocation table), seen
+ * through a write-back cache of a few MiB, so that the table of an image of many terabytes costs no
+ * more memory than that. Not locked: the image's lock covers it.
+ *
+ * An entry never lies across two sectors when the table starts on one, so a torn write leaves each
+ * entry old or new.
+ */
+typedef struct CstTable CstTable;
+
+/**
+ * @entries at @offset of @blob (borrowed); the caller has checked that they lie in the file.
+ * @spill is called with @owner when all of the cache is changed; it must get to cst_table_write().
+ */
+CstTable *cst_table_new(CstBlob *blob, uint64_t offset, uint64_t entries, gboolean big_endian,
+                        gboolean (*spill)(void *owner, GError **error), void *owner);
+void cst_table_free(CstTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTable, cst_table_free)
+
+gboolean cst_table_get(CstTable *table, uint64_t index, uint32_t *ret_value, GError **error);
+gboolean cst_table_set(CstTable *table, uint64_t index, uint32_t value, GError **error);
+
+gboolean cst_table_is_dirty(const CstTable *table);
+/** Writes what has changed; barriers are the caller's. */
+gboolean cst_table_write(CstTable *table, GError **error);
+
+/** Writes @count entries of @value from entry @first on at @offset, past any cache. */
+gboolean cst_table_fill(CstBlob *blob, uint64_t offset, uint64_t first, uint64_t count,
+                        uint32_t value, CstTask *task, GError **error);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+
+#include "vdi.h"
+
+typedef struct {
+    Vdi *vdi;
+    uint32_t room;
+    CstImageCheck *check;
+    CstTask *task;
+} Walk;
+
+#define CANCEL_EVERY 65536
+
+static gboolean is_set(const uint8_t *bits, uint32_t bit)
+{
+    return (bits[bit / 8] & 1 << bit % 8) != 0;
+}
+
+static void set(uint8_t *bits, uint32_t bit)
+{
+    bits[bit / 8] |= (uint8_t)(1 << bit % 8);
+}
+
+/* Fills in what is found, and vdi->used and high, which a repair allocates by. */
+static gboolean look_through(Walk *walk, GError **error)
+{
+    Vdi *vdi = walk->vdi;
+    uint32_t entry = 0, before = VDI_NOWHERE;
+
+    vdi->used = g_malloc0(MAX(walk->room, vdi->header.blocks) / 8 + 1);
+    vdi->used_bits = MAX(walk->room, vdi->header.blocks);
+    if (!cst_blob_get_size(vdi->blocks.blob, &vdi->old_size, error))
+        return FALSE;
+    for (uint32_t i = 0; i < vdi->header.blocks; i++) {
+        if ((i % CANCEL_EVERY == 0 && !cst_task_check(walk->task, error)) ||
+            !cst_table_get(vdi->map, i, &entry, error))
+            return FALSE;
+        if (entry >= VDI_ZERO)
+            continue;
+        if (entry >= walk->room || is_set(vdi->used, entry)) {
+            walk->check->errors++;
+            continue;
+        }
+        set(vdi->used, entry);
+        vdi->high = MAX(vdi->high, entry + 1);
+        walk->check->allocated_clusters++;
+        if (before < VDI_ZERO && entry != before + 1)
+            walk->check->fragmented_clusters++;
+        before = entry;
+    }
+    return TRUE;
+}
+
+static void count_rest(Walk *walk)
+{
+    Vdi *vdi = walk->vdi;
+    uint32_t taken = MAX(vdi->high, vdi->header.allocated);
+
+    /* who trusts too low a count writes over blocks that are in use */
+    if (vdi->header.allocated < vdi->high)
+        walk->check->errors++;
+    walk->check->leaks = taken - walk->check->allocated_clusters;
+    walk->check->total_clusters = vdi->header.blocks;
+    walk->check->image_end = vdi_place(vdi, vdi->high);
+}
+
+/* A second user of a block gets a copy: either of the two may be right. */
+static gboolean repair_entry(Vdi *vdi, uint32_t index, uint32_t entry, uint32_t room,
+                             GError **error)
+{
+    uint32_t block = VDI_NOWHERE;
+    gboolean fresh;
+
+    if (entry < room &&
+        (!vdi_alloc(vdi, &block, &fresh, error) ||
+         !cst_blocks_copy_host(&vdi->blocks, vdi_place(vdi, entry), vdi_place(vdi, block),
+                               vdi->header.block_size, error)))
+        return FALSE;
+    return cst_table_set(vdi->map, index, block, error);
+}
+
+static gboolean repair_errors(Walk *walk, GError **error)
+{
+    Vdi *vdi = walk->vdi;
+    g_autofree uint8_t *seen = g_malloc0(walk->room / 8 + 1);
+    uint32_t entry = 0;
+
+    for (uint32_t i = 0; i < vdi->header.blocks; i++) {
+        if (!cst_table_get(vdi->map, i, &entry, error))
+            return FALSE;
+        if (entry >= VDI_ZERO)
+            continue;
+        if (entry < walk->room && !is_set(seen, entry)) {
+            set(seen, entry);
+            continue;
+        }
+        if (!repair_entry(vdi, i, entry, walk->room, error))
+            return FALSE;
+    }
+    vdi->header.allocated = MAX(vdi->header.allocated, vdi->high);
+    vdi->header_dirty = TRUE;
+    if (!vdi_sync(&vdi->blocks, error) || !cst_blob_flush(vdi->blocks.blob, error))
+        return FALSE;
+    walk->check->errors_fixed = walk->check->errors;
+    return TRUE;
+}
+
+static gboolean repair(Walk *walk, unsigned flags, GError **error)
+{
+    CstImageCheck *check = walk->check;
+
+    if ((flags & CST_CHECK_REPAIR_ALL) && check->errors > 0 && !repair_errors(walk, error))
+        return FALSE;
+    /* moving blocks about needs a sound map */
+    if (flags == 0 || check->leaks == 0 || check->errors > check->errors_fixed)
+        return TRUE;
+    if (!vdi_compact(walk->vdi, walk->task, error) ||
+        !cst_blob_flush(walk->vdi->blocks.blob, error))
+        return FALSE;
+    check->leaks_fixed = check->leaks;
+    check->image_end = vdi_place(walk->vdi, walk->vdi->header.allocated);
+    return TRUE;
+}
+
+gboolean vdi_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                   GError **error)
+{
+    const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
+    Walk walk = {.check = ret_check, .task = task};
+    gboolean ok;
+
+    walk.vdi = vdi_new(blob, &how, error);
+    if (!walk.vdi)
+        return FALSE;
+    ok = vdi_room(walk.vdi, &walk.room, error) && look_through(&walk, error);
+    if (ok) {
+        count_rest(&walk);
+        ok = repair(&walk, flags, error);
+    }
+    vdi_free(walk.vdi);
+    return ok;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "space.h"
+#include "vdi.h"
+
+#define BLOCK_SIZE (1 * CST_MIB) /* the only one that QEMU knows */
+#define DATA_ALIGN 4096u         /* so that holes of the file and blocks of its file system agree */
+
+static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **error)
+{
+    uint64_t blocks = options->capacity / BLOCK_SIZE + (options->capacity % BLOCK_SIZE != 0);
+
+    if (options->subformat && strcmp(options->subformat, "dynamic") != 0 &&
+        strcmp(options->subformat, "static") != 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown VDI subformat '%s'"),
+                        options->subformat);
+    if (blocks > VDI_MAX_BLOCKS)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a VDI image can have at most %" G_GUINT64_FORMAT " bytes"),
+                        (uint64_t)VDI_MAX_CAPACITY);
+    vdi_header_init(header);
+    header->kind = g_strcmp0(options->subformat, "static") == 0 ? VDI_STATIC : VDI_DYNAMIC;
+    header->capacity = options->capacity;
+    header->block_size = BLOCK_SIZE;
+    header->blocks = (uint32_t)blocks;
+    header->offset_map = VDI_SECTOR;
+    header->offset_data =
+        (uint32_t)((VDI_SECTOR + blocks * 4 + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN);
+    return TRUE;
+}
+
+static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
+                            GError **error)
+{
+    g_autoptr(CstImage) image =
+        cst_image_open(blob, &cst_format_vdi, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+    Vdi *vdi = image ? vdi_of(image) : NULL;
+
+    return vdi && vdi_preallocate(vdi, 0, vdi->header.blocks, preallocation, task, error) &&
+           cst_blocks_write_back(&vdi->blocks, error);
+}
+
+gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+{
+    gboolean zeroed = FALSE;
+    VdiHeader header = {0};
+
+    if (!plan(options, &header, error) ||
+        !cst_space_reset(blob, header.offset_data, &zeroed, error))
+        return FALSE;
+    vdi_header_update(&header);
+    if (!cst_table_fill(blob, header.offset_map, 0, header.blocks, VDI_NOWHERE, task, error) ||
+        !cst_blob_pwrite(blob, header.raw, sizeof(header.raw), 0, error))
+        return FALSE;
+    return (header.kind == VDI_DYNAMIC && options->preallocation == CST_PREALLOC_OFF) ||
+           preallocate(blob, options->preallocation, task, error);
+}

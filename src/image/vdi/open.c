@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "vdi.h"
+
+static gboolean read_header(CstBlob *blob, VdiHeader *ret_header, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    vdi_header_read(&look, ret_header);
+    if (look.error) {
+        g_propagate_error(error, look.error);
+        return FALSE;
+    }
+    if (info.problem)
+        return cst_fail(error, info.corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't be opened: %s"), blob->name, info.problem);
+    return TRUE;
+}
+
+static gboolean spill(void *owner, GError **error)
+{
+    return vdi_sync(owner, error);
+}
+
+void vdi_reset_map(Vdi *vdi)
+{
+    cst_table_free(vdi->map);
+    vdi->map = cst_table_new(vdi->blocks.blob, vdi->header.offset_map, vdi->header.blocks, FALSE,
+                             spill, &vdi->blocks);
+}
+
+Vdi *vdi_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    VdiHeader header;
+    Vdi *vdi;
+
+    if (how->backing) {
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+        return NULL;
+    }
+    if (!read_header(blob, &header, error))
+        return NULL;
+    vdi = g_new0(Vdi, 1);
+    if (!cst_blocks_init(&vdi->blocks, &vdi_ops, blob, how, error)) {
+        g_free(vdi);
+        return NULL;
+    }
+    vdi->header = header;
+    vdi->blocks.block_size = header.block_size;
+    vdi->blocks.image.capacity = header.capacity;
+    vdi_reset_map(vdi);
+    return vdi;
+}
+
+void vdi_free(Vdi *vdi)
+{
+    cst_table_free(vdi->map);
+    g_free(vdi->used);
+    cst_blocks_clear(&vdi->blocks);
+    g_free(vdi);
+}
+
+CstImage *vdi_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    Vdi *vdi = vdi_new(blob, how, error);
+
+    return vdi ? &vdi->blocks.image : NULL;
+}
+
+void vdi_close(CstImage *image)
+{
+    /* whoever cares for the outcome has flushed before */
+    if (image->writable)
+        cst_blocks_write_back(&vdi_of(image)->blocks, NULL);
+    vdi_free(vdi_of(image));
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The power goes off in the middle of work: of what was written since the last flush any sector may
+ * be lost, in any order. The image must open, check must find leaks at worst, and what was flushed
+ * must be there. For formats whose check QEMU's tools don't have; adding a format adds a row.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/units.h>
+#include <blob/power.h>
+#include <blob/sparse.h>
+#include <image/image.h>
+
+enum { SIZE = 3 * 1024 * 1024 + 512, CHANGES = 9 };
+
+typedef struct {
+    const char *format;
+    CstImageCreate options;
+} Variant;
+
+static const Variant variants[] = {
+    {"vdi", {.capacity = SIZE}},
+    {"vdi", {.capacity = SIZE, .subformat = "static"}},
+};
+
+/* What the guest did, and when, in calls to the blob. */
+typedef struct {
+    unsigned from; /* calls made before it began */
+    unsigned to;   /* calls made when it had ended */
+    gboolean is_flush;
+    uint8_t byte;
+    uint64_t offset, length;
+} Deed;
+
+typedef struct {
+    const CstImageFormat *format;
+    GRand *rand;
+    CstBlob *power;
+    GArray *deeds;
+} Run;
+
+static CstImage *open_image(const Run *run, CstBlob *blob, unsigned flags)
+{
+    g_autoptr(GError) error = NULL;
+    CstImage *image = cst_image_open(blob, run->format, flags, NULL, &error);
+
+    if (!image)
+        fail_msg("open: %s", error->message);
+    return image;
+}
+
+static void run_init(Run *run, const Variant *variant, guint32 seed)
+{
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+
+    run->format = cst_image_format_find(variant->format, NULL);
+    run->rand = g_rand_new_with_seed(seed);
+    run->deeds = g_array_new(FALSE, TRUE, sizeof(Deed));
+    assert_true(cst_image_create(blob, run->format, &variant->options, NULL, NULL));
+    run->power = cst_blob_power_new(blob, NULL);
+    assert_non_null(run->power);
+}
+
+static void run_clear(Run *run)
+{
+    g_rand_free(run->rand);
+    g_array_unref(run->deeds);
+    cst_blob_unref(run->power);
+}
+
+static void change(Run *run, CstBlob *guest)
+{
+    uint64_t offset = (uint64_t)g_rand_int_range(run->rand, 0, SIZE);
+    uint64_t length = (uint64_t)g_rand_int_range(run->rand, 1, 200000);
+    Deed deed = {.from = cst_blob_power_steps(run->power), .offset = offset};
+
+    deed.length = length = MIN(length, SIZE - offset);
+    if (g_rand_int_range(run->rand, 0, 4) > 0) {
+        g_autofree uint8_t *buf = g_malloc(length);
+
+        deed.byte = (uint8_t)g_rand_int_range(run->rand, 1, 256);
+        memset(buf, deed.byte, length);
+        assert_true(cst_blob_pwrite(guest, buf, length, offset, NULL));
+    } else {
+        assert_true(cst_blob_zero(guest, offset, length, CST_ZERO_MAY_UNMAP, NULL));
+    }
+    deed.to = cst_blob_power_steps(run->power);
+    g_array_append_val(run->deeds, deed);
+}
+
+static void flush(Run *run, CstBlob *guest)
+{
+    Deed deed = {.from = cst_blob_power_steps(run->power), .is_flush = TRUE};
+
+    assert_true(cst_blob_flush(guest, NULL));
+    deed.to = cst_blob_power_steps(run->power);
+    g_array_append_val(run->deeds, deed);
+}
+
+static void work(Run *run, int changes)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(run, run->power, CST_IMAGE_WRITE));
+
+    for (int i = 0; i < changes; i++) {
+        change(run, guest);
+        if (g_rand_int_range(run->rand, 0, 3) == 0)
+            flush(run, guest);
+    }
+    flush(run, guest);
+}
+
+/* Sets what was durable when the power failed, and which bytes may be newer. */
+static void recall(const Run *run, unsigned steps, uint8_t *model, uint8_t *uncertain)
+{
+    guint flushed = 0;
+
+    memset(model, 0, SIZE);
+    memset(uncertain, 0, SIZE);
+    for (guint i = 0; i < run->deeds->len; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (deed->is_flush && deed->to <= steps)
+            flushed = i;
+    }
+    for (guint i = 0; i < run->deeds->len; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (deed->is_flush || deed->from > steps)
+            continue;
+        if (i < flushed)
+            memset(model + deed->offset, deed->byte, deed->length);
+        else
+            memset(uncertain + deed->offset, 1, deed->length);
+    }
+}
+
+static void assert_flushed_is_there(const Run *run, CstBlob *blob, unsigned steps, uint64_t limit)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(run, blob, 0));
+    g_autofree uint8_t *seen = g_malloc(SIZE), *model = g_malloc(SIZE), *open = g_malloc(SIZE);
+
+    recall(run, steps, model, open);
+    assert_true(cst_blob_pread(guest, seen, limit, 0, NULL));
+    for (uint64_t i = 0; i < limit; i++)
+        if (!open[i] && seen[i] != model[i])
+            fail_msg("after %u calls byte %" G_GUINT64_FORMAT " is %u, not %u", steps, i, seen[i],
+                     model[i]);
+}
+
+static CstImageCheck check(const Run *run, CstBlob *blob, unsigned flags, unsigned steps)
+{
+    g_autoptr(GError) error = NULL;
+    CstImageCheck found = {0};
+
+    if (!cst_image_check(blob, run->format, flags, &found, NULL, &error))
+        fail_msg("check: %s", error->message);
+    if (found.errors > 0)
+        fail_msg("%u errors after %u calls", (unsigned)found.errors, steps);
+    return found;
+}
+
+static void assert_sound(const Run *run, CstBlob *blob, unsigned steps)
+{
+    CstImageCheck found;
+
+    check(run, blob, 0, steps);
+    found = check(run, blob, CST_CHECK_REPAIR_LEAKS, steps);
+    assert_int_equal(found.leaks, found.leaks_fixed);
+    assert_int_equal(check(run, blob, 0, steps).leaks, 0);
+}
+
+/* Metadata is under way. */
+static gboolean is_flushing(const Run *run, unsigned steps)
+{
+    for (guint i = 0; i < run->deeds->len; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (deed->is_flush && deed->from < steps && steps < deed->to)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void a_power_cut_leaks_at_worst(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        Run run;
+
+        run_init(&run, &variants[i], (guint32)i);
+        work(&run, CHANGES);
+        for (unsigned steps = 0; steps <= cst_blob_power_steps(run.power); steps++) {
+            guint32 fates = is_flushing(&run, steps) ? 10 : 2;
+
+            for (guint32 n = 0; n < fates; n++) {
+                guint32 fate = n ? steps * 16 + n : 0;
+                g_autoptr(CstBlob) left = cst_blob_power_crash(run.power, steps, fate, NULL);
+
+                assert_sound(&run, left, steps);
+                assert_flushed_is_there(&run, left, steps, SIZE);
+            }
+        }
+        run_clear(&run);
+    }
+}
+
+/* The size is the old one or the new one, and what both have is there. */
+static void cut_while_resizing(const Variant *variant, uint64_t capacity, guint32 seed)
+{
+    unsigned first;
+    CstImage *image;
+    Run run;
+
+    run_init(&run, variant, seed);
+    work(&run, 4);
+    first = cst_blob_power_steps(run.power);
+    image = open_image(&run, run.power, CST_IMAGE_WRITE);
+    assert_true(cst_image_resize(image, capacity, CST_PREALLOC_OFF, NULL, NULL));
+    assert_true(cst_image_flush(image, NULL));
+    cst_image_free(image);
+    for (unsigned steps = first; steps <= cst_blob_power_steps(run.power); steps++) {
+        for (guint32 fate = 0; fate < 3; fate++) {
+            g_autoptr(CstBlob) left = cst_blob_power_crash(run.power, steps, fate, NULL);
+            uint64_t now;
+
+            image = open_image(&run, left, 0);
+            now = cst_image_capacity(image);
+            cst_image_free(image);
+            assert_true(now == variant->options.capacity || now == capacity);
+            if (steps == cst_blob_power_steps(run.power))
+                assert_int_equal(now, capacity);
+            assert_sound(&run, left, steps);
+            assert_flushed_is_there(&run, left, steps, MIN(SIZE, capacity));
+        }
+    }
+    run_clear(&run);
+}
+
+static void a_power_cut_while_growing_or_shrinking_loses_nothing(void **state)
+{
+    static const uint64_t sizes[] = {512, CST_MIB + 512, 7 * CST_MIB, 2 * CST_GIB};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
+        for (size_t j = 0; j < G_N_ELEMENTS(sizes); j++)
+            cut_while_resizing(&variants[i], sizes[j], (guint32)j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_power_cut_leaks_at_worst),
+        cmocka_unit_test(a_power_cut_while_growing_or_shrinking_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
