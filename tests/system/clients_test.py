@@ -3,6 +3,7 @@
 
 import os
 
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -191,9 +192,17 @@ class Repetition(WithDaemon):
         self.burst(calls, max(count // 5, 100 * len(calls)))  # caches fill, arenas grow
         fds, rss = self.peer.fd_count(), self.peer.rss()
         errors = self.burst(calls, count)
-        self.assertEqual(fds, self.peer.fd_count())
-        self.assertLess(self.peer.rss() - rss, growth)
+        self.assert_steady(fds, rss, growth)
         return errors
+
+    def assert_steady(self, fds, rss, growth=2 << 20):
+        """One descriptor of slack: a worker may be looking at a directory just now."""
+        for _ in range(20):
+            if self.peer.fd_count() <= fds + 1:
+                break
+            time.sleep(0.05)
+        self.assertLessEqual(self.peer.fd_count(), fds + 1)
+        self.assertLess(self.peer.rss() - rss, growth)
 
     def test_reading_calls(self):
         vol = vol_arg("p", "v")
@@ -247,12 +256,7 @@ class Repetition(WithDaemon):
         fds, rss = self.peer.fd_count(), self.peer.rss()
         for _ in range(rounds):
             body()
-        for _ in range(20):
-            if self.peer.fd_count() <= fds:
-                break
-            time.sleep(0.05)
-        self.assertLessEqual(self.peer.fd_count(), fds)
-        self.assertLess(self.peer.rss() - rss, 2 << 20)
+        self.assert_steady(fds, rss)
 
     def test_create_and_delete(self):
         for form in ("raw", "qcow2"):
@@ -309,14 +313,16 @@ class Waiting(WithDaemon):
         self.assertLess(worst, 0.1)
 
     def test_a_deleted_volume_in_use_by_a_stream(self):
-        """Refused, or served to the end: never a torn read."""
+        """Deleted at once or after the stream: never a torn read."""
         with open(self.at("p", "v"), "wb") as out:
             out.write(b"z" * (4 << 20))
         self.ok("pool-refresh", "p")
         client = self.wire().open()
         serial = client.post(209, vol_arg("p", "v") + u64(0) + u64(0) + u32(0))
         client.answer(serial).reader()
-        status = self.virsh("vol-delete", "v", "--pool", "p", timeout=5)[0]
+        deleting = threading.Thread(target=self.virsh, args=("vol-delete", "v", "--pool", "p"))
+        deleting.start()
+        time.sleep(0.3)
         data = b""
         while True:
             got = client.answer(serial)
@@ -327,6 +333,7 @@ class Waiting(WithDaemon):
         self.assertEqual(b"z" * (4 << 20), data)
         client.stream_send(209, serial, status=0)
         client.answer(serial).reader()
-        self.assertEqual(status != 0, "v" in self.entries("p"))
+        deleting.join()
+        self.assertEqual([], self.entries("p"))
 
 
