@@ -13,11 +13,10 @@ gboolean cst_flags_check(unsigned flags, unsigned allowed, const char *function,
 }
 
 gboolean cst_flags_exclusive(unsigned flags, unsigned a, const char *a_name, unsigned b,
-                             const char *b_name, const char *function, GError **error)
+                             const char *b_name, GError **error)
 {
     if ((flags & a) && (flags & b))
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("Flags '%s' and '%s' are mutually exclusive in function %s"), a_name,
-                        b_name, function);
+        return cst_fail(error, CST_ERROR_USAGE, _("Flags '%s' and '%s' are mutually exclusive"),
+                        a_name, b_name);
     return TRUE;
 }

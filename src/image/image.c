@@ -161,7 +161,8 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
         return FALSE;
     if (options->capacity > G_MAXINT64 - 511)
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
-    rounded.capacity = (options->capacity + 511) / 512 * 512;
+    if (!format->is_plain)
+        rounded.capacity = (options->capacity + 511) / 512 * 512;
     if (!blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
     return result(format->create(blob, &rounded, task, error), error);
@@ -237,7 +238,8 @@ gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation p
                         image->format->name);
     if (capacity > G_MAXINT64 - 511)
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
-    capacity = (capacity + 511) / 512 * 512;
+    if (!image->format->is_plain)
+        capacity = (capacity + 511) / 512 * 512;
     return result(image->format->resize(image, capacity, preallocation, task, error), error);
 }
 

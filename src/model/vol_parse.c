@@ -17,7 +17,7 @@ static gboolean check_name(const char *name, gboolean nested, GError **error)
     g_auto(GStrv) parts = g_strsplit(name, "/", -1);
 
     if (!nested && parts[1])
-        return cst_fail(error, CST_ERROR_XML, _("volume name '%s' cannot contain '/'"), name);
+        return cst_fail(error, CST_ERROR_STATE, _("volume name '%s' cannot contain '/'"), name);
     for (char **part = parts; *part; part++)
         if (**part == '\0' || strcmp(*part, ".") == 0 || strcmp(*part, "..") == 0)
             return cst_fail(error, CST_ERROR_XML, _("volume name '%s' is not a file name"), name);

@@ -122,7 +122,7 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
            cst_flags_exclusive(flags, CST_POOL_CREATE_WITH_BUILD_OVERWRITE,
                                "VIR_STORAGE_POOL_CREATE_WITH_BUILD_OVERWRITE",
                                CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE,
-                               "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", function, error);
+                               "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
 }
 
 gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)

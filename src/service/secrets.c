@@ -293,9 +293,7 @@ static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
         if (secret->value)
             explicit_bzero(secret->value, secret->value_len);
         g_free(secret->value);
-        /* One byte more than nothing, so that an empty value differs from none. */
-        secret->value = g_malloc0(len + 1);
-        memcpy(secret->value, value, len);
+        secret->value = g_memdup2(value, len);
         secret->value_len = len;
     }
     g_mutex_unlock(&service->tables);
@@ -310,6 +308,9 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
 
     if (!cst_flags_check(flags, 0, "secretSetValue", error))
         return FALSE;
+    if (len == 0)
+        return cst_fail(error, CST_ERROR_USAGE, _("value in %s must not be NULL"),
+                        "virSecretSetValue");
     if (len > CST_SECRET_VALUE_MAX)
         return cst_fail(error, CST_ERROR_INVALID, _("a secret's value has at most %d bytes"),
                         CST_SECRET_VALUE_MAX);

@@ -44,12 +44,13 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
                      &upload->blob, error) ||
         !cst_blob_get_size(upload->blob, &upload->size, error))
         return NULL;
-    if (offset > G_MAXINT64 || length > G_MAXINT64 - offset) {
-        cst_fail(error, CST_ERROR_OVERFLOW, _("offset or length is too large"));
+    if (offset > G_MAXINT64) {
+        cst_fail(error, CST_ERROR_OVERFLOW, _("the offset is too large"));
         return NULL;
     }
     upload->start = upload->offset = offset;
-    upload->end = length ? offset + length : G_MAXUINT64;
+    /* "-1" on virsh's command line means as much as there is. */
+    upload->end = length && length <= G_MAXINT64 - offset ? offset + length : G_MAXUINT64;
     return g_steal_pointer(&upload);
 }
 

@@ -89,7 +89,7 @@ static gboolean check_resize(CstPool *pool, const CstVolume *volume, uint64_t ca
     g_mutex_unlock(&pool->lock);
     if ((flags & CST_VOL_RESIZE_ALLOCATE) && capacity > volume->allocation &&
         capacity - volume->allocation > available)
-        return cst_fail(error, CST_ERROR_NO_SPACE, _("Not enough space left in storage pool"));
+        return cst_fail(error, CST_ERROR_FAILED, _("Not enough space left in storage pool"));
     return TRUE;
 }
 

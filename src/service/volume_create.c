@@ -203,6 +203,7 @@ static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
     gboolean filled;
 
     if (!refuse_directories(cloning, error) ||
+        !volume_flags_fit(cloning->def, cloning->flags, error) ||
         !(as_bytes || volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK,
                                   &cloning->plan, error)) ||
         !making_begin(&making, pool, cloning->def, "clone", error))

@@ -9,13 +9,25 @@
 /* Longer chains are refused rather than followed. */
 #define CHAIN_DEPTH_MAX 64
 
-static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
+static gboolean is_raw(const CstVolDef *def)
 {
-    if (flags & CST_VOL_CREATE_PREALLOC_METADATA)
+    return !def->format || strcmp(def->format, "raw") == 0;
+}
+
+gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (is_raw(def) && (flags & CST_VOL_CREATE_PREALLOC_METADATA))
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("metadata preallocation is not supported for raw volumes"));
+    return TRUE;
+}
+
+static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (!volume_flags_fit(def, flags, error))
+        return FALSE;
     if (def->backing)
-        return cst_fail(error, CST_ERROR_CONFIG,
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("backing storage not supported for raw volumes"));
     return TRUE;
 }
@@ -57,7 +69,7 @@ static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboo
 static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
 {
     const char *name = def->format ? def->format : "raw";
-    gboolean raw = strcmp(name, "raw") == 0;
+    gboolean raw = is_raw(def);
 
     plan->format = cst_image_format_find(name, NULL);
     if (!plan->format || !cst_image_format_can_create(plan->format))

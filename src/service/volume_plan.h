@@ -16,6 +16,9 @@ typedef struct {
 /** Refuses what can't be made, in libvirt's words. @flags: CstVolCreateFlags. */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error);
 
+/** CONFIG when @flags ask for what the format of @def has not. */
+gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);
+
 /**
  * Opens the guest's view of a volume's content for reading, with its backing chain. Only files that
  * are volumes of active pools are followed.

@@ -45,7 +45,7 @@ int cst_dir_open_target(const CstPoolState *state, GError **error)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        cst_fail_errno(error, errno, _("cannot open path '%s'"), path);
+        cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
     return fd;
 }
 
@@ -93,6 +93,23 @@ static gboolean apply_perms(int fd, const char *path, const CstPerms *perms, GEr
     return TRUE;
 }
 
+/* Overwriting is for devices: libvirt words the refusal like this, and scripts know it. */
+static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
+{
+    const unsigned formatting = CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE;
+
+    if (!cst_flags_check(flags, formatting, "virStorageBackendFileSystemBuild", error) ||
+        !cst_flags_exclusive(flags, CST_POOL_BUILD_OVERWRITE, "VIR_STORAGE_POOL_BUILD_OVERWRITE",
+                             CST_POOL_BUILD_NO_OVERWRITE, "VIR_STORAGE_POOL_BUILD_NO_OVERWRITE",
+                             error))
+        return FALSE;
+    if (flags & formatting)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("No source device specified when formatting pool '%s'"),
+                        state->def->name);
+    return TRUE;
+}
+
 static gboolean dir_build(CstPoolState *state, unsigned flags, GError **error)
 {
     const char *path = state->def->target_path;
@@ -100,8 +117,7 @@ static gboolean dir_build(CstPoolState *state, unsigned flags, GError **error)
     g_auto(CstFd) fd = -1;
     mode_t mode = state->def->target_perms.mode;
 
-    if (!cst_flags_check(flags, 0, "virStorageBackendDirBuild", error) ||
-        !cst_dir_ensure(parent, 0755, error))
+    if (!check_build_flags(state, flags, error) || !cst_dir_ensure(parent, 0755, error))
         return FALSE;
     if (mkdir(path, mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777) < 0 &&
         errno != EEXIST)
@@ -118,7 +134,7 @@ static gboolean dir_destroy(CstPoolState *state, unsigned flags, GError **error)
     if (!cst_flags_check(flags, 0, "virStorageBackendDeleteLocal", error))
         return FALSE;
     if (rmdir(path) < 0)
-        return cst_fail_errno(error, errno, _("failed to remove pool '%s'"), state->def->name);
+        return cst_fail_errno(error, errno, _("failed to remove pool '%s'"), path);
     return TRUE;
 }
 

@@ -122,6 +122,16 @@ static gboolean make_draft(const CstPoolState *state, int dirfd, const char *nam
     return *ret_blob != NULL;
 }
 
+/* What the new image is to point to must be there now; it is named, not opened. */
+static gboolean check_backing(const CstVolDef *def, GError **error)
+{
+    if (!def->backing || !g_path_is_absolute(def->backing->path) ||
+        access(def->backing->path, R_OK) == 0)
+        return TRUE;
+    return cst_fail_errno(error, errno, _("inaccessible backing store volume %s"),
+                          def->backing->path);
+}
+
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
@@ -129,7 +139,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     g_autofree char *name = draft_name(draft->token);
     struct stat st;
 
-    if (dirfd < 0)
+    if (dirfd < 0 || !check_backing(def, error))
         return FALSE;
     if (fstatat(dirfd, def->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);

@@ -176,7 +176,7 @@ static void names_that_leave_the_pool_are_refused_unless_a_daemon_says_them(void
     g_autoptr(CstVolDef) nested =
         parse("<volume><name>a/b</name><capacity>1</capacity></volume>", CST_POOL_ZFS, 0);
 
-    assert_int_equal(refusal(odd, 0), CST_ERROR_XML);
+    assert_int_equal(refusal(odd, 0), CST_ERROR_STATE);
     assert_null(cst_vol_def_parse(odd, CST_POOL_ZFS, 0, NULL));
     assert_string_equal(nested->name, "a/b");
 }

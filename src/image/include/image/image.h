@@ -108,7 +108,7 @@ typedef struct {
 
 /** An option that the format does not know is ARGUMENT_UNSUPPORTED when set. */
 typedef struct {
-    uint64_t capacity; /**< bytes; rounded up to 512 */
+    uint64_t capacity; /**< bytes; rounded up to 512, except for raw */
     CstPreallocation preallocation;
     const char *backing;        /**< text to store as the reference; NULL: none */
     const char *backing_format; /**< must come with backing */
@@ -187,8 +187,9 @@ CstBlob *cst_image_guest_blob(CstImage *image);
 gboolean cst_image_flush(CstImage *image, GError **error);
 
 /**
- * Changes the guest-visible size (rounded up to 512); shrinking cuts data off and the caller has
- * asked for it. What is added reads as zeroes, whatever a longer backing image holds there.
+ * Changes the guest-visible size (rounded up to 512, except for raw); shrinking cuts data off and
+ * the caller has asked for it. What is added reads as zeroes, whatever a longer backing image holds
+ * there.
  * @preallocation is for what is added. UNSUPPORTED when the image's snapshots or bitmaps could not
  * survive it.
  */
