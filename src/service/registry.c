@@ -39,12 +39,22 @@ static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
     return pool;
 }
 
+static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
+{
+    g_autofree char *left = cst_pool_def_format(a, NULL);
+    g_autofree char *right = cst_pool_def_format(b, NULL);
+
+    return g_strcmp0(left, right) == 0;
+}
+
 static void take_definition(CstPool *pool, CstPoolFile *file)
 {
     g_mutex_lock(&pool->lock);
     if (pool->active) {
         cst_pool_def_free(pool->new_def);
-        pool->new_def = g_steal_pointer(&file->def);
+        pool->new_def = NULL;
+        if (!same_definition(pool->def, file->def))
+            pool->new_def = g_steal_pointer(&file->def);
     } else {
         cst_pool_def_free(pool->def);
         pool->def = g_steal_pointer(&file->def);
@@ -65,9 +75,10 @@ static void take_state(CstPool *pool, CstPoolFile *file)
     }
     /* The state holds the definition in force; one that differs in the file is for later. */
     cst_pool_def_free(pool->new_def);
-    pool->new_def = pool->persistent ? g_steal_pointer(&pool->def) : NULL;
-    if (!pool->persistent)
-        cst_pool_def_free(pool->def);
+    pool->new_def = NULL;
+    if (pool->persistent && !same_definition(pool->def, file->def))
+        pool->new_def = g_steal_pointer(&pool->def);
+    cst_pool_def_free(pool->def);
     pool->def = g_steal_pointer(&file->def);
     g_mutex_unlock(&pool->lock);
     if (!pool_adopt(pool, &error))

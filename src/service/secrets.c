@@ -228,6 +228,13 @@ CstSecretRow *cst_service_secret_define(CstService *service, const char *xml, un
     def = cst_secret_def_parse(xml, flags, error);
     if (!def)
         return NULL;
+    if (def->ephemeral && service->mode == CST_SERVICE_EMBEDDED) {
+        cst_secret_def_free(def);
+        cst_fail(error, CST_ERROR_STATE,
+                 _("an ephemeral secret is gone with the process that holds it, and no daemon "
+                   "runs here; start cisternd, or define it with ephemeral='no'"));
+        return NULL;
+    }
     if (!definitions_enter(service, error)) {
         cst_secret_def_free(def);
         return NULL;

@@ -71,10 +71,10 @@ static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsign
     return TRUE;
 }
 
-static gboolean check_resize(CstPool *pool, const CstVolume *volume, uint64_t capacity,
+static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                              unsigned flags, GError **error)
 {
-    uint64_t available;
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
 
     if (capacity < volume->allocation && capacity < volume->capacity &&
         !(flags & CST_VOL_RESIZE_SHRINK))
@@ -84,11 +84,11 @@ static gboolean check_resize(CstPool *pool, const CstVolume *volume, uint64_t ca
         return cst_fail(error, CST_ERROR_INVALID,
                         _("Can't shrink capacity below current capacity unless shrink flag "
                           "explicitly specified"));
-    g_mutex_lock(&pool->lock);
-    available = pool->usage.available;
-    g_mutex_unlock(&pool->lock);
-    if ((flags & CST_VOL_RESIZE_ALLOCATE) && capacity > volume->allocation &&
-        capacity - volume->allocation > available)
+    if (!(flags & CST_VOL_RESIZE_ALLOCATE) || capacity <= volume->allocation)
+        return TRUE;
+    if (!cst_pool_state_usage(claim->state, &usage, error))
+        return FALSE;
+    if (capacity - volume->allocation > usage.available)
         return cst_fail(error, CST_ERROR_FAILED, _("Not enough space left in storage pool"));
     return TRUE;
 }
@@ -133,7 +133,7 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool does not support changing of volume capacity"));
     if (!resize_target(volume, capacity, flags, &target, error) ||
-        !check_resize(pool, volume, target, flags, error))
+        !check_resize(&claim, volume, target, flags, error))
         return FALSE;
     done = resize_image(&claim, volume, target, flags, task, error);
     look_again(&claim);

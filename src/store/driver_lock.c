@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 #define RETRY_US 10000
 
@@ -34,6 +35,8 @@ void cst_driver_lock_free(CstDriverLock *lock)
 {
     if (!lock)
         return;
+    if (lock->fd >= 0)
+        unlink(lock->path);
     cst_driver_lock_release(lock);
     g_free(lock->dir);
     g_free(lock->path);
@@ -114,6 +117,7 @@ void cst_driver_lock_release(CstDriverLock *lock)
 {
     if (lock->fd < 0)
         return;
-    unlink(lock->path);
+    if (ftruncate(lock->fd, 0) < 0)
+        cst_log(CST_LOG_DEBUG, "cannot empty '%s'", lock->path);
     cst_fd_clear(&lock->fd);
 }

@@ -40,7 +40,8 @@ def exit_status(theirs, ours):
 def blame(theirs, ours):
     """libvirt says "internal error" for many mistakes of a user; we say what class they are of."""
     expression = re.compile(r"^error: (?:internal error|invalid argument|XML error"
-                            r"|unsupported configuration|Requested operation is not valid): ", re.M)
+                            r"|unsupported configuration|Requested operation is not valid|operation failed): ",
+                            re.M)
     if "error: internal error: " in theirs[2]:
         theirs, ours = ([side[0], side[1], expression.sub("error: ", side[2])]
                         for side in (theirs, ours))
@@ -48,6 +49,7 @@ def blame(theirs, ours):
 
 
 CISTERN = "cistern|embedded"
+EPHEMERAL = re.compile("an ephemeral secret is gone with the process that holds it")
 
 def unlike(stderr):
     """Ours is an error with this text (a pattern)."""
@@ -149,7 +151,26 @@ INTENDED = [
     ("libvirt takes VHDX for raw and Parallels for ploop", "other_formats", "vol-list",
      both(masked(r"^ disk.(vhdx|parallels) .*\n", ""), masked(r"^-+$|ploop|  +", " "))),
 
+    ("a raw volume is as large as asked, however much is to be allocated",
+     "create_raw_and_look_at_it", r"vol-(info|dumpxml) d |stat -c|vol-list p --details",
+     both(masked(r"20971520 40960", "10485760 20480"), masked(r"20971520", "10485760"),
+          masked(r"20\.00 MiB", "10.00 MiB"))),
+    ("a name that is taken is that, in the table or on the disk",
+     "create_again|clone_within|create_from_across",
+     r"vol-create-as p (behind|dangling)|vol-clone a b |vol-create-from o {f}/q.xml raw",
+     unlike("storage volume '.*' exists already")),
+    ("a local transfer stops in the same step in which it began", "embedded:upload_and_download",
+     "vol-upload", masked(r"cannot (send data|upload) to volume", "cannot upload to volume")),
+
+    ("no process remembers that a definition was given again just as it was",
+     "embedded:duplicate_names", "pool-dumpxml a --inactive", ours_anything),
+
     # Secrets.
+    ("an ephemeral secret needs a process that holds it", "embedded:private_and_ephemeral",
+     "", lambda theirs, ours: (ours, ours) if EPHEMERAL.search(ours[2]) else (theirs, ours)),
+    ("and so there is none", "embedded:private_and_ephemeral",
+     "aaaaaaaa-0000-0000-0000-00000000000[12]|secret-list|secret-get|secret-undefine|ls",
+     ours_anything),
     ("libvirt leaves the file of a secret that became ephemeral", "private_and_ephemeral", "ls",
      masked(r"^0.*xml\n", "")),
 ]

@@ -17,7 +17,7 @@
 typedef struct CstDriverLock CstDriverLock;
 
 CstDriverLock *cst_driver_lock_new(const CstPaths *paths);
-/** Releases too. */
+/** Releases too, and removes the file of a lock that is held: its manager goes away. */
 void cst_driver_lock_free(CstDriverLock *lock);
 
 /**
@@ -25,4 +25,5 @@ void cst_driver_lock_free(CstDriverLock *lock);
  * made when missing.
  */
 gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error);
+/** The file stays, empty, so that taking and releasing leave the directory as it is. */
 void cst_driver_lock_release(CstDriverLock *lock);
