@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Working with a hostile qcow2 image: reading, extents, then changes of every kind. */
+#include <stdlib.h>
+
 #include <base/units.h>
 #include <image/image.h>
 
@@ -67,13 +69,30 @@ static void change_size(CstBlob *blob)
     cst_image_flush(image, NULL);
 }
 
+/* A repair that claims to have put everything right has. */
+static void check(CstBlob *blob)
+{
+    const CstImageFormat *format = cst_image_format_find("qcow2", NULL);
+    CstImageCheck first, second;
+
+    cst_image_check(blob, format, 0, &first, NULL, NULL);
+    if (!cst_image_check(blob, format, CST_CHECK_REPAIR_ALL, &first, NULL, NULL) ||
+        first.errors != first.errors_fixed)
+        return;
+    if (!cst_image_check(blob, format, 0, &second, NULL, NULL) || second.errors > 0 ||
+        second.leaks > 0)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(CstBlob) blob = sparse_blob(data, size);
     CstBlob *guest = open_guest(blob, 0);
 
-    if (!guest)
+    if (!guest) {
+        check(blob);
         return 0;
+    }
     read_all(guest);
     cst_blob_unref(guest);
     guest = open_guest(blob, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS);
@@ -82,5 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cst_blob_unref(guest);
     }
     change_size(blob);
+    check(blob);
     return 0;
 }

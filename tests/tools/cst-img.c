@@ -210,6 +210,9 @@ static int cmd_check(int argc, char **argv)
            "\nallocated=%" G_GUINT64_FORMAT "\ntotal=%" G_GUINT64_FORMAT "\n",
            check.errors, check.leaks, check.errors_fixed, check.leaks_fixed,
            check.allocated_clusters, check.total_clusters);
+    printf("fragmented=%" G_GUINT64_FORMAT "\ncompressed=%" G_GUINT64_FORMAT
+           "\nend=%" G_GUINT64_FORMAT "\n",
+           check.fragmented_clusters, check.compressed_clusters, check.image_end);
     if (check.errors > check.errors_fixed)
         return 2;
     return check.leaks > check.leaks_fixed ? 3 : 0;

@@ -22,7 +22,7 @@ static void decode(const uint8_t *raw, Qcow2Header *header)
     header->l1_offset = cst_be64(raw + QCOW2_AT_L1_OFFSET);
     header->reftable_offset = cst_be64(raw + QCOW2_AT_REFTABLE_OFFSET);
     header->reftable_clusters = cst_be32(raw + QCOW2_AT_REFTABLE_SIZE);
-    header->snapshots = cst_be32(raw + 60);
+    header->snapshots = cst_be32(raw + QCOW2_AT_SNAPSHOTS);
     header->snapshots_offset = cst_be64(raw + 64);
     header->refcount_order = 4;
     header->length = QCOW2_V2_LENGTH;
@@ -30,7 +30,7 @@ static void decode(const uint8_t *raw, Qcow2Header *header)
 
 static void decode_v3(const uint8_t *raw, Qcow2Header *header)
 {
-    header->incompatible = cst_be64(raw + 72);
+    header->incompatible = cst_be64(raw + QCOW2_AT_INCOMPATIBLE);
     header->compatible = cst_be64(raw + 80);
     header->autoclear = cst_be64(raw + QCOW2_AT_AUTOCLEAR);
     header->refcount_order = cst_be32(raw + 96);
@@ -143,14 +143,33 @@ static void tell(CstImageLook *look, const Qcow2Header *header)
         cst_look_set(&info->encryption, crypts[header->crypt]);
 }
 
+static gboolean read_pointer(CstImageLook *look, Qcow2Header *header, uint32_t type,
+                             uint64_t offset, uint32_t len)
+{
+    uint8_t raw[24] = {0};
+
+    if (!cst_look_read(look, offset, raw, MIN(len, sizeof(raw))))
+        return FALSE;
+    if (type == QCOW2_EXT_CRYPT) {
+        header->crypt_offset = cst_be64(raw);
+        header->crypt_bytes = cst_be64(raw + 8);
+        return TRUE;
+    }
+    header->has_bitmaps = TRUE;
+    header->bitmaps = cst_be32(raw);
+    header->bitmaps_bytes = cst_be64(raw + 8);
+    header->bitmaps_offset = cst_be64(raw + 16);
+    return TRUE;
+}
+
 static gboolean read_extension(CstImageLook *look, Qcow2Header *header, uint32_t type,
                                uint64_t offset, uint32_t len)
 {
     char **field = NULL;
 
-    if (type == QCOW2_EXT_BITMAPS)
-        header->has_bitmaps = TRUE;
-    else if (type == QCOW2_EXT_BACKING_FORMAT)
+    if (type == QCOW2_EXT_BITMAPS || type == QCOW2_EXT_CRYPT)
+        return read_pointer(look, header, type, offset, len);
+    if (type == QCOW2_EXT_BACKING_FORMAT)
         field = &look->info->backing_format;
     else if (type == QCOW2_EXT_DATA_FILE)
         field = &look->info->data_file;
@@ -285,11 +304,11 @@ static void encode(const Qcow2Header *header, uint8_t *raw)
     cst_put_be64(raw + QCOW2_AT_L1_OFFSET, header->l1_offset);
     cst_put_be64(raw + QCOW2_AT_REFTABLE_OFFSET, header->reftable_offset);
     cst_put_be32(raw + QCOW2_AT_REFTABLE_SIZE, header->reftable_clusters);
-    cst_put_be32(raw + 60, header->snapshots);
+    cst_put_be32(raw + QCOW2_AT_SNAPSHOTS, header->snapshots);
     cst_put_be64(raw + 64, header->snapshots_offset);
     if (header->version < 3)
         return;
-    cst_put_be64(raw + 72, header->incompatible);
+    cst_put_be64(raw + QCOW2_AT_INCOMPATIBLE, header->incompatible);
     cst_put_be64(raw + 80, header->compatible);
     cst_put_be64(raw + QCOW2_AT_AUTOCLEAR, header->autoclear);
     cst_put_be32(raw + 96, header->refcount_order);

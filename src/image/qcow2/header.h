@@ -28,6 +28,8 @@
 #define QCOW2_AT_L1_OFFSET       40
 #define QCOW2_AT_REFTABLE_OFFSET 48
 #define QCOW2_AT_REFTABLE_SIZE   56
+#define QCOW2_AT_SNAPSHOTS       60
+#define QCOW2_AT_INCOMPATIBLE    72
 #define QCOW2_AT_AUTOCLEAR       88
 
 typedef enum {
@@ -46,7 +48,8 @@ typedef enum {
     QCOW2_EXT_END = 0,
     QCOW2_EXT_BACKING_FORMAT = 0xe2792aca,
     QCOW2_EXT_BITMAPS = 0x23852875,
-    QCOW2_EXT_DATA_FILE = 0x44415441
+    QCOW2_EXT_DATA_FILE = 0x44415441,
+    QCOW2_EXT_CRYPT = 0x0537be77
 } Qcow2Extension;
 
 typedef enum { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS } Qcow2Crypt;
@@ -71,7 +74,12 @@ typedef struct {
     uint32_t refcount_order;
     uint32_t length;
     uint8_t compression;
-    gboolean has_bitmaps; /**< the bitmaps extension is there */
+    gboolean has_bitmaps; /**< the bitmaps extension is there; what follows is from it, unchecked */
+    uint32_t bitmaps;
+    uint64_t bitmaps_bytes; /**< of the directory */
+    uint64_t bitmaps_offset;
+    uint64_t crypt_offset; /**< LUKS header, unchecked */
+    uint64_t crypt_bytes;
 } Qcow2Header;
 
 /** Cluster size * entries: guest bytes that one entry of the L1 table stands for. */

@@ -12,7 +12,7 @@
 #define CACHE_MIN_SLOTS   4
 #define CACHE_MAX_SLOTS   2048
 
-gboolean qcow2_corrupt(Qcow2 *q, GError **error, const char *what)
+gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), q->blob->name, what);
 }
@@ -91,12 +91,14 @@ static uint64_t *read_table(CstBlob *blob, uint64_t offset, uint32_t count, GErr
     return table;
 }
 
-static gboolean read_tables(Qcow2 *q, gboolean writable, GError **error)
+gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error)
 {
+    g_clear_pointer(&q->l1, g_free);
+    g_clear_pointer(&q->reftable, g_free);
     q->l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
     if (!q->l1)
         return FALSE;
-    if (!writable)
+    if (!counts)
         return TRUE;
     q->reftable_entries = (uint32_t)(q->header.reftable_clusters << (q->cluster_bits - 3));
     q->reftable = read_table(q->blob, q->header.reftable_offset, q->reftable_entries, error);
@@ -113,7 +115,7 @@ static unsigned slots_for(const Qcow2 *q, uint64_t bytes)
     return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_SLOTS, CACHE_MAX_SLOTS);
 }
 
-static void release(Qcow2 *q)
+void qcow2_state_free(Qcow2 *q)
 {
     qcow2_cache_free(q->l2s);
     qcow2_cache_free(q->blocks);
@@ -123,6 +125,24 @@ static void release(Qcow2 *q)
     g_cond_clear(&q->released);
     g_mutex_clear(&q->lock);
     g_free(q);
+}
+
+Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
+{
+    Qcow2 *q = g_new0(Qcow2, 1);
+
+    q->blob = blob;
+    q->barriers = TRUE;
+    q->header = *header;
+    q->image.capacity = header->size;
+    q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
+    set_geometry(q);
+    g_mutex_init(&q->lock);
+    g_cond_init(&q->released);
+    q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
+    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
+    return q;
 }
 
 CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
@@ -141,23 +161,13 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
         cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
         return NULL;
     }
-    q = g_new0(Qcow2, 1);
-    q->blob = blob;
+    q = qcow2_state_new(blob, &header);
     q->backing = backing;
     q->backing_size = backing_size;
     q->lacks_backing = wants_backing && !backing;
     q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
-    q->header = header;
-    q->image.capacity = header.size;
-    q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
-    set_geometry(q);
-    g_mutex_init(&q->lock);
-    g_cond_init(&q->released);
-    q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
-    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
-    if (!read_tables(q, writable, error)) {
-        release(q);
+    if (!qcow2_state_read_tables(q, writable, error)) {
+        qcow2_state_free(q);
         return NULL;
     }
     return &q->image;
@@ -170,5 +180,5 @@ void qcow2_close(CstImage *image)
     /* whoever cares for the outcome has flushed before */
     if (image->writable)
         qcow2_write_back(q, NULL);
-    release(q);
+    qcow2_state_free(q);
 }

@@ -38,4 +38,5 @@ const CstImageFormat cst_format_qcow2 = {
     .discard = qcow2_discard,
     .flush = qcow2_flush,
     .resize = qcow2_resize,
+    .check = qcow2_check,
 };

@@ -20,3 +20,5 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
 gboolean qcow2_flush(CstImage *image, GError **error);
 gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                       CstTask *task, GError **error);
+gboolean qcow2_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                     GError **error);

@@ -74,7 +74,15 @@ static inline uint64_t qcow2_div_up(uint64_t a, uint64_t b)
     return a / b + (a % b != 0);
 }
 
-gboolean qcow2_corrupt(Qcow2 *q, GError **error, const char *what);
+gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
+
+/* --- open.c -------------------------------------------------------------------------------- */
+
+/** The state of an image with @header, which has been checked; no tables yet. Borrows @blob. */
+Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header);
+/** Reads the L1 table and, with @counts, the refcount table, as the header says. */
+gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error);
+void qcow2_state_free(Qcow2 *q);
 
 /* --- claim.c ------------------------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@ typedef struct {
 static const Variant variants[] = {
     {"vdi", {.capacity = SIZE}},
     {"vdi", {.capacity = SIZE, .subformat = "static"}},
+    {"qcow2", {.capacity = SIZE, .extended_l2 = TRUE}},
 };
 
 /* What the guest did, and when, in calls to the blob. */

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bitmapdir.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+
+#define FIXED 24 /* bytes of an entry before its extra data */
+
+void qcow2_bitmap_clear(Qcow2Bitmap *bitmap)
+{
+    g_free(bitmap->extra);
+    g_free(bitmap->name);
+    memset(bitmap, 0, sizeof(*bitmap));
+}
+
+static void clear_element(void *element)
+{
+    qcow2_bitmap_clear(element);
+}
+
+GArray *qcow2_bitmaps_new(void)
+{
+    GArray *bitmaps = g_array_new(FALSE, TRUE, sizeof(Qcow2Bitmap));
+
+    g_array_set_clear_func(bitmaps, clear_element);
+    return bitmaps;
+}
+
+static gboolean is_inside(Qcow2 *q, uint64_t offset, uint64_t bytes)
+{
+    uint64_t size = 0;
+
+    return cst_blob_get_size(q->blob, &size, NULL) && offset % q->cluster_size == 0 &&
+           offset >= q->cluster_size && offset <= size && bytes <= size - offset;
+}
+
+static gboolean parse_entry(Qcow2 *q, const uint8_t *raw, uint64_t room, GArray *bitmaps,
+                            uint64_t *ret_len, GError **error)
+{
+    Qcow2Bitmap bitmap = {0};
+    uint32_t name_size;
+    uint64_t len;
+
+    if (room < FIXED)
+        return qcow2_corrupt(q, error, _("the bitmap directory is too short"));
+    name_size = cst_be16(raw + 18);
+    bitmap.extra_size = cst_be32(raw + 20);
+    len = (FIXED + (uint64_t)bitmap.extra_size + name_size + 7) / 8 * 8;
+    if (name_size == 0 || name_size > QCOW2_MAX_BITMAP_NAME || len > room)
+        return qcow2_corrupt(q, error, _("an entry of the bitmap directory is damaged"));
+    bitmap.table_offset = cst_be64(raw);
+    bitmap.table_size = cst_be32(raw + 8);
+    bitmap.flags = cst_be32(raw + 12);
+    bitmap.type = raw[16];
+    bitmap.granularity_bits = raw[17];
+    bitmap.extra = g_memdup2(raw + FIXED, bitmap.extra_size);
+    bitmap.name = g_strndup((const char *)raw + FIXED + bitmap.extra_size, name_size);
+    g_array_append_val(bitmaps, bitmap);
+    *ret_len = len;
+    return TRUE;
+}
+
+GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
+{
+    const Qcow2Header *header = &q->header;
+    g_autoptr(GArray) bitmaps = qcow2_bitmaps_new();
+    g_autofree uint8_t *raw = NULL;
+    uint64_t at = 0;
+
+    if (!header->has_bitmaps)
+        return g_steal_pointer(&bitmaps);
+    if (header->bitmaps == 0 || header->bitmaps > QCOW2_MAX_BITMAPS ||
+        header->bitmaps_bytes > QCOW2_MAX_BITMAP_BYTES ||
+        !is_inside(q, header->bitmaps_offset, header->bitmaps_bytes)) {
+        qcow2_corrupt(q, error, _("the bitmap directory has a bad place or size"));
+        return NULL;
+    }
+    raw = g_malloc(header->bitmaps_bytes);
+    if (!cst_blob_pread(q->blob, raw, header->bitmaps_bytes, header->bitmaps_offset, error))
+        return NULL;
+    for (uint32_t i = 0; i < header->bitmaps; i++) {
+        uint64_t len = 0;
+
+        if (!parse_entry(q, raw + at, header->bitmaps_bytes - at, bitmaps, &len, error))
+            return NULL;
+        at += len;
+    }
+    if (at != header->bitmaps_bytes) {
+        qcow2_corrupt(q, error, _("the bitmap directory has a bad size"));
+        return NULL;
+    }
+    return g_steal_pointer(&bitmaps);
+}
+
+uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len)
+{
+    GByteArray *out = g_byte_array_new();
+
+    for (guint i = 0; i < bitmaps->len; i++) {
+        const Qcow2Bitmap *bitmap = &g_array_index(bitmaps, Qcow2Bitmap, i);
+        size_t name_size = strlen(bitmap->name);
+        size_t len = (FIXED + bitmap->extra_size + name_size + 7) / 8 * 8;
+        guint at = out->len;
+        uint8_t *raw;
+
+        g_byte_array_set_size(out, at + (guint)len);
+        raw = out->data + at;
+        memset(raw, 0, len);
+        cst_put_be64(raw, bitmap->table_offset);
+        cst_put_be32(raw + 8, bitmap->table_size);
+        cst_put_be32(raw + 12, bitmap->flags);
+        raw[16] = bitmap->type;
+        raw[17] = bitmap->granularity_bits;
+        cst_put_be16(raw + 18, (uint16_t)name_size);
+        cst_put_be32(raw + 20, bitmap->extra_size);
+        if (bitmap->extra_size > 0)
+            memcpy(raw + FIXED, bitmap->extra, bitmap->extra_size);
+        memcpy(raw + FIXED + bitmap->extra_size, bitmap->name, name_size);
+    }
+    *ret_len = out->len;
+    return g_byte_array_free(out, FALSE);
+}
+
+uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error)
+{
+    uint64_t bytes = (uint64_t)bitmap->table_size * 8;
+    g_autofree uint64_t *table = NULL;
+
+    if (bitmap->table_size > QCOW2_MAX_BITMAP_TABLE ||
+        (bytes > 0 && !is_inside(q, bitmap->table_offset, bytes))) {
+        qcow2_corrupt(q, error, _("a bitmap's table has a bad place or size"));
+        return NULL;
+    }
+    table = g_malloc(MAX(bytes, 8));
+    if (!cst_blob_pread(q->blob, table, bytes, bitmap->table_offset, error))
+        return NULL;
+    for (uint32_t i = 0; i < bitmap->table_size; i++)
+        table[i] = cst_be64((const uint8_t *)&table[i]);
+    return g_steal_pointer(&table);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bitmapdir.h"
+#include "bytes.h"
+#include "qcow2.h"
+#include "refs.h"
+#include "review.h"
+#include "snaptable.h"
+
+/*
+ * A check counts everything that the tables refer to, compares that with the refcounts in the file,
+ * and then looks whether the COPIED flags agree with them. It trusts the tables, not the counts:
+ * repairs change counts and flags, and move or free nothing that holds data.
+ *
+ * As qemu-img does, each cluster counted too low, each wrong flag and each bad reference is one
+ * error, each cluster counted too high is one leak. Beyond that it finds tables that share their
+ * cluster with something else although the count says two, and clusters that are counted behind the
+ * end of the file.
+ */
+typedef struct {
+    Qcow2 *q;
+    Qcow2Walk walk;
+    unsigned flags;
+    CstTask *task;
+    gboolean refs_sound; /* the refcount structure can be used as it is */
+    uint64_t refs_errors;
+    gboolean complete; /* all snapshots and bitmaps could be looked at */
+} Check;
+
+static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    Qcow2Header header = {0};
+    CstImageLook look;
+    gboolean sound;
+    Qcow2 *q;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return NULL;
+    sound = qcow2_header_read(&look, &header);
+    if (look.error) {
+        g_propagate_error(error, look.error);
+        return NULL;
+    }
+    if (!sound || (header.incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)) {
+        cst_fail(error, sound ? CST_ERROR_UNSUPPORTED : CST_ERROR_CORRUPT,
+                 _("'%s' can't be checked: %s"), blob->name, info.problem);
+        return NULL;
+    }
+    q = qcow2_state_new(blob, &header);
+    if (!qcow2_state_read_tables(q, TRUE, error)) {
+        qcow2_state_free(q);
+        return NULL;
+    }
+    return q;
+}
+
+/* --- walking ------------------------------------------------------------------------------- */
+
+/* Damage is something to report; everything else ends the check. */
+static gboolean note_damage(Check *check, GError *why, GError **error)
+{
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    g_error_free(why);
+    check->walk.found.errors++;
+    check->complete = FALSE;
+    return TRUE;
+}
+
+static gboolean walk_l1s(Check *check, GError **error)
+{
+    g_autoptr(GArray) snapshots = NULL;
+    GError *why = NULL;
+    gboolean sound = FALSE;
+    uint64_t bytes = 0;
+
+    if (!qcow2_walk_l1(&check->walk, check->q->header.l1_offset, check->q->header.l1_size, TRUE,
+                       &sound, error))
+        return FALSE;
+    snapshots = qcow2_snapshots_read(check->q, &bytes, &why);
+    if (!snapshots)
+        return note_damage(check, why, error);
+    for (guint i = 0; i < snapshots->len; i++) {
+        const Qcow2Snapshot *snapshot = &g_array_index(snapshots, Qcow2Snapshot, i);
+
+        if (!qcow2_walk_l1(&check->walk, snapshot->l1_offset, snapshot->l1_size, FALSE, &sound,
+                           error))
+            return FALSE;
+        check->complete = check->complete && sound;
+    }
+    if (bytes > 0) {
+        Qcow2Area area = {check->q->header.snapshots_offset, bytes};
+
+        g_array_append_val(check->walk.areas, area);
+    }
+    return TRUE;
+}
+
+static gboolean walk_bitmap(Check *check, const Qcow2Bitmap *bitmap, GError **error)
+{
+    GError *why = NULL;
+    g_autofree uint64_t *table = qcow2_bitmap_table(check->q, bitmap, &why);
+    uint64_t mask = check->q->cluster_size - 1;
+
+    if (!table)
+        return note_damage(check, why, error);
+    if (!qcow2_walk_mark_own(&check->walk, bitmap->table_offset, (uint64_t)bitmap->table_size * 8,
+                             error))
+        return FALSE;
+    for (uint32_t i = 0; i < bitmap->table_size; i++) {
+        uint64_t place = table[i] & QCOW2_OFFSET_MASK;
+
+        if ((table[i] & ~(QCOW2_OFFSET_MASK | 1)) || (place != 0 && (table[i] & 1)) ||
+            (place & mask))
+            check->walk.found.errors++;
+        else if (place != 0 && !qcow2_walk_mark(&check->walk, place, check->q->cluster_size, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean walk_bitmaps(Check *check, GError **error)
+{
+    GError *why = NULL;
+    g_autoptr(GArray) bitmaps = qcow2_bitmaps_read(check->q, &why);
+
+    if (!bitmaps)
+        return note_damage(check, why, error);
+    for (guint i = 0; i < bitmaps->len; i++)
+        if (!walk_bitmap(check, &g_array_index(bitmaps, Qcow2Bitmap, i), error))
+            return FALSE;
+    return bitmaps->len == 0 || qcow2_walk_mark_own(&check->walk, check->q->header.bitmaps_offset,
+                                                    check->q->header.bitmaps_bytes, error);
+}
+
+static gboolean walk_all(Check *check, GError **error)
+{
+    const Qcow2Header *header = &check->q->header;
+
+    return walk_l1s(check, error) && qcow2_walk_tables(&check->walk, check->task, error) &&
+           qcow2_walk_mark_own(&check->walk, 0, check->q->cluster_size, error) &&
+           qcow2_walk_mark_own(&check->walk, header->crypt_offset, header->crypt_bytes, error) &&
+           walk_bitmaps(check, error);
+}
+
+static gboolean walk_refs(Check *check, GError **error)
+{
+    uint64_t before = check->walk.found.errors;
+
+    if (!qcow2_refs_mark(&check->walk, &check->refs_sound, error))
+        return FALSE;
+    check->refs_errors = check->walk.found.errors - before;
+    return TRUE;
+}
+
+/* --- repairing ------------------------------------------------------------------------------ */
+
+static gboolean put_header(Qcow2 *q, uint64_t offset, const uint8_t *raw, size_t len,
+                           GError **error)
+{
+    return cst_blob_flush(q->blob, error) && cst_blob_pwrite(q->blob, raw, len, offset, error) &&
+           cst_blob_flush(q->blob, error);
+}
+
+/* A whole new structure behind the end of the file; the old one becomes free space. */
+static gboolean rebuild(Check *check, GError **error)
+{
+    Qcow2Sum sum = {&check->walk.counts, NULL, NULL};
+    Qcow2 *q = check->q;
+    uint64_t offset = 0;
+    uint32_t clusters = 0;
+    uint8_t raw[12];
+
+    qcow2_refs_unmark(&check->walk);
+    if (!qcow2_refs_write(q, &sum, check->walk.counts.clusters, &offset, &clusters, check->task,
+                          error))
+        return FALSE;
+    cst_put_be64(raw, offset);
+    cst_put_be32(raw + 8, clusters);
+    if (!put_header(q, QCOW2_AT_REFTABLE_OFFSET, raw, sizeof(raw), error))
+        return FALSE;
+    q->header.reftable_offset = offset;
+    q->header.reftable_clusters = clusters;
+    return qcow2_state_read_tables(q, TRUE, error) &&
+           cst_blob_get_size(q->blob, &check->walk.file_size, error);
+}
+
+/* What a snapshot or a bitmap refers to that could not be looked at must not be freed. */
+static unsigned allowed_fixes(const Check *check)
+{
+    unsigned fix = check->flags;
+
+    if (!check->complete || !check->refs_sound)
+        return 0;
+    return fix & CST_CHECK_REPAIR_ALL ? fix | CST_CHECK_REPAIR_LEAKS : fix;
+}
+
+static gboolean compare(Check *check, CstImageCheck *result, GError **error)
+{
+    uint64_t damage = check->walk.found.errors;
+    Qcow2RefsReport report;
+
+    if (!qcow2_refs_compare(&check->walk, allowed_fixes(check), &report, check->task, error))
+        return FALSE;
+    if (!check->refs_sound && check->complete && (check->flags & CST_CHECK_REPAIR_ALL)) {
+        if (!rebuild(check, error))
+            return FALSE;
+        report.errors_fixed = report.errors;
+        report.leaks_fixed = report.leaks;
+        report.end = MAX(report.end, check->walk.counts.clusters);
+        result->errors_fixed += check->refs_errors;
+    } else if (report.errors_fixed + report.leaks_fixed > 0 &&
+               !cst_blob_flush(check->q->blob, error)) {
+        return FALSE;
+    }
+    result->errors += damage + report.errors;
+    result->errors_fixed += report.errors_fixed;
+    result->leaks += report.leaks;
+    result->leaks_fixed += report.leaks_fixed;
+    result->image_end = report.end << check->q->cluster_bits;
+    return TRUE;
+}
+
+/* The image is what its tables say again. */
+static gboolean mark_clean(Check *check, GError **error)
+{
+    Qcow2Header *header = &check->q->header;
+    uint64_t bad = QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT;
+    uint8_t raw[8];
+
+    if (!(header->incompatible & bad))
+        return TRUE;
+    header->incompatible &= ~bad;
+    cst_put_be64(raw, header->incompatible);
+    return put_header(check->q, QCOW2_AT_INCOMPATIBLE, raw, sizeof(raw), error);
+}
+
+static gboolean run(Check *check, CstImageCheck *result, GError **error)
+{
+    Qcow2Review review = {&check->walk, FALSE, FALSE};
+
+    check->walk.mend = (check->flags & CST_CHECK_REPAIR_ALL) != 0;
+    if (!walk_all(check, error) || !walk_refs(check, error))
+        return FALSE;
+    *result = (CstImageCheck){
+        .total_clusters = qcow2_div_up(check->q->header.size, check->q->cluster_size),
+        .allocated_clusters = check->walk.found.allocated_clusters,
+        .fragmented_clusters = check->walk.found.fragmented_clusters,
+        .compressed_clusters = check->walk.found.compressed_clusters,
+    };
+    if (!compare(check, result, error))
+        return FALSE;
+    review.fix = (check->flags & CST_CHECK_REPAIR_ALL) != 0;
+    review.ask_file = result->errors + result->leaks > result->errors_fixed + result->leaks_fixed;
+    if (!qcow2_review(&review, result, check->task, error))
+        return FALSE;
+    return check->flags == 0 || result->errors > result->errors_fixed || mark_clean(check, error);
+}
+
+gboolean qcow2_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                     GError **error)
+{
+    Check check = {
+        .q = open_unchecked(blob, error), .flags = flags, .task = task, .complete = TRUE};
+    gboolean ok;
+
+    if (!check.q)
+        return FALSE;
+    ok = qcow2_walk_init(&check.walk, check.q, error) && run(&check, ret_check, error);
+    qcow2_walk_clear(&check.walk);
+    qcow2_state_free(check.q);
+    return ok;
+}

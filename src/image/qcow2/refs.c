@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "refs.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "refcount.h"
+
+#define REFTABLE_RESERVED UINT64_C(0x1ff)
+
+static uint64_t place_of(const Qcow2 *q, uint64_t index)
+{
+    return index < q->reftable_entries ? q->reftable[index] : 0;
+}
+
+/* The block can be read: it has a place, and one inside of the file. */
+static gboolean is_usable(const Qcow2Walk *walk, uint64_t place)
+{
+    return place != 0 && (place & (walk->q->cluster_size - 1)) == 0 &&
+           place >> walk->q->cluster_bits < walk->counts.clusters;
+}
+
+/* --- marking ------------------------------------------------------------------------------- */
+
+static gboolean mark_block(Qcow2Walk *walk, uint64_t place, gboolean *ret_sound, GError **error)
+{
+    unsigned bits = walk->q->cluster_bits;
+
+    if (place & REFTABLE_RESERVED)
+        walk->found.errors++;
+    else if (!is_usable(walk, place))
+        walk->found.errors++;
+    else if (!qcow2_walk_mark(walk, place, walk->q->cluster_size, error))
+        return FALSE;
+    else if (qcow2_counts_get(&walk->counts, place >> bits) == 1)
+        return TRUE;
+    else
+        walk->found.errors++; /* something else is in the same place */
+    *ret_sound = FALSE;
+    return TRUE;
+}
+
+static gboolean has_all_blocks(const Qcow2Walk *walk)
+{
+    unsigned bits = walk->q->block_bits;
+    uint64_t end = walk->counts.clusters, at = 0;
+
+    while ((at = qcow2_counts_next(&walk->counts, at, end)) < end) {
+        if (place_of(walk->q, at >> bits) == 0)
+            return FALSE;
+        at = ((at >> bits) + 1) << bits;
+    }
+    return TRUE;
+}
+
+gboolean qcow2_refs_mark(Qcow2Walk *walk, gboolean *ret_sound, GError **error)
+{
+    const Qcow2 *q = walk->q;
+    gboolean sound = TRUE;
+
+    if (!qcow2_walk_mark_own(walk, q->header.reftable_offset,
+                             (uint64_t)q->header.reftable_clusters << q->cluster_bits, error))
+        return FALSE;
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        if (q->reftable[i] != 0 && !mark_block(walk, q->reftable[i], &sound, error))
+            return FALSE;
+    *ret_sound = sound && has_all_blocks(walk);
+    return TRUE;
+}
+
+void qcow2_refs_unmark(Qcow2Walk *walk)
+{
+    const Qcow2 *q = walk->q;
+    uint64_t table = q->header.reftable_offset >> q->cluster_bits;
+
+    g_array_set_size(walk->areas, walk->areas->len - 1); /* the table was the last to be added */
+    for (uint32_t i = 0; i < q->header.reftable_clusters; i++)
+        qcow2_counts_subtract(&walk->counts, table + i, 1);
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        if (is_usable(walk, q->reftable[i]))
+            qcow2_counts_subtract(&walk->counts, q->reftable[i] >> q->cluster_bits, 1);
+}
+
+/* --- comparing ----------------------------------------------------------------------------- */
+
+typedef struct {
+    Qcow2Walk *walk;
+    unsigned fix;
+    Qcow2RefsReport *report;
+    uint8_t *block;
+    gboolean dirty; /* the block has been repaired */
+} Comparison;
+
+static void compare_count(Comparison *c, uint64_t cluster, uint64_t index)
+{
+    unsigned order = c->walk->q->header.refcount_order;
+    uint64_t there = qcow2_refcount_get(c->block, order, index);
+    uint64_t wanted = qcow2_counts_get(&c->walk->counts, cluster);
+    gboolean leak = there > wanted, fix;
+
+    if (there != 0 || wanted != 0)
+        c->report->end = MAX(c->report->end, cluster + 1);
+    if (there == wanted)
+        return;
+    if (leak)
+        c->report->leaks++;
+    else
+        c->report->errors++;
+    fix = (c->fix & CST_CHECK_REPAIR_ALL) || (leak && (c->fix & CST_CHECK_REPAIR_LEAKS));
+    if (!fix || wanted > qcow2_refcount_max(order))
+        return;
+    qcow2_refcount_set(c->block, order, index, wanted);
+    c->dirty = TRUE;
+    if (leak)
+        c->report->leaks_fixed++;
+    else
+        c->report->errors_fixed++;
+}
+
+/* 16 bits in the file and 16 in memory is what images usually have. */
+static gboolean is_equal_16(const uint8_t *block, const uint16_t *chunk, uint64_t count)
+{
+    uint16_t differ = 0, most = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint16_t there;
+
+        memcpy(&there, block + i * 2, 2);
+        differ |= (uint16_t)(__builtin_bswap16(there) ^ chunk[i]);
+        most |= chunk[i];
+    }
+    return differ == 0 && most != G_MAXUINT16;
+}
+
+static gboolean is_equal(const Comparison *c, uint64_t first, uint64_t count)
+{
+    const Qcow2Counts *counts = &c->walk->counts;
+    uint64_t chunk = first >> QCOW2_COUNTS_CHUNK_BITS;
+    uint64_t index = first & ((1u << QCOW2_COUNTS_CHUNK_BITS) - 1);
+
+    return c->walk->q->header.refcount_order == 4 && chunk < counts->chunk_count &&
+           counts->chunks[chunk] && index + count <= 1u << QCOW2_COUNTS_CHUNK_BITS &&
+           is_equal_16(c->block, counts->chunks[chunk] + index, count);
+}
+
+static void compare_block(Comparison *c, uint64_t first, uint64_t count)
+{
+    uint64_t last = count;
+
+    c->dirty = FALSE;
+    if (is_equal(c, first, count)) {
+        while (last > 0 && qcow2_counts_get(&c->walk->counts, first + last - 1) == 0)
+            last--;
+        if (last > 0)
+            c->report->end = MAX(c->report->end, first + last);
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++)
+        compare_count(c, first + i, i);
+}
+
+/* Where no block is, everything is counted 0 times. */
+static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
+{
+    uint64_t at = first;
+
+    while ((at = qcow2_counts_next(&c->walk->counts, at, end)) < end) {
+        c->report->errors++;
+        c->report->end = MAX(c->report->end, at + 1);
+        at++;
+    }
+}
+
+gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_report,
+                            CstTask *task, GError **error)
+{
+    const Qcow2 *q = walk->q;
+    uint64_t per_block = UINT64_C(1) << q->block_bits;
+    uint64_t blocks = MAX(qcow2_div_up(walk->counts.clusters, per_block), q->reftable_entries);
+    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    Qcow2RefsReport report = {0};
+    Comparison c = {walk, fix, &report, block, FALSE};
+
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint64_t place = place_of(q, i);
+
+        if (!is_usable(walk, place)) {
+            compare_blockless(&c, i * per_block, (i + 1) * per_block);
+            continue;
+        }
+        if (!cst_task_check(task, error) ||
+            !qcow2_walk_read(walk, block, place, q->cluster_size, error))
+            return FALSE;
+        compare_block(&c, i * per_block, per_block);
+        if (c.dirty && !cst_blob_pwrite(q->blob, block, q->cluster_size, place, error))
+            return FALSE;
+    }
+    *ret_report = report;
+    return TRUE;
+}
+
+/* --- loading ------------------------------------------------------------------------------- */
+
+static uint64_t used_entries(const Qcow2 *q)
+{
+    uint64_t used = q->reftable_entries;
+
+    while (used > 0 && q->reftable[used - 1] == 0)
+        used--;
+    return used;
+}
+
+gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **error)
+{
+    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    uint64_t per_block = UINT64_C(1) << q->block_bits, used = used_entries(q), size = 0;
+    unsigned order = q->header.refcount_order;
+
+    if (!cst_blob_get_size(q->blob, &size, error) ||
+        !qcow2_counts_init(counts, MAX(qcow2_div_up(size, q->cluster_size), used * per_block),
+                           error))
+        return FALSE;
+    for (uint64_t i = 0; i < used; i++) {
+        uint64_t place = q->reftable[i];
+
+        if (place == 0)
+            continue;
+        if ((place & (q->cluster_size - 1)) || place > size || q->cluster_size > size - place)
+            return qcow2_corrupt(q, error, _("a refcount block lies outside the file"));
+        if (!cst_task_check(task, error) ||
+            !cst_blob_pread(q->blob, block, q->cluster_size, place, error))
+            return FALSE;
+        for (uint64_t j = 0; j < per_block; j++) {
+            uint64_t count = qcow2_refcount_get(block, order, j);
+
+            if (count != 0 && !qcow2_counts_add(counts, i * per_block + j, count, error))
+                return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+uint64_t qcow2_sum_get(const Qcow2Sum *sum, uint64_t cluster)
+{
+    uint64_t count = qcow2_counts_get(sum->base, cluster);
+
+    if (sum->plus)
+        count += qcow2_counts_get(sum->plus, cluster);
+    if (sum->minus)
+        count -= qcow2_counts_get(sum->minus, cluster);
+    return count;
+}
+
+/* A new structure in the making. */
+typedef struct {
+    GArray *places; /* uint64_t cluster of each block, 0: not needed */
+    uint64_t table, clusters;
+} Structure;
+
+static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
+{
+    uint64_t entries = qcow2_div_up(sum->base->clusters, UINT64_C(1) << q->block_bits);
+    uint64_t wanted = qcow2_div_up(entries * 8, q->cluster_size);
+
+    if (wanted <= new->clusters)
+        return TRUE;
+    if (wanted << q->cluster_bits > QCOW2_MAX_REFTABLE_BYTES)
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), q->blob->name);
+    for (uint64_t i = 0; i < new->clusters; i++)
+        qcow2_counts_subtract(sum->base, new->table + i, 1);
+    new->clusters = wanted;
+    return qcow2_counts_take(sum->base, from, wanted, &new->table, error);
+}
+
+/* Places may lie in ranges that have no block yet: until nothing is missing. */
+static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
+{
+    gboolean missing = TRUE;
+
+    while (missing) {
+        uint64_t at = 0, end;
+
+        if (!place_table(q, sum, from, new, error))
+            return FALSE;
+        g_array_set_size(new->places, (guint)(sum->base->clusters >> q->block_bits) + 1);
+        missing = FALSE;
+        end = sum->base->clusters;
+        while ((at = qcow2_counts_next(sum->base, at, end)) < end) {
+            uint64_t *place = &g_array_index(new->places, uint64_t, at >> q->block_bits);
+
+            if (*place == 0) {
+                missing = TRUE;
+                if (!qcow2_counts_take(sum->base, from, 1, place, error))
+                    return FALSE;
+            }
+            at = ((at >> q->block_bits) + 1) << q->block_bits;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean write_block(Qcow2 *q, const Qcow2Sum *sum, uint64_t index, uint64_t place,
+                            uint8_t *block, GError **error)
+{
+    uint64_t first = index << q->block_bits, end = first + (UINT64_C(1) << q->block_bits);
+    unsigned order = q->header.refcount_order;
+    uint64_t most = qcow2_refcount_max(order), at = first;
+
+    memset(block, 0, q->cluster_size);
+    for (; (at = qcow2_counts_next(sum->base, at, end)) < end; at++) {
+        uint64_t count = qcow2_sum_get(sum, at);
+
+        if (count > G_MAXUINT64 / 2)
+            return qcow2_corrupt(q, error, _("a cluster in use is not counted"));
+        if (count > most)
+            return cst_fail(error, CST_ERROR_LIMIT,
+                            _("'%s' has refcounts of %u bits, which is too little for that"),
+                            q->blob->name, 1u << order);
+        qcow2_refcount_set(block, order, at - first, count);
+    }
+    return cst_blob_pwrite(q->blob, block, q->cluster_size, place << q->cluster_bits, error);
+}
+
+static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *new, CstTask *task,
+                                GError **error)
+{
+    g_autofree uint8_t *table = g_malloc0(new->clusters << q->cluster_bits);
+    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+
+    for (guint i = 0; i < new->places->len; i++) {
+        uint64_t place = g_array_index(new->places, uint64_t, i);
+
+        if (place == 0)
+            continue;
+        if (!cst_task_check(task, error) || !write_block(q, sum, i, place, block, error))
+            return FALSE;
+        cst_put_be64(table + (size_t)i * 8, place << q->cluster_bits);
+    }
+    return cst_blob_pwrite(q->blob, table, new->clusters << q->cluster_bits,
+                           new->table << q->cluster_bits, error);
+}
+
+gboolean qcow2_refs_write(Qcow2 *q, Qcow2Sum *sum, uint64_t from, uint64_t *ret_offset,
+                          uint32_t *ret_clusters, CstTask *task, GError **error)
+{
+    g_autoptr(GArray) places = g_array_new(FALSE, TRUE, sizeof(uint64_t));
+    Structure new = {places, 0, 0};
+
+    if (!place_blocks(q, sum, from, &new, error) || !write_structure(q, sum, &new, task, error))
+        return FALSE;
+    *ret_offset = new.table << q->cluster_bits;
+    *ret_clusters = (uint32_t) new.clusters;
+    return TRUE;
+}

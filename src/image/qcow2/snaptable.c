@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snaptable.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+
+#define FIXED      40       /* bytes of an entry before its extra data */
+#define READ_AHEAD 0x10000u /* bytes read at a time */
+
+void qcow2_snapshot_clear(Qcow2Snapshot *snapshot)
+{
+    g_free(snapshot->extra);
+    g_free(snapshot->id);
+    g_free(snapshot->name);
+    memset(snapshot, 0, sizeof(*snapshot));
+}
+
+static void clear_element(void *element)
+{
+    qcow2_snapshot_clear(element);
+}
+
+GArray *qcow2_snapshots_new(void)
+{
+    GArray *snapshots = g_array_new(FALSE, TRUE, sizeof(Qcow2Snapshot));
+
+    g_array_set_clear_func(snapshots, clear_element);
+    return snapshots;
+}
+
+/* What has been read of the table, from its start on. */
+typedef struct {
+    Qcow2 *q;
+    uint64_t room; /* bytes up to the end of the file, or what a table may have */
+    GByteArray *bytes;
+} Reader;
+
+static gboolean need(Reader *reader, uint64_t len, GError **error)
+{
+    guint had = reader->bytes->len;
+    uint64_t want = MIN(len + READ_AHEAD, reader->room);
+
+    if (len <= had)
+        return TRUE;
+    if (len > reader->room)
+        return qcow2_corrupt(reader->q, error, _("the snapshot table is cut off or too long"));
+    g_byte_array_set_size(reader->bytes, (guint)want);
+    return cst_blob_pread(reader->q->blob, reader->bytes->data + had, want - had,
+                          reader->q->header.snapshots_offset + had, error);
+}
+
+static void parse_entry(const Qcow2 *q, const uint8_t *raw, Qcow2Snapshot *snapshot)
+{
+    uint32_t id_size = cst_be16(raw + 12), name_size = cst_be16(raw + 14);
+    const uint8_t *extra = raw + FIXED;
+
+    snapshot->l1_offset = cst_be64(raw);
+    snapshot->l1_size = cst_be32(raw + 8);
+    snapshot->seconds = cst_be32(raw + 16);
+    snapshot->nanoseconds = cst_be32(raw + 20);
+    snapshot->clock = cst_be64(raw + 24);
+    snapshot->state_size = cst_be32(raw + 32);
+    snapshot->extra_size = cst_be32(raw + 36);
+    snapshot->disk_size = q->header.size;
+    if (snapshot->extra_size >= 8)
+        snapshot->state_size = cst_be64(extra);
+    if (snapshot->extra_size >= 16)
+        snapshot->disk_size = cst_be64(extra + 8);
+    snapshot->extra = g_memdup2(extra, snapshot->extra_size);
+    snapshot->id = g_strndup((const char *)extra + snapshot->extra_size, id_size);
+    snapshot->name = g_strndup((const char *)extra + snapshot->extra_size + id_size, name_size);
+}
+
+static gboolean read_entry(Reader *reader, uint64_t *at, Qcow2Snapshot *snapshot, GError **error)
+{
+    const uint8_t *raw;
+    uint64_t extra, len;
+
+    if (!need(reader, *at + FIXED, error))
+        return FALSE;
+    raw = reader->bytes->data + *at;
+    extra = cst_be32(raw + 36);
+    if (extra > QCOW2_MAX_SNAPSHOT_EXTRA)
+        return qcow2_corrupt(reader->q, error, _("a snapshot's entry is too long"));
+    len = FIXED + extra + cst_be16(raw + 12) + cst_be16(raw + 14);
+    if (!need(reader, *at + len, error))
+        return FALSE;
+    parse_entry(reader->q, reader->bytes->data + *at, snapshot);
+    *at += (len + 7) / 8 * 8;
+    return TRUE;
+}
+
+GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
+{
+    g_autoptr(GArray) snapshots = qcow2_snapshots_new();
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    uint64_t size = 0, at = 0;
+    Reader reader = {q, 0, bytes};
+
+    if (!cst_blob_get_size(q->blob, &size, error))
+        return NULL;
+    reader.room = MIN(size - MIN(size, q->header.snapshots_offset), QCOW2_MAX_SNAPSHOT_BYTES);
+    for (uint32_t i = 0; i < q->header.snapshots; i++) {
+        Qcow2Snapshot snapshot = {0};
+
+        if (!read_entry(&reader, &at, &snapshot, error))
+            return NULL;
+        g_array_append_val(snapshots, snapshot);
+    }
+    if (ret_bytes)
+        *ret_bytes = at;
+    return g_steal_pointer(&snapshots);
+}
+
+/* Version 3 wants the two 64-bit sizes; an entry that has them keeps them. */
+static uint32_t extra_size(const Qcow2 *q, const Qcow2Snapshot *snapshot)
+{
+    gboolean wide = snapshot->state_size > G_MAXUINT32 || q->header.version >= 3 ||
+                    snapshot->disk_size != q->header.size;
+
+    return MAX(snapshot->extra_size, wide ? 16 : 0);
+}
+
+static void pack_entry(const Qcow2 *q, const Qcow2Snapshot *snapshot, GByteArray *out)
+{
+    uint32_t extra = extra_size(q, snapshot);
+    size_t id_size = strlen(snapshot->id), name_size = strlen(snapshot->name);
+    size_t len = (FIXED + extra + id_size + name_size + 7) / 8 * 8;
+    guint at = out->len;
+    uint8_t *raw;
+
+    g_byte_array_set_size(out, at + (guint)len);
+    raw = out->data + at;
+    memset(raw, 0, len);
+    cst_put_be64(raw, snapshot->l1_offset);
+    cst_put_be32(raw + 8, snapshot->l1_size);
+    cst_put_be16(raw + 12, (uint16_t)id_size);
+    cst_put_be16(raw + 14, (uint16_t)name_size);
+    cst_put_be32(raw + 16, snapshot->seconds);
+    cst_put_be32(raw + 20, snapshot->nanoseconds);
+    cst_put_be64(raw + 24, snapshot->clock);
+    cst_put_be32(raw + 32, (uint32_t)MIN(snapshot->state_size, G_MAXUINT32));
+    cst_put_be32(raw + 36, extra);
+    if (snapshot->extra_size > 0)
+        memcpy(raw + FIXED, snapshot->extra, snapshot->extra_size);
+    if (extra >= 8)
+        cst_put_be64(raw + FIXED, snapshot->state_size);
+    if (extra >= 16)
+        cst_put_be64(raw + FIXED + 8, snapshot->disk_size);
+    memcpy(raw + FIXED + extra, snapshot->id, id_size);
+    memcpy(raw + FIXED + extra + id_size, snapshot->name, name_size);
+}
+
+uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const GArray *snapshots, uint64_t *ret_len,
+                              GError **error)
+{
+    GByteArray *out = g_byte_array_new();
+
+    for (guint i = 0; i < snapshots->len && out->len <= QCOW2_MAX_SNAPSHOT_BYTES; i++)
+        pack_entry(q, &g_array_index(snapshots, Qcow2Snapshot, i), out);
+    if (out->len > QCOW2_MAX_SNAPSHOT_BYTES || snapshots->len > QCOW2_MAX_SNAPSHOTS) {
+        g_byte_array_unref(out);
+        cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many snapshots"), q->blob->name);
+        return NULL;
+    }
+    *ret_len = out->len;
+    return g_byte_array_free(out, FALSE);
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "walk.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+
+#define L1_RESERVED    (~(QCOW2_COPIED | QCOW2_OFFSET_MASK))
+#define BATCH_BYTES    CST_MIB /* read at once where tables lie in a row */
+#define THREADS_MAX    4u
+#define THREADED_BYTES (4 * CST_MIB) /* less is read sooner than a thread starts */
+
+gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
+{
+    memset(walk, 0, sizeof(*walk));
+    walk->q = q;
+    if (!cst_blob_get_size(q->blob, &walk->file_size, error) ||
+        !qcow2_counts_init(&walk->counts, qcow2_div_up(walk->file_size, q->cluster_size), error))
+        return FALSE;
+    walk->tables = g_array_new(FALSE, FALSE, sizeof(Qcow2WalkTable));
+    walk->areas = g_array_new(FALSE, FALSE, sizeof(Qcow2Area));
+    return TRUE;
+}
+
+void qcow2_walk_clear(Qcow2Walk *walk)
+{
+    qcow2_counts_clear(&walk->counts);
+    g_clear_pointer(&walk->tables, g_array_unref);
+    g_clear_pointer(&walk->areas, g_array_unref);
+}
+
+static gboolean is_inside(const Qcow2Walk *walk, uint64_t offset, uint64_t bytes)
+{
+    uint64_t end = walk->counts.clusters << walk->q->cluster_bits;
+
+    return offset <= end && bytes <= end - offset;
+}
+
+gboolean qcow2_walk_mark(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GError **error)
+{
+    unsigned bits = walk->q->cluster_bits;
+
+    if (bytes == 0)
+        return TRUE;
+    if (!is_inside(walk, offset, bytes)) {
+        walk->found.errors++;
+        return TRUE;
+    }
+    for (uint64_t at = offset >> bits; at <= (offset + bytes - 1) >> bits; at++)
+        if (!qcow2_counts_add(&walk->counts, at, 1, error))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean qcow2_walk_mark_own(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GError **error)
+{
+    Qcow2Area area = {offset, bytes};
+
+    if (bytes > 0 && is_inside(walk, offset, bytes))
+        g_array_append_val(walk->areas, area);
+    return qcow2_walk_mark(walk, offset, bytes, error);
+}
+
+gboolean qcow2_walk_read(Qcow2Walk *walk, uint8_t *buf, uint64_t place, uint64_t bytes,
+                         GError **error)
+{
+    uint64_t there = place < walk->file_size ? MIN(bytes, walk->file_size - place) : 0;
+
+    memset(buf + there, 0, bytes - there);
+    return there == 0 || cst_blob_pread(walk->q->blob, buf, there, place, error);
+}
+
+/* --- L1 ------------------------------------------------------------------------------------ */
+
+/* Until all L1 tables are gathered, L2 tables are the only thing that is counted. */
+static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError **error)
+{
+    uint64_t place = entry & QCOW2_OFFSET_MASK, cluster = place >> walk->q->cluster_bits;
+    Qcow2WalkTable table = {place, 0, active};
+
+    if (entry & L1_RESERVED)
+        walk->found.errors++;
+    if (place == 0)
+        return TRUE;
+    if ((place & (walk->q->cluster_size - 1)) || !is_inside(walk, place, walk->q->cluster_size)) {
+        walk->found.errors++;
+        return TRUE;
+    }
+    if (qcow2_counts_get(&walk->counts, cluster) == 0)
+        g_array_append_val(walk->tables, table);
+    return qcow2_counts_add(&walk->counts, cluster, 1, error);
+}
+
+gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gboolean active,
+                       gboolean *ret_sound, GError **error)
+{
+    uint64_t bytes = entries * 8, room = MIN(MAX(bytes, 8), BATCH_BYTES);
+    g_autofree uint8_t *buf = NULL;
+    Qcow2Area area = {offset, bytes};
+
+    *ret_sound = bytes <= QCOW2_MAX_L1_BYTES && (offset & (walk->q->cluster_size - 1)) == 0 &&
+                 is_inside(walk, offset, bytes);
+    if (!*ret_sound) {
+        walk->found.errors++;
+        return TRUE;
+    }
+    /* more than fits into the file overlaps, and could keep us busy for hours */
+    walk->l1_bytes += bytes;
+    if (walk->l1_bytes > walk->file_size)
+        return qcow2_corrupt(walk->q, error, _("the L1 tables of its snapshots overlap"));
+    if (bytes > 0)
+        g_array_append_val(walk->areas, area);
+    buf = g_malloc(room);
+    for (uint64_t at = 0; at < bytes; at += room) {
+        uint64_t n = MIN(room, bytes - at);
+
+        if (!qcow2_walk_read(walk, buf, offset + at, n, error))
+            return FALSE;
+        for (uint64_t i = 0; i < n; i += 8)
+            if (!gather(walk, cst_be64(buf + i), active, error))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- L2 ------------------------------------------------------------------------------------ */
+
+Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry)
+{
+    Qcow2Entry mended = *entry;
+
+    if (entry->word & QCOW2_COMPRESSED) {
+        mended.word &= ~QCOW2_COPIED;
+        mended.bitmap = 0;
+    } else if (q->sub_count > 1) {
+        mended.bitmap &= ~(entry->bitmap >> 32); /* zero is what counts (and what is read) */
+    } else if ((entry->word & QCOW2_READS_ZERO) && q->header.version >= 3 &&
+               (qcow2_entry_host(entry) & (q->cluster_size - 1))) {
+        mended.word = QCOW2_READS_ZERO; /* its place was not used for reading anyway */
+    }
+    return mended;
+}
+
+/* One thread's part of the work: what it found, until it adds that to the walk. */
+typedef struct {
+    Qcow2Walk *walk;
+    uint8_t *buf;
+    uint64_t *clusters; /* that the table at hand refers to */
+    size_t count;
+    CstImageCheck found;
+    uint64_t fixable;
+} Worker;
+
+typedef struct {
+    Qcow2Walk *walk;
+    CstTask *task;
+    GMutex lock;
+    guint next; /* table */
+    GError *error;
+} Crew;
+
+static void found_error(Worker *worker, const Qcow2WalkTable *table, gboolean fixable)
+{
+    worker->found.errors += table->uses;
+    if (fixable)
+        worker->fixable += table->uses;
+}
+
+static void scan_packed(Worker *worker, const Qcow2WalkTable *table, const Qcow2Entry *entry)
+{
+    const Qcow2 *q = worker->walk->q;
+    uint64_t host = 0, bytes = 0;
+
+    if ((entry->word & QCOW2_COPIED) || entry->bitmap != 0)
+        found_error(worker, table, TRUE);
+    if (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) {
+        found_error(worker, table, FALSE);
+        return;
+    }
+    qcow2_packed_place(q, entry->word, &host, &bytes);
+    if (!is_inside(worker->walk, host, bytes)) {
+        found_error(worker, table, FALSE);
+        return;
+    }
+    for (uint64_t at = host >> q->cluster_bits; at <= (host + bytes - 1) >> q->cluster_bits; at++)
+        worker->clusters[worker->count++] = at;
+    if (table->active) {
+        worker->found.allocated_clusters++;
+        worker->found.compressed_clusters++;
+        worker->found.fragmented_clusters++;
+    }
+}
+
+/* Anything that our own reading would call damaged. */
+static gboolean is_damaged(const Qcow2 *q, const Qcow2Entry *entry)
+{
+    for (unsigned sub = 0; sub < q->sub_count; sub++)
+        if (qcow2_entry_kind(q, entry, sub) == QCOW2_BAD)
+            return TRUE;
+    return FALSE;
+}
+
+static void scan_damaged(Worker *worker, const Qcow2WalkTable *table, Qcow2Entry *entry)
+{
+    Qcow2Entry mended = qcow2_entry_mended(worker->walk->q, entry);
+    gboolean helps = !is_damaged(worker->walk->q, &mended);
+
+    found_error(worker, table, helps);
+    if (helps && worker->walk->mend)
+        *entry = mended;
+}
+
+/* A damaged entry may point into the middle of a cluster: both that it touches are in use. */
+static void scan_place(Worker *worker, const Qcow2WalkTable *table, uint64_t host)
+{
+    const Qcow2 *q = worker->walk->q;
+
+    gboolean aligned = (host & (q->cluster_size - 1)) == 0;
+
+    if (!is_inside(worker->walk, host, aligned ? q->cluster_size : 1)) {
+        found_error(worker, table, FALSE);
+        return;
+    }
+    worker->clusters[worker->count++] = host >> q->cluster_bits;
+    if (!aligned && is_inside(worker->walk, host, q->cluster_size))
+        worker->clusters[worker->count++] = (host >> q->cluster_bits) + 1;
+}
+
+static void scan_table(Worker *worker, const Qcow2WalkTable *table, const uint8_t *raw)
+{
+    const Qcow2 *q = worker->walk->q;
+    uint64_t entries = UINT64_C(1) << q->l2_bits, expected = 0;
+    /* what an ordinary entry has not; most entries are ordinary */
+    uint64_t odd = ~(QCOW2_COPIED | QCOW2_OFFSET_MASK) | (q->cluster_size - 1);
+    gboolean outside = (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) != 0;
+
+    worker->count = 0;
+    for (uint64_t i = 0; i < entries; i++) {
+        Qcow2Entry entry = {cst_be64(raw + i * q->entry_size), 0};
+        uint64_t host;
+
+        if (q->sub_count > 1)
+            entry.bitmap = cst_be64(raw + i * q->entry_size + 8);
+        if ((entry.word | entry.bitmap) == 0)
+            continue;
+        if (entry.word & QCOW2_COMPRESSED) {
+            scan_packed(worker, table, &entry);
+            continue;
+        }
+        if (((entry.word & odd) || entry.bitmap != 0) && is_damaged(q, &entry))
+            scan_damaged(worker, table, &entry);
+        host = qcow2_entry_host(&entry);
+        if (host == 0 && !outside)
+            continue;
+        if (table->active) {
+            worker->found.allocated_clusters++;
+            worker->found.fragmented_clusters += expected != 0 && host != expected;
+            expected = host + q->cluster_size;
+        }
+        if (!outside)
+            scan_place(worker, table, host);
+    }
+}
+
+static gboolean add_found(Crew *crew, const Worker *worker, const Qcow2WalkTable *table)
+{
+    Qcow2Counts *counts = &crew->walk->counts;
+    gboolean ok = TRUE;
+
+    g_mutex_lock(&crew->lock);
+    for (size_t i = 0; ok && i < worker->count; i++)
+        ok = qcow2_counts_add(counts, worker->clusters[i], table->uses,
+                              crew->error ? NULL : &crew->error);
+    g_mutex_unlock(&crew->lock);
+    return ok;
+}
+
+/* The next tables that lie in a row. */
+static guint take_batch(Crew *crew, guint *ret_first)
+{
+    GArray *tables = crew->walk->tables;
+    const Qcow2WalkTable *first;
+    uint64_t size = crew->walk->q->cluster_size;
+    guint count = 0;
+
+    g_mutex_lock(&crew->lock);
+    *ret_first = crew->next;
+    first = &g_array_index(tables, Qcow2WalkTable, *ret_first);
+    while (!crew->error && *ret_first + count < tables->len &&
+           first[count].place == first->place + count * size &&
+           (count == 0 || (count + 1) * size <= BATCH_BYTES))
+        count++;
+    crew->next += count;
+    g_mutex_unlock(&crew->lock);
+    return count;
+}
+
+static gboolean scan_batch(Crew *crew, Worker *worker, guint first, guint count, GError **error)
+{
+    const Qcow2WalkTable *table = &g_array_index(crew->walk->tables, Qcow2WalkTable, first);
+    uint64_t size = crew->walk->q->cluster_size;
+
+    if (!cst_task_check(crew->task, error) ||
+        !qcow2_walk_read(crew->walk, worker->buf, table->place, count * size, error))
+        return FALSE;
+    for (guint i = 0; i < count; i++) {
+        scan_table(worker, &table[i], worker->buf + i * size);
+        if (!add_found(crew, worker, &table[i]))
+            return FALSE; /* the crew knows why */
+    }
+    return TRUE;
+}
+
+static void add_figures(Crew *crew, const Worker *worker)
+{
+    CstImageCheck *found = &crew->walk->found;
+
+    found->errors += worker->found.errors;
+    found->allocated_clusters += worker->found.allocated_clusters;
+    found->fragmented_clusters += worker->found.fragmented_clusters;
+    found->compressed_clusters += worker->found.compressed_clusters;
+    crew->walk->fixable += worker->fixable;
+}
+
+static void *work(void *data)
+{
+    Crew *crew = data;
+    const Qcow2 *q = crew->walk->q;
+    g_autoptr(GError) error = NULL;
+    Worker worker = {.walk = crew->walk};
+    guint first = 0, count;
+
+    worker.buf = g_malloc(MAX(BATCH_BYTES, q->cluster_size));
+    /* a compressed cluster touches three at most */
+    worker.clusters = g_new(uint64_t, 3 * (UINT64_C(1) << q->l2_bits));
+    while ((count = take_batch(crew, &first)) > 0)
+        if (!scan_batch(crew, &worker, first, count, &error))
+            break;
+    g_mutex_lock(&crew->lock);
+    add_figures(crew, &worker);
+    if (error && !crew->error)
+        crew->error = g_steal_pointer(&error);
+    g_mutex_unlock(&crew->lock);
+    g_free(worker.buf);
+    g_free(worker.clusters);
+    return NULL;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const Qcow2WalkTable *left = a, *right = b;
+
+    return left->place < right->place ? -1 : left->place > right->place;
+}
+
+static void prepare(Qcow2Walk *walk)
+{
+    for (guint i = 0; i < walk->tables->len; i++) {
+        Qcow2WalkTable *table = &g_array_index(walk->tables, Qcow2WalkTable, i);
+
+        table->uses = qcow2_counts_get(&walk->counts, table->place >> walk->q->cluster_bits);
+    }
+    g_array_sort(walk->tables, by_place);
+}
+
+static gboolean mark_areas(Qcow2Walk *walk, GError **error)
+{
+    for (guint i = 0; i < walk->areas->len; i++) {
+        const Qcow2Area *area = &g_array_index(walk->areas, Qcow2Area, i);
+
+        if (!qcow2_walk_mark(walk, area->offset, area->bytes, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean qcow2_walk_tables(Qcow2Walk *walk, CstTask *task, GError **error)
+{
+    Crew crew = {.walk = walk, .task = task};
+    GThread *threads[THREADS_MAX] = {NULL};
+    guint count = MIN(g_get_num_processors(), THREADS_MAX);
+
+    prepare(walk);
+    if (!mark_areas(walk, error))
+        return FALSE;
+    if (walk->tables->len * walk->q->cluster_size < THREADED_BYTES)
+        count = 1;
+    g_mutex_init(&crew.lock);
+    for (guint i = 1; i < count; i++)
+        threads[i] = g_thread_new("check", work, &crew);
+    work(&crew);
+    for (guint i = 1; i < count; i++)
+        g_thread_join(threads[i]);
+    g_mutex_clear(&crew.lock);
+    if (crew.error) {
+        g_propagate_error(error, crew.error);
+        return FALSE;
+    }
+    return TRUE;
+}
