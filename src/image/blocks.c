@@ -112,20 +112,29 @@ gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uin
 
 /* --- reading --------------------------------------------------------------------------------- */
 
+/* How much of the range the backing image has. */
+static uint64_t backing_there(const CstBlocks *blocks, uint64_t offset, uint64_t length)
+{
+    uint64_t start = blocks->backing_start;
+
+    if (!blocks->backing || start > blocks->backing_size || offset >= blocks->backing_size - start)
+        return 0;
+    return MIN(length, blocks->backing_size - start - offset);
+}
+
 static gboolean read_backing(CstBlocks *blocks, uint8_t *buf, size_t len, uint64_t offset,
                              GError **error)
 {
-    size_t there = 0;
+    size_t there = (size_t)backing_there(blocks, offset, len);
 
     if (blocks->lacks_backing)
         return cst_fail(
             error, CST_ERROR_INVALID,
             _("'%s' is opened without its backing image, which holds what is asked for"),
             blocks->blob->name);
-    if (blocks->backing && offset < blocks->backing_size)
-        there = (size_t)MIN(len, blocks->backing_size - offset);
     memset(buf + there, 0, len - there);
-    return there == 0 || cst_blob_pread(blocks->backing, buf, there, offset, error);
+    return there == 0 ||
+           cst_blob_pread(blocks->backing, buf, there, blocks->backing_start + offset, error);
 }
 
 gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error)
@@ -175,30 +184,48 @@ static gboolean data_extent(CstBlocks *blocks, const CstRun *run, CstExtent *ext
     return TRUE;
 }
 
+static gboolean backing_extent(CstBlocks *blocks, const CstRun *run, CstExtent *extent,
+                               GError **error)
+{
+    uint64_t there = backing_there(blocks, extent->offset, run->length);
+    CstExtent seen;
+
+    extent->flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+    if (there == 0)
+        return TRUE;
+    if (!cst_blob_extent(blocks->backing, blocks->backing_start + extent->offset, there, &seen,
+                         error))
+        return FALSE;
+    extent->length = seen.length;
+    extent->flags = seen.flags;
+    return TRUE;
+}
+
+gboolean cst_blocks_run_extent(CstBlocks *blocks, uint64_t offset, const CstRun *run,
+                               CstExtent *ret_extent, GError **error)
+{
+    CstExtent extent = {offset, run->length, CST_EXTENT_DATA};
+
+    if (run->kind == CST_RUN_DATA) {
+        if (!data_extent(blocks, run, &extent, error))
+            return FALSE;
+    } else if (run->kind == CST_RUN_ZERO) {
+        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+    } else if (!blocks->lacks_backing && !backing_extent(blocks, run, &extent, error)) {
+        return FALSE;
+    }
+    *ret_extent = extent;
+    return TRUE;
+}
+
 gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                            GError **error)
 {
     CstBlocks *blocks = blocks_of(image);
-    CstExtent extent = {offset, length, CST_EXTENT_DATA};
     CstRun run;
 
-    if (!map(blocks, offset, length, &run, error))
-        return FALSE;
-    extent.length = run.length;
-    if (run.kind == CST_RUN_DATA) {
-        if (!data_extent(blocks, &run, &extent, error))
-            return FALSE;
-    } else if (run.kind == CST_RUN_ZERO) {
-        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
-    } else if (!blocks->lacks_backing) {
-        extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
-        if (offset < blocks->backing_size &&
-            !cst_blob_extent(blocks->backing, offset,
-                             MIN(run.length, blocks->backing_size - offset), &extent, error))
-            return FALSE;
-    }
-    *ret_extent = extent;
-    return TRUE;
+    return map(blocks, offset, length, &run, error) &&
+           cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -241,12 +268,34 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
     return TRUE;
 }
 
+/* What the backing image shows at @offset goes to @host; nothing of it beyond the capacity. */
+static gboolean fill_from_backing(CstBlocks *blocks, uint64_t host, uint64_t length,
+                                  uint64_t offset, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc((size_t)MIN(length, COPY_CHUNK));
+
+    for (uint64_t done = 0; done < length;) {
+        size_t n = (size_t)MIN(COPY_CHUNK, length - done);
+        uint64_t left = blocks->image.capacity - MIN(offset + done, blocks->image.capacity);
+        size_t there = (size_t)MIN(n, left);
+
+        memset(buf + there, 0, n - there);
+        if ((there > 0 && !read_backing(blocks, buf, there, offset + done, error)) ||
+            !cst_blob_pwrite(blocks->blob, buf, n, host + done, error))
+            return FALSE;
+        done += n;
+    }
+    return TRUE;
+}
+
 /* What the guest sees at @offset goes to @host. A few bytes, or zeroes. */
 static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                      const CstStep *step, GError **error)
 {
     uint8_t buf[SECTOR];
 
+    if (step->backed)
+        return fill_from_backing(blocks, host, length, offset, error);
     if (step->unit > SECTOR)
         return cst_blocks_zero_host(blocks, host, length, CST_ZERO_MAY_UNMAP, error);
     return cst_blocks_pread(&blocks->image, buf, (size_t)length, offset, error) &&
@@ -271,9 +320,10 @@ static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t
                            GError **error)
 {
     static const uint8_t zeroes[SECTOR];
+    gboolean reaches = buf && step->host + step->length >= step->block_end;
     uint64_t size = 0;
 
-    if (step->block_end > 0) { /* before the data, which may share the last sector */
+    if (!reaches) { /* before the data, which may share the last sector */
         if (!cst_blob_get_size(blocks->blob, &size, error))
             return FALSE;
         if (size < step->block_end && !cst_blob_pwrite(blocks->blob, zeroes, sizeof(zeroes),

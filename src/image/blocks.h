@@ -38,6 +38,7 @@ typedef struct {
     uint64_t place;          /**< out: the format's own */
     gboolean is_new;         /**< out: the block has been nowhere so far */
     gboolean fresh;          /**< out: the whole place reads as zeroes, and so does the block */
+    gboolean backed; /**< out: around the bytes the backing image shows: filled in from it */
 } CstStep;
 
 /** Called with the lock held. */
@@ -64,6 +65,7 @@ struct CstBlocks {
     CstBlob *blob;    /**< borrowed: image.blob */
     CstBlob *backing; /**< borrowed: image.backing */
     uint64_t backing_size;
+    uint64_t backing_start; /**< what lies there in the backing image is at 0 here */
     gboolean lacks_backing; /**< the image names one, none was handed over */
     gboolean barriers;
     uint64_t block_size; /**< a power of two */
@@ -100,6 +102,9 @@ gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_
                            GError **error);
 gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                            GError **error);
+/** What @run at the guest's @offset, which may cover many blocks, is; it may be cut. */
+gboolean cst_blocks_run_extent(CstBlocks *blocks, uint64_t offset, const CstRun *run,
+                               CstExtent *ret_extent, GError **error);
 gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error);
 /**

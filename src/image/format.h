@@ -101,6 +101,9 @@ struct CstImage {
     uint64_t capacity;
 };
 
+/** The image whose guest's view @blob is; NULL when it is something else. Borrowed. */
+CstImage *cst_guest_image(CstBlob *blob);
+
 /** All formats (registry.c), NULL-terminated; raw is last. */
 extern const CstImageFormat *const cst_image_registry[];
 

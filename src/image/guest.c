@@ -85,6 +85,11 @@ static const CstBlobOps guest_ops = {
     .discard = guest_discard,
 };
 
+CstImage *cst_guest_image(CstBlob *blob)
+{
+    return blob->ops == &guest_ops ? image_of(blob) : NULL;
+}
+
 CstBlob *cst_image_guest_blob(CstImage *image)
 {
     CstGuestBlob *guest;

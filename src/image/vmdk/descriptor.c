@@ -5,15 +5,36 @@
 
 #include <base/i18n.h>
 
-#define MAX_SECTORS ((uint64_t)G_MAXINT64 / 512)
-#define MAX_EXTENTS 4096
-#define NO_PARENT   0xffffffffu
+#include "header.h"
 
-/* Value of a `key = "value"` line, unquoted, NULL when the line has another key. */
-static const char *value_of(char *line, const char *key)
+#define MAX_CYLINDERS 65535u
+
+static const char *const access_names[] = {"RW", "RDONLY", "NOACCESS"};
+
+static void line_clear(gpointer data)
+{
+    VmdkLine *line = data;
+
+    g_free(line->type);
+    g_free(line->file);
+}
+
+void vmdk_descriptor_clear(VmdkDescriptor *descriptor)
+{
+    g_free(descriptor->text);
+    g_free(descriptor->create_type);
+    g_free(descriptor->parent);
+    if (descriptor->lines)
+        g_array_unref(descriptor->lines);
+    memset(descriptor, 0, sizeof(*descriptor));
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+/* Value of a `key = "value"` line, unquoted; NULL when the line has another key. */
+static char *value_of(const char *line, const char *key)
 {
     size_t len = strlen(key);
-    char *end;
 
     if (g_ascii_strncasecmp(line, key, len) != 0)
         return NULL;
@@ -24,72 +45,228 @@ static const char *value_of(char *line, const char *key)
     line += strspn(line, " \t");
     if (*line == '"')
         line++;
-    end = strpbrk(line, "\"\r\n");
-    if (end)
-        *end = '\0';
-    return line;
+    return g_strndup(line, strcspn(line, "\"\r\n"));
 }
 
-static gboolean is_extent(const char *line)
+/* The index in access_names, and what follows; -1: no line of an extent. */
+static int access_of(const char *line, const char **ret_rest)
 {
-    return g_str_has_prefix(line, "RW ") || g_str_has_prefix(line, "RDONLY ") ||
-           g_str_has_prefix(line, "NOACCESS ");
+    for (int i = 0; i < (int)G_N_ELEMENTS(access_names); i++) {
+        size_t len = strlen(access_names[i]);
+
+        if (strncmp(line, access_names[i], len) == 0 && line[len] == ' ') {
+            *ret_rest = line + len + 1;
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void note(VmdkDescriptor *d, const char *problem)
+{
+    if (!d->problem)
+        d->problem = problem;
+}
+
+static GArray *lines_new(void)
+{
+    GArray *lines = g_array_new(FALSE, TRUE, sizeof(VmdkLine));
+
+    g_array_set_clear_func(lines, line_clear);
+    return lines;
 }
 
 /* ACCESS SECTORS TYPE ["FILE" [OFFSET]] */
-static void parse_extent(CstImageLook *look, const char *line, VmdkExtents *extents)
+static void parse_extent(VmdkDescriptor *d, gboolean keep, int access, const char *at)
 {
-    const char *at = strchr(line, ' ') + 1;
+    VmdkLine line = {.access = (VmdkAccess)access};
     char *end = NULL;
-    uint64_t sectors = g_ascii_strtoull(at, &end, 10);
+    size_t len;
 
-    if (end == at || sectors > MAX_SECTORS - extents->sectors || extents->extents >= MAX_EXTENTS) {
-        cst_look_problem(look, _("the VMDK descriptor has a bad extent"));
+    line.sectors = g_ascii_strtoull(at, &end, 10);
+    if (end == at || line.sectors > VMDK_MAX_SECTORS - d->sectors ||
+        d->extents >= VMDK_MAX_EXTENTS) {
+        note(d, _("the VMDK descriptor has a bad extent"));
         return;
     }
-    extents->sectors += sectors;
-    extents->extents++;
-    at = strchr(end, '"');
-    if (!at || look->info->data_file)
+    d->sectors += line.sectors;
+    if (d->extents++ > 0 && !keep)
         return;
-    end = strchr(at + 1, '"');
-    if (end)
-        look->info->data_file = g_strndup(at + 1, (size_t)(end - at - 1));
+    at = end + strspn(end, " \t");
+    len = strcspn(at, " \t\r\n");
+    line.type = g_strndup(at, len);
+    at += len;
+    at += strspn(at, " \t");
+    if (*at == '"') {
+        len = strcspn(at + 1, "\"\r\n");
+        line.file = g_strndup(at + 1, len);
+        at += 1 + len;
+        if (*at == '"')
+            line.offset = g_ascii_strtoull(at + 1, NULL, 10);
+    }
+    if (line.offset > VMDK_MAX_SECTORS - line.sectors)
+        note(d, _("the VMDK descriptor has a bad extent"));
+    g_array_append_val(d->lines, line);
 }
 
-static void parse_line(CstImageLook *look, char *line, uint64_t *parent_cid, VmdkExtents *extents)
+static void take_string(char **field, char *value)
 {
-    const char *value;
+    g_free(*field);
+    *field = value;
+}
+
+static uint64_t take_number(char *value, unsigned base)
+{
+    uint64_t number = g_ascii_strtoull(value, NULL, base);
+
+    g_free(value);
+    return number;
+}
+
+static void parse_line(VmdkDescriptor *d, gboolean keep, const char *line)
+{
+    const char *rest = NULL;
+    char *value;
+    int access;
 
     line += strspn(line, " \t");
-    if (is_extent(line)) {
-        parse_extent(look, line, extents);
-    } else if ((value = value_of(line, "createType")) != NULL) {
-        cst_look_set(&look->info->subformat, value);
-    } else if ((value = value_of(line, "parentFileNameHint")) != NULL) {
-        if (*value && strlen(value) < 4096) {
-            cst_look_set(&look->info->backing, value);
-            cst_look_set(&look->info->backing_format, "vmdk");
-        }
-    } else if ((value = value_of(line, "parentCID")) != NULL) {
-        *parent_cid = g_ascii_strtoull(value, NULL, 16);
+    access = access_of(line, &rest);
+    if (access >= 0)
+        parse_extent(d, keep, access, rest);
+    else if ((value = value_of(line, "createType")) != NULL)
+        take_string(&d->create_type, value);
+    else if ((value = value_of(line, "parentFileNameHint")) != NULL)
+        take_string(&d->parent, value);
+    else if ((value = value_of(line, "parentCID")) != NULL)
+        d->parent_cid = (uint32_t)take_number(value, 16);
+    else if ((value = value_of(line, "CID")) != NULL)
+        d->cid = (uint32_t)take_number(value, 16);
+    else if ((value = value_of(line, "ddb.geometry.heads")) != NULL)
+        d->heads = take_number(value, 10);
+    else if ((value = value_of(line, "ddb.geometry.sectors")) != NULL)
+        d->track = take_number(value, 10);
+}
+
+void vmdk_descriptor_parse(const char *text, gboolean keep, VmdkDescriptor *ret_descriptor)
+{
+    VmdkDescriptor d = {.parent_cid = VMDK_NO_PARENT, .lines = lines_new()};
+
+    d.text = keep ? g_strdup(text) : NULL;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        parse_line(&d, keep, line);
+    }
+    if (d.parent && (*d.parent == '\0' || strlen(d.parent) >= 4096))
+        g_clear_pointer(&d.parent, g_free);
+    if (d.parent_cid != VMDK_NO_PARENT && !d.parent)
+        note(&d, _("the VMDK image has a parent but does not name it"));
+    *ret_descriptor = d;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+void vmdk_descriptor_add(VmdkDescriptor *descriptor, uint64_t sectors, const char *type,
+                         const char *file)
+{
+    VmdkLine line = {
+        .access = VMDK_RW, .sectors = sectors, .type = g_strdup(type), .file = g_strdup(file)};
+
+    if (!descriptor->lines)
+        descriptor->lines = lines_new();
+    g_array_append_val(descriptor->lines, line);
+}
+
+static void append_extents(const VmdkDescriptor *d, GString *text)
+{
+    for (guint i = 0; d->lines && i < d->lines->len; i++) {
+        const VmdkLine *line = vmdk_descriptor_line(d, i);
+
+        g_string_append_printf(text, "%s %" G_GUINT64_FORMAT " %s", access_names[line->access],
+                               line->sectors, line->type);
+        if (line->file)
+            g_string_append_printf(text, " \"%s\"", line->file);
+        /* a sparse extent begins with its file */
+        if (line->file && strcmp(line->type, "SPARSE") != 0)
+            g_string_append_printf(text, " %" G_GUINT64_FORMAT, line->offset);
+        g_string_append_c(text, '\n');
     }
 }
 
-void vmdk_descriptor_parse(CstImageLook *look, char *text, VmdkExtents *ret_extents)
+static uint64_t sum_of_lines(const VmdkDescriptor *d)
 {
-    uint64_t parent_cid = NO_PARENT;
-    VmdkExtents extents = {0, 0};
+    uint64_t sectors = 0;
 
-    for (char *line = text; line;) {
-        char *next = strchr(line, '\n');
+    for (guint i = 0; d->lines && i < d->lines->len; i++)
+        sectors += vmdk_descriptor_line(d, i)->sectors;
+    return sectors;
+}
 
-        if (next)
-            *next++ = '\0';
-        parse_line(look, line, &parent_cid, &extents);
-        line = next;
+static uint64_t cylinders_of(uint64_t sectors, uint64_t heads, uint64_t track)
+{
+    return MIN(sectors / (heads * track), MAX_CYLINDERS);
+}
+
+/* FALSE: the line stays as it is. */
+static gboolean render_line(const VmdkDescriptor *d, const char *line, gboolean *extents_done,
+                            GString *text)
+{
+    g_autofree char *cid = NULL, *cylinders = NULL;
+    uint64_t sectors = sum_of_lines(d);
+    const char *rest = NULL;
+
+    line += strspn(line, " \t");
+    if (access_of(line, &rest) >= 0) {
+        if (!*extents_done)
+            append_extents(d, text);
+        *extents_done = TRUE;
+        return TRUE;
     }
-    if (parent_cid != NO_PARENT && !look->info->backing)
-        cst_look_problem(look, _("the VMDK image has a parent but does not name it"));
-    *ret_extents = extents;
+    if ((cid = value_of(line, "CID")) != NULL) {
+        g_string_append_printf(text, "CID=%08x\n", d->cid);
+        return TRUE;
+    }
+    if (sectors != d->sectors && d->heads > 0 && d->heads <= 255 && d->track > 0 &&
+        d->track <= 255 && (cylinders = value_of(line, "ddb.geometry.cylinders")) != NULL) {
+        g_string_append_printf(text, "ddb.geometry.cylinders = \"%" G_GUINT64_FORMAT "\"\n",
+                               cylinders_of(sectors, d->heads, d->track));
+        return TRUE;
+    }
+    return FALSE;
+}
+
+char *vmdk_descriptor_render(const VmdkDescriptor *descriptor)
+{
+    GString *text = g_string_new(NULL);
+    g_auto(GStrv) lines = g_strsplit(descriptor->text, "\n", -1);
+    gboolean extents_done = FALSE;
+
+    for (size_t i = 0; lines[i]; i++) {
+        if (render_line(descriptor, lines[i], &extents_done, text))
+            continue;
+        g_string_append(text, lines[i]);
+        if (lines[i + 1])
+            g_string_append_c(text, '\n');
+    }
+    return g_string_free(text, FALSE);
+}
+
+char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type)
+{
+    GString *text = g_string_new(VMDK_DESCRIPTOR_MARK "\nversion=1\n");
+    unsigned heads = strcmp(adapter_type, "ide") == 0 ? 16 : 255, track = 63;
+
+    g_string_append_printf(text, "CID=%08x\nparentCID=%08x\ncreateType=\"%s\"\n", descriptor->cid,
+                           descriptor->parent_cid, descriptor->create_type);
+    if (descriptor->parent)
+        g_string_append_printf(text, "parentFileNameHint=\"%s\"\n", descriptor->parent);
+    g_string_append(text, "\n# Extent description\n");
+    append_extents(descriptor, text);
+    g_string_append(text, "\n# The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"4\"\n");
+    g_string_append_printf(text,
+                           "ddb.geometry.cylinders = \"%" G_GUINT64_FORMAT
+                           "\"\nddb.geometry.heads = \"%u\"\nddb.geometry.sectors = \"%u\"\n"
+                           "ddb.adapterType = \"%s\"\n",
+                           cylinders_of(sum_of_lines(descriptor), heads, track), heads, track,
+                           adapter_type);
+    return g_string_free(text, FALSE);
 }

@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmdk.h"
+
+#include <string.h>
+
 #include <base/i18n.h>
 
 #include "bytes.h"
-#include "descriptor.h"
-#include "format.h"
 
 /*
  * VMware's disk: a text descriptor, or a "hosted sparse" extent (KDMV) that may embed one, or ESX's
  * older sparse extent (COWD) ("Virtual Disk Format 5.0", "Hosted Sparse Extents", "ESX Server
- * Sparse Extents"). Little endian, counted in sectors. Bounds as qemu has them.
+ * Sparse Extents"). Little endian, counted in sectors.
  */
-#define KDMV_HEADER_LEN   79
-#define MAX_GRAIN_SECTORS 0x200000u
-#define MAX_GTES          512u
-#define MAX_DIRECTORY     (32u << 20)
-#define MAX_SECTORS       ((uint64_t)G_MAXINT64 / 512)
-#define DESCRIPTOR_MARK   "# Disk DescriptorFile"
+#define KDMV_HEADER_LEN 79
 
 static gboolean is_descriptor(const uint8_t *head, size_t len)
 {
-    size_t mark = strlen(DESCRIPTOR_MARK);
+    size_t mark = strlen(VMDK_DESCRIPTOR_MARK);
 
-    return len >= mark && g_ascii_strncasecmp((const char *)head, DESCRIPTOR_MARK, mark) == 0;
+    return len >= mark && g_ascii_strncasecmp((const char *)head, VMDK_DESCRIPTOR_MARK, mark) == 0;
 }
 
 static int vmdk_probe(const uint8_t *head, size_t len, uint64_t size)
@@ -38,87 +35,105 @@ static int vmdk_probe(const uint8_t *head, size_t len, uint64_t size)
     return memcmp(head, "COWD", 4) == 0 && version == 1 ? 90 : 0;
 }
 
-static void read_descriptor(CstImageLook *look, uint64_t offset, uint64_t len,
-                            VmdkExtents *ret_extents)
+static void take_string(char **field, char **from)
 {
-    g_autofree char *text = NULL;
-
-    len = MIN(len, VMDK_MAX_DESCRIPTOR);
-    text = cst_look_string(look, offset, (size_t)len);
-    if (text)
-        vmdk_descriptor_parse(look, text, ret_extents);
+    g_free(*field);
+    *field = g_steal_pointer(from);
 }
 
-static void check_sparse(CstImageLook *look, uint64_t capacity, uint64_t grain, uint64_t gtes)
+/* @is_extent: the text is embedded in the one extent, which names itself. */
+static void describe(CstImageLook *look, uint64_t offset, uint64_t len, gboolean is_extent)
 {
-    if (capacity > MAX_SECTORS)
-        cst_look_problem(look, _("the VMDK image has a bad size"));
-    else if (grain == 0 || (grain & (grain - 1)) != 0 || grain > MAX_GRAIN_SECTORS)
-        cst_look_problem(look, _("the VMDK image has a bad grain size"));
-    else if (gtes == 0 || gtes > MAX_GTES)
-        cst_look_problem(look, _("the VMDK image has bad grain tables"));
-    else if (capacity / (gtes * grain) >= MAX_DIRECTORY)
-        cst_look_problem(look, _("the VMDK image's grain directory is too large"));
+    g_autofree char *text = cst_look_string(look, offset, (size_t)MIN(len, VMDK_MAX_DESCRIPTOR));
+    g_auto(VmdkDescriptor) d = {0};
+
+    if (!text)
+        return;
+    vmdk_descriptor_parse(text, FALSE, &d);
+    take_string(&look->info->subformat, &d.create_type);
+    if (d.parent) {
+        take_string(&look->info->backing, &d.parent);
+        cst_look_set(&look->info->backing_format, "vmdk");
+    }
+    if (d.problem)
+        cst_look_problem(look, "%s", d.problem);
+    if (is_extent)
+        return;
+    if (d.lines->len > 0)
+        take_string(&look->info->data_file, &vmdk_descriptor_line(&d, 0)->file);
+    look->info->capacity = d.sectors * VMDK_SECTOR;
+    if (d.extents == 0)
+        cst_look_problem(look, _("the VMDK descriptor names no extent"));
+}
+
+static void take_geometry(CstImageLook *look, const VmdkHeader *header)
+{
+    const char *problem = vmdk_header_problem(header);
+
+    if (problem)
+        cst_look_problem(look, "%s", problem);
+    if (header->capacity <= VMDK_MAX_SECTORS)
+        look->info->capacity = header->capacity * VMDK_SECTOR;
+    if (header->grain <= UINT32_MAX)
+        look->info->cluster_size = header->grain * VMDK_SECTOR;
 }
 
 static void inspect_kdmv(CstImageLook *look)
 {
     uint8_t raw[KDMV_HEADER_LEN];
-    uint64_t capacity, grain, descriptor, descriptor_len;
-    VmdkExtents extents = {0};
+    VmdkHeader header;
 
     if (!cst_look_read(look, 0, raw, sizeof(raw)))
         return;
-    capacity = cst_le64(raw + 12);
-    grain = cst_le64(raw + 20);
-    descriptor = cst_le64(raw + 28);
-    descriptor_len = cst_le64(raw + 36);
-    check_sparse(look, capacity, grain, cst_le32(raw + 44));
-    if (capacity <= MAX_SECTORS)
-        look->info->capacity = capacity * 512;
-    if (grain <= MAX_GRAIN_SECTORS)
-        look->info->cluster_size = grain * 512;
-    if (descriptor == 0)
-        return;
-    if (descriptor > MAX_SECTORS || descriptor_len > MAX_SECTORS)
-        cst_look_problem(look, _("the VMDK image has a bad descriptor"));
-    else
-        read_descriptor(look, descriptor * 512, descriptor_len * 512, &extents);
-    g_clear_pointer(&look->info->data_file, g_free); /* the extent names itself */
+    vmdk_header_decode(raw, &header);
+    take_geometry(look, &header);
+    look->info->dirty = header.unclean;
+    if (header.flags & VMDK_FLAG_COMPRESSED)
+        cst_look_set(&look->info->compression, "zlib");
+    if (header.descriptor != 0 && header.descriptor <= VMDK_MAX_SECTORS / 2 &&
+        header.descriptor_len <= VMDK_MAX_SECTORS / 2)
+        describe(look, header.descriptor * VMDK_SECTOR, header.descriptor_len * VMDK_SECTOR, TRUE);
 }
 
 static void inspect_cowd(CstImageLook *look)
 {
+    VmdkHeader header = {.gtes = VMDK_MAX_GTES};
     uint8_t raw[28];
 
     if (!cst_look_read(look, 0, raw, sizeof(raw)))
         return;
-    look->info->capacity = cst_le32(raw + 12) * UINT64_C(512);
-    look->info->cluster_size = cst_le32(raw + 16) * UINT64_C(512);
+    header.capacity = cst_le32(raw + 12);
+    header.grain = cst_le32(raw + 16);
     cst_look_set(&look->info->subformat, "vmfsSparse");
-    check_sparse(look, cst_le32(raw + 12), cst_le32(raw + 16), MAX_GTES);
+    take_geometry(look, &header);
 }
 
 static void vmdk_inspect(CstImageLook *look)
 {
-    VmdkExtents extents = {0};
-
-    if (is_descriptor(look->head, look->head_len)) {
-        read_descriptor(look, 0, look->size, &extents);
-        look->info->capacity = extents.sectors * 512;
-        if (extents.extents == 0)
-            cst_look_problem(look, _("the VMDK descriptor names no extent"));
-    } else if (look->head_len >= 4 && memcmp(look->head, "KDMV", 4) == 0) {
+    if (is_descriptor(look->head, look->head_len))
+        describe(look, 0, look->size, FALSE);
+    else if (look->head_len >= 4 && memcmp(look->head, "KDMV", 4) == 0)
         inspect_kdmv(look);
-    } else if (look->head_len >= 4 && memcmp(look->head, "COWD", 4) == 0) {
+    else if (look->head_len >= 4 && memcmp(look->head, "COWD", 4) == 0)
         inspect_cowd(look);
-    } else {
+    else
         cst_look_problem(look, _("this is no VMDK image"));
-    }
 }
 
 const CstImageFormat cst_format_vmdk = {
     .name = "vmdk",
     .probe = vmdk_probe,
     .inspect = vmdk_inspect,
+    .create_options = CST_CREATE_BACKING | CST_CREATE_CLUSTER_SIZE | CST_CREATE_METADATA |
+                      CST_CREATE_SUBFORMAT | CST_CREATE_ADAPTER_TYPE,
+    .create = vmdk_create,
+    .open = vmdk_open,
+    .close = vmdk_close,
+    .pread = vmdk_pread,
+    .extent = vmdk_guest_extent,
+    .pwrite = vmdk_pwrite,
+    .zero = vmdk_zero,
+    .discard = vmdk_discard,
+    .flush = vmdk_flush,
+    .resize = vmdk_resize,
 };

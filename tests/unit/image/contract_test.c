@@ -42,10 +42,47 @@ static const Variant variants[] = {
     QCOW2(.lazy_refcounts = TRUE),
     QCOW2(.preallocation = CST_PREALLOC_METADATA),
     QCOW2(.extended_l2 = TRUE, .preallocation = CST_PREALLOC_METADATA),
+    {"vmdk", {0}},
+    {"vmdk", {.cluster_size = 8192}},
+    {"vmdk", {.cluster_size = CST_MIB, .adapter_type = "lsilogic"}},
+    {"vmdk", {.preallocation = CST_PREALLOC_METADATA}},
+    {"vmdk", {.subformat = "monolithicFlat"}},
+    {"vmdk", {.subformat = "twoGbMaxExtentSparse"}},
+    {"vmdk", {.subformat = "twoGbMaxExtentFlat"}},
     {"vdi", {0}},
     {"vdi", {.subformat = "static"}},
     {"vdi", {.preallocation = CST_PREALLOC_METADATA}},
 };
+
+/* Files of images of several files, by name; all images share one directory. */
+static GHashTable *directory;
+
+static CstBlob *directory_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    CstBlob *blob = g_hash_table_lookup(directory, name);
+
+    if (!blob)
+        cst_fail(error, CST_ERROR_NOT_FOUND, "%s", name);
+    return blob ? cst_blob_ref(blob) : NULL;
+}
+
+static CstBlob *directory_create(const char *name, gpointer data, GError **error)
+{
+    CstBlob *blob = cst_blob_memory_new(NULL, 0);
+
+    g_hash_table_insert(directory, g_strdup(name), blob);
+    return cst_blob_ref(blob);
+}
+
+static const CstImageFiles files = {directory_open, directory_create, NULL};
+
+static CstImage *open_with(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                           CstBlob *backing, GError **error)
+{
+    const CstImageOpen how = {.flags = flags, .backing = backing, .files = &files};
+
+    return cst_image_open_as(blob, format, &how, error);
+}
 
 static const CstImageFormat *format_of(const Variant *variant)
 {
@@ -55,10 +92,14 @@ static const CstImageFormat *format_of(const Variant *variant)
 static CstBlob *create(const Variant *variant, uint64_t capacity)
 {
     CstBlob *blob = cst_blob_memory_new(NULL, 0);
+    static unsigned number;
+    g_autofree char *name = g_strdup_printf("image%u.vmdk", number++);
     CstImageCreate options = variant->options;
     g_autoptr(GError) error = NULL;
 
     options.capacity = capacity;
+    options.files = &files;
+    options.file_name = name;
     if (!cst_image_create(blob, format_of(variant), &options, NULL, &error))
         fail_msg("create: %s", error->message);
     return blob;
@@ -67,7 +108,7 @@ static CstBlob *create(const Variant *variant, uint64_t capacity)
 static CstImage *open_image(const Variant *variant, CstBlob *blob)
 {
     g_autoptr(GError) error = NULL;
-    CstImage *image = cst_image_open(blob, format_of(variant), CST_IMAGE_WRITE, NULL, &error);
+    CstImage *image = open_with(blob, format_of(variant), CST_IMAGE_WRITE, NULL, &error);
 
     if (!image)
         fail_msg("open: %s", error->message);
@@ -344,7 +385,7 @@ static void a_backing_image_nobody_asked_for_is_refused(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) blob = create(&variants[i], 512);
 
-        assert_null(cst_image_open(blob, format_of(&variants[i]), 0, backing, NULL));
+        assert_null(open_with(blob, format_of(&variants[i]), 0, backing, NULL));
     }
 }
 
@@ -352,7 +393,7 @@ static void read_only_images_refuse_changes(void **state)
 {
     for (size_t i = 1; i < G_N_ELEMENTS(variants); i++) {
         g_autoptr(CstBlob) blob = create(&variants[i], 65536);
-        CstImage *image = cst_image_open(blob, format_of(&variants[i]), 0, NULL, NULL);
+        CstImage *image = open_with(blob, format_of(&variants[i]), 0, NULL, NULL);
         g_autoptr(CstBlob) guest = NULL;
 
         assert_non_null(image);
@@ -385,6 +426,7 @@ static void options_that_a_format_lacks_are_refused(void **state)
 
 int main(void)
 {
+    int failed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_work_equals_a_plain_array),
         cmocka_unit_test(sizes_at_every_border_work),
@@ -397,5 +439,9 @@ int main(void)
         cmocka_unit_test(read_only_images_refuse_changes),
         cmocka_unit_test(options_that_a_format_lacks_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    directory =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)cst_blob_unref);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    g_hash_table_unref(directory);
+    return failed;
 }

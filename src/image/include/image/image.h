@@ -101,9 +101,9 @@ typedef enum {
 typedef struct {
     /** A new reference; NULL with @error set when it isn't there, or isn't allowed (DENIED). */
     CstBlob *(*open)(const char *name, gboolean writable, gpointer data, GError **error);
-    /** Makes an empty file beside the image; EXISTS when it is there. */
+    /** Makes an empty file beside the image; EXISTS when it is there. NULL: can't. */
     CstBlob *(*create)(const char *name, gpointer data, GError **error);
-    gpointer data;
+    gpointer data; /**< must live as long as the image, which may ask again when it grows */
 } CstImageFiles;
 
 /** An option that the format does not know is ARGUMENT_UNSUPPORTED when set. */
@@ -112,8 +112,12 @@ typedef struct {
     CstPreallocation preallocation;
     const char *backing;        /**< text to store as the reference; NULL: none */
     const char *backing_format; /**< must come with backing */
-    const char *compat;         /**< qcow2: "0.10" or "1.1"; NULL = "1.1" */
-    uint64_t cluster_size;      /**< 0: the format's default */
+    CstBlob *backing_guest;     /**< guest view of the backing image, for formats that store its
+                                   identity     (vmdk: needed with backing); never written to */
+    const char *file_name; /**< vmdk: the name that the image will have, without directory, which
+                                it stores and names its extents after; NULL: the blob's */
+    const char *compat;    /**< qcow2: "0.10" or "1.1"; NULL = "1.1" */
+    uint64_t cluster_size; /**< 0: the format's default */
     gboolean lazy_refcounts;
     gboolean extended_l2;
     const char *compression;    /**< qcow2: "zlib" or "zstd", for clusters compressed later */

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "create.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "space.h"
+#include "sparse.h"
+#include "table.h"
+
+#define GRAIN_MIN     (8 * CST_KIB) /* "must be greater than 8 sectors" */
+#define GRAIN_MAX     (1 * CST_MIB)
+#define GRAIN_DEFAULT (64 * CST_KIB)
+#define TEXT_SECTORS  20u
+
+typedef struct {
+    const char *name;
+    const char *type; /* of its extents */
+    const char *mark; /* in the names of its extents; NULL: the image is one file */
+    gboolean is_split;
+} Subformat;
+
+static const Subformat subformats[] = {
+    {"monolithicSparse", "SPARSE", NULL, FALSE},
+    {"monolithicFlat", "FLAT", "flat", FALSE},
+    {"twoGbMaxExtentSparse", "SPARSE", "s", TRUE},
+    {"twoGbMaxExtentFlat", "FLAT", "f", TRUE},
+};
+
+typedef struct {
+    CstBlob *blob;
+    const CstImageCreate *options;
+    const Subformat *subformat;
+    uint64_t grain; /* sectors */
+    const char *adapter;
+    char *name; /* of the image's file */
+    char *stem; /* the same without ".vmdk" */
+    VmdkDescriptor descriptor;
+    CstTask *task;
+} Making;
+
+static void making_clear(Making *making)
+{
+    g_free(making->name);
+    g_free(making->stem);
+    vmdk_descriptor_clear(&making->descriptor);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Making, making_clear)
+
+/* --- options --------------------------------------------------------------------------------- */
+
+static const Subformat *find_subformat(const char *name, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(subformats); i++)
+        if (!name || strcmp(subformats[i].name, name) == 0)
+            return &subformats[i];
+    cst_fail(error, CST_ERROR_INVALID, _("unknown VMDK subformat '%s'"), name);
+    return NULL;
+}
+
+static gboolean check_adapter(const char *name, GError **error)
+{
+    static const char *const names[] = {"ide", "buslogic", "lsilogic", "legacyESX", NULL};
+
+    return g_strv_contains(names, name) ||
+           cst_fail(error, CST_ERROR_INVALID, _("unknown VMDK adapter type '%s'"), name);
+}
+
+static gboolean is_quotable(const char *text)
+{
+    return strpbrk(text, "\"\r\n") == NULL;
+}
+
+static gboolean is_plain(const Making *making)
+{
+    return strcmp(making->subformat->type, "FLAT") == 0;
+}
+
+gboolean vmdk_is_stream(const char *create_type)
+{
+    return g_strcmp0(create_type, "streamOptimized") == 0;
+}
+
+static gboolean parse_backing(Making *making, GError **error)
+{
+    const CstImageCreate *options = making->options;
+    CstImage *parent;
+
+    making->descriptor.parent_cid = VMDK_NO_PARENT;
+    if (!options->backing)
+        return TRUE;
+    if (is_plain(making) || vmdk_is_stream(making->subformat->name))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a VMDK image of subformat '%s' can't have a backing image"),
+                        making->subformat->name);
+    parent = options->backing_guest ? cst_guest_image(options->backing_guest) : NULL;
+    if (strcmp(options->backing_format, "vmdk") != 0 ||
+        (parent && parent->format != &cst_format_vmdk))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the backing image of a VMDK image must be a VMDK image"));
+    if (!parent)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the content ID of backing image '%s' is not known"), options->backing);
+    if (!is_quotable(options->backing) || strlen(options->backing) >= 4096)
+        return cst_fail(error, CST_ERROR_INVALID, _("the backing image's name can't be stored"));
+    making->descriptor.parent = g_strdup(options->backing);
+    making->descriptor.parent_cid = vmdk_of(parent)->descriptor.cid;
+    return TRUE;
+}
+
+static gboolean parse_name(Making *making, GError **error)
+{
+    const char *name = making->options->file_name;
+
+    making->name = name ? g_strdup(name) : g_path_get_basename(making->blob->name);
+    if (making->subformat->mark) {
+        if (!cst_name_check(making->name, _("VMDK image"), error))
+            return FALSE;
+        if (!is_quotable(making->name))
+            return cst_fail(error, CST_ERROR_INVALID, _("the image's name can't be stored"));
+    } else if (!is_quotable(making->name)) { /* only for show */
+        g_free(making->name);
+        making->name = g_strdup("disk.vmdk");
+    }
+    making->stem = g_strdup(making->name);
+    if (g_str_has_suffix(making->stem, ".vmdk"))
+        making->stem[strlen(making->stem) - strlen(".vmdk")] = '\0';
+    return TRUE;
+}
+
+static gboolean parse_options(Making *making, GError **error)
+{
+    const CstImageCreate *options = making->options;
+    uint64_t grain = options->cluster_size ? options->cluster_size : GRAIN_DEFAULT;
+
+    making->subformat = find_subformat(options->subformat, error);
+    making->adapter = options->adapter_type ? options->adapter_type : "ide";
+    if (!making->subformat || !check_adapter(making->adapter, error))
+        return FALSE;
+    if (grain < GRAIN_MIN || grain > GRAIN_MAX || (grain & (grain - 1)) != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the grain size must be a power of two between 8 KiB and 1 MiB"));
+    if (options->cluster_size && is_plain(making))
+        return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image of subformat '%s' has no grains"),
+                        making->subformat->name);
+    if (options->preallocation != CST_PREALLOC_OFF &&
+        (options->backing || vmdk_is_stream(making->subformat->name)))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a stream-optimized VMDK image, or one with a backing image, can't be "
+                          "preallocated"));
+    making->grain = grain / VMDK_SECTOR;
+    making->descriptor.cid = vmdk_new_cid(0);
+    making->descriptor.create_type = g_strdup(making->subformat->name);
+    return parse_backing(making, error) && parse_name(making, error);
+}
+
+/* --- one sparse extent ------------------------------------------------------------------------ */
+
+/*
+ * Header, text, redundant directory and its tables, directory and its tables, grains. The tables
+ * are all there from the start, as other programs expect; they are holes of the file.
+ */
+static void plan_sparse(VmdkHeader *header)
+{
+    uint64_t directory = vmdk_header_directory_len(header);
+    uint64_t tables = vmdk_header_tables(header) * vmdk_header_table_len(header);
+
+    header->rgd = 1 + header->descriptor_len;
+    header->gd = header->rgd + directory + tables;
+    header->overhead = vmdk_div_up(header->gd + directory + tables, header->grain) * header->grain;
+}
+
+gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,
+                              uint64_t table, uint64_t table_len, GError **error)
+{
+    size_t room = (size_t)MIN(count, CST_MIB / 4);
+    g_autofree uint32_t *chunk = g_new(uint32_t, MAX(room, 1));
+
+    for (uint64_t done = 0; done < count;) {
+        size_t n = (size_t)MIN(room, count - done);
+
+        for (size_t i = 0; i < n; i++)
+            chunk[i] = (uint32_t)(table + (done + i) * table_len);
+        if (!cst_blob_pwrite(blob, chunk, n * 4, sector * VMDK_SECTOR + (first + done) * 4, error))
+            return FALSE;
+        done += n;
+    }
+    return TRUE;
+}
+
+gboolean vmdk_write_header(CstBlob *blob, const VmdkHeader *header, GError **error)
+{
+    uint8_t raw[VMDK_HEADER_LEN];
+
+    vmdk_header_encode(header, raw);
+    return cst_blob_pwrite(blob, raw, sizeof(raw), 0, error);
+}
+
+static gboolean write_tables(CstBlob *blob, const VmdkHeader *header, GError **error)
+{
+    uint64_t directory = vmdk_header_directory_len(header), len = vmdk_header_table_len(header);
+    uint64_t count = vmdk_header_tables(header);
+
+    return vmdk_write_directory(blob, header->rgd, 0, count, header->rgd + directory, len, error) &&
+           vmdk_write_directory(blob, header->gd, 0, count, header->gd + directory, len, error);
+}
+
+gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
+                            GError **error)
+{
+    VmdkHeader header = {.version = 1,
+                         .flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_REDUNDANT,
+                         .capacity = sectors,
+                         .grain = grain,
+                         .gtes = VMDK_MAX_GTES};
+    gboolean zeroed = FALSE;
+
+    if (text) {
+        header.descriptor = 1;
+        header.descriptor_len = TEXT_SECTORS;
+        if (strlen(text) > TEXT_SECTORS * VMDK_SECTOR)
+            return cst_fail(error, CST_ERROR_INVALID, _("the VMDK descriptor is too long"));
+    }
+    plan_sparse(&header);
+    if (vmdk_header_problem(&header) || header.overhead >= VMDK_FILE_SECTORS)
+        return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image can't be as large as that"));
+    if (!cst_space_reset(blob, header.overhead * VMDK_SECTOR, &zeroed, error) ||
+        (!zeroed &&
+         !cst_blob_zero(blob, 0, header.overhead * VMDK_SECTOR, CST_ZERO_MAY_UNMAP, error)))
+        return FALSE;
+    return write_tables(blob, &header, error) &&
+           (!text || cst_blob_pwrite(blob, text, strlen(text), VMDK_SECTOR, error)) &&
+           vmdk_write_header(blob, &header, error);
+}
+
+static gboolean make_sparse(Making *making, CstBlob *blob, uint64_t sectors, const char *text,
+                            GError **error)
+{
+    const VmdkExtentHow how = {.image = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS}};
+    VmdkExtent *extent;
+    gboolean ok;
+
+    if (!vmdk_sparse_create(blob, sectors, making->grain, text, error))
+        return FALSE;
+    if (making->options->preallocation == CST_PREALLOC_OFF)
+        return TRUE;
+    extent = vmdk_sparse_open(cst_blob_ref(blob), &how, error);
+    if (!extent)
+        return FALSE;
+    ok = vmdk_sparse_preallocate(vmdk_sparse_of(extent), 0, extent->length,
+                                 making->options->preallocation, making->task, error) &&
+         extent->ops->write_back(extent, error);
+    extent->ops->close(extent);
+    return ok;
+}
+
+/* --- the image -------------------------------------------------------------------------------- */
+
+static gboolean make_plain(Making *making, CstBlob *blob, uint64_t sectors, GError **error)
+{
+    uint64_t length = sectors * VMDK_SECTOR;
+    gboolean zeroed = FALSE;
+
+    return cst_space_reset(blob, length, &zeroed, error) &&
+           (zeroed || cst_blob_zero(blob, 0, length, CST_ZERO_MAY_UNMAP, error)) &&
+           cst_space_preallocate(blob, 0, length, making->options->preallocation, making->task,
+                                 error);
+}
+
+static char *extent_name(const Making *making, guint index)
+{
+    if (!making->subformat->is_split)
+        return g_strdup_printf("%s-%s.vmdk", making->stem, making->subformat->mark);
+    return g_strdup_printf("%s-%s%03u.vmdk", making->stem, making->subformat->mark, index + 1);
+}
+
+static void plan_extents(Making *making)
+{
+    uint64_t left = making->options->capacity / VMDK_SECTOR;
+    uint64_t most = making->subformat->is_split ? VMDK_SPLIT_SECTORS : G_MAXUINT64;
+    guint count = 0;
+
+    if (!making->subformat->mark) {
+        vmdk_descriptor_add(&making->descriptor, left, making->subformat->type, making->name);
+        return;
+    }
+    do {
+        g_autofree char *name = extent_name(making, count++);
+        uint64_t sectors = MIN(left, most);
+
+        vmdk_descriptor_add(&making->descriptor, sectors, making->subformat->type, name);
+        left -= sectors;
+    } while (left > 0 && count < VMDK_MAX_EXTENTS + 1);
+}
+
+static gboolean make_extent(Making *making, const VmdkLine *line, GError **error)
+{
+    const CstImageFiles *files = making->options->files;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cst_name_check(line->file, _("VMDK extent"), error))
+        return FALSE;
+    blob = files->create(line->file, files->data, error);
+    if (!blob)
+        return FALSE;
+    return (is_plain(making) ? make_plain(making, blob, line->sectors, error)
+                             : make_sparse(making, blob, line->sectors, NULL, error)) &&
+           cst_blob_flush(blob, error);
+}
+
+/* The descriptor comes last: before, there is no image. */
+static gboolean make_files(Making *making, const char *text, GError **error)
+{
+    const CstImageFiles *files = making->options->files;
+    const VmdkDescriptor *d = &making->descriptor;
+    gboolean zeroed = FALSE;
+
+    if (!files || !files->create)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("a VMDK image of subformat '%s' is several files, which can't be made "
+                          "here"),
+                        making->subformat->name);
+    if (d->lines->len > VMDK_MAX_EXTENTS || strlen(text) > VMDK_MAX_DESCRIPTOR)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a VMDK image in files of 2 GiB can't be as large as that"));
+    for (guint i = 0; i < d->lines->len; i++)
+        if (!make_extent(making, vmdk_descriptor_line(d, i), error))
+            return FALSE;
+    return cst_space_reset(making->blob, 0, &zeroed, error) &&
+           cst_blob_pwrite(making->blob, text, strlen(text), 0, error);
+}
+
+gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+{
+    g_auto(Making) making = {.blob = blob, .options = options, .task = task};
+    g_autofree char *text = NULL;
+    uint64_t sectors = options->capacity / VMDK_SECTOR;
+
+    if (!parse_options(&making, error))
+        return FALSE;
+    plan_extents(&making);
+    text = vmdk_descriptor_compose(&making.descriptor, making.adapter);
+    if (making.subformat->mark)
+        return make_files(&making, text, error);
+    return make_sparse(&making, blob, sectors, text, error);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vmdk.h"
+
+/** 2047 MiB: with its tables, the file of an extent stays below 2 GiB. */
+#define VMDK_SPLIT_SECTORS 4192256u
+#define VMDK_SPLIT_GRAIN   128u
+
+gboolean vmdk_is_stream(const char *create_type);
+
+/** An empty sparse extent; @text is embedded, if any. @blob's content is replaced. */
+gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
+                            GError **error);
+gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
+                            GError **error);
+
+gboolean vmdk_write_header(CstBlob *blob, const VmdkHeader *header, GError **error);
+/** Entries @first and up of the directory at @sector: tables in a row from sector @table on. */
+gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,
+                              uint64_t table, uint64_t table_len, GError **error);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "header.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+
+#include "bytes.h"
+
+#define MAX_GRAIN     0x200000u /* 1 GiB; bounds as qemu has them */
+#define MAX_DIRECTORY (32u << 20)
+
+static const char newlines[4] = "\n \r\n";
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    memcpy(at, &value, sizeof(value));
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+    memcpy(at, &value, sizeof(value));
+}
+
+void vmdk_header_decode(const uint8_t *raw, VmdkHeader *ret_header)
+{
+    *ret_header = (VmdkHeader){
+        .version = cst_le32(raw + 4),
+        .flags = cst_le32(raw + 8),
+        .capacity = cst_le64(raw + 12),
+        .grain = cst_le64(raw + 20),
+        .descriptor = cst_le64(raw + 28),
+        .descriptor_len = cst_le64(raw + 36),
+        .gtes = cst_le32(raw + 44),
+        .rgd = cst_le64(raw + 48),
+        .gd = cst_le64(raw + 56),
+        .overhead = cst_le64(raw + 64),
+        .unclean = raw[72] != 0,
+        .compression = cst_le16(raw + 77),
+    };
+    ret_header->mangled =
+        (ret_header->flags & VMDK_FLAG_NEWLINES) && memcmp(raw + 73, newlines, 4) != 0;
+}
+
+void vmdk_header_encode(const VmdkHeader *header, uint8_t *raw)
+{
+    memset(raw, 0, VMDK_HEADER_LEN);
+    memcpy(raw, "KDMV", 4);
+    put32(raw + 4, header->version);
+    put32(raw + 8, header->flags);
+    put64(raw + 12, header->capacity);
+    put64(raw + 20, header->grain);
+    put64(raw + 28, header->descriptor);
+    put64(raw + 36, header->descriptor_len);
+    put32(raw + 44, header->gtes);
+    put64(raw + 48, header->rgd);
+    put64(raw + 56, header->gd);
+    put64(raw + 64, header->overhead);
+    raw[72] = header->unclean ? 1 : 0;
+    memcpy(raw + 73, newlines, 4);
+    raw[77] = (uint8_t)header->compression;
+    raw[78] = (uint8_t)(header->compression >> 8);
+}
+
+const char *vmdk_header_problem(const VmdkHeader *header)
+{
+    if (header->mangled)
+        return _("the VMDK image was transferred as text");
+    if (header->capacity > VMDK_MAX_SECTORS)
+        return _("the VMDK image has a bad size");
+    if (header->grain == 0 || (header->grain & (header->grain - 1)) != 0 ||
+        header->grain > MAX_GRAIN)
+        return _("the VMDK image has a bad grain size");
+    if (header->gtes == 0 || header->gtes > VMDK_MAX_GTES)
+        return _("the VMDK image has bad grain tables");
+    if (header->capacity / (header->gtes * header->grain) >= MAX_DIRECTORY)
+        return _("the VMDK image's grain directory is too large");
+    if (header->descriptor != 0 && (header->descriptor > VMDK_MAX_SECTORS / 2 ||
+                                    header->descriptor_len > VMDK_MAX_SECTORS / 2))
+        return _("the VMDK image has a bad descriptor");
+    return NULL;
+}
+
+static gboolean hits(uint64_t sector, uint64_t count, uint64_t start, uint64_t len)
+{
+    return sector < start + len && start < sector + count;
+}
+
+gboolean vmdk_header_hits_metadata(const VmdkHeader *header, uint64_t sector, uint64_t count)
+{
+    uint64_t directory = vmdk_header_directory_len(header);
+
+    return sector == 0 ||
+           (header->descriptor &&
+            hits(sector, count, header->descriptor, header->descriptor_len)) ||
+           hits(sector, count, header->gd, directory) ||
+           ((header->flags & VMDK_FLAG_REDUNDANT) && hits(sector, count, header->rgd, directory));
+}

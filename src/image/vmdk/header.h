@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+/**
+ * The header of a hosted sparse extent (VMware "Virtual Disk Format 5.0", "Hosted Sparse Extents"
+ * and "Stream-Optimized Compressed Sparse Extents"). Little endian, counted in sectors.
+ *
+ * A grain directory points to grain tables, which point to grains. All are 32-bit sector numbers,
+ * so that the file of an extent ends at 2 TiB, whatever its capacity.
+ */
+#define VMDK_SECTOR       512u
+#define VMDK_HEADER_LEN   512u
+#define VMDK_MAX_SECTORS  ((uint64_t)G_MAXINT64 / VMDK_SECTOR)
+#define VMDK_MAX_GTES     512u
+#define VMDK_GD_AT_END    UINT64_MAX /**< as header.gd: a copy of the header near the end knows */
+#define VMDK_GTE_ZERO     1u         /**< the grain reads as zeroes, if the header allows that */
+#define VMDK_FILE_SECTORS (UINT64_C(1) << 32)
+
+typedef enum {
+    VMDK_FLAG_NEWLINES = 1 << 0, /**< the header can tell whether newlines were converted */
+    VMDK_FLAG_REDUNDANT = 1 << 1,
+    VMDK_FLAG_ZERO_GRAINS = 1 << 2,
+    VMDK_FLAG_COMPRESSED = 1 << 16,
+    VMDK_FLAG_MARKERS = 1 << 17
+} VmdkFlags;
+
+typedef struct {
+    uint32_t version;
+    uint32_t flags; /**< VmdkFlags */
+    uint64_t capacity;
+    uint64_t grain;
+    uint64_t descriptor; /**< 0: none embedded */
+    uint64_t descriptor_len;
+    uint32_t gtes; /**< entries of a grain table */
+    uint64_t rgd;
+    uint64_t gd;
+    uint64_t overhead; /**< what comes before the first grain */
+    gboolean unclean;
+    gboolean mangled; /**< newlines were converted on the way here */
+    uint16_t compression;
+} VmdkHeader;
+
+void vmdk_header_decode(const uint8_t *raw, VmdkHeader *ret_header);
+/** @raw: VMDK_HEADER_LEN bytes. */
+void vmdk_header_encode(const VmdkHeader *header, uint8_t *raw);
+
+/** What is wrong with it, to be shown; NULL: sound. Does not look at places in the file. */
+const char *vmdk_header_problem(const VmdkHeader *header);
+
+static inline uint64_t vmdk_div_up(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/** Of the grain directory; the header is sound. */
+static inline uint64_t vmdk_header_tables(const VmdkHeader *header)
+{
+    return MAX(vmdk_div_up(header->capacity, header->grain * header->gtes), 1);
+}
+
+/** Sectors of one grain table. */
+static inline uint64_t vmdk_header_table_len(const VmdkHeader *header)
+{
+    return vmdk_div_up(header->gtes * UINT64_C(4), VMDK_SECTOR);
+}
+
+/** Sectors of a grain directory. */
+static inline uint64_t vmdk_header_directory_len(const VmdkHeader *header)
+{
+    return vmdk_div_up(vmdk_header_tables(header) * 4, VMDK_SECTOR);
+}
+
+/** The sectors hold some of header, descriptor and grain directories. */
+gboolean vmdk_header_hits_metadata(const VmdkHeader *header, uint64_t sector, uint64_t count);

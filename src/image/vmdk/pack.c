@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <zlib.h>
+
+#include "stream.h"
+
+gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len,
+                     size_t least)
+{
+    z_stream stream = {
+        .next_in = (Bytef *)packed, /* zlib only reads it */
+        .avail_in = (uInt)packed_len,
+        .next_out = buf,
+        .avail_out = (uInt)len,
+    };
+    size_t done;
+    int rc;
+
+    if (inflateInit(&stream) != Z_OK)
+        return FALSE;
+    rc = inflate(&stream, Z_FINISH);
+    inflateEnd(&stream);
+    done = len - stream.avail_out;
+    if ((rc != Z_STREAM_END && (rc != Z_BUF_ERROR || done < len)) || done < least)
+        return FALSE;
+    memset(buf + done, 0, len - done);
+    return TRUE;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sparse.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#define EXTENT_TABLES 4096 /* grain tables looked at in one go */
+
+static VmdkSparse *sparse_of(CstBlocks *blocks)
+{
+    return (VmdkSparse *)blocks;
+}
+
+gboolean vmdk_sparse_corrupt(const VmdkSparse *sparse, GError **error, const char *what)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), sparse->blocks.blob->name,
+                    what);
+}
+
+/* --- where grains are; lock held -------------------------------------------------------------- */
+
+gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector)
+{
+    uint64_t start = grain * sparse->header.grain, size = 0;
+    uint64_t used = MIN(sparse->header.grain, sparse->header.capacity - start);
+
+    return cst_blob_get_size(sparse->blocks.blob, &size, NULL) &&
+           sector + used <= vmdk_div_up(size, VMDK_SECTOR) &&
+           !vmdk_header_hits_metadata(&sparse->header, sector, used);
+}
+
+static gboolean sparse_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                           GError **error)
+{
+    VmdkSparse *sparse = sparse_of(blocks);
+    uint64_t grain = offset / blocks->block_size, count = 0;
+    uint32_t entry = 0;
+    CstRun run = {CST_RUN_ZERO, length, 0};
+
+    if (!vmdk_tables_get(sparse->tables, grain, 1, &entry, &count, error))
+        return FALSE;
+    if (entry == 0 && (blocks->backing || blocks->lacks_backing)) {
+        run.kind = CST_RUN_BACKING;
+    } else if (entry == VMDK_GTE_ZERO && (sparse->header.flags & VMDK_FLAG_ZERO_GRAINS)) {
+        run.kind = CST_RUN_ZERO;
+    } else if (entry != 0) {
+        if (!vmdk_sparse_holds(sparse, grain, entry))
+            return vmdk_sparse_corrupt(sparse, error,
+                                       _("a grain lies outside the file or over its tables"));
+        run.kind = CST_RUN_DATA;
+        run.host = (uint64_t)entry * VMDK_SECTOR + offset % blocks->block_size;
+    }
+    *ret_run = run;
+    return TRUE;
+}
+
+gboolean vmdk_sparse_take(VmdkSparse *sparse, uint64_t sectors, uint64_t *ret_sector,
+                          GError **error)
+{
+    uint64_t bytes = vmdk_div_up(sectors, sparse->header.grain) * sparse->blocks.block_size;
+
+    if (bytes > VMDK_FILE_SECTORS * VMDK_SECTOR - MIN(sparse->end, VMDK_FILE_SECTORS * VMDK_SECTOR))
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("'%s' is full: the file of a VMDK extent can't be longer than 2 TiB"),
+                        sparse->blocks.blob->name);
+    *ret_sector = sparse->end / VMDK_SECTOR;
+    sparse->end += bytes;
+    return TRUE;
+}
+
+/* Images made elsewhere may lack grain tables. */
+static gboolean ensure_table(VmdkSparse *sparse, uint64_t grain, GError **error)
+{
+    uint64_t sector = 0;
+    gboolean has = FALSE;
+
+    if (!vmdk_tables_has(sparse->tables, grain, &has, error))
+        return FALSE;
+    return has ||
+           (vmdk_sparse_take(sparse, 2 * vmdk_header_table_len(&sparse->header), &sector, error) &&
+            vmdk_tables_add(sparse->tables, grain, (uint32_t)sector, error));
+}
+
+static gboolean sparse_place(CstBlocks *blocks, CstStep *step, GError **error)
+{
+    VmdkSparse *sparse = sparse_of(blocks);
+    uint64_t grain = step->offset / blocks->block_size, sector = 0, size = 0;
+    CstRun run;
+
+    if (!sparse_map(blocks, step->offset, step->length, &run, error) ||
+        !ensure_table(sparse, grain, error) || !cst_blob_get_size(blocks->blob, &size, error) ||
+        !vmdk_sparse_take(sparse, sparse->header.grain, &sector, error))
+        return FALSE;
+    step->place = sector;
+    step->host = sector * VMDK_SECTOR + step->offset % blocks->block_size;
+    step->unit = blocks->block_size;
+    step->is_new = TRUE;
+    step->backed = run.kind == CST_RUN_BACKING;
+    step->fresh = sector * VMDK_SECTOR >= size && !step->backed;
+    step->block_end = sector * VMDK_SECTOR + blocks->block_size;
+    return TRUE;
+}
+
+static gboolean sparse_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+{
+    return vmdk_tables_set(sparse_of(blocks)->tables, step->offset / blocks->block_size,
+                           (uint32_t)step->place, error);
+}
+
+static void sparse_take_back(CstBlocks *blocks, const CstStep *step)
+{
+    VmdkSparse *sparse = sparse_of(blocks);
+
+    /* elsewhere it is a leak */
+    if (step->place * VMDK_SECTOR + blocks->block_size == sparse->end)
+        sparse->end -= blocks->block_size;
+}
+
+static gboolean barrier(void *owner, GError **error)
+{
+    return cst_blocks_barrier(owner, error);
+}
+
+static gboolean sparse_sync(CstBlocks *blocks, GError **error)
+{
+    VmdkSparse *sparse = sparse_of(blocks);
+
+    return !vmdk_tables_are_dirty(sparse->tables) ||
+           (cst_blocks_barrier(blocks, error) && vmdk_tables_write(sparse->tables, barrier, error));
+}
+
+const CstBlocksOps vmdk_sparse_blocks = {
+    .map = sparse_map,
+    .place = sparse_place,
+    .settle = sparse_settle,
+    .take_back = sparse_take_back,
+    .sync = sparse_sync,
+};
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static gboolean spill(void *owner, GError **error)
+{
+    return sparse_sync(owner, error);
+}
+
+gboolean vmdk_sparse_reset_tables(VmdkSparse *sparse, GError **error)
+{
+    VmdkTables *tables =
+        vmdk_tables_new(sparse->blocks.blob, &sparse->header, spill, &sparse->blocks, error);
+
+    if (!tables)
+        return FALSE;
+    vmdk_tables_free(sparse->tables);
+    sparse->tables = tables;
+    return TRUE;
+}
+
+void vmdk_sparse_close(VmdkExtent *extent)
+{
+    VmdkSparse *sparse = vmdk_sparse_of(extent);
+
+    vmdk_tables_free(sparse->tables);
+    cst_blocks_clear(&sparse->blocks);
+    cst_blob_unref(extent->blob);
+    g_free(sparse);
+}
+
+/* --- the extent's callbacks ------------------------------------------------------------------- */
+
+static CstImage *image_of(VmdkExtent *extent)
+{
+    return &vmdk_sparse_of(extent)->blocks.image;
+}
+
+static gboolean sparse_pread(VmdkExtent *extent, void *buf, size_t len, uint64_t offset,
+                             GError **error)
+{
+    return cst_blocks_pread(image_of(extent), buf, len, offset, error);
+}
+
+/*
+ * Grains from @grain on, at most @limit, that are alike: without a place, zero, or one after the
+ * other in the file.
+ */
+static gboolean count_alike(VmdkSparse *sparse, uint64_t grain, uint64_t limit, uint64_t *ret_count,
+                            GError **error)
+{
+    uint32_t first = 0, entry = 0;
+    uint64_t done = 0, count = 0;
+
+    if (!vmdk_tables_get(sparse->tables, grain, limit, &first, &done, error))
+        return FALSE;
+    for (unsigned steps = 0; done < limit && steps < EXTENT_TABLES; steps++) {
+        uint64_t expected = first <= VMDK_GTE_ZERO ? first : first + done * sparse->header.grain;
+
+        if (!vmdk_tables_get(sparse->tables, grain + done, limit - done, &entry, &count, error))
+            return FALSE;
+        if (entry != expected ||
+            (first > VMDK_GTE_ZERO && !vmdk_sparse_holds(sparse, grain + done, entry)))
+            break;
+        done += count;
+    }
+    *ret_count = done;
+    return TRUE;
+}
+
+static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t length,
+                              CstExtent *ret_extent, GError **error)
+{
+    VmdkSparse *sparse = vmdk_sparse_of(extent);
+    CstBlocks *blocks = &sparse->blocks;
+    uint64_t grain = offset / blocks->block_size, count = 0;
+    uint64_t limit = vmdk_div_up(offset + length, blocks->block_size) - grain;
+    gboolean ok;
+    CstRun run;
+
+    g_mutex_lock(&blocks->lock);
+    ok = sparse_map(blocks, offset, 1, &run, error) &&
+         count_alike(sparse, grain, limit, &count, error);
+    g_mutex_unlock(&blocks->lock);
+    if (!ok)
+        return FALSE;
+    run.length = MIN(length, (grain + count) * blocks->block_size - offset);
+    return cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
+}
+
+static gboolean sparse_pwrite(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
+                              GError **error)
+{
+    return cst_blocks_pwrite(image_of(extent), buf, len, offset, error);
+}
+
+static gboolean sparse_zero(VmdkExtent *extent, uint64_t offset, uint64_t length, unsigned flags,
+                            GError **error)
+{
+    return cst_blocks_zero(image_of(extent), offset, length, flags, error);
+}
+
+static gboolean sparse_discard(VmdkExtent *extent, uint64_t offset, uint64_t length, GError **error)
+{
+    return cst_blocks_discard(image_of(extent), offset, length, error);
+}
+
+static gboolean sparse_flush(VmdkExtent *extent, GError **error)
+{
+    return cst_blocks_flush(image_of(extent), error);
+}
+
+gboolean vmdk_sparse_write_back(VmdkExtent *extent, GError **error)
+{
+    return cst_blocks_write_back(&vmdk_sparse_of(extent)->blocks, error);
+}
+
+static const VmdkExtentOps sparse_ops = {
+    .pread = sparse_pread,
+    .extent = sparse_extent,
+    .pwrite = sparse_pwrite,
+    .zero = sparse_zero,
+    .discard = sparse_discard,
+    .flush = sparse_flush,
+    .write_back = vmdk_sparse_write_back,
+    .resize = vmdk_sparse_resize,
+    .close = vmdk_sparse_close,
+};
+
+VmdkExtent *vmdk_sparse_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
+                            GError **error)
+{
+    VmdkSparse *sparse = g_new0(VmdkSparse, 1);
+    uint64_t size = 0, grain = header->grain * VMDK_SECTOR;
+
+    if (!cst_blob_get_size(blob, &size, error) ||
+        !cst_blocks_init(&sparse->blocks, &vmdk_sparse_blocks, blob, &how->image, error)) {
+        cst_blob_unref(blob);
+        g_free(sparse);
+        return NULL;
+    }
+    sparse->blocks.block_size = grain;
+    sparse->blocks.backing_start = how->start;
+    sparse->blocks.lacks_backing = how->lacks_backing;
+    sparse->blocks.image.capacity = how->length;
+    sparse->extent = (VmdkExtent){&sparse_ops, blob, how->start, how->length, how->access};
+    sparse->header = *header;
+    sparse->end = vmdk_div_up(MAX(size, header->overhead * VMDK_SECTOR), grain) * grain;
+    if (!vmdk_sparse_reset_tables(sparse, error)) {
+        vmdk_sparse_close(&sparse->extent);
+        return NULL;
+    }
+    return &sparse->extent;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vmdk.h"
+
+/**
+ * A hosted sparse extent whose grains are not compressed.
+ *
+ * Order of writing: data, a barrier, grain tables, a barrier, directories. Grains get their places
+ * at the end of the file, and keep them: what is discarded becomes a hole of the file. So the worst
+ * after a power cut is a leaked grain, or a redundant table that lags behind.
+ */
+typedef struct {
+    CstBlocks blocks;
+    VmdkExtent extent;
+    VmdkHeader header;
+    VmdkTables *tables;
+    uint64_t end; /**< of the file as far as it is taken; a multiple of the grain. Bytes */
+} VmdkSparse;
+
+static inline VmdkSparse *vmdk_sparse_of(VmdkExtent *extent)
+{
+    return (VmdkSparse *)((char *)extent - G_STRUCT_OFFSET(VmdkSparse, extent));
+}
+
+extern const CstBlocksOps vmdk_sparse_blocks;
+
+VmdkExtent *vmdk_sparse_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
+                            GError **error);
+void vmdk_sparse_close(VmdkExtent *extent);
+/** Lets the tables be where the header says. */
+gboolean vmdk_sparse_reset_tables(VmdkSparse *sparse, GError **error);
+gboolean vmdk_sparse_write_back(VmdkExtent *extent, GError **error);
+/** Sectors at the end of the file, aligned to a grain; LIMIT at 2 TiB. Lock held. */
+gboolean vmdk_sparse_take(VmdkSparse *sparse, uint64_t sectors, uint64_t *ret_sector,
+                          GError **error);
+gboolean vmdk_sparse_corrupt(const VmdkSparse *sparse, GError **error, const char *what);
+/** A grain may be at @sector: it lies in the file and over nothing else. */
+gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector);
+gboolean vmdk_sparse_resize(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,
+                            CstTask *task, GError **error);
+/** Gives every grain of the range its place; it reads as before. */
+gboolean vmdk_sparse_preallocate(VmdkSparse *sparse, uint64_t offset, uint64_t length,
+                                 CstPreallocation preallocation, CstTask *task, GError **error);

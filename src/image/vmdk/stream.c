@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stream.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+
+#define GRAIN_MAX     (4 * CST_MIB)
+#define MARKER_FOOTER 3u
+#define EXTENT_TABLES 4096 /* grain tables looked at in one go */
+
+gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const char *what)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), stream->extent.blob->name,
+                    what);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* The packed bytes of the grain at @offset; *ret_offset is where they begin. */
+static gboolean find_packed(VmdkStream *stream, uint64_t number, uint64_t *offset, size_t *ret_len,
+                            GError **error)
+{
+    uint8_t marker[VMDK_MARKER_LEN];
+    uint64_t size = 0, len;
+
+    if (!cst_blob_get_size(stream->extent.blob, &size, error))
+        return FALSE;
+    if (*offset >= size || size - *offset < sizeof(marker))
+        return vmdk_stream_corrupt(stream, error, _("a grain lies outside the file"));
+    len = MIN(VMDK_PACKED_MAX(stream->grain), size - *offset);
+    if (stream->header.flags & VMDK_FLAG_MARKERS) {
+        if (!cst_blob_pread(stream->extent.blob, marker, sizeof(marker), *offset, error))
+            return FALSE;
+        *offset += sizeof(marker);
+        len = cst_le32(marker + 8);
+        if (cst_le64(marker) != number * stream->header.grain ||
+            len > VMDK_PACKED_MAX(stream->grain) || len > size - *offset)
+            return vmdk_stream_corrupt(stream, error, _("the marker of a grain is wrong"));
+    }
+    *ret_len = (size_t)len;
+    return TRUE;
+}
+
+gboolean vmdk_stream_read_grain(VmdkStream *stream, uint64_t number, uint32_t sector, uint8_t *buf,
+                                GError **error)
+{
+    uint64_t offset = (uint64_t)sector * VMDK_SECTOR;
+    uint64_t used =
+        MIN(stream->header.grain, stream->header.capacity - number * stream->header.grain);
+    g_autofree uint8_t *packed = NULL;
+    size_t len = 0;
+
+    if (!find_packed(stream, number, &offset, &len, error))
+        return FALSE;
+    packed = g_malloc(MAX(len, 1));
+    if (!cst_blob_pread(stream->extent.blob, packed, len, offset, error))
+        return FALSE;
+    return vmdk_unpack(packed, len, buf, (size_t)stream->grain, (size_t)used * VMDK_SECTOR) ||
+           vmdk_stream_corrupt(stream, error, _("a compressed grain is damaged"));
+}
+
+static gboolean get_entry(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
+                          uint64_t *ret_count, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&stream->lock);
+    ok = vmdk_tables_get(stream->tables, number, limit, ret_entry, ret_count, error);
+    g_mutex_unlock(&stream->lock);
+    if (ok && *ret_entry == VMDK_GTE_ZERO && (stream->header.flags & VMDK_FLAG_ZERO_GRAINS))
+        *ret_entry = 0;
+    return ok;
+}
+
+static gboolean read_piece(VmdkStream *stream, uint8_t *buf, size_t len, uint64_t offset,
+                           GError **error)
+{
+    uint64_t number = offset / stream->grain, inside = offset % stream->grain, count = 0;
+    gboolean whole = len == stream->grain;
+    g_autofree uint8_t *grain = NULL;
+    uint32_t entry = 0;
+
+    if (!get_entry(stream, number, 1, &entry, &count, error))
+        return FALSE;
+    if (entry == 0) {
+        memset(buf, 0, len);
+        return TRUE;
+    }
+    grain = whole ? NULL : g_malloc((size_t)stream->grain);
+    if (!vmdk_stream_read_grain(stream, number, entry, whole ? buf : grain, error))
+        return FALSE;
+    if (!whole)
+        memcpy(buf, grain + inside, len);
+    return TRUE;
+}
+
+static gboolean stream_pread(VmdkExtent *extent, void *buf, size_t len, uint64_t offset,
+                             GError **error)
+{
+    VmdkStream *stream = vmdk_stream_of(extent);
+    uint8_t *at = buf;
+
+    while (len > 0) {
+        size_t n = (size_t)MIN(len, stream->grain - offset % stream->grain);
+
+        if (!read_piece(stream, at, n, offset, error))
+            return FALSE;
+        at += n;
+        offset += n;
+        len -= n;
+    }
+    return TRUE;
+}
+
+static gboolean stream_extent(VmdkExtent *extent, uint64_t offset, uint64_t length,
+                              CstExtent *ret_extent, GError **error)
+{
+    VmdkStream *stream = vmdk_stream_of(extent);
+    uint64_t number = offset / stream->grain;
+    uint64_t limit = vmdk_div_up(offset + length, stream->grain) - number, done = 0, count = 0;
+    uint32_t first = 0, entry = 0;
+
+    for (unsigned steps = 0; done < limit && steps < EXTENT_TABLES; steps++) {
+        if (!get_entry(stream, number + done, limit - done, &entry, &count, error))
+            return FALSE;
+        if (done == 0)
+            first = entry;
+        else if ((entry == 0) != (first == 0))
+            break;
+        done += count;
+    }
+    ret_extent->offset = offset;
+    ret_extent->length = MIN(length, (number + done) * stream->grain - offset);
+    ret_extent->flags = first == 0 ? CST_EXTENT_HOLE | CST_EXTENT_ZERO : CST_EXTENT_DATA;
+    return TRUE;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static void stream_close(VmdkExtent *extent)
+{
+    VmdkStream *stream = vmdk_stream_of(extent);
+
+    vmdk_tables_free(stream->tables);
+    g_mutex_clear(&stream->lock);
+    cst_blob_unref(extent->blob);
+    g_free(stream);
+}
+
+static const VmdkExtentOps stream_ops = {
+    .pread = stream_pread,
+    .extent = stream_extent,
+    .close = stream_close,
+};
+
+/* Footer marker, footer, end-of-stream marker: the last three sectors. */
+static gboolean read_footer(VmdkStream *stream, GError **error)
+{
+    uint8_t raw[2 * VMDK_SECTOR];
+    uint64_t size = 0;
+    VmdkHeader footer;
+
+    if (!cst_blob_get_size(stream->extent.blob, &size, error))
+        return FALSE;
+    if (size < 4 * VMDK_SECTOR)
+        return vmdk_stream_corrupt(stream, error, _("the stream is cut off"));
+    if (!cst_blob_pread(stream->extent.blob, raw, sizeof(raw), size - 3 * VMDK_SECTOR, error))
+        return FALSE;
+    if (cst_le64(raw) != 1 || cst_le32(raw + 8) != 0 || cst_le32(raw + 12) != MARKER_FOOTER ||
+        memcmp(raw + VMDK_SECTOR, "KDMV", 4) != 0)
+        return vmdk_stream_corrupt(stream, error, _("the stream is cut off or was not finished"));
+    vmdk_header_decode(raw + VMDK_SECTOR, &footer);
+    if (vmdk_header_problem(&footer) || footer.gd == VMDK_GD_AT_END ||
+        footer.capacity != stream->header.capacity || footer.grain != stream->header.grain ||
+        footer.gtes != stream->header.gtes)
+        return vmdk_stream_corrupt(stream, error, _("its header and its footer do not agree"));
+    stream->header.gd = footer.gd;
+    return TRUE;
+}
+
+static gboolean no_spill(void *owner, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean find_tables(VmdkStream *stream, GError **error)
+{
+    if (stream->header.gd == VMDK_GD_AT_END && !read_footer(stream, error))
+        return FALSE;
+    stream->header.flags &= ~(uint32_t)VMDK_FLAG_REDUNDANT;
+    stream->tables = vmdk_tables_new(stream->extent.blob, &stream->header, no_spill, stream, error);
+    return stream->tables != NULL;
+}
+
+VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
+                            GError **error)
+{
+    VmdkStream *stream;
+
+    if (header->compression != 1 || header->grain > GRAIN_MAX / VMDK_SECTOR) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' is compressed in an unknown way"),
+                 blob->name);
+        cst_blob_unref(blob);
+        return NULL;
+    }
+    stream = g_new0(VmdkStream, 1);
+    stream->extent = (VmdkExtent){&stream_ops, blob, how->start, how->length, how->access};
+    stream->header = *header;
+    stream->grain = header->grain * VMDK_SECTOR;
+    g_mutex_init(&stream->lock);
+    if (!find_tables(stream, error)) {
+        stream_close(&stream->extent);
+        return NULL;
+    }
+    return &stream->extent;
+}

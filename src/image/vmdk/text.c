@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "vmdk.h"
+
+uint32_t vmdk_new_cid(uint32_t old)
+{
+    uint32_t cid;
+
+    do
+        cid = g_random_int();
+    while (cid == old || cid == VMDK_NO_PARENT);
+    return cid;
+}
+
+/* The text as it lies in the file: padded, so that it keeps its place and never gets shorter. */
+static uint8_t *lay_out(const Vmdk *vmdk, const char *text, size_t len)
+{
+    uint8_t *bytes = g_malloc(len);
+    size_t n = MIN(strlen(text), len);
+
+    memset(bytes, vmdk->text_room ? 0 : '\n', len);
+    memcpy(bytes, text, n);
+    return bytes;
+}
+
+gboolean vmdk_text_write(Vmdk *vmdk, GError **error)
+{
+    g_autofree char *text = vmdk_descriptor_render(&vmdk->descriptor);
+    size_t old_len = strlen(vmdk->descriptor.text), len = MAX(old_len, strlen(text));
+    g_autofree uint8_t *new_bytes = lay_out(vmdk, text, len);
+    g_autofree uint8_t *old_bytes = lay_out(vmdk, vmdk->descriptor.text, len);
+
+    if (len > (vmdk->text_room ? vmdk->text_room : VMDK_MAX_DESCRIPTOR))
+        return cst_fail(error, CST_ERROR_LIMIT, _("the VMDK descriptor of '%s' has no more room"),
+                        vmdk->blob->name);
+    for (size_t at = 0; at < len; at += VMDK_SECTOR) {
+        size_t n = MIN(VMDK_SECTOR, len - at);
+
+        if ((at + n > old_len || memcmp(old_bytes + at, new_bytes + at, n) != 0) &&
+            !cst_blob_pwrite(vmdk->blob, new_bytes + at, n, vmdk->text_place + at, error))
+            return FALSE;
+    }
+    g_free(vmdk->descriptor.text);
+    vmdk->descriptor.text = g_strndup((const char *)new_bytes, len);
+    return TRUE;
+}
+
+static gboolean change_cid(Vmdk *vmdk, GError **error)
+{
+    uint32_t old = vmdk->descriptor.cid;
+
+    if (g_atomic_int_get(&vmdk->changed))
+        return TRUE;
+    if (vmdk->descriptor.text) {
+        vmdk->descriptor.cid = vmdk_new_cid(old);
+        if (!vmdk_text_write(vmdk, error) ||
+            (vmdk->barriers && !cst_blob_flush(vmdk->blob, error))) {
+            vmdk->descriptor.cid = old;
+            return FALSE;
+        }
+    }
+    g_atomic_int_set(&vmdk->changed, TRUE);
+    return TRUE;
+}
+
+gboolean vmdk_begin_writing(Vmdk *vmdk, GError **error)
+{
+    gboolean ok;
+
+    if (g_atomic_int_get(&vmdk->changed))
+        return TRUE;
+    g_mutex_lock(&vmdk->lock);
+    ok = change_cid(vmdk, error);
+    g_mutex_unlock(&vmdk->lock);
+    return ok;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "blocks.h"
+#include "descriptor.h"
+#include "header.h"
+#include "tables.h"
+
+/**
+ * An opened VMDK image: a descriptor and a row of extents, each of which is a file of its own or,
+ * in an image of one file, that file. Only extents know how they hold their bytes.
+ *
+ * The content ID in the descriptor changes with the first change after opening, so that an image
+ * that was made upon this one can tell that it has changed.
+ */
+typedef struct VmdkExtent VmdkExtent;
+
+/** As the callbacks in format.h; offsets are the extent's own. */
+typedef struct {
+    gboolean (*pread)(VmdkExtent *extent, void *buf, size_t len, uint64_t offset, GError **error);
+    gboolean (*extent)(VmdkExtent *extent, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                       GError **error);
+    /* NULL: can't be written */
+    gboolean (*pwrite)(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
+                       GError **error);
+    gboolean (*zero)(VmdkExtent *extent, uint64_t offset, uint64_t length, unsigned flags,
+                     GError **error);
+    gboolean (*discard)(VmdkExtent *extent, uint64_t offset, uint64_t length, GError **error);
+    gboolean (*flush)(VmdkExtent *extent, GError **error);
+    /** Writes out what is held back; no barrier at the end. */
+    gboolean (*write_back)(VmdkExtent *extent, GError **error);
+    /** Sets extent->length. A shorter extent has forgotten what was beyond. */
+    gboolean (*resize)(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,
+                       CstTask *task, GError **error);
+    void (*close)(VmdkExtent *extent);
+} VmdkExtentOps;
+
+/** Head of every extent. */
+struct VmdkExtent {
+    const VmdkExtentOps *ops;
+    CstBlob *blob;   /**< a reference; NULL: there is no file */
+    uint64_t start;  /**< of the guest's bytes */
+    uint64_t length; /**< bytes */
+    VmdkAccess access;
+};
+
+/** How to open one. */
+typedef struct {
+    CstImageOpen image; /**< backing: NULL where it does not matter */
+    gboolean lacks_backing;
+    uint64_t start, length;
+    VmdkAccess access;
+} VmdkExtentHow;
+
+typedef struct {
+    CstImage image;
+    CstBlob *blob; /**< borrowed: image.blob */
+    gboolean barriers;
+    VmdkExtentHow how;
+    CstImageFiles files; /**< all NULL: none at hand */
+    VmdkDescriptor descriptor;
+    uint64_t text_place, text_room; /**< room 0: the text is a file of its own */
+    GPtrArray *extents;             /**< VmdkExtent, in the guest's order */
+    GMutex lock;                    /**< guards descriptor and what follows */
+    gint changed;                   /**< the content ID has been changed */
+} Vmdk;
+
+static inline Vmdk *vmdk_of(CstImage *image)
+{
+    return (Vmdk *)image;
+}
+
+static inline VmdkExtent *vmdk_extent(const Vmdk *vmdk, guint index)
+{
+    return g_ptr_array_index(vmdk->extents, index);
+}
+
+/* --- extents; @blob's reference is taken over, also on failure -------------------------------- */
+
+/** A run of plain bytes of @blob from @offset on. */
+VmdkExtent *vmdk_flat_new(CstBlob *blob, uint64_t offset, const VmdkExtentHow *how, GError **error);
+/** Zeroes, without a file. */
+VmdkExtent *vmdk_void_new(const VmdkExtentHow *how);
+/** A hosted sparse extent of any kind, by its header; length 0: the header's. */
+VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **error);
+/** For vmdk_sparse_open(). */
+VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
+                            GError **error);
+
+/* --- open.c ---------------------------------------------------------------------------------- */
+
+CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+void vmdk_close(CstImage *image);
+gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error);
+
+/* --- text.c: the descriptor in its place ----------------------------------------------------- */
+
+/** Writes the descriptor as it is now; only sectors that differ. */
+gboolean vmdk_text_write(Vmdk *vmdk, GError **error);
+/** Before any change: changes the content ID, once. */
+gboolean vmdk_begin_writing(Vmdk *vmdk, GError **error);
+/** Never the one that stands for no parent. */
+uint32_t vmdk_new_cid(uint32_t old);
+
+/* --- io.c, create.c, resize.c, check.c: see format.h ------------------------------------------ */
+
+gboolean vmdk_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
+gboolean vmdk_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error);
+gboolean vmdk_guest_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                           GError **error);
+gboolean vmdk_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                   GError **error);
+gboolean vmdk_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
+gboolean vmdk_flush(CstImage *image, GError **error);
+gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vmdk_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                     CstTask *task, GError **error);
+gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                    GError **error);
