@@ -114,6 +114,25 @@ static GPtrArray *load_directory(const char *dir_path, ParseFunc parse)
     return files;
 }
 
+/* Links that an undefine left when it was cut short: they lead to a definition that is gone. */
+static void drop_stale_links(const CstPaths *paths)
+{
+    GDir *dir = g_dir_open(paths->autostart_dir, 0, NULL);
+    const char *entry;
+
+    if (!dir)
+        return;
+    while ((entry = g_dir_read_name(dir))) {
+        g_autofree char *link = g_build_filename(paths->autostart_dir, entry, NULL);
+        g_autofree char *definition = g_build_filename(paths->pool_dir, entry, NULL);
+        g_autofree char *target = g_file_read_link(link, NULL);
+
+        if (target && strcmp(target, definition) == 0 && access(definition, F_OK) < 0)
+            unlink(link);
+    }
+    g_dir_close(dir);
+}
+
 GPtrArray *cst_pool_files_load(const CstPaths *paths)
 {
     GPtrArray *files = load_directory(paths->pool_dir, parse_definition);
@@ -123,6 +142,7 @@ GPtrArray *cst_pool_files_load(const CstPaths *paths)
 
         file->autostart = autostart_linked(paths, file->def->name);
     }
+    drop_stale_links(paths);
     return files;
 }
 
@@ -154,12 +174,13 @@ gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **
     g_autofree char *link = autostart_path(paths, name);
 
     CST_CRASH_POINT("pool.undefine.before_remove");
-    if (!cst_file_remove(link, error))
-        return FALSE;
-    CST_CRASH_POINT("pool.undefine.link_removed");
     if (!cst_file_remove(definition, error))
         return FALSE;
     CST_CRASH_POINT("pool.undefine.removed");
+    /* The pool is gone; a link that is left would be dropped by the next load. */
+    if (unlink(link) < 0 && errno != ENOENT && errno != ENOTDIR)
+        cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", link, g_strerror(errno));
+    CST_CRASH_POINT("pool.undefine.link_removed");
     return TRUE;
 }
 

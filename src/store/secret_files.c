@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <store/secret_files.h>
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <base/log.h>
 #include <model/flags.h>
 
+#define VALUE_SUFFIX ".base64"
 #define FILE_LIMIT   (1u << 20)
 #define BASE64_LIMIT (4u * (CST_SECRET_VALUE_MAX + 2u) / 3u + 4u)
 
@@ -32,7 +34,7 @@ static char *secret_path(const CstPaths *paths, const CstUuid *uuid, const char 
 
 static gboolean load_value(const CstPaths *paths, CstSecretFile *file, GError **error)
 {
-    g_autofree char *path = secret_path(paths, &file->def->uuid, ".base64");
+    g_autofree char *path = secret_path(paths, &file->def->uuid, VALUE_SUFFIX);
     g_autofree char *text = NULL;
     size_t len;
     gsize value_len;
@@ -66,6 +68,17 @@ static CstSecretFile *load_one(const CstPaths *paths, const char *path, const ch
     return NULL;
 }
 
+/* A value whose definition is gone: an undefine that was cut short. */
+static void drop_orphan_value(const CstPaths *paths, const char *entry)
+{
+    g_autofree char *stem = g_strndup(entry, strlen(entry) - strlen(VALUE_SUFFIX));
+    g_autofree char *definition = g_strconcat(paths->secret_dir, "/", stem, ".xml", NULL);
+    g_autofree char *value = g_build_filename(paths->secret_dir, entry, NULL);
+
+    if (access(definition, F_OK) < 0 && errno == ENOENT)
+        cst_file_remove(value, NULL);
+}
+
 GPtrArray *cst_secret_files_load(const CstPaths *paths)
 {
     GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free);
@@ -80,6 +93,8 @@ GPtrArray *cst_secret_files_load(const CstPaths *paths)
         g_autoptr(GError) error = NULL;
         CstSecretFile *file;
 
+        if (g_str_has_suffix(entry, VALUE_SUFFIX))
+            drop_orphan_value(paths, entry);
         if (!g_str_has_suffix(entry, ".xml"))
             continue;
         stem = g_strndup(entry, strlen(entry) - strlen(".xml"));
@@ -107,7 +122,7 @@ gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GE
 gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid, const uint8_t *value,
                                size_t len, GError **error)
 {
-    g_autofree char *path = secret_path(paths, uuid, ".base64");
+    g_autofree char *path = secret_path(paths, uuid, VALUE_SUFFIX);
     g_autofree char *text = g_base64_encode(value, len);
     gboolean done;
 
@@ -120,7 +135,7 @@ gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid, const
 
 gboolean cst_secret_value_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {
-    g_autofree char *path = secret_path(paths, uuid, ".base64");
+    g_autofree char *path = secret_path(paths, uuid, VALUE_SUFFIX);
 
     if (access(path, F_OK) < 0)
         return TRUE;
@@ -132,10 +147,8 @@ gboolean cst_secret_file_remove(const CstPaths *paths, const CstUuid *uuid, GErr
     g_autofree char *path = secret_path(paths, uuid, ".xml");
 
     CST_CRASH_POINT("secret.undefine.before_remove");
-    if (!cst_secret_value_remove(paths, uuid, error))
+    if (access(path, F_OK) == 0 && !cst_file_remove(path, error))
         return FALSE;
-    CST_CRASH_POINT("secret.undefine.value_removed");
-    if (access(path, F_OK) < 0)
-        return TRUE;
-    return cst_file_remove(path, error);
+    CST_CRASH_POINT("secret.undefine.definition_removed");
+    return cst_secret_value_remove(paths, uuid, error);
 }

@@ -17,13 +17,14 @@ typedef struct {
 
 void cst_pool_file_free(CstPoolFile *file);
 
-/** Elements CstPoolFile *. A file that can't be read is logged and left out, never removed. */
+/** Elements CstPoolFile *. A file that can't be read is logged and left out, never removed.
+ * Autostart links to definitions that are gone are dropped. */
 GPtrArray *cst_pool_files_load(const CstPaths *paths);
 /** The same for the state of active pools. */
 GPtrArray *cst_pool_states_load(const CstPaths *paths);
 
 gboolean cst_pool_file_save(const CstPaths *paths, const CstPoolDef *def, GError **error);
-/** Removes the autostart link, then the definition. */
+/** Removes the definition, then the autostart link. */
 gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **error);
 gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gboolean autostart,
                                      GError **error);

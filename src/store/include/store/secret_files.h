@@ -15,11 +15,14 @@ typedef struct {
 /** Wipes the value. */
 void cst_secret_file_free(CstSecretFile *file);
 
-/** Elements CstSecretFile *. What can't be read is logged and left out. */
+/**
+ * Elements CstSecretFile *. What can't be read is logged and left out; values without a definition
+ * are removed.
+ */
 GPtrArray *cst_secret_files_load(const CstPaths *paths);
 gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error);
 gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid, const uint8_t *value,
                                size_t len, GError **error);
-/** Value first, then the definition. */
+/** Definition first, then the value. */
 gboolean cst_secret_file_remove(const CstPaths *paths, const CstUuid *uuid, GError **error);
 gboolean cst_secret_value_remove(const CstPaths *paths, const CstUuid *uuid, GError **error);
