@@ -82,7 +82,7 @@ gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t
     if (!bytes_there(blocks, host, len, &there, error))
         return FALSE;
     memset((uint8_t *)buf + there, 0, len - there);
-    return cst_blob_pread(blocks->blob, buf, there, host, error);
+    return there == 0 || cst_blob_pread(blocks->blob, buf, there, host, error);
 }
 
 gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
@@ -91,7 +91,7 @@ gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length,
     uint64_t there = 0;
 
     return bytes_there(blocks, host, length, &there, error) &&
-           cst_blob_zero(blocks->blob, host, there, flags, error);
+           (there == 0 || cst_blob_zero(blocks->blob, host, there, flags, error));
 }
 
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
@@ -448,9 +448,9 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
 
         if (!map(blocks, offset, length, &run, error))
             return FALSE;
-        if (run.kind == CST_RUN_DATA &&
-            (!bytes_there(blocks, run.host, run.length, &there, error) ||
-             !cst_blob_discard(blocks->blob, run.host, there, error)))
+        if (run.kind == CST_RUN_DATA && !bytes_there(blocks, run.host, run.length, &there, error))
+            return FALSE;
+        if (there > 0 && !cst_blob_discard(blocks->blob, run.host, there, error))
             return FALSE;
         offset += run.length;
         length -= run.length;

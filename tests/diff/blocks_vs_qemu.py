@@ -12,7 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 from image_vs_qemu import (  # noqa: E402
-    CASES, GIB, KIB, MIB, Failed, agree_on_info, case, compare, cst, cst_info, equal, fill, main,
+    CASES, GIB, MIB, Failed, agree_on_info, case, compare, cst, cst_info, equal, fill, main,
     options, our_io, qemu_create, qemu_info, qemu_io, read_equal, run)
 
 CASES.clear()  # those of the other program
@@ -43,26 +43,31 @@ def mirror_of(path, fmt):
 VARIANTS = [
     ("vdi", {}, {}),
     ("vdi", {"subformat": "static"}, {"static": "on"}),
+    ("vpc", {}, {}),
+    ("vpc", {"force_size": "on"}, {"force_size": "on"}),
+    ("vpc", {"subformat": "fixed"}, {"subformat": "fixed"}),
+    ("vpc", {"subformat": "fixed", "force_size": "on"}, {"subformat": "fixed", "force_size": "on"}),
 ]
 
 
 @case(*VARIANTS)
 def created_images_agree(entry):
     fmt, ours, theirs = entry
-    for size in (0, 512, MIB - 512, MIB, MIB + 512, 10 * MIB, 5 * GIB + 512):
-        if size > GIB and "static" in ours.values():
+    for size in (512, 34816, MIB - 512, MIB, MIB + 512, 2 * MIB + 512, 10 * MIB, 5 * GIB + 512,
+                 127 * GIB, 128 * GIB + 512):
+        if size > GIB and ours.get("subformat") in ("static", "fixed"):
             continue
-        if size:
-            cst("create", fmt, "ours", size, *options(ours))
-            qemu_create(fmt, "theirs", size, **theirs)
-            agree_on_info("ours", fmt)
-            equal("capacity", qemu_info("ours", fmt)["virtual-size"],
-                  qemu_info("theirs", fmt)["virtual-size"])
-            check_clean("ours", fmt)
-            check_clean("theirs", fmt)
-            compare("ours", fmt, "theirs", fmt)
-            os.unlink("ours")
-            os.unlink("theirs")
+        cst("create", fmt, "ours", size, *options(ours))
+        qemu_create(fmt, "theirs", size, **theirs)
+        agree_on_info("ours", fmt)
+        agree_on_info("theirs", fmt)
+        equal("capacity", qemu_info("ours", fmt)["virtual-size"],
+              qemu_info("theirs", fmt)["virtual-size"])
+        check_clean("ours", fmt)
+        check_clean("theirs", fmt)
+        compare("ours", fmt, "theirs", fmt)
+        os.unlink("ours")
+        os.unlink("theirs")
 
 
 @case(*[(v, seed) for v in VARIANTS for seed in (1, 2)])
@@ -123,7 +128,7 @@ def resized_images_are_sound(entry):
         equal("capacity", qemu_info("image", fmt)["virtual-size"], size)
 
 
-@case(*[v for v in VARIANTS if not v[1]])
+@case(*[v for v in VARIANTS if "subformat" not in v[1]])
 def images_grow_far(entry):
     fmt, ours, _ = entry
     size = 2040 * GIB

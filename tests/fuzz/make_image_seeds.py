@@ -96,6 +96,22 @@ def make_vdi():
         keep("vdi_open", name + "-data", "image")
 
 
+def make_vpc():
+    for name, options in (("dynamic", ()), ("fixed", ("subformat=fixed",))):
+        create("image", "vpc", "5M", "force_size=on", *options)
+        keep("vpc_open", name + "-empty", "image")
+        run("qemu-io", "-f", "vpc", "-c", "write -P 1 2100k 200", "-c", "write -P 2 300k 100",
+            "image")
+        keep("vpc_open", name + "-data", "image")
+    # qemu-img makes no differencing disks: only the type says that this one is
+    create("image", "vpc", "5M", "force_size=on")
+    with open("image", "r+b") as stream:
+        for at in (63, os.path.getsize("image") - 512 + 63):
+            stream.seek(at)
+            stream.write(b"\4")
+    keep("vpc_open", "differencing", "image")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)
@@ -122,6 +138,7 @@ def main():
         for name, options in QCOW2:
             make_qcow2(name, options)
         make_vdi()
+        make_vpc()
 
 
 main()

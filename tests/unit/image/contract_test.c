@@ -52,6 +52,9 @@ static const Variant variants[] = {
     {"vdi", {0}},
     {"vdi", {.subformat = "static"}},
     {"vdi", {.preallocation = CST_PREALLOC_METADATA}},
+    {"vpc", {.force_size = TRUE}},
+    {"vpc", {.force_size = TRUE, .subformat = "fixed"}},
+    {"vpc", {.force_size = TRUE, .preallocation = CST_PREALLOC_METADATA}},
 };
 
 /* Files of images of several files, by name; all images share one directory. */

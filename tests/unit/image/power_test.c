@@ -17,7 +17,7 @@
 #include <blob/sparse.h>
 #include <image/image.h>
 
-enum { SIZE = 3 * 1024 * 1024 + 512, CHANGES = 9 };
+enum { BACKING = 0xee, SIZE = 3 * 1024 * 1024 + 512, CHANGES = 9 };
 
 typedef struct {
     const char *format;
@@ -28,6 +28,9 @@ static const Variant variants[] = {
     {"vdi", {.capacity = SIZE}},
     {"vdi", {.capacity = SIZE, .subformat = "static"}},
     {"qcow2", {.capacity = SIZE, .extended_l2 = TRUE}},
+    {"vpc", {.capacity = SIZE, .force_size = TRUE}},
+    {"vpc", {.capacity = SIZE, .force_size = TRUE, .subformat = "fixed"}},
+    {"vpc", {.capacity = SIZE, .force_size = TRUE, .backing = "base", .backing_format = "vpc"}},
 };
 
 /* What the guest did, and when, in calls to the blob. */
@@ -43,13 +46,14 @@ typedef struct {
     const CstImageFormat *format;
     GRand *rand;
     CstBlob *power;
+    CstBlob *backing; /* NULL: none; else full of BACKING */
     GArray *deeds;
 } Run;
 
 static CstImage *open_image(const Run *run, CstBlob *blob, unsigned flags)
 {
     g_autoptr(GError) error = NULL;
-    CstImage *image = cst_image_open(blob, run->format, flags, NULL, &error);
+    CstImage *image = cst_image_open(blob, run->format, flags, run->backing, &error);
 
     if (!image)
         fail_msg("open: %s", error->message);
@@ -63,6 +67,13 @@ static void run_init(Run *run, const Variant *variant, guint32 seed)
     run->format = cst_image_format_find(variant->format, NULL);
     run->rand = g_rand_new_with_seed(seed);
     run->deeds = g_array_new(FALSE, TRUE, sizeof(Deed));
+    run->backing = NULL;
+    if (variant->options.backing) {
+        g_autofree uint8_t *bytes = g_malloc(SIZE);
+
+        memset(bytes, BACKING, SIZE);
+        run->backing = cst_blob_memory_new(bytes, SIZE);
+    }
     assert_true(cst_image_create(blob, run->format, &variant->options, NULL, NULL));
     run->power = cst_blob_power_new(blob, NULL);
     assert_non_null(run->power);
@@ -73,6 +84,7 @@ static void run_clear(Run *run)
     g_rand_free(run->rand);
     g_array_unref(run->deeds);
     cst_blob_unref(run->power);
+    cst_blob_unref(run->backing);
 }
 
 static void change(Run *run, CstBlob *guest)
@@ -116,40 +128,50 @@ static void work(Run *run, int changes)
     flush(run, guest);
 }
 
-/* Sets what was durable when the power failed, and which bytes may be newer. */
-static void recall(const Run *run, unsigned steps, uint8_t *model, uint8_t *uncertain)
+/* Sets what was durable when the power failed; returns the first deed that may be lost. */
+static guint recall(const Run *run, unsigned steps, uint8_t *model)
 {
     guint flushed = 0;
 
-    memset(model, 0, SIZE);
-    memset(uncertain, 0, SIZE);
+    memset(model, run->backing ? BACKING : 0, SIZE);
     for (guint i = 0; i < run->deeds->len; i++) {
         const Deed *deed = &g_array_index(run->deeds, Deed, i);
 
         if (deed->is_flush && deed->to <= steps)
             flushed = i;
     }
-    for (guint i = 0; i < run->deeds->len; i++) {
+    for (guint i = 0; i < flushed; i++) {
         const Deed *deed = &g_array_index(run->deeds, Deed, i);
 
-        if (deed->is_flush || deed->from > steps)
-            continue;
-        if (i < flushed)
+        if (!deed->is_flush)
             memset(model + deed->offset, deed->byte, deed->length);
-        else
-            memset(uncertain + deed->offset, 1, deed->length);
     }
+    return flushed;
 }
 
+/* Some write that may have been lost has put this byte here. */
+static gboolean may_be(const Run *run, guint first, unsigned steps, uint64_t at, uint8_t byte)
+{
+    for (guint i = first; i < run->deeds->len; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (!deed->is_flush && deed->from <= steps && deed->byte == byte && at >= deed->offset &&
+            at - deed->offset < deed->length)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Every byte is what was flushed, or something written since. */
 static void assert_flushed_is_there(const Run *run, CstBlob *blob, unsigned steps, uint64_t limit)
 {
     g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(run, blob, 0));
-    g_autofree uint8_t *seen = g_malloc(SIZE), *model = g_malloc(SIZE), *open = g_malloc(SIZE);
+    g_autofree uint8_t *seen = g_malloc(SIZE), *model = g_malloc(SIZE);
+    guint first = recall(run, steps, model);
 
-    recall(run, steps, model, open);
     assert_true(cst_blob_pread(guest, seen, limit, 0, NULL));
     for (uint64_t i = 0; i < limit; i++)
-        if (!open[i] && seen[i] != model[i])
+        if (seen[i] != model[i] && !may_be(run, first, steps, i, seen[i]))
             fail_msg("after %u calls byte %" G_GUINT64_FORMAT " is %u, not %u", steps, i, seen[i],
                      model[i]);
 }
@@ -246,9 +268,12 @@ static void a_power_cut_while_growing_or_shrinking_loses_nothing(void **state)
 {
     static const uint64_t sizes[] = {512, CST_MIB + 512, 7 * CST_MIB, 2 * CST_GIB};
 
+    /* A fixed VHD is recognised by its end alone. File systems make a file longer after they have
+     * written what is behind the old end, so its footer is safe on them; here nothing is. */
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
         for (size_t j = 0; j < G_N_ELEMENTS(sizes); j++)
-            cut_while_resizing(&variants[i], sizes[j], (guint32)j);
+            if (sizes[j] < SIZE || g_strcmp0(variants[i].options.subformat, "fixed") != 0)
+                cut_while_resizing(&variants[i], sizes[j], (guint32)j);
 }
 
 int main(void)

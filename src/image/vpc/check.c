@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+
+#include "vpc.h"
+
+/*
+ * A stale or missing footer at the end, or a stale copy in front, counts as a leak: nothing is
+ * lost, as the other one is there.
+ */
+typedef struct {
+    Vpc *vpc;
+    CstImageCheck *check;
+    CstTask *task;
+    GArray *misplaced;   /* uint32_t: blocks that lie where no block can be */
+    GArray *sharing;     /* VpcPiece: blocks that lie over the one before */
+    gboolean footers;    /* need to be written */
+    uint64_t fallen_off; /* leaks of blocks behind the end of the disk */
+} Walk;
+
+#define CANCEL_EVERY 65536
+
+static uint32_t needed_blocks(const Vpc *vpc)
+{
+    uint32_t size = vpc->header.block_size;
+
+    return (uint32_t)(vpc->header.capacity / size + (vpc->header.capacity % size != 0));
+}
+
+static gboolean look_at_entries(Walk *walk, GError **error)
+{
+    Vpc *vpc = walk->vpc;
+    uint64_t size = 0, before = 0, stride = vpc_stride(&vpc->header);
+    uint32_t entry = 0, needed = needed_blocks(vpc);
+
+    if (!cst_blob_get_size(vpc->blocks.blob, &size, error))
+        return FALSE;
+    for (uint32_t i = 0; i < vpc->header.entries; i++) {
+        uint64_t host;
+
+        if ((i % CANCEL_EVERY == 0 && !cst_task_check(walk->task, error)) ||
+            !cst_table_get(vpc->table, i, &entry, error))
+            return FALSE;
+        if (entry == VPC_NOWHERE)
+            continue;
+        host = (uint64_t)entry * VPC_SECTOR;
+        if (host > size || vpc->header.bitmap_size > size - host ||
+            vpc_meets_metadata(vpc, host, stride)) {
+            walk->check->errors++;
+            g_array_append_val(walk->misplaced, i);
+            continue;
+        }
+        if (stride > size - host) { /* the file is cut off: the rest is lost, and reads as zeroes */
+            walk->check->errors++;
+            walk->footers = TRUE;
+        }
+        if (i >= needed) {
+            walk->fallen_off++;
+            continue;
+        }
+        walk->check->allocated_clusters++;
+        if (before && host != before + stride)
+            walk->check->fragmented_clusters++;
+        before = host;
+    }
+    walk->check->leaks = walk->fallen_off;
+    walk->check->total_clusters = needed;
+    return TRUE;
+}
+
+/* Overlaps and gaps. */
+static gboolean look_at_places(Walk *walk, GError **error)
+{
+    g_autoptr(GArray) pieces = vpc_pieces(walk->vpc, error);
+    uint64_t end = 0, stride = vpc_stride(&walk->vpc->header);
+
+    if (!pieces)
+        return FALSE;
+    for (guint i = 0; i < pieces->len; i++) {
+        const VpcPiece *piece = &g_array_index(pieces, VpcPiece, i);
+
+        if (piece->block != VPC_NOWHERE &&
+            vpc_meets_metadata(walk->vpc, piece->host, piece->length))
+            continue; /* told already */
+        if (piece->host < end && piece->block != VPC_NOWHERE) {
+            walk->check->errors++;
+            g_array_append_val(walk->sharing, *piece);
+        } else if (piece->host > end) {
+            walk->check->leaks += (piece->host - end) / stride;
+        }
+        end = MAX(end, piece->host + piece->length);
+    }
+    walk->check->image_end = end;
+    return TRUE;
+}
+
+/* --- repair ---------------------------------------------------------------------------------- */
+
+/* A second user of bytes gets a copy of them: either of the two may be right. */
+static gboolean part_sharing(Walk *walk, GError **error)
+{
+    Vpc *vpc = walk->vpc;
+
+    for (guint i = 0; i < walk->sharing->len; i++) {
+        const VpcPiece *piece = &g_array_index(walk->sharing, VpcPiece, i);
+        uint64_t host = 0;
+        gboolean fresh;
+
+        if (!vpc_alloc(vpc, &host, &fresh, error) ||
+            !cst_blocks_copy_host(&vpc->blocks, piece->host, host, piece->length, error) ||
+            !cst_table_set(vpc->table, piece->block, (uint32_t)(host / VPC_SECTOR), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean repair_errors(Walk *walk, GError **error)
+{
+    Vpc *vpc = walk->vpc;
+
+    for (guint i = 0; i < walk->misplaced->len; i++)
+        if (!cst_table_set(vpc->table, g_array_index(walk->misplaced, uint32_t, i), VPC_NOWHERE,
+                           error))
+            return FALSE;
+    /* the footer behind the last block makes a file that was cut off longer */
+    if (!vpc_find_end(vpc, error))
+        return FALSE;
+    vpc->footer_dirty = TRUE;
+    if (!vpc_sync(&vpc->blocks, error) || !part_sharing(walk, error) ||
+        !vpc_sync(&vpc->blocks, error) || !cst_blob_flush(vpc->blocks.blob, error))
+        return FALSE;
+    walk->check->errors_fixed = walk->check->errors;
+    return TRUE;
+}
+
+static gboolean forget_fallen_off(Walk *walk, GError **error)
+{
+    Vpc *vpc = walk->vpc;
+
+    for (uint32_t i = needed_blocks(vpc); walk->fallen_off > 0 && i < vpc->header.entries; i++)
+        if (!cst_table_set(vpc->table, i, VPC_NOWHERE, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean repair_leaks(Walk *walk, GError **error)
+{
+    Vpc *vpc = walk->vpc;
+
+    if (walk->footers) {
+        vpc->footer_dirty = TRUE;
+        if (!vpc_find_end(vpc, error) || !vpc_sync(&vpc->blocks, error) ||
+            !cst_blob_flush(vpc->blocks.blob, error) ||
+            !cst_blob_pwrite(vpc->blocks.blob, vpc->header.footer, VPC_FOOTER_LEN, 0, error))
+            return FALSE;
+    }
+    if (!forget_fallen_off(walk, error) || !vpc_compact(vpc, walk->task, error) ||
+        !cst_blob_flush(vpc->blocks.blob, error))
+        return FALSE;
+    walk->check->leaks_fixed = walk->check->leaks;
+    return TRUE;
+}
+
+static gboolean check_blocks(Walk *walk, unsigned flags, GError **error)
+{
+    const VpcHeader *header = &walk->vpc->header;
+    CstImageCheck *check = walk->check;
+
+    if (!look_at_entries(walk, error) || !look_at_places(walk, error))
+        return FALSE;
+    walk->footers = walk->footers || !header->has_front || !header->has_end || header->differ;
+    check->leaks += walk->footers;
+    if ((flags & CST_CHECK_REPAIR_ALL) && check->errors > 0 && !repair_errors(walk, error))
+        return FALSE;
+    /* moving blocks about needs a sound table */
+    if (flags == 0 || check->leaks == 0 || check->errors > check->errors_fixed)
+        return TRUE;
+    return repair_leaks(walk, error);
+}
+
+gboolean vpc_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                   GError **error)
+{
+    const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
+    Walk walk = {.check = ret_check, .task = task};
+    gboolean ok = TRUE;
+
+    walk.vpc = vpc_new(blob, &how, error);
+    if (!walk.vpc)
+        return FALSE;
+    walk.misplaced = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    walk.sharing = g_array_new(FALSE, FALSE, sizeof(VpcPiece));
+    ret_check->image_end = walk.vpc->header.capacity;
+    if (!vpc_is_fixed(walk.vpc))
+        ok = check_blocks(&walk, flags, error);
+    g_array_unref(walk.misplaced);
+    g_array_unref(walk.sharing);
+    vpc_free(walk.vpc);
+    return ok;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "vpc.h"
+
+/* Moves are written out so many at a time, each with a barrier. */
+#define BATCH 256
+
+static int by_host(gconstpointer a, gconstpointer b)
+{
+    const VpcPiece *left = a, *right = b;
+
+    if (left->host != right->host)
+        return left->host < right->host ? -1 : 1;
+    return left->block < right->block ? -1 : left->block > right->block;
+}
+
+GArray *vpc_pieces(Vpc *vpc, GError **error)
+{
+    g_autoptr(GArray) pieces = g_array_new(FALSE, FALSE, sizeof(VpcPiece));
+    uint64_t size = 0, host;
+    uint32_t entry = 0;
+
+    if (!cst_blob_get_size(vpc->blocks.blob, &size, error))
+        return NULL;
+    for (unsigned i = 0; i < vpc->header.region_count; i++) {
+        VpcPiece piece = {vpc->header.regions[i].offset, VPC_NOWHERE,
+                          vpc->header.regions[i].length};
+
+        g_array_append_val(pieces, piece);
+    }
+    for (uint32_t i = 0; i < vpc->header.entries; i++) {
+        if (!cst_table_get(vpc->table, i, &entry, error))
+            return NULL;
+        host = (uint64_t)entry * VPC_SECTOR;
+        if (entry != VPC_NOWHERE && host < size && vpc->header.bitmap_size <= size - host) {
+            VpcPiece piece = {host, i, vpc_stride(&vpc->header)};
+
+            g_array_append_val(pieces, piece);
+        }
+    }
+    g_array_sort(pieces, by_host);
+    return g_steal_pointer(&pieces);
+}
+
+/* --- moving ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    Vpc *vpc;
+    CstTask *task;
+    VpcPiece *pieces;
+    guint low, high; /* pieces before low have no gap; pieces from high on have moved */
+    uint64_t gap;    /* where the next gap may begin */
+    GArray *moves;   /* VpcPiece with the new place */
+} Mover;
+
+/* The copies are on the disk before the table refers to them; the old ones stay until the end. */
+static gboolean enter(Mover *mover, GError **error)
+{
+    Vpc *vpc = mover->vpc;
+
+    for (guint i = 0; i < mover->moves->len; i++) {
+        const VpcPiece *move = &g_array_index(mover->moves, VpcPiece, i);
+
+        if (!cst_table_set(vpc->table, move->block, (uint32_t)(move->host / VPC_SECTOR), error))
+            return FALSE;
+    }
+    g_array_set_size(mover->moves, 0);
+    return vpc_sync(&vpc->blocks, error);
+}
+
+/* The last piece that is a block and lies behind the gap. */
+static VpcPiece *last_block(Mover *mover)
+{
+    while (mover->high > mover->low) {
+        VpcPiece *piece = &mover->pieces[mover->high - 1];
+
+        if (piece->block != VPC_NOWHERE)
+            return piece->host > mover->gap ? piece : NULL;
+        mover->high--;
+    }
+    return NULL;
+}
+
+static gboolean fill_gap(Mover *mover, uint64_t gap_end, GError **error)
+{
+    uint64_t stride = vpc_stride(&mover->vpc->header);
+    VpcPiece *piece;
+
+    while (gap_end >= stride && mover->gap <= gap_end - stride &&
+           (piece = last_block(mover)) != NULL) {
+        VpcPiece move = {mover->gap, piece->block, stride};
+
+        if (!cst_task_check(mover->task, error) ||
+            !cst_blocks_copy_host(&mover->vpc->blocks, piece->host, mover->gap, stride, error))
+            return FALSE;
+        g_array_append_val(mover->moves, move);
+        mover->gap += stride;
+        mover->high--;
+        if (mover->moves->len == BATCH && !enter(mover, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static uint64_t sector_up(uint64_t offset)
+{
+    return (offset + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+}
+
+static gboolean move_blocks(Vpc *vpc, CstTask *task, GError **error)
+{
+    g_autoptr(GArray) pieces = vpc_pieces(vpc, error);
+    g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(VpcPiece));
+    Mover mover = {.vpc = vpc, .task = task, .moves = moves};
+    uint64_t taken = 0;
+
+    if (!pieces)
+        return FALSE;
+    mover.pieces = (VpcPiece *)pieces->data;
+    mover.high = pieces->len;
+    for (; mover.low < mover.high; mover.low++) {
+        const VpcPiece *piece = &mover.pieces[mover.low];
+
+        if (piece->host < taken)
+            return vpc_corrupt(vpc, error, _("parts of the image overlap"));
+        taken = piece->host + piece->length;
+        if (!fill_gap(&mover, piece->host, error))
+            return FALSE;
+        mover.gap = MAX(mover.gap, sector_up(piece->host + piece->length));
+    }
+    return enter(&mover, error);
+}
+
+gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    CstBlob *blob = vpc->blocks.blob;
+    uint64_t size = 0;
+
+    /* what is not synced yet would be moved as it is on the disk */
+    if (!vpc_sync(&vpc->blocks, error) || !move_blocks(vpc, task, error))
+        return FALSE;
+    vpc_bitmap_forget(vpc);
+    g_array_set_size(vpc->spare, 0);
+    vpc->end_known = FALSE;
+    if (!cst_blocks_barrier(&vpc->blocks, error) || !vpc_find_end(vpc, error) ||
+        !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    vpc->end_known = FALSE; /* the file's size changes */
+    if (size <= vpc->end + VPC_FOOTER_LEN)
+        return TRUE;
+    if (!cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN, vpc->end, error) ||
+        !cst_blocks_barrier(&vpc->blocks, error))
+        return FALSE;
+    if (cst_blob_resize(blob, vpc->end + VPC_FOOTER_LEN, &why) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}

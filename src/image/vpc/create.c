@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "space.h"
+#include "vpc.h"
+
+#define BLOCK_SIZE (2 * CST_MIB) /* the specification's default */
+#define CREATOR    "cist"
+
+static gboolean choose_kind(const CstImageCreate *options, VpcKind *ret_kind, GError **error)
+{
+    const char *name = options->subformat;
+
+    if (options->backing && name && strcmp(name, "differencing") != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a VHD image of subformat '%s' has no backing image"), name);
+    if (options->backing && strcmp(options->backing_format, "vpc") != 0 &&
+        strcmp(options->backing_format, "vhd") != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the backing image of a VHD image must be a VHD image"));
+    if (options->backing)
+        *ret_kind = VPC_DIFFERENCING;
+    else if (!name || strcmp(name, "dynamic") == 0)
+        *ret_kind = VPC_DYNAMIC;
+    else if (strcmp(name, "fixed") == 0)
+        *ret_kind = VPC_FIXED;
+    else if (strcmp(name, "differencing") == 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a differencing VHD image needs a backing image"));
+    else
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown VHD subformat '%s'"), name);
+    if (*ret_kind == VPC_DIFFERENCING && options->preallocation != CST_PREALLOC_OFF)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("an image with a backing image can't be preallocated, as the backing "
+                          "image would be hidden"));
+    return TRUE;
+}
+
+/*
+ * Virtual PC's rule: a disk has whole cylinders, so that geometry and size say the same to
+ * everybody. A child has its parent's size. Beyond the largest geometry the size is exact anyway.
+ */
+static gboolean set_size(VpcHeader *header, const CstImageCreate *options, GError **error)
+{
+    uint64_t sectors = options->capacity / VPC_SECTOR, round;
+    gboolean exact = options->force_size || sectors > VPC_MAX_GEOMETRY;
+
+    if (options->capacity > VPC_MAX_CAPACITY)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a VHD image can have at most %" G_GUINT64_FORMAT " bytes"),
+                        VPC_MAX_CAPACITY);
+    round = vpc_geometry_sectors(vpc_geometry_round_up(sectors));
+    if (header->kind == VPC_DIFFERENCING && round != sectors)
+        exact = TRUE;
+    vpc_footer_set_size(header, exact ? options->capacity : round * VPC_SECTOR, exact);
+    return TRUE;
+}
+
+static gboolean create_fixed(CstBlob *blob, VpcHeader *header, const CstImageCreate *options,
+                             CstTask *task, GError **error)
+{
+    uint64_t size = 0, at;
+    gboolean zeroed = FALSE;
+
+    if (!cst_space_reset(blob, header->capacity + VPC_FOOTER_LEN, &zeroed, error) ||
+        !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    at = size - VPC_FOOTER_LEN;
+    if (!zeroed && !cst_blob_zero(blob, 0, at, CST_ZERO_MAY_UNMAP, error))
+        return FALSE;
+    return cst_space_preallocate(blob, 0, header->capacity, options->preallocation, task, error) &&
+           cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, at, error);
+}
+
+/* Footer, header, the parent's locator, table, footer. */
+static gboolean write_empty(CstBlob *blob, VpcHeader *header, const CstImageCreate *options,
+                            CstTask *task, GError **error)
+{
+    uint64_t blocks = header->capacity / BLOCK_SIZE + (header->capacity % BLOCK_SIZE != 0);
+    uint64_t at = header->header_offset + VPC_HEADER_LEN, size = 0, table_end;
+    g_autofree uint8_t *text = NULL;
+    gboolean zeroed = FALSE;
+    size_t len = 0;
+
+    if (options->backing && !vpc_parent_store(header, options->backing, at, &text, &len, error))
+        return FALSE;
+    header->table_offset = at + len;
+    header->entries = (uint32_t)blocks;
+    header->block_size = BLOCK_SIZE;
+    vpc_header_update(header);
+    table_end = header->table_offset + (blocks * 4 + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    if (!cst_space_reset(blob, table_end + VPC_FOOTER_LEN, &zeroed, error) ||
+        !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    return cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, 0, error) &&
+           cst_blob_pwrite(blob, header->raw, VPC_HEADER_LEN, header->header_offset, error) &&
+           cst_blob_pwrite(blob, text, len, at, error) &&
+           cst_table_fill(blob, header->table_offset, 0, (table_end - header->table_offset) / 4,
+                          VPC_NOWHERE, task, error) &&
+           cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, size - VPC_FOOTER_LEN, error);
+}
+
+static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
+                            GError **error)
+{
+    g_autoptr(CstImage) image =
+        cst_image_open(blob, &cst_format_vpc, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+    Vpc *vpc = image ? vpc_of(image) : NULL;
+
+    return vpc && vpc_preallocate(vpc, 0, vpc->header.entries, preallocation, task, error) &&
+           cst_blocks_write_back(&vpc->blocks, error);
+}
+
+gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+{
+    VpcHeader header = {.header_offset = VPC_FOOTER_LEN};
+
+    if (!choose_kind(options, &header.kind, error))
+        return FALSE;
+    vpc_footer_init(&header, CREATOR);
+    if (!set_size(&header, options, error))
+        return FALSE;
+    if (header.kind == VPC_FIXED)
+        return create_fixed(blob, &header, options, task, error);
+    return write_empty(blob, &header, options, task, error) &&
+           (options->preallocation == CST_PREALLOC_OFF ||
+            preallocate(blob, options->preallocation, task, error));
+}

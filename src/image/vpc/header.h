@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "look.h"
+
+/**
+ * Virtual Hard Disk, called vpc (Virtual Hard Disk Image Format Specification 1.0, "Hard Disk
+ * Footer Format", "Dynamic Disk Header Format"). All numbers are big endian. A fixed disk is the
+ * guest's bytes and a footer. A dynamic or differencing one is a copy of the footer, a header, a
+ * table of 32-bit sector numbers, blocks in any order, and the footer. Each block begins with a
+ * bitmap of its sectors, the first sector in the highest bit of the first byte.
+ */
+#define VPC_SECTOR       512u
+#define VPC_FOOTER_LEN   512u
+#define VPC_HEADER_LEN   1024u
+#define VPC_MAX_CAPACITY (UINT64_C(0xff000000) * VPC_SECTOR) /* 2040 GiB */
+#define VPC_NOWHERE      0xffffffffu
+#define VPC_LOCATORS     8
+#define VPC_LOCATOR_MAX  4096u /* bytes of a locator's text that are looked at */
+#define VPC_REGIONS      (3 + VPC_LOCATORS)
+
+typedef enum { VPC_FIXED = 2, VPC_DYNAMIC = 3, VPC_DIFFERENCING = 4 } VpcKind;
+
+/** Bytes of the file. */
+typedef struct {
+    uint64_t offset, length;
+} VpcRegion;
+
+typedef struct {
+    VpcKind kind;
+    uint64_t capacity;
+    uint8_t footer[VPC_FOOTER_LEN];
+    gboolean has_front; /**< a sound copy of the footer is in front */
+    gboolean has_end;   /**< a sound footer is at the end */
+    gboolean differ;    /**< both are there, and not the same */
+
+    /* unless fixed */
+    uint8_t raw[VPC_HEADER_LEN];
+    uint64_t header_offset;
+    uint64_t table_offset;
+    uint32_t entries;
+    uint32_t block_size;
+    uint32_t bitmap_size;           /**< bytes in front of each block, whole sectors */
+    VpcRegion regions[VPC_REGIONS]; /**< where metadata is */
+    unsigned region_count;
+} VpcHeader;
+
+int vpc_probe(const uint8_t *head, size_t len, uint64_t size);
+/** Reads and checks; damage goes to @look as problems. FALSE: no footer, or no header. */
+gboolean vpc_header_read(CstImageLook *look, VpcHeader *ret_header);
+
+/** Sizes and regions that follow from the other fields. */
+void vpc_header_derive(VpcHeader *header);
+/** A footer for a new image; sets everything but the size. @creator: four bytes. */
+void vpc_footer_init(VpcHeader *header, const char *creator);
+/**
+ * Sets the size in the footer, and its checksum. @exact: the geometry is at its end and the creator
+ * one that is known to mean the size field, so that every program takes that.
+ */
+void vpc_footer_set_size(VpcHeader *header, uint64_t capacity, gboolean exact);
+/** Brings raw up to date with the other fields. */
+void vpc_header_update(VpcHeader *header);
+
+static inline uint64_t vpc_stride(const VpcHeader *header)
+{
+    return (uint64_t)header->bitmap_size + header->block_size;
+}
+
+/* --- geometry.c ------------------------------------------------------------------------------ */
+
+#define VPC_MAX_GEOMETRY (65535u * 16 * 255)
+
+typedef struct {
+    uint16_t cylinders;
+    uint8_t heads;
+    uint8_t sectors; /**< per track */
+} VpcGeometry;
+
+/** The geometry for so many sectors ("Appendix: CHS Calculation"); it may cover a little less. */
+VpcGeometry vpc_geometry_for(uint64_t sectors);
+/** The smallest geometry that covers so many sectors; the largest one beyond VPC_MAX_GEOMETRY. */
+VpcGeometry vpc_geometry_round_up(uint64_t sectors);
+
+static inline uint64_t vpc_geometry_sectors(VpcGeometry geometry)
+{
+    return (uint64_t)geometry.cylinders * geometry.heads * geometry.sectors;
+}
+
+/* --- parent.c -------------------------------------------------------------------------------- */
+
+/** Finds the parent's name; header->raw is checked. */
+void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header);
+/**
+ * Stores the name into header->raw; a relative one as a locator too, whose text, to be written to
+ * @offset of the file, is *ret_text of *ret_len bytes (whole sectors; NULL: none).
+ */
+gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, uint8_t **ret_text,
+                          size_t *ret_len, GError **error);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "vpc.h"
+
+#define FIXED_BLOCK CST_GIB /* a fixed disk has no blocks: any power of two */
+
+static gboolean read_header(CstBlob *blob, VpcHeader *ret_header, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    vpc_header_read(&look, ret_header);
+    if (look.error) {
+        g_propagate_error(error, look.error);
+        return FALSE;
+    }
+    if (info.problem)
+        return cst_fail(error, info.corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't be opened: %s"), blob->name, info.problem);
+    return TRUE;
+}
+
+static gboolean spill(void *owner, GError **error)
+{
+    return vpc_sync(owner, error);
+}
+
+void vpc_reset_table(Vpc *vpc)
+{
+    cst_table_free(vpc->table);
+    vpc->table = cst_table_new(vpc->blocks.blob, vpc->header.table_offset, vpc->header.entries,
+                               TRUE, spill, &vpc->blocks);
+}
+
+Vpc *vpc_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    VpcHeader header;
+    Vpc *vpc;
+
+    if (!read_header(blob, &header, error))
+        return NULL;
+    if (how->backing && header.kind != VPC_DIFFERENCING) {
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+        return NULL;
+    }
+    vpc = g_new0(Vpc, 1);
+    if (!cst_blocks_init(&vpc->blocks, &vpc_ops, blob, how, error)) {
+        g_free(vpc);
+        return NULL;
+    }
+    vpc->header = header;
+    vpc->blocks.lacks_backing = header.kind == VPC_DIFFERENCING && !how->backing;
+    vpc->blocks.block_size = vpc_is_fixed(vpc) ? FIXED_BLOCK : header.block_size;
+    vpc->blocks.image.capacity = header.capacity;
+    vpc->spare = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    vpc_bitmap_init(vpc);
+    if (!vpc_is_fixed(vpc))
+        vpc_reset_table(vpc);
+    return vpc;
+}
+
+void vpc_free(Vpc *vpc)
+{
+    cst_table_free(vpc->table);
+    g_hash_table_unref(vpc->bitmaps);
+    g_array_unref(vpc->spare);
+    cst_blocks_clear(&vpc->blocks);
+    g_free(vpc);
+}
+
+CstImage *vpc_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    Vpc *vpc = vpc_new(blob, how, error);
+
+    return vpc ? &vpc->blocks.image : NULL;
+}
+
+void vpc_close(CstImage *image)
+{
+    /* whoever cares for the outcome has flushed before */
+    if (image->writable)
+        cst_blocks_write_back(&vpc_of(image)->blocks, NULL);
+    vpc_free(vpc_of(image));
+}

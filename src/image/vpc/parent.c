@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "header.h"
+
+/*
+ * A differencing disk names its parent in the header (UTF-16, big endian) and again in locators
+ * ("Parent Locator Entry"): W2ru is a path relative to the image, with backslashes, UTF-16 little
+ * endian. Virtual PC's absolute paths (W2ku) mean nothing here.
+ */
+#define AT_NAME     64
+#define NAME_LEN    512
+#define AT_LOCATORS 576
+#define W2RU        0x57327275u
+
+static char *relative_locator(CstImageLook *look, const VpcHeader *header)
+{
+    for (unsigned i = 0; i < VPC_LOCATORS; i++) {
+        const uint8_t *locator = header->raw + AT_LOCATORS + (size_t)i * 24;
+        uint32_t len = MIN(cst_be32(locator + 8), VPC_LOCATOR_MAX);
+        g_autofree uint8_t *text = NULL;
+
+        if (cst_be32(locator) != W2RU || len == 0)
+            continue;
+        text = g_malloc(len);
+        if (!cst_look_read(look, cst_be64(locator + 16), text, len))
+            return NULL;
+        return cst_look_utf16(text, len, FALSE);
+    }
+    return NULL;
+}
+
+void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header)
+{
+    g_autofree char *relative = relative_locator(look, header);
+    const char *name = relative;
+
+    cst_look_set(&look->info->backing_format, "vpc");
+    if (!relative || *relative == '\0') {
+        g_free(look->info->backing);
+        look->info->backing = cst_look_utf16(header->raw + AT_NAME, NAME_LEN, TRUE);
+        return;
+    }
+    for (char *at = relative; *at; at++)
+        if (*at == '\\')
+            *at = '/';
+    while (g_str_has_prefix(name, "./"))
+        name += 2;
+    cst_look_set(&look->info->backing, name);
+}
+
+static void put_utf16(uint8_t *to, const gunichar2 *text, glong count, gboolean big_endian)
+{
+    for (glong i = 0; i < count; i++) {
+        to[i * 2] = (uint8_t)(big_endian ? text[i] >> 8 : text[i]);
+        to[i * 2 + 1] = (uint8_t)(big_endian ? text[i] : text[i] >> 8);
+    }
+}
+
+static void store_locator(VpcHeader *header, uint64_t offset, size_t len, size_t room)
+{
+    uint8_t *locator = header->raw + AT_LOCATORS;
+
+    cst_put_be32(locator, W2RU);
+    /* the specification counts sectors here, but the programs that made it count bytes */
+    cst_put_be32(locator + 4, (uint32_t)room);
+    cst_put_be32(locator + 8, (uint32_t)len);
+    cst_put_be64(locator + 16, offset);
+}
+
+gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, uint8_t **ret_text,
+                          size_t *ret_len, GError **error)
+{
+    g_autofree gunichar2 *text = NULL, *relative = NULL;
+    g_autofree char *windows = NULL;
+    glong count = 0;
+    size_t room;
+
+    text = g_utf8_to_utf16(name, -1, NULL, &count, NULL);
+    if (!text)
+        return cst_fail(error, CST_ERROR_INVALID, _("the name of the parent image is not UTF-8"));
+    if (count >= NAME_LEN / 2)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the name of the parent image is longer than %d characters"),
+                        NAME_LEN / 2 - 1);
+    put_utf16(header->raw + AT_NAME, text, count, TRUE);
+    *ret_text = NULL;
+    *ret_len = 0;
+    if (*name == '/' || strchr(name, '\\')) /* no such thing as a relative locator */
+        return TRUE;
+    windows = g_strconcat(".\\", name, NULL);
+    for (char *at = windows; *at; at++)
+        if (*at == '/')
+            *at = '\\';
+    relative = g_utf8_to_utf16(windows, -1, NULL, &count, NULL);
+    room = ((size_t)count * 2 + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    *ret_text = g_malloc0(room);
+    *ret_len = room;
+    put_utf16(*ret_text, relative, count, FALSE);
+    store_locator(header, offset, (size_t)count * 2, room);
+    return TRUE;
+}

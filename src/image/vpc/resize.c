@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "space.h"
+#include "vpc.h"
+
+static uint32_t blocks_for(const Vpc *vpc, uint64_t capacity)
+{
+    uint32_t size = vpc->header.block_size;
+
+    return (uint32_t)(capacity / size + (capacity % size != 0));
+}
+
+/* --- places for blocks ----------------------------------------------------------------------- */
+
+static gboolean give_place(Vpc *vpc, uint32_t block, CstPreallocation preallocation, CstTask *task,
+                           GError **error)
+{
+    CstStep step = {.offset = (uint64_t)block * vpc->header.block_size, .is_new = TRUE};
+    CstBlob *blob = vpc->blocks.blob;
+    uint64_t size = 0, data, end;
+
+    if (!vpc_alloc(vpc, &step.place, &step.fresh, error) || !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    data = step.place + vpc->header.bitmap_size;
+    end = data + vpc->header.block_size;
+    if (size < end && !cst_blob_resize(blob, end, error))
+        return FALSE;
+    if (!step.fresh &&
+        !cst_blob_zero(blob, data, vpc->header.block_size, CST_ZERO_MAY_UNMAP, error))
+        return FALSE;
+    return cst_space_preallocate(blob, data, vpc->header.block_size, preallocation, task, error) &&
+           vpc_ops.settle(&vpc->blocks, &step, error);
+}
+
+gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocation preallocation,
+                         CstTask *task, GError **error)
+{
+    for (uint32_t i = first; i < end; i++) {
+        uint32_t entry = 0;
+
+        if (!cst_task_check(task, error) || !cst_table_get(vpc->table, i, &entry, error))
+            return FALSE;
+        if (entry == VPC_NOWHERE && !give_place(vpc, i, preallocation, task, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- the footers ----------------------------------------------------------------------------- */
+
+/* From here on the size is exact, whatever the creator's rule had been. */
+static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
+{
+    vpc_footer_set_size(&vpc->header, capacity, TRUE);
+    if (!vpc_find_end(vpc, error) || !vpc_write_footer(vpc, error) ||
+        !cst_blocks_barrier(&vpc->blocks, error))
+        return FALSE;
+    vpc->blocks.image.capacity = capacity;
+    return cst_blob_pwrite(vpc->blocks.blob, vpc->header.footer, VPC_FOOTER_LEN, 0, error) &&
+           cst_blocks_barrier(&vpc->blocks, error);
+}
+
+/* --- fixed disks ----------------------------------------------------------------------------- */
+
+static gboolean grow_fixed(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation,
+                           CstTask *task, GError **error)
+{
+    uint64_t size = 0, old = vpc->header.capacity;
+    CstBlob *blob = vpc->blocks.blob;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    /* the new footer is there before the old one turns into data */
+    vpc_footer_set_size(&vpc->header, capacity, TRUE);
+    if (!cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN,
+                         MAX(capacity, size - VPC_FOOTER_LEN), error) ||
+        !cst_blocks_barrier(&vpc->blocks, error) ||
+        !cst_blob_zero(blob, old, MIN(size, capacity) - old, CST_ZERO_MAY_UNMAP, error))
+        return FALSE;
+    vpc->blocks.image.capacity = capacity;
+    return cst_space_preallocate(blob, old, capacity - old, preallocation, task, error);
+}
+
+static gboolean shrink_fixed(Vpc *vpc, uint64_t capacity, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    CstBlob *blob = vpc->blocks.blob;
+    uint64_t size = 0;
+
+    vpc_footer_set_size(&vpc->header, capacity, TRUE);
+    vpc->blocks.image.capacity = capacity;
+    if (!cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN, capacity, error) ||
+        !cst_blocks_barrier(&vpc->blocks, error))
+        return FALSE;
+    if (cst_blob_resize(blob, capacity + VPC_FOOTER_LEN, &why))
+        return TRUE;
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    return cst_blob_get_size(blob, &size, error) &&
+           cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN, size - VPC_FOOTER_LEN, error);
+}
+
+/* --- dynamic and differencing disks ---------------------------------------------------------- */
+
+/* The changed fields and the checksum lie in the header's first sector, which is written alone. */
+static gboolean switch_table(Vpc *vpc, uint64_t offset, uint32_t entries, GError **error)
+{
+    vpc->header.table_offset = offset;
+    vpc->header.entries = entries;
+    vpc_header_update(&vpc->header);
+    vpc_header_derive(&vpc->header);
+    if (!cst_blocks_barrier(&vpc->blocks, error) ||
+        !cst_blob_pwrite(vpc->blocks.blob, vpc->header.raw, VPC_SECTOR, vpc->header.header_offset,
+                         error) ||
+        !cst_blocks_barrier(&vpc->blocks, error))
+        return FALSE;
+    vpc_reset_table(vpc);
+    return TRUE;
+}
+
+static gboolean write_spilled(void *owner, GError **error)
+{
+    return cst_table_write(*(CstTable **)owner, error);
+}
+
+/* A longer table at the end of the file; the footer behind it. */
+static gboolean move_table(Vpc *vpc, uint32_t entries, CstTask *task, GError **error)
+{
+    uint64_t offset, length = ((uint64_t)entries * 4 + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    CstTable *table = NULL;
+    uint32_t entry = 0;
+    gboolean ok;
+
+    if (!vpc_find_end(vpc, error))
+        return FALSE;
+    offset = vpc->end;
+    vpc->end += length;
+    if (!cst_table_fill(vpc->blocks.blob, offset, 0, length / 4, VPC_NOWHERE, task, error) ||
+        !vpc_write_footer(vpc, error))
+        return FALSE;
+    table = cst_table_new(vpc->blocks.blob, offset, entries, TRUE, write_spilled, &table);
+    ok = TRUE;
+    for (uint32_t i = 0; ok && i < vpc->header.entries; i++)
+        ok = cst_table_get(vpc->table, i, &entry, error) &&
+             (entry == VPC_NOWHERE || cst_table_set(table, i, entry, error));
+    ok = ok && cst_table_write(table, error);
+    cst_table_free(table);
+    return ok && switch_table(vpc, offset, entries, error);
+}
+
+/* Entries from @first on may hold anything. */
+static gboolean clear_entries(Vpc *vpc, uint32_t first, GError **error)
+{
+    uint32_t entry = 0;
+
+    for (uint32_t i = first; i < vpc->header.entries; i++) {
+        if (!cst_table_get(vpc->table, i, &entry, error) ||
+            (entry != VPC_NOWHERE && !cst_table_set(vpc->table, i, VPC_NOWHERE, error)))
+            return FALSE;
+    }
+    return vpc_sync(&vpc->blocks, error) && cst_blocks_barrier(&vpc->blocks, error);
+}
+
+/*
+ * What is added reads as zeroes: neither what the last block holds behind the old end may show, nor
+ * a parent that is longer.
+ */
+static gboolean zero_added(Vpc *vpc, uint64_t capacity, GError **error)
+{
+    uint64_t old = vpc->header.capacity, size = vpc->header.block_size;
+    uint64_t end = MIN(capacity, (old + size - 1) / size * size);
+    gboolean ok = TRUE;
+
+    if (vpc->blocks.lacks_backing)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' can't grow without its backing image, which may be longer"),
+                        vpc->blocks.blob->name);
+    end = MAX(end, MIN(capacity, vpc->blocks.backing_size));
+    vpc->blocks.image.capacity = capacity;
+    g_mutex_unlock(&vpc->blocks.lock);
+    ok = end <= old ||
+         cst_blocks_zero(&vpc->blocks.image, old, end - old, CST_ZERO_MAY_UNMAP, error);
+    g_mutex_lock(&vpc->blocks.lock);
+    vpc->blocks.image.capacity = old;
+    return ok && vpc_sync(&vpc->blocks, error);
+}
+
+static gboolean grow(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
+                     GError **error)
+{
+    uint32_t old = blocks_for(vpc, vpc->header.capacity), blocks = blocks_for(vpc, capacity);
+    uint32_t padded = (vpc->header.entries + 127) / 128 * 128; /* the table's last sector */
+
+    if (!clear_entries(vpc, old, error))
+        return FALSE;
+    if (blocks > padded) {
+        if (!move_table(vpc, blocks, task, error))
+            return FALSE;
+    } else if (blocks > vpc->header.entries) {
+        if (!cst_table_fill(vpc->blocks.blob, vpc->header.table_offset, vpc->header.entries,
+                            blocks - vpc->header.entries, VPC_NOWHERE, task, error) ||
+            !switch_table(vpc, vpc->header.table_offset, blocks, error))
+            return FALSE;
+    }
+    if (!zero_added(vpc, capacity, error) || !write_footers(vpc, capacity, error))
+        return FALSE;
+    return preallocation == CST_PREALLOC_OFF || vpc->header.kind == VPC_DIFFERENCING ||
+           vpc_preallocate(vpc, old, blocks, preallocation, task, error);
+}
+
+static gboolean shrink(Vpc *vpc, uint64_t capacity, CstTask *task, GError **error)
+{
+    return write_footers(vpc, capacity, error) &&
+           clear_entries(vpc, blocks_for(vpc, capacity), error) && vpc_compact(vpc, task, error);
+}
+
+static gboolean resize(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
+                       GError **error)
+{
+    gboolean grows = capacity > vpc->header.capacity;
+
+    if (vpc_is_fixed(vpc))
+        return grows ? grow_fixed(vpc, capacity, preallocation, task, error)
+                     : shrink_fixed(vpc, capacity, error);
+    if (!vpc_sync(&vpc->blocks, error) || !cst_blocks_barrier(&vpc->blocks, error))
+        return FALSE;
+    return grows ? grow(vpc, capacity, preallocation, task, error)
+                 : shrink(vpc, capacity, task, error);
+}
+
+gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                    CstTask *task, GError **error)
+{
+    Vpc *vpc = vpc_of(image);
+    gboolean ok;
+
+    if (capacity > VPC_MAX_CAPACITY)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a VHD image can have at most %" G_GUINT64_FORMAT " bytes"),
+                        VPC_MAX_CAPACITY);
+    if (capacity == vpc->header.capacity)
+        return TRUE;
+    g_mutex_lock(&vpc->blocks.lock);
+    ok = resize(vpc, capacity, preallocation, task, error);
+    g_mutex_unlock(&vpc->blocks.lock);
+    return ok;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vpc_images.h"
+
+/* --- damage ---------------------------------------------------------------------------------- */
+
+static void hostile_fields_are_refused(void **state)
+{
+    static const struct {
+        gboolean in_footer;
+        uint32_t at, value;
+    } bad[] = {
+        {TRUE, 16, 1},           {TRUE, 20, 0},          {TRUE, 20, 0xfffffe00},
+        {TRUE, 60, 0},           {TRUE, 60, 5},          {TRUE, 60, 2 + 256},
+        {TRUE, 48, 0x1000},      {TRUE, 52, 0x7fffffff}, {FALSE, 0, 0},
+        {FALSE, 16, 1},          {FALSE, 20, 0},         {FALSE, 20, 512},
+        {FALSE, 20, 0x7fffffff}, {FALSE, 28, 0},         {FALSE, 28, 4},
+        {FALSE, 28, 0xffffffff}, {FALSE, 32, 0},         {FALSE, 32, 256},
+        {FALSE, 32, 0x180000},   {FALSE, 32, 0x200001},  {FALSE, 32, 512},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(CstBlob) blob = five_blocks();
+        CstImageCheck found;
+        uint8_t raw[4];
+
+        cst_put_be32(raw, bad[i].value);
+        if (bad[i].in_footer)
+            put_footers(blob, bad[i].at, raw, sizeof(raw));
+        else
+            put(blob, 512 + bad[i].at, raw, sizeof(raw));
+        sign_all(blob);
+        if (cst_image_open(blob, vpc(), CST_IMAGE_WRITE, NULL, NULL))
+            fail_msg("case %zu passed", i);
+        assert_false(cst_image_check(blob, vpc(), 0, &found, NULL, NULL));
+    }
+}
+
+static void wrong_checksums_are_told(void **state)
+{
+    g_autoptr(CstBlob) header = five_blocks(), footers = five_blocks();
+
+    put(header, 512 + 40, "x", 1);
+    assert_null(cst_image_open(header, vpc(), 0, NULL, NULL));
+    put(footers, 24, "x", 1);
+    put(footers, size_of(footers) - 512 + 24, "x", 1);
+    assert_null(cst_image_open(footers, vpc(), 0, NULL, NULL));
+}
+
+/* CVE-2014-0142 and -0144: sizes of nothing, and a table as long as the header claims. */
+static void a_huge_table_in_a_short_file_costs_nothing(void **state)
+{
+    g_autoptr(CstBlob) blob = create(BLOCK);
+    g_auto(CstImageInfo) info = {0};
+
+    put32(blob, 512 + 28, 0xffffffff);
+    sign_all(blob);
+    assert_true(cst_image_inspect(blob, NULL, &info, NULL));
+    assert_true(info.corrupt);
+}
+
+static void hostile_locators_are_told(void **state)
+{
+    g_autoptr(CstBlob) blob = child_of(SIZE, "base");
+    g_auto(CstImageInfo) info = {0};
+
+    put32(blob, 512 + 576 + 8, 0xffffffff);
+    sign_all(blob);
+    assert_true(cst_image_inspect(blob, NULL, &info, NULL));
+    assert_true(info.corrupt);
+}
+
+static void misplaced_blocks_are_errors_where_they_are_used(void **state)
+{
+    /* over the footer, the header, the table; far beyond the end */
+    static const uint32_t places[] = {0, 1, 3, 0xfffffffe};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autoptr(CstBlob) blob = five_blocks();
+        g_autoptr(CstBlob) guest = NULL;
+        char byte;
+
+        put32(blob, TABLE + 4 * 4, places[i]); /* block 4, the first in the file */
+        assert_int_equal(check(blob, 0).errors, 1);
+        guest = open_guest(blob);
+        assert_true(is_marked(guest, 2));
+        assert_false(cst_blob_pread(guest, &byte, 1, 4 * BLOCK, NULL));
+        assert_false(cst_blob_pwrite(guest, "x", 1, 4 * BLOCK, NULL));
+        cst_blob_unref(g_steal_pointer(&guest));
+        assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 1);
+        assert_clean(blob);
+        guest = open_guest(blob);
+        for (uint64_t n = 0; n < 4; n++)
+            assert_true(is_marked(guest, n));
+    }
+}
+
+static void a_file_that_was_cut_off_keeps_what_is_left(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t first = 1;
+
+    assert_true(cst_blob_resize(blob, size_of(blob) - 100 * 512, NULL));
+    assert_int_equal(check(blob, 0).errors, 1);
+    assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 1);
+    assert_clean(blob);
+    guest = open_guest(blob);
+    for (uint64_t n = 1; n < 5; n++)
+        assert_true(is_marked(guest, n));
+    assert_true(cst_blob_pread(guest, &first, sizeof(first), 0, NULL));
+    assert_int_equal(first, 0);
+}
+
+static void overlapping_blocks_are_told_and_parted(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+
+    put32(blob, TABLE, get32(blob, TABLE + 4)); /* block 0 where block 1 is */
+    assert_int_equal(check(blob, 0).errors, 1);
+    assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 1);
+    assert_clean(blob);
+    guest = open_guest(blob);
+    assert_true(is_marked(guest, 1));
+    mark(guest, 0);
+    for (uint64_t n = 0; n < 5; n++)
+        assert_true(is_marked(guest, n));
+}
+
+static void leaks_are_counted_and_given_back(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t before = size_of(blob);
+
+    put32(blob, TABLE + 3 * 4, 0xffffffff);
+    put32(blob, TABLE + 4 * 4, 0xffffffff);
+    assert_int_equal(check(blob, 0).leaks, 2);
+    assert_int_equal(check(blob, CST_CHECK_REPAIR_LEAKS).leaks_fixed, 2);
+    assert_int_equal(size_of(blob), before - 2 * STRIDE);
+    assert_clean(blob);
+    guest = open_guest(blob);
+    for (uint64_t n = 0; n < 3; n++)
+        assert_true(is_marked(guest, n));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hostile_fields_are_refused),
+        cmocka_unit_test(wrong_checksums_are_told),
+        cmocka_unit_test(a_huge_table_in_a_short_file_costs_nothing),
+        cmocka_unit_test(hostile_locators_are_told),
+        cmocka_unit_test(misplaced_blocks_are_errors_where_they_are_used),
+        cmocka_unit_test(a_file_that_was_cut_off_keeps_what_is_left),
+        cmocka_unit_test(overlapping_blocks_are_told_and_parted),
+        cmocka_unit_test(leaks_are_counted_and_given_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
