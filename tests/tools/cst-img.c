@@ -16,9 +16,11 @@
 
 static G_NORETURN void die(GError *error)
 {
-    g_autofree char *text = cst_error_text(error);
+    char *text = cst_error_text(error);
 
     fprintf(stderr, "cst-img: %s\n", text);
+    g_free(text);
+    g_error_free(error);
     exit(1);
 }
 
