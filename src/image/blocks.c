@@ -8,6 +8,7 @@
 #include <base/units.h>
 
 #define SECTOR     512u
+#define MAX_SECTOR 4096u /* larger units are blocks, of which nothing shows yet */
 #define COPY_CHUNK CST_MIB
 
 struct CstBlockClaim {
@@ -239,6 +240,12 @@ static gboolean is_claimed(const CstBlocks *blocks, uint64_t block)
     return FALSE;
 }
 
+void cst_blocks_wait(CstBlocks *blocks, uint64_t block)
+{
+    while (is_claimed(blocks, block))
+        g_cond_wait(&blocks->released, &blocks->lock);
+}
+
 static void release(CstBlocks *blocks, CstBlockClaim *claim)
 {
     CstBlockClaim **at = &blocks->claims;
@@ -292,11 +299,11 @@ static gboolean fill_from_backing(CstBlocks *blocks, uint64_t host, uint64_t len
 static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                      const CstStep *step, GError **error)
 {
-    uint8_t buf[SECTOR];
+    uint8_t buf[MAX_SECTOR];
 
     if (step->backed)
         return fill_from_backing(blocks, host, length, offset, error);
-    if (step->unit > SECTOR)
+    if (step->unit > MAX_SECTOR)
         return cst_blocks_zero_host(blocks, host, length, CST_ZERO_MAY_UNMAP, error);
     return cst_blocks_pread(&blocks->image, buf, (size_t)length, offset, error) &&
            cst_blob_pwrite(blocks->blob, buf, (size_t)length, host, error);

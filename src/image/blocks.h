@@ -79,6 +79,9 @@ gboolean cst_blocks_init(CstBlocks *blocks, const CstBlocksOps *ops, CstBlob *bl
                          const CstImageOpen *how, GError **error);
 void cst_blocks_clear(CstBlocks *blocks);
 
+/** Lock held: waits until nobody is finding a place for bytes of the block. */
+void cst_blocks_wait(CstBlocks *blocks, uint64_t block);
+
 /** Everything before reaches the disk ahead of everything after. */
 gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error);
 

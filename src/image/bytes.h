@@ -66,4 +66,20 @@ static inline void cst_put_be64(uint8_t *p, uint64_t v)
     memcpy(p, &v, sizeof(v));
 }
 
+static inline void cst_put_le16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void cst_put_le32(uint8_t *p, uint32_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline void cst_put_le64(uint8_t *p, uint64_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the readers above swap for big endian");

@@ -60,7 +60,8 @@ struct CstImageFormat {
     gboolean is_plain;
     /**
      * Allocates the format's struct (its head is a CstImage, which image.c fills in afterwards)
-     * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet.
+     * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet, but for a log that has
+     * to be replayed first.
      */
     CstImage *(*open)(CstBlob *blob, const CstImageOpen *how, GError **error);
     /** Writes out what is still held back, frees the format's part and the struct. Never fails. */

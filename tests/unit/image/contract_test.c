@@ -55,6 +55,9 @@ static const Variant variants[] = {
     {"vpc", {.force_size = TRUE}},
     {"vpc", {.force_size = TRUE, .subformat = "fixed"}},
     {"vpc", {.force_size = TRUE, .preallocation = CST_PREALLOC_METADATA}},
+    {"vhdx", {0}},
+    {"vhdx", {.block_size = CST_MIB}},
+    {"vhdx", {.block_size = CST_MIB, .subformat = "fixed"}},
 };
 
 /* Files of images of several files, by name; all images share one directory. */

@@ -31,6 +31,8 @@ static const Variant variants[] = {
     {"vpc", {.capacity = SIZE, .force_size = TRUE}},
     {"vpc", {.capacity = SIZE, .force_size = TRUE, .subformat = "fixed"}},
     {"vpc", {.capacity = SIZE, .force_size = TRUE, .backing = "base", .backing_format = "vpc"}},
+    {"vhdx", {.capacity = SIZE, .block_size = CST_MIB}},
+    {"vhdx", {.capacity = SIZE, .block_size = CST_MIB, .subformat = "fixed"}},
 };
 
 /* What the guest did, and when, in calls to the blob. */

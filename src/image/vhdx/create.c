@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/uuid.h>
+
+#include "bytes.h"
+#include "format.h"
+#include "space.h"
+#include "state.h"
+#include "vhdx.h"
+
+/*
+ * A new image: header section, log, metadata and block allocation table follow each other, each
+ * from a MiB border on; then the blocks of a fixed image.
+ */
+#define LOG_AT      (1 * CST_MIB)
+#define METADATA_AT (2 * CST_MIB)
+#define BAT_AT      (3 * CST_MIB)
+#define LOG_LENGTH  CST_MIB
+#define MAX_BAT     (CST_GIB - CST_MIB)
+
+typedef struct {
+    uint64_t capacity;
+    uint32_t block_size;
+    uint32_t sector_size;
+    uint32_t flags;
+    gboolean allocated; /* every block has a place */
+    uint64_t blocks;
+    uint64_t bat_length;
+    const char *parent;
+} Plan;
+
+static uint64_t round_up(uint64_t value, uint64_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+/* As QEMU chooses, so that a disk of one size is the same everywhere. */
+static uint32_t default_block_size(uint64_t capacity)
+{
+    if (capacity > 32 * CST_TIB)
+        return 64 * CST_MIB;
+    if (capacity > 100 * CST_GIB)
+        return 32 * CST_MIB;
+    return capacity > CST_GIB ? 16 * CST_MIB : 8 * CST_MIB;
+}
+
+static gboolean plan_subformat(const CstImageCreate *options, Plan *plan, GError **error)
+{
+    const char *wanted = options->subformat;
+
+    if (!wanted)
+        wanted = options->backing ? "differencing" : "dynamic";
+    if (strcmp(wanted, "fixed") == 0)
+        plan->flags = VHDX_FLAG_FIXED;
+    else if (strcmp(wanted, "differencing") == 0)
+        plan->flags = VHDX_FLAG_PARENT;
+    else if (strcmp(wanted, "dynamic") != 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown VHDX subformat '%s'"), wanted);
+    if ((options->backing != NULL) != (plan->flags == VHDX_FLAG_PARENT))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a differencing VHDX image needs a backing image, and no other has one"));
+    if (options->backing && strcmp(options->backing_format, "vhdx") != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the backing image of a VHDX image must be a VHDX image"));
+    plan->parent = options->backing;
+    plan->allocated =
+        plan->flags == VHDX_FLAG_FIXED || options->preallocation >= CST_PREALLOC_FALLOC;
+    if (plan->parent && plan->allocated)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("an image with a backing image can't be preallocated, as the backing "
+                          "image would be hidden"));
+    return TRUE;
+}
+
+static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **error)
+{
+    uint64_t block_size = options->block_size;
+
+    if (!plan_subformat(options, plan, error))
+        return FALSE;
+    plan->sector_size = options->sector_size ? options->sector_size : 512;
+    if (plan->sector_size != 512 && plan->sector_size != 4096)
+        return cst_fail(error, CST_ERROR_INVALID, _("a VHDX sector has 512 or 4096 bytes"));
+    plan->capacity = round_up(options->capacity, plan->sector_size);
+    if (plan->capacity > VHDX_MAX_CAPACITY)
+        return cst_fail(error, CST_ERROR_INVALID, _("a VHDX image can have at most 64 TiB"));
+    if (block_size == 0)
+        block_size = default_block_size(plan->capacity);
+    if (block_size < VHDX_MIN_BLOCK || block_size > VHDX_MAX_BLOCK ||
+        (block_size & (block_size - 1)) != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the VHDX block size must be a power of two between 1 and 256 MiB"));
+    plan->block_size = (uint32_t)block_size;
+    plan->blocks = round_up(plan->capacity, block_size) / block_size;
+    plan->bat_length = round_up(vhdx_bat_entries(plan->capacity, plan->block_size,
+                                                 plan->sector_size, plan->parent != NULL) *
+                                    8,
+                                CST_MIB);
+    plan->bat_length = MAX(plan->bat_length, CST_MIB);
+    return TRUE;
+}
+
+/* --- metadata --------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint8_t *raw; /* VHDX_METADATA_LEN for the table, the items behind */
+    uint32_t used;
+    uint16_t count;
+} Metadata;
+
+enum { ITEM_FOR_USER = 1, ITEM_FOR_DISK = 2, ITEM_REQUIRED = 4 };
+
+static void add_item(Metadata *metadata, const uint8_t *guid, const void *data, uint32_t len,
+                     uint32_t flags)
+{
+    uint8_t *entry = metadata->raw + 32 + metadata->count * 32;
+
+    memcpy(entry, guid, 16);
+    cst_put_le32(entry + 16, metadata->used);
+    cst_put_le32(entry + 20, len);
+    cst_put_le32(entry + 24, flags | ITEM_REQUIRED);
+    memcpy(metadata->raw + metadata->used, data, len);
+    metadata->used += (uint32_t)round_up(len, 8);
+    cst_put_le16(metadata->raw + 10, ++metadata->count);
+}
+
+/* A key and its value, both UTF-16; the entry is 12 bytes. */
+static gboolean add_locator_pair(uint8_t *raw, uint32_t *used, unsigned i, const char *key,
+                                 const char *value, GError **error)
+{
+    glong key_len = 0, value_len = 0;
+    g_autofree gunichar2 *key16 = g_utf8_to_utf16(key, -1, NULL, &key_len, NULL);
+    g_autofree gunichar2 *value16 = g_utf8_to_utf16(value, -1, NULL, &value_len, NULL);
+    uint8_t *entry = raw + 20 + (size_t)i * 12;
+
+    if (!value16 || value_len > 2000 || value_len == 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the name of the backing image can't be stored in a VHDX image"));
+    cst_put_le32(entry, *used);
+    cst_put_le32(entry + 4, *used + (uint32_t)key_len * 2);
+    cst_put_le16(entry + 8, (uint16_t)(key_len * 2));
+    cst_put_le16(entry + 10, (uint16_t)(value_len * 2));
+    memcpy(raw + *used, key16, (size_t)key_len * 2);
+    memcpy(raw + *used + key_len * 2, value16, (size_t)value_len * 2);
+    *used += (uint32_t)(key_len + value_len) * 2;
+    return TRUE;
+}
+
+/*
+ * The parent's DataWriteGuid tells whether it has changed since. It is asked for where the caller
+ * lets us look; a zero GUID means that nobody knows.
+ */
+static gboolean read_linkage(const CstImageCreate *options, CstUuid *ret_guid, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(CstBlob) parent = NULL;
+    VhdxHeader header = {0};
+    CstImageLook look;
+
+    memset(ret_guid, 0, sizeof(*ret_guid));
+    if (!options->files)
+        return TRUE;
+    parent = options->files->open(options->backing, FALSE, options->files->data, error);
+    if (!parent || !cst_look_init(&look, parent, head, &info, error))
+        return FALSE;
+    if (!vhdx_header_read(&look, &header)) {
+        g_clear_error(&look.error);
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no sound VHDX image"),
+                        options->backing);
+    }
+    memcpy(ret_guid->bytes, header.data_write, 16);
+    return TRUE;
+}
+
+/* Of a GUID's parts the first three are numbers, and lie on disk in little endian. */
+static char *linkage_text(const CstUuid *guid)
+{
+    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    char text[CST_UUID_TEXT_LEN];
+    CstUuid swapped;
+
+    for (size_t i = 0; i < 16; i++)
+        swapped.bytes[i] = guid->bytes[order[i]];
+    return g_strdup_printf("{%s}", cst_uuid_format(&swapped, text));
+}
+
+static gboolean add_parent(Metadata *metadata, const CstImageCreate *options, GError **error)
+{
+    const char *path = options->backing;
+    gboolean absolute = path[0] == '/' || (g_ascii_isalpha(path[0]) && path[1] == ':');
+    g_autofree char *linkage = NULL;
+    uint8_t raw[8192] = {0};
+    uint32_t used = 20 + 2 * 12;
+    CstUuid guid;
+
+    if (!read_linkage(options, &guid, error))
+        return FALSE;
+    linkage = linkage_text(&guid);
+    memcpy(raw, vhdx_guid_locator, 16);
+    cst_put_le16(raw + 18, 2);
+    if (!add_locator_pair(raw, &used, 0, "parent_linkage", linkage, error) ||
+        !add_locator_pair(raw, &used, 1, absolute ? "absolute_win32_path" : "relative_path", path,
+                          error))
+        return FALSE;
+    add_item(metadata, vhdx_guid_parent, raw, used, 0);
+    return TRUE;
+}
+
+static gboolean write_metadata(CstBlob *blob, const Plan *plan, const CstImageCreate *options,
+                               GError **error)
+{
+    g_autofree uint8_t *raw = g_malloc0(2 * VHDX_METADATA_LEN);
+    Metadata metadata = {raw, VHDX_METADATA_LEN, 0};
+    uint8_t value[8];
+    CstUuid id;
+
+    memcpy(raw, "metadata", 8);
+    cst_put_le32(value, plan->block_size);
+    cst_put_le32(value + 4, plan->flags);
+    add_item(&metadata, vhdx_guid_file_parameters, value, 8, 0);
+    cst_put_le64(value, plan->capacity);
+    add_item(&metadata, vhdx_guid_disk_size, value, 8, ITEM_FOR_DISK);
+    cst_uuid_generate(&id);
+    add_item(&metadata, vhdx_guid_disk_id, id.bytes, 16, ITEM_FOR_DISK);
+    cst_put_le32(value, plan->sector_size);
+    add_item(&metadata, vhdx_guid_logical_sector, value, 4, ITEM_FOR_DISK);
+    cst_put_le32(value, 4096);
+    add_item(&metadata, vhdx_guid_physical_sector, value, 4, ITEM_FOR_DISK);
+    if (plan->parent && !add_parent(&metadata, options, error))
+        return FALSE;
+    return cst_blob_pwrite(blob, raw, metadata.used, METADATA_AT, error);
+}
+
+/* --- the rest --------------------------------------------------------------------------------- */
+
+static gboolean write_identifier(CstBlob *blob, GError **error)
+{
+    g_autofree gunichar2 *creator = g_utf8_to_utf16("Cistern", -1, NULL, NULL, NULL);
+    uint8_t raw[8 + 512] = "vhdxfile";
+
+    memcpy(raw + 8, creator, 7 * sizeof(*creator));
+    return cst_blob_pwrite(blob, raw, sizeof(raw), 0, error);
+}
+
+static gboolean write_headers(CstBlob *blob, GError **error)
+{
+    VhdxHeader header = {.slot = 2, .log_length = LOG_LENGTH, .log_offset = LOG_AT};
+    CstUuid guid;
+
+    cst_uuid_generate(&guid);
+    memcpy(header.file_write, guid.bytes, 16);
+    cst_uuid_generate(&guid);
+    memcpy(header.data_write, guid.bytes, 16);
+    return vhdx_header_store(blob, &header, FALSE, error) &&
+           vhdx_header_store(blob, &header, FALSE, error);
+}
+
+static gboolean write_regions(CstBlob *blob, const Plan *plan, GError **error)
+{
+    g_autofree uint8_t *raw = g_malloc0(VHDX_REGIONS_LEN);
+
+    memcpy(raw, "regi", 4);
+    cst_put_le32(raw + 8, 2);
+    memcpy(raw + 16, vhdx_guid_bat, 16);
+    cst_put_le64(raw + 32, BAT_AT);
+    cst_put_le32(raw + 40, (uint32_t)plan->bat_length);
+    cst_put_le32(raw + 44, 1);
+    memcpy(raw + 48, vhdx_guid_metadata, 16);
+    cst_put_le64(raw + 64, METADATA_AT);
+    cst_put_le32(raw + 72, (uint32_t)CST_MIB);
+    cst_put_le32(raw + 76, 1);
+    vhdx_checksum_set(raw, VHDX_REGIONS_LEN);
+    return cst_blob_pwrite(blob, raw, VHDX_REGIONS_LEN, VHDX_AT_REGIONS, error) &&
+           cst_blob_pwrite(blob, raw, VHDX_REGIONS_LEN, VHDX_AT_REGIONS + VHDX_REGIONS_LEN, error);
+}
+
+/* Every block in its turn behind the table; the sector bitmaps' entries stay zero. */
+static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError **error)
+{
+    enum { CHUNK = 64 * 1024 };
+    uint64_t group = vhdx_chunk_ratio(plan->block_size, plan->sector_size) + 1;
+    uint64_t entries = vhdx_bat_entries(plan->capacity, plan->block_size, plan->sector_size, FALSE);
+    uint64_t place = (BAT_AT + plan->bat_length) / CST_MIB;
+    g_autofree uint8_t *raw = g_malloc(CHUNK);
+
+    for (uint64_t first = 0; first < entries; first += CHUNK / 8) {
+        uint64_t count = MIN(CHUNK / 8, entries - first);
+
+        if (!cst_task_check(task, error))
+            return FALSE;
+        for (uint64_t i = 0; i < count; i++) {
+            gboolean is_bitmap = (first + i) % group == group - 1;
+
+            cst_put_le64(raw + i * 8, is_bitmap ? 0 : vhdx_entry(VHDX_PRESENT, place));
+            place += is_bitmap ? 0 : plan->block_size / CST_MIB;
+        }
+        if (!cst_blob_pwrite(blob, raw, count * 8, BAT_AT + first * 8, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+{
+    Plan plan = {0};
+    gboolean zeroed = FALSE;
+    uint64_t tables, size;
+
+    if (!make_plan(options, &plan, error))
+        return FALSE;
+    tables = BAT_AT + plan.bat_length;
+    size = tables + (plan.allocated ? plan.blocks * plan.block_size : 0);
+    if (!cst_space_reset(blob, size, &zeroed, error) ||
+        (!zeroed && !cst_blob_zero(blob, 0, size, CST_ZERO_MAY_UNMAP, error)))
+        return FALSE;
+    if (plan.allocated &&
+        (!write_bat(blob, &plan, task, error) ||
+         !cst_space_preallocate(blob, tables, plan.capacity, options->preallocation, task, error)))
+        return FALSE;
+    /* what makes it an image comes last */
+    return write_metadata(blob, &plan, options, error) && write_regions(blob, &plan, error) &&
+           write_headers(blob, error) && write_identifier(blob, error);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "state.h"
+
+gboolean vhdx_corrupt(const Vhdx *vhdx, GError **error, const char *what)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), vhdx->file->name, what);
+}
+
+/* --- the block allocation table --------------------------------------------------------------- */
+
+uint64_t vhdx_bat_index(const Vhdx *vhdx, uint64_t block)
+{
+    return block + block / vhdx->chunk_ratio;
+}
+
+uint64_t vhdx_bat_bitmap_index(const Vhdx *vhdx, uint64_t block)
+{
+    return (block / vhdx->chunk_ratio + 1) * (vhdx->chunk_ratio + 1) - 1;
+}
+
+gboolean vhdx_bat_get(Vhdx *vhdx, uint64_t index, uint64_t *ret_entry, GError **error)
+{
+    uint64_t at = vhdx->layout.bat_offset + index * 8;
+    const uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+
+    if (!page)
+        return FALSE;
+    *ret_entry = cst_le64(page + at % VHDX_SECTOR);
+    return TRUE;
+}
+
+gboolean vhdx_bat_set(Vhdx *vhdx, uint64_t index, uint64_t entry, GError **error)
+{
+    uint64_t at = vhdx->layout.bat_offset + index * 8;
+    uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+
+    if (!page)
+        return FALSE;
+    cst_put_le64(page + at % VHDX_SECTOR, entry);
+    vhdx_page_changed(vhdx->pages, at);
+    return TRUE;
+}
+
+/* The last block may be longer than what was written of the file. */
+gboolean vhdx_place_is_sound(const Vhdx *vhdx, uint64_t place, uint64_t length, uint64_t file_size)
+{
+    return place <= VHDX_MAX_FILE / CST_MIB && place * CST_MIB + length <= VHDX_MAX_FILE &&
+           place * CST_MIB < file_size &&
+           vhdx_range_is_free(&vhdx->layout, place * CST_MIB, length);
+}
+
+static gboolean get_place(Vhdx *vhdx, uint64_t entry, uint64_t length, uint64_t *ret_offset,
+                          GError **error)
+{
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(vhdx->file, &size, error))
+        return FALSE;
+    if (!vhdx_place_is_sound(vhdx, VHDX_PLACE(entry), length, size))
+        return vhdx_corrupt(vhdx, error, _("a block lies outside the file, or inside of a table"));
+    *ret_offset = VHDX_PLACE(entry) * CST_MIB;
+    return TRUE;
+}
+
+/* --- sector bitmaps --------------------------------------------------------------------------- */
+
+/* Bits of the file, from the first sector of a payload block on. */
+typedef struct {
+    uint64_t offset; /* where the first one's byte is */
+    uint64_t count;
+} Bits;
+
+static uint64_t sectors_per_block(const Vhdx *vhdx)
+{
+    return vhdx->blocks.block_size / vhdx->layout.sector_size;
+}
+
+static gboolean find_bits(Vhdx *vhdx, uint64_t block, Bits *ret_bits, GError **error)
+{
+    uint64_t entry = 0, offset = 0;
+
+    if (!vhdx_bat_get(vhdx, vhdx_bat_bitmap_index(vhdx, block), &entry, error))
+        return FALSE;
+    if (VHDX_STATE(entry) != VHDX_PRESENT)
+        return vhdx_corrupt(vhdx, error, _("a sector bitmap is missing"));
+    if (!get_place(vhdx, entry, CST_MIB, &offset, error))
+        return FALSE;
+    /* a block has at least 256 sectors, so it starts with a byte */
+    ret_bits->offset = offset + block % vhdx->chunk_ratio * sectors_per_block(vhdx) / 8;
+    ret_bits->count = sectors_per_block(vhdx);
+    return TRUE;
+}
+
+/* How many of up to @count bits from @first on are like the first one; stays inside of a page. */
+static gboolean count_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t count,
+                           gboolean *ret_set, uint64_t *ret_count, GError **error)
+{
+    uint64_t at = bits->offset + first / 8, n = 0;
+    const uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+    uint64_t bit = at % VHDX_SECTOR * 8 + first % 8;
+    uint8_t same;
+    gboolean set;
+
+    if (!page)
+        return FALSE;
+    set = page[bit / 8] >> bit % 8 & 1;
+    same = set ? 0xff : 0;
+    count = MIN(count, VHDX_SECTOR * 8 - bit);
+    while (n < count) {
+        if ((bit + n) % 8 == 0 && count - n >= 8 && page[(bit + n) / 8] == same)
+            n += 8;
+        else if ((page[(bit + n) / 8] >> (bit + n) % 8 & 1) == set)
+            n++;
+        else
+            break;
+    }
+    *ret_set = set;
+    *ret_count = n;
+    return TRUE;
+}
+
+static gboolean set_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t count, gboolean set,
+                         GError **error)
+{
+    while (count > 0) {
+        uint64_t at = bits->offset + first / 8;
+        uint64_t bit = at % VHDX_SECTOR * 8 + first % 8, n = MIN(count, VHDX_SECTOR * 8 - bit);
+        uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+
+        if (!page)
+            return FALSE;
+        for (uint64_t i = bit; i < bit + n;) {
+            if (i % 8 == 0 && bit + n - i >= 8) {
+                page[i / 8] = set ? 0xff : 0;
+                i += 8;
+            } else {
+                page[i / 8] = (uint8_t)((page[i / 8] & ~(1 << i % 8)) | set << i % 8);
+                i++;
+            }
+        }
+        vhdx_page_changed(vhdx->pages, at);
+        first += n;
+        count -= n;
+    }
+    return TRUE;
+}
+
+/* A chunk's first sector bitmap. It is committed with the block that needs it, or not at all. */
+static gboolean make_bitmap(Vhdx *vhdx, uint64_t block, GError **error)
+{
+    uint64_t index = vhdx_bat_bitmap_index(vhdx, block), entry = 0, place = 0;
+
+    if (!vhdx_bat_get(vhdx, index, &entry, error))
+        return FALSE;
+    if (VHDX_STATE(entry) == VHDX_PRESENT)
+        return TRUE;
+    if (!vhdx_units_take(vhdx, 1, &place, error))
+        return FALSE;
+    if (!vhdx_units_zero(vhdx, place, 1, error) ||
+        !vhdx_bat_set(vhdx, index, vhdx_entry(VHDX_PRESENT, place), error)) {
+        vhdx_units_reset(&vhdx->units, place, 1);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- for blocks.c ----------------------------------------------------------------------------- */
+
+static gboolean map_partial(Vhdx *vhdx, uint64_t entry, uint64_t offset, CstRun *run,
+                            GError **error)
+{
+    uint64_t block = offset / vhdx->blocks.block_size, inside = offset % vhdx->blocks.block_size;
+    uint64_t sector = vhdx->layout.sector_size, place = 0, count = 0;
+    uint64_t first = inside / sector, end = (inside + run->length + sector - 1) / sector;
+    gboolean set = FALSE;
+    Bits bits;
+
+    if (!get_place(vhdx, entry, vhdx->blocks.block_size, &place, error) ||
+        !find_bits(vhdx, block, &bits, error) ||
+        !count_bits(vhdx, &bits, first, end - first, &set, &count, error))
+        return FALSE;
+    run->kind = set ? CST_RUN_DATA : CST_RUN_BACKING;
+    run->host = place + inside;
+    run->length = MIN(run->length, (first + count) * sector - inside);
+    return TRUE;
+}
+
+static gboolean vhdx_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                         GError **error)
+{
+    Vhdx *vhdx = (Vhdx *)blocks;
+    CstRun run = {CST_RUN_ZERO, length, 0};
+    uint64_t entry = 0;
+
+    if (!vhdx_bat_get(vhdx, vhdx_bat_index(vhdx, offset / blocks->block_size), &entry, error))
+        return FALSE;
+    switch (VHDX_STATE(entry)) {
+    case VHDX_PRESENT:
+        run.kind = CST_RUN_DATA;
+        if (!get_place(vhdx, entry, blocks->block_size, &run.host, error))
+            return FALSE;
+        run.host += offset % blocks->block_size;
+        break;
+    case VHDX_PARTIAL:
+        if (!vhdx->is_diff)
+            return vhdx_corrupt(vhdx, error, _("a block is said to be partly in a parent image"));
+        if (!map_partial(vhdx, entry, offset, &run, error))
+            return FALSE;
+        break;
+    case VHDX_NOT_PRESENT:
+        if (vhdx->is_diff)
+            run.kind = CST_RUN_BACKING;
+        break;
+    case VHDX_UNDEFINED:
+    case VHDX_ZERO:
+    case VHDX_UNMAPPED: break;
+    default: return vhdx_corrupt(vhdx, error, _("a block has an unknown state"));
+    }
+    *ret_run = run;
+    return TRUE;
+}
+
+static gboolean covers_block(const Vhdx *vhdx, const CstStep *step)
+{
+    uint64_t start = step->offset / vhdx->blocks.block_size * vhdx->blocks.block_size;
+    uint64_t end = MIN(start + vhdx->blocks.block_size, vhdx->blocks.image.capacity);
+
+    return step->offset == start && step->length >= end - start;
+}
+
+/* Sectors that are missing from a block that is there. */
+static gboolean place_sectors(Vhdx *vhdx, uint64_t entry, CstStep *step, GError **error)
+{
+    uint64_t place = 0;
+
+    if (!get_place(vhdx, entry, vhdx->blocks.block_size, &place, error))
+        return FALSE;
+    step->unit = vhdx->layout.sector_size;
+    step->host = place + step->offset % vhdx->blocks.block_size;
+    return TRUE;
+}
+
+static gboolean vhdx_find_place(CstBlocks *blocks, CstStep *step, GError **error)
+{
+    Vhdx *vhdx = (Vhdx *)blocks;
+    uint64_t block = step->offset / blocks->block_size, entry = 0, size = 0, host;
+    gboolean partly;
+
+    if (!vhdx_begin_writing(vhdx, error) || !vhdx_relieve(vhdx, error) ||
+        !vhdx_bat_get(vhdx, vhdx_bat_index(vhdx, block), &entry, error) ||
+        !cst_blob_get_size(vhdx->file, &size, error))
+        return FALSE;
+    if (VHDX_STATE(entry) == VHDX_PARTIAL)
+        return place_sectors(vhdx, entry, step, error);
+    partly = vhdx->is_diff && VHDX_STATE(entry) == VHDX_NOT_PRESENT && !covers_block(vhdx, step);
+    if ((partly && !make_bitmap(vhdx, block, error)) ||
+        !vhdx_units_take(vhdx, blocks->block_size / CST_MIB, &step->place, error))
+        return FALSE;
+    host = step->place * CST_MIB;
+    step->is_new = TRUE;
+    step->unit = partly ? vhdx->layout.sector_size : blocks->block_size;
+    step->fresh = !partly && host >= size;
+    step->host = host + step->offset % blocks->block_size;
+    step->block_end = host + blocks->block_size;
+    return TRUE;
+}
+
+static gboolean settle_sectors(Vhdx *vhdx, const CstStep *step, uint64_t block, GError **error)
+{
+    uint64_t sector = vhdx->layout.sector_size, inside = step->offset % vhdx->blocks.block_size;
+    uint64_t first = inside / sector, end = (inside + step->length + sector - 1) / sector;
+    Bits bits;
+
+    return find_bits(vhdx, block, &bits, error) &&
+           (!step->is_new || set_bits(vhdx, &bits, 0, bits.count, FALSE, error)) &&
+           set_bits(vhdx, &bits, first, end - first, TRUE, error);
+}
+
+static gboolean vhdx_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+{
+    Vhdx *vhdx = (Vhdx *)blocks;
+    uint64_t block = step->offset / blocks->block_size;
+    gboolean partly = step->unit != blocks->block_size;
+
+    if (!vhdx_relieve(vhdx, error) || (partly && !settle_sectors(vhdx, step, block, error)))
+        return FALSE;
+    return !step->is_new ||
+           vhdx_bat_set(vhdx, vhdx_bat_index(vhdx, block),
+                        vhdx_entry(partly ? VHDX_PARTIAL : VHDX_PRESENT, step->place), error);
+}
+
+static void vhdx_take_back(CstBlocks *blocks, const CstStep *step)
+{
+    Vhdx *vhdx = (Vhdx *)blocks;
+
+    if (step->is_new)
+        vhdx_units_reset(&vhdx->units, step->place, blocks->block_size / CST_MIB);
+}
+
+static gboolean vhdx_sync(CstBlocks *blocks, GError **error)
+{
+    return vhdx_commit((Vhdx *)blocks, error);
+}
+
+const CstBlocksOps vhdx_blocks_ops = {
+    .map = vhdx_map,
+    .place = vhdx_find_place,
+    .settle = vhdx_settle,
+    .take_back = vhdx_take_back,
+    .sync = vhdx_sync,
+};
+
+gboolean vhdx_place_block(Vhdx *vhdx, uint64_t block, uint64_t fresh_from, GError **error)
+{
+    uint64_t place = 0, units = vhdx->blocks.block_size / CST_MIB;
+
+    if (!vhdx_relieve(vhdx, error) || !vhdx_units_take(vhdx, units, &place, error))
+        return FALSE;
+    if ((place * CST_MIB < fresh_from && !vhdx_units_zero(vhdx, place, units, error)) ||
+        !vhdx_bat_set(vhdx, vhdx_bat_index(vhdx, block), vhdx_entry(VHDX_PRESENT, place), error)) {
+        vhdx_units_reset(&vhdx->units, place, units);
+        return FALSE;
+    }
+    return TRUE;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/uuid.h>
+
+#include "state.h"
+#include "vhdx.h"
+
+static gboolean look_failed(CstImageLook *look, GError **error)
+{
+    CstImageInfo *info = look->info;
+
+    if (look->error) {
+        g_propagate_error(error, look->error);
+        return FALSE;
+    }
+    if (info->corrupt || !info->problem)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), look->blob->name,
+                        info->problem ? info->problem : "");
+    return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened: %s"), look->blob->name,
+                    info->problem);
+}
+
+static gboolean read_header(CstBlob *blob, VhdxHeader *ret_header, gboolean *ret_dirty,
+                            GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    if (look.head_len < 8 || memcmp(head, "vhdxfile", 8) != 0)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no VHDX image"), blob->name);
+    if (!vhdx_header_read(&look, ret_header) || look.error)
+        return look_failed(&look, error);
+    *ret_dirty = info.dirty;
+    return TRUE;
+}
+
+static gboolean read_layout(CstBlob *blob, const VhdxHeader *header, VhdxLayout *ret_layout,
+                            GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    return vhdx_layout_read(&look, header, ret_layout) || look_failed(&look, error);
+}
+
+/* --- the log ---------------------------------------------------------------------------------- */
+
+/*
+ * The header in between says who is at work, as the specification wants it before any change; the
+ * log stays in force until everything is in its place. A power cut here means another replay.
+ */
+static gboolean replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches, gboolean barriers,
+                       GError **error)
+{
+    CstUuid uuid;
+
+    cst_uuid_generate(&uuid);
+    memcpy(header->file_write, uuid.bytes, 16);
+    if (!vhdx_header_store(blob, header, barriers, error) ||
+        !vhdx_patches_apply(patches, blob, error) || (barriers && !cst_blob_flush(blob, error)))
+        return FALSE;
+    memset(header->log_guid, 0, 16);
+    return vhdx_header_store(blob, header, barriers, error);
+}
+
+/* The file as it is with its log replayed: on the disk, or in memory for who only reads. */
+static CstBlob *sound_file(CstBlob *blob, const CstImageOpen *how, VhdxHeader *header,
+                           GError **error)
+{
+    g_autoptr(VhdxPatches) patches = NULL;
+    gboolean dirty = FALSE;
+
+    if (!read_header(blob, header, &dirty, error))
+        return NULL;
+    if (!dirty)
+        return cst_blob_ref(blob);
+    patches = vhdx_log_read(blob, header, error);
+    if (!patches)
+        return NULL;
+    if (!(how->flags & CST_IMAGE_WRITE))
+        return vhdx_patches_overlay(g_steal_pointer(&patches), blob);
+    if (!replay(blob, header, patches, !(how->flags & CST_IMAGE_NO_BARRIERS), error))
+        return NULL;
+    return cst_blob_ref(blob);
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity)
+{
+    const VhdxLayout *layout = &vhdx->layout;
+
+    vhdx->layout.capacity = vhdx->blocks.image.capacity = capacity;
+    vhdx->blocks.block_size = layout->block_size;
+    vhdx->block_count =
+        capacity / layout->block_size + (capacity % layout->block_size != 0 ? 1 : 0);
+    vhdx->chunk_ratio = vhdx_chunk_ratio(layout->block_size, layout->sector_size);
+    vhdx->is_diff = (layout->flags & VHDX_FLAG_PARENT) != 0;
+}
+
+Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    g_autoptr(CstBlob) file = NULL;
+    VhdxHeader header = {0};
+    VhdxLayout layout = {0};
+    Vhdx *vhdx;
+
+    file = sound_file(blob, how, &header, error);
+    if (!file || !read_layout(file, &header, &layout, error))
+        return NULL;
+    if (how->backing && !(layout.flags & VHDX_FLAG_PARENT)) {
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+        return NULL;
+    }
+    vhdx = g_new0(Vhdx, 1);
+    if (!cst_blocks_init(&vhdx->blocks, &vhdx_blocks_ops, file, how, error)) {
+        g_free(vhdx);
+        return NULL;
+    }
+    vhdx->file = g_steal_pointer(&file);
+    vhdx->header = header;
+    vhdx->layout = layout;
+    vhdx_set_geometry(vhdx, layout.capacity);
+    vhdx->blocks.lacks_backing = vhdx->is_diff && !how->backing;
+    vhdx->pages = vhdx_pages_new(vhdx->file);
+    return vhdx;
+}
+
+CstImage *vhdx_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    Vhdx *vhdx = vhdx_open_for(blob, how, error);
+
+    return vhdx ? &vhdx->blocks.image : NULL;
+}
+
+void vhdx_free(Vhdx *vhdx)
+{
+    vhdx_pages_free(vhdx->pages);
+    vhdx_units_clear(&vhdx->units);
+    cst_blocks_clear(&vhdx->blocks);
+    cst_blob_unref(vhdx->file);
+    g_free(vhdx);
+}
+
+void vhdx_close(CstImage *image)
+{
+    Vhdx *vhdx = vhdx_of(image);
+
+    /* whoever cares for the outcome has flushed before; at worst a log is left to be replayed */
+    if (vhdx->writing && !vhdx->blocks.barriers)
+        vhdx_commit(vhdx, NULL);
+    else if (vhdx->writing)
+        vhdx_settle_log(vhdx, NULL);
+    vhdx_free(vhdx);
+}

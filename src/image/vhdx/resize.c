@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "space.h"
+#include "state.h"
+#include "vhdx.h"
+
+/*
+ * Entries beyond the end of the disk mean nothing, and may be left over; growing clears what it
+ * brings to life before the new size is committed. Shrinking commits the size first.
+ */
+
+static uint64_t entries_for(const Vhdx *vhdx, uint64_t capacity)
+{
+    return vhdx_bat_entries(capacity, vhdx->layout.block_size, vhdx->layout.sector_size,
+                            vhdx->is_diff);
+}
+
+static uint64_t blocks_for(const Vhdx *vhdx, uint64_t capacity)
+{
+    return capacity / vhdx->blocks.block_size + (capacity % vhdx->blocks.block_size != 0);
+}
+
+/* The number may lie across two pages: nothing says where in its region an item is. */
+static gboolean commit_capacity(Vhdx *vhdx, uint64_t capacity, GError **error)
+{
+    uint8_t raw[8];
+
+    if (!vhdx_relieve(vhdx, error))
+        return FALSE;
+    cst_put_le64(raw, capacity);
+    for (unsigned i = 0; i < sizeof(raw); i++) {
+        uint64_t at = vhdx->layout.capacity_at + i;
+        uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+
+        if (!page)
+            return FALSE;
+        page[at % VHDX_SECTOR] = raw[i];
+        vhdx_page_changed(vhdx->pages, at);
+    }
+    if (!vhdx_commit(vhdx, error))
+        return FALSE;
+    vhdx_set_geometry(vhdx, capacity);
+    return TRUE;
+}
+
+static gboolean clear_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
+                            GError **error)
+{
+    return vhdx_relieve(vhdx, error) && vhdx_bat_set(vhdx, index, 0, error);
+}
+
+/* --- a longer table --------------------------------------------------------------------------- */
+
+/* Until the first copy is whole, the second one counts, and with it the old table. */
+static gboolean write_first_regions(Vhdx *vhdx, uint64_t bat_offset, uint32_t bat_length,
+                                    GError **error)
+{
+    g_autofree uint8_t *raw = g_malloc(VHDX_REGIONS_LEN);
+
+    if (!cst_blob_pread(vhdx->file, raw, VHDX_REGIONS_LEN, vhdx->layout.regions_at, error))
+        return FALSE;
+    for (uint32_t i = 0; i < cst_le32(raw + 8) && i < 2047; i++) {
+        uint8_t *entry = raw + 16 + i * 32;
+
+        if (memcmp(entry, vhdx_guid_bat, 16) == 0) {
+            cst_put_le64(entry + 16, bat_offset);
+            cst_put_le32(entry + 24, bat_length);
+        }
+    }
+    vhdx_checksum_set(raw, VHDX_REGIONS_LEN);
+    /* whichever copy holds, the next commit makes the other one follow */
+    vhdx->layout.regions_differ = TRUE;
+    vhdx->layout.regions_at = VHDX_AT_REGIONS + VHDX_REGIONS_LEN;
+    if (!cst_blob_pwrite(vhdx->file, raw, VHDX_REGIONS_LEN, VHDX_AT_REGIONS, error) ||
+        !cst_blocks_barrier(&vhdx->blocks, error))
+        return FALSE;
+    vhdx->layout.regions_at = VHDX_AT_REGIONS;
+    return TRUE;
+}
+
+static void move_range(VhdxLayout *layout, uint64_t from, uint64_t to, uint64_t length)
+{
+    for (unsigned i = 0; i < layout->range_count; i++)
+        if (layout->ranges[i].offset == from)
+            layout->ranges[i] = (VhdxRange){to, length};
+}
+
+static gboolean move_bat(Vhdx *vhdx, uint64_t first, uint64_t units, GError **error)
+{
+    VhdxLayout *layout = &vhdx->layout;
+    uint64_t old = layout->bat_offset, old_units = layout->bat_length / CST_MIB;
+    uint64_t bytes = entries_for(vhdx, layout->capacity) * 8;
+
+    if (!vhdx_units_zero(vhdx, first, units, error) ||
+        !cst_blocks_copy_host(&vhdx->blocks, old, first * CST_MIB, bytes, error) ||
+        !cst_blocks_barrier(&vhdx->blocks, error) ||
+        !write_first_regions(vhdx, first * CST_MIB, (uint32_t)(units * CST_MIB), error))
+        return FALSE;
+    vhdx_pages_drop(vhdx->pages);
+    move_range(layout, old, first * CST_MIB, units * CST_MIB);
+    layout->bat_offset = first * CST_MIB;
+    layout->bat_length = (uint32_t)(units * CST_MIB);
+    if (!vhdx_commit(vhdx, error))
+        return FALSE;
+    vhdx_units_reset(&vhdx->units, old / CST_MIB, old_units);
+    return cst_blob_discard(vhdx->file, old, old_units * CST_MIB, error);
+}
+
+static gboolean make_room(Vhdx *vhdx, uint64_t capacity, GError **error)
+{
+    uint64_t units = (entries_for(vhdx, capacity) * 8 + CST_MIB - 1) / CST_MIB, first = 0;
+
+    if (units * CST_MIB <= vhdx->layout.bat_length)
+        return TRUE;
+    /* The log must not hold changes of the old table, and reads of it go around the cache. */
+    if (!vhdx_settle_log(vhdx, error) || !vhdx_units_take(vhdx, units, &first, error))
+        return FALSE;
+    /* Should it fail, the disk may point to the new place by now, so that is not given back. */
+    return move_bat(vhdx, first, units, error);
+}
+
+/* --- growing ---------------------------------------------------------------------------------- */
+
+/* Where a parent image is longer than the disk was, it must not show up. */
+static uint64_t parent_end(const Vhdx *vhdx, uint64_t capacity)
+{
+    if (!vhdx->is_diff)
+        return 0;
+    return vhdx->blocks.lacks_backing ? capacity : MIN(capacity, vhdx->blocks.backing_size);
+}
+
+static gboolean hide_parent(Vhdx *vhdx, uint64_t capacity, GError **error)
+{
+    for (uint64_t block = vhdx->block_count; block < blocks_for(vhdx, parent_end(vhdx, capacity));
+         block++)
+        if (!vhdx_relieve(vhdx, error) ||
+            !vhdx_bat_set(vhdx, vhdx_bat_index(vhdx, block), vhdx_entry(VHDX_ZERO, 0), error))
+            return FALSE;
+    return TRUE;
+}
+
+/* What was cut off by a smaller size, or never meant anything, is in the rest of the last block. */
+static gboolean zero_rest_of_block(Vhdx *vhdx, uint64_t capacity, GError **error)
+{
+    uint64_t old = vhdx->layout.capacity, end = vhdx->block_count * vhdx->blocks.block_size;
+
+    end = MIN(end, capacity);
+    while (old < end) {
+        uint64_t length = end - old, parent = parent_end(vhdx, end);
+        gboolean ok;
+        CstRun run;
+
+        g_mutex_lock(&vhdx->blocks.lock);
+        ok = vhdx->blocks.ops->map(&vhdx->blocks, old, length, &run, error);
+        g_mutex_unlock(&vhdx->blocks.lock);
+        if (!ok)
+            return FALSE;
+        length = run.length;
+        if (run.kind == CST_RUN_BACKING)
+            length = old < parent ? MIN(length, parent - old) : 0;
+        if (length > 0 && run.kind != CST_RUN_ZERO &&
+            !cst_blocks_write_zeroes(&vhdx->blocks, old, length, 0, error))
+            return FALSE;
+        old += run.length;
+    }
+    return TRUE;
+}
+
+/* The file gets its length at once, before any entry points there. */
+static gboolean allocate_blocks(Vhdx *vhdx, uint64_t capacity, GError **error)
+{
+    uint64_t last = blocks_for(vhdx, capacity), size = 0, end;
+
+    if (!cst_blob_get_size(vhdx->file, &size, error))
+        return FALSE;
+    end = vhdx_units_end(&vhdx->units) * CST_MIB +
+          (last - vhdx->block_count) * vhdx->blocks.block_size;
+    if (end > VHDX_MAX_FILE)
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), vhdx->file->name);
+    if (end > size && !cst_blob_resize(vhdx->file, end, error))
+        return FALSE;
+    for (uint64_t block = vhdx->block_count; block < last; block++)
+        if (!vhdx_place_block(vhdx, block, size, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean grow_tables(Vhdx *vhdx, uint64_t capacity, gboolean allocate, GError **error)
+{
+    /* the table's entries are read past the cache: nothing may be on its way there */
+    if (!vhdx_commit(vhdx, error) || !make_room(vhdx, capacity, error) ||
+        !vhdx_bat_walk(vhdx, entries_for(vhdx, vhdx->layout.capacity), entries_for(vhdx, capacity),
+                       clear_entry, NULL, error))
+        return FALSE;
+    if (vhdx->is_diff) {
+        uint64_t last = blocks_for(vhdx, capacity);
+
+        /* the last chunk's entries that were not in use */
+        for (uint64_t block = vhdx->block_count; block < last && block % vhdx->chunk_ratio != 0;
+             block++)
+            if (!clear_entry(vhdx, vhdx_bat_index(vhdx, block), 0, NULL, error))
+                return FALSE;
+        return hide_parent(vhdx, capacity, error);
+    }
+    return !allocate || allocate_blocks(vhdx, capacity, error);
+}
+
+static gboolean preallocate(Vhdx *vhdx, uint64_t offset, CstPreallocation preallocation,
+                            CstTask *task, GError **error)
+{
+    uint64_t end = vhdx->layout.capacity;
+
+    while (offset < end) {
+        uint64_t length =
+            MIN(end - offset, vhdx->blocks.block_size - offset % vhdx->blocks.block_size);
+        CstRun run;
+        gboolean ok;
+
+        g_mutex_lock(&vhdx->blocks.lock);
+        ok = vhdx->blocks.ops->map(&vhdx->blocks, offset, length, &run, error);
+        g_mutex_unlock(&vhdx->blocks.lock);
+        if (!ok ||
+            (run.kind == CST_RUN_DATA &&
+             !cst_space_preallocate(vhdx->file, run.host, run.length, preallocation, task, error)))
+            return FALSE;
+        offset += run.length;
+    }
+    return TRUE;
+}
+
+static gboolean grow(Vhdx *vhdx, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
+                     GError **error)
+{
+    uint64_t old = vhdx->layout.capacity;
+    gboolean allocate = (vhdx->layout.flags & VHDX_FLAG_FIXED) || preallocation != CST_PREALLOC_OFF;
+    gboolean ok;
+
+    if (vhdx->is_diff && preallocation != CST_PREALLOC_OFF)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("an image with a backing image can't be preallocated, as the backing "
+                          "image would be hidden"));
+    if (!zero_rest_of_block(vhdx, capacity, error))
+        return FALSE;
+    g_mutex_lock(&vhdx->blocks.lock);
+    ok = grow_tables(vhdx, capacity, allocate, error) && commit_capacity(vhdx, capacity, error);
+    g_mutex_unlock(&vhdx->blocks.lock);
+    return ok && preallocate(vhdx, old, preallocation, task, error);
+}
+
+/* --- shrinking -------------------------------------------------------------------------------- */
+
+static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
+                             GError **error)
+{
+    VhdxUnits *gone = data;
+    gboolean is_bitmap = index % (vhdx->chunk_ratio + 1) == vhdx->chunk_ratio;
+    uint64_t length = is_bitmap ? CST_MIB : vhdx->blocks.block_size;
+    uint64_t place = VHDX_PLACE(entry);
+
+    /* the session's survey has found this one sound, and nobody else there */
+    if (VHDX_STATE(entry) == VHDX_PRESENT || VHDX_STATE(entry) == VHDX_PARTIAL)
+        if (!is_bitmap || vhdx->is_diff)
+            vhdx_units_set(gone, place, length / CST_MIB);
+    return clear_entry(vhdx, index, entry, NULL, error);
+}
+
+/* The entries are gone from the disk: so is what they pointed to. */
+static gboolean give_back(Vhdx *vhdx, const VhdxUnits *gone, GError **error)
+{
+    uint64_t end = vhdx_units_end(gone), size = 0, used;
+
+    for (uint64_t unit = 0; unit < end; unit++) {
+        if (!vhdx_units_test(gone, unit, 1))
+            continue;
+        vhdx_units_reset(&vhdx->units, unit, 1);
+        if (!cst_blob_get_size(vhdx->file, &size, error))
+            return FALSE;
+        if (unit * CST_MIB < size && !cst_blob_discard(vhdx->file, unit * CST_MIB,
+                                                       MIN(CST_MIB, size - unit * CST_MIB), error))
+            return FALSE;
+    }
+    used = vhdx_units_end(&vhdx->units) * CST_MIB;
+    if (used < size) {
+        g_autoptr(GError) why = NULL;
+
+        if (!cst_blob_resize(vhdx->file, used, &why) &&
+            !g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
+{
+    uint64_t last = blocks_for(vhdx, capacity), first = vhdx_bat_index(vhdx, last);
+    uint64_t end = entries_for(vhdx, vhdx->layout.capacity);
+    VhdxUnits gone = {0};
+    gboolean ok;
+
+    /* of a differencing image the last chunk's bitmap is still in use: its entry comes after all
+     * of the chunk's blocks */
+    ok = vhdx_commit(vhdx, error) && commit_capacity(vhdx, capacity, error);
+    if (ok && vhdx->is_diff && last % vhdx->chunk_ratio != 0) {
+        uint64_t chunk_end = vhdx_bat_bitmap_index(vhdx, last);
+
+        ok = vhdx_bat_walk(vhdx, first, chunk_end, forget_entry, &gone, error);
+        first = chunk_end + 1;
+    }
+    /* Truncating must not meet a log that knows of a longer file. */
+    ok = ok && vhdx_bat_walk(vhdx, first, end, forget_entry, &gone, error) &&
+         vhdx_settle_log(vhdx, error) && give_back(vhdx, &gone, error);
+    vhdx_units_clear(&gone);
+    return ok;
+}
+
+gboolean vhdx_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                     CstTask *task, GError **error)
+{
+    Vhdx *vhdx = vhdx_of(image);
+    uint64_t sector = vhdx->layout.sector_size;
+    gboolean ok;
+
+    capacity = (capacity + sector - 1) / sector * sector;
+    if (capacity > VHDX_MAX_CAPACITY)
+        return cst_fail(error, CST_ERROR_INVALID, _("a VHDX image can have at most 64 TiB"));
+    g_mutex_lock(&vhdx->blocks.lock);
+    ok = vhdx_begin_writing(vhdx, error);
+    if (ok && capacity < vhdx->layout.capacity)
+        ok = shrink(vhdx, capacity, error);
+    g_mutex_unlock(&vhdx->blocks.lock);
+    if (ok && capacity > vhdx->layout.capacity)
+        ok = grow(vhdx, capacity, preallocation, task, error);
+    return ok;
+}

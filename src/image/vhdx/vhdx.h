@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "blocks.h"
+
+/** The format's callbacks, see format.h. */
+
+gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+CstImage *vhdx_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+void vhdx_close(CstImage *image);
+gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error);
+gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                   GError **error);
+gboolean vhdx_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
+gboolean vhdx_flush(CstImage *image, GError **error);
+gboolean vhdx_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                     CstTask *task, GError **error);
+gboolean vhdx_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                    GError **error);

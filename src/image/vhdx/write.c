@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "state.h"
+#include "vhdx.h"
+
+static gboolean begin(Vhdx *vhdx, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&vhdx->blocks.lock);
+    ok = vhdx_begin_writing(vhdx, error);
+    g_mutex_unlock(&vhdx->blocks.lock);
+    return ok;
+}
+
+gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error)
+{
+    return begin(vhdx_of(image), error) && cst_blocks_pwrite(image, buf, len, offset, error);
+}
+
+/* A whole block of a differencing image that is its parent's: an entry is all it takes. */
+static gboolean hide_parent(Vhdx *vhdx, uint64_t block, gboolean *ret_done, GError **error)
+{
+    uint64_t index = vhdx_bat_index(vhdx, block), entry = 0;
+    gboolean ok;
+
+    g_mutex_lock(&vhdx->blocks.lock);
+    cst_blocks_wait(&vhdx->blocks, block);
+    ok = vhdx_relieve(vhdx, error) && vhdx_bat_get(vhdx, index, &entry, error);
+    *ret_done = ok && VHDX_STATE(entry) == VHDX_NOT_PRESENT;
+    if (*ret_done)
+        ok = vhdx_bat_set(vhdx, index, vhdx_entry(VHDX_ZERO, 0), error);
+    g_mutex_unlock(&vhdx->blocks.lock);
+    return ok;
+}
+
+static gboolean zero_in_block(Vhdx *vhdx, uint64_t offset, uint64_t length, unsigned flags,
+                              GError **error)
+{
+    uint64_t block_size = vhdx->blocks.block_size;
+    gboolean whole = offset % block_size == 0 &&
+                     (length == block_size || offset + length == vhdx->blocks.image.capacity);
+    gboolean done = FALSE;
+
+    if (vhdx->is_diff && whole && !hide_parent(vhdx, offset / block_size, &done, error))
+        return FALSE;
+    return done || cst_blocks_zero(&vhdx->blocks.image, offset, length, flags, error);
+}
+
+gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                   GError **error)
+{
+    Vhdx *vhdx = vhdx_of(image);
+
+    if (!begin(vhdx, error))
+        return FALSE;
+    if (vhdx->layout.flags & VHDX_FLAG_FIXED) /* what is allocated stays allocated */
+        flags &= ~(unsigned)CST_ZERO_MAY_UNMAP;
+    while (length > 0) {
+        uint64_t n = MIN(length, vhdx->blocks.block_size - offset % vhdx->blocks.block_size);
+
+        if (!zero_in_block(vhdx, offset, n, flags, error))
+            return FALSE;
+        offset += n;
+        length -= n;
+    }
+    return TRUE;
+}
+
+gboolean vhdx_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error)
+{
+    Vhdx *vhdx = vhdx_of(image);
+
+    if (vhdx->layout.flags & VHDX_FLAG_FIXED)
+        return TRUE;
+    return begin(vhdx, error) && cst_blocks_discard(image, offset, length, error);
+}
