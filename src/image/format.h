@@ -2,6 +2,7 @@
 #pragma once
 
 #include <image/image.h>
+#include <image/snapshot.h>
 
 #include "look.h"
 
@@ -28,6 +29,14 @@ typedef enum {
     CST_CREATE_FORCE_SIZE = 1 << 11,
     CST_CREATE_ADAPTER_TYPE = 1 << 12
 } CstCreateOptions;
+
+/** Internal snapshots; see image/snapshot.h. Images are open for writing except for list. */
+typedef struct {
+    GPtrArray *(*list)(CstImage *image, GError **error);
+    gboolean (*create)(CstImage *image, const char *name, CstTask *task, GError **error);
+    gboolean (*revert)(CstImage *image, const char *name, CstTask *task, GError **error);
+    gboolean (*remove)(CstImage *image, const char *name, CstTask *task, GError **error);
+} CstSnapshotOps;
 
 struct CstImageFormat {
     const char *name;
@@ -91,6 +100,10 @@ struct CstImageFormat {
     /** See cst_image_check(). *ret_check is zeroed. Works on images that open() refuses. */
     gboolean (*check)(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
                       GError **error);
+
+    /* --- groups; NULL: the format has none ------------------------------------------------- */
+
+    const CstSnapshotOps *snapshots;
 };
 
 /** Head of every opened image. */

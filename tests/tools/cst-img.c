@@ -13,6 +13,7 @@
 #include <base/error.h>
 #include <base/units.h>
 #include <image/image.h>
+#include <image/snapshot.h>
 
 static G_NORETURN void die(GError *error)
 {
@@ -220,6 +221,39 @@ static int cmd_check(int argc, char **argv)
     return check.leaks > check.leaks_fixed ? 3 : 0;
 }
 
+/* FORMAT FILE list|(create|revert|delete NAME) */
+static int cmd_snapshot(int argc, char **argv)
+{
+    gboolean list = strcmp(argv[2], "list") == 0, ok;
+    g_autoptr(CstImage) image = open_image(argv[1], argv[0], list ? 0 : CST_IMAGE_WRITE);
+    g_autoptr(GPtrArray) snapshots = NULL;
+    GError *error = NULL;
+
+    if (list) {
+        snapshots = cst_image_snapshot_list(image, &error);
+        if (!snapshots)
+            die(error);
+        for (guint i = 0; i < snapshots->len; i++) {
+            const CstImageSnapshot *one = g_ptr_array_index(snapshots, i);
+
+            printf("%s %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n",
+                   one->id, one->name, one->seconds, one->state_size, one->capacity);
+        }
+        return 0;
+    }
+    if (argc < 4)
+        exit(2);
+    if (strcmp(argv[2], "create") == 0)
+        ok = cst_image_snapshot_create(image, argv[3], NULL, &error);
+    else if (strcmp(argv[2], "revert") == 0)
+        ok = cst_image_snapshot_revert(image, argv[3], NULL, &error);
+    else
+        ok = cst_image_snapshot_delete(image, argv[3], NULL, &error);
+    if (!ok || !cst_image_flush(image, &error))
+        die(error);
+    return 0;
+}
+
 /* FORMAT FILE, then any number of (write|zero|unmap|discard|flush) OFFSET LENGTH BYTE. */
 static int cmd_io(int argc, char **argv)
 {
@@ -280,14 +314,15 @@ int main(int argc, char **argv)
         int least;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        {"info", 1, cmd_info},     {"create", 3, cmd_create}, {"convert", 4, cmd_convert},
-        {"resize", 3, cmd_resize}, {"io", 2, cmd_io},         {"map", 2, cmd_map},
-        {"check", 2, cmd_check},
+        {"info", 1, cmd_info},       {"create", 3, cmd_create},
+        {"convert", 4, cmd_convert}, {"resize", 3, cmd_resize},
+        {"io", 2, cmd_io},           {"map", 2, cmd_map},
+        {"check", 2, cmd_check},     {"snapshot", 3, cmd_snapshot},
     };
 
     for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].least)
             return commands[i].run(argc - 2, argv + 2);
-    fprintf(stderr, "usage: cst-img info|create|convert|resize|io|map|check …\n");
+    fprintf(stderr, "usage: cst-img info|create|convert|resize|io|map|check|snapshot …\n");
     return 2;
 }

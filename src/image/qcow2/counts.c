@@ -87,6 +87,8 @@ void qcow2_counts_subtract(Qcow2Counts *counts, uint64_t cluster, uint64_t times
     counts->chunks[cluster / CHUNK][cluster % CHUNK] = 0;
     /* can't fail: the piece is there */
     qcow2_counts_add(counts, cluster, count - times, NULL);
+    if (count == times)
+        counts->hint = MIN(counts->hint, cluster);
 }
 
 uint64_t qcow2_counts_get(const Qcow2Counts *counts, uint64_t cluster)
@@ -121,7 +123,7 @@ uint64_t qcow2_counts_next(const Qcow2Counts *counts, uint64_t from, uint64_t en
 gboolean qcow2_counts_take(Qcow2Counts *counts, uint64_t from, uint64_t wanted,
                            uint64_t *ret_cluster, GError **error)
 {
-    uint64_t first = from;
+    uint64_t first = MAX(from, counts->hint);
 
     for (;;) {
         uint64_t hit = qcow2_counts_next(counts, first, first + wanted);
@@ -135,6 +137,8 @@ gboolean qcow2_counts_take(Qcow2Counts *counts, uint64_t from, uint64_t wanted,
     for (uint64_t i = 0; i < wanted; i++)
         if (!qcow2_counts_add(counts, first + i, 1, error))
             return FALSE;
+    if (wanted == 1 && from <= counts->hint)
+        counts->hint = first + 1;
     *ret_cluster = first;
     return TRUE;
 }

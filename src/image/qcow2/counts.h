@@ -14,6 +14,7 @@ typedef struct {
     uint16_t **chunks;
     GHashTable *more; /**< what exceeds 65,535, by cluster */
     uint64_t bytes;   /**< of chunks */
+    uint64_t hint;    /**< no cluster below is free */
 } Qcow2Counts;
 
 #define QCOW2_COUNTS_CHUNK_BITS 15

@@ -93,16 +93,20 @@ static uint64_t *read_table(CstBlob *blob, uint64_t offset, uint32_t count, GErr
 
 gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error)
 {
-    g_clear_pointer(&q->l1, g_free);
-    g_clear_pointer(&q->reftable, g_free);
-    q->l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
-    if (!q->l1)
+    uint32_t entries = (uint32_t)(q->header.reftable_clusters << (q->cluster_bits - 3));
+    g_autofree uint64_t *l1 = NULL;
+    uint64_t *reftable = NULL;
+
+    l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
+    if (!l1 ||
+        (counts && !(reftable = read_table(q->blob, q->header.reftable_offset, entries, error))))
         return FALSE;
-    if (!counts)
-        return TRUE;
-    q->reftable_entries = (uint32_t)(q->header.reftable_clusters << (q->cluster_bits - 3));
-    q->reftable = read_table(q->blob, q->header.reftable_offset, q->reftable_entries, error);
-    return q->reftable != NULL;
+    g_free(q->l1);
+    g_free(q->reftable);
+    q->l1 = g_steal_pointer(&l1);
+    q->reftable = reftable;
+    q->reftable_entries = counts ? entries : 0;
+    return TRUE;
 }
 
 static gboolean spill(void *owner, GError **error)
@@ -127,6 +131,25 @@ void qcow2_state_free(Qcow2 *q)
     g_free(q);
 }
 
+static void make_caches(Qcow2 *q)
+{
+    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
+    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
+}
+
+gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
+{
+    q->header = *header;
+    q->image.capacity = header->size;
+    q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
+    q->l1_dirty_end = q->reftable_dirty_end = 0;
+    q->free_hint = 0;
+    qcow2_cache_free(q->l2s);
+    qcow2_cache_free(q->blocks);
+    make_caches(q);
+    return qcow2_state_read_tables(q, TRUE, error);
+}
+
 Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
 {
     Qcow2 *q = g_new0(Qcow2, 1);
@@ -140,8 +163,7 @@ Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
     g_mutex_init(&q->lock);
     g_cond_init(&q->released);
     q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
-    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
+    make_caches(q);
     return q;
 }
 

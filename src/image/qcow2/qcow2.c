@@ -21,6 +21,13 @@ static void qcow2_inspect(CstImageLook *look)
     qcow2_header_read(look, &header);
 }
 
+static const CstSnapshotOps snapshot_ops = {
+    .list = qcow2_snapshot_list,
+    .create = qcow2_snapshot_create,
+    .revert = qcow2_snapshot_revert,
+    .remove = qcow2_snapshot_delete,
+};
+
 const CstImageFormat cst_format_qcow2 = {
     .name = "qcow2",
     .probe = qcow2_probe,
@@ -39,4 +46,5 @@ const CstImageFormat cst_format_qcow2 = {
     .flush = qcow2_flush,
     .resize = qcow2_resize,
     .check = qcow2_check,
+    .snapshots = &snapshot_ops,
 };

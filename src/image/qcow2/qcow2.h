@@ -22,3 +22,8 @@ gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preal
                       CstTask *task, GError **error);
 gboolean qcow2_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
                      GError **error);
+
+GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error);
+gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error);
+gboolean qcow2_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error);
+gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error);

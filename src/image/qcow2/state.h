@@ -52,6 +52,7 @@ typedef struct {
     GCond released;
     Qcow2Claim *claims;
     gboolean writing;  /* the header has been prepared for changes */
+    gboolean lost;     /* a header may be half written: nothing more may be changed */
     gboolean applying; /* pending is being worked off */
     uint64_t *l1;      /* header.l1_size entries */
     uint32_t l1_dirty_first, l1_dirty_end;
@@ -82,6 +83,8 @@ gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
 Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header);
 /** Reads the L1 table and, with @counts, the refcount table, as the header says. */
 gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error);
+/** As after a fresh open with @header: whatever was cached is forgotten. Lock held. */
+gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error);
 void qcow2_state_free(Qcow2 *q);
 
 /* --- claim.c ------------------------------------------------------------------------------- */
@@ -172,6 +175,8 @@ void qcow2_l1_dirty(Qcow2 *q, uint32_t index);
 
 /** Before the first change: clears what a writer that does not know it must clear. */
 gboolean qcow2_begin_writing(Qcow2 *q, GError **error);
+/** The same before a change that leaves the guest's bytes as they are: bitmaps stay valid. */
+gboolean qcow2_begin_changing(Qcow2 *q, GError **error);
 /** Writes all changed metadata in its order. */
 gboolean qcow2_sync(Qcow2 *q, GError **error);
 /** As qcow2_sync(), and nothing is held back any more; no barrier at the end. */

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
 #include "bytes.h"
 #include "qcow2.h"
 #include "state.h"
@@ -10,21 +13,38 @@ gboolean qcow2_barrier(Qcow2 *q, GError **error)
     return !q->barriers || cst_blob_flush(q->blob, error);
 }
 
+/* Whoever does not know what a bit stands for can't keep it up to date. */
+static gboolean clear_features(Qcow2 *q, uint64_t keep, GError **error)
+{
+    uint64_t left = q->header.autoclear & keep;
+    uint8_t raw[8];
+
+    if (q->lost)
+        return cst_fail(error, CST_ERROR_IO,
+                        _("writing the header of '%s' failed: it must be opened anew"),
+                        q->blob->name);
+    if (left == q->header.autoclear)
+        return TRUE;
+    cst_put_be64(raw, left);
+    if (!cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_AUTOCLEAR, error) ||
+        !qcow2_barrier(q, error))
+        return FALSE;
+    q->header.autoclear = left;
+    return TRUE;
+}
+
 gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
 {
-    static const uint8_t none[8];
-
     if (q->writing)
         return TRUE;
-    /* Bitmaps, and whatever else the bits stand for, will not know of our changes. */
-    if (q->header.autoclear != 0) {
-        if (!cst_blob_pwrite(q->blob, none, sizeof(none), QCOW2_AT_AUTOCLEAR, error) ||
-            !qcow2_barrier(q, error))
-            return FALSE;
-        q->header.autoclear = 0;
-    }
-    q->writing = TRUE;
-    return TRUE;
+    /* bitmaps will not know of our changes */
+    q->writing = clear_features(q, 0, error);
+    return q->writing;
+}
+
+gboolean qcow2_begin_changing(Qcow2 *q, GError **error)
+{
+    return clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error);
 }
 
 /* Writes entries @first to before @end of a table of 64-bit numbers; empties the range. */

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+#include "qcow2.h"
+#include "snaptable.h"
+#include "switch.h"
+
+/*
+ * Snapshots share clusters with the image in use and with each other; a cluster's refcount says by
+ * how many L1 tables it can be reached. A cluster of one reference only carries the COPIED flag in
+ * the tables in use. Tables whose flags have to change are copied, never changed in place, as the
+ * old image must stay what it is until the switch (switch.h).
+ */
+typedef struct {
+    Qcow2 *q;
+    Qcow2Switch change;
+    GArray *snapshots; /* Qcow2Snapshot */
+    uint64_t table_bytes;
+    uint64_t *l1; /* the table in use, to be changed */
+    uint32_t l1_size;
+    gboolean l1_changed;
+} Job;
+
+static gboolean is_supported(const Qcow2 *q, GError **error)
+{
+    return !(q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("'%s' keeps its data in an external file and can't have snapshots"),
+                    q->blob->name);
+}
+
+/* --- listing ------------------------------------------------------------------------------- */
+
+static void free_public(void *snapshot)
+{
+    cst_image_snapshot_free(snapshot);
+}
+
+GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    g_autoptr(GArray) snapshots = NULL;
+    GPtrArray *list;
+
+    g_mutex_lock(&q->lock);
+    snapshots = qcow2_snapshots_read(q, NULL, error);
+    g_mutex_unlock(&q->lock);
+    if (!snapshots)
+        return NULL;
+    list = g_ptr_array_new_with_free_func(free_public);
+    for (guint i = 0; i < snapshots->len; i++) {
+        const Qcow2Snapshot *from = &g_array_index(snapshots, Qcow2Snapshot, i);
+        CstImageSnapshot *to = g_new0(CstImageSnapshot, 1);
+
+        to->id = g_strdup(from->id);
+        to->name = g_strdup(from->name);
+        to->seconds = from->seconds;
+        to->nanoseconds = from->nanoseconds;
+        to->clock = from->clock;
+        to->state_size = from->state_size;
+        to->capacity = from->disk_size;
+        g_ptr_array_add(list, to);
+    }
+    return list;
+}
+
+static Qcow2Snapshot *find_by(GArray *snapshots, const char *text, size_t field)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        Qcow2Snapshot *snapshot = &g_array_index(snapshots, Qcow2Snapshot, i);
+
+        if (strcmp(G_STRUCT_MEMBER(char *, snapshot, field), text) == 0)
+            return snapshot;
+    }
+    return NULL;
+}
+
+static Qcow2Snapshot *find(const Job *job, const char *name, GError **error)
+{
+    Qcow2Snapshot *found = find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name));
+
+    if (!found)
+        found = find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, id));
+    if (!found)
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), job->q->blob->name,
+                 name);
+    return found;
+}
+
+/* --- what all changes share ---------------------------------------------------------------- */
+
+static gboolean begin(Job *job, Qcow2 *q, CstTask *task, GError **error)
+{
+    memset(job, 0, sizeof(*job));
+    job->q = q;
+    if (!qcow2_switch_begin(&job->change, q, task, error))
+        return FALSE;
+    job->snapshots = qcow2_snapshots_read(q, &job->table_bytes, error);
+    if (!job->snapshots)
+        return FALSE;
+    job->l1_size = q->header.l1_size;
+    job->l1 = g_memdup2(q->l1, job->l1_size * sizeof(*job->l1));
+    return TRUE;
+}
+
+static void end(Job *job)
+{
+    qcow2_switch_clear(&job->change);
+    g_clear_pointer(&job->snapshots, g_array_unref);
+    g_free(job->l1);
+}
+
+static gboolean put_snapshots(Job *job, GError **error)
+{
+    Qcow2Header *header = &job->change.header;
+    g_autofree uint8_t *raw = NULL;
+    uint64_t bytes = 0;
+
+    header->snapshots = job->snapshots->len;
+    header->snapshots_offset = 0;
+    if (!qcow2_switch_drop(&job->change, job->q->header.snapshots_offset, job->table_bytes, error))
+        return FALSE;
+    if (job->snapshots->len == 0)
+        return TRUE;
+    raw = qcow2_snapshots_pack(job->q, job->snapshots, &bytes, error);
+    return raw && qcow2_switch_put(&job->change, raw, bytes, &header->snapshots_offset, error);
+}
+
+static uint64_t l1_bytes(uint32_t entries)
+{
+    return entries * UINT64_C(8);
+}
+
+/* The entry as its refcount wants it. */
+static uint64_t flagged(const Job *job, uint64_t word, gboolean shared)
+{
+    uint64_t host = word & QCOW2_OFFSET_MASK;
+
+    if ((word & QCOW2_COMPRESSED) || host == 0)
+        return word;
+    if (!shared && qcow2_switch_count(&job->change, host >> job->q->cluster_bits) == 1)
+        return word | QCOW2_COPIED;
+    return word & ~QCOW2_COPIED;
+}
+
+/* Sets the flags in @table; FALSE when all were right. */
+static gboolean set_flags(const Job *job, uint8_t *table, gboolean shared)
+{
+    gboolean changed = FALSE;
+
+    for (uint8_t *at = table; at < table + job->q->cluster_size; at += job->q->entry_size) {
+        uint64_t word = cst_be64(at), wanted = flagged(job, word, shared);
+
+        if (wanted == word)
+            continue;
+        cst_put_be64(at, wanted);
+        changed = TRUE;
+    }
+    return changed;
+}
+
+/*
+ * The L1 entry at @index and the table behind it, once the counts are what they shall be. @taken
+ * over: the old table goes to a snapshot; else it is given up when it has to be copied.
+ */
+static gboolean renew_table(Job *job, uint32_t index, gboolean taken_over, uint8_t *buf,
+                            GError **error)
+{
+    uint64_t place = job->l1[index] & QCOW2_OFFSET_MASK, wanted;
+    unsigned bits = job->q->cluster_bits;
+
+    if (place == 0)
+        return TRUE;
+    if (!cst_task_check(job->change.task, error) ||
+        !cst_blob_pread(job->q->blob, buf, job->q->cluster_size, place, error))
+        return FALSE;
+    if (set_flags(job, buf, taken_over)) {
+        if (taken_over)
+            qcow2_counts_subtract(&job->change.plus, place >> bits, 1);
+        else if (!qcow2_switch_drop(&job->change, place, 1, error))
+            return FALSE;
+        if (!qcow2_switch_put(&job->change, buf, job->q->cluster_size, &place, error))
+            return FALSE;
+    }
+    wanted = place;
+    if (qcow2_switch_count(&job->change, place >> bits) == 1)
+        wanted |= QCOW2_COPIED;
+    job->l1_changed = job->l1_changed || wanted != job->l1[index];
+    job->l1[index] = wanted;
+    return TRUE;
+}
+
+static gboolean renew_tables(Job *job, gboolean taken_over, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(job->q->cluster_size);
+
+    for (uint32_t i = 0; i < job->l1_size; i++)
+        if (!renew_table(job, i, taken_over, buf, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* --- creating ------------------------------------------------------------------------------ */
+
+/* One more than any id that is a number. */
+static char *new_id(const GArray *snapshots)
+{
+    uint64_t most = 0;
+
+    for (guint i = 0; i < snapshots->len; i++) {
+        uint64_t id = 0;
+
+        if (g_ascii_string_to_unsigned(g_array_index(snapshots, Qcow2Snapshot, i).id, 10, 0,
+                                       G_MAXUINT64 - 1, &id, NULL))
+            most = MAX(most, id);
+    }
+    return g_strdup_printf("%" G_GUINT64_FORMAT, most + 1);
+}
+
+static void append(Job *job, const char *name)
+{
+    const Qcow2Header *header = &job->q->header;
+    gint64 now = g_get_real_time();
+    Qcow2Snapshot snapshot = {
+        .l1_offset = header->l1_offset,
+        .l1_size = header->l1_size,
+        .seconds = (uint32_t)(now / G_USEC_PER_SEC),
+        .nanoseconds = (uint32_t)(now % G_USEC_PER_SEC) * 1000,
+        .disk_size = header->size,
+        .id = new_id(job->snapshots),
+        .name = g_strdup(name),
+    };
+
+    g_array_append_val(job->snapshots, snapshot);
+}
+
+/* The snapshot takes over the L1 table; what it leads to is used once more. */
+static gboolean create(Job *job, const char *name, GError **error)
+{
+    const Qcow2Header *header = &job->q->header;
+    uint64_t clusters = qcow2_div_up(l1_bytes(header->l1_size), job->q->cluster_size);
+
+    if (find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name)))
+        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' has a snapshot '%s' already"),
+                        job->q->blob->name, name);
+    if (!qcow2_switch_add(&job->change, header->l1_offset, header->l1_size, &job->change.plus,
+                          error))
+        return FALSE;
+    for (uint64_t i = 0; i < clusters; i++)
+        qcow2_counts_subtract(&job->change.plus, (header->l1_offset >> job->q->cluster_bits) + i,
+                              1);
+    append(job, name);
+    return renew_tables(job, TRUE, error) &&
+           qcow2_switch_put_l1(&job->change, job->l1, job->l1_size, error) &&
+           put_snapshots(job, error) && qcow2_switch_commit(&job->change, error);
+}
+
+/* --- reverting ----------------------------------------------------------------------------- */
+
+/*
+ * Flags in a snapshot's tables need not be right; now the tables will be in use, and all that they
+ * refer to has two users at least. Tables that are in use already have no flags there either, for
+ * the same reason, so nothing that matters is changed in place.
+ */
+static gboolean clear_flags(Job *job, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(job->q->cluster_size);
+
+    for (uint32_t i = 0; i < job->l1_size; i++) {
+        uint64_t place = job->l1[i] & QCOW2_OFFSET_MASK;
+
+        job->l1[i] = place;
+        if (place == 0)
+            continue;
+        if (!cst_task_check(job->change.task, error) ||
+            !cst_blob_pread(job->q->blob, buf, job->q->cluster_size, place, error))
+            return FALSE;
+        if (set_flags(job, buf, TRUE) &&
+            !cst_blob_pwrite(job->q->blob, buf, job->q->cluster_size, place, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean load_l1(Job *job, const Qcow2Snapshot *snapshot, GError **error)
+{
+    uint64_t span = qcow2_l1_span(&job->q->header);
+    uint64_t needed = MAX(qcow2_div_up(snapshot->disk_size, span), 1);
+    g_autofree uint8_t *raw = g_malloc(l1_bytes(snapshot->l1_size));
+
+    if (needed > QCOW2_MAX_L1_BYTES / 8 || snapshot->disk_size > G_MAXINT64)
+        return qcow2_corrupt(job->q, error, _("a snapshot's size is out of range"));
+    if (!cst_blob_pread(job->q->blob, raw, l1_bytes(snapshot->l1_size), snapshot->l1_offset, error))
+        return FALSE;
+    job->l1_size = (uint32_t)MAX(needed, snapshot->l1_size);
+    g_free(job->l1);
+    job->l1 = g_new0(uint64_t, job->l1_size);
+    for (uint32_t i = 0; i < snapshot->l1_size; i++)
+        job->l1[i] = cst_be64(raw + l1_bytes(i));
+    return TRUE;
+}
+
+static gboolean revert(Job *job, const char *name, GError **error)
+{
+    const Qcow2Header *header = &job->q->header;
+    const Qcow2Snapshot *snapshot = find(job, name, error);
+    Qcow2Switch *change = &job->change;
+    uint64_t clusters;
+
+    if (!snapshot ||
+        !qcow2_switch_add(change, header->l1_offset, header->l1_size, &change->minus, error) ||
+        !qcow2_switch_add(change, snapshot->l1_offset, snapshot->l1_size, &change->plus, error))
+        return FALSE;
+    clusters = qcow2_div_up(l1_bytes(snapshot->l1_size), job->q->cluster_size);
+    for (uint64_t i = 0; i < clusters; i++)
+        qcow2_counts_subtract(&change->plus, (snapshot->l1_offset >> job->q->cluster_bits) + i, 1);
+    change->header.size = snapshot->disk_size;
+    return load_l1(job, snapshot, error) && clear_flags(job, error) &&
+           qcow2_switch_put_l1(change, job->l1, job->l1_size, error) &&
+           qcow2_switch_commit(change, error);
+}
+
+/* --- deleting ------------------------------------------------------------------------------ */
+
+static gboolean delete (Job *job, const char *name, GError **error)
+{
+    const Qcow2Header *header = &job->q->header;
+    const Qcow2Snapshot *snapshot = find(job, name, error);
+    Qcow2Switch *change = &job->change;
+
+    if (!snapshot || !qcow2_switch_add(change, header->l1_offset, header->l1_size, NULL, error) ||
+        !qcow2_switch_add(change, snapshot->l1_offset, snapshot->l1_size, &change->minus, error))
+        return FALSE;
+    g_array_remove_index(job->snapshots,
+                         (guint)(snapshot - &g_array_index(job->snapshots, Qcow2Snapshot, 0)));
+    if (!renew_tables(job, FALSE, error))
+        return FALSE;
+    if (job->l1_changed &&
+        (!qcow2_switch_drop(change, header->l1_offset, l1_bytes(header->l1_size), error) ||
+         !qcow2_switch_put_l1(change, job->l1, job->l1_size, error)))
+        return FALSE;
+    return put_snapshots(job, error) && qcow2_switch_commit(change, error);
+}
+
+/* --- callbacks ------------------------------------------------------------------------------ */
+
+static gboolean run(CstImage *image, const char *name, CstTask *task, gboolean keeps_content,
+                    gboolean (*what)(Job *job, const char *name, GError **error), GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    Qcow2Claim claim;
+    gboolean ok;
+    Job job;
+
+    if (!is_supported(q, error))
+        return FALSE;
+    qcow2_claim(q, &claim, 0, UINT64_MAX);
+    g_mutex_lock(&q->lock);
+    ok = keeps_content ? qcow2_begin_changing(q, error) : qcow2_begin_writing(q, error);
+    g_mutex_unlock(&q->lock);
+    if (ok) {
+        ok = begin(&job, q, task, error) && what(&job, name, error);
+        end(&job);
+    }
+    qcow2_release(q, &claim);
+    return ok;
+}
+
+gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
+{
+    return run(image, name, task, TRUE, create, error);
+}
+
+gboolean qcow2_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
+{
+    return run(image, name, task, FALSE, revert, error);
+}
+
+gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
+{
+    return run(image, name, task, TRUE, delete, error);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "switch.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bytes.h"
+
+#define SWITCHED_AT  QCOW2_AT_SIZE /* the header's bytes that change in one write … */
+#define SWITCHED_END 72            /* … up to here: all inside the first sector */
+
+/* Damaged counts must not offer what holds the image together as free. */
+static gboolean check_area(const Qcow2Switch *change, uint64_t offset, uint64_t bytes,
+                           GError **error)
+{
+    unsigned bits = change->q->cluster_bits;
+
+    for (uint64_t at = offset >> bits; bytes > 0 && at <= (offset + bytes - 1) >> bits; at++)
+        if (qcow2_counts_get(&change->base, at) == 0)
+            return qcow2_corrupt(change->q, error, _("metadata in use is not counted"));
+    return TRUE;
+}
+
+static gboolean check_areas(const Qcow2Switch *change, GError **error)
+{
+    const Qcow2 *q = change->q;
+    const Qcow2Header *header = &q->header;
+
+    if (!check_area(change, 0, 1, error) ||
+        !check_area(change, header->l1_offset, header->l1_size * UINT64_C(8), error) ||
+        !check_area(change, header->snapshots_offset, header->snapshots * UINT64_C(40), error) ||
+        !check_area(change, header->reftable_offset,
+                    (uint64_t)header->reftable_clusters << q->cluster_bits, error))
+        return FALSE;
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        if (q->reftable[i] != 0 && !check_area(change, q->reftable[i], 1, error))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean qcow2_switch_begin(Qcow2Switch *change, Qcow2 *q, CstTask *task, GError **error)
+{
+    memset(change, 0, sizeof(*change));
+    if (!qcow2_write_back(q, error))
+        return FALSE;
+    change->q = q;
+    change->task = task;
+    change->header = q->header;
+    return qcow2_refs_load(q, &change->base, task, error) &&
+           qcow2_counts_init(&change->plus, change->base.clusters, error) &&
+           qcow2_counts_init(&change->minus, change->base.clusters, error) &&
+           check_areas(change, error);
+}
+
+void qcow2_switch_clear(Qcow2Switch *change)
+{
+    qcow2_counts_clear(&change->base);
+    qcow2_counts_clear(&change->plus);
+    qcow2_counts_clear(&change->minus);
+}
+
+/* Every cluster of the tree is counted. */
+static gboolean add_tree(Qcow2Switch *change, const Qcow2Walk *walk, Qcow2Counts *counts,
+                         GError **error)
+{
+    uint64_t end = walk->counts.clusters, at = 0;
+
+    for (; (at = qcow2_counts_next(&walk->counts, at, end)) < end; at++) {
+        if (qcow2_counts_get(&change->base, at) == 0)
+            return qcow2_corrupt(change->q, error, _("a cluster in use is not counted"));
+        if (counts && !qcow2_counts_add(counts, at, qcow2_counts_get(&walk->counts, at), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean qcow2_switch_add(Qcow2Switch *change, uint64_t l1_offset, uint32_t l1_size,
+                          Qcow2Counts *counts, GError **error)
+{
+    g_auto(Qcow2Walk) walk = {0};
+    gboolean sound = FALSE;
+
+    if (!qcow2_walk_init(&walk, change->q, error) ||
+        !qcow2_walk_l1(&walk, l1_offset, l1_size, TRUE, &sound, error) ||
+        !qcow2_walk_tables(&walk, change->task, error))
+        return FALSE;
+    if (walk.found.errors > 0)
+        return qcow2_corrupt(change->q, error, _("its tables must be checked and repaired first"));
+    return add_tree(change, &walk, counts, error);
+}
+
+gboolean qcow2_switch_drop(Qcow2Switch *change, uint64_t offset, uint64_t bytes, GError **error)
+{
+    unsigned bits = change->q->cluster_bits;
+
+    for (uint64_t at = offset >> bits; bytes > 0 && at <= (offset + bytes - 1) >> bits; at++)
+        if (!qcow2_counts_add(&change->minus, at, 1, error))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean qcow2_switch_put(Qcow2Switch *change, const uint8_t *data, uint64_t bytes,
+                          uint64_t *ret_offset, GError **error)
+{
+    Qcow2 *q = change->q;
+    uint64_t clusters = qcow2_div_up(bytes, q->cluster_size), cluster = 0;
+    uint64_t whole = clusters << q->cluster_bits;
+    g_autofree uint8_t *padded = g_malloc0(whole);
+
+    memcpy(padded, data, bytes);
+    if (!qcow2_counts_take(&change->base, 0, clusters, &cluster, error) ||
+        !cst_blob_pwrite(q->blob, padded, whole, cluster << q->cluster_bits, error))
+        return FALSE;
+    *ret_offset = cluster << q->cluster_bits;
+    return TRUE;
+}
+
+gboolean qcow2_switch_put_l1(Qcow2Switch *change, const uint64_t *l1, uint32_t count,
+                             GError **error)
+{
+    g_autofree uint8_t *raw = g_malloc(count * UINT64_C(8));
+
+    for (uint32_t i = 0; i < count; i++)
+        cst_put_be64(raw + i * UINT64_C(8), l1[i]);
+    change->header.l1_size = count;
+    return qcow2_switch_put(change, raw, count * UINT64_C(8), &change->header.l1_offset, error);
+}
+
+uint64_t qcow2_switch_count(const Qcow2Switch *change, uint64_t cluster)
+{
+    const Qcow2Sum sum = {(Qcow2Counts *)&change->base, &change->plus, &change->minus};
+
+    return qcow2_sum_get(&sum, cluster);
+}
+
+/* --- committing ---------------------------------------------------------------------------- */
+
+static gboolean put_refs(Qcow2Switch *change, GError **error)
+{
+    Qcow2 *q = change->q;
+    Qcow2Sum sum = {&change->base, &change->plus, &change->minus};
+
+    if (!qcow2_switch_drop(change, q->header.reftable_offset,
+                           (uint64_t)q->header.reftable_clusters << q->cluster_bits, error))
+        return FALSE;
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
+        if (q->reftable[i] != 0 && !qcow2_switch_drop(change, q->reftable[i], 1, error))
+            return FALSE;
+    return qcow2_refs_write(q, &sum, 0, &change->header.reftable_offset,
+                            &change->header.reftable_clusters, change->task, error);
+}
+
+/* The moment: everything new is on the disk, then the header, in one write. */
+static gboolean put_header(Qcow2Switch *change, GError **error)
+{
+    Qcow2 *q = change->q;
+    const Qcow2Header *header = &change->header;
+    uint8_t raw[SWITCHED_END];
+
+    if (!cst_blob_pread(q->blob, raw, sizeof(raw), 0, error))
+        return FALSE;
+    cst_put_be64(raw + QCOW2_AT_SIZE, header->size);
+    cst_put_be32(raw + QCOW2_AT_L1_SIZE, header->l1_size);
+    cst_put_be64(raw + QCOW2_AT_L1_OFFSET, header->l1_offset);
+    cst_put_be64(raw + QCOW2_AT_REFTABLE_OFFSET, header->reftable_offset);
+    cst_put_be32(raw + QCOW2_AT_REFTABLE_SIZE, header->reftable_clusters);
+    cst_put_be32(raw + QCOW2_AT_SNAPSHOTS, header->snapshots);
+    cst_put_be64(raw + QCOW2_AT_SNAPSHOTS + 4, header->snapshots_offset);
+    if (!qcow2_barrier(q, error))
+        return FALSE;
+    q->lost = TRUE; /* until both calls say that the disk has it */
+    if (!cst_blob_pwrite(q->blob, raw + SWITCHED_AT, SWITCHED_END - SWITCHED_AT, SWITCHED_AT,
+                         error) ||
+        !qcow2_barrier(q, error)) {
+        q->writing = FALSE; /* so that the next writer hears of it */
+        return FALSE;
+    }
+    q->lost = FALSE;
+    return TRUE;
+}
+
+typedef struct {
+    CstBlob *blob;
+    uint64_t size; /* of the blob */
+    unsigned bits;
+    uint64_t first, count; /* clusters in a row that are free now */
+} Freed;
+
+static void discard_run(Freed *freed)
+{
+    uint64_t offset = freed->first << freed->bits, bytes = freed->count << freed->bits;
+
+    if (freed->count > 0 && offset < freed->size)
+        cst_blob_discard(freed->blob, offset, MIN(bytes, freed->size - offset), NULL);
+    freed->count = 0;
+}
+
+/* What the old image used and the new one does not goes back to the file system. */
+static void hand_back(const Qcow2Switch *change)
+{
+    Freed freed = {change->q->blob, 0, change->q->cluster_bits, 0, 0};
+    uint64_t end = change->minus.clusters, at = 0;
+
+    if (!cst_blob_get_size(freed.blob, &freed.size, NULL))
+        return;
+    for (; (at = qcow2_counts_next(&change->minus, at, end)) < end; at++) {
+        if (qcow2_switch_count(change, at) != 0)
+            continue;
+        if (freed.first + freed.count != at)
+            discard_run(&freed);
+        if (freed.count == 0)
+            freed.first = at;
+        freed.count++;
+    }
+    discard_run(&freed);
+}
+
+gboolean qcow2_switch_commit(Qcow2Switch *change, GError **error)
+{
+    Qcow2 *q = change->q;
+
+    if (!put_refs(change, error) || !put_header(change, error))
+        return FALSE;
+    g_mutex_lock(&q->lock);
+    q->lost = !qcow2_state_renew(q, &change->header, error);
+    g_mutex_unlock(&q->lock);
+    if (q->lost)
+        return FALSE;
+    hand_back(change);
+    return TRUE;
+}

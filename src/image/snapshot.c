@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/snapshot.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "format.h"
+
+/* The checked dispatch for snapshots. */
+
+#define NAME_MAX_BYTES 255
+
+static gboolean has_snapshots(CstImage *image, GError **error)
+{
+    return image->format->snapshots ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' have no snapshots"),
+                    image->format->name);
+}
+
+static gboolean may_change(CstImage *image, GError **error)
+{
+    if (!has_snapshots(image, error))
+        return FALSE;
+    return image->writable || cst_fail(error, CST_ERROR_READ_ONLY,
+                                       _("'%s' is open for reading only"), image->blob->name);
+}
+
+void cst_image_snapshot_free(CstImageSnapshot *snapshot)
+{
+    g_free(snapshot->id);
+    g_free(snapshot->name);
+    g_free(snapshot);
+}
+
+GPtrArray *cst_image_snapshot_list(CstImage *image, GError **error)
+{
+    return has_snapshots(image, error) ? image->format->snapshots->list(image, error) : NULL;
+}
+
+gboolean cst_image_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
+{
+    if (!may_change(image, error))
+        return FALSE;
+    if (*name == '\0' || strlen(name) > NAME_MAX_BYTES)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a snapshot's name must have between 1 and %d bytes"), NAME_MAX_BYTES);
+    return image->format->snapshots->create(image, name, task, error);
+}
+
+gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
+{
+    return may_change(image, error) && image->format->snapshots->revert(image, name, task, error);
+}
+
+gboolean cst_image_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
+{
+    return may_change(image, error) && image->format->snapshots->remove(image, name, task, error);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Internal snapshots when something goes wrong: each change happens whole or not at all. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/fault.h>
+#include <blob/power.h>
+#include <blob/sparse.h>
+#include <image/snapshot.h>
+
+enum { SIZE = 1024 * 1024 + 512 };
+
+static const CstImageCreate variants[] = {
+    {.capacity = SIZE},
+    {.capacity = SIZE, .compat = "0.10", .cluster_size = 512},
+    {.capacity = SIZE, .extended_l2 = TRUE, .cluster_size = 16384},
+    {.capacity = SIZE, .cluster_size = 4096, .refcount_bits = 64},
+};
+
+static const CstImageFormat *qcow2(void)
+{
+    return cst_image_format_find("qcow2", NULL);
+}
+
+static CstImage *open_image(CstBlob *blob, unsigned flags)
+{
+    g_autoptr(GError) error = NULL;
+    CstImage *image = cst_image_open(blob, qcow2(), flags, NULL, &error);
+
+    if (!image)
+        fail_msg("open: %s", error->message);
+    return image;
+}
+
+static void fill(CstBlob *blob, uint64_t offset, uint64_t length, int byte)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
+    g_autofree uint8_t *buf = g_malloc(length);
+
+    memset(buf, byte, length);
+    assert_true(cst_blob_pwrite(guest, buf, length, offset, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+}
+
+/* What the guest sees, and the snapshots' names. */
+typedef struct {
+    uint8_t *content;
+    char *names;
+} Sight;
+
+static void sight_clear(Sight *sight)
+{
+    g_clear_pointer(&sight->content, g_free);
+    g_clear_pointer(&sight->names, g_free);
+}
+
+static Sight look(CstBlob *blob)
+{
+    CstImage *image = open_image(blob, 0);
+    g_autoptr(GPtrArray) list = cst_image_snapshot_list(image, NULL);
+    g_autoptr(GString) names = g_string_new(NULL);
+    g_autoptr(CstBlob) guest = NULL;
+    Sight sight = {g_malloc(SIZE), NULL};
+
+    assert_non_null(list);
+    for (guint i = 0; i < list->len; i++)
+        g_string_append_printf(names, "%s ", ((CstImageSnapshot *)list->pdata[i])->name);
+    sight.names = g_strdup(names->str);
+    guest = cst_image_guest_blob(image);
+    assert_true(cst_blob_pread(guest, sight.content, SIZE, 0, NULL));
+    return sight;
+}
+
+static gboolean is_same(const Sight *a, const Sight *b)
+{
+    return strcmp(a->names, b->names) == 0 && memcmp(a->content, b->content, SIZE) == 0;
+}
+
+static void assert_sound(CstBlob *blob, gboolean leaks_allowed)
+{
+    CstImageCheck check;
+
+    assert_true(cst_image_check(blob, qcow2(), 0, &check, NULL, NULL));
+    assert_int_equal(check.errors, 0);
+    if (!leaks_allowed)
+        assert_int_equal(check.leaks, 0);
+}
+
+typedef struct {
+    gboolean (*call)(CstImage *image, const char *name, CstTask *task, GError **error);
+    const char *name;
+} Step;
+
+/* On an image with the snapshots a and b and newer content than both. */
+static const Step steps[] = {
+    {cst_image_snapshot_create, "c"}, {cst_image_snapshot_revert, "a"},
+    {cst_image_snapshot_delete, "b"}, {cst_image_snapshot_delete, "a"},
+    {cst_image_snapshot_create, "a"}, {cst_image_snapshot_revert, "c"},
+};
+
+static CstBlob *make(const CstImageCreate *options)
+{
+    CstBlob *blob = cst_blob_sparse_new(0);
+
+    assert_true(cst_image_create(blob, qcow2(), options, NULL, NULL));
+    for (int i = 0; i < 2; i++) {
+        CstImage *image;
+
+        fill(blob, (uint64_t)i * 200000, 300000, i + 1);
+        image = open_image(blob, CST_IMAGE_WRITE);
+        assert_true(cst_image_snapshot_create(image, i ? "b" : "a", NULL, NULL));
+        cst_image_free(image);
+    }
+    fill(blob, 100000, 500000, 3);
+    return blob;
+}
+
+static gboolean take(CstBlob *blob, const Step *step, GError **error)
+{
+    g_autoptr(CstImage) image = open_image(blob, CST_IMAGE_WRITE);
+
+    return step->call(image, step->name, NULL, error);
+}
+
+static void a_power_cut_leaves_the_old_or_the_new(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        g_autoptr(CstBlob) blob = make(&variants[i]);
+
+        for (size_t j = 0; j < G_N_ELEMENTS(steps); j++) {
+            g_autoptr(CstBlob) power = cst_blob_power_new(blob, NULL);
+            Sight before = look(blob), after;
+            unsigned count;
+
+            assert_true(take(power, &steps[j], NULL));
+            count = cst_blob_power_steps(power);
+            after = look(blob);
+            assert_false(is_same(&before, &after));
+            for (unsigned at = 0; at <= count; at++) {
+                for (guint32 seed = 0; seed < 4; seed++) {
+                    g_autoptr(CstBlob) left = cst_blob_power_crash(power, at, seed, NULL);
+                    Sight now = look(left);
+
+                    assert_sound(left, TRUE);
+                    assert_true(is_same(&now, &before) || is_same(&now, &after));
+                    if (at == count && seed == 1)
+                        assert_true(is_same(&now, &after));
+                    sight_clear(&now);
+                }
+            }
+            sight_clear(&before);
+            sight_clear(&after);
+            assert_sound(blob, FALSE);
+        }
+    }
+}
+
+/* After a failure the image can be opened again and the change be made. */
+static void assert_recovers(CstBlob *copy, const Step *step, const Sight *before,
+                            const Sight *after)
+{
+    Sight now = look(copy), end;
+
+    assert_sound(copy, TRUE);
+    assert_true(is_same(&now, before) || is_same(&now, after));
+    if (is_same(&now, before))
+        assert_true(take(copy, step, NULL));
+    end = look(copy);
+    assert_true(is_same(&end, after));
+    sight_clear(&now);
+    sight_clear(&end);
+}
+
+static void every_failing_call_leaves_the_old_or_the_new(void **state)
+{
+    const CstFaultKind kinds[] = {CST_FAULT_READ, CST_FAULT_WRITE, CST_FAULT_TORN, CST_FAULT_FLUSH};
+    g_autoptr(CstBlob) blob = make(&variants[0]);
+
+    for (size_t j = 0; j < G_N_ELEMENTS(steps); j++) {
+        g_autoptr(CstBlob) next = cst_blob_sparse_copy(blob);
+        Sight before = look(blob), after;
+
+        assert_true(take(next, &steps[j], NULL));
+        after = look(next);
+        for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++) {
+            gboolean struck = TRUE;
+
+            for (unsigned nth = 1; struck; nth++) {
+                g_autoptr(CstBlob) copy = cst_blob_sparse_copy(blob);
+                g_autoptr(CstBlob) fault = cst_blob_fault_new(copy);
+                CstImage *image = open_image(fault, CST_IMAGE_WRITE);
+
+                cst_blob_fault_arm(fault, kinds[k], nth, CST_FAULT_CUT);
+                if (!steps[j].call(image, steps[j].name, NULL, NULL))
+                    assert_true(cst_blob_fault_struck(fault));
+                struck = cst_blob_fault_struck(fault);
+                cst_image_free(image);
+                assert_recovers(copy, &steps[j], &before, &after);
+            }
+        }
+        sight_clear(&before);
+        sight_clear(&after);
+        g_clear_pointer(&blob, cst_blob_unref);
+        blob = g_steal_pointer(&next);
+    }
+}
+
+/* Whether the header with the change is on the disk can't be told: it must be opened to know. */
+static void after_a_failed_header_write_nothing_more_is_written(void **state)
+{
+    g_autoptr(CstBlob) inner = make(&variants[0]);
+    g_autoptr(CstBlob) blob = cst_blob_fault_new(inner);
+    CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstBlob) guest = NULL;
+    unsigned flushes;
+
+    cst_blob_fault_arm(blob, CST_FAULT_FLUSH, 0, CST_FAULT_ONCE);
+    assert_true(cst_image_snapshot_create(image, "c", NULL, NULL));
+    flushes = cst_blob_fault_count(blob, CST_FAULT_FLUSH);
+    cst_blob_fault_arm(blob, CST_FAULT_FLUSH, flushes, CST_FAULT_ONCE);
+    assert_false(cst_image_snapshot_create(image, "d", NULL, NULL));
+    assert_true(cst_blob_fault_struck(blob));
+    guest = cst_image_guest_blob(image);
+    assert_false(cst_blob_pwrite(guest, "x", 1, 0, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+    g_clear_pointer(&guest, cst_blob_unref);
+    assert_sound(inner, FALSE);
+}
+
+static void work_goes_on_after_each_change(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        g_autoptr(CstBlob) blob = make(&variants[i]);
+        CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+        g_autoptr(CstBlob) guest = NULL;
+        uint8_t byte = 0;
+
+        /* the guest's view stays open while snapshots come and go: one handle for both */
+        assert_true(cst_image_snapshot_create(image, "c", NULL, NULL));
+        assert_true(cst_image_snapshot_delete(image, "a", NULL, NULL));
+        assert_true(cst_image_snapshot_revert(image, "b", NULL, NULL));
+        assert_true(cst_image_resize(image, SIZE - 512, CST_PREALLOC_OFF, NULL, NULL) ==
+                    (variants[i].compat == NULL));
+        guest = cst_image_guest_blob(image);
+        assert_true(cst_blob_pwrite(guest, "\x9", 1, 1000, NULL));
+        assert_true(cst_blob_zero(guest, 65536, 65536, CST_ZERO_MAY_UNMAP, NULL));
+        assert_true(cst_blob_flush(guest, NULL));
+        assert_true(cst_blob_pread(guest, &byte, 1, 1000, NULL));
+        assert_int_equal(byte, 9);
+        assert_true(cst_blob_pread(guest, &byte, 1, 1001, NULL));
+        assert_int_equal(byte, 1);
+        assert_true(cst_blob_pread(guest, &byte, 1, 450000, NULL));
+        assert_int_equal(byte, 2);
+        assert_sound(blob, FALSE);
+    }
+}
+
+static void formats_without_snapshots_and_readers_refuse(void **state)
+{
+    g_autoptr(CstBlob) raw = cst_blob_memory_new(NULL, 512);
+    g_autoptr(CstImage) plain =
+        cst_image_open(raw, cst_image_format_find("raw", NULL), CST_IMAGE_WRITE, NULL, NULL);
+    g_autoptr(CstBlob) blob = make(&variants[0]);
+    g_autoptr(CstImage) image = open_image(blob, 0);
+    g_autoptr(GError) error = NULL;
+
+    assert_null(cst_image_snapshot_list(plain, NULL));
+    assert_false(cst_image_snapshot_create(plain, "a", NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED));
+    g_clear_error(&error);
+    assert_false(cst_image_snapshot_delete(image, "a", NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_READ_ONLY));
+}
+
+static void a_cancelled_change_changes_nothing(void **state)
+{
+    g_autoptr(CstBlob) blob = make(&variants[0]);
+    Sight before = look(blob);
+
+    for (size_t j = 0; j < 3; j++) {
+        g_autoptr(CstImage) image = open_image(blob, CST_IMAGE_WRITE);
+        g_autoptr(CstTask) task = cst_task_new();
+        g_autoptr(GError) error = NULL;
+        Sight now;
+
+        cst_task_cancel(task);
+        assert_false(steps[j].call(image, steps[j].name, task, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
+        now = look(blob);
+        assert_true(is_same(&now, &before));
+        sight_clear(&now);
+    }
+    sight_clear(&before);
+    assert_sound(blob, FALSE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new),
+        cmocka_unit_test(every_failing_call_leaves_the_old_or_the_new),
+        cmocka_unit_test(after_a_failed_header_write_nothing_more_is_written),
+        cmocka_unit_test(work_goes_on_after_each_change),
+        cmocka_unit_test(formats_without_snapshots_and_readers_refuse),
+        cmocka_unit_test(a_cancelled_change_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
