@@ -49,6 +49,7 @@ test: ## everything: unit, fuzz corpora, system and crash tests, lint; ends with
 	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
+	@$(DEPS) test
 	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test unit
 
 test-system: build ## only the tests with stock clients; T=pattern picks some

@@ -10,7 +10,7 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libzstd-dev
-    libsmartcols-dev scdoc libcmocka-dev"
+    libzstd-dev scdoc libcmocka-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils locales e2fsprogs
     xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc"
