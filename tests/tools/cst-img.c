@@ -4,6 +4,7 @@
  * The image engine on a command line, for the differential tests. Follows backing files, which the
  * engine itself never does.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,50 @@ static const CstImageFormat *format_of(const char *name)
     return format;
 }
 
+/* Files beside an image; the data is its directory. */
+static CstBlob *open_beside(const char *name, gpointer directory, int flags, GError **error)
+{
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, "%s", path);
+        return NULL;
+    }
+    return cst_blob_file_new(fd, path, (flags & O_RDWR) != 0, error);
+}
+
+static CstBlob *beside_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    return open_beside(name, data, writable ? O_RDWR : O_RDONLY, error);
+}
+
+static CstBlob *beside_create(const char *name, gpointer data, GError **error)
+{
+    return open_beside(name, data, O_RDWR | O_CREAT | O_EXCL, error);
+}
+
+static CstImageFiles files_beside(const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+
+    return (CstImageFiles){beside_open, beside_create, (gpointer)g_intern_string(directory)};
+}
+
 static CstImage *open_image(const char *path, const char *format_name, unsigned flags);
+
+/* NULL: @info knows of none. */
+static CstBlob *open_backing(const char *path, const char *backing, const char *format)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autofree char *full = NULL;
+
+    if (!backing)
+        return NULL;
+    full = g_path_is_absolute(backing) ? g_strdup(backing)
+                                       : g_build_filename(directory, backing, NULL);
+    return cst_image_guest_blob(open_image(full, format ? format : "raw", 0));
+}
 
 static CstBlob *open_guest(const char *path, const char *format_name, unsigned flags)
 {
@@ -64,20 +108,17 @@ static CstImage *open_image(const char *path, const char *format_name, unsigned 
     g_autoptr(CstBlob) blob = open_file(path, (flags & CST_IMAGE_WRITE) != 0, FALSE);
     g_autoptr(CstBlob) backing = NULL;
     g_auto(CstImageInfo) info = {0};
+    const CstImageFiles files = files_beside(path);
+    CstImageOpen how = {.files = &files};
     GError *error = NULL;
     CstImage *image;
 
     if (!cst_image_inspect(blob, format_of(format_name), &info, &error))
         die(error);
-    if (info.backing) {
-        g_autofree char *dir = g_path_get_dirname(path);
-        g_autofree char *full = g_path_is_absolute(info.backing)
-                                    ? g_strdup(info.backing)
-                                    : g_build_filename(dir, info.backing, NULL);
-
-        backing = open_guest(full, info.backing_format ? info.backing_format : "raw", 0);
-    }
-    image = cst_image_open(blob, format_of(format_name), flags, backing, &error);
+    backing = open_backing(path, info.backing, info.backing_format);
+    how.flags = flags;
+    how.backing = backing;
+    image = cst_image_open_as(blob, format_of(format_name), &how, &error);
     if (!image)
         die(error);
     return image;
@@ -141,6 +182,8 @@ static void set_option(CstImageCreate *options, char *pair)
         options->refcount_bits = (unsigned)strtoul(value, NULL, 0);
     else if (strcmp(pair, "subformat") == 0)
         options->subformat = value;
+    else if (strcmp(pair, "adapter_type") == 0)
+        options->adapter_type = value;
     else if (strcmp(pair, "force_size") == 0)
         options->force_size = strcmp(value, "on") == 0;
     else
@@ -149,11 +192,16 @@ static void set_option(CstImageCreate *options, char *pair)
 
 static void create(const char *format, CstBlob *blob, uint64_t capacity, int argc, char **argv)
 {
-    CstImageCreate options = {.capacity = capacity};
+    const CstImageFiles files = files_beside(blob->name);
+    CstImageCreate options = {.capacity = capacity, .files = &files};
+    g_autoptr(CstBlob) backing = NULL;
     GError *error = NULL;
 
     for (int i = 0; i < argc; i++)
         set_option(&options, argv[i]);
+    if (strcmp(format, "vmdk") == 0) /* which stores what its backing image is */
+        backing = open_backing(blob->name, options.backing, options.backing_format);
+    options.backing_guest = backing;
     if (!cst_image_create(blob, format_of(format), &options, NULL, &error))
         die(error);
 }

@@ -15,7 +15,6 @@
 #define GRAIN_MIN     (8 * CST_KIB) /* "must be greater than 8 sectors" */
 #define GRAIN_MAX     (1 * CST_MIB)
 #define GRAIN_DEFAULT (64 * CST_KIB)
-#define TEXT_SECTORS  20u
 
 typedef struct {
     const char *name;
@@ -25,10 +24,9 @@ typedef struct {
 } Subformat;
 
 static const Subformat subformats[] = {
-    {"monolithicSparse", "SPARSE", NULL, FALSE},
-    {"monolithicFlat", "FLAT", "flat", FALSE},
-    {"twoGbMaxExtentSparse", "SPARSE", "s", TRUE},
-    {"twoGbMaxExtentFlat", "FLAT", "f", TRUE},
+    {"monolithicSparse", "SPARSE", NULL, FALSE},   {"monolithicFlat", "FLAT", "flat", FALSE},
+    {"twoGbMaxExtentSparse", "SPARSE", "s", TRUE}, {"twoGbMaxExtentFlat", "FLAT", "f", TRUE},
+    {"streamOptimized", "SPARSE", NULL, FALSE},
 };
 
 typedef struct {
@@ -221,8 +219,8 @@ gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
 
     if (text) {
         header.descriptor = 1;
-        header.descriptor_len = TEXT_SECTORS;
-        if (strlen(text) > TEXT_SECTORS * VMDK_SECTOR)
+        header.descriptor_len = VMDK_TEXT_SECTORS;
+        if (strlen(text) > VMDK_TEXT_SECTORS * VMDK_SECTOR)
             return cst_fail(error, CST_ERROR_INVALID, _("the VMDK descriptor is too long"));
     }
     plan_sparse(&header);
@@ -346,5 +344,7 @@ gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
     text = vmdk_descriptor_compose(&making.descriptor, making.adapter);
     if (making.subformat->mark)
         return make_files(&making, text, error);
+    if (vmdk_is_stream(making.subformat->name))
+        return vmdk_stream_create(blob, sectors, making.grain, text, error);
     return make_sparse(&making, blob, sectors, text, error);
 }

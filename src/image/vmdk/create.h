@@ -5,6 +5,7 @@
 
 /** 2047 MiB: with its tables, the file of an extent stays below 2 GiB. */
 #define VMDK_SPLIT_SECTORS 4192256u
+#define VMDK_TEXT_SECTORS  20u /**< room for an embedded descriptor */
 #define VMDK_SPLIT_GRAIN   128u
 
 gboolean vmdk_is_stream(const char *create_type);

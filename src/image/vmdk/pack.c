@@ -27,3 +27,14 @@ gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, siz
     memset(buf + done, 0, len - done);
     return TRUE;
 }
+
+uint8_t *vmdk_pack(const uint8_t *buf, size_t len, size_t *ret_packed_len)
+{
+    uLongf packed_len = compressBound((uLong)len);
+    uint8_t *packed = g_malloc(packed_len);
+    int rc = compress2(packed, &packed_len, buf, (uLong)len, Z_DEFAULT_COMPRESSION);
+
+    g_assert(rc == Z_OK); /* there is room for the worst */
+    *ret_packed_len = packed_len;
+    return packed;
+}

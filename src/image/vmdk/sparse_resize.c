@@ -116,7 +116,8 @@ static gboolean adopt(VmdkSparse *sparse, const VmdkHeader *header, GError **err
 
 static gboolean write_header(VmdkSparse *sparse, GError **error)
 {
-    return settle(sparse, error) && vmdk_write_header(sparse->blocks.blob, &sparse->header, error) &&
+    return settle(sparse, error) &&
+           vmdk_write_header(sparse->blocks.blob, &sparse->header, error) &&
            cst_blocks_barrier(&sparse->blocks, error);
 }
 
@@ -162,10 +163,25 @@ static gboolean cut_file(VmdkSparse *sparse, GError **error)
     return FALSE;
 }
 
+/* Directories keep their places; what they don't need any more is given back. */
+static gboolean trim_directories(VmdkSparse *sparse, uint64_t old_sectors, GError **error)
+{
+    const VmdkHeader *header = &sparse->header;
+    uint64_t sectors = vmdk_header_directory_len(header);
+    uint64_t skip = sectors * VMDK_SECTOR, length = (old_sectors - sectors) * VMDK_SECTOR;
+
+    return cst_blocks_zero_host(&sparse->blocks, header->gd * VMDK_SECTOR + skip, length,
+                                CST_ZERO_MAY_UNMAP, error) &&
+           (!(header->flags & VMDK_FLAG_REDUNDANT) ||
+            cst_blocks_zero_host(&sparse->blocks, header->rgd * VMDK_SECTOR + skip, length,
+                                 CST_ZERO_MAY_UNMAP, error));
+}
+
 static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GError **error)
 {
     uint64_t size = sparse->blocks.block_size;
     uint64_t grains = vmdk_div_up(sparse->header.capacity, sparse->header.grain);
+    uint64_t directory = vmdk_header_directory_len(&sparse->header);
     VmdkHeader header = sparse->header;
 
     /* the size goes last: till then zeroes are seen where content was */
@@ -173,7 +189,8 @@ static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GErro
         !forget_grains(sparse, vmdk_div_up(length, size), grains, task, error))
         return FALSE;
     header.capacity = length / VMDK_SECTOR;
-    return adopt(sparse, &header, error) && write_header(sparse, error) && cut_file(sparse, error);
+    return adopt(sparse, &header, error) && write_header(sparse, error) &&
+           trim_directories(sparse, directory, error) && cut_file(sparse, error);
 }
 
 /* --- growing ---------------------------------------------------------------------------------- */

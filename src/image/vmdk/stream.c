@@ -10,7 +10,6 @@
 #include "bytes.h"
 
 #define GRAIN_MAX     (4 * CST_MIB)
-#define MARKER_FOOTER 3u
 #define EXTENT_TABLES 4096 /* grain tables looked at in one go */
 
 gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const char *what)
@@ -21,9 +20,8 @@ gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const cha
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The packed bytes of the grain at @offset; *ret_offset is where they begin. */
-static gboolean find_packed(VmdkStream *stream, uint64_t number, uint64_t *offset, size_t *ret_len,
-                            GError **error)
+gboolean vmdk_stream_find_packed(VmdkStream *stream, uint64_t number, uint64_t *offset,
+                                 size_t *ret_len, GError **error)
 {
     uint8_t marker[VMDK_MARKER_LEN];
     uint64_t size = 0, len;
@@ -55,7 +53,7 @@ gboolean vmdk_stream_read_grain(VmdkStream *stream, uint64_t number, uint32_t se
     g_autofree uint8_t *packed = NULL;
     size_t len = 0;
 
-    if (!find_packed(stream, number, &offset, &len, error))
+    if (!vmdk_stream_find_packed(stream, number, &offset, &len, error))
         return FALSE;
     packed = g_malloc(MAX(len, 1));
     if (!cst_blob_pread(stream->extent.blob, packed, len, offset, error))
@@ -64,38 +62,88 @@ gboolean vmdk_stream_read_grain(VmdkStream *stream, uint64_t number, uint32_t se
            vmdk_stream_corrupt(stream, error, _("a compressed grain is damaged"));
 }
 
-static gboolean get_entry(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
-                          uint64_t *ret_count, GError **error)
+/* Lock held. */
+static gboolean look_up(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
+                        uint64_t *ret_count, GError **error)
+{
+    uint32_t gtes = stream->header.gtes;
+
+    if (!stream->started)
+        return vmdk_tables_get(stream->tables, number, limit, ret_entry, ret_count, error);
+    *ret_count = 1;
+    *ret_entry = VMDK_PENDING;
+    if (vmdk_stream_pending(stream, number))
+        return TRUE;
+    *ret_entry = vmdk_stream_map_get(stream, number);
+    if (g_tree_nnodes(stream->pending) == 0 &&
+        !g_tree_lookup(stream->map, GSIZE_TO_POINTER(number / gtes)))
+        *ret_count = MIN(limit, gtes - number % gtes);
+    return TRUE;
+}
+
+gboolean vmdk_stream_entry(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
+                           uint64_t *ret_count, GError **error)
 {
     gboolean ok;
 
     g_mutex_lock(&stream->lock);
-    ok = vmdk_tables_get(stream->tables, number, limit, ret_entry, ret_count, error);
+    ok = look_up(stream, number, limit, ret_entry, ret_count, error);
     g_mutex_unlock(&stream->lock);
     if (ok && *ret_entry == VMDK_GTE_ZERO && (stream->header.flags & VMDK_FLAG_ZERO_GRAINS))
         *ret_entry = 0;
     return ok;
 }
 
+/* TRUE: the grain waits to be written, and is read from there. */
+static gboolean read_pending(VmdkStream *stream, uint64_t number, uint8_t *buf)
+{
+    size_t len = (size_t)stream->grain;
+    const VmdkPending *pending;
+
+    g_mutex_lock(&stream->lock);
+    pending = stream->started ? vmdk_stream_pending(stream, number) : NULL;
+    if (pending && pending->packed_len == 0)
+        memcpy(buf, pending->data, len);
+    else if (pending)
+        vmdk_unpack(pending->data, pending->packed_len, buf, len, len);
+    g_mutex_unlock(&stream->lock);
+    return pending != NULL;
+}
+
+static gboolean read_whole(VmdkStream *stream, uint64_t number, uint8_t *buf, GError **error)
+{
+    uint64_t count = 0;
+    uint32_t entry = 0;
+    gboolean ok;
+
+    if (read_pending(stream, number, buf))
+        return TRUE;
+    if (!vmdk_stream_entry(stream, number, 1, &entry, &count, error))
+        return FALSE;
+    if (entry == VMDK_PENDING) /* it has started to wait in between */
+        return read_whole(stream, number, buf, error);
+    if (entry == 0) {
+        memset(buf, 0, (size_t)stream->grain);
+        return TRUE;
+    }
+    g_rw_lock_reader_lock(&stream->file);
+    ok = vmdk_stream_read_grain(stream, number, entry, buf, error);
+    g_rw_lock_reader_unlock(&stream->file);
+    return ok;
+}
+
 static gboolean read_piece(VmdkStream *stream, uint8_t *buf, size_t len, uint64_t offset,
                            GError **error)
 {
-    uint64_t number = offset / stream->grain, inside = offset % stream->grain, count = 0;
-    gboolean whole = len == stream->grain;
+    uint64_t number = offset / stream->grain, inside = offset % stream->grain;
     g_autofree uint8_t *grain = NULL;
-    uint32_t entry = 0;
 
-    if (!get_entry(stream, number, 1, &entry, &count, error))
+    if (len == stream->grain)
+        return read_whole(stream, number, buf, error);
+    grain = g_malloc((size_t)stream->grain);
+    if (!read_whole(stream, number, grain, error))
         return FALSE;
-    if (entry == 0) {
-        memset(buf, 0, len);
-        return TRUE;
-    }
-    grain = whole ? NULL : g_malloc((size_t)stream->grain);
-    if (!vmdk_stream_read_grain(stream, number, entry, whole ? buf : grain, error))
-        return FALSE;
-    if (!whole)
-        memcpy(buf, grain + inside, len);
+    memcpy(buf, grain + inside, len);
     return TRUE;
 }
 
@@ -126,7 +174,7 @@ static gboolean stream_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
     uint32_t first = 0, entry = 0;
 
     for (unsigned steps = 0; done < limit && steps < EXTENT_TABLES; steps++) {
-        if (!get_entry(stream, number + done, limit - done, &entry, &count, error))
+        if (!vmdk_stream_entry(stream, number + done, limit - done, &entry, &count, error))
             return FALSE;
         if (done == 0)
             first = entry;
@@ -147,6 +195,8 @@ static void stream_close(VmdkExtent *extent)
     VmdkStream *stream = vmdk_stream_of(extent);
 
     vmdk_tables_free(stream->tables);
+    vmdk_stream_clear_map(stream);
+    g_rw_lock_clear(&stream->file);
     g_mutex_clear(&stream->lock);
     cst_blob_unref(extent->blob);
     g_free(stream);
@@ -155,6 +205,12 @@ static void stream_close(VmdkExtent *extent)
 static const VmdkExtentOps stream_ops = {
     .pread = stream_pread,
     .extent = stream_extent,
+    .pwrite = vmdk_stream_pwrite,
+    .zero = vmdk_stream_zero,
+    .discard = vmdk_stream_discard,
+    .flush = vmdk_stream_flush,
+    .write_back = vmdk_stream_write_back,
+    .resize = vmdk_stream_resize,
     .close = stream_close,
 };
 
@@ -171,7 +227,7 @@ static gboolean read_footer(VmdkStream *stream, GError **error)
         return vmdk_stream_corrupt(stream, error, _("the stream is cut off"));
     if (!cst_blob_pread(stream->extent.blob, raw, sizeof(raw), size - 3 * VMDK_SECTOR, error))
         return FALSE;
-    if (cst_le64(raw) != 1 || cst_le32(raw + 8) != 0 || cst_le32(raw + 12) != MARKER_FOOTER ||
+    if (cst_le64(raw) != 1 || cst_le32(raw + 8) != 0 || cst_le32(raw + 12) != VMDK_MARKER_FOOTER ||
         memcmp(raw + VMDK_SECTOR, "KDMV", 4) != 0)
         return vmdk_stream_corrupt(stream, error, _("the stream is cut off or was not finished"));
     vmdk_header_decode(raw + VMDK_SECTOR, &footer);
@@ -212,7 +268,10 @@ VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkE
     stream->extent = (VmdkExtent){&stream_ops, blob, how->start, how->length, how->access};
     stream->header = *header;
     stream->grain = header->grain * VMDK_SECTOR;
+    stream->barriers = !(how->image.flags & CST_IMAGE_NO_BARRIERS);
     g_mutex_init(&stream->lock);
+    g_rw_lock_init(&stream->file);
+    vmdk_stream_init_map(stream);
     if (!find_tables(stream, error)) {
         stream_close(&stream->extent);
         return NULL;

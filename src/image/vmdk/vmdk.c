@@ -136,4 +136,5 @@ const CstImageFormat cst_format_vmdk = {
     .discard = vmdk_discard,
     .flush = vmdk_flush,
     .resize = vmdk_resize,
+    .check = vmdk_check,
 };

@@ -46,6 +46,8 @@ static const Variant variants[] = {
     {"vmdk", {.cluster_size = 8192}},
     {"vmdk", {.cluster_size = CST_MIB, .adapter_type = "lsilogic"}},
     {"vmdk", {.preallocation = CST_PREALLOC_METADATA}},
+    {"vmdk", {.subformat = "streamOptimized"}},
+    {"vmdk", {.subformat = "streamOptimized", .cluster_size = 8192}},
     {"vmdk", {.subformat = "monolithicFlat"}},
     {"vmdk", {.subformat = "twoGbMaxExtentSparse"}},
     {"vmdk", {.subformat = "twoGbMaxExtentFlat"}},

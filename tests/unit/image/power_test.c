@@ -25,6 +25,8 @@ typedef struct {
 } Variant;
 
 static const Variant variants[] = {
+    {"vmdk", {.capacity = SIZE}},
+    {"vmdk", {.capacity = SIZE, .cluster_size = 8192}},
     {"vdi", {.capacity = SIZE}},
     {"vdi", {.capacity = SIZE, .subformat = "static"}},
     {"qcow2", {.capacity = SIZE, .extended_l2 = TRUE}},

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "check.h"
+#include "create.h"
+
+/* --- errors ----------------------------------------------------------------------------------- */
+
+/* The table's entries from the first copy that can be one; else none. */
+static gboolean read_any_copy(VmdkSparse *sparse, uint64_t index, uint8_t *buf, size_t len,
+                              GError **error)
+{
+    uint32_t places[2] = {0, 0};
+
+    memset(buf, 0, len);
+    if (!vmdk_tables_places(sparse->tables, index, &places[0], &places[1], error))
+        return FALSE;
+    for (unsigned i = 0; i < 2; i++)
+        if (vmdk_tables_place_holds(sparse->tables, places[i]))
+            return cst_blob_pread(sparse->blocks.blob, buf, len, places[i] * UINT64_C(512), error);
+    return TRUE;
+}
+
+/* Makes both copies anew, at the end of the file. */
+static gboolean rebuild_table(VmdkSparse *sparse, uint64_t index, GError **error)
+{
+    uint64_t len = vmdk_header_table_len(&sparse->header), sector = 0;
+    uint8_t entries[VMDK_MAX_GTES * 4] = {0};
+    CstBlob *blob = sparse->blocks.blob;
+
+    return read_any_copy(sparse, index, entries, sparse->header.gtes * sizeof(uint32_t), error) &&
+           vmdk_sparse_take(sparse, 2 * len, &sector, error) &&
+           cst_blob_pwrite(blob, entries, (size_t)len * VMDK_SECTOR, sector * VMDK_SECTOR, error) &&
+           cst_blob_pwrite(blob, entries, (size_t)len * VMDK_SECTOR, (sector + len) * VMDK_SECTOR,
+                           error) &&
+           vmdk_tables_move(sparse->tables, index, (uint32_t)sector, (uint32_t)(sector + len),
+                            error);
+}
+
+/*
+ * A grain that shares its place gets a copy of what is there: either user may be right. One that is
+ * nowhere is forgotten.
+ */
+static gboolean repair_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
+{
+    VmdkSparse *sparse = walk->sparse;
+    uint64_t sector = 0;
+
+    if (vmdk_sparse_holds(sparse, grain, entry)) {
+        if (!g_hash_table_contains(walk->conflicts, &grain))
+            return TRUE;
+        if (!vmdk_sparse_take(sparse, sparse->header.grain, &sector, error) ||
+            !cst_blocks_copy_host(&sparse->blocks, entry * UINT64_C(512), sector * VMDK_SECTOR,
+                                  sparse->blocks.block_size, error))
+            return FALSE;
+    }
+    return vmdk_tables_set(sparse->tables, grain, (uint32_t)sector, error);
+}
+
+static gboolean repair_grains(VmdkWalk *walk, GError **error)
+{
+    const VmdkHeader *header = &walk->sparse->header;
+    uint64_t count = 0;
+    uint32_t entry = 0;
+
+    for (uint64_t grain = 0; grain < walk->check.total_clusters; grain += count) {
+        uint64_t left = walk->check.total_clusters - grain;
+
+        if (!vmdk_tables_get(walk->sparse->tables, grain, left, &entry, &count, error))
+            return FALSE;
+        if (entry == 0 || (entry == VMDK_GTE_ZERO && (header->flags & VMDK_FLAG_ZERO_GRAINS)))
+            continue;
+        count = 1;
+        if (!repair_grain(walk, grain, entry, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean settle(VmdkSparse *sparse, GError **error)
+{
+    return cst_blocks_write_back(&sparse->blocks, error) &&
+           cst_blob_flush(sparse->blocks.blob, error);
+}
+
+static gboolean repair_errors(VmdkWalk *walk, GError **error)
+{
+    VmdkSparse *sparse = walk->sparse;
+    gboolean moved = FALSE;
+
+    for (uint64_t i = 0; i < vmdk_header_tables(&sparse->header); i++) {
+        if (!vmdk_walk_is_bad(walk, i))
+            continue;
+        if (!rebuild_table(sparse, i, error))
+            return FALSE;
+        moved = TRUE;
+    }
+    if (moved && (!settle(sparse, error) || !vmdk_sparse_reset_tables(sparse, error)))
+        return FALSE;
+    return repair_grains(walk, error) && settle(sparse, error);
+}
+
+/* --- leaks ------------------------------------------------------------------------------------ */
+
+static gboolean catch_up(VmdkWalk *walk, GError **error)
+{
+    VmdkSparse *sparse = walk->sparse;
+    size_t len = sparse->header.gtes * sizeof(uint32_t);
+    uint8_t entries[VMDK_MAX_GTES * 4];
+
+    for (guint i = 0; i < walk->lagging->len; i++) {
+        uint32_t place = 0, redundant = 0;
+
+        if (!vmdk_tables_places(sparse->tables, g_array_index(walk->lagging, uint64_t, i), &place,
+                                &redundant, error) ||
+            !cst_blob_pread(sparse->blocks.blob, entries, len, place * UINT64_C(512), error) ||
+            !cst_blob_pwrite(sparse->blocks.blob, entries, len, redundant * UINT64_C(512), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean give_back_leaks(VmdkWalk *walk, GError **error)
+{
+    for (guint i = 0; i < walk->gaps->len; i++) {
+        const VmdkGap *gap = &g_array_index(walk->gaps, VmdkGap, i);
+
+        if (!cst_blocks_zero_host(&walk->sparse->blocks, gap->offset, gap->length,
+                                  CST_ZERO_MAY_UNMAP, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean repair_leaks(VmdkWalk *walk, GError **error)
+{
+    VmdkSparse *sparse = walk->sparse;
+    VmdkHeader *header = &sparse->header;
+
+    if (!catch_up(walk, error) || !give_back_leaks(walk, error))
+        return FALSE;
+    if (header->unclean) {
+        header->unclean = FALSE;
+        if (!settle(sparse, error) || !vmdk_write_header(sparse->blocks.blob, header, error))
+            return FALSE;
+    }
+    return settle(sparse, error);
+}
+
+gboolean vmdk_repair(VmdkWalk *walk, unsigned flags, GError **error)
+{
+    CstImageCheck *check = &walk->check;
+
+    if (check->errors > 0) {
+        g_auto(VmdkWalk) again = {0};
+
+        if (!(flags & CST_CHECK_REPAIR_ALL))
+            return TRUE;
+        if (!repair_errors(walk, error) || !vmdk_walk(&again, walk->sparse, walk->task, error))
+            return FALSE;
+        check->errors_fixed = check->errors - MIN(check->errors, again.check.errors);
+        check->leaks = again.check.leaks;
+        check->image_end = again.check.image_end;
+        if (again.check.errors > 0)
+            return TRUE;
+        if (!repair_leaks(&again, error))
+            return FALSE;
+    } else if (!repair_leaks(walk, error)) {
+        return FALSE;
+    }
+    check->leaks_fixed = check->leaks;
+    return TRUE;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+
+#include "check.h"
+#include "stream.h"
+
+/*
+ * Every grain must be there and unpack; what a stream has between its grains, markers and older
+ * tables among it, is nobody's loss.
+ */
+gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask *task,
+                           GError **error)
+{
+    VmdkStream *stream = vmdk_stream_of(extent);
+    g_autofree uint8_t *buf = g_malloc((size_t)stream->grain);
+    CstImageCheck check = {.total_clusters = vmdk_div_up(extent->length, stream->grain)};
+    uint64_t count = 0;
+    uint32_t entry = 0;
+
+    for (uint64_t number = 0; number < check.total_clusters; number += count) {
+        g_autoptr(GError) why = NULL;
+
+        if (!cst_task_check(task, error))
+            return FALSE;
+        if (!vmdk_stream_entry(stream, number, check.total_clusters - number, &entry, &count,
+                               &why)) {
+            /* the rest of a table that can't be read */
+            count = stream->header.gtes - number % stream->header.gtes;
+            entry = 0;
+        } else if (entry != 0) {
+            check.allocated_clusters++;
+            check.compressed_clusters++;
+            count = 1;
+            vmdk_stream_read_grain(stream, number, entry, buf, &why);
+        }
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
+            check.errors++;
+        } else if (why) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+    if (!cst_blob_get_size(extent->blob, &check.image_end, error))
+        return FALSE;
+    *ret_check = check;
+    return TRUE;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "create.h"
+#include "space.h"
+#include "stream.h"
+
+/*
+ * Behind the grains: each table behind a marker, the directory behind a marker, the footer behind a
+ * marker, the marker that ends the stream. The header in front points to none of them.
+ */
+typedef struct {
+    VmdkStream *stream;
+    uint64_t at;    /* bytes */
+    GArray *places; /* uint32_t, by table: where it is */
+    GError **error;
+    gboolean failed;
+} End;
+
+static gboolean put(End *end, const void *buf, size_t len)
+{
+    if (end->at + len > VMDK_FILE_SECTORS * VMDK_SECTOR)
+        cst_fail(end->error, CST_ERROR_LIMIT,
+                 _("'%s' is full: the file of a VMDK extent can't be longer than 2 TiB"),
+                 end->stream->extent.blob->name);
+    else if (cst_blob_pwrite(end->stream->extent.blob, buf, len, end->at, end->error)) {
+        end->at += len;
+        return TRUE;
+    }
+    end->failed = TRUE;
+    return FALSE;
+}
+
+/* In front of @sectors of @type. */
+static gboolean put_marker(End *end, uint64_t sectors, uint32_t type)
+{
+    uint8_t marker[VMDK_SECTOR] = {0};
+
+    memcpy(marker, &sectors, 8);
+    memcpy(marker + 12, &type, 4);
+    return put(end, marker, sizeof(marker));
+}
+
+static gboolean is_empty(const VmdkStream *stream, const uint32_t *entries)
+{
+    return cst_bytes_are_zero(entries, stream->header.gtes * sizeof(uint32_t));
+}
+
+/* TRUE: stop. */
+static gboolean put_table(gpointer key, gpointer value, gpointer data)
+{
+    End *end = data;
+    const VmdkHeader *header = &end->stream->header;
+    uint64_t len = vmdk_header_table_len(header);
+    uint8_t table[VMDK_MAX_GTES * 4] = {0};
+    uint32_t place;
+
+    if (is_empty(end->stream, value))
+        return FALSE;
+    memcpy(table, value, header->gtes * sizeof(uint32_t));
+    if (!put_marker(end, len, VMDK_MARKER_TABLE))
+        return TRUE;
+    place = (uint32_t)(end->at / VMDK_SECTOR);
+    g_array_append_val(end->places, place);
+    return !put(end, table, (size_t)len * VMDK_SECTOR);
+}
+
+typedef struct {
+    End *end;
+    uint32_t *chunk;
+    uint64_t first, count; /* entries in the chunk */
+    guint next;            /* in places */
+    gboolean used;
+} Chunk;
+
+static gboolean fill_entry(gpointer key, gpointer value, gpointer data)
+{
+    Chunk *chunk = data;
+    uint64_t index = GPOINTER_TO_SIZE(key);
+
+    if (is_empty(chunk->end->stream, value))
+        return FALSE;
+    if (index >= chunk->first && index < chunk->first + chunk->count)
+        chunk->chunk[index - chunk->first] =
+            g_array_index(chunk->end->places, uint32_t, chunk->next);
+    chunk->next++;
+    return index >= chunk->first + chunk->count;
+}
+
+/* In pieces, for the directory of an empty disk of many terabytes is long. */
+static gboolean put_directory(End *end)
+{
+    uint64_t sectors = vmdk_header_directory_len(&end->stream->header);
+    uint64_t entries = sectors * (VMDK_SECTOR / 4), room = MIN(entries, CST_MIB);
+    g_autofree uint32_t *bytes = g_new(uint32_t, room);
+
+    if (!put_marker(end, sectors, VMDK_MARKER_DIRECTORY))
+        return FALSE;
+    end->stream->header.gd = end->at / VMDK_SECTOR;
+    for (uint64_t done = 0; done < entries; done += room) {
+        Chunk chunk = {end, bytes, done, MIN(room, entries - done), 0, FALSE};
+
+        memset(bytes, 0, (size_t)room * 4);
+        g_tree_foreach(end->stream->map, fill_entry, &chunk);
+        if (!put(end, bytes, (size_t)chunk.count * 4))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean put_footer(End *end)
+{
+    uint8_t raw[VMDK_HEADER_LEN];
+
+    vmdk_header_encode(&end->stream->header, raw);
+    return put_marker(end, 1, VMDK_MARKER_FOOTER) && put(end, raw, sizeof(raw)) &&
+           put_marker(end, 0, VMDK_MARKER_END);
+}
+
+/* The footer is found from the end of the file. */
+static gboolean cut_file(VmdkStream *stream, uint64_t end, GError **error)
+{
+    uint64_t size = 0;
+    gboolean ok;
+
+    if (!cst_blob_get_size(stream->extent.blob, &size, error))
+        return FALSE;
+    if (size == end)
+        return TRUE;
+    g_rw_lock_writer_lock(&stream->file);
+    ok = cst_blob_resize(stream->extent.blob, end, error);
+    g_rw_lock_writer_unlock(&stream->file);
+    return ok;
+}
+
+static gboolean write_front(VmdkStream *stream, GError **error)
+{
+    VmdkHeader front = stream->header;
+
+    front.gd = VMDK_GD_AT_END;
+    return (!stream->barriers || cst_blob_flush(stream->extent.blob, error)) &&
+           vmdk_write_header(stream->extent.blob, &front, error);
+}
+
+/* Lock held. */
+static gboolean finish(VmdkStream *stream, GError **error)
+{
+    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    End end = {.stream = stream, .places = places, .error = error};
+
+    if (!stream->dirty)
+        return TRUE;
+    if (!vmdk_stream_drain(stream, error) ||
+        (stream->dropped && !vmdk_stream_find_tail(stream, error)))
+        return FALSE;
+    end.at = stream->tail;
+    stream->header.rgd = 0;
+    stream->header.unclean = FALSE;
+    g_tree_foreach(stream->map, put_table, &end);
+    if (end.failed || !put_directory(&end) || !put_footer(&end) ||
+        !cut_file(stream, end.at, error) || !write_front(stream, error))
+        return FALSE;
+    stream->dirty = FALSE;
+    return TRUE;
+}
+
+gboolean vmdk_stream_write_back(VmdkExtent *extent, GError **error)
+{
+    VmdkStream *stream = vmdk_stream_of(extent);
+    gboolean ok;
+
+    g_mutex_lock(&stream->lock);
+    ok = finish(stream, error);
+    g_mutex_unlock(&stream->lock);
+    return ok;
+}
+
+gboolean vmdk_stream_flush(VmdkExtent *extent, GError **error)
+{
+    return vmdk_stream_write_back(extent, error) && cst_blob_flush(extent->blob, error);
+}
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+static VmdkHeader new_header(uint64_t sectors, uint64_t grain, uint64_t text_sectors)
+{
+    VmdkHeader header = {.version = 3,
+                         .flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_COMPRESSED | VMDK_FLAG_MARKERS,
+                         .capacity = sectors,
+                         .grain = grain,
+                         .descriptor = 1,
+                         .descriptor_len = text_sectors,
+                         .gtes = VMDK_MAX_GTES,
+                         .gd = VMDK_GD_AT_END,
+                         .compression = 1};
+
+    header.overhead = vmdk_div_up(1 + text_sectors, grain) * grain;
+    return header;
+}
+
+gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
+                            GError **error)
+{
+    VmdkStream stream = {.header = new_header(sectors, grain, VMDK_TEXT_SECTORS), .dirty = TRUE};
+    gboolean zeroed = FALSE, ok;
+
+    if (strlen(text) > VMDK_TEXT_SECTORS * VMDK_SECTOR || vmdk_header_problem(&stream.header))
+        return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image can't be as large as that"));
+    if (!cst_space_reset(blob, stream.header.overhead * VMDK_SECTOR, &zeroed, error))
+        return FALSE;
+    if (!zeroed)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' has a fixed size, and a stream ends with its file"), blob->name);
+    if (!cst_blob_pwrite(blob, text, strlen(text), VMDK_SECTOR, error))
+        return FALSE;
+    stream.extent.blob = blob;
+    stream.tail = stream.header.overhead * VMDK_SECTOR;
+    stream.started = TRUE;
+    g_rw_lock_init(&stream.file);
+    vmdk_stream_init_map(&stream);
+    ok = finish(&stream, error);
+    vmdk_stream_clear_map(&stream);
+    g_rw_lock_clear(&stream.file);
+    return ok;
+}
