@@ -89,6 +89,14 @@ struct CstImageFormat {
     /** Everything written so far is on the disk and reachable. */
     gboolean (*flush)(CstImage *image, GError **error);
 
+    /* --- compressed writing; both or none ----------------------------------------------- */
+
+    /** Bytes that are compressed together; 0: this image can't. */
+    uint64_t (*packed_unit)(CstImage *image);
+    /** One unit, or what is left of the last one; the rest as pwrite. */
+    gboolean (*write_packed)(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                             GError **error);
+
     /* --- size ---------------------------------------------------------------------------- */
 
     /** @capacity is a multiple of 512; sets image->capacity. */

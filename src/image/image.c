@@ -227,6 +227,30 @@ gboolean cst_image_flush(CstImage *image, GError **error)
     return result(image->format->flush(image, error), error);
 }
 
+uint64_t cst_image_compression_unit(CstImage *image)
+{
+    return image->format->packed_unit ? image->format->packed_unit(image) : 0;
+}
+
+gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                                    GError **error)
+{
+    uint64_t unit = cst_image_compression_unit(image);
+
+    if (!image->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
+                        image->blob->name);
+    if (unit == 0)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be compressed"),
+                        image->blob->name);
+    if (offset % unit != 0 || offset >= image->capacity ||
+        len != MIN(unit, image->capacity - offset))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("compressed data must be whole units of %" G_GUINT64_FORMAT " bytes"),
+                        unit);
+    return result(image->format->write_packed(image, buf, len, offset, error), error);
+}
+
 gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error)
 {

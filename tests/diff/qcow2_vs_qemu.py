@@ -475,6 +475,48 @@ def snapshots_come_and_go_in_the_same_space():
     sound("image")
 
 
+# --- compressed writing --------------------------------------------------------------------------
+
+PACKABLE = VARIANTS + [{"compression_type": "zstd", "cluster_size": 2 * MIB},
+                       {"compression_type": "zstd", "extended_l2": "on"}, {"refcount_bits": 8}]
+
+
+@case(*PACKABLE)
+def compressed_by_us_is_sound_and_equal(table):
+    size = 5 * MIB + 512
+    qemu_create("raw", "plain", size)
+    fill("plain", "raw", 30, size, 60)
+    noise = random.Random(31).randbytes(MIB + 700)  # can't be compressed
+    with open("plain", "r+b") as file:
+        file.seek(2 * MIB + 100)
+        file.write(noise)
+    cst("pack", "raw", "plain", "qcow2", "image", *options(table))
+    sound("image")
+    compare("plain", "raw", "image", "qcow2")
+    if not cst_check("image")["compressed"]:
+        raise Failed("nothing is compressed")
+    checks_agree("image")
+    fill("image", "qcow2", 32, size, 10)
+    check_clean("image")
+    cst("snapshot", "qcow2", "image", "create", "s") if table.get("refcount_bits") != 1 else None
+    sound("image")
+
+
+@case({}, {"compression_type": "zstd"})
+def compressed_images_are_as_small_as_qemus(table):
+    rand = random.Random(40)
+    words = [rand.randbytes(rand.randrange(2, 12)) for _ in range(4000)]
+    with open("plain", "wb") as file:
+        file.write(b"".join(rand.choice(words) for _ in range(1100000))[:6 * MIB])
+    cst("pack", "raw", "plain", "qcow2", "ours", *options(table))
+    run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2",
+        *(["-o", ",".join(options(table))] if table else []), "plain", "theirs")
+    ours, theirs = (Image(name).file.seek(0, 2) for name in ("ours", "theirs"))
+    if ours > theirs * 1.02 + 65536:
+        raise Failed(f"{ours} bytes, QEMU's are {theirs}")
+    compare("plain", "raw", "ours", "qcow2")
+
+
 if __name__ == "__main__":
     random.seed(1)
     sys.exit(main())

@@ -193,6 +193,8 @@ static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **er
     if (count > 1)
         return TRUE;
     qcow2_cache_drop(q->l2s, cluster << q->cluster_bits);
+    if (q->packed_at >> q->cluster_bits == cluster)
+        q->packed_at = 0;
     if (freed->count > 0 && freed->first + freed->count != cluster)
         hand_back(q, freed);
     if (freed->count == 0)

@@ -144,6 +144,7 @@ gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
     q->l1_dirty_end = q->reftable_dirty_end = 0;
     q->free_hint = 0;
+    q->packed_at = 0;
     qcow2_cache_free(q->l2s);
     qcow2_cache_free(q->blocks);
     make_caches(q);

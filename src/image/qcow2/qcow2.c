@@ -46,5 +46,7 @@ const CstImageFormat cst_format_qcow2 = {
     .flush = qcow2_flush,
     .resize = qcow2_resize,
     .check = qcow2_check,
+    .packed_unit = qcow2_packed_unit,
+    .write_packed = qcow2_write_packed,
     .snapshots = &snapshot_ops,
 };

@@ -62,6 +62,7 @@ typedef struct {
     Qcow2Cache *l2s;
     Qcow2Cache *blocks;
     uint64_t free_hint; /* no cluster below is free */
+    uint64_t packed_at; /* where compressed data goes on inside a cluster; 0: in a new one */
     GArray *pending;    /* uint64_t host clusters to count down after the next sync */
 } Qcow2;
 
@@ -191,6 +192,12 @@ gboolean qcow2_relieve(Qcow2 *q, GError **error);
 /** Decompresses one cluster. CORRUPT when @packed does not hold one. */
 gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_t *cluster,
                       GError **error);
+
+/* --- pack.c ------------------------------------------------------------------------------------
+ */
+
+/** Compresses one cluster; any thread. 0: the result would not be shorter than @room. */
+size_t qcow2_pack(const Qcow2 *q, const uint8_t *cluster, uint8_t *packed, size_t room);
 
 /* --- the guest's bytes; no lock held -----------------------------------------------------------
  */

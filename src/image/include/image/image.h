@@ -190,6 +190,16 @@ CstBlob *cst_image_guest_blob(CstImage *image);
 
 gboolean cst_image_flush(CstImage *image, GError **error);
 
+/** Bytes that cst_image_write_compressed() takes at a time; 0: the image can't be compressed. */
+uint64_t cst_image_compression_unit(CstImage *image);
+/**
+ * Writes one unit (at a multiple of it; what is left at the end of the image) compressed, or as it
+ * is when that would not save anything. Compressing takes most of the time and no lock: call from
+ * as many threads as there are processors. UNSUPPORTED where the image or its format can't.
+ */
+gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                                    GError **error);
+
 /**
  * Changes the guest-visible size (rounded up to 512, except for raw); shrinking cuts data off and
  * the caller has asked for it. What is added reads as zeroes, whatever a longer backing image holds

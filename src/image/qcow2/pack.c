@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include "state.h"
+
+/*
+ * QEMU unpacks with a window of 4 KiB and no zlib header, so nothing larger may be used: that is
+ * also why this is zlib and not one of the faster libraries, whose window is fixed.
+ */
+#define WINDOW_BITS  (-12)
+#define MEMORY_LEVEL 9
+
+/* Setting up costs more than packing a small cluster: each thread keeps its own. */
+static void free_deflater(void *stream)
+{
+    deflateEnd(stream);
+    g_free(stream);
+}
+
+static void free_zstd(void *context)
+{
+    ZSTD_freeCCtx(context);
+}
+
+static GPrivate deflaters = G_PRIVATE_INIT(free_deflater);
+static GPrivate zstds = G_PRIVATE_INIT(free_zstd);
+
+static z_stream *get_deflater(void)
+{
+    z_stream *stream = g_private_get(&deflaters);
+
+    if (stream)
+        return deflateReset(stream) == Z_OK ? stream : NULL;
+    stream = g_new0(z_stream, 1);
+    if (deflateInit2(stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        g_free(stream);
+        return NULL;
+    }
+    g_private_set(&deflaters, stream);
+    return stream;
+}
+
+static size_t deflate_cluster(const uint8_t *cluster, size_t len, uint8_t *packed, size_t room)
+{
+    z_stream *stream = get_deflater();
+
+    if (!stream)
+        return 0;
+    stream->next_in = (Bytef *)cluster; /* zlib only reads it */
+    stream->avail_in = (uInt)len;
+    stream->next_out = packed;
+    stream->avail_out = (uInt)room;
+    return deflate(stream, Z_FINISH) == Z_STREAM_END ? room - stream->avail_out : 0;
+}
+
+static size_t zstd_cluster(const uint8_t *cluster, size_t len, uint8_t *packed, size_t room)
+{
+    ZSTD_CCtx *context = g_private_get(&zstds);
+    size_t size;
+
+    if (!context) {
+        context = ZSTD_createCCtx();
+        if (!context)
+            return 0;
+        g_private_set(&zstds, context);
+    }
+    size = ZSTD_compress2(context, packed, room, cluster, len);
+    return ZSTD_isError(size) ? 0 : size;
+}
+
+size_t qcow2_pack(const Qcow2 *q, const uint8_t *cluster, uint8_t *packed, size_t room)
+{
+    if (q->header.compression == QCOW2_ZSTD)
+        return zstd_cluster(cluster, q->cluster_size, packed, room);
+    return deflate_cluster(cluster, q->cluster_size, packed, room);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "qcow2.h"
+#include "refcount.h"
+#include "state.h"
+
+/*
+ * Compressed clusters lie one behind the other, at any byte, and may run on into the next host
+ * cluster when that follows. A host cluster is counted once for each that touches it.
+ */
+
+uint64_t qcow2_packed_unit(CstImage *image)
+{
+    const Qcow2 *q = qcow2_of(image);
+
+    return q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE ? 0 : q->cluster_size;
+}
+
+static uint64_t touched(const Qcow2 *q, uint64_t host, size_t len)
+{
+    return ((host + len - 1) >> q->cluster_bits) - (host >> q->cluster_bits) + 1;
+}
+
+static void uncount(Qcow2 *q, uint64_t cluster)
+{
+    uint64_t count = 0;
+
+    /* a failure leaves a leak, and the caller has an error to report already */
+    if (qcow2_count_get(q, cluster, &count, NULL) && count > 0)
+        qcow2_count_set(q, cluster, count - 1, NULL);
+}
+
+/* Lock held. */
+static void unplace(Qcow2 *q, uint64_t host, size_t len)
+{
+    for (uint64_t i = 0; i < touched(q, host, len); i++)
+        uncount(q, (host >> q->cluster_bits) + i);
+    q->packed_at =
+        0; /* somebody else may have gone on behind it; the rest of the cluster is lost */
+}
+
+/*
+ * A new host cluster. The file is made to reach its end, as others read whole sectors; once there
+ * is data in the cluster nobody may do that any more, as the next piece can come at any time.
+ */
+static gboolean new_cluster(Qcow2 *q, uint64_t *ret_cluster, GError **error)
+{
+    uint64_t cluster = 0, got = 0, size = 0, end;
+
+    if (!qcow2_alloc(q, 1, &cluster, &got, error))
+        return FALSE;
+    end = (cluster + 1) << q->cluster_bits;
+    if (!cst_blob_get_size(q->blob, &size, error) ||
+        (size < end && !cst_blob_pwrite(q->blob, "", 1, end - 1, error))) {
+        qcow2_alloc_undo(q, cluster, 1);
+        return FALSE;
+    }
+    *ret_cluster = cluster;
+    return TRUE;
+}
+
+/* Behind the last compressed data, in the same cluster and perhaps the next; 0: not there. */
+static gboolean place_behind(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
+{
+    uint64_t at = q->packed_at, cluster = at >> q->cluster_bits, next = 0, count = 0;
+
+    *ret_host = 0;
+    if (at == 0)
+        return TRUE;
+    if (!qcow2_count_get(q, cluster, &count, error))
+        return FALSE;
+    if (count == 0 || count == qcow2_refcount_max(q->header.refcount_order))
+        return TRUE;
+    if (touched(q, at, len) > 1) {
+        if (!new_cluster(q, &next, error))
+            return FALSE;
+        if (next != cluster + 1) {
+            *ret_host = next << q->cluster_bits;
+            return TRUE;
+        }
+    }
+    if (!qcow2_count_set(q, cluster, count + 1, error))
+        return FALSE;
+    *ret_host = at;
+    return TRUE;
+}
+
+/* Lock held. Bytes for @len; the clusters they touch are counted once more. */
+static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
+{
+    unsigned limit = MIN(62 - (q->cluster_bits - 8), 56);
+    uint64_t host = 0, cluster = 0;
+
+    if (!place_behind(q, len, &host, error))
+        return FALSE;
+    if (host == 0) {
+        if (!new_cluster(q, &cluster, error))
+            return FALSE;
+        host = cluster << q->cluster_bits;
+    }
+    if ((host + len - 1) >> limit) {
+        unplace(q, host, len);
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long for more compressed clusters"),
+                        q->blob->name);
+    }
+    q->packed_at = (host + len) & (q->cluster_size - 1) ? host + len : 0;
+    *ret_host = host;
+    return TRUE;
+}
+
+/* Lock held. */
+static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GError **error)
+{
+    uint64_t place = 0, index = qcow2_l2_index(q, offset);
+    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t more = ((host & 511) + len - 1) >> 9; /* sectors behind the first */
+    Qcow2Entry old, entry = {QCOW2_COMPRESSED | host, 0};
+
+    if (!table)
+        return FALSE;
+    entry.word |= more << (62 - (q->cluster_bits - 8));
+    old = qcow2_entry_get(q, table, index);
+    qcow2_entry_put(q, table, place, index, entry);
+    qcow2_entry_give_up(q, &old);
+    return qcow2_relieve(q, error);
+}
+
+/* Refuses to replace what can't be given up: it is damaged. Lock held. */
+static gboolean check_old(Qcow2 *q, uint64_t offset, GError **error)
+{
+    uint64_t place = 0;
+    const uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    Qcow2Entry entry;
+
+    if (!table)
+        return FALSE;
+    entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
+    for (unsigned sub = 0; sub < q->sub_count; sub++)
+        if (qcow2_entry_kind(q, &entry, sub) == QCOW2_BAD)
+            return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
+    return TRUE;
+}
+
+static gboolean write_claimed(Qcow2 *q, const uint8_t *packed, size_t len, uint64_t offset,
+                              GError **error)
+{
+    uint64_t host = 0;
+    gboolean ok;
+
+    g_mutex_lock(&q->lock);
+    ok =
+        qcow2_begin_writing(q, error) && check_old(q, offset, error) && place(q, len, &host, error);
+    g_mutex_unlock(&q->lock);
+    if (!ok)
+        return FALSE;
+    ok = cst_blob_pwrite(q->blob, packed, len, host, error);
+    g_mutex_lock(&q->lock);
+    if (ok)
+        ok = commit(q, offset, host, len, error);
+    else
+        unplace(q, host, len);
+    g_mutex_unlock(&q->lock);
+    return ok;
+}
+
+gboolean qcow2_write_packed(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                            GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    g_autofree uint8_t *packed = g_malloc(q->cluster_size), *padded = NULL;
+    const uint8_t *cluster = buf;
+    Qcow2Claim claim;
+    size_t packed_len;
+    gboolean ok;
+
+    if (!qcow2_check_content(q, error))
+        return FALSE;
+    if (len < q->cluster_size) {
+        padded = g_malloc0(q->cluster_size);
+        memcpy(padded, buf, len);
+        cluster = padded;
+    }
+    packed_len = qcow2_pack(q, cluster, packed, q->cluster_size - 1);
+    qcow2_claim(q, &claim, offset, len);
+    ok = packed_len > 0 ? write_claimed(q, packed, packed_len, offset, error)
+                        : qcow2_write_claimed(q, buf, len, offset, error);
+    qcow2_release(q, &claim);
+    return ok;
+}
