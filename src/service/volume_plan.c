@@ -66,6 +66,19 @@ static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboo
     return raw && covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF;
 }
 
+static gboolean refuse_format(const char *name, GError **error)
+{
+    g_autoptr(GString) can = g_string_new(NULL);
+
+    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++)
+        if (cst_image_format_can_create(*format))
+            g_string_append_printf(can, "%s%s", can->len ? ", " : "",
+                                   cst_image_format_name(*format));
+    return cst_fail(error, CST_ERROR_CONFIG,
+                    _("volumes of format '%s' can't be created; those of these formats can: %s"),
+                    name, can->str);
+}
+
 static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
 {
     const char *name = def->format ? def->format : "raw";
@@ -73,8 +86,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
 
     plan->format = cst_image_format_find(name, NULL);
     if (!plan->format || !cst_image_format_can_create(plan->format))
-        return cst_fail(error, CST_ERROR_CONFIG,
-                        _("volumes of format '%s' can't be created; raw and qcow2 can"), name);
+        return refuse_format(name, error);
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("encrypted volumes can't be created by this version; create the volume "
