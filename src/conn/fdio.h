@@ -25,6 +25,14 @@ gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError
 gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
                             uint64_t *ret_hole, GError **error);
 
+/** Takes a piece of a transfer: @len bytes, or a hole. */
+typedef gboolean (*CstPieceFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                 GError **error);
+
+/** Hands all pieces to @piece, in order, and advances @task by each. */
+gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, CstTask *task,
+                            GError **error);
+
 /** The caller's descriptor as a place for data and holes; both providers download into it. */
 typedef struct {
     int fd;

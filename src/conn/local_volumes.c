@@ -169,23 +169,10 @@ gboolean cst_local_vol_resize(gpointer self, const CstVolRef *vol, uint64_t capa
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-static gboolean pump_upload(CstFdSource *source, CstUpload *upload, CstTask *task, GError **error)
+static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc(CST_STREAM_CHUNK);
-    size_t len;
-    uint64_t hole;
-
-    for (;;) {
-        if (!cst_task_check(task, error) ||
-            !cst_fd_source_next(source, buf, CST_STREAM_CHUNK, &len, &hole, error))
-            return FALSE;
-        if (!len && !hole)
-            return cst_upload_finish(upload, error);
-        if (!(len ? cst_upload_write(upload, buf, len, error)
-                  : cst_upload_hole(upload, hole, error)))
-            return FALSE;
-        cst_task_advance(task, len + hole);
-    }
+    return hole ? cst_upload_hole(data, hole, error) : cst_upload_write(data, bytes, len, error);
 }
 
 gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
@@ -199,7 +186,8 @@ gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint6
         return FALSE;
     cst_task_set_total(task, source.size);
     upload = cst_vol_upload(pool, vol->name, offset, length, flags, error);
-    return upload && pump_upload(&source, upload, task, error);
+    return upload && cst_fd_source_pump(&source, send_piece, upload, task, error) &&
+           cst_upload_finish(upload, error);
 }
 
 static gboolean pump_download(CstDownload *download, CstFdSink *sink, CstTask *task, GError **error)

@@ -12,24 +12,11 @@ static CstWireStream *start(CstRemote *remote, int number, const CstVolRef *vol,
     return cst_wire_stream_start(remote->client, &proc, &args, func, data, error);
 }
 
-static gboolean pump_upload(CstFdSource *source, CstWireStream *stream, CstTask *task,
-                            GError **error)
+static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc(CST_STREAM_CHUNK);
-    size_t len;
-    uint64_t hole;
-
-    for (;;) {
-        if (!cst_task_check(task, error) ||
-            !cst_fd_source_next(source, buf, CST_STREAM_CHUNK, &len, &hole, error))
-            return FALSE;
-        if (!len && !hole)
-            return cst_wire_stream_finish(stream, error);
-        if (!(len ? cst_wire_stream_send(stream, buf, len, error)
-                  : cst_wire_stream_send_hole(stream, hole, error)))
-            return FALSE;
-        cst_task_advance(task, len + hole);
-    }
+    return hole ? cst_wire_stream_send_hole(data, hole, error)
+                : cst_wire_stream_send(data, bytes, len, error);
 }
 
 gboolean cst_remote_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
@@ -43,7 +30,8 @@ gboolean cst_remote_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint
     cst_task_set_total(task, source.size);
     stream =
         start(self, WIRE_PROC_STORAGE_VOL_UPLOAD, vol, offset, length, flags, NULL, NULL, error);
-    return stream && pump_upload(&source, stream, task, error);
+    return stream && cst_fd_source_pump(&source, send_piece, stream, task, error) &&
+           cst_wire_stream_finish(stream, error);
 }
 
 typedef struct {
