@@ -36,6 +36,7 @@ struct CstPool {
 
     GHashTable *volumes; /* name (inside the record) to CstVolume * */
     GPtrArray *sorted;   /* the same by name; NULL: to be made again */
+    guint64 generation;  /* of the table: changes whenever volumes does */
     gboolean scanned;
     gboolean scanning;
     GHashTable *touched; /* names changed during the running scan; NULL when there is none */

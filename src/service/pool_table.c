@@ -11,10 +11,17 @@ static GHashTable *table_new(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
 }
 
+/* With the lock held: the sorted list is out of date. */
+static void forget_order(CstPool *pool)
+{
+    pool->generation++;
+    g_clear_pointer(&pool->sorted, g_ptr_array_unref);
+}
+
 /* With the lock held: what is known is no longer what a running scan or a sorted list says. */
 static void note_change(CstPool *pool, const char *name)
 {
-    g_clear_pointer(&pool->sorted, g_ptr_array_unref);
+    forget_order(pool);
     if (pool->touched)
         g_hash_table_add(pool->touched, g_strdup(name));
 }
@@ -42,7 +49,7 @@ void pool_table_clear(CstPool *pool)
     old = pool->volumes;
     pool->volumes = table_new();
     pool->scanned = FALSE;
-    g_clear_pointer(&pool->sorted, g_ptr_array_unref);
+    forget_order(pool);
     g_mutex_unlock(&pool->lock);
     g_hash_table_unref(old);
 }
@@ -112,7 +119,7 @@ static void scan_end(CstPool *pool, GHashTable *found)
         pool->volumes = found;
         pool->scanned = TRUE;
         pool->scanned_at = g_get_monotonic_time();
-        g_clear_pointer(&pool->sorted, g_ptr_array_unref);
+        forget_order(pool);
     }
     g_clear_pointer(&pool->touched, g_hash_table_unref);
     pool->scanning = FALSE;
@@ -207,23 +214,39 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp((*left)->name, (*right)->name);
 }
 
+/* With the lock held: what there is, in no order. */
+static GPtrArray *collect(CstPool *pool)
+{
+    GPtrArray *all =
+        g_ptr_array_new_full(g_hash_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
+    GHashTableIter iter;
+    gpointer volume;
+
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &volume))
+        g_ptr_array_add(all, cst_volume_ref(volume));
+    return all;
+}
+
 GPtrArray *pool_table_sorted(CstPool *pool)
 {
     GPtrArray *sorted;
+    guint64 generation;
 
     g_mutex_lock(&pool->lock);
-    if (!pool->sorted) {
-        GHashTableIter iter;
-        gpointer volume;
-
-        pool->sorted = g_ptr_array_new_full(g_hash_table_size(pool->volumes),
-                                            (GDestroyNotify)cst_volume_unref);
-        g_hash_table_iter_init(&iter, pool->volumes);
-        while (g_hash_table_iter_next(&iter, NULL, &volume))
-            g_ptr_array_add(pool->sorted, cst_volume_ref(volume));
-        g_ptr_array_sort(pool->sorted, compare_names);
+    if (pool->sorted) {
+        sorted = g_ptr_array_ref(pool->sorted);
+        g_mutex_unlock(&pool->lock);
+        return sorted;
     }
-    sorted = g_ptr_array_ref(pool->sorted);
+    sorted = collect(pool);
+    generation = pool->generation;
+    g_mutex_unlock(&pool->lock);
+    /* Sorting ten thousand names takes milliseconds that others need not wait. */
+    g_ptr_array_sort(sorted, compare_names);
+    g_mutex_lock(&pool->lock);
+    if (!pool->sorted && pool->generation == generation)
+        pool->sorted = g_ptr_array_ref(sorted);
     g_mutex_unlock(&pool->lock);
     return sorted;
 }
