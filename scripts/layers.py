@@ -25,7 +25,9 @@ MAY_INCLUDE = {
     "wire": {"service", "store", "model", "base"},
     "conn": {"service", "wire", "store", "model", "base"},
     "daemon": {"service", "wire", "store", "model", "base"},
-    "cli": {"conn", "image", "blob", "store", "model", "base"},
+    "cli": {"conn", "store", "model", "base"},
+    # the commands over image files (cmd_image*.c), which are a library of their own
+    "cli-image": {"cli", "conn", "image", "blob", "store", "model", "base"},
 }
 
 
@@ -41,12 +43,15 @@ def module_flags(build):
         commands = json.load(stream)
     for entry in commands:
         found = re.search(r"(?:^|/)src/(\w+)/[^ ]*\.c$", entry["file"])
-        if not found or found.group(1) in flags:
+        if not found:
+            continue
+        module = "cli-image" if "/cli/cmd_image" in entry["file"] else found.group(1)
+        if module in flags:
             continue
         words = shlex.split(entry["command"])
         keep = [w for w in words[1:] if re.match(r"-[IDU]|-std=|-isystem", w)]
         compiler = words[1] if words[0].endswith("ccache") else words[0]
-        flags[found.group(1)] = (entry["directory"], [compiler] + keep)
+        flags[module] = (entry["directory"], [compiler] + keep)
     return flags
 
 

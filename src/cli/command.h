@@ -9,7 +9,8 @@
  *
  * The kinds of options and what they may be given as follow virsh (docs/manpages/virsh.rst):
  * every option with a value may be written --NAME VALUE or --NAME=VALUE, and those that are not
- * CLI_OPT_NAMED also positionally, in table order; required ones come first.
+ * CLI_OPT_NAMED also positionally, in table order; required ones come first. Options of our own
+ * commands may have a letter as well: -f VALUE or -fVALUE.
  */
 typedef struct CliCtl CliCtl;
 typedef struct CliArgs CliArgs;
@@ -39,6 +40,7 @@ typedef struct {
     const char *help;
     CliCompleter complete;     /**< NULL: file names */
     gboolean complete_by_list; /**< the value is a list with commas */
+    char letter;               /**< "-f" means the same; 0: none */
 } CliOption;
 
 typedef enum {
@@ -85,6 +87,7 @@ gboolean cli_common_option_applies(const CliOption *option, const CliCommand *co
 extern const CliCommand cli_pool_commands[];
 extern const CliCommand cli_secret_commands[];
 extern const CliCommand cli_vol_commands[];
+extern const CliCommand cli_image_commands[];
 extern const CliCommand cli_host_commands[];
 extern const CliCommand cli_self_commands[];
 extern const CliCommand cli_internal_commands[];

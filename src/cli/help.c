@@ -47,7 +47,7 @@ char *cli_help_synopsis(const CliCommand *command, const CliOption *option)
     return NULL;
 }
 
-char *cli_help_usage(const CliCommand *command, const CliOption *option)
+static char *plain_usage(const CliCommand *command, const CliOption *option)
 {
     switch (option->kind) {
     case CLI_OPT_BOOL: return g_strdup_printf("--%s", option->name);
@@ -63,6 +63,18 @@ char *cli_help_usage(const CliCommand *command, const CliOption *option)
     case CLI_OPT_ALIAS: break;
     }
     return NULL;
+}
+
+char *cli_help_usage(const CliCommand *command, const CliOption *option)
+{
+    char *usage = plain_usage(command, option);
+
+    if (usage && option->letter) {
+        g_autofree char *plain = usage;
+
+        usage = g_strdup_printf("-%c, %s", option->letter, plain);
+    }
+    return usage;
 }
 
 static void print_options(CliCtl *ctl, const CliCommand *command)
@@ -112,6 +124,8 @@ static void add_json_option(JsonBuilder *json, const CliCommand *command, const 
     json_builder_begin_object(json);
     cli_json_add_string(json, "name", option->name);
     cli_json_add_string(json, "kind", kinds[option->kind]);
+    if (option->letter)
+        cli_json_add_string(json, "letter", (const char[]){option->letter, 0});
     json_builder_set_member_name(json, "required");
     json_builder_add_boolean_value(json, (option->flags & CLI_OPT_REQUIRED) != 0);
     json_builder_set_member_name(json, "positional");

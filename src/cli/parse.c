@@ -96,6 +96,33 @@ static gboolean take_option(Parser *parser, const char *word, GError **error)
     return TRUE;
 }
 
+static const CliOption *option_of_letter(const CliCommand *command, char letter)
+{
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->letter == letter)
+            return option;
+    return NULL;
+}
+
+/** Takes "-f" and "-fVALUE" where the command knows the letter; FALSE: it is a plain word. */
+static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, GError **error)
+{
+    const CliOption *option = word[0] == '-' && g_ascii_isalpha(word[1])
+                                  ? option_of_letter(parser->args->command, word[1])
+                                  : NULL;
+
+    if (!option || (option->kind == CLI_OPT_BOOL && word[2]))
+        return FALSE;
+    *ret_ok = TRUE;
+    if (cli_args_has(parser->args, option->name))
+        *ret_ok = cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), option->name);
+    else if (option->kind == CLI_OPT_BOOL || word[2])
+        add_arg(parser, option, option->kind == CLI_OPT_BOOL ? NULL : word + 2);
+    else
+        parser->pending = option;
+    return TRUE;
+}
+
 /** First option, in table order, that may be given as a plain word and was not given yet. */
 static const CliOption *next_positional(const CliArgs *args)
 {
@@ -122,6 +149,8 @@ static gboolean take_data(Parser *parser, const char *word, GError **error)
 
 static gboolean take_word(Parser *parser, const char *word, GError **error)
 {
+    gboolean ok = FALSE;
+
     if (parser->pending) {
         add_arg(parser, parser->pending, word);
         return TRUE;
@@ -134,6 +163,8 @@ static gboolean take_word(Parser *parser, const char *word, GError **error)
     }
     if (g_str_has_prefix(word, "--") && g_ascii_isalnum(word[2]))
         return take_option(parser, word + 2, error);
+    if (take_letter(parser, word, &ok, error))
+        return ok;
     return take_data(parser, word, error);
 }
 

@@ -12,7 +12,7 @@ import unittest
 
 PROGRAM = os.environ["CISTERN_FAKE"]
 SOURCE = os.environ["SOURCE"]
-GROUPS = ("pool", "volume", "secret", "host", "cistern")
+GROUPS = ("pool", "volume", "image", "secret", "host", "cistern")
 # Domains, networks and the console's escape are not ours.
 NOT_OURS = {"host": "allocpages cpu-baseline cpu-compare cpu-models domcapabilities freecell "
                     "freepages hypervisor-cpu-baseline hypervisor-cpu-compare maxvcpus "

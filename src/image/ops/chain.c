@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/chain.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/** One image of the chain. */
+typedef struct {
+    CstChain *chain;
+    CstBlob *blob;
+    CstImageInfo info;
+    gboolean declared;   /**< the format was given, not guessed */
+    CstImageFiles files; /**< for its parts */
+} Link;
+
+struct CstChain {
+    CstChainFiles files;
+    GPtrArray *links; /**< of Link; top first */
+    CstImage *image;  /**< the one on top, until guest is made of it */
+    CstBlob *guest;
+};
+
+static void link_free(gpointer data)
+{
+    Link *link = data;
+
+    cst_image_info_clear(&link->info);
+    cst_blob_unref(link->blob);
+    g_free(link);
+}
+
+static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    Link *link = data;
+
+    return link->chain->files.open_part(link->blob, name, writable, link->chain->files.data, error);
+}
+
+static CstBlob *part_create(const char *name, gpointer data, GError **error)
+{
+    Link *link = data;
+
+    return link->chain->files.create_part(link->blob, name, link->chain->files.data, error);
+}
+
+/** Looks at @blob (taken over) and puts it at the end of the chain. */
+static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *format, GError **error)
+{
+    Link *link = g_new0(Link, 1);
+
+    link->chain = chain;
+    link->blob = blob;
+    link->declared = format != NULL;
+    link->files.data = link;
+    link->files.open = chain->files.open_part ? part_open : NULL;
+    link->files.create = chain->files.create_part ? part_create : NULL;
+    g_ptr_array_add(chain->links, link);
+    return cst_image_inspect(blob, format, &link->info, error) ? link : NULL;
+}
+
+/** Follows @link's reference by one step. */
+static Link *next_link(CstChain *chain, const Link *link, GError **error)
+{
+    const CstImageFormat *format = NULL;
+    CstBlob *blob;
+
+    if (!link->declared) {
+        cst_fail(error, CST_ERROR_DENIED,
+                 _("'%s' is based on '%s', but its own format was only guessed; only images whose "
+                   "format is declared may point to other files"),
+                 link->blob->name, link->info.backing);
+        return NULL;
+    }
+    if (chain->links->len >= CST_CHAIN_MAX) {
+        cst_fail(error, CST_ERROR_LIMIT,
+                 _("the chain of backing files of '%s' is longer than %d, or a loop"),
+                 cst_chain_blob(chain, 0)->name, CST_CHAIN_MAX);
+        return NULL;
+    }
+    if (link->info.backing_format &&
+        !(format = cst_image_format_find(link->info.backing_format, error)))
+        return NULL;
+    blob = chain->files.open_backing(link->blob, link->info.backing, chain->files.data, error);
+    return blob ? add_link(chain, blob, format, error) : NULL;
+}
+
+static gboolean collect(CstChain *chain, Link *link, GError **error)
+{
+    while (link && link->info.backing && chain->files.open_backing)
+        link = next_link(chain, link, error);
+    return link != NULL;
+}
+
+/** Opens from the bottom up: each image gets the guest's view of the one below. */
+static gboolean open_links(CstChain *chain, unsigned flags, GError **error)
+{
+    for (guint i = chain->links->len; i-- > 0;) {
+        Link *link = g_ptr_array_index(chain->links, i);
+        CstBlob *below = chain->image ? cst_image_guest_blob(chain->image) : NULL;
+        const CstImageOpen how = {
+            .flags = i == 0 ? flags : 0,
+            .backing = below,
+            .files = link->files.open ? &link->files : NULL,
+        };
+
+        chain->image = cst_image_open_as(link->blob, link->info.format, &how, error);
+        if (below)
+            cst_blob_unref(below);
+        if (!chain->image)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstChainFiles *files,
+                         GError **error)
+{
+    g_autoptr(CstChain) chain = g_new0(CstChain, 1);
+    Link *top;
+
+    if (files)
+        chain->files = *files;
+    chain->links = g_ptr_array_new_with_free_func(link_free);
+    top = add_link(chain, cst_blob_ref(blob), format, error);
+    if (!top)
+        return NULL;
+    /* The one on top is what the caller named, however its format was found. */
+    top->declared = TRUE;
+    return collect(chain, top, error) ? g_steal_pointer(&chain) : NULL;
+}
+
+CstChain *cst_chain_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                         const CstChainFiles *files, GError **error)
+{
+    g_autoptr(CstChain) chain = cst_chain_look(blob, format, files, error);
+
+    return chain && open_links(chain, flags, error) ? g_steal_pointer(&chain) : NULL;
+}
+
+void cst_chain_free(CstChain *chain)
+{
+    if (!chain)
+        return;
+    cst_image_free(chain->image);
+    if (chain->guest)
+        cst_blob_unref(chain->guest);
+    g_ptr_array_unref(chain->links);
+    g_free(chain);
+}
+
+CstImage *cst_chain_image(CstChain *chain)
+{
+    return chain->image;
+}
+
+CstBlob *cst_chain_guest(CstChain *chain)
+{
+    if (!chain->guest)
+        chain->guest = cst_image_guest_blob(g_steal_pointer(&chain->image));
+    return chain->guest;
+}
+
+guint cst_chain_length(const CstChain *chain)
+{
+    return chain->links->len;
+}
+
+CstBlob *cst_chain_blob(const CstChain *chain, guint index)
+{
+    return ((const Link *)g_ptr_array_index(chain->links, index))->blob;
+}
+
+const CstImageInfo *cst_chain_info(const CstChain *chain, guint index)
+{
+    return &((const Link *)g_ptr_array_index(chain->links, index))->info;
+}
