@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <image/bitmap.h>
 #include <image/image.h>
 #include <image/snapshot.h>
 
@@ -37,6 +38,19 @@ typedef struct {
     gboolean (*revert)(CstImage *image, const char *name, CstTask *task, GError **error);
     gboolean (*remove)(CstImage *image, const char *name, CstTask *task, GError **error);
 } CstSnapshotOps;
+
+/** Dirty bitmaps; see image/bitmap.h. Images are open for writing except for list and sources. */
+typedef struct {
+    GPtrArray *(*list)(CstImage *image, GError **error);
+    gboolean (*add)(CstImage *image, const char *name, uint64_t granularity, gboolean enabled,
+                    GError **error);
+    gboolean (*remove)(CstImage *image, const char *name, GError **error);
+    gboolean (*clear)(CstImage *image, const char *name, GError **error);
+    gboolean (*enable)(CstImage *image, const char *name, gboolean enabled, GError **error);
+    /** Both images are of this format and of one size. */
+    gboolean (*merge)(CstImage *image, const char *name, CstImage *source, const char *source_name,
+                      GError **error);
+} CstBitmapOps;
 
 struct CstImageFormat {
     const char *name;
@@ -112,6 +126,7 @@ struct CstImageFormat {
     /* --- groups; NULL: the format has none ------------------------------------------------- */
 
     const CstSnapshotOps *snapshots;
+    const CstBitmapOps *bitmaps;
 };
 
 /** Head of every opened image. */

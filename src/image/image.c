@@ -9,7 +9,8 @@
 #include "format.h"
 
 /*
- * The checked dispatch: the only place, with snapshot.c, that calls through a CstImageFormat.
+ * The checked dispatch: the only place, with snapshot.c and bitmap.c, that calls through a
+ * CstImageFormat.
  */
 
 /* A failure without an error would crash far away, in whoever reads error->message. */

@@ -15,7 +15,7 @@ import sys
 sys.dont_write_bytecode = True
 from image_vs_qemu import (  # noqa: E402
     CASES, CST_IMG, MIB, VARIANTS, Failed, case, check_clean, compare, cst, equal, fill, main, options,
-    qemu_create, qemu_io, run)
+    qemu_create, qemu_info, qemu_io, run)
 
 CASES.clear()  # those of the other program
 
@@ -70,6 +70,30 @@ class Image:
 
     def block(self, index=0):
         return self.get64(self.reftable + 8 * index)
+
+    def bitmaps(self):
+        """{name: (bits of the whole image as bytes, granularity)}"""
+        at, found = struct.unpack(">I", self.at(100, 4))[0], {}
+        while True:
+            kind, length = struct.unpack(">II", self.at(at, 8))
+            if kind == 0:
+                return found
+            if kind == 0x23852875:
+                break
+            at += 8 + (length + 7) // 8 * 8
+        count, _, _, entry = struct.unpack(">IIQQ", self.at(at + 8, 24))
+        for _ in range(count):
+            table, entries, _, _, shift, name_len, extra = struct.unpack(">QIIBBHI",
+                                                                         self.at(entry, 24))
+            name = self.at(entry + 24 + extra, name_len).decode()
+            bits = b""
+            for index in range(entries):
+                word = self.get64(table + 8 * index)
+                bits += self.at(word, self.cluster) if word & OFFSET else \
+                    bytes([255 * (word & 1)]) * self.cluster
+            found[name] = (bits[:-(-(-(-self.size >> shift)) // 8)], 1 << shift)
+            entry += (24 + extra + name_len + 7) // 8 * 8
+        return found
 
     def set_count(self, cluster, change):
         """For counts of 16 bits."""
@@ -515,6 +539,130 @@ def compressed_images_are_as_small_as_qemus(table):
     if ours > theirs * 1.02 + 65536:
         raise Failed(f"{ours} bytes, QEMU's are {theirs}")
     compare("plain", "raw", "ours", "qcow2")
+
+
+# --- bitmaps -------------------------------------------------------------------------------------
+
+def bitmaps_agree(path):
+    theirs = [(b["name"], b["granularity"], "auto" in b["flags"], "in-use" in b["flags"])
+              for b in bitmaps(path)]
+    ours = [(name, int(granularity), enabled == "1", inconsistent == "1")
+            for name, granularity, enabled, inconsistent in
+            (line.rsplit(" ", 3) for line in cst("bitmap", "qcow2", path, "list").splitlines())]
+    equal("bitmaps", ours, theirs)
+    return ours
+
+
+def bitmap_sound(path):
+    found = bitmaps_agree(path)
+    check_clean(path)
+    checks_agree(path)
+    return found
+
+
+BITMAPPED = [{}, {"cluster_size": 4096}, {"cluster_size": 2 * MIB}, {"extended_l2": "on"}]
+
+
+@case(*BITMAPPED)
+def bitmaps_are_managed_in_turns_with_qemu(table):
+    size = 40 * MIB + 512
+    cst("create", "qcow2", "image", size, *options(table))
+    fill("image", "qcow2", 50, size, 5)
+    cst("bitmap", "qcow2", "image", "add", "ours", 4096)
+    equal("added", bitmap_sound("image"), [("ours", 4096, True, False)])
+    run("qemu-img", "bitmap", "--add", "-g", "512", "image", "theirs")
+    fill("image", "qcow2", 51, size, 10)  # QEMU tracks its own writes in both
+    cst("bitmap", "qcow2", "image", "add", "third")
+    cst("bitmap", "qcow2", "image", "disable", "theirs")
+    bitmap_sound("image")
+    was = Image("image").bitmaps()
+    if not any(was["ours"][0]) or not any(was["theirs"][0]):
+        raise Failed("QEMU has not tracked its writes")
+    cst("bitmap", "qcow2", "image", "clear", "ours")
+    equal("cleared", any(Image("image").bitmaps()["ours"][0]), False)
+    equal("the other", Image("image").bitmaps()["theirs"], was["theirs"])
+    bitmap_sound("image")
+    cst("bitmap", "qcow2", "image", "enable", "theirs")
+    cst("bitmap", "qcow2", "image", "remove", "ours")
+    cst("bitmap", "qcow2", "image", "remove", "ours", ok=(1,))
+    cst("bitmap", "qcow2", "image", "add", "theirs", ok=(1,))
+    equal("left", [b[0] for b in bitmap_sound("image")], ["theirs", "third"])
+    cst("bitmap", "qcow2", "image", "remove", "theirs")
+    run("qemu-img", "bitmap", "--remove", "image", "third")
+    equal("left", bitmap_sound("image"), [])
+    cst("bitmap", "qcow2", "image", "add", "again")
+    cst("bitmap", "qcow2", "image", "remove", "again")
+    equal("left", bitmap_sound("image"), [])
+    qemu_io("image", "qcow2", "write -P 1 0 64k")
+    check_clean("image")
+
+
+@case(*[(a, b) for a in (512, 4096, 65536, MIB) for b in (512, 65536, 2 * MIB)])
+def merging_gives_the_bits_that_qemu_gives(entry):
+    size = 70 * MIB + 512
+    qemu_create("qcow2", "image", size, cluster_size=4096)
+    for seed, (name, granularity) in enumerate(zip("ab", entry)):
+        run("qemu-img", "bitmap", "--add", "-g", str(granularity), "image", name)
+        fill("image", "qcow2", 60 + seed, size, 15)
+        run("qemu-img", "bitmap", "--disable", "image", name)
+    shutil.copy("image", "theirs")
+    run("qemu-img", "bitmap", "--merge", "b", "theirs", "a")
+    cst("bitmap", "qcow2", "image", "merge", "a", "b")
+    equal("merged", Image("image").bitmaps(), Image("theirs").bitmaps())
+    bitmap_sound("image")
+    cst("bitmap", "qcow2", "image", "merge", "b", "a", "theirs")  # from another image
+    cst("bitmap", "qcow2", "image", "merge", "a", "nobody", ok=(1,))
+    bitmap_sound("image")
+
+
+@case({}, {"snapshot": "revert"})
+def our_writes_outdate_enabled_bitmaps_only(how):
+    filled("image", 70)
+    cst("snapshot", "qcow2", "image", "create", "s")
+    cst("bitmap", "qcow2", "image", "add", "on")
+    cst("bitmap", "qcow2", "image", "add", "off")
+    cst("bitmap", "qcow2", "image", "disable", "off")
+    if how:
+        cst("snapshot", "qcow2", "image", "revert", "s")
+    else:
+        cst("io", "qcow2", "image", "write", 0, 512, 1)
+    equal("bitmaps", bitmap_sound("image"),
+          [("on", 65536, True, True), ("off", 65536, False, False)])
+    for verb in ("clear", "enable", "disable"):
+        cst("bitmap", "qcow2", "image", verb, "on", ok=(1,))
+    cst("bitmap", "qcow2", "image", "merge", "off", "on", ok=(1,))
+    cst("bitmap", "qcow2", "image", "remove", "on")
+    bitmap_sound("image")
+
+
+@case()
+def a_bitmap_makes_room_in_the_header():
+    """QEMU's header ends at 512 and the backing file's name follows at once."""
+    qemu_create("raw", "base" + "x" * 200, 4 * MIB)
+    qemu_io("base" + "x" * 200, "raw", "write -P 1 0 4M")
+    qemu_create("qcow2", "image", 4 * MIB, backing_file="base" + "x" * 200, backing_fmt="raw")
+    cst("bitmap", "qcow2", "image", "add", "a")
+    cst("bitmap", "qcow2", "image", "add", "b" * 1023)
+    bitmap_sound("image")
+    qemu_io("image", "qcow2", "read -P 1 0 4M", "write -P 2 0 64k")
+    equal("backing", qemu_info("image", "qcow2")["backing-filename"], "base" + "x" * 200)
+    bitmap_sound("image")
+    qemu_create("qcow2", "tiny", 4 * MIB, cluster_size=512, backing_file="base" + "x" * 200,
+                backing_fmt="raw")
+    cst("bitmap", "qcow2", "tiny", "add", "a", ok=(1,))  # its header is one cluster, which is full
+    check_clean("tiny")
+
+
+@case()
+def bitmaps_that_can_not_be_are_refused():
+    qemu_create("qcow2", "image", 4 * MIB)
+    for name, granularity in (("", 0), ("x" * 1024, 0), ("a", 256), ("a", 1000), ("a", 1 << 32)):
+        cst("bitmap", "qcow2", "image", "add", name, granularity, ok=(1,))
+    qemu_create("qcow2", "old", 4 * MIB, compat="0.10")
+    cst("bitmap", "qcow2", "old", "add", "a", ok=(1,))
+    for path in ("image", "old"):
+        equal("bitmaps", bitmaps(path), [])
+        check_clean(path)
 
 
 if __name__ == "__main__":

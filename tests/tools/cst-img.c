@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <image/bitmap.h>
 #include <image/image.h>
 #include <image/snapshot.h>
 
@@ -355,6 +356,51 @@ static int cmd_snapshot(int argc, char **argv)
     return 0;
 }
 
+static int list_bitmaps(CstImage *image)
+{
+    GError *error = NULL;
+    g_autoptr(GPtrArray) bitmaps = cst_image_bitmap_list(image, &error);
+
+    if (!bitmaps)
+        die(error);
+    for (guint i = 0; i < bitmaps->len; i++) {
+        const CstImageBitmap *one = g_ptr_array_index(bitmaps, i);
+
+        printf("%s %" G_GUINT64_FORMAT " %d %d\n", one->name, one->granularity, one->enabled,
+               one->inconsistent);
+    }
+    return 0;
+}
+
+/* FORMAT FILE list | (add NAME GRANULARITY) | (remove|clear|enable|disable NAME) |
+ * (merge NAME SOURCE [FILE]) */
+static int cmd_bitmap(int argc, char **argv)
+{
+    gboolean list = strcmp(argv[2], "list") == 0, ok = FALSE;
+    g_autoptr(CstImage) image = open_image(argv[1], argv[0], list ? 0 : CST_IMAGE_WRITE);
+    const char *verb = argv[2], *name = argc > 3 ? argv[3] : "", *arg = argc > 4 ? argv[4] : "0";
+    GError *error = NULL;
+
+    if (list)
+        return list_bitmaps(image);
+    if (strcmp(verb, "add") == 0) {
+        ok = cst_image_bitmap_add(image, name, strtoull(arg, NULL, 0), TRUE, &error);
+    } else if (strcmp(verb, "remove") == 0) {
+        ok = cst_image_bitmap_remove(image, name, &error);
+    } else if (strcmp(verb, "clear") == 0) {
+        ok = cst_image_bitmap_clear(image, name, &error);
+    } else if (strcmp(verb, "merge") == 0) {
+        g_autoptr(CstImage) other = argc > 5 ? open_image(argv[5], argv[0], 0) : NULL;
+
+        ok = cst_image_bitmap_merge(image, name, other ? other : image, arg, &error);
+    } else {
+        ok = cst_image_bitmap_enable(image, name, strcmp(verb, "enable") == 0, &error);
+    }
+    if (!ok)
+        die(error);
+    return 0;
+}
+
 /* FORMAT FILE, then any number of (write|zero|unmap|discard|flush) OFFSET LENGTH BYTE. */
 static int cmd_io(int argc, char **argv)
 {
@@ -419,12 +465,13 @@ int main(int argc, char **argv)
         {"convert", 4, cmd_convert}, {"resize", 3, cmd_resize},
         {"io", 2, cmd_io},           {"map", 2, cmd_map},
         {"check", 2, cmd_check},     {"snapshot", 3, cmd_snapshot},
-        {"pack", 4, cmd_pack},
+        {"pack", 4, cmd_pack},       {"bitmap", 3, cmd_bitmap},
     };
 
     for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].least)
             return commands[i].run(argc - 2, argv + 2);
-    fprintf(stderr, "usage: cst-img info|create|convert|resize|io|map|check|snapshot|pack …\n");
+    fprintf(stderr,
+            "usage: cst-img info|create|convert|resize|io|map|check|snapshot|pack|bitmap …\n");
     return 2;
 }

@@ -71,7 +71,7 @@ GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
     g_autofree uint8_t *raw = NULL;
     uint64_t at = 0;
 
-    if (!header->has_bitmaps)
+    if (!qcow2_bitmaps_are_valid(q))
         return g_steal_pointer(&bitmaps);
     if (header->bitmaps == 0 || header->bitmaps > QCOW2_MAX_BITMAPS ||
         header->bitmaps_bytes > QCOW2_MAX_BITMAP_BYTES ||
@@ -87,6 +87,7 @@ GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
 
         if (!parse_entry(q, raw + at, header->bitmaps_bytes - at, bitmaps, &len, error))
             return NULL;
+        g_array_index(bitmaps, Qcow2Bitmap, i).at = at;
         at += len;
     }
     if (at != header->bitmaps_bytes) {

@@ -17,6 +17,7 @@
 #define QCOW2_BITMAP_DIRTY_TYPE 1u
 
 typedef struct {
+    uint64_t at; /**< of the entry in the directory that was read */
     uint64_t table_offset;
     uint32_t table_size; /**< entries */
     uint32_t flags;
@@ -29,7 +30,14 @@ typedef struct {
 
 void qcow2_bitmap_clear(Qcow2Bitmap *bitmap);
 
-/** An array of Qcow2Bitmap that clears its elements. CORRUPT when the directory is damaged. */
+/** The image has bitmaps, and nobody who does not know them has changed it since. */
+static inline gboolean qcow2_bitmaps_are_valid(const Qcow2 *q)
+{
+    return q->header.has_bitmaps && (q->header.autoclear & QCOW2_AUTOCLEAR_BITMAPS);
+}
+
+/** An array of Qcow2Bitmap that clears its elements, empty where none are valid. CORRUPT when the
+ * directory is damaged. */
 GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error);
 GArray *qcow2_bitmaps_new(void);
 /** The directory's bytes. */
@@ -37,3 +45,28 @@ uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len);
 
 /** The table's entries in host order. CORRUPT when it lies outside of the file. */
 uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error);
+
+/* --- bitmapext.c: the extension in the header; lock held ------------------------------------- */
+
+/**
+ * The directory is at @offset from now on, or, with @count 0, there is none. Everything it leads to
+ * has been written; all that is held back is written first. On the disk when it returns.
+ */
+gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_t bytes,
+                              GError **error);
+/**
+ * Before the guest's bytes change: enabled bitmaps can't be relied on any more. Where the directory
+ * is damaged they all go.
+ */
+gboolean qcow2_bitmaps_outdate(Qcow2 *q, GError **error);
+
+/* --- bitmapmerge.c; lock held ------------------------------------------------------------------
+ */
+
+/**
+ * The table of @to with the bits of @from added; changed parts are new clusters, which are appended
+ * to @fresh, and those that they replace to @stale (uint64_t cluster numbers).
+ */
+uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
+                              const Qcow2Bitmap *from, GArray *fresh, GArray *stale,
+                              GError **error);

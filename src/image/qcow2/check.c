@@ -128,12 +128,9 @@ static gboolean walk_bitmap(Check *check, const Qcow2Bitmap *bitmap, GError **er
 static gboolean walk_bitmaps(Check *check, GError **error)
 {
     GError *why = NULL;
-    g_autoptr(GArray) bitmaps = NULL;
-
     /* what some program has outdated is forgotten: its clusters are leaks */
-    if (!(check->q->header.autoclear & QCOW2_AUTOCLEAR_BITMAPS))
-        return TRUE;
-    bitmaps = qcow2_bitmaps_read(check->q, &why);
+    g_autoptr(GArray) bitmaps = qcow2_bitmaps_read(check->q, &why);
+
     if (!bitmaps)
         return note_damage(check, why, error);
     for (guint i = 0; i < bitmaps->len; i++)

@@ -23,6 +23,7 @@
 #define QCOW2_MAX_EXTENSION_NAME   1023u
 
 /* byte offsets of what is rewritten in place */
+#define QCOW2_AT_BACKING_OFFSET  8
 #define QCOW2_AT_SIZE            24
 #define QCOW2_AT_L1_SIZE         36
 #define QCOW2_AT_L1_OFFSET       40

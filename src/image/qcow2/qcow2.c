@@ -49,4 +49,5 @@ const CstImageFormat cst_format_qcow2 = {
     .packed_unit = qcow2_packed_unit,
     .write_packed = qcow2_write_packed,
     .snapshots = &snapshot_ops,
+    .bitmaps = &qcow2_bitmap_ops,
 };

@@ -31,3 +31,5 @@ gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task,
 uint64_t qcow2_packed_unit(CstImage *image);
 gboolean qcow2_write_packed(CstImage *image, const void *buf, size_t len, uint64_t offset,
                             GError **error);
+
+extern const CstBitmapOps qcow2_bitmap_ops;

@@ -4,6 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "bitmapdir.h"
 #include "bytes.h"
 #include "qcow2.h"
 #include "state.h"
@@ -228,7 +229,7 @@ gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preal
 
     if (capacity == image->capacity)
         return TRUE;
-    if (q->header.has_bitmaps)
+    if (qcow2_bitmaps_are_valid(q))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' has dirty bitmaps, which would not fit its new size"),
                         q->blob->name);

@@ -4,6 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "bitmapdir.h"
 #include "bytes.h"
 #include "qcow2.h"
 #include "snaptable.h"
@@ -311,6 +312,10 @@ static gboolean revert(Job *job, const char *name, GError **error)
     Qcow2Switch *change = &job->change;
     uint64_t clusters;
 
+    if (snapshot && snapshot->disk_size != header->size && qcow2_bitmaps_are_valid(job->q))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' has dirty bitmaps, which would not fit its new size"),
+                        job->q->blob->name);
     if (!snapshot ||
         !qcow2_switch_add(change, header->l1_offset, header->l1_size, &change->minus, error) ||
         !qcow2_switch_add(change, snapshot->l1_offset, snapshot->l1_size, &change->plus, error))

@@ -174,6 +174,8 @@ void qcow2_l1_dirty(Qcow2 *q, uint32_t index);
 /* --- sync.c; lock held (write_back takes it itself)
  * ------------------------------------------------------------------------ */
 
+/** Clears all autoclear bits but @keep: what they stand for is not kept up to date here. */
+gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error);
 /** Before the first change: clears what a writer that does not know it must clear. */
 gboolean qcow2_begin_writing(Qcow2 *q, GError **error);
 /** The same before a change that leaves the guest's bytes as they are: bitmaps stay valid. */

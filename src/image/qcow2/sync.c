@@ -2,6 +2,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "bitmapdir.h"
 #include "bytes.h"
 #include "qcow2.h"
 #include "state.h"
@@ -13,8 +14,7 @@ gboolean qcow2_barrier(Qcow2 *q, GError **error)
     return !q->barriers || cst_blob_flush(q->blob, error);
 }
 
-/* Whoever does not know what a bit stands for can't keep it up to date. */
-static gboolean clear_features(Qcow2 *q, uint64_t keep, GError **error)
+gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error)
 {
     uint64_t left = q->header.autoclear & keep;
     uint8_t raw[8];
@@ -37,14 +37,14 @@ gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
 {
     if (q->writing)
         return TRUE;
-    /* bitmaps will not know of our changes */
-    q->writing = clear_features(q, 0, error);
+    q->writing =
+        qcow2_clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error) && qcow2_bitmaps_outdate(q, error);
     return q->writing;
 }
 
 gboolean qcow2_begin_changing(Qcow2 *q, GError **error)
 {
-    return clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error);
+    return qcow2_clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error);
 }
 
 /* Writes entries @first to before @end of a table of 64-bit numbers; empties the range. */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/bitmap.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "format.h"
+
+/* The checked dispatch for bitmaps. */
+
+#define NAME_MAX_BYTES  1023
+#define MIN_GRANULARITY 512
+#define MAX_GRANULARITY (UINT64_C(1) << 31)
+
+static gboolean has_bitmaps(CstImage *image, GError **error)
+{
+    return image->format->bitmaps ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' have no bitmaps"),
+                    image->format->name);
+}
+
+static gboolean may_change(CstImage *image, GError **error)
+{
+    if (!has_bitmaps(image, error))
+        return FALSE;
+    return image->writable || cst_fail(error, CST_ERROR_READ_ONLY,
+                                       _("'%s' is open for reading only"), image->blob->name);
+}
+
+void cst_image_bitmap_free(CstImageBitmap *bitmap)
+{
+    g_free(bitmap->name);
+    g_free(bitmap);
+}
+
+GPtrArray *cst_image_bitmap_list(CstImage *image, GError **error)
+{
+    return has_bitmaps(image, error) ? image->format->bitmaps->list(image, error) : NULL;
+}
+
+gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granularity,
+                              gboolean enabled, GError **error)
+{
+    if (!may_change(image, error))
+        return FALSE;
+    if (*name == '\0' || strlen(name) > NAME_MAX_BYTES)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a bitmap's name must have between 1 and %d bytes"), NAME_MAX_BYTES);
+    if (granularity != 0 && ((granularity & (granularity - 1)) != 0 ||
+                             granularity < MIN_GRANULARITY || granularity > MAX_GRANULARITY))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a bitmap's granularity must be a power of two between 512 bytes and "
+                          "2 GiB"));
+    return image->format->bitmaps->add(image, name, granularity, enabled, error);
+}
+
+gboolean cst_image_bitmap_remove(CstImage *image, const char *name, GError **error)
+{
+    return may_change(image, error) && image->format->bitmaps->remove(image, name, error);
+}
+
+gboolean cst_image_bitmap_clear(CstImage *image, const char *name, GError **error)
+{
+    return may_change(image, error) && image->format->bitmaps->clear(image, name, error);
+}
+
+gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean enabled,
+                                 GError **error)
+{
+    return may_change(image, error) && image->format->bitmaps->enable(image, name, enabled, error);
+}
+
+gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *source,
+                                const char *source_name, GError **error)
+{
+    if (!may_change(image, error) || !has_bitmaps(source, error))
+        return FALSE;
+    if (source->format != image->format || source->capacity != image->capacity)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' and '%s' differ in size or format: their bitmaps can't be merged"),
+                        image->blob->name, source->blob->name);
+    return image->format->bitmaps->merge(image, name, source, source_name, error);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <image/image.h>
+
+/**
+ * Dirty bitmaps that an image keeps inside of itself (qcow2): what was written since some point in
+ * time, for incremental backups. This engine manages them but does not track writes: the first
+ * write to the guest's bytes marks every enabled bitmap as inconsistent, as does a revert to a
+ * snapshot; disabled ones stay as they are. An inconsistent bitmap can only be removed.
+ *
+ * Each call is done, and on the disk, when it returns. None may run beside another call that
+ * changes the same image's bitmaps or size.
+ */
+typedef struct {
+    char *name;
+    uint64_t granularity;  /**< bytes of the guest that one bit stands for */
+    gboolean enabled;      /**< writes are to be tracked */
+    gboolean inconsistent; /**< it may lack writes, or is of a kind that is not known here */
+} CstImageBitmap;
+
+void cst_image_bitmap_free(CstImageBitmap *bitmap);
+
+/** An array of CstImageBitmap pointers, which the array frees. Those of an image that was changed
+ * by a program that knows no bitmaps are gone. */
+GPtrArray *cst_image_bitmap_list(CstImage *image, GError **error);
+
+/**
+ * A new empty bitmap. @granularity: a power of two from 512 bytes to 2 GiB; 0: the image's cluster
+ * size, but at least 4 KiB and at most 64 KiB. EXISTS, INVALID (the name, at most 1023 bytes; the
+ * granularity), LIMIT (no room in the header, too many or too large), UNSUPPORTED (compatibility
+ * level 0.10).
+ */
+gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granularity,
+                              gboolean enabled, GError **error);
+/** NOT_FOUND, here and below. */
+gboolean cst_image_bitmap_remove(CstImage *image, const char *name, GError **error);
+/** No bit is set afterwards. STATE when it is inconsistent, here and below. */
+gboolean cst_image_bitmap_clear(CstImage *image, const char *name, GError **error);
+gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean enabled,
+                                 GError **error);
+/**
+ * Adds the bits of a bitmap of @source (which may be @image) to the bitmap @name; granularities may
+ * differ. INVALID when the images' sizes do. All of it happens, or nothing.
+ */
+gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *source,
+                                const char *source_name, GError **error);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "bitmapdir.h"
+
+/*
+ * Bits come in the order of the guest's bytes, so that one cluster of the target is in memory at a
+ * time. A changed cluster goes to a new place: the old bitmap stays whole.
+ */
+typedef struct {
+    Qcow2 *q;
+    uint64_t *table; /* of the target, being changed */
+    uint32_t entries;
+    unsigned granularity_bits;
+    uint8_t *bits;    /* the cluster at hand */
+    uint32_t index;   /* its entry; entries: none */
+    gboolean changed; /* against what the entry says */
+    GArray *fresh, *stale;
+} Target;
+
+static gboolean read_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error)
+{
+    uint64_t place = entry & QCOW2_OFFSET_MASK, size = 0;
+
+    if (place == 0) {
+        memset(bits, entry & 1 ? 0xff : 0, q->cluster_size);
+        return TRUE;
+    }
+    if (!cst_blob_get_size(q->blob, &size, error))
+        return FALSE;
+    if ((entry & 1) || (place & (q->cluster_size - 1)) || place > size ||
+        q->cluster_size > size - place)
+        return qcow2_corrupt(q, error, _("a bitmap's table is damaged"));
+    return cst_blob_pread(q->blob, bits, q->cluster_size, place, error);
+}
+
+static gboolean write_bits(Target *target, GError **error)
+{
+    Qcow2 *q = target->q;
+    uint64_t old, cluster = 0, got = 0;
+
+    if (target->index == target->entries || !target->changed)
+        return TRUE;
+    old = (target->table[target->index] & QCOW2_OFFSET_MASK) >> q->cluster_bits;
+    if (!qcow2_alloc(q, 1, &cluster, &got, error))
+        return FALSE;
+    g_array_append_val(target->fresh, cluster);
+    if (!cst_blob_pwrite(q->blob, target->bits, q->cluster_size, cluster << q->cluster_bits, error))
+        return FALSE;
+    if (old)
+        g_array_append_val(target->stale, old);
+    target->table[target->index] = cluster << q->cluster_bits;
+    return TRUE;
+}
+
+static gboolean load_bits(Target *target, uint32_t index, GError **error)
+{
+    if (index == target->index)
+        return TRUE;
+    if (!write_bits(target, error))
+        return FALSE;
+    target->index = target->entries;
+    target->changed = FALSE;
+    if (!read_bits(target->q, target->table[index], target->bits, error))
+        return FALSE;
+    target->index = index;
+    return TRUE;
+}
+
+/* Sets the bits @first to @last, all of one cluster. */
+static void set_bits(Target *target, uint64_t first, uint64_t last)
+{
+    for (uint64_t bit = first; bit <= last; bit++) {
+        uint8_t *byte = &target->bits[bit / 8];
+
+        if (bit % 8 == 0 && last - bit >= 7) {
+            target->changed = target->changed || *byte != 0xff;
+            *byte = 0xff;
+            bit += 7;
+        } else if (!(*byte & (1u << bit % 8))) {
+            *byte = (uint8_t)(*byte | 1u << bit % 8);
+            target->changed = TRUE;
+        }
+    }
+}
+
+/* The guest's bytes from @from to before @to are dirty. */
+static gboolean set_range(Target *target, uint64_t from, uint64_t to, GError **error)
+{
+    uint64_t per_cluster = target->q->cluster_size * 8;
+    uint64_t bit = from >> target->granularity_bits;
+    uint64_t last = (to - 1) >> target->granularity_bits;
+
+    while (bit <= last) {
+        uint64_t stop = MIN(last, (bit / per_cluster + 1) * per_cluster - 1);
+
+        if (!load_bits(target, (uint32_t)(bit / per_cluster), error))
+            return FALSE;
+        set_bits(target, bit % per_cluster, stop % per_cluster);
+        bit = stop + 1;
+    }
+    return TRUE;
+}
+
+static gboolean bit_is_set(const uint8_t *bits, uint64_t bit)
+{
+    return bits[bit / 8] & 1u << bit % 8;
+}
+
+/* Runs of set bits of one cluster of the source; @count of them are of the guest. */
+static gboolean add_cluster(Target *target, const uint8_t *bits, uint64_t first, uint64_t count,
+                            unsigned granularity_bits, GError **error)
+{
+    uint64_t size = target->q->header.size;
+
+    for (uint64_t bit = 0; bit < count;) {
+        uint64_t end;
+
+        if (bit % 8 == 0 && bits[bit / 8] == 0) {
+            bit += 8;
+            continue;
+        }
+        if (!bit_is_set(bits, bit)) {
+            bit++;
+            continue;
+        }
+        for (end = bit + 1; end < count && bit_is_set(bits, end);)
+            end++;
+        if (!set_range(target, (first + bit) << granularity_bits,
+                       MIN(size, (first + end) << granularity_bits), error))
+            return FALSE;
+        bit = end;
+    }
+    return TRUE;
+}
+
+static gboolean add_all(Target *target, Qcow2 *source, const Qcow2Bitmap *from, GError **error)
+{
+    g_autofree uint64_t *table = qcow2_bitmap_table(source, from, error);
+    g_autofree uint8_t *bits = g_malloc(source->cluster_size);
+    uint64_t per_cluster = source->cluster_size * 8;
+    uint64_t all = qcow2_div_up(source->header.size, UINT64_C(1) << from->granularity_bits);
+
+    if (!table)
+        return FALSE;
+    for (uint32_t i = 0; i < from->table_size; i++) {
+        if (table[i] == 0)
+            continue;
+        if (!read_bits(source, table[i], bits, error) ||
+            !add_cluster(target, bits, i * per_cluster, MIN(per_cluster, all - i * per_cluster),
+                         from->granularity_bits, error))
+            return FALSE;
+    }
+    return write_bits(target, error);
+}
+
+uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
+                              const Qcow2Bitmap *from, GArray *fresh, GArray *stale, GError **error)
+{
+    g_autofree uint64_t *table = qcow2_bitmap_table(q, to, error);
+    g_autofree uint8_t *bits = g_malloc(q->cluster_size);
+    Target target = {q,     table, to->table_size, to->granularity_bits, bits, to->table_size,
+                     FALSE, fresh, stale};
+
+    if (!table || !add_all(&target, source, from, error))
+        return NULL;
+    return g_steal_pointer(&table);
+}
