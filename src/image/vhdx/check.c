@@ -128,22 +128,23 @@ static gboolean repair_round(Vhdx *vhdx, VhdxSurvey *survey, CstTask *task, GErr
     return ok && vhdx_commit(vhdx, error);
 }
 
-/* One repair may bring another damage to light: a missing bitmap, the blocks that it was for. */
+/*
+ * One repair may bring another damage to light: a missing bitmap, the blocks that it was for. It
+ * ends, because every round leaves fewer entries that point to somewhere they may not.
+ */
 static gboolean repair_errors(Vhdx *vhdx, VhdxSurvey *survey, CstImageCheck *found, CstTask *task,
                               GError **error)
 {
     while (survey->errors > 0) {
-        uint64_t before = survey->errors;
+        uint64_t count = survey->damage->len;
         gboolean ok = repair_round(vhdx, survey, task, error);
 
         vhdx_survey_clear(survey);
         if (!ok || !vhdx_survey(vhdx, survey, task, error))
             return FALSE;
-        found->errors_fixed += before - MIN(before, survey->errors);
-        found->errors += survey->errors - MIN(before, survey->errors);
-        if (survey->errors >= before)
-            break;
+        found->errors_fixed += count;
     }
+    found->errors = found->errors_fixed;
     return TRUE;
 }
 

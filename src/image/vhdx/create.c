@@ -66,8 +66,7 @@ static gboolean plan_subformat(const CstImageCreate *options, Plan *plan, GError
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the backing image of a VHDX image must be a VHDX image"));
     plan->parent = options->backing;
-    plan->allocated =
-        plan->flags == VHDX_FLAG_FIXED || options->preallocation >= CST_PREALLOC_FALLOC;
+    plan->allocated = plan->flags == VHDX_FLAG_FIXED || options->preallocation != CST_PREALLOC_OFF;
     if (plan->parent && plan->allocated)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("an image with a backing image can't be preallocated, as the backing "

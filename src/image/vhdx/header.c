@@ -250,7 +250,7 @@ gboolean vhdx_layout_read(CstImageLook *look, const VhdxHeader *header, VhdxLayo
             read_regions(look, &layout);
     if (layout.metadata_length > 0)
         vhdx_metadata_read(look, &layout);
-    if (layout.items)
+    if (layout.items && !look->info->problem)
         sound = check_layout(look, &layout) && sound;
     *ret_layout = layout;
     return sound && !look->error && !look->info->problem;

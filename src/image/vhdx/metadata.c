@@ -159,6 +159,6 @@ void vhdx_metadata_read(CstImageLook *look, VhdxLayout *layout)
     for (uint16_t i = 0; i < count; i++)
         if (!read_item(look, layout, raw + 32 + i * 32))
             return;
-    if ((layout->items & needed) != needed)
+    if (!look->info->problem && (layout->items & needed) != needed)
         cst_look_problem(look, _("the VHDX metadata table lacks an item"));
 }

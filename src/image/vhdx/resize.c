@@ -254,18 +254,25 @@ static gboolean grow(Vhdx *vhdx, uint64_t capacity, CstPreallocation preallocati
 
 /* --- shrinking -------------------------------------------------------------------------------- */
 
+typedef struct {
+    VhdxUnits units;
+    uint64_t block_count; /* before */
+} Gone;
+
+/* The session's survey has found entries of the disk's own blocks sound, and of no others. */
 static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                              GError **error)
 {
-    VhdxUnits *gone = data;
-    gboolean is_bitmap = index % (vhdx->chunk_ratio + 1) == vhdx->chunk_ratio;
-    uint64_t length = is_bitmap ? CST_MIB : vhdx->blocks.block_size;
-    uint64_t place = VHDX_PLACE(entry);
+    uint64_t group = vhdx->chunk_ratio + 1;
+    gboolean is_bitmap = index % group == vhdx->chunk_ratio;
+    uint64_t block = index / group * vhdx->chunk_ratio + index % group;
+    gboolean is_ours = is_bitmap ? vhdx->is_diff : block < ((Gone *)data)->block_count;
+    gboolean has_place =
+        VHDX_STATE(entry) == VHDX_PRESENT || (VHDX_STATE(entry) == VHDX_PARTIAL && !is_bitmap);
 
-    /* the session's survey has found this one sound, and nobody else there */
-    if (VHDX_STATE(entry) == VHDX_PRESENT || VHDX_STATE(entry) == VHDX_PARTIAL)
-        if (!is_bitmap || vhdx->is_diff)
-            vhdx_units_set(gone, place, length / CST_MIB);
+    if (is_ours && has_place)
+        vhdx_units_set(&((Gone *)data)->units, VHDX_PLACE(entry),
+                       (is_bitmap ? CST_MIB : vhdx->blocks.block_size) / CST_MIB);
     return clear_entry(vhdx, index, entry, NULL, error);
 }
 
@@ -301,7 +308,7 @@ static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
     uint64_t last = blocks_for(vhdx, capacity), first = vhdx_bat_index(vhdx, last);
     uint64_t end = entries_for(vhdx, vhdx->layout.capacity);
-    VhdxUnits gone = {0};
+    Gone gone = {.block_count = vhdx->block_count};
     gboolean ok;
 
     /* of a differencing image the last chunk's bitmap is still in use: its entry comes after all
@@ -315,8 +322,8 @@ static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
     }
     /* Truncating must not meet a log that knows of a longer file. */
     ok = ok && vhdx_bat_walk(vhdx, first, end, forget_entry, &gone, error) &&
-         vhdx_settle_log(vhdx, error) && give_back(vhdx, &gone, error);
-    vhdx_units_clear(&gone);
+         vhdx_settle_log(vhdx, error) && give_back(vhdx, &gone.units, error);
+    vhdx_units_clear(&gone.units);
     return ok;
 }
 

@@ -6,7 +6,7 @@
 #include "state.h"
 
 #define CHUNK      (64 * CST_KIB)
-#define MAX_DAMAGE 4096 /* noted at a time */
+#define MAX_DAMAGE (256 * CST_KIB) /* noted at a time */
 
 static gboolean walk_chunk(Vhdx *vhdx, uint8_t *raw, uint64_t first, uint64_t count,
                            VhdxVisit visit, gpointer data, GError **error)

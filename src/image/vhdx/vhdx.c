@@ -44,8 +44,8 @@ const CstImageFormat cst_format_vhdx = {
     .name = "vhdx",
     .probe = vhdx_probe,
     .inspect = vhdx_inspect,
-    .create_options =
-        CST_CREATE_BACKING | CST_CREATE_SUBFORMAT | CST_CREATE_BLOCK_SIZE | CST_CREATE_SECTOR_SIZE,
+    .create_options = CST_CREATE_BACKING | CST_CREATE_SUBFORMAT | CST_CREATE_BLOCK_SIZE |
+                      CST_CREATE_SECTOR_SIZE | CST_CREATE_METADATA,
     .create = vhdx_create,
     .open = vhdx_open,
     .close = vhdx_close,

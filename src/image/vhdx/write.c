@@ -53,8 +53,6 @@ gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
 
     if (!begin(vhdx, error))
         return FALSE;
-    if (vhdx->layout.flags & VHDX_FLAG_FIXED) /* what is allocated stays allocated */
-        flags &= ~(unsigned)CST_ZERO_MAY_UNMAP;
     while (length > 0) {
         uint64_t n = MIN(length, vhdx->blocks.block_size - offset % vhdx->blocks.block_size);
 
@@ -68,9 +66,5 @@ gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
 
 gboolean vhdx_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error)
 {
-    Vhdx *vhdx = vhdx_of(image);
-
-    if (vhdx->layout.flags & VHDX_FLAG_FIXED)
-        return TRUE;
-    return begin(vhdx, error) && cst_blocks_discard(image, offset, length, error);
+    return begin(vhdx_of(image), error) && cst_blocks_discard(image, offset, length, error);
 }

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The log: what is in it is as good as done; what is wrong with it is found. */
+#include <image/image.h>
+
+#include "bytes.h"
+#include "vhdx/log.h"
+#include "vhdx_images.h"
+
+#define SMALL                                           \
+    {                                                   \
+        .capacity = 40 * CST_MIB, .block_size = CST_MIB \
+    }
+
+/* An image whose power goes off after a flush: its table is in the log. */
+static CstBlob *make_dirty(void)
+{
+    const CstImageCreate options = SMALL;
+    g_autoptr(CstBlob) blob = make(&options), power = cst_blob_power_new(blob, NULL);
+    CstBlob *guest = open_guest(power, CST_IMAGE_WRITE, NULL), *left;
+
+    put(guest, 0, 100, 1);
+    put(guest, 20 * CST_MIB + 5, 100, 2);
+    assert_true(cst_blob_flush(guest, NULL));
+    /* all that may be lost is: the log's changes in their places */
+    left = cst_blob_power_crash(power, cst_blob_power_steps(power), 0, NULL);
+    cst_blob_unref(guest);
+    assert_non_null(left);
+    return left;
+}
+
+static void assert_content(CstBlob *blob)
+{
+    g_autoptr(CstBlob) guest = open_guest(blob, 0, NULL);
+
+    assert_byte(guest, 0, 100, 1);
+    assert_byte(guest, 20 * CST_MIB + 5, 100, 2);
+    assert_byte(guest, 100, CST_MIB, 0);
+}
+
+static void a_reader_replays_in_memory(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty(), before = cst_blob_sparse_copy(blob);
+
+    assert_true(is_dirty(blob));
+    assert_content(blob);
+    assert_clean(blob);
+    assert_same_bytes(blob, before);
+}
+
+static void a_writer_replays_onto_the_file(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+    VhdxHeader old = header_of(blob), now;
+
+    cst_image_free(open_image(blob, CST_IMAGE_WRITE, NULL));
+    now = header_of(blob);
+    assert_false(is_dirty(blob));
+    assert_true(now.sequence > old.sequence);
+    assert_memory_not_equal(now.file_write, old.file_write, 16);
+    assert_memory_equal(now.data_write, old.data_write, 16); /* the guest sees the same */
+    assert_content(blob);
+    assert_clean(blob);
+}
+
+static void a_repair_replays_too(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+
+    check_image(blob, CST_CHECK_REPAIR_LEAKS);
+    assert_false(is_dirty(blob));
+    assert_content(blob);
+}
+
+/* Replaying may be interrupted at any point, and is then done again. */
+static void a_power_cut_while_replaying_loses_nothing(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty(), power = cst_blob_power_new(blob, NULL);
+
+    cst_image_free(open_image(power, CST_IMAGE_WRITE, NULL));
+    assert_true(cst_blob_power_steps(power) > 4);
+    for (unsigned steps = 0; steps <= cst_blob_power_steps(power); steps++) {
+        for (uint32_t seed = 0; seed < 12; seed++) {
+            g_autoptr(CstBlob) left = cst_blob_power_crash(power, steps, seed, NULL);
+
+            assert_content(left);
+            cst_image_free(open_image(left, CST_IMAGE_WRITE, NULL));
+            assert_content(left);
+        }
+    }
+}
+
+/* Two sectors an entry, 256 in the ring. */
+static void the_ring_goes_round(void **state)
+{
+    const CstImageCreate options = {.capacity = CST_GIB, .block_size = CST_MIB};
+    g_autoptr(CstBlob) blob = make(&options), power = cst_blob_power_new(blob, NULL);
+    g_autoptr(CstBlob) guest = open_guest(power, CST_IMAGE_WRITE, NULL);
+
+    for (unsigned i = 0; i < 300; i++) {
+        put(guest, i * CST_MIB, 100, (int)(i % 255) + 1);
+        assert_true(cst_blob_flush(guest, NULL));
+        if (i % 37 == 0 || (i > 120 && i < 132)) {
+            g_autoptr(CstBlob) left =
+                cst_blob_power_crash(power, cst_blob_power_steps(power), 0, NULL);
+            g_autoptr(CstBlob) seen = open_guest(left, 0, NULL);
+
+            assert_byte(seen, i * CST_MIB, 100, (int)(i % 255) + 1);
+            assert_byte(seen, (i + 1) * CST_MIB, 100, 0);
+            assert_clean(left);
+        }
+    }
+}
+
+static void without_barriers_there_is_no_log(void **state)
+{
+    const CstImageCreate options = SMALL;
+    g_autoptr(CstBlob) blob = make(&options);
+    g_autoptr(CstBlob) guest = open_guest(blob, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL);
+
+    put(guest, 0, 20 * CST_MIB, 1);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_false(is_dirty(blob));
+    assert_byte(blob, CST_MIB, CST_MIB, 0);
+}
+
+/* --- what is wrong with a log -------------------------------------------------------------------
+ */
+
+static void assert_refused(CstBlob *blob, CstErrorCode code)
+{
+    static const unsigned flags[] = {0, CST_IMAGE_WRITE};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_null(cst_image_open(blob, vhdx(), flags[i], NULL, &error));
+        assert_true(g_error_matches(error, CST_ERROR, code));
+    }
+}
+
+enum { LOG_AT = 1024 * 1024 };
+
+/* One entry, of @count zero descriptors, whatever they say. */
+typedef struct {
+    uint64_t offset, length;
+} Zero;
+
+static CstBlob *make_log(const Zero *zeroes, unsigned count, uint64_t flushed, uint64_t last)
+{
+    const CstImageCreate options = SMALL;
+    CstBlob *blob = make(&options);
+    size_t len = (64 + count * 32 + 4095) / 4096 * 4096;
+    g_autofree uint8_t *raw = g_malloc0(len);
+    VhdxHeader header = header_of(blob);
+    uint8_t head[VHDX_HEADER_LEN];
+
+    memset(header.log_guid, 7, 16);
+    header.sequence++;
+    vhdx_header_encode(&header, head);
+    memcpy(raw, "loge", 4);
+    cst_put_le32(raw + 8, (uint32_t)len);
+    cst_put_le64(raw + 16, 5);
+    cst_put_le32(raw + 24, count);
+    memset(raw + 32, 7, 16);
+    cst_put_le64(raw + 48, flushed);
+    cst_put_le64(raw + 56, last);
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(raw + 64 + i * 32, "zero", 4);
+        cst_put_le64(raw + 72 + i * 32, zeroes[i].length);
+        cst_put_le64(raw + 80 + i * 32, zeroes[i].offset);
+        cst_put_le64(raw + 88 + i * 32, 5);
+    }
+    vhdx_checksum_set(raw, len);
+    assert_true(cst_blob_pwrite(blob, raw, len, LOG_AT, NULL));
+    assert_true(cst_blob_pwrite(blob, head, sizeof(head), header.slot * UINT64_C(65536), NULL));
+    return blob;
+}
+
+static void zeroes_of_a_log_cover_what_was_there(void **state)
+{
+    const Zero zero = {5 * CST_MIB, 3 * CST_MIB};
+    g_autoptr(CstBlob) blob = make_log(&zero, 1, 4 * CST_MIB, 10 * CST_MIB);
+    uint64_t size = 0;
+
+    put(blob, 4 * CST_MIB, 5 * CST_MIB, 9);
+    cst_image_free(open_image(blob, 0, NULL));
+    cst_image_free(open_image(blob, CST_IMAGE_WRITE, NULL));
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    assert_int_equal(size, 10 * CST_MIB);
+    assert_byte(blob, 4 * CST_MIB, CST_MIB, 9);
+    assert_byte(blob, 5 * CST_MIB, 3 * CST_MIB, 0);
+    assert_byte(blob, 8 * CST_MIB, CST_MIB, 9);
+}
+
+static void a_log_may_not_touch_headers_or_itself_or_the_far_away(void **state)
+{
+    static const Zero bad[] = {{0, 4096},
+                               {65536, 4096},
+                               {131072, 65536},
+                               {CST_MIB, 4096},
+                               {900 * CST_KIB, 4 * CST_MIB},
+                               {UINT64_MAX - 4095, 4096},
+                               {4 * CST_MIB, UINT64_MAX - 4095},
+                               {UINT64_C(1) << 60, 4096}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(CstBlob) blob = make_log(&bad[i], 1, CST_MIB, CST_MIB);
+
+        assert_refused(blob, CST_ERROR_CORRUPT);
+    }
+}
+
+static void a_file_cut_off_or_of_absurd_size_is_refused(void **state)
+{
+    const Zero zero = {4 * CST_MIB, 4096};
+    g_autoptr(CstBlob) cut = make_log(&zero, 1, 400 * CST_MIB, 400 * CST_MIB);
+    g_autoptr(CstBlob) absurd = make_log(&zero, 1, CST_MIB, UINT64_C(1) << 62);
+
+    assert_refused(cut, CST_ERROR_CORRUPT);
+    assert_refused(absurd, CST_ERROR_CORRUPT);
+}
+
+static void a_dirty_image_without_a_valid_entry_is_refused(void **state)
+{
+    static const unsigned places[] = {0, 5, 9, 13, 17, 25, 33, 64, 70, 4095};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        const Zero zero = {4 * CST_MIB, 4096};
+        g_autoptr(CstBlob) blob = make_log(&zero, 1, CST_MIB, CST_MIB);
+        uint8_t byte = 0;
+
+        assert_true(cst_blob_pread(blob, &byte, 1, LOG_AT + places[i], NULL));
+        byte ^= 0x55;
+        assert_true(cst_blob_pwrite(blob, &byte, 1, LOG_AT + places[i], NULL));
+        assert_refused(blob, CST_ERROR_CORRUPT);
+    }
+}
+
+/* Entries whose tail is not among them, each a step further: found out without trying all pairs. */
+static void a_log_full_of_entries_without_a_start_is_refused_fast(void **state)
+{
+    const Zero zero = {4 * CST_MIB, 4096};
+    g_autoptr(CstBlob) blob = make_log(&zero, 1, CST_MIB, CST_MIB);
+    uint8_t raw[4096];
+    gint64 start = g_get_monotonic_time();
+
+    assert_true(cst_blob_pread(blob, raw, sizeof(raw), LOG_AT, NULL));
+    for (unsigned i = 0; i < 255; i++) {
+        cst_put_le32(raw + 12, 255 * 4096);
+        cst_put_le64(raw + 16, 100 + i);
+        cst_put_le64(raw + 88, 100 + i);
+        vhdx_checksum_set(raw, sizeof(raw));
+        assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), LOG_AT + i * 4096, NULL));
+    }
+    assert_refused(blob, CST_ERROR_CORRUPT);
+    assert_true(g_get_monotonic_time() - start < 5 * G_USEC_PER_SEC);
+}
+
+static void too_many_descriptors_are_refused(void **state)
+{
+    enum { COUNT = 32000 };
+    g_autofree Zero *zeroes = g_new(Zero, COUNT);
+    g_autoptr(CstBlob) blob = NULL;
+
+    /* as many as the log has room for: legal, and bounded */
+    for (unsigned i = 0; i < COUNT; i++)
+        zeroes[i] = (Zero){4 * CST_MIB + i * 8192, 4096};
+    blob = make_log(zeroes, COUNT, CST_MIB, CST_MIB);
+    cst_image_free(open_image(blob, 0, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_replays_in_memory),
+        cmocka_unit_test(a_writer_replays_onto_the_file),
+        cmocka_unit_test(a_repair_replays_too),
+        cmocka_unit_test(a_power_cut_while_replaying_loses_nothing),
+        cmocka_unit_test(the_ring_goes_round),
+        cmocka_unit_test(without_barriers_there_is_no_log),
+        cmocka_unit_test(zeroes_of_a_log_cover_what_was_there),
+        cmocka_unit_test(a_log_may_not_touch_headers_or_itself_or_the_far_away),
+        cmocka_unit_test(a_file_cut_off_or_of_absurd_size_is_refused),
+        cmocka_unit_test(a_dirty_image_without_a_valid_entry_is_refused),
+        cmocka_unit_test(a_log_full_of_entries_without_a_start_is_refused_fast),
+        cmocka_unit_test(too_many_descriptors_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
