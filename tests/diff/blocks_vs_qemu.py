@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Compare the engine's VDI and VHD with qemu-img and qemu-io. Prints TAP.
+"""Compare the engine's VDI, VHD and VHDX with qemu-img and qemu-io. Prints TAP.
 
 usage: blocks_vs_qemu.py CST_IMG CST_POWERCUT [PATTERN]
 """
@@ -26,7 +26,7 @@ def check_clean(path, fmt):
     """By ours, and by QEMU's where there is one."""
     found = cst_check(path, fmt)
     equal("errors and leaks", (found["errors"], found["leaks"]), ("0", "0"))
-    if fmt == "vdi":
+    if fmt in ("vdi", "vhdx"):
         report = json.loads(run("qemu-img", "check", "-f", fmt, "--output=json", path,
                                 ok=range(9)))
         if any(report.get(key) for key in ("corruptions", "leaks", "check-errors")):
@@ -47,6 +47,9 @@ VARIANTS = [
     ("vpc", {"force_size": "on"}, {"force_size": "on"}),
     ("vpc", {"subformat": "fixed"}, {"subformat": "fixed"}),
     ("vpc", {"subformat": "fixed", "force_size": "on"}, {"subformat": "fixed", "force_size": "on"}),
+    ("vhdx", {}, {}),
+    ("vhdx", {"block_size": MIB}, {"block_size": MIB}),
+    ("vhdx", {"subformat": "fixed"}, {"subformat": "fixed"}),
 ]
 
 
@@ -65,7 +68,8 @@ def created_images_agree(entry):
               qemu_info("theirs", fmt)["virtual-size"])
         check_clean("ours", fmt)
         check_clean("theirs", fmt)
-        compare("ours", fmt, "theirs", fmt)
+        if fmt != "vhdx" or size < 8 * GIB:  # whose holes QEMU reads byte by byte
+            compare("ours", fmt, "theirs", fmt)
         os.unlink("ours")
         os.unlink("theirs")
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Write the seeds for the image fuzz targets: small images of every kind that qemu-img makes, kept
-as their pieces that are not zero (sparse.h).
+as their pieces that are not zero (sparse.h). What qemu-img can't make, cst-img does.
 
-usage: make_image_seeds.py CORPUS_DIRECTORY
+usage: make_image_seeds.py CORPUS_DIRECTORY CST_IMG
 """
 
 import os
@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 CORPUS = os.path.abspath(sys.argv[1])
+CST_IMG = os.path.abspath(sys.argv[2])
 GRAIN = 64
 LIMIT = 64 << 10
 
@@ -112,6 +113,32 @@ def make_vpc():
     keep("vpc_open", "differencing", "image")
 
 
+def make_vhdx():
+    for name, options in (("dynamic", ()), ("fixed", ("subformat=fixed",))):
+        create("image", "vhdx", "2M", "block_size=1M", *options)
+        keep("vhdx_open", name + "-empty", "image")
+        run("qemu-io", "-f", "vhdx", "-c", "write -P 1 1100k 200", "-c", "write -P 2 300k 100",
+            "image")
+        keep("vhdx_open", name + "-data", "image")
+    # QEMU has emptied its log, but the last entry is still there: headers that name it again make
+    # an image to be replayed (the target makes their checksums right)
+    with open("image", "r+b") as stream:
+        log = stream.read(4 << 20).index(b"loge")
+        stream.seek(log + 32)
+        guid = stream.read(16)
+        for header in (64 << 10, 128 << 10):
+            stream.seek(header + 48)
+            stream.write(guid)
+    keep("vhdx_open", "dirty", "image")
+    run(CST_IMG, "create", "vhdx", "parent", str(3 << 20))
+    for sector in ("512", "4096"):
+        run(CST_IMG, "create", "vhdx", "image", str(3 << 20), "backing_file=parent",
+            "backing_fmt=vhdx", "block_size=1048576", "logical_sector_size=" + sector)
+        run(CST_IMG, "io", "vhdx", "image", "write", "1000", "200", "1", "zero", "1048576",
+            "1048576", "0", "write", "3000000", "100", "2")
+        keep("vhdx_open", "differencing-" + sector, "image")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)
@@ -139,6 +166,7 @@ def main():
             make_qcow2(name, options)
         make_vdi()
         make_vpc()
+        make_vhdx()
 
 
 main()

@@ -185,6 +185,10 @@ static void set_option(CstImageCreate *options, char *pair)
         options->subformat = value;
     else if (strcmp(pair, "adapter_type") == 0)
         options->adapter_type = value;
+    else if (strcmp(pair, "block_size") == 0)
+        options->block_size = strtoull(value, NULL, 0);
+    else if (strcmp(pair, "logical_sector_size") == 0)
+        options->sector_size = (unsigned)strtoul(value, NULL, 0);
     else if (strcmp(pair, "force_size") == 0)
         options->force_size = strcmp(value, "on") == 0;
     else

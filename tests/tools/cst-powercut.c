@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * usage: cst-powercut IN OUT SEED COUNT
+ * usage: cst-powercut IN OUT SEED COUNT [FORMAT]
  *
- * Works on the qcow2 image IN until the power fails somewhere, COUNT times over. What was flushed
- * must still be there. The images that are left are OUT.0, OUT.1, … for somebody else to check.
+ * Works on the image IN (of format qcow2 unless told) until the power fails somewhere, COUNT times
+ * over. What was flushed must still be there. The images that are left are OUT.0, OUT.1, … for
+ * somebody else to check.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@
 #include <image/image.h>
 
 #define STEPS 60
+
+static const char *format = "qcow2";
 
 typedef struct {
     GRand *rand;
@@ -39,7 +42,7 @@ static CstBlob *open_guest(CstBlob *blob, unsigned flags)
 {
     GError *error = NULL;
     CstImage *image =
-        cst_image_open(blob, cst_image_format_find("qcow2", NULL), flags, NULL, &error);
+        cst_image_open(blob, cst_image_format_find(format, NULL), flags, NULL, &error);
 
     must(image != NULL, "open", error);
     return cst_image_guest_blob(image);
@@ -133,8 +136,10 @@ static void save(Run *run, const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    if (argc < 5 || argc > 6)
         return 2;
+    if (argc == 6)
+        format = argv[5];
     for (guint32 i = 0; i < (guint32)atoi(argv[4]); i++) {
         g_autofree char *out = g_strdup_printf("%s.%u", argv[2], i);
         Run run;
