@@ -15,7 +15,7 @@ import sys
 sys.dont_write_bytecode = True
 from image_vs_qemu import (  # noqa: E402
     CASES, CST_IMG, MIB, VARIANTS, Failed, case, check_clean, compare, cst, equal, fill, main, options,
-    qemu_create, qemu_info, qemu_io, run)
+    qemu_create, qemu_info, qemu_io, read_equal, run)
 
 CASES.clear()  # those of the other program
 
@@ -663,6 +663,22 @@ def bitmaps_that_can_not_be_are_refused():
     for path in ("image", "old"):
         equal("bitmaps", bitmaps(path), [])
         check_clean(path)
+
+
+# --- external data files -------------------------------------------------------------------------
+
+@case({}, {"data_file_raw": "on"}, {"extended_l2": "on"}, {"cluster_size": 512})
+def external_data_files_are_read(table):
+    size = 3 * MIB + 512
+    qemu_create("qcow2", "image", size, data_file="data", **table)
+    fill("image", "qcow2", 80, size)
+    qemu_io("image", "qcow2", "write -P 9 0 4k")  # at place 0 of the file
+    read_equal("image")
+    checks_agree("image")
+    equal("damage", cst_check("image")["errors"], 0)
+    cst("io", "qcow2", "image", "write", 0, 512, 1, ok=(1,))
+    cst("snapshot", "qcow2", "image", "create", "s", ok=(1,))
+    checks_agree("image")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include <base/units.h>
+#include <image/bitmap.h>
 #include <image/image.h>
+#include <image/snapshot.h>
 
 #include "fuzz.h"
 #include "sparse.h"
@@ -69,6 +71,43 @@ static void change_size(CstBlob *blob)
     cst_image_flush(image, NULL);
 }
 
+/* Snapshots, bitmaps, compressed data: what is there, and new ones. */
+static void manage(CstBlob *blob)
+{
+    CstImage *image = cst_image_open(blob, cst_image_format_find("qcow2", NULL),
+                                     CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, NULL);
+    g_autoptr(GPtrArray) snapshots = NULL, bitmaps = NULL;
+    uint64_t unit;
+
+    if (!image)
+        return;
+    unit = cst_image_compression_unit(image);
+    if (unit > 0 && cst_image_capacity(image) >= unit) {
+        g_autofree uint8_t *buf = g_malloc0(unit);
+
+        cst_image_write_compressed(image, buf, unit, 0, NULL);
+    }
+    bitmaps = cst_image_bitmap_list(image, NULL);
+    cst_image_bitmap_add(image, "fuzz", 0, TRUE, NULL);
+    for (guint i = 0; bitmaps && i < MIN(bitmaps->len, 3); i++) {
+        const char *name = ((CstImageBitmap *)bitmaps->pdata[i])->name;
+
+        cst_image_bitmap_merge(image, "fuzz", image, name, NULL);
+        cst_image_bitmap_clear(image, name, NULL);
+        cst_image_bitmap_remove(image, name, NULL);
+    }
+    snapshots = cst_image_snapshot_list(image, NULL);
+    cst_image_snapshot_create(image, "fuzz", NULL, NULL);
+    for (guint i = 0; snapshots && i < MIN(snapshots->len, 3); i++) {
+        const char *name = ((CstImageSnapshot *)snapshots->pdata[i])->name;
+
+        cst_image_snapshot_revert(image, name, NULL, NULL);
+        cst_image_snapshot_delete(image, name, NULL, NULL);
+    }
+    cst_image_snapshot_delete(image, "fuzz", NULL, NULL);
+    cst_image_free(image);
+}
+
 /* A repair that claims to have put everything right has. */
 static void check(CstBlob *blob)
 {
@@ -100,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         change(guest);
         cst_blob_unref(guest);
     }
+    manage(blob);
     change_size(blob);
     check(blob);
     return 0;

@@ -29,12 +29,19 @@ void qcow2_entry_put(Qcow2 *q, uint8_t *table, uint64_t place, uint64_t index, Q
     qcow2_cache_dirty(q->l2s, place);
 }
 
-static Qcow2Kind subcluster_kind(const Qcow2Entry *entry, unsigned sub)
+/* A place of 0 is one in an external data file, where the guest's first byte is. */
+static gboolean has_place(const Qcow2 *q, const Qcow2Entry *entry)
+{
+    return qcow2_entry_host(entry) != 0 ||
+           ((entry->word & QCOW2_COPIED) && (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE));
+}
+
+static Qcow2Kind subcluster_kind(const Qcow2 *q, const Qcow2Entry *entry, unsigned sub)
 {
     gboolean allocated = (entry->bitmap >> sub) & 1, zero = (entry->bitmap >> (32 + sub)) & 1;
 
     if ((entry->word & QCOW2_READS_ZERO) || (allocated && zero) ||
-        (allocated && qcow2_entry_host(entry) == 0))
+        (allocated && !has_place(q, entry)))
         return QCOW2_BAD;
     if (zero)
         return QCOW2_ZERO;
@@ -48,10 +55,10 @@ Qcow2Kind qcow2_entry_kind(const Qcow2 *q, const Qcow2Entry *entry, unsigned sub
     if ((entry->word & WORD_RESERVED) || (qcow2_entry_host(entry) & (q->cluster_size - 1)))
         return QCOW2_BAD;
     if (q->sub_count > 1)
-        return subcluster_kind(entry, sub);
+        return subcluster_kind(q, entry, sub);
     if (entry->word & QCOW2_READS_ZERO)
         return q->header.version >= 3 ? QCOW2_ZERO : QCOW2_BAD;
-    return qcow2_entry_host(entry) ? QCOW2_DATA : QCOW2_UNALLOCATED;
+    return has_place(q, entry) ? QCOW2_DATA : QCOW2_UNALLOCATED;
 }
 
 void qcow2_packed_place(const Qcow2 *q, uint64_t word, uint64_t *ret_host, uint64_t *ret_length)
@@ -184,6 +191,8 @@ static gboolean extend_run(Qcow2 *q, const uint8_t *table, uint64_t offset, uint
 
         if (kind == QCOW2_BAD)
             return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
+        if (q->data && (kind == QCOW2_PACKED || (kind == QCOW2_DATA && host != at)))
+            return qcow2_corrupt(q, error, _("data is not where it belongs in the external file"));
         if (at == offset)
             *run = (Qcow2Run){kind, 0, kind == QCOW2_PACKED ? entry.word : host};
         else if (kind != run->kind || kind == QCOW2_PACKED ||

@@ -18,17 +18,23 @@ gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what)
 }
 
 static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
-                               const Qcow2Header *header, gboolean writable, GError **error)
+                               const Qcow2Header *header, const CstImageOpen *how, GError **error)
 {
+    gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0;
+
     if (info->corrupt && !(header->incompatible & QCOW2_INCOMPAT_CORRUPT))
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), blob->name,
                         info->problem);
     if (info->problem && !info->corrupt)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened: %s"), blob->name,
                         info->problem);
-    if (info->data_file)
+    if (info->data_file && !(how->files && how->files->open))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' keeps its data in an external file, which is not supported"),
+                        _("'%s' keeps its data in the external file '%s', which was not allowed"),
+                        blob->name, info->data_file);
+    if (info->data_file && writable)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' keeps its data in an external file: it can only be read"),
                         blob->name);
     if (writable && (header->incompatible & QCOW2_INCOMPAT_CORRUPT))
         return cst_fail(error, CST_ERROR_STATE,
@@ -42,8 +48,9 @@ static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
     return TRUE;
 }
 
-static gboolean read_header(CstBlob *blob, gboolean writable, Qcow2Header *ret_header,
-                            gboolean *ret_wants_backing, GError **error)
+/* *ret_data_file: the name of the file with the guest's data; NULL: they are in the image. */
+static gboolean read_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header *ret_header,
+                            gboolean *ret_wants_backing, char **ret_data_file, GError **error)
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
@@ -60,8 +67,11 @@ static gboolean read_header(CstBlob *blob, gboolean writable, Qcow2Header *ret_h
     if (!sound)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), blob->name,
                         info.problem);
+    if (!check_openable(blob, &info, ret_header, how, error))
+        return FALSE;
     *ret_wants_backing = info.backing != NULL;
-    return check_openable(blob, &info, ret_header, writable, error);
+    *ret_data_file = g_steal_pointer(&info.data_file);
+    return TRUE;
 }
 
 static void set_geometry(Qcow2 *q)
@@ -123,6 +133,7 @@ void qcow2_state_free(Qcow2 *q)
 {
     qcow2_cache_free(q->l2s);
     qcow2_cache_free(q->blocks);
+    cst_blob_unref(q->data);
     g_array_unref(q->pending);
     g_free(q->l1);
     g_free(q->reftable);
@@ -172,11 +183,12 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
     CstBlob *backing = how->backing;
+    g_autofree char *data_file = NULL;
     Qcow2Header header = {0};
     uint64_t backing_size = 0;
     Qcow2 *q;
 
-    if (!read_header(blob, writable, &header, &wants_backing, error))
+    if (!read_header(blob, how, &header, &wants_backing, &data_file, error))
         return NULL;
     if (backing && !cst_blob_get_size(backing, &backing_size, error))
         return NULL;
@@ -189,7 +201,9 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
     q->backing_size = backing_size;
     q->lacks_backing = wants_backing && !backing;
     q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
-    if (!qcow2_state_read_tables(q, writable, error)) {
+    if (data_file)
+        q->data = how->files->open(data_file, FALSE, how->files->data, error);
+    if ((data_file && !q->data) || !qcow2_state_read_tables(q, writable, error)) {
         qcow2_state_free(q);
         return NULL;
     }

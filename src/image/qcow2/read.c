@@ -29,18 +29,25 @@ static gboolean read_backing(Qcow2 *q, uint8_t *buf, size_t len, uint64_t offset
     return TRUE;
 }
 
+/* Where the guest's bytes are. */
+static CstBlob *data_blob(const Qcow2 *q)
+{
+    return q->data ? q->data : q->blob;
+}
+
 /* The last clusters of a file may be cut off: what is not there is zero. */
 static gboolean read_host(Qcow2 *q, uint8_t *buf, size_t len, uint64_t host, GError **error)
 {
+    CstBlob *blob = data_blob(q);
     uint64_t size = 0;
     size_t there = 0;
 
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (host < size)
         there = (size_t)MIN(len, size - host);
     memset(buf + there, 0, len - there);
-    return there == 0 || cst_blob_pread(q->blob, buf, there, host, error);
+    return there == 0 || cst_blob_pread(blob, buf, there, host, error);
 }
 
 static gboolean read_packed(Qcow2 *q, uint8_t *buf, size_t len, uint64_t offset, uint64_t word,
@@ -117,16 +124,17 @@ gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GE
 /* Preallocated clusters are often holes of the file: they are known to read as zeroes. */
 static gboolean data_extent(Qcow2 *q, const Qcow2Run *run, CstExtent *extent, GError **error)
 {
+    CstBlob *blob = data_blob(q);
     CstExtent host;
     uint64_t size = 0;
 
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (run->host >= size) {
         extent->flags = CST_EXTENT_ZERO;
         return TRUE;
     }
-    if (!cst_blob_extent(q->blob, run->host, MIN(run->length, size - run->host), &host, error))
+    if (!cst_blob_extent(blob, run->host, MIN(run->length, size - run->host), &host, error))
         return FALSE;
     extent->flags = host.flags & CST_EXTENT_ZERO;
     extent->length = host.length;

@@ -36,6 +36,7 @@ typedef struct {
     CstBlob *blob;    /* borrowed: image.blob */
     CstBlob *backing; /* borrowed: image.backing */
     uint64_t backing_size;
+    CstBlob *data; /* file with the guest's bytes; NULL: they are in the image. Read only */
     gboolean lacks_backing; /* the image names one, none was handed over */
     gboolean barriers;
 

@@ -254,7 +254,7 @@ static void scan_table(Worker *worker, const Qcow2WalkTable *table, const uint8_
         if (((entry.word & odd) || entry.bitmap != 0) && is_damaged(q, &entry))
             scan_damaged(worker, table, &entry);
         host = qcow2_entry_host(&entry);
-        if (host == 0 && !outside)
+        if (host == 0 && !(outside && (entry.word & QCOW2_COPIED)))
             continue;
         if (table->active) {
             worker->found.allocated_clusters++;

@@ -164,8 +164,10 @@ typedef struct {
  * is referenced; it may be shorter or longer than the image. Without it such an image opens, but
  * what it does not hold itself can't be read (INVALID), nor partly overwritten.
  *
- * Unknown features, encryption with WRITE or read, and external data files are UNSUPPORTED; a dirty
- * or corrupt image opened for writing is STATE; a damaged one CORRUPT.
+ * Unknown features and encryption with WRITE or read are UNSUPPORTED, and so is a qcow2 image whose
+ * data are in an external file, unless how->files opens that ("": the image does not name it) and
+ * the image is only read; a dirty or corrupt image opened for writing is STATE; a damaged one
+ * CORRUPT.
  */
 CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
                             GError **error);
