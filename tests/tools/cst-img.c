@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,39 @@ static CstPreallocation preallocation_of(const char *text)
     exit(2);
 }
 
+typedef enum { OPTION_TEXT, OPTION_SIZE, OPTION_NUMBER, OPTION_SWITCH } OptionKind;
+
+/* Where an option of "-o" goes. */
+static const struct {
+    const char *name;
+    OptionKind kind;
+    size_t member;
+} option_table[] = {
+    {"backing_file", OPTION_TEXT, offsetof(CstImageCreate, backing)},
+    {"backing_fmt", OPTION_TEXT, offsetof(CstImageCreate, backing_format)},
+    {"compat", OPTION_TEXT, offsetof(CstImageCreate, compat)},
+    {"compression_type", OPTION_TEXT, offsetof(CstImageCreate, compression)},
+    {"subformat", OPTION_TEXT, offsetof(CstImageCreate, subformat)},
+    {"adapter_type", OPTION_TEXT, offsetof(CstImageCreate, adapter_type)},
+    {"cluster_size", OPTION_SIZE, offsetof(CstImageCreate, cluster_size)},
+    {"block_size", OPTION_SIZE, offsetof(CstImageCreate, block_size)},
+    {"refcount_bits", OPTION_NUMBER, offsetof(CstImageCreate, refcount_bits)},
+    {"logical_sector_size", OPTION_NUMBER, offsetof(CstImageCreate, sector_size)},
+    {"lazy_refcounts", OPTION_SWITCH, offsetof(CstImageCreate, lazy_refcounts)},
+    {"extended_l2", OPTION_SWITCH, offsetof(CstImageCreate, extended_l2)},
+    {"force_size", OPTION_SWITCH, offsetof(CstImageCreate, force_size)},
+};
+
+static void put_option(OptionKind kind, void *member, const char *value)
+{
+    switch (kind) {
+    case OPTION_TEXT: *(const char **)member = value; break;
+    case OPTION_SIZE: *(uint64_t *)member = strtoull(value, NULL, 0); break;
+    case OPTION_NUMBER: *(unsigned *)member = (unsigned)strtoul(value, NULL, 0); break;
+    case OPTION_SWITCH: *(gboolean *)member = strcmp(value, "on") == 0; break;
+    }
+}
+
 static void set_option(CstImageCreate *options, char *pair)
 {
     char *value = strchr(pair, '=');
@@ -163,36 +197,16 @@ static void set_option(CstImageCreate *options, char *pair)
     if (!value)
         exit(2);
     *value++ = '\0';
-    if (strcmp(pair, "preallocation") == 0)
+    if (strcmp(pair, "preallocation") == 0) {
         options->preallocation = preallocation_of(value);
-    else if (strcmp(pair, "backing_file") == 0)
-        options->backing = value;
-    else if (strcmp(pair, "backing_fmt") == 0)
-        options->backing_format = value;
-    else if (strcmp(pair, "compat") == 0)
-        options->compat = value;
-    else if (strcmp(pair, "cluster_size") == 0)
-        options->cluster_size = strtoull(value, NULL, 0);
-    else if (strcmp(pair, "lazy_refcounts") == 0)
-        options->lazy_refcounts = strcmp(value, "on") == 0;
-    else if (strcmp(pair, "extended_l2") == 0)
-        options->extended_l2 = strcmp(value, "on") == 0;
-    else if (strcmp(pair, "compression_type") == 0)
-        options->compression = value;
-    else if (strcmp(pair, "refcount_bits") == 0)
-        options->refcount_bits = (unsigned)strtoul(value, NULL, 0);
-    else if (strcmp(pair, "subformat") == 0)
-        options->subformat = value;
-    else if (strcmp(pair, "adapter_type") == 0)
-        options->adapter_type = value;
-    else if (strcmp(pair, "block_size") == 0)
-        options->block_size = strtoull(value, NULL, 0);
-    else if (strcmp(pair, "logical_sector_size") == 0)
-        options->sector_size = (unsigned)strtoul(value, NULL, 0);
-    else if (strcmp(pair, "force_size") == 0)
-        options->force_size = strcmp(value, "on") == 0;
-    else
-        exit(2);
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(option_table); i++)
+        if (strcmp(pair, option_table[i].name) == 0) {
+            put_option(option_table[i].kind, (char *)options + option_table[i].member, value);
+            return;
+        }
+    exit(2);
 }
 
 static void create(const char *format, CstBlob *blob, uint64_t capacity, int argc, char **argv)
