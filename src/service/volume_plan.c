@@ -98,6 +98,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
                         _("lazy_refcounts not supported with compat level %s"), def->compat);
     plan->options = (CstImageCreate){
         .capacity = def->capacity,
+        .file_name = def->name,
         .preallocation = preallocation(def, flags, raw),
         .backing = def->backing ? def->backing->path : NULL,
         .backing_format = def->backing ? def->backing->format : NULL,

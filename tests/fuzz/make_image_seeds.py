@@ -139,6 +139,32 @@ def make_vhdx():
         keep("vhdx_open", "differencing-" + sector, "image")
 
 
+def make_vmdk():
+    work = ("-c", "write -P 1 2100k 200", "-c", "write -P 2 300k 100")
+    for name, options in (("sparse", ()), ("zeroed", ("zeroed_grain=on",))):
+        create("image", "vmdk", "5M", *options)
+        keep("vmdk_open", name + "-empty", "image")
+        run("qemu-io", "-f", "vmdk", *work, "-c", "write -z 300k 200k", "image")
+        keep("vmdk_open", name + "-data", "image")
+    create("over", "vmdk", "5M", "backing_file=image", "backing_fmt=vmdk")
+    run("qemu-io", "-f", "vmdk", *work, "over")
+    keep("vmdk_open", "overlay", "over")
+    run("qemu-img", "convert", "-f", "vmdk", "-O", "vmdk", "-o", "subformat=streamOptimized",
+        "image", "stream")
+    keep("vmdk_open", "stream-front", "stream")
+    # ours has the directory at the end
+    run(CST_IMG, "convert", "vmdk", "image", "vmdk", "stream", "subformat=streamOptimized")
+    keep("vmdk_open", "stream-end", "stream")
+    for name, options in (("flat", "monolithicFlat"), ("split", "twoGbMaxExtentSparse")):
+        create(name + ".vmdk", "vmdk", "1M", "subformat=" + options)
+        run("qemu-io", "-f", "vmdk", "-c", "write -P 2 300k 100", name + ".vmdk")
+        extent = name + {"flat": "-flat", "split": "-s001"}[name] + ".vmdk"
+        with open(name + ".vmdk", "rb") as stream:
+            text = stream.read()
+        with open(os.path.join(CORPUS, "vmdk_open", name), "wb") as stream:
+            stream.write(text + b"\0" + sparse(extent))
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)
@@ -165,6 +191,7 @@ def main():
         for name, options in QCOW2:
             make_qcow2(name, options)
         make_vdi()
+        make_vmdk()
         make_vpc()
         make_vhdx()
 

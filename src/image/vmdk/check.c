@@ -15,6 +15,8 @@
  * leak, and so is a redundant table that lags behind, for nothing reads it.
  */
 
+#define TEXT_SECTORS (VMDK_MAX_DESCRIPTOR / VMDK_SECTOR)
+
 static gboolean is_set(const uint8_t *bits, uint64_t bit)
 {
     return (bits[bit / 8] & 1 << bit % 8) != 0;
@@ -223,7 +225,9 @@ static gboolean find_leaks(VmdkWalk *walk, GError **error)
     const VmdkHeader *header = &walk->sparse->header;
     uint64_t directory = vmdk_header_directory_len(header), end = 0, size = 0;
 
-    /* directories may have moved behind the grains */
+    /* directories may have moved behind the grains, and other programs put the text anywhere */
+    for (uint64_t i = 0; header->descriptor && i < MIN(header->descriptor_len, TEXT_SECTORS); i++)
+        use(walk, (uint32_t)(header->descriptor + i), VMDK_USE_TABLE, 0);
     for (uint64_t i = 0; i < directory; i++) {
         use(walk, (uint32_t)(header->gd + i), VMDK_USE_TABLE, 0);
         if (header->flags & VMDK_FLAG_REDUNDANT)
@@ -295,6 +299,15 @@ static gboolean check_sparse(VmdkSparse *sparse, unsigned flags, CstImageCheck *
     return TRUE;
 }
 
+/* A stream is written once: there is nothing to be repaired in it. */
+static gboolean stream_is_left_alone(CstBlob *blob, unsigned flags, const CstImageCheck *check,
+                                     GError **error)
+{
+    return !(flags & CST_CHECK_REPAIR_ALL) || check->errors == 0 ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("'%s' is a stream-optimized image, which can't be repaired"), blob->name);
+}
+
 gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
                     GError **error)
 {
@@ -318,7 +331,8 @@ gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, Cst
     if (!extent)
         return FALSE;
     ok = header.flags & VMDK_FLAG_COMPRESSED
-             ? vmdk_stream_check(extent, ret_check, task, error)
+             ? vmdk_stream_check(extent, ret_check, task, error) &&
+                   stream_is_left_alone(blob, flags, ret_check, error)
              : check_sparse(vmdk_sparse_of(extent), flags, ret_check, task, error);
     extent->ops->close(extent);
     return ok;

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/error.h>
+#include <base/i18n.h>
+
 #include "check.h"
 #include "create.h"
+
+#define PASSES 4
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
@@ -147,24 +152,40 @@ static gboolean repair_leaks(VmdkWalk *walk, GError **error)
     return settle(sparse, error);
 }
 
+/* Tables that are taken apart may turn out to share their grains: those are next. */
+static gboolean repair_again(VmdkWalk *walk, unsigned pass, GError **error)
+{
+    g_auto(VmdkWalk) again = {0};
+    CstImageCheck *check = &walk->check;
+
+    if (pass == PASSES)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is too damaged to be repaired"),
+                        walk->sparse->blocks.blob->name);
+    if (!vmdk_walk(&again, walk->sparse, walk->task, error))
+        return FALSE;
+    if (again.check.errors > 0) {
+        if (!repair_errors(&again, error) || !repair_again(&again, pass + 1, error))
+            return FALSE;
+        check->errors += again.check.errors;
+    } else if (!repair_leaks(&again, error)) {
+        return FALSE;
+    }
+    check->leaks = again.check.leaks;
+    check->image_end = again.check.image_end;
+    return TRUE;
+}
+
 gboolean vmdk_repair(VmdkWalk *walk, unsigned flags, GError **error)
 {
     CstImageCheck *check = &walk->check;
 
     if (check->errors > 0) {
-        g_auto(VmdkWalk) again = {0};
-
+        /* who does not know what is used does not know what is not */
         if (!(flags & CST_CHECK_REPAIR_ALL))
             return TRUE;
-        if (!repair_errors(walk, error) || !vmdk_walk(&again, walk->sparse, walk->task, error))
+        if (!repair_errors(walk, error) || !repair_again(walk, 1, error))
             return FALSE;
-        check->errors_fixed = check->errors - MIN(check->errors, again.check.errors);
-        check->leaks = again.check.leaks;
-        check->image_end = again.check.image_end;
-        if (again.check.errors > 0)
-            return TRUE;
-        if (!repair_leaks(&again, error))
-            return FALSE;
+        check->errors_fixed = check->errors;
     } else if (!repair_leaks(walk, error)) {
         return FALSE;
     }

@@ -39,15 +39,15 @@ static void set_capacity(Vmdk *vmdk, uint64_t capacity)
 /* "disk-s007.vmdk" → "disk-s008.vmdk"; NULL when there is no such number. */
 static char *next_name(const char *name)
 {
-    const char *end = g_strrstr(name, ".vmdk"), *digits = end;
+    const char *dot = strrchr(name, '.'), *end = dot ? dot : name + strlen(name), *digits = end;
     g_autofree char *stem = NULL;
 
-    while (digits && digits > name && g_ascii_isdigit(digits[-1]))
+    while (digits > name && g_ascii_isdigit(digits[-1]))
         digits--;
-    if (!digits || digits == end || end - digits > 6 || strcmp(end, ".vmdk") != 0)
+    if (digits == end || end - digits > 6)
         return NULL;
     stem = g_strndup(name, (gsize)(digits - name));
-    return g_strdup_printf("%s%03u.vmdk", stem, (unsigned)g_ascii_strtoull(digits, NULL, 10) + 1);
+    return g_strdup_printf("%s%03u%s", stem, (unsigned)g_ascii_strtoull(digits, NULL, 10) + 1, end);
 }
 
 static VmdkExtent *make_extent(Vmdk *vmdk, const char *name, gboolean is_sparse, GError **error)

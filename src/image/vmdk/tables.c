@@ -14,7 +14,7 @@
 typedef struct {
     uint64_t index; /* of the directory */
     uint64_t used;  /* when, in calls; 0: never */
-    uint32_t place; /* 0: there is no such table */
+    uint32_t place;
     uint32_t redundant;
     gboolean dirty;
     uint32_t *entries;
@@ -45,6 +45,7 @@ static gboolean open_directory(VmdkTables *t, uint64_t sector, CstTable **ret_ta
 
     if (!cst_blob_get_size(t->blob, &size, error))
         return FALSE;
+    size = MIN(size, VMDK_FILE_SECTORS * VMDK_SECTOR);
     if (sector == 0 || sector > size / VMDK_SECTOR || entries * 4 > size - sector * VMDK_SECTOR)
         return corrupt(t, error, _("the grain directory lies outside the file"));
     *ret_table = cst_table_new(t->blob, sector * VMDK_SECTOR, entries, FALSE, t->spill, t->owner);
@@ -136,33 +137,44 @@ static void settle(VmdkTables *t, Slot *slot, uint64_t index)
     t->last = slot;
 }
 
-/* The table of @index; place 0: there is none, and no entries. */
-static Slot *slot_of(VmdkTables *t, uint64_t index, GError **error)
+/* The cached table of @index. */
+static Slot *find(VmdkTables *t, uint64_t index)
 {
     Slot *slot = t->last && t->last->index == index ? t->last : NULL;
-    uint32_t place = 0, redundant = 0;
 
     if (!slot)
         slot = g_hash_table_lookup(t->places, &index);
     if (slot) {
         slot->used = ++t->clock;
         t->last = slot;
-        return slot;
     }
+    return slot;
+}
+
+/* The table of @index; *ret_slot is NULL where there is none. */
+static gboolean slot_of(VmdkTables *t, uint64_t index, Slot **ret_slot, GError **error)
+{
+    Slot *slot = find(t, index);
+    uint32_t place = 0, redundant = 0;
+
+    *ret_slot = slot;
+    if (slot)
+        return TRUE;
     if (!vmdk_tables_places(t, index, &place, &redundant, error))
-        return NULL;
-    if (place && !vmdk_tables_place_holds(t, place)) {
-        corrupt(t, error, _("a grain table lies outside the file or over other tables"));
-        return NULL;
-    }
+        return FALSE;
+    if (place == 0)
+        return TRUE;
+    if (!vmdk_tables_place_holds(t, place))
+        return corrupt(t, error, _("a grain table lies outside the file or over other tables"));
     slot = idle_slot(t, error);
-    if (!slot || (place && !cst_blob_pread(t->blob, slot->entries, table_bytes(t),
-                                           place * UINT64_C(512), error)))
-        return NULL;
+    if (!slot ||
+        !cst_blob_pread(t->blob, slot->entries, table_bytes(t), place * UINT64_C(512), error))
+        return FALSE;
     slot->place = place;
     slot->redundant = redundant;
     settle(t, slot, index);
-    return slot;
+    *ret_slot = slot;
+    return TRUE;
 }
 
 /* --- entries --------------------------------------------------------------------------------- */
@@ -176,13 +188,13 @@ static gboolean is_run(const VmdkTables *t, uint32_t entry)
 gboolean vmdk_tables_get(VmdkTables *tables, uint64_t grain, uint64_t limit, uint32_t *ret_entry,
                          uint64_t *ret_count, GError **error)
 {
-    const Slot *slot = slot_of(tables, grain / tables->header->gtes, error);
     uint32_t at = (uint32_t)(grain % tables->header->gtes);
     uint32_t end = (uint32_t)MIN(tables->header->gtes, at + limit), next = at + 1;
+    Slot *slot = NULL;
 
-    if (!slot)
+    if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
         return FALSE;
-    if (!slot->place) {
+    if (!slot) {
         *ret_entry = 0;
         *ret_count = end - at;
         return TRUE;
@@ -197,11 +209,11 @@ gboolean vmdk_tables_get(VmdkTables *tables, uint64_t grain, uint64_t limit, uin
 
 gboolean vmdk_tables_has(VmdkTables *tables, uint64_t grain, gboolean *ret_has, GError **error)
 {
-    const Slot *slot = slot_of(tables, grain / tables->header->gtes, error);
+    Slot *slot = NULL;
 
-    if (!slot)
+    if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
         return FALSE;
-    *ret_has = slot->place != 0;
+    *ret_has = slot != NULL;
     return TRUE;
 }
 
@@ -216,7 +228,7 @@ gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GEr
 {
     uint32_t redundant = place + (uint32_t)vmdk_header_table_len(tables->header);
     uint64_t index = grain / tables->header->gtes;
-    Slot *slot = slot_of(tables, index, error);
+    Slot *slot = idle_slot(tables, error);
 
     if (!slot)
         return FALSE;
@@ -224,17 +236,18 @@ gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GEr
     memset(slot->entries, 0, table_bytes(tables));
     slot->place = place;
     slot->redundant = tables->redundant ? redundant : 0;
+    settle(tables, slot, index);
     make_dirty(tables, slot);
     return vmdk_tables_move(tables, index, place, redundant, error);
 }
 
 gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GError **error)
 {
-    Slot *slot = slot_of(tables, grain / tables->header->gtes, error);
+    Slot *slot = NULL;
 
-    if (!slot)
+    if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
         return FALSE;
-    g_assert(slot->place);
+    g_assert(slot); /* the caller has made it */
     if (tables->redundant && !slot->dirty &&
         (slot->redundant == 0 || slot->redundant == slot->place ||
          !vmdk_tables_place_holds(tables, slot->redundant)))

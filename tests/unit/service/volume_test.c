@@ -57,7 +57,7 @@ static void a_created_volume_is_listed_with_its_format(void **state)
 /* Whatever the engine can create, a pool of files takes. */
 static void volumes_of_foreign_formats_are_created_and_resized(void **state)
 {
-    static const char *const formats[] = {"vdi", "vpc", "vhdx"};
+    static const char *const formats[] = {"vdi", "vmdk", "vpc", "vhdx"};
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
 
