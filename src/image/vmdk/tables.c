@@ -140,7 +140,7 @@ static void settle(VmdkTables *t, Slot *slot, uint64_t index)
 /* The cached table of @index. */
 static Slot *find(VmdkTables *t, uint64_t index)
 {
-    Slot *slot = t->last && t->last->index == index ? t->last : NULL;
+    Slot *slot = t->last && t->last->used && t->last->index == index ? t->last : NULL;
 
     if (!slot)
         slot = g_hash_table_lookup(t->places, &index);
@@ -224,6 +224,16 @@ static void make_dirty(VmdkTables *t, Slot *slot)
     slot->dirty = TRUE;
 }
 
+static void drop(VmdkTables *t, Slot *slot)
+{
+    if (slot->dirty)
+        t->dirty--;
+    slot->dirty = FALSE;
+    g_hash_table_remove(t->places, &slot->index);
+    slot->used = 0;
+    t->last = NULL;
+}
+
 gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GError **error)
 {
     uint32_t redundant = place + (uint32_t)vmdk_header_table_len(tables->header);
@@ -238,7 +248,10 @@ gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GEr
     slot->redundant = tables->redundant ? redundant : 0;
     settle(tables, slot, index);
     make_dirty(tables, slot);
-    return vmdk_tables_move(tables, index, place, redundant, error);
+    if (vmdk_tables_move(tables, index, place, redundant, error))
+        return TRUE;
+    drop(tables, slot); /* nothing refers to it */
+    return FALSE;
 }
 
 gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GError **error)
@@ -247,7 +260,8 @@ gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GEr
 
     if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
         return FALSE;
-    g_assert(slot); /* the caller has made it */
+    if (!slot)
+        return corrupt(tables, error, _("a grain table is missing"));
     if (tables->redundant && !slot->dirty &&
         (slot->redundant == 0 || slot->redundant == slot->place ||
          !vmdk_tables_place_holds(tables, slot->redundant)))
@@ -261,8 +275,8 @@ gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GEr
 gboolean vmdk_tables_move(VmdkTables *tables, uint64_t index, uint32_t place, uint32_t redundant,
                           GError **error)
 {
-    return cst_table_set(tables->directory, index, place, error) &&
-           (!tables->redundant || cst_table_set(tables->redundant, index, redundant, error));
+    return (!tables->redundant || cst_table_set(tables->redundant, index, redundant, error)) &&
+           cst_table_set(tables->directory, index, place, error);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
