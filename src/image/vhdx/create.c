@@ -217,7 +217,7 @@ static gboolean write_metadata(CstBlob *blob, const Plan *plan, const CstImageCr
     uint8_t value[8];
     CstUuid id;
 
-    memcpy(raw, "metadata", 8);
+    vhdx_put_signature(raw, "metadata");
     cst_put_le32(value, plan->block_size);
     cst_put_le32(value + 4, plan->flags);
     add_item(&metadata, vhdx_guid_file_parameters, value, 8, 0);
@@ -262,7 +262,7 @@ static gboolean write_regions(CstBlob *blob, const Plan *plan, GError **error)
 {
     g_autofree uint8_t *raw = g_malloc0(VHDX_REGIONS_LEN);
 
-    memcpy(raw, "regi", 4);
+    vhdx_put_signature(raw, "regi");
     cst_put_le32(raw + 8, 2);
     memcpy(raw + 16, vhdx_guid_bat, 16);
     cst_put_le64(raw + 32, BAT_AT);

@@ -95,7 +95,7 @@ gboolean vhdx_header_read(CstImageLook *look, VhdxHeader *ret_header)
 void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw)
 {
     memset(ret_raw, 0, VHDX_HEADER_LEN);
-    memcpy(ret_raw, "head", 4);
+    vhdx_put_signature(ret_raw, "head");
     cst_put_le64(ret_raw + 8, header->sequence);
     memcpy(ret_raw + 16, header->file_write, 16);
     memcpy(ret_raw + 32, header->data_write, 16);

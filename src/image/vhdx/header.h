@@ -68,6 +68,13 @@ typedef struct {
     unsigned items; /**< of the known ones, as bits */
 } VhdxLayout;
 
+/** Signatures are text without an end. */
+static inline void vhdx_put_signature(uint8_t *to, const char *text)
+{
+    while (*text)
+        *to++ = (uint8_t)*text++;
+}
+
 /** The checksum at byte 4 is taken with itself as zero. */
 gboolean vhdx_checksum_holds(const uint8_t *raw, size_t len);
 void vhdx_checksum_set(uint8_t *raw, size_t len);

@@ -293,12 +293,12 @@ VhdxPatches *vhdx_log_read(CstBlob *blob, const VhdxHeader *header, GError **err
 static void encode_page(uint8_t *raw, uint8_t *to, uint64_t offset, const uint8_t *page,
                         uint64_t sequence)
 {
-    memcpy(raw, "desc", 4);
+    vhdx_put_signature(raw, "desc");
     memcpy(raw + 4, page + VHDX_SECTOR - 4, 4);
     memcpy(raw + 8, page, 8);
     cst_put_le64(raw + 16, offset);
     cst_put_le64(raw + 24, sequence);
-    memcpy(to, "data", 4);
+    vhdx_put_signature(to, "data");
     cst_put_le32(to + 4, (uint32_t)(sequence >> 32));
     memcpy(to + 8, page + 8, VHDX_SECTOR - 12);
     cst_put_le32(to + VHDX_SECTOR - 4, (uint32_t)sequence);
@@ -310,7 +310,7 @@ uint8_t *vhdx_log_encode(const VhdxLogEntry *entry, size_t *ret_len)
     uint8_t *raw = g_malloc0(len);
 
     g_assert(entry->count <= VHDX_LOG_PAGES);
-    memcpy(raw, "loge", 4);
+    vhdx_put_signature(raw, "loge");
     cst_put_le32(raw + 8, (uint32_t)len);
     cst_put_le32(raw + 12, entry->position);
     cst_put_le64(raw + 16, entry->sequence);

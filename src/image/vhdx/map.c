@@ -179,7 +179,7 @@ static gboolean map_partial(Vhdx *vhdx, uint64_t entry, uint64_t offset, CstRun 
     uint64_t sector = vhdx->layout.sector_size, place = 0, count = 0;
     uint64_t first = inside / sector, end = (inside + run->length + sector - 1) / sector;
     gboolean set = FALSE;
-    Bits bits;
+    Bits bits = {0, 0};
 
     if (!get_place(vhdx, entry, vhdx->blocks.block_size, &place, error) ||
         !find_bits(vhdx, block, &bits, error) ||
@@ -275,7 +275,7 @@ static gboolean settle_sectors(Vhdx *vhdx, const CstStep *step, uint64_t block, 
 {
     uint64_t sector = vhdx->layout.sector_size, inside = step->offset % vhdx->blocks.block_size;
     uint64_t first = inside / sector, end = (inside + step->length + sector - 1) / sector;
-    Bits bits;
+    Bits bits = {0, 0};
 
     return find_bits(vhdx, block, &bits, error) &&
            (!step->is_new || set_bits(vhdx, &bits, 0, bits.count, FALSE, error)) &&

@@ -145,6 +145,29 @@ static gboolean overlay_pread(CstBlob *blob, void *buf, size_t len, uint64_t off
     return TRUE;
 }
 
+/* What is not patched is what it was: most of a large image's tables are holes of the file. */
+static gboolean overlay_extent(CstBlob *blob, uint64_t offset, uint64_t length,
+                               CstExtent *ret_extent, GError **error)
+{
+    Overlay *overlay = (Overlay *)blob;
+    Patch *patch = first_from(overlay->patches, offset);
+
+    if (patch && patch->offset <= offset) {
+        uint64_t left = patch->offset + patch->length - offset;
+
+        *ret_extent =
+            (CstExtent){offset, MIN(length, left), patch->data ? CST_EXTENT_DATA : CST_EXTENT_ZERO};
+        return TRUE;
+    }
+    if (patch)
+        length = MIN(length, patch->offset - offset);
+    if (offset < overlay->inner_size)
+        return cst_blob_extent(overlay->inner, offset, MIN(length, overlay->inner_size - offset),
+                               ret_extent, error);
+    *ret_extent = (CstExtent){offset, length, CST_EXTENT_HOLE | CST_EXTENT_ZERO};
+    return TRUE;
+}
+
 static void overlay_close(CstBlob *blob)
 {
     Overlay *overlay = (Overlay *)blob;
@@ -159,6 +182,7 @@ static const CstBlobOps overlay_ops = {
     .pread = overlay_pread,
     .get_size = overlay_get_size,
     .close = overlay_close,
+    .extent = overlay_extent,
 };
 
 CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner)

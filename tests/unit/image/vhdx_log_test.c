@@ -48,6 +48,28 @@ static void a_reader_replays_in_memory(void **state)
     assert_same_bytes(blob, before);
 }
 
+/* A table of 512 MiB and a log: only what is there is looked at. */
+static void a_giant_image_with_a_log_is_read_by_its_holes(void **state)
+{
+    const CstImageCreate options = {.capacity = 64 * CST_TIB, .block_size = CST_MIB};
+    g_autoptr(CstBlob) blob = make(&options), power = cst_blob_power_new(blob, NULL);
+    CstBlob *guest = open_guest(power, CST_IMAGE_WRITE, NULL);
+    g_autoptr(CstBlob) left = NULL, seen = NULL;
+    CstExtent extent;
+
+    put(guest, 50 * CST_TIB, 100, 2);
+    assert_true(cst_blob_flush(guest, NULL));
+    left = cst_blob_power_crash(power, cst_blob_power_steps(power), 0, NULL);
+    cst_blob_unref(guest);
+    assert_true(is_dirty(left));
+    assert_true(cst_blob_resize(left, 20 * CST_TIB, NULL));
+    assert_clean(left);
+    seen = open_guest(left, 0, NULL);
+    assert_byte(seen, 50 * CST_TIB, 100, 2);
+    assert_true(cst_blob_extent(seen, 50 * CST_TIB, CST_MIB, &extent, NULL));
+    assert_false(extent.flags & CST_EXTENT_ZERO);
+}
+
 static void a_writer_replays_onto_the_file(void **state)
 {
     g_autoptr(CstBlob) blob = make_dirty();
@@ -158,7 +180,7 @@ static CstBlob *make_log(const Zero *zeroes, unsigned count, uint64_t flushed, u
     memset(header.log_guid, 7, 16);
     header.sequence++;
     vhdx_header_encode(&header, head);
-    memcpy(raw, "loge", 4);
+    vhdx_put_signature(raw, "loge");
     cst_put_le32(raw + 8, (uint32_t)len);
     cst_put_le64(raw + 16, 5);
     cst_put_le32(raw + 24, count);
@@ -166,7 +188,7 @@ static CstBlob *make_log(const Zero *zeroes, unsigned count, uint64_t flushed, u
     cst_put_le64(raw + 48, flushed);
     cst_put_le64(raw + 56, last);
     for (unsigned i = 0; i < count; i++) {
-        memcpy(raw + 64 + i * 32, "zero", 4);
+        vhdx_put_signature(raw + 64 + i * 32, "zero");
         cst_put_le64(raw + 72 + i * 32, zeroes[i].length);
         cst_put_le64(raw + 80 + i * 32, zeroes[i].offset);
         cst_put_le64(raw + 88 + i * 32, 5);
@@ -274,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_replays_in_memory),
+        cmocka_unit_test(a_giant_image_with_a_log_is_read_by_its_holes),
         cmocka_unit_test(a_writer_replays_onto_the_file),
         cmocka_unit_test(a_repair_replays_too),
         cmocka_unit_test(a_power_cut_while_replaying_loses_nothing),

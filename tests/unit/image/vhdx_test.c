@@ -271,6 +271,57 @@ static void random_work_over_a_parent_equals_a_plain_array(void **state)
     }
 }
 
+enum { LANES = 4, LANE = 700 * 1024 + 77 };
+
+typedef struct {
+    CstBlob *guest;
+    unsigned number;
+} Lane;
+
+static void *work_in_lane(void *data)
+{
+    Lane *lane = data;
+    uint8_t buf[9000];
+
+    memset(buf, (int)lane->number + 1, sizeof(buf));
+    for (unsigned at = 0; at + sizeof(buf) <= LANE; at += sizeof(buf)) {
+        g_assert_true(
+            cst_blob_pwrite(lane->guest, buf, sizeof(buf), lane->number * LANE + at, NULL));
+        if (at / sizeof(buf) % 16 == 0)
+            g_assert_true(cst_blob_flush(lane->guest, NULL));
+    }
+    return NULL;
+}
+
+/* Neighbours share blocks, sectors and bitmaps at the borders of their lanes. */
+static void threads_over_a_parent_do_not_disturb_each_other(void **state)
+{
+    static const unsigned sectors[] = {512, 4096};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sectors); i++) {
+        const Child child = {4 * CST_MIB, 0, sectors[i], CST_MIB};
+        g_autoptr(CstBlob) blob = make_child(&child), parent = cst_blob_sparse_new(0);
+        CstBlob *guest;
+        Lane lanes[LANES];
+        GThread *threads[LANES];
+
+        put(parent, 0, 4 * CST_MIB, 9);
+        guest = open_guest(blob, CST_IMAGE_WRITE, parent);
+        for (unsigned n = 0; n < LANES; n++) {
+            lanes[n] = (Lane){guest, n};
+            threads[n] = g_thread_new("lane", work_in_lane, &lanes[n]);
+        }
+        for (unsigned n = 0; n < LANES; n++)
+            g_thread_join(threads[n]);
+        for (unsigned n = 0; n < LANES; n++) {
+            assert_byte(guest, n * LANE, LANE / 9000 * 9000, (int)n + 1);
+            assert_byte(guest, n * LANE + LANE / 9000 * 9000, LANE % 9000, 9);
+        }
+        cst_blob_unref(guest);
+        assert_clean(blob);
+    }
+}
+
 static void a_parent_is_reported_and_never_followed(void **state)
 {
     static const char *const names[] = {"parent.vhdx", "../up/\xc3\xa9t\xc3\xa9.vhdx",
@@ -380,6 +431,7 @@ int main(void)
         cmocka_unit_test(space_of_a_smaller_disk_is_given_back_and_used_again),
         cmocka_unit_test(only_changes_change_the_identity),
         cmocka_unit_test(random_work_over_a_parent_equals_a_plain_array),
+        cmocka_unit_test(threads_over_a_parent_do_not_disturb_each_other),
         cmocka_unit_test(a_parent_is_reported_and_never_followed),
         cmocka_unit_test(the_parents_identity_is_kept_where_it_may_be_looked_at),
         cmocka_unit_test(without_its_parent_a_child_gives_what_it_has),
