@@ -23,6 +23,76 @@ static const CliOption info_options[] = {
     {0},
 };
 
+/* Plain words come first, in qemu-img's order. */
+#define IMAGE_OPTIONS                                                                     \
+    {                                                                                     \
+        .name = "options", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'o', \
+        .help = N_("name=value,... of the new image; -o help lists them")                 \
+    }
+#define TARGET_FORMAT(option, short_name)                                                  \
+    {                                                                                      \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED, \
+        .help = N_("format of the new image"), .complete = cli_complete_image_formats,     \
+        .letter = short_name                                                               \
+    }
+
+static const CliOption create_options[] = {
+    CLI_STRING("file", N_("image file or block device to write")),
+    CLI_STRING("size", N_("capacity, as 10G; default: that of the backing file")),
+    TARGET_FORMAT("format", 'f'),
+    IMAGE_OPTIONS,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("image that the new one is based on, as seen from its directory")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    {.name = "unsafe",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'u',
+     .help = N_("don't look at the backing file")},
+    {0},
+};
+
+static const CliOption convert_options[] = {
+    CLI_REQUIRED("source", N_("image to read")),
+    CLI_REQUIRED("target", N_("image file or block device to write")),
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    TARGET_FORMAT("target-format", 'O'),
+    IMAGE_OPTIONS,
+    {.name = "compress",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'c',
+     .help = N_("compress the data (qcow2; vmdk: subformat streamOptimized)")},
+    CLI_SWITCH("target-is-zero", N_("the block device reads as zeroes already")),
+    FOLLOW,
+    {0},
+};
+
+static const CliOption check_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "repair",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'r',
+     .help = N_("leaks: give lost space back; all: repair errors, too")},
+    {0},
+};
+
+static const CliOption compare_options[] = {
+    CLI_REQUIRED("a", N_("first image")),
+    CLI_REQUIRED("b", N_("second image")),
+    FORMAT("a-format", 'f', N_("format of the first image; else it is looked for")),
+    FORMAT("b-format", 'F', N_("format of the second image; else it is looked for")),
+    {.name = "strict",
+     .kind = CLI_OPT_BOOL,
+     .letter = 's',
+     .help = N_("the sizes must be the same, too")},
+    FOLLOW,
+    {0},
+};
+
 #define OURS (CLI_CMD_OFFLINE | CLI_CMD_OURS)
 
 const CliCommand cli_image_commands[] = {
@@ -31,5 +101,25 @@ const CliCommand cli_image_commands[] = {
         "--backing-chain asks for it. A damaged image is described as far as it can be read, and "
         "the exit status is then 1."),
      info_options, cli_cmd_image_info, OURS},
+    {"image-create", N_("make an empty image"),
+     N_("The image grows in a directory beside its name and moves there when it is whole. A file "
+        "that is there already is replaced after asking, or with --yes; whatever a block device "
+        "holds is overwritten in place. The backing file must exist, and what it points to itself "
+        "is not opened."),
+     create_options, cli_cmd_image_create, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"image-convert", N_("copy an image into another format"),
+     N_("The copy is an image of its own, with all that the guest sees of the source. A source "
+        "with backing files needs --backing-chain. The target is made as by image-create; what is "
+        "zero takes no space in it, and data is shared with the source where both are raw files "
+        "and the file system can."),
+     convert_options, cli_cmd_image_convert, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"image-check", N_("verify the metadata of an image"),
+     N_("The exit status is 0 when the image is sound, 7 when errors or leaked space were found "
+        "(and are left after a repair), 1 when it can't be checked."),
+     check_options, cli_cmd_image_check, OURS | CLI_CMD_MUTATES},
+    {"image-compare", N_("compare what guests see of two images"),
+     N_("Where one image is longer, the rest must be zero. The exit status is 0 when they are the "
+        "same, 7 when they differ, another one when they can't be compared."),
+     compare_options, cli_cmd_image_compare, OURS},
     {0},
 };

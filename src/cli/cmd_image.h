@@ -2,6 +2,7 @@
 #pragma once
 
 #include <image/chain.h>
+#include <image/options.h>
 
 #include "ctl.h"
 
@@ -26,6 +27,9 @@ const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *n
  */
 CstChainFiles cli_image_files(gboolean follow);
 
+/** The same for one image that is being made; borrows @owner. */
+CstImageFiles cli_image_parts(CstBlob *owner);
+
 /** The path that @name means in the image at @owner; NULL when it is no file. */
 char *cli_image_named_path(const char *owner, const char *name);
 
@@ -43,4 +47,41 @@ void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
 void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots);
 void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots);
 
+/**
+ * An image being made. It and its parts grow in a directory of their own beside the final name, and
+ * move there when they are whole; a block device is written in place.
+ */
+typedef struct {
+    char *path;       /**< as it was named */
+    char *final_dir;  /**< where the files go */
+    char *name;       /**< in that directory */
+    char *dir;        /**< of the draft; NULL: in place */
+    gboolean replace; /**< there is a file, and it was agreed to replace it */
+    CstBlob *blob;
+} CliImageTarget;
+
+/** Asks before something is overwritten; see cli_confirm(). */
+gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
+                               GError **error);
+/** The image is written and flushed, and nobody else uses the blob: puts it in its place. */
+gboolean cli_image_target_commit(CliImageTarget *target, GError **error);
+/** Removes what was not committed. */
+void cli_image_target_clear(CliImageTarget *target);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliImageTarget, cli_image_target_clear)
+
+/** -o; TRUE with *ret_help when it asked for help, which is then printed. */
+gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
+                           CstImageOptions *options, gboolean *ret_help, GError **error);
+
+/**
+ * The image named by option @option, its format by @format, opened for reading. Its backing files
+ * are opened with --backing-chain; without, an image that has one is refused.
+ */
+CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
+                           GError **error);
+
 gboolean cli_cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -122,6 +122,21 @@ static CstBlob *create_part(CstBlob *owner, const char *name, gpointer data, GEr
     return beside(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error);
 }
 
+static CstBlob *open_own_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    return open_part(data, name, writable, NULL, error);
+}
+
+static CstBlob *create_own_part(const char *name, gpointer data, GError **error)
+{
+    return create_part(data, name, NULL, error);
+}
+
+CstImageFiles cli_image_parts(CstBlob *owner)
+{
+    return (CstImageFiles){.open = open_own_part, .create = create_own_part, .data = owner};
+}
+
 CstChainFiles cli_image_files(gboolean follow)
 {
     return (CstChainFiles){
@@ -148,4 +163,53 @@ void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
 {
     for (const CstImageFormat *const *format = cst_image_formats(); *format; format++)
         g_ptr_array_add(words, g_strdup(cst_image_format_name(*format)));
+}
+
+/* --- sources --------------------------------------------------------------------------------- */
+
+/** The first other file that the guest's data is in; NULL: none. */
+static const char *named_file(const CstImageInfo *info)
+{
+    /* Extents of a VMDK are parts beside it; the data file of a qcow2 image could be any file. */
+    if (info->backing)
+        return info->backing;
+    return info->compat ? info->data_file : NULL;
+}
+
+static gboolean check_stands_alone(CstBlob *blob, const CstImageFormat *format, GError **error)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    if (!cst_image_inspect(blob, format, &info, error))
+        return FALSE;
+    if (!named_file(&info))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' is based on '%s', which is opened only with --backing-chain"),
+                    blob->name, named_file(&info));
+}
+
+static CstChain *open_source(CstBlob *blob, const CstImageFormat *format, gboolean follow,
+                             GError **error)
+{
+    const CstChainFiles files = cli_image_files(follow);
+
+    if (!follow && !check_stands_alone(blob, format, error))
+        return NULL;
+    return cst_chain_open(blob, format, 0, &files, error);
+}
+
+CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
+                           GError **error)
+{
+    const char *path = NULL, *name = NULL;
+    const CstImageFormat *found;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cli_args_string(args, option, &path, error) ||
+        !cli_args_string(args, format, &name, error))
+        return NULL;
+    blob = cli_image_blob(path, FALSE, error);
+    found = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    return found ? open_source(blob, found, cli_args_has(args, "backing-chain"), error) : NULL;
 }

@@ -218,6 +218,306 @@ def info_of_a_thousand_images_is_one_quick_process(_):
         raise Failed(f"took {time.monotonic() - started:.3f} s")
 
 
+# --- create ---------------------------------------------------------------------------------------
+
+def leftovers():
+    return [name for name in os.listdir(".") if name.startswith(".cistern")]
+
+
+@case(*[v for v in VARIANTS if v[1] != "static=on"], ("vdi", "subformat=static"),
+      ("qcow2", "preallocation=metadata"), ("raw", "preallocation=full"),
+      ("qcow2", "refcount_bits=64,cluster_size=2M"), ("vhdx", "block_size=2M"),
+      ("vpc", "force_size"), ("vmdk", "adapter_type=lsilogic,subformat=twoGbMaxExtentFlat"))
+def created_images_are_what_qemu_makes(variant):
+    fmt, options = variant
+    cistern("image-create", "-f", fmt, *(["-o", options] if options else []), "a.img", "64M")
+    size = qemu_json("info", "-f", fmt, "a.img")["virtual-size"]
+    equal("size", size, cistern_json("image-info", "-f", fmt, "a.img")["images"][0]["virtual-size"])
+    if (fmt, options) != ("vpc", ""):  # rounded to whole cylinders, as by QEMU
+        theirs = {"subformat=static": "static=on"}.get(options, options)
+        if "logical" not in options and fmt != "vpc":
+            make("b.img", fmt, theirs)
+            equal("QEMU's size", qemu_json("info", "-f", fmt, "b.img")["virtual-size"], size)
+    if fmt in ("qcow2", "vdi", "vhdx"):
+        qemu_img("check", "-q", "-f", fmt, "a.img")
+    qemu_img("compare", "-q", "-f", "raw", "-F", fmt, empty(size), "a.img")
+    equal("leftovers", leftovers(), [])
+
+
+def empty(size):
+    with open("empty.raw", "wb") as image:
+        image.truncate(size)
+    return "empty.raw"
+
+
+@case()
+def create_on_a_backing_file(_):
+    os.mkdir("d")
+    make("d/base", "qcow2", "", "100M")
+    cistern("image-create", "-f", "qcow2", "-b", "base", "-F", "qcow2", "d/top")
+    info = qemu_json("info", "d/top")
+    equal("size", info["virtual-size"], 100 * MIB)
+    equal("reference", (info["backing-filename"], info["backing-filename-format"]),
+          ("base", "qcow2"))
+    cistern("image-create", "-f", "qcow2", "-o", "backing_file=base,backing_fmt=qcow2", "d/t2", "1G")
+    equal("size given", qemu_json("info", "d/t2")["virtual-size"], 1 << 30)
+    refused("image-create", "-f", "qcow2", "-b", "no", "-F", "raw", "d/t3", status=3, words="d/no")
+    refused("image-create", "-f", "qcow2", "-b", "base", "d/t3", "1M", status=1, words="its format")
+    refused("image-create", "-f", "raw", "-b", "base", "-F", "raw", "d/t3", status=1,
+            words="no option 'backing_file'")
+    cistern("image-create", "-f", "qcow2", "-u", "-b", "no", "-F", "raw", "d/t4", "1M")
+    equal("files", sorted(os.listdir("d")), ["base", "t2", "t4", "top"])
+
+
+@case()
+def create_does_not_replace_without_leave(_):
+    with open("a", "w", encoding="utf-8") as old:
+        old.write("precious")
+    os.chmod("a", 0o640)
+    refused("image-create", "-f", "qcow2", "a", "1M", status=2, words="--yes")
+    cistern("image-create", "-f", "qcow2", "a", "1M", "--dry-run")
+    equal("content", open("a", encoding="utf-8").read(), "precious")
+    os.symlink("a", "link")
+    cistern("image-create", "-f", "qcow2", "link", "1M", "--yes")
+    equal("format", qemu_json("info", "a")["format"], "qcow2")
+    equal("mode", os.stat("a").st_mode & 0o777, 0o640)
+    equal("still a link", os.path.islink("link"), True)
+    refused("image-create", "-f", "raw", ".", "1M", status=1, words="")
+    refused("image-create", "-f", "qcow2", "nodir/a", "1M", status=3, words="nodir/a")
+    equal("files", sorted(os.listdir(".")), ["a", "link"])
+
+
+@case()
+def create_says_what_is_wrong(_):
+    for args, status, words in (
+            (["-f", "qcow2", "-o", "nosuch=1", "a", "1M"], 1, "no option 'nosuch'"),
+            (["-f", "raw", "-o", "cluster_size=4k", "a", "1M"], 1, "no option 'cluster_size'"),
+            (["-f", "qcow2", "-o", "lazy_refcounts=maybe", "a", "1M"], 1, "on|off"),
+            (["-f", "qcow2", "-o", "cluster_size=3k", "a", "1M"], 1, "cluster"),
+            (["-f", "qcow2", "a"], 2, "<size>"), (["-f", "qcow2"], 2, "<file>"),
+            (["-f", "qcow2", "a", "huge"], 2, "size"), (["a", "1M"], 2, "--format"),
+            (["-f", "qed", "a", "1M"], 1, "can't be created")):
+        refused("image-create", *args, status=status, words=words)
+        equal("files", os.listdir("."), [])
+    ours = {line.split("=")[0].strip() for line in
+            cistern("image-create", "-f", "qcow2", "-o", "help").splitlines() if "=" in line}
+    equal("options", ours, {"backing_file", "backing_fmt", "cluster_size", "compat",
+                            "compression_type", "extended_l2", "lazy_refcounts", "preallocation",
+                            "refcount_bits", "size"})
+    equal("json", {o["name"] for o in cistern_json("image-create", "-f", "qcow2", "-o",
+                                                   "help")["options"]}, ours)
+
+
+# --- convert --------------------------------------------------------------------------------------
+
+def fill(path, fmt, seed=1):
+    """Data at the start, in the middle of a cluster, zeroes written out, and at the end."""
+    write(path, fmt, f"write -P {seed} 0 200k", f"write -P {seed + 1} 3M 1536k", "write -z 4M 64k",
+          f"write -P {seed + 2} 20000k 4k", "write -P 0 30M 1M", f"write -P {seed + 3} 65535k 1k")
+
+
+@case(*[(s, d) for s in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx")
+        for d in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx")])
+def convert_from_each_to_each(pair):
+    source, target = pair
+    make("plain", "raw", "")
+    fill("plain", "raw")
+    qemu_img("convert", "-q", "-f", "raw", "-O", source, "plain", "a")
+    cistern("image-convert", "-f", source, "-O", target, "a", "b")
+    qemu_img("compare", "-q", "-f", source, "-F", target, "a", "b")
+    if target in ("qcow2", "vdi", "vhdx"):
+        qemu_img("check", "-q", "-f", target, "b")
+    if os.stat("b").st_blocks * 512 > (20 if target in ("vhdx", "vdi", "vpc") else 8) * MIB:
+        raise Failed(f"the copy is not sparse: {os.stat('b').st_blocks * 512} bytes")
+    equal("files", sorted(os.listdir(".")), ["a", "b", "plain"])
+
+
+@case("monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat", "streamOptimized")
+def convert_to_and_from_variants_of_vmdk(subformat):
+    make("plain", "raw", "")
+    fill("plain", "raw")
+    os.mkdir("d")
+    cistern("image-convert", "-f", "raw", "-O", "vmdk", "-o", f"subformat={subformat}", "plain",
+            "d/b.vmdk")
+    qemu_img("compare", "-q", "-f", "raw", "-F", "vmdk", "plain", "d/b.vmdk")
+    cistern("image-convert", "-f", "vmdk", "-O", "raw", "d/b.vmdk", "back")
+    qemu_img("compare", "-q", "-f", "raw", "-F", "raw", "plain", "back")
+    names = os.listdir("d")
+    again = call(CISTERN, "image-convert", "-f", "raw", "-O", "vmdk", "-o",
+                 f"subformat={subformat}", "plain", "d/b.vmdk", "--yes")
+    equal("replaced", (again.returncode, sorted(os.listdir("d"))), (0, sorted(names)))
+    qemu_img("compare", "-q", "-f", "raw", "-F", "vmdk", "plain", "d/b.vmdk")
+
+
+@case(("vmdk", ""), ("qcow2", ""), ("qcow2", "compression_type=zstd"),
+      ("qcow2", "cluster_size=4k,extended_l2=off"), ("qcow2", "cluster_size=2M"))
+def convert_compresses(variant):
+    fmt, options = variant
+    make("plain", "raw", "", "16777728")
+    write("plain", "raw", "write -P 7 0 12M", "write -P 8 16777216 512", "write -z 1M 3M")
+    with open("plain", "r+b") as image:
+        image.seek(5 * MIB)
+        image.write(os.urandom(100 * KIB))
+    cistern("image-convert", "-c", "-f", "raw", "-O", fmt, *(["-o", options] if options else []),
+            "plain", "b")
+    qemu_img("compare", "-q", "-f", "raw", "-F", fmt, "plain", "b")
+    if os.stat("b").st_blocks * 512 > 3 * MIB:
+        raise Failed(f"{os.stat('b').st_blocks * 512} bytes are not compressed")
+    if fmt == "qcow2":
+        qemu_img("check", "-q", "b")
+
+
+@case()
+def convert_compresses_only_what_can_be(_):
+    make("plain", "raw", "")
+    refused("image-convert", "-c", "-f", "raw", "-O", "vdi", "plain", "c", status=1,
+            words="compressed")
+
+
+@case()
+def convert_takes_the_chain_only_on_request(_):
+    make("base", "raw", "")
+    fill("base", "raw", 10)
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "mid", "80M")
+    write("mid", "qcow2", "write -P 40 1M 1M", "write -z 3M 64k")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "mid", "-F", "qcow2", "top", "70M")
+    write("top", "qcow2", "write -P 50 66M 100k")
+    refused("image-convert", "-f", "qcow2", "-O", "raw", "top", "out", status=4,
+            words="--backing-chain")
+    cistern("image-convert", "--backing-chain", "-f", "qcow2", "-O", "qcow2", "top", "out")
+    qemu_img("compare", "-q", "-f", "qcow2", "-F", "qcow2", "top", "out")
+    equal("independent", "backing-filename" in qemu_json("info", "out"), False)
+    qemu_img("create", "-q", "-f", "qcow2", "-o", "data_file=secret", "outside", "1M")
+    refused("image-convert", "-f", "qcow2", "-O", "raw", "outside", "o2", status=4,
+            words="'secret'")
+    cistern("image-convert", "--backing-chain", "-f", "qcow2", "-O", "raw", "outside", "o3")
+    for name in ("outside", "secret", "o3"):
+        os.unlink(name)
+    os.unlink("base")
+    refused("image-convert", "--backing-chain", "-f", "qcow2", "-O", "raw", "top", "o2", status=3,
+            words="base")
+    equal("leftovers", sorted(os.listdir(".")), ["mid", "out", "top"])
+
+
+@case()
+def convert_warns_of_a_guess_and_leaves_nothing_half_made(_):
+    make("a", "raw", "", "1M")
+    done = call(CISTERN, "image-convert", "-O", "qcow2", "a", "b")
+    if done.returncode or "guessed as raw" not in done.stderr:
+        raise Failed(done.stderr)
+    done = call(CISTERN, "image-convert", "-f", "raw", "-O", "qcow2", "a", "c")
+    equal("no warning", done.stderr, "")
+    refused("image-convert", "-f", "qcow2", "-O", "raw", "a", "d", status=1, words="")
+    refused("image-convert", "-f", "raw", "-O", "qcow2", "a", "c", status=2, words="--yes")
+    refused("image-convert", "-f", "raw", "-O", "qcow2", "-o", "size=2M", "a", "d", status=1,
+            words="image-resize")
+    make("big", "qcow2", "preallocation=metadata")
+    with open("big", "r+b") as image:  # an L2 entry that leads out of the file
+        image.seek(0x50000)
+        image.write(b"\x80\0\xff\xff\xff\xff\0\0" * 64)
+    done = call(CISTERN, "image-convert", "-f", "qcow2", "-O", "raw", "big", "d")
+    equal("files", (done.returncode == 0, sorted(os.listdir("."))),
+          (os.path.exists("d"), sorted(["a", "b", "big", "c"] + ["d"] * os.path.exists("d"))))
+
+
+@case()
+def convert_is_cancelled_without_a_trace(_):
+    with open("a", "wb") as image:
+        image.truncate(64 * MIB)
+    write("a", "raw", "write -P 3 0 64M")
+    with subprocess.Popen([CISTERN, "image-convert", "-f", "raw", "-O", "vmdk", "-c", "a", "b"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        while not leftovers() and child.poll() is None:
+            time.sleep(0.001)
+        child.send_signal(2)
+        child.communicate(timeout=60)
+    equal("status", child.returncode, 1)
+    equal("files", os.listdir("."), ["a"])
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+SAME_IN_CHECK = ("filename", "format", "check-errors", "corruptions", "leaks", "total-clusters",
+                 "allocated-clusters", "fragmented-clusters", "compressed-clusters",
+                 "image-end-offset")
+
+
+@case()
+def check_finds_what_qemu_finds(_):
+    make("a", "qcow2", "")
+    fill("a", "qcow2")
+    ours, theirs = cistern_json("image-check", "-f", "qcow2", "a"), qemu_json("check", "a")
+    for key in SAME_IN_CHECK:
+        equal(key, ours.get(key, 0), theirs.get(key, 0))
+    with open("a", "ab") as image:
+        image.write(bytes(64 * KIB))
+    with open("a", "r+b") as image:  # a reference count without a reference: a leak
+        blocks = os.stat("a").st_size // (64 * KIB) - 1
+        image.seek(0x10000)
+        table = int.from_bytes(image.read(8), "big")
+        image.seek(table + 2 * blocks)
+        image.write(b"\0\1")
+    ours = cistern_json("image-check", "-f", "qcow2", "a", ok=(7,))
+    theirs = qemu_json("check", "a", ok=(3,))
+    equal("leaks", (ours["leaks"], ours["corruptions"]), (theirs["leaks"], 0))
+    refused("image-check", "-f", "qcow2", "a", status=7, words="--repair leaks")
+    refused("image-check", "-f", "qcow2", "-r", "some", "a", status=2, words="leaks or all")
+    cistern("image-check", "-r", "leaks", "--dry-run", "-f", "qcow2", "a")
+    ours = cistern_json("image-check", "-f", "qcow2", "-r", "leaks", "a")
+    equal("repaired", (ours["leaks"], ours["leaks-fixed"]), (0, theirs["leaks"]))
+    qemu_img("check", "-q", "a")
+
+
+@case()
+def check_repairs_errors(_):
+    make("a", "qcow2", "")
+    fill("a", "qcow2")
+    qemu_img("convert", "-q", "-f", "qcow2", "-O", "raw", "a", "content")
+    with open("a", "r+b") as image:  # all reference counts of the first 64 clusters are lost
+        image.seek(0x10000)
+        table = int.from_bytes(image.read(8), "big")
+        image.seek(table)
+        image.write(bytes(128))
+    refused("image-check", "-f", "qcow2", "a", status=7, words="errors")
+    ours = cistern_json("image-check", "-f", "qcow2", "-r", "all", "a")
+    equal("left", (ours["corruptions"], ours["leaks"]), (0, 0))
+    qemu_img("check", "-q", "a")
+    qemu_img("compare", "-q", "-f", "qcow2", "-F", "raw", "a", "content")
+    make("r", "raw", "")
+    refused("image-check", "-f", "raw", "r", status=1, words="can't be checked")
+
+
+# --- compare --------------------------------------------------------------------------------------
+
+@case(*["raw", "qcow2", "vdi", "vhdx"])
+def compare_sees_what_qemu_sees(fmt):
+    make("a", "raw", "")
+    fill("a", "raw")
+    cistern("image-convert", "-f", "raw", "-O", fmt, "a", "b")
+    words = ("image-compare", "-f", "raw", "-F", fmt, "a", "b")
+    equal("same", cistern(*words), "Images are identical.\n\n")
+    equal("json", cistern_json(*words), {"schema": 1, "identical": True, "same-size": True})
+    for place in (65535 * KIB + 512, 40 * MIB + 5, 1):
+        write("a", "raw", f"write -P 99 {place} 1")
+        theirs = qemu_img("compare", "-f", "raw", "-F", fmt, "a", "b", ok=(1,))
+        equal("offset", cistern_json(*words, ok=(7,))["offset"], place)
+        if str(place) not in theirs and str(place // 512 * 512) not in theirs:
+            raise Failed(f"QEMU says {theirs!r}")
+
+
+@case()
+def compare_of_different_sizes(_):
+    make("a", "raw", "", "1M")
+    make("b", "qcow2", "", "2M")
+    words = ("image-compare", "-f", "raw", "-F", "qcow2", "a", "b")
+    text = cistern(*words)
+    equal("text", text, qemu_img("compare", "-f", "raw", "-F", "qcow2", "a", "b") + "\n")
+    refused(*words, "-s", status=7, words="size")
+    write("b", "qcow2", "write -P 1 1500k 1")
+    refused(*words, status=7, words="1536000")
+    refused("image-compare", "a", "nosuch", status=3, words="nosuch")
+
+
 def main():
     chosen = [(f, p) for f, p in CASES if PATTERN in f"{f.__name__} {p}"]
     bad = 0

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cmd_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+/** Where links lead, so that the file is replaced and not the link to it. */
+static char *follow_links(const char *path)
+{
+    char *real = realpath(path, NULL);
+    char *copy = g_strdup(real ? real : path);
+
+    free(real);
+    return copy;
+}
+
+static gboolean look_at_place(CliCtl *ctl, CliImageTarget *target, const char *real,
+                              gboolean *ret_device, GError **error)
+{
+    struct stat st;
+
+    *ret_device = FALSE;
+    if (stat(real, &st) < 0)
+        return errno == ENOENT || cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
+    *ret_device = S_ISBLK(st.st_mode);
+    if (!*ret_device && !S_ISREG(st.st_mode))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is neither a file nor a block device"),
+                        target->path);
+    target->replace = TRUE;
+    return cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), target->path);
+}
+
+static gboolean open_draft(CliImageTarget *target, GError **error)
+{
+    g_autofree char *dir = g_build_filename(target->final_dir, ".cistern-XXXXXX", NULL);
+    g_autofree char *draft = NULL;
+    int fd;
+
+    if (!mkdtemp(dir))
+        return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
+    target->dir = g_steal_pointer(&dir);
+    draft = g_build_filename(target->dir, target->name, NULL);
+    fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
+    target->blob = cst_blob_file_new(fd, draft, TRUE, error);
+    return target->blob != NULL;
+}
+
+gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
+                               GError **error)
+{
+    g_autofree char *real = follow_links(path);
+    CliImageTarget *target = ret_target;
+    gboolean device = FALSE;
+
+    *target = (CliImageTarget){
+        .path = g_strdup(path),
+        .final_dir = g_path_get_dirname(real),
+        .name = g_path_get_basename(real),
+    };
+    if (!cst_name_check(target->name, _("image"), error) ||
+        !look_at_place(ctl, target, real, &device, error))
+        return FALSE;
+    if (!device)
+        return open_draft(target, error);
+    target->blob = cli_image_blob(real, TRUE, error);
+    return target->blob != NULL;
+}
+
+/** Names in the draft's directory, the image itself last: it must not be there without its parts.
+ */
+static GPtrArray *draft_names(const CliImageTarget *target)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    GDir *dir = g_dir_open(target->dir, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (strcmp(name, target->name) != 0)
+            g_ptr_array_add(names, g_strdup(name));
+    if (dir)
+        g_dir_close(dir);
+    g_ptr_array_add(names, g_strdup(target->name));
+    return names;
+}
+
+/** Keeps mode and, where that is allowed, owner of the file that is replaced. */
+static void keep_mode(const char *from, const char *to)
+{
+    struct stat st;
+
+    if (stat(to, &st) < 0)
+        return;
+    if (chown(from, st.st_uid, st.st_gid) == 0 || st.st_uid == geteuid())
+        chmod(from, st.st_mode & 07777);
+}
+
+static gboolean move(const CliImageTarget *target, const char *name, GError **error)
+{
+    g_autofree char *from = g_build_filename(target->dir, name, NULL);
+    g_autofree char *to = g_build_filename(target->final_dir, name, NULL);
+
+    if (target->replace)
+        keep_mode(from, to);
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, target->replace ? 0 : RENAME_NOREPLACE) == 0)
+        return TRUE;
+    /* Some file systems can't promise not to replace. */
+    if (errno == EINVAL && access(to, F_OK) < 0 && rename(from, to) == 0)
+        return TRUE;
+    if (errno == EEXIST)
+        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), to);
+    return cst_fail_errno(error, errno, _("cannot create '%s'"), to);
+}
+
+gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_auto(CstFd) dirfd = -1;
+
+    g_clear_pointer(&target->blob, cst_blob_unref);
+    if (!target->dir)
+        return TRUE;
+    names = draft_names(target);
+    for (guint i = 0; i < names->len; i++)
+        if (!move(target, g_ptr_array_index(names, i), error)) {
+            /* Parts that have moved are nobody's; files that were replaced are gone already. */
+            for (guint k = 0; k < i && !target->replace; k++) {
+                g_autofree char *part = g_build_filename(
+                    target->final_dir, (const char *)g_ptr_array_index(names, k), NULL);
+
+                unlink(part);
+            }
+            return FALSE;
+        }
+    rmdir(target->dir);
+    g_clear_pointer(&target->dir, g_free);
+    dirfd = open(target->final_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dirfd < 0 || cst_dir_sync(dirfd, target->final_dir, error);
+}
+
+void cli_image_target_clear(CliImageTarget *target)
+{
+    if (target->blob)
+        cst_blob_unref(target->blob);
+    if (target->dir) {
+        g_autoptr(GPtrArray) names = draft_names(target);
+
+        for (guint i = 0; i < names->len; i++) {
+            g_autofree char *path =
+                g_build_filename(target->dir, (const char *)g_ptr_array_index(names, i), NULL);
+
+            unlink(path);
+        }
+        rmdir(target->dir);
+    }
+    g_free(target->dir);
+    g_free(target->name);
+    g_free(target->final_dir);
+    g_free(target->path);
+    memset(target, 0, sizeof(*target));
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/options.h>
+
+#include <stddef.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "format.h"
+
+typedef gboolean (*SetFunc)(CstImageOptions *options, gpointer member, char *value);
+
+typedef struct {
+    CstImageOption option;
+    unsigned bit;  /**< CstCreateOptions that the format must know; 0: every format has it */
+    size_t member; /**< in CstImageCreate */
+    SetFunc set;   /**< takes over value; FALSE: it can't be that */
+} Row;
+
+static gboolean set_text(CstImageOptions *options, gpointer member, char *value)
+{
+    g_ptr_array_add(options->texts, value);
+    *(const char **)member = value;
+    return *value != '\0';
+}
+
+static gboolean set_compat(CstImageOptions *options, gpointer member, char *value)
+{
+    const char *number = strcmp(value, "v2") == 0   ? "0.10"
+                         : strcmp(value, "v3") == 0 ? "1.1"
+                                                    : value;
+    char *copy = g_strdup(number);
+
+    g_free(value);
+    return set_text(options, member, copy);
+}
+
+static gboolean set_bytes(CstImageOptions *options, gpointer member, char *value)
+{
+    g_autofree char *text = value;
+
+    return cst_units_parse(text, 1, member, NULL);
+}
+
+static gboolean set_capacity(CstImageOptions *options, gpointer member, char *value)
+{
+    options->has_size = TRUE;
+    return set_bytes(options, member, value);
+}
+
+static gboolean set_number(CstImageOptions *options, gpointer member, char *value)
+{
+    g_autofree char *text = value;
+    guint64 number;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT, &number, NULL))
+        return FALSE;
+    *(unsigned *)member = (unsigned)number;
+    return TRUE;
+}
+
+static gboolean set_switch(CstImageOptions *options, gpointer member, char *value)
+{
+    g_autofree char *text = value;
+
+    *(gboolean *)member = strcmp(text, "on") == 0;
+    return strcmp(text, "on") == 0 || strcmp(text, "off") == 0;
+}
+
+static gboolean set_preallocation(CstImageOptions *options, gpointer member, char *value)
+{
+    g_autofree char *text = value;
+
+    return cst_preallocation_parse(text, member);
+}
+
+#define MEMBER(name) offsetof(CstImageCreate, name)
+
+static const Row rows[] = {
+    {{"adapter_type", "ide|lsilogic|buslogic|legacyESX", N_("virtual adapter to be named")},
+     CST_CREATE_ADAPTER_TYPE,
+     MEMBER(adapter_type),
+     set_text},
+    {{"backing_file", "file", N_("image that this one is based on")},
+     CST_CREATE_BACKING,
+     MEMBER(backing),
+     set_text},
+    {{"backing_fmt", "format", N_("format of that image")},
+     CST_CREATE_BACKING,
+     MEMBER(backing_format),
+     set_text},
+    {{"block_size", "size", N_("unit of allocation; 0: chosen by capacity")},
+     CST_CREATE_BLOCK_SIZE,
+     MEMBER(block_size),
+     set_bytes},
+    {{"cluster_size", "size", N_("unit of allocation")},
+     CST_CREATE_CLUSTER_SIZE,
+     MEMBER(cluster_size),
+     set_bytes},
+    {{"compat", "0.10|1.1", N_("version of the format")},
+     CST_CREATE_COMPAT,
+     MEMBER(compat),
+     set_compat},
+    {{"compression_type", "zlib|zstd", N_("method for compressed clusters")},
+     CST_CREATE_COMPRESSION,
+     MEMBER(compression),
+     set_text},
+    {{"extended_l2", "on|off", N_("keep track of parts of clusters")},
+     CST_CREATE_EXTENDED_L2,
+     MEMBER(extended_l2),
+     set_switch},
+    {{"force_size", "on|off", N_("keep the exact size, not one of whole cylinders")},
+     CST_CREATE_FORCE_SIZE,
+     MEMBER(force_size),
+     set_switch},
+    {{"lazy_refcounts", "on|off", N_("write reference counts late")},
+     CST_CREATE_LAZY_REFCOUNTS,
+     MEMBER(lazy_refcounts),
+     set_switch},
+    {{"logical_sector_size", "512|4096", N_("sector that the guest sees")},
+     CST_CREATE_SECTOR_SIZE,
+     MEMBER(sector_size),
+     set_number},
+    {{"preallocation", "off|metadata|falloc|full", N_("space that is taken at once")},
+     0,
+     MEMBER(preallocation),
+     set_preallocation},
+    {{"refcount_bits", "number", N_("width of a reference count")},
+     CST_CREATE_REFCOUNT_BITS,
+     MEMBER(refcount_bits),
+     set_number},
+    {{"size", "size", N_("capacity: what the guest sees")}, 0, MEMBER(capacity), set_capacity},
+    {{"subformat", "name", N_("variant of the format: dynamic, fixed, streamOptimized, ...")},
+     CST_CREATE_SUBFORMAT,
+     MEMBER(subformat),
+     set_text},
+};
+
+gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallocation)
+{
+    static const char *const words[] = {
+        [CST_PREALLOC_OFF] = "off",
+        [CST_PREALLOC_METADATA] = "metadata",
+        [CST_PREALLOC_FALLOC] = "falloc",
+        [CST_PREALLOC_FULL] = "full",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
+        if (strcmp(words[i], text) == 0) {
+            *ret_preallocation = (CstPreallocation)i;
+            return TRUE;
+        }
+    return FALSE;
+}
+
+static gboolean has(const CstImageFormat *format, const Row *row)
+{
+    return (row->bit & ~format->create_options) == 0;
+}
+
+GPtrArray *cst_image_options_of(const CstImageFormat *format)
+{
+    GPtrArray *options = g_ptr_array_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (has(format, &rows[i]))
+            g_ptr_array_add(options, (gpointer)&rows[i].option);
+    return options;
+}
+
+void cst_image_options_clear(CstImageOptions *options)
+{
+    g_clear_pointer(&options->texts, g_ptr_array_unref);
+    memset(options, 0, sizeof(*options));
+}
+
+/** The next word up to a single comma, with doubled commas made one; NULL at the end. */
+static char *next_word(const char **text)
+{
+    GString *word;
+
+    if (!**text)
+        return NULL;
+    word = g_string_new(NULL);
+    for (; **text; (*text)++) {
+        if (**text == ',' && *++*text != ',')
+            break;
+        g_string_append_c(word, **text);
+    }
+    return g_string_free(word, FALSE);
+}
+
+static const Row *find(const CstImageFormat *format, const char *name, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (strcmp(rows[i].option.name, name) == 0 && has(format, &rows[i]))
+            return &rows[i];
+    cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("image format '%s' has no option '%s'"),
+             format->name, name);
+    return NULL;
+}
+
+static gboolean take(CstImageOptions *options, const CstImageFormat *format, const char *word,
+                     GError **error)
+{
+    const char *equals = strchr(word, '=');
+    g_autofree char *name = equals ? g_strndup(word, (gsize)(equals - word)) : g_strdup(word);
+    const char *value = equals ? equals + 1 : "on";
+    const Row *row = find(format, name, error);
+
+    if (!row)
+        return FALSE;
+    if (!row->set(options, (char *)&options->create + row->member, g_strdup(value)))
+        return cst_fail(error, CST_ERROR_INVALID, _("option '%s' can't be '%s'; it takes %s"), name,
+                        value, row->option.value);
+    return TRUE;
+}
+
+gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat *format,
+                                 const char *text, GError **error)
+{
+    if (!options->texts)
+        options->texts = g_ptr_array_new_with_free_func(g_free);
+    while (*text) {
+        g_autofree char *word = next_word(&text);
+
+        if (!take(options, format, word, error))
+            return FALSE;
+    }
+    return TRUE;
+}
