@@ -15,6 +15,7 @@
  * leak, and so is a redundant table that lags behind, for nothing reads it.
  */
 
+#define CANCEL_EVERY 65536
 #define TEXT_SECTORS (VMDK_MAX_DESCRIPTOR / VMDK_SECTOR)
 
 static gboolean is_set(const uint8_t *bits, uint64_t bit)
@@ -57,7 +58,7 @@ static void mark_shared(VmdkWalk *walk)
 {
     const VmdkUse *before = NULL;
 
-    qsort(walk->uses->data, walk->uses->len, sizeof(VmdkUse), by_sector);
+    g_array_sort(walk->uses, by_sector);
     for (guint i = 0; i < walk->uses->len; i++) {
         const VmdkUse *entry = &g_array_index(walk->uses, VmdkUse, i);
 
@@ -79,7 +80,8 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     for (uint64_t i = 0; i < count; i++) {
         uint32_t place = 0, redundant = 0;
 
-        if (!vmdk_tables_places(sparse->tables, i, &place, &redundant, error))
+        if ((i % CANCEL_EVERY == 0 && !cst_task_check(walk->task, error)) ||
+            !vmdk_tables_places(sparse->tables, i, &place, &redundant, error))
             return FALSE;
         if (place == 0 && redundant == 0)
             continue;
@@ -99,15 +101,13 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
 }
 
 /* Both copies are there and alike? */
-static gboolean compare_copies(VmdkWalk *walk, uint64_t index, GError **error)
+static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, uint32_t redundant,
+                               GError **error)
 {
     VmdkSparse *sparse = walk->sparse;
     size_t len = sparse->header.gtes * sizeof(uint32_t);
     uint8_t a[VMDK_MAX_GTES * 4], b[VMDK_MAX_GTES * 4];
-    uint32_t place = 0, redundant = 0;
 
-    if (!vmdk_tables_places(sparse->tables, index, &place, &redundant, error))
-        return FALSE;
     if (redundant == 0)
         return TRUE;
     if (!cst_blob_pread(sparse->blocks.blob, a, len, place * UINT64_C(512), error) ||
@@ -161,7 +161,7 @@ static void find_conflicts(VmdkWalk *walk)
     uint64_t end = 0;
     const VmdkUse *last = NULL; /* the one that reaches to end */
 
-    qsort(walk->uses->data, walk->uses->len, sizeof(VmdkUse), by_sector);
+    g_array_sort(walk->uses, by_sector);
     for (guint i = 0; i < walk->uses->len; i++) {
         const VmdkUse *entry = &g_array_index(walk->uses, VmdkUse, i);
 
@@ -233,7 +233,7 @@ static gboolean find_leaks(VmdkWalk *walk, GError **error)
         if (header->flags & VMDK_FLAG_REDUNDANT)
             use(walk, (uint32_t)(header->rgd + i), VMDK_USE_TABLE, 0);
     }
-    qsort(walk->uses->data, walk->uses->len, sizeof(VmdkUse), by_sector);
+    g_array_sort(walk->uses, by_sector);
     if (!cst_blob_get_size(walk->sparse->blocks.blob, &size, error))
         return FALSE;
     end = MAX(header->overhead, 1) * VMDK_SECTOR;
@@ -261,6 +261,20 @@ void vmdk_walk_clear(VmdkWalk *walk)
     }
 }
 
+/* Tables that are not there cost next to nothing: a directory may have millions of them. */
+static gboolean look_at(VmdkWalk *walk, uint64_t index, GError **error)
+{
+    uint32_t place = 0, redundant = 0;
+
+    if (!vmdk_tables_places(walk->sparse->tables, index, &place, &redundant, error))
+        return FALSE;
+    if (place == 0 || is_set(walk->bad, index))
+        return TRUE;
+    return cst_task_check(walk->task, error) &&
+           compare_copies(walk, index, place, redundant, error) &&
+           look_at_table(walk, index, error);
+}
+
 gboolean vmdk_walk(VmdkWalk *walk, VmdkSparse *sparse, CstTask *task, GError **error)
 {
     uint64_t count = vmdk_header_tables(&sparse->header);
@@ -275,9 +289,7 @@ gboolean vmdk_walk(VmdkWalk *walk, VmdkSparse *sparse, CstTask *task, GError **e
     if (!find_tables(walk, error))
         return FALSE;
     for (uint64_t i = 0; i < count; i++)
-        if (!is_set(walk->bad, i) &&
-            (!cst_task_check(task, error) || !compare_copies(walk, i, error) ||
-             !look_at_table(walk, i, error)))
+        if (!look_at(walk, i, error))
             return FALSE;
     find_conflicts(walk);
     return find_leaks(walk, error);
