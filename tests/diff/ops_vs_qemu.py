@@ -361,7 +361,8 @@ def convert_compresses(variant):
     cistern("image-convert", "-c", "-f", "raw", "-O", fmt, *(["-o", options] if options else []),
             "plain", "b")
     qemu_img("compare", "-q", "-f", "raw", "-F", fmt, "plain", "b")
-    if os.stat("b").st_blocks * 512 > 3 * MIB:
+    # 12 MiB of data; a file system may hold the little that is left in pages of 2 MiB.
+    if os.stat("b").st_blocks * 512 > 6 * MIB:
         raise Failed(f"{os.stat('b').st_blocks * 512} bytes are not compressed")
     if fmt == "qcow2":
         qemu_img("check", "-q", "b")
