@@ -93,6 +93,49 @@ static const CliOption compare_options[] = {
     {0},
 };
 
+static const CliOption map_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    FOLLOW,
+    {0},
+};
+
+static const CliOption measure_options[] = {
+    CLI_STRING("file", N_("image whose copy is measured")),
+    TARGET_FORMAT("target-format", 'O'),
+    IMAGE_OPTIONS,
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
+    FOLLOW,
+    {0},
+};
+
+static const CliOption resize_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    CLI_REQUIRED("size", N_("new capacity, as 10G; +1G and -1G are relative")),
+    SOURCE_FORMAT,
+    CLI_NAMED("preallocation", N_("off, metadata, falloc or full: space taken for what is added")),
+    CLI_SWITCH("shrink", N_("cut off what is at the end")),
+    FOLLOW,
+    {0},
+};
+
+#define SNAPSHOT_NAME(option, short_name, text)                                               \
+    {                                                                                         \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = short_name, \
+        .help = text                                                                          \
+    }
+
+static const CliOption snapshot_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "list", .kind = CLI_OPT_BOOL, .letter = 'l', .help = N_("list them; the default")},
+    SNAPSHOT_NAME("create", 'c', N_("take one of this name")),
+    SNAPSHOT_NAME("apply", 'a', N_("make the image what it was then")),
+    SNAPSHOT_NAME("delete", 'd', N_("remove the one of this name")),
+    {0},
+};
+
 #define OURS (CLI_CMD_OFFLINE | CLI_CMD_OURS)
 
 const CliCommand cli_image_commands[] = {
@@ -121,5 +164,19 @@ const CliCommand cli_image_commands[] = {
      N_("Where one image is longer, the rest must be zero. The exit status is 0 when they are the "
         "same, 7 when they differ, another one when they can't be compared."),
      compare_options, cli_cmd_image_compare, OURS},
+    {"image-map", N_("show which parts of an image hold data"),
+     N_("Offset, length and state of each run of what the guest sees, and which image of the chain "
+        "it comes from. Without --backing-chain, what is not in the image itself is \"below\"."),
+     map_options, cli_cmd_image_map, OURS},
+    {"image-measure", N_("tell how large an image file will be"),
+     N_("For an empty image of --size, or a copy of <file> in another format."), measure_options,
+     cli_cmd_image_measure, OURS},
+    {"image-resize", N_("change the capacity of an image"),
+     N_("What is added reads as zeroes. Making an image smaller needs --shrink."), resize_options,
+     cli_cmd_image_resize, OURS | CLI_CMD_MUTATES},
+    {"image-snapshot", N_("list, take, revert to and delete snapshots inside an image"),
+     N_("For qcow2 images that no machine uses. Reverting and deleting lose data and ask before, "
+        "or need --yes."),
+     snapshot_options, cli_cmd_image_snapshot, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {0},
 };

@@ -80,8 +80,16 @@ gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageForma
 CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
                            GError **error);
 
+/** The image of option "file", its format by "format", opened for writing. */
+CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
+                                  GError **error);
+
 gboolean cli_cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_snapshot(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -213,3 +213,18 @@ CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option,
     found = blob ? cli_image_format(ctl, blob, name, error) : NULL;
     return found ? open_source(blob, found, cli_args_has(args, "backing-chain"), error) : NULL;
 }
+
+CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
+                                  GError **error)
+{
+    const char *path = NULL, *name = NULL;
+    const CstImageFormat *format;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "format", &name, error))
+        return NULL;
+    blob = cli_image_blob(path, TRUE, error);
+    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    return format ? cst_chain_open(blob, format, CST_IMAGE_WRITE, files, error) : NULL;
+}

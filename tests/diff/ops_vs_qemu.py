@@ -519,6 +519,171 @@ def compare_of_different_sizes(_):
     refused("image-compare", "a", "nosuch", status=3, words="nosuch")
 
 
+# --- map ------------------------------------------------------------------------------------------
+
+def story(runs, *keys):
+    """Runs merged by what the keys say."""
+    merged = []
+    for run in runs:
+        what = tuple(run[key] for key in keys)
+        if merged and merged[-1][2:] == what:
+            merged[-1] = (merged[-1][0], merged[-1][1] + run["length"], *what)
+        else:
+            merged.append((run["start"], run["length"], *what))
+    return merged
+
+
+def check_zeroes(ours, theirs, content):
+    """What we say is zero is, and it is no less than what QEMU says: inside of allocated blocks we
+    look for holes in the file, which QEMU does for some formats only."""
+    zero = [(r["start"], r["start"] + r["length"]) for r in ours if r["zero"]]
+    with open(content, "rb") as image:
+        for start, end in zero:
+            image.seek(start)
+            while start < end:
+                part = image.read(min(MIB, end - start))
+                if not part:
+                    break
+                if part.count(0) != len(part):
+                    raise Failed(f"not zero: {start}+{len(part)}")
+                start += len(part)
+    merged = [(s, s + n) for s, n, z in story(ours, "zero") if z]
+    for start, length, is_zero in story(theirs, "zero"):
+        if is_zero and not any(s <= start and start + length <= e for s, e in merged):
+            raise Failed(f"{start}+{length} is zero for QEMU, not among {merged}")
+
+
+@case("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx")
+def map_of_one_image(fmt):
+    make("plain", "raw", "")
+    fill("plain", "raw")
+    cistern("image-convert", "-f", "raw", "-O", fmt, "plain", "a")
+    ours = cistern_json("image-map", "-f", fmt, "a")["map"]
+    theirs = qemu_json("map", "-f", fmt, "a")
+    equal("depth", story(ours, "depth"), story(theirs, "depth"))
+    check_zeroes(ours, theirs if fmt != "vhdx" else [], "plain")  # QEMU has the size, no more
+    if fmt == "raw":
+        keys = ("start", "length", "depth", "present", "zero", "data", "offset")
+        equal("all of it", [[run[key] for key in keys] for run in ours],
+              [[run[key] for key in keys] for run in theirs])
+    equal("neighbours differ", len(ours), len(story(ours, "depth", "present", "zero", "data")))
+
+
+@case()
+def map_of_a_chain(_):
+    make("base", "raw", "")
+    fill("base", "raw", 10)
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "mid", "80M")
+    write("mid", "qcow2", "write -P 40 1M 1M", "write -z 3M 64k", "write -P 41 79M 1M")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "mid", "-F", "qcow2", "top", "90M")
+    write("top", "qcow2", "write -P 50 66M 128k", "write -z 0 64k")
+    ours = cistern_json("image-map", "--backing-chain", "-f", "qcow2", "top")["map"]
+    theirs = qemu_json("map", "top")
+    for key in ("depth", "present"):
+        equal(key, story(ours, key), story(theirs, key))
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", "top", "flat")
+    check_zeroes(ours, theirs, "flat")
+    alone = cistern_json("image-map", "-f", "qcow2", "top")["map"]
+    equal("alone", [(r["start"], r["length"], r["state"]) for r in alone],
+          [(0, 64 * KIB, "zero"), (64 * KIB, 66 * MIB - 64 * KIB, "below"),
+           (66 * MIB, 128 * KIB, "data"), (66 * MIB + 128 * KIB, 24 * MIB - 128 * KIB, "below")])
+    if " 69206016 " not in cistern("image-map", "-f", "qcow2", "top"):
+        raise Failed("the table does not show the data")
+
+
+# --- measure --------------------------------------------------------------------------------------
+
+@case(("raw", ""), ("qcow2", ""), ("qcow2", "cluster_size=512"), ("qcow2", "cluster_size=2M"),
+      ("qcow2", "refcount_bits=1"), ("qcow2", "refcount_bits=64,cluster_size=4k"),
+      ("qcow2", "extended_l2=on,cluster_size=128k"), ("qcow2", "preallocation=full"))
+def measure_says_what_qemu_says(variant):
+    fmt, options = variant
+    given = ["-o", options] if options else []
+    keys = ("required", "fully-allocated")
+    for size in (0, 512, 64 * KIB, 100 * MIB + 512, 20 << 30, 3 << 40):
+        ours = cistern_json("image-measure", "-O", fmt, *given, "--size", size)
+        theirs = qemu_json("measure", "-O", fmt, *given, "--size", size, ok=(0, 1)) \
+            if size < 3 << 40 or "512" not in options else None
+        if theirs:
+            equal(f"size {size}", [ours[k] for k in keys], [theirs[k] for k in keys])
+    make("a", "raw", "")
+    fill("a", "raw")
+    ours = cistern_json("image-measure", "-O", fmt, *given, "-f", "raw", "a")
+    theirs = qemu_json("measure", "-O", fmt, *given, "-f", "raw", "a")
+    equal("of a file", [ours[k] for k in keys], [theirs[k] for k in keys])
+
+
+@case()
+def measure_refuses(_):
+    refused("image-measure", "-O", "qcow2", status=2, words="either")
+    refused("image-measure", "-O", "vdi", "--size", "1M", status=1, words="not known beforehand")
+    refused("image-measure", "-O", "qcow2", "-o", "cluster_size=3k", "--size", "1M", status=1,
+            words="cluster size")
+
+
+# --- resize ---------------------------------------------------------------------------------------
+
+@case("raw", "qcow2", "vdi", "vhdx", "vpc", "vmdk")
+def resize_keeps_the_data(fmt):
+    make("plain", "raw", "")
+    fill("plain", "raw")
+    options = ["-o", "force_size"] if fmt == "vpc" else []
+    cistern("image-convert", "-f", "raw", "-O", fmt, *options, "plain", "a")
+    for size, expected in (("+16M", 80), ("100M", 100)):
+        cistern("image-resize", "-f", fmt, "a", size)
+        equal("size", qemu_json("info", "-f", fmt, "a")["virtual-size"], expected * MIB)
+    qemu_img("compare", "-q", "-f", "raw", "-F", fmt, "plain", "a")
+    cistern("image-resize", "-f", fmt, "a", "90M", "--shrink", "--dry-run")
+    refused("image-resize", "-f", fmt, "a", "-10M", status=2, words="--shrink")
+    equal("unchanged", qemu_json("info", "-f", fmt, "a")["virtual-size"], 100 * MIB)
+    done = call(CISTERN, "image-resize", "-f", fmt, "a", "-10M", "--shrink")
+    if done.returncode == 0:
+        equal("shrunk", qemu_json("info", "-f", fmt, "a")["virtual-size"], 90 * MIB)
+    elif "shr" not in done.stderr and "smaller" not in done.stderr:
+        raise Failed(done.stderr)
+    qemu_img("compare", "-q", "-f", "raw", "-F", fmt, "plain", "a")
+
+
+@case()
+def resize_refuses_nonsense(_):
+    make("a", "qcow2", "", "1M")
+    for size in ("", "-1M", "-2M", "x", "+16E", "--", "+"):
+        done = call(CISTERN, "image-resize", "-f", "qcow2", "--shrink", "a", f"--size={size}")
+        equal(f"status of {size!r}", done.returncode, 2)
+    refused("image-resize", "-f", "qcow2", "a", "2M", "--preallocation", "some", status=2,
+            words="falloc")
+
+
+# --- snapshots ------------------------------------------------------------------------------------
+
+@case()
+def snapshots_are_those_of_qemu(_):
+    make("a", "qcow2", "")
+    write("a", "qcow2", "write -P 1 0 1M")
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", "a", "then")
+    cistern("image-snapshot", "-f", "qcow2", "-c", "one", "a")
+    write("a", "qcow2", "write -P 2 512k 1M")
+    qemu_img("snapshot", "-c", "two", "a")
+    ours = cistern_json("image-snapshot", "-f", "qcow2", "-l", "a")["snapshots"]
+    theirs = qemu_json("info", "a")["snapshots"]
+    keys = ("id", "name", "vm-state-size", "date-sec", "date-nsec", "vm-clock-sec",
+            "vm-clock-nsec")
+    equal("list", [[s[k] for k in keys] for s in ours], [[s[k] for k in keys] for s in theirs])
+    refused("image-snapshot", "-f", "qcow2", "-a", "one", "a", status=2, words="--yes")
+    refused("image-snapshot", "-f", "qcow2", "-d", "one", "a", status=2, words="--yes")
+    refused("image-snapshot", "-f", "qcow2", "-c", "x", "-d", "one", "a", status=2, words="one of")
+    refused("image-snapshot", "-f", "qcow2", "-c", "one", "a", status=5, words="one")
+    refused("image-snapshot", "-f", "qcow2", "-a", "no", "a", "--yes", status=3, words="no")
+    cistern("image-snapshot", "-f", "qcow2", "-a", "one", "a", "--yes", "--dry-run")
+    cistern("image-snapshot", "-f", "qcow2", "-a", "one", "a", "--yes")
+    qemu_img("compare", "-q", "-f", "qcow2", "-F", "raw", "a", "then")
+    cistern("image-snapshot", "-f", "qcow2", "-d", "one", "a", "--yes")
+    equal("left", [s["name"] for s in qemu_json("info", "a")["snapshots"]], ["two"])
+    qemu_img("check", "-q", "a")
+    if "two" not in cistern("image-snapshot", "-f", "qcow2", "a"):
+        raise Failed("the list lacks a snapshot")
+
+
 def main():
     chosen = [(f, p) for f, p in CASES if PATTERN in f"{f.__name__} {p}"]
     bad = 0

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <image/chain.h>
+#include "chain.h"
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -91,19 +91,26 @@ static gboolean collect(CstChain *chain, Link *link, GError **error)
     return link != NULL;
 }
 
+CstImage *cst_chain_open_one(CstChain *chain, guint index, unsigned flags, CstBlob *below,
+                             GError **error)
+{
+    Link *link = g_ptr_array_index(chain->links, index);
+    const CstImageOpen how = {
+        .flags = flags,
+        .backing = below,
+        .files = link->files.open ? &link->files : NULL,
+    };
+
+    return cst_image_open_as(link->blob, link->info.format, &how, error);
+}
+
 /** Opens from the bottom up: each image gets the guest's view of the one below. */
 static gboolean open_links(CstChain *chain, unsigned flags, GError **error)
 {
     for (guint i = chain->links->len; i-- > 0;) {
-        Link *link = g_ptr_array_index(chain->links, i);
         CstBlob *below = chain->image ? cst_image_guest_blob(chain->image) : NULL;
-        const CstImageOpen how = {
-            .flags = i == 0 ? flags : 0,
-            .backing = below,
-            .files = link->files.open ? &link->files : NULL,
-        };
 
-        chain->image = cst_image_open_as(link->blob, link->info.format, &how, error);
+        chain->image = cst_chain_open_one(chain, i, i == 0 ? flags : 0, below, error);
         if (below)
             cst_blob_unref(below);
         if (!chain->image)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <image/image.h>
+
+/** Bytes that an image file will need. */
+typedef struct {
+    uint64_t required;        /**< at first, or with the source's data in it */
+    uint64_t fully_allocated; /**< when every byte of the guest is written */
+} CstImageMeasure;
+
+/**
+ * How large a new image of @format with @options will be. @source (a guest's view) NULL: an empty
+ * one of options->capacity; else a copy of that, of its size. UNSUPPORTED for formats whose size is
+ * not known beforehand. Advances @task by the source's size.
+ */
+gboolean cst_image_measure(const CstImageFormat *format, const CstImageCreate *options,
+                           CstBlob *source, CstImageMeasure *ret_measure, CstTask *task,
+                           GError **error);

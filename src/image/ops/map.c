@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/map.h>
+
+#include <string.h>
+
+#include "chain.h"
+#include "format.h"
+
+/*
+ * Every image is opened upon a stand-in for the image below, all of whose extents are marked. Where
+ * an image answers with the mark, it holds nothing, and the next one is asked.
+ */
+
+#define BELOW (1u << 16) /* beside CstExtentFlags */
+
+typedef struct {
+    CstBlob head;
+} StandIn;
+
+static gboolean stand_in_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset,
+                               GError **error)
+{
+    memset(buf, 0, len);
+    return TRUE;
+}
+
+static gboolean stand_in_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = G_MAXINT64;
+    return TRUE;
+}
+
+static gboolean stand_in_extent(CstBlob *blob, uint64_t offset, uint64_t length,
+                                CstExtent *ret_extent, GError **error)
+{
+    *ret_extent = (CstExtent){offset, length, CST_EXTENT_HOLE | BELOW};
+    return TRUE;
+}
+
+static void stand_in_close(CstBlob *blob)
+{
+    g_free(blob);
+}
+
+static const CstBlobOps stand_in_ops = {
+    .kind = "stand-in",
+    .pread = stand_in_pread,
+    .get_size = stand_in_size,
+    .extent = stand_in_extent,
+    .close = stand_in_close,
+};
+
+/** One image of the chain. */
+typedef struct {
+    CstBlob *guest;
+    uint64_t size;
+    gboolean plain; /**< the guest's bytes are the file's */
+    gboolean based; /**< may show what is below */
+} Layer;
+
+typedef struct {
+    GArray *layers; /**< of Layer */
+    CstMapFunc func;
+    gpointer data;
+    CstMapRun run; /**< waits for its end; length 0: none */
+} Map;
+
+static void layer_clear(gpointer data)
+{
+    Layer *layer = data;
+
+    if (layer->guest)
+        cst_blob_unref(layer->guest);
+}
+
+static gboolean add_layer(Map *map, CstChain *chain, guint index, CstBlob *stand_in, GError **error)
+{
+    const CstImageInfo *info = cst_chain_info(chain, index);
+    Layer layer = {.plain = info->format->is_plain, .based = info->backing != NULL};
+    CstImage *image = cst_chain_open_one(chain, index, 0, layer.based ? stand_in : NULL, error);
+
+    if (!image)
+        return FALSE;
+    layer.size = cst_image_capacity(image);
+    layer.guest = cst_image_guest_blob(image);
+    g_array_append_val(map->layers, layer);
+    return TRUE;
+}
+
+static gboolean add_layers(Map *map, CstChain *chain, GError **error)
+{
+    StandIn *stand_in = g_new0(StandIn, 1);
+    gboolean ok = TRUE;
+
+    cst_blob_init(&stand_in->head, &stand_in_ops, "stand-in", FALSE);
+    for (guint i = 0; ok && i < cst_chain_length(chain); i++)
+        ok = add_layer(map, chain, i, &stand_in->head, error);
+    cst_blob_unref(&stand_in->head);
+    return ok;
+}
+
+static void describe(const Layer *layer, const CstExtent *extent, CstMapRun *run)
+{
+    run->zero = (extent->flags & CST_EXTENT_ZERO) != 0;
+    run->data = !(extent->flags & CST_EXTENT_HOLE);
+    /* A format that can show what is below says so by a hole, when nothing is below. */
+    run->present = run->data || layer->plain || layer->based;
+    run->has_offset = layer->plain;
+    run->offset = layer->plain ? extent->offset : 0;
+}
+
+/** What decides at run->start; run->length is cut to where that is so. */
+static gboolean resolve(Map *map, CstMapRun *run, GError **error)
+{
+    for (guint i = 0; i < map->layers->len; i++) {
+        const Layer *layer = &g_array_index(map->layers, Layer, i);
+        CstExtent extent;
+
+        if (run->start >= layer->size) { /* the one above is longer */
+            run->zero = TRUE;
+            return TRUE;
+        }
+        run->depth = i;
+        run->length = MIN(run->length, layer->size - run->start);
+        if (!cst_blob_extent(layer->guest, run->start, run->length, &extent, error))
+            return FALSE;
+        run->length = extent.length;
+        if (!(extent.flags & BELOW)) {
+            describe(layer, &extent, run);
+            return TRUE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean put(Map *map, const CstMapRun *run, GError **error)
+{
+    CstMapRun *last = &map->run;
+
+    if (last->length > 0 && last->depth == run->depth && last->present == run->present &&
+        last->zero == run->zero && last->data == run->data && last->has_offset == run->has_offset &&
+        (!run->has_offset || run->offset == last->offset + last->length)) {
+        last->length += run->length;
+        return TRUE;
+    }
+    if (last->length > 0 && !map->func(last, map->data, error))
+        return FALSE;
+    *last = *run;
+    return TRUE;
+}
+
+static gboolean walk(Map *map, CstTask *task, GError **error)
+{
+    uint64_t size = g_array_index(map->layers, Layer, 0).size;
+
+    cst_task_add_total(task, size);
+    for (uint64_t at = 0; at < size;) {
+        CstMapRun run = {.start = at, .length = size - at};
+
+        if (!cst_task_check(task, error) || !resolve(map, &run, error) || !put(map, &run, error))
+            return FALSE;
+        at += run.length;
+        cst_task_advance(task, run.length);
+    }
+    return map->run.length == 0 || map->func(&map->run, map->data, error);
+}
+
+gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask *task,
+                       GError **error)
+{
+    Map map = {.func = func, .data = data};
+    gboolean ok;
+
+    map.layers = g_array_new(FALSE, FALSE, sizeof(Layer));
+    g_array_set_clear_func(map.layers, layer_clear);
+    ok = add_layers(&map, chain, error) && walk(&map, task, error);
+    g_array_unref(map.layers);
+    return ok;
+}
