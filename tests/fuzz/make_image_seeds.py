@@ -79,6 +79,13 @@ def make_qcow2(name, options):
     run("qemu-io", "-f", "qcow2", "-c", "write -P 1 1000 200", "-c", "write -z 64k 64k",
         "-c", "write -P 2 300k 100", "image")
     keep("qcow2_open", name + "-data", "image")
+    if name in ("plain", "refcount-64"):
+        run("qemu-img", "bitmap", "--add", "-g", "512", "image", "one")
+        run("qemu-img", "bitmap", "--add", "image", "two")
+        run("qemu-io", "-f", "qcow2", "-c", "write -P 3 1000 200", "image")
+        keep("qcow2_open", name + "-bitmaps", "image")
+        run("qemu-img", "bitmap", "--remove", "image", "one")
+        run("qemu-img", "bitmap", "--remove", "image", "two")
     if "refcount_bits=1" not in options:
         run("qemu-img", "snapshot", "-c", "one", "image")
         run("qemu-io", "-f", "qcow2", "-c", "write -P 3 1000 200", "image")
