@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/fault.h>
+#include <image/compare.h>
+#include <image/map.h>
+#include <image/measure.h>
+#include <image/options.h>
+#include <image/pack.h>
+
+/* Operations on any image, over blobs in memory: results, failures of the storage, cancelling. */
+
+#define SIZE (9 * CST_MIB + 512)
+
+static CstBlob *plain(uint64_t size)
+{
+    CstBlob *blob = cst_blob_memory_new(NULL, size);
+
+    for (uint64_t at = 0; at + 512 < size; at += 700 * CST_KIB)
+        assert_true(cst_blob_pwrite(blob, &at, sizeof(at), at + 8, NULL));
+    return blob;
+}
+
+static void poke(CstBlob *blob, uint64_t offset, char byte)
+{
+    assert_true(cst_blob_pwrite(blob, &byte, 1, offset, NULL));
+}
+
+static const CstImageFormat *format(const char *name)
+{
+    return cst_image_format_find(name, NULL);
+}
+
+/* --- compare ---------------------------------------------------------------------------------- */
+
+static void test_compare_finds_the_first_difference(void **state)
+{
+    static const uint64_t places[] = {SIZE - 1, 8 * CST_MIB, 4 * CST_MIB - 1, 524288, 1, 0};
+    g_autoptr(CstBlob) a = plain(SIZE);
+    g_autoptr(CstBlob) b = plain(SIZE);
+    g_autoptr(CstTask) task = cst_task_new();
+    CstDifference difference;
+
+    assert_true(cst_image_compare(a, b, &difference, task, NULL));
+    assert_true(difference.same && difference.sizes_same);
+    assert_int_equal(cst_task_progress(task).done, SIZE);
+    assert_int_equal(cst_task_progress(task).total, SIZE);
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        poke(b, places[i], 'x');
+        assert_true(cst_image_compare(a, b, &difference, NULL, NULL));
+        assert_false(difference.same);
+        assert_int_equal(difference.offset, places[i]);
+    }
+}
+
+static void test_compare_takes_a_longer_rest_for_zero(void **state)
+{
+    g_autoptr(CstBlob) a = plain(SIZE);
+    g_autoptr(CstBlob) b = plain(SIZE);
+    CstDifference difference;
+
+    assert_true(cst_blob_resize(b, SIZE + CST_MIB, NULL));
+    assert_true(cst_image_compare(a, b, &difference, NULL, NULL));
+    assert_true(difference.same && !difference.sizes_same);
+    poke(b, SIZE + 7, 'x');
+    assert_true(cst_image_compare(b, a, &difference, NULL, NULL));
+    assert_false(difference.same);
+    assert_int_equal(difference.offset, SIZE + 7);
+}
+
+static void test_compare_fails_with_the_storage(void **state)
+{
+    g_autoptr(CstBlob) a = plain(SIZE);
+    g_autoptr(CstBlob) inner = plain(SIZE);
+    g_autoptr(CstBlob) b = cst_blob_fault_new(inner);
+    g_autoptr(CstTask) task = cst_task_new();
+    CstDifference difference;
+    unsigned reads;
+
+    cst_blob_fault_arm(b, CST_FAULT_READ, 1000000, CST_FAULT_ONCE);
+    assert_true(cst_image_compare(a, b, &difference, NULL, NULL));
+    reads = cst_blob_fault_count(b, CST_FAULT_READ);
+    assert_true(reads > 0);
+    for (unsigned nth = 1; nth <= reads; nth++) {
+        g_autoptr(GError) error = NULL;
+
+        cst_blob_fault_arm(b, CST_FAULT_READ, nth, CST_FAULT_ONCE);
+        assert_false(cst_image_compare(a, b, &difference, NULL, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+    }
+    cst_task_cancel(task);
+    assert_false(cst_image_compare(a, b, &difference, task, NULL));
+}
+
+/* --- pack ------------------------------------------------------------------------------------- */
+
+static CstImage *empty_qcow2(CstBlob *blob, uint64_t capacity)
+{
+    const CstImageCreate options = {.capacity = capacity};
+
+    assert_true(cst_image_create(blob, format("qcow2"), &options, NULL, NULL));
+    return cst_image_open(blob, format("qcow2"), CST_IMAGE_WRITE, NULL, NULL);
+}
+
+static void test_pack_reads_back_the_same(void **state)
+{
+    g_autoptr(CstBlob) source = plain(SIZE - 100); /* no multiple of a sector */
+    g_autoptr(CstBlob) file = cst_blob_memory_new(NULL, 0);
+    CstImage *image = empty_qcow2(file, SIZE - 100);
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(CstBlob) guest = NULL;
+    CstDifference difference;
+
+    assert_true(cst_image_pack(source, image, task, NULL));
+    assert_int_equal(cst_task_progress(task).done, SIZE - 100);
+    assert_true(cst_image_flush(image, NULL));
+    guest = cst_image_guest_blob(image);
+    assert_true(cst_image_compare(source, guest, &difference, NULL, NULL));
+    assert_true(difference.same);
+}
+
+static void test_pack_fails_with_the_storage_and_stops_when_told(void **state)
+{
+    g_autoptr(CstBlob) inner = plain(SIZE);
+    g_autoptr(CstBlob) source = cst_blob_fault_new(inner);
+    g_autoptr(CstTask) task = cst_task_new();
+
+    for (unsigned nth = 1; nth <= 5; nth++) {
+        g_autoptr(CstBlob) file = cst_blob_memory_new(NULL, 0);
+        g_autoptr(CstImage) image = empty_qcow2(file, SIZE);
+        g_autoptr(GError) error = NULL;
+
+        cst_blob_fault_arm(source, CST_FAULT_READ, nth, CST_FAULT_ONCE);
+        assert_false(cst_image_pack(source, image, NULL, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        g_clear_error(&error);
+        cst_task_cancel(task);
+        assert_false(cst_image_pack(inner, image, task, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
+    }
+}
+
+/* --- map -------------------------------------------------------------------------------------- */
+
+static gboolean count_runs(const CstMapRun *run, gpointer data, GError **error)
+{
+    GArray *runs = data;
+
+    g_array_append_val(runs, *run);
+    return TRUE;
+}
+
+static void test_map_tells_what_is_in_the_image_itself(void **state)
+{
+    const CstImageCreate options = {
+        .capacity = CST_MIB, .backing = "elsewhere", .backing_format = "raw"};
+    g_autoptr(CstBlob) file = cst_blob_memory_new(NULL, 0);
+    g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(CstMapRun));
+    g_autofree char *cluster = g_malloc0(65536);
+    g_autoptr(CstChain) chain = NULL;
+    CstImage *image;
+
+    assert_true(cst_image_create(file, format("qcow2"), &options, NULL, NULL));
+    image = cst_image_open(file, format("qcow2"), CST_IMAGE_WRITE, NULL, NULL);
+    {
+        g_autoptr(CstBlob) guest = cst_image_guest_blob(image);
+
+        memset(cluster, 'x', 65536);
+        assert_true(cst_blob_pwrite(guest, cluster, 65536, 131072, NULL));
+        assert_true(cst_blob_flush(guest, NULL));
+    }
+    chain = cst_chain_look(file, format("qcow2"), NULL, NULL);
+    assert_true(cst_chain_map(chain, count_runs, runs, NULL, NULL));
+    assert_int_equal(runs->len, 3);
+    for (guint i = 0; i < 3; i++) {
+        const CstMapRun *run = &g_array_index(runs, CstMapRun, i);
+
+        assert_int_equal(run->data, i == 1);
+        assert_int_equal(run->present, i == 1);
+        assert_false(run->zero || run->has_offset);
+    }
+    assert_int_equal(g_array_index(runs, CstMapRun, 1).start, 131072);
+    assert_int_equal(g_array_index(runs, CstMapRun, 1).length, 65536);
+}
+
+/* --- measure ---------------------------------------------------------------------------------- */
+
+static void test_measure_is_what_creation_takes(void **state)
+{
+    static const uint64_t clusters[] = {512, 4096, 65536, 2 * CST_MIB};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(clusters); i++) {
+        const CstImageCreate options = {
+            .capacity = 5 * CST_MIB + 512,
+            .cluster_size = clusters[i],
+            .preallocation = CST_PREALLOC_METADATA,
+        };
+        g_autoptr(CstBlob) file = cst_blob_memory_new(NULL, 0);
+        CstImageMeasure measure;
+        uint64_t size = 0;
+
+        assert_true(cst_image_measure(format("qcow2"), &options, NULL, &measure, NULL, NULL));
+        assert_true(cst_image_create(file, format("qcow2"), &options, NULL, NULL));
+        assert_true(cst_blob_get_size(file, &size, NULL));
+        assert_true(size <= measure.fully_allocated);
+        /* no more than what the space for guest data is rounded up by, and one table */
+        assert_true(size + 2 * MAX(clusters[i], 65536) >= measure.fully_allocated);
+    }
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static void test_options_of_all_kinds(void **state)
+{
+    g_auto(CstImageOptions) options = {0};
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_image_options_parse(&options, format("qcow2"),
+                                        "cluster_size=4k,lazy_refcounts,compat=v3,size=1G,"
+                                        "backing_file=a,,b,,,backing_fmt=raw,refcount_bits=8,"
+                                        "preallocation=falloc",
+                                        &error));
+    assert_int_equal(options.create.cluster_size, 4096);
+    assert_true(options.create.lazy_refcounts);
+    assert_string_equal(options.create.compat, "1.1");
+    assert_true(options.has_size);
+    assert_int_equal(options.create.capacity, CST_GIB);
+    assert_string_equal(options.create.backing, "a,b,");
+    assert_int_equal(options.create.refcount_bits, 8);
+    assert_int_equal(options.create.preallocation, CST_PREALLOC_FALLOC);
+}
+
+static void test_options_refuse_nonsense(void **state)
+{
+    static const char *const bad[] = {
+        "=",       "cluster_size=",      "cluster_size=-1",  "compat",
+        "compat=", "size=12x",           "refcount_bits=-1", "nosuch=1",
+        ",",       "lazy_refcounts=yes", "subformat=x"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_auto(CstImageOptions) options = {0};
+        g_autoptr(GError) error = NULL;
+        gboolean ok = cst_image_options_parse(&options, format("qcow2"), bad[i], &error);
+
+        /* "compat" alone is compat=on, which only the format knows to be wrong */
+        if (strcmp(bad[i], "compat") == 0)
+            assert_true(ok);
+        else
+            assert_true(!ok && error);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_compare_finds_the_first_difference),
+        cmocka_unit_test(test_compare_takes_a_longer_rest_for_zero),
+        cmocka_unit_test(test_compare_fails_with_the_storage),
+        cmocka_unit_test(test_pack_reads_back_the_same),
+        cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_when_told),
+        cmocka_unit_test(test_map_tells_what_is_in_the_image_itself),
+        cmocka_unit_test(test_measure_is_what_creation_takes),
+        cmocka_unit_test(test_options_of_all_kinds),
+        cmocka_unit_test(test_options_refuse_nonsense),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
