@@ -341,19 +341,24 @@ def snapshots_of_other_sizes_are_reverted_to():
 
 @case()
 def the_machines_state_is_kept():
-    """State lies behind the disk's end; QEMU's own snapshots with state need a running machine, so
-    the entry is given a size and the image a cluster there by hand."""
-    filled("image", 5, size=4 * MIB)
+    """State lies behind what the L1 entries of the disk can hold. QEMU's own snapshots with state
+    need a running machine, so data written to a larger disk becomes state as the disk shrinks."""
+    cst("create", "qcow2", "image", 600 * MIB)
+    cst("io", "qcow2", "image", "write", 0, 4 * MIB, 1)
+    cst("io", "qcow2", "image", "write", 512 * MIB, 100000, 7)
+    Image("image").put64(24, 4 * MIB)
     cst("snapshot", "qcow2", "image", "create", "s")
     image = Image("image")
-    image.put(image.snapshot_table + 40, struct.pack(">Q", 65536))  # the 64-bit size
-    image.put(image.snapshot_table + 32, struct.pack(">I", 65536))
-    equal("state", cst_snapshots("image")[0][2], 65536)
+    image.put(image.snapshot_table + 40, struct.pack(">Q", 100000))  # the 64-bit size
+    image.put(image.snapshot_table + 32, struct.pack(">I", 100000))
+    cst("io", "qcow2", "image", "write", 0, 4 * MIB, 2)
     cst("snapshot", "qcow2", "image", "create", "t")
     cst("snapshot", "qcow2", "image", "revert", "s")
     cst("snapshot", "qcow2", "image", "delete", "t")
-    equal("state", cst_snapshots("image"), [("1", "s", 65536)])
+    equal("state", cst_snapshots("image"), [("1", "s", 100000)])
     sound("image")
+    Image("image").put64(24, 600 * MIB)
+    qemu_io("image", "qcow2", "read -P 1 0 4M", f"read -P 7 {512 * MIB} 100000")
 
 
 @case()
