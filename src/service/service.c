@@ -9,7 +9,7 @@
 #include <store/pool_files.h>
 
 #define DAEMON_LOCK_TIMEOUT_MS   5000
-#define EMBEDDED_LOCK_TIMEOUT_MS 30000
+#define EMBEDDED_LOCK_TIMEOUT_MS 10000
 
 /* --- definitions --------------------------------------------------------------------------------
  */
