@@ -10,6 +10,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <image/hold.h>
 
 #include "complete.h"
 
@@ -225,6 +226,8 @@ CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstCha
         !cli_args_string(args, "format", &name, error))
         return NULL;
     blob = cli_image_blob(path, TRUE, error);
-    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    if (!blob || !cst_image_hold(blob, error))
+        return NULL;
+    format = cli_image_format(ctl, blob, name, error);
     return format ? cst_chain_open(blob, format, CST_IMAGE_WRITE, files, error) : NULL;
 }

@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <image/hold.h>
 
 /** Where links lead, so that the file is replaced and not the link to it. */
 static char *follow_links(const char *path)
@@ -73,7 +74,7 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
     if (!device)
         return open_draft(target, error);
     target->blob = cli_image_blob(real, TRUE, error);
-    return target->blob != NULL;
+    return target->blob && cst_image_hold(target->blob, error);
 }
 
 /** Names in the draft's directory, the image itself last: it must not be there without its parts.

@@ -654,6 +654,26 @@ def resize_refuses_nonsense(_):
             words="falloc")
 
 
+# --- in use ---------------------------------------------------------------------------------------
+
+@case()
+def images_in_use_are_not_changed(_):
+    make("a", "qcow2", "")
+    with subprocess.Popen(["qemu-io", "-f", "qcow2", "a"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as user:
+        user.stdin.write("length\n")
+        user.stdin.flush()
+        user.stdout.readline()
+        pid = f"process {user.pid}"
+        refused("image-resize", "-f", "qcow2", "a", "1G", status=5, words=pid)
+        refused("image-snapshot", "-f", "qcow2", "-c", "x", "a", status=5, words=pid)
+        refused("image-check", "-f", "qcow2", "-r", "all", "a", status=5, words=pid)
+        cistern("image-info", "-f", "qcow2", "a")
+        user.stdin.close()
+        user.wait(30)
+    cistern("image-resize", "-f", "qcow2", "a", "1G")
+
+
 # --- snapshots ------------------------------------------------------------------------------------
 
 @case()

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -11,6 +13,7 @@
 #include <base/units.h>
 #include <blob/fault.h>
 #include <image/compare.h>
+#include <image/hold.h>
 #include <image/map.h>
 #include <image/measure.h>
 #include <image/options.h>
@@ -216,6 +219,41 @@ static void test_measure_is_what_creation_takes(void **state)
     }
 }
 
+/* --- hold ------------------------------------------------------------------------------------- */
+
+static CstBlob *file_again(const char *path)
+{
+    return cst_blob_file_new(open(path, O_RDWR | O_CLOEXEC), path, TRUE, NULL);
+}
+
+static gboolean is_locked(CstBlob *blob, off_t byte)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+    assert_int_equal(fcntl(cst_blob_file_fd(blob), F_OFD_GETLK, &lock), 0);
+    return lock.l_type != F_UNLCK;
+}
+
+static void test_held_files_refuse_a_second_writer(void **state)
+{
+    g_autofree char *path = g_build_filename(g_get_tmp_dir(), "hold-XXXXXX", NULL);
+    int fd = g_mkstemp(path);
+    g_autoptr(CstBlob) a = cst_blob_file_new(fd, path, TRUE, NULL);
+    g_autoptr(CstBlob) b = file_again(path);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_image_hold(a, NULL));
+    for (off_t byte = 99; byte < 210; byte++)
+        assert_int_equal(is_locked(b, byte),
+                         byte == 100 || byte == 101 || byte == 103 || byte == 201 || byte == 203);
+    assert_false(cst_image_hold(b, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+    assert_false(is_locked(a, 101)); /* the one who lost has let go */
+    g_clear_pointer(&a, cst_blob_unref);
+    assert_true(cst_image_hold(b, NULL));
+    unlink(path);
+}
+
 /* --- options ---------------------------------------------------------------------------------- */
 
 static void test_options_of_all_kinds(void **state)
@@ -268,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_when_told),
         cmocka_unit_test(test_map_tells_what_is_in_the_image_itself),
         cmocka_unit_test(test_measure_is_what_creation_takes),
+        cmocka_unit_test(test_held_files_refuse_a_second_writer),
         cmocka_unit_test(test_options_of_all_kinds),
         cmocka_unit_test(test_options_refuse_nonsense),
     };

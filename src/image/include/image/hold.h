@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <blob/blob.h>
+
+/**
+ * Claims a file for writing with the locks that QEMU uses, for as long as the blob lives, so that a
+ * machine that runs on the image and this process refuse each other. BUSY names the process that
+ * holds it, where that can be found out.
+ *
+ * The locks are shared ones (open file description, F_RDLCK) on single bytes: byte 100 + n says
+ * "I do n", byte 200 + n says "nobody else may do n", where n is 0 to read consistent data, 1 to
+ * write, 2 to write what is there already, 3 to resize (QEMU, block/file-posix.c, RAW_LOCK_*). One
+ * who wants to do n looks whether anyone has 200 + n, and one who forbids n whether anyone has
+ * 100 + n.
+ *
+ * Blobs that are no files, and file systems without locks, are taken as they are.
+ */
+gboolean cst_image_hold(CstBlob *blob, GError **error);

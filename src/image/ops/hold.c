@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/hold.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+enum { READ, WRITE, WRITE_UNCHANGED, RESIZE };
+
+#define DOES    100
+#define FORBIDS 200
+
+static const off_t claimed[] = {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBIDS + WRITE,
+                                FORBIDS + RESIZE};
+/* Who has one of these does not go together with us. */
+static const off_t refused[] = {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE,
+                                DOES + RESIZE};
+
+static int lock_byte(int fd, int command, short type, off_t byte, short *ret_type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    int result = fcntl(fd, command, &lock);
+
+    *ret_type = lock.l_type;
+    return result;
+}
+
+static void let_go(int fd)
+{
+    short type;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(claimed); i++)
+        lock_byte(fd, F_OFD_SETLK, F_UNLCK, claimed[i], &type);
+}
+
+/* --- who holds it ------------------------------------------------------------------------------
+ */
+
+/** A line "lock: 1: OFDLCK ADVISORY READ -1 08:01:INODE FIRST LAST" of our file. */
+static gboolean has_lock(const char *path, const char *inode)
+{
+    g_autofree char *text = NULL;
+    const char *at;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return FALSE;
+    for (at = strstr(text, "OFDLCK"); at; at = strstr(at + 1, "OFDLCK")) {
+        const char *found = strstr(at, inode), *end = strchr(at, '\n');
+
+        if (found && (!end || found < end))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean process_holds(const char *pid, const char *inode)
+{
+    g_autofree char *dir_name = g_strdup_printf("/proc/%s/fdinfo", pid);
+    GDir *dir = g_dir_open(dir_name, 0, NULL);
+    gboolean found = FALSE;
+    const char *name;
+
+    while (dir && !found && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(dir_name, name, NULL);
+
+        found = has_lock(path, inode);
+    }
+    if (dir)
+        g_dir_close(dir);
+    return found;
+}
+
+/** "process 123", or that it is not known: others' descriptors show to root only. */
+static char *holder(int fd)
+{
+    g_autofree char *self = g_strdup_printf("%d", getpid());
+    g_autofree char *inode = NULL;
+    GDir *dir = g_dir_open("/proc", 0, NULL);
+    char *result = NULL;
+    const char *name;
+    struct stat st;
+
+    if (fstat(fd, &st) == 0)
+        inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
+    while (dir && inode && !result && (name = g_dir_read_name(dir)))
+        if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 && process_holds(name, inode))
+            result = g_strdup_printf(_("process %s"), name);
+    if (dir)
+        g_dir_close(dir);
+    return result ? result : g_strdup(_("another process"));
+}
+
+/* --- claiming --------------------------------------------------------------------------------- */
+
+gboolean cst_image_hold(CstBlob *blob, GError **error)
+{
+    int fd = cst_blob_file_fd(blob);
+    short type;
+
+    if (fd < 0)
+        return TRUE;
+    /* Claim first, look then: of two that do so at once, at least one sees the other. */
+    for (size_t i = 0; i < G_N_ELEMENTS(claimed); i++)
+        if (lock_byte(fd, F_OFD_SETLK, F_RDLCK, claimed[i], &type) < 0 && errno != EAGAIN &&
+            errno != EACCES)
+            return TRUE; /* no locks here */
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+        if (lock_byte(fd, F_OFD_GETLK, F_WRLCK, refused[i], &type) == 0 && type != F_UNLCK) {
+            g_autofree char *who = holder(fd);
+
+            let_go(fd);
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("'%s' is in use by %s; stop it before the image is changed"),
+                            blob->name, who);
+        }
+    return TRUE;
+}
