@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint, deb)
+# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -17,7 +17,6 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils
 bench="$test"
 fuzz="clang libclang-rt-14-dev"
 lint="clang clang-format clang-tidy clang-tools shellcheck pyflakes3 git"
-deb="debhelper dpkg-dev fakeroot"
 
 wanted=
 for set in "$@"; do
@@ -28,7 +27,6 @@ for set in "$@"; do
     bench) wanted="$wanted $bench" ;;
     fuzz) wanted="$wanted $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
-    deb) wanted="$wanted $deb" ;;
     *) echo "install-deps.sh: unknown set '$set'" >&2; exit 2 ;;
     esac
 done
