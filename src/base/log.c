@@ -11,11 +11,6 @@ void cst_log_set_level(CstLogLevel level)
     log_level = level;
 }
 
-CstLogLevel cst_log_level(void)
-{
-    return log_level;
-}
-
 void cst_log(CstLogLevel level, const char *format, ...)
 {
     va_list args;

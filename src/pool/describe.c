@@ -66,7 +66,7 @@ CstVolDef *cst_volume_describe(CstPoolState *state, const CstVolume *volume)
     def->type = volume->type;
     def->name = g_strdup(volume->name);
     def->path = cst_pool_state_vol_path(state, volume->name);
-    def->key = g_strdup(volume->extra && volume->extra->key ? volume->extra->key : def->path);
+    def->key = cst_pool_state_vol_key(state, volume);
     def->format = g_strdup(xml_format(volume->format));
     def->capacity = volume->capacity;
     def->allocation = volume->allocation;

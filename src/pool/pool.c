@@ -104,6 +104,13 @@ char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
     return state->backend->vol_path(state, name);
 }
 
+char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume)
+{
+    if (volume->extra && volume->extra->key)
+        return g_strdup(volume->extra->key);
+    return cst_pool_state_vol_path(state, volume->name);
+}
+
 char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path)
 {
     return state->backend->vol_resolve(state, path);

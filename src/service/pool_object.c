@@ -55,11 +55,6 @@ const CstUuid *cst_pool_uuid(const CstPool *pool)
     return &pool->uuid;
 }
 
-CstPoolType cst_pool_type(const CstPool *pool)
-{
-    return pool->def->type;
-}
-
 /* --- turns --------------------------------------------------------------------------------------
  */
 

@@ -39,7 +39,7 @@ static CstVolRow *row_new(CstPoolState *state, const CstVolume *volume, unsigned
 
     row->name = g_strdup(volume->name);
     row->path = cst_pool_state_vol_path(state, volume->name);
-    row->key = g_strdup(volume->extra && volume->extra->key ? volume->extra->key : row->path);
+    row->key = cst_pool_state_vol_key(state, volume);
     if (flags & CST_VOL_ROWS_DETAILS) {
         volume_info(volume, &row->info);
         row->format = volume->format;
@@ -205,10 +205,7 @@ char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
 
-    if (!volume)
-        return NULL;
-    return volume->extra && volume->extra->key ? g_strdup(volume->extra->key)
-                                               : cst_pool_state_vol_path(state, name);
+    return volume ? cst_pool_state_vol_key(state, volume) : NULL;
 }
 
 /* The volume as it is on the storage now. */

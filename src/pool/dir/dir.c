@@ -80,13 +80,20 @@ static gboolean set_cow(int fd, const char *path, int feature_cow, GError **erro
     return cst_fail_errno(error, errno, _("cannot turn copy-on-write off for '%s'"), path);
 }
 
-static gboolean apply_perms(int fd, const char *path, const CstPerms *perms, GError **error)
+gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error)
 {
     uid_t uid = perms->uid == CST_PERMS_UNSET ? (uid_t)-1 : perms->uid;
     gid_t gid = perms->gid == CST_PERMS_UNSET ? (gid_t)-1 : perms->gid;
 
     if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
-        return cst_fail_errno(error, errno, _("cannot chown '%s' to (%u, %u)"), path, uid, gid);
+        return cst_fail_errno(error, errno, _("cannot chown '%s' to (%u, %u)"), name, uid, gid);
+    return TRUE;
+}
+
+static gboolean apply_perms(int fd, const char *path, const CstPerms *perms, GError **error)
+{
+    if (!cst_dir_set_owner(fd, path, perms, error))
+        return FALSE;
     if (perms->mode != CST_PERMS_UNSET && fchmod(fd, perms->mode) < 0)
         return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), path,
                               perms->mode);
@@ -234,7 +241,7 @@ static gboolean identify(const CstPoolState *state, Identity *ret, GError **erro
 
 static char *dir_identity(CstPoolState *state, GError **error)
 {
-    Identity id;
+    Identity id = {0};
 
     if (!identify(state, &id, error))
         return NULL;
@@ -246,7 +253,7 @@ static gboolean dir_identity_check(CstPoolState *state, const char *recorded, gb
                                    GError **error)
 {
     const char *path = state->def->target_path;
-    Identity was = {0}, is;
+    Identity was = {0}, is = {0};
 
     if (sscanf(recorded, "mounted=%d type=%lx inode=%llu device=%llu boot=%36s", &was.mounted,
                &was.type, &was.inode, &was.device, was.boot) < 4)

@@ -17,6 +17,9 @@ extern const CstBackend cst_dir_backend;
 /** Opens the target directory; -1 and @error when it is not there or no directory. */
 int cst_dir_open_target(const CstPoolState *state, GError **error);
 
+/** Gives @fd the owner and group of @perms, as far as they are given; @name is for the message. */
+gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error);
+
 gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);

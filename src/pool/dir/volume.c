@@ -82,17 +82,6 @@ static void turn_cow_off(int fd)
     }
 }
 
-static gboolean set_owner(int fd, const CstVolDef *def, GError **error)
-{
-    uid_t uid = def->perms.uid == CST_PERMS_UNSET ? (uid_t)-1 : def->perms.uid;
-    gid_t gid = def->perms.gid == CST_PERMS_UNSET ? (gid_t)-1 : def->perms.gid;
-
-    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
-        return cst_fail_errno(error, errno, _("cannot chown '%s' to (%u, %u)"), def->name, uid,
-                              gid);
-    return TRUE;
-}
-
 static gboolean make_draft(const CstPoolState *state, int dirfd, const char *name,
                            const CstVolDef *def, CstBlob **ret_blob, GError **error)
 {
@@ -104,7 +93,7 @@ static gboolean make_draft(const CstPoolState *state, int dirfd, const char *nam
             return cst_fail_errno(error, errno, _("cannot create path '%s/%s'"),
                                   state->def->target_path, def->name);
         fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd >= 0 && set_owner(fd, def, error);
+        return fd >= 0 && cst_dir_set_owner(fd, def->name, &def->perms, error);
     }
     fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -114,7 +103,7 @@ static gboolean make_draft(const CstPoolState *state, int dirfd, const char *nam
     CST_CRASH_POINT("vol.reserve.created");
     if (def->nocow)
         turn_cow_off(fd);
-    if (!set_owner(fd, def, error))
+    if (!cst_dir_set_owner(fd, def->name, &def->perms, error))
         return FALSE;
     blob_fd = fd;
     fd = -1;

@@ -13,7 +13,6 @@ typedef enum {
 
 /** Lines above @level are dropped; the default is CST_LOG_WARNING. */
 void cst_log_set_level(CstLogLevel level);
-CstLogLevel cst_log_level(void);
 
 /** One line on stderr; control characters in the text are escaped. Never pass secret bytes. */
 void cst_log(CstLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);

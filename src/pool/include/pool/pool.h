@@ -27,6 +27,8 @@ gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolum
                                  CstVolume **ret_volume, GError **error);
 gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name);
+/** The key of a volume: its own, or its path. */
+char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume);
 char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path);
 
 /** NULL (no error) where the backend has no identity. */

@@ -26,7 +26,6 @@ CstPool *cst_service_pool_by_target(CstService *service, const char *path, GErro
 /** Name and uuid never change while the handle lives. */
 const char *cst_pool_name(const CstPool *pool);
 const CstUuid *cst_pool_uuid(const CstPool *pool);
-CstPoolType cst_pool_type(const CstPool *pool);
 
 typedef struct {
     CstPoolRunState state;
