@@ -6,6 +6,7 @@
 #include <image/snapshot.h>
 
 #include "look.h"
+#include "measuring.h"
 
 /**
  * A format: what registry.c lists and image.c calls. Callbacks are grouped by capability; a NULL
@@ -77,6 +78,14 @@ struct CstImageFormat {
     /** options->capacity is a multiple of 512; only what create_options names is set. */
     gboolean (*create)(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
 
+    /**
+     * The size of the file (files) that create() makes of the same options, and an upper bound of
+     * what it has grown to when the source has been copied into it. Fails where create() would.
+     * NULL only where create is.
+     */
+    gboolean (*measure)(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
+                        GError **error);
+
     /* --- opening ------------------------------------------------------------------------- */
 
     /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
@@ -140,6 +149,10 @@ struct CstImage {
 
 /** The image whose guest's view @blob is; NULL when it is something else. Borrowed. */
 CstImage *cst_guest_image(CstBlob *blob);
+
+/** The options are ones that the format knows. */
+gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
+                                GError **error);
 
 /** All formats (registry.c), NULL-terminated; raw is last. */
 extern const CstImageFormat *const cst_image_registry[];

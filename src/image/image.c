@@ -116,8 +116,8 @@ gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImage
 
 /* --- making -------------------------------------------------------------------------------- */
 
-static gboolean check_create_options(const CstImageFormat *format, const CstImageCreate *options,
-                                     GError **error)
+gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
+                                GError **error)
 {
     const struct {
         CstCreateOptions bit;
@@ -158,7 +158,7 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
     if (!format->create)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
                         format->name);
-    if (!check_create_options(format, options, error))
+    if (!cst_image_check_create(format, options, error))
         return FALSE;
     if (options->capacity > G_MAXINT64 - 511)
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));

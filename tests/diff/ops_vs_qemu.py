@@ -616,7 +616,7 @@ def measure_says_what_qemu_says(variant):
 @case()
 def measure_refuses(_):
     refused("image-measure", "-O", "qcow2", status=2, words="either")
-    refused("image-measure", "-O", "vdi", "--size", "1M", status=1, words="not known beforehand")
+    refused("image-measure", "-O", "iso", "--size", "1M", status=1, words="can't be created")
     refused("image-measure", "-O", "qcow2", "-o", "cluster_size=3k", "--size", "1M", status=1,
             words="cluster size")
 

@@ -36,6 +36,7 @@ const CstImageFormat cst_format_qcow2 = {
                       CST_CREATE_LAZY_REFCOUNTS | CST_CREATE_EXTENDED_L2 | CST_CREATE_COMPRESSION |
                       CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA,
     .create = qcow2_create,
+    .measure = qcow2_measure,
     .open = qcow2_open,
     .close = qcow2_close,
     .pread = qcow2_pread,

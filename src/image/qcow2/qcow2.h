@@ -7,6 +7,8 @@
 
 gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
 
+gboolean qcow2_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
+
 CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error);
 void qcow2_close(CstImage *image);
 gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);

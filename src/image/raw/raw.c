@@ -22,6 +22,16 @@ static gboolean raw_create(CstBlob *blob, const CstImageCreate *options, CstTask
     return cst_space_preallocate(blob, 0, options->capacity, options->preallocation, task, error);
 }
 
+static gboolean raw_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
+                            GError **error)
+{
+    uint64_t capacity = measuring->options->capacity;
+
+    *ret_measure = (CstImageMeasure){capacity, capacity};
+    cst_task_advance(measuring->task, measuring->source_size);
+    return TRUE;
+}
+
 static CstImage *raw_open(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     uint64_t size = 0;
@@ -68,6 +78,7 @@ const CstImageFormat cst_format_raw = {
     .name = "raw",
     .inspect = raw_inspect,
     .create = raw_create,
+    .measure = raw_measure,
     .is_plain = TRUE,
     .open = raw_open,
     .close = raw_close,

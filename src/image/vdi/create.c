@@ -33,6 +33,12 @@ static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **
     return TRUE;
 }
 
+/* Every block has a place from the start. */
+static gboolean is_filled(const VdiHeader *header, const CstImageCreate *options)
+{
+    return header->kind == VDI_STATIC || options->preallocation != CST_PREALLOC_OFF;
+}
+
 static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
                             GError **error)
 {
@@ -42,6 +48,20 @@ static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTa
 
     return vdi && vdi_preallocate(vdi, 0, vdi->header.blocks, preallocation, task, error) &&
            cst_blocks_write_back(&vdi->blocks, error);
+}
+
+gboolean vdi_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
+{
+    VdiHeader header = {0};
+    uint64_t used = 0;
+
+    if (!plan(measuring->options, &header, error) ||
+        !cst_measuring_count(measuring, header.block_size, &used, error))
+        return FALSE;
+    if (is_filled(&header, measuring->options))
+        used = header.blocks;
+    *ret_measure = cst_measure_of(header.offset_data, used, header.blocks, header.block_size);
+    return TRUE;
 }
 
 gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
@@ -56,6 +76,5 @@ gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
     if (!cst_table_fill(blob, header.offset_map, 0, header.blocks, VDI_NOWHERE, task, error) ||
         !cst_blob_pwrite(blob, header.raw, sizeof(header.raw), 0, error))
         return FALSE;
-    return (header.kind == VDI_DYNAMIC && options->preallocation == CST_PREALLOC_OFF) ||
-           preallocate(blob, options->preallocation, task, error);
+    return !is_filled(&header, options) || preallocate(blob, options->preallocation, task, error);
 }

@@ -14,6 +14,7 @@ const CstImageFormat cst_format_vdi = {
     .inspect = vdi_inspect,
     .create_options = CST_CREATE_SUBFORMAT | CST_CREATE_METADATA,
     .create = vdi_create,
+    .measure = vdi_measure,
     .open = vdi_open,
     .close = vdi_close,
     .pread = cst_blocks_pread,

@@ -64,6 +64,7 @@ gboolean vdi_sync(CstBlocks *blocks, GError **error);
 
 /* --- create.c, resize.c, compact.c, check.c -------------------------------------------------- */
 
+gboolean vdi_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
 gboolean vdi_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                     CstTask *task, GError **error);

@@ -303,6 +303,32 @@ static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError
     return TRUE;
 }
 
+/* Where blocks may come from the parent, each group of them has a block that tells which. */
+static uint64_t bitmap_blocks(const Plan *plan, uint64_t used)
+{
+    uint64_t groups =
+        cst_div_up(plan->blocks, vhdx_chunk_ratio(plan->block_size, plan->sector_size));
+
+    return plan->parent ? MIN(used, groups) : 0;
+}
+
+gboolean vhdx_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
+{
+    uint64_t used = 0, tables;
+    Plan plan = {0};
+
+    if (!make_plan(measuring->options, &plan, error) ||
+        !cst_measuring_count(measuring, plan.block_size, &used, error))
+        return FALSE;
+    tables = BAT_AT + plan.bat_length;
+    if (plan.allocated)
+        used = plan.blocks;
+    *ret_measure = cst_measure_of(tables, used, plan.blocks, plan.block_size);
+    ret_measure->required += bitmap_blocks(&plan, used) * CST_MIB;
+    ret_measure->fully_allocated += bitmap_blocks(&plan, plan.blocks) * CST_MIB;
+    return TRUE;
+}
+
 gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
 {
     Plan plan = {0};

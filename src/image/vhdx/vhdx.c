@@ -47,6 +47,7 @@ const CstImageFormat cst_format_vhdx = {
     .create_options = CST_CREATE_BACKING | CST_CREATE_SUBFORMAT | CST_CREATE_BLOCK_SIZE |
                       CST_CREATE_SECTOR_SIZE | CST_CREATE_METADATA,
     .create = vhdx_create,
+    .measure = vhdx_measure,
     .open = vhdx_open,
     .close = vhdx_close,
     .pread = cst_blocks_pread,

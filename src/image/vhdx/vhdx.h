@@ -2,10 +2,12 @@
 #pragma once
 
 #include "blocks.h"
+#include "measuring.h"
 
 /** The format's callbacks, see format.h. */
 
 gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vhdx_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 CstImage *vhdx_open(CstBlob *blob, const CstImageOpen *how, GError **error);
 void vhdx_close(CstImage *image);
 gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error);

@@ -114,7 +114,10 @@ static gboolean parse_name(Making *making, GError **error)
 {
     const char *name = making->options->file_name;
 
-    making->name = name ? g_strdup(name) : g_path_get_basename(making->blob->name);
+    if (name)
+        making->name = g_strdup(name);
+    else /* without a file it is only measured, and a name as good as any other */
+        making->name = g_path_get_basename(making->blob ? making->blob->name : "disk.vmdk");
     if (making->subformat->mark) {
         if (!cst_name_check(making->name, _("VMDK image"), error))
             return FALSE;
@@ -207,15 +210,14 @@ static gboolean write_tables(CstBlob *blob, const VmdkHeader *header, GError **e
            vmdk_write_directory(blob, header->gd, 0, count, header->gd + directory, len, error);
 }
 
-gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
-                            GError **error)
+static gboolean sparse_header(uint64_t sectors, uint64_t grain, const char *text,
+                              VmdkHeader *ret_header, GError **error)
 {
     VmdkHeader header = {.version = 1,
                          .flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_REDUNDANT,
                          .capacity = sectors,
                          .grain = grain,
                          .gtes = VMDK_MAX_GTES};
-    gboolean zeroed = FALSE;
 
     if (text) {
         header.descriptor = 1;
@@ -226,6 +228,18 @@ gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
     plan_sparse(&header);
     if (vmdk_header_problem(&header) || header.overhead >= VMDK_FILE_SECTORS)
         return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image can't be as large as that"));
+    *ret_header = header;
+    return TRUE;
+}
+
+gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
+                            GError **error)
+{
+    gboolean zeroed = FALSE;
+    VmdkHeader header;
+
+    if (!sparse_header(sectors, grain, text, &header, error))
+        return FALSE;
     if (!cst_space_reset(blob, header.overhead * VMDK_SECTOR, &zeroed, error) ||
         (!zeroed &&
          !cst_blob_zero(blob, 0, header.overhead * VMDK_SECTOR, CST_ZERO_MAY_UNMAP, error)))
@@ -347,4 +361,52 @@ gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
     if (vmdk_is_stream(making.subformat->name))
         return vmdk_stream_create(blob, sectors, making.grain, text, error);
     return make_sparse(&making, blob, sectors, text, error);
+}
+
+/* --- how large it will be --------------------------------------------------------------------- */
+
+/* Metadata of all extents of an image whose grains are not compressed. */
+static gboolean measure_meta(const Making *making, const char *text, uint64_t *ret_meta,
+                             GError **error)
+{
+    gboolean is_one = !making->subformat->mark;
+    uint64_t meta = is_one ? 0 : strlen(text);
+
+    for (guint i = 0; !is_plain(making) && i < making->descriptor.lines->len; i++) {
+        const VmdkLine *line = vmdk_descriptor_line(&making->descriptor, i);
+        VmdkHeader header;
+
+        if (!sparse_header(line->sectors, making->grain, is_one ? text : NULL, &header, error))
+            return FALSE;
+        meta += header.overhead * VMDK_SECTOR;
+    }
+    *ret_meta = meta;
+    return TRUE;
+}
+
+gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
+{
+    const CstImageCreate *options = measuring->options;
+    g_auto(Making) making = {.options = options};
+    uint64_t used = 0, total, grain, meta = 0;
+    g_autofree char *text = NULL;
+
+    if (!parse_options(&making, error))
+        return FALSE;
+    grain = making.grain * VMDK_SECTOR;
+    total = cst_div_up(options->capacity, grain);
+    plan_extents(&making);
+    text = vmdk_descriptor_compose(&making.descriptor, making.adapter);
+    if (!cst_measuring_count(measuring, grain, &used, error))
+        return FALSE;
+    if (vmdk_is_stream(making.subformat->name))
+        return vmdk_stream_measure(options->capacity / VMDK_SECTOR, making.grain, used, ret_measure,
+                                   error);
+    if (!measure_meta(&making, text, &meta, error))
+        return FALSE;
+    if (options->preallocation != CST_PREALLOC_OFF)
+        used = total;
+    *ret_measure = is_plain(&making) ? cst_measure_of(meta + options->capacity, 0, 0, 0)
+                                     : cst_measure_of(meta, used, total, grain);
+    return TRUE;
 }

@@ -28,6 +28,11 @@ gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, siz
     return TRUE;
 }
 
+size_t vmdk_pack_bound(size_t len)
+{
+    return compressBound((uLong)len);
+}
+
 uint8_t *vmdk_pack(const uint8_t *buf, size_t len, size_t *ret_packed_len)
 {
     uLongf packed_len = compressBound((uLong)len);

@@ -102,5 +102,7 @@ gboolean vmdk_stream_flush(VmdkExtent *extent, GError **error);
 /** As many bytes as the stream holds, at most @len, and at least @least; the rest is zero. */
 gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len,
                      size_t least);
+/** No zlib stream of @len bytes is longer. */
+size_t vmdk_pack_bound(size_t len);
 /** The zlib stream of @len bytes; free it. */
 uint8_t *vmdk_pack(const uint8_t *buf, size_t len, size_t *ret_packed_len);

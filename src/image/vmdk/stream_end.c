@@ -227,3 +227,29 @@ gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
     g_rw_lock_clear(&stream.file);
     return ok;
 }
+
+/* Behind the grains: the tables that are not empty, directory, footer, end. */
+static uint64_t measure_end(const VmdkHeader *header, uint64_t grains)
+{
+    uint64_t tables = MIN(grains, vmdk_header_tables(header));
+
+    return (tables * (1 + vmdk_header_table_len(header)) + 1 + vmdk_header_directory_len(header) +
+            3) *
+           VMDK_SECTOR;
+}
+
+gboolean vmdk_stream_measure(uint64_t sectors, uint64_t grain, uint64_t used,
+                             CstImageMeasure *ret_measure, GError **error)
+{
+    VmdkHeader header = new_header(sectors, grain, VMDK_TEXT_SECTORS);
+    uint64_t total = vmdk_div_up(sectors, grain);
+    uint64_t packed = VMDK_MARKER_LEN + vmdk_pack_bound((size_t)grain * VMDK_SECTOR);
+
+    if (vmdk_header_problem(&header))
+        return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image can't be as large as that"));
+    packed = vmdk_div_up(packed, VMDK_SECTOR) * VMDK_SECTOR;
+    *ret_measure = cst_measure_of(header.overhead * VMDK_SECTOR, used, total, packed);
+    ret_measure->required += measure_end(&header, used);
+    ret_measure->fully_allocated += measure_end(&header, total);
+    return TRUE;
+}

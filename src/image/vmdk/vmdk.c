@@ -127,6 +127,7 @@ const CstImageFormat cst_format_vmdk = {
     .create_options = CST_CREATE_BACKING | CST_CREATE_CLUSTER_SIZE | CST_CREATE_METADATA |
                       CST_CREATE_SUBFORMAT | CST_CREATE_ADAPTER_TYPE,
     .create = vmdk_create,
+    .measure = vmdk_measure,
     .open = vmdk_open,
     .close = vmdk_close,
     .pread = vmdk_pread,

@@ -113,6 +113,7 @@ gboolean vmdk_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
 gboolean vmdk_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean vmdk_flush(CstImage *image, GError **error);
 gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 gboolean vmdk_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                      CstTask *task, GError **error);
 gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,

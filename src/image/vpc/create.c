@@ -76,30 +76,46 @@ static gboolean create_fixed(CstBlob *blob, VpcHeader *header, const CstImageCre
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, at, error);
 }
 
-/* Footer, header, the parent's locator, table, footer. */
+/* Footer, header, the parent's locator (free it; NULL: none), table, footer. */
+static gboolean lay_out(VpcHeader *header, const CstImageCreate *options, uint8_t **ret_text,
+                        size_t *ret_len, GError **error)
+{
+    uint64_t at = header->header_offset + VPC_HEADER_LEN;
+
+    if (options->backing &&
+        !vpc_parent_store(header, options->backing, at, ret_text, ret_len, error))
+        return FALSE;
+    header->table_offset = at + *ret_len;
+    header->entries = (uint32_t)cst_div_up(header->capacity, BLOCK_SIZE);
+    header->block_size = BLOCK_SIZE;
+    vpc_header_update(header);
+    return TRUE;
+}
+
+static uint64_t table_end(const VpcHeader *header)
+{
+    return header->table_offset +
+           cst_div_up(header->entries * UINT64_C(4), VPC_SECTOR) * VPC_SECTOR;
+}
+
 static gboolean write_empty(CstBlob *blob, VpcHeader *header, const CstImageCreate *options,
                             CstTask *task, GError **error)
 {
-    uint64_t blocks = header->capacity / BLOCK_SIZE + (header->capacity % BLOCK_SIZE != 0);
-    uint64_t at = header->header_offset + VPC_HEADER_LEN, size = 0, table_end;
     g_autofree uint8_t *text = NULL;
     gboolean zeroed = FALSE;
+    uint64_t size = 0, end;
     size_t len = 0;
 
-    if (options->backing && !vpc_parent_store(header, options->backing, at, &text, &len, error))
+    if (!lay_out(header, options, &text, &len, error))
         return FALSE;
-    header->table_offset = at + len;
-    header->entries = (uint32_t)blocks;
-    header->block_size = BLOCK_SIZE;
-    vpc_header_update(header);
-    table_end = header->table_offset + (blocks * 4 + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
-    if (!cst_space_reset(blob, table_end + VPC_FOOTER_LEN, &zeroed, error) ||
+    end = table_end(header);
+    if (!cst_space_reset(blob, end + VPC_FOOTER_LEN, &zeroed, error) ||
         !cst_blob_get_size(blob, &size, error))
         return FALSE;
     return cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, 0, error) &&
            cst_blob_pwrite(blob, header->raw, VPC_HEADER_LEN, header->header_offset, error) &&
-           cst_blob_pwrite(blob, text, len, at, error) &&
-           cst_table_fill(blob, header->table_offset, 0, (table_end - header->table_offset) / 4,
+           cst_blob_pwrite(blob, text, len, header->table_offset - len, error) &&
+           cst_table_fill(blob, header->table_offset, 0, (end - header->table_offset) / 4,
                           VPC_NOWHERE, task, error) &&
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, size - VPC_FOOTER_LEN, error);
 }
@@ -115,14 +131,44 @@ static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTa
            cst_blocks_write_back(&vpc->blocks, error);
 }
 
+static gboolean choose(VpcHeader *header, const CstImageCreate *options, GError **error)
+{
+    header->header_offset = VPC_FOOTER_LEN;
+    if (!choose_kind(options, &header->kind, error))
+        return FALSE;
+    vpc_footer_init(header, CREATOR);
+    return set_size(header, options, error);
+}
+
+gboolean vpc_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
+{
+    g_autofree uint8_t *text = NULL;
+    VpcHeader header = {0};
+    uint64_t used = 0;
+    size_t len = 0;
+
+    if (!choose(&header, measuring->options, error) ||
+        !cst_measuring_count(measuring, BLOCK_SIZE, &used, error))
+        return FALSE;
+    if (header.kind == VPC_FIXED) {
+        *ret_measure = cst_measure_of(header.capacity + VPC_FOOTER_LEN, 0, 0, 0);
+        return TRUE;
+    }
+    if (!lay_out(&header, measuring->options, &text, &len, error))
+        return FALSE;
+    if (measuring->options->preallocation != CST_PREALLOC_OFF)
+        used = header.entries;
+    vpc_header_derive(&header);
+    *ret_measure = cst_measure_of(table_end(&header) + VPC_FOOTER_LEN, used, header.entries,
+                                  vpc_stride(&header));
+    return TRUE;
+}
+
 gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
 {
-    VpcHeader header = {.header_offset = VPC_FOOTER_LEN};
+    VpcHeader header = {0};
 
-    if (!choose_kind(options, &header.kind, error))
-        return FALSE;
-    vpc_footer_init(&header, CREATOR);
-    if (!set_size(&header, options, error))
+    if (!choose(&header, options, error))
         return FALSE;
     if (header.kind == VPC_FIXED)
         return create_fixed(blob, &header, options, task, error);

@@ -16,6 +16,7 @@ const CstImageFormat cst_format_vpc = {
     .create_options =
         CST_CREATE_BACKING | CST_CREATE_SUBFORMAT | CST_CREATE_FORCE_SIZE | CST_CREATE_METADATA,
     .create = vpc_create,
+    .measure = vpc_measure,
     .open = vpc_open,
     .close = vpc_close,
     .pread = cst_blocks_pread,

@@ -88,6 +88,7 @@ void vpc_bitmap_init(Vpc *vpc);
 gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
 gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                     CstTask *task, GError **error);
+gboolean vpc_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 /** Gives each block from @first to before @end that is nowhere a place, and reserves its space. */
 gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocation preallocation,
                          CstTask *task, GError **error);

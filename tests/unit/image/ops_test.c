@@ -219,6 +219,32 @@ static void test_measure_is_what_creation_takes(void **state)
     }
 }
 
+static void test_measure_refuses_what_creation_refuses(void **state)
+{
+    static const struct {
+        const char *format;
+        CstImageCreate options;
+    } bad[] = {
+        {"iso", {0}},
+        {"qcow2", {.cluster_size = 3072}},
+        {"raw", {.cluster_size = 65536}},
+        {"vdi", {.subformat = "round"}},
+        {"vpc", {.capacity = 3 * CST_TIB}},
+        {"vhdx", {.block_size = 3 * CST_MIB}},
+        {"vmdk", {.subformat = "streamOptimized", .preallocation = CST_PREALLOC_FULL}},
+        {"qcow2", {.capacity = UINT64_MAX}},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        CstImageMeasure measure;
+
+        assert_false(cst_image_measure(format(bad[i].format), &bad[i].options, NULL, &measure, NULL,
+                                       &error));
+        assert_non_null(error);
+    }
+}
+
 /* --- hold ------------------------------------------------------------------------------------- */
 
 static CstBlob *file_again(const char *path)
@@ -306,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_when_told),
         cmocka_unit_test(test_map_tells_what_is_in_the_image_itself),
         cmocka_unit_test(test_measure_is_what_creation_takes),
+        cmocka_unit_test(test_measure_refuses_what_creation_refuses),
         cmocka_unit_test(test_held_files_refuse_a_second_writer),
         cmocka_unit_test(test_options_of_all_kinds),
         cmocka_unit_test(test_options_refuse_nonsense),

@@ -10,9 +10,12 @@ typedef struct {
 } CstImageMeasure;
 
 /**
- * How large a new image of @format with @options will be. @source (a guest's view) NULL: an empty
- * one of options->capacity; else a copy of that, of its size. UNSUPPORTED for formats whose size is
- * not known beforehand. Advances @task by the source's size.
+ * How large a new image of @format with @options will be, all its files together. @source (a
+ * guest's view) NULL: an empty one of options->capacity; else a copy of that, of its size. For
+ * qcow2 these are qemu-img's numbers, which count tables that an empty image does without, but not
+ * the gaps that growing tables leave; for others they are exact for an empty image, and never too
+ * small for a copy. UNSUPPORTED for formats that can't be created. Advances @task by the source's
+ * size.
  */
 gboolean cst_image_measure(const CstImageFormat *format, const CstImageCreate *options,
                            CstBlob *source, CstImageMeasure *ret_measure, CstTask *task,
