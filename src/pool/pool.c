@@ -4,9 +4,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* A callback that failed without saying why is a bug of the backend's: name it. */
-static gboolean checked(gboolean done, const CstPoolState *state, const char *callback,
-                        GError **error)
+#include "dispatch.h"
+
+gboolean pool_checked(gboolean done, const CstPoolState *state, const char *callback,
+                      GError **error)
 {
     if (!done && error && !*error)
         cst_fail(error, CST_ERROR_INTERNAL, "the %s backend's %s failed without an error",
@@ -14,13 +15,13 @@ static gboolean checked(gboolean done, const CstPoolState *state, const char *ca
     return done;
 }
 
-static gboolean unsupported(const CstPoolState *state, const char *what, GError **error)
+gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s (pool type '%s')", what,
                     cst_pool_type_name(state->backend->type));
 }
 
-CstPoolState *cst_pool_state_open(const CstPoolDef *def, GError **error)
+CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error)
 {
     const CstBackend *backend = cst_backend_for(def->type, error);
 
@@ -29,6 +30,7 @@ CstPoolState *cst_pool_state_open(const CstPoolDef *def, GError **error)
     if (state) {
         state->refs = 1;
         state->backend = backend;
+        state->host = host;
     }
     return state;
 }
@@ -47,23 +49,23 @@ void cst_pool_state_unref(CstPoolState *state)
 
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
-    return checked(state->backend->check(state, ret_active, error), state, "check", error);
+    return pool_checked(state->backend->check(state, ret_active, error), state, "check", error);
 }
 
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error)
 {
     if (!state->backend->build)
         return TRUE;
-    return checked(state->backend->build(state, flags, error), state, "build", error);
+    return pool_checked(state->backend->build(state, flags, error), state, "build", error);
 }
 
 gboolean cst_pool_state_start(CstPoolState *state, GError **error)
 {
     if (state->backend->start &&
-        !checked(state->backend->start(state, error), state, "start", error))
+        !pool_checked(state->backend->start(state, error), state, "start", error))
         return FALSE;
     if (state->backend->drop_drafts)
-        return checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
+        return pool_checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
     return TRUE;
 }
 
@@ -71,32 +73,32 @@ gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
 {
     if (!state->backend->stop)
         return TRUE;
-    return checked(state->backend->stop(state, error), state, "stop", error);
+    return pool_checked(state->backend->stop(state, error), state, "stop", error);
 }
 
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     if (!state->backend->destroy)
-        return unsupported(state, _("pool does not support pool deletion"), error);
-    return checked(state->backend->destroy(state, flags, error), state, "destroy", error);
+        return pool_unsupported(state, _("pool does not support pool deletion"), error);
+    return pool_checked(state->backend->destroy(state, flags, error), state, "destroy", error);
 }
 
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error)
 {
-    return checked(state->backend->scan(state, scan, task, error), state, "scan", error);
+    return pool_checked(state->backend->scan(state, scan, task, error), state, "scan", error);
 }
 
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
-    return checked(state->backend->scan_one(state, name, known, ret_volume, error), state,
-                   "scan_one", error);
+    return pool_checked(state->backend->scan_one(state, name, known, ret_volume, error), state,
+                        "scan_one", error);
 }
 
 gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    return checked(state->backend->usage(state, ret_usage, error), state, "usage", error);
+    return pool_checked(state->backend->usage(state, ret_usage, error), state, "usage", error);
 }
 
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
@@ -126,8 +128,8 @@ gboolean cst_pool_state_identity_check(CstPoolState *state, const char *recorded
 {
     if (!state->backend->identity_check)
         return TRUE;
-    return checked(state->backend->identity_check(state, recorded, starting, error), state,
-                   "identity_check", error);
+    return pool_checked(state->backend->identity_check(state, recorded, starting, error), state,
+                        "identity_check", error);
 }
 
 gboolean cst_pool_state_can_create(CstPoolState *state)
@@ -139,33 +141,34 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
                                 GError **error)
 {
     if (!state->backend->vol_reserve)
-        return unsupported(state, _("storage pool does not support volume creation"), error);
-    return checked(state->backend->vol_reserve(state, def, draft, error), state, "vol_reserve",
-                   error);
+        return pool_unsupported(state, _("storage pool does not support volume creation"), error);
+    return pool_checked(state->backend->vol_reserve(state, def, draft, error), state, "vol_reserve",
+                        error);
 }
 
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
     g_assert(draft->blob);
-    return checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
-                   error);
+    return pool_checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
+                        error);
 }
 
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
     if (!state->backend->vol_abandon)
         return TRUE;
-    return checked(state->backend->vol_abandon(state, token, error), state, "vol_abandon", error);
+    return pool_checked(state->backend->vol_abandon(state, token, error), state, "vol_abandon",
+                        error);
 }
 
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error)
 {
     if (!state->backend->vol_delete)
-        return unsupported(state, _("storage pool does not support vol deletion"), error);
-    return checked(state->backend->vol_delete(state, name, flags, error), state, "vol_delete",
-                   error);
+        return pool_unsupported(state, _("storage pool does not support vol deletion"), error);
+    return pool_checked(state->backend->vol_delete(state, name, flags, error), state, "vol_delete",
+                        error);
 }
 
 void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob)
@@ -180,12 +183,39 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     CstBlob *blob;
 
     if (!state->backend->vol_open) {
-        unsupported(state, _("storage pool does not give access to volume contents"), error);
+        pool_unsupported(state, _("storage pool does not give access to volume contents"), error);
         return NULL;
     }
     blob = state->backend->vol_open(state, name, writable, error);
-    checked(blob != NULL, state, "vol_open", error);
+    pool_checked(blob != NULL, state, "vol_open", error);
     return blob;
+}
+
+gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64_t capacity,
+                                   CstTask *task, GError **error)
+{
+    if (!state->backend->vol_resize)
+        return pool_unsupported(
+            state, _("storage pool does not support changing of volume capacity"), error);
+    return pool_checked(state->backend->vol_resize(state, name, capacity, task, error), state,
+                        "vol_resize", error);
+}
+
+gboolean cst_pool_state_can_resize(CstPoolState *state)
+{
+    return state->backend->vol_resize != NULL;
+}
+
+gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                      const char *snapshot, CstVolDraft *draft, GError **error)
+{
+    if (!state->backend->vol_reserve_clone)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("pool type '%s' does not share content between volumes"),
+                        cst_pool_type_name(state->backend->type));
+    return pool_checked(
+        state->backend->vol_reserve_clone(state, def, source, snapshot, draft, error), state,
+        "vol_reserve_clone", error);
 }
 
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)

@@ -92,7 +92,7 @@ gboolean pool_start_in_turn(CstPool *pool, GError **error)
     if (cst_pool_is_active(pool))
         return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is already active"),
                         pool->name);
-    state = cst_pool_state_open(pool->def, error);
+    state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     if (!state)
         return FALSE;
     g_mutex_lock(&pool->lock);
@@ -144,7 +144,7 @@ gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
 
 gboolean pool_adopt(CstPool *pool, GError **error)
 {
-    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, error);
+    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     gboolean active = FALSE;
 
     if (state && cst_pool_state_check(state, &active, error)) {
@@ -213,7 +213,7 @@ static unsigned build_flags(unsigned create_flags)
 
 static gboolean build_in_turn(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, error);
+    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
 
     if (!state || !cst_pool_state_build(state, flags, error))
         return FALSE;
@@ -266,7 +266,7 @@ gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
 
 static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, error);
+    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
 
     return state && cst_pool_state_destroy(state, flags, error);
 }

@@ -330,28 +330,58 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
     return row != NULL;
 }
 
+/* With the tables locked. */
+static gboolean copy_value(const CstSecretFile *secret, uint8_t **ret_value, size_t *ret_len,
+                           GError **error)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    if (!secret->value)
+        return cst_fail(error, CST_ERROR_NO_SECRET, _("secret '%s' does not have a value"),
+                        cst_uuid_format(&secret->def->uuid, text));
+    *ret_value = g_malloc0(secret->value_len + 1);
+    memcpy(*ret_value, secret->value, secret->value_len);
+    *ret_len = secret->value_len;
+    return TRUE;
+}
+
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
                                       uint8_t **ret_value, size_t *ret_len, GError **error)
 {
     CstSecretFile *secret;
-    char text[CST_UUID_TEXT_LEN];
     gboolean done = FALSE;
 
     if (!cst_flags_check(flags, 0, "secretGetValue", error) || !definitions_sync(service, error))
         return FALSE;
     g_mutex_lock(&service->tables);
     secret = find(service, uuid, error);
-    if (secret && secret->def->is_private) {
+    if (secret && secret->def->is_private)
         cst_fail(error, CST_ERROR_INVALID_SECRET, _("secret is private"));
-    } else if (secret && !secret->value) {
-        cst_fail(error, CST_ERROR_NO_SECRET, _("secret '%s' does not have a value"),
-                 cst_uuid_format(uuid, text));
-    } else if (secret) {
-        *ret_value = g_malloc0(secret->value_len + 1);
-        memcpy(*ret_value, secret->value, secret->value_len);
-        *ret_len = secret->value_len;
-        done = TRUE;
-    }
+    else if (secret)
+        done = copy_value(secret, ret_value, ret_len, error);
+    g_mutex_unlock(&service->tables);
+    return done;
+}
+
+gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
+                         GError **error)
+{
+    static const CstSecretUsage usages[] = {
+        [CST_AUTH_NONE] = CST_SECRET_NONE,
+        [CST_AUTH_CHAP] = CST_SECRET_ISCSI,
+        [CST_AUTH_CEPH] = CST_SECRET_CEPH,
+    };
+    CstService *service = data;
+    CstSecretFile *secret;
+    gboolean done;
+
+    g_mutex_lock(&service->tables);
+    secret = auth->by_uuid ? find(service, &auth->secret_uuid, error)
+                           : find_usage(service, usages[auth->type], auth->secret_usage);
+    if (!secret && !auth->by_uuid)
+        cst_fail(error, CST_ERROR_NO_SECRET, _("no secret with matching usage '%s'"),
+                 auth->secret_usage);
+    done = secret && copy_value(secret, ret_value, ret_len, error);
     g_mutex_unlock(&service->tables);
     return done;
 }

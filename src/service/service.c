@@ -155,6 +155,7 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 
     service->paths = copy_paths(paths);
     service->mode = mode;
+    service->pool_host = (CstPoolHost){.secret = secret_for_pool, .data = service};
     service->journal = cst_journal_new(paths);
     service->driver_lock = cst_driver_lock_new(paths);
     init_tables(service);

@@ -16,8 +16,9 @@ struct CstService {
     CstServiceMode mode;
     CstJournal *journal;
     CstDriverLock *driver_lock;
-    Monitor *monitor; /* daemon only */
-    Boot *boot;       /* starts of autostart pools; daemon only */
+    Monitor *monitor;      /* daemon only */
+    Boot *boot;            /* starts of autostart pools; daemon only */
+    CstPoolHost pool_host; /* what backends may ask of us */
 
     /*
      * definitions: held through a whole change of what is on disk under etc and run, so that such
@@ -67,5 +68,9 @@ gboolean pool_adopt(CstPool *pool, GError **error);
 /** Drops a transient pool from the tables. */
 void pool_forget_transient(CstPool *pool);
 
-/** The journal's replay. */
-gboolean intent_replay(const CstIntentRecord *record, gpointer service, GError **error);
+/** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */
+gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
+                         GError **error);
+
+/** The journal's replay; @data is the service. */
+gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **error);

@@ -21,6 +21,22 @@ static gboolean claim_existing(VolumeClaim *claim, CstPool *pool, const char *na
     return TRUE;
 }
 
+gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
+    g_autoptr(GString) text = NULL;
+
+    if (!holders)
+        return FALSE;
+    if (holders->len == 0)
+        return TRUE;
+    text = g_string_new(NULL);
+    for (guint i = 0; i < holders->len; i++)
+        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
+                               ((const CstHolder *)g_ptr_array_index(holders, i))->what);
+    return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
+}
+
 static void look_again(VolumeClaim *claim)
 {
     CstVolume *volume = NULL;
@@ -39,7 +55,7 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
     g_auto(VolumeClaim) claim = {0};
     g_autoptr(CstVolume) volume = NULL;
 
-    if (!claim_existing(&claim, pool, name, &volume, error) ||
+    if (!claim_existing(&claim, pool, name, &volume, error) || !volume_not_held(&claim, error) ||
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
     pool_table_remove(pool, name);
@@ -93,13 +109,25 @@ static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, 
     return TRUE;
 }
 
+/* Raw bytes on something that is no file: the pool's technology makes room, or takes it. */
+static gboolean resize_raw(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
+                           CstTask *task, GError **error)
+{
+    if (capacity < volume->capacity && !volume_not_held(claim, error))
+        return FALSE;
+    return cst_pool_state_vol_resize(claim->state, volume->name, capacity, task, error);
+}
+
 static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                              unsigned flags, CstTask *task, GError **error)
 {
-    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    const CstImageFormat *format;
     g_autoptr(CstBlob) blob = NULL;
     g_autoptr(CstImage) image = NULL;
 
+    if (volume->type != CST_VOL_FILE)
+        return resize_raw(claim, volume, capacity, task, error);
+    format = cst_image_format_find(volume->format, error);
     if (!format)
         return FALSE;
     blob = cst_pool_state_vol_open(claim->state, claim->name, TRUE, error);
@@ -129,7 +157,7 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
                          "storageVolResize", error) ||
         !claim_existing(&claim, pool, name, &volume, error))
         return FALSE;
-    if (volume->type != CST_VOL_FILE && volume->type != CST_VOL_NETWORK)
+    if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim.state))
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool does not support changing of volume capacity"));
     if (!resize_target(volume, capacity, flags, &target, error) ||
@@ -161,6 +189,8 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
     if (volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool doesn't support volume wiping"));
+    if (!volume_not_held(&claim, error))
+        return FALSE;
     blob = cst_pool_state_vol_open(claim.state, name, TRUE, error);
     if (!blob)
         return FALSE;

@@ -85,6 +85,7 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
 typedef struct {
     CstVolDef *def; /* of the new volume */
     VolumePlan plan;
+    CstPool *source_pool;
     const CstVolume *source;
     CstPoolState *source_state;
     unsigned flags; /* CstVolCreateFlags */
@@ -118,26 +119,23 @@ static gboolean bytes_will_do(const Cloning *cloning)
            (!def->cluster_size || (extra && def->cluster_size == extra->cluster_size));
 }
 
-static unsigned copy_flags(const Cloning *cloning)
+static gboolean copy_whole(CstBlob *from, CstBlob *to, gboolean zeroed, const Cloning *cloning,
+                           GError **error)
 {
-    return CST_COPY_DST_ZERO | (cloning->flags & CST_VOL_CREATE_REFLINK ? CST_COPY_SHARE_ONLY : 0);
-}
-
-static gboolean copy_whole(CstBlob *from, CstBlob *to, const Cloning *cloning, GError **error)
-{
+    unsigned flags = (zeroed ? CST_COPY_DST_ZERO : 0) |
+                     (cloning->flags & CST_VOL_CREATE_REFLINK ? CST_COPY_SHARE_ONLY : 0);
     uint64_t size;
 
     if (!cst_blob_get_size(from, &size, error))
         return FALSE;
     cst_task_add_total(cloning->task, size);
-    return cst_blob_copy(from, 0, to, 0, size, copy_flags(cloning), cloning->task, error);
+    return cst_blob_copy(from, 0, to, 0, size, flags, cloning->task, error);
 }
 
 static gboolean grow_to_capacity(CstBlob *blob, const Cloning *cloning, GError **error)
 {
-    g_autoptr(CstImage) image = NULL;
-
     const CstImageFormat *format;
+    g_autoptr(CstImage) image = NULL;
 
     if (cloning->def->capacity <= cloning->source->capacity)
         return TRUE;
@@ -145,19 +143,25 @@ static gboolean grow_to_capacity(CstBlob *blob, const Cloning *cloning, GError *
     image = format
                 ? cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error)
                 : NULL;
-    return image &&
-           cst_image_resize(image, cloning->def->capacity, CST_PREALLOC_OFF, cloning->task,
-                            error) &&
-           cst_image_flush(image, error);
+    if (!image)
+        return FALSE;
+    /* A draft on a device was made in its full size. */
+    return cst_image_capacity(image) >= cloning->def->capacity ||
+           (cst_image_resize(image, cloning->def->capacity, CST_PREALLOC_OFF, cloning->task,
+                             error) &&
+            cst_image_flush(image, error));
 }
 
-static gboolean copy_bytes(CstBlob *draft, const Cloning *cloning, GError **error)
+static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError **error)
 {
-    g_autoptr(CstBlob) from =
-        cst_pool_state_vol_open(cloning->source_state, cloning->source->name, FALSE, error);
+    g_autoptr(CstBlob) from = NULL;
 
-    return from && copy_whole(from, draft, cloning, error) &&
-           grow_to_capacity(draft, cloning, error);
+    if (!making->shared) {
+        from = cst_pool_state_vol_open(cloning->source_state, cloning->source->name, FALSE, error);
+        if (!from || !copy_whole(from, making->draft.blob, making->draft.zeroed, cloning, error))
+            return FALSE;
+    }
+    return grow_to_capacity(making->draft.blob, cloning, error);
 }
 
 /* Through the guests' views: another format, or another shape of the same one. */
@@ -184,7 +188,7 @@ static gboolean copy_content(CstService *service, CstBlob *draft, const Cloning 
     if (!image)
         return FALSE;
     to = cst_image_guest_blob(image);
-    return copy_whole(from, to, cloning, error) && cst_blob_flush(to, error);
+    return copy_whole(from, to, TRUE, cloning, error) && cst_blob_flush(to, error);
 }
 
 static gboolean refuse_directories(const Cloning *cloning, GError **error)
@@ -206,10 +210,12 @@ static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
         !volume_flags_fit(cloning->def, cloning->flags, error) ||
         !(as_bytes || volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK,
                                   &cloning->plan, error)) ||
-        !making_begin(&making, pool, cloning->def, "clone", error))
+        !(as_bytes ? making_begin_clone(&making, pool, cloning->def, cloning->source_pool,
+                                        cloning->source->name, NULL, error)
+                   : making_begin(&making, pool, cloning->def, "clone", error)))
         return FALSE;
     if (as_bytes)
-        filled = copy_bytes(making.draft.blob, cloning, error);
+        filled = copy_bytes(&making, cloning, error);
     else
         filled = copy_content(pool->service, making.draft.blob, cloning, error);
     return filled && making_commit(&making, cloning->def, error);
@@ -254,6 +260,7 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
     fit_to_source(def, volume);
     cloning.def = def;
     cloning.source = volume;
+    cloning.source_pool = source_pool;
     cloning.source_state = source_claim.state;
     if (!clone_volume(pool, &cloning, error))
         return FALSE;

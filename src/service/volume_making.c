@@ -33,8 +33,9 @@ static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name,
     return TRUE;
 }
 
-gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
-                      GError **error)
+/* Claims the name and records the intent. */
+static gboolean prepare(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
+                        GError **error)
 {
     CstUuid id;
     char token[CST_UUID_TEXT_LEN];
@@ -42,6 +43,7 @@ gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const
     if (!cst_name_check(def->name, _("volume"), error) ||
         !volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error))
         return FALSE;
+    /* Says that it can't. */
     if (!cst_pool_state_can_create(making->claim.state))
         return cst_pool_state_reserve(making->claim.state, def, &making->draft, error);
     if (!check_free(pool, making->claim.state, def->name, error))
@@ -50,9 +52,35 @@ gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const
     making->draft.token = g_strdup(cst_uuid_format(&id, token));
     making->intent =
         record_intent(pool, making->claim.state, operation, def->name, making->draft.token, error);
-    if (!making->intent)
+    return making->intent != NULL;
+}
+
+gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
+                      GError **error)
+{
+    if (!prepare(making, pool, def, operation, error) ||
+        !cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
         return FALSE;
-    if (!cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
+    CST_CRASH_POINT("vol.create.reserved");
+    return TRUE;
+}
+
+gboolean making_begin_clone(Making *making, CstPool *pool, const CstVolDef *def,
+                            CstPool *source_pool, const char *source, const char *snapshot,
+                            GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!prepare(making, pool, def, "clone", error))
+        return FALSE;
+    making->shared =
+        pool == source_pool && cst_pool_state_reserve_clone(making->claim.state, def, source,
+                                                            snapshot, &making->draft, &why);
+    if (why && !g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!making->shared && !cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
     return TRUE;
@@ -92,8 +120,9 @@ void making_end(Making *making)
     volume_release(&making->claim);
 }
 
-gboolean intent_replay(const CstIntentRecord *record, gpointer service, GError **error)
+gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **error)
 {
+    CstService *service = data;
     const char *xml = g_hash_table_lookup(record->fields, "definition");
     const char *token = g_hash_table_lookup(record->fields, "draft");
     g_autoptr(CstPoolDef) def = NULL;
@@ -103,7 +132,7 @@ gboolean intent_replay(const CstIntentRecord *record, gpointer service, GError *
     if (!xml || !token)
         return TRUE;
     def = cst_pool_def_parse(xml, 0, error);
-    state = def ? cst_pool_state_open(def, error) : NULL;
+    state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
     if (!state)
         return FALSE;
     if (cst_pool_state_abandon(state, token, &local))

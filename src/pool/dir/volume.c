@@ -132,6 +132,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
         return FALSE;
     if (fstatat(dirfd, def->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+    draft->zeroed = TRUE;
     if (make_draft(state, dirfd, name, def, &draft->blob, error))
         return TRUE;
     remove_draft(dirfd, name);

@@ -28,10 +28,22 @@
 
 typedef struct CstBackend CstBackend;
 
+/** What the core lends to a state for as long as it lives. Any thread; takes no long locks. */
+typedef struct {
+    /**
+     * The value of the secret that @auth names; the caller wipes (explicit_bzero) and frees it.
+     * NO_SECRET when there is none of that name, or it has no value.
+     */
+    gboolean (*secret)(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
+                       GError **error);
+    gpointer data;
+} CstPoolHost;
+
 /** Head of every backend's own state struct. */
 typedef struct {
     gint refs;
     const CstBackend *backend;
+    const CstPoolHost *host;
     CstPoolDef *def; /**< copy, owned; what the state was opened with */
 } CstPoolState;
 
@@ -65,19 +77,82 @@ typedef struct {
  * journal's replay (or the next start of the pool) drops by its token.
  */
 typedef struct {
-    char *token;   /**< a uuid's text, made by the core; names the draft in the journal */
-    CstBlob *blob; /**< open for reading and writing; NULL for a directory volume */
+    char *token;     /**< a uuid's text, made by the core; names the draft in the journal */
+    CstBlob *blob;   /**< open for reading and writing; NULL for a directory volume */
+    gboolean zeroed; /**< what nobody has written reads as zeroes */
 } CstVolDraft;
 
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
+
+/** Who has a volume open, in the words of whoever told: "mounted on /srv", "QEMU (pid 812)", … */
+typedef struct {
+    char *what;
+    int64_t pid; /**< 0: not a process of this host, or unknown */
+} CstHolder;
+
+void cst_holder_free(CstHolder *holder);
+/** Appends to @holders, an array that frees them. */
+void cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/** A shared store that thin volumes draw from. */
+typedef struct {
+    char *name;
+    uint64_t size;          /**< bytes for data */
+    uint64_t used;          /**< of those */
+    uint64_t metadata_size; /**< bytes */
+    uint64_t metadata_used; /**< of those */
+    guint volumes;          /**< that draw from it, snapshots included */
+} CstThinStore;
+
+void cst_thin_store_free(CstThinStore *store);
+
+#define CST_SNAPSHOT_UNKNOWN UINT64_MAX
+
+/** A volume as it was at one time. */
+typedef struct {
+    char *name;
+    int64_t created;     /**< seconds since the epoch; 0: unknown */
+    uint64_t capacity;   /**< bytes the guest saw */
+    uint64_t allocation; /**< bytes that only it holds; CST_SNAPSHOT_UNKNOWN */
+    uint64_t limit;      /**< bytes it may hold before it breaks; 0: no such limit */
+    char *problem;       /**< why it can't be used any more; NULL: fine */
+} CstSnapshot;
+
+void cst_snapshot_free(CstSnapshot *snapshot);
+
+typedef struct {
+    uint64_t limit; /**< bytes set aside for what will differ; 0: the technology's default */
+} CstSnapshotCreate;
+
+/**
+ * Snapshots made by the pool's technology. The core has claimed the volume for writing in all that
+ * change something, has made sure that nobody holds it open for revert and delete, and has checked
+ * the names. NOT_FOUND names the snapshot, EXISTS likewise; BUSY names what depends on it.
+ */
+typedef struct {
+    /** Appends CstSnapshot to @snapshots, oldest first. */
+    gboolean (*list)(CstPoolState *state, const char *volume, GPtrArray *snapshots, GError **error);
+    /** All or nothing, and on the disk when it returns. */
+    gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
+                       const CstSnapshotCreate *how, CstTask *task, GError **error);
+    /** The volume holds what the snapshot does; the snapshot stays. Killed midway: one or other. */
+    gboolean (*revert)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
+                       GError **error);
+    gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
+                       GError **error);
+    gboolean (*rename)(CstPoolState *state, const char *volume, const char *name,
+                       const char *new_name, GError **error);
+    /** What it holds, for reading. */
+    CstBlob *(*open)(CstPoolState *state, const char *volume, const char *name, GError **error);
+} CstSnapshotBackend;
 
 struct CstBackend {
     CstPoolType type;
 
     /* --- required ---------------------------------------------------------------------------- */
 
-    /** Makes the state from a definition. Touches no storage. */
+    /** Makes the state from a definition; the dispatcher fills its head. Touches no storage. */
     CstPoolState *(*open)(const CstPoolDef *def, GError **error);
     void (*close)(CstPoolState *state);
     /** Is the pool active on this host (mounted, logged in, …)? Not an error when it is not. */
@@ -141,6 +216,34 @@ struct CstBackend {
     void (*vol_replaced)(CstPoolState *state, CstBlob *blob);
     /** The volume's bytes as they are stored. */
     CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
+    /** Volumes that are no files, with raw content: both ways; durable. NULL: can't. */
+    gboolean (*vol_resize)(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                           GError **error);
+    /**
+     * As vol_reserve, but the draft holds what @source (or its snapshot @snapshot, NULL: none)
+     * holds, at once, because the technology can share it. UNSUPPORTED: the core copies. NULL:
+     * never.
+     */
+    gboolean (*vol_reserve_clone)(CstPoolState *state, const CstVolDef *def, const char *source,
+                                  const char *snapshot, CstVolDraft *draft, GError **error);
+
+    /* --- who uses it, what hangs on it -------------------------------------------------------- */
+
+    /** Appends CstHolder for everybody who has the volume open, this process not counted. */
+    gboolean (*vol_holders)(CstPoolState *state, const char *name, GPtrArray *holders,
+                            GError **error);
+    /** Appends texts ("pool/volume") for what shares content with it and would be lost with it. */
+    gboolean (*vol_children)(CstPoolState *state, const char *name, GPtrArray *children,
+                             GError **error);
+    /** Makes a volume that shares content with another (extra->backing_path) hold all of it. */
+    gboolean (*vol_flatten)(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+    /* --- groups; NULL: the technology has none --------------------------------------------------
+     */
+
+    /** Appends CstThinStore for each. */
+    gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
+    const CstSnapshotBackend *snapshots;
 
     /* --- watch: changes behind our back ------------------------------------------------------ */
 

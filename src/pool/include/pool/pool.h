@@ -9,7 +9,8 @@
  * Names handed in have been checked (cst_name_check).
  */
 
-CstPoolState *cst_pool_state_open(const CstPoolDef *def, GError **error);
+/** @host must live as long as the state. */
+CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error);
 CstPoolState *cst_pool_state_ref(CstPoolState *state);
 /** Closes with the last reference. */
 void cst_pool_state_unref(CstPoolState *state);
@@ -46,6 +47,40 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
 void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob);
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error);
+
+/** Whether the backend makes the volumes of this pool larger and smaller itself. */
+gboolean cst_pool_state_can_resize(CstPoolState *state);
+/** Has it do so. The volume's content is raw. */
+gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64_t capacity,
+                                   CstTask *task, GError **error);
+/** A draft that shares the source's content; UNSUPPORTED where it has to be copied. */
+gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                      const char *snapshot, CstVolDraft *draft, GError **error);
+
+/** Elements CstHolder; empty where the backend can't tell. */
+GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
+/** Elements char *; empty where nothing can hang on a volume. */
+GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error);
+gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTask *task,
+                                    GError **error);
+/** Elements CstThinStore; empty where there are none. */
+GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error);
+
+/** Whether the technology makes snapshots; the calls below are UNSUPPORTED where it doesn't. */
+gboolean cst_pool_state_has_snapshots(CstPoolState *state);
+/** Elements CstSnapshot, oldest first. */
+GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GError **error);
+gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                        const CstSnapshotCreate *how, CstTask *task,
+                                        GError **error);
+gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
+                                        CstTask *task, GError **error);
+gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
+                                        CstTask *task, GError **error);
+gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
+                                        const char *new_name, GError **error);
+CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,
+                                      GError **error);
 
 /** TRUE when volumes of this pool can be made at all. */
 gboolean cst_pool_state_can_create(CstPoolState *state);
