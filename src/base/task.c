@@ -2,15 +2,30 @@
 #include <base/task.h>
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 
+#define WAIT_STEP_US 50000          /* between two looks at cancel and rate while held back */
+#define LONGEST_S    1e9            /* of a wait, so that it fits a number */
+#define CATCH_UP_US  G_USEC_PER_SEC /* what was not used for longer is not made up for */
+
 struct CstTask {
     atomic_int refs;
     atomic_bool cancelled;
+    atomic_bool waiting;
     _Atomic uint64_t done;
     _Atomic uint64_t total;
+    _Atomic uint64_t job;
+    uid_t uid;
+    pid_t pid;
+
+    _Atomic uint64_t rate;  /* bytes a second; 0: no limit */
+    _Atomic uint64_t moved; /* bytes that count against it */
+    GMutex lock;            /* guards what follows */
+    gint64 since;           /* monotonic; at that time "base" bytes had been moved */
+    uint64_t base;
 };
 
 CstTask *cst_task_new(void)
@@ -18,6 +33,9 @@ CstTask *cst_task_new(void)
     CstTask *task = g_new0(CstTask, 1);
 
     task->refs = 1;
+    task->uid = geteuid();
+    task->pid = getpid();
+    g_mutex_init(&task->lock);
     return task;
 }
 
@@ -30,8 +48,10 @@ CstTask *cst_task_ref(CstTask *task)
 
 void cst_task_unref(CstTask *task)
 {
-    if (task && --task->refs == 0)
-        g_free(task);
+    if (!task || --task->refs > 0)
+        return;
+    g_mutex_clear(&task->lock);
+    g_free(task);
 }
 
 void cst_task_set_total(CstTask *task, uint64_t total)
@@ -48,8 +68,11 @@ void cst_task_add_total(CstTask *task, uint64_t more)
 
 void cst_task_advance(CstTask *task, uint64_t bytes)
 {
-    if (task)
-        task->done += bytes;
+    if (!task)
+        return;
+    task->done += bytes;
+    if (bytes <= CST_TASK_STEP_MAX)
+        task->moved += bytes;
 }
 
 CstProgress cst_task_progress(CstTask *task)
@@ -63,6 +86,92 @@ CstProgress cst_task_progress(CstTask *task)
     return progress;
 }
 
+void cst_task_set_owner(CstTask *task, uid_t uid, pid_t pid)
+{
+    if (task) {
+        task->uid = uid;
+        task->pid = pid;
+    }
+}
+
+void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid)
+{
+    *ret_uid = task ? task->uid : geteuid();
+    *ret_pid = task ? task->pid : getpid();
+}
+
+void cst_task_set_waiting(CstTask *task, gboolean waiting)
+{
+    if (task)
+        task->waiting = waiting;
+}
+
+gboolean cst_task_waiting(CstTask *task)
+{
+    return task && task->waiting;
+}
+
+void cst_task_set_job(CstTask *task, uint64_t id)
+{
+    if (task)
+        task->job = id;
+}
+
+uint64_t cst_task_job(CstTask *task)
+{
+    return task ? task->job : 0;
+}
+
+/* --- rate ------------------------------------------------------------------------------------ */
+
+void cst_task_set_rate(CstTask *task, uint64_t bytes_per_s)
+{
+    if (!task)
+        return;
+    g_mutex_lock(&task->lock);
+    if (bytes_per_s != task->rate) {
+        task->rate = bytes_per_s;
+        task->since = g_get_monotonic_time();
+        task->base = task->moved;
+    }
+    g_mutex_unlock(&task->lock);
+}
+
+uint64_t cst_task_rate(CstTask *task)
+{
+    return task ? task->rate : 0;
+}
+
+/* Microseconds until what has been moved is within the rate. */
+static gint64 ahead_by(CstTask *task)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 due = 0;
+
+    g_mutex_lock(&task->lock);
+    if (task->rate) {
+        double seconds = (double)(task->moved - task->base) / (double)task->rate;
+
+        due = task->since + (gint64)(MIN(seconds, LONGEST_S) * G_USEC_PER_SEC);
+        if (due < now - CATCH_UP_US) {
+            task->since = now - CATCH_UP_US;
+            task->base = task->moved;
+        }
+    }
+    g_mutex_unlock(&task->lock);
+    return due - now;
+}
+
+static void keep_rate(CstTask *task)
+{
+    gint64 wait;
+
+    while (task->rate && !task->cancelled && (wait = ahead_by(task)) > 0)
+        g_usleep((gulong)MIN(wait, WAIT_STEP_US));
+}
+
+/* --- cancelling ------------------------------------------------------------------------------ */
+
 void cst_task_cancel(CstTask *task)
 {
     if (task)
@@ -71,6 +180,8 @@ void cst_task_cancel(CstTask *task)
 
 gboolean cst_task_check(CstTask *task, GError **error)
 {
+    if (task && task->rate)
+        keep_rate(task);
     if (task && task->cancelled)
         return cst_fail(error, CST_ERROR_CANCELLED, _("cancelled by request"));
     return TRUE;

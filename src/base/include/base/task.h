@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /**
  * Progress and cancellation of one piece of long work. Safe from any thread; NULL is accepted
@@ -15,6 +16,9 @@ typedef struct {
     uint64_t total; /**< bytes; 0 while unknown */
 } CstProgress;
 
+/** Steps up to this count against the rate; larger ones skip or share, and move nothing. */
+#define CST_TASK_STEP_MAX (8u << 20)
+
 CstTask *cst_task_new(void);
 CstTask *cst_task_ref(CstTask *task);
 void cst_task_unref(CstTask *task);
@@ -24,6 +28,25 @@ void cst_task_set_total(CstTask *task, uint64_t total);
 void cst_task_add_total(CstTask *task, uint64_t more);
 void cst_task_advance(CstTask *task, uint64_t bytes);
 CstProgress cst_task_progress(CstTask *task);
+
+/**
+ * At most so many bytes a second from now on; 0: as fast as it goes. It is cst_task_check() that
+ * holds the work back, and that ends the waiting when the task is cancelled or the rate changes.
+ */
+void cst_task_set_rate(CstTask *task, uint64_t bytes_per_s);
+uint64_t cst_task_rate(CstTask *task);
+
+/** For whom it is done; uid and pid of this process unless set. Before the work begins. */
+void cst_task_set_owner(CstTask *task, uid_t uid, pid_t pid);
+void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid);
+
+/** It waits for its turn, or no longer. */
+void cst_task_set_waiting(CstTask *task, gboolean waiting);
+gboolean cst_task_waiting(CstTask *task);
+
+/** The number under which the work is listed as a job; 0: not, or not yet. */
+void cst_task_set_job(CstTask *task, uint64_t id);
+uint64_t cst_task_job(CstTask *task);
 
 /** Asks the work to stop at its next check. Async-signal-safe. */
 void cst_task_cancel(CstTask *task);
