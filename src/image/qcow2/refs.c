@@ -174,6 +174,17 @@ static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
     }
 }
 
+/** The first block from @index on that can be read; @end: none. A file may have holes of terabytes,
+ * whose blocks nobody would want to ask for one by one. */
+static uint64_t next_usable(const Qcow2Walk *walk, uint64_t index, uint64_t end)
+{
+    uint64_t entries = MIN(walk->q->reftable_entries, end);
+
+    while (index < entries && !is_usable(walk, walk->q->reftable[index]))
+        index++;
+    return index < entries ? index : end;
+}
+
 gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_report,
                             CstTask *task, GError **error)
 {
@@ -184,13 +195,14 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
     Qcow2RefsReport report = {0};
     Comparison c = {walk, fix, &report, block, FALSE};
 
-    for (uint64_t i = 0; i < blocks; i++) {
-        uint64_t place = place_of(q, i);
+    for (uint64_t i = 0, done = 0; done < blocks; done = i + 1) {
+        uint64_t place;
 
-        if (!is_usable(walk, place)) {
-            compare_blockless(&c, i * per_block, (i + 1) * per_block);
-            continue;
-        }
+        i = next_usable(walk, done, blocks);
+        compare_blockless(&c, done * per_block, i * per_block);
+        if (i == blocks)
+            break;
+        place = q->reftable[i];
         if (!cst_task_check(task, error) ||
             !qcow2_walk_read(walk, block, place, q->cluster_size, error))
             return FALSE;
