@@ -38,7 +38,7 @@ build-fuzz: ## build the libFuzzer targets with clang into build-fuzz/
 	@$(DEPS) build fuzz
 	@[ -f $(BUILD)-fuzz/build.ninja ] || CC=clang meson setup $(BUILD)-fuzz -Dfuzz=true \
 	    -Db_sanitize=address,undefined $(MESON_ARGS)
-	@ninja -C $(BUILD)-fuzz -j $(JOBS)
+	@ninja -C $(BUILD)-fuzz -j $(JOBS) fuzz-targets
 
 demo: build ## the main job end to end in a scratch directory, saying what it does
 	@$(DEPS) demo
