@@ -342,6 +342,31 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
     return &file->head;
 }
 
+CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
+{
+    /* O_NONBLOCK: a pipe is refused, not waited for. */
+    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+        return NULL;
+    }
+    return cst_blob_file_new(fd, path, writable, error);
+}
+
+CstBlob *cst_blob_file_create(const char *path, GError **error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
+
+    if (fd >= 0)
+        return cst_blob_file_new(fd, path, TRUE, error);
+    if (errno == EEXIST)
+        cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), path);
+    else
+        cst_fail_errno(error, errno, _("cannot create '%s'"), path);
+    return NULL;
+}
+
 int cst_blob_file_fd(CstBlob *blob)
 {
     return blob->ops == &file_ops ? ((CstFileBlob *)blob)->fd : -1;

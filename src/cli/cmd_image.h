@@ -3,6 +3,7 @@
 
 #include <image/chain.h>
 #include <image/options.h>
+#include <image/path.h>
 
 #include "ctl.h"
 
@@ -11,8 +12,11 @@
  * engine; they work on paths and need no connection.
  */
 
-/** Opens a file or block device named on the command line; its path is the blob's name. */
-CstBlob *cli_image_blob(const char *path, gboolean writable, GError **error);
+/**
+ * Opens a file or block device named on the command line; its path is the blob's name. For writing
+ * it is claimed (BUSY when QEMU has it); for reading a writer is only warned of.
+ */
+CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error);
 
 /**
  * The format called @name; NULL: a guess from the content, which is said on stderr where it is raw,
@@ -20,18 +24,6 @@ CstBlob *cli_image_blob(const char *path, gboolean writable, GError **error);
  */
 const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *name,
                                        GError **error);
-
-/**
- * What an image of several files may open: plain files of its own directory. With @follow the
- * backing files as well, by the names that the images have.
- */
-CstChainFiles cli_image_files(gboolean follow);
-
-/** The same for one image that is being made; borrows @owner. */
-CstImageFiles cli_image_parts(CstBlob *owner);
-
-/** The path that @name means in the image at @owner; NULL when it is no file. */
-char *cli_image_named_path(const char *owner, const char *name);
 
 /** Value of a format option; *ret_format is NULL when it was not given. */
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,
@@ -57,6 +49,7 @@ typedef struct {
     char *name;       /**< in that directory */
     char *dir;        /**< of the draft; NULL: in place */
     gboolean replace; /**< there is a file, and it was agreed to replace it */
+    CstBlob *old;     /**< that file, claimed so that nobody else opens it; NULL: none */
     CstBlob *blob;
 } CliImageTarget;
 

@@ -5,7 +5,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <image/hold.h>
 
 /** One check, or a repair and the check after it. */
 typedef struct {
@@ -126,9 +125,7 @@ gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (check.flags && cli_dry_run(ctl, _("Would check and repair image %s"), path))
         return TRUE;
-    check.blob = blob = cli_image_blob(path, check.flags != 0, error);
-    if (check.flags && blob && !cst_image_hold(blob, error))
-        return FALSE;
+    check.blob = blob = cli_image_blob(ctl, path, check.flags != 0, error);
     check.format = blob ? cli_image_format(ctl, blob, format, error) : NULL;
     if (!check.format || !cli_run_task(ctl, _("Checking"), run_check, &check, error))
         return FALSE;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cmd_image.h"
 
-#include <string.h>
-
 #include <base/error.h>
 #include <base/i18n.h>
-#include <image/pack.h>
+#include <image/convert.h>
 
 /** One conversion. */
 typedef struct {
@@ -14,8 +12,7 @@ typedef struct {
     CstImageOptions options;
     CstChain *source;
     CliImageTarget target;
-    gboolean target_is_zero;
-    gboolean compress;
+    unsigned flags; /**< CstConvertFlags */
 } Conversion;
 
 static void conversion_clear(Conversion *conversion)
@@ -25,16 +22,6 @@ static void conversion_clear(Conversion *conversion)
     cli_image_target_clear(&conversion->target);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
-
-/** VMDK has a variant whose data is always compressed. */
-static void ask_for_compression(Conversion *conversion)
-{
-    CstImageCreate *create = &conversion->options.create;
-
-    conversion->compress = TRUE;
-    if (!create->subformat && strcmp(cst_image_format_name(conversion->format), "vmdk") == 0)
-        create->subformat = "streamOptimized";
-}
 
 static gboolean check_options(const CliArgs *args, Conversion *conversion, GError **error)
 {
@@ -47,36 +34,10 @@ static gboolean check_options(const CliArgs *args, Conversion *conversion, GErro
         return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
                         _("a converted image has the size of its source; use image-resize"));
     if (cli_args_has(args, "compress"))
-        ask_for_compression(conversion);
+        conversion->flags |= CST_CONVERT_COMPRESS;
+    if (cli_args_has(args, "target-is-zero"))
+        conversion->flags |= CST_CONVERT_TARGET_ZERO;
     return TRUE;
-}
-
-static gboolean fill_compressed(Conversion *conversion, CstBlob *from, CstImage *image,
-                                CstTask *task, GError **error)
-{
-    if (cst_image_compression_unit(image) == 0)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("compressed images of format '%s' can't be written"),
-                        cst_image_format_name(conversion->format));
-    return cst_image_pack(from, image, task, error) && cst_image_flush(image, error);
-}
-
-/** Copies what the guest sees into the empty image. */
-static gboolean fill(Conversion *conversion, CstBlob *from, CstBlob *to, CstTask *task,
-                     GError **error)
-{
-    uint64_t size = conversion->options.create.capacity;
-    /* An image made just now reads as zeroes; a bare device holds what it held. */
-    gboolean zero =
-        to != conversion->target.blob || conversion->target.dir || conversion->target_is_zero;
-
-    return cst_blob_copy(from, 0, to, 0, size, zero ? CST_COPY_DST_ZERO : 0, task, error) &&
-           cst_blob_flush(to, error);
-}
-
-static gboolean is_always_compressed(const CstImageCreate *create)
-{
-    return g_strcmp0(create->subformat, "streamOptimized") == 0;
 }
 
 static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
@@ -84,39 +45,19 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
     Conversion *conversion = data;
     CstImageCreate *create = &conversion->options.create;
     CstBlob *draft = conversion->target.blob;
-    const CstImageFiles files = cli_image_parts(draft);
-    const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, .files = &files};
-    CstBlob *from = cst_chain_guest(conversion->source);
-    g_autoptr(CstBlob) to = NULL;
-    CstImage *image;
+    const CstImageFiles files = cst_path_parts(draft);
+    /* A draft is a new file; a device holds what it held. */
+    unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
 
     create->files = &files;
     create->file_name = conversion->target.name;
-    if (!cst_blob_get_size(from, &create->capacity, error))
-        return FALSE;
-    cst_task_set_total(task, create->capacity);
-    if (create->preallocation > CST_PREALLOC_METADATA)
-        cst_task_add_total(task, create->capacity);
-    if (!cst_image_create(draft, conversion->format, create, task, error))
-        return FALSE;
-    image = cst_image_open_as(draft, conversion->format, &how, error);
-    if (!image)
-        return FALSE;
-    /* What compresses by itself takes plain writes. */
-    if (conversion->compress && !is_always_compressed(create)) {
-        gboolean ok = fill_compressed(conversion, from, image, task, error);
-
-        cst_image_free(image);
-        return ok;
-    }
-    to = cst_image_guest_blob(image);
-    return fill(conversion, from, to, task, error);
+    return cst_image_convert(cst_chain_guest(conversion->source), draft, conversion->format, create,
+                             flags, task, error);
 }
 
 static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
                                gboolean *ret_help, GError **error)
 {
-    conversion->target_is_zero = cli_args_has(args, "target-is-zero");
     return cli_args_string(args, "source", &conversion->source_name, error) &&
            cli_args_string(args, "target", &conversion->path, error) &&
            cli_image_format_arg(args, "target-format", &conversion->format, error) &&

@@ -77,8 +77,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, creation_clear)
 static gboolean look_at_backing(Creation *creation, GError **error)
 {
     CstImageCreate *create = &creation->options.create;
-    const CstChainFiles files = cli_image_files(FALSE);
-    g_autofree char *path = cli_image_named_path(creation->path, create->backing);
+    const CstChainFiles files = cst_path_files(0);
+    g_autofree char *path = cst_path_named(creation->path, create->backing);
     const CstImageFormat *format;
     g_autoptr(CstBlob) blob = NULL;
 
@@ -88,7 +88,7 @@ static gboolean look_at_backing(Creation *creation, GError **error)
     if (!create->backing_format)
         return TRUE; /* refused by whoever makes the image */
     format = cst_image_format_find(create->backing_format, error);
-    blob = format ? cli_image_blob(path, FALSE, error) : NULL;
+    blob = format ? cst_blob_file_open(path, FALSE, error) : NULL;
     creation->backing = blob ? cst_chain_open(blob, format, 0, &files, error) : NULL;
     if (!creation->backing)
         return FALSE;
@@ -127,7 +127,7 @@ static gboolean run_creation(CstTask *task, gpointer data, GError **error)
 {
     Creation *creation = data;
     CstImageOptions *options = &creation->options;
-    const CstImageFiles files = cli_image_parts(creation->target.blob);
+    const CstImageFiles files = cst_path_parts(creation->target.blob);
 
     cst_task_set_total(task, options->create.capacity);
     options->create.files = &files;

@@ -52,7 +52,7 @@ static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, 
     if (fstat(cst_blob_file_fd(blob), &st) == 0)
         shown->disk_size = (uint64_t)st.st_blocks * 512;
     if (shown->info.backing)
-        shown->full_backing = cli_image_named_path(shown->path, shown->info.backing);
+        shown->full_backing = cst_path_named(shown->path, shown->info.backing);
     read_snapshots(shown, blob);
     return TRUE;
 }
@@ -267,7 +267,7 @@ static gboolean show(Run *run, CstBlob *blob, const CstImageFormat *format, GErr
 
 static gboolean show_chain(Run *run, CstBlob *blob, GError **error)
 {
-    const CstChainFiles files = cli_image_files(TRUE);
+    const CstChainFiles files = cst_path_files(CST_PATH_FOLLOW);
     g_autoptr(CstChain) chain = cst_chain_look(blob, run->format, &files, error);
 
     for (guint i = 0; chain && i < cst_chain_length(chain); i++)
@@ -278,7 +278,7 @@ static gboolean show_chain(Run *run, CstBlob *blob, GError **error)
 
 static gboolean show_path(Run *run, const char *path, gboolean follow, GError **error)
 {
-    g_autoptr(CstBlob) blob = cli_image_blob(path, FALSE, error);
+    g_autoptr(CstBlob) blob = cli_image_blob(run->ctl, path, FALSE, error);
 
     if (!blob)
         return FALSE;

@@ -62,7 +62,8 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 
 gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files = cli_image_files(cli_args_has(args, "backing-chain"));
+    const CstChainFiles files =
+        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
     const char *path = NULL, *name = NULL;
     const CstImageFormat *format;
     g_autoptr(CstBlob) blob = NULL;
@@ -71,7 +72,7 @@ gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "file", &path, error) ||
         !cli_args_string(args, "format", &name, error))
         return FALSE;
-    blob = cli_image_blob(path, FALSE, error);
+    blob = cli_image_blob(ctl, path, FALSE, error);
     format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
     mapping.chain = format ? cst_chain_look(blob, format, &files, error) : NULL;
     if (!mapping.chain)

@@ -49,7 +49,7 @@ static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError 
 
     if (!cli_args_string(args, "format", &name, error))
         return FALSE;
-    blob = cli_image_blob(path, FALSE, error);
+    blob = cli_image_blob(ctl, path, FALSE, error);
     format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
     image = format ? cst_image_open(blob, format, 0, NULL, error) : NULL;
     snapshots = image ? cst_image_snapshot_list(image, error) : NULL;
@@ -86,7 +86,7 @@ static gboolean find_action(const CliArgs *args, const Action **ret_action, GErr
 static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
                                 const char *path, GError **error)
 {
-    const CstChainFiles files = cli_image_files(FALSE);
+    const CstChainFiles files = cst_path_files(0);
     Change change = {.action = action};
     g_autoptr(CstChain) chain = NULL;
 

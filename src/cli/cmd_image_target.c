@@ -23,6 +23,13 @@ static char *follow_links(const char *path)
     return copy;
 }
 
+/** A machine that has the file open would go on with one that has no name any more. */
+static gboolean claim_old(CliImageTarget *target, const char *real, GError **error)
+{
+    target->old = cst_blob_file_open(real, FALSE, error);
+    return target->old && cst_image_hold(target->old, error);
+}
+
 static gboolean look_at_place(CliCtl *ctl, CliImageTarget *target, const char *real,
                               gboolean *ret_device, GError **error)
 {
@@ -36,23 +43,20 @@ static gboolean look_at_place(CliCtl *ctl, CliImageTarget *target, const char *r
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is neither a file nor a block device"),
                         target->path);
     target->replace = TRUE;
-    return cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), target->path);
+    return cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), target->path) &&
+           (*ret_device || claim_old(target, real, error));
 }
 
 static gboolean open_draft(CliImageTarget *target, GError **error)
 {
     g_autofree char *dir = g_build_filename(target->final_dir, ".cistern-XXXXXX", NULL);
     g_autofree char *draft = NULL;
-    int fd;
 
     if (!mkdtemp(dir))
         return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
     target->dir = g_steal_pointer(&dir);
     draft = g_build_filename(target->dir, target->name, NULL);
-    fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
-    target->blob = cst_blob_file_new(fd, draft, TRUE, error);
+    target->blob = cst_blob_file_create(draft, error);
     return target->blob != NULL;
 }
 
@@ -73,8 +77,8 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
         return FALSE;
     if (!device)
         return open_draft(target, error);
-    target->blob = cli_image_blob(real, TRUE, error);
-    return target->blob && cst_image_hold(target->blob, error);
+    target->blob = cli_image_blob(ctl, real, TRUE, error);
+    return target->blob != NULL;
 }
 
 /** Names in the draft's directory, the image itself last: it must not be there without its parts.
@@ -152,6 +156,8 @@ void cli_image_target_clear(CliImageTarget *target)
 {
     if (target->blob)
         cst_blob_unref(target->blob);
+    if (target->old)
+        cst_blob_unref(target->old);
     if (target->dir) {
         g_autoptr(GPtrArray) names = draft_names(target);
 

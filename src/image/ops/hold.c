@@ -21,6 +21,8 @@ static const off_t claimed[] = {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBID
 /* Who has one of these does not go together with us. */
 static const off_t refused[] = {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE,
                                 DOES + RESIZE};
+/* Who has one of these changes the file. */
+static const off_t changing[] = {DOES + WRITE, DOES + RESIZE};
 
 static int lock_byte(int fd, int command, short type, off_t byte, short *ret_type)
 {
@@ -98,9 +100,21 @@ static char *holder(int fd)
 
 /* --- claiming --------------------------------------------------------------------------------- */
 
+/** Does anybody else have a lock on one of @bytes? */
+static gboolean is_locked(int fd, const off_t *bytes, size_t count)
+{
+    short type;
+
+    for (size_t i = 0; i < count; i++)
+        if (lock_byte(fd, F_OFD_GETLK, F_WRLCK, bytes[i], &type) == 0 && type != F_UNLCK)
+            return TRUE;
+    return FALSE;
+}
+
 gboolean cst_image_hold(CstBlob *blob, GError **error)
 {
     int fd = cst_blob_file_fd(blob);
+    g_autofree char *who = NULL;
     short type;
 
     if (fd < 0)
@@ -110,14 +124,21 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
         if (lock_byte(fd, F_OFD_SETLK, F_RDLCK, claimed[i], &type) < 0 && errno != EAGAIN &&
             errno != EACCES)
             return TRUE; /* no locks here */
-    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
-        if (lock_byte(fd, F_OFD_GETLK, F_WRLCK, refused[i], &type) == 0 && type != F_UNLCK) {
-            g_autofree char *who = holder(fd);
+    if (!is_locked(fd, refused, G_N_ELEMENTS(refused)))
+        return TRUE;
+    who = holder(fd);
+    let_go(fd);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("'%s' is in use by %s; stop it before the image is changed"), blob->name,
+                    who);
+}
 
-            let_go(fd);
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("'%s' is in use by %s; stop it before the image is changed"),
-                            blob->name, who);
-        }
+gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
+{
+    int fd = cst_blob_file_fd(blob);
+
+    if (fd < 0 || !is_locked(fd, changing, G_N_ELEMENTS(changing)))
+        return FALSE;
+    *ret_who = holder(fd);
     return TRUE;
 }

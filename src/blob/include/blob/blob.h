@@ -144,6 +144,10 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
  * (a block device: one ioctl more). @writable: @fd is open for writing as well.
  */
 CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error);
+/** Opens what is at @path, which becomes the name; what is no file or block device is INVALID. */
+CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error);
+/** Makes an empty file at @path and opens it for writing; EXISTS when something is there. */
+CstBlob *cst_blob_file_create(const char *path, GError **error);
 /** The descriptor of a file blob, -1 for other kinds; still owned by the blob. */
 int cst_blob_file_fd(CstBlob *blob);
 

@@ -17,3 +17,9 @@
  * Blobs that are no files, and file systems without locks, are taken as they are.
  */
 gboolean cst_image_hold(CstBlob *blob, GError **error);
+
+/**
+ * TRUE when somebody else writes to the file by the same locks: what is read may be stale, or torn
+ * between old and new. *ret_who then says who, in words ("process 123"); g_free() it.
+ */
+gboolean cst_image_is_written(CstBlob *blob, char **ret_who);

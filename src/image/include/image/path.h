@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <image/chain.h>
+
+/**
+ * Images by their paths. What an image names is opened only as far as the caller agreed: its parts
+ * (the extents of a VMDK, a data file of qcow2) from its own directory and nowhere else, its
+ * backing files from anywhere, but only when asked to follow them.
+ */
+
+typedef enum {
+    CST_PATH_FOLLOW = 1 << 0 /**< open backing files, by the names that the images have */
+} CstPathFlags;
+
+/**
+ * What a chain whose blobs are files may open; @flags are CstPathFlags. Without CST_PATH_FOLLOW
+ * chains end after one image. Names of protocols ("nbd://…", "json:{…}") are UNSUPPORTED, parts
+ * whose names lead out of the directory INVALID or DENIED.
+ */
+CstChainFiles cst_path_files(unsigned flags);
+
+/** The same for the parts of one image that is made or opened alone; borrows @owner. */
+CstImageFiles cst_path_parts(CstBlob *owner);
+
+/** The path that a reference @name means in the image at @owner; NULL: no file. g_free() it. */
+char *cst_path_named(const char *owner, const char *name);
+
+/**
+ * Opens the image at @path as @format (NULL: probed, which a guest that may write a raw image can
+ * deceive) with @open_flags (CstImageOpenFlags) and @path_flags. For writing it is claimed first,
+ * as cst_image_hold() does. DENIED when it is based on a file that is not to be followed.
+ */
+CstChain *cst_path_open(const char *path, const CstImageFormat *format, unsigned open_flags,
+                        unsigned path_flags, GError **error);

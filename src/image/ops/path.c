@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/path.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <image/hold.h>
+
+char *cst_path_named(const char *owner, const char *name)
+{
+    const char *path = g_str_has_prefix(name, "file:") ? name + strlen("file:") : name;
+    const char *colon = strchr(path, ':');
+    const char *slash = strchr(path, '/');
+    g_autofree char *dir = NULL;
+
+    /* "nbd://…", "json:{…}": what stands before the first slash names a protocol. */
+    if (colon && (!slash || colon < slash))
+        return NULL;
+    if (g_path_is_absolute(path) || !strchr(owner, '/'))
+        return g_strdup(path);
+    dir = g_path_get_dirname(owner);
+    return g_build_filename(dir, path, NULL);
+}
+
+static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    g_autofree char *path = cst_path_named(owner->name, name);
+
+    if (!path) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is based on '%s', which is no file; only files can be followed"),
+                 owner->name, name);
+        return NULL;
+    }
+    return cst_blob_file_open(path, FALSE, error);
+}
+
+/** Opens or makes @name in the image's own directory; links that lead out of it are refused. */
+static CstBlob *beside(CstBlob *owner, const char *name, int flags, gboolean writable,
+                       GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(owner->name);
+    g_autofree char *full = g_build_filename(dir, name, NULL);
+    g_auto(CstFd) dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd;
+
+    if (!cst_name_check(name, _("part of an image"), error))
+        return NULL;
+    if (dirfd < 0) {
+        cst_fail_errno(error, errno, _("cannot open '%s'"), dir);
+        return NULL;
+    }
+    fd = cst_open_beneath(dirfd, name, flags | O_NOCTTY | O_NONBLOCK, flags & O_CREAT ? 0666 : 0,
+                          error);
+    return fd < 0 ? NULL : cst_blob_file_new(fd, full, writable, error);
+}
+
+static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    return beside(owner, name, writable ? O_RDWR : O_RDONLY, writable, error);
+}
+
+static CstBlob *create_part(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    return beside(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error);
+}
+
+static CstBlob *open_own_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    return open_part(data, name, writable, NULL, error);
+}
+
+static CstBlob *create_own_part(const char *name, gpointer data, GError **error)
+{
+    return create_part(data, name, NULL, error);
+}
+
+CstImageFiles cst_path_parts(CstBlob *owner)
+{
+    return (CstImageFiles){.open = open_own_part, .create = create_own_part, .data = owner};
+}
+
+CstChainFiles cst_path_files(unsigned flags)
+{
+    return (CstChainFiles){
+        .open_backing = flags & CST_PATH_FOLLOW ? open_backing : NULL,
+        .open_part = open_part,
+        .create_part = create_part,
+    };
+}
+
+static gboolean check_stands_alone(CstChain *chain, GError **error)
+{
+    const char *backing = cst_chain_info(chain, 0)->backing;
+
+    return !backing || cst_fail(error, CST_ERROR_DENIED,
+                                _("'%s' is based on '%s', which was not to be followed"),
+                                cst_chain_blob(chain, 0)->name, backing);
+}
+
+CstChain *cst_path_open(const char *path, const CstImageFormat *format, unsigned open_flags,
+                        unsigned path_flags, GError **error)
+{
+    const CstChainFiles files = cst_path_files(path_flags);
+    gboolean writable = (open_flags & CST_IMAGE_WRITE) != 0;
+    g_autoptr(CstBlob) blob = cst_blob_file_open(path, writable, error);
+    g_autoptr(CstChain) chain = NULL;
+
+    if (!blob || (writable && !cst_image_hold(blob, error)))
+        return NULL;
+    chain = cst_chain_open(blob, format, open_flags, &files, error);
+    if (!chain || (!(path_flags & CST_PATH_FOLLOW) && !check_stands_alone(chain, error)))
+        return NULL;
+    return g_steal_pointer(&chain);
+}
