@@ -38,6 +38,7 @@ typedef struct {
     gboolean (*create)(CstImage *image, const char *name, CstTask *task, GError **error);
     gboolean (*revert)(CstImage *image, const char *name, CstTask *task, GError **error);
     gboolean (*remove)(CstImage *image, const char *name, CstTask *task, GError **error);
+    gboolean (*rename)(CstImage *image, const char *name, const char *new_name, GError **error);
 } CstSnapshotOps;
 
 /** Dirty bitmaps; see image/bitmap.h. Images are open for writing except for list and sources. */

@@ -193,6 +193,15 @@ CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const C
         cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
         return NULL;
     }
+    if (how->snapshot && !format->snapshots) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' have no snapshots"),
+                 format->name);
+        return NULL;
+    }
+    if (how->snapshot && (how->flags & CST_IMAGE_WRITE)) {
+        cst_fail(error, CST_ERROR_READ_ONLY, _("a snapshot of '%s' can only be read"), blob->name);
+        return NULL;
+    }
     image = format->open(blob, how, error);
     if (!result(image != NULL, error))
         return NULL;

@@ -12,6 +12,11 @@
 
 #define NAME_MAX_BYTES 255
 
+gboolean cst_image_format_has_snapshots(const CstImageFormat *format)
+{
+    return format->snapshots != NULL;
+}
+
 static gboolean has_snapshots(CstImage *image, GError **error)
 {
     return image->format->snapshots ||
@@ -39,14 +44,17 @@ GPtrArray *cst_image_snapshot_list(CstImage *image, GError **error)
     return has_snapshots(image, error) ? image->format->snapshots->list(image, error) : NULL;
 }
 
+static gboolean is_good_name(const char *name, GError **error)
+{
+    return (*name != '\0' && strlen(name) <= NAME_MAX_BYTES) ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("a snapshot's name must have between 1 and %d bytes"), NAME_MAX_BYTES);
+}
+
 gboolean cst_image_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    if (!may_change(image, error))
-        return FALSE;
-    if (*name == '\0' || strlen(name) > NAME_MAX_BYTES)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("a snapshot's name must have between 1 and %d bytes"), NAME_MAX_BYTES);
-    return image->format->snapshots->create(image, name, task, error);
+    return may_change(image, error) && is_good_name(name, error) &&
+           image->format->snapshots->create(image, name, task, error);
 }
 
 gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
@@ -57,4 +65,11 @@ gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *t
 gboolean cst_image_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
 {
     return may_change(image, error) && image->format->snapshots->remove(image, name, task, error);
+}
+
+gboolean cst_image_snapshot_rename(CstImage *image, const char *name, const char *new_name,
+                                   GError **error)
+{
+    return may_change(image, error) && is_good_name(new_name, error) &&
+           image->format->snapshots->rename(image, name, new_name, error);
 }

@@ -203,7 +203,8 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
     q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
     if (data_file)
         q->data = how->files->open(data_file, FALSE, how->files->data, error);
-    if ((data_file && !q->data) || !qcow2_state_read_tables(q, writable, error)) {
+    if ((data_file && !q->data) || !qcow2_state_read_tables(q, writable, error) ||
+        (how->snapshot && !qcow2_snapshot_show(q, how->snapshot, error))) {
         qcow2_state_free(q);
         return NULL;
     }

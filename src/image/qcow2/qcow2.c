@@ -26,6 +26,7 @@ static const CstSnapshotOps snapshot_ops = {
     .create = qcow2_snapshot_create,
     .revert = qcow2_snapshot_revert,
     .remove = qcow2_snapshot_delete,
+    .rename = qcow2_snapshot_rename,
 };
 
 const CstImageFormat cst_format_qcow2 = {

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t *l1; /* the table in use, to be changed */
     uint32_t l1_size;
     gboolean l1_changed;
+    const char *new_name; /* when one is renamed */
 } Job;
 
 static gboolean is_supported(const Qcow2 *q, GError **error)
@@ -80,16 +81,27 @@ static Qcow2Snapshot *find_by(GArray *snapshots, const char *text, size_t field)
     return NULL;
 }
 
-static Qcow2Snapshot *find(const Job *job, const char *name, GError **error)
+static Qcow2Snapshot *find_in(const Qcow2 *q, GArray *snapshots, const char *name, GError **error)
 {
-    Qcow2Snapshot *found = find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name));
+    Qcow2Snapshot *found = find_by(snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name));
 
     if (!found)
-        found = find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, id));
+        found = find_by(snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, id));
     if (!found)
-        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), job->q->blob->name,
-                 name);
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), q->blob->name, name);
     return found;
+}
+
+static Qcow2Snapshot *find(const Job *job, const char *name, GError **error)
+{
+    return find_in(job->q, job->snapshots, name, error);
+}
+
+static gboolean name_is_free(const Job *job, const char *name, GError **error)
+{
+    return !find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name)) ||
+           cst_fail(error, CST_ERROR_EXISTS, _("'%s' has a snapshot '%s' already"),
+                    job->q->blob->name, name);
 }
 
 /* --- what all changes share ---------------------------------------------------------------- */
@@ -245,10 +257,8 @@ static gboolean create(Job *job, const char *name, GError **error)
     const Qcow2Header *header = &job->q->header;
     uint64_t clusters = qcow2_div_up(l1_bytes(header->l1_size), job->q->cluster_size);
 
-    if (find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name)))
-        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' has a snapshot '%s' already"),
-                        job->q->blob->name, name);
-    if (!qcow2_switch_add(&job->change, header->l1_offset, header->l1_size, &job->change.plus,
+    if (!name_is_free(job, name, error) ||
+        !qcow2_switch_add(&job->change, header->l1_offset, header->l1_size, &job->change.plus,
                           error))
         return FALSE;
     for (uint64_t i = 0; i < clusters; i++)
@@ -287,21 +297,35 @@ static gboolean clear_flags(Job *job, GError **error)
     return TRUE;
 }
 
+/* The snapshot's table, long enough for its size; the caller's. *ret_size: entries. */
+static uint64_t *read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_size,
+                         GError **error)
+{
+    uint64_t needed = MAX(qcow2_div_up(snapshot->disk_size, qcow2_l1_span(&q->header)), 1);
+    g_autofree uint8_t *raw = g_malloc(l1_bytes(snapshot->l1_size));
+    uint64_t *l1;
+
+    if (needed > QCOW2_MAX_L1_BYTES / 8 || snapshot->disk_size > G_MAXINT64) {
+        qcow2_corrupt(q, error, _("a snapshot's size is out of range"));
+        return NULL;
+    }
+    if (!cst_blob_pread(q->blob, raw, l1_bytes(snapshot->l1_size), snapshot->l1_offset, error))
+        return NULL;
+    *ret_size = (uint32_t)MAX(needed, snapshot->l1_size);
+    l1 = g_new0(uint64_t, *ret_size);
+    for (uint32_t i = 0; i < snapshot->l1_size; i++)
+        l1[i] = cst_be64(raw + l1_bytes(i));
+    return l1;
+}
+
 static gboolean load_l1(Job *job, const Qcow2Snapshot *snapshot, GError **error)
 {
-    uint64_t span = qcow2_l1_span(&job->q->header);
-    uint64_t needed = MAX(qcow2_div_up(snapshot->disk_size, span), 1);
-    g_autofree uint8_t *raw = g_malloc(l1_bytes(snapshot->l1_size));
+    uint64_t *l1 = read_l1(job->q, snapshot, &job->l1_size, error);
 
-    if (needed > QCOW2_MAX_L1_BYTES / 8 || snapshot->disk_size > G_MAXINT64)
-        return qcow2_corrupt(job->q, error, _("a snapshot's size is out of range"));
-    if (!cst_blob_pread(job->q->blob, raw, l1_bytes(snapshot->l1_size), snapshot->l1_offset, error))
+    if (!l1)
         return FALSE;
-    job->l1_size = (uint32_t)MAX(needed, snapshot->l1_size);
     g_free(job->l1);
-    job->l1 = g_new0(uint64_t, job->l1_size);
-    for (uint32_t i = 0; i < snapshot->l1_size; i++)
-        job->l1[i] = cst_be64(raw + l1_bytes(i));
+    job->l1 = l1;
     return TRUE;
 }
 
@@ -351,9 +375,42 @@ static gboolean delete (Job *job, const char *name, GError **error)
     return put_snapshots(job, error) && qcow2_switch_commit(change, error);
 }
 
+/* --- renaming ------------------------------------------------------------------------------ */
+
+static gboolean rename_one(Job *job, const char *name, GError **error)
+{
+    Qcow2Snapshot *snapshot = find(job, name, error);
+
+    if (!snapshot || !name_is_free(job, job->new_name, error))
+        return FALSE;
+    g_free(snapshot->name);
+    snapshot->name = g_strdup(job->new_name);
+    return put_snapshots(job, error) && qcow2_switch_commit(&job->change, error);
+}
+
+/* --- looking back --------------------------------------------------------------------------- */
+
+gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error)
+{
+    g_autoptr(GArray) snapshots = qcow2_snapshots_read(q, NULL, error);
+    const Qcow2Snapshot *snapshot = snapshots ? find_in(q, snapshots, name, error) : NULL;
+    uint32_t size = 0;
+    uint64_t *l1 = snapshot ? read_l1(q, snapshot, &size, error) : NULL;
+
+    if (!l1)
+        return FALSE;
+    g_free(q->l1);
+    q->l1 = l1;
+    q->header.l1_size = size;
+    q->header.l1_offset = snapshot->l1_offset;
+    q->header.size = q->image.capacity = snapshot->disk_size;
+    return TRUE;
+}
+
 /* --- callbacks ------------------------------------------------------------------------------ */
 
-static gboolean run(CstImage *image, const char *name, CstTask *task, gboolean keeps_content,
+static gboolean run(CstImage *image, const char *name, const char *new_name, CstTask *task,
+                    gboolean keeps_content,
                     gboolean (*what)(Job *job, const char *name, GError **error), GError **error)
 {
     Qcow2 *q = qcow2_of(image);
@@ -368,7 +425,9 @@ static gboolean run(CstImage *image, const char *name, CstTask *task, gboolean k
     ok = keeps_content ? qcow2_begin_changing(q, error) : qcow2_begin_writing(q, error);
     g_mutex_unlock(&q->lock);
     if (ok) {
-        ok = begin(&job, q, task, error) && what(&job, name, error);
+        ok = begin(&job, q, task, error);
+        job.new_name = new_name;
+        ok = ok && what(&job, name, error);
         end(&job);
     }
     qcow2_release(q, &claim);
@@ -377,15 +436,21 @@ static gboolean run(CstImage *image, const char *name, CstTask *task, gboolean k
 
 gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, task, TRUE, create, error);
+    return run(image, name, NULL, task, TRUE, create, error);
 }
 
 gboolean qcow2_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, task, FALSE, revert, error);
+    return run(image, name, NULL, task, FALSE, revert, error);
 }
 
 gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, task, TRUE, delete, error);
+    return run(image, name, NULL, task, TRUE, delete, error);
+}
+
+gboolean qcow2_snapshot_rename(CstImage *image, const char *name, const char *new_name,
+                               GError **error)
+{
+    return run(image, name, new_name, NULL, TRUE, rename_one, error);
 }

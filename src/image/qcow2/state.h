@@ -89,6 +89,11 @@ gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error);
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error);
 void qcow2_state_free(Qcow2 *q);
 
+/* --- snapshot.c; while the image is being opened for reading --------------------------------- */
+
+/** From now on the guest's view is that of the snapshot called @name. */
+gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error);
+
 /* --- claim.c ------------------------------------------------------------------------------- */
 
 /** Waits until nobody else works on the clusters of the range. Takes the lock itself. */

@@ -302,9 +302,68 @@ static void a_cancelled_change_changes_nothing(void **state)
     assert_sound(blob, FALSE);
 }
 
+#define assert_error(error, code) assert_true(g_error_matches(error, CST_ERROR, code))
+
+static CstImage *open_snapshot(CstBlob *blob, const char *name, GError **error)
+{
+    const CstImageOpen how = {.snapshot = name};
+
+    return cst_image_open_as(blob, qcow2(), &how, error);
+}
+
+static void a_snapshot_can_be_read_without_reverting(void **state)
+{
+    for (size_t v = 0; v < G_N_ELEMENTS(variants); v++) {
+        CstBlob *blob = make(&variants[v]);
+        g_autoptr(GError) error = NULL;
+
+        for (int i = 0; i < 2; i++) {
+            const char *name = i ? "b" : "a";
+            g_autofree uint8_t *then = g_malloc(SIZE);
+            g_autoptr(CstBlob) guest = cst_image_guest_blob(open_snapshot(blob, name, NULL));
+            CstImage *image;
+            Sight sight;
+
+            assert_true(cst_blob_pread(guest, then, SIZE, 0, NULL));
+            image = open_image(blob, CST_IMAGE_WRITE);
+            assert_true(cst_image_snapshot_revert(image, name, NULL, NULL));
+            cst_image_free(image);
+            sight = look(blob);
+            assert_memory_equal(then, sight.content, SIZE);
+            sight_clear(&sight);
+        }
+        assert_null(open_snapshot(blob, "nobody", &error));
+        assert_error(error, CST_ERROR_NOT_FOUND);
+        cst_blob_unref(blob);
+    }
+}
+
+static void a_snapshot_is_renamed(void **state)
+{
+    CstBlob *blob = make(&variants[0]);
+    CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+    g_autoptr(GError) error = NULL;
+    Sight sight;
+
+    assert_false(cst_image_snapshot_rename(image, "a", "b", &error));
+    assert_error(error, CST_ERROR_EXISTS);
+    g_clear_error(&error);
+    assert_false(cst_image_snapshot_rename(image, "z", "y", &error));
+    assert_error(error, CST_ERROR_NOT_FOUND);
+    assert_true(cst_image_snapshot_rename(image, "a", "first", NULL));
+    cst_image_free(image);
+    sight = look(blob);
+    assert_string_equal(sight.names, "first b ");
+    sight_clear(&sight);
+    assert_sound(blob, FALSE);
+    cst_blob_unref(blob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_can_be_read_without_reverting),
+        cmocka_unit_test(a_snapshot_is_renamed),
         cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new),
         cmocka_unit_test(every_failing_call_leaves_the_old_or_the_new),
         cmocka_unit_test(after_a_failed_header_write_nothing_more_is_written),

@@ -156,6 +156,8 @@ typedef struct {
     unsigned flags;             /**< CstImageOpenFlags */
     CstBlob *backing;           /**< guest view of the backing image; NULL: none at hand */
     const CstImageFiles *files; /**< for images of several files; NULL: such are refused */
+    const char *snapshot;       /**< show what this one of its snapshots holds, for reading only;
+                                   NOT_FOUND. NULL: what the image holds now */
 } CstImageOpen;
 
 /**

@@ -20,6 +20,9 @@ typedef struct {
     uint64_t capacity;    /**< bytes the guest saw */
 } CstImageSnapshot;
 
+/** Images of @format can keep snapshots. */
+gboolean cst_image_format_has_snapshots(const CstImageFormat *format);
+
 void cst_image_snapshot_free(CstImageSnapshot *snapshot);
 
 /** An array of CstImageSnapshot pointers in the image's order, which the array frees. */
@@ -43,4 +46,8 @@ gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *t
 
 /** Removes a snapshot (found as by revert); what nothing else refers to becomes free space. */
 gboolean cst_image_snapshot_delete(CstImage *image, const char *name, CstTask *task,
+                                   GError **error);
+
+/** Gives a snapshot (found as by revert) another name; errors as of create. */
+gboolean cst_image_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                    GError **error);
