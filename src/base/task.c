@@ -66,12 +66,16 @@ void cst_task_add_total(CstTask *task, uint64_t more)
         task->total += more;
 }
 
+void cst_task_skip(CstTask *task, uint64_t bytes)
+{
+    if (task)
+        task->done += bytes;
+}
+
 void cst_task_advance(CstTask *task, uint64_t bytes)
 {
-    if (!task)
-        return;
-    task->done += bytes;
-    if (bytes <= CST_TASK_STEP_MAX)
+    cst_task_skip(task, bytes);
+    if (task && bytes <= CST_TASK_STEP_MAX)
         task->moved += bytes;
 }
 

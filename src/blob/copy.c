@@ -176,7 +176,7 @@ static gboolean copy_run(Copy *copy, const CstExtent *run, uint8_t *buf, GError 
         return copy_data(copy, run, buf, error);
     if (!put_zeroes(copy, run->offset, run->length, error))
         return FALSE;
-    cst_task_advance(copy->task, run->length);
+    cst_task_skip(copy->task, run->length);
     return TRUE;
 }
 
@@ -240,7 +240,7 @@ static gboolean try_share(Copy *copy, GError **error)
     if (copy->src->ops->copy_range && !(copy->flags & CST_COPY_NO_SHARE)) {
         if (copy->src->ops->copy_range(copy->src, copy->src_offset, copy->dst, copy->dst_offset,
                                        copy->length, TRUE, &why)) {
-            cst_task_advance(copy->task, copy->length);
+            cst_task_skip(copy->task, copy->length);
             return TRUE;
         }
         if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {

@@ -65,6 +65,11 @@ static const CliOption convert_options[] = {
      .letter = 'c',
      .help = N_("compress the data (qcow2; vmdk: subformat streamOptimized)")},
     CLI_SWITCH("target-is-zero", N_("the block device reads as zeroes already")),
+    {.name = "rate-limit",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'r',
+     .help = N_("bytes per second that are moved at most, as 50M")},
     FOLLOW,
     {0},
 };

@@ -98,7 +98,8 @@ gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer da
             return TRUE;
         if (!piece(buf, len, hole, data, error))
             return FALSE;
-        cst_task_advance(task, len + hole);
+        cst_task_advance(task, len);
+        cst_task_skip(task, hole);
     }
 }
 

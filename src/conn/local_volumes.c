@@ -205,7 +205,8 @@ static gboolean pump_download(CstDownload *download, CstFdSink *sink, CstTask *t
         if (!(len ? cst_fd_sink_write(sink, buf, len, error)
                   : cst_fd_sink_hole(sink, hole, task, error)))
             return FALSE;
-        cst_task_advance(task, len + hole);
+        cst_task_advance(task, len);
+        cst_task_skip(task, hole);
     }
 }
 

@@ -109,7 +109,7 @@ static void ask_progress(Watch *watch)
         return;
     cst_task_set_total(watch->task, progress.total);
     if (progress.done > watch->done) {
-        cst_task_advance(watch->task, progress.done - watch->done);
+        cst_task_skip(watch->task, progress.done - watch->done);
         watch->done = progress.done;
     }
 }

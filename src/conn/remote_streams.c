@@ -47,7 +47,8 @@ static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpoi
     if (!(hole ? cst_fd_sink_hole(&receiver->sink, hole, receiver->task, error)
                : cst_fd_sink_write(&receiver->sink, bytes, len, error)))
         return FALSE;
-    cst_task_advance(receiver->task, len + hole);
+    cst_task_advance(receiver->task, len);
+    cst_task_skip(receiver->task, hole);
     return TRUE;
 }
 

@@ -71,7 +71,10 @@ gboolean cst_space_preallocate(CstBlob *blob, uint64_t offset, uint64_t length,
 
         if (!cst_task_check(task, error) || (full && !write_zeroes(blob, offset + done, n, error)))
             return FALSE;
-        cst_task_advance(task, n);
+        if (full)
+            cst_task_advance(task, n);
+        else
+            cst_task_skip(task, n);
         done += n;
     }
     return TRUE;

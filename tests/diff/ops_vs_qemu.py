@@ -436,6 +436,19 @@ def convert_is_cancelled_without_a_trace(_):
     equal("files", os.listdir("."), ["a"])
 
 
+@case()
+def convert_keeps_to_a_rate(_):
+    make("a", "raw", "", "64M")
+    write("a", "raw", "write -P 3 0 4M")
+    started = time.monotonic()
+    cistern("image-convert", "-r", "8M", "-f", "raw", "-O", "qcow2", "a", "b")
+    if time.monotonic() - started < 0.3:  # holes cost nothing, 4 MiB half a second
+        raise Failed("faster than the rate")
+    cistern("image-compare", "a", "b")
+    refused("image-convert", "-r", "fast", "-f", "raw", "-O", "qcow2", "a", "c", status=2,
+            words="rate-limit")
+
+
 # --- check ----------------------------------------------------------------------------------------
 
 SAME_IN_CHECK = ("filename", "format", "check-errors", "corruptions", "leaks", "total-clusters",

@@ -160,7 +160,7 @@ static gboolean walk(Map *map, CstTask *task, GError **error)
         if (!cst_task_check(task, error) || !resolve(map, &run, error) || !put(map, &run, error))
             return FALSE;
         at += run.length;
-        cst_task_advance(task, run.length);
+        cst_task_skip(task, run.length);
     }
     return map->run.length == 0 || map->func(&map->run, map->data, error);
 }

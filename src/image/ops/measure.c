@@ -16,7 +16,7 @@ gboolean cst_measuring_count(const CstMeasuring *measuring, uint64_t unit, uint6
         if (!cst_task_check(measuring->task, error) ||
             !cst_blob_extent(measuring->source, at, measuring->source_size - at, &run, error))
             return FALSE;
-        cst_task_advance(measuring->task, run.length);
+        cst_task_skip(measuring->task, run.length);
         if (!(run.flags & CST_EXTENT_ZERO)) {
             uint64_t first = MAX(at / unit, counted);
 

@@ -33,7 +33,7 @@ static gboolean skip_zeroes(Pack *pack, GError **error)
         if (skip == 0)
             return TRUE;
         pack->cursor += skip;
-        cst_task_advance(pack->task, skip);
+        cst_task_skip(pack->task, skip);
     }
     return TRUE;
 }

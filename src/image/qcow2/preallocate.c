@@ -102,7 +102,7 @@ gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
             !cst_space_preallocate(q->blob, host, count << q->cluster_bits, preallocation, NULL,
                                    error))
             return FALSE;
-        cst_task_advance(task, done);
+        cst_task_skip(task, done);
         offset += done;
     }
     return TRUE;

@@ -27,6 +27,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTask, cst_task_unref)
 void cst_task_set_total(CstTask *task, uint64_t total);
 void cst_task_add_total(CstTask *task, uint64_t more);
 void cst_task_advance(CstTask *task, uint64_t bytes);
+/** The same for bytes that needed no moving (holes, shared extents): never against the rate. */
+void cst_task_skip(CstTask *task, uint64_t bytes);
 CstProgress cst_task_progress(CstTask *task);
 
 /**
