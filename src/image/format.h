@@ -127,6 +127,20 @@ struct CstImageFormat {
     gboolean (*resize)(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                        CstTask *task, GError **error);
 
+    /* --- what is below ------------------------------------------------------------------- */
+
+    /** See image/backing.h. What was written before is on the disk first; one atomic step. */
+    gboolean (*set_backing)(CstImage *image, const char *name, const char *format, GError **error);
+    /** See cst_image_empty(). */
+    gboolean (*empty)(CstImage *image, CstTask *task, GError **error);
+
+    /* --- space --------------------------------------------------------------------------- */
+
+    /** Bytes that zero() gives up as a whole; NULL: any. */
+    uint64_t (*zero_unit)(CstImage *image);
+    /** See cst_image_trim(). */
+    gboolean (*trim)(CstImage *image, CstTask *task, GError **error);
+
     /* --- check --------------------------------------------------------------------------- */
 
     /** See cst_image_check(). *ret_check is zeroed. Works on images that open() refuses. */

@@ -104,19 +104,58 @@ CstImage *cst_chain_open_one(CstChain *chain, guint index, unsigned flags, CstBl
     return cst_image_open_as(link->blob, link->info.format, &how, error);
 }
 
-/** Opens from the bottom up: each image gets the guest's view of the one below. */
+CstBlob *cst_chain_open_view(CstChain *chain, guint index, guint end, CstBlob *bottom,
+                             GError **error)
+{
+    CstBlob *view = bottom ? cst_blob_ref(bottom) : NULL;
+
+    /* From the bottom up: each image gets the guest's view of the one below. */
+    for (guint i = end; i-- > index;) {
+        CstImage *image = cst_chain_open_one(chain, i, 0, view, error);
+
+        cst_blob_unref(view);
+        if (!image)
+            return NULL;
+        view = cst_image_guest_blob(image);
+    }
+    return view;
+}
+
+gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below, GError **error)
+{
+    guint end = chain->links->len;
+
+    *ret_below = index + 1 < end ? cst_chain_open_view(chain, index + 1, end, NULL, error) : NULL;
+    return *ret_below || index + 1 >= end;
+}
+
+gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error)
+{
+    for (guint i = 0; i < end; i++)
+        if (cst_chain_info(chain, i)->snapshots > 0)
+            return cst_fail(error, CST_ERROR_STATE,
+                            _("'%s' has snapshots, whose content depends on its backing image; "
+                              "delete them first"),
+                            cst_chain_blob(chain, i)->name);
+    return TRUE;
+}
+
+gboolean cst_chain_check_writable(const CstChain *chain, guint index, GError **error)
+{
+    const CstBlob *blob = cst_chain_blob(chain, index);
+
+    return blob->writable ||
+           cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
+}
+
 static gboolean open_links(CstChain *chain, unsigned flags, GError **error)
 {
-    for (guint i = chain->links->len; i-- > 0;) {
-        CstBlob *below = chain->image ? cst_image_guest_blob(chain->image) : NULL;
+    g_autoptr(CstBlob) below = NULL;
 
-        chain->image = cst_chain_open_one(chain, i, i == 0 ? flags : 0, below, error);
-        if (below)
-            cst_blob_unref(below);
-        if (!chain->image)
-            return FALSE;
-    }
-    return TRUE;
+    if (!cst_chain_open_below(chain, 0, &below, error))
+        return FALSE;
+    chain->image = cst_chain_open_one(chain, 0, flags, below, error);
+    return chain->image != NULL;
 }
 
 CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstChainFiles *files,

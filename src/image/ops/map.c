@@ -1,54 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <image/map.h>
 
-#include <string.h>
-
 #include "chain.h"
 #include "format.h"
+#include "mark.h"
 
 /*
  * Every image is opened upon a stand-in for the image below, all of whose extents are marked. Where
  * an image answers with the mark, it holds nothing, and the next one is asked.
  */
-
-#define BELOW (1u << 16) /* beside CstExtentFlags */
-
-typedef struct {
-    CstBlob head;
-} StandIn;
-
-static gboolean stand_in_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset,
-                               GError **error)
-{
-    memset(buf, 0, len);
-    return TRUE;
-}
-
-static gboolean stand_in_size(CstBlob *blob, uint64_t *ret_size, GError **error)
-{
-    *ret_size = G_MAXINT64;
-    return TRUE;
-}
-
-static gboolean stand_in_extent(CstBlob *blob, uint64_t offset, uint64_t length,
-                                CstExtent *ret_extent, GError **error)
-{
-    *ret_extent = (CstExtent){offset, length, CST_EXTENT_HOLE | BELOW};
-    return TRUE;
-}
-
-static void stand_in_close(CstBlob *blob)
-{
-    g_free(blob);
-}
-
-static const CstBlobOps stand_in_ops = {
-    .kind = "stand-in",
-    .pread = stand_in_pread,
-    .get_size = stand_in_size,
-    .extent = stand_in_extent,
-    .close = stand_in_close,
-};
 
 /** One image of the chain. */
 typedef struct {
@@ -89,13 +49,11 @@ static gboolean add_layer(Map *map, CstChain *chain, guint index, CstBlob *stand
 
 static gboolean add_layers(Map *map, CstChain *chain, GError **error)
 {
-    StandIn *stand_in = g_new0(StandIn, 1);
+    g_autoptr(CstBlob) stand_in = cst_mark_new(NULL);
     gboolean ok = TRUE;
 
-    cst_blob_init(&stand_in->head, &stand_in_ops, "stand-in", FALSE);
     for (guint i = 0; ok && i < cst_chain_length(chain); i++)
-        ok = add_layer(map, chain, i, &stand_in->head, error);
-    cst_blob_unref(&stand_in->head);
+        ok = add_layer(map, chain, i, stand_in, error);
     return ok;
 }
 
@@ -125,7 +83,7 @@ static gboolean resolve(Map *map, CstMapRun *run, GError **error)
         if (!cst_blob_extent(layer->guest, run->start, run->length, &extent, error))
             return FALSE;
         run->length = extent.length;
-        if (!(extent.flags & BELOW)) {
+        if (!(extent.flags & CST_EXTENT_BELOW)) {
             describe(layer, &extent, run);
             return TRUE;
         }

@@ -170,13 +170,17 @@ typedef struct {
     uint64_t first, count;
 } Freed;
 
+void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count)
+{
+    uint64_t offset = cluster << q->cluster_bits, length = count << q->cluster_bits, size = 0;
+
+    if (count > 0 && cst_blob_get_size(q->blob, &size, NULL) && offset < size)
+        cst_blob_discard(q->blob, offset, MIN(length, size - offset), NULL);
+}
+
 static void hand_back(Qcow2 *q, Freed *freed)
 {
-    uint64_t offset = freed->first << q->cluster_bits, length = freed->count << q->cluster_bits;
-    uint64_t size = 0;
-
-    if (freed->count > 0 && cst_blob_get_size(q->blob, &size, NULL) && offset < size)
-        cst_blob_discard(q->blob, offset, MIN(length, size - offset), NULL);
+    qcow2_hand_back(q, freed->first, freed->count);
     freed->count = 0;
 }
 

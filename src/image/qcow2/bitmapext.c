@@ -13,10 +13,7 @@
  * at all. What can't be written that way goes between clearing and setting the autoclear bit, which
  * says whether the extension counts.
  */
-#define EXT_BYTES  32u         /* with its own 8 bytes */
-#define FILLER     0x43535446u /* "CSTF": where an extension was, to be skipped by all */
-#define AREA_BYTES (64u * 1024)
-#define SECTOR     512u
+#define EXT_BYTES 32u /* with its own 8 bytes */
 
 typedef struct {
     uint8_t *raw;
@@ -35,7 +32,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Area, area_clear)
 /* The header has been checked at opening: extensions lie inside of the area. */
 static gboolean read_area(Qcow2 *q, Area *area, GError **error)
 {
-    uint64_t size = 0, bytes = MIN(q->cluster_size, AREA_BYTES), at = q->header.length;
+    uint64_t size = 0, bytes = MIN(q->cluster_size, QCOW2_HEADER_AREA), at = q->header.length;
 
     if (!cst_blob_get_size(q->blob, &size, error))
         return FALSE;
@@ -50,7 +47,7 @@ static gboolean read_area(Qcow2 *q, Area *area, GError **error)
             return qcow2_corrupt(q, error, _("a header extension is too long"));
         if (type == QCOW2_EXT_BITMAPS)
             area->bitmaps = at;
-        if (type == FILLER && len == EXT_BYTES - 8)
+        if (type == QCOW2_EXT_FILLER && len == EXT_BYTES - 8)
             area->filler = at;
         at += 8 + (len + UINT64_C(7)) / 8 * 8;
     }
@@ -91,7 +88,7 @@ static gboolean move_backing_name(Qcow2 *q, const Area *area, uint64_t needed, G
     uint64_t to = (MAX(header->backing_offset + header->backing_size, needed) + 7) / 8 * 8;
     uint8_t raw[8];
 
-    if (to + header->backing_size > MIN(q->cluster_size, AREA_BYTES))
+    if (to + header->backing_size > MIN(q->cluster_size, QCOW2_HEADER_AREA))
         return cst_fail(error, CST_ERROR_LIMIT, _("the header of '%s' has no room for bitmaps"),
                         q->blob->name);
     cst_put_be64(raw, to);
@@ -136,7 +133,7 @@ static gboolean take_away(Qcow2 *q, const Area *area, GError **error)
     if (!area->bitmaps)
         return TRUE;
     if (area->bitmaps + EXT_BYTES != area->end) {
-        cst_put_be32(head, FILLER);
+        cst_put_be32(head, QCOW2_EXT_FILLER);
         cst_put_be32(head + 4, EXT_BYTES - 8);
     }
     return put(q, area->bitmaps, head, sizeof(head), error);
@@ -144,7 +141,7 @@ static gboolean take_away(Qcow2 *q, const Area *area, GError **error)
 
 static gboolean is_in_one_sector(uint64_t offset, uint64_t len)
 {
-    return offset / SECTOR == (offset + len - 1) / SECTOR;
+    return offset / QCOW2_SECTOR == (offset + len - 1) / QCOW2_SECTOR;
 }
 
 static gboolean switch_to(Qcow2 *q, Area *area, const uint8_t *ext, GError **error)

@@ -22,8 +22,12 @@
 #define QCOW2_MAX_BACKING_NAME     1023u
 #define QCOW2_MAX_EXTENSION_NAME   1023u
 
+#define QCOW2_HEADER_AREA (64u * 1024) /* no more of the first cluster is used for extensions */
+#define QCOW2_SECTOR      512u         /* is written whole or not at all */
+
 /* byte offsets of what is rewritten in place */
 #define QCOW2_AT_BACKING_OFFSET  8
+#define QCOW2_AT_BACKING_SIZE    16
 #define QCOW2_AT_SIZE            24
 #define QCOW2_AT_L1_SIZE         36
 #define QCOW2_AT_L1_OFFSET       40
@@ -50,7 +54,9 @@ typedef enum {
     QCOW2_EXT_BACKING_FORMAT = 0xe2792aca,
     QCOW2_EXT_BITMAPS = 0x23852875,
     QCOW2_EXT_DATA_FILE = 0x44415441,
-    QCOW2_EXT_CRYPT = 0x0537be77
+    QCOW2_EXT_CRYPT = 0x0537be77,
+    QCOW2_EXT_FEATURES = 0x6803f857, /**< names of feature bits, for messages only */
+    QCOW2_EXT_FILLER = 0x43535446    /**< "CSTF": where an extension was, to be skipped by all */
 } Qcow2Extension;
 
 typedef enum { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS } Qcow2Crypt;

@@ -192,7 +192,7 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
         return NULL;
     if (backing && !cst_blob_get_size(backing, &backing_size, error))
         return NULL;
-    if (backing && !wants_backing) {
+    if (backing && !wants_backing && !(how->flags & CST_IMAGE_SAME_CONTENT)) {
         cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
         return NULL;
     }
@@ -201,6 +201,7 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
     q->backing_size = backing_size;
     q->lacks_backing = wants_backing && !backing;
     q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
+    q->same_content = (how->flags & CST_IMAGE_SAME_CONTENT) != 0;
     if (data_file)
         q->data = how->files->open(data_file, FALSE, how->files->data, error);
     if ((data_file && !q->data) || !qcow2_state_read_tables(q, writable, error) ||

@@ -132,8 +132,7 @@ static gboolean grow(Qcow2 *q, uint64_t capacity, CstPreallocation preallocation
 
 /* --- shrinking ----------------------------------------------------------------------------- */
 
-/* Lock held. A whole L2 table with all that it refers to. */
-static gboolean give_up_l2(Qcow2 *q, uint32_t index, GError **error)
+gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
 {
     uint64_t entries = UINT64_C(1) << q->l2_bits;
     uint8_t *table = NULL;
@@ -164,7 +163,7 @@ static gboolean cut_tables(Qcow2 *q, uint64_t capacity, GError **error)
     uint64_t first = (capacity + q->cluster_size - 1) & ~(q->cluster_size - 1);
 
     for (uint64_t i = keep; i < q->header.l1_size; i++)
-        if (!give_up_l2(q, (uint32_t)i, error))
+        if (!qcow2_give_up_l2(q, (uint32_t)i, error))
             return FALSE;
     return qcow2_forget(q, first, MIN(keep * span, q->header.l1_size * span), FALSE, error);
 }
@@ -185,8 +184,7 @@ static gboolean cut_l1(Qcow2 *q, uint64_t capacity, GError **error)
     return TRUE;
 }
 
-/* The file need not be longer than its last cluster in use. */
-static gboolean cut_file(Qcow2 *q, GError **error)
+gboolean qcow2_cut_file(Qcow2 *q, GError **error)
 {
     g_autoptr(GError) why = NULL;
     uint64_t end = 0, size = 0;
@@ -218,7 +216,7 @@ static gboolean shrink(Qcow2 *q, uint64_t capacity, GError **error)
     g_mutex_lock(&q->lock);
     ok = cut_l1(q, capacity, error);
     g_mutex_unlock(&q->lock);
-    return ok && qcow2_write_back(q, error) && cut_file(q, error);
+    return ok && qcow2_write_back(q, error) && qcow2_cut_file(q, error);
 }
 
 gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,

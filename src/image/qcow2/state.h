@@ -39,6 +39,7 @@ typedef struct {
     CstBlob *data; /* file with the guest's bytes; NULL: they are in the image. Read only */
     gboolean lacks_backing; /* the image names one, none was handed over */
     gboolean barriers;
+    gboolean same_content; /* CST_IMAGE_SAME_CONTENT */
 
     Qcow2Header header;
     uint64_t cluster_size;
@@ -112,6 +113,8 @@ gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t 
 void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count);
 /** Counts down @count clusters from @cluster once the next sync is through. */
 void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count);
+/** Clusters that are free are given back to the file system, as far as the file reaches. */
+void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count);
 /** Works off what was given up. Called by sync, when the disk no longer refers to it. */
 gboolean qcow2_apply_pending(Qcow2 *q, GError **error);
 
@@ -186,6 +189,12 @@ gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error);
 gboolean qcow2_begin_writing(Qcow2 *q, GError **error);
 /** The same before a change that leaves the guest's bytes as they are: bitmaps stay valid. */
 gboolean qcow2_begin_changing(Qcow2 *q, GError **error);
+/**
+ * Bytes of the header's first sector, behind everything that was written before. When it fails
+ * nobody knows what the disk holds, and nothing more may be changed.
+ */
+gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t len,
+                          GError **error);
 /** Writes all changed metadata in its order. */
 gboolean qcow2_sync(Qcow2 *q, GError **error);
 /** As qcow2_sync(), and nothing is held back any more; no barrier at the end. */
@@ -225,6 +234,10 @@ gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned
  * backing image must not show instead (else the entries end up unallocated). Lock held.
  */
 gboolean qcow2_forget(Qcow2 *q, uint64_t offset, uint64_t end, gboolean hide, GError **error);
+/** Gives up a whole L2 table with all that it refers to. Lock held. */
+gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error);
+/** The file ends behind its last cluster in use, where its size can be changed. */
+gboolean qcow2_cut_file(Qcow2 *q, GError **error);
 /** Gives every unallocated cluster of the range its place; it reads as before. */
 gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
                            CstPreallocation preallocation, CstTask *task, GError **error);

@@ -168,17 +168,7 @@ static gboolean put_header(Qcow2Switch *change, GError **error)
     cst_put_be32(raw + QCOW2_AT_REFTABLE_SIZE, header->reftable_clusters);
     cst_put_be32(raw + QCOW2_AT_SNAPSHOTS, header->snapshots);
     cst_put_be64(raw + QCOW2_AT_SNAPSHOTS + 4, header->snapshots_offset);
-    if (!qcow2_barrier(q, error))
-        return FALSE;
-    q->lost = TRUE; /* until both calls say that the disk has it */
-    if (!cst_blob_pwrite(q->blob, raw + SWITCHED_AT, SWITCHED_END - SWITCHED_AT, SWITCHED_AT,
-                         error) ||
-        !qcow2_barrier(q, error)) {
-        q->writing = FALSE; /* so that the next writer hears of it */
-        return FALSE;
-    }
-    q->lost = FALSE;
-    return TRUE;
+    return qcow2_put_header(q, raw + SWITCHED_AT, SWITCHED_AT, SWITCHED_END - SWITCHED_AT, error);
 }
 
 typedef struct {

@@ -37,9 +37,22 @@ gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
 {
     if (q->writing)
         return TRUE;
-    q->writing =
-        qcow2_clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error) && qcow2_bitmaps_outdate(q, error);
+    q->writing = qcow2_clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error) &&
+                 (q->same_content || qcow2_bitmaps_outdate(q, error));
     return q->writing;
+}
+
+gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t len, GError **error)
+{
+    if (!qcow2_barrier(q, error))
+        return FALSE;
+    q->lost = TRUE; /* until both calls say that the disk has it */
+    if (!cst_blob_pwrite(q->blob, raw, len, offset, error) || !qcow2_barrier(q, error)) {
+        q->writing = FALSE; /* so that the next writer hears of it */
+        return FALSE;
+    }
+    q->lost = FALSE;
+    return TRUE;
 }
 
 gboolean qcow2_begin_changing(Qcow2 *q, GError **error)

@@ -148,7 +148,13 @@ typedef enum {
      * No write barriers: for an image that is thrown away when the work on it does not finish (a
      * volume being made). cst_image_flush() still ends with everything on the disk.
      */
-    CST_IMAGE_NO_BARRIERS = 1 << 1
+    CST_IMAGE_NO_BARRIERS = 1 << 1,
+    /**
+     * What is going to be written is what the guest sees anyway (the backing image's content copied
+     * up, zeroes given up), so the image's dirty bitmaps stay valid. A backing is accepted even
+     * when the image names none.
+     */
+    CST_IMAGE_SAME_CONTENT = 1 << 2
 } CstImageOpenFlags;
 
 /** How to open an image. */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/backing.h>
+#include <image/commit.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "chain.h"
+#include "format.h"
+#include "mark.h"
+
+/*
+ * The images above the base are opened upon a stand-in for it. What is marked there is the base's
+ * own; everything else is written to it.
+ */
+typedef struct {
+    CstBlob *above; /* guest's view of what is above the base */
+    CstBlob *base;  /* guest's view of the base */
+    uint64_t size;  /* of above */
+} Commit;
+
+static void commit_clear(Commit *commit)
+{
+    cst_blob_unref(commit->above);
+    cst_blob_unref(commit->base);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, commit_clear)
+
+static gboolean check(CstChain *chain, guint base, GError **error)
+{
+    if (base == 0 || base >= cst_chain_length(chain))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image to commit to"),
+                        cst_chain_blob(chain, 0)->name);
+    for (guint i = 0; i < base; i++)
+        if (!cst_image_format_can_empty(cst_chain_info(chain, i)->format))
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("'%s' is of format '%s', which can't be committed; convert it"),
+                            cst_chain_blob(chain, i)->name,
+                            cst_image_format_name(cst_chain_info(chain, i)->format));
+    return cst_chain_check_snapshots(chain, base, error) &&
+           cst_chain_check_writable(chain, 0, error) &&
+           cst_chain_check_writable(chain, base, error);
+}
+
+/** Nothing is written before everything is open; then the base grows. */
+static gboolean open_both(CstChain *chain, guint base, Commit *commit, CstTask *task,
+                          GError **error)
+{
+    g_autoptr(CstBlob) mark = cst_mark_new(NULL), below = NULL;
+    CstImage *image;
+    gboolean ok;
+
+    commit->above = cst_chain_open_view(chain, 0, base, mark, error);
+    if (!commit->above || !cst_blob_get_size(commit->above, &commit->size, error) ||
+        !cst_chain_open_below(chain, base, &below, error))
+        return FALSE;
+    image = cst_chain_open_one(chain, base, CST_IMAGE_WRITE, below, error);
+    if (!image)
+        return FALSE;
+    ok = cst_image_capacity(image) >= commit->size ||
+         cst_image_resize(image, commit->size, CST_PREALLOC_OFF, task, error);
+    commit->base = cst_image_guest_blob(image);
+    return ok;
+}
+
+/** Bytes from @offset on that are (or are not) the base's own. */
+static gboolean measure(const Commit *commit, uint64_t offset, gboolean *ret_own,
+                        uint64_t *ret_length, GError **error)
+{
+    uint64_t at = offset;
+
+    *ret_own = FALSE;
+    while (at < commit->size) {
+        CstExtent extent;
+        gboolean own;
+
+        if (!cst_blob_extent(commit->above, at, commit->size - at, &extent, error))
+            return FALSE;
+        own = (extent.flags & CST_EXTENT_BELOW) != 0;
+        if (at > offset && own != *ret_own)
+            break;
+        *ret_own = own;
+        at += extent.length;
+    }
+    *ret_length = at - offset;
+    return TRUE;
+}
+
+static gboolean push_down(const Commit *commit, CstTask *task, GError **error)
+{
+    for (uint64_t at = 0; at < commit->size;) {
+        uint64_t length = 0;
+        gboolean own = FALSE;
+
+        if (!cst_task_check(task, error) || !measure(commit, at, &own, &length, error))
+            return FALSE;
+        if (own)
+            cst_task_skip(task, length);
+        else if (!cst_blob_copy(commit->above, at, commit->base, at, length, 0, task, error))
+            return FALSE;
+        at += length;
+    }
+    return cst_blob_flush(commit->base, error);
+}
+
+static gboolean empty(CstChain *chain, CstTask *task, GError **error)
+{
+    g_autoptr(CstBlob) mark = cst_mark_new(NULL);
+    CstImage *image =
+        cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
+    gboolean ok =
+        image && cst_image_empty(image, task, error) && cst_image_trim(image, task, error);
+
+    cst_image_free(image);
+    return ok;
+}
+
+gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
+                          GError **error)
+{
+    g_auto(Commit) commit = {0};
+
+    if (!check(chain, base, error) || !open_both(chain, base, &commit, task, error))
+        return FALSE;
+    cst_task_add_total(task, commit.size);
+    if (!push_down(&commit, task, error))
+        return FALSE;
+    if (base > 1 || (flags & CST_COMMIT_KEEP))
+        return TRUE;
+    g_clear_pointer(&commit.above, cst_blob_unref);
+    return empty(chain, task, error);
+}

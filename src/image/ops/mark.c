@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "mark.h"
+
+#include <string.h>
+
+typedef struct {
+    CstBlob head;
+    CstBlob *inner; /* NULL: none */
+} Mark;
+
+static gboolean inner_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    CstBlob *inner = ((Mark *)blob)->inner;
+
+    *ret_size = 0;
+    return !inner || cst_blob_get_size(inner, ret_size, error);
+}
+
+static gboolean mark_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    uint64_t size = 0;
+    size_t there = 0;
+
+    if (!inner_size(blob, &size, error))
+        return FALSE;
+    if (offset < size)
+        there = (size_t)MIN(len, size - offset);
+    memset((uint8_t *)buf + there, 0, len - there);
+    return there == 0 || cst_blob_pread(((Mark *)blob)->inner, buf, there, offset, error);
+}
+
+static gboolean mark_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = G_MAXINT64;
+    return TRUE;
+}
+
+static gboolean mark_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                            GError **error)
+{
+    CstExtent extent = {offset, length, CST_EXTENT_HOLE | CST_EXTENT_ZERO};
+    uint64_t size = 0;
+
+    if (!inner_size(blob, &size, error))
+        return FALSE;
+    if (offset < size &&
+        !cst_blob_extent(((Mark *)blob)->inner, offset, MIN(length, size - offset), &extent, error))
+        return FALSE;
+    extent.flags |= CST_EXTENT_BELOW;
+    *ret_extent = extent;
+    return TRUE;
+}
+
+static void mark_close(CstBlob *blob)
+{
+    cst_blob_unref(((Mark *)blob)->inner);
+    g_free(blob);
+}
+
+static const CstBlobOps mark_ops = {
+    .kind = "mark",
+    .pread = mark_pread,
+    .get_size = mark_get_size,
+    .extent = mark_extent,
+    .close = mark_close,
+};
+
+CstBlob *cst_mark_new(CstBlob *inner)
+{
+    Mark *mark = g_new0(Mark, 1);
+
+    cst_blob_init(&mark->head, &mark_ops, inner ? inner->name : "nothing", FALSE);
+    mark->inner = inner ? cst_blob_ref(inner) : NULL;
+    return &mark->head;
+}

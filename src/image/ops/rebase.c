@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/backing.h>
+#include <image/rebase.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "chain.h"
+#include "crew.h"
+#include "format.h"
+#include "mark.h"
+
+/*
+ * The image is opened upon a mark over its old backing: what is marked, it does not hold. Where the
+ * new backing differs there, the old content is written into it, which changes nothing for the
+ * guest.
+ */
+
+enum { OLD_ZERO = 1, NEW_ZERO = 2 };
+
+#define MIN_UNIT (64 * CST_KIB) /* what differs is written in units of this, or of clusters */
+
+typedef struct {
+    CstBlob *guest;
+    CstBlob *below; /* the new backing: a mark, so that it has no end */
+    uint64_t size;
+    uint64_t unit;
+    uint64_t cursor;
+    CstTask *task;
+} Lift;
+
+/** What may have to be copied at the cursor; FALSE without error: nothing. */
+static gboolean look(Lift *lift, CstPiece *piece, GError **error)
+{
+    CstExtent old, new;
+    uint64_t end;
+
+    if (!cst_blob_extent(lift->guest, lift->cursor, lift->size - lift->cursor, &old, error))
+        return FALSE;
+    piece->offset = lift->cursor;
+    piece->length = old.length;
+    if (!(old.flags & CST_EXTENT_BELOW))
+        return FALSE;
+    if (!cst_blob_extent(lift->below, lift->cursor, old.length, &new, error))
+        return FALSE;
+    piece->length = new.length;
+    piece->flags =
+        (old.flags & CST_EXTENT_ZERO ? OLD_ZERO : 0) | (new.flags &CST_EXTENT_ZERO ? NEW_ZERO : 0);
+    if (piece->flags == (OLD_ZERO | NEW_ZERO))
+        return FALSE;
+    end = (lift->cursor / CST_CREW_PIECE + 1) * CST_CREW_PIECE;
+    piece->length = MIN(piece->length, end - lift->cursor);
+    return TRUE;
+}
+
+static gboolean draw(gpointer job, CstPiece *piece, GError **error)
+{
+    Lift *lift = job;
+
+    while (lift->cursor < lift->size) {
+        GError *why = NULL;
+        gboolean found = look(lift, piece, &why);
+
+        if (why) {
+            g_propagate_error(error, why);
+            return FALSE;
+        }
+        lift->cursor += piece->length;
+        if (found)
+            return TRUE;
+        cst_task_skip(lift->task, piece->length);
+        if (!cst_task_check(lift->task, error))
+            return FALSE;
+    }
+    return FALSE;
+}
+
+static gboolean read_side(CstBlob *blob, const CstPiece *piece, unsigned zero, uint8_t *buf,
+                          GError **error)
+{
+    if (!(piece->flags & zero))
+        return cst_blob_pread(blob, buf, piece->length, piece->offset, error);
+    memset(buf, 0, piece->length);
+    return TRUE;
+}
+
+static gboolean write_unit(const Lift *lift, const uint8_t *buf, size_t len, uint64_t offset,
+                           GError **error)
+{
+    return cst_bytes_are_zero(buf, len)
+               ? cst_blob_zero(lift->guest, offset, len, CST_ZERO_MAY_UNMAP, error)
+               : cst_blob_pwrite(lift->guest, buf, len, offset, error);
+}
+
+static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
+{
+    const Lift *lift = job;
+
+    if (!read_side(lift->guest, piece, OLD_ZERO, bufs[0], error) ||
+        !read_side(lift->below, piece, NEW_ZERO, bufs[1], error))
+        return FALSE;
+    for (uint64_t done = 0; done < piece->length;) {
+        uint64_t offset = piece->offset + done;
+        size_t n = (size_t)MIN(lift->unit - offset % lift->unit, piece->length - done);
+
+        if (memcmp(bufs[0] + done, bufs[1] + done, n) != 0 &&
+            !write_unit(lift, bufs[0] + done, n, offset, error))
+            return FALSE;
+        done += n;
+    }
+    cst_task_advance(lift->task, piece->length);
+    return TRUE;
+}
+
+static const CstCrewOps lift_ops = {draw, work};
+
+static gboolean lift_up(CstBlob *guest, CstBlob *below, uint64_t cluster_size, CstTask *task,
+                        GError **error)
+{
+    g_autoptr(CstBlob) mark = cst_mark_new(below);
+    Lift lift = {.guest = guest, .below = mark, .task = task};
+
+    lift.unit = CLAMP(cluster_size, MIN_UNIT, CST_CREW_PIECE);
+    if (!cst_blob_get_size(guest, &lift.size, error))
+        return FALSE;
+    cst_task_add_total(task, lift.size);
+    return cst_crew_run(&lift_ops, &lift, task, error) && cst_blob_flush(guest, error);
+}
+
+static gboolean check(const CstChain *chain, const CstImageRebase *how, GError **error)
+{
+    const CstImageInfo *info = cst_chain_info(chain, 0);
+    const char *name = cst_chain_blob(chain, 0)->name;
+
+    if (!cst_image_format_can_rebase(info->format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("what an image of format '%s' is based on can't be changed"),
+                        cst_image_format_name(info->format));
+    if (!cst_chain_check_writable(chain, 0, error))
+        return FALSE;
+    if (how->unsafe)
+        return TRUE;
+    if (how->backing && !how->guest)
+        return cst_fail(error, CST_ERROR_INVALID, _("the new backing image '%s' is not open"),
+                        how->backing);
+    if (info->backing && cst_chain_length(chain) == 1)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is based on '%s', which was not opened"),
+                        name, info->backing);
+    return cst_chain_check_snapshots(chain, 1, error);
+}
+
+static gboolean keep_content(CstChain *chain, CstBlob *guest, const CstImageRebase *how,
+                             CstTask *task, GError **error)
+{
+    return how->unsafe ||
+           lift_up(guest, how->guest, cst_chain_info(chain, 0)->cluster_size, task, error);
+}
+
+gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
+{
+    g_autoptr(CstBlob) old = NULL, mark = NULL, guest = NULL;
+    CstImage *image;
+
+    if (!check(chain, how, error) || (!how->unsafe && !cst_chain_open_below(chain, 0, &old, error)))
+        return FALSE;
+    mark = cst_mark_new(old);
+    image = cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
+    if (!image)
+        return FALSE;
+    guest = cst_image_guest_blob(image);
+    return keep_content(chain, guest, how, task, error) &&
+           cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format, error);
+}
+
+gboolean cst_chain_flatten(CstChain *chain, CstTask *task, GError **error)
+{
+    const CstImageRebase nothing = {0};
+
+    return !cst_chain_info(chain, 0)->backing || cst_chain_rebase(chain, &nothing, task, error);
+}

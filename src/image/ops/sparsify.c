@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/backing.h>
+#include <image/sparsify.h>
+
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "crew.h"
+#include "format.h"
+#include "mark.h"
+
+/*
+ * Only what the image holds itself is looked at: upon a mark, that is what is not marked. Zeroing
+ * without writing gives the space up, and where something is below, hides it.
+ */
+
+#define SMALL_UNIT 4096 /* of file systems */
+
+typedef struct {
+    CstBlob *guest;
+    uint64_t size;
+    uint64_t unit;
+    gboolean whole_units;
+    uint64_t cursor;
+    CstTask *task;
+} Sparsify;
+
+/**
+ * The piece at the cursor. Where the format gives up whole units, one is wholly held by the image
+ * or not at all: a piece never ends inside of one, and what is not known to be zero all over is
+ * read.
+ */
+static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
+{
+    uint64_t at = run->offset, unit = sparsify->unit;
+
+    piece->offset = at;
+    piece->length = run->length;
+    piece->flags = run->flags & CST_EXTENT_ZERO;
+    if (sparsify->whole_units && run->length < unit) {
+        piece->length = MIN(unit, sparsify->size - at);
+        piece->flags = 0;
+    } else if (sparsify->whole_units && at + run->length < sparsify->size) {
+        piece->length -= piece->length % unit;
+    }
+    if (!piece->flags)
+        piece->length = MIN(piece->length, (at / CST_CREW_PIECE + 1) * CST_CREW_PIECE - at);
+}
+
+static gboolean draw(gpointer job, CstPiece *piece, GError **error)
+{
+    Sparsify *sparsify = job;
+
+    while (sparsify->cursor < sparsify->size) {
+        uint64_t at = sparsify->cursor;
+        CstExtent run;
+
+        if (!cst_task_check(sparsify->task, error) ||
+            !cst_blob_extent(sparsify->guest, at, sparsify->size - at, &run, error))
+            return FALSE;
+        cut(sparsify, &run, piece);
+        sparsify->cursor += piece->length;
+        if (!(run.flags & CST_EXTENT_BELOW))
+            return TRUE;
+        cst_task_skip(sparsify->task, piece->length);
+    }
+    return FALSE;
+}
+
+/** The run is zero; only whole units (the image's last one may be shorter) are given up. */
+static gboolean give_up(const Sparsify *sparsify, uint64_t offset, uint64_t end, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    uint64_t first = (offset + sparsify->unit - 1) / sparsify->unit * sparsify->unit;
+    uint64_t last = end == sparsify->size ? end : end / sparsify->unit * sparsify->unit;
+
+    if (first >= last || cst_blob_zero(sparsify->guest, first, last - first,
+                                       CST_ZERO_MAY_UNMAP | CST_ZERO_FAST, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE; /* it stays */
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
+{
+    const Sparsify *sparsify = job;
+    uint64_t end = piece->offset + piece->length, start = piece->offset;
+
+    if (piece->flags) {
+        if (!give_up(sparsify, piece->offset, end, error))
+            return FALSE;
+        start = end;
+    } else if (!cst_blob_pread(sparsify->guest, bufs[0], piece->length, start, error)) {
+        return FALSE;
+    }
+    for (uint64_t at = start; at < end;) {
+        uint64_t n = MIN(sparsify->unit - at % sparsify->unit, end - at);
+        gboolean zero = cst_bytes_are_zero(bufs[0] + (at - piece->offset), (size_t)n);
+
+        if (!zero && !give_up(sparsify, start, at, error))
+            return FALSE;
+        at += n;
+        if (!zero)
+            start = at;
+    }
+    if (start < end && !give_up(sparsify, start, end, error))
+        return FALSE;
+    cst_task_advance(sparsify->task, piece->length);
+    return TRUE;
+}
+
+static const CstCrewOps sparsify_ops = {draw, work};
+
+/* --- what the files take ---------------------------------------------------------------------- */
+
+/** The image's files: its own, and the parts that it opens. */
+typedef struct {
+    const CstImageFiles *files;
+    GPtrArray *blobs;
+} Files;
+
+static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    Files *files = data;
+    CstBlob *blob = files->files->open(name, writable, files->files->data, error);
+
+    if (blob)
+        g_ptr_array_add(files->blobs, cst_blob_ref(blob));
+    return blob;
+}
+
+static gboolean space_of(CstBlob *blob, uint64_t *space, GError **error)
+{
+    int fd = cst_blob_file_fd(blob);
+    uint64_t size = 0;
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        *space += (uint64_t)st.st_blocks * 512;
+        return TRUE;
+    }
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    for (uint64_t at = 0; at < size;) {
+        CstExtent run;
+
+        if (!cst_blob_extent(blob, at, size - at, &run, error))
+            return FALSE;
+        *space += run.flags & CST_EXTENT_HOLE ? 0 : run.length;
+        at += run.length;
+    }
+    return TRUE;
+}
+
+static gboolean space_taken(const Files *files, uint64_t *ret_space, GError **error)
+{
+    *ret_space = 0;
+    for (guint i = 0; i < files->blobs->len; i++)
+        if (!space_of(g_ptr_array_index(files->blobs, i), ret_space, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------
+ */
+
+static gboolean check(CstBlob *blob, const CstImageFormat *format, CstTask *task, GError **error)
+{
+    CstImageCheck found = {0};
+
+    if (!format->trim || !cst_image_check(blob, format, 0, &found, NULL, error))
+        return !format->trim;
+    return found.errors == 0 ||
+           cst_fail(error, CST_ERROR_STATE,
+                    _("'%s' has errors in its metadata, which must be repaired first"), blob->name);
+}
+
+static CstImage *open_image(CstBlob *blob, const CstImageFormat *format, Files *files,
+                            GError **error)
+{
+    const CstImageFiles parts = {.open = open_part, .data = files};
+    g_autoptr(CstBlob) mark = cst_mark_new(NULL);
+    g_auto(CstImageInfo) info = {0};
+    CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT};
+
+    if (!cst_image_inspect(blob, format, &info, error))
+        return NULL;
+    if (info.backing)
+        how.backing = mark;
+    if (files->files && files->files->open)
+        how.files = &parts;
+    return cst_image_open_as(blob, format, &how, error);
+}
+
+/** Takes over @image. */
+static gboolean give_back(CstImage *image, const Files *files, uint64_t *ret_given_back,
+                          CstTask *task, GError **error)
+{
+    Sparsify sparsify = {.size = cst_image_capacity(image), .unit = SMALL_UNIT, .task = task};
+    const CstImageFormat *format = image->format;
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t before = 0, after = 0;
+
+    sparsify.whole_units = format->zero_unit != NULL;
+    if (sparsify.whole_units)
+        sparsify.unit = format->zero_unit(image);
+    sparsify.guest = guest = cst_image_guest_blob(image);
+    cst_task_add_total(task, sparsify.size);
+    if (!space_taken(files, &before, error) ||
+        !cst_crew_run(&sparsify_ops, &sparsify, task, error) || !cst_blob_flush(guest, error))
+        return FALSE;
+    if (cst_guest_image(guest) && !cst_image_trim(cst_guest_image(guest), task, error))
+        return FALSE;
+    if (!space_taken(files, &after, error))
+        return FALSE;
+    *ret_given_back = before > after ? before - after : 0;
+    return TRUE;
+}
+
+gboolean cst_image_sparsify(CstBlob *blob, const CstImageFormat *format, const CstImageFiles *files,
+                            uint64_t *ret_given_back, CstTask *task, GError **error)
+{
+    Files all = {.files = files,
+                 .blobs = g_ptr_array_new_with_free_func((GDestroyNotify)cst_blob_unref)};
+    CstImage *image = NULL;
+    gboolean ok;
+
+    g_ptr_array_add(all.blobs, cst_blob_ref(blob));
+    ok = check(blob, format, task, error) && (image = open_image(blob, format, &all, error)) &&
+         give_back(image, &all, ret_given_back, task, error);
+    g_ptr_array_unref(all.blobs);
+    return ok;
+}

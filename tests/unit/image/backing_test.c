@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The reference to a backing image in qcow2's header, in all layouts, at every moment. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <blob/power.h>
+#include <blob/sparse.h>
+#include <image/backing.h>
+
+enum { SIZE = 700 * 1024 };
+
+static char long_name[1000];
+
+static const CstImageFormat *format(const char *name)
+{
+    return cst_image_format_find(name, NULL);
+}
+
+/* As QEMU writes it: names of features behind the header, the backing file's name behind those. */
+static void add_features(CstBlob *blob, unsigned entries)
+{
+    uint8_t table[8 + 48 * 10] = {
+        0x68, 0x03, 0xf8, 0x57, 0, 0, (uint8_t)(entries * 48 >> 8), (uint8_t)(entries * 48)};
+
+    for (unsigned i = 0; i < entries; i++)
+        memset(table + 8 + (size_t)i * 48, 'a' + (int)i, 48);
+    assert_true(cst_blob_pwrite(blob, table, 8 + entries * 48, 112, NULL));
+}
+
+static void set(CstBlob *blob, const char *name, const char *fmt)
+{
+    CstImage *image = cst_image_open(blob, format("qcow2"), CST_IMAGE_WRITE, NULL, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_non_null(image);
+    if (!cst_image_set_backing(image, name, fmt, &error))
+        fail_msg("set: %s", error->message);
+    cst_image_free(image);
+}
+
+/* As before or as after, never anything else. */
+static void expect_either(CstBlob *power, const CstImageInfo *before, const CstImageInfo *after)
+{
+    for (unsigned step = 0; step <= cst_blob_power_steps(power); step++)
+        for (uint32_t chance = 0; chance < 3; chance++) {
+            g_autoptr(CstBlob) left = cst_blob_power_crash(power, step, chance, NULL);
+            g_auto(CstImageInfo) info = {0};
+            gboolean was, is;
+
+            assert_true(cst_image_inspect(left, NULL, &info, NULL));
+            assert_null(info.problem);
+            was = g_strcmp0(info.backing, before->backing) == 0 &&
+                  g_strcmp0(info.backing_format, before->backing_format) == 0;
+            is = g_strcmp0(info.backing, after->backing) == 0 &&
+                 g_strcmp0(info.backing_format, after->backing_format) == 0;
+            assert_true(was || is);
+            assert_int_equal(info.capacity, before->capacity);
+        }
+}
+
+static void change_once(CstBlob *blob, const char *name, const char *fmt)
+{
+    g_autoptr(CstBlob) power = cst_blob_power_new(blob, NULL);
+    g_auto(CstImageInfo) before = {0}, after = {0};
+    CstImageCheck check;
+
+    assert_true(cst_image_inspect(blob, NULL, &before, NULL));
+    set(power, name, fmt);
+    assert_true(cst_image_inspect(power, NULL, &after, NULL));
+    assert_int_equal(g_strcmp0(after.backing, name), 0);
+    assert_int_equal(g_strcmp0(after.backing_format, fmt), 0);
+    expect_either(power, &before, &after);
+    assert_true(cst_image_check(power, format("qcow2"), 0, &check, NULL, NULL));
+    assert_int_equal(check.errors + check.leaks, 0);
+}
+
+/* One change after the other; each is there or not when the power goes. */
+static void test_the_reference_changes_at_once(void **state)
+{
+    static const char *const names[] = {
+        "a", "new", NULL, long_name, "a/longer/name/of/a/file", long_name, NULL};
+    static const char *const formats[] = {"raw", "parallels", "qcow2", "vpc"};
+
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    for (guint32 seed = 0; seed < 200; seed++) {
+        g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+        const CstImageCreate options = {.capacity = SIZE, .compat = seed % 7 ? "1.1" : "0.10"};
+        GRand *rand = g_rand_new_with_seed(seed);
+
+        assert_true(cst_image_create(blob, format("qcow2"), &options, NULL, NULL));
+        if (seed % 7)
+            add_features(blob, seed % 9);
+        for (int i = 0; i < 5; i++) {
+            const char *name = names[g_rand_int_range(rand, 0, G_N_ELEMENTS(names))];
+            const char *fmt = formats[g_rand_int_range(rand, 0, G_N_ELEMENTS(formats))];
+
+            change_once(blob, name, name ? fmt : NULL);
+        }
+        g_rand_free(rand);
+    }
+}
+
+/* Where one write can't do it, it is not done. */
+static void test_no_room_is_told(void **state)
+{
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+    const CstImageCreate options = {.capacity = SIZE, .cluster_size = 512};
+    g_autoptr(GError) error = NULL;
+    g_auto(CstImageInfo) info = {0};
+    CstImage *image;
+
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    assert_true(cst_image_create(blob, format("qcow2"), &options, NULL, NULL));
+    image = cst_image_open(blob, format("qcow2"), CST_IMAGE_WRITE, NULL, NULL);
+    assert_false(cst_image_set_backing(image, long_name, "raw", &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT));
+    assert_true(cst_image_set_backing(image, "b", "raw", NULL));
+    cst_image_free(image);
+    assert_true(cst_image_inspect(blob, NULL, &info, NULL));
+    assert_string_equal(info.backing, "b");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_reference_changes_at_once),
+        cmocka_unit_test(test_no_room_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
