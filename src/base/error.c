@@ -85,6 +85,16 @@ CstErrorCode cst_error_from_wire(int wire)
     return CST_ERROR_FAILED;
 }
 
+gboolean cst_error_from_word(const char *word, CstErrorCode *ret_code)
+{
+    for (int code = 0; code < CST_ERROR_LAST; code++)
+        if (g_str_equal(error_table[code].word, word)) {
+            *ret_code = code;
+            return TRUE;
+        }
+    return FALSE;
+}
+
 static CstErrorCode code_from_errno(int err)
 {
     switch (err) {

@@ -182,6 +182,11 @@ void cst_task_cancel(CstTask *task)
         task->cancelled = TRUE;
 }
 
+gboolean cst_task_cancelled(CstTask *task)
+{
+    return task && task->cancelled;
+}
+
 gboolean cst_task_check(CstTask *task, GError **error)
 {
     if (task && task->rate)

@@ -185,8 +185,9 @@ gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint6
     if (!pool || !cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, error))
         return FALSE;
     cst_task_set_total(task, source.size);
-    upload = cst_vol_upload(pool, vol->name, offset, length, flags, error);
-    return upload && cst_fd_source_pump(&source, send_piece, upload, task, error) &&
+    upload = cst_vol_upload(pool, vol->name, offset, length, flags, task, error);
+    /* The service advances the task and looks whether it is cancelled. */
+    return upload && cst_fd_source_pump(&source, send_piece, upload, NULL, error) &&
            cst_upload_finish(upload, error);
 }
 
@@ -197,16 +198,13 @@ static gboolean pump_download(CstDownload *download, CstFdSink *sink, CstTask *t
     uint64_t hole;
 
     for (;;) {
-        if (!cst_task_check(task, error) ||
-            !cst_download_read(download, buf, CST_STREAM_CHUNK, &len, &hole, error))
+        if (!cst_download_read(download, buf, CST_STREAM_CHUNK, &len, &hole, error))
             return FALSE;
         if (!len && !hole)
             return cst_fd_sink_finish(sink, error);
         if (!(len ? cst_fd_sink_write(sink, buf, len, error)
                   : cst_fd_sink_hole(sink, hole, task, error)))
             return FALSE;
-        cst_task_advance(task, len);
-        cst_task_skip(task, hole);
     }
 }
 
@@ -219,6 +217,6 @@ gboolean cst_local_vol_download(gpointer self, const CstVolRef *vol, int fd, uin
 
     if (!pool || !cst_fd_sink_init(&sink, fd, error))
         return FALSE;
-    download = cst_vol_download(pool, vol->name, offset, length, flags, error);
+    download = cst_vol_download(pool, vol->name, offset, length, flags, task, error);
     return download && pump_download(download, &sink, task, error);
 }

@@ -125,7 +125,7 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
                                "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
 }
 
-gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
+static gboolean start_pool(CstPool *pool, unsigned flags, GError **error)
 {
     gboolean done;
 
@@ -142,9 +142,18 @@ gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
     return done;
 }
 
+gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "start", NULL, NULL);
+    return job_end(&job, start_pool(pool, flags, error), error);
+}
+
 gboolean pool_adopt(CstPool *pool, GError **error)
 {
-    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    g_autoptr(CstPoolState) state =
+        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     gboolean active = FALSE;
 
     if (state && cst_pool_state_check(state, &active, error)) {
@@ -213,7 +222,8 @@ static unsigned build_flags(unsigned create_flags)
 
 static gboolean build_in_turn(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    g_autoptr(CstPoolState) state =
+        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
 
     if (!state || !cst_pool_state_build(state, flags, error))
         return FALSE;
@@ -257,25 +267,42 @@ static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned f
     return done;
 }
 
-gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
+static gboolean build_pool(CstPool *pool, unsigned flags, GError **error)
 {
     const InactiveWork work = {build_in_turn, CST_POOL_EVENT_CREATED, "already"};
 
     return run_inactive(pool, &work, flags, error);
 }
 
+gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "build", NULL, NULL);
+    return job_end(&job, build_pool(pool, flags, error), error);
+}
+
 static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    g_autoptr(CstPoolState) state =
+        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
 
     return state && cst_pool_state_destroy(state, flags, error);
 }
 
-gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
+static gboolean delete_pool(CstPool *pool, unsigned flags, GError **error)
 {
     const InactiveWork work = {delete_in_turn, CST_POOL_EVENT_DELETED, "still"};
 
     return run_inactive(pool, &work, flags, error);
+}
+
+gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "pool-delete", NULL, NULL);
+    return job_end(&job, delete_pool(pool, flags, error), error);
 }
 
 /* --- refresh ------------------------------------------------------------------------------------
@@ -295,15 +322,24 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
     return FALSE;
 }
 
-gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
+static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
 
     if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
         return FALSE;
     state = pool_state_get(pool, error);
-    if (!state || !pool_refresh_table(pool, state, NULL, error))
+    if (!state || !pool_refresh_table(pool, state, task, error))
         return FALSE;
     event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return TRUE;
+}
+
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
+{
+    g_auto(Job) job = {0};
+    CstTask *task = NULL;
+
+    job_begin(&job, pool, "refresh", NULL, &task);
+    return job_end(&job, refresh_pool(pool, flags, task, error), error);
 }

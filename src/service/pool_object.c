@@ -123,15 +123,37 @@ static gboolean claim_is_free(const CstPool *pool, const char *name, ClaimKind k
     return kind == CLAIM_READ ? holders >= 0 : holders == 0;
 }
 
+#define CANCEL_LOOK_US (50 * G_TIME_SPAN_MILLISECOND)
+
+/* With the pool's lock held: until the volume is free, or the task cancelled. */
+static gboolean wait_for_turn(CstPool *pool, const char *name, ClaimKind kind, CstTask *task,
+                              GError **error)
+{
+    gboolean go_on = TRUE;
+
+    /* A change of the pool waits for the claims there are: no new ones before it is through. */
+    while (go_on && pool->active && (pool->changing || !claim_is_free(pool, name, kind))) {
+        cst_task_set_waiting(task, TRUE);
+        if (task)
+            g_cond_wait_until(&pool->cond, &pool->lock, g_get_monotonic_time() + CANCEL_LOOK_US);
+        else
+            g_cond_wait(&pool->cond, &pool->lock);
+        go_on = !cst_task_cancelled(task) || cst_task_check(task, error);
+    }
+    cst_task_set_waiting(task, FALSE);
+    return go_on;
+}
+
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error)
 {
     int holders;
 
     g_mutex_lock(&pool->lock);
-    /* A change of the pool waits for the claims there are: no new ones before it is through. */
-    while (pool->active && (pool->changing || !claim_is_free(pool, name, kind)))
-        g_cond_wait(&pool->cond, &pool->lock);
+    if (!wait_for_turn(pool, name, kind, claim->task, error)) {
+        g_mutex_unlock(&pool->lock);
+        return FALSE;
+    }
     if (!pool->active) {
         g_mutex_unlock(&pool->lock);
         return not_active(pool, error);

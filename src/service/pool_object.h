@@ -90,6 +90,7 @@ typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
  * state stays valid until the end.
  */
 typedef struct {
+    CstTask *task; /* set before the claim, borrowed: it tells of the waiting and may end it */
     CstPool *pool; /* referenced */
     CstPoolState *state;
     char *name;

@@ -6,6 +6,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <store/job_files.h>
 #include <store/pool_files.h>
 
 #define DAEMON_LOCK_TIMEOUT_MS   5000
@@ -144,6 +145,7 @@ static gboolean load(CstService *service, GError **error)
         return FALSE;
     }
     cst_journal_replay(service->journal, intent_replay, service);
+    cst_job_files_settle(service->paths);
     if (service->mode == CST_SERVICE_EMBEDDED)
         definitions_leave(service);
     return TRUE;
@@ -157,6 +159,7 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     service->mode = mode;
     service->pool_host = (CstPoolHost){.secret = secret_for_pool, .data = service};
     service->journal = cst_journal_new(paths);
+    service->jobs = jobs_new(service->paths);
     service->driver_lock = cst_driver_lock_new(paths);
     init_tables(service);
     if (!load(service, error)) {
@@ -203,6 +206,7 @@ void cst_service_free(CstService *service)
     g_hash_table_unref(service->secrets);
     g_clear_pointer(&service->subscribers, g_ptr_array_unref);
     cst_driver_lock_free(service->driver_lock);
+    jobs_free(service->jobs);
     cst_journal_free(service->journal);
     cst_paths_free(service->paths);
     g_free(service->loaded_stamp);

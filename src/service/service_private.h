@@ -8,6 +8,7 @@
 #include <store/secret_files.h>
 
 #include "boot.h"
+#include "job.h"
 #include "monitor.h"
 #include "pool_object.h"
 
@@ -16,6 +17,7 @@ struct CstService {
     CstServiceMode mode;
     CstJournal *journal;
     CstDriverLock *driver_lock;
+    Jobs *jobs;
     Monitor *monitor;      /* daemon only */
     Boot *boot;            /* starts of autostart pools; daemon only */
     CstPoolHost pool_host; /* what backends may ask of us */

@@ -10,6 +10,8 @@
  */
 
 struct CstUpload {
+    Job job;
+    CstTask *task; /* the job's */
     VolumeClaim claim;
     CstBlob *blob;
     uint64_t start;
@@ -18,6 +20,25 @@ struct CstUpload {
     uint64_t size; /* of the blob, as far as we have made it */
     gboolean dirty;
 };
+
+/* How a stream ends that nobody finished. */
+static void end_stream(Job *job, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!job->entry)
+        return;
+    cst_fail(&error, CST_ERROR_CANCELLED, "%s", why);
+    job_end(job, FALSE, &error);
+}
+
+/* Its first failure is how the job ends; what comes after it is of no interest. */
+static gboolean stream_step(Job *job, gboolean ok, GError **error)
+{
+    if (!ok && job->entry)
+        job_end(job, FALSE, error);
+    return ok;
+}
 
 static gboolean open_stream(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                             unsigned flags, const char *function, CstBlob **ret_blob,
@@ -35,22 +56,35 @@ static gboolean open_stream(VolumeClaim *claim, CstPool *pool, const char *name,
     return *ret_blob != NULL;
 }
 
-CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                          unsigned flags, GError **error)
+static gboolean open_upload(CstUpload *upload, CstPool *pool, const char *name, uint64_t offset,
+                            uint64_t length, unsigned flags, GError **error)
 {
-    g_autoptr(CstUpload) upload = g_new0(CstUpload, 1);
-
+    upload->claim.task = upload->task;
     if (!open_stream(&upload->claim, pool, name, CLAIM_WRITE, flags, "storageVolUpload",
                      &upload->blob, error) ||
         !cst_blob_get_size(upload->blob, &upload->size, error))
-        return NULL;
-    if (offset > G_MAXINT64) {
-        cst_fail(error, CST_ERROR_OVERFLOW, _("the offset is too large"));
-        return NULL;
-    }
+        return FALSE;
+    if (offset > G_MAXINT64)
+        return cst_fail(error, CST_ERROR_OVERFLOW, _("the offset is too large"));
     upload->start = upload->offset = offset;
     /* "-1" on virsh's command line means as much as there is. */
     upload->end = length && length <= G_MAXINT64 - offset ? offset + length : G_MAXUINT64;
+    if (upload->end != G_MAXUINT64 && cst_task_progress(upload->task).total == 0)
+        cst_task_set_total(upload->task, length);
+    return TRUE;
+}
+
+CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                          unsigned flags, CstTask *task, GError **error)
+{
+    g_autoptr(CstUpload) upload = g_new0(CstUpload, 1);
+
+    upload->task = task;
+    job_begin(&upload->job, pool, "upload", name, &upload->task);
+    cst_task_ref(upload->task);
+    if (!stream_step(&upload->job, open_upload(upload, pool, name, offset, length, flags, error),
+                     error))
+        return NULL;
     return g_steal_pointer(&upload);
 }
 
@@ -60,10 +94,12 @@ static gboolean no_room(GError **error)
                     _("cannot write to stream: No space left on device"));
 }
 
-gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
+static gboolean write_piece(CstUpload *upload, const void *data, size_t len, GError **error)
 {
     size_t fits = (size_t)MIN((uint64_t)len, upload->end - upload->offset);
 
+    if (!cst_task_check(upload->task, error))
+        return FALSE;
     if (fits > 0) {
         upload->dirty = TRUE;
         if (!cst_blob_pwrite(upload->blob, data, fits, upload->offset, error))
@@ -71,11 +107,17 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
         CST_CRASH_POINT("vol.upload.written");
     }
     upload->offset += fits;
+    cst_task_advance(upload->task, fits);
     upload->size = MAX(upload->size, upload->offset);
     return fits == len || no_room(error);
 }
 
-gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
+gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
+{
+    return stream_step(&upload->job, write_piece(upload, data, len, error), error);
+}
+
+static gboolean put_hole(CstUpload *upload, uint64_t length, GError **error)
 {
     uint64_t end;
 
@@ -94,7 +136,13 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
         upload->size = end;
     }
     upload->offset = end;
-    return TRUE;
+    cst_task_skip(upload->task, length);
+    return cst_task_check(upload->task, error);
+}
+
+gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
+{
+    return stream_step(&upload->job, put_hole(upload, length, error), error);
 }
 
 /* Looks at the volume anew; an upload of its beginning decides what it is. */
@@ -117,6 +165,8 @@ gboolean cst_upload_finish(CstUpload *upload, GError **error)
     gboolean done = cst_blob_flush(upload->blob, error);
 
     settle_upload(upload);
+    if (upload->job.entry)
+        job_end(&upload->job, done, error);
     return done;
 }
 
@@ -131,9 +181,11 @@ void cst_upload_free(CstUpload *upload)
         settle_upload(upload);
     g_clear_pointer(&upload->blob, cst_blob_unref);
     volume_release(&upload->claim);
+    end_stream(&upload->job, _("the sender went away before the end"));
     if (pool)
         event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     cst_pool_unref(pool);
+    cst_task_unref(upload->task);
     g_free(upload);
 }
 
@@ -141,6 +193,8 @@ void cst_upload_free(CstUpload *upload)
  */
 
 struct CstDownload {
+    Job job;
+    CstTask *task; /* the job's */
     VolumeClaim claim;
     CstBlob *blob;
     uint64_t offset;
@@ -149,19 +203,34 @@ struct CstDownload {
     CstExtent extent; /* the run that offset lies in, when sparse */
 };
 
-CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                              unsigned flags, GError **error)
+static gboolean open_download(CstDownload *download, CstPool *pool, const char *name,
+                              uint64_t offset, uint64_t length, unsigned flags, GError **error)
 {
-    g_autoptr(CstDownload) download = g_new0(CstDownload, 1);
     uint64_t size;
 
+    download->claim.task = download->task;
     if (!open_stream(&download->claim, pool, name, CLAIM_READ, flags, "storageVolDownload",
                      &download->blob, error) ||
         !cst_blob_get_size(download->blob, &size, error))
-        return NULL;
+        return FALSE;
     download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
     download->offset = MIN(offset, size);
     download->end = length ? download->offset + MIN(length, size - download->offset) : size;
+    cst_task_set_total(download->task, download->end - download->offset);
+    return TRUE;
+}
+
+CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                              unsigned flags, CstTask *task, GError **error)
+{
+    g_autoptr(CstDownload) download = g_new0(CstDownload, 1);
+
+    download->task = task;
+    job_begin(&download->job, pool, "download", name, &download->task);
+    cst_task_ref(download->task);
+    if (!stream_step(&download->job,
+                     open_download(download, pool, name, offset, length, flags, error), error))
+        return NULL;
     return g_steal_pointer(&download);
 }
 
@@ -183,27 +252,38 @@ static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret
     return TRUE;
 }
 
-gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+static gboolean read_piece(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
 {
     uint64_t run;
     gboolean hole;
 
-    *ret_len = 0;
-    *ret_hole = 0;
-    if (download->offset >= download->end)
-        return TRUE;
-    if (!next_run(download, &run, &hole, error))
+    if (!cst_task_check(download->task, error) || !next_run(download, &run, &hole, error))
         return FALSE;
     if (hole) {
         *ret_hole = run;
+        cst_task_skip(download->task, run);
     } else {
         run = MIN(run, size);
         if (!cst_blob_pread(download->blob, buf, (size_t)run, download->offset, error))
             return FALSE;
         *ret_len = (size_t)run;
+        cst_task_advance(download->task, run);
     }
     download->offset += run;
+    return TRUE;
+}
+
+gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+                           uint64_t *ret_hole, GError **error)
+{
+    *ret_len = 0;
+    *ret_hole = 0;
+    if (download->offset < download->end)
+        return stream_step(&download->job,
+                           read_piece(download, buf, size, ret_len, ret_hole, error), error);
+    if (download->job.entry)
+        job_end(&download->job, TRUE, NULL);
     return TRUE;
 }
 
@@ -213,5 +293,7 @@ void cst_download_free(CstDownload *download)
         return;
     g_clear_pointer(&download->blob, cst_blob_unref);
     volume_release(&download->claim);
+    end_stream(&download->job, _("the receiver went away before the end"));
+    cst_task_unref(download->task);
     g_free(download);
 }

@@ -49,10 +49,10 @@ static void look_again(VolumeClaim *claim)
 /* --- delete -------------------------------------------------------------------------------------
  */
 
-gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
-                        GError **error)
+static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,
+                              GError **error)
 {
-    g_auto(VolumeClaim) claim = {0};
+    g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
 
     if (!claim_existing(&claim, pool, name, &volume, error) || !volume_not_held(&claim, error) ||
@@ -61,6 +61,15 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
     pool_table_remove(pool, name);
     pool_usage_update(pool, claim.state, NULL);
     return TRUE;
+}
+
+gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
+                        GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "delete", name, &task);
+    return job_end(&job, delete_volume(pool, name, flags, task, error), error);
 }
 
 /* --- resize -------------------------------------------------------------------------------------
@@ -144,10 +153,10 @@ static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64
     return TRUE;
 }
 
-gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
-                        CstTask *task, GError **error)
+static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                              CstTask *task, GError **error)
 {
-    g_auto(VolumeClaim) claim = {0};
+    g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
     uint64_t target = 0;
     gboolean done;
@@ -168,13 +177,22 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
     return done;
 }
 
+gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "resize", name, &task);
+    return job_end(&job, resize_volume(pool, name, capacity, flags, task, error), error);
+}
+
 /* --- wipe ---------------------------------------------------------------------------------------
  */
 
-gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
-                      CstTask *task, GError **error)
+static gboolean wipe_volume(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
+                            CstTask *task, GError **error)
 {
-    g_auto(VolumeClaim) claim = {0};
+    g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(CstBlob) blob = NULL;
     gboolean done;
@@ -198,4 +216,13 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
     cst_pool_state_vol_replaced(claim.state, blob);
     look_again(&claim);
     return done;
+}
+
+gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
+                      CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "wipe", name, &task);
+    return job_end(&job, wipe_volume(pool, name, algorithm, flags, task, error), error);
 }

@@ -42,10 +42,10 @@ static gboolean take_backing_capacity(CstService *service, CstVolDef *def, GErro
     return TRUE;
 }
 
-static gboolean create_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
-                              GError **error)
+static gboolean fill_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
+                            GError **error)
 {
-    g_auto(Making) making = {0};
+    g_auto(Making) making = {.claim.task = task};
     VolumePlan plan = {0};
 
     if (!volume_plan(def, flags, &plan, error) ||
@@ -56,6 +56,15 @@ static gboolean create_volume(CstPool *pool, const CstVolDef *def, unsigned flag
          !allocate_part(making.draft.blob, def, flags, &plan, error)))
         return FALSE;
     return making_commit(&making, def, error);
+}
+
+static gboolean create_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
+                              GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "create", def->name, &task);
+    return job_end(&job, fill_volume(pool, def, flags, task, error), error);
 }
 
 gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
@@ -202,7 +211,7 @@ static gboolean refuse_directories(const Cloning *cloning, GError **error)
 /* Any format can be copied byte by byte; only a change of shape needs one that we can make. */
 static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
 {
-    g_auto(Making) making = {0};
+    g_auto(Making) making = {.claim.task = cloning->task};
     gboolean as_bytes = bytes_will_do(cloning);
     gboolean filled;
 
@@ -229,14 +238,14 @@ static void fit_to_source(CstVolDef *def, const CstVolume *source)
     def->allocation = 0;
 }
 
-gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
-                             const char *source, unsigned flags, CstTask *task, char **ret_name,
-                             GError **error)
+static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool,
+                            const char *source, unsigned flags, Job *job, CstTask *task,
+                            char **ret_name, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
     g_autoptr(CstVolume) volume = NULL;
-    g_auto(VolumeClaim) source_claim = {0};
+    g_auto(VolumeClaim) source_claim = {.task = task};
     Cloning cloning = {.flags = flags, .task = task};
 
     if (!cst_flags_check(
@@ -257,6 +266,7 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
         return FALSE;
     if (pool == source_pool && strcmp(def->name, source) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
+    job_set_volume(job, def->name);
     fit_to_source(def, volume);
     cloning.def = def;
     cloning.source = volume;
@@ -266,4 +276,16 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
         return FALSE;
     *ret_name = g_steal_pointer(&def->name);
     return TRUE;
+}
+
+gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
+                             const char *source, unsigned flags, CstTask *task, char **ret_name,
+                             GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "clone", NULL, &task);
+    return job_end(&job,
+                   create_from(pool, xml, source_pool, source, flags, &job, task, ret_name, error),
+                   error);
 }

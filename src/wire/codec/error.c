@@ -93,16 +93,6 @@ static char *strip_format(const char *text, const char *format)
     return g_strndup(text + head, len - head - tail);
 }
 
-static gboolean code_from_word(const char *word, CstErrorCode *ret_code)
-{
-    for (int code = 0; code < CST_ERROR_LAST; code++)
-        if (g_str_equal(cst_error_info(code)->word, word)) {
-            *ret_code = code;
-            return TRUE;
-        }
-    return FALSE;
-}
-
 /* A class whose sentence is the bare detail, with the exit status that @code would have given. */
 static CstErrorCode bare_class(CstErrorCode code)
 {
@@ -126,7 +116,7 @@ static CstErrorCode code_of(const wire_error *wire)
 {
     CstErrorCode code;
 
-    if (wire->str3 && code_from_word(*wire->str3, &code) &&
+    if (wire->str3 && cst_error_from_word(*wire->str3, &code) &&
         cst_error_info(code)->wire == wire->code)
         return code;
     if (wire->code == SYSTEM_ERROR)

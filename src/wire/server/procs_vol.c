@@ -230,7 +230,8 @@ static gboolean upload(Call *call, const void *data, void *ret, GError **error)
 
     if (!pool)
         return FALSE;
-    started = cst_vol_upload(pool, args->vol.name, args->offset, args->length, args->flags, error);
+    started = cst_vol_upload(pool, args->vol.name, args->offset, args->length, args->flags,
+                             call->task, error);
     if (!started)
         return FALSE;
     call->stream = stream_new_upload(started, (args->flags & CST_VOL_STREAM_SPARSE) != 0);
@@ -245,8 +246,8 @@ static gboolean download(Call *call, const void *data, void *ret, GError **error
 
     if (!pool)
         return FALSE;
-    started =
-        cst_vol_download(pool, args->vol.name, args->offset, args->length, args->flags, error);
+    started = cst_vol_download(pool, args->vol.name, args->offset, args->length, args->flags,
+                               call->task, error);
     if (!started)
         return FALSE;
     call->stream = stream_new_download(started, (args->flags & CST_VOL_STREAM_SPARSE) != 0);

@@ -208,14 +208,14 @@ static void upload_and_download_give_back_the_same_bytes(void **state)
     size_t len;
     uint64_t hole;
 
-    upload = cst_vol_upload(pool, "a", 0, 12, 0, &error);
+    upload = cst_vol_upload(pool, "a", 0, 12, 0, NULL, &error);
     assert_no_error(error);
     assert_true(cst_upload_write(upload, "hello ", 6, NULL));
     assert_false(cst_upload_write(upload, "world and more", 14, &error));
     assert_error(&error, CST_ERROR_NO_SPACE);
     g_clear_pointer(&upload, cst_upload_free);
 
-    download = cst_vol_download(pool, "a", 0, 12, 0, &error);
+    download = cst_vol_download(pool, "a", 0, 12, 0, NULL, &error);
     assert_no_error(error);
     assert_true(cst_download_read(download, buf, sizeof(buf), &len, &hole, NULL));
     assert_int_equal(len, 12);

@@ -409,7 +409,7 @@ struct CstDownload {
 };
 
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                          unsigned flags, GError **error)
+                          unsigned flags, CstTask *task, GError **error)
 {
     CstUpload *upload;
 
@@ -479,7 +479,7 @@ void cst_upload_free(CstUpload *upload)
 }
 
 CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                              unsigned flags, GError **error)
+                              unsigned flags, CstTask *task, GError **error)
 {
     CstDownload *download;
 

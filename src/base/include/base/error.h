@@ -92,6 +92,9 @@ const CstErrorInfo *cst_error_info(int code);
 /** The most general code with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
 CstErrorCode cst_error_from_wire(int wire);
 
+/** The code with that word; FALSE when there is none. */
+gboolean cst_error_from_word(const char *word, CstErrorCode *ret_code);
+
 /** Code of @error when it is of our domain, otherwise the nearest one (GIOError, GFileError). */
 CstErrorCode cst_error_code(const GError *error);
 

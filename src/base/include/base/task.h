@@ -52,6 +52,8 @@ uint64_t cst_task_job(CstTask *task);
 
 /** Asks the work to stop at its next check. Async-signal-safe. */
 void cst_task_cancel(CstTask *task);
+/** Whether that was asked; never holds back. */
+gboolean cst_task_cancelled(CstTask *task);
 
 /** FALSE with CST_ERROR_CANCELLED once cancelled; workers call it at least every few MiB. */
 gboolean cst_task_check(CstTask *task, GError **error);

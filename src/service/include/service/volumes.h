@@ -74,9 +74,12 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
 /** Raw bytes of the volume (the file, not the guest's view), as libvirt streams them. */
 typedef struct CstUpload CstUpload;
 
-/** @length 0: no limit. @flags: CstVolStreamFlags. The volume stays held until the end. */
+/**
+ * @length 0: no limit. @flags: CstVolStreamFlags. The volume stays held until the end. @task: the
+ * pieces advance it, end with CANCELLED once it is, and wait for its rate; NULL: one of its own.
+ */
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                          unsigned flags, GError **error);
+                          unsigned flags, CstTask *task, GError **error);
 /** Beyond the length: NO_SPACE "cannot write to stream", after the bytes that fit were written. */
 gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error);
 gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error);
@@ -88,8 +91,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstUpload, cst_upload_free)
 
 typedef struct CstDownload CstDownload;
 
+/** The total of @task becomes what there is to come. */
 CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                              unsigned flags, GError **error);
+                              unsigned flags, CstTask *task, GError **error);
 /**
  * Next piece: either *ret_len bytes in @buf, or (sparse streams) a hole of *ret_hole bytes. Both 0:
  * the end.

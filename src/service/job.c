@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "job.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <store/job_files.h>
+
+#include "service_private.h"
+
+/*
+ * A job costs a line in a list; only when it lasts does a thread give it a file that others see.
+ * That thread looks every now and then, brings the files up to date and hands over what was asked
+ * for in them. It sleeps for good when there has been no job for a while.
+ */
+#define TICK_US          (100 * G_TIME_SPAN_MILLISECOND)
+#define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
+#define IDLE_TICKS       50
+#define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
+
+struct Jobs {
+    CstPaths *paths; /* borrowed */
+    GMutex lock;     /* guards what follows; held for moments only */
+    GCond cond;
+    GHashTable *running; /* of JobEntry *, borrowed */
+    GThread *thread;     /* NULL until the first job */
+    gboolean asleep;
+    gboolean stop;
+    gboolean failed; /* publishing does; said once */
+};
+
+struct JobEntry {
+    gint refs;
+    Jobs *jobs;
+    CstTask *task;
+    gint64 began; /* monotonic */
+
+    GMutex lock; /* guards what follows; held while its file is written */
+    CstJobInfo info;
+    CstJobFile *file; /* NULL: not published */
+    gboolean ended;
+    gint64 measured; /* monotonic; when info.done was what it is */
+    uint64_t asked;  /* limit that the file asked for last */
+};
+
+static JobEntry *entry_ref(JobEntry *entry)
+{
+    g_atomic_int_inc(&entry->refs);
+    return entry;
+}
+
+static void entry_unref(JobEntry *entry)
+{
+    if (!g_atomic_int_dec_and_test(&entry->refs))
+        return;
+    cst_task_unref(entry->task);
+    g_free(entry->info.pool);
+    g_free(entry->info.volume);
+    g_mutex_clear(&entry->lock);
+    g_free(entry);
+}
+
+/* --- publishing ------------------------------------------------------------------------------ */
+
+/* The rate follows what has been done of late, the more of it the longer ago the last look was. */
+static void measure(JobEntry *entry)
+{
+    CstProgress progress = cst_task_progress(entry->task);
+    gint64 now = g_get_monotonic_time();
+    double span = (double)MAX(now - entry->measured, 1);
+    double fresh =
+        (double)(progress.done - MIN(entry->info.done, progress.done)) * G_USEC_PER_SEC / span;
+    gboolean young = now - entry->began < RATE_SPAN_US;
+    double weight =
+        young ? span / (double)MAX(now - entry->began, 1) : span / (RATE_SPAN_US + span);
+
+    entry->info.rate = (uint64_t)((double)entry->info.rate * (1 - weight) + fresh * weight);
+    entry->info.done = progress.done;
+    entry->info.total = progress.total;
+    entry->info.state = cst_task_waiting(entry->task) ? CST_JOB_WAITING : CST_JOB_RUNNING;
+    entry->info.limit = cst_task_rate(entry->task);
+    entry->measured = now;
+}
+
+static void publish(JobEntry *entry)
+{
+    g_autoptr(GError) error = NULL;
+
+    entry->file = cst_job_file_publish(entry->jobs->paths, &entry->info, &entry->info.id, &error);
+    if (entry->file) {
+        entry->asked = entry->info.limit;
+        cst_task_set_job(entry->task, entry->info.id);
+        return;
+    }
+    if (!entry->jobs->failed)
+        cst_log(CST_LOG_WARNING, "jobs cannot be listed: %s", error->message);
+    entry->jobs->failed = TRUE;
+}
+
+/* The limit is what was said last, by the task's own caller or in the file. */
+static void hear(JobEntry *entry)
+{
+    uint64_t limit = entry->asked;
+    gboolean cancel;
+
+    cst_job_file_asked(entry->file, &cancel, &limit);
+    if (cancel)
+        cst_task_cancel(entry->task);
+    if (limit == entry->asked)
+        return;
+    cst_task_set_rate(entry->task, limit);
+    entry->asked = entry->info.limit = limit;
+}
+
+static void attend(JobEntry *entry)
+{
+    g_mutex_lock(&entry->lock);
+    if (!entry->ended) {
+        measure(entry);
+        if (!entry->file && entry->measured - entry->began >= PUBLISH_AFTER_US)
+            publish(entry);
+        if (entry->file) {
+            hear(entry);
+            cst_job_file_update(entry->file, &entry->info);
+        }
+    }
+    g_mutex_unlock(&entry->lock);
+}
+
+/* With the lock of @jobs held, which it lets go meanwhile. */
+static void attend_all(Jobs *jobs)
+{
+    g_autoptr(GPtrArray) entries = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer entry;
+
+    g_hash_table_iter_init(&iter, jobs->running);
+    while (g_hash_table_iter_next(&iter, &entry, NULL))
+        g_ptr_array_add(entries, entry_ref(entry));
+    g_mutex_unlock(&jobs->lock);
+    for (guint i = 0; i < entries->len; i++) {
+        attend(g_ptr_array_index(entries, i));
+        entry_unref(g_ptr_array_index(entries, i));
+    }
+    g_mutex_lock(&jobs->lock);
+}
+
+static gpointer run(gpointer data)
+{
+    Jobs *jobs = data;
+    guint idle = 0;
+
+    g_mutex_lock(&jobs->lock);
+    while (!jobs->stop) {
+        idle = g_hash_table_size(jobs->running) ? 0 : idle + 1;
+        jobs->asleep = idle > IDLE_TICKS;
+        if (jobs->asleep)
+            g_cond_wait(&jobs->cond, &jobs->lock);
+        else if (!g_cond_wait_until(&jobs->cond, &jobs->lock, g_get_monotonic_time() + TICK_US))
+            attend_all(jobs);
+    }
+    g_mutex_unlock(&jobs->lock);
+    return NULL;
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
+
+Jobs *jobs_new(const CstPaths *paths)
+{
+    Jobs *jobs = g_new0(Jobs, 1);
+
+    jobs->paths = (CstPaths *)paths;
+    g_mutex_init(&jobs->lock);
+    g_cond_init(&jobs->cond);
+    jobs->running = g_hash_table_new(NULL, NULL);
+    return jobs;
+}
+
+void jobs_free(Jobs *jobs)
+{
+    if (!jobs)
+        return;
+    g_mutex_lock(&jobs->lock);
+    jobs->stop = TRUE;
+    g_cond_signal(&jobs->cond);
+    g_mutex_unlock(&jobs->lock);
+    if (jobs->thread)
+        g_thread_join(jobs->thread);
+    g_hash_table_unref(jobs->running);
+    g_mutex_clear(&jobs->lock);
+    g_cond_clear(&jobs->cond);
+    g_free(jobs);
+}
+
+static void enlist(Jobs *jobs, JobEntry *entry)
+{
+    g_mutex_lock(&jobs->lock);
+    g_hash_table_add(jobs->running, entry);
+    if (!jobs->thread)
+        jobs->thread = g_thread_try_new("jobs", run, jobs, NULL);
+    if (jobs->asleep)
+        g_cond_signal(&jobs->cond);
+    g_mutex_unlock(&jobs->lock);
+}
+
+/* --- one of them ----------------------------------------------------------------------------- */
+
+void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task)
+{
+    JobEntry *entry = g_new0(JobEntry, 1);
+    uid_t uid;
+    pid_t pid;
+
+    entry->refs = 1;
+    entry->jobs = pool->service->jobs;
+    entry->began = entry->measured = g_get_monotonic_time();
+    g_mutex_init(&entry->lock);
+    entry->task = task && *task ? cst_task_ref(*task) : cst_task_new();
+    if (task)
+        *task = entry->task;
+    cst_task_owner(entry->task, &uid, &pid);
+    entry->info = (CstJobInfo){
+        .state = CST_JOB_RUNNING,
+        .can_cancel = task != NULL,
+        .kind = (char *)kind,
+        .pool = g_strdup(pool->name),
+        .volume = g_strdup(volume),
+        .uid = uid,
+        .pid = pid,
+        .started = g_get_real_time(),
+    };
+    job->entry = entry;
+    enlist(entry->jobs, entry);
+}
+
+void job_set_volume(Job *job, const char *volume)
+{
+    g_mutex_lock(&job->entry->lock);
+    g_free(job->entry->info.volume);
+    job->entry->info.volume = g_strdup(volume);
+    g_mutex_unlock(&job->entry->lock);
+}
+
+static void tell_end(JobEntry *entry, gboolean ok, const GError *why)
+{
+    CstJobInfo info;
+
+    measure(entry);
+    info = entry->info;
+    info.ended = g_get_real_time();
+    /* On the whole, now that there is a whole. */
+    info.rate = (uint64_t)((double)info.done * G_USEC_PER_SEC /
+                           (double)MAX(entry->measured - entry->began, 1));
+    info.state = CST_JOB_DONE;
+    if (!ok) {
+        CstErrorCode code = why ? cst_error_code(why) : CST_ERROR_INTERNAL;
+
+        info.state = code == CST_ERROR_CANCELLED ? CST_JOB_CANCELLED : CST_JOB_FAILED;
+        info.error = why ? why->message : NULL;
+        info.error_word = (char *)cst_error_info(code)->word;
+    }
+    cst_job_file_end(g_steal_pointer(&entry->file), &info);
+}
+
+static void end(Job *job, gboolean ok, const GError *why)
+{
+    JobEntry *entry = g_steal_pointer(&job->entry);
+
+    g_mutex_lock(&entry->jobs->lock);
+    g_hash_table_remove(entry->jobs->running, entry);
+    g_mutex_unlock(&entry->jobs->lock);
+    g_mutex_lock(&entry->lock);
+    entry->ended = TRUE;
+    if (entry->file)
+        tell_end(entry, ok, why);
+    g_mutex_unlock(&entry->lock);
+    entry_unref(entry);
+}
+
+gboolean job_end(Job *job, gboolean ok, GError **error)
+{
+    end(job, ok, error ? *error : NULL);
+    return ok;
+}
+
+void job_clear(Job *job)
+{
+    if (job->entry)
+        end(job, FALSE, NULL);
+}
+
+/* --- questions ------------------------------------------------------------------------------- */
+
+/* Nobody was there to write why. */
+static void explain(CstJobInfo *job)
+{
+    if (job->state != CST_JOB_INTERRUPTED || job->error)
+        return;
+    job->error = g_strdup(
+        _("the process that did it is gone; what it had half made is taken back when its pool is "
+          "there, and a volume that it changed holds what was written until then"));
+    g_free(job->error_word);
+    job->error_word = g_strdup(cst_error_info(CST_ERROR_FAILED)->word);
+}
+
+GPtrArray *cst_service_jobs(CstService *service, gboolean ended)
+{
+    GPtrArray *jobs = cst_job_files_load(service->paths);
+
+    for (guint i = jobs->len; i-- > 0;) {
+        CstJobInfo *job = g_ptr_array_index(jobs, i);
+
+        if (!ended && cst_job_state_is_end(job->state))
+            g_ptr_array_remove_index(jobs, i);
+        else
+            explain(job);
+    }
+    return jobs;
+}
+
+CstJobInfo *cst_service_job(CstService *service, uint64_t id, GError **error)
+{
+    CstJobInfo *job = cst_job_file_load(service->paths, id, error);
+
+    if (job)
+        explain(job);
+    return job;
+}
+
+gboolean cst_service_job_cancel(CstService *service, uint64_t id, GError **error)
+{
+    return cst_job_file_cancel(service->paths, id, error);
+}
+
+gboolean cst_service_job_set_limit(CstService *service, uint64_t id, uint64_t limit, GError **error)
+{
+    return cst_job_file_set_limit(service->paths, id, limit, error);
+}

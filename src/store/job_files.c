@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <store/job_files.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+/*
+ * NUMBER.job while it goes on, NUMBER.done from its end on, "next" with the number to give out. The
+ * lock on "next" is held while numbers are given out and files made or tidied.
+ */
+#define LIVE    ".job"
+#define ENDED   ".done"
+#define NEWBORN ".new"
+#define NEXT    "next"
+#define MAGIC   "cistern job 1\n"
+
+#define FILES_MAX 10000 /* looked at in one listing */
+
+typedef struct {
+    uint32_t state;
+    uint32_t can_cancel;
+    uint32_t uid;
+    int32_t pid;
+    int64_t started;
+    int64_t ended;
+    uint64_t done;
+    uint64_t total;
+    uint64_t rate;
+    uint64_t limit;
+    char kind[32];
+    char pool[256];
+    char volume[256];
+    char error_word[32];
+    char error[1024];
+} Told;
+
+/** Written by others than the one who does the job. */
+typedef struct {
+    uint64_t limit;
+    uint32_t cancel;
+    uint32_t reserved;
+} Asked;
+
+/** The file. Its parts are read and written whole. */
+typedef struct {
+    char magic[16];
+    Told told;
+    Asked asked;
+} Record;
+
+struct CstJobFile {
+    char *dir;
+    uint64_t id;
+    CstFd fd;
+};
+
+/* --- names and locks ------------------------------------------------------------------------- */
+
+static char *jobs_dir(const CstPaths *paths)
+{
+    return g_build_filename(paths->data_dir, "jobs", NULL);
+}
+
+static char *file_name(const char *dir, uint64_t id, const char *suffix)
+{
+    return g_strdup_printf("%s/%" G_GUINT64_FORMAT "%s", dir, id, suffix);
+}
+
+/* The number in a file's name; 0: it is none of ours. */
+static uint64_t id_of(const char *name, const char *suffix)
+{
+    char *end;
+    uint64_t id;
+
+    if (!g_ascii_isdigit(*name))
+        return 0;
+    id = g_ascii_strtoull(name, &end, 10);
+    return strcmp(end, suffix) == 0 && id != G_MAXUINT64 ? id : 0;
+}
+
+static gboolean lock_file(int fd, int command)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int result;
+
+    do
+        result = fcntl(fd, command, &lock);
+    while (result < 0 && errno == EINTR);
+    return result == 0;
+}
+
+static gboolean is_locked(int fd)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Opens and locks "next". Closing it unlocks. */
+static int lock_numbers(const char *dir, GError **error)
+{
+    g_autofree char *path = g_build_filename(dir, NEXT, NULL);
+    g_auto(CstFd) fd = -1;
+    int result;
+
+    if (!cst_dir_ensure(dir, 0700, error))
+        return -1;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || !lock_file(fd, F_OFD_SETLKW)) {
+        cst_fail_errno(error, errno, _("cannot lock '%s'"), path);
+        return -1;
+    }
+    result = fd;
+    fd = -1;
+    return result;
+}
+
+/* The highest number that any file has. */
+static uint64_t highest(const char *dir)
+{
+    GDir *open_dir = g_dir_open(dir, 0, NULL);
+    const char *name;
+    uint64_t result = 0;
+
+    while (open_dir && (name = g_dir_read_name(open_dir))) {
+        result = MAX(result, id_of(name, LIVE));
+        result = MAX(result, id_of(name, ENDED));
+    }
+    if (open_dir)
+        g_dir_close(open_dir);
+    return result;
+}
+
+static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **error)
+{
+    char text[32] = "";
+    ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+    uint64_t id = len > 0 ? g_ascii_strtoull(text, NULL, 10) : 0;
+
+    if (id == 0 || id >= G_MAXINT64)
+        id = highest(dir) + 1;
+    /* Of one length, so that what a crash leaves is the old number or the new one. */
+    g_snprintf(text, sizeof(text), "%020" G_GUINT64_FORMAT "\n", id + 1);
+    if (!cst_pwrite_full(fd, text, strlen(text), 0, NEXT, error))
+        return FALSE;
+    *ret_id = id;
+    return TRUE;
+}
+
+/* --- records --------------------------------------------------------------------------------- */
+
+static void put_text(char *field, size_t size, const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
+    const char *end;
+
+    /* A character that does not fit is left out whole. */
+    if (strlen(valid) >= size) {
+        g_utf8_validate(valid, (gssize)size - 1, &end);
+        valid[end - valid] = '\0';
+    }
+    memset(field, 0, size);
+    memcpy(field, valid, strlen(valid));
+}
+
+static char *get_text(const char *field, size_t size)
+{
+    g_autofree char *text = g_strndup(field, size);
+
+    return *text ? g_utf8_make_valid(text, -1) : NULL;
+}
+
+static void fill_told(Told *told, const CstJobInfo *job)
+{
+    *told = (Told){
+        .state = job->state,
+        .can_cancel = job->can_cancel,
+        .uid = job->uid,
+        .pid = job->pid,
+        .started = job->started,
+        .ended = job->ended,
+        .done = job->done,
+        .total = job->total,
+        .rate = job->rate,
+        .limit = job->limit,
+    };
+    put_text(told->kind, sizeof(told->kind), job->kind);
+    put_text(told->pool, sizeof(told->pool), job->pool);
+    put_text(told->volume, sizeof(told->volume), job->volume);
+    put_text(told->error, sizeof(told->error), job->error);
+    put_text(told->error_word, sizeof(told->error_word), job->error_word);
+}
+
+static gboolean write_told(int fd, const Told *told, GError **error)
+{
+    return cst_pwrite_full(fd, told, sizeof(*told), offsetof(Record, told), "job", error);
+}
+
+static gboolean read_record(int fd, Record *record)
+{
+    return pread(fd, record, sizeof(*record), 0) == (ssize_t)sizeof(*record) &&
+           strncmp(record->magic, MAGIC, sizeof(record->magic)) == 0 &&
+           record->told.state < CST_JOB_STATE_LAST;
+}
+
+static CstJobInfo *info_of(uint64_t id, const Record *record)
+{
+    const Told *told = &record->told;
+    CstJobInfo *job = g_new0(CstJobInfo, 1);
+
+    *job = (CstJobInfo){
+        .id = id,
+        .state = told->state,
+        .can_cancel = told->can_cancel != 0,
+        .uid = told->uid,
+        .pid = told->pid,
+        .started = told->started,
+        .ended = told->ended,
+        .done = told->done,
+        .total = told->total,
+        .rate = told->rate,
+        .limit = told->limit,
+        .kind = get_text(told->kind, sizeof(told->kind)),
+        .pool = get_text(told->pool, sizeof(told->pool)),
+        .volume = get_text(told->volume, sizeof(told->volume)),
+        .error = get_text(told->error, sizeof(told->error)),
+        .error_word = get_text(told->error_word, sizeof(told->error_word)),
+    };
+    if (!job->kind)
+        job->kind = g_strdup("");
+    if (!job->pool)
+        job->pool = g_strdup("");
+    return job;
+}
+
+/* --- the one who does the job ---------------------------------------------------------------- */
+
+static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
+{
+    g_autofree char *temporary = file_name(dir, id, NEWBORN);
+    g_autofree char *path = file_name(dir, id, LIVE);
+    g_auto(CstFd) fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    Record record = {.magic = MAGIC, .asked.limit = job->limit};
+    int result;
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
+        return -1;
+    }
+    fill_told(&record.told, job);
+    if (!cst_pwrite_full(fd, &record, sizeof(record), 0, temporary, error) ||
+        !lock_file(fd, F_OFD_SETLK) || rename(temporary, path) < 0) {
+        if (error && !*error)
+            cst_fail_errno(error, errno, _("cannot record '%s'"), path);
+        unlink(temporary);
+        return -1;
+    }
+    CST_CRASH_POINT("job.published");
+    result = fd;
+    fd = -1;
+    return result;
+}
+
+static void tidy(const char *dir);
+
+CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, uint64_t *ret_id,
+                                 GError **error)
+{
+    g_autofree char *dir = jobs_dir(paths);
+    g_auto(CstFd) numbers = lock_numbers(dir, error);
+    CstJobFile *file;
+    uint64_t id;
+    int fd;
+
+    if (numbers < 0 || !take_number(dir, numbers, &id, error))
+        return NULL;
+    CST_CRASH_POINT("job.numbered");
+    fd = make_file(dir, id, job, error);
+    if (fd < 0)
+        return NULL;
+    tidy(dir);
+    file = g_new0(CstJobFile, 1);
+    file->dir = g_steal_pointer(&dir);
+    file->id = *ret_id = id;
+    file->fd = fd;
+    return file;
+}
+
+void cst_job_file_update(CstJobFile *file, const CstJobInfo *job)
+{
+    Told told;
+
+    fill_told(&told, job);
+    write_told(file->fd, &told, NULL);
+}
+
+void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit)
+{
+    Asked asked = {0};
+
+    *ret_cancel = FALSE;
+    if (pread(file->fd, &asked, sizeof(asked), offsetof(Record, asked)) != sizeof(asked))
+        return;
+    *ret_cancel = asked.cancel != 0;
+    *ret_limit = asked.limit;
+}
+
+void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
+{
+    g_autofree char *path = file_name(file->dir, file->id, LIVE);
+    g_autofree char *ended = file_name(file->dir, file->id, ENDED);
+
+    cst_job_file_update(file, job);
+    CST_CRASH_POINT("job.ended");
+    if (rename(path, ended) < 0)
+        cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
+    cst_fd_clear(&file->fd);
+    g_free(file->dir);
+    g_free(file);
+}
+
+/* --- everybody else -------------------------------------------------------------------------- */
+
+static gboolean too_old(int64_t ended)
+{
+    return ended && g_get_real_time() - ended > CST_JOBS_KEPT_SECS * G_TIME_SPAN_SECOND;
+}
+
+/* With its lock gone before its end, it ended when its file was last written to. */
+static void note_interruption(int fd, Record *record)
+{
+    struct stat st;
+
+    record->told.state = CST_JOB_INTERRUPTED;
+    record->told.rate = 0;
+    record->told.ended = g_get_real_time();
+    if (fstat(fd, &st) == 0)
+        record->told.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+}
+
+/* @fd of a file that is there. The record, brought up to date. */
+static gboolean look(int fd, Record *record)
+{
+    if (!read_record(fd, record))
+        return FALSE;
+    if (cst_job_state_is_end(record->told.state) || is_locked(fd))
+        return TRUE;
+    /* Its end may have been written between the two looks. */
+    if (!read_record(fd, record))
+        return FALSE;
+    if (!cst_job_state_is_end(record->told.state))
+        note_interruption(fd, record);
+    return TRUE;
+}
+
+static CstJobInfo *load_one(const char *dir, uint64_t id)
+{
+    g_autofree char *live = file_name(dir, id, LIVE);
+    g_autofree char *ended = file_name(dir, id, ENDED);
+    g_auto(CstFd) fd = open(live, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    Record record;
+
+    if (fd < 0)
+        fd = open(ended, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || !look(fd, &record) || too_old(record.told.ended))
+        return NULL;
+    return info_of(id, &record);
+}
+
+static int by_id(gconstpointer a, gconstpointer b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* The numbers of all files with @suffix (NULL: of jobs in any state), in order, each once. */
+static GArray *list_ids(const char *dir, const char *suffix)
+{
+    GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    GDir *open_dir = g_dir_open(dir, 0, NULL);
+    const char *name;
+
+    while (open_dir && ids->len < FILES_MAX && (name = g_dir_read_name(open_dir))) {
+        uint64_t id = id_of(name, suffix ? suffix : LIVE);
+
+        if (!id && !suffix)
+            id = id_of(name, ENDED);
+        if (id)
+            g_array_append_val(ids, id);
+    }
+    if (open_dir)
+        g_dir_close(open_dir);
+    g_array_sort(ids, by_id);
+    return ids;
+}
+
+GPtrArray *cst_job_files_load(const CstPaths *paths)
+{
+    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)cst_job_info_free);
+    g_autofree char *dir = jobs_dir(paths);
+    g_autoptr(GArray) ids = list_ids(dir, NULL);
+    uint64_t last = 0;
+
+    for (guint i = 0; i < ids->len; i++) {
+        uint64_t id = g_array_index(ids, uint64_t, i);
+        /* One that ended while the directory was read may be there under both names. */
+        CstJobInfo *job = id != last ? load_one(dir, id) : NULL;
+
+        if (job)
+            g_ptr_array_add(jobs, job);
+        last = id;
+    }
+    return jobs;
+}
+
+static gboolean no_job(uint64_t id, GError **error)
+{
+    return cst_fail(
+        error, CST_ERROR_NOT_FOUND,
+        _("no job with number %" G_GUINT64_FORMAT "; those that ended are kept for an hour"), id);
+}
+
+CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error)
+{
+    g_autofree char *dir = jobs_dir(paths);
+    CstJobInfo *job = load_one(dir, id);
+
+    if (!job)
+        no_job(id, error);
+    return job;
+}
+
+/* Opens a job that goes on, to ask something of it. -1 with @error when it has ended. */
+static int open_live(const CstPaths *paths, uint64_t id, Record *ret_record, GError **error)
+{
+    g_autofree char *dir = jobs_dir(paths);
+    g_autofree char *path = file_name(dir, id, LIVE);
+    g_autoptr(CstJobInfo) job = NULL;
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int result;
+
+    if (fd >= 0 && look(fd, ret_record) && !cst_job_state_is_end(ret_record->told.state)) {
+        result = fd;
+        fd = -1;
+        return result;
+    }
+    job = cst_job_file_load(paths, id, error);
+    if (job)
+        cst_fail(error, CST_ERROR_STATE, _("job %" G_GUINT64_FORMAT " has ended: it is %s"), id,
+                 cst_job_state_word(job->state));
+    return -1;
+}
+
+gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
+{
+    static const uint32_t yes = 1;
+    Record record;
+    g_auto(CstFd) fd = open_live(paths, id, &record, error);
+
+    if (fd < 0)
+        return FALSE;
+    if (!record.told.can_cancel)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("job %" G_GUINT64_FORMAT " (%.*s) cannot be cancelled; it ends by "
+                          "itself"),
+                        id, (int)sizeof(record.told.kind), record.told.kind);
+    return cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(Record, asked.cancel), "job", error);
+}
+
+gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error)
+{
+    Record record;
+    g_auto(CstFd) fd = open_live(paths, id, &record, error);
+
+    return fd >= 0 &&
+           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(Record, asked.limit), "job", error);
+}
+
+/* --- tidying --------------------------------------------------------------------------------- */
+
+/* With the lock on the numbers held: drops ended jobs that are too many or too old. */
+static void tidy(const char *dir)
+{
+    g_autoptr(GArray) ids = list_ids(dir, ENDED);
+
+    for (guint i = 0; i < ids->len; i++) {
+        uint64_t id = g_array_index(ids, uint64_t, i);
+        g_autofree char *path = file_name(dir, id, ENDED);
+        struct stat st;
+
+        if (ids->len - i > CST_JOBS_KEPT || stat(path, &st) < 0 ||
+            too_old(st.st_mtim.tv_sec * G_USEC_PER_SEC))
+            unlink(path);
+    }
+}
+
+static void settle_one(const char *dir, uint64_t id)
+{
+    g_autofree char *path = file_name(dir, id, LIVE);
+    g_autofree char *ended = file_name(dir, id, ENDED);
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    Record record;
+
+    if (fd < 0 || !lock_file(fd, F_OFD_SETLK))
+        return;
+    if (!read_record(fd, &record)) {
+        unlink(path);
+        return;
+    }
+    if (!cst_job_state_is_end(record.told.state)) {
+        note_interruption(fd, &record);
+        write_told(fd, &record.told, NULL);
+    }
+    CST_CRASH_POINT("job.settled");
+    if (rename(path, ended) < 0)
+        cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
+}
+
+/* With the lock on the numbers held, nobody is making one. */
+static void drop_newborns(const char *dir)
+{
+    g_autoptr(GArray) ids = list_ids(dir, NEWBORN);
+
+    for (guint i = 0; i < ids->len; i++) {
+        g_autofree char *path = file_name(dir, g_array_index(ids, uint64_t, i), NEWBORN);
+
+        unlink(path);
+    }
+}
+
+void cst_job_files_settle(const CstPaths *paths)
+{
+    g_autofree char *dir = jobs_dir(paths);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GArray) ids = NULL;
+    g_auto(CstFd) numbers = -1;
+
+    if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
+        return;
+    numbers = lock_numbers(dir, &error);
+    if (numbers < 0) {
+        cst_log(CST_LOG_WARNING, "jobs: %s", error->message);
+        return;
+    }
+    drop_newborns(dir);
+    ids = list_ids(dir, LIVE);
+    for (guint i = 0; i < ids->len; i++)
+        settle_one(dir, g_array_index(ids, uint64_t, i));
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <store/job_files.h>
+
+typedef struct {
+    char *root;
+    CstPaths *paths;
+} Root;
+
+static int setup(void **state)
+{
+    Root *root = g_new0(Root, 1);
+
+    root->root = g_dir_make_tmp("cst-jobs-XXXXXX", NULL);
+    root->paths = cst_paths_new(root->root);
+    *state = root;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Root *root = *state;
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root->root);
+    int status = system(command);
+
+    cst_paths_free(root->paths);
+    g_free(root->root);
+    g_free(root);
+    return status;
+}
+
+static CstJobInfo sample(void)
+{
+    static char kind[] = "clone", pool[] = "images", volume[] = "a";
+
+    return (CstJobInfo){.kind = kind,
+                        .pool = pool,
+                        .volume = volume,
+                        .uid = 7,
+                        .pid = 8,
+                        .can_cancel = TRUE,
+                        .started = 1000,
+                        .limit = 5};
+}
+
+static void assert_code(GError **error, int code)
+{
+    assert_non_null(*error);
+    assert_int_equal((*error)->code, code);
+    g_clear_error(error);
+}
+
+static CstJobInfo *load(Root *root, uint64_t id)
+{
+    g_autoptr(GError) error = NULL;
+    CstJobInfo *job = cst_job_file_load(root->paths, id, &error);
+
+    assert_null(error);
+    return job;
+}
+
+static void test_a_life(void **state)
+{
+    Root *root = *state;
+    g_autoptr(CstJobInfo) seen = NULL;
+    g_autoptr(GPtrArray) all = NULL;
+    g_autoptr(GError) error = NULL;
+    CstJobInfo job = sample();
+    uint64_t id = 0, limit = 0;
+    gboolean cancel = TRUE;
+    CstJobFile *file = cst_job_file_publish(root->paths, &job, &id, &error);
+
+    assert_null(error);
+    assert_int_equal(id, 1);
+    seen = load(root, id);
+    assert_string_equal(seen->kind, "clone");
+    assert_string_equal(seen->pool, "images");
+    assert_string_equal(seen->volume, "a");
+    assert_int_equal(seen->state, CST_JOB_RUNNING);
+    assert_true(seen->uid == 7 && seen->pid == 8 && seen->started == 1000 && seen->limit == 5);
+    assert_null(seen->error);
+    g_clear_pointer(&seen, cst_job_info_free);
+
+    cst_job_file_asked(file, &cancel, &limit);
+    assert_true(!cancel && limit == 5);
+    assert_true(cst_job_file_set_limit(root->paths, id, 99, NULL));
+    assert_true(cst_job_file_cancel(root->paths, id, NULL));
+    cst_job_file_asked(file, &cancel, &limit);
+    assert_true(cancel && limit == 99);
+
+    job.done = 10;
+    job.state = CST_JOB_CANCELLED;
+    job.ended = g_get_real_time();
+    job.error = (char *)"enough";
+    job.error_word = (char *)"cancelled";
+    cst_job_file_end(file, &job);
+    seen = load(root, id);
+    assert_int_equal(seen->state, CST_JOB_CANCELLED);
+    assert_int_equal(seen->done, 10);
+    assert_false(cst_job_check_done(seen, &error));
+    assert_string_equal(error->message, "enough");
+    assert_code(&error, CST_ERROR_CANCELLED);
+    assert_false(cst_job_file_cancel(root->paths, id, &error));
+    assert_code(&error, CST_ERROR_STATE);
+    all = cst_job_files_load(root->paths);
+    assert_int_equal(all->len, 1);
+}
+
+static void test_nobody(void **state)
+{
+    Root *root = *state;
+    g_autoptr(GPtrArray) all = cst_job_files_load(root->paths);
+    g_autoptr(GError) error = NULL;
+
+    cst_job_files_settle(root->paths);
+    assert_int_equal(all->len, 0);
+    assert_null(cst_job_file_load(root->paths, 1, &error));
+    assert_code(&error, CST_ERROR_NOT_FOUND);
+    assert_false(cst_job_file_cancel(root->paths, 1, &error));
+    assert_code(&error, CST_ERROR_NOT_FOUND);
+}
+
+static void test_what_cannot_be_cancelled(void **state)
+{
+    Root *root = *state;
+    g_autoptr(GError) error = NULL;
+    CstJobInfo job = sample();
+    CstJobFile *file;
+    uint64_t id;
+
+    job.can_cancel = FALSE;
+    file = cst_job_file_publish(root->paths, &job, &id, NULL);
+    assert_false(cst_job_file_cancel(root->paths, id, &error));
+    assert_code(&error, CST_ERROR_UNSUPPORTED);
+    job.state = CST_JOB_DONE;
+    cst_job_file_end(file, &job);
+}
+
+/* Its process is killed with kill -9 in the middle. */
+static void test_interrupted(void **state)
+{
+    Root *root = *state;
+    g_autoptr(CstJobInfo) seen = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+    int there[2];
+    pid_t child;
+
+    assert_int_equal(pipe(there), 0);
+    child = fork();
+    if (child == 0) {
+        cst_job_file_publish(root->paths, &job, &id, NULL);
+        assert_int_equal(write(there[1], "!", 1), 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(there[0], &(char){0}, 1), 1);
+    seen = load(root, 1);
+    assert_int_equal(seen->state, CST_JOB_RUNNING);
+    g_clear_pointer(&seen, cst_job_info_free);
+    /* It lives: there is nothing to settle. */
+    cst_job_files_settle(root->paths);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        seen = load(root, 1);
+        assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
+        assert_true(seen->ended > 0);
+        g_clear_pointer(&seen, cst_job_info_free);
+        cst_job_files_settle(root->paths);
+    }
+    close(there[0]);
+    close(there[1]);
+}
+
+/* Numbers go on although files, and the number itself, are lost; the last hundred are kept. */
+static void test_numbers(void **state)
+{
+    Root *root = *state;
+    g_autofree char *next = g_build_filename(root->paths->data_dir, "jobs/next", NULL);
+    g_autoptr(GPtrArray) all = NULL;
+    CstJobInfo job = sample();
+    uint64_t id = 0;
+
+    for (guint i = 1; i <= 130; i++) {
+        CstJobFile *file = cst_job_file_publish(root->paths, &job, &id, NULL);
+
+        job.state = CST_JOB_DONE;
+        job.ended = g_get_real_time();
+        cst_job_file_end(file, &job);
+        assert_int_equal(id, i);
+        if (i == 60)
+            unlink(next);
+        if (i == 90)
+            assert_int_equal(truncate(next, 0), 0);
+    }
+    all = cst_job_files_load(root->paths);
+    assert_in_range(all->len, CST_JOBS_KEPT, CST_JOBS_KEPT + 1);
+    assert_int_equal(((CstJobInfo *)all->pdata[0])->id, 130 - all->len + 1);
+}
+
+/* Rubbish under a job's name harms nobody. */
+static void test_rubbish(void **state)
+{
+    Root *root = *state;
+    g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
+    g_autoptr(GPtrArray) all = NULL;
+    static const char *const names[] = {"1.job", "2.done", "x.job", "99999999999999999999.job",
+                                        "3.new", "-1.job", "4.jobs"};
+    g_autofree char *big = g_malloc(5000);
+
+    memset(big, 'x', 5000);
+    g_mkdir_with_parents(dir, 0700);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(dir, names[i], NULL);
+
+        assert_true(g_file_set_contents(path, big, i % 2 ? 5000 : 10, NULL));
+    }
+    all = cst_job_files_load(root->paths);
+    assert_int_equal(all->len, 0);
+    cst_job_files_settle(root->paths);
+    assert_null(cst_job_file_load(root->paths, 2, NULL));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_life),      TEST(test_nobody),  TEST(test_what_cannot_be_cancelled),
+        TEST(test_interrupted), TEST(test_numbers), TEST(test_rubbish),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
