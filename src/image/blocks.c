@@ -138,26 +138,32 @@ static gboolean read_backing(CstBlocks *blocks, uint8_t *buf, size_t len, uint64
            cst_blob_pread(blocks->backing, buf, there, blocks->backing_start + offset, error);
 }
 
+static gboolean read_run(CstBlocks *blocks, const CstRun *run, uint8_t *buf, uint64_t offset,
+                         GError **error)
+{
+    size_t len = (size_t)run->length;
+
+    switch (run->kind) {
+    case CST_RUN_DATA: return cst_blocks_read_host(blocks, buf, len, run->host, error);
+    case CST_RUN_BACKING: return read_backing(blocks, buf, len, offset, error);
+    case CST_RUN_PACKED: return blocks->ops->unpack(blocks, run, buf, len, offset, error);
+    default: memset(buf, 0, len); return TRUE;
+    }
+}
+
 gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error)
 {
     CstBlocks *blocks = blocks_of(image);
     uint8_t *at = buf;
 
     while (len > 0) {
-        gboolean ok = TRUE;
         size_t n;
         CstRun run;
 
         if (!map(blocks, offset, len, &run, error))
             return FALSE;
         n = (size_t)run.length;
-        if (run.kind == CST_RUN_DATA)
-            ok = cst_blocks_read_host(blocks, at, n, run.host, error);
-        else if (run.kind == CST_RUN_BACKING)
-            ok = read_backing(blocks, at, n, offset, error);
-        else
-            memset(at, 0, n);
-        if (!ok)
+        if (!read_run(blocks, &run, at, offset, error))
             return FALSE;
         at += n;
         offset += n;
@@ -212,7 +218,8 @@ gboolean cst_blocks_run_extent(CstBlocks *blocks, uint64_t offset, const CstRun 
             return FALSE;
     } else if (run->kind == CST_RUN_ZERO) {
         extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
-    } else if (!blocks->lacks_backing && !backing_extent(blocks, run, &extent, error)) {
+    } else if (run->kind == CST_RUN_BACKING && !blocks->lacks_backing &&
+               !backing_extent(blocks, run, &extent, error)) {
         return FALSE;
     }
     *ret_extent = extent;

@@ -19,13 +19,18 @@ typedef struct CstBlocks CstBlocks;
 typedef enum {
     CST_RUN_ZERO,    /**< nowhere, reads as zeroes */
     CST_RUN_BACKING, /**< nowhere, reads as the backing image */
-    CST_RUN_DATA
+    CST_RUN_DATA,
+    CST_RUN_PACKED /**< compressed; length does not leave what is compressed together */
 } CstRunKind;
+
+/** As the block size of an image that is only read: map() takes ranges of any length. */
+#define CST_BLOCKS_ANY_LENGTH (UINT64_C(1) << 63)
 
 typedef struct {
     CstRunKind kind;
     uint64_t length;
-    uint64_t host; /**< CST_RUN_DATA: where the first byte is in the file */
+    uint64_t host; /**< CST_RUN_DATA: where the first byte is in the file; CST_RUN_PACKED: for
+                      unpack() */
 } CstRun;
 
 /** One step of giving bytes a place. */
@@ -46,6 +51,10 @@ typedef struct {
     /** What is at @offset; @length does not leave the block, and may be cut. */
     gboolean (*map)(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
                     GError **error);
+    /** Reads bytes of a CST_RUN_PACKED; without the lock. NULL: there are none. */
+    gboolean (*unpack)(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_t len,
+                       uint64_t offset, GError **error);
+    /* --- NULL where images are only read --- */
     /** Finds a place for bytes in a claimed block. */
     gboolean (*place)(CstBlocks *blocks, CstStep *step, GError **error);
     /** The data is written: enters it into the tables. */

@@ -91,6 +91,8 @@ struct CstImageFormat {
 
     /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
     gboolean is_plain;
+    /** Of a format without open: what to do instead, to be shown; marked with N_(). */
+    const char *instead;
     /**
      * Allocates the format's struct (its head is a CstImage, which image.c fills in afterwards)
      * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet, but for a log that has

@@ -179,29 +179,42 @@ CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned f
     return cst_image_open_as(blob, format, &how, error);
 }
 
+static gboolean check_snapshot(const CstBlob *blob, const CstImageFormat *format,
+                               const CstImageOpen *how, GError **error)
+{
+    if (how->snapshot && !format->snapshots)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' have no snapshots"),
+                        format->name);
+    return !how->snapshot || !(how->flags & CST_IMAGE_WRITE) ||
+           cst_fail(error, CST_ERROR_READ_ONLY, _("a snapshot of '%s' can only be read"),
+                    blob->name);
+}
+
+static gboolean check_can_open(const CstBlob *blob, const CstImageFormat *format,
+                               const CstImageOpen *how, GError **error)
+{
+    gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0;
+
+    if (!format->open)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened as '%s': %s"),
+                        blob->name, format->name, _(format->instead));
+    if (writable && !format->is_plain && !format->pwrite)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' can only be read, as images of format '%s' can: convert it to "
+                          "another one"),
+                        blob->name, format->name);
+    if (writable && !blob->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
+    return check_snapshot(blob, format, how, error);
+}
+
 CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
                             GError **error)
 {
     CstImage *image;
 
-    if (!format->open) {
-        cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be opened"),
-                 format->name);
+    if (!check_can_open(blob, format, how, error))
         return NULL;
-    }
-    if ((how->flags & CST_IMAGE_WRITE) && !blob->writable) {
-        cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
-        return NULL;
-    }
-    if (how->snapshot && !format->snapshots) {
-        cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' have no snapshots"),
-                 format->name);
-        return NULL;
-    }
-    if (how->snapshot && (how->flags & CST_IMAGE_WRITE)) {
-        cst_fail(error, CST_ERROR_READ_ONLY, _("a snapshot of '%s' can only be read"), blob->name);
-        return NULL;
-    }
     image = format->open(blob, how, error);
     if (!result(image != NULL, error))
         return NULL;

@@ -104,6 +104,25 @@ def make_vdi():
         keep("vdi_open", name + "-data", "image")
 
 
+def make_readonly():
+    for fmt, options in (("qcow", ()), ("qed", ("cluster_size=8192", "table_size=4")),
+                         ("parallels", ("cluster_size=64k",))):
+        create("image", fmt, "3M", *options)
+        keep("readonly_open", fmt + "-empty", "image")
+        run("qemu-io", "-f", fmt, "-c", "write -P 1 2100k 200", "-c", "write -P 2 300k 100",
+            "image")
+        keep("readonly_open", fmt + "-data", "image")
+    create("image", "raw", "1M")
+    run("qemu-io", "-f", "raw", "-c", "write -P 1 1000 200", "-c", "write -P 2 300k 100", "image")
+    create("packed", "qcow", "1M")
+    run("qemu-io", "-f", "qcow", "-c", "write -c -P 1 0 4k", "-c", "write -c -P 2 64k 4k", "packed")
+    keep("readonly_open", "qcow-packed", "packed")
+    for fmt in ("qcow", "qed"):
+        run("qemu-img", "create", "-q", "-f", fmt, "-b", "image", "-F", "raw", "over")
+        run("qemu-io", "-f", fmt, "-c", "write -P 3 500k 100", "over")
+        keep("readonly_open", fmt + "-overlay", "over")
+
+
 def make_vpc():
     for name, options in (("dynamic", ()), ("fixed", ("subformat=fixed",))):
         create("image", "vpc", "5M", "force_size=on", *options)
@@ -197,6 +216,7 @@ def main():
         keep("image_inspect", "iso", "made")
         for name, options in QCOW2:
             make_qcow2(name, options)
+        make_readonly()
         make_vdi()
         make_vmdk()
         make_vpc()

@@ -2,32 +2,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include <zlib.h>
 #include <zstd.h>
 
+#include "inflate.h"
 #include "state.h"
-
-/* QEMU packs with a window of 4 KiB; others may have used more. No zlib header. */
-#define WINDOW_BITS (-15)
-
-static gboolean inflate_cluster(const uint8_t *packed, size_t packed_len, uint8_t *cluster,
-                                size_t cluster_len)
-{
-    z_stream stream = {
-        .next_in = (Bytef *)packed, /* zlib only reads it */
-        .avail_in = (uInt)packed_len,
-        .next_out = cluster,
-        .avail_out = (uInt)cluster_len,
-    };
-    int rc;
-
-    if (inflateInit2(&stream, WINDOW_BITS) != Z_OK)
-        return FALSE;
-    rc = inflate(&stream, Z_FINISH);
-    inflateEnd(&stream);
-    /* bytes may follow in the last sector, so the end of the stream need not be seen */
-    return stream.avail_out == 0 && (rc == Z_STREAM_END || rc == Z_BUF_ERROR || rc == Z_OK);
-}
 
 static gboolean unzstd_cluster(const uint8_t *packed, size_t packed_len, uint8_t *cluster,
                                size_t cluster_len)
@@ -57,7 +35,7 @@ gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_
 {
     gboolean ok = q->header.compression == QCOW2_ZSTD
                       ? unzstd_cluster(packed, packed_len, cluster, q->cluster_size)
-                      : inflate_cluster(packed, packed_len, cluster, q->cluster_size);
+                      : cst_inflate(packed, packed_len, cluster, q->cluster_size);
 
     return ok || qcow2_corrupt(q, error, _("a compressed cluster is damaged"));
 }

@@ -37,4 +37,5 @@ static void bochs_inspect(CstImageLook *look)
 const CstImageFormat cst_format_bochs = {
     .name = "bochs",
     .inspect = bochs_inspect,
+    .instead = N_("qemu-img convert can read it"),
 };

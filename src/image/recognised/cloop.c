@@ -37,4 +37,5 @@ static void cloop_inspect(CstImageLook *look)
 const CstImageFormat cst_format_cloop = {
     .name = "cloop",
     .inspect = cloop_inspect,
+    .instead = N_("qemu-img convert can read it"),
 };

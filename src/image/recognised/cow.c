@@ -35,4 +35,5 @@ const CstImageFormat cst_format_cow = {
     .name = "cow",
     .probe = cow_probe,
     .inspect = cow_inspect,
+    .instead = N_("the format is obsolete; QEMU up to version 2.1 can read it"),
 };

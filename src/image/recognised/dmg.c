@@ -31,4 +31,5 @@ static void dmg_inspect(CstImageLook *look)
 const CstImageFormat cst_format_dmg = {
     .name = "dmg",
     .inspect = dmg_inspect,
+    .instead = N_("qemu-img convert can read it"),
 };

@@ -23,4 +23,5 @@ const CstImageFormat cst_format_iso = {
     .name = "iso",
     .probe = iso_probe,
     .inspect = iso_inspect,
+    .instead = N_("the medium is what the file holds; open it as raw"),
 };

@@ -54,4 +54,6 @@ const CstImageFormat cst_format_luks = {
     .xml_name = "raw",
     .probe = luks_probe,
     .inspect = luks_inspect,
+    .instead = N_(
+        "its content is encrypted; cryptsetup or qemu-img convert can read it with its passphrase"),
 };

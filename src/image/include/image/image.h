@@ -26,7 +26,7 @@ const CstImageFormat *cst_image_format_find(const char *name, GError **error);
 /** All formats in probing order, NULL-terminated. */
 const CstImageFormat *const *cst_image_formats(void);
 gboolean cst_image_format_can_create(const CstImageFormat *format);
-/** cst_image_open() knows the format. */
+/** cst_image_open() knows the format; some can only be read (UNSUPPORTED with WRITE). */
 gboolean cst_image_format_can_open(const CstImageFormat *format);
 
 /* --- looking, without trusting ------------------------------------------------------------- */
@@ -172,10 +172,11 @@ typedef struct {
  * is referenced; it may be shorter or longer than the image. Without it such an image opens, but
  * what it does not hold itself can't be read (INVALID), nor partly overwritten.
  *
- * Unknown features and encryption with WRITE or read are UNSUPPORTED, and so is a qcow2 image whose
- * data are in an external file, unless how->files opens that ("": the image does not name it) and
- * the image is only read; a dirty or corrupt image opened for writing is STATE; a damaged one
- * CORRUPT.
+ * Formats that are only read are UNSUPPORTED with WRITE, and so are those that can only be
+ * described, with or without. Unknown features and encryption with WRITE or read are UNSUPPORTED,
+ * and so is a qcow2 image whose data are in an external file, unless how->files opens that ("": the
+ * image does not name it) and the image is only read; a dirty or corrupt image opened for writing
+ * is STATE; a damaged one CORRUPT.
  */
 CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
                             GError **error);

@@ -2,7 +2,7 @@
 #include <base/i18n.h>
 
 #include "bytes.h"
-#include "format.h"
+#include "lookup.h"
 
 /* Parallels' expandable disk, ploop in libvirt's words, little endian (qemu
  * docs/interop/parallels, "Catalog file"). */
@@ -58,10 +58,56 @@ static void parallels_inspect(CstImageLook *look)
         cst_look_problem(look, _("the Parallels block table is too small for the image"));
 }
 
+/* --- reading --------------------------------------------------------------------------------- */
+
+/* "BAT": the place of each cluster, in sectors or, with the newer magic, in clusters; 0 is nowhere.
+ */
+typedef struct {
+    CstLookup lookup;
+    uint64_t unit; /* bytes that an entry counts in */
+} Parallels;
+
+static gboolean parallels_find(CstLookup *lookup, uint64_t index, CstLookupCluster *ret_cluster,
+                               GError **error)
+{
+    const Parallels *parallels = (const Parallels *)lookup;
+    uint8_t raw[4];
+
+    if (!cst_lookup_read(lookup, PARALLELS_HEADER_LEN + index * 4, raw, sizeof(raw), error))
+        return FALSE;
+    if (cst_le32(raw) != 0)
+        return cst_lookup_place(lookup, cst_le32(raw) * parallels->unit, ret_cluster, error);
+    *ret_cluster = (CstLookupCluster){CST_RUN_ZERO, 0, 1};
+    return TRUE;
+}
+
+static const CstLookupOps parallels_ops = {.find = parallels_find};
+
+static CstImage *parallels_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    g_autofree Parallels *parallels = g_new0(Parallels, 1);
+    g_auto(CstImageInfo) info = {0};
+    uint8_t raw[PARALLELS_HEADER_LEN];
+
+    if (!cst_lookup_open(&parallels->lookup, &parallels_ops, blob, &cst_format_parallels, how,
+                         &info, error))
+        return NULL;
+    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error)) {
+        cst_lookup_clear(&parallels->lookup);
+        return NULL;
+    }
+    parallels->unit = is_old(raw) ? 512 : info.cluster_size;
+    return &g_steal_pointer(&parallels)->lookup.blocks.image;
+}
+
 const CstImageFormat cst_format_parallels = {
     .name = "parallels",
     .alias = "ploop",
     .xml_name = "ploop",
     .probe = parallels_probe,
     .inspect = parallels_inspect,
+    .open = parallels_open,
+    .close = cst_lookup_close,
+    .pread = cst_blocks_pread,
+    .extent = cst_blocks_extent,
 };

@@ -3,7 +3,7 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "format.h"
+#include "lookup.h"
 
 /* QEMU's enhanced disk, little endian (qemu docs/interop/qed_spec, "Header"). */
 #define QED_HEADER_LEN 64
@@ -71,8 +71,74 @@ static void qed_inspect(CstImageLook *look)
         cst_look_set(&info->backing_format, "raw");
 }
 
+/* --- reading --------------------------------------------------------------------------------- */
+
+/* "Tables": one of places of others, which are of places of clusters; 0 is nowhere, 1 zeroes. */
+typedef struct {
+    CstLookup lookup;
+    uint64_t entries; /* of a table */
+    uint64_t l1_offset;
+} Qed;
+
+static gboolean read_entry(Qed *qed, uint64_t table, uint64_t index, uint64_t *ret_entry,
+                           GError **error)
+{
+    uint8_t raw[8];
+
+    if (table % qed->lookup.cluster_size != 0)
+        return cst_lookup_corrupt(&qed->lookup, error, _("a table is not aligned"));
+    if (table > qed->lookup.file_size)
+        return cst_lookup_corrupt(&qed->lookup, error, _("a table lies outside the file"));
+    if (!cst_lookup_read(&qed->lookup, table + index * 8, raw, sizeof(raw), error))
+        return FALSE;
+    *ret_entry = cst_le64(raw);
+    return TRUE;
+}
+
+static gboolean qed_find(CstLookup *lookup, uint64_t index, CstLookupCluster *ret_cluster,
+                         GError **error)
+{
+    Qed *qed = (Qed *)lookup;
+    uint64_t inside = index % qed->entries, table = 0, entry = 0;
+
+    if (!read_entry(qed, qed->l1_offset, index / qed->entries, &table, error))
+        return FALSE;
+    if (table != 0 && !read_entry(qed, table, inside, &entry, error))
+        return FALSE;
+    if (entry > 1 && entry % lookup->cluster_size != 0)
+        return cst_lookup_corrupt(lookup, error, _("an L2 entry is damaged"));
+    if (entry > 1)
+        return cst_lookup_place(lookup, entry, ret_cluster, error);
+    *ret_cluster = (CstLookupCluster){entry == 1 ? CST_RUN_ZERO : cst_lookup_nowhere(lookup), 0,
+                                      table ? 1 : qed->entries - inside};
+    return TRUE;
+}
+
+static const CstLookupOps qed_ops = {.find = qed_find};
+
+static CstImage *qed_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    g_autofree Qed *qed = g_new0(Qed, 1);
+    g_auto(CstImageInfo) info = {0};
+    uint8_t raw[QED_HEADER_LEN];
+
+    if (!cst_lookup_open(&qed->lookup, &qed_ops, blob, &cst_format_qed, how, &info, error))
+        return NULL;
+    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error)) {
+        cst_lookup_clear(&qed->lookup);
+        return NULL;
+    }
+    qed->entries = cst_le32(raw + 8) * info.cluster_size / 8;
+    qed->l1_offset = cst_le64(raw + 40);
+    return &g_steal_pointer(&qed)->lookup.blocks.image;
+}
+
 const CstImageFormat cst_format_qed = {
     .name = "qed",
     .probe = qed_probe,
     .inspect = qed_inspect,
+    .open = qed_open,
+    .close = cst_lookup_close,
+    .pread = cst_blocks_pread,
+    .extent = cst_blocks_extent,
 };

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lookup.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#define PAGE      4096u
+#define MAX_STEPS 4096u /* clusters looked at for one run */
+
+static CstLookup *lookup_of(CstBlocks *blocks)
+{
+    return (CstLookup *)blocks;
+}
+
+gboolean cst_lookup_corrupt(const CstLookup *lookup, GError **error, const char *what)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), lookup->blocks.blob->name,
+                    what);
+}
+
+/* --- tables ---------------------------------------------------------------------------------- */
+
+static CstLookupPage *find_page(CstLookup *lookup, uint64_t number, GError **error)
+{
+    CstLookupPage *page = &lookup->pages[number % CST_LOOKUP_PAGES];
+    uint64_t start = number * PAGE;
+    size_t len = (size_t)MIN(PAGE, lookup->file_size - start);
+
+    if (page->bytes && page->number == number)
+        return page;
+    if (!page->bytes)
+        page->bytes = g_malloc(PAGE);
+    page->number = UINT64_MAX;
+    if (!cst_blob_pread(lookup->blocks.blob, page->bytes, len, start, error))
+        return NULL;
+    page->number = number;
+    return page;
+}
+
+gboolean cst_lookup_read(CstLookup *lookup, uint64_t offset, void *buf, size_t len, GError **error)
+{
+    uint8_t *at = buf;
+
+    if (offset > lookup->file_size || len > lookup->file_size - offset)
+        return cst_lookup_corrupt(lookup, error, _("a table lies outside the file"));
+    while (len > 0) {
+        CstLookupPage *page = find_page(lookup, offset / PAGE, error);
+        size_t inside = (size_t)(offset % PAGE), n = MIN(len, PAGE - inside);
+
+        if (!page)
+            return FALSE;
+        memcpy(at, page->bytes + inside, n);
+        at += n;
+        offset += n;
+        len -= n;
+    }
+    return TRUE;
+}
+
+CstRunKind cst_lookup_nowhere(const CstLookup *lookup)
+{
+    return lookup->blocks.backing || lookup->blocks.lacks_backing ? CST_RUN_BACKING : CST_RUN_ZERO;
+}
+
+gboolean cst_lookup_place(CstLookup *lookup, uint64_t host, CstLookupCluster *ret_cluster,
+                          GError **error)
+{
+    if (host >= lookup->file_size)
+        return cst_lookup_corrupt(lookup, error, _("data lies outside the file"));
+    *ret_cluster = (CstLookupCluster){CST_RUN_DATA, host, 1};
+    return TRUE;
+}
+
+/* --- runs ------------------------------------------------------------------------------------ */
+
+static gboolean goes_on(const CstLookup *lookup, const CstLookupCluster *first,
+                        const CstLookupCluster *next, uint64_t clusters)
+{
+    if (next->kind != first->kind || first->kind == CST_RUN_PACKED)
+        return FALSE;
+    return first->kind != CST_RUN_DATA ||
+           next->host == first->host + clusters * lookup->cluster_size;
+}
+
+static gboolean lookup_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                           GError **error)
+{
+    CstLookup *lookup = lookup_of(blocks);
+    uint64_t index = offset / lookup->cluster_size, inside = offset % lookup->cluster_size;
+    uint64_t last = (offset + length - 1) / lookup->cluster_size, clusters;
+    CstLookupCluster first, next;
+
+    if (!lookup->ops->find(lookup, index, &first, error))
+        return FALSE;
+    clusters = first.count;
+    for (unsigned steps = 0; index + clusters <= last && steps < MAX_STEPS; steps++) {
+        /* damage further on is for those who read there */
+        if (!lookup->ops->find(lookup, index + clusters, &next, NULL) ||
+            !goes_on(lookup, &first, &next, clusters))
+            break;
+        clusters += next.count;
+    }
+    *ret_run = (CstRun){first.kind, length, first.host};
+    if (index + clusters <= last)
+        ret_run->length = clusters * lookup->cluster_size - inside;
+    if (first.kind == CST_RUN_DATA)
+        ret_run->host += inside;
+    return TRUE;
+}
+
+static gboolean lookup_unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_t len,
+                              uint64_t offset, GError **error)
+{
+    CstLookup *lookup = lookup_of(blocks);
+    g_autofree uint8_t *cluster = NULL;
+
+    if (len == lookup->cluster_size)
+        return lookup->ops->unpack(lookup, run->host, buf, error);
+    cluster = g_malloc(lookup->cluster_size);
+    if (!lookup->ops->unpack(lookup, run->host, cluster, error))
+        return FALSE;
+    memcpy(buf, cluster + offset % lookup->cluster_size, len);
+    return TRUE;
+}
+
+static const CstBlocksOps lookup_blocks = {.map = lookup_map, .unpack = lookup_unpack};
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+gboolean cst_lookup_init(CstLookup *lookup, const CstLookupOps *ops, CstBlob *blob,
+                         const CstImageOpen *how, uint64_t cluster_size, uint64_t capacity,
+                         GError **error)
+{
+    if (!cst_blob_get_size(blob, &lookup->file_size, error) ||
+        !cst_blocks_init(&lookup->blocks, &lookup_blocks, blob, how, error))
+        return FALSE;
+    lookup->ops = ops;
+    lookup->cluster_size = cluster_size;
+    lookup->blocks.block_size = CST_BLOCKS_ANY_LENGTH;
+    lookup->blocks.image.capacity = capacity;
+    return TRUE;
+}
+
+void cst_lookup_clear(CstLookup *lookup)
+{
+    for (size_t i = 0; i < CST_LOOKUP_PAGES; i++)
+        g_free(lookup->pages[i].bytes);
+    cst_blocks_clear(&lookup->blocks);
+}
+
+static gboolean check(const CstBlob *blob, const CstImageInfo *info, const CstImageOpen *how,
+                      GError **error)
+{
+    if (info->problem)
+        return cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't be opened: %s"), blob->name, info->problem);
+    if (info->encryption)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is encrypted (%s): its content can't be read here; 'qemu-img "
+                          "convert' with a secret object can decrypt it"),
+                        blob->name, info->encryption);
+    if (how->backing && !info->backing)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+    return TRUE;
+}
+
+gboolean cst_lookup_open(CstLookup *lookup, const CstLookupOps *ops, CstBlob *blob,
+                         const CstImageFormat *format, const CstImageOpen *how,
+                         CstImageInfo *ret_info, GError **error)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    if (!cst_image_inspect(blob, format, &info, error) || !check(blob, &info, how, error) ||
+        !cst_lookup_init(lookup, ops, blob, how, info.cluster_size, info.capacity, error))
+        return FALSE;
+    lookup->blocks.lacks_backing = info.backing && !how->backing;
+    *ret_info = info;
+    memset(&info, 0, sizeof(info));
+    return TRUE;
+}
+
+void cst_lookup_close(CstImage *image)
+{
+    CstLookup *lookup = cst_lookup_of(image);
+
+    cst_lookup_clear(lookup);
+    g_free(lookup);
+}

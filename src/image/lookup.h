@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "blocks.h"
+
+/**
+ * What formats that are only read have in common: tables of numbers in the file say where each
+ * cluster of the guest is. The tables may be of any size: they are read a page at a time, through a
+ * cache of at most 1 MiB.
+ */
+typedef struct CstLookup CstLookup;
+
+typedef struct {
+    CstRunKind kind;
+    uint64_t host;  /**< CST_RUN_DATA: where its first byte is; CST_RUN_PACKED: the format's own */
+    uint64_t count; /**< clusters from this one on that are alike, for those without a place;
+                         else 1 */
+} CstLookupCluster;
+
+typedef struct {
+    /** What the cluster is; called with the lock held. */
+    gboolean (*find)(CstLookup *lookup, uint64_t index, CstLookupCluster *ret_cluster,
+                     GError **error);
+    /** Decompresses a whole cluster into @buf; NULL: there are none. */
+    gboolean (*unpack)(CstLookup *lookup, uint64_t host, uint8_t *buf, GError **error);
+} CstLookupOps;
+
+typedef struct {
+    uint64_t number;
+    uint8_t *bytes;
+} CstLookupPage;
+
+#define CST_LOOKUP_PAGES 256u
+
+/** Head of the format's struct. */
+struct CstLookup {
+    CstBlocks blocks;
+    const CstLookupOps *ops;
+    uint64_t cluster_size;
+    uint64_t file_size;
+    CstLookupPage pages[CST_LOOKUP_PAGES];
+};
+
+static inline CstLookup *cst_lookup_of(CstImage *image)
+{
+    return (CstLookup *)image;
+}
+
+/**
+ * @cluster_size and @capacity are bounded by the caller. @how->backing is taken, if any. On failure
+ * there is nothing to clear.
+ */
+gboolean cst_lookup_init(CstLookup *lookup, const CstLookupOps *ops, CstBlob *blob,
+                         const CstImageOpen *how, uint64_t cluster_size, uint64_t capacity,
+                         GError **error);
+void cst_lookup_clear(CstLookup *lookup);
+/**
+ * The same for an image of one file, whose header must be sound and not encrypted; sets *ret_info
+ * and takes the sizes from it.
+ */
+gboolean cst_lookup_open(CstLookup *lookup, const CstLookupOps *ops, CstBlob *blob,
+                         const CstImageFormat *format, const CstImageOpen *how,
+                         CstImageInfo *ret_info, GError **error);
+
+/** Bytes of a table; CORRUPT when the file ends before. Lock held. */
+gboolean cst_lookup_read(CstLookup *lookup, uint64_t offset, void *buf, size_t len, GError **error);
+/** What is nowhere: CST_RUN_BACKING when there is a backing image, else CST_RUN_ZERO. */
+CstRunKind cst_lookup_nowhere(const CstLookup *lookup);
+gboolean cst_lookup_corrupt(const CstLookup *lookup, GError **error, const char *what);
+/** A cluster is at @host: CORRUPT when that is behind the end of the file. */
+gboolean cst_lookup_place(CstLookup *lookup, uint64_t host, CstLookupCluster *ret_cluster,
+                          GError **error);
+
+/** For the format's table. */
+void cst_lookup_close(CstImage *image);
