@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "adapter.h"
+#include "options.h"
 #include "perms.h"
 
 static void host_free(gpointer data)
@@ -21,15 +22,6 @@ static void device_free(gpointer data)
     g_free(device->path);
     g_clear_pointer(&device->free_extents, g_array_unref);
     g_free(device);
-}
-
-static void option_free(gpointer data)
-{
-    CstPoolOption *option = data;
-
-    g_free(option->key);
-    g_free(option->value);
-    g_free(option);
 }
 
 void cst_pool_source_init(CstPoolSource *source, CstPoolType type)
@@ -138,24 +130,13 @@ CstPoolDef *cst_pool_def_copy(const CstPoolDef *def)
     copy_source(&copy->source, &def->source);
     copy->target_path = g_strdup(def->target_path);
     cst_perms_copy(&copy->target_perms, &def->target_perms);
-    copy->options = NULL;
-    for (guint i = 0; def->options && i < def->options->len; i++) {
-        const CstPoolOption *option = g_ptr_array_index(def->options, i);
-
-        cst_pool_def_add_option(copy, option->key, option->value);
-    }
+    copy->options = cst_options_copy(def->options);
     return copy;
 }
 
 void cst_pool_def_add_option(CstPoolDef *def, const char *key, const char *value)
 {
-    CstPoolOption *option = g_new0(CstPoolOption, 1);
-
-    option->key = g_strdup(key);
-    option->value = g_strdup(value);
-    if (!def->options)
-        def->options = g_ptr_array_new_with_free_func(option_free);
-    g_ptr_array_add(def->options, option);
+    cst_options_add(&def->options, key, value);
 }
 
 void cst_pool_def_free(CstPoolDef *def)

@@ -3,6 +3,7 @@
 #include <base/i18n.h>
 
 #include "adapter.h"
+#include "options.h"
 #include "perms.h"
 #include "pool_xml.h"
 #include "secret_ref.h"
@@ -135,21 +136,6 @@ static void format_refresh(CstXmlWriter *xml, CstRefreshAlloc allocation)
     cst_xml_close(xml, "refresh");
 }
 
-static void format_options(CstXmlWriter *xml, const CstPoolNamespace *ns, const GPtrArray *options)
-{
-    g_autofree char *list = g_strdup_printf("%s:%s", ns->prefix, ns->element);
-    g_autofree char *element = g_strdup_printf("%s:option", ns->prefix);
-
-    cst_xml_open(xml, list, NULL);
-    for (guint i = 0; i < options->len; i++) {
-        const CstPoolOption *option = g_ptr_array_index(options, i);
-
-        cst_xml_empty(xml, element, "name", option->key, "value",
-                      ns->has_value ? option->value : NULL, NULL);
-    }
-    cst_xml_close(xml, list);
-}
-
 static void format_head(CstXmlWriter *xml, const CstPoolDef *def)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -169,7 +155,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
 
     if (!info)
         return cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %d"), def->type);
-    ns = def->options && def->options->len > 0 ? info->options : NULL;
+    ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
     cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, NULL);
     format_head(xml, def);
@@ -183,8 +169,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
         cst_xml_close(xml, "target");
     }
     format_refresh(xml, def->refresh_alloc);
-    if (ns)
-        format_options(xml, ns, def->options);
+    cst_options_format(xml, ns, def->options);
     cst_xml_close(xml, "pool");
     return TRUE;
 }

@@ -6,6 +6,7 @@
 #include <base/units.h>
 
 #include "adapter.h"
+#include "options.h"
 #include "perms.h"
 #include "pool_xml.h"
 
@@ -118,49 +119,6 @@ static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
     return TRUE;
 }
 
-static gboolean is_option_element(const xmlNode *node, const CstPoolNamespace *ns, const char *name)
-{
-    return node->type == XML_ELEMENT_NODE && node->ns &&
-           strcmp((const char *)node->ns->href, ns->uri) == 0 &&
-           strcmp((const char *)node->name, name) == 0;
-}
-
-static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, CstPoolDef *def,
-                             GError **error)
-{
-    g_autofree char *name = cst_xml_attr(node, "name");
-    g_autofree char *value = NULL;
-
-    if (!name)
-        return cst_fail(error, CST_ERROR_XML, _("no %s name specified"), ns->what);
-    if (ns->has_value) {
-        value = cst_xml_attr(node, "value");
-        if (!*name)
-            return cst_fail(error, CST_ERROR_XML, _("empty %s name specified"), ns->what);
-        if (!value)
-            return cst_fail(error, CST_ERROR_XML, _("no %s value specified for name '%s'"),
-                            ns->what, name);
-        if (!*value)
-            return cst_fail(error, CST_ERROR_XML, _("empty %s value specified for name '%s'"),
-                            ns->what, name);
-    }
-    cst_pool_def_add_option(def, name, value);
-    return TRUE;
-}
-
-static gboolean parse_options(xmlNode *node, const CstPoolNamespace *ns, CstPoolDef *def,
-                              GError **error)
-{
-    for (xmlNode *list = node->children; ns && list; list = list->next) {
-        if (!is_option_element(list, ns, ns->element))
-            continue;
-        for (xmlNode *option = list->children; option; option = option->next)
-            if (is_option_element(option, ns, "option") && !parse_option(option, ns, def, error))
-                return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean parse_size(xmlNode *node, const char *name, uint64_t *ret_bytes, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, name);
@@ -197,7 +155,8 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
         return FALSE;
     if (info->initiator_required && !def->source.initiator_iqn)
         return cst_fail(error, CST_ERROR_CONFIG, _("missing initiator IQN"));
-    if (!parse_refresh(node, def, error) || !parse_options(node, info->options, def, error))
+    if (!parse_refresh(node, def, error) ||
+        !cst_options_parse(node, info->options, &def->options, error))
         return FALSE;
     return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
 }

@@ -40,6 +40,28 @@ static const CstPoolNamespace rbd_options = {
     .what = "rbd option",
 };
 
+static const char *const logical_option_names[] = {
+    "thin", "thin-pool", "thin-pool-size", "thin-pool-metadata-size", "snapshot-size", NULL};
+static const CstPoolNamespace logical_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "logical pool option",
+    .names = logical_option_names,
+};
+
+static const char *const logical_volume_option_names[] = {"thin", "thin-pool", "data-percent",
+                                                          NULL};
+static const CstPoolNamespace logical_volume_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "logical volume option",
+    .names = logical_volume_option_names,
+};
+
 static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
     [CST_POOL_DIR] = {.name = "dir",
                       .list_flag = CST_LIST_POOLS_DIR,
@@ -81,6 +103,8 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                           .default_source_format = 1,
                           .has_target = TRUE,
                           .target_prefix = "/dev/",
+                          .options = &logical_options,
+                          .volume_options = &logical_volume_options,
                           .volume_type = CST_VOL_BLOCK,
                           .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_DISK] = {.name = "disk",

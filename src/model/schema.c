@@ -2,9 +2,11 @@
 #include <model/schema.h>
 
 #include <libxml/relaxng.h>
+#include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/pool_type.h>
 
 #include "xml_read.h"
 
@@ -71,13 +73,27 @@ static xmlRelaxNG *load(const char *path, GError **error)
     return schema;
 }
 
-gboolean cst_xml_validate(xmlDoc *doc, const char *schema, GError **error)
+/* libvirt's schemas don't know our own elements; its parser passes over them. */
+static void drop_own_elements(xmlNode *parent)
+{
+    for (xmlNode *node = parent->children, *next; node; node = next) {
+        next = node->next;
+        if (node->type == XML_ELEMENT_NODE && node->ns &&
+            strcmp((const char *)node->ns->href, CST_XML_NAMESPACE) == 0) {
+            xmlUnlinkNode(node);
+            xmlFreeNode(node);
+        }
+    }
+}
+
+gboolean cst_xml_validate(const xmlDoc *document, const char *schema, GError **error)
 {
     g_autofree char *path =
         g_build_filename(schema_dir ? schema_dir : CST_SCHEMA_DIR, schema, NULL);
     g_autoptr(GString) problems = g_string_new(NULL);
     g_autoptr(xmlRelaxNG) compiled = load(path, error);
     g_autoptr(xmlRelaxNGValidCtxt) validator = NULL;
+    g_autoptr(xmlDoc) doc = NULL;
 
     if (!compiled)
         return FALSE;
@@ -85,6 +101,9 @@ gboolean cst_xml_validate(xmlDoc *doc, const char *schema, GError **error)
     if (!validator)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate against '%s'"),
                         path);
+    doc = xmlCopyDoc((xmlDoc *)document, 1);
+    if (doc)
+        drop_own_elements(xmlDocGetRootElement(doc));
     xmlRelaxNGSetValidStructuredErrors(validator, collect, problems);
     if (xmlRelaxNGValidateDoc(validator, doc) != 0)
         return cst_fail(error, CST_ERROR_XML_SCHEMA, _("Unable to validate doc against %s\n%s"),

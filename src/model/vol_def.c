@@ -85,6 +85,7 @@ CstVolDef *cst_vol_def_copy(const CstVolDef *def)
     copy->compat = g_strdup(def->compat);
     if (def->backing)
         copy->backing = copy_backing(def->backing);
+    copy->options = cst_options_copy(def->options);
     return copy;
 }
 
@@ -102,5 +103,6 @@ void cst_vol_def_free(CstVolDef *def)
     cst_encryption_free(def->encryption);
     g_free(def->compat);
     cst_backing_def_free(def->backing);
+    g_clear_pointer(&def->options, g_ptr_array_unref);
     g_free(def);
 }

@@ -7,6 +7,7 @@
 #include <base/i18n.h>
 
 #include "encryption.h"
+#include "options.h"
 #include "perms.h"
 #include "xml_write.h"
 
@@ -130,12 +131,17 @@ static gboolean format_volume(CstXmlWriter *xml, const CstVolDef *def, CstPoolTy
                               GError **error)
 {
     const char *type_name = cst_vol_type_name(def->type);
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+    const CstPoolNamespace *ns;
+    g_autofree char *declaration = NULL;
 
-    if (!cst_pool_type_info(type))
+    if (!info)
         return cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %d"), type);
     if (!type_name)
         return cst_fail(error, CST_ERROR_INVALID, _("unknown volume type %d"), def->type);
-    cst_xml_open(xml, "volume", "type", type_name, NULL);
+    ns = cst_options_namespace(info->volume_options, def->options);
+    declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
+    cst_xml_open(xml, "volume", "type", type_name, declaration, ns ? ns->uri : NULL, NULL);
     cst_xml_element(xml, "name", def->name);
     cst_xml_element(xml, "key", def->key);
     if (def->extents && def->extents->len > 0)
@@ -146,6 +152,7 @@ static gboolean format_volume(CstXmlWriter *xml, const CstVolDef *def, CstPoolTy
         cst_xml_size(xml, "physical", "bytes", def->physical);
     if (!format_target(xml, def, type, error) || !format_backing(xml, def->backing, type, error))
         return FALSE;
+    cst_options_format(xml, ns, def->options);
     cst_xml_close(xml, "volume");
     return TRUE;
 }

@@ -8,6 +8,7 @@
 #include <base/units.h>
 
 #include "encryption.h"
+#include "options.h"
 #include "perms.h"
 #include "xml_read.h"
 
@@ -264,6 +265,8 @@ static gboolean parse_volume(xmlNode *node, CstPoolType type, unsigned flags, Cs
     def->key = cst_xml_text(node, "key");
     if (!parse_type(node, info, def, error) || !parse_backing(node, type, def, error) ||
         !parse_sizes(node, flags, def, error) || !parse_target(node, type, def, error))
+        return FALSE;
+    if (!cst_options_parse(node, info->volume_options, &def->options, error))
         return FALSE;
     return !(flags & CST_VOL_PARSE_LIVE) || parse_live(node, def, error);
 }

@@ -23,7 +23,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GError **error);
 
 /** Fails with XML_SCHEMA unless @doc satisfies @schema ("storagepool.rng"). */
-gboolean cst_xml_validate(xmlDoc *doc, const char *schema, GError **error);
+gboolean cst_xml_validate(const xmlDoc *doc, const char *schema, GError **error);
 
 /** First element at @path; NULL: none. */
 xmlNode *cst_xml_find(xmlNode *node, const char *path);

@@ -47,6 +47,8 @@ static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
     def->extended_l2 = extra->extended_l2;
     if (extra->backing_path)
         def->backing = cst_backing_def_new(extra->backing_path, extra->backing_format);
+    def->extents = extra->extents ? g_ptr_array_ref(extra->extents) : NULL;
+    def->options = cst_options_copy(extra->options);
     if (extra->encryption)
         def->encryption = cst_encryption_new(encryption_format(extra->encryption));
 }

@@ -29,6 +29,8 @@ static void extra_free(CstVolumeExtra *extra)
     g_free(extra->encryption);
     g_free(extra->compat);
     g_free(extra->problem);
+    g_clear_pointer(&extra->extents, g_ptr_array_unref);
+    g_clear_pointer(&extra->options, g_ptr_array_unref);
     g_free(extra);
 }
 

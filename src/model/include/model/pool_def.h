@@ -85,10 +85,17 @@ typedef struct {
     char *protocol_ver; /**< NFS version as written ("3", "4.1"); NULL: not given */
 } CstPoolSource;
 
+/** One entry of an option list (GPtrArray of these; NULL: an empty one). */
 typedef struct {
-    char *key;   /**< rbd: option name; fs and netfs: the mount option */
-    char *value; /**< rbd: its value; fs and netfs: NULL */
+    char *key;   /**< option name; fs and netfs: the mount option */
+    char *value; /**< fs and netfs: NULL */
 } CstPoolOption;
+
+/** Appends to *options, which is made when it is NULL. */
+void cst_options_add(GPtrArray **options, const char *key, const char *value);
+/** The last value of @key; NULL: not given. */
+const char *cst_options_get(const GPtrArray *options, const char *key);
+GPtrArray *cst_options_copy(const GPtrArray *options);
 
 typedef enum {
     CST_REFRESH_ALLOC_UNSET,
@@ -106,7 +113,7 @@ typedef struct {
     char *target_path;
     CstPerms target_perms;
     CstRefreshAlloc refresh_alloc;
-    GPtrArray *options; /**< of CstPoolOption; rbd config_opts or fs/netfs mount_opts; NULL: none */
+    GPtrArray *options; /**< of CstPoolOption; in the namespace of the type; NULL: none */
 } CstPoolDef;
 
 CstPoolDef *cst_pool_def_new(CstPoolType type);

@@ -56,13 +56,17 @@ typedef enum {
     CST_CONFLICT_TYPE       /**< one pool of the type per host */
 } CstConflict;
 
+/** Our own elements, which libvirt's parser passes over. Never changes its meaning. */
+#define CST_XML_NAMESPACE "urn:cistern:storage:1.0"
+
 /** Options in an XML namespace of the type's own; the document declares it when there are any. */
 typedef struct {
     const char *prefix; /**< "rbd" */
     const char *uri;
-    const char *element; /**< "config_opts" */
-    gboolean has_value;  /**< name and value; otherwise the name alone */
-    const char *what;    /**< in messages: "rbd option", "fs mount option" */
+    const char *element;      /**< "config_opts" */
+    gboolean has_value;       /**< name and value; otherwise the name alone */
+    const char *what;         /**< in messages: "rbd option", "fs mount option" */
+    const char *const *names; /**< NULL-terminated, what there is; NULL: any name */
 } CstPoolNamespace;
 
 typedef struct {
@@ -78,9 +82,10 @@ typedef struct {
     gboolean has_target;               /**< <target> with path and permissions */
     const char *target_prefix; /**< target path is this and the source name; NULL: it is given */
     gboolean cow_feature;      /**< <features><cow/> may be set */
-    const CstPoolNamespace *options;   /**< NULL: none */
-    CstVolType volume_type;            /**< of volumes that say nothing else */
-    const char *const *volume_formats; /**< NULL-terminated, as accepted; NULL: no <format> */
+    const CstPoolNamespace *options;        /**< of pools; NULL: none */
+    const CstPoolNamespace *volume_options; /**< NULL: none */
+    CstVolType volume_type;                 /**< of volumes that say nothing else */
+    const char *const *volume_formats;      /**< NULL-terminated, as accepted; NULL: no <format> */
     /** As <storagepoolCapabilities> lists them; "none" there is not accepted for a volume. */
     const char *const *listed_formats;
     const char *default_volume_format;

@@ -77,6 +77,7 @@ typedef struct {
     gboolean extended_l2;
     uint64_t cluster_size;  /**< bytes; 0: not given */
     CstBackingDef *backing; /**< NULL: none */
+    GPtrArray *options;     /**< of CstPoolOption, in our own namespace; NULL: none */
 } CstVolDef;
 
 CstVolDef *cst_vol_def_new(void);

@@ -33,6 +33,8 @@ typedef struct {
     uint64_t cluster_size;
     gboolean lazy_refcounts;
     gboolean extended_l2;
+    GPtrArray *extents; /**< of CstVolExtent: where it lies on devices; NULL: not told */
+    GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: none */
 } CstVolumeExtra;
 
 typedef struct {
