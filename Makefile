@@ -4,6 +4,8 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+# The prepared machine of tests/lab; survives make clean.
+LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cistern-lab
 FUZZ_SECONDS ?= 600
 # Extra options for meson setup, for example MESON_ARGS=-Dbuildtype=release
 MESON_ARGS ?=
@@ -16,7 +18,8 @@ define meson_build
 endef
 
 .DEFAULT_GOAL := build
-.PHONY: help build build-asan build-crash build-fuzz demo test test-unit test-system test-crash \
+.PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-crash \
+	test-lab \
 	soak bench fuzz lint format install uninstall clean deb
 
 help: ## list the targets
@@ -45,8 +48,8 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@BUILD=$(BUILD) scripts/demo
 
 test: ## everything: unit, fuzz corpora, system and crash tests, lint; ends with the count
-	@$(DEPS) build test lint
-	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test
+	@$(DEPS) build test lab lint
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
 	@$(DEPS) test
@@ -59,6 +62,14 @@ test-system: build ## only the tests with stock clients; T=pattern picks some
 test-crash: build-crash ## only kill -9 at every crash point
 	@$(DEPS) test
 	@BUILD=$(BUILD) scripts/test crash $(T)
+
+lab: ## prepare the machine for tests that need a kernel of their own (once a kernel version)
+	@$(DEPS) lab
+	@CISTERN_LAB=$(LAB) tests/lab/vm build
+
+test-lab: build-crash ## only the tests in that machine; T=pattern picks some
+	@$(DEPS) test lab
+	@BUILD=$(BUILD) CISTERN_LAB=$(LAB) scripts/test lab $(T)
 
 soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
 	@$(DEPS) test

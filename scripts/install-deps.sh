@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint)
+# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint, lab)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -10,12 +10,13 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libzstd-dev
-    libzstd-dev scdoc libcmocka-dev"
+    libzstd-dev scdoc libcmocka-dev libblkid-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils locales e2fsprogs
     xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc"
 bench="$test"
 fuzz="clang libclang-rt-14-dev"
+lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients"
 lint="clang clang-format clang-tidy clang-tools shellcheck pyflakes3 git"
 
 wanted=
@@ -27,6 +28,7 @@ for set in "$@"; do
     bench) wanted="$wanted $bench" ;;
     fuzz) wanted="$wanted $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
+    lab) wanted="$wanted $lab" ;;
     *) echo "install-deps.sh: unknown set '$set'" >&2; exit 2 ;;
     esac
 done
