@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <base/error.h>
+#include <base/error_class.h>
 
 #include <errno.h>
 #include <gio/gio.h>

@@ -2,7 +2,7 @@
 #include <locale.h>
 #include <string.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
 

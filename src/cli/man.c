@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 
 #include "command.h"
 #include "help.h"

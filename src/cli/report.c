@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 
 gboolean cli_use_color(const CliCtl *ctl, FILE *stream)

@@ -3,7 +3,7 @@
 
 #include <locale.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 
 /** Common options given after the command count for that command. */

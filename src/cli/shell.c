@@ -8,7 +8,7 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/file.h>
 #include <base/i18n.h>
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <service/service.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <model/job.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 
 const char *cst_job_state_word(int state)

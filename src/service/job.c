@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "job.h"
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <store/job_files.h>

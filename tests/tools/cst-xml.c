@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <model/file_header.h>
 #include <model/pool_def.h>
 #include <model/secret_def.h>

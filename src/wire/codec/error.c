@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/i18n.h>
 
 #define LEVEL_ERROR       2

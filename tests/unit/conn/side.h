@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <base/file.h>
 #include <conn/conn.h>
 #include <service/service.h>

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <base/error.h>
+#include <base/error_class.h>
 #include <model/pool_def.h>
 #include <model/schema.h>
 #include <model/secret_def.h>

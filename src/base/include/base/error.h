@@ -4,8 +4,7 @@
 #include <glib.h>
 
 /**
- * Errors: one GError domain, one enum, one table (error.c) that gives each code its word in JSON
- * output, its exit status on the command line and its libvirt code on the wire.
+ * Errors: one GError domain and one enum.
  *
  * GError.message is the detail only ("no storage pool with matching name 'x'"); the sentence that
  * people read has the class in front of it ("Storage pool not found: …") and comes from
@@ -63,42 +62,13 @@ typedef enum {
     CST_ERROR_LAST
 } CstErrorCode;
 
-/** Exit statuses of the command line (product contract; a number is never reused). */
-typedef enum {
-    CST_EXIT_OK = 0,
-    CST_EXIT_FAILED = 1,
-    CST_EXIT_USAGE = 2,
-    CST_EXIT_NOT_FOUND = 3,
-    CST_EXIT_DENIED = 4,
-    CST_EXIT_CONFLICT = 5,
-    CST_EXIT_UNREACHABLE = 6,
-    CST_EXIT_MISMATCH = 7,
-    CST_EXIT_PARTIAL = 8,
-    CST_EXIT_TRY_AGAIN = 75,
-} CstExitStatus;
-
-typedef struct {
-    const char *word;   /**< stable token in JSON: "no-pool" */
-    CstExitStatus exit; /**< status of the command line */
-    int wire;           /**< virErrorNumber */
-    const char *format; /**< sentence around the detail, one %s ("Storage pool not found: %s") */
-} CstErrorInfo;
-
+/** CST_ERROR. */
 GQuark cst_error_quark(void);
-
-/** Row of @code; any code outside the enum gives the row of CST_ERROR_INTERNAL. */
-const CstErrorInfo *cst_error_info(int code);
-
-/** The most general code with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
-CstErrorCode cst_error_from_wire(int wire);
-
-/** The code with that word; FALSE when there is none. */
-gboolean cst_error_from_word(const char *word, CstErrorCode *ret_code);
 
 /** Code of @error when it is of our domain, otherwise the nearest one (GIOError, GFileError). */
 CstErrorCode cst_error_code(const GError *error);
 
-/** Whole sentence for people and for the wire; the caller frees it. */
+/** The whole sentence that people read; the caller frees it. */
 char *cst_error_text(const GError *error);
 
 /** Sets @error; always returns FALSE, so that `return cst_fail(error, …)` reads well. */

@@ -19,16 +19,23 @@ typedef struct {
 /** Steps up to this count against the rate; larger ones skip or share, and move nothing. */
 #define CST_TASK_STEP_MAX (8u << 20)
 
+/** Nothing done, total unknown, not cancelled, no rate. */
 CstTask *cst_task_new(void);
+/** Returns @task, with a reference more. */
 CstTask *cst_task_ref(CstTask *task);
+/** Frees it with the last reference. */
 void cst_task_unref(CstTask *task);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTask, cst_task_unref)
 
+/** How much there is to do; for whoever does the work, as are the next two. */
 void cst_task_set_total(CstTask *task, uint64_t total);
+/** There is more to do than was thought. */
 void cst_task_add_total(CstTask *task, uint64_t more);
+/** So much more is done. */
 void cst_task_advance(CstTask *task, uint64_t bytes);
 /** The same for bytes that needed no moving (holes, shared extents): never against the rate. */
 void cst_task_skip(CstTask *task, uint64_t bytes);
+/** How far the work has come; for whoever watches it from another thread. */
 CstProgress cst_task_progress(CstTask *task);
 
 /**
@@ -36,7 +43,18 @@ CstProgress cst_task_progress(CstTask *task);
  * holds the work back, and that ends the waiting when the task is cancelled or the rate changes.
  */
 void cst_task_set_rate(CstTask *task, uint64_t bytes_per_s);
+/** The same; 0: not limited. */
 uint64_t cst_task_rate(CstTask *task);
+
+/** Asks the work to stop at its next check. Async-signal-safe. */
+void cst_task_cancel(CstTask *task);
+/** Whether that was asked; never holds back. */
+gboolean cst_task_cancelled(CstTask *task);
+
+/** FALSE with CST_ERROR_CANCELLED once cancelled; workers call it at least every few MiB. */
+gboolean cst_task_check(CstTask *task, GError **error);
+
+/* --- not in the library: what the service keeps with its jobs --------------------------------- */
 
 /** For whom it is done; uid and pid of this process unless set. Before the work begins. */
 void cst_task_set_owner(CstTask *task, uid_t uid, pid_t pid);
@@ -49,11 +67,3 @@ gboolean cst_task_waiting(CstTask *task);
 /** The number under which the work is listed as a job; 0: not, or not yet. */
 void cst_task_set_job(CstTask *task, uint64_t id);
 uint64_t cst_task_job(CstTask *task);
-
-/** Asks the work to stop at its next check. Async-signal-safe. */
-void cst_task_cancel(CstTask *task);
-/** Whether that was asked; never holds back. */
-gboolean cst_task_cancelled(CstTask *task);
-
-/** FALSE with CST_ERROR_CANCELLED once cancelled; workers call it at least every few MiB. */
-gboolean cst_task_check(CstTask *task, GError **error);

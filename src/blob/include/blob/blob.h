@@ -88,7 +88,9 @@ struct CstBlob {
 /** For implementations: sets the head, one reference. @name is copied. */
 void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gboolean writable);
 
+/** Returns @blob, with a reference more. */
 CstBlob *cst_blob_ref(CstBlob *blob);
+/** Closes it with the last reference. Flushes nothing. */
 void cst_blob_unref(CstBlob *blob);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBlob, cst_blob_unref)
 
@@ -99,6 +101,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBlob, cst_blob_unref)
 
 /** Size when the blob was made, and as changed through this blob since. Costs no system call. */
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error);
+/** All of the range; it lies inside the size. */
 gboolean cst_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error);
 /** Writing past the end grows what can grow; NO_SPACE or INVALID on the rest. */
 gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
@@ -151,6 +154,6 @@ CstBlob *cst_blob_file_create(const char *path, GError **error);
 /** The descriptor of a file blob, -1 for other kinds; still owned by the blob. */
 int cst_blob_file_fd(CstBlob *blob);
 
-/** Growable memory, at most CST_BLOB_MEMORY_MAX bytes; @data is copied (NULL: zeroes). */
 #define CST_BLOB_MEMORY_MAX (UINT64_C(1) << 30)
+/** Growable memory, at most CST_BLOB_MEMORY_MAX bytes; @data is copied (NULL: zeroes). */
 CstBlob *cst_blob_memory_new(const void *data, size_t len);

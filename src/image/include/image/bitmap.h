@@ -19,6 +19,7 @@ typedef struct {
     gboolean inconsistent; /**< it may lack writes, or is of a kind that is not known here */
 } CstImageBitmap;
 
+/** With its name. */
 void cst_image_bitmap_free(CstImageBitmap *bitmap);
 
 /** An array of CstImageBitmap pointers, which the array frees. Those of an image that was changed
@@ -37,6 +38,7 @@ gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granul
 gboolean cst_image_bitmap_remove(CstImage *image, const char *name, GError **error);
 /** No bit is set afterwards. STATE when it is inconsistent, here and below. */
 gboolean cst_image_bitmap_clear(CstImage *image, const char *name, GError **error);
+/** Says whether writes are to be tracked from now on (see above: by programs that can). */
 gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean enabled,
                                  GError **error);
 /**

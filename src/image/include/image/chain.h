@@ -49,5 +49,7 @@ CstBlob *cst_chain_guest(CstChain *chain);
 
 /** Images in the chain; 0 is the one on top. */
 guint cst_chain_length(const CstChain *chain);
+/** The file of that image; borrowed. */
 CstBlob *cst_chain_blob(const CstChain *chain, guint index);
+/** What that image says of itself; borrowed. */
 const CstImageInfo *cst_chain_info(const CstChain *chain, guint index);

@@ -15,6 +15,7 @@
 /** A format, by its name as qemu-img and libvirt's XML spell it ("raw", "qcow2", "vpc", …). */
 typedef struct CstImageFormat CstImageFormat;
 
+/** "qcow2"; borrowed, and lives as long as the program, as formats do. */
 const char *cst_image_format_name(const CstImageFormat *format);
 /**
  * The name for libvirt's volume XML, whose list is closed: "ploop" for parallels, "raw" for what it
@@ -25,6 +26,7 @@ const char *cst_image_format_xml_name(const CstImageFormat *format);
 const CstImageFormat *cst_image_format_find(const char *name, GError **error);
 /** All formats in probing order, NULL-terminated. */
 const CstImageFormat *const *cst_image_formats(void);
+/** cst_image_create() knows the format. */
 gboolean cst_image_format_can_create(const CstImageFormat *format);
 /** cst_image_open() knows the format; some can only be read (UNSUPPORTED with WRITE). */
 gboolean cst_image_format_can_open(const CstImageFormat *format);
@@ -56,6 +58,7 @@ typedef struct {
     char *subformat;    /**< "monolithicSparse", "dynamic", "fixed", … */
 } CstImageInfo;
 
+/** Frees what is in @info, not @info itself. */
 void cst_image_info_clear(CstImageInfo *info);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageInfo, cst_image_info_clear)
 
@@ -199,6 +202,7 @@ uint64_t cst_image_capacity(CstImage *image);
  */
 CstBlob *cst_image_guest_blob(CstImage *image);
 
+/** What was written before survives a power cut, and is found when the image is opened again. */
 gboolean cst_image_flush(CstImage *image, GError **error);
 
 /** Bytes that cst_image_write_compressed() takes at a time; 0: the image can't be compressed. */

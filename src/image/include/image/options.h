@@ -26,6 +26,7 @@ typedef struct {
     GPtrArray *texts;
 } CstImageOptions;
 
+/** Frees what is in @options, not @options itself. */
 void cst_image_options_clear(CstImageOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageOptions, cst_image_options_clear)
 

@@ -23,6 +23,7 @@ typedef struct {
 /** Images of @format can keep snapshots. */
 gboolean cst_image_format_has_snapshots(const CstImageFormat *format);
 
+/** With its texts. */
 void cst_image_snapshot_free(CstImageSnapshot *snapshot);
 
 /** An array of CstImageSnapshot pointers in the image's order, which the array frees. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/error.h>
+
+/**
+ * What the codes mean to programs: one table (error.c) gives each one its word in JSON output, its
+ * exit status on the command line and its libvirt code on the wire.
+ */
+
+/** Exit statuses of the command line (product contract; a number is never reused). */
+typedef enum {
+    CST_EXIT_OK = 0,
+    CST_EXIT_FAILED = 1,
+    CST_EXIT_USAGE = 2,
+    CST_EXIT_NOT_FOUND = 3,
+    CST_EXIT_DENIED = 4,
+    CST_EXIT_CONFLICT = 5,
+    CST_EXIT_UNREACHABLE = 6,
+    CST_EXIT_MISMATCH = 7,
+    CST_EXIT_PARTIAL = 8,
+    CST_EXIT_TRY_AGAIN = 75,
+} CstExitStatus;
+
+typedef struct {
+    const char *word;   /**< stable token in JSON: "no-pool" */
+    CstExitStatus exit; /**< status of the command line */
+    int wire;           /**< virErrorNumber */
+    const char *format; /**< sentence around the detail, one %s ("Storage pool not found: %s") */
+} CstErrorInfo;
+
+/** Row of @code; any code outside the enum gives the row of CST_ERROR_INTERNAL. */
+const CstErrorInfo *cst_error_info(int code);
+
+/** The most general code with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
+CstErrorCode cst_error_from_wire(int wire);
+
+/** The code with that word; FALSE when there is none. */
+gboolean cst_error_from_word(const char *word, CstErrorCode *ret_code);
