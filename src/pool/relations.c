@@ -73,3 +73,8 @@ GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error)
         return NULL;
     return g_steal_pointer(&stores);
 }
+
+gboolean cst_pool_state_holds_images(CstPoolState *state)
+{
+    return cst_pool_type_info(state->def->type)->volume_type == CST_VOL_FILE;
+}

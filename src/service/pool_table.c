@@ -228,6 +228,22 @@ static GPtrArray *collect(CstPool *pool)
     return all;
 }
 
+void pool_table_overlays(CstPool *pool, const char *path, GPtrArray *names)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_mutex_lock(&pool->lock);
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const CstVolume *volume = value;
+
+        if (volume->extra && g_strcmp0(volume->extra->backing_path, path) == 0)
+            g_ptr_array_add(names, g_strdup_printf("%s/%s", pool->name, volume->name));
+    }
+    g_mutex_unlock(&pool->lock);
+}
+
 GPtrArray *pool_table_sorted(CstPool *pool)
 {
     GPtrArray *sorted;

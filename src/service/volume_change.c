@@ -21,33 +21,47 @@ static gboolean claim_existing(VolumeClaim *claim, CstPool *pool, const char *na
     return TRUE;
 }
 
-gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+void volume_look_again(const VolumeClaim *claim)
 {
-    g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
-    g_autoptr(GString) text = NULL;
+    g_autoptr(CstVolume) volume = NULL;
 
-    if (!holders)
-        return FALSE;
-    if (holders->len == 0)
-        return TRUE;
-    text = g_string_new(NULL);
-    for (guint i = 0; i < holders->len; i++)
-        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
-                               ((const CstHolder *)g_ptr_array_index(holders, i))->what);
-    return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
-}
-
-static void look_again(VolumeClaim *claim)
-{
-    CstVolume *volume = NULL;
-
-    if (pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL))
-        cst_volume_unref(volume);
+    if (!claim->state)
+        return;
+    pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL);
     pool_usage_update(claim->pool, claim->state, NULL);
 }
 
 /* --- delete -------------------------------------------------------------------------------------
  */
+
+/* Snapshots that the pool keeps beside the volume go with it only when that was asked for. */
+static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsigned *flags,
+                               CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (!cst_pool_state_has_snapshots(claim->state))
+        return TRUE;
+    snapshots = cst_pool_state_snapshots(claim->state, volume->name, error);
+    if (!snapshots)
+        return FALSE;
+    if (snapshots->len > 0 && !(*flags & CST_VOL_DELETE_WITH_SNAPSHOTS))
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("volume '%s' has %u snapshots, the oldest is '%s': delete them first, or "
+                          "with the volume (--delete-snapshots)"),
+                        volume->name, snapshots->len,
+                        ((const CstSnapshot *)g_ptr_array_index(snapshots, 0))->name);
+    /* The newest first: what is left by a failure is still a row of snapshots. */
+    for (guint i = snapshots->len; i-- > 0;) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (!cst_pool_state_snapshot_remove(claim->state, volume->name, snapshot->name, task,
+                                            error))
+            return FALSE;
+    }
+    *flags &= ~(unsigned)CST_VOL_DELETE_WITH_SNAPSHOTS;
+    return TRUE;
+}
 
 static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                               GError **error)
@@ -56,6 +70,7 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     g_autoptr(CstVolume) volume = NULL;
 
     if (!claim_existing(&claim, pool, name, &volume, error) || !volume_not_held(&claim, error) ||
+        !volume_not_needed(&claim, error) || !drop_snapshots(&claim, volume, &flags, task, error) ||
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
     pool_table_remove(pool, name);
@@ -130,17 +145,11 @@ static gboolean resize_raw(VolumeClaim *claim, const CstVolume *volume, uint64_t
 static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                              unsigned flags, CstTask *task, GError **error)
 {
-    const CstImageFormat *format;
-    g_autoptr(CstBlob) blob = NULL;
     g_autoptr(CstImage) image = NULL;
 
     if (volume->type != CST_VOL_FILE)
         return resize_raw(claim, volume, capacity, task, error);
-    format = cst_image_format_find(volume->format, error);
-    if (!format)
-        return FALSE;
-    blob = cst_pool_state_vol_open(claim->state, claim->name, TRUE, error);
-    image = blob ? cst_image_open(blob, format, CST_IMAGE_WRITE, NULL, error) : NULL;
+    image = volume_open_image(claim, volume, CST_IMAGE_WRITE, error);
     if (!image)
         return FALSE;
     CST_CRASH_POINT("vol.resize.opened");
@@ -173,7 +182,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
         !check_resize(&claim, volume, target, flags, error))
         return FALSE;
     done = resize_image(&claim, volume, target, flags, task, error);
-    look_again(&claim);
+    volume_look_again(&claim);
     return done;
 }
 
@@ -214,7 +223,7 @@ static gboolean wipe_volume(CstPool *pool, const char *name, unsigned algorithm,
         return FALSE;
     done = wipe_blob(blob, algorithm, task, error);
     cst_pool_state_vol_replaced(claim.state, blob);
-    look_again(&claim);
+    volume_look_again(&claim);
     return done;
 }
 

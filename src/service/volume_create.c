@@ -6,6 +6,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <service/snapshots.h>
 
 static unsigned parse_flags(unsigned create_flags, unsigned more)
 {
@@ -96,6 +97,7 @@ typedef struct {
     VolumePlan plan;
     CstPool *source_pool;
     const CstVolume *source;
+    const char *snapshot; /* of the source; NULL: what it holds now */
     CstPoolState *source_state;
     unsigned flags; /* CstVolCreateFlags */
     CstTask *task;
@@ -121,7 +123,8 @@ static gboolean bytes_will_do(const Cloning *cloning)
     const CstVolDef *def = cloning->def;
     const char *backing = extra ? extra->backing_path : NULL;
 
-    if (!same_format(def->format, cloning->source->format) || (extra && extra->problem))
+    if (!same_format(def->format, cloning->source->format) || (extra && extra->problem) ||
+        (cloning->snapshot && volume_keeps_snapshots(cloning->source)))
         return FALSE;
     return g_strcmp0(def->backing ? def->backing->path : NULL, backing) == 0 &&
            same_text(def->compat, extra ? extra->compat : NULL) &&
@@ -161,12 +164,21 @@ static gboolean grow_to_capacity(CstBlob *blob, const Cloning *cloning, GError *
             cst_image_flush(image, error));
 }
 
+static CstBlob *open_bytes(const Cloning *cloning, GError **error)
+{
+    const char *name = cloning->source->name;
+
+    return cloning->snapshot
+               ? cst_pool_state_snapshot_open(cloning->source_state, name, cloning->snapshot, error)
+               : cst_pool_state_vol_open(cloning->source_state, name, FALSE, error);
+}
+
 static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError **error)
 {
     g_autoptr(CstBlob) from = NULL;
 
     if (!making->shared) {
-        from = cst_pool_state_vol_open(cloning->source_state, cloning->source->name, FALSE, error);
+        from = open_bytes(cloning, error);
         if (!from || !copy_whole(from, making->draft.blob, making->draft.zeroed, cloning, error))
             return FALSE;
     }
@@ -189,7 +201,8 @@ static gboolean copy_content(CstService *service, CstBlob *draft, const Cloning 
                         cloning->source->name);
     /* What is read through the whole chain stands on its own. */
     options.backing = options.backing_format = NULL;
-    from = volume_open_guest(service, cloning->source_state, cloning->source, error);
+    from = volume_open_snapshot(service, cloning->source_state, cloning->source, cloning->snapshot,
+                                error);
     if (!from || !cst_image_create(draft, cloning->plan.format, &options, cloning->task, error))
         return FALSE;
     image = cst_image_open(draft, cloning->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
@@ -220,7 +233,7 @@ static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
         !(as_bytes || volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK,
                                   &cloning->plan, error)) ||
         !(as_bytes ? making_begin_clone(&making, pool, cloning->def, cloning->source_pool,
-                                        cloning->source->name, NULL, error)
+                                        cloning->source->name, cloning->snapshot, error)
                    : making_begin(&making, pool, cloning->def, "clone", error)))
         return FALSE;
     if (as_bytes)
@@ -288,4 +301,69 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
     return job_end(&job,
                    create_from(pool, xml, source_pool, source, flags, &job, task, ret_name, error),
                    error);
+}
+
+/* --- from a snapshot ----------------------------------------------------------------------------
+ */
+
+/* The volume's own shape, in the size of then, on its own feet. */
+static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,
+                                 const CstSnapshotRow *snapshot, const char *new_name)
+{
+    CstVolDef *def = cst_volume_describe(source->state, volume);
+
+    g_free(def->name);
+    def->name = g_strdup(new_name);
+    def->capacity = snapshot->capacity;
+    def->allocation = 0;
+    if (volume_keeps_snapshots(volume))
+        g_clear_pointer(&def->backing, cst_backing_def_free);
+    return def;
+}
+
+static const CstSnapshotRow *find_snapshot(const GPtrArray *snapshots, const char *volume,
+                                           const char *name, GError **error)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        const CstSnapshotRow *row = g_ptr_array_index(snapshots, i);
+
+        if (strcmp(row->name, name) == 0)
+            return row;
+    }
+    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
+    return NULL;
+}
+
+static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,
+                               const char *new_volume, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, error);
+    const CstSnapshotRow *snapshot =
+        snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
+    Cloning cloning = {.source_pool = pool, .snapshot = name, .task = task};
+    g_auto(VolumeClaim) claim = {0};
+    g_autoptr(CstVolume) source = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+
+    if (!snapshot || !volume_claim(&claim, pool, volume, CLAIM_READ, error))
+        return FALSE;
+    source = pool_table_get(pool, claim.state, volume, error);
+    if (!source)
+        return FALSE;
+    if (strcmp(volume, new_volume) == 0)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", volume);
+    def = describe_clone(&claim, source, snapshot, new_volume);
+    cloning.def = def;
+    cloning.source = source;
+    cloning.source_state = claim.state;
+    return clone_volume(pool, &cloning, error);
+}
+
+gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
+                                const char *new_volume, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "clone", new_volume, &task);
+    return job_end(&job, clone_snapshot(pool, volume, name, new_volume, task, error), error);
 }

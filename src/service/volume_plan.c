@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <image/hold.h>
 
 /* Longer chains are refused rather than followed. */
 #define CHAIN_DEPTH_MAX 64
@@ -124,7 +125,7 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
  */
 
 static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
-                          unsigned depth, GError **error);
+                          const char *snapshot, unsigned depth, GError **error);
 
 /* The backing volume's guest view; NULL without an error when @volume has none. */
 static gboolean open_backing(CstService *service, const CstVolume *volume, unsigned depth,
@@ -148,16 +149,18 @@ static gboolean open_backing(CstService *service, const CstVolume *volume, unsig
     backing = state ? pool_table_get(pool, state, name, error) : NULL;
     if (!backing)
         return FALSE;
-    *ret_blob = open_link(service, state, backing, depth + 1, error);
+    *ret_blob = open_link(service, state, backing, NULL, depth + 1, error);
     return *ret_blob != NULL;
 }
 
+/* @snapshot: of what the image keeps; NULL: what it holds now. */
 static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
-                          unsigned depth, GError **error)
+                          const char *snapshot, unsigned depth, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(volume->format, error);
     g_autoptr(CstBlob) blob = NULL;
     g_autoptr(CstBlob) backing = NULL;
+    CstImageOpen how = {.snapshot = snapshot};
     CstImage *image;
 
     if (depth > CHAIN_DEPTH_MAX) {
@@ -168,12 +171,34 @@ static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVol
     if (!format || !open_backing(service, volume, depth, &backing, error))
         return NULL;
     blob = cst_pool_state_vol_open(state, volume->name, FALSE, error);
-    image = blob ? cst_image_open(blob, format, 0, backing, error) : NULL;
+    how.backing = backing;
+    image = blob ? cst_image_open_as(blob, format, &how, error) : NULL;
     return image ? cst_image_guest_blob(image) : NULL;
 }
 
 CstBlob *volume_open_guest(CstService *service, CstPoolState *state, const CstVolume *volume,
                            GError **error)
 {
-    return open_link(service, state, volume, 0, error);
+    return open_link(service, state, volume, NULL, 0, error);
+}
+
+CstBlob *volume_open_snapshot(CstService *service, CstPoolState *state, const CstVolume *volume,
+                              const char *snapshot, GError **error)
+{
+    return open_link(service, state, volume, snapshot, 0, error);
+}
+
+CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+                            GError **error)
+{
+    gboolean writable = (flags & CST_IMAGE_WRITE) != 0;
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!format)
+        return NULL;
+    blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
+    if (!blob || (writable && !cst_image_hold(blob, error)))
+        return NULL;
+    return cst_image_open(blob, format, flags, NULL, error);
 }

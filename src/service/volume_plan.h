@@ -25,9 +25,26 @@ gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);
  */
 CstBlob *volume_open_guest(CstService *service, CstPoolState *state, const CstVolume *volume,
                            GError **error);
+/** The same of one of its snapshots. */
+CstBlob *volume_open_snapshot(CstService *service, CstPoolState *state, const CstVolume *volume,
+                              const char *snapshot, GError **error);
+/**
+ * Opens a claimed volume's image alone, without what it is based on; with CST_IMAGE_WRITE only when
+ * nobody else has it open (BUSY, naming the holder).
+ */
+CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+                            GError **error);
+/** The format of the volume keeps snapshots inside of the image. */
+gboolean volume_keeps_snapshots(const CstVolume *volume);
+/** Brings the table and the usage up to date with what was done to a claimed volume. */
+void volume_look_again(const VolumeClaim *claim);
 
 /** BUSY, naming who has the volume open. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
+/** What would be lost with the volume: texts "pool/volume". */
+GPtrArray *volume_children(const VolumeClaim *claim, GError **error);
+/** BUSY, naming them. */
+gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
 
 /** A new volume between its reservation and its end; see CstVolDraft. */
 typedef struct {

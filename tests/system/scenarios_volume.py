@@ -73,7 +73,7 @@ def delete_and_delete_again(s):
     s("vol-delete full --pool p")
     s("vol-create-as p e 1M")
     s("vol-delete e --pool p --delete-snapshots")
-    s.sh("ls {d}/p")
+    s.sh("rm -f {d}/p/e; ls {d}/p")
 
 
 @scenario
@@ -133,6 +133,7 @@ def create_with_backing(s):
     s.sh("for f in over over2 over3; do qemu-img info --backing-chain {d}/p/$f |"
          " grep -e backing -e format; done")
     s("vol-delete base --pool p")
+    s.sh("rm -f {d}/p/base")
     s("pool-refresh p")
     s("vol-list p")
     s("vol-dumpxml over --pool p")

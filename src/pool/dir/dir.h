@@ -14,6 +14,9 @@ extern const CstBackend cst_dir_backend;
 #define CST_DRAFT_PREFIX ".cistern-"
 #define CST_DRAFT_SUFFIX ".part"
 
+/** In the target directory, never listed: VOLUME/NAME below it is a snapshot. */
+#define CST_SNAPSHOT_DIR ".cistern-snapshots"
+
 /** Opens the target directory; -1 and @error when it is not there or no directory. */
 int cst_dir_open_target(const CstPoolState *state, GError **error);
 
@@ -24,6 +27,9 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
 
+/** One entry of @dirfd, looked into; NULL when it is no volume, or gone. */
+CstVolume *cst_dir_look(CstPoolState *state, int dirfd, const char *name);
+
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
 gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
@@ -33,6 +39,15 @@ gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flag
 void cst_dir_vol_replaced(CstPoolState *state, CstBlob *blob);
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
+/** Removes the drafts in @dirfd whose makers are gone. */
+void cst_dir_drop_dead(int dirfd);
+/** A live draft is locked by its maker, so that nobody else takes it for a dead one's. */
+gboolean cst_dir_lock_draft(int fd);
+
+extern const CstSnapshotBackend cst_dir_snapshots;
+/** Removes the directories of @volume's snapshots when they are empty. */
+void cst_dir_tidy_snapshots(int target, const char *volume);
+void cst_dir_drop_snapshot_drafts(int target);
 
 int cst_dir_watch_open(CstPoolState *state, GError **error);
 void cst_dir_watch_read(CstPoolState *state, int fd,

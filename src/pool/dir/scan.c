@@ -29,7 +29,7 @@ gboolean cst_dir_name_hidden(const char *name)
 {
     if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
         return TRUE;
-    if (cst_dir_is_draft(name))
+    if (cst_dir_is_draft(name) || strcmp(name, CST_SNAPSHOT_DIR) == 0)
         return TRUE;
     for (const char *p = name; *p; p++)
         if (g_ascii_iscntrl(*p))
@@ -194,11 +194,20 @@ static Look look(int dirfd, const char *name, CstVolume *known, CstVolume **ret_
     return S_ISDIR(st.stx_mode) ? LOOK_DONE : LOOK_FOUND;
 }
 
+static CstVolume *look_into(const CstPoolState *state, int dirfd, const char *name,
+                            CstVolume *known)
+{
+    CstVolume *volume = NULL;
+
+    if (look(dirfd, name, known, &volume) == LOOK_FOUND)
+        inspect_or_note(state, dirfd, volume);
+    return volume;
+}
+
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
     g_auto(CstFd) dirfd = -1;
-    CstVolume *volume = NULL;
 
     *ret_volume = NULL;
     if (cst_dir_name_hidden(name) || strchr(name, '/'))
@@ -206,10 +215,13 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
     dirfd = cst_dir_open_target(state, error);
     if (dirfd < 0)
         return FALSE;
-    if (look(dirfd, name, known, &volume) == LOOK_FOUND)
-        inspect_or_note(state, dirfd, volume);
-    *ret_volume = volume;
+    *ret_volume = look_into(state, dirfd, name, known);
     return TRUE;
+}
+
+CstVolume *cst_dir_look(CstPoolState *state, int dirfd, const char *name)
+{
+    return look_into(state, dirfd, name, NULL);
 }
 
 /* --- scanning the directory ---------------------------------------------------------------------

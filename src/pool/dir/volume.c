@@ -62,8 +62,7 @@ static gboolean remove_draft(int dirfd, const char *name)
            (errno == EISDIR && unlinkat(dirfd, name, AT_REMOVEDIR) == 0);
 }
 
-/* A live draft is locked by its maker, so that nobody else takes it for a dead one's. */
-static gboolean lock_draft(int fd)
+gboolean cst_dir_lock_draft(int fd)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = G_MAXINT64 - 1, .l_len = 1};
@@ -99,7 +98,7 @@ static gboolean make_draft(const CstPoolState *state, int dirfd, const char *nam
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Failed to create file '%s/%s'"),
                               state->def->target_path, def->name);
-    lock_draft(fd);
+    cst_dir_lock_draft(fd);
     CST_CRASH_POINT("vol.reserve.created");
     if (def->nocow)
         turn_cow_off(fd);
@@ -213,29 +212,37 @@ static void drop_if_dead(int dirfd, const char *name)
 {
     g_auto(CstFd) fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-    if ((fd >= 0 && lock_draft(fd)) || (fd < 0 && errno == EISDIR)) {
+    if ((fd >= 0 && cst_dir_lock_draft(fd)) || (fd < 0 && errno == EISDIR)) {
         if (remove_draft(dirfd, name))
             cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
     }
 }
 
-gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
+void cst_dir_drop_dead(int dirfd)
 {
-    int dirfd = cst_dir_open_target(state, error);
-    struct dirent *entry;
-    DIR *dir;
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
 
-    if (dirfd < 0)
-        return FALSE;
-    dir = fdopendir(dirfd);
     if (!dir) {
-        close(dirfd);
-        return cst_fail_errno(error, errno, _("cannot open path '%s'"), state->def->target_path);
+        if (fd >= 0)
+            close(fd);
+        return;
     }
     while ((entry = readdir(dir)))
         if (cst_dir_is_draft(entry->d_name))
-            drop_if_dead(dirfd, entry->d_name);
+            drop_if_dead(fd, entry->d_name);
     closedir(dir);
+}
+
+gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
+{
+    g_auto(CstFd) target = cst_dir_open_target(state, error);
+
+    if (target < 0)
+        return FALSE;
+    cst_dir_drop_dead(target);
+    cst_dir_drop_snapshot_drafts(target);
     return TRUE;
 }
 

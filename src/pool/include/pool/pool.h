@@ -82,6 +82,9 @@ gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume,
 CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,
                                       GError **error);
 
+/** TRUE when volumes are files, which may be images that are based on others. */
+gboolean cst_pool_state_holds_images(CstPoolState *state);
+
 /** TRUE when volumes of this pool can be made at all. */
 gboolean cst_pool_state_can_create(CstPoolState *state);
 

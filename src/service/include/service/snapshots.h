@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/task.h>
+#include <service/pools.h>
+
+/**
+ * Snapshots of volumes, one set of calls over whatever keeps them: the image itself where its
+ * format can (qcow2), else the pool's technology. Where neither can, every call is UNSUPPORTED and
+ * names what would work. A snapshot is found by its name; NOT_FOUND and EXISTS name it.
+ *
+ * Reverting and deleting are refused (BUSY, naming the holder) while somebody has the volume open.
+ */
+typedef struct {
+    char *name;
+    const char *kept_by; /**< "qcow2", or the pool's type: "dir", "logical", …; static */
+    int64_t created;     /**< seconds since the epoch; 0: unknown */
+    uint64_t capacity;   /**< bytes the guest saw */
+    gboolean has_allocation;
+    uint64_t allocation;    /**< bytes that only it holds */
+    uint64_t limit;         /**< bytes it may hold before it breaks; 0: none */
+    uint64_t machine_state; /**< bytes of a running machine's state in it; 0: none */
+    char *problem;          /**< why it can't be used; NULL: fine */
+} CstSnapshotRow;
+
+void cst_snapshot_row_free(CstSnapshotRow *row);
+
+/** Elements CstSnapshotRow, oldest first; frees them. */
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error);
+
+/** @limit: bytes to set aside for changes, where the technology wants that; 0: its default. */
+gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
+                                 uint64_t limit, CstTask *task, GError **error);
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error);
+gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error);
+gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
+                                 const char *new_name, GError **error);
+/** A new volume of the same pool and format that holds what the snapshot does. */
+gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
+                                const char *new_volume, CstTask *task, GError **error);

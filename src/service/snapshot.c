@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <service/snapshots.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <image/snapshot.h>
+
+#include "volume_plan.h"
+
+void cst_snapshot_row_free(CstSnapshotRow *row)
+{
+    g_free(row->name);
+    g_free(row->problem);
+    g_free(row);
+}
+
+static GPtrArray *rows_new(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_row_free);
+}
+
+/* A volume that is being worked on. */
+typedef struct {
+    VolumeClaim claim;
+    CstVolume *volume;
+} Site;
+
+static void site_clear(Site *site)
+{
+    volume_release(&site->claim);
+    g_clear_pointer(&site->volume, cst_volume_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Site, site_clear)
+
+/** Who keeps a volume's snapshots. */
+typedef struct {
+    gboolean (*list)(Site *site, GPtrArray *rows, GError **error);
+    gboolean (*create)(Site *site, const char *name, uint64_t limit, CstTask *task, GError **error);
+    gboolean (*revert)(Site *site, const char *name, CstTask *task, GError **error);
+    gboolean (*remove)(Site *site, const char *name, CstTask *task, GError **error);
+    gboolean (*rename)(Site *site, const char *name, const char *new_name, GError **error);
+} Keeper;
+
+/* --- the image ---------------------------------------------------------------------------------
+ */
+
+static gboolean image_list(Site *site, GPtrArray *rows, GError **error)
+{
+    g_autoptr(CstImage) image = volume_open_image(&site->claim, site->volume, 0, error);
+    g_autoptr(GPtrArray) found = image ? cst_image_snapshot_list(image, error) : NULL;
+
+    for (guint i = 0; found && i < found->len; i++) {
+        const CstImageSnapshot *snapshot = g_ptr_array_index(found, i);
+        CstSnapshotRow *row = g_new0(CstSnapshotRow, 1);
+
+        row->name = g_utf8_make_valid(snapshot->name, -1);
+        row->kept_by = site->volume->format;
+        row->created = (int64_t)snapshot->seconds;
+        row->capacity = snapshot->capacity;
+        row->machine_state = snapshot->state_size;
+        g_ptr_array_add(rows, row);
+    }
+    return found != NULL;
+}
+
+static CstImage *open_to_change(Site *site, GError **error)
+{
+    return volume_open_image(&site->claim, site->volume, CST_IMAGE_WRITE, error);
+}
+
+/* The image's own calls are whole or not at all; what is written after them is safe to lose. */
+static gboolean image_create(Site *site, const char *name, uint64_t limit, CstTask *task,
+                             GError **error)
+{
+    g_autoptr(CstImage) image = NULL;
+
+    if (limit)
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                        _("snapshots inside of a %s image have no size of their own"),
+                        site->volume->format);
+    image = open_to_change(site, error);
+    return image && cst_image_snapshot_create(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_revert(Site *site, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(site, error);
+
+    return image && cst_image_snapshot_revert(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_remove(Site *site, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(site, error);
+
+    return image && cst_image_snapshot_delete(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_rename(Site *site, const char *name, const char *new_name, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(site, error);
+
+    return image && cst_image_snapshot_rename(image, name, new_name, error) &&
+           cst_image_flush(image, error);
+}
+
+static const Keeper image_keeper = {
+    .list = image_list,
+    .create = image_create,
+    .revert = image_revert,
+    .remove = image_remove,
+    .rename = image_rename,
+};
+
+/* --- the pool's technology ----------------------------------------------------------------------
+ */
+
+static gboolean pool_list(Site *site, GPtrArray *rows, GError **error)
+{
+    g_autoptr(GPtrArray) found =
+        cst_pool_state_snapshots(site->claim.state, site->volume->name, error);
+
+    for (guint i = 0; found && i < found->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(found, i);
+        CstSnapshotRow *row = g_new0(CstSnapshotRow, 1);
+
+        row->name = g_strdup(snapshot->name);
+        row->kept_by = cst_pool_type_name(site->claim.state->def->type);
+        row->created = snapshot->created;
+        row->capacity = snapshot->capacity;
+        row->has_allocation = snapshot->allocation != CST_SNAPSHOT_UNKNOWN;
+        row->allocation = row->has_allocation ? snapshot->allocation : 0;
+        row->limit = snapshot->limit;
+        row->problem = g_strdup(snapshot->problem);
+        g_ptr_array_add(rows, row);
+    }
+    return found != NULL;
+}
+
+static gboolean pool_create(Site *site, const char *name, uint64_t limit, CstTask *task,
+                            GError **error)
+{
+    const CstSnapshotCreate how = {.limit = limit};
+
+    return cst_pool_state_snapshot_create(site->claim.state, site->volume->name, name, &how, task,
+                                          error);
+}
+
+static gboolean pool_revert(Site *site, const char *name, CstTask *task, GError **error)
+{
+    return cst_pool_state_snapshot_revert(site->claim.state, site->volume->name, name, task, error);
+}
+
+static gboolean pool_remove(Site *site, const char *name, CstTask *task, GError **error)
+{
+    return cst_pool_state_snapshot_remove(site->claim.state, site->volume->name, name, task, error);
+}
+
+static gboolean pool_rename(Site *site, const char *name, const char *new_name, GError **error)
+{
+    return cst_pool_state_snapshot_rename(site->claim.state, site->volume->name, name, new_name,
+                                          error);
+}
+
+static const Keeper pool_keeper = {
+    .list = pool_list,
+    .create = pool_create,
+    .revert = pool_revert,
+    .remove = pool_remove,
+    .rename = pool_rename,
+};
+
+/* --- which of them ------------------------------------------------------------------------------
+ */
+
+gboolean volume_keeps_snapshots(const CstVolume *volume)
+{
+    const CstImageFormat *format = volume->format && volume->type != CST_VOL_DIR
+                                       ? cst_image_format_find(volume->format, NULL)
+                                       : NULL;
+
+    return format && cst_image_format_has_snapshots(format);
+}
+
+static const Keeper *keeper_of(const Site *site, GError **error)
+{
+    if (volume_keeps_snapshots(site->volume))
+        return &image_keeper;
+    if (cst_pool_state_has_snapshots(site->claim.state) && site->volume->type != CST_VOL_DIR)
+        return &pool_keeper;
+    cst_fail(error, CST_ERROR_UNSUPPORTED,
+             _("volume '%s' can't have snapshots: neither can its pool (type '%s') nor its format; "
+               "a qcow2 volume could"),
+             site->volume->name, cst_pool_type_name(site->claim.state->def->type));
+    return NULL;
+}
+
+/* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can have.
+ */
+static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimKind kind,
+                           const char *name, GError **error)
+{
+    const Keeper *keeper;
+
+    if (!volume_claim(&site->claim, pool, volume, kind, error))
+        return NULL;
+    site->volume = pool_table_get(pool, site->claim.state, volume, error);
+    keeper = site->volume ? keeper_of(site, error) : NULL;
+    if (keeper == &pool_keeper && name && !cst_name_check(name, _("snapshot"), error))
+        return NULL;
+    return keeper;
+}
+
+/* --- the calls ----------------------------------------------------------------------------------
+ */
+
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
+{
+    g_auto(Site) site = {0};
+    const Keeper *keeper = enter(&site, pool, volume, CLAIM_READ, NULL, error);
+    g_autoptr(GPtrArray) rows = rows_new();
+
+    return keeper && keeper->list(&site, rows, error) ? g_steal_pointer(&rows) : NULL;
+}
+
+/* One call as a job: what the keeper does is given as a closure over its callbacks. */
+typedef gboolean (*ChangeFunc)(const Keeper *keeper, Site *site, const char *name,
+                               gconstpointer how, CstTask *task, GError **error);
+
+static gboolean in_turn(CstPool *pool, const char *volume, const char *name, ChangeFunc change,
+                        gconstpointer how, CstTask *task, GError **error)
+{
+    g_auto(Site) site = {.claim.task = task};
+    const Keeper *keeper = enter(&site, pool, volume, CLAIM_WRITE, name, error);
+    gboolean done = keeper && change(keeper, &site, name, how, task, error);
+
+    volume_look_again(&site.claim);
+    return done;
+}
+
+static gboolean run_change(CstPool *pool, const char *kind, const char *volume, const char *name,
+                           ChangeFunc change, gconstpointer how, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, kind, volume, &task);
+    return job_end(&job, in_turn(pool, volume, name, change, how, task, error), error);
+}
+
+static gboolean do_create(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
+                          CstTask *task, GError **error)
+{
+    return cst_name_check(name, _("snapshot"), error) &&
+           keeper->create(site, name, *(const uint64_t *)how, task, error);
+}
+
+gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
+                                 uint64_t limit, CstTask *task, GError **error)
+{
+    return run_change(pool, "snapshot", volume, name, do_create, &limit, task, error);
+}
+
+static gboolean do_revert(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
+                          CstTask *task, GError **error)
+{
+    return volume_not_held(&site->claim, error) && keeper->revert(site, name, task, error);
+}
+
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error)
+{
+    return run_change(pool, "revert", volume, name, do_revert, NULL, task, error);
+}
+
+static gboolean do_delete(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
+                          CstTask *task, GError **error)
+{
+    return volume_not_held(&site->claim, error) && keeper->remove(site, name, task, error);
+}
+
+gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error)
+{
+    return run_change(pool, "delete", volume, name, do_delete, NULL, task, error);
+}
+
+static gboolean do_rename(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
+                          CstTask *task, GError **error)
+{
+    return cst_name_check(how, _("snapshot"), error) && keeper->rename(site, name, how, error);
+}
+
+gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
+                                 const char *new_name, GError **error)
+{
+    return run_change(pool, "rename", volume, name, do_rename, new_name, NULL, error);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Snapshots of volumes through the service: kept inside of qcow2 images, and what else depends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <service/snapshots.h>
+
+#include "fixture.h"
+
+static void create(CstPool *pool, const char *name, const char *format, const char *more)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>%s</name><capacity>1048576</capacity><target><format type='%s'/></target>"
+        "%s</volume>",
+        name, format, more);
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_create(pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+}
+
+static char *names_of(CstPool *pool, const char *volume)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) rows = cst_vol_snapshots(pool, volume, &error);
+    GString *text = g_string_new(NULL);
+
+    assert_no_error(error);
+    for (guint i = 0; i < rows->len; i++)
+        g_string_append_printf(text, "%s ", ((CstSnapshotRow *)rows->pdata[i])->name);
+    return g_string_free(text, FALSE);
+}
+
+static void assert_names(CstPool *pool, const char *volume, const char *expected)
+{
+    g_autofree char *names = names_of(pool, volume);
+
+    assert_string_equal(names, expected);
+}
+
+static void a_qcow2_volume_keeps_its_own(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autoptr(GError) error = NULL;
+    CstVolInfo info = {0};
+
+    create(pool, "v", "qcow2", "");
+    assert_true(cst_vol_snapshot_create(pool, "v", "one", 0, NULL, NULL));
+    assert_true(cst_vol_snapshot_create(pool, "v", "two", 0, NULL, NULL));
+    assert_names(pool, "v", "one two ");
+    assert_false(cst_vol_snapshot_create(pool, "v", "one", 0, NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_true(cst_vol_resize(pool, "v", 2097152, 0, NULL, NULL));
+    assert_true(cst_vol_snapshot_rename(pool, "v", "one", "first", NULL));
+    assert_true(cst_vol_snapshot_revert(pool, "v", "first", NULL, NULL));
+    assert_true(cst_vol_get_info(pool, "v", &info, NULL));
+    assert_int_equal(info.capacity, 1048576);
+    assert_true(cst_vol_snapshot_delete(pool, "v", "two", NULL, NULL));
+    assert_names(pool, "v", "first ");
+    assert_false(cst_vol_snapshot_revert(pool, "v", "two", NULL, &error));
+    assert_error(&error, CST_ERROR_NOT_FOUND);
+}
+
+static void a_snapshot_becomes_a_volume(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *xml = NULL;
+
+    create(pool, "v", "qcow2", "");
+    assert_true(cst_vol_snapshot_create(pool, "v", "s", 0, NULL, NULL));
+    cst_vol_snapshot_clone(pool, "v", "s", "w", NULL, &error);
+    assert_no_error(error);
+    xml = cst_vol_get_xml(pool, "w", 0, NULL);
+    assert_non_null(strstr(xml, "<format type='qcow2'/>"));
+    assert_names(pool, "w", "");
+    assert_false(cst_vol_snapshot_clone(pool, "v", "nobody", "x", NULL, &error));
+    assert_error(&error, CST_ERROR_NOT_FOUND);
+    assert_false(cst_vol_snapshot_clone(pool, "v", "s", "w", NULL, &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+}
+
+static void names_that_lead_elsewhere_are_refused(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autoptr(GError) error = NULL;
+
+    create(pool, "v", "raw", "");
+    assert_false(cst_vol_snapshot_create(pool, "v", "../x", 0, NULL, &error));
+    assert_non_null(error);
+    g_clear_error(&error);
+    assert_false(cst_vol_snapshot_create(pool, "nobody", "x", 0, NULL, &error));
+    assert_error(&error, CST_ERROR_NO_VOL);
+    assert_false(cst_vol_snapshot_clone(pool, "v", "../v", "x", NULL, &error));
+    assert_error(&error, CST_ERROR_NOT_FOUND);
+}
+
+static void a_base_of_others_stays(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *backing = g_strdup_printf(
+        "<backingStore><path>%s/p/base</path><format type='qcow2'/></backingStore>", f->images);
+
+    create(pool, "base", "qcow2", "");
+    create(pool, "top", "qcow2", backing);
+    assert_false(cst_vol_delete(pool, "base", 0, NULL, &error));
+    assert_non_null(strstr(error->message, "p/top"));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_true(cst_vol_delete(pool, "top", 0, NULL, NULL));
+    assert_true(cst_vol_delete(pool, "base", 0, NULL, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_qcow2_volume_keeps_its_own, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_snapshot_becomes_a_volume, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(names_that_lead_elsewhere_are_refused, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_base_of_others_stays, fixture_setup, fixture_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
