@@ -8,13 +8,6 @@
 
 /* The checked calls of CstSnapshotBackend. */
 
-void cst_snapshot_free(CstSnapshot *snapshot)
-{
-    g_free(snapshot->name);
-    g_free(snapshot->problem);
-    g_free(snapshot);
-}
-
 gboolean cst_pool_state_has_snapshots(CstPoolState *state)
 {
     return state->backend->snapshots != NULL;
@@ -35,6 +28,9 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
     if (!ops ||
         !pool_checked(ops->list(state, volume, list, error), state, "snapshots.list", error))
         return NULL;
+    for (guint i = 0; i < list->len; i++)
+        ((CstSnapshot *)list->pdata[i])->kept_by =
+            g_strdup(cst_pool_type_name(state->backend->type));
     return g_steal_pointer(&list);
 }
 

@@ -8,18 +8,6 @@
 
 #include "volume_plan.h"
 
-void cst_snapshot_row_free(CstSnapshotRow *row)
-{
-    g_free(row->name);
-    g_free(row->problem);
-    g_free(row);
-}
-
-static GPtrArray *rows_new(void)
-{
-    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_row_free);
-}
-
 /* A volume that is being worked on. */
 typedef struct {
     VolumeClaim claim;
@@ -36,7 +24,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Site, site_clear)
 
 /** Who keeps a volume's snapshots. */
 typedef struct {
-    gboolean (*list)(Site *site, GPtrArray *rows, GError **error);
+    GPtrArray *(*list)(Site *site, GError **error);
     gboolean (*create)(Site *site, const char *name, uint64_t limit, CstTask *task, GError **error);
     gboolean (*revert)(Site *site, const char *name, CstTask *task, GError **error);
     gboolean (*remove)(Site *site, const char *name, CstTask *task, GError **error);
@@ -46,23 +34,28 @@ typedef struct {
 /* --- the image ---------------------------------------------------------------------------------
  */
 
-static gboolean image_list(Site *site, GPtrArray *rows, GError **error)
+static GPtrArray *image_list(Site *site, GError **error)
 {
     g_autoptr(CstImage) image = volume_open_image(&site->claim, site->volume, 0, error);
     g_autoptr(GPtrArray) found = image ? cst_image_snapshot_list(image, error) : NULL;
+    GPtrArray *list;
 
-    for (guint i = 0; found && i < found->len; i++) {
-        const CstImageSnapshot *snapshot = g_ptr_array_index(found, i);
-        CstSnapshotRow *row = g_new0(CstSnapshotRow, 1);
+    if (!found)
+        return NULL;
+    list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    for (guint i = 0; i < found->len; i++) {
+        const CstImageSnapshot *from = g_ptr_array_index(found, i);
+        CstSnapshot *to = g_new0(CstSnapshot, 1);
 
-        row->name = g_utf8_make_valid(snapshot->name, -1);
-        row->kept_by = site->volume->format;
-        row->created = (int64_t)snapshot->seconds;
-        row->capacity = snapshot->capacity;
-        row->machine_state = snapshot->state_size;
-        g_ptr_array_add(rows, row);
+        to->name = g_utf8_make_valid(from->name, -1);
+        to->kept_by = g_strdup(site->volume->format);
+        to->created = (int64_t)from->seconds;
+        to->capacity = from->capacity;
+        to->allocation = CST_SNAPSHOT_UNKNOWN;
+        to->machine_state = from->state_size;
+        g_ptr_array_add(list, to);
     }
-    return found != NULL;
+    return list;
 }
 
 static CstImage *open_to_change(Site *site, GError **error)
@@ -120,26 +113,9 @@ static const Keeper image_keeper = {
 /* --- the pool's technology ----------------------------------------------------------------------
  */
 
-static gboolean pool_list(Site *site, GPtrArray *rows, GError **error)
+static GPtrArray *pool_list(Site *site, GError **error)
 {
-    g_autoptr(GPtrArray) found =
-        cst_pool_state_snapshots(site->claim.state, site->volume->name, error);
-
-    for (guint i = 0; found && i < found->len; i++) {
-        const CstSnapshot *snapshot = g_ptr_array_index(found, i);
-        CstSnapshotRow *row = g_new0(CstSnapshotRow, 1);
-
-        row->name = g_strdup(snapshot->name);
-        row->kept_by = cst_pool_type_name(site->claim.state->def->type);
-        row->created = snapshot->created;
-        row->capacity = snapshot->capacity;
-        row->has_allocation = snapshot->allocation != CST_SNAPSHOT_UNKNOWN;
-        row->allocation = row->has_allocation ? snapshot->allocation : 0;
-        row->limit = snapshot->limit;
-        row->problem = g_strdup(snapshot->problem);
-        g_ptr_array_add(rows, row);
-    }
-    return found != NULL;
+    return cst_pool_state_snapshots(site->claim.state, site->volume->name, error);
 }
 
 static gboolean pool_create(Site *site, const char *name, uint64_t limit, CstTask *task,
@@ -223,9 +199,8 @@ GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
 {
     g_auto(Site) site = {0};
     const Keeper *keeper = enter(&site, pool, volume, CLAIM_READ, NULL, error);
-    g_autoptr(GPtrArray) rows = rows_new();
 
-    return keeper && keeper->list(&site, rows, error) ? g_steal_pointer(&rows) : NULL;
+    return keeper ? keeper->list(&site, error) : NULL;
 }
 
 /* One call as a job: what the keeper does is given as a closure over its callbacks. */

@@ -308,7 +308,7 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
 
 /* The volume's own shape, in the size of then, on its own feet. */
 static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,
-                                 const CstSnapshotRow *snapshot, const char *new_name)
+                                 const CstSnapshot *snapshot, const char *new_name)
 {
     CstVolDef *def = cst_volume_describe(source->state, volume);
 
@@ -321,11 +321,11 @@ static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *vol
     return def;
 }
 
-static const CstSnapshotRow *find_snapshot(const GPtrArray *snapshots, const char *volume,
-                                           const char *name, GError **error)
+static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *volume,
+                                        const char *name, GError **error)
 {
     for (guint i = 0; i < snapshots->len; i++) {
-        const CstSnapshotRow *row = g_ptr_array_index(snapshots, i);
+        const CstSnapshot *row = g_ptr_array_index(snapshots, i);
 
         if (strcmp(row->name, name) == 0)
             return row;
@@ -338,8 +338,7 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
                                const char *new_volume, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, error);
-    const CstSnapshotRow *snapshot =
-        snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
+    const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
     Cloning cloning = {.source_pool = pool, .snapshot = name, .task = task};
     g_auto(VolumeClaim) claim = {0};
     g_autoptr(CstVolume) source = NULL;

@@ -34,7 +34,7 @@ static char *names_of(CstPool *pool, const char *volume)
 
     assert_no_error(error);
     for (guint i = 0; i < rows->len; i++)
-        g_string_append_printf(text, "%s ", ((CstSnapshotRow *)rows->pdata[i])->name);
+        g_string_append_printf(text, "%s ", ((CstSnapshot *)rows->pdata[i])->name);
     return g_string_free(text, FALSE);
 }
 

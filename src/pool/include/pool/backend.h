@@ -8,6 +8,7 @@
 #include <blob/blob.h>
 #include <model/flags.h>
 #include <model/pool_def.h>
+#include <model/snapshot.h>
 #include <model/vol_def.h>
 #include <pool/volume.h>
 
@@ -107,20 +108,6 @@ typedef struct {
 
 void cst_thin_store_free(CstThinStore *store);
 
-#define CST_SNAPSHOT_UNKNOWN UINT64_MAX
-
-/** A volume as it was at one time. */
-typedef struct {
-    char *name;
-    int64_t created;     /**< seconds since the epoch; 0: unknown */
-    uint64_t capacity;   /**< bytes the guest saw */
-    uint64_t allocation; /**< bytes that only it holds; CST_SNAPSHOT_UNKNOWN */
-    uint64_t limit;      /**< bytes it may hold before it breaks; 0: no such limit */
-    char *problem;       /**< why it can't be used any more; NULL: fine */
-} CstSnapshot;
-
-void cst_snapshot_free(CstSnapshot *snapshot);
-
 typedef struct {
     uint64_t limit; /**< bytes set aside for what will differ; 0: the technology's default */
 } CstSnapshotCreate;
@@ -131,7 +118,7 @@ typedef struct {
  * the names. NOT_FOUND names the snapshot, EXISTS likewise; BUSY names what depends on it.
  */
 typedef struct {
-    /** Appends CstSnapshot to @snapshots, oldest first. */
+    /** Appends CstSnapshot to @snapshots, oldest first; kept_by is the dispatcher's to set. */
     gboolean (*list)(CstPoolState *state, const char *volume, GPtrArray *snapshots, GError **error);
     /** All or nothing, and on the disk when it returns. */
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/task.h>
+#include <model/snapshot.h>
 #include <service/pools.h>
 
 /**
@@ -11,21 +12,8 @@
  *
  * Reverting and deleting are refused (BUSY, naming the holder) while somebody has the volume open.
  */
-typedef struct {
-    char *name;
-    const char *kept_by; /**< "qcow2", or the pool's type: "dir", "logical", …; static */
-    int64_t created;     /**< seconds since the epoch; 0: unknown */
-    uint64_t capacity;   /**< bytes the guest saw */
-    gboolean has_allocation;
-    uint64_t allocation;    /**< bytes that only it holds */
-    uint64_t limit;         /**< bytes it may hold before it breaks; 0: none */
-    uint64_t machine_state; /**< bytes of a running machine's state in it; 0: none */
-    char *problem;          /**< why it can't be used; NULL: fine */
-} CstSnapshotRow;
 
-void cst_snapshot_row_free(CstSnapshotRow *row);
-
-/** Elements CstSnapshotRow, oldest first; frees them. */
+/** Elements CstSnapshot, oldest first; frees them. */
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error);
 
 /** @limit: bytes to set aside for changes, where the technology wants that; 0: its default. */

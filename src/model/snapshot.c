@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <model/snapshot.h>
+
+void cst_snapshot_free(CstSnapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    g_free(snapshot->name);
+    g_free(snapshot->kept_by);
+    g_free(snapshot->problem);
+    g_free(snapshot);
+}
