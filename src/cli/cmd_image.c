@@ -54,6 +54,12 @@ static const CliOption create_options[] = {
     {0},
 };
 
+#define RATE_LIMIT                                                                           \
+    {                                                                                        \
+        .name = "rate-limit", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'r', \
+        .help = N_("bytes per second that are moved at most, as 50M")                        \
+    }
+
 static const CliOption convert_options[] = {
     CLI_REQUIRED("source", N_("image to read")),
     CLI_REQUIRED("target", N_("image file or block device to write")),
@@ -65,11 +71,7 @@ static const CliOption convert_options[] = {
      .letter = 'c',
      .help = N_("compress the data (qcow2; vmdk: subformat streamOptimized)")},
     CLI_SWITCH("target-is-zero", N_("the block device reads as zeroes already")),
-    {.name = "rate-limit",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .letter = 'r',
-     .help = N_("bytes per second that are moved at most, as 50M")},
+    RATE_LIMIT,
     FOLLOW,
     {0},
 };
@@ -141,6 +143,77 @@ static const CliOption snapshot_options[] = {
     {0},
 };
 
+static const CliOption commit_options[] = {
+    CLI_REQUIRED("file", N_("image whose content goes down into its backing file")),
+    SOURCE_FORMAT,
+    {.name = "base",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("backing file further down to commit to; implies --keep")},
+    {.name = "keep",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'd',
+     .help = N_("don't empty the image afterwards")},
+    RATE_LIMIT,
+    FOLLOW,
+    {0},
+};
+
+static const CliOption rebase_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
+     .letter = 'b',
+     .help = N_("new backing file, as seen from the image's directory; \"\": none")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    {.name = "unsafe",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'u',
+     .help = N_("change the reference and nothing else, without looking")},
+    FOLLOW,
+    {0},
+};
+
+static const CliOption flatten_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    FOLLOW,
+    {0},
+};
+
+static const CliOption sparsify_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {0},
+};
+
+static const CliOption bitmap_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    CLI_REQUIRED("bitmap", N_("name of the bitmap")),
+    SOURCE_FORMAT,
+    CLI_SWITCH("add", N_("make it, empty and enabled")),
+    CLI_SWITCH("remove", N_("remove it")),
+    CLI_SWITCH("clear", N_("set none of its bits")),
+    CLI_SWITCH("enable", N_("let it track writes")),
+    CLI_SWITCH("disable", N_("let it stay as it is")),
+    CLI_NAMED("merge", N_("add the bits of the bitmap of this name")),
+    {.name = "granularity",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'g',
+     .help = N_("with --add: bytes that one bit stands for, as 64k")},
+    {.name = "source-file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("with --merge: image that has that bitmap")},
+    FORMAT("source-format", 'F', N_("format of that image")),
+    {0},
+};
+
 #define OURS (CLI_CMD_OFFLINE | CLI_CMD_OURS)
 
 const CliCommand cli_image_commands[] = {
@@ -183,5 +256,28 @@ const CliCommand cli_image_commands[] = {
      N_("For qcow2 images that no machine uses. Reverting and deleting lose data and ask before, "
         "or need --yes."),
      snapshot_options, cli_cmd_image_snapshot, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"image-commit", N_("push an image's content down into its backing file"),
+     N_("A smaller backing file grows. When it is safe on the disk, the image is emptied, unless "
+        "--keep or --base is given. A --base further down leaves what is between of no use, and "
+        "asks before, or needs --yes. What the image shows is the same at every moment; a "
+        "cancelled commit can be done again. Other images on the same backing file are lost."),
+     commit_options, cli_cmd_image_commit, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"image-rebase", N_("base an image on another backing file"),
+     N_("Where the old and the new backing file differ, the image gets the old content before its "
+        "reference changes, so that it shows the same at every moment. With --unsafe nothing is "
+        "looked at: for a backing file that has moved."),
+     rebase_options, cli_cmd_image_rebase, OURS | CLI_CMD_MUTATES},
+    {"image-flatten", N_("make an image independent of its backing file"),
+     N_("Copies up what the image shows of its backing file, then drops the reference. When "
+        "cancelled, the image is as good as before, and the next time goes on from there."),
+     flatten_options, cli_cmd_image_flatten, OURS | CLI_CMD_MUTATES},
+    {"image-sparsify", N_("give the space of zeroes back to the file system"),
+     N_("In place: what the image holds of zeroes becomes holes, and so does what it does not use "
+        "of its file. The backing file is not opened."),
+     sparsify_options, cli_cmd_image_sparsify, OURS | CLI_CMD_MUTATES},
+    {"image-bitmap", N_("change the dirty bitmaps inside an image"),
+     N_("For incremental backups of qcow2 images. What is asked for is done in the order given, "
+        "each step whole or not at all."),
+     bitmap_options, cli_cmd_image_bitmap, OURS | CLI_CMD_MUTATES},
     {0},
 };

@@ -39,6 +39,10 @@ void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
 void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots);
 void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots);
 
+/** The same of bitmaps (CstImageBitmap). */
+void cli_image_print_bitmaps(CliCtl *ctl, const GPtrArray *bitmaps);
+void cli_image_add_bitmaps(JsonBuilder *json, const GPtrArray *bitmaps);
+
 /**
  * An image being made. It and its parts grow in a directory of their own beside the final name, and
  * move there when they are whole; a block device is written in place.
@@ -73,7 +77,14 @@ gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageForma
 CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
                            GError **error);
 
-/** The image of option "file", its format by "format", opened for writing. */
+/** DENIED when the image points to another file and --backing-chain is not given. */
+gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                              GError **error);
+
+/** The file of option "file" for writing, its format by "format". */
+CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
+                            GError **error);
+/** The same, opened. */
 CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
                                   GError **error);
 
@@ -86,3 +97,8 @@ gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_snapshot(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -136,17 +136,31 @@ CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option,
     return found ? open_source(blob, found, cli_args_has(args, "backing-chain"), error) : NULL;
 }
 
-CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
-                                  GError **error)
+gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                              GError **error)
+{
+    return cli_args_has(args, "backing-chain") || check_stands_alone(blob, format, error);
+}
+
+CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
+                            GError **error)
 {
     const char *path = NULL, *name = NULL;
-    const CstImageFormat *format;
     g_autoptr(CstBlob) blob = NULL;
 
     if (!cli_args_string(args, "file", &path, error) ||
         !cli_args_string(args, "format", &name, error))
         return NULL;
     blob = cli_image_blob(ctl, path, TRUE, error);
-    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    return format ? cst_chain_open(blob, format, CST_IMAGE_WRITE, files, error) : NULL;
+    *ret_format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    return *ret_format ? g_steal_pointer(&blob) : NULL;
+}
+
+CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
+                                  GError **error)
+{
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cli_image_changing(ctl, args, &format, error);
+
+    return blob ? cst_chain_open(blob, format, CST_IMAGE_WRITE, files, error) : NULL;
 }

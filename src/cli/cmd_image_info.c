@@ -7,6 +7,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <image/bitmap.h>
 #include <image/snapshot.h>
 
 #include "table.h"
@@ -18,6 +19,7 @@ typedef struct {
     uint64_t disk_size;   /**< bytes that the file takes */
     char *full_backing;   /**< path that the reference means; NULL: none */
     GPtrArray *snapshots; /**< of CstImageSnapshot; NULL: none, or unreadable */
+    GPtrArray *bitmaps;   /**< of CstImageBitmap; the same */
 } Shown;
 
 static void shown_clear(Shown *shown)
@@ -26,19 +28,24 @@ static void shown_clear(Shown *shown)
     g_free(shown->full_backing);
     if (shown->snapshots)
         g_ptr_array_unref(shown->snapshots);
+    if (shown->bitmaps)
+        g_ptr_array_unref(shown->bitmaps);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shown, shown_clear)
 
 /* --- finding out ----------------------------------------------------------------------------- */
 
-static void read_snapshots(Shown *shown, CstBlob *blob)
+static void read_lists(Shown *shown, CstBlob *blob)
 {
-    CstImage *image = shown->info.snapshots && !shown->info.corrupt
-                          ? cst_image_open(blob, shown->info.format, 0, NULL, NULL)
+    const CstImageInfo *info = &shown->info;
+    CstImage *image = (info->snapshots || info->bitmaps) && !info->corrupt
+                          ? cst_image_open(blob, info->format, 0, NULL, NULL)
                           : NULL;
 
-    if (image)
+    if (image && info->snapshots)
         shown->snapshots = cst_image_snapshot_list(image, NULL);
+    if (image && info->bitmaps)
+        shown->bitmaps = cst_image_bitmap_list(image, NULL);
     cst_image_free(image);
 }
 
@@ -53,7 +60,7 @@ static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, 
         shown->disk_size = (uint64_t)st.st_blocks * 512;
     if (shown->info.backing)
         shown->full_backing = cst_path_named(shown->path, shown->info.backing);
-    read_snapshots(shown, blob);
+    read_lists(shown, blob);
     return TRUE;
 }
 
@@ -155,6 +162,10 @@ static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
         cli_image_print_snapshots(ctl, shown->snapshots);
     }
     print_specific(ctl, info);
+    if (shown->bitmaps && shown->bitmaps->len) {
+        cli_print(ctl, "%s", _("Bitmap list:\n"));
+        cli_image_print_bitmaps(ctl, shown->bitmaps);
+    }
 }
 
 /* --- JSON, with the members of qemu-img ------------------------------------------------------ */
@@ -192,8 +203,10 @@ void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots)
     json_builder_end_array(json);
 }
 
-static void add_specific(JsonBuilder *json, const CstImageInfo *info)
+static void add_specific(JsonBuilder *json, const Shown *shown)
 {
+    const CstImageInfo *info = &shown->info;
+
     json_builder_set_member_name(json, "format-specific");
     json_builder_begin_object(json);
     cli_json_add_string(json, "type", cst_image_format_name(info->format));
@@ -207,6 +220,8 @@ static void add_specific(JsonBuilder *json, const CstImageInfo *info)
         add_bool(json, "lazy-refcounts", info->lazy_refcounts);
         add_bool(json, "extended-l2", info->extended_l2);
     }
+    if (shown->bitmaps && shown->bitmaps->len)
+        cli_image_add_bitmaps(json, shown->bitmaps);
     json_builder_end_object(json);
     json_builder_end_object(json);
 }
@@ -235,7 +250,7 @@ static void add_json(JsonBuilder *json, const Shown *shown)
     if (shown->snapshots && shown->snapshots->len)
         cli_image_add_snapshots(json, shown->snapshots);
     if (info->subformat || info->data_file || info->compat)
-        add_specific(json, info);
+        add_specific(json, shown);
     json_builder_end_object(json);
 }
 

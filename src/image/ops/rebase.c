@@ -6,7 +6,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/units.h>
 
 #include "chain.h"
 #include "crew.h"
@@ -21,7 +20,7 @@
 
 enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 
-#define MIN_UNIT (64 * CST_KIB) /* what differs is written in units of this, or of clusters */
+#define SMALL_UNIT 4096 /* what differs is written in units of this, or of the format */
 
 typedef struct {
     CstBlob *guest;
@@ -87,45 +86,63 @@ static gboolean read_side(CstBlob *blob, const CstPiece *piece, unsigned zero, u
     return TRUE;
 }
 
-static gboolean write_unit(const Lift *lift, const uint8_t *buf, size_t len, uint64_t offset,
-                           GError **error)
+typedef enum { SAME, ZERO, DATA } Verdict;
+
+static Verdict judge(const uint8_t *old, const uint8_t *new, size_t len)
 {
-    return cst_bytes_are_zero(buf, len)
-               ? cst_blob_zero(lift->guest, offset, len, CST_ZERO_MAY_UNMAP, error)
-               : cst_blob_pwrite(lift->guest, buf, len, offset, error);
+    if (memcmp(old, new, len) == 0)
+        return SAME;
+    return cst_bytes_are_zero(old, len) ? ZERO : DATA;
 }
 
+static gboolean settle(const Lift *lift, Verdict verdict, const uint8_t *buf, size_t len,
+                       uint64_t offset, GError **error)
+{
+    if (verdict == SAME)
+        return TRUE;
+    return verdict == ZERO ? cst_blob_zero(lift->guest, offset, len, CST_ZERO_MAY_UNMAP, error)
+                           : cst_blob_pwrite(lift->guest, buf, len, offset, error);
+}
+
+/** Units of one verdict in a row are written together. */
 static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
     const Lift *lift = job;
+    size_t start = 0, at = 0, end = (size_t)piece->length;
+    Verdict last = SAME;
 
     if (!read_side(lift->guest, piece, OLD_ZERO, bufs[0], error) ||
         !read_side(lift->below, piece, NEW_ZERO, bufs[1], error))
         return FALSE;
-    for (uint64_t done = 0; done < piece->length;) {
-        uint64_t offset = piece->offset + done;
-        size_t n = (size_t)MIN(lift->unit - offset % lift->unit, piece->length - done);
+    while (at < end) {
+        size_t n = (size_t)MIN(lift->unit - (piece->offset + at) % lift->unit, end - at);
+        Verdict verdict = judge(bufs[0] + at, bufs[1] + at, n);
 
-        if (memcmp(bufs[0] + done, bufs[1] + done, n) != 0 &&
-            !write_unit(lift, bufs[0] + done, n, offset, error))
-            return FALSE;
-        done += n;
+        if (verdict != last) {
+            if (!settle(lift, last, bufs[0] + start, at - start, piece->offset + start, error))
+                return FALSE;
+            start = at;
+            last = verdict;
+        }
+        at += n;
     }
+    if (!settle(lift, last, bufs[0] + start, end - start, piece->offset + start, error))
+        return FALSE;
     cst_task_advance(lift->task, piece->length);
     return TRUE;
 }
 
 static const CstCrewOps lift_ops = {draw, work};
 
-static gboolean lift_up(CstBlob *guest, CstBlob *below, uint64_t cluster_size, CstTask *task,
-                        GError **error)
+static gboolean lift_up(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) mark = cst_mark_new(below);
-    Lift lift = {.guest = guest, .below = mark, .task = task};
+    CstImage *image = cst_guest_image(guest);
+    Lift lift = {.guest = guest, .below = mark, .unit = SMALL_UNIT, .task = task};
 
-    lift.unit = CLAMP(cluster_size, MIN_UNIT, CST_CREW_PIECE);
-    if (!cst_blob_get_size(guest, &lift.size, error))
-        return FALSE;
+    if (image->format->zero_unit)
+        lift.unit = image->format->zero_unit(image);
+    lift.size = cst_image_capacity(image);
     cst_task_add_total(task, lift.size);
     return cst_crew_run(&lift_ops, &lift, task, error) && cst_blob_flush(guest, error);
 }
@@ -152,13 +169,6 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     return cst_chain_check_snapshots(chain, 1, error);
 }
 
-static gboolean keep_content(CstChain *chain, CstBlob *guest, const CstImageRebase *how,
-                             CstTask *task, GError **error)
-{
-    return how->unsafe ||
-           lift_up(guest, how->guest, cst_chain_info(chain, 0)->cluster_size, task, error);
-}
-
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) old = NULL, mark = NULL, guest = NULL;
@@ -171,7 +181,7 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
     if (!image)
         return FALSE;
     guest = cst_image_guest_blob(image);
-    return keep_content(chain, guest, how, task, error) &&
+    return (how->unsafe || lift_up(guest, how->guest, task, error)) &&
            cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format, error);
 }
 

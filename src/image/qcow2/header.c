@@ -159,6 +159,7 @@ static gboolean read_pointer(CstImageLook *look, Qcow2Header *header, uint32_t t
     header->bitmaps = cst_be32(raw);
     header->bitmaps_bytes = cst_be64(raw + 8);
     header->bitmaps_offset = cst_be64(raw + 16);
+    look->info->bitmaps = header->autoclear & QCOW2_AUTOCLEAR_BITMAPS ? header->bitmaps : 0;
     return TRUE;
 }
 

@@ -54,6 +54,7 @@ typedef struct {
     gboolean extended_l2;
     gboolean dirty;     /**< not closed cleanly: tables may need repair, or a log a replay */
     unsigned snapshots; /**< internal ones */
+    unsigned bitmaps;   /**< dirty bitmaps that count */
     char *compression;  /**< "zlib", "zstd" */
     char *subformat;    /**< "monolithicSparse", "dynamic", "fixed", … */
 } CstImageInfo;

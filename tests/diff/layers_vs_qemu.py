@@ -1,0 +1,445 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Compare commit, rebase, flatten, sparsify and bitmaps with qemu-img. Prints TAP.
+
+usage: layers_vs_qemu.py CISTERN [PATTERN]
+"""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+from cases import (CISTERN, ENV, KIB, MIB, Failed, call, case, cistern, cistern_json, equal, fill, main,
+                   make, qemu_img, qemu_json, refused, run, write)
+
+CHAIN = "--backing-chain"
+
+
+def scatter(rand, path, fmt, size, count=6):
+    """Writes, zeroes and discards anywhere."""
+    commands = []
+    for _ in range(count):
+        length = rand.randrange(1, 300) * 512
+        offset = rand.randrange(0, max(size - length, 1)) // 512 * 512
+        kind = rand.choice(("write", "write", "write", "write -z", "write -z -u", "discard"))
+        if kind == "write":
+            kind += f" -P {rand.randrange(0, 256)}"
+        commands.append(f"{kind} {offset} {min(length, size - offset)}")
+    write(path, fmt, *commands)
+
+
+def options_of(rand):
+    compat = rand.choice(("1.1", "1.1", "0.10"))
+    cluster = rand.choice((4 * KIB, 64 * KIB, 64 * KIB, 512 * KIB))
+    options = f"compat={compat},cluster_size={cluster}"
+    if compat == "1.1" and cluster >= 64 * KIB and rand.random() < 0.3:
+        options += ",extended_l2=on"
+    return options
+
+
+def overlay(rand, path, backing, fmt, size):
+    qemu_img("create", "-q", "-f", "qcow2", "-o", options_of(rand), "-b", backing, "-F", fmt, path,
+             size)
+    scatter(rand, path, "qcow2", size)
+
+
+def sized(rand):
+    """All sizes around 8 MiB, so that each image may be the longest."""
+    return 8 * MIB + rand.choice((-1, 0, 0, 1)) * rand.randrange(1, 2000) * 512
+
+
+def build(seed, base_fmt):
+    """base <- mid <- top, and another one that nothing is based on."""
+    rand = random.Random(seed)
+    for name in ("base", "other"):
+        size = sized(rand)
+        fmt = base_fmt if name == "base" else rand.choice(("raw", "qcow2"))
+        options = options_of(rand) if fmt == "qcow2" else ""
+        make(name, fmt, options, size)
+        scatter(rand, name, fmt, size, 10)
+        other = fmt
+    overlay(rand, "mid", "base", base_fmt, sized(rand))
+    overlay(rand, "top", "mid", "qcow2", sized(rand))
+    return other
+
+
+def flat(path, to):
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", path, to)
+
+
+def same(a, a_fmt, b, b_fmt):
+    qemu_img("compare", "-q", "-f", a_fmt, "-F", b_fmt, a, b)
+
+
+def same_size(a, a_fmt, b, b_fmt):
+    equal(f"sizes of {a} and {b}", qemu_json("info", "-f", a_fmt, a)["virtual-size"],
+          qemu_json("info", "-f", b_fmt, b)["virtual-size"])
+
+
+def sound(*names):
+    for name in names:
+        report = qemu_json("check", "-f", "qcow2", name)
+        equal(f"errors and leaks of {name}",
+              (report.get("corruptions", 0), report.get("leaks", 0)), (0, 0))
+        ours = cistern_json("image-check", "-f", "qcow2", name)
+        equal(f"our opinion of {name}", (ours["corruptions"], ours["leaks"]), (0, 0))
+
+
+def digest(path):
+    with open(path, "rb") as image:
+        return hashlib.sha256(image.read()).hexdigest()
+
+
+def copies(*names):
+    """The same images for QEMU, in a directory of their own."""
+    os.mkdir("q")
+    for name in names:
+        shutil.copy(name, os.path.join("q", name))
+
+
+SEEDS = [(seed, fmt) for seed in range(12) for fmt in ("raw", "qcow2")]
+
+
+# --- commit ---------------------------------------------------------------------------------------
+
+@case(*SEEDS)
+def commit_does_what_qemu_does(parameter):
+    seed, fmt = parameter
+    build(seed, fmt)
+    copies("base", "mid", "top")
+    flat("mid", "before")
+    mid_size = qemu_json("info", "mid")["virtual-size"]
+    cistern("image-commit", CHAIN, "-f", "qcow2", "mid")
+    qemu_img("commit", "-q", "-f", "qcow2", "q/mid")
+    sound("mid", *(["base"] if fmt == "qcow2" else []))
+    same("before", "raw", "mid", "qcow2")
+    same("base", fmt, "q/base", fmt)
+    same_size("base", fmt, "q/base", fmt)
+    same_size("before", "raw", "mid", "qcow2")
+    runs = qemu_json("map", "mid")
+    if any(run["depth"] == 0 and run["start"] < mid_size and run["data"] for run in runs):
+        raise Failed(f"the image was not emptied: {runs}")
+
+
+@case(*SEEDS)
+def commit_further_down(parameter):
+    seed, fmt = parameter
+    build(seed + 1000, fmt)
+    copies("base", "mid", "top")
+    flat("top", "before")
+    mid, top = digest("mid"), digest("top")
+    refused("image-commit", CHAIN, "-f", "qcow2", "-b", "base", "top", status=2, words="--yes")
+    cistern("image-commit", CHAIN, "-f", "qcow2", "-b", "base", "top", "--yes")
+    run("env", "-C", "q", "qemu-img", "commit", "-q", "-f", "qcow2", "-b", "base", "top")
+    same("base", fmt, "q/base", fmt)
+    same("before", "raw", "top", "qcow2")
+    if qemu_json("info", "-f", fmt, "base")["virtual-size"] <= os.stat("before").st_size:
+        same("before", "raw", "base", fmt)
+    equal("untouched", (digest("mid"), digest("top")), (mid, top))
+
+
+@case()
+def commit_keeps_on_request(_):
+    build(7, "raw")
+    before = digest("top")
+    flat("top", "view")
+    cistern("image-commit", CHAIN, "-f", "qcow2", "-d", "top", "--dry-run")
+    cistern("image-commit", CHAIN, "-f", "qcow2", "-d", "top")
+    equal("unchanged", digest("top"), before)
+    same("view", "raw", "mid", "qcow2")
+
+
+@case()
+def commit_refuses(_):
+    build(8, "raw")
+    words = ("image-commit", "-f", "qcow2", "top")
+    refused(*words, status=4, words=CHAIN)
+    refused(*words, CHAIN, "-b", "other", status=3, words="not among")
+    refused("image-commit", "-f", "raw", "base", CHAIN, status=1, words="no backing")
+    qemu_img("snapshot", "-c", "s", "mid")
+    refused("image-commit", CHAIN, "-f", "qcow2", "mid", status=5, words="snapshots")
+
+
+@case()
+def layers_in_use_are_left_alone(_):
+    """Whoever has the base, or reads it below another image, is not pulled from under."""
+    build(9, "qcow2")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "another")
+    for user, victim in (("another", "mid"), ("mid", "mid")):
+        with subprocess.Popen(["qemu-io", "-f", "qcow2", user], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as process:
+            process.stdin.write("length\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            pid = f"process {process.pid}"
+            refused("image-commit", CHAIN, "-f", "qcow2", victim, status=5, words=pid)
+            if user == victim:
+                for words in (["image-rebase", "-b", ""], ["image-flatten"]):
+                    refused(*words, CHAIN, "-f", "qcow2", victim, status=5, words=pid)
+                refused("image-sparsify", "-f", "qcow2", victim, status=5, words=pid)
+                refused("image-bitmap", "-f", "qcow2", "--add", victim, "b", status=5, words=pid)
+            process.stdin.close()
+            process.wait(30)
+
+
+# --- rebase ---------------------------------------------------------------------------------------
+
+@case(*SEEDS)
+def rebase_keeps_the_view(parameter):
+    seed, fmt = parameter
+    other = build(seed + 2000, fmt)
+    copies("base", "mid", "top", "other")
+    flat("top", "before")
+    for name, name_fmt in (("base", fmt), ("other", other), ("mid", "qcow2")):
+        cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", name, "-F", name_fmt, "top")
+        qemu_img("rebase", "-q", "-f", "qcow2", "-b", name, "-F", name_fmt, "q/top")
+        sound("top")
+        same("before", "raw", "top", "qcow2")
+        same("q/top", "qcow2", "top", "qcow2")
+        info, theirs = qemu_json("info", "top"), qemu_json("info", "q/top")
+        for key in ("backing-filename", "backing-filename-format", "virtual-size"):
+            equal(key, info[key], theirs[key])
+    scatter(random.Random(seed), "top", "qcow2", 7 * MIB)  # QEMU goes on with it
+    sound("top")
+
+
+@case(*SEEDS[::2])
+def flatten_keeps_the_view(parameter):
+    seed, fmt = parameter
+    build(seed + 3000, fmt)
+    copies("base", "mid", "top")
+    flat("top", "before")
+    if seed % 2:
+        cistern("image-flatten", CHAIN, "-f", "qcow2", "top")
+    else:
+        cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "", "top")
+    qemu_img("rebase", "-q", "-f", "qcow2", "-b", "", "q/top")
+    for name in ("base", "mid"):
+        os.unlink(name)
+    sound("top")
+    same("before", "raw", "top", "qcow2")
+    same_size("before", "raw", "top", "qcow2")
+    equal("reference", "backing-filename" in qemu_json("info", "top"), False)
+    ours, theirs = (sum(run["length"] for run in qemu_json("map", name) if run["data"])
+                    for name in ("top", "q/top"))
+    if ours > theirs:
+        raise Failed(f"{ours} bytes of data, QEMU has {theirs}")
+    cistern("image-flatten", CHAIN, "-f", "qcow2", "top")
+    qemu_img("rebase", "-q", "-u", "-b", "x", "-F", "raw", "top")
+
+
+@case()
+def rebase_without_looking(_):
+    build(5, "raw")
+    os.rename("mid", "moved")
+    before = digest("base")
+    cistern("image-rebase", "-f", "qcow2", "-u", "-b", "moved", "-F", "qcow2", "top")
+    equal("name", qemu_json("info", "top")["backing-filename"], "moved")
+    cistern("image-info", "-f", "qcow2", CHAIN, "top")
+    sound("top")
+    cistern("image-rebase", "-f", "qcow2", "-u", "-b", "", "top")
+    equal("none", "backing-filename" in qemu_json("info", "top"), False)
+    equal("base", digest("base"), before)
+
+
+@case()
+def rebase_upon_a_backing_file_for_the_first_time(_):
+    """What read as zeroes must go on doing so."""
+    make("base", "raw", "")
+    fill("base", "raw")
+    for number, options in enumerate(("", "compat=0.10", "extended_l2=on")):
+        name = f"top{number}"
+        make(name, "qcow2", options)
+        write(name, "qcow2", "write -P 9 3M 1M")
+        flat(name, "before")
+        cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "base", "-F", "raw", name)
+        sound(name)
+        same("before", "raw", name, "qcow2")
+
+
+@case()
+def rebase_refuses(_):
+    build(6, "raw")
+    words = ("image-rebase", "-f", "qcow2", "top")
+    refused(*words, "-b", "other", status=2, words="--backing-format")
+    refused(*words, "-b", "other", "-F", "raw", status=4, words=CHAIN)
+    refused(*words, "-b", "nosuch", "-F", "raw", CHAIN, status=3, words="nosuch")
+    refused(*words, "-b", "top", "-F", "qcow2", CHAIN, status=1, words="itself")
+    refused(*words, "-b", "nbd://h/x", "-F", "raw", CHAIN, status=1, words="--unsafe")
+    refused("image-rebase", "-f", "raw", "-b", "", "base", status=1, words="raw")
+    refused("image-flatten", "-f", "qcow2", "top", status=4, words=CHAIN)
+    make("v", "vdi", "")
+    refused("image-rebase", "-f", "vdi", "-b", "base", "-F", "raw", "v", status=1, words="vdi")
+    qemu_img("snapshot", "-c", "s", "top")
+    refused(*words, "-b", "base", "-F", "raw", CHAIN, status=5, words="snapshots")
+
+
+@case()
+def cancelled_work_can_be_done_again(_):
+    size = 3 << 30
+    make("base", "raw", "", size)
+    write("base", "raw", *(f"write -P {n + 1} {n * 64}M 48M" for n in range(12)))
+    for number, words in enumerate((["image-flatten"], ["image-commit"])):
+        name = f"top{number}"
+        qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", name)
+        write(name, "qcow2", "write -P 99 100M 300M")
+        command = [CISTERN, *words, CHAIN, "-f", "qcow2", name]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env=ENV) as process:
+            while process.poll() is None and os.stat(name).st_blocks < (360 << 11) and number == 0:
+                pass
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        sound(name)
+        write(name, "qcow2", "read -P 99 100M 300M", "read -P 1 0 48M", "read -P 8 448M 48M")
+        cistern(*words, CHAIN, "-f", "qcow2", name)
+        sound(name)
+        write(name, "qcow2", "read -P 99 100M 300M", "read -P 1 0 48M", "read -P 8 448M 48M")
+
+
+# --- sparsify -------------------------------------------------------------------------------------
+
+@case("raw", "qcow2", "vdi", "vpc", "vhdx", "vmdk")
+def sparsify_gives_space_back(fmt):
+    make("a", fmt, "force_size" if fmt == "vpc" else "")
+    write("a", fmt, "write -P 1 0 40M", "write -P 0 8M 16M", "write -P 0 63M 1M")
+    qemu_img("convert", "-f", fmt, "-O", "raw", "a", "before")
+    used = os.stat("a").st_blocks * 512
+    cistern("image-sparsify", "-f", fmt, "a", "--dry-run")
+    equal("dry run", os.stat("a").st_blocks * 512, used)
+    report = cistern_json("image-sparsify", "-f", fmt, "a")
+    equal("given back", report["given-back"], used - os.stat("a").st_blocks * 512)
+    if report["given-back"] < 16 * MIB:
+        raise Failed(f"only {report} of {used}")
+    same("before", "raw", "a", fmt)
+    if fmt in ("qcow2", "vdi", "vhdx"):
+        qemu_img("check", "-q", "-f", fmt, "a")
+    equal("again", cistern_json("image-sparsify", "-f", fmt, "a")["given-back"], 0)
+
+
+@case(*SEEDS[::2])
+def sparsify_hides_what_is_below(parameter):
+    seed, fmt = parameter
+    build(seed + 4000, fmt)
+    if seed % 3 == 0:
+        qemu_img("snapshot", "-c", "s", "top")
+    scatter(random.Random(seed), "top", "qcow2", 7 * MIB, 12)
+    flat("top", "before")
+    cistern("image-sparsify", "-f", "qcow2", "top")
+    sound("top")
+    same("before", "raw", "top", "qcow2")
+
+
+@case()
+def sparsify_makes_holes_of_free_clusters(_):
+    make("a", "qcow2", "")
+    write("a", "qcow2", "write -P 1 0 32M", "write -P 2 40M 1M")
+    qemu_img("snapshot", "-c", "s", "a")
+    write("a", "qcow2", "write -P 3 0 32M")
+    qemu_img("snapshot", "-d", "s", "a")  # free, and still in the file
+    with open("a", "r+b") as image:  # no holes anywhere
+        content = image.read()
+        image.seek(0)
+        image.write(content)
+    report = cistern_json("image-sparsify", "-f", "qcow2", "a")
+    if report["given-back"] < 30 * MIB:
+        raise Failed(str(report))
+    sound("a")
+    write("a", "qcow2", "read -P 3 0 32M", "read -P 2 40M 1M")
+
+
+# --- bitmaps --------------------------------------------------------------------------------------
+
+def bitmaps(path):
+    data = qemu_json("info", path)["format-specific"]["data"]
+    return sorted((b["name"], b["granularity"], sorted(b["flags"])) for b in data.get("bitmaps", []))
+
+
+@case()
+def bitmaps_are_those_of_qemu(_):
+    make("a", "qcow2", "")
+    make("b", "qcow2", "")
+    for step in (["--add", "-g", "128k", "one"], ["--add", "--disable", "two"], ["--add", "three"],
+                 ["--clear", "one"], ["--disable", "one"], ["--enable", "two"],
+                 ["--merge", "one", "three"], ["--remove", "two"]):
+        cistern("image-bitmap", "-f", "qcow2", *step[:-1], "a", step[-1])
+        qemu_img("bitmap", "-f", "qcow2", *step[:-1], "b", step[-1])
+        equal(f"after {step}", bitmaps("a"), bitmaps("b"))
+        ours = cistern_json("image-info", "-f", "qcow2", "a")["images"][0]
+        equal("our list", sorted((b["name"], b["granularity"], sorted(b["flags"]))
+                                 for b in ours["format-specific"]["data"]["bitmaps"]), bitmaps("a"))
+        sound("a")
+    text = cistern("image-info", "-f", "qcow2", "a")
+    if "three" not in text:
+        raise Failed(text)
+
+
+@case()
+def bitmaps_merge_from_another_image(_):
+    """QEMU tracks what is written; the bits arrive where they are merged to."""
+    for name in ("a", "b"):
+        make(name, "qcow2", "")
+    qemu_img("bitmap", "--add", "-g", "64k", "a", "src")
+    write("a", "qcow2", "write -P 1 1M 128k", "write -P 1 63M 64k")
+    cistern("image-bitmap", "-f", "qcow2", "--add", "--merge", "src", "-b", "a", "-F", "qcow2",
+            "-g", "64k", "b", "dst")
+    qemu_img("bitmap", "--add", "-g", "64k", "--merge", "src", "-b", "a", "-F", "qcow2", "b", "qd")
+    sound("a", "b")
+    exported = [bits("b", name) for name in ("dst", "qd")]
+    equal("bits", exported[0], exported[1])
+    if len(exported[0]) < 2:
+        raise Failed(f"no dirty bits: {exported}")
+
+
+def bits(path, name):
+    """Dirty runs, as QEMU shows them to NBD clients."""
+    socket = os.path.abspath(f"nbd-{name}")
+    with subprocess.Popen(["qemu-nbd", "-r", "-t", "-f", "qcow2", "-B", name, "-k", socket, path]) as server:
+        try:
+            while not os.path.exists(socket):
+                if server.poll() is not None:
+                    raise Failed("qemu-nbd ended")
+            options = ("driver=nbd,server.type=unix,server.path=" + socket
+                       + f",x-dirty-bitmap=qemu:dirty-bitmap:{name}")
+            runs = qemu_json("map", "--image-opts", options)
+        finally:
+            server.terminate()
+            server.wait(30)
+    return [(run["start"], run["length"]) for run in runs if not run["data"]]
+
+
+@case()
+def bitmap_refuses(_):
+    make("a", "qcow2", "")
+    make("r", "raw", "")
+    words = ("image-bitmap", "-f", "qcow2")
+    refused(*words, "a", "b", status=2, words="--add")
+    refused(*words, "--enable", "-g", "64k", "a", "b", status=2, words="--granularity")
+    refused(*words, "--clear", "-b", "a", "a", "b", status=2, words="--source-file")
+    refused(*words, "--clear", "a", "b", status=3, words="b")
+    refused(*words, "--add", "-g", "100", "a", "b", status=1, words="power of two")
+    cistern(*words, "--add", "a", "b", "--dry-run")
+    equal("dry run", bitmaps("a"), [])
+    cistern(*words, "--add", "a", "b")
+    refused(*words, "--add", "a", "b", status=5, words="b")
+    refused("image-bitmap", "-f", "raw", "--add", "r", "b", status=1, words="no bitmaps")
+    equal("status", call(CISTERN, "image-bitmap", "--add", "a").returncode, 2)
+
+
+@case()
+def bitmaps_survive_what_changes_nothing(_):
+    build(11, "raw")
+    qemu_img("bitmap", "--add", "top", "kept")
+    cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "base", "-F", "raw", "top")
+    cistern("image-flatten", CHAIN, "-f", "qcow2", "top")
+    cistern("image-sparsify", "-f", "qcow2", "top")
+    equal("bitmaps", bitmaps("top"), [("kept", 65536, ["auto"])])
+    sound("top")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
