@@ -195,6 +195,46 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
     return result(blob->ops->resize(blob, size, error), error);
 }
 
+gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                         GError **error)
+{
+    CstPlace place = {blob, offset, length};
+
+    if (!check_range(blob, offset, length, error))
+        return FALSE;
+    while (place.blob && place.length > 0 && place.blob->ops->locate) {
+        uint64_t wanted = place.length;
+
+        if (!result(place.blob->ops->locate(place.blob, place.offset, wanted, &place, error),
+                    error))
+            return FALSE;
+        g_assert(place.length > 0 && place.length <= wanted);
+    }
+    *ret_place = place;
+    return TRUE;
+}
+
+uint64_t cst_blob_share_unit(CstBlob *blob)
+{
+    return blob->ops->share_unit ? blob->ops->share_unit(blob) : 0;
+}
+
+gboolean cst_blob_share(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                        uint64_t length, GError **error)
+{
+    if (!check_writable(dst, error) || !check_range(src, src_offset, length, error))
+        return FALSE;
+    if (length == 0)
+        return TRUE;
+    if (dst->ops->take_shared)
+        return result(dst->ops->take_shared(dst, dst_offset, src, src_offset, length, error),
+                      error);
+    if (src->ops->copy_range && dst->ops->share_unit)
+        return result(src->ops->copy_range(src, src_offset, dst, dst_offset, length, TRUE, error),
+                      error);
+    return unsupported(dst, _("share data"), error);
+}
+
 gboolean cst_bytes_are_zero(const void *buf, size_t len)
 {
     const uint8_t *bytes = buf;

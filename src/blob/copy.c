@@ -6,14 +6,16 @@
 #include <base/units.h>
 
 /*
- * Copying walks down a ladder: share extents; copy inside the kernel; read and write on a few
- * threads. The threads draw runs of the source from one cursor, so that each extent is asked for
- * once, and a hole of any length is one step.
+ * Copying walks down a ladder: share extents, all at once or, where one side is the guest's view of
+ * an image, run by run; copy inside the kernel; read and write on a few threads. The threads draw
+ * runs of the source from one cursor, so that each extent is asked for once, and a hole of any
+ * length is one step.
  */
 
 /* One file takes one writer at a time, so more threads than it takes to read ahead only wait. */
 #define COPY_THREADS   2
 #define COPY_RUN       (8 * CST_MIB)  /* data drawn in one go: the unit of cancel and progress */
+#define SHARE_RUN      (64 * CST_MIB) /* the same while extents are shared */
 #define COPY_BUFFER    (1 * CST_MIB)  /* one read and, where it holds no zeroes, one write */
 #define ZERO_GRAIN     4096           /* zeroes are looked for in units of this */
 #define ZERO_RUN_MIN   (16 * CST_KIB) /* shorter zero runs are cheaper to write than to skip */
@@ -32,6 +34,7 @@ typedef struct {
     uint64_t cursor;     /* next byte to hand out, relative to the offsets */
     CstExtent run;       /* what the last question said about the bytes at the cursor */
     gboolean use_kernel; /* copy_range has not refused yet */
+    uint64_t share_unit; /* of the destination; 0: sharing is not possible, or has been refused */
     GError *error;       /* first failure; everyone stops */
 } Copy;
 
@@ -58,10 +61,12 @@ static gboolean next_run(Copy *copy, CstExtent *ret_run)
                                                        left, &copy->run, &copy->error);
     }
     if (more) {
+        uint64_t most = copy->share_unit > 0 ? SHARE_RUN : COPY_RUN;
+
         ret_run->offset = copy->cursor;
         ret_run->flags = copy->run.flags;
         ret_run->length =
-            copy->run.flags & CST_EXTENT_ZERO ? copy->run.length : MIN(copy->run.length, COPY_RUN);
+            copy->run.flags & CST_EXTENT_ZERO ? copy->run.length : MIN(copy->run.length, most);
         copy->run.length -= ret_run->length;
         copy->cursor += ret_run->length;
     }
@@ -168,12 +173,86 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
     return TRUE;
 }
 
+/* Up to the next place in the destination where a unit begins. */
+static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
+{
+    return unit - ((copy->dst_offset + at) & (unit - 1));
+}
+
+/* How much of the run, in whole units, is in one piece of a blob that may share it. */
+static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit, CstPlace *ret_place,
+                               GError **error)
+{
+    uint64_t src_unit;
+
+    if (!cst_blob_locate(copy->src, copy->src_offset + run->offset, run->length, ret_place, error))
+        return FALSE;
+    src_unit = ret_place->blob ? cst_blob_share_unit(ret_place->blob) : 0;
+    ret_place->length &= ~(MAX(unit, src_unit) - 1);
+    if (src_unit == 0 || (ret_place->offset & (src_unit - 1)))
+        ret_place->length = 0;
+    return TRUE;
+}
+
+/* The run's beginning: *ret_length bytes are shared, or can only be copied. */
+static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_length,
+                              gboolean *ret_shared, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    CstPlace place = {0};
+    uint64_t unit;
+
+    g_mutex_lock(&copy->lock);
+    unit = copy->share_unit;
+    g_mutex_unlock(&copy->lock);
+    *ret_shared = FALSE;
+    *ret_length = run->length;
+    if (unit == 0)
+        return TRUE;
+    *ret_length = MIN(run->length, to_unit(copy, run->offset, unit));
+    if (*ret_length < unit)
+        return TRUE;
+    if (!find_shareable(copy, run, unit, &place, error))
+        return FALSE;
+    if (place.length == 0)
+        return TRUE;
+    *ret_length = place.length;
+    *ret_shared = cst_blob_share(place.blob, place.offset, copy->dst,
+                                 copy->dst_offset + run->offset, place.length, &why);
+    if (*ret_shared || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_mutex_lock(&copy->lock);
+        copy->share_unit = *ret_shared ? copy->share_unit : 0;
+        g_mutex_unlock(&copy->lock);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* What lies in whole units is shared, the rest is copied. */
+static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
+{
+    for (uint64_t done = 0, n = 0; done < run->length; done += n) {
+        CstExtent piece = {run->offset + done, run->length - done, run->flags};
+        gboolean shared = FALSE;
+
+        if (!cst_task_check(copy->task, error) || !try_share_run(copy, &piece, &n, &shared, error))
+            return FALSE;
+        piece.length = n;
+        if (shared)
+            cst_task_skip(copy->task, n);
+        else if (!copy_data(copy, &piece, buf, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean copy_run(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     if (!cst_task_check(copy->task, error))
         return FALSE;
     if (!(run->flags & CST_EXTENT_ZERO))
-        return copy_data(copy, run, buf, error);
+        return share_or_copy(copy, run, buf, error);
     if (!put_zeroes(copy, run->offset, run->length, error))
         return FALSE;
     cst_task_skip(copy->task, run->length);
@@ -281,6 +360,7 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
         .flags = flags,
         .task = task,
         .use_kernel = src->ops->copy_range && !(flags & CST_COPY_NO_SHARE),
+        .share_unit = flags & CST_COPY_NO_SHARE ? 0 : cst_blob_share_unit(dst),
     };
     g_autoptr(GError) why = NULL;
 

@@ -222,6 +222,12 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
     return cst_blob_resize(fault->inner, size, error);
 }
 
+/* Others may share with it, which it sees as writes. */
+static uint64_t fault_share_unit(CstBlob *blob)
+{
+    return cst_blob_share_unit(((CstFaultBlob *)blob)->inner);
+}
+
 static const CstBlobOps fault_ops = {
     .kind = "fault",
     .pread = fault_pread,
@@ -234,6 +240,7 @@ static const CstBlobOps fault_ops = {
     .discard = fault_discard,
     .allocate = fault_allocate,
     .resize = fault_resize,
+    .share_unit = fault_share_unit,
 };
 
 CstBlob *cst_blob_fault_new(CstBlob *inner)

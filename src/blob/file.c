@@ -14,10 +14,13 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
+#include "extents.h"
+
 typedef struct {
     CstBlob head;
     int fd;
     gboolean is_block;
+    uint64_t unit; /* in which extents can be shared */
     _Atomic uint64_t size;
     /* The last run of data that was seen. Looking for its end is slow on some file systems, and who
      * asks about pieces of a file (a format's clusters) would look again and again. */
@@ -263,6 +266,26 @@ static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
     return TRUE;
 }
 
+/* A kernel that shares the wrong extents has been seen; copying is right then, too. */
+static gboolean check_shared(CstFileBlob *src, uint64_t src_offset, CstFileBlob *dst,
+                             uint64_t dst_offset, uint64_t length, GError **error)
+{
+    const CstFileRange from = {src->fd, src->head.name, src_offset};
+    const CstFileRange to = {dst->fd, dst->head.name, dst_offset};
+    gboolean same = FALSE;
+
+    if (!cst_extents_are_same(&from, &to, length, &same, error))
+        return FALSE;
+    return same || cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("what '%s' and '%s' share is not what was asked for"), src->head.name,
+                            dst->head.name);
+}
+
+static uint64_t file_share_unit(CstBlob *blob)
+{
+    return ((CstFileBlob *)blob)->unit;
+}
+
 static const CstBlobOps file_ops;
 
 static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
@@ -275,11 +298,12 @@ static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
     if (dst->ops != &file_ops)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot copy by themselves"),
                         src->name, dst->name);
+    run_set(to, 0, 0); /* it may become longer, and sharing may leave holes */
     done = share_only ? clone_range(from, src_offset, to, dst_offset, length)
                       : kernel_copy(from, src_offset, to, dst_offset, length);
     if (done) {
         grow_to(to, dst_offset + length);
-        return TRUE;
+        return !share_only || check_shared(from, src_offset, to, dst_offset, length, error);
     }
     if (is_missing_copy(errno))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot share data"),
@@ -300,10 +324,17 @@ static const CstBlobOps file_ops = {
     .allocate = file_allocate,
     .resize = file_resize,
     .copy_range = file_copy_range,
+    .share_unit = file_share_unit,
 };
 
-static gboolean measure(int fd, const char *name, gboolean *ret_is_block, uint64_t *ret_size,
-                        GError **error)
+static uint64_t share_unit_of(const struct stat *st)
+{
+    uint64_t unit = (uint64_t)st->st_blksize;
+
+    return S_ISREG(st->st_mode) && (unit & (unit - 1)) == 0 ? unit : 0;
+}
+
+static gboolean measure(int fd, const char *name, CstFileBlob *file, GError **error)
 {
     struct stat st;
     uint64_t size;
@@ -318,25 +349,23 @@ static gboolean measure(int fd, const char *name, gboolean *ret_is_block, uint64
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' is neither a regular file nor a block device"), name);
     }
-    *ret_is_block = S_ISBLK(st.st_mode);
-    *ret_size = size;
+    file->is_block = S_ISBLK(st.st_mode);
+    file->unit = share_unit_of(&st);
+    file->size = size;
     return TRUE;
 }
 
 CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error)
 {
     g_auto(CstFd) owned = fd;
-    gboolean is_block = FALSE;
-    uint64_t size = 0;
+    g_autofree CstFileBlob *made = g_new0(CstFileBlob, 1);
     CstFileBlob *file;
 
-    if (!measure(fd, name, &is_block, &size, error))
+    if (!measure(fd, name, made, error))
         return NULL;
-    file = g_new0(CstFileBlob, 1);
+    file = g_steal_pointer(&made);
     cst_blob_init(&file->head, &file_ops, name, writable);
     file->fd = owned;
-    file->is_block = is_block;
-    file->size = size;
     g_mutex_init(&file->run_lock);
     owned = -1;
     return &file->head;

@@ -134,6 +134,12 @@ static gboolean power_resize(CstBlob *blob, uint64_t size, GError **error)
     return ok;
 }
 
+/* Others may share with it, which it sees as writes. */
+static uint64_t power_share_unit(CstBlob *blob)
+{
+    return cst_blob_share_unit(((CstPowerBlob *)blob)->inner);
+}
+
 static const CstBlobOps power_ops = {
     .kind = "power",
     .pread = power_pread,
@@ -145,6 +151,7 @@ static const CstBlobOps power_ops = {
     .zero = power_zero,
     .discard = power_discard,
     .resize = power_resize,
+    .share_unit = power_share_unit,
 };
 
 static gboolean copy_data(CstBlob *from, CstBlob *to, uint64_t offset, uint64_t length,

@@ -14,6 +14,9 @@ typedef struct {
     GMutex lock;
     GTree *pages;
     uint64_t size;
+    uint64_t share_unit;
+    unsigned refusals;
+    uint64_t shared, read;
 } CstSparseBlob;
 
 static uint8_t *page_at(CstSparseBlob *sparse, uint64_t offset)
@@ -57,12 +60,9 @@ static size_t piece(uint64_t offset, uint64_t length)
     return (size_t)MIN(length, PAGE - offset % PAGE);
 }
 
-static gboolean sparse_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+/* Called with the lock held. */
+static void fetch(CstSparseBlob *sparse, uint8_t *to, size_t len, uint64_t offset)
 {
-    CstSparseBlob *sparse = (CstSparseBlob *)blob;
-    uint8_t *to = buf;
-
-    g_mutex_lock(&sparse->lock);
     for (size_t n; len > 0; to += n, offset += n, len -= n) {
         const uint8_t *page = page_at(sparse, offset);
 
@@ -72,6 +72,15 @@ static gboolean sparse_pread(CstBlob *blob, void *buf, size_t len, uint64_t offs
         else
             memset(to, 0, n);
     }
+}
+
+static gboolean sparse_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    CstSparseBlob *sparse = (CstSparseBlob *)blob;
+
+    g_mutex_lock(&sparse->lock);
+    sparse->read += len;
+    fetch(sparse, buf, len, offset);
     g_mutex_unlock(&sparse->lock);
     return TRUE;
 }
@@ -184,6 +193,86 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
+/* --- sharing, which is played by copying -------------------------------------------------------
+ */
+
+static uint64_t sparse_share_unit(CstBlob *blob)
+{
+    return ((CstSparseBlob *)blob)->share_unit;
+}
+
+static gboolean may_share(CstSparseBlob *src, CstBlob *dst, uint64_t offsets, GError **error)
+{
+    uint64_t unit = MAX(src->share_unit, cst_blob_share_unit(dst));
+    gboolean refused = src->share_unit == 0 || cst_blob_share_unit(dst) == 0 ||
+                       dst->ops->take_shared || (offsets & (unit - 1));
+
+    g_mutex_lock(&src->lock);
+    if (!refused && src->refusals > 0) {
+        src->refusals--;
+        refused = TRUE;
+    }
+    g_mutex_unlock(&src->lock);
+    return !refused ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED, "'%s' does not share this", src->head.name);
+}
+
+/* A hole stays one. */
+static gboolean share_run(CstSparseBlob *src, CstBlob *dst, uint64_t to, const CstExtent *run,
+                          GError **error)
+{
+    g_autofree uint8_t *buf = NULL;
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(dst, &size, error))
+        return FALSE;
+    if (run->flags & CST_EXTENT_ZERO)
+        return (size >= to + run->length || cst_blob_resize(dst, to + run->length, error)) &&
+               cst_blob_zero(dst, to, run->length, CST_ZERO_MAY_UNMAP, error);
+    buf = g_malloc(run->length);
+    g_mutex_lock(&src->lock);
+    fetch(src, buf, run->length, run->offset);
+    src->shared += run->length;
+    g_mutex_unlock(&src->lock);
+    return cst_blob_pwrite(dst, buf, run->length, to, error);
+}
+
+static gboolean sparse_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
+                                  uint64_t dst_offset, uint64_t length, gboolean share_only,
+                                  GError **error)
+{
+    CstSparseBlob *sparse = (CstSparseBlob *)src;
+    CstExtent run;
+
+    if (!share_only)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, "'%s' only shares", src->name);
+    if (!may_share(sparse, dst, src_offset | dst_offset | length, error))
+        return FALSE;
+    for (uint64_t done = 0; done < length; done += run.length)
+        if (!sparse_extent(src, src_offset + done, MIN(length - done, CST_MIB), &run, error) ||
+            !share_run(sparse, dst, dst_offset + done, &run, error))
+            return FALSE;
+    return TRUE;
+}
+
+void cst_blob_sparse_let_share(CstBlob *blob, uint64_t unit, unsigned refusals)
+{
+    CstSparseBlob *sparse = (CstSparseBlob *)blob;
+
+    sparse->share_unit = unit;
+    sparse->refusals = refusals;
+}
+
+uint64_t cst_blob_sparse_shared(CstBlob *blob)
+{
+    return ((CstSparseBlob *)blob)->shared;
+}
+
+uint64_t cst_blob_sparse_read(CstBlob *blob)
+{
+    return ((CstSparseBlob *)blob)->read;
+}
+
 static const CstBlobOps sparse_ops = {
     .kind = "sparse",
     .pread = sparse_pread,
@@ -195,6 +284,8 @@ static const CstBlobOps sparse_ops = {
     .zero = sparse_zero,
     .discard = sparse_discard,
     .resize = sparse_resize,
+    .copy_range = sparse_copy_range,
+    .share_unit = sparse_share_unit,
 };
 
 CstBlob *cst_blob_sparse_new(uint64_t size)

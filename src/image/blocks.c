@@ -236,6 +236,25 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
            cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
 }
 
+gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                           GError **error)
+{
+    CstBlocks *blocks = blocks_of(image);
+    uint64_t there;
+    CstRun run;
+
+    if (!map(blocks, offset, length, &run, error))
+        return FALSE;
+    there = run.kind == CST_RUN_BACKING ? backing_there(blocks, offset, run.length) : 0;
+    if (run.kind == CST_RUN_DATA)
+        *ret_place = (CstPlace){blocks->blob, run.host, run.length};
+    else if (there > 0)
+        *ret_place = (CstPlace){blocks->backing, blocks->backing_start + offset, there};
+    else
+        *ret_place = (CstPlace){NULL, 0, run.length};
+    return TRUE;
+}
+
 /* --- writing --------------------------------------------------------------------------------- */
 
 /* Lock held. */

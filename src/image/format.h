@@ -107,8 +107,19 @@ struct CstImageFormat {
     gboolean (*pread)(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
     gboolean (*extent)(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                        GError **error);
+    /**
+     * As CstBlobOps.locate: in the image's file, another file of it, or the backing image. NULL:
+     * nothing can be told.
+     */
+    gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                       GError **error);
     gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                        GError **error);
+    /** Bytes that can be taken over as CstBlobOps.take_shared says; 0: this image can't. Both or
+     * none. */
+    uint64_t (*share_unit)(CstImage *image);
+    gboolean (*take_shared)(CstImage *image, uint64_t offset, CstBlob *src, uint64_t src_offset,
+                            uint64_t length, GError **error);
     gboolean (*zero)(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                      GError **error);
     gboolean (*discard)(CstImage *image, uint64_t offset, uint64_t length, GError **error);

@@ -58,6 +58,36 @@ static gboolean guest_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
     return image->format->extent(image, offset, length, ret_extent, error);
 }
 
+static gboolean guest_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                             GError **error)
+{
+    CstImage *image = image_of(blob);
+
+    if (image->format->locate)
+        return image->format->locate(image, offset, length, ret_place, error);
+    *ret_place = (CstPlace){NULL, 0, length};
+    return TRUE;
+}
+
+static uint64_t guest_share_unit(CstBlob *blob)
+{
+    CstImage *image = image_of(blob);
+
+    return image->writable && image->format->share_unit ? image->format->share_unit(image) : 0;
+}
+
+static gboolean guest_take_shared(CstBlob *blob, uint64_t offset, CstBlob *src, uint64_t src_offset,
+                                  uint64_t length, GError **error)
+{
+    CstImage *image = image_of(blob);
+    uint64_t unit = guest_share_unit(blob);
+
+    if (unit == 0 || (offset | length) & (unit - 1) || offset > image->capacity ||
+        length > image->capacity - offset)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' cannot share data"), blob->name);
+    return image->format->take_shared(image, offset, src, src_offset, length, error);
+}
+
 static gboolean guest_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                            GError **error)
 {
@@ -81,6 +111,9 @@ static const CstBlobOps guest_ops = {
     .pwrite = guest_pwrite,
     .flush = guest_flush,
     .extent = guest_extent,
+    .share_unit = guest_share_unit,
+    .locate = guest_locate,
+    .take_shared = guest_take_shared,
     .zero = guest_zero,
     .discard = guest_discard,
 };

@@ -57,14 +57,21 @@ static gboolean add_layers(Map *map, CstChain *chain, GError **error)
     return ok;
 }
 
-static void describe(const Layer *layer, const CstExtent *extent, CstMapRun *run)
+static gboolean describe(const Layer *layer, const CstExtent *extent, CstMapRun *run,
+                         GError **error)
 {
+    CstPlace place;
+
+    if (!cst_blob_locate(layer->guest, extent->offset, extent->length, &place, error))
+        return FALSE;
     run->zero = (extent->flags & CST_EXTENT_ZERO) != 0;
     run->data = !(extent->flags & CST_EXTENT_HOLE);
     /* A format that can show what is below says so by a hole, when nothing is below. */
     run->present = run->data || layer->plain || layer->based;
-    run->has_offset = layer->plain;
-    run->offset = layer->plain ? extent->offset : 0;
+    run->length = place.length;
+    run->has_offset = place.blob != NULL;
+    run->offset = place.offset;
+    return TRUE;
 }
 
 /** What decides at run->start; run->length is cut to where that is so. */
@@ -83,10 +90,8 @@ static gboolean resolve(Map *map, CstMapRun *run, GError **error)
         if (!cst_blob_extent(layer->guest, run->start, run->length, &extent, error))
             return FALSE;
         run->length = extent.length;
-        if (!(extent.flags & CST_EXTENT_BELOW)) {
-            describe(layer, &extent, run);
-            return TRUE;
-        }
+        if (!(extent.flags & CST_EXTENT_BELOW))
+            return describe(layer, &extent, run, error);
     }
     return TRUE;
 }

@@ -177,6 +177,24 @@ static uint64_t gap_length(const Qcow2 *q, uint64_t offset, uint64_t length)
     return MIN(length, (index << shift) - offset);
 }
 
+/* Where the subcluster @inside of a cluster has its space; 0: nowhere. */
+static uint64_t space_of(const Qcow2Entry *entry, Qcow2Kind kind, uint64_t inside)
+{
+    if (kind == QCOW2_PACKED)
+        return entry->word;
+    return kind == QCOW2_DATA || qcow2_entry_host(entry) ? qcow2_entry_host(entry) + inside : 0;
+}
+
+/* The subcluster at @host is of the run's kind, and adjoins it if it is anywhere. */
+static gboolean goes_on(const Qcow2Run *run, Qcow2Kind kind, uint64_t host, uint64_t distance)
+{
+    if (kind != run->kind || kind == QCOW2_PACKED)
+        return FALSE;
+    if (kind != QCOW2_DATA && host == 0)
+        return run->host == 0;
+    return host == run->host + distance;
+}
+
 /* The run of subclusters from @offset on; grows @run by what is of its kind and adjoins. */
 static gboolean extend_run(Qcow2 *q, const uint8_t *table, uint64_t offset, uint64_t end,
                            Qcow2Run *run, GError **error)
@@ -187,16 +205,15 @@ static gboolean extend_run(Qcow2 *q, const uint8_t *table, uint64_t offset, uint
         Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
         uint64_t inside = at & (q->cluster_size - 1), step = sub_size - (at & (sub_size - 1));
         Qcow2Kind kind = qcow2_entry_kind(q, &entry, (unsigned)(inside >> q->sub_bits));
-        uint64_t host = qcow2_entry_host(&entry) + inside;
+        uint64_t host = space_of(&entry, kind, inside);
 
         if (kind == QCOW2_BAD)
             return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
         if (q->data && (kind == QCOW2_PACKED || (kind == QCOW2_DATA && host != at)))
             return qcow2_corrupt(q, error, _("data is not where it belongs in the external file"));
         if (at == offset)
-            *run = (Qcow2Run){kind, 0, kind == QCOW2_PACKED ? entry.word : host};
-        else if (kind != run->kind || kind == QCOW2_PACKED ||
-                 (kind == QCOW2_DATA && host != run->host + (at - offset)))
+            *run = (Qcow2Run){kind, 0, host};
+        else if (!goes_on(run, kind, host, at - offset))
             break;
         at += kind == QCOW2_PACKED ? q->cluster_size - inside : step;
     }

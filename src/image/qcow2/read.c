@@ -167,3 +167,25 @@ gboolean qcow2_extent(CstImage *image, uint64_t offset, uint64_t length, CstExte
     *ret_extent = extent;
     return TRUE;
 }
+
+gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                      GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    CstPlace place = {NULL, 0, length};
+    Qcow2Run run;
+
+    if (!map_locked(q, offset, length, &run, error))
+        return FALSE;
+    place.length = run.length;
+    if (q->header.crypt != QCOW2_CRYPT_NONE) { /* what lies there is not what the guest sees */
+        *ret_place = place;
+        return TRUE;
+    }
+    if (run.kind == QCOW2_UNALLOCATED && q->backing && offset < q->backing_size)
+        place = (CstPlace){q->backing, offset, MIN(run.length, q->backing_size - offset)};
+    else if (run.kind == QCOW2_DATA || (run.kind != QCOW2_PACKED && run.host != 0))
+        place = (CstPlace){data_blob(q), run.host, run.length};
+    *ret_place = place;
+    return TRUE;
+}

@@ -152,7 +152,8 @@ Qcow2Kind qcow2_entry_kind(const Qcow2 *q, const Qcow2Entry *entry, unsigned sub
 typedef struct {
     Qcow2Kind kind;
     uint64_t length;
-    uint64_t host; /**< QCOW2_DATA: where the first byte is; QCOW2_PACKED: the entry */
+    uint64_t host; /**< QCOW2_PACKED: the entry; else where the first byte's space is. 0: nowhere,
+                      but for QCOW2_DATA */
 } Qcow2Run;
 
 /** What the guest's bytes from @offset on are; one kind, and for data one piece of the file. */

@@ -53,6 +53,13 @@ static gboolean has_data(const Qcow2 *q, const Qcow2Entry *entry)
     return FALSE;
 }
 
+/** Where a write takes its bytes from. */
+typedef struct {
+    const uint8_t *buf; /* NULL: from the blob, by sharing */
+    CstBlob *blob;
+    uint64_t at; /* in the blob */
+} Source;
+
 static uint64_t piece(const Qcow2 *q, uint64_t offset, uint64_t length)
 {
     return MIN(length, q->cluster_size - (offset & (q->cluster_size - 1)));
@@ -198,17 +205,19 @@ static gboolean write_filled(Qcow2 *q, const Step *step, const uint8_t *buf, uin
            cst_blob_pwrite(q->blob, tail, after, step->host + step->length, error);
 }
 
-static gboolean write_step(Qcow2 *q, const Step *step, const uint8_t *buf, GError **error)
+static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GError **error)
 {
     uint64_t before = 0, after = 0;
 
+    if (!from->buf)
+        return cst_blob_share(from->blob, from->at, q->blob, step->host, step->length, error);
     if (step->unit > 0 && !step->fresh) {
         before = step->offset & (step->unit - 1);
         after = -(step->offset + step->length) & (step->unit - 1);
     }
     if (before + after > 0)
-        return write_filled(q, step, buf, before, after, error);
-    return cst_blob_pwrite(q->blob, buf, step->length, step->host, error);
+        return write_filled(q, step, from->buf, before, after, error);
+    return cst_blob_pwrite(q->blob, from->buf, step->length, step->host, error);
 }
 
 /* Bits of the subclusters that a step has given content, in the cluster at @start. */
@@ -250,7 +259,7 @@ static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
     return qcow2_relieve(q, error);
 }
 
-static gboolean do_step(Qcow2 *q, const uint8_t *buf, uint64_t length, uint64_t offset,
+static gboolean do_step(Qcow2 *q, const Source *from, uint64_t length, uint64_t offset,
                         uint64_t *ret_done, GError **error)
 {
     Step step;
@@ -261,7 +270,7 @@ static gboolean do_step(Qcow2 *q, const uint8_t *buf, uint64_t length, uint64_t 
     g_mutex_unlock(&q->lock);
     if (!ok)
         return FALSE;
-    ok = write_step(q, &step, buf, error);
+    ok = write_step(q, &step, from, error);
     if (step.unit > 0) {
         g_mutex_lock(&q->lock);
         if (ok)
@@ -274,19 +283,51 @@ static gboolean do_step(Qcow2 *q, const uint8_t *buf, uint64_t length, uint64_t 
     return ok;
 }
 
-gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_t offset,
-                             GError **error)
+static gboolean write_from(Qcow2 *q, Source from, uint64_t len, uint64_t offset, GError **error)
 {
     while (len > 0) {
         uint64_t done = 0;
 
-        if (!do_step(q, buf, len, offset, &done, error))
+        if (!do_step(q, &from, len, offset, &done, error))
             return FALSE;
-        buf += done;
+        if (from.buf)
+            from.buf += done;
+        from.at += done;
         offset += done;
         len -= done;
     }
     return TRUE;
+}
+
+gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_t offset,
+                             GError **error)
+{
+    return write_from(q, (Source){.buf = buf}, len, offset, error);
+}
+
+/* Whole clusters that the file can share as well. */
+uint64_t qcow2_share_unit(CstImage *image)
+{
+    const Qcow2 *q = qcow2_of(image);
+    uint64_t unit = cst_blob_share_unit(q->blob);
+
+    if (q->header.crypt != QCOW2_CRYPT_NONE ||
+        (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) || q->cluster_size < unit)
+        return 0;
+    return unit > 0 ? q->cluster_size : 0;
+}
+
+gboolean qcow2_take_shared(CstImage *image, uint64_t offset, CstBlob *src, uint64_t src_offset,
+                           uint64_t length, GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    Qcow2Claim claim;
+    gboolean ok;
+
+    qcow2_claim(q, &claim, offset, length);
+    ok = write_from(q, (Source){NULL, src, src_offset}, length, offset, error);
+    qcow2_release(q, &claim);
+    return ok;
 }
 
 gboolean qcow2_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error)

@@ -141,4 +141,5 @@ const CstImageFormat cst_format_qed = {
     .close = cst_lookup_close,
     .pread = cst_blocks_pread,
     .extent = cst_blocks_extent,
+    .locate = cst_blocks_locate,
 };

@@ -19,6 +19,7 @@ const CstImageFormat cst_format_vdi = {
     .close = vdi_close,
     .pread = cst_blocks_pread,
     .extent = cst_blocks_extent,
+    .locate = cst_blocks_locate,
     .pwrite = cst_blocks_pwrite,
     .zero = cst_blocks_zero,
     .discard = cst_blocks_discard,

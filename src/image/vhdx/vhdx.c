@@ -52,6 +52,7 @@ const CstImageFormat cst_format_vhdx = {
     .close = vhdx_close,
     .pread = cst_blocks_pread,
     .extent = cst_blocks_extent,
+    .locate = cst_blocks_locate,
     .pwrite = vhdx_pwrite,
     .zero = vhdx_zero,
     .discard = vhdx_discard,

@@ -34,6 +34,13 @@ static gboolean flat_extent(VmdkExtent *extent, uint64_t offset, uint64_t length
     return TRUE;
 }
 
+static gboolean flat_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,
+                            CstPlace *ret_place, GError **error)
+{
+    *ret_place = (CstPlace){extent->blob, flat_of(extent)->offset + offset, length};
+    return TRUE;
+}
+
 static gboolean flat_pwrite(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
                             GError **error)
 {
@@ -99,6 +106,7 @@ static void flat_close(VmdkExtent *extent)
 static const VmdkExtentOps flat_ops = {
     .pread = flat_pread,
     .extent = flat_extent,
+    .locate = flat_locate,
     .pwrite = flat_pwrite,
     .zero = flat_zero,
     .discard = flat_discard,

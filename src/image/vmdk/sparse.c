@@ -225,6 +225,12 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
     return cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
 }
 
+static gboolean sparse_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,
+                              CstPlace *ret_place, GError **error)
+{
+    return cst_blocks_locate(image_of(extent), offset, length, ret_place, error);
+}
+
 static gboolean sparse_pwrite(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
                               GError **error)
 {
@@ -255,6 +261,7 @@ gboolean vmdk_sparse_write_back(VmdkExtent *extent, GError **error)
 static const VmdkExtentOps sparse_ops = {
     .pread = sparse_pread,
     .extent = sparse_extent,
+    .locate = sparse_locate,
     .pwrite = sparse_pwrite,
     .zero = sparse_zero,
     .discard = sparse_discard,

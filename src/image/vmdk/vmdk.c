@@ -132,6 +132,7 @@ const CstImageFormat cst_format_vmdk = {
     .close = vmdk_close,
     .pread = vmdk_pread,
     .extent = vmdk_guest_extent,
+    .locate = vmdk_locate,
     .pwrite = vmdk_pwrite,
     .zero = vmdk_zero,
     .discard = vmdk_discard,

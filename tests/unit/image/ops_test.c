@@ -188,10 +188,14 @@ static void test_map_tells_what_is_in_the_image_itself(void **state)
 
         assert_int_equal(run->data, i == 1);
         assert_int_equal(run->present, i == 1);
-        assert_false(run->zero || run->has_offset);
+        assert_int_equal(run->has_offset, i == 1);
+        assert_false(run->zero);
     }
     assert_int_equal(g_array_index(runs, CstMapRun, 1).start, 131072);
     assert_int_equal(g_array_index(runs, CstMapRun, 1).length, 65536);
+    assert_true(
+        cst_blob_pread(file, cluster, 65536, g_array_index(runs, CstMapRun, 1).offset, NULL));
+    assert_true(cluster[0] == 'x' && cluster[65535] == 'x');
 }
 
 /* --- measure ---------------------------------------------------------------------------------- */

@@ -29,6 +29,13 @@ typedef struct {
     unsigned flags; /**< CstExtentFlags */
 } CstExtent;
 
+/** Where a range's bytes lie in the blob below. */
+typedef struct {
+    CstBlob *blob; /**< borrowed; NULL: nowhere, or not as they are (compressed, encrypted) */
+    uint64_t offset;
+    uint64_t length; /**< of the range, from its start on; > 0 */
+} CstPlace;
+
 typedef enum {
     CST_ZERO_MAY_UNMAP = 1 << 0, /**< the range may become a hole */
     CST_ZERO_FAST = 1 << 1       /**< fail with UNSUPPORTED rather than write the zeroes out */
@@ -71,10 +78,27 @@ typedef struct {
     /**
      * Makes [@dst_offset, +@length) of @dst the same as @src's range without moving data through
      * this process (reflink, copy_file_range, server-side copy). Sets UNSUPPORTED when the pair
-     * can't; the caller then copies. @share_only: only sharing of extents (FICLONERANGE) will do.
+     * can't; the caller then copies. @share_only: only sharing of extents (FICLONERANGE) will do,
+     * and it is verified.
      */
     gboolean (*copy_range)(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                            uint64_t length, gboolean share_only, GError **error);
+    /** Ranges are shared in whole units of so many bytes, a power of two; 0: never. NULL: never. */
+    uint64_t (*share_unit)(CstBlob *blob);
+
+    /* layers */
+    /**
+     * Where the range's space is in a blob below: the bytes there are this blob's, except where
+     * extent() says that they read as zeroes. NULL: this blob is the lowest.
+     */
+    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                       GError **error);
+    /**
+     * As cst_blob_share(), for a layer: finds a place for the range in the blob below, lets that
+     * share, and enters the place into the tables. Both offsets and the length are whole units.
+     */
+    gboolean (*take_shared)(CstBlob *blob, uint64_t offset, CstBlob *src, uint64_t src_offset,
+                            uint64_t length, GError **error);
 } CstBlobOps;
 
 /** Head of every implementation's struct. */
@@ -121,6 +145,22 @@ gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GErr
 /** What is added reads as zeroes. */
 gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error);
 
+/**
+ * Where the bytes of a range lie in the lowest blob (the file), through all layers; the length is
+ * cut to what lies there in one piece. See CstBlobOps.locate.
+ */
+gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
+                         GError **error);
+/** See CstBlobOps.share_unit. */
+uint64_t cst_blob_share_unit(CstBlob *blob);
+/**
+ * Makes the range of @dst the same as @src's, a lowest blob, by sharing the space they lie in, so
+ * that no data moves; whole units of both. That they do share it is verified. UNSUPPORTED where
+ * this pair can't; the range's content is then undefined.
+ */
+gboolean cst_blob_share(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                        uint64_t length, GError **error);
+
 /** TRUE when all @len bytes are zero. */
 gboolean cst_bytes_are_zero(const void *buf, size_t len);
 
@@ -131,8 +171,9 @@ typedef enum {
 } CstCopyFlags;
 
 /**
- * Copies @length bytes: shares extents where both sides can, else copies inside the kernel or the
- * server, else reads and writes on several threads; holes and zeroes are skipped. A destination
+ * Copies @length bytes: shares extents where both sides can, whole or piece by piece through the
+ * layers on them, else copies inside the kernel or the server, else reads and writes on several
+ * threads; holes and zeroes are skipped. A destination
  * that is too short is grown first. Advances @task by bytes covered (the total is the caller's to
  * set) and stops at its cancellation. After a failure the destination's range is undefined. The two
  * ranges may not overlap.

@@ -10,7 +10,8 @@ typedef struct {
     gboolean present;    /**< it decides by what it holds, not by holding nothing */
     gboolean zero;       /**< reads as zeroes */
     gboolean data;       /**< space is taken in that image's file */
-    gboolean has_offset; /**< the bytes are at offset in that image's file (known of raw only) */
+    gboolean has_offset; /**< the bytes are at offset in that image's file, or have space there if
+                              they read as zeroes; never where they are compressed */
     uint64_t offset;
 } CstMapRun;
 

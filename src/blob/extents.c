@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "extents.h"
+
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <base/file.h>
+#include <base/units.h>
+
+#define EXTENTS_AT_ONCE 128
+#define BUFFER          CST_MIB
+
+/* What makes a place on the disk say nothing about the bytes. */
+#define UNTOLD                                                                              \
+    (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED |               \
+     FIEMAP_EXTENT_DATA_ENCRYPTED | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | \
+     FIEMAP_EXTENT_DATA_TAIL)
+
+/** A walk over what a file system tells of a range. */
+typedef struct {
+    int fd;
+    uint64_t offset, end;
+    unsigned next;
+    gboolean failed; /* it does not tell */
+    struct fiemap *map;
+} Walk;
+
+/** A piece of the range: on the disk at @place, or nowhere (0). */
+typedef struct {
+    uint64_t length, place;
+} Piece;
+
+static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
+{
+    *walk = (Walk){.fd = range->fd, .offset = range->offset, .end = range->offset + length};
+    walk->map = g_malloc0(sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent));
+}
+
+static gboolean ask(Walk *walk)
+{
+    struct fiemap *map = walk->map;
+
+    memset(map, 0, sizeof(*map));
+    map->fm_start = walk->offset;
+    map->fm_length = walk->end - walk->offset;
+    map->fm_extent_count = EXTENTS_AT_ONCE;
+    walk->next = 0;
+    return ioctl(walk->fd, FS_IOC_FIEMAP, map) == 0;
+}
+
+/* The extent at or behind the walk's place; NULL: none, or not told. */
+static const struct fiemap_extent *current(Walk *walk)
+{
+    for (gboolean asked = FALSE;; asked = TRUE) {
+        for (; walk->next < walk->map->fm_mapped_extents; walk->next++) {
+            const struct fiemap_extent *extent = &walk->map->fm_extents[walk->next];
+
+            if (extent->fe_logical + extent->fe_length > walk->offset)
+                return extent;
+        }
+        if (asked || !ask(walk)) {
+            walk->failed = !asked || walk->next > 0; /* an answer to another question */
+            return NULL;
+        }
+    }
+}
+
+/* What the walk is at; space that was never written to is as good as none. */
+static Piece look(Walk *walk)
+{
+    const struct fiemap_extent *extent = current(walk);
+    uint64_t left = walk->end - walk->offset;
+    Piece piece = {left, 0};
+
+    if (!extent || extent->fe_logical >= walk->end)
+        return piece;
+    if (extent->fe_logical > walk->offset) {
+        piece.length = extent->fe_logical - walk->offset;
+        return piece;
+    }
+    piece.length = MIN(left, extent->fe_logical + extent->fe_length - walk->offset);
+    if (extent->fe_flags & UNTOLD)
+        walk->failed = TRUE;
+    else if (!(extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN))
+        piece.place = extent->fe_physical + (walk->offset - extent->fe_logical);
+    return piece;
+}
+
+static gboolean lie_in_one_place(Walk *a, Walk *b)
+{
+    while (a->offset < a->end) {
+        Piece in_a = look(a), in_b = look(b);
+        uint64_t n = MIN(in_a.length, in_b.length);
+
+        if (a->failed || b->failed || in_a.place != in_b.place)
+            return FALSE;
+        a->offset += n;
+        b->offset += n;
+    }
+    return TRUE;
+}
+
+static gboolean read_same(const CstFileRange *a, const CstFileRange *b, uint64_t length,
+                          gboolean *ret_same, GError **error)
+{
+    g_autofree uint8_t *bufs = g_malloc((size_t)2 * BUFFER);
+    gboolean same = TRUE;
+
+    for (uint64_t done = 0; same && done < length;) {
+        size_t n = (size_t)MIN(BUFFER, length - done);
+
+        if (!cst_pread_full(a->fd, bufs, n, a->offset + done, a->name, error) ||
+            !cst_pread_full(b->fd, bufs + BUFFER, n, b->offset + done, b->name, error))
+            return FALSE;
+        same = memcmp(bufs, bufs + BUFFER, n) == 0;
+        done += n;
+    }
+    *ret_same = same;
+    return TRUE;
+}
+
+gboolean cst_extents_are_same(const CstFileRange *a, const CstFileRange *b, uint64_t length,
+                              gboolean *ret_same, GError **error)
+{
+    Walk in_a, in_b;
+    gboolean same;
+
+    walk_init(&in_a, a, length);
+    walk_init(&in_b, b, length);
+    same = lie_in_one_place(&in_a, &in_b);
+    g_free(in_a.map);
+    g_free(in_b.map);
+    if (same)
+        *ret_same = TRUE;
+    return same || read_same(a, b, length, ret_same, error);
+}
