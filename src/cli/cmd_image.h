@@ -36,6 +36,16 @@ char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
 /** Snapshots inside an image (CstImageSnapshot), as a table or as qemu-img's "snapshots". */
+/** What only some formats have to say of an image; any list may be NULL. */
+typedef struct {
+    const CstImageInfo *info;
+    const GPtrArray *bitmaps; /**< of CstImageBitmap */
+    const GPtrArray *parts;   /**< of CstImagePart */
+} CliImageSpecific;
+
+void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific);
+void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific);
+
 void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots);
 void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots);
 

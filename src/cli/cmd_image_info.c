@@ -19,34 +19,51 @@ typedef struct {
     uint64_t disk_size;   /**< bytes that the file takes */
     char *full_backing;   /**< path that the reference means; NULL: none */
     GPtrArray *snapshots; /**< of CstImageSnapshot; NULL: none, or unreadable */
-    GPtrArray *bitmaps;   /**< of CstImageBitmap; the same */
+    GPtrArray *bitmaps;   /**< of CstImageBitmap; NULL likewise */
+    GPtrArray *parts;     /**< of CstImagePart; NULL likewise */
 } Shown;
 
 static void shown_clear(Shown *shown)
 {
     cst_image_info_clear(&shown->info);
     g_free(shown->full_backing);
-    if (shown->snapshots)
-        g_ptr_array_unref(shown->snapshots);
-    if (shown->bitmaps)
-        g_ptr_array_unref(shown->bitmaps);
+    g_clear_pointer(&shown->snapshots, g_ptr_array_unref);
+    g_clear_pointer(&shown->bitmaps, g_ptr_array_unref);
+    g_clear_pointer(&shown->parts, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shown, shown_clear)
 
 /* --- finding out ----------------------------------------------------------------------------- */
 
+/* Lists of any length: only here, not with what is looked up of every image of a pool. */
 static void read_lists(Shown *shown, CstBlob *blob)
 {
     const CstImageInfo *info = &shown->info;
-    CstImage *image = (info->snapshots || info->bitmaps) && !info->corrupt
-                          ? cst_image_open(blob, info->format, 0, NULL, NULL)
-                          : NULL;
+    CstImage *image = NULL;
 
+    shown->parts = cst_image_inspect_parts(blob, info->format, NULL);
+    if (info->corrupt || (info->snapshots == 0 && info->bitmaps == 0))
+        return;
+    image = cst_image_open(blob, info->format, CST_IMAGE_NO_DATA, NULL, NULL);
     if (image && info->snapshots)
         shown->snapshots = cst_image_snapshot_list(image, NULL);
     if (image && info->bitmaps)
         shown->bitmaps = cst_image_bitmap_list(image, NULL);
     cst_image_free(image);
+}
+
+/* Parts are named as seen from here. */
+static void name_parts(Shown *shown)
+{
+    for (guint i = 0; shown->parts && i < shown->parts->len; i++) {
+        CstImagePart *part = g_ptr_array_index(shown->parts, i);
+        char *path = part->file ? cst_path_named(shown->path, part->file) : g_strdup(shown->path);
+
+        if (!path)
+            continue;
+        g_free(part->file);
+        part->file = path;
+    }
 }
 
 static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, GError **error)
@@ -61,6 +78,7 @@ static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, 
     if (shown->info.backing)
         shown->full_backing = cst_path_named(shown->path, shown->info.backing);
     read_lists(shown, blob);
+    name_parts(shown);
     return TRUE;
 }
 
@@ -74,33 +92,6 @@ static void line(CliCtl *ctl, const char *label, const char *value)
 
     if (shown)
         cli_print(ctl, "%s: %s\n", label, shown);
-}
-
-/** What only some formats have. */
-static void print_specific(CliCtl *ctl, const CstImageInfo *info)
-{
-    const struct {
-        const char *label;
-        const char *value;
-    } rows[] = {
-        {N_("subformat"), info->subformat},
-        {N_("compat"), info->compat},
-        {N_("compression type"), info->compression},
-        {N_("lazy refcounts"), info->compat ? (info->lazy_refcounts ? "true" : "false") : NULL},
-        {N_("extended l2"), info->compat ? (info->extended_l2 ? "true" : "false") : NULL},
-        {N_("data file"), info->data_file},
-    };
-    gboolean titled = FALSE;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        if (!rows[i].value)
-            continue;
-        if (!titled)
-            cli_print(ctl, "%s", _("Format specific information:\n"));
-        titled = TRUE;
-        cli_print(ctl, "    ");
-        line(ctl, _(rows[i].label), rows[i].value);
-    }
 }
 
 static char *snapshot_date(const CstImageSnapshot *snapshot)
@@ -137,6 +128,7 @@ void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots)
 static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
 {
     const CstImageInfo *info = &shown->info;
+    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts};
     g_autofree char *virtual_size = cli_image_size_text(ctl, info->capacity);
     g_autofree char *digits = g_strdup_printf("%" G_GUINT64_FORMAT, info->capacity);
     g_autofree char *disk_size = cli_image_size_text(ctl, shown->disk_size);
@@ -161,11 +153,7 @@ static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
         cli_print(ctl, "%s", _("Snapshot list:\n"));
         cli_image_print_snapshots(ctl, shown->snapshots);
     }
-    print_specific(ctl, info);
-    if (shown->bitmaps && shown->bitmaps->len) {
-        cli_print(ctl, "%s", _("Bitmap list:\n"));
-        cli_image_print_bitmaps(ctl, shown->bitmaps);
-    }
+    cli_image_print_specific(ctl, &specific);
 }
 
 /* --- JSON, with the members of qemu-img ------------------------------------------------------ */
@@ -203,32 +191,10 @@ void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots)
     json_builder_end_array(json);
 }
 
-static void add_specific(JsonBuilder *json, const Shown *shown)
-{
-    const CstImageInfo *info = &shown->info;
-
-    json_builder_set_member_name(json, "format-specific");
-    json_builder_begin_object(json);
-    cli_json_add_string(json, "type", cst_image_format_name(info->format));
-    json_builder_set_member_name(json, "data");
-    json_builder_begin_object(json);
-    add_if(json, "subformat", info->subformat);
-    add_if(json, "data-file", info->data_file);
-    if (info->compat) {
-        cli_json_add_string(json, "compat", info->compat);
-        add_if(json, "compression-type", info->compression);
-        add_bool(json, "lazy-refcounts", info->lazy_refcounts);
-        add_bool(json, "extended-l2", info->extended_l2);
-    }
-    if (shown->bitmaps && shown->bitmaps->len)
-        cli_image_add_bitmaps(json, shown->bitmaps);
-    json_builder_end_object(json);
-    json_builder_end_object(json);
-}
-
 static void add_json(JsonBuilder *json, const Shown *shown)
 {
     const CstImageInfo *info = &shown->info;
+    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts};
 
     json_builder_begin_object(json);
     cli_json_add_string(json, "filename", shown->path);
@@ -249,8 +215,7 @@ static void add_json(JsonBuilder *json, const Shown *shown)
     add_if(json, "problem", info->problem);
     if (shown->snapshots && shown->snapshots->len)
         cli_image_add_snapshots(json, shown->snapshots);
-    if (info->subformat || info->data_file || info->compat)
-        add_specific(json, shown);
+    cli_image_add_specific(json, &specific);
     json_builder_end_object(json);
 }
 

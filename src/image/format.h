@@ -73,6 +73,9 @@ struct CstImageFormat {
      */
     void (*inspect)(CstImageLook *look);
 
+    /** See cst_image_inspect_parts(); @parts is to be filled. NULL: one file. */
+    void (*inspect_parts)(CstImageLook *look, GPtrArray *parts);
+
     /* --- making -------------------------------------------------------------------------- */
 
     unsigned create_options; /**< CstCreateOptions */

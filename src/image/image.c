@@ -114,6 +114,35 @@ gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImage
     return TRUE;
 }
 
+void cst_image_part_free(CstImagePart *part)
+{
+    if (!part)
+        return;
+    g_free(part->file);
+    g_free(part);
+}
+
+GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(GPtrArray) parts = NULL;
+    CstImageLook look;
+
+    if (!format->inspect_parts)
+        return NULL;
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return NULL;
+    parts = g_ptr_array_new_with_free_func((GDestroyNotify)cst_image_part_free);
+    info.format = format;
+    format->inspect_parts(&look, parts);
+    if (look.error) {
+        g_propagate_error(error, look.error);
+        return NULL;
+    }
+    return g_steal_pointer(&parts);
+}
+
 /* --- making -------------------------------------------------------------------------------- */
 
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,

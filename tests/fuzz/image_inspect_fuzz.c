@@ -37,9 +37,11 @@ static void mend_vhdx(CstBlob *blob)
 static void look(CstBlob *blob, const CstImageFormat *format)
 {
     g_auto(CstImageInfo) info = {0};
+    g_autoptr(GPtrArray) parts = NULL;
 
     g_assert_true(cst_image_inspect(blob, format, &info, NULL));
     g_assert_nonnull(info.format);
+    parts = cst_image_inspect_parts(blob, info.format, NULL);
     g_assert_true(!info.corrupt || info.problem);
     g_assert_true(info.corrupt || info.capacity <= G_MAXINT64);
 }

@@ -136,6 +136,9 @@ static void tell(CstImageLook *look, const Qcow2Header *header)
     info->snapshots = header->snapshots;
     cst_look_set(&info->compat, header->version == 2 ? "0.10" : "1.1");
     cst_look_set(&info->compression, header->compression == QCOW2_ZSTD ? "zstd" : "zlib");
+    info->marked_corrupt = (header->incompatible & QCOW2_INCOMPAT_CORRUPT) != 0;
+    if (header->refcount_order <= 6)
+        info->refcount_bits = 1u << header->refcount_order;
     info->dirty = (header->incompatible & QCOW2_INCOMPAT_DIRTY) != 0;
     info->extended_l2 = (header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) != 0;
     info->lazy_refcounts = (header->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0;
@@ -217,6 +220,7 @@ static gboolean read_names(CstImageLook *look, Qcow2Header *header)
     if (!read_extensions(look, header))
         return FALSE;
     if (header->incompatible & QCOW2_INCOMPAT_DATA_FILE) {
+        info->data_file_raw = (header->autoclear & QCOW2_AUTOCLEAR_RAW_DATA) != 0;
         if (!info->data_file)
             cst_look_set(&info->data_file, "");
     } else {

@@ -48,6 +48,7 @@ typedef enum {
 
 #define QCOW2_COMPAT_LAZY_REFCOUNTS 1u
 #define QCOW2_AUTOCLEAR_BITMAPS     1u
+#define QCOW2_AUTOCLEAR_RAW_DATA    2u /* the data file alone reads as the guest's disk */
 
 typedef enum {
     QCOW2_EXT_END = 0,

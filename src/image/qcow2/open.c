@@ -28,7 +28,7 @@ static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
     if (info->problem && !info->corrupt)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened: %s"), blob->name,
                         info->problem);
-    if (info->data_file && !(how->files && how->files->open))
+    if (info->data_file && !(how->flags & CST_IMAGE_NO_DATA) && !(how->files && how->files->open))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' keeps its data in the external file '%s', which was not allowed"),
                         blob->name, info->data_file);
@@ -179,6 +179,15 @@ Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
     return q;
 }
 
+static gboolean open_data(Qcow2 *q, const char *data_file, const CstImageOpen *how, GError **error)
+{
+    q->lacks_data = data_file && (how->flags & CST_IMAGE_NO_DATA);
+    if (!data_file || q->lacks_data)
+        return TRUE;
+    q->data = how->files->open(data_file, FALSE, how->files->data, error);
+    return q->data != NULL;
+}
+
 CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
@@ -202,9 +211,7 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
     q->lacks_backing = wants_backing && !backing;
     q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
     q->same_content = (how->flags & CST_IMAGE_SAME_CONTENT) != 0;
-    if (data_file)
-        q->data = how->files->open(data_file, FALSE, how->files->data, error);
-    if ((data_file && !q->data) || !qcow2_state_read_tables(q, writable, error) ||
+    if (!open_data(q, data_file, how, error) || !qcow2_state_read_tables(q, writable, error) ||
         (how->snapshot && !qcow2_snapshot_show(q, how->snapshot, error))) {
         qcow2_state_free(q);
         return NULL;

@@ -75,7 +75,8 @@ gboolean qcow2_check_content(const Qcow2 *q, GError **error)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' is encrypted: its content can't be read or written"),
                         q->blob->name);
-    return TRUE;
+    return !q->lacks_data || cst_fail(error, CST_ERROR_INVALID,
+                                      _("'%s' is opened without its data file"), q->blob->name);
 }
 
 static gboolean map_locked(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *run,

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t backing_size;
     CstBlob *data; /* file with the guest's bytes; NULL: they are in the image. Read only */
     gboolean lacks_backing; /* the image names one, none was handed over */
+    gboolean lacks_data;    /* the data file was not to be opened */
     gboolean barriers;
     gboolean same_content; /* CST_IMAGE_SAME_CONTENT */
 

@@ -41,6 +41,13 @@ static void take_string(char **field, char **from)
     *field = g_steal_pointer(from);
 }
 
+static void take_ids(CstImageInfo *info, const VmdkDescriptor *d)
+{
+    info->has_cid = TRUE;
+    info->cid = d->cid;
+    info->parent_cid = d->parent_cid;
+}
+
 /* @is_extent: the text is embedded in the one extent, which names itself. */
 static void describe(CstImageLook *look, uint64_t offset, uint64_t len, gboolean is_extent)
 {
@@ -51,6 +58,7 @@ static void describe(CstImageLook *look, uint64_t offset, uint64_t len, gboolean
         return;
     vmdk_descriptor_parse(text, FALSE, &d);
     take_string(&look->info->subformat, &d.create_type);
+    take_ids(look->info, &d);
     if (d.parent) {
         take_string(&look->info->backing, &d.parent);
         cst_look_set(&look->info->backing_format, "vmdk");
@@ -120,10 +128,60 @@ static void vmdk_inspect(CstImageLook *look)
         cst_look_problem(look, _("this is no VMDK image"));
 }
 
+/* --- the files that it is --------------------------------------------------------------------- */
+
+static const char *known_kind(const char *type)
+{
+    static const char *const kinds[] = {"SPARSE",     "FLAT",    "ZERO",    "VMFS",
+                                        "VMFSSPARSE", "VMFSRDM", "VMFSRAW", "SESPARSE"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (strcmp(type, kinds[i]) == 0)
+            return kinds[i];
+    return "";
+}
+
+static void list_lines(CstImageLook *look, GPtrArray *parts)
+{
+    g_autofree char *text = cst_look_string(look, 0, (size_t)MIN(look->size, VMDK_MAX_DESCRIPTOR));
+    g_auto(VmdkDescriptor) d = {0};
+
+    if (!text)
+        return;
+    vmdk_descriptor_parse(text, TRUE, &d);
+    for (guint i = 0; i < d.lines->len; i++) {
+        const VmdkLine *line = vmdk_descriptor_line(&d, i);
+        CstImagePart *part = g_new0(CstImagePart, 1);
+
+        part->file = g_strdup(line->file);
+        part->kind = known_kind(line->type);
+        part->capacity = line->sectors * VMDK_SECTOR;
+        g_ptr_array_add(parts, part);
+    }
+}
+
+static void vmdk_inspect_parts(CstImageLook *look, GPtrArray *parts)
+{
+    CstImagePart *part;
+
+    if (is_descriptor(look->head, look->head_len)) {
+        list_lines(look, parts);
+        return;
+    }
+    vmdk_inspect(look);
+    part = g_new0(CstImagePart, 1);
+    part->kind = "";
+    part->capacity = look->info->capacity;
+    part->cluster_size = look->info->cluster_size;
+    part->compressed = look->info->compression != NULL;
+    g_ptr_array_add(parts, part);
+}
+
 const CstImageFormat cst_format_vmdk = {
     .name = "vmdk",
     .probe = vmdk_probe,
     .inspect = vmdk_inspect,
+    .inspect_parts = vmdk_inspect_parts,
     .create_options = CST_CREATE_BACKING | CST_CREATE_CLUSTER_SIZE | CST_CREATE_METADATA |
                       CST_CREATE_SUBFORMAT | CST_CREATE_ADAPTER_TYPE,
     .create = vmdk_create,

@@ -52,11 +52,17 @@ typedef struct {
     uint64_t cluster_size; /**< bytes per block, grain or cluster; 0: not a notion of the format */
     gboolean lazy_refcounts;
     gboolean extended_l2;
-    gboolean dirty;     /**< not closed cleanly: tables may need repair, or a log a replay */
-    unsigned snapshots; /**< internal ones */
-    unsigned bitmaps;   /**< dirty bitmaps that count */
-    char *compression;  /**< "zlib", "zstd" */
-    char *subformat;    /**< "monolithicSparse", "dynamic", "fixed", … */
+    gboolean dirty;          /**< not closed cleanly: tables may need repair, or a log a replay */
+    unsigned snapshots;      /**< internal ones */
+    unsigned bitmaps;        /**< persistent ones; a number from the header, not believed yet */
+    char *compression;       /**< "zlib", "zstd" */
+    unsigned refcount_bits;  /**< qcow2; 0: not a notion of the format */
+    gboolean marked_corrupt; /**< qcow2: a program that found damage said so */
+    gboolean data_file_raw;  /**< qcow2: the data file alone reads as the guest's disk does */
+    gboolean has_cid;        /**< vmdk: what follows is known */
+    uint32_t cid;            /**< changes with the content */
+    uint32_t parent_cid;     /**< what it was of the parent; 0xffffffff: none */
+    char *subformat;         /**< "monolithicSparse", "dynamic", "fixed", … */
 } CstImageInfo;
 
 /** Frees what is in @info, not @info itself. */
@@ -88,6 +94,24 @@ const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t 
  */
 gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
                            GError **error);
+
+/** One of the files that an image is. */
+typedef struct {
+    char *file;        /**< as the image names it; NULL: the image's own file, or none at all */
+    const char *kind;  /**< of a VMDK extent: "SPARSE", "FLAT", …; "": it is not said. Static */
+    uint64_t capacity; /**< bytes of the guest */
+    uint64_t cluster_size; /**< 0: not known without opening it */
+    gboolean compressed;
+} CstImagePart;
+
+/** NULL is nothing to be freed. */
+void cst_image_part_free(CstImagePart *part);
+
+/**
+ * What an untrusted image of several files says of them, as an array of CstImagePart pointers that
+ * frees them; NULL without an error for formats that are one file. Opens none of them.
+ */
+GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, GError **error);
 
 /* --- making -------------------------------------------------------------------------------- */
 
@@ -158,7 +182,12 @@ typedef enum {
      * up, zeroes given up), so the image's dirty bitmaps stay valid. A backing is accepted even
      * when the image names none.
      */
-    CST_IMAGE_SAME_CONTENT = 1 << 2
+    CST_IMAGE_SAME_CONTENT = 1 << 2,
+    /**
+     * For lists of snapshots and bitmaps: a qcow2 image's data file stays closed, and the guest's
+     * bytes can't be read.
+     */
+    CST_IMAGE_NO_DATA = 1 << 3
 } CstImageOpenFlags;
 
 /** How to open an image. */
