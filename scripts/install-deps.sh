@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint, lab)
+# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint, lab, ceph)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -10,7 +10,7 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libzstd-dev
-    libzstd-dev scdoc libcmocka-dev libblkid-dev"
+    libzstd-dev scdoc libcmocka-dev libblkid-dev librbd-dev librados-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils qemu-system-x86
     g++ binutils locales e2fsprogs
@@ -18,6 +18,7 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils
 bench="$test"
 fuzz="clang libclang-rt-14-dev"
 lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients"
+ceph="ceph-mon ceph-osd ceph-mgr ceph-common libvirt-daemon-driver-storage-rbd"
 lint="clang clang-format clang-tidy clang-tools shellcheck pyflakes3 git"
 
 wanted=
@@ -30,6 +31,7 @@ for set in "$@"; do
     fuzz) wanted="$wanted $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
     lab) wanted="$wanted $lab" ;;
+    ceph) wanted="$wanted $ceph" ;;
     *) echo "install-deps.sh: unknown set '$set'" >&2; exit 2 ;;
     esac
 done
