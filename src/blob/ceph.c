@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <blob/ceph.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* --- the libraries ------------------------------------------------------------------------------
+ */
+
+static struct {
+    CstCeph table;
+    char *problem;
+} loaded;
+
+static void *find(void *const libraries[2], const char *name)
+{
+    void *found = dlsym(libraries[0], name);
+
+    if (!found)
+        found = dlsym(libraries[1], name);
+    if (!found && !loaded.problem)
+        loaded.problem = g_strdup_printf("no function %s", name);
+    return found;
+}
+
+static gint connections;
+
+void cst_ceph_enter(void)
+{
+    g_atomic_int_inc(&connections);
+}
+
+void cst_ceph_leave(void)
+{
+    g_atomic_int_add(&connections, -1);
+}
+
+static void end_without_destructors(int status, void *unused)
+{
+    if (g_atomic_int_get(&connections) == 0)
+        return;
+    fflush(NULL);
+    _exit(status);
+}
+
+/* They start threads and register destructors, so they stay once they are here. */
+static gpointer load(gpointer data)
+{
+    void *libraries[2];
+
+    libraries[0] = dlopen("librados.so.2", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    libraries[1] =
+        libraries[0] ? dlopen("librbd.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
+    if (!libraries[1]) {
+        const char *why = dlerror();
+
+        loaded.problem = g_strdup(why ? why : "");
+        return NULL;
+    }
+#define FIND(function) loaded.table.function = find(libraries, #function);
+    CST_CEPH_FUNCTIONS(FIND)
+#undef FIND
+    /* Registered last, so that it runs before theirs. */
+    on_exit(end_without_destructors, NULL);
+    return NULL;
+}
+
+const CstCeph *cst_ceph(GError **error)
+{
+    static GOnce once = G_ONCE_INIT;
+
+    g_once(&once, load, NULL);
+    if (!loaded.problem)
+        return &loaded.table;
+    cst_fail(error, CST_ERROR_UNSUPPORTED,
+             _("Ceph's client libraries can't be used (%s); install librbd1 and librados2"),
+             loaded.problem);
+    return NULL;
+}
+
+/* --- errors -------------------------------------------------------------------------------------
+ */
+
+static CstErrorCode code_of(int err)
+{
+    switch (err) {
+    case ETIMEDOUT:
+    case ESHUTDOWN:
+    case ENOTCONN: return CST_ERROR_UNREACHABLE;
+    case EBUSY: return CST_ERROR_BUSY;
+    case EROFS: return CST_ERROR_READ_ONLY;
+    case EOPNOTSUPP: return CST_ERROR_UNSUPPORTED;
+    default: return CST_ERROR_IO;
+    }
+}
+
+gboolean cst_ceph_fail(GError **error, int result, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    CstErrorCode code = code_of(-result);
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    if (result == -ETIMEDOUT)
+        return cst_fail(error, code, _("%s: the Ceph cluster did not answer in time"), text);
+    if (result == -ESHUTDOWN)
+        return cst_fail(error, code, _("%s: the Ceph cluster has shut this client out (blocklist)"),
+                        text);
+    if (code == CST_ERROR_IO)
+        return cst_fail_errno(error, -result, "%s", text);
+    return cst_fail(error, code, "%s: %s", text, g_strerror(-result));
+}
+
+/* --- work with a deadline -----------------------------------------------------------------------
+ */
+
+gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
+                           void (*clear)(CstCephWork *work))
+{
+    CstCephWork *work = g_malloc0(size);
+
+    work->run = run;
+    work->clear = clear;
+    work->refs = 1;
+    work->beat = g_get_monotonic_time();
+    g_mutex_init(&work->lock);
+    g_cond_init(&work->cond);
+    return work;
+}
+
+CstCephWork *cst_ceph_work_ref(CstCephWork *work)
+{
+    g_atomic_int_inc(&work->refs);
+    return work;
+}
+
+void cst_ceph_work_unref(CstCephWork *work)
+{
+    if (!work || !g_atomic_int_dec_and_test(&work->refs))
+        return;
+    if (work->clear)
+        work->clear(work);
+    g_clear_error(&work->error);
+    g_mutex_clear(&work->lock);
+    g_cond_clear(&work->cond);
+    g_free(work);
+}
+
+void cst_ceph_work_beat(CstCephWork *work)
+{
+    g_mutex_lock(&work->lock);
+    work->beat = g_get_monotonic_time();
+    g_mutex_unlock(&work->lock);
+}
+
+void cst_ceph_work_finish(CstCephWork *work, gboolean result, GError *error)
+{
+    g_mutex_lock(&work->lock);
+    work->result = result;
+    work->error = error;
+    work->done = TRUE;
+    g_cond_signal(&work->cond);
+    g_mutex_unlock(&work->lock);
+}
+
+static void run_work(gpointer data, gpointer unused)
+{
+    CstCephWork *work = data;
+    GError *error = NULL;
+    gboolean result = work->run(work, &error);
+
+    cst_ceph_work_finish(work, result, error);
+    cst_ceph_work_unref(work);
+}
+
+/* Threads that are idle are kept for the next work, those that hang cost nobody but themselves. */
+static void start_work(CstCephWork *work)
+{
+    static GThreadPool *threads;
+
+    if (g_once_init_enter(&threads))
+        g_once_init_leave(&threads, g_thread_pool_new(run_work, NULL, -1, FALSE, NULL));
+    g_thread_pool_push(threads, cst_ceph_work_ref(work), NULL);
+}
+
+static gboolean wait_done(CstCephWork *work, guint deadline_ms)
+{
+    gboolean done;
+
+    g_mutex_lock(&work->lock);
+    while (!work->done) {
+        gint64 until = work->beat + deadline_ms * G_TIME_SPAN_MILLISECOND;
+
+        if (g_get_monotonic_time() >= until)
+            break;
+        g_cond_wait_until(&work->cond, &work->lock, until);
+    }
+    done = work->done;
+    g_mutex_unlock(&work->lock);
+    return done;
+}
+
+gboolean cst_ceph_work_wait(CstCephWork *work, guint deadline_ms, GError **error)
+{
+    if (work->run)
+        start_work(work);
+    if (!wait_done(work, deadline_ms))
+        return cst_fail(error, CST_ERROR_UNREACHABLE,
+                        _("%s: the Ceph cluster did not answer in time"), work->what);
+    if (work->error)
+        g_propagate_error(error, g_steal_pointer(&work->error));
+    return work->result;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <blob/rbd.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+/* What one request may free or zero: a step that the slowest cluster does within its deadline. */
+#define RELEASE_STEP (1 * CST_GIB)
+/* Extents are asked for, and remembered, for this much at once. */
+#define WINDOW (16 * CST_GIB)
+
+/* Extents as they were found in [offset, end). */
+typedef struct {
+    uint64_t offset, end;
+    GArray *data; /* of Run: what is there; the rest are holes */
+} Window;
+
+typedef struct {
+    uint64_t offset, end;
+} Run;
+
+typedef struct {
+    CstBlob blob;
+    const CstCeph *ceph;
+    CstBlobRbd rbd;
+    GMutex lock; /* guards the members below */
+    uint64_t size;
+    Window window;
+    uint64_t changes; /* writes so far: extents found before one of them are not kept */
+} RbdBlob;
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    CstCephWork work;
+    const CstCeph *ceph;
+    char *name;
+    char *buf;
+    guint deadline_ms;
+} Request;
+
+static void request_clear(CstCephWork *work)
+{
+    Request *request = (Request *)work;
+
+    g_free(request->name);
+    g_free(request->buf);
+}
+
+static void request_done(rbd_completion_t completion, void *data)
+{
+    Request *request = data;
+    ssize_t result = request->ceph->rbd_aio_get_return_value(completion);
+    GError *error = NULL;
+
+    if (result < 0)
+        cst_ceph_fail(&error, (int)result, _("I/O on volume '%s'"), request->name);
+    request->ceph->rbd_aio_release(completion);
+    cst_ceph_work_finish(&request->work, result >= 0, error);
+    cst_ceph_work_unref(&request->work);
+}
+
+/*
+ * The buffer is the request's own, because a caller that gives up takes its own away. The blob need
+ * not be held: closing an image waits for its requests.
+ */
+static Request *request_new(CstBlob *blob, size_t len)
+{
+    Request *request = cst_ceph_work_new(sizeof(*request), NULL, request_clear);
+
+    request->ceph = ((RbdBlob *)blob)->ceph;
+    request->deadline_ms = ((RbdBlob *)blob)->rbd.deadline_ms;
+    request->name = g_strdup(blob->name);
+    request->work.what = request->name;
+    request->buf = len ? g_malloc(len) : NULL;
+    return request;
+}
+
+static rbd_completion_t request_completion(Request *request)
+{
+    rbd_completion_t completion = NULL;
+
+    request->ceph->rbd_aio_create_completion(cst_ceph_work_ref(&request->work), request_done,
+                                             &completion);
+    return completion;
+}
+
+/* @started: what the asynchronous call said; it does not complete when it refused. */
+static gboolean request_wait(Request *request, rbd_completion_t completion, int started,
+                             GError **error)
+{
+    if (started < 0) {
+        request->ceph->rbd_aio_release(completion);
+        cst_ceph_work_unref(&request->work);
+        return cst_ceph_fail(error, started, _("I/O on volume '%s'"), request->name);
+    }
+    return cst_ceph_work_wait(&request->work, request->deadline_ms, error);
+}
+
+/* --- reading and writing ------------------------------------------------------------------------
+ */
+
+static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    Request *request = request_new(blob, len);
+    rbd_completion_t completion = request_completion(request);
+    int started = rbd->ceph->rbd_aio_read(rbd->rbd.image, offset, len, request->buf, completion);
+    gboolean done = request_wait(request, completion, started, error);
+
+    if (done)
+        memcpy(buf, request->buf, len);
+    cst_ceph_work_unref(&request->work);
+    return done;
+}
+
+static void note_change(RbdBlob *rbd)
+{
+    g_mutex_lock(&rbd->lock);
+    rbd->changes++;
+    rbd->window.end = rbd->window.offset;
+    g_mutex_unlock(&rbd->lock);
+}
+
+static gboolean make_room(RbdBlob *rbd, uint64_t end, GError **error)
+{
+    uint64_t size;
+
+    g_mutex_lock(&rbd->lock);
+    size = rbd->size;
+    g_mutex_unlock(&rbd->lock);
+    if (end <= size)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_NO_SPACE,
+                    _("volume '%s' ends at %" G_GUINT64_FORMAT " bytes; resize it first"),
+                    rbd->blob.name, size);
+}
+
+static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                           GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    rbd_completion_t completion;
+    Request *request;
+    int started;
+    gboolean done;
+
+    if (!make_room(rbd, offset + len, error))
+        return FALSE;
+    request = request_new(blob, len);
+    memcpy(request->buf, buf, len);
+    completion = request_completion(request);
+    started = rbd->ceph->rbd_aio_write(rbd->rbd.image, offset, len, request->buf, completion);
+    done = request_wait(request, completion, started, error);
+    note_change(rbd);
+    cst_ceph_work_unref(&request->work);
+    return done;
+}
+
+static gboolean rbd_flush_all(CstBlob *blob, GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    Request *request = request_new(blob, 0);
+    rbd_completion_t completion = request_completion(request);
+    int started = rbd->ceph->rbd_aio_flush(rbd->rbd.image, completion);
+    gboolean done = request_wait(request, completion, started, error);
+
+    cst_ceph_work_unref(&request->work);
+    return done;
+}
+
+/* --- sparse -------------------------------------------------------------------------------------
+ */
+
+typedef int (*ReleaseStart)(RbdBlob *rbd, uint64_t offset, uint64_t length, unsigned flags,
+                            rbd_completion_t completion);
+
+static int start_discard(RbdBlob *rbd, uint64_t offset, uint64_t length, unsigned flags,
+                         rbd_completion_t completion)
+{
+    return rbd->ceph->rbd_aio_discard(rbd->rbd.image, offset, length, completion);
+}
+
+static int start_zero(RbdBlob *rbd, uint64_t offset, uint64_t length, unsigned flags,
+                      rbd_completion_t completion)
+{
+    return rbd->ceph->rbd_aio_write_zeroes(
+        rbd->rbd.image, offset, length, completion,
+        flags & CST_ZERO_MAY_UNMAP ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION, 0);
+}
+
+static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                              ReleaseStart start, GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    gboolean done = TRUE;
+
+    while (done && length > 0) {
+        uint64_t step = MIN(length, RELEASE_STEP - offset % RELEASE_STEP);
+        Request *request = request_new(blob, 0);
+        rbd_completion_t completion = request_completion(request);
+
+        done =
+            request_wait(request, completion, start(rbd, offset, step, flags, completion), error);
+        cst_ceph_work_unref(&request->work);
+        offset += step;
+        length -= step;
+    }
+    note_change(rbd);
+    return done;
+}
+
+static gboolean rbd_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                         GError **error)
+{
+    if ((flags & CST_ZERO_FAST) && !(flags & CST_ZERO_MAY_UNMAP))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), blob->name);
+    return release_range(blob, offset, length, flags, start_zero, error);
+}
+
+static gboolean rbd_discard_range(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return release_range(blob, offset, length, 0, start_discard, error);
+}
+
+/* The cluster sets nothing aside: an image gets its space as it is written. */
+static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return TRUE;
+}
+
+/* --- extents ------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    CstCephWork work;
+    RbdBlob *rbd; /* referenced */
+    char *name;
+    uint64_t offset, length;
+    GArray *data; /* of Run */
+} Looking;
+
+static void looking_clear(CstCephWork *work)
+{
+    Looking *looking = (Looking *)work;
+
+    cst_blob_unref(&looking->rbd->blob);
+    g_free(looking->name);
+    g_array_unref(looking->data);
+}
+
+static int note_run(uint64_t offset, size_t length, int exists, void *data)
+{
+    Looking *looking = data;
+    Run *last =
+        looking->data->len ? &g_array_index(looking->data, Run, looking->data->len - 1) : NULL;
+    Run run = {offset, offset + length};
+
+    cst_ceph_work_beat(&looking->work);
+    if (!exists)
+        return 0;
+    if (last && last->end == offset)
+        last->end = run.end;
+    else
+        g_array_append_val(looking->data, run);
+    return 0;
+}
+
+static gboolean look(CstCephWork *work, GError **error)
+{
+    Looking *looking = (Looking *)work;
+    int result = looking->rbd->ceph->rbd_diff_iterate2(
+        looking->rbd->rbd.image, NULL, looking->offset, looking->length, 1, 1, note_run, looking);
+
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("the extents of volume '%s'"), looking->name);
+}
+
+/* Asks for the extents of the window from @offset on. */
+static gboolean look_at_window(RbdBlob *rbd, uint64_t offset, GError **error)
+{
+    Looking *looking = cst_ceph_work_new(sizeof(*looking), look, looking_clear);
+    uint64_t changes;
+    gboolean done;
+
+    looking->rbd = (RbdBlob *)cst_blob_ref(&rbd->blob);
+    looking->name = g_strdup(rbd->blob.name);
+    looking->work.what = looking->name;
+    looking->data = g_array_new(FALSE, FALSE, sizeof(Run));
+    g_mutex_lock(&rbd->lock);
+    looking->offset = offset;
+    looking->length = MIN(WINDOW, rbd->size - offset);
+    changes = rbd->changes;
+    g_mutex_unlock(&rbd->lock);
+    done = cst_ceph_work_wait(&looking->work, rbd->rbd.deadline_ms, error);
+    g_mutex_lock(&rbd->lock);
+    if (done) {
+        gboolean fresh = changes == rbd->changes;
+
+        g_clear_pointer(&rbd->window.data, g_array_unref);
+        rbd->window =
+            (Window){offset, fresh ? offset + looking->length : offset, g_array_ref(looking->data)};
+    }
+    g_mutex_unlock(&rbd->lock);
+    cst_ceph_work_unref(&looking->work);
+    return done;
+}
+
+/* With the lock held: the run at @offset, as the window has it. */
+static void extent_in_window(const Window *window, CstExtent *extent)
+{
+    uint64_t end = MIN(window->end, extent->offset + extent->length);
+
+    extent->flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+    for (guint i = 0; i < window->data->len; i++) {
+        const Run *run = &g_array_index(window->data, Run, i);
+
+        if (run->end <= extent->offset)
+            continue;
+        if (run->offset <= extent->offset) {
+            extent->flags = CST_EXTENT_DATA;
+            end = MIN(end, run->end);
+        } else {
+            end = MIN(end, run->offset);
+        }
+        break;
+    }
+    extent->length = end - extent->offset;
+}
+
+static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                           GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    CstExtent extent = {offset, length, CST_EXTENT_DATA};
+    gboolean known;
+
+    g_mutex_lock(&rbd->lock);
+    known = rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end;
+    g_mutex_unlock(&rbd->lock);
+    if (!known && !look_at_window(rbd, offset, error))
+        return FALSE;
+    g_mutex_lock(&rbd->lock);
+    /* Somebody wrote meanwhile: data is always a true answer. */
+    if (rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end)
+        extent_in_window(&rbd->window, &extent);
+    g_mutex_unlock(&rbd->lock);
+    *ret_extent = extent;
+    return TRUE;
+}
+
+/* --- size, life ---------------------------------------------------------------------------------
+ */
+
+static gboolean rbd_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+
+    g_mutex_lock(&rbd->lock);
+    *ret_size = rbd->size;
+    g_mutex_unlock(&rbd->lock);
+    return TRUE;
+}
+
+typedef struct {
+    CstCephWork work;
+    RbdBlob *rbd; /* referenced */
+    char *name;
+    uint64_t size;
+} Resizing;
+
+static void resizing_clear(CstCephWork *work)
+{
+    cst_blob_unref(&((Resizing *)work)->rbd->blob);
+    g_free(((Resizing *)work)->name);
+}
+
+static int resizing_beat(uint64_t done, uint64_t total, void *data)
+{
+    cst_ceph_work_beat(data);
+    return 0;
+}
+
+static gboolean resize(CstCephWork *work, GError **error)
+{
+    Resizing *resizing = (Resizing *)work;
+    int result = resizing->rbd->ceph->rbd_resize2(resizing->rbd->rbd.image, resizing->size, TRUE,
+                                                  resizing_beat, work);
+
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("failed to resize volume '%s'"), resizing->name);
+}
+
+static gboolean rbd_resize_to(CstBlob *blob, uint64_t size, GError **error)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    Resizing *resizing = cst_ceph_work_new(sizeof(*resizing), resize, resizing_clear);
+    gboolean done;
+
+    resizing->rbd = (RbdBlob *)cst_blob_ref(blob);
+    resizing->name = g_strdup(blob->name);
+    resizing->work.what = resizing->name;
+    resizing->size = size;
+    done = cst_ceph_work_wait(&resizing->work, rbd->rbd.deadline_ms, error);
+    cst_ceph_work_unref(&resizing->work);
+    note_change(rbd);
+    if (done) {
+        g_mutex_lock(&rbd->lock);
+        rbd->size = size;
+        g_mutex_unlock(&rbd->lock);
+    }
+    return done;
+}
+
+typedef struct {
+    CstCephWork work;
+    const CstCeph *ceph;
+    CstBlobRbd rbd;
+} Closing;
+
+static gboolean close_image(CstCephWork *work, GError **error)
+{
+    Closing *closing = (Closing *)work;
+
+    closing->ceph->rbd_close(closing->rbd.image);
+    if (closing->rbd.give_back)
+        closing->rbd.give_back(closing->rbd.lender);
+    return TRUE;
+}
+
+/* Waits, so that whoever closes a volume may delete it next; but not for a cluster that is gone. */
+static void rbd_close_blob(CstBlob *blob)
+{
+    RbdBlob *rbd = (RbdBlob *)blob;
+    Closing *closing = cst_ceph_work_new(sizeof(*closing), close_image, NULL);
+
+    closing->work.what = "close";
+    closing->ceph = rbd->ceph;
+    closing->rbd = rbd->rbd;
+    cst_ceph_work_wait(&closing->work, rbd->rbd.deadline_ms, NULL);
+    cst_ceph_work_unref(&closing->work);
+    g_clear_pointer(&rbd->window.data, g_array_unref);
+    g_mutex_clear(&rbd->lock);
+    g_free(rbd);
+}
+
+static const CstBlobOps rbd_ops = {
+    .kind = "rbd",
+    .pread = rbd_pread,
+    .get_size = rbd_size,
+    .close = rbd_close_blob,
+    .pwrite = rbd_pwrite,
+    .flush = rbd_flush_all,
+    .extent = rbd_extent,
+    .zero = rbd_zero,
+    .discard = rbd_discard_range,
+    .allocate = rbd_allocate,
+    .resize = rbd_resize_to,
+};
+
+CstBlob *cst_blob_rbd_new(const CstBlobRbd *what, const char *name, gboolean writable,
+                          GError **error)
+{
+    const CstCeph *ceph = cst_ceph(error);
+    RbdBlob *rbd = g_new0(RbdBlob, 1);
+
+    g_assert(ceph); /* whoever has an image has the libraries */
+    rbd->ceph = ceph;
+    rbd->rbd = *what;
+    g_mutex_init(&rbd->lock);
+    cst_blob_init(&rbd->blob, &rbd_ops, name, writable);
+    /* Known to librbd since it opened the image: this asks nobody. */
+    ceph->rbd_get_size(what->image, &rbd->size);
+    return &rbd->blob;
+}
