@@ -8,9 +8,14 @@ static struct timespec from_ns(int64_t ns)
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
+/* NULL: the technology keeps none. */
 static CstTimes *describe_times(const CstVolume *volume)
 {
-    CstTimes *times = g_new0(CstTimes, 1);
+    CstTimes *times;
+
+    if (volume->stamp.mtime_ns == 0 && volume->stamp.ctime_ns == 0 && volume->btime_ns == 0)
+        return NULL;
+    times = g_new0(CstTimes, 1);
 
     times->atime = from_ns(volume->atime_ns);
     times->mtime = from_ns(volume->stamp.mtime_ns);

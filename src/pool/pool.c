@@ -47,6 +47,11 @@ void cst_pool_state_unref(CstPoolState *state)
         state->backend->close(state);
 }
 
+gboolean cst_pool_state_is_remote(CstPoolState *state)
+{
+    return state->backend->remote;
+}
+
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     return pool_checked(state->backend->check(state, ret_active, error), state, "check", error);
@@ -64,9 +69,14 @@ gboolean cst_pool_state_start(CstPoolState *state, GError **error)
     if (state->backend->start &&
         !pool_checked(state->backend->start(state, error), state, "start", error))
         return FALSE;
-    if (state->backend->drop_drafts)
-        return pool_checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
-    return TRUE;
+    return cst_pool_state_settle(state, error);
+}
+
+gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
+{
+    if (!state->backend->drop_drafts)
+        return TRUE;
+    return pool_checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
 }
 
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error)

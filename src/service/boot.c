@@ -8,11 +8,14 @@
 #define STARTS_AT_ONCE  16
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
+/* An active pool is asked for more often: somebody is using it. */
+#define LONGEST_ACTIVE_RETRY_S 10
 
 typedef struct {
     CstPool *pool; /* referenced */
     gint64 due;    /* monotonic */
     unsigned delay_s;
+    gboolean watched;
 } BootTask;
 
 struct Boot {
@@ -40,18 +43,50 @@ static gboolean wanted(CstPool *pool)
     return result;
 }
 
-static gboolean bring_up(CstPool *pool, GError **error)
+/* Refreshes an active pool; FALSE: to be tried again. A pool of files is watched instead. */
+static gboolean bring_back(BootTask *task, CstPoolState *state)
 {
-    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    CstPool *pool = task->pool;
+    g_autoptr(GError) error = NULL;
+    gboolean unsettled;
 
-    if (!state)
-        return !wanted(pool) || cst_pool_start(pool, 0, error);
-    monitor_watch(pool->service->monitor, pool);
-    if (pool_refresh_table(pool, state, NULL, error))
-        return TRUE;
-    cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, (*error)->message);
-    g_clear_error(error);
-    return TRUE;
+    if (!task->watched)
+        monitor_watch(pool->service->monitor, pool);
+    task->watched = TRUE;
+    if (!pool_refresh_table(pool, state, NULL, &error)) {
+        if (task->delay_s == FIRST_RETRY_S)
+            cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+        return !cst_pool_state_is_remote(state);
+    }
+    g_mutex_lock(&pool->lock);
+    unsettled = pool->unsettled;
+    g_mutex_unlock(&pool->lock);
+    return !unsettled || !cst_pool_state_is_remote(state);
+}
+
+/* TRUE: nothing more to do. FALSE without an error: an active pool that needs another try. */
+static gboolean bring_up(BootTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(task->pool, NULL);
+
+    if (state)
+        return bring_back(task, state);
+    return !wanted(task->pool) || cst_pool_start(task->pool, 0, error);
+}
+
+static void set_tended(CstPool *pool, gboolean tended)
+{
+    g_mutex_lock(&pool->lock);
+    pool->tended = tended;
+    g_mutex_unlock(&pool->lock);
+}
+
+static void add(Boot *boot, BootTask *task)
+{
+    g_mutex_lock(&boot->lock);
+    g_ptr_array_add(boot->waiting, task);
+    g_cond_signal(&boot->cond);
+    g_mutex_unlock(&boot->lock);
 }
 
 static void run_task(gpointer data, gpointer boot_data)
@@ -60,19 +95,19 @@ static void run_task(gpointer data, gpointer boot_data)
     Boot *boot = boot_data;
     g_autoptr(GError) error = NULL;
 
-    if (bring_up(task->pool, &error)) {
+    if (bring_up(task, &error)) {
+        set_tended(task->pool, FALSE);
         boot_task_free(task);
         return;
     }
-    cst_log(CST_LOG_ERROR, "Failed to autostart storage pool '%s': %s; next try in %u s",
-            task->pool->name, error->message, task->delay_s);
-    pool_set_problem(task->pool, error->message, FALSE);
+    if (error) {
+        cst_log(CST_LOG_ERROR, "Failed to autostart storage pool '%s': %s; next try in %u s",
+                task->pool->name, error->message, task->delay_s);
+        pool_set_problem(task->pool, error->message, FALSE);
+    }
     task->due = g_get_monotonic_time() + task->delay_s * G_TIME_SPAN_SECOND;
-    task->delay_s = MIN(task->delay_s * 2, LONGEST_RETRY_S);
-    g_mutex_lock(&boot->lock);
-    g_ptr_array_add(boot->waiting, task);
-    g_cond_signal(&boot->cond);
-    g_mutex_unlock(&boot->lock);
+    task->delay_s = MIN(task->delay_s * 2, error ? LONGEST_RETRY_S : LONGEST_ACTIVE_RETRY_S);
+    add(boot, task);
 }
 
 /* With the lock held: hands out what is due, returns when the next one will be. */
@@ -137,17 +172,26 @@ void boot_free(Boot *boot)
     g_free(boot);
 }
 
+/* TRUE once for each pool: its task lasts until there is nothing more to do. */
+static gboolean claim(CstPool *pool)
+{
+    gboolean free;
+
+    g_mutex_lock(&pool->lock);
+    free = !pool->tended;
+    pool->tended = TRUE;
+    g_mutex_unlock(&pool->lock);
+    return free;
+}
+
 void boot_add(Boot *boot, CstPool *pool)
 {
     BootTask *task;
 
-    if (!wanted(pool) && !cst_pool_is_active(pool))
+    if ((!wanted(pool) && !cst_pool_is_active(pool)) || !claim(pool))
         return;
     task = g_new0(BootTask, 1);
     task->pool = cst_pool_ref(pool);
     task->delay_s = FIRST_RETRY_S;
-    g_mutex_lock(&boot->lock);
-    g_ptr_array_add(boot->waiting, task);
-    g_cond_signal(&boot->cond);
-    g_mutex_unlock(&boot->lock);
+    add(boot, task);
 }

@@ -13,4 +13,5 @@ typedef struct Boot Boot;
 Boot *boot_new(void);
 /** Waits for the starts that are running. */
 void boot_free(Boot *boot);
+/** Also later, for an active pool whose storage stopped answering; once is enough. */
 void boot_add(Boot *boot, CstPool *pool);

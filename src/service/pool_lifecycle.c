@@ -101,6 +101,7 @@ gboolean pool_start_in_turn(CstPool *pool, GError **error)
     if (start_storage(pool, state, error)) {
         if (save_state(pool, state, error)) {
             set_active(pool, state);
+            pool_settle(pool, state);
             monitor_watch(pool->service->monitor, pool);
             return TRUE;
         }
@@ -314,10 +315,13 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
 
     if (check_identity(pool, state, FALSE, &local) && pool_table_scan(pool, state, task, &local)) {
         pool_set_problem(pool, NULL, FALSE);
+        pool_settle(pool, state);
         return TRUE;
     }
-    if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED))
+    if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
         pool_set_problem(pool, local->message, TRUE);
+        pool_tend(pool, state);
+    }
     g_propagate_error(error, local);
     return FALSE;
 }

@@ -14,6 +14,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->uuid = def->uuid;
     pool->def = def;
     pool->usage = CST_POOL_USAGE_UNKNOWN;
+    pool->unsettled = TRUE;
     g_mutex_init(&pool->lock);
     g_cond_init(&pool->cond);
     pool->volumes =

@@ -30,6 +30,8 @@ struct CstPool {
     gboolean starting;     /* for the state "building" */
     gboolean inaccessible; /* active, but its storage is not there as it should be */
     gboolean removed;      /* no longer in the service's tables */
+    gboolean unsettled;    /* remote: what dead processes left there has still to be seen to */
+    gboolean tended;       /* the boot has a task that brings it back */
     char *problem;
     CstPoolUsage usage;
     CstPoolState *state; /* non-NULL while active */
@@ -55,6 +57,14 @@ void pool_change_end(CstPool *pool);
 
 /** The state to work with; STATE ("not active") when there is none. */
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
+
+/**
+ * Remote pools: drops and finishes what dead processes left there, once the storage answers. What
+ * can't be settled yet leaves the pool unsettled.
+ */
+void pool_settle(CstPool *pool, CstPoolState *state);
+/** Something is left to settle, or the storage does not answer: have the daemon see to it. */
+void pool_tend(CstPool *pool, CstPoolState *state);
 
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);
 

@@ -200,7 +200,7 @@ void cst_service_free(CstService *service)
 {
     if (!service)
         return;
-    boot_free(service->boot);
+    g_clear_pointer(&service->boot, boot_free);
     monitor_free(service->monitor);
     drop_pools(service);
     g_hash_table_unref(service->secrets);

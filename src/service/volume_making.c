@@ -108,10 +108,12 @@ void making_end(Making *making)
 
     if (making->intent) {
         /* What can't be dropped now stays in the journal for the next start. */
-        if (cst_pool_state_abandon(making->claim.state, making->draft.token, &error))
+        if (cst_pool_state_abandon(making->claim.state, making->draft.token, &error)) {
             cst_intent_end(making->intent);
-        else
+        } else {
             cst_intent_leave(making->intent);
+            pool_tend(making->claim.pool, making->claim.state);
+        }
         making->intent = NULL;
     }
     if (error)
@@ -120,26 +122,97 @@ void making_end(Making *making)
     volume_release(&making->claim);
 }
 
-gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **error)
-{
-    CstService *service = data;
-    const char *xml = g_hash_table_lookup(record->fields, "definition");
-    const char *token = g_hash_table_lookup(record->fields, "draft");
-    g_autoptr(CstPoolDef) def = NULL;
-    g_autoptr(CstPoolState) state = NULL;
-    g_autoptr(GError) local = NULL;
+/* --- replay -------------------------------------------------------------------------------------
+ */
 
-    if (!xml || !token)
+/* Drops the draft of a record; *ret_state: the pool's as it was then, NULL: nothing to drop. */
+static gboolean open_recorded(CstService *service, const CstIntentRecord *record,
+                              CstPoolState **ret_state, GError **error)
+{
+    const char *xml = g_hash_table_lookup(record->fields, "definition");
+    g_autoptr(CstPoolDef) def = NULL;
+
+    *ret_state = NULL;
+    if (!xml || !g_hash_table_lookup(record->fields, "draft"))
         return TRUE;
     def = cst_pool_def_parse(xml, 0, error);
-    state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
-    if (!state)
-        return FALSE;
-    if (cst_pool_state_abandon(state, token, &local))
-        return TRUE;
+    *ret_state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
+    return *ret_state != NULL;
+}
+
+static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
     /* A directory that is gone took the draft with it. */
-    if (g_error_matches(local, CST_ERROR, CST_ERROR_NOT_FOUND))
+    if (cst_pool_state_abandon(state, g_hash_table_lookup(record->fields, "draft"), &why) ||
+        (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) && !cst_pool_state_is_remote(state)))
         return TRUE;
-    g_propagate_error(error, g_steal_pointer(&local));
+    g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
+}
+
+gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (!open_recorded(data, record, &state, error))
+        return FALSE;
+    /* What is far away may not answer for long: its pool sees to it (pool_settle). */
+    return !state || (!cst_pool_state_is_remote(state) && drop_recorded(state, record, error));
+}
+
+typedef struct {
+    CstPool *pool;
+    CstPoolState *state;
+    gboolean kept;
+} Settling;
+
+static gboolean settle_intent(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    Settling *settling = data;
+    g_autoptr(CstPoolState) then = NULL;
+
+    if (!open_recorded(settling->pool->service, record, &then, error))
+        return FALSE;
+    if (!then || !cst_uuid_equal(&then->def->uuid, &settling->pool->uuid))
+        return !then;
+    if (drop_recorded(settling->state, record, error))
+        return TRUE;
+    settling->kept = TRUE;
+    return FALSE;
+}
+
+void pool_settle(CstPool *pool, CstPoolState *state)
+{
+    Settling settling = {.pool = pool, .state = state};
+    g_autoptr(GError) error = NULL;
+    gboolean unsettled;
+
+    if (!cst_pool_state_is_remote(state))
+        return;
+    g_mutex_lock(&pool->lock);
+    unsettled = pool->unsettled;
+    pool->unsettled = FALSE;
+    g_mutex_unlock(&pool->lock);
+    if (!unsettled)
+        return;
+    cst_journal_replay_kept(pool->service->journal, settle_intent, &settling);
+    if (!cst_pool_state_settle(state, &error)) {
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+        settling.kept = TRUE;
+    }
+    if (settling.kept)
+        pool_tend(pool, state);
+}
+
+void pool_tend(CstPool *pool, CstPoolState *state)
+{
+    if (!cst_pool_state_is_remote(state))
+        return;
+    g_mutex_lock(&pool->lock);
+    pool->unsettled = TRUE;
+    g_mutex_unlock(&pool->lock);
+    if (pool->service->boot)
+        boot_add(pool->service->boot, pool);
 }

@@ -127,11 +127,15 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
 static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
                           const char *snapshot, unsigned depth, GError **error);
 
-/* The backing volume's guest view; NULL without an error when @volume has none. */
+/*
+ * The backing volume's guest view; NULL without an error when @volume has none. Where a raw volume
+ * shares content with another, its pool's technology reads through by itself.
+ */
 static gboolean open_backing(CstService *service, const CstVolume *volume, unsigned depth,
                              CstBlob **ret_blob, GError **error)
 {
-    const char *path = volume->extra ? volume->extra->backing_path : NULL;
+    const char *path =
+        volume->extra && g_strcmp0(volume->format, "raw") != 0 ? volume->extra->backing_path : NULL;
     g_autoptr(CstPool) pool = NULL;
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolume) backing = NULL;

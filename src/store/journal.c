@@ -161,15 +161,16 @@ static void replay_one(const char *path, CstReplayFunc replay, gpointer data)
     record.operation = g_hash_table_lookup(fields, "operation");
     record.fields = fields;
     if (record.operation && !replay(&record, data, &error)) {
-        cst_log(CST_LOG_WARNING, "journal: '%s' stays for the next start: %s", path,
-                error->message);
+        if (error)
+            cst_log(CST_LOG_WARNING, "journal: '%s' stays for the next start: %s", path,
+                    error->message);
         return;
     }
     CST_CRASH_POINT("journal.replayed");
     unlink(path);
 }
 
-void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data)
+static void replay_all(CstJournal *journal, gboolean sweep, CstReplayFunc replay, gpointer data)
 {
     GDir *dir = g_dir_open(journal->dir, 0, NULL);
     const char *entry;
@@ -181,8 +182,18 @@ void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data
 
         if (g_str_has_suffix(entry, SUFFIX))
             replay_one(path, replay, data);
-        else if (g_str_has_suffix(entry, SUFFIX ".new"))
+        else if (sweep && g_str_has_suffix(entry, SUFFIX ".new"))
             unlink(path);
     }
     g_dir_close(dir);
+}
+
+void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data)
+{
+    replay_all(journal, TRUE, replay, data);
+}
+
+void cst_journal_replay_kept(CstJournal *journal, CstReplayFunc replay, gpointer data)
+{
+    replay_all(journal, FALSE, replay, data);
 }

@@ -136,6 +136,11 @@ typedef struct {
 
 struct CstBackend {
     CstPoolType type;
+    /**
+     * Its storage is reached over a network and may not answer for long: check touches nothing
+     * then, and the core does nothing with the storage while the program starts.
+     */
+    gboolean remote;
 
     /* --- required ---------------------------------------------------------------------------- */
 
@@ -164,7 +169,10 @@ struct CstBackend {
     gboolean (*start)(CstPoolState *state, GError **error);
     gboolean (*stop)(CstPoolState *state, GError **error);
     gboolean (*destroy)(CstPoolState *state, unsigned flags, GError **error);
-    /** Drops drafts of processes that are gone; before the first scan after a start. */
+    /**
+     * Drops drafts of processes that are gone, and finishes what they left halfway; before the
+     * first scan after a start (remote: and before the first one of this program).
+     */
     gboolean (*drop_drafts)(CstPoolState *state, GError **error);
 
     /* --- identity: notice that the storage under the pool is not the one it was --------------- */

@@ -16,9 +16,13 @@ CstPoolState *cst_pool_state_ref(CstPoolState *state);
 void cst_pool_state_unref(CstPoolState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolState, cst_pool_state_unref)
 
+/** Whether its storage is far away and may not answer for long (CstBackend.remote). */
+gboolean cst_pool_state_is_remote(CstPoolState *state);
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error);
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error);
 gboolean cst_pool_state_start(CstPoolState *state, GError **error);
+/** Drops and finishes what processes that are gone left behind; a start has done it already. */
+gboolean cst_pool_state_settle(CstPoolState *state, GError **error);
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error);
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error);
 

@@ -35,8 +35,11 @@ void cst_intent_end(CstIntent *intent);
 /** Frees the intent and keeps its record, for the replay at the next start. */
 void cst_intent_leave(CstIntent *intent);
 
-/** TRUE: settled, the intent is forgotten. FALSE: kept for the next replay; the error is logged. */
+/** TRUE: settled, the intent is forgotten. FALSE: kept for the next replay, the error if any
+ * logged. */
 typedef gboolean (*CstReplayFunc)(const CstIntentRecord *record, gpointer data, GError **error);
 
 /** Offers every intent whose process is gone. Doing it twice changes nothing. */
 void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data);
+/** The same later on, for what was kept: beside others that begin intents, without a lock. */
+void cst_journal_replay_kept(CstJournal *journal, CstReplayFunc replay, gpointer data);
