@@ -62,6 +62,17 @@ static const CstPoolNamespace logical_volume_options = {
     .names = logical_volume_option_names,
 };
 
+static const char *const rbd_volume_option_names[] = {"features", "object-size", "data-pool",
+                                                      "allocation", NULL};
+static const CstPoolNamespace rbd_volume_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "RBD volume option",
+    .names = rbd_volume_option_names,
+};
+
 static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
     [CST_POOL_DIR] = {.name = "dir",
                       .list_flag = CST_LIST_POOLS_DIR,
@@ -146,6 +157,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME,
                       .source_name_required = TRUE,
                       .options = &rbd_options,
+                      .volume_options = &rbd_volume_options,
                       .volume_type = CST_VOL_NETWORK,
                       .volume_formats = file_formats,
                       .listed_formats = no_formats_listed,

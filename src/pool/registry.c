@@ -5,9 +5,11 @@
 #include <base/i18n.h>
 
 #include "dir/dir.h"
+#include "rbd/rbd.h"
 
 static const CstBackend *const backends[] = {
     &cst_dir_backend,
+    &cst_rbd_backend,
 };
 
 static const CstBackend *find(CstPoolType type)

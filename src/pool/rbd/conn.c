@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rbd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* Longer than Ceph's own time-outs, which say better what happened and tidy up. */
+#define SLACK_MS     5000
+#define DEADLINE_MAX 3600
+
+void cst_rbd_state_init(RbdState *state)
+{
+    g_mutex_init(&state->lock);
+    g_cond_init(&state->cond);
+}
+
+void cst_rbd_state_clear(RbdState *state)
+{
+    g_clear_pointer(&state->conn, cst_rbd_conn_unref);
+    g_clear_error(&state->problem);
+    g_mutex_clear(&state->lock);
+    g_cond_clear(&state->cond);
+}
+
+RbdConn *cst_rbd_conn_ref(RbdConn *conn)
+{
+    g_atomic_int_inc(&conn->refs);
+    return conn;
+}
+
+void cst_rbd_conn_unref(RbdConn *conn)
+{
+    if (!conn || !g_atomic_int_dec_and_test(&conn->refs))
+        return;
+    if (conn->io)
+        conn->ceph->rados_ioctx_destroy(conn->io);
+    if (conn->cluster) {
+        conn->ceph->rados_shutdown(conn->cluster);
+        cst_ceph_leave();
+    }
+    g_free(conn);
+}
+
+void cst_rbd_conn_drop(RbdState *state)
+{
+    RbdConn *conn;
+
+    g_mutex_lock(&state->lock);
+    conn = g_steal_pointer(&state->conn);
+    g_mutex_unlock(&state->lock);
+    cst_rbd_conn_unref(conn);
+}
+
+/* --- connecting ---------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    CstCephWork work;
+    const CstCeph *ceph;
+    GPtrArray *options; /* of RbdOption */
+    char *user;         /* NULL: no authentication */
+    char *key;          /* base64; wiped */
+    char *pool;
+    char *namespace;
+    RbdConn *conn; /* the result */
+} Connecting;
+
+static void connecting_clear(CstCephWork *work)
+{
+    Connecting *c = (Connecting *)work;
+
+    g_ptr_array_unref(c->options);
+    g_free(c->user);
+    if (c->key)
+        explicit_bzero(c->key, strlen(c->key));
+    g_free(c->key);
+    g_free(c->pool);
+    g_free(c->namespace);
+    cst_rbd_conn_unref(c->conn);
+}
+
+static gboolean configure(Connecting *c, rados_t cluster, GError **error)
+{
+    int result;
+
+    for (guint i = 0; i < c->options->len; i++) {
+        const RbdOption *option = g_ptr_array_index(c->options, i);
+
+        result = c->ceph->rados_conf_set(cluster, option->key, option->value);
+        if (result == -ENOENT)
+            return cst_fail(error, CST_ERROR_CONFIG, _("Ceph has no option '%s'"), option->key);
+        if (result < 0)
+            return cst_fail(error, CST_ERROR_CONFIG, _("failed to set RADOS option: %s=%s: %s"),
+                            option->key, option->value, g_strerror(-result));
+    }
+    if (c->key && c->ceph->rados_conf_set(cluster, "key", c->key) < 0)
+        return cst_fail(error, CST_ERROR_CONFIG, _("failed to set RADOS option: %s"), "key");
+    return TRUE;
+}
+
+/* The longest of Ceph's own time-outs; 0 is "for ever" to Ceph, and our default to us. */
+static guint deadline_of(const Connecting *c, rados_t cluster)
+{
+    static const char *const names[] = {"client_mount_timeout", "rados_mon_op_timeout",
+                                        "rados_osd_op_timeout"};
+    double longest = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        char text[64] = "";
+        double seconds;
+
+        if (c->ceph->rados_conf_get(cluster, names[i], text, sizeof(text)) < 0)
+            continue;
+        seconds = g_ascii_strtod(text, NULL);
+        longest = MAX(longest, seconds > 0 ? seconds : 30);
+    }
+    return (guint)(MIN(longest, DEADLINE_MAX) * 1000) + SLACK_MS;
+}
+
+static gboolean open_pool(Connecting *c, RbdConn *conn, GError **error)
+{
+    bool exists = true;
+    int result = c->ceph->rados_ioctx_create(conn->cluster, c->pool, &conn->io);
+
+    if (result == -ENOENT)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("the Ceph cluster has no pool '%s'"),
+                        c->pool);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot use Ceph pool '%s'"), c->pool);
+    conn->pool_id = c->ceph->rados_ioctx_get_id(conn->io);
+    /* A full pool is an error, not a reason to wait until somebody makes room. */
+    c->ceph->rados_set_pool_full_try(conn->io);
+    if (!c->namespace)
+        return TRUE;
+    result = c->ceph->rbd_namespace_exists(conn->io, c->namespace, &exists);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot use namespace '%s/%s'"), c->pool,
+                             c->namespace);
+    if (!exists)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("Ceph pool '%s' has no namespace '%s'"),
+                        c->pool, c->namespace);
+    c->ceph->rados_ioctx_set_namespace(conn->io, c->namespace);
+    return TRUE;
+}
+
+static gboolean refused(const Connecting *c, GError **error)
+{
+    if (!c->user)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("the Ceph cluster wants authentication: add <auth> to the pool"));
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("the Ceph cluster refused user '%s': check the name and the value of the "
+                      "pool's secret"),
+                    c->user);
+}
+
+static gboolean connect_now(CstCephWork *work, GError **error)
+{
+    Connecting *c = (Connecting *)work;
+    g_autoptr(RbdConn) conn = g_new0(RbdConn, 1);
+    rados_t cluster = NULL;
+    int result;
+
+    conn->refs = 1;
+    conn->ceph = c->ceph;
+    result = c->ceph->rados_create(&cluster, c->user);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("failed to initialize RADOS"));
+    conn->cluster = cluster;
+    cst_ceph_enter();
+    if (!configure(c, cluster, error))
+        return FALSE;
+    conn->deadline_ms = deadline_of(c, cluster);
+    result = c->ceph->rados_connect(cluster);
+    if (result == -EACCES || result == -EPERM || result == -EOPNOTSUPP)
+        return refused(c, error);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot reach the Ceph monitors of pool '%s'"),
+                             c->pool);
+    conn->id = c->ceph->rados_get_instance_id(cluster);
+    if (!open_pool(c, conn, error))
+        return FALSE;
+    c->conn = g_steal_pointer(&conn);
+    return TRUE;
+}
+
+/* cephx keys are base64; the secret holds what they stand for. */
+static gboolean read_key(RbdState *state, Connecting *c, GError **error)
+{
+    const CstAuth *auth = &state->head.def->source.auth;
+    const CstPoolHost *host = state->head.host;
+    uint8_t *value = NULL;
+    size_t len = 0;
+
+    if (auth->type != CST_AUTH_CEPH)
+        return TRUE;
+    c->user = g_strdup(auth->username);
+    if (!host)
+        return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for Ceph user '%s'"), c->user);
+    if (!host->secret(auth, &value, &len, host->data, error))
+        return FALSE;
+    c->key = g_base64_encode(value, len);
+    explicit_bzero(value, len);
+    g_free(value);
+    return TRUE;
+}
+
+static RbdConn *connect_with_deadline(RbdState *state, GError **error)
+{
+    const CstCeph *ceph = cst_ceph(error);
+    g_autoptr(CstCephWork) work = NULL;
+    Connecting *c;
+
+    if (!ceph)
+        return NULL;
+    c = cst_ceph_work_new(sizeof(*c), connect_now, connecting_clear);
+    work = &c->work;
+    c->ceph = ceph;
+    c->pool = g_strdup(state->pool);
+    c->namespace = g_strdup(state->namespace);
+    c->options = cst_rbd_conf_options(state->head.def);
+    work->what = c->pool;
+    /* Bounded by client_mount_timeout; this is for name servers that hang, and the like. */
+    if (!read_key(state, c, error) || !cst_ceph_work_wait(work, DEADLINE_MAX * 1000, error))
+        return NULL;
+    return g_steal_pointer(&c->conn);
+}
+
+/* --- sharing ------------------------------------------------------------------------------------
+ */
+
+/* With the lock held: TRUE when the caller is the one to connect. */
+static gboolean wait_or_begin(RbdState *state, GError **error)
+{
+    guint attempt = state->attempt;
+
+    while (state->connecting)
+        g_cond_wait(&state->cond, &state->lock);
+    if (state->conn)
+        return FALSE;
+    /* Who waited for an attempt shares its end: a second one would take as long again. */
+    if (attempt != state->attempt && state->problem) {
+        g_propagate_error(error, g_error_copy(state->problem));
+        return FALSE;
+    }
+    state->connecting = TRUE;
+    return TRUE;
+}
+
+RbdConn *cst_rbd_conn_get(RbdState *state, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    RbdConn *conn;
+
+    g_mutex_lock(&state->lock);
+    if (!state->conn && wait_or_begin(state, error)) {
+        g_mutex_unlock(&state->lock);
+        conn = connect_with_deadline(state, &problem);
+        g_mutex_lock(&state->lock);
+        state->conn = conn;
+        state->connecting = FALSE;
+        state->attempt++;
+        g_clear_error(&state->problem);
+        if (problem) {
+            state->problem = g_error_copy(problem);
+            g_propagate_error(error, g_steal_pointer(&problem));
+        }
+        g_cond_broadcast(&state->cond);
+    }
+    conn = state->conn ? cst_rbd_conn_ref(state->conn) : NULL;
+    g_mutex_unlock(&state->lock);
+    return conn;
+}

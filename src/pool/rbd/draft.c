@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rbd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/units.h>
+
+/* A draft that nobody has open and that is older than this lost its maker. */
+#define DRAFT_MAX_AGE_S 3600
+/* Powers of two that an object's size may be. */
+#define OBJECT_ORDER_MIN 12
+#define OBJECT_ORDER_MAX 25
+
+/* --- drafts -------------------------------------------------------------------------------------
+ */
+
+char *cst_rbd_draft_name(const char *token)
+{
+    return g_strconcat(RBD_HIDDEN_PREFIX, token, RBD_DRAFT_SUFFIX, NULL);
+}
+
+gboolean cst_rbd_is_draft(const char *name)
+{
+    return g_str_has_prefix(name, RBD_HIDDEN_PREFIX) && g_str_has_suffix(name, RBD_DRAFT_SUFFIX);
+}
+
+static gboolean set_features(RbdJob *job, rbd_image_options_t options, const char *text,
+                             GError **error)
+{
+    uint64_t features = 0;
+
+    if (!text)
+        return TRUE;
+    if (job->ceph->rbd_features_from_string(text, &features) < 0)
+        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is no list of RBD features"), text);
+    job->ceph->rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FEATURES, features);
+    return TRUE;
+}
+
+static gboolean set_object_size(RbdJob *job, rbd_image_options_t options, const char *text,
+                                GError **error)
+{
+    uint64_t size = 0, order = 0;
+
+    if (!text)
+        return TRUE;
+    if (!cst_units_parse(text, 1, &size, error))
+        return FALSE;
+    while (order < OBJECT_ORDER_MAX && UINT64_C(1) << order < size)
+        order++;
+    if (order < OBJECT_ORDER_MIN || UINT64_C(1) << order != size)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("object size '%s' is no power of two from 4 KiB to 32 MiB"), text);
+    job->ceph->rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_ORDER, order);
+    return TRUE;
+}
+
+gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPtrArray *wanted,
+                             GError **error)
+{
+    const char *data_pool = cst_options_get(wanted, "data-pool");
+
+    if (data_pool)
+        job->ceph->rbd_image_options_set_string(options, RBD_IMAGE_OPTION_DATA_POOL, data_pool);
+    return set_features(job, options, cst_options_get(wanted, "features"), error) &&
+           set_object_size(job, options, cst_options_get(wanted, "object-size"), error);
+}
+
+/* What the definition leaves open comes from the connection's configuration (rbd_default_…). */
+static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
+{
+    rbd_image_options_t options = NULL;
+    int result = 0;
+    gboolean done;
+
+    job->ceph->rbd_image_options_create(&options);
+    done = cst_rbd_set_options(job, options, wanted, error);
+    if (done)
+        result = job->ceph->rbd_create4(job->conn->io, job->other, job->size, options);
+    job->ceph->rbd_image_options_destroy(options);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("failed to create volume '%s%s'"), job->state->prefix,
+                             job->name);
+    return done;
+}
+
+static gboolean make_draft(RbdJob *job, GError **error)
+{
+    if (!make_image(job, job->out, error))
+        return FALSE;
+    CST_CRASH_POINT("rbd.reserve.created");
+    if (job->out)
+        g_ptr_array_unref(job->out);
+    job->out_free = (GDestroyNotify)cst_blob_unref;
+    job->out = cst_rbd_job_blob(job, job->other, NULL, TRUE, error);
+    return job->out != NULL;
+}
+
+gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **error)
+{
+    g_autoptr(CstVolume) existing = NULL;
+
+    if (!cst_rbd_name_check(def->name, _("volume"), error))
+        return FALSE;
+    if (cst_rbd_is_draft(def->name))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is a name for volumes being made"),
+                        def->name);
+    if (def->format && strcmp(def->format, "raw") != 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("only RAW volumes are supported by this storage pool"));
+    if (def->encryption)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("storage pool does not support encrypted volumes"));
+    if (!cst_rbd_scan_one(state, def->name, NULL, &existing, error))
+        return FALSE;
+    return !existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+}
+
+gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!cst_rbd_check_new(state, def, error))
+        return FALSE;
+    job = cst_rbd_job_new(state, make_draft, def->name, error);
+    if (!job)
+        return FALSE;
+    job->other = cst_rbd_draft_name(draft->token);
+    job->size = def->capacity;
+    job->out = cst_options_copy(def->options);
+    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    if (!cst_rbd_job_wait(job, error))
+        return FALSE;
+    draft->blob = g_steal_pointer(&job->out);
+    draft->zeroed = TRUE;
+    return TRUE;
+}
+
+static gboolean name_draft(RbdJob *job, GError **error)
+{
+    int result = job->ceph->rbd_rename(job->conn->io, job->other, job->name);
+
+    if (result == -EEXIST)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", job->name);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("failed to create volume '%s%s'"), job->state->prefix,
+                             job->name);
+    CST_CRASH_POINT("rbd.commit.renamed");
+    return TRUE;
+}
+
+gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!cst_blob_flush(draft->blob, error))
+        return FALSE;
+    /* Whoever opens the new volume next should not find us holding it. */
+    g_clear_pointer(&draft->blob, cst_blob_unref);
+    CST_CRASH_POINT("rbd.commit.synced");
+    job = cst_rbd_job_new(state, name_draft, def->name, error);
+    if (!job)
+        return FALSE;
+    job->other = cst_rbd_draft_name(draft->token);
+    return cst_rbd_job_wait(job, error);
+}
+
+static gboolean abandon(RbdJob *job, GError **error)
+{
+    g_autofree char *draft = cst_rbd_draft_name(job->other);
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_rbd_remove_image(job, draft, TRUE, &why) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    return cst_rbd_clone_forget(job, job->other, error);
+}
+
+gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!cst_rbd_name_check(token, _("draft"), error))
+        return FALSE;
+    job = cst_rbd_job_new(state, abandon, NULL, error);
+    if (!job)
+        return FALSE;
+    job->other = g_strdup(token);
+    return cst_rbd_job_wait(job, error);
+}
+
+/* --- drafts that even the journal lost ----------------------------------------------------------
+ */
+
+static gboolean is_dead(RbdJob *job, const char *name)
+{
+    rbd_image_t image = NULL;
+    struct timespec made = {0};
+    size_t watchers = 0;
+    int result;
+
+    if (!cst_rbd_job_open(job, name, FALSE, &image, NULL))
+        return FALSE;
+    result = job->ceph->rbd_get_create_timestamp(image, &made);
+    /* -ERANGE: there are some. */
+    if (result >= 0)
+        result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
+    job->ceph->rbd_close(image);
+    return result >= 0 && watchers == 0 && time(NULL) - made.tv_sec > DRAFT_MAX_AGE_S;
+}
+
+static gboolean drop_dead(RbdJob *job, GError **error)
+{
+    GPtrArray *pairs = job->out;
+
+    for (guint i = 0; i + 1 < pairs->len; i += 2) {
+        const char *name = g_ptr_array_index(pairs, i + 1);
+        g_autoptr(GError) why = NULL;
+
+        if (!cst_rbd_is_draft(name) || !is_dead(job, name))
+            continue;
+        cst_ceph_work_beat(&job->work);
+        if (cst_rbd_remove_image(job, name, TRUE, &why))
+            cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
+        else
+            cst_log(CST_LOG_WARNING, "%s", why->message);
+    }
+    return cst_rbd_finish_reverts(job, error);
+}
+
+gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) pairs = cst_rbd_list_names(state, error);
+    g_autoptr(RbdJob) job = pairs ? cst_rbd_job_new(state, drop_dead, NULL, error) : NULL;
+
+    if (!job)
+        return FALSE;
+    job->out = g_steal_pointer(&pairs);
+    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    return cst_rbd_job_wait(job, error);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scan.h"
+
+#include <string.h>
+
+#define FEATURE_FAST_DIFF (UINT64_C(1) << 4)
+#define ORDER_MAX         25 /* objects of 32 MiB, the largest that librbd makes */
+#define NAME_MAX_LEN      4096
+
+/* The head of an image, as opposed to one of its snapshots. */
+static const uint8_t head_snapshot[8] = {0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+void cst_rbd_header_clear(RbdHeader *header)
+{
+    g_clear_pointer(&header->parent_namespace, g_free);
+    g_clear_pointer(&header->parent_id, g_free);
+    g_clear_pointer(&header->parent, g_free);
+}
+
+void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers)
+{
+    for (size_t i = 0; i < RBD_ANSWERS_MAX; i++)
+        if (answers->data[i])
+            ceph->rados_buffer_free(answers->data[i]);
+    memset(answers, 0, sizeof(*answers));
+}
+
+/* --- asking -------------------------------------------------------------------------------------
+ */
+
+static void ask(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, size_t i,
+                const char *method, gboolean of_head)
+{
+    ceph->rados_read_op_exec(op, "rbd", method, of_head ? (const char *)head_snapshot : "",
+                             of_head ? sizeof(head_snapshot) : 0, &answers->data[i],
+                             &answers->len[i], &answers->result[i]);
+}
+
+char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name, RbdAnswers *answers)
+{
+    ask(ceph, op, answers, 0, "get_id", FALSE);
+    return g_strconcat("rbd_id.", name, NULL);
+}
+
+char *cst_rbd_header_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
+                         RbdAnswers *answers)
+{
+    ask(ceph, op, answers, 0, "get_size", TRUE);
+    ask(ceph, op, answers, 1, "get_features", TRUE);
+    ask(ceph, op, answers, 2, "get_flags", TRUE);
+    ask(ceph, op, answers, 3, "parent_get", FALSE);
+    return g_strconcat("rbd_header.", id, NULL);
+}
+
+char *cst_rbd_map_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers)
+{
+    ask(ceph, op, answers, 0, "object_map_load", FALSE);
+    return g_strconcat("rbd_object_map.", id, NULL);
+}
+
+/* --- decoding: little-endian integers, strings with their length, versioned structs -------------
+ */
+
+typedef struct {
+    const uint8_t *p;
+    size_t left;
+    gboolean bad;
+} Reader;
+
+static Reader reader(const RbdAnswers *answers, size_t i)
+{
+    return (Reader){(const uint8_t *)answers->data[i], answers->len[i], answers->result[i] < 0};
+}
+
+static uint64_t take_int(Reader *r, size_t bytes)
+{
+    uint64_t value = 0;
+
+    if (r->bad || r->left < bytes) {
+        r->bad = TRUE;
+        return 0;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        value |= (uint64_t)r->p[i] << (8 * i);
+    r->p += bytes;
+    r->left -= bytes;
+    return value;
+}
+
+static char *take_string(Reader *r)
+{
+    size_t len = (size_t)take_int(r, 4);
+    char *text;
+
+    if (r->bad || len > r->left || len > NAME_MAX_LEN || memchr(r->p, 0, len)) {
+        r->bad = TRUE;
+        return NULL;
+    }
+    text = g_strndup((const char *)r->p, len);
+    r->p += len;
+    r->left -= len;
+    return text;
+}
+
+/* Version, oldest version that may read it, length. */
+static void enter_struct(Reader *r)
+{
+    uint64_t compatible, len;
+
+    take_int(r, 1);
+    compatible = take_int(r, 1);
+    len = take_int(r, 4);
+    if (compatible > 1 || len > r->left)
+        r->bad = TRUE;
+}
+
+char *cst_rbd_id_decode(const RbdAnswers *answers)
+{
+    Reader r = reader(answers, 0);
+    char *id = take_string(&r);
+
+    if (id && !*id)
+        g_clear_pointer(&id, g_free);
+    return id;
+}
+
+static gboolean decode_parent(const RbdAnswers *answers, RbdHeader *header)
+{
+    Reader r = reader(answers, 3);
+
+    enter_struct(&r);
+    header->parent_pool = (int64_t)take_int(&r, 8);
+    header->parent_namespace = take_string(&r);
+    header->parent_id = take_string(&r);
+    if (!r.bad && header->parent_pool < 0) {
+        g_clear_pointer(&header->parent_namespace, g_free);
+        g_clear_pointer(&header->parent_id, g_free);
+    }
+    return !r.bad;
+}
+
+gboolean cst_rbd_header_decode(const RbdAnswers *answers, RbdHeader *header)
+{
+    Reader size = reader(answers, 0);
+    Reader features = reader(answers, 1);
+    Reader flags = reader(answers, 2);
+
+    header->order = (uint8_t)take_int(&size, 1);
+    header->size = take_int(&size, 8);
+    header->features = take_int(&features, 8);
+    header->flags = take_int(&flags, 8);
+    return !size.bad && !features.bad && !flags.bad && header->order >= 12 &&
+           header->order <= ORDER_MAX && header->size <= G_MAXINT64 &&
+           decode_parent(answers, header);
+}
+
+gboolean cst_rbd_header_has_map(const RbdHeader *header)
+{
+    return (header->features & FEATURE_FAST_DIFF) &&
+           !(header->flags & (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID));
+}
+
+static uint64_t object_count(const RbdHeader *header)
+{
+    uint64_t object = UINT64_C(1) << header->order;
+
+    return header->size / object + (header->size % object != 0);
+}
+
+uint64_t cst_rbd_header_objects_size(const RbdHeader *header)
+{
+    return object_count(header) << header->order;
+}
+
+/* Two bits an object, four in a byte; 00: not there. */
+static uint64_t count_there(const uint8_t *bits, uint64_t objects)
+{
+    uint64_t there = 0;
+
+    for (uint64_t i = 0; i < objects; i++)
+        there += (bits[i / 4] >> (6 - i % 4 * 2) & 3) != 0;
+    return there;
+}
+
+gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header)
+{
+    Reader r = reader(answers, 0);
+    uint64_t objects = object_count(header);
+    uint64_t listed, there;
+
+    take_int(&r, 4); /* length of the map's own header */
+    enter_struct(&r);
+    listed = take_int(&r, 8);
+    /* A map of another size is one that a change of the image's size is just making. */
+    if (r.bad || listed < objects || (objects + 3) / 4 > r.left)
+        return FALSE;
+    there = count_there(r.p, objects);
+    header->allocated = MIN(there << header->order, header->size);
+    header->mapped = TRUE;
+    return TRUE;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rbd.h"
+
+#include <errno.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <pool/pool.h>
+
+static gboolean run_job(CstCephWork *work, GError **error)
+{
+    RbdJob *job = (RbdJob *)work;
+
+    return job->run(job, error);
+}
+
+static void job_clear(CstCephWork *work)
+{
+    RbdJob *job = (RbdJob *)work;
+
+    if (job->out && job->out_free)
+        job->out_free(job->out);
+    cst_rbd_conn_unref(job->conn);
+    cst_pool_state_unref(&job->state->head);
+    cst_task_unref(job->task);
+    g_free(job->name);
+    g_free(job->other);
+    g_free(job->what);
+}
+
+RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GError **error)
+{
+    RbdConn *conn = cst_rbd_conn_get((RbdState *)state, error);
+    RbdJob *job;
+
+    if (!conn)
+        return NULL;
+    job = cst_ceph_work_new(sizeof(*job), run_job, job_clear);
+    job->run = run;
+    job->conn = conn;
+    job->ceph = conn->ceph;
+    job->state = (RbdState *)cst_pool_state_ref(state);
+    job->name = g_strdup(name);
+    job->what = name ? g_strdup_printf(_("volume '%s'"), name)
+                     : g_strdup_printf(_("pool '%s'"), state->def->name);
+    job->work.what = job->what;
+    return job;
+}
+
+void cst_rbd_job_unref(RbdJob *job)
+{
+    if (job)
+        cst_ceph_work_unref(&job->work);
+}
+
+gboolean cst_rbd_job_wait(RbdJob *job, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_ceph_work_wait(&job->work, job->conn->deadline_ms, &why))
+        return TRUE;
+    /*
+     * Ceph's own layers find a cluster again that was away; a client that was shut out, or whose
+     * calls got stuck, starts afresh.
+     */
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
+        cst_rbd_conn_drop(job->state);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
+{
+    RbdJob *job = data;
+    uint64_t now = total ? (uint64_t)((double)done / (double)total * (double)job->size) : 0;
+
+    cst_ceph_work_beat(&job->work);
+    if (now > job->told) {
+        cst_task_skip(job->task, now - job->told);
+        job->told = now;
+    }
+    if (job->flags & RBD_JOB_UNSTOPPABLE)
+        return 0;
+    return cst_task_check(job->task, NULL) ? 0 : -ECANCELED;
+}
+
+gboolean cst_rbd_job_open(RbdJob *job, const char *name, gboolean writable, rbd_image_t *ret_image,
+                          GError **error)
+{
+    int result = writable ? job->ceph->rbd_open(job->conn->io, name, ret_image, NULL)
+                          : job->ceph->rbd_open_read_only(job->conn->io, name, ret_image, NULL);
+
+    if (result == -ENOENT)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("failed to open the RBD image '%s'"), name);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <blob/rbd.h>
+#include <pool/backend.h>
+
+/**
+ * Pools of RBD images, through librados and librbd. Volumes are the images of one Ceph pool (and
+ * namespace), raw always, and are called POOL/IMAGE as libvirt has it.
+ */
+extern const CstBackend cst_rbd_backend;
+
+/** Images under this prefix are drafts, snapshots under it helpers of a clone: never listed. */
+#define RBD_HIDDEN_PREFIX ".cistern-"
+#define RBD_DRAFT_SUFFIX  ".part"
+
+/* --- configuration (conf.c) ------------------------------------------------------------------ */
+
+typedef struct {
+    char *key;
+    char *value;
+} RbdOption;
+
+/**
+ * The options of a connection, in the order in which they are set: our defaults, those of the
+ * definition (monitors, kind of authentication), then its rbd:config_opts. The key is not among
+ * them. Elements RbdOption.
+ */
+GPtrArray *cst_rbd_conf_options(const CstPoolDef *def);
+/** "a.example:6789,[2001:db8::1]". */
+char *cst_rbd_conf_monitors(const CstPoolSource *source);
+/** Parts "pool" or "pool/namespace"; CONFIG for anything else. */
+gboolean cst_rbd_conf_split(const char *source_name, char **ret_pool, char **ret_namespace,
+                            GError **error);
+/** INVALID for names that "rbd POOL/NAMESPACE/IMAGE@SNAP" can't spell; @what: "volume". */
+gboolean cst_rbd_name_check(const char *name, const char *what, GError **error);
+
+/* --- connection (conn.c) --------------------------------------------------------------------- */
+
+/** A connection to the cluster, shared by all calls of a pool. */
+typedef struct {
+    gint refs;
+    const CstCeph *ceph;
+    rados_t cluster;
+    rados_ioctx_t io;
+    uint64_t id; /**< as the cluster knows this client */
+    int64_t pool_id;
+    guint deadline_ms; /**< for one call: a little more than Ceph's own time-outs */
+} RbdConn;
+
+typedef struct {
+    CstPoolState head;
+    char *pool;
+    char *namespace; /**< NULL: none */
+    char *prefix;    /**< of paths: "pool/" */
+    GMutex lock;     /* guards the members below */
+    GCond cond;
+    RbdConn *conn; /* NULL: none now */
+    gboolean connecting;
+    guint attempt;   /* counts the attempts to connect */
+    GError *problem; /* how the last one failed */
+} RbdState;
+
+void cst_rbd_state_init(RbdState *state);
+void cst_rbd_state_clear(RbdState *state);
+
+/** The pool's connection, made when there is none; a new reference. */
+RbdConn *cst_rbd_conn_get(RbdState *state, GError **error);
+RbdConn *cst_rbd_conn_ref(RbdConn *conn);
+void cst_rbd_conn_unref(RbdConn *conn);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdConn, cst_rbd_conn_unref)
+/** The next call connects anew; those under way keep what they have. */
+void cst_rbd_conn_drop(RbdState *state);
+
+/* --- jobs (job.c) ---------------------------------------------------------------------------- */
+
+/** One call on the cluster, in a thread of its own and with a deadline: see CstCephWork. */
+typedef struct RbdJob RbdJob;
+typedef gboolean (*RbdRun)(RbdJob *job, GError **error);
+struct RbdJob {
+    CstCephWork work;
+    RbdRun run;
+    RbdConn *conn; /* referenced */
+    const CstCeph *ceph;
+    RbdState *state; /* referenced */
+    char *name;      /* of the volume */
+    char *other;     /* a second name, as the call needs it */
+    char *what;
+    uint64_t size; /* argument and result, as the call needs it */
+    unsigned flags;
+    CstTask *task; /* referenced */
+    uint64_t told; /* bytes of progress reported */
+    gpointer out;  /* what it found, freed with out_free unless stolen */
+    GDestroyNotify out_free;
+};
+
+/** NULL with @error when there is no connection. */
+RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GError **error);
+/** Runs it and waits. After a failure the job may still be at work: nothing of it is to be read. */
+gboolean cst_rbd_job_wait(RbdJob *job, GError **error);
+void cst_rbd_job_unref(RbdJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)
+/** For RbdJob.flags: what would be left half done can't be cancelled. */
+#define RBD_JOB_UNSTOPPABLE (1u << 31)
+/** For librbd's callbacks: progress of the job, in parts of job->size bytes. */
+int cst_rbd_job_progress(uint64_t done, uint64_t total, void *job);
+
+/** Opens the image @name; NO_VOL when there is none. */
+gboolean cst_rbd_job_open(RbdJob *job, const char *name, gboolean writable, rbd_image_t *ret_image,
+                          GError **error);
+
+/* --- volumes --------------------------------------------------------------------------------- */
+
+gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
+gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, GError **error);
+
+/** Ids and names of all images in turn, hidden ones too. */
+GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error);
+/** Sets what @wanted (a volume's options) asks for: features, object size, data pool. */
+gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPtrArray *wanted,
+                             GError **error);
+/** Refuses what can't become an image, and names that are taken. */
+gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **error);
+gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error);
+gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error);
+gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **error);
+gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error);
+gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
+gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                            GError **error);
+gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                   const char *snapshot, CstVolDraft *draft, GError **error);
+gboolean cst_rbd_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error);
+gboolean cst_rbd_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
+                              GError **error);
+gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+/** Name of the draft that @token stands for. */
+char *cst_rbd_draft_name(const char *token);
+gboolean cst_rbd_is_draft(const char *name);
+/** Opens @name, or its @snapshot (NULL: none), as a blob over the job's connection. */
+CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
+                          GError **error);
+/** Removes an image, with what only serves it; and the helper it was cloned from. */
+gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error);
+
+/* --- clones (clone.c) ------------------------------------------------------------------------ */
+
+/** What an image was cloned from; all NULL: it was not. */
+typedef struct {
+    char *pool;
+    char *namespace; /* "": none */
+    char *image;
+    char *snapshot;
+    gboolean helper; /* the snapshot was made for the clone alone */
+} RbdOrigin;
+
+void cst_rbd_origin_clear(RbdOrigin *origin);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RbdOrigin, cst_rbd_origin_clear)
+gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_origin, GError **error);
+/** Drops the helper snapshot behind @origin when no clone needs it any more. */
+void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin);
+/** "pool/namespace/image" */
+char *cst_rbd_origin_path(const RbdOrigin *origin);
+/** Appends "pool/image" for each clone of @image as it is set (a snapshot, or all of them). */
+gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error);
+/** Drops what a clone that never was left on its source. */
+gboolean cst_rbd_clone_forget(RbdJob *job, const char *token, GError **error);
+
+/* --- snapshots (snapshot.c) ------------------------------------------------------------------ */
+
+extern const CstSnapshotBackend cst_rbd_snapshots;
+
+/** TRUE for snapshots that people made. */
+gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
+/** The snapshots of @image, of all kinds; the caller ends the list (rbd_snap_list_end, g_free). */
+gboolean cst_rbd_snapshot_infos(RbdJob *job, rbd_image_t image, rbd_snap_info_t **ret_infos,
+                                int *ret_count, GError **error);
+/** Unprotects it where it is protected; 0 or a negative errno. */
+int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot);
+/** TRUE when it was us who protected it, for a clone. */
+gboolean cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
+/** Unprotects and removes; one that is not ours to remove is left. 0 or a negative errno. */
+int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
+/** Ends reverts that a crash cut short. */
+gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error);

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+/* --- listing ------------------------------------------------------------------------------------
+ */
+
+static void list_free(gpointer data)
+{
+    GPtrArray *pairs = data;
+
+    g_ptr_array_unref(pairs);
+}
+
+/* Ids and names in turn. */
+static gboolean list_images(RbdJob *job, GError **error)
+{
+    g_autofree rbd_image_spec_t *specs = NULL;
+    GPtrArray *pairs = g_ptr_array_new_with_free_func(g_free);
+    size_t count = 256;
+    int result;
+
+    job->out = pairs;
+    job->out_free = list_free;
+    do {
+        g_free(specs);
+        specs = g_new0(rbd_image_spec_t, count);
+        result = job->ceph->rbd_list2(job->conn->io, specs, &count);
+    } while (result == -ERANGE);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot list the images of %s"), job->what);
+    for (size_t i = 0; i < count; i++) {
+        g_ptr_array_add(pairs, g_strdup(specs[i].id));
+        g_ptr_array_add(pairs, g_strdup(specs[i].name));
+    }
+    job->ceph->rbd_image_spec_list_cleanup(specs, count);
+    return TRUE;
+}
+
+GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list_images, NULL, error);
+
+    return job && cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
+}
+
+static gboolean is_hidden(const char *name)
+{
+    if (cst_rbd_is_draft(name))
+        return TRUE;
+    for (const char *p = name; *p; p++)
+        if (g_ascii_iscntrl(*p))
+            return TRUE;
+    return FALSE;
+}
+
+static RbdScanning *scanning_of_list(CstPoolState *state, RbdConn *conn, GPtrArray *pairs)
+{
+    RbdScanning *s = cst_rbd_scanning_new(state, conn, pairs->len / 2);
+
+    for (guint i = 0; i + 1 < pairs->len; i += 2)
+        if (!is_hidden(g_ptr_array_index(pairs, i + 1)))
+            cst_rbd_scanning_add(s, g_ptr_array_index(pairs, i + 1), g_ptr_array_index(pairs, i));
+    return s;
+}
+
+/* --- records ------------------------------------------------------------------------------------
+ */
+
+static gboolean same_text(const char *a, const char *b)
+{
+    return g_strcmp0(a, b) == 0;
+}
+
+static gboolean still_fits(const CstVolume *known, const CstVolume *now)
+{
+    return known && !cst_volume_problem(known) &&
+           cst_volume_stamp_equal(&known->stamp, &now->stamp) &&
+           known->allocation == now->allocation &&
+           same_text(known->extra ? known->extra->backing_path : NULL,
+                     now->extra ? now->extra->backing_path : NULL);
+}
+
+/* Takes @volume over; what is known already is handed on as it is. */
+static CstVolume *or_known(CstVolume *volume, CstVolume *known)
+{
+    if (!still_fits(known, volume))
+        return volume;
+    cst_volume_unref(volume);
+    return cst_volume_ref(known);
+}
+
+static CstVolume *volume_new(const CstPoolState *state, const RbdHeader *header, const char *name)
+{
+    CstVolume *volume = cst_volume_new(name);
+    gboolean mapped = state->def->refresh_alloc != CST_REFRESH_ALLOC_CAPACITY && header->mapped;
+
+    volume->type = CST_VOL_NETWORK;
+    volume->format = "raw";
+    volume->mode = volume->uid = volume->gid = CST_PERMS_UNSET;
+    volume->capacity = header->size;
+    volume->allocation = mapped ? header->allocated : cst_rbd_header_objects_size(header);
+    volume->stamp =
+        (CstVolumeStamp){.device = header->features, .inode = header->order, .size = header->size};
+    if (!mapped)
+        cst_options_add(&cst_volume_extra(volume)->options, "allocation", "estimate");
+    if (header->parent) {
+        cst_volume_extra(volume)->backing_path = g_strdup(header->parent);
+        cst_volume_extra(volume)->backing_format = g_strdup("raw");
+    }
+    return volume;
+}
+
+/* What could not be asked now is shown as it was, and why. */
+static CstVolume *volume_unanswered(const char *name, const CstVolume *known, const char *problem)
+{
+    CstVolume *volume = cst_volume_new(name);
+
+    volume->type = CST_VOL_NETWORK;
+    volume->format = "raw";
+    volume->mode = volume->uid = volume->gid = CST_PERMS_UNSET;
+    if (known) {
+        volume->capacity = known->capacity;
+        volume->allocation = known->allocation;
+    }
+    cst_volume_extra(volume)->problem = g_strdup(problem);
+    if (known && known->extra) {
+        volume->extra->backing_path = g_strdup(known->extra->backing_path);
+        volume->extra->backing_format = g_strdup(known->extra->backing_format);
+    }
+    return volume;
+}
+
+/* --- one image, through librbd ------------------------------------------------------------------
+ */
+
+static void header_free(gpointer data)
+{
+    cst_rbd_header_clear(data);
+    g_free(data);
+}
+
+static int add_run(uint64_t offset, size_t length, int exists, void *data)
+{
+    RbdHeader *header = data;
+
+    if (exists)
+        header->allocated += length;
+    return 0;
+}
+
+static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GError **error)
+{
+    rbd_image_info_t info = {0};
+    g_auto(RbdOrigin) origin = {0};
+    int result = job->ceph->rbd_stat(image, &info, sizeof(info));
+
+    if (result >= 0)
+        result = job->ceph->rbd_get_features(image, &header->features);
+    if (result >= 0)
+        result = job->ceph->rbd_get_flags(image, &header->flags);
+    header->size = info.size;
+    header->order = (uint8_t)info.order;
+    if (result >= 0 && !(job->flags & RBD_LOOK_CAPACITY_ONLY) && cst_rbd_header_has_map(header)) {
+        result = job->ceph->rbd_diff_iterate2(image, NULL, 0, info.size, 0, 1, add_run, header);
+        header->mapped = result >= 0;
+    }
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("failed to stat the RBD image '%s'"), job->name);
+    if (!cst_rbd_origin_read(job, image, &origin, error))
+        return FALSE;
+    if (origin.image)
+        header->parent = cst_rbd_origin_path(&origin);
+    return TRUE;
+}
+
+static gboolean look_at_image(RbdJob *job, GError **error)
+{
+    RbdHeader *header = g_new0(RbdHeader, 1);
+    rbd_image_t image = NULL;
+    gboolean done;
+
+    job->out = header;
+    job->out_free = header_free;
+    if (!cst_rbd_job_open(job, job->name, FALSE, &image, error))
+        return FALSE;
+    done = read_image(job, image, header, error);
+    job->ceph->rbd_close(image);
+    return done;
+}
+
+static RbdJob *open_and_look(CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, look_at_image, name, error);
+
+    if (!job)
+        return NULL;
+    if (state->def->refresh_alloc == CST_REFRESH_ALLOC_CAPACITY)
+        job->flags = RBD_LOOK_CAPACITY_ONLY;
+    return cst_rbd_job_wait(job, error) ? g_steal_pointer(&job) : NULL;
+}
+
+/* --- handing on ---------------------------------------------------------------------------------
+ */
+
+/* The name of a parent in this pool is in the list that the scan began with. */
+static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, RbdHeader *header)
+{
+    const char *name;
+
+    if (!header->parent_id)
+        return TRUE;
+    name = header->parent_pool == conn->pool_id &&
+                   same_text(header->parent_namespace, state->namespace ? state->namespace : "")
+               ? g_hash_table_lookup(names, header->parent_id)
+               : NULL;
+    if (!name)
+        return FALSE;
+    header->parent = g_strconcat(state->prefix, name, NULL);
+    return TRUE;
+}
+
+/* NULL: the image is gone. */
+static CstVolume *look_result(CstPoolState *state, RbdLook *look, gboolean described,
+                              CstVolume *known)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(RbdJob) job = NULL;
+
+    if (look->result == -ENOENT)
+        return NULL;
+    if (described && look->result >= 0)
+        return or_known(volume_new(state, &look->header, look->name), known);
+    if (look->result == -ETIMEDOUT || look->result == -EINPROGRESS) {
+        cst_ceph_fail(&why, -ETIMEDOUT, _("volume '%s'"), look->name);
+        return volume_unanswered(look->name, known, why->message);
+    }
+    job = open_and_look(state, look->name, &why);
+    if (job)
+        return or_known(volume_new(state, job->out, look->name), known);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        return NULL;
+    return volume_unanswered(look->name, known, why->message);
+}
+
+static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, const CstScan *scan,
+                        CstTask *task, GError **error)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i + 1 < pairs->len; i += 2)
+        g_hash_table_insert(names, g_ptr_array_index(pairs, i), g_ptr_array_index(pairs, i + 1));
+    for (guint i = 0; i < s->count; i++) {
+        RbdLook *look = &s->looks[i];
+        g_autoptr(CstVolume) known = scan->known(look->name, scan->data);
+        CstVolume *volume;
+        gboolean described;
+
+        if (!cst_task_check(task, error))
+            return FALSE;
+        described =
+            look->result >= 0 && name_parent((RbdState *)state, s->conn, names, &look->header);
+        volume = look_result(state, look, described, known);
+        if (volume)
+            scan->sink(volume, scan->data);
+    }
+    return TRUE;
+}
+
+/* Nobody answered any more: what each volume is said to be is what it was. */
+static void hand_on_unanswered(RbdScanning *s, const CstScan *scan)
+{
+    for (guint i = 0; i < s->count; i++) {
+        const char *name = s->looks[i].name;
+        g_autoptr(CstVolume) known = scan->known(name, scan->data);
+        g_autoptr(GError) why = NULL;
+
+        cst_ceph_fail(&why, -ETIMEDOUT, _("volume '%s'"), name);
+        scan->sink(volume_unanswered(name, known, why->message), scan->data);
+    }
+}
+
+gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) pairs = cst_rbd_list_names(state, error);
+    g_autoptr(RbdConn) conn = pairs ? cst_rbd_conn_get((RbdState *)state, error) : NULL;
+    RbdScanning *s;
+    gboolean done = TRUE;
+
+    if (!conn)
+        return FALSE;
+    s = scanning_of_list(state, conn, pairs);
+    if (cst_rbd_scanning_ask(s))
+        done = hand_on(state, s, pairs, scan, task, error);
+    else
+        hand_on_unanswered(s, scan);
+    cst_ceph_work_unref(&s->work);
+    return done;
+}
+
+/* Without opening it, where that tells all; *ret_volume NULL: librbd has to look. */
+static gboolean look_at_one(CstPoolState *state, const char *name, CstVolume *known,
+                            CstVolume **ret_volume, GError **error)
+{
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, error);
+    RbdScanning *s;
+    RbdLook *look;
+    gboolean done = TRUE;
+
+    if (!conn)
+        return FALSE;
+    s = cst_rbd_scanning_new(state, conn, 1);
+    cst_rbd_scanning_add(s, name, NULL);
+    look = &s->looks[0];
+    if (!cst_rbd_scanning_ask(s) || look->result == -ETIMEDOUT) {
+        cst_rbd_conn_drop((RbdState *)state);
+        done = cst_ceph_fail(error, -ETIMEDOUT, _("volume '%s'"), name);
+    } else if (look->result >= 0 && !look->header.parent_id) {
+        *ret_volume = or_known(volume_new(state, &look->header, name), known);
+    }
+    cst_ceph_work_unref(&s->work);
+    return done;
+}
+
+gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(RbdJob) job = NULL;
+
+    *ret_volume = NULL;
+    if (is_hidden(name) || !*name)
+        return TRUE;
+    if (!look_at_one(state, name, known, ret_volume, error))
+        return FALSE;
+    if (*ret_volume)
+        return TRUE;
+    job = open_and_look(state, name, &why);
+    if (job) {
+        *ret_volume = or_known(volume_new(state, job->out, name), known);
+        return TRUE;
+    }
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "rbd.h"
+
+/**
+ * What an image is, asked for with the methods that an OSD offers on an image's objects (class
+ * "rbd"; Ceph's cls_rbd and doc/dev/rbd-layering): librbd's own way, without opening the image.
+ * They are what every released client and server agree on. What can't be decoded is for librbd.
+ */
+
+typedef struct {
+    uint64_t size;
+    uint64_t features;
+    uint64_t flags;
+    uint8_t order; /**< of the object size */
+    gboolean mapped;
+    uint64_t allocated; /**< bytes in objects that are there; when mapped */
+    int64_t parent_pool;
+    char *parent_namespace;
+    char *parent_id; /**< NULL: no clone */
+    char *parent;    /**< path of the parent: "pool/image"; NULL: none, or not yet looked up */
+} RbdHeader;
+
+enum { RBD_ANSWERS_MAX = 4 };
+
+/** Buffers of librados' that answers come in. */
+typedef struct {
+    char *data[RBD_ANSWERS_MAX];
+    size_t len[RBD_ANSWERS_MAX];
+    int result[RBD_ANSWERS_MAX];
+} RbdAnswers;
+
+/** For RbdJob.flags: what is allocated is of no interest. */
+#define RBD_LOOK_CAPACITY_ONLY 1u
+
+void cst_rbd_header_clear(RbdHeader *header);
+void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers);
+
+/* Each adds its questions to @op and returns the name of the object to ask. */
+
+char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name,
+                     RbdAnswers *answers);
+/** NULL when it can't be decoded. */
+char *cst_rbd_id_decode(const RbdAnswers *answers);
+char *cst_rbd_header_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
+                         RbdAnswers *answers);
+gboolean cst_rbd_header_decode(const RbdAnswers *answers, RbdHeader *header);
+/** Whether the cluster keeps a map of the image's objects that can be believed. */
+gboolean cst_rbd_header_has_map(const RbdHeader *header);
+char *cst_rbd_map_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers);
+gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header);
+/** All objects that the image may have: what libvirt calls its allocation. */
+uint64_t cst_rbd_header_objects_size(const RbdHeader *header);
+
+/* --- asking for many (look.c) ---------------------------------------------------------------- */
+
+typedef struct RbdScanning RbdScanning;
+
+/* One image on its way. */
+typedef struct {
+    RbdScanning *scanning; /* referenced while a call is under way */
+    char *id;              /* "": an image of the old format; NULL: to be asked */
+    char *name;
+    RbdHeader header;
+    RbdAnswers answers;
+    enum { ASK_ID, ASK_HEADER, ASK_MAP } step;
+    int result; /* of the last call */
+} RbdLook;
+
+struct RbdScanning {
+    CstCephWork work;
+    RbdConn *conn;          /* referenced */
+    gboolean capacity_only; /* the definition wants no look at what is allocated */
+    RbdLook *looks;
+    guint count;
+    guint next, pending; /* under work.lock */
+    gint64 started;
+    gboolean late; /* some call has timed out */
+    char *what;
+};
+
+/** For at most @count images. */
+RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count);
+/** @id NULL: to be asked. */
+void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
+/** TRUE when all have been asked and have answered, in whatever way; else they are not to be read.
+ */
+gboolean cst_rbd_scanning_ask(RbdScanning *s);

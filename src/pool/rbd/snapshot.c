@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rbd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+/*
+ * Going back to a snapshot copies object by object, so one that is cut short leaves a mixture. The
+ * pool's metadata notes it before it begins: the next start of the pool does it again, to the end.
+ */
+#define REVERT_PREFIX "cistern_revert_"
+#define NOTES_AT_ONCE 64
+
+/* --- listing ------------------------------------------------------------------------------------
+ */
+
+gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
+{
+    rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
+
+    return job->ceph->rbd_snap_get_namespace_type(image, snap->id, &type) >= 0 &&
+           type == RBD_SNAP_NAMESPACE_TYPE_USER && !g_str_has_prefix(snap->name, RBD_HIDDEN_PREFIX);
+}
+
+gboolean cst_rbd_snapshot_infos(RbdJob *job, rbd_image_t image, rbd_snap_info_t **ret_infos,
+                                int *ret_count, GError **error)
+{
+    rbd_snap_info_t *infos = NULL;
+    int room = 32, count;
+
+    do {
+        g_free(infos);
+        infos = g_new0(rbd_snap_info_t, (gsize)room + 1);
+        count = job->ceph->rbd_snap_list(image, infos, &room);
+    } while (count == -ERANGE);
+    if (count < 0) {
+        g_free(infos);
+        return cst_ceph_fail(error, count, _("cannot list the snapshots of %s"), job->what);
+    }
+    *ret_infos = infos;
+    *ret_count = count;
+    return TRUE;
+}
+
+int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
+{
+    rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
+    int result = job->ceph->rbd_snap_get_namespace_type(image, snap->id, &type);
+
+    /* What is in the trash goes with its last clone; groups and mirrors look after theirs. */
+    if (result < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER)
+        return result;
+    result = cst_rbd_snapshot_unprotect(job, image, snap->name);
+    if (result >= 0)
+        result =
+            job->ceph->rbd_snap_remove2(image, snap->name, 0, cst_rbd_job_progress, &job->work);
+    return result;
+}
+
+/* Runs @run with the job's image open. */
+static gboolean with_image(RbdJob *job, gboolean writable,
+                           gboolean (*run)(RbdJob *job, rbd_image_t image, GError **error),
+                           GError **error)
+{
+    rbd_image_t image = NULL;
+    gboolean done;
+
+    if (!cst_rbd_job_open(job, job->name, writable, &image, error))
+        return FALSE;
+    done = run(job, image, error);
+    job->ceph->rbd_close(image);
+    return done;
+}
+
+/* What it alone keeps alive is known to the OSDs only, object by object. */
+static CstSnapshot *describe(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *info)
+{
+    CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+    struct timespec made = {0};
+
+    snapshot->name = g_strdup(info->name);
+    snapshot->capacity = info->size;
+    snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
+    if (job->ceph->rbd_snap_get_timestamp(image, info->id, &made) >= 0)
+        snapshot->created = made.tv_sec;
+    return snapshot;
+}
+
+static gboolean list_of_image(RbdJob *job, rbd_image_t image, GError **error)
+{
+    rbd_snap_info_t *infos = NULL;
+    int count = 0;
+
+    if (!cst_rbd_snapshot_infos(job, image, &infos, &count, error))
+        return FALSE;
+    for (int i = 0; i < count; i++)
+        if (cst_rbd_snapshot_is_users(job, image, &infos[i]))
+            g_ptr_array_add(job->out, describe(job, image, &infos[i]));
+    job->ceph->rbd_snap_list_end(infos);
+    g_free(infos);
+    return TRUE;
+}
+
+static gboolean list(RbdJob *job, GError **error)
+{
+    job->out = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    return with_image(job, FALSE, list_of_image, error);
+}
+
+static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                               GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list, volume, error);
+    GPtrArray *found;
+
+    if (!job || !cst_rbd_job_wait(job, error))
+        return FALSE;
+    found = job->out;
+    while (found->len > 0)
+        g_ptr_array_add(snapshots, g_ptr_array_steal_index(found, 0));
+    return TRUE;
+}
+
+/* --- create, remove, rename ---------------------------------------------------------------------
+ */
+
+static gboolean no_snapshot(const RbdJob *job, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), job->name,
+                    job->other);
+}
+
+static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
+{
+    int result =
+        job->ceph->rbd_snap_create2(image, job->other, 0, cst_rbd_job_progress, &job->work);
+
+    CST_CRASH_POINT("rbd.snapshot.created");
+    if (result == -EEXIST)
+        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                        job->name, job->other);
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("cannot make snapshot '%s' of volume '%s'"), job->other,
+                         job->name);
+}
+
+static gboolean create(RbdJob *job, GError **error)
+{
+    return with_image(job, TRUE, create_in, error);
+}
+
+static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
+{
+    g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *text = NULL;
+    int result = job->ceph->rbd_snap_set(image, job->other);
+    gboolean done;
+
+    if (result == -ENOENT)
+        return no_snapshot(job, error);
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot use snapshot '%s' of volume '%s'"),
+                             job->other, job->name);
+    done = cst_rbd_list_clones(job, image, children, error);
+    job->ceph->rbd_snap_set(image, NULL);
+    if (!done || children->len == 0)
+        return done;
+    g_ptr_array_add(children, NULL);
+    text = g_strjoinv(", ", (char **)children->pdata);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("snapshot '%s' of volume '%s' has clones: %s; flatten or delete them first"),
+                    job->other, job->name, text);
+}
+
+static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
+{
+    int result, is_protected = 0;
+
+    if (!refuse_clones(job, image, error))
+        return FALSE;
+    result = job->ceph->rbd_snap_is_protected(image, job->other, &is_protected);
+    if (result >= 0 && is_protected) {
+        if (!cst_rbd_snapshot_protected_by_us(job, image, job->other))
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("snapshot '%s' of volume '%s' is protected; whoever protected it "
+                              "can unprotect it (rbd snap unprotect)"),
+                            job->other, job->name);
+        result = cst_rbd_snapshot_unprotect(job, image, job->other);
+    }
+    if (result >= 0)
+        result =
+            job->ceph->rbd_snap_remove2(image, job->other, 0, cst_rbd_job_progress, &job->work);
+    CST_CRASH_POINT("rbd.snapshot.removed");
+    if (result == -ENOENT)
+        return no_snapshot(job, error);
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("cannot remove snapshot '%s' of volume '%s'"), job->other,
+                         job->name);
+}
+
+static gboolean remove_one(RbdJob *job, GError **error)
+{
+    return with_image(job, TRUE, remove_from, error);
+}
+
+static gboolean rename_in(RbdJob *job, rbd_image_t image, GError **error)
+{
+    const char *new_name = job->out;
+    int result = job->ceph->rbd_snap_rename(image, job->other, new_name);
+
+    if (result == -ENOENT)
+        return no_snapshot(job, error);
+    if (result == -EEXIST)
+        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                        job->name, new_name);
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("cannot rename snapshot '%s' of volume '%s'"), job->other,
+                         job->name);
+}
+
+static gboolean rename_one(RbdJob *job, GError **error)
+{
+    return with_image(job, TRUE, rename_in, error);
+}
+
+static RbdJob *snapshot_job(CstPoolState *state, RbdRun run, const char *volume, const char *name,
+                            CstTask *task, GError **error)
+{
+    RbdJob *job = cst_rbd_job_new(state, run, volume, error);
+
+    if (!job)
+        return NULL;
+    job->other = g_strdup(name);
+    job->task = task ? cst_task_ref(task) : NULL;
+    return job;
+}
+
+static gboolean name_ok(const char *name, GError **error)
+{
+    if (g_str_has_prefix(name, RBD_HIDDEN_PREFIX))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is a name for what clones hang on"),
+                        name);
+    return cst_rbd_name_check(name, _("snapshot"), error);
+}
+
+static gboolean snapshots_create(CstPoolState *state, const char *volume, const char *name,
+                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!name_ok(name, error))
+        return FALSE;
+    job = snapshot_job(state, create, volume, name, task, error);
+    return job && cst_rbd_job_wait(job, error);
+}
+
+static gboolean snapshots_remove(CstPoolState *state, const char *volume, const char *name,
+                                 CstTask *task, GError **error)
+{
+    g_autoptr(RbdJob) job = snapshot_job(state, remove_one, volume, name, task, error);
+
+    return job && cst_rbd_job_wait(job, error);
+}
+
+static gboolean snapshots_rename(CstPoolState *state, const char *volume, const char *name,
+                                 const char *new_name, GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!name_ok(new_name, error))
+        return FALSE;
+    job = snapshot_job(state, rename_one, volume, name, NULL, error);
+    if (!job)
+        return FALSE;
+    job->out = g_strdup(new_name);
+    job->out_free = g_free;
+    return cst_rbd_job_wait(job, error);
+}
+
+/* --- revert -------------------------------------------------------------------------------------
+ */
+
+static char *revert_key(const char *volume)
+{
+    return g_strconcat(REVERT_PREFIX, volume, NULL);
+}
+
+static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
+{
+    job->ceph->rbd_get_size(image, &job->size);
+    cst_task_add_total(job->task, job->size);
+    return job->ceph->rbd_snap_rollback_with_progress(image, snapshot, cst_rbd_job_progress,
+                                                      &job->work);
+}
+
+static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
+{
+    g_autofree char *key = revert_key(job->name);
+    uint64_t id = 0;
+    int result = job->ceph->rbd_snap_get_id(image, job->other, &id);
+
+    if (result == -ENOENT)
+        return no_snapshot(job, error);
+    if (result >= 0)
+        result = job->ceph->rbd_pool_metadata_set(job->conn->io, key, job->other);
+    if (result >= 0) {
+        CST_CRASH_POINT("rbd.revert.noted");
+        result = roll_back(job, image, job->other);
+        CST_CRASH_POINT("rbd.revert.rolled");
+    }
+    if (result >= 0)
+        result = job->ceph->rbd_pool_metadata_remove(job->conn->io, key);
+    return result >= 0 || cst_ceph_fail(error, result,
+                                        _("cannot revert volume '%s' to snapshot '%s'; try again, "
+                                          "or restart the pool to have it finished"),
+                                        job->name, job->other);
+}
+
+static gboolean revert(RbdJob *job, GError **error)
+{
+    return with_image(job, TRUE, revert_in, error);
+}
+
+/* Stopping midway would leave a mixture, so nobody can. */
+static gboolean snapshots_revert(CstPoolState *state, const char *volume, const char *name,
+                                 CstTask *task, GError **error)
+{
+    g_autoptr(RbdJob) job = snapshot_job(state, revert, volume, name, task, error);
+
+    if (!job)
+        return FALSE;
+    job->flags = RBD_JOB_UNSTOPPABLE;
+    return cst_rbd_job_wait(job, error);
+}
+
+/* The revert of @volume that a crash cut short; one that somebody is at is left to them. */
+static void finish_revert(RbdJob *job, const char *key, const char *snapshot)
+{
+    const char *volume = key + strlen(REVERT_PREFIX);
+    rbd_image_t image = NULL;
+    size_t watchers = 0;
+    int result = job->ceph->rbd_open_read_only(job->conn->io, volume, &image, NULL);
+
+    if (result >= 0) {
+        result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
+        job->ceph->rbd_close(image);
+        if (result == -ERANGE || watchers > 0)
+            return;
+        result = job->ceph->rbd_open(job->conn->io, volume, &image, NULL);
+    }
+    if (result >= 0) {
+        result = roll_back(job, image, snapshot);
+        job->ceph->rbd_close(image);
+    }
+    if (result >= 0)
+        cst_log(CST_LOG_INFO, "finished the revert of volume '%s' to snapshot '%s'", volume,
+                snapshot);
+    /* A volume or a snapshot that is gone needs no more. */
+    if (result >= 0 || result == -ENOENT)
+        job->ceph->rbd_pool_metadata_remove(job->conn->io, key);
+    else
+        cst_log(CST_LOG_WARNING, "cannot finish the revert of volume '%s' to snapshot '%s': %s",
+                volume, snapshot, g_strerror(-result));
+}
+
+gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
+{
+    g_autofree char *keys = g_malloc0(NOTES_AT_ONCE * 1024);
+    g_autofree char *values = g_malloc0(NOTES_AT_ONCE * 1024);
+    size_t keys_len = NOTES_AT_ONCE * 1024, values_len = keys_len;
+    int result = job->ceph->rbd_pool_metadata_list(job->conn->io, REVERT_PREFIX, NOTES_AT_ONCE,
+                                                   keys, &keys_len, values, &values_len);
+    const char *value = values;
+
+    if (result < 0)
+        return result == -ENOENT || result == -EOPNOTSUPP ||
+               cst_ceph_fail(error, result, _("cannot read the notes of %s"), job->what);
+    job->flags |= RBD_JOB_UNSTOPPABLE;
+    for (const char *key = keys; key < keys + keys_len && *key; key += strlen(key) + 1) {
+        if (g_str_has_prefix(key, REVERT_PREFIX))
+            finish_revert(job, key, value);
+        value += strlen(value) + 1;
+    }
+    return TRUE;
+}
+
+/* --- open ---------------------------------------------------------------------------------------
+ */
+
+static gboolean open_one(RbdJob *job, GError **error)
+{
+    job->out_free = (GDestroyNotify)cst_blob_unref;
+    job->out = cst_rbd_job_blob(job, job->name, job->other, FALSE, error);
+    return job->out != NULL;
+}
+
+static CstBlob *snapshots_open(CstPoolState *state, const char *volume, const char *name,
+                               GError **error)
+{
+    g_autoptr(RbdJob) job = snapshot_job(state, open_one, volume, name, NULL, error);
+
+    return job && cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
+}
+
+const CstSnapshotBackend cst_rbd_snapshots = {
+    .list = snapshots_list,
+    .create = snapshots_create,
+    .revert = snapshots_revert,
+    .remove = snapshots_remove,
+    .rename = snapshots_rename,
+    .open = snapshots_open,
+};

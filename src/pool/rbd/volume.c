@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rbd.h"
+
+#include <errno.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <model/flags.h>
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+static void give_back_conn(gpointer conn)
+{
+    cst_rbd_conn_unref(conn);
+}
+
+CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
+                          GError **error)
+{
+    CstBlobRbd rbd = {.deadline_ms = job->conn->deadline_ms, .give_back = give_back_conn};
+    int result;
+
+    if (!cst_rbd_job_open(job, name, writable, &rbd.image, error))
+        return NULL;
+    if (snapshot) {
+        result = job->ceph->rbd_snap_set(rbd.image, snapshot);
+        if (result < 0) {
+            job->ceph->rbd_close(rbd.image);
+            cst_fail(error, result == -ENOENT ? CST_ERROR_NOT_FOUND : CST_ERROR_IO,
+                     _("volume '%s' has no snapshot '%s'"), name, snapshot);
+            return NULL;
+        }
+    }
+    rbd.lender = cst_rbd_conn_ref(job->conn);
+    return cst_blob_rbd_new(&rbd, job->name, writable, error);
+}
+
+static gboolean open_blob(RbdJob *job, GError **error)
+{
+    job->out_free = (GDestroyNotify)cst_blob_unref;
+    job->out =
+        cst_rbd_job_blob(job, job->other ? job->other : job->name, NULL, job->flags != 0, error);
+    return job->out != NULL;
+}
+
+CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, open_blob, name, error);
+
+    if (!job)
+        return NULL;
+    job->flags = writable;
+    return cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
+}
+
+/* --- delete -------------------------------------------------------------------------------------
+ */
+
+/* Removes the snapshots that may go: all, or those that only clones needed. */
+static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
+                                 GError **error)
+{
+    rbd_snap_info_t *infos = NULL;
+    int count = 0, result = 0;
+    g_autoptr(GString) kept = g_string_new(NULL);
+
+    if (!cst_rbd_snapshot_infos(job, image, &infos, &count, error))
+        return FALSE;
+    for (int i = 0; i < count && result >= 0; i++) {
+        if (cst_rbd_snapshot_is_users(job, image, &infos[i]) && !all)
+            g_string_append_printf(kept, "%s'%s'", kept->len ? ", " : "", infos[i].name);
+        else
+            result = cst_rbd_snapshot_drop(job, image, &infos[i]);
+    }
+    job->ceph->rbd_snap_list_end(infos);
+    g_free(infos);
+    if (kept->len)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("volume '%s' has snapshots: %s; delete them first, or with it "
+                          "(--delete-snapshots)"),
+                        name, kept->str);
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("failed to remove the snapshots of volume '%s'"), name);
+}
+
+static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *text = NULL;
+
+    if (!cst_rbd_list_clones(job, image, children, error))
+        return FALSE;
+    if (children->len == 0)
+        return TRUE;
+    g_ptr_array_add(children, NULL);
+    text = g_strjoinv(", ", (char **)children->pdata);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' has clones: %s; flatten or delete them first"), name, text);
+}
+
+static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshots,
+                                RbdOrigin *origin, GError **error)
+{
+    rbd_image_t image = NULL;
+    gboolean done;
+
+    if (!cst_rbd_job_open(job, name, TRUE, &image, error))
+        return FALSE;
+    done = refuse_parent(job, image, name, error) &&
+           cst_rbd_origin_read(job, image, origin, error) &&
+           remove_snapshots(job, image, name, snapshots, error);
+    job->ceph->rbd_close(image);
+    return done;
+}
+
+gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error)
+{
+    g_auto(RbdOrigin) origin = {0};
+    int result;
+
+    if (!prepare_removal(job, name, snapshots, &origin, error))
+        return FALSE;
+    CST_CRASH_POINT("rbd.remove.prepared");
+    result =
+        job->ceph->rbd_remove_with_progress(job->conn->io, name, cst_rbd_job_progress, &job->work);
+    if (result == -EBUSY)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("volume '%s' is open somewhere; close it there first"), name);
+    if (result < 0 && result != -ENOENT)
+        return cst_ceph_fail(error, result, _("failed to remove volume '%s%s'"), job->state->prefix,
+                             name);
+    cst_rbd_origin_release(job, &origin);
+    return TRUE;
+}
+
+static gboolean delete_volume(RbdJob *job, GError **error)
+{
+    return cst_rbd_remove_image(job, job->name, (job->flags & CST_VOL_DELETE_WITH_SNAPSHOTS) != 0,
+                                error);
+}
+
+gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!cst_flags_check(flags, CST_VOL_DELETE_ZEROED | CST_VOL_DELETE_WITH_SNAPSHOTS,
+                         "virStorageBackendRBDDeleteVol", error))
+        return FALSE;
+    job = cst_rbd_job_new(state, delete_volume, name, error);
+    if (!job)
+        return FALSE;
+    job->flags = flags;
+    return cst_rbd_job_wait(job, error);
+}
+
+/* --- resize, flatten ----------------------------------------------------------------------------
+ */
+
+static gboolean resize(RbdJob *job, GError **error)
+{
+    rbd_image_t image = NULL;
+    int result;
+
+    if (!cst_rbd_job_open(job, job->name, TRUE, &image, error))
+        return FALSE;
+    result = job->ceph->rbd_resize2(image, job->size, true, cst_rbd_job_progress, &job->work);
+    job->ceph->rbd_close(image);
+    CST_CRASH_POINT("rbd.resize.resized");
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("failed to resize the RBD image '%s'"), job->name);
+}
+
+gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                            GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, resize, name, error);
+
+    if (!job)
+        return FALSE;
+    job->size = capacity;
+    return cst_rbd_job_wait(job, error);
+}
+
+/* Copies what the image still reads from its parent; stopped midway, the rest is still read there.
+ */
+static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
+{
+    int result;
+
+    job->ceph->rbd_get_size(image, &job->size);
+    cst_task_add_total(job->task, job->size);
+    result = job->ceph->rbd_flatten_with_progress(image, cst_rbd_job_progress, &job->work);
+    if (!cst_task_check(job->task, result < 0 ? error : NULL) && result < 0)
+        return FALSE;
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("failed to flatten volume '%s'"), job->name);
+}
+
+static gboolean flatten(RbdJob *job, GError **error)
+{
+    g_auto(RbdOrigin) origin = {0};
+    rbd_image_t image = NULL;
+    gboolean done;
+
+    if (!cst_rbd_job_open(job, job->name, TRUE, &image, error))
+        return FALSE;
+    done = cst_rbd_origin_read(job, image, &origin, error);
+    if (done && !origin.image)
+        done = cst_fail(error, CST_ERROR_STATE, _("volume '%s' shares content with no other"),
+                        job->name);
+    else if (done)
+        done = flatten_image(job, image, error);
+    job->ceph->rbd_close(image);
+    CST_CRASH_POINT("rbd.flatten.flattened");
+    if (done)
+        cst_rbd_origin_release(job, &origin);
+    return done;
+}
+
+gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, flatten, name, error);
+
+    if (!job)
+        return FALSE;
+    job->task = task ? cst_task_ref(task) : NULL;
+    return cst_rbd_job_wait(job, error);
+}
+
+/* --- who uses it, what hangs on it --------------------------------------------------------------
+ */
+
+static gboolean list_holders(RbdJob *job, GError **error)
+{
+    GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    g_autofree rbd_image_watcher_t *watchers = NULL;
+    rbd_image_t image = NULL;
+    size_t count = 8;
+    int result;
+
+    job->out = holders;
+    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    if (!cst_rbd_job_open(job, job->name, FALSE, &image, error))
+        return FALSE;
+    do {
+        g_free(watchers);
+        watchers = g_new0(rbd_image_watcher_t, count);
+        result = job->ceph->rbd_watchers_list(image, watchers, &count);
+    } while (result == -ERANGE);
+    for (size_t i = 0; result >= 0 && i < count; i++)
+        if ((uint64_t)watchers[i].id != job->conn->id)
+            cst_holders_add(holders, 0, _("RBD client %" G_GINT64_FORMAT " at %s"), watchers[i].id,
+                            watchers[i].addr);
+    if (result >= 0)
+        job->ceph->rbd_watchers_list_cleanup(watchers, count);
+    job->ceph->rbd_close(image);
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("cannot tell who has volume '%s' open"), job->name);
+}
+
+static void move_all(GPtrArray *from, GPtrArray *to)
+{
+    while (from->len > 0)
+        g_ptr_array_add(to, g_ptr_array_steal_index(from, 0));
+}
+
+gboolean cst_rbd_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list_holders, name, error);
+
+    if (!job || !cst_rbd_job_wait(job, error))
+        return FALSE;
+    move_all(job->out, holders);
+    return TRUE;
+}
+
+static gboolean list_children(RbdJob *job, GError **error)
+{
+    rbd_image_t image = NULL;
+    gboolean done;
+
+    job->out = g_ptr_array_new_with_free_func(g_free);
+    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    if (!cst_rbd_job_open(job, job->name, FALSE, &image, error))
+        return FALSE;
+    done = cst_rbd_list_clones(job, image, job->out, error);
+    job->ceph->rbd_close(image);
+    return done;
+}
+
+gboolean cst_rbd_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
+                              GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list_children, name, error);
+
+    if (!job || !cst_rbd_job_wait(job, error))
+        return FALSE;
+    move_all(job->out, children);
+    return TRUE;
+}
