@@ -13,7 +13,6 @@ typedef struct {
     CstChain *source;
     CliImageTarget target;
     unsigned flags; /**< CstConvertFlags */
-    uint64_t rate;  /**< bytes per second; 0: none */
 } Conversion;
 
 static void conversion_clear(Conversion *conversion)
@@ -52,7 +51,6 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
 
     create->files = &files;
     create->file_name = conversion->target.name;
-    cst_task_set_rate(task, conversion->rate);
     return cst_image_convert(cst_chain_guest(conversion->source), draft, conversion->format, create,
                              flags, task, error);
 }
@@ -63,7 +61,6 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
     return cli_args_string(args, "source", &conversion->source_name, error) &&
            cli_args_string(args, "target", &conversion->path, error) &&
            cli_image_format_arg(args, "target-format", &conversion->format, error) &&
-           cli_args_size(args, "rate-limit", 1, &conversion->rate, error) &&
            cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
                              error) &&
            check_options(args, conversion, error);

@@ -277,6 +277,9 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 #define REFLINK  CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
 #define VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
 #define SPARSE   CLI_SWITCH("sparse", N_("preserve sparseness of volume"))
+/* Ours; never taken from a plain word. */
+#define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
+#define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
 #define FORMAT_OPTION(option, text)                                                                \
     {                                                                                              \
         .name = option, .kind = CLI_OPT_STRING, .help = text, .complete = cli_complete_vol_formats \
@@ -290,6 +293,8 @@ static const CliOption clone_options[] = {
     PREALLOCATION,
     REFLINK,
     CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
+    RATE_LIMIT,
+    DETACH,
     {0},
 };
 
@@ -305,11 +310,13 @@ static const CliOption create_as_options[] = {
     CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),
     VALIDATE,
     PREALLOCATION,
+    RATE_LIMIT,
+    DETACH,
     {0},
 };
 
 static const CliOption create_options[] = {
-    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, PREALLOCATION, {0},
+    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, PREALLOCATION, RATE_LIMIT, DETACH, {0},
 };
 
 static const CliOption create_from_options[] = {
@@ -321,6 +328,8 @@ static const CliOption create_from_options[] = {
     REFLINK,
     VALIDATE,
     PREALLOCATION,
+    RATE_LIMIT,
+    DETACH,
     {0},
 };
 
@@ -329,6 +338,7 @@ static const CliOption delete_options[] = {
     POOL,
     CLI_SWITCH("delete-snapshots", N_("delete snapshots associated with volume (must be supported "
                                       "by storage driver)")),
+    DETACH,
     {0},
 };
 
@@ -339,6 +349,7 @@ static const CliOption download_options[] = {
     CLI_NUMBER("offset", N_("volume offset to download from")),
     CLI_NUMBER("length", N_("amount of data to download")),
     SPARSE,
+    RATE_LIMIT,
     {0},
 };
 
@@ -349,6 +360,7 @@ static const CliOption upload_options[] = {
     CLI_NUMBER("offset", N_("volume offset to upload to")),
     CLI_NUMBER("length", N_("amount of data to upload")),
     SPARSE,
+    RATE_LIMIT,
     {0},
 };
 
@@ -404,6 +416,8 @@ static const CliOption resize_options[] = {
     CLI_SWITCH("allocate", N_("allocate the new capacity, rather than leaving it sparse")),
     CLI_SWITCH("delta", N_("use capacity as a delta to current size, rather than the new size")),
     CLI_SWITCH("shrink", N_("allow the resize to shrink the volume")),
+    RATE_LIMIT,
+    DETACH,
     {0},
 };
 
@@ -414,6 +428,8 @@ static const CliOption wipe_options[] = {
      .kind = CLI_OPT_STRING,
      .help = N_("perform selected wiping algorithm"),
      .complete = cli_complete_wipe_algorithms},
+    RATE_LIMIT,
+    DETACH,
     {0},
 };
 

@@ -46,6 +46,7 @@ struct CliCtl {
     const CliArgs *current; /**< command being run */
     char *headline;         /**< set by cli_failed() */
     gboolean told;          /**< the command has told people of its failure already */
+    uint64_t detached;      /**< job that goes on without the command, which is no failure */
     gboolean silent;        /**< nothing follows the command's output, not even on failure */
 };
 
@@ -123,6 +124,9 @@ typedef gboolean (*CliTaskFunc)(CstTask *task, gpointer data, GError **error);
  * Runs @func in a thread while this one draws its progress on stderr: a bar on a terminal, a line
  * every ten seconds elsewhere, one JSON object a second with --json. The first SIGINT or SIGTERM
  * cancels the task, a second ends the program. Returns what @func returned.
+ *
+ * --rate-limit and --detach of the command are seen to here; a command that is detached ends as if
+ * it had failed, and run.c says which job goes on.
  */
 gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
                       GError **error);

@@ -174,24 +174,47 @@ static void watch(View *view, Work *work)
         fprintf(view->ctl->err, "\r\033[K");
 }
 
+static gboolean read_rate(CliCtl *ctl, CstTask *task, GError **error)
+{
+    uint64_t rate = 0;
+
+    if (!cli_args_size(ctl->current, "rate-limit", 1, &rate, error))
+        return FALSE;
+    cst_task_set_rate(task, rate);
+    return TRUE;
+}
+
+static void work_through(CliCtl *ctl, const char *label, Work *work)
+{
+    GThread *thread;
+    View view;
+
+    g_mutex_init(&work->lock);
+    g_cond_init(&work->done);
+    view_init(&view, ctl, label, work->task);
+    cli_interrupt_begin_task(work->task);
+    thread = g_thread_new("task", work_thread, work);
+    watch(&view, work);
+    g_thread_join(thread);
+    cli_interrupt_end();
+    g_mutex_clear(&work->lock);
+    g_cond_clear(&work->done);
+}
+
 gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
                       GError **error)
 {
     g_autoptr(CstTask) task = cst_task_new();
     Work work = {.func = func, .data = data, .task = task};
-    GThread *thread;
-    View view;
+    gboolean detach = cli_args_has(ctl->current, "detach");
 
-    g_mutex_init(&work.lock);
-    g_cond_init(&work.done);
-    view_init(&view, ctl, label, task);
-    cli_interrupt_begin_task(task);
-    thread = g_thread_new("task", work_thread, &work);
-    watch(&view, &work);
-    g_thread_join(thread);
-    cli_interrupt_end();
-    g_mutex_clear(&work.lock);
-    g_cond_clear(&work.done);
+    if (!read_rate(ctl, task, error) || (detach && !cst_conn_set_detach(ctl->conn, TRUE, error)))
+        return FALSE;
+    work_through(ctl, label, &work);
+    if (detach) {
+        cst_conn_set_detach(ctl->conn, FALSE, NULL);
+        ctl->detached = work.ok ? 0 : cst_task_job(task);
+    }
     if (!work.ok)
         g_propagate_error(error, work.error);
     return work.ok;

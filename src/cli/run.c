@@ -38,6 +38,19 @@ static void print_end(CliCtl *ctl, gint64 started)
     fflush(ctl->out);
 }
 
+/* What was to be done is being done, by the server. */
+static void tell_detached(CliCtl *ctl)
+{
+    g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, ctl->detached);
+
+    ctl->detached = 0;
+    g_clear_pointer(&ctl->headline, g_free);
+    if (ctl->settings.json)
+        cli_done(ctl, "job", id, _("Job %s goes on"), id);
+    else
+        cli_value(ctl, "job", id);
+}
+
 static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
@@ -51,7 +64,9 @@ static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "C");
     ctl->current = args;
-    if (!run_handler(ctl, args, &connected, &error)) {
+    if (!run_handler(ctl, args, &connected, &error) && ctl->detached) {
+        tell_detached(ctl);
+    } else if (error) {
         status = cst_error_info(cst_error_code(error))->exit;
         cli_report(ctl, error);
     }

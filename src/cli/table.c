@@ -87,6 +87,11 @@ void cli_table_add_number(CliTable *table, uint64_t value)
     add_cell(table, CLI_CELL_NUMBER, &(Cell){.present = TRUE, .number = value});
 }
 
+void cli_table_add_duration(CliTable *table, uint64_t seconds)
+{
+    add_cell(table, CLI_CELL_DURATION, &(Cell){.present = TRUE, .number = seconds});
+}
+
 void cli_table_add_absent(CliTable *table)
 {
     add_cell(table, CLI_CELL_TEXT, &(Cell){0});
@@ -103,6 +108,9 @@ static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *c
     case CLI_CELL_BOOL: return g_strdup(cell->number ? _("yes") : _("no"));
     case CLI_CELL_SIZE: return cli_size_text(ctl, cell->number);
     case CLI_CELL_NUMBER: return g_strdup_printf("%" G_GUINT64_FORMAT, cell->number);
+    case CLI_CELL_DURATION:
+        return g_strdup_printf("%" G_GUINT64_FORMAT ":%02u:%02u", cell->number / 3600,
+                               (unsigned)(cell->number / 60 % 60), (unsigned)(cell->number % 60));
     }
     return NULL;
 }
@@ -133,7 +141,8 @@ static void add_json_cell(JsonBuilder *json, const CliColumn *column, const Cell
         json_builder_add_boolean_value(json, cell->number != 0);
         break;
     case CLI_CELL_SIZE:
-    case CLI_CELL_NUMBER: cli_json_add_size(json, column->key, cell->number); break;
+    case CLI_CELL_NUMBER:
+    case CLI_CELL_DURATION: cli_json_add_size(json, column->key, cell->number); break;
     }
 }
 

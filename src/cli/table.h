@@ -9,11 +9,12 @@
  * widest plus three, a line of dashes), a listing ("%-15s %s" a value) and JSON.
  */
 typedef enum {
-    CLI_CELL_TEXT,   /**< as it is */
-    CLI_CELL_WORD,   /**< one of our words: translated on screen, never in JSON */
-    CLI_CELL_BOOL,   /**< yes/no */
-    CLI_CELL_SIZE,   /**< bytes: "1.00 GiB" or, with --bytes, digits */
-    CLI_CELL_NUMBER, /**< plain digits */
+    CLI_CELL_TEXT,    /**< as it is */
+    CLI_CELL_WORD,    /**< one of our words: translated on screen, never in JSON */
+    CLI_CELL_BOOL,    /**< yes/no */
+    CLI_CELL_SIZE,    /**< bytes: "1.00 GiB" or, with --bytes, digits */
+    CLI_CELL_NUMBER,  /**< plain digits */
+    CLI_CELL_DURATION /**< seconds: "1:02:03" */
 } CliCellKind;
 
 typedef enum {
@@ -44,6 +45,7 @@ void cli_table_add_word(CliTable *table, const char *word);
 void cli_table_add_bool(CliTable *table, gboolean value);
 void cli_table_add_size(CliTable *table, uint64_t bytes);
 void cli_table_add_number(CliTable *table, uint64_t value);
+void cli_table_add_duration(CliTable *table, uint64_t seconds);
 void cli_table_add_absent(CliTable *table);
 
 /** The table, or {"schema":1,KEY:[{…},…]}. */

@@ -82,6 +82,11 @@ gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint6
 gboolean cst_local_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                                 uint64_t length, unsigned flags, CstTask *task, GError **error);
 
+GPtrArray *cst_local_job_list(gpointer self, gboolean ended, GError **error);
+CstJobInfo *cst_local_job_info(gpointer self, uint64_t id, GError **error);
+gboolean cst_local_job_cancel(gpointer self, uint64_t id, GError **error);
+gboolean cst_local_job_set_limit(gpointer self, uint64_t id, uint64_t limit, GError **error);
+
 GPtrArray *cst_local_secret_list(gpointer self, unsigned filter, GError **error);
 CstConnSecret *cst_local_secret_by_uuid(gpointer self, const CstUuid *uuid, GError **error);
 CstConnSecret *cst_local_secret_by_usage(gpointer self, int usage, const char *usage_id,

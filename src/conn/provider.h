@@ -75,6 +75,12 @@ typedef struct {
     gboolean (*vol_download)(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error);
 
+    GPtrArray *(*job_list)(gpointer self, gboolean ended, GError **error);
+    CstJobInfo *(*job_info)(gpointer self, uint64_t id, GError **error);
+    gboolean (*job_cancel)(gpointer self, uint64_t id, GError **error);
+    gboolean (*job_set_limit)(gpointer self, uint64_t id, uint64_t limit, GError **error);
+    gboolean (*set_detach)(gpointer self, gboolean detach, GError **error);
+
     GPtrArray *(*secret_list)(gpointer self, unsigned filter, GError **error);
     CstConnSecret *(*secret_by_uuid)(gpointer self, const CstUuid *uuid, GError **error);
     CstConnSecret *(*secret_by_usage)(gpointer self, int usage, const char *usage_id,

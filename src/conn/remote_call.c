@@ -68,6 +68,7 @@ gboolean cst_remote_peer(CstRemote *remote, CstPeer *ret_peer, GError **error)
 
     if (remote->peer == CST_PEER_UNKNOWN) {
         if (cst_wire_client_call(remote->client, &proc, NULL, &version, &why)) {
+            remote->last_procedure = version.last_procedure;
             xdr_free(proc.ret, (char *)&version);
             remote->peer = CST_PEER_CISTERN;
         } else if (cst_wire_client_broken(remote->client)) {
@@ -82,6 +83,26 @@ gboolean cst_remote_peer(CstRemote *remote, CstPeer *ret_peer, GError **error)
     return TRUE;
 }
 
+gboolean cst_remote_needs(CstRemote *remote, int number, const char *what, GError **error)
+{
+    CstPeer peer;
+
+    if (!cst_remote_peer(remote, &peer, error))
+        return FALSE;
+    if (remote->last_procedure >= number)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, _("%s: not supported by this server"), what);
+}
+
+gboolean cst_remote_own_call(CstRemote *remote, int number, const char *what, gpointer args_func,
+                             const void *args, gpointer ret_func, void *ret, GError **error)
+{
+    CstWireProc proc = cst_remote_own_proc(number, args_func, ret_func);
+
+    return cst_remote_needs(remote, number, what, error) &&
+           cst_wire_client_call(remote->client, &proc, args, ret, error);
+}
+
 /* --- long calls ------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -91,6 +112,7 @@ typedef struct {
     uint64_t done; /**< as told last */
     gboolean mute; /**< the server tells no progress */
     gboolean cancel_sent;
+    uint64_t rate; /**< as the server was told last */
 } Watch;
 
 /** Carries the server's progress over into the task. What goes wrong here does not matter. */
@@ -127,15 +149,49 @@ static void ask_cancel(Watch *watch)
         cst_wire_client_call(watch->remote->client, &proc, &args, &found, NULL) && found.value;
 }
 
+static void ask_rate(Watch *watch)
+{
+    CstWireProc proc =
+        cst_remote_own_proc(WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, xdr_wire_int);
+    wire_serial_rate_args args = {watch->serial, cst_task_rate(watch->task)};
+    wire_int found = {0};
+
+    if (args.limit != watch->rate &&
+        cst_wire_client_call(watch->remote->client, &proc, &args, &found, NULL) && found.value)
+        watch->rate = args.limit;
+}
+
+/** FALSE once the call is listed as a job, when that is all that was wanted. */
+static gboolean stay(Watch *watch, GError **error)
+{
+    CstWireProc proc =
+        cst_remote_own_proc(WIRE_CISTERN_CALL_JOB, xdr_wire_serial_args, xdr_wire_call_job_ret);
+    wire_serial_args args = {watch->serial};
+    wire_call_job_ret job = {0};
+
+    if (!watch->remote->detach ||
+        !cst_wire_client_call(watch->remote->client, &proc, &args, &job, NULL) || !job.id)
+        return TRUE;
+    cst_task_set_job(watch->task, job.id);
+    return cst_fail(error, CST_ERROR_CANCELLED,
+                    _("job %" G_GUINT64_FORMAT " goes on at the server"), (uint64_t)job.id);
+}
+
+/** What the server must be able to do before the call is made. */
+static gboolean check_wishes(CstRemote *remote, CstTask *task, GError **error)
+{
+    return !cst_task_rate(task) ||
+           cst_remote_needs(remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error);
+}
+
 /** Once per interval, while the answer isn't there. */
 static gboolean watch_step(Watch *watch, GError **error)
 {
-    g_autoptr(GError) cancelled = NULL;
     CstPeer peer;
 
     if (!cst_remote_peer(watch->remote, &peer, error))
         return FALSE;
-    if (!cst_task_check(watch->task, &cancelled) && !watch->cancel_sent) {
+    if (cst_task_cancelled(watch->task) && !watch->cancel_sent) {
         if (peer == CST_PEER_STOCK)
             return cst_fail(error, CST_ERROR_CANCELLED,
                             _("cancelled here; this server can't cancel and finishes the work"));
@@ -143,7 +199,8 @@ static gboolean watch_step(Watch *watch, GError **error)
     }
     if (peer == CST_PEER_CISTERN && !watch->mute)
         ask_progress(watch);
-    return TRUE;
+    ask_rate(watch);
+    return stay(watch, error);
 }
 
 gboolean cst_remote_long_call(CstRemote *remote, int number, gpointer args_func, const void *args,
@@ -156,9 +213,12 @@ gboolean cst_remote_long_call(CstRemote *remote, int number, gpointer args_func,
 
     if (!task)
         return cst_remote_call(remote, number, args_func, args, ret_func, ret, error);
-    if (!cst_task_check(task, error) ||
+    if (cst_task_cancelled(task))
+        return cst_task_check(task, error);
+    if (!check_wishes(remote, task, error) ||
         !cst_wire_client_send(remote->client, &proc, args, &watch.serial, error))
         return FALSE;
+    ask_rate(&watch);
     for (;;) {
         if (!cst_wire_client_await(remote->client, watch.serial, PROGRESS_MS, &there, error))
             break;

@@ -17,6 +17,8 @@ typedef struct {
     char *asked; /**< the URI as the user gave it; NULL: none */
     GPid ssh;    /**< 0: none */
     CstPeer peer;
+    int last_procedure; /**< of Cistern's program there; 0: not asked, or none */
+    gboolean detach;    /**< long calls come back once they are jobs */
 
     CstEventBox events;
     GArray *registrations; /**< of Registration (remote_events.c) */
@@ -41,6 +43,12 @@ char *cst_remote_text(CstRemote *remote, int number, gpointer args_func, const v
 
 /** Asks once; FALSE with @error only when the connection fails. */
 gboolean cst_remote_peer(CstRemote *remote, CstPeer *ret_peer, GError **error);
+
+/** The same for a procedure of Cistern's own program; @what the server can't do without it. */
+gboolean cst_remote_own_call(CstRemote *remote, int number, const char *what, gpointer args_func,
+                             const void *args, gpointer ret_func, void *ret, GError **error);
+/** NO_SUPPORT, naming @what, when the server has no such procedure. */
+gboolean cst_remote_needs(CstRemote *remote, int number, const char *what, GError **error);
 
 /** The procedures as the wire client wants them. */
 CstWireProc cst_remote_proc(int number, gpointer args_func, gpointer ret_func);
@@ -118,6 +126,12 @@ gboolean cst_remote_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint
                                uint64_t length, unsigned flags, CstTask *task, GError **error);
 gboolean cst_remote_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                                  uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+GPtrArray *cst_remote_job_list(gpointer self, gboolean ended, GError **error);
+CstJobInfo *cst_remote_job_info(gpointer self, uint64_t id, GError **error);
+gboolean cst_remote_job_cancel(gpointer self, uint64_t id, GError **error);
+gboolean cst_remote_job_set_limit(gpointer self, uint64_t id, uint64_t limit, GError **error);
+gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error);
 
 GPtrArray *cst_remote_secret_list(gpointer self, unsigned filter, GError **error);
 CstConnSecret *cst_remote_secret_by_uuid(gpointer self, const CstUuid *uuid, GError **error);

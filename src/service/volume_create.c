@@ -259,6 +259,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     g_autoptr(CstVolDef) def = NULL;
     g_autoptr(CstVolume) volume = NULL;
     g_auto(VolumeClaim) source_claim = {.task = task};
+    g_autoptr(GError) bad_xml = NULL;
     Cloning cloning = {.flags = flags, .task = task};
 
     if (!cst_flags_check(
@@ -266,20 +267,25 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
             "storageVolCreateXMLFrom", error))
         return FALSE;
     state = pool_state_get(pool, error);
-    if (!state || !volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))
+    if (!state)
+        return FALSE;
+    def = cst_vol_def_parse(xml, state->def->type, parse_flags(flags, CST_VOL_PARSE_NO_CAPACITY),
+                            &bad_xml);
+    if (def)
+        job_set_volume(job, def->name);
+    if (!volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))
         return FALSE;
     if (!pool_table_look(source_pool, source_claim.state, source, &volume, error))
         return FALSE;
     if (!volume)
         return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
                         source);
-    def = cst_vol_def_parse(xml, state->def->type, parse_flags(flags, CST_VOL_PARSE_NO_CAPACITY),
-                            error);
-    if (!def)
+    if (!def) {
+        g_propagate_error(error, g_steal_pointer(&bad_xml));
         return FALSE;
+    }
     if (pool == source_pool && strcmp(def->name, source) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
-    job_set_volume(job, def->name);
     fit_to_source(def, volume);
     cloning.def = def;
     cloning.source = volume;

@@ -199,6 +199,7 @@ static void submit(Call *call)
     client->loop->jobs++;
     if (call->procedure->run == RUN_LONG) {
         call->task = cst_task_new();
+        cst_task_set_owner(call->task, client->uid, client->pid);
         g_hash_table_add(client->loop->tasks, call->task);
         if (!client->tasks)
             client->tasks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)cst_task_unref);

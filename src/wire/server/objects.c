@@ -58,3 +58,19 @@ gboolean check_max(int max, int limit, const char *what, const char *limit_name,
         return cst_fail(error, CST_ERROR_RPC, "%s > %s", what, limit_name);
     return TRUE;
 }
+
+wire_opt_string opt_string(char *text)
+{
+    char **opt;
+
+    if (!text)
+        return NULL;
+    opt = g_new(char *, 1);
+    *opt = text;
+    return opt;
+}
+
+char *or_empty(char *text)
+{
+    return text ? text : g_strdup("");
+}

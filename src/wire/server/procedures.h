@@ -81,7 +81,10 @@ extern const Procedure procedures_pool[];
 extern const Procedure procedures_vol[];
 extern const Procedure procedures_secret[];
 extern const Procedure procedures_empty[];
-extern const Procedure procedures_cistern[]; /**< of Cistern's own program */
+
+/* Tables of Cistern's own program. */
+extern const Procedure procedures_cistern[];
+extern const Procedure procedures_job[];
 
 /** Fills the index of @server. */
 struct CstWireServer;
@@ -105,5 +108,8 @@ CstPool *find_vol_pool(Call *call, const wire_vol *vol, GError **error);
 void fill_pool(wire_pool *ret, CstPool *pool);
 gboolean fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error);
 void fill_secret(wire_secret *ret, const CstSecretRow *row);
+/** Take @text over. */
+wire_opt_string opt_string(char *text); /**< NULL: none */
+char *or_empty(char *text);
 /** libvirt's refusal of a longer list than it knows ("maxnames > REMOTE_…_LIST_MAX"). */
 gboolean check_max(int max, int limit, const char *what, const char *limit_name, GError **error);

@@ -15,22 +15,6 @@ static gboolean version(Call *call, const void *args, void *data, GError **error
     return TRUE;
 }
 
-static wire_opt_string opt_string(char *text)
-{
-    char **opt;
-
-    if (!text)
-        return NULL;
-    opt = g_new(char *, 1);
-    *opt = text;
-    return opt;
-}
-
-static char *or_empty(char *text)
-{
-    return text ? text : g_strdup("");
-}
-
 static void fill_row(wire_vol_row *ret, CstVolRow *row)
 {
     ret->name = or_empty(g_steal_pointer(&row->name));
@@ -100,6 +84,27 @@ static gboolean call_cancel(Call *call, const void *args, void *ret, GError **er
     return TRUE;
 }
 
+static gboolean call_job(Call *call, const void *args, void *data, GError **error)
+{
+    wire_call_job_ret *ret = data;
+    CstTask *task = find_task(call, args);
+
+    ret->found = task != NULL;
+    ret->id = cst_task_job(task);
+    return TRUE;
+}
+
+static gboolean call_rate(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_serial_rate_args *args = data;
+    const wire_serial_args serial = {args->serial};
+    CstTask *task = find_task(call, &serial);
+
+    cst_task_set_rate(task, args->limit);
+    ((wire_int *)ret)->value = task != NULL;
+    return TRUE;
+}
+
 static gboolean pool_status(Call *call, const void *args, void *ret, GError **error)
 {
     g_autoptr(CstPool) pool = find_pool(call, &((const wire_pool_args *)args)->pool, error);
@@ -128,5 +133,9 @@ const Procedure procedures_cistern[] = {
         WIRE_TYPE(serial_args), WIRE_TYPE(int), call_cancel),
     ROW(POOL_STATUS, RUN_INLINE, NEEDS_READ, "cisternPoolStatus", "storage_pool:read",
         WIRE_TYPE(pool_args), WIRE_TYPE(pool_status_ret), pool_status),
+    ROW(CALL_JOB, RUN_INLINE, NEEDS_READ, "cisternCallJob", "conn:read", WIRE_TYPE(serial_args),
+        WIRE_TYPE(call_job_ret), call_job),
+    ROW(CALL_RATE, RUN_INLINE, NEEDS_WRITE, "cisternCallRate", "conn:write",
+        WIRE_TYPE(serial_rate_args), WIRE_TYPE(int), call_rate),
     {0},
 };

@@ -207,6 +207,10 @@ gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorit
                            GError **error)
 {
     fake_vols.last_algorithm = algorithm;
+    fake_vols.last_rate = cst_task_rate(task);
+    cst_task_set_job(task, fake_vols.detach_as);
+    if (fake_vols.detach_as)
+        return cst_fail(error, CST_ERROR_CANCELLED, "it goes on");
     return change(error);
 }
 

@@ -25,6 +25,8 @@ typedef struct {
     uint64_t fail_after; /**< bytes moved before a transfer fails */
     const char *content; /**< what a download gives */
     GString *uploaded;   /**< what uploads gave */
+    uint64_t last_rate;
+    uint64_t detach_as; /**< a wipe goes on as this job; 0: it ends */
 } FakeVols;
 
 extern FakeVols fake_vols;

@@ -90,7 +90,8 @@ static gboolean work(CstTask *task, gpointer data, GError **error)
 static gboolean run(Job *job, gboolean json, char **ret_err, GError **error)
 {
     const CliCommand command = {.name = "test"};
-    const CliArgs args = {.command = &command};
+    g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(CliArg));
+    const CliArgs args = {.command = &command, .items = none};
     const CliSettings settings = {.json = json};
     size_t len;
     CliCtl ctl;

@@ -77,7 +77,7 @@ static void wait_while(const gboolean *flag)
     g_mutex_unlock(&fake.lock);
 }
 
-static gboolean changed(void)
+gboolean fake_changed(void)
 {
     count(&fake.mutations, 1);
     return TRUE;
@@ -199,30 +199,30 @@ gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError *
 
 CstPool *cst_service_pool_define(CstService *s, const char *xml, unsigned flags, GError **error)
 {
-    changed();
+    fake_changed();
     return &pools[0];
 }
 
 CstPool *cst_service_pool_create(CstService *s, const char *xml, unsigned flags, GError **error)
 {
-    changed();
+    fake_changed();
     return &pools[0];
 }
 
 gboolean cst_pool_undefine(CstPool *pool, GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 #define POOL_CHANGE(name)                                        \
     gboolean name(CstPool *pool, unsigned flags, GError **error) \
     {                                                            \
-        return changed();                                        \
+        return fake_changed();                                   \
     }
 
 POOL_CHANGE(cst_pool_build)
@@ -231,7 +231,7 @@ POOL_CHANGE(cst_pool_delete)
 
 gboolean cst_pool_stop(CstPool *pool, GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
@@ -241,13 +241,13 @@ gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
     count(&fake.refreshing, 1);
     wait_while(&fake.hold_refresh);
     count(&fake.refreshing, -1);
-    return changed();
+    return fake_changed();
 }
 
 char *cst_service_find_sources(CstService *s, const char *type, const char *spec, unsigned flags,
                                GError **error)
 {
-    changed();
+    fake_changed();
     return g_strdup("<sources/>");
 }
 
@@ -357,7 +357,7 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
                         char **ret_name, GError **error)
 {
     *ret_name = vol_name(0);
-    return changed();
+    return fake_changed();
 }
 
 gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
@@ -365,19 +365,19 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                              GError **error)
 {
     *ret_name = vol_name(0);
-    return changed();
+    return fake_changed();
 }
 
 gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                         GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
                       CstTask *task, GError **error)
 {
-    changed();
+    fake_changed();
     cst_task_set_total(task, 1000);
     cst_task_advance(task, 250);
     while (fake.hold_wipe && cst_task_check(task, error))
@@ -393,7 +393,7 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
                         CstTask *task, GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 /* --- streams --------------------------------------------------------------------------------- */
@@ -415,7 +415,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
 
     if (!cst_pool_has_volume(pool, name, error))
         return NULL;
-    changed();
+    fake_changed();
     count(&fake.streams_open, 1);
     upload = g_new0(CstUpload, 1);
     upload->at = offset;
@@ -485,7 +485,7 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
 
     if (!cst_pool_has_volume(pool, name, error))
         return NULL;
-    changed();
+    fake_changed();
     count(&fake.streams_open, 1);
     download = g_new0(CstDownload, 1);
     download->at = (guint)MIN(offset, fake.data->len);
@@ -564,13 +564,13 @@ CstSecretRow *cst_service_secret_by_usage(CstService *s, int usage, const char *
 CstSecretRow *cst_service_secret_define(CstService *s, const char *xml, unsigned flags,
                                         GError **error)
 {
-    changed();
+    fake_changed();
     return the_secret();
 }
 
 gboolean cst_service_secret_undefine(CstService *s, const CstUuid *uuid, GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 char *cst_service_secret_get_xml(CstService *s, const CstUuid *uuid, unsigned flags, GError **error)
@@ -581,13 +581,13 @@ char *cst_service_secret_get_xml(CstService *s, const CstUuid *uuid, unsigned fl
 gboolean cst_service_secret_set_value(CstService *s, const CstUuid *uuid, const uint8_t *value,
                                       size_t len, unsigned flags, GError **error)
 {
-    return changed();
+    return fake_changed();
 }
 
 gboolean cst_service_secret_get_value(CstService *s, const CstUuid *uuid, unsigned flags,
                                       uint8_t **ret_value, size_t *ret_len, GError **error)
 {
-    changed();
+    fake_changed();
     if (!is_the_secret(uuid, error))
         return FALSE;
     *ret_value = g_memdup2("s3cret\0", 7);

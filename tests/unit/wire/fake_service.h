@@ -3,6 +3,7 @@
 
 #include <glib.h>
 
+#include <service/jobs.h>
 #include <service/pools.h>
 #include <service/secrets.h>
 #include <service/service.h>
@@ -31,6 +32,8 @@ typedef struct {
 
 extern FakeState fake;
 
+/** Something would have been changed. Always TRUE. */
+gboolean fake_changed(void);
 void fake_reset(void);
 /** Sets one of the hold flags and wakes who waits. */
 void fake_hold(gboolean *flag, gboolean hold);

@@ -4,6 +4,7 @@
 #include <base/task.h>
 #include <base/uuid.h>
 #include <model/flags.h>
+#include <model/job.h>
 #include <model/pool_def.h>
 #include <model/secret_def.h>
 #include <model/vol_def.h>
@@ -160,6 +161,29 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
 /** Writes the volume's bytes into @fd, an empty file or a pipe (a pipe: not sparse). */
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+
+/** Elements CstJobInfo *, by number: those that go on, with @ended also those that are over. */
+GPtrArray *cst_conn_job_list(CstConn *conn, gboolean ended, GError **error);
+CstJobInfo *cst_conn_job_info(CstConn *conn, uint64_t id, GError **error);
+/** Asks it to stop. */
+gboolean cst_conn_job_cancel(CstConn *conn, uint64_t id, GError **error);
+/** Bytes a second; 0: as fast as it goes. */
+gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GError **error);
+/**
+ * Waits for its end, keeping @task's progress up to date, and gives how it ended. Cancelling @task
+ * ends the waiting only, with CANCELLED; past @until (monotonic µs; 0: never) comes TIMEOUT.
+ */
+CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask *task,
+                              GError **error);
+
+/**
+ * From now on a long call with a task, other than an upload or download, comes back with CANCELLED
+ * once the server lists it as a job, which goes on there: cst_task_job() of the task is then its
+ * number, otherwise 0. A short one ends as always. UNSUPPORTED when embedded: nobody would go on.
+ */
+gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error);
 
 /* --- secrets --------------------------------------------------------------------------------- */
 

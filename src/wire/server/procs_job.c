@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <service/jobs.h>
+
+#include "procedures.h"
+
+static void fill_job(wire_job *ret, CstJobInfo *job)
+{
+    *ret = (wire_job){
+        .id = job->id,
+        .state = job->state,
+        .can_cancel = job->can_cancel,
+        .kind = or_empty(g_steal_pointer(&job->kind)),
+        .pool = or_empty(g_steal_pointer(&job->pool)),
+        .volume = opt_string(g_steal_pointer(&job->volume)),
+        .uid = job->uid,
+        .pid = job->pid,
+        .started = job->started,
+        .ended = job->ended,
+        .done = job->done,
+        .total = job->total,
+        .rate = job->rate,
+        .limit = job->limit,
+        .error = opt_string(g_steal_pointer(&job->error)),
+        .error_word = opt_string(g_steal_pointer(&job->error_word)),
+    };
+}
+
+static gboolean list(Call *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_job_list_args *args = data;
+    wire_job_list_ret *ret = ret_data;
+    g_autoptr(GPtrArray) jobs = NULL;
+
+    if (!cst_flags_check(args->flags, WIRE_JOBS_ENDED, "cisternJobList", error))
+        return FALSE;
+    jobs = cst_service_jobs(call->service, (args->flags & WIRE_JOBS_ENDED) != 0);
+    ret->jobs.jobs_val = g_new0(wire_job, jobs->len + 1);
+    for (guint i = 0; i < jobs->len && i < WIRE_LIST_MAX; i++)
+        fill_job(&ret->jobs.jobs_val[ret->jobs.jobs_len++], g_ptr_array_index(jobs, i));
+    return TRUE;
+}
+
+static gboolean info(Call *call, const void *args, void *ret, GError **error)
+{
+    g_autoptr(CstJobInfo) job =
+        cst_service_job(call->service, ((const wire_job_args *)args)->id, error);
+
+    if (job)
+        fill_job(ret, job);
+    return job != NULL;
+}
+
+static gboolean cancel(Call *call, const void *args, void *ret, GError **error)
+{
+    return cst_service_job_cancel(call->service, ((const wire_job_args *)args)->id, error);
+}
+
+static gboolean rate(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_job_rate_args *args = data;
+
+    return cst_service_job_set_limit(call->service, args->id, args->limit, error);
+}
+
+#define ROW(number, needs, api, permission, args, ret, handler)                                \
+    {                                                                                          \
+        WIRE_CISTERN_##number, RUN_QUICK, needs, api, permission, CST_WIRE_FROM_STORAGE, args, \
+            ret, handler, NULL                                                                 \
+    }
+
+const Procedure procedures_job[] = {
+    ROW(JOB_LIST, NEEDS_READ, "cisternJobList", "conn:read", WIRE_TYPE(job_list_args),
+        WIRE_TYPE(job_list_ret), list),
+    ROW(JOB_INFO, NEEDS_READ, "cisternJobInfo", "conn:read", WIRE_TYPE(job_args), WIRE_TYPE(job),
+        info),
+    ROW(JOB_CANCEL, NEEDS_WRITE, "cisternJobCancel", "conn:write", WIRE_TYPE(job_args), NOTHING,
+        cancel),
+    ROW(JOB_RATE, NEEDS_WRITE, "cisternJobRate", "conn:write", WIRE_TYPE(job_rate_args), NOTHING,
+        rate),
+    {0},
+};

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Jobs: long work that another terminal sees, slows down and cancels, and what outlives whom."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+SIZE = 96 * MIB
+
+
+class Jobs(WithDaemon):
+    def setUp(self):
+        super().setUp()
+        with open(self.at("p", "big"), "wb") as out:
+            for _ in range(SIZE // MIB):
+                out.write(os.urandom(MIB))
+        self.ok("pool-refresh", "p")
+
+    def cistern_json(self, *words):
+        status, out, err = self.cistern("--json", *words)
+        self.assertEqual(0, status, err)
+        return json.loads(out)
+
+    def jobs(self, *words):
+        return self.cistern_json("job-list", *words)["jobs"]
+
+    def job(self, number):
+        return self.cistern_json("job-info", str(number))["job"]
+
+    def wait_until(self, condition, what):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.05)
+        self.fail(f"never: {what}")
+
+    def running(self, operation, volume):
+        """The job that does it, once it is listed."""
+        return self.wait_until(lambda: next(
+            (j for j in self.jobs() if (j["operation"], j["volume"]) == (operation, volume)), None),
+            f"{operation} of {volume} is listed")
+
+    def start(self, *words, program="virsh"):
+        argv = [space.CISTERN if program == "cistern" else "virsh", "-c", self.peer.uri, *words]
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env=space.ENV)
+        self.addCleanup(self.reap, child)
+        return child
+
+    @staticmethod
+    def reap(child):
+        if child.poll() is None:
+            child.kill()
+        child.communicate()
+
+    def drafts(self):
+        return [name for name in self.entries("p") if name != "big"]
+
+    def test_stock_virsh_is_watched_and_cancelled(self):
+        """virsh's wipe blocks as ever; another terminal sees it and ends it."""
+        virsh = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "gutmann")
+        job = self.running("wipe", "big")
+        self.assertEqual(35 * SIZE, job["total"])
+        self.assertEqual(virsh.pid, job["pid"])
+        self.wait_until(lambda: self.job(job["id"])["done"] > job["done"], "it goes on")
+        status, out, _ = self.cistern("job-cancel", str(job["id"]))
+        self.assertEqual((0, f"Job {job['id']} was asked to stop\n\n"), (status, out))
+        _, err = virsh.communicate(timeout=10)
+        self.assertEqual(1, virsh.returncode)
+        self.assertIn("operation aborted: cancelled by request", err)
+        self.assertEqual("cancelled", self.job(job["id"])["state"])
+
+    def test_a_clone_outlives_its_client(self):
+        """kill -9 of virsh in the middle of vol-clone: the clone is made, whole."""
+        holder = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
+                            "--rate-limit", "1M", program="cistern")
+        wipe = self.running("wipe", "big")
+        virsh = self.start("vol-clone", "big", "copy", "--pool", "p")
+        clone = self.running("clone", "copy")
+        self.assertEqual("waiting", self.job(clone["id"])["state"])
+        virsh.kill()
+        virsh.wait()
+        self.assertEqual(0, self.cistern("job-rate", str(wipe["id"]), "0")[0])
+        self.assertEqual(0, holder.wait(30))
+        status, out, _ = self.cistern("job-wait", str(clone["id"]))
+        self.assertEqual((0, f"Job {clone['id']} is done\n\n"), (status, out))
+        with open(self.at("p", "big"), "rb") as one, open(self.at("p", "copy"), "rb") as two:
+            self.assertEqual(one.read(), two.read())
+
+    def test_detached(self):
+        status, out, err = self.cistern("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
+                                        "--rate-limit", "8M", "--detach")
+        self.assertEqual((0, ""), (status, err))
+        number = out.strip()
+        job = self.job(number)
+        self.assertEqual(("running", "wipe", 8 * MIB),
+                         (job["state"], job["operation"], job["rate_limit"]))
+        status, _, err = self.cistern("job-wait", number, "--timeout", "1")
+        self.assertEqual(75, status, err)
+        self.assertLess(self.job(number)["done"], 40 * MIB)
+        self.assertEqual(0, self.cistern("job-rate", number, "0")[0])
+        self.assertEqual(0, self.cistern("job-wait", number)[0])
+        self.assertIn(number, self.cistern("complete", "--", "job-info", "")[1])
+
+    def test_a_failure_is_told_to_who_waits(self):
+        """The exit status of job-wait is that of the operation."""
+        self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random", "--rate-limit", "1M",
+                   program="cistern")
+        wipe = self.running("wipe", "big")
+        clone = self.start("vol-clone", "big", "copy", "--pool", "p", program="cistern")
+        job = self.running("clone", "copy")
+        with open(self.at("p", "copy"), "wb"):
+            pass
+        self.cistern("job-rate", str(wipe["id"]), "0")
+        clone.communicate(timeout=30)
+        self.assertEqual(5, clone.returncode)
+        status, _, err = self.cistern("job-wait", str(job["id"]))
+        self.assertEqual(5, status)
+        self.assertIn("exists already", err)
+
+    def test_the_daemon_is_killed(self):
+        """Afterwards the job is listed as interrupted, and nothing half made is left."""
+        self.start("vol-create-from", "p", self.file("new.xml", (
+            "<volume><name>new</name><capacity>1</capacity><target><format type='qcow2'/></target>"
+            "</volume>")), "big", "--inputpool", "p", "--rate-limit", "4M", program="cistern")
+        job = self.running("clone", "new")
+        self.wait_until(self.drafts, "a draft is there")
+        self.peer.restart(signal.SIGKILL)
+        job = self.job(job["id"])
+        self.assertEqual("interrupted", job["state"])
+        self.assertIsNotNone(job["ended"])
+        self.assertEqual([], self.drafts())
+        status, _, err = self.cistern("job-wait", str(job["id"]))
+        self.assertEqual(1, status)
+        self.assertIn("gone", err)
+        self.assertEqual([], self.jobs())
+        self.ok("vol-clone", "big", "new", "--pool", "p")
+
+    def test_numbers_are_never_given_twice(self):
+        numbers = []
+        for signum in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+            child = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
+                               "--rate-limit", "1M", program="cistern")
+            numbers.append(self.running("wipe", "big")["id"])
+            self.peer.restart(signum)
+            self.reap(child)
+        self.assertEqual(sorted(set(numbers)), numbers)
+
+    def test_read_only(self):
+        """The read-only socket shows jobs and changes none."""
+        self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random", "--rate-limit", "1M",
+                   program="cistern")
+        job = self.running("wipe", "big")
+        reader = [space.CISTERN, "-c", self.peer.uri_ro, "-r"]
+        self.assertIn("wipe", peers.run([*reader, "job-list"])[1])
+        for words in (["job-cancel", str(job["id"])], ["job-rate", str(job["id"]), "1"]):
+            status, _, err = peers.run([*reader, *words])
+            self.assertEqual(4, status, err)
+        self.assertEqual(0, self.cistern("job-cancel", str(job["id"]))[0])
+
+
+class Embedded(unittest.TestCase):
+    """Two commands in processes of their own, and no daemon."""
+
+    def setUp(self):
+        self.peer = peers.ours()
+        self.peer.stop()
+        self.peer.wipe()
+        self.uri = f"storage:///embed?root={self.peer.root}"
+        os.makedirs(os.path.join(self.peer.dir, "p"))
+        with open(os.path.join(self.peer.dir, "p", "big"), "wb") as out:
+            out.write(os.urandom(8 * MIB))
+        for words in (["pool-define-as", "p", "dir", "--target",
+                       os.path.join(self.peer.dir, "p")], ["pool-start", "p"]):
+            self.assertEqual(0, self.cistern(*words)[0])
+
+    def cistern(self, *words):
+        return peers.run([space.CISTERN, "-c", self.uri, *words])
+
+    def start(self, *words):
+        return subprocess.Popen([space.CISTERN, "-c", self.uri, *words], stderr=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, text=True, env=space.ENV)
+
+    def running(self):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            jobs = json.loads(self.cistern("--json", "job-list")[1])["jobs"]
+            if jobs:
+                return str(jobs[0]["id"])
+            time.sleep(0.05)
+        self.fail("never listed")
+        return None
+
+    def test_seen_and_cancelled_from_another_process(self):
+        child = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
+                           "--rate-limit", "1M")
+        number = self.running()
+        self.assertEqual(0, self.cistern("job-cancel", number)[0])
+        _, err = child.communicate(timeout=10)
+        self.assertEqual(1, child.returncode)
+        self.assertIn("cancelled", err)
+        status, _, err = self.cistern("job-wait", number)
+        self.assertEqual(1, status)
+        self.assertIn("cancelled", err)
+
+    def test_killed(self):
+        child = self.start("vol-upload", "big", os.path.join(self.peer.dir, "p", "big"), "--pool",
+                           "p", "--rate-limit", "1M")
+        number = self.running()
+        child.kill()
+        child.communicate()
+        self.assertIn("interrupted", self.cistern("job-info", number)[1])
+
+    def test_nobody_would_go_on(self):
+        status, _, err = self.cistern("vol-wipe", "big", "--pool", "p", "--detach")
+        self.assertEqual(1, status)
+        self.assertIn("no daemon", err)
+
+
+@unittest.skipUnless(peers.Libvirtd.available(), "needs root and libvirtd")
+class StockServer(unittest.TestCase):
+    def test_not_supported_by_this_server(self):
+        """One clear error, before anything is begun."""
+        peer = peers.Libvirtd("them")
+        peer.wipe()
+        peer.start()
+        self.addCleanup(peer.stop)
+        path = os.path.join(peer.dir, "p")
+        os.makedirs(path, exist_ok=True)
+        base = [space.CISTERN, "-c", peer.uri]
+        for words in (["pool-define-as", "p", "dir", "--target", path], ["pool-start", "p"],
+                      ["vol-create-as", "p", "v", "1M"]):
+            status, _, err = peers.run([*base, *words])
+            self.assertEqual(0, status, err)
+        for words in (["job-list"], ["job-info", "1"], ["job-cancel", "1"],
+                      ["vol-wipe", "v", "--pool", "p", "--detach"],
+                      ["vol-wipe", "v", "--pool", "p", "--rate-limit", "1M"]):
+            status, _, err = peers.run([*base, *words])
+            self.assertEqual(1, status)
+            self.assertIn("not supported by this server", err)
+        self.assertEqual(0, peers.run([*base, "vol-wipe", "v", "--pool", "p"])[0])

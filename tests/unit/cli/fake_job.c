@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_job.h"
+
+#include <base/error.h>
+
+#define MIB (1024 * 1024)
+
+FakeJobs fake_jobs;
+
+CstJobInfo *cst_conn_job_info(CstConn *conn, uint64_t id, GError **error)
+{
+    CstJobInfo *job;
+
+    if (id < 3 || id > 5) {
+        cst_fail(error, CST_ERROR_NOT_FOUND, "no job with number %d", (int)id);
+        return NULL;
+    }
+    job = g_new0(CstJobInfo, 1);
+    job->id = id;
+    job->state = id == 3 ? CST_JOB_RUNNING : id == 4 ? CST_JOB_FAILED : CST_JOB_DONE;
+    job->kind = g_strdup("wipe");
+    job->pool = g_strdup("images");
+    job->volume = id == 5 ? NULL : g_strdup("disk");
+    job->can_cancel = TRUE;
+    job->done = 25 * MIB;
+    job->total = id == 5 ? 0 : 100 * MIB;
+    job->rate = MIB;
+    job->pid = 42;
+    if (id == 4) {
+        job->error = g_strdup("the pool is full");
+        job->error_word = g_strdup("no-space");
+    }
+    return job;
+}
+
+GPtrArray *cst_conn_job_list(CstConn *conn, gboolean ended, GError **error)
+{
+    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)cst_job_info_free);
+
+    for (uint64_t id = 3; id <= (ended ? 5 : 3); id++)
+        g_ptr_array_add(jobs, cst_conn_job_info(conn, id, NULL));
+    return jobs;
+}
+
+gboolean cst_conn_job_cancel(CstConn *conn, uint64_t id, GError **error)
+{
+    g_autoptr(CstJobInfo) job = cst_conn_job_info(conn, id, error);
+
+    if (!job)
+        return FALSE;
+    if (job->state != CST_JOB_RUNNING)
+        return cst_fail(error, CST_ERROR_STATE, "it has ended");
+    fake_jobs.cancelled = id;
+    return TRUE;
+}
+
+gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GError **error)
+{
+    fake_jobs.limited = id;
+    fake_jobs.limit = limit;
+    return TRUE;
+}
+
+CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask *task,
+                              GError **error)
+{
+    CstJobInfo *job = cst_conn_job_info(conn, id, error);
+
+    if (job && job->state == CST_JOB_RUNNING) {
+        g_clear_pointer(&job, cst_job_info_free);
+        cst_fail(error, CST_ERROR_TIMEOUT, "it goes on");
+    }
+    return job;
+}
+
+gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error)
+{
+    fake_jobs.detach = detach;
+    return TRUE;
+}
