@@ -78,6 +78,8 @@ const char *vmdk_header_problem(const VmdkHeader *header)
     if (header->descriptor != 0 && (header->descriptor > VMDK_MAX_SECTORS / 2 ||
                                     header->descriptor_len > VMDK_MAX_SECTORS / 2))
         return _("the VMDK image has a bad descriptor");
+    if (header->overhead > VMDK_FILE_SECTORS)
+        return _("the VMDK image's first grain lies out of reach");
     return NULL;
 }
 
