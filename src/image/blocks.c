@@ -95,16 +95,49 @@ gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length,
            (there == 0 || cst_blob_zero(blocks->blob, host, there, flags, error));
 }
 
+/* The run of equal kind at @host, at most @length long; what is not there reads as zeroes. */
+static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExtent *ret_run,
+                       GError **error)
+{
+    uint64_t there = 0;
+
+    if (!bytes_there(blocks, host, length, &there, error))
+        return FALSE;
+    if (there > 0)
+        return cst_blob_extent(blocks->blob, host, there, ret_run, error);
+    *ret_run = (CstExtent){host, length, CST_EXTENT_ZERO};
+    return TRUE;
+}
+
+/* As writing zeroes, which may be past the end, would. */
+static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GError **error)
+{
+    uint64_t size = 0;
+
+    return cst_blob_get_size(blocks->blob, &size, error) &&
+           (host + length <= size || cst_blob_resize(blocks->blob, host + length, error)) &&
+           (host >= size ||
+            cst_blob_zero(blocks->blob, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error));
+}
+
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
                               GError **error)
 {
     g_autofree uint8_t *buf = g_malloc((size_t)MIN(length, COPY_CHUNK));
 
+    /* Holes stay holes: else a repair of an image whose blocks all share one would fill the disk.
+     */
     for (uint64_t done = 0; done < length;) {
-        size_t n = (size_t)MIN(COPY_CHUNK, length - done);
+        CstExtent run;
+        size_t n;
 
-        if (!cst_blocks_read_host(blocks, buf, n, from + done, error) ||
-            !cst_blob_pwrite(blocks->blob, buf, n, to + done, error))
+        if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error))
+            return FALSE;
+        n = (size_t)run.length;
+        if (run.flags & CST_EXTENT_ZERO
+                ? !put_zeroes(blocks, to + done, n, error)
+                : !cst_blocks_read_host(blocks, buf, n, from + done, error) ||
+                      !cst_blob_pwrite(blocks->blob, buf, n, to + done, error))
             return FALSE;
         done += n;
     }
