@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <image/hold.h>
 
 #include "dispatch.h"
 
@@ -197,7 +198,11 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
         return NULL;
     }
     blob = state->backend->vol_open(state, name, writable, error);
-    pool_checked(blob != NULL, state, "vol_open", error);
+    if (!pool_checked(blob != NULL, state, "vol_open", error))
+        return NULL;
+    /* A machine that runs on it and this process refuse each other, whatever is to be written. */
+    if (writable && !cst_image_hold(blob, error))
+        g_clear_pointer(&blob, cst_blob_unref);
     return blob;
 }
 

@@ -55,6 +55,20 @@ def create_again_under_the_same_name(s):
 
 
 @scenario
+def change_what_qemu_has_open(s):
+    pool(s)
+    s("vol-create-as p v 4M")
+    s.sh("echo new > {d}/data")
+    s.sh("qemu-io -f raw -c 'sleep 600000' {d}/p/v > {d}/io 2>&1 & echo $! > {d}/pid")
+    s.sh("for i in $(seq 500); do "
+         "grep -q \":$(stat -c %i {d}/p/v) \" /proc/locks && break; sleep 0.02; done")
+    for command in ("vol-resize v 8M --pool p", "vol-wipe v --pool p",
+                    "vol-upload v {d}/data --pool p", "vol-delete v --pool p"):
+        s(command)
+    s.sh("kill $(cat {d}/pid)")
+
+
+@scenario
 def delete_and_delete_again(s):
     pool(s)
     s("vol-create-as p a 1M")

@@ -21,6 +21,8 @@ static const off_t claimed[] = {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBID
 /* Who has one of these does not go together with us. */
 static const off_t refused[] = {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE,
                                 DOES + RESIZE};
+/* Who has one of these reads what must not go away. */
+static const off_t reading[] = {DOES + READ};
 /* Who has one of these changes the file. */
 static const off_t changing[] = {DOES + WRITE, DOES + RESIZE};
 
@@ -78,24 +80,38 @@ static gboolean process_holds(const char *pid, const char *inode)
     return found;
 }
 
-/** "process 123", or that it is not known: others' descriptors show to root only. */
-static char *holder(int fd)
+/** 0: not known, for others' descriptors show to root only. */
+static int64_t holder(int fd)
 {
     g_autofree char *self = g_strdup_printf("%d", getpid());
     g_autofree char *inode = NULL;
     GDir *dir = g_dir_open("/proc", 0, NULL);
-    char *result = NULL;
+    int64_t result = 0;
     const char *name;
     struct stat st;
 
     if (fstat(fd, &st) == 0)
         inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
-    while (dir && inode && !result && (name = g_dir_read_name(dir)))
+    while (dir && inode && result == 0 && (name = g_dir_read_name(dir)))
         if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 && process_holds(name, inode))
-            result = g_strdup_printf(_("process %s"), name);
+            result = g_ascii_strtoll(name, NULL, 10);
     if (dir)
         g_dir_close(dir);
-    return result ? result : g_strdup(_("another process"));
+    return result;
+}
+
+/** "process 123 (qemu-nbd)", or as much of it as can be found out. */
+static char *holder_in_words(int fd)
+{
+    int64_t pid = holder(fd);
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/comm", pid);
+    g_autofree char *command = NULL;
+
+    if (pid == 0)
+        return g_strdup(_("another process"));
+    if (!g_file_get_contents(path, &command, NULL, NULL))
+        return g_strdup_printf(_("process %d"), (int)pid);
+    return g_strdup_printf(_("process %d (%s)"), (int)pid, g_strchomp(command));
 }
 
 /* --- claiming --------------------------------------------------------------------------------- */
@@ -126,11 +142,22 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
             return TRUE; /* no locks here */
     if (!is_locked(fd, refused, G_N_ELEMENTS(refused)))
         return TRUE;
-    who = holder(fd);
+    who = holder_in_words(fd);
     let_go(fd);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("'%s' is in use by %s; stop it before the image is changed"), blob->name,
                     who);
+}
+
+gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
+{
+    int fd = cst_blob_file_fd(blob);
+
+    if (fd < 0 || !(is_locked(fd, refused, G_N_ELEMENTS(refused)) ||
+                    is_locked(fd, reading, G_N_ELEMENTS(reading))))
+        return FALSE;
+    *ret_pid = holder(fd);
+    return TRUE;
 }
 
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
@@ -139,6 +166,6 @@ gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
 
     if (fd < 0 || !is_locked(fd, changing, G_N_ELEMENTS(changing)))
         return FALSE;
-    *ret_who = holder(fd);
+    *ret_who = holder_in_words(fd);
     return TRUE;
 }

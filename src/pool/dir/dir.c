@@ -301,6 +301,7 @@ const CstBackend cst_dir_backend = {
     .vol_delete = cst_dir_vol_delete,
     .vol_replaced = cst_dir_vol_replaced,
     .vol_open = cst_dir_vol_open,
+    .vol_holders = cst_dir_vol_holders,
     .snapshots = &cst_dir_snapshots,
     .watch_open = cst_dir_watch_open,
     .watch_read = cst_dir_watch_read,

@@ -38,6 +38,8 @@ gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **er
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
 void cst_dir_vol_replaced(CstPoolState *state, CstBlob *blob);
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
+gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error);
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
 /** Removes the drafts in @dirfd whose makers are gone. */
 void cst_dir_drop_dead(int dirfd);

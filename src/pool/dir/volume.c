@@ -19,6 +19,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/uuid.h>
+#include <image/hold.h>
 
 #define DEFAULT_MODE     0600
 #define DEFAULT_DIR_MODE 0711
@@ -294,6 +295,22 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
         return NULL;
     }
     return cst_blob_file_new(fd, name, writable, error);
+}
+
+gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error)
+{
+    /* What can't be opened, or is no file, has no locks that could be looked at. */
+    g_autoptr(CstBlob) blob = cst_dir_vol_open(state, name, FALSE, NULL);
+    int64_t pid = 0;
+
+    if (!blob || !cst_image_is_open(blob, &pid))
+        return TRUE;
+    if (pid != 0)
+        cst_holders_add(holders, pid, _("open in process %d"), (int)pid);
+    else
+        cst_holders_add(holders, 0, _("open in another process"));
+    return TRUE;
 }
 
 /* --- watch --------------------------------------------------------------------------------------

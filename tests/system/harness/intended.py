@@ -104,7 +104,9 @@ INTENDED = [
     ("pools of the other types come with their backends", "find_sources", "netfs$",
      unlike("missing backend for pool type")),
 
-    # Volumes: what depends on them.
+    # Volumes: who has them open, what depends on them.
+    ("what QEMU has open is not changed under it", "change_what_qemu_has_open",
+     "vol-(resize|wipe|upload|delete)", ours_is((1, 5), stderr=r"in use.*process \d+")),
     ("a volume that others are based on is kept", "", "vol-delete base --pool p",
      ours_is((1, 5), stderr="is what others are based on: p/")),
     ("volumes of a directory may have snapshots, so it knows the flag", "delete_and_delete_again",

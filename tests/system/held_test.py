@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An image that a QEMU program has open: nothing here changes it, and the refusal names the holder;
+what we change, QEMU doesn't open. libvirt lets all of this through."""
+
+import contextlib
+import os
+import subprocess
+import time
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+
+@contextlib.contextmanager
+def running(argv, **options):
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          bufsize=1, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def qemu_io(path, form):
+    with running(["qemu-io", "-f", form, path]) as process:
+        process.stdin.write("length\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        yield process.pid
+
+
+@contextlib.contextmanager
+def qemu_nbd(path, form):
+    sock = path + ".sock"
+    with running(["qemu-nbd", "-t", "-f", form, "-k", sock, path]) as process:
+        end = time.monotonic() + 20
+        while not os.path.exists(sock) and time.monotonic() < end:
+            time.sleep(0.02)
+        yield process.pid
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(sock)
+
+
+@contextlib.contextmanager
+def qemu_system(path, form):
+    machine = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "32", "-nodefaults",
+               "-display", "none", "-S", "-qmp", "stdio",
+               "-blockdev", f"driver=file,filename={path},node-name=file",
+               "-blockdev", f"driver={form},file=file,node-name=disk",
+               "-device", "virtio-blk-pci,drive=disk"]
+    with running(machine) as process:
+        process.stdout.readline()
+        process.stdin.write('{"execute": "qmp_capabilities"}\n')
+        process.stdin.flush()
+        process.stdout.readline()
+        yield process.pid
+
+
+PROGRAMS = {"qemu-io": qemu_io, "qemu-nbd": qemu_nbd, "qemu-system": qemu_system}
+
+CHANGES = (
+    "image-resize {0} 8M",
+    "image-check {0} --repair all",
+    "image-snapshot {0} --create s",
+    "image-snapshot {0} --apply old --yes",
+    "image-snapshot {0} --delete old --yes",
+    "image-commit {0} --backing-chain --yes",
+    "image-rebase {0} --backing base --backing-format qcow2 --backing-chain",
+    "image-rebase {0} --backing base --backing-format qcow2 --unsafe",
+    "image-flatten {0} --backing-chain",
+    "image-sparsify {0}",
+    "image-bitmap {0} b --add",
+    "image-create {0} 8M --format raw --yes",
+    "image-convert other {0} --target-format raw --yes",
+)
+
+
+class Held(WithDaemon):
+    def image(self, name, *options):
+        path = self.at("p", name)
+        status, out, err = peers.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path,
+                                      "4M"])
+        self.assertEqual(0, status, out + err)
+        return path
+
+    def content(self, path):
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def local(self, command, path):
+        return peers.run([space.CISTERN, *command.format(path).split()], cwd=self.at("p"))
+
+    def assert_refused(self, what, got, pid):
+        status, out, err = got
+        self.assertNotEqual(0, status, f"{what} went through: {out}")
+        self.assertIn(f"process {pid}", err, what)
+
+    def test_no_image_command_changes_what_qemu_has_open(self):
+        self.image("base")
+        self.image("other")
+        top = self.image("top", "-b", "base", "-F", "qcow2")
+        peers.run(["qemu-img", "snapshot", "-c", "old", top])
+        for name, program in PROGRAMS.items():
+            with program(top, "qcow2") as pid:
+                before = self.content(top)
+                for command in CHANGES:
+                    with self.subTest(holder=name, command=command):
+                        self.assert_refused(command, self.local(command, top), pid)
+                self.assertEqual(before, self.content(top))
+
+    def test_an_image_is_not_committed_into_one_that_qemu_has_open(self):
+        base = self.image("base")
+        top = self.image("top", "-b", "base", "-F", "qcow2")
+        with qemu_io(base, "qcow2") as pid:
+            self.assert_refused("commit", self.local("image-commit {0} --backing-chain --yes", top),
+                                pid)
+
+    def test_looking_at_it_warns_and_works(self):
+        top = self.image("top")
+        self.image("other")
+        for command in ("image-info {0}", "image-map {0}", "image-check {0}",
+                        "image-measure {0} -O raw", "image-snapshot {0} --list",
+                        "image-compare {0} other", "image-convert {0} copy -O raw --yes"):
+            with self.subTest(command=command):
+                with qemu_io(top, "qcow2") as pid:
+                    status, _, err = self.local(command, top)
+                    self.assertEqual(0, status, err)
+                    self.assertIn(f"is being written by process {pid} (qemu-io)", err)
+                status, _, err = self.local(command, top)
+                self.assertEqual((0, ""), (status, err))
+
+    def test_no_volume_command_changes_what_qemu_has_open(self):
+        data = self.file("data", b"x" * 4096)
+        for form in ("raw", "qcow2"):
+            self.ok("vol-create-as", "p", "v", "4M", "--format", form)
+            path = self.at("p", "v")
+            for name, program in PROGRAMS.items():
+                with program(path, form) as pid:
+                    before = self.content(path)
+                    for command in ("vol-resize v 8M --pool p", "vol-wipe v --pool p",
+                                    f"vol-upload v {data} --pool p", "vol-delete v --pool p"):
+                        with self.subTest(form=form, holder=name, command=command):
+                            err = self.fails(*command.split())
+                            self.assertIn(f"process {pid}", err)
+                            self.assertIn("in use", err)
+                    self.assertEqual(before, self.content(path))
+            self.ok("vol-resize", "v", "8M", "--pool", "p")
+            self.ok("vol-delete", "v", "--pool", "p")
+
+    def test_a_volume_that_qemu_only_reads_is_not_deleted(self):
+        base = self.image("base")
+        top = self.image("top", "-b", base, "-F", "qcow2")
+        self.ok("pool-refresh", "p")
+        with qemu_io(top, "qcow2") as pid:
+            self.assertIn(f"process {pid}", self.fails("vol-delete", "base", "--pool", "p"))
+            self.assertIn(f"process {pid}", self.fails("vol-wipe", "base", "--pool", "p"))
+        self.assertTrue(os.path.exists(base))
+
+    def test_reading_a_volume_that_qemu_has_open_goes_on(self):
+        self.ok("vol-create-as", "p", "v", "4M", "--format", "qcow2")
+        with qemu_io(self.at("p", "v"), "qcow2"):
+            self.ok("vol-download", "v", self.at("out"), "--pool", "p")
+            self.ok("vol-clone", "v", "w", "--pool", "p")
+            self.ok("vol-info", "v", "--pool", "p")
+
+    def test_qemu_does_not_open_what_we_change(self):
+        self.ok("vol-create-as", "p", "v", "4M", "--format", "raw")
+        path = self.at("p", "v")
+        fifo = self.at("fifo")
+        os.mkfifo(fifo)
+        with running(["virsh", "-c", self.peer.uri, "vol-upload", "v", fifo, "--pool", "p"]):
+            with open(fifo, "wb") as stream:
+                stream.write(b"x" * (1 << 20))
+                stream.flush()
+                self.wait_for_content(path, b"x" * 4096)
+                self.check_qemu_refuses(path)
+        with open(path, "rb+") as volume:
+            volume.truncate(4 << 20)
+
+    def wait_for_content(self, path, wanted):
+        end = time.monotonic() + 20
+        while self.content(path)[:len(wanted)] != wanted:
+            self.assertLess(time.monotonic(), end, "the upload does not begin")
+            time.sleep(0.02)
+
+    def check_qemu_refuses(self, path):
+        for argv in (["qemu-io", "-f", "raw", "-c", "length", path],
+                     ["qemu-nbd", "-f", "raw", "-k", path + ".sock", path],
+                     ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "32", "-nodefaults",
+                      "-display", "none", "-S", "-blockdev",
+                      f"driver=file,filename={path},node-name=disk",
+                      "-device", "virtio-blk-pci,drive=disk"]):
+            with self.subTest(program=argv[0]):
+                status, _, err = peers.run(argv, timeout=20)
+                self.assertNotEqual(0, status)
+                self.assertIn("Failed to get", err)
