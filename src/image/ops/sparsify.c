@@ -172,7 +172,7 @@ static gboolean check(CstBlob *blob, const CstImageFormat *format, CstTask *task
 {
     CstImageCheck found = {0};
 
-    if (!format->trim || !cst_image_check(blob, format, 0, &found, NULL, error))
+    if (!format->trim || !cst_image_check(blob, format, 0, &found, task, error))
         return !format->trim;
     return found.errors == 0 ||
            cst_fail(error, CST_ERROR_STATE,
