@@ -379,6 +379,28 @@ def convert_is_cancelled_without_a_trace(_):
     equal("files", os.listdir("."), ["a"])
 
 
+@case("qcow2", "vdi", "vmdk", "vhdx")
+def convert_of_2_tib_takes_little_memory(fmt):
+    """Tables are cached in bounded memory, whatever the size: under 100 MiB, there and back."""
+    size = (2 << 40) - (0 if fmt != "vmdk" else 64 * KIB)
+    with open("a", "wb") as image:
+        image.truncate(size)
+        for gib in range(0, 2048, 4):
+            image.seek(gib << 30)
+            image.write(b"x" * 4096)
+    for source, target, words in (("raw", fmt, ("a", "b")), (fmt, "raw", ("b", "c"))):
+        with subprocess.Popen([CISTERN, "image-convert", "-f", source, "-O", target, *words],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        equal("status", child.returncode, 0)
+        if usage.ru_maxrss > 100 * 1024:
+            raise Failed(f"{source} to {target} took {usage.ru_maxrss >> 10} MiB")
+        print(f"# {source} to {target}: {usage.ru_maxrss >> 10} MiB")
+    equal("space", os.stat("c").st_blocks <= os.stat("a").st_blocks + 4096, True)
+    cistern("image-compare", "-f", "raw", "-F", "raw", "a", "c")
+
+
 @case()
 def convert_keeps_to_a_rate(_):
     make("a", "raw", "", "64M")
