@@ -127,52 +127,74 @@ static guint row_count(const CliTable *table)
 
 /* --- JSON ------------------------------------------------------------------------------------ */
 
-static void add_json_cell(JsonBuilder *json, const CliColumn *column, const Cell *cell)
+/* Rows can be very many (the map of an image): each is written out, none is kept as a tree. */
+
+static void append_json_string(GString *out, const char *text)
 {
+    /* File names may be any bytes; JSON text is UTF-8. */
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+    g_string_append_c(out, '"');
+    for (const char *at = valid; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            g_string_append_c(out, '\\');
+        if ((unsigned char)*at < 0x20)
+            g_string_append_printf(out, "\\u%04x", (unsigned char)*at);
+        else
+            g_string_append_c(out, *at);
+    }
+    g_string_append_c(out, '"');
+}
+
+static void append_json_cell(GString *out, const CliColumn *column, const Cell *cell)
+{
+    g_string_append_printf(out, "\"%s\":", column->key);
     if (!cell->present) {
-        cli_json_add_string(json, column->key, NULL);
+        g_string_append(out, "null");
         return;
     }
     switch (column->kind) {
-    case CLI_CELL_TEXT: cli_json_add_string(json, column->key, cell->text); break;
-    case CLI_CELL_WORD: cli_json_add_string(json, column->key, cell->word); break;
-    case CLI_CELL_BOOL:
-        json_builder_set_member_name(json, column->key);
-        json_builder_add_boolean_value(json, cell->number != 0);
-        break;
+    case CLI_CELL_TEXT: append_json_string(out, cell->text); break;
+    case CLI_CELL_WORD: append_json_string(out, cell->word); break;
+    case CLI_CELL_BOOL: g_string_append(out, cell->number ? "true" : "false"); break;
     case CLI_CELL_SIZE:
     case CLI_CELL_NUMBER:
-    case CLI_CELL_DURATION: cli_json_add_size(json, column->key, cell->number); break;
+    case CLI_CELL_DURATION: /* as cli_json_add_size() */
+        g_string_append_printf(out, "%" G_GUINT64_FORMAT, MIN(cell->number, (uint64_t)G_MAXINT64));
+        break;
     }
 }
 
-static void add_json_row(JsonBuilder *json, const CliTable *table, guint row)
+static void append_json_row(GString *out, const CliTable *table, guint row)
 {
-    json_builder_begin_object(json);
-    for (guint i = 0; i < table->n_columns; i++)
-        add_json_cell(json, &table->columns[i], cell_at(table, row, i));
-    json_builder_end_object(json);
+    for (guint i = 0; i < table->n_columns; i++) {
+        g_string_append_c(out, i == 0 ? '{' : ',');
+        append_json_cell(out, &table->columns[i], cell_at(table, row, i));
+    }
+    g_string_append_c(out, '}');
 }
 
 static void print_json_rows(CliCtl *ctl, const CliTable *table, const char *key)
 {
-    JsonBuilder *json = cli_json_begin();
+    g_autoptr(GString) out = g_string_new(NULL);
 
-    json_builder_set_member_name(json, key);
-    json_builder_begin_array(json);
-    for (guint row = 0; row < row_count(table); row++)
-        add_json_row(json, table, row);
-    json_builder_end_array(json);
-    cli_json_end(ctl->out, json);
+    fprintf(ctl->out, "{\"schema\":%d,\"%s\":[", CLI_JSON_SCHEMA, key);
+    for (guint row = 0; row < row_count(table); row++) {
+        g_string_assign(out, row == 0 ? "" : ",");
+        append_json_row(out, table, row);
+        fwrite(out->str, 1, out->len, ctl->out);
+    }
+    fputs("]}\n", ctl->out);
+    fflush(ctl->out);
 }
 
 static void print_json_row(CliCtl *ctl, const CliTable *table, const char *key)
 {
-    JsonBuilder *json = cli_json_begin();
+    g_autoptr(GString) out = g_string_new(NULL);
 
-    json_builder_set_member_name(json, key);
-    add_json_row(json, table, 0);
-    cli_json_end(ctl->out, json);
+    append_json_row(out, table, 0);
+    fprintf(ctl->out, "{\"schema\":%d,\"%s\":%s}\n", CLI_JSON_SCHEMA, key, out->str);
+    fflush(ctl->out);
 }
 
 /* --- table ----------------------------------------------------------------------------------- */

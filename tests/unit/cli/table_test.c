@@ -113,6 +113,16 @@ static void json_has_every_column_and_types(void **state)
           "\"capacity\":null}]}\n");
 }
 
+static void json_escapes_what_a_name_may_hold(void **state)
+{
+    static const CliColumn one[] = {{.title = "Name", .key = "name", .kind = CLI_CELL_TEXT}};
+    g_autoptr(CliTable) table = cli_table_new(one, 1);
+
+    cli_table_add_text(table, "a\"b\\c\n\x01 \xff é");
+    check(table, (CliSettings){.json = TRUE}, as_table,
+          "{\"schema\":1,\"rows\":[{\"name\":\"a\\\"b\\\\c\\u000a\\u0001 \xef\xbf\xbd é\"}]}\n");
+}
+
 static void an_empty_table_is_its_header(void **state)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -204,6 +214,7 @@ int main(void)
         cmocka_unit_test(quiet_drops_the_header_and_its_width),
         cmocka_unit_test(bytes_prints_plain_sizes),
         cmocka_unit_test(json_has_every_column_and_types),
+        cmocka_unit_test(json_escapes_what_a_name_may_hold),
         cmocka_unit_test(an_empty_table_is_its_header),
         cmocka_unit_test(a_listing_leaves_out_what_is_absent),
         cmocka_unit_test(unprintable_bytes_are_shown_in_hex),
