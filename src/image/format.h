@@ -29,7 +29,8 @@ typedef enum {
     CST_CREATE_BLOCK_SIZE = 1 << 9,
     CST_CREATE_SECTOR_SIZE = 1 << 10,
     CST_CREATE_FORCE_SIZE = 1 << 11,
-    CST_CREATE_ADAPTER_TYPE = 1 << 12
+    CST_CREATE_ADAPTER_TYPE = 1 << 12,
+    CST_CREATE_DATA_FILE = 1 << 13
 } CstCreateOptions;
 
 /** Internal snapshots; see image/snapshot.h. Images are open for writing except for list. */

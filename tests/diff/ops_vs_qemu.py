@@ -670,6 +670,29 @@ def resize_keeps_the_data(fmt):
     qemu_img("compare", "-q", "-f", "raw", "-F", fmt, "plain", "a")
 
 
+@case("off", "on")
+def data_files_are_made_and_written(raw):
+    cistern("image-create", "-f", "qcow2", "-o", f"data_file=d,data_file_raw={raw}", "a", "5M")
+    equal("size of the file", os.path.getsize("d"), 5 * MIB)
+    write("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
+    refused("image-resize", "-f", "qcow2", "a", "7M", status=4, words="not to be followed")
+    cistern("image-resize", "-f", "qcow2", "--backing-chain", "a", "7M")
+    write("a", "qcow2", "write -P 9 6M 100k")
+    qemu_img("check", "-q", "-f", "qcow2", "a")
+    same_info("a", "qcow2", cistern_json("image-info", "a")["images"][0])
+    if raw == "on":
+        qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", "d", "a")
+    cistern("image-convert", "-f", "qcow2", "--backing-chain", "-O", "qcow2", "-o",
+            f"data_file=e,data_file_raw={raw}", "a", "b")
+    qemu_img("check", "-q", "-f", "qcow2", "b")
+    qemu_img("compare", "-q", "-f", "qcow2", "-F", "qcow2", "a", "b")
+    cistern("image-resize", "-f", "qcow2", "--backing-chain", "b", "3M", "--shrink")
+    qemu_img("check", "-q", "-f", "qcow2", "b")
+    if raw == "on":
+        equal("size of the file", os.path.getsize("e"), 3 * MIB)
+        qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", "e", "b")
+
+
 @case()
 def resize_refuses_nonsense(_):
     make("a", "qcow2", "", "1M")

@@ -33,6 +33,13 @@ static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GE
 {
     Link *link = data;
 
+    /* Extents of a VMDK are parts of it; a qcow2 image can name any other file as its data. */
+    if (link->info.compat && !link->chain->files.open_backing) {
+        cst_fail(error, CST_ERROR_DENIED,
+                 _("'%s' keeps its data in '%s', which was not to be followed"), link->blob->name,
+                 name);
+        return NULL;
+    }
     return link->chain->files.open_part(link->blob, name, writable, link->chain->files.data, error);
 }
 

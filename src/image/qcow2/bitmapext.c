@@ -183,16 +183,17 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
 
 gboolean qcow2_bitmaps_outdate(Qcow2 *q, GError **error)
 {
+    uint64_t left = q->header.autoclear & ~(uint64_t)QCOW2_AUTOCLEAR_BITMAPS;
     g_autoptr(GArray) bitmaps = NULL;
     GError *why = NULL;
     gboolean changed = FALSE;
 
     if (!qcow2_bitmaps_are_valid(q))
-        return q->header.autoclear == 0 || put_autoclear(q, 0, error);
+        return left == q->header.autoclear || put_autoclear(q, left, error);
     bitmaps = qcow2_bitmaps_read(q, &why);
     if (!bitmaps && g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
         g_error_free(why);
-        return put_autoclear(q, 0, error);
+        return put_autoclear(q, left, error);
     }
     if (!bitmaps) {
         g_propagate_error(error, why);

@@ -91,6 +91,26 @@ static gboolean parse_features(const CstImageCreate *options, Qcow2Header *heade
     return TRUE;
 }
 
+static gboolean parse_data_file(const CstImageCreate *options, Qcow2Header *header, GError **error)
+{
+    if (!options->data_file && !options->data_file_raw)
+        return TRUE;
+    if (!options->data_file)
+        return cst_fail(error, CST_ERROR_INVALID, _("data_file_raw needs a data_file"));
+    if (header->version == 2)
+        return cst_fail(error, CST_ERROR_INVALID, _("a data file needs compatibility level 1.1"));
+    if (options->data_file_raw && options->backing)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a data file that is a raw image of its own can't have a backing image"));
+    if (!options->files || !options->files->create)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("an image with a data file is two files, which can't be made here"));
+    header->incompatible |= QCOW2_INCOMPAT_DATA_FILE;
+    if (options->data_file_raw)
+        header->autoclear |= QCOW2_AUTOCLEAR_RAW_DATA;
+    return TRUE;
+}
+
 static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout, GError **error)
 {
     uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
@@ -147,8 +167,8 @@ static gboolean write_empty(CstBlob *blob, const Qcow2Header *header, const CstI
     size_t len = 0;
     gboolean zeroed = FALSE;
 
-    if (!qcow2_header_write(header, options->backing, options->backing_format, head,
-                            MIN(sizeof(head), cluster_size), &len, error))
+    if (!qcow2_header_write(header, options->backing, options->backing_format, options->data_file,
+                            head, MIN(sizeof(head), cluster_size), &len, error))
         return FALSE;
     if (!cst_space_reset(blob, end, &zeroed, error))
         return FALSE;
@@ -158,12 +178,29 @@ static gboolean write_empty(CstBlob *blob, const Qcow2Header *header, const CstI
            cst_blob_pwrite(blob, head, len, 0, error);
 }
 
-/* The empty image is a sound one: it is opened and filled up like any other. */
-static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
-                            GError **error)
+static CstBlob *give(const char *name, gboolean writable, gpointer data, GError **error)
 {
-    g_autoptr(CstImage) image = cst_image_open(
-        blob, &cst_format_qcow2, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+    return cst_blob_ref(data);
+}
+
+/* Empty, but of the disk's size: what it has not been given is zero. */
+static gboolean make_data_file(const CstImageCreate *options, CstBlob **ret_data, GError **error)
+{
+    const CstImageFiles *files = options->files;
+
+    if (!options->data_file)
+        return TRUE;
+    *ret_data = files->create(options->data_file, files->data, error);
+    return *ret_data && cst_blob_resize(*ret_data, options->capacity, error);
+}
+
+/* The empty image is a sound one: it is opened and filled up like any other. */
+static gboolean preallocate(CstBlob *blob, CstBlob *data, CstPreallocation preallocation,
+                            CstTask *task, GError **error)
+{
+    const CstImageFiles files = {.open = give, .data = data};
+    const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, .files = &files};
+    g_autoptr(CstImage) image = cst_image_open_as(blob, &cst_format_qcow2, &how, error);
 
     return image &&
            qcow2_preallocate(qcow2_of(image), 0, image->capacity, preallocation, task, error) &&
@@ -172,15 +209,19 @@ static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTa
 
 gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
 {
+    CstPreallocation preallocation = options->preallocation;
+    g_autoptr(CstBlob) data = NULL;
     Qcow2Header header = {0};
     Layout layout;
 
     if (!parse_version(options, &header, error) || !parse_cluster_size(options, &header, error) ||
-        !parse_features(options, &header, error) ||
+        !parse_features(options, &header, error) || !parse_data_file(options, &header, error) ||
         !plan(&header, options->capacity, &layout, error))
         return FALSE;
-    if (!write_empty(blob, &header, options, &layout, error))
+    if (!make_data_file(options, &data, error) ||
+        !write_empty(blob, &header, options, &layout, error))
         return FALSE;
-    return options->preallocation == CST_PREALLOC_OFF ||
-           preallocate(blob, options->preallocation, task, error);
+    if (options->data_file_raw) /* whose tables leave nothing out */
+        preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
+    return preallocation == CST_PREALLOC_OFF || preallocate(blob, data, preallocation, task, error);
 }

@@ -322,8 +322,8 @@ static void encode(const Qcow2Header *header, uint8_t *raw)
 }
 
 gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
-                            const char *backing_format, uint8_t *buf, size_t room, size_t *ret_len,
-                            GError **error)
+                            const char *backing_format, const char *data_file, uint8_t *buf,
+                            size_t room, size_t *ret_len, GError **error)
 {
     Qcow2Header complete = *header;
     Writer writer = {buf, room, 0, FALSE};
@@ -331,6 +331,8 @@ gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
     put(&writer, NULL, 0, header->length);
     if (backing_format)
         put_extension(&writer, QCOW2_EXT_BACKING_FORMAT, backing_format);
+    if (data_file)
+        put_extension(&writer, QCOW2_EXT_DATA_FILE, data_file);
     put_extension(&writer, QCOW2_EXT_END, NULL);
     if (backing) {
         complete.backing_offset = writer.used;
@@ -339,7 +341,8 @@ gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
     }
     if (writer.full || complete.backing_size > QCOW2_MAX_BACKING_NAME)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("the name of the backing image is too long for the image's header"));
+                        _("the name of the backing image, or of the data file, is too long for the "
+                          "image's header"));
     encode(&complete, buf);
     *ret_len = writer.used;
     return TRUE;

@@ -48,6 +48,7 @@ typedef enum {
 
 #define QCOW2_COMPAT_LAZY_REFCOUNTS 1u
 #define QCOW2_AUTOCLEAR_BITMAPS     1u
+#define QCOW2_AUTOCLEAR_KEPT        3u /* what is kept up to date here */
 #define QCOW2_AUTOCLEAR_RAW_DATA    2u /* the data file alone reads as the guest's disk */
 
 typedef enum {
@@ -106,9 +107,10 @@ static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
 gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header);
 
 /**
- * The first bytes of an image: header, extensions, the backing file's name. @buf has @room bytes
- * (at most one cluster), *ret_len of which are used. INVALID when it does not fit.
+ * The first bytes of an image: header, extensions (@data_file: NULL if none), the backing file's
+ * name. @buf has @room bytes (at most one cluster), *ret_len of which are used. INVALID when it
+ * does not fit.
  */
 gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
-                            const char *backing_format, uint8_t *buf, size_t room, size_t *ret_len,
-                            GError **error);
+                            const char *backing_format, const char *data_file, uint8_t *buf,
+                            size_t room, size_t *ret_len, GError **error);

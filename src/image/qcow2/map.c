@@ -75,6 +75,8 @@ void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry)
 {
     uint64_t host = 0, length = 0;
 
+    if (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE)
+        return; /* nothing is counted outside */
     if (entry->word & QCOW2_COMPRESSED) {
         qcow2_packed_place(q, entry->word, &host, &length);
         qcow2_give_up(q, host >> q->cluster_bits,

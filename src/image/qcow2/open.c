@@ -32,18 +32,29 @@ static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' keeps its data in the external file '%s', which was not allowed"),
                         blob->name, info->data_file);
-    if (info->data_file && writable)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' keeps its data in an external file: it can only be read"),
-                        blob->name);
     if (writable && (header->incompatible & QCOW2_INCOMPAT_CORRUPT))
         return cst_fail(error, CST_ERROR_STATE,
                         _("'%s' is marked as corrupt: it can only be read until it is repaired"),
                         blob->name);
-    if (writable && (header->incompatible & QCOW2_INCOMPAT_DIRTY))
+    return TRUE;
+}
+
+/*
+ * An image with lazy refcounts that was not closed cleanly is put right before it is written to, as
+ * QEMU does; the mark goes with that.
+ */
+static gboolean repair(CstBlob *blob, GError **error)
+{
+    CstImageCheck check = {0};
+
+    if (!cst_image_check(blob, &cst_format_qcow2, CST_CHECK_REPAIR_ALL, &check, NULL, error)) {
+        g_prefix_error(error, _("'%s' was not closed cleanly: "), blob->name);
+        return FALSE;
+    }
+    if (check.errors > check.errors_fixed)
         return cst_fail(error, CST_ERROR_STATE,
-                        _("'%s' was not closed cleanly: its refcounts must be repaired before it "
-                          "is written to"),
+                        _("'%s' was not closed cleanly, and not all of its damage could be "
+                          "repaired: it can only be read"),
                         blob->name);
     return TRUE;
 }
@@ -72,6 +83,18 @@ static gboolean read_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header 
     *ret_wants_backing = info.backing != NULL;
     *ret_data_file = g_steal_pointer(&info.data_file);
     return TRUE;
+}
+
+static gboolean read_clean_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header *ret_header,
+                                  gboolean *ret_wants_backing, char **ret_data_file, GError **error)
+{
+    if (!read_header(blob, how, ret_header, ret_wants_backing, ret_data_file, error))
+        return FALSE;
+    if (!(how->flags & CST_IMAGE_WRITE) || !(ret_header->incompatible & QCOW2_INCOMPAT_DIRTY))
+        return TRUE;
+    g_clear_pointer(ret_data_file, g_free);
+    return repair(blob, error) &&
+           read_header(blob, how, ret_header, ret_wants_backing, ret_data_file, error);
 }
 
 static void set_geometry(Qcow2 *q)
@@ -182,9 +205,13 @@ Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
 static gboolean open_data(Qcow2 *q, const char *data_file, const CstImageOpen *how, GError **error)
 {
     q->lacks_data = data_file && (how->flags & CST_IMAGE_NO_DATA);
+    if (q->lacks_data && (how->flags & CST_IMAGE_WRITE))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be changed without its data file"),
+                        q->blob->name);
     if (!data_file || q->lacks_data)
         return TRUE;
-    q->data = how->files->open(data_file, FALSE, how->files->data, error);
+    q->data =
+        how->files->open(data_file, (how->flags & CST_IMAGE_WRITE) != 0, how->files->data, error);
     return q->data != NULL;
 }
 
@@ -197,7 +224,7 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
     uint64_t backing_size = 0;
     Qcow2 *q;
 
-    if (!read_header(blob, how, &header, &wants_backing, &data_file, error))
+    if (!read_clean_header(blob, how, &header, &wants_backing, &data_file, error))
         return NULL;
     if (backing && !cst_blob_get_size(backing, &backing_size, error))
         return NULL;

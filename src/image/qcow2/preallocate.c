@@ -5,14 +5,17 @@
 /* The file's range must read as zeroes: what lies behind the end does so by itself. */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {
+    CstBlob *blob = qcow2_data_blob(q);
     uint64_t size = 0;
 
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (q->data) /* which has no more bytes than the disk */
+        length = MIN(length, q->image.capacity - host);
+    if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (host < size &&
-        !cst_blob_zero(q->blob, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error))
+        !cst_blob_zero(blob, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error))
         return FALSE;
-    return host + length <= size || cst_blob_resize(q->blob, host + length, error);
+    return host + length <= size || cst_blob_resize(blob, host + length, error);
 }
 
 /* Lock held. Places for up to @clusters clusters from @offset on, all of one L2 table. */
@@ -22,10 +25,17 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
     uint64_t first = 0, count = 0, place = 0;
     uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
 
-    if (!table || !qcow2_alloc(q, clusters, &first, &count, error))
+    if (!table)
         return FALSE;
+    if (q->data) { /* where every cluster has the place that it has in the disk */
+        first = offset >> q->cluster_bits;
+        count = clusters;
+    } else if (!qcow2_alloc(q, clusters, &first, &count, error)) {
+        return FALSE;
+    }
     if (!zero_host(q, first << q->cluster_bits, count << q->cluster_bits, error)) {
-        qcow2_alloc_undo(q, first, count);
+        if (!q->data)
+            qcow2_alloc_undo(q, first, count);
         return FALSE;
     }
     for (uint64_t i = 0; i < count; i++) {
@@ -88,6 +98,11 @@ static gboolean preallocate_step(Qcow2 *q, uint64_t offset, uint64_t end, uint64
     return ok;
 }
 
+static uint64_t cut(const Qcow2 *q, uint64_t host, uint64_t length)
+{
+    return q->data ? MIN(length, q->image.capacity - MIN(host, q->image.capacity)) : length;
+}
+
 gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
                            CstPreallocation preallocation, CstTask *task, GError **error)
 {
@@ -99,8 +114,8 @@ gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
 
         if (!cst_task_check(task, error) ||
             !preallocate_step(q, offset, end, &done, &host, &count, error) ||
-            !cst_space_preallocate(q->blob, host, count << q->cluster_bits, preallocation, NULL,
-                                   error))
+            !cst_space_preallocate(qcow2_data_blob(q), host, cut(q, host, count << q->cluster_bits),
+                                   preallocation, NULL, error))
             return FALSE;
         cst_task_skip(task, done);
         offset += done;

@@ -35,7 +35,7 @@ const CstImageFormat cst_format_qcow2 = {
     .inspect = qcow2_inspect,
     .create_options = CST_CREATE_BACKING | CST_CREATE_COMPAT | CST_CREATE_CLUSTER_SIZE |
                       CST_CREATE_LAZY_REFCOUNTS | CST_CREATE_EXTENDED_L2 | CST_CREATE_COMPRESSION |
-                      CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA,
+                      CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA | CST_CREATE_DATA_FILE,
     .create = qcow2_create,
     .measure = qcow2_measure,
     .open = qcow2_open,

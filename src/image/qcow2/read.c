@@ -29,16 +29,10 @@ static gboolean read_backing(Qcow2 *q, uint8_t *buf, size_t len, uint64_t offset
     return TRUE;
 }
 
-/* Where the guest's bytes are. */
-static CstBlob *data_blob(const Qcow2 *q)
-{
-    return q->data ? q->data : q->blob;
-}
-
 /* The last clusters of a file may be cut off: what is not there is zero. */
 static gboolean read_host(Qcow2 *q, uint8_t *buf, size_t len, uint64_t host, GError **error)
 {
-    CstBlob *blob = data_blob(q);
+    CstBlob *blob = qcow2_data_blob(q);
     uint64_t size = 0;
     size_t there = 0;
 
@@ -125,7 +119,7 @@ gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GE
 /* Preallocated clusters are often holes of the file: they are known to read as zeroes. */
 static gboolean data_extent(Qcow2 *q, const Qcow2Run *run, CstExtent *extent, GError **error)
 {
-    CstBlob *blob = data_blob(q);
+    CstBlob *blob = qcow2_data_blob(q);
     CstExtent host;
     uint64_t size = 0;
 
@@ -186,7 +180,7 @@ gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlac
     if (run.kind == QCOW2_UNALLOCATED && q->backing && offset < q->backing_size)
         place = (CstPlace){q->backing, offset, MIN(run.length, q->backing_size - offset)};
     else if (run.kind == QCOW2_DATA || (run.kind != QCOW2_PACKED && run.host != 0))
-        place = (CstPlace){data_blob(q), run.host, run.length};
+        place = (CstPlace){qcow2_data_blob(q), run.host, run.length};
     *ret_place = place;
     return TRUE;
 }

@@ -100,6 +100,32 @@ static gboolean write_size(Qcow2 *q, uint64_t size, GError **error)
     return TRUE;
 }
 
+/* What a data file holds beyond the end of the disk must not show. */
+static gboolean grow_data(Qcow2 *q, uint64_t capacity, GError **error)
+{
+    uint64_t old = q->image.capacity, size = 0;
+
+    if (!q->data)
+        return TRUE;
+    if (!cst_blob_get_size(q->data, &size, error) ||
+        (qcow2_is_raw(q) && size > old &&
+         !cst_blob_zero(q->data, old, MIN(size, capacity) - old, CST_ZERO_MAY_UNMAP, error)))
+        return FALSE;
+    return size >= capacity || cst_blob_resize(q->data, capacity, error);
+}
+
+/* A data file that reads as the disk does has its size; a device keeps its own. */
+static gboolean cut_data(Qcow2 *q, uint64_t capacity, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!qcow2_is_raw(q) || cst_blob_resize(q->data, capacity, &why) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 static gboolean grow(Qcow2 *q, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
                      GError **error)
 {
@@ -118,8 +144,10 @@ static gboolean grow(Qcow2 *q, uint64_t capacity, CstPreallocation preallocation
     g_mutex_lock(&q->lock);
     ok = grow_l1(q, entries, error);
     g_mutex_unlock(&q->lock);
-    if (!ok)
+    if (!ok || !grow_data(q, capacity, error))
         return FALSE;
+    if (qcow2_is_raw(q)) /* whose tables leave nothing out */
+        preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
     q->image.capacity = capacity;
     ok = zero_new_bytes(q, old, capacity, error) &&
          (preallocation == CST_PREALLOC_OFF ||
@@ -216,7 +244,8 @@ static gboolean shrink(Qcow2 *q, uint64_t capacity, GError **error)
     g_mutex_lock(&q->lock);
     ok = cut_l1(q, capacity, error);
     g_mutex_unlock(&q->lock);
-    return ok && qcow2_write_back(q, error) && qcow2_cut_file(q, error);
+    return ok && qcow2_write_back(q, error) && qcow2_cut_file(q, error) &&
+           cut_data(q, capacity, error);
 }
 
 gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,

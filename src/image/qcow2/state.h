@@ -36,7 +36,7 @@ typedef struct {
     CstBlob *blob;    /* borrowed: image.blob */
     CstBlob *backing; /* borrowed: image.backing */
     uint64_t backing_size;
-    CstBlob *data; /* file with the guest's bytes; NULL: they are in the image. Read only */
+    CstBlob *data;          /* file with the guest's bytes; NULL: they are in the image */
     gboolean lacks_backing; /* the image names one, none was handed over */
     gboolean lacks_data;    /* the data file was not to be opened */
     gboolean barriers;
@@ -77,6 +77,18 @@ static inline Qcow2 *qcow2_of(CstImage *image)
 static inline uint64_t qcow2_div_up(uint64_t a, uint64_t b)
 {
     return a / b + (a % b != 0);
+}
+
+/** Where the guest's bytes are. */
+static inline CstBlob *qcow2_data_blob(const Qcow2 *q)
+{
+    return q->data ? q->data : q->blob;
+}
+
+/** The data file alone reads as the guest's disk does, and has to go on so. */
+static inline gboolean qcow2_is_raw(const Qcow2 *q)
+{
+    return q->data && (q->header.autoclear & QCOW2_AUTOCLEAR_RAW_DATA);
 }
 
 gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);

@@ -11,7 +11,9 @@
 
 gboolean qcow2_barrier(Qcow2 *q, GError **error)
 {
-    return !q->barriers || cst_blob_flush(q->blob, error);
+    /* data first: what is in the image may refer to it */
+    return !q->barriers ||
+           ((!q->data || cst_blob_flush(q->data, error)) && cst_blob_flush(q->blob, error));
 }
 
 gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error)
@@ -37,7 +39,7 @@ gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
 {
     if (q->writing)
         return TRUE;
-    q->writing = qcow2_clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error) &&
+    q->writing = qcow2_clear_features(q, QCOW2_AUTOCLEAR_KEPT, error) &&
                  (q->same_content || qcow2_bitmaps_outdate(q, error));
     return q->writing;
 }
@@ -57,7 +59,7 @@ gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t 
 
 gboolean qcow2_begin_changing(Qcow2 *q, GError **error)
 {
-    return qcow2_clear_features(q, QCOW2_AUTOCLEAR_BITMAPS, error);
+    return qcow2_clear_features(q, QCOW2_AUTOCLEAR_KEPT, error);
 }
 
 /* Writes entries @first to before @end of a table of 64-bit numbers; empties the range. */
@@ -123,7 +125,8 @@ gboolean qcow2_flush(CstImage *image, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
 
-    return qcow2_write_back(q, error) && cst_blob_flush(q->blob, error);
+    return qcow2_write_back(q, error) && (!q->data || cst_blob_flush(q->data, error)) &&
+           cst_blob_flush(q->blob, error);
 }
 
 gboolean qcow2_relieve(Qcow2 *q, GError **error)

@@ -121,9 +121,13 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
     }
     step->fresh = surroundings_are_zero(q, &first, start) &&
                   surroundings_are_zero(q, &last, at - q->cluster_size);
-    if (!qcow2_alloc(q, wanted, &cluster, &step->clusters, error))
+    if (q->data) { /* where every cluster has the place that it has in the disk */
+        cluster = start >> q->cluster_bits;
+        step->clusters = wanted;
+    } else if (!qcow2_alloc(q, wanted, &cluster, &step->clusters, error)) {
         return FALSE;
-    if (!cst_blob_get_size(q->blob, &size, error))
+    }
+    if (!cst_blob_get_size(qcow2_data_blob(q), &size, error))
         return FALSE;
     step->host = (cluster << q->cluster_bits) + (step->offset - start);
     step->length = MIN(end, start + (step->clusters << q->cluster_bits)) - step->offset;
@@ -197,12 +201,12 @@ static gboolean write_filled(Qcow2 *q, const Step *step, const uint8_t *buf, uin
         return FALSE;
     if (middle) {
         memcpy(bounce + before, buf, middle);
-        return cst_blob_pwrite(q->blob, bounce, before + middle + after, step->host - before,
-                               error);
+        return cst_blob_pwrite(qcow2_data_blob(q), bounce, before + middle + after,
+                               step->host - before, error);
     }
-    return cst_blob_pwrite(q->blob, bounce, before, step->host - before, error) &&
-           cst_blob_pwrite(q->blob, buf, step->length, step->host, error) &&
-           cst_blob_pwrite(q->blob, tail, after, step->host + step->length, error);
+    return cst_blob_pwrite(qcow2_data_blob(q), bounce, before, step->host - before, error) &&
+           cst_blob_pwrite(qcow2_data_blob(q), buf, step->length, step->host, error) &&
+           cst_blob_pwrite(qcow2_data_blob(q), tail, after, step->host + step->length, error);
 }
 
 static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GError **error)
@@ -214,10 +218,12 @@ static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GErro
     if (step->unit > 0 && !step->fresh) {
         before = step->offset & (step->unit - 1);
         after = -(step->offset + step->length) & (step->unit - 1);
+        if (q->data) /* which has no more bytes than the disk */
+            after = MIN(after, q->image.capacity - step->offset - step->length);
     }
     if (before + after > 0)
         return write_filled(q, step, from->buf, before, after, error);
-    return cst_blob_pwrite(q->blob, from->buf, step->length, step->host, error);
+    return cst_blob_pwrite(qcow2_data_blob(q), from->buf, step->length, step->host, error);
 }
 
 /* Bits of the subclusters that a step has given content, in the cluster at @start. */
@@ -275,7 +281,7 @@ static gboolean do_step(Qcow2 *q, const Source *from, uint64_t length, uint64_t 
         g_mutex_lock(&q->lock);
         if (ok)
             ok = commit_step(q, &step, error);
-        else if (step.clusters > 0)
+        else if (step.clusters > 0 && !q->data)
             qcow2_alloc_undo(q, (step.host >> q->cluster_bits), step.clusters);
         g_mutex_unlock(&q->lock);
     }

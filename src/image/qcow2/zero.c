@@ -128,6 +128,19 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
     return write_zeroes(q, offset, *length, error);
 }
 
+/* In a data file that reads as the disk does, zeroes have to be, whatever the tables say. */
+static gboolean zero_outside(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
+                             GError **error)
+{
+    uint64_t size = 0;
+
+    if (!qcow2_is_raw(q))
+        return TRUE;
+    return cst_blob_get_size(q->data, &size, error) &&
+           (offset >= size ||
+            cst_blob_zero(q->data, offset, MIN(length, size - offset), flags, error));
+}
+
 gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                             GError **error)
 {
@@ -136,6 +149,8 @@ gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned
     /* the last cluster of the image is whole, even where the image ends inside of it */
     uint64_t last = end == q->image.capacity ? end : end & ~(unit - 1);
 
+    if (!zero_outside(q, offset, length, flags, error))
+        return FALSE;
     if (first >= last)
         return zero_partly(q, offset, length, error);
     if (!zero_partly(q, offset, first - offset, error))
@@ -220,6 +235,8 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
     /* version 2 can't hide its backing image: the content stays, which discard allows */
     if (first >= last || (q->header.version < 3 && qcow2_backing_shows(q, first)))
         return TRUE;
+    if (qcow2_is_raw(q))
+        return qcow2_zero(image, first, last - first, CST_ZERO_MAY_UNMAP, error);
     qcow2_claim(q, &claim, first, last - first);
     g_mutex_lock(&q->lock);
     ok = qcow2_begin_writing(q, error) && qcow2_forget(q, first, last, TRUE, error);

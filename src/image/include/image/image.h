@@ -148,14 +148,18 @@ typedef struct {
     uint64_t cluster_size; /**< 0: the format's default */
     gboolean lazy_refcounts;
     gboolean extended_l2;
-    const char *compression;    /**< qcow2: "zlib" or "zstd", for clusters compressed later */
-    unsigned refcount_bits;     /**< qcow2: 1, 2, 4 … 64; 0 = 16 */
-    const char *subformat;      /**< "fixed", "monolithicSparse", …; NULL: the format's default */
-    uint64_t block_size;        /**< vhdx: bytes; 0: chosen by capacity */
-    unsigned sector_size;       /**< vhdx: 512 or 4096; 0 = 512 */
-    gboolean force_size;        /**< vpc: keep the exact capacity, not one of whole cylinders */
-    const char *adapter_type;   /**< vmdk: "ide", "lsilogic", …; NULL: "ide" */
-    const CstImageFiles *files; /**< vmdk of several files: how to make them; NULL: refused */
+    const char *data_file;    /**< qcow2: name of a file for the guest's bytes, which @files makes;
+                                   NULL: they are in the image */
+    gboolean data_file_raw;   /**< that file alone reads as the guest's disk does */
+    const char *compression;  /**< qcow2: "zlib" or "zstd", for clusters compressed later */
+    unsigned refcount_bits;   /**< qcow2: 1, 2, 4 … 64; 0 = 16 */
+    const char *subformat;    /**< "fixed", "monolithicSparse", …; NULL: the format's default */
+    uint64_t block_size;      /**< vhdx: bytes; 0: chosen by capacity */
+    unsigned sector_size;     /**< vhdx: 512 or 4096; 0 = 512 */
+    gboolean force_size;      /**< vpc: keep the exact capacity, not one of whole cylinders */
+    const char *adapter_type; /**< vmdk: "ide", "lsilogic", …; NULL: "ide" */
+    const CstImageFiles *files; /**< vmdk of several files, data file of qcow2: how to make them;
+                                     NULL: refused */
 } CstImageCreate;
 
 /**
@@ -205,11 +209,14 @@ typedef struct {
  * is referenced; it may be shorter or longer than the image. Without it such an image opens, but
  * what it does not hold itself can't be read (INVALID), nor partly overwritten.
  *
+ * A qcow2 image with lazy refcounts that was not closed cleanly is repaired when it is opened for
+ * writing; what is left of its damage then is STATE.
+ *
  * Formats that are only read are UNSUPPORTED with WRITE, and so are those that can only be
  * described, with or without. Unknown features and encryption with WRITE or read are UNSUPPORTED,
  * and so is a qcow2 image whose data are in an external file, unless how->files opens that ("": the
- * image does not name it) and the image is only read; a dirty or corrupt image opened for writing
- * is STATE; a damaged one CORRUPT.
+ * image does not name it), for writing as well with WRITE; an image that is marked as corrupt and
+ * opened for writing is STATE; a damaged one CORRUPT.
  */
 CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
                             GError **error);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* qcow2 images whose data is in another file, and those that were not closed cleanly. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <image/image.h>
+#include <image/snapshot.h>
+
+#include "bytes.h"
+#include "qcow2/header.h"
+
+enum { SIZE = 3 * 1024 * 1024 + 512, CLUSTER = 65536 };
+
+static const CstImageFormat *qcow2(void)
+{
+    return cst_image_format_find("qcow2", NULL);
+}
+
+/* --- data files ------------------------------------------------------------------------------- */
+
+/* An image and its one data file. */
+typedef struct {
+    CstBlob *blob;
+    CstBlob *data;
+    char *name;
+    unsigned opened_for_writing;
+    CstImageFiles files;
+} Pair;
+
+static CstBlob *pair_open(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    Pair *pair = data;
+
+    assert_string_equal(name, pair->name);
+    pair->opened_for_writing += writable != FALSE;
+    return cst_blob_ref(pair->data);
+}
+
+static CstBlob *pair_create(const char *name, gpointer data, GError **error)
+{
+    Pair *pair = data;
+
+    pair->name = g_strdup(name);
+    pair->data = cst_blob_memory_new(NULL, 0);
+    return cst_blob_ref(pair->data);
+}
+
+static void pair_make(Pair *pair, gboolean is_raw, gboolean extended)
+{
+    CstImageCreate options = {.capacity = SIZE,
+                              .data_file = "disk.raw",
+                              .data_file_raw = is_raw,
+                              .extended_l2 = extended,
+                              .files = &pair->files};
+    g_autoptr(GError) error = NULL;
+
+    *pair = (Pair){.blob = cst_blob_memory_new(NULL, 0),
+                   .files = {.open = pair_open, .create = pair_create, .data = pair}};
+    if (!cst_image_create(pair->blob, qcow2(), &options, NULL, &error))
+        fail_msg("create: %s", error->message);
+}
+
+static void pair_clear(Pair *pair)
+{
+    cst_blob_unref(pair->blob);
+    cst_blob_unref(pair->data);
+    g_free(pair->name);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pair, pair_clear)
+
+static CstImage *pair_image(Pair *pair, unsigned flags)
+{
+    const CstImageOpen how = {.flags = flags, .files = &pair->files};
+    g_autoptr(GError) error = NULL;
+    CstImage *image = cst_image_open_as(pair->blob, qcow2(), &how, &error);
+
+    if (!image)
+        fail_msg("open: %s", error->message);
+    return image;
+}
+
+static void random_change(GRand *rand, CstBlob *guest, uint8_t *model, uint64_t size)
+{
+    uint64_t offset = (uint64_t)g_rand_int_range(rand, 0, (gint32)size);
+    uint64_t length = (uint64_t)g_rand_int_range(rand, 1, g_rand_boolean(rand) ? 600 : 300000);
+    int kind = g_rand_int_range(rand, 0, 6);
+
+    length = MIN(length, size - offset);
+    memset(model + offset, kind < 3 ? g_rand_int_range(rand, 1, 256) : 0, length);
+    if (kind < 3) {
+        assert_true(cst_blob_pwrite(guest, model + offset, length, offset, NULL));
+    } else if (kind < 5) {
+        assert_true(cst_blob_zero(guest, offset, length, kind == 3 ? CST_ZERO_MAY_UNMAP : 0, NULL));
+    } else {
+        assert_true(cst_blob_discard(guest, offset, length, NULL));
+        assert_true(cst_blob_pread(guest, model + offset, length, offset, NULL));
+    }
+}
+
+static void assert_reads(CstBlob *blob, const uint8_t *model, uint64_t size)
+{
+    g_autofree uint8_t *seen = g_malloc(size);
+    uint64_t there = 0;
+
+    assert_true(cst_blob_get_size(blob, &there, NULL));
+    assert_int_equal(there, size);
+    assert_true(cst_blob_pread(blob, seen, size, 0, NULL));
+    for (uint64_t at = 0; at < size; at++)
+        if (seen[at] != model[at])
+            fail_msg("byte %" G_GUINT64_FORMAT " is %u, not %u", at, seen[at], model[at]);
+}
+
+static void assert_clean(CstBlob *blob)
+{
+    CstImageCheck check = {0};
+
+    assert_true(cst_image_check(blob, qcow2(), 0, &check, NULL, NULL));
+    assert_int_equal(check.errors, 0);
+    assert_int_equal(check.leaks, 0);
+}
+
+static void work(Pair *pair, GRand *rand, uint8_t *model, uint64_t size, gboolean is_raw)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(pair_image(pair, CST_IMAGE_WRITE));
+
+    assert_reads(guest, model, size);
+    for (int step = 0; step < 40; step++)
+        random_change(rand, guest, model, size);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_reads(guest, model, size);
+    if (is_raw)
+        assert_reads(pair->data, model, size);
+    assert_clean(pair->blob);
+}
+
+static void resize(Pair *pair, uint64_t size)
+{
+    g_autoptr(CstImage) image = pair_image(pair, CST_IMAGE_WRITE);
+
+    assert_true(cst_image_resize(image, size, CST_PREALLOC_OFF, NULL, NULL));
+    assert_true(cst_image_flush(image, NULL));
+}
+
+static void a_data_file_is_written_and_a_raw_one_is_the_disk(void **state)
+{
+    for (int variant = 0; variant < 4; variant++) {
+        static const uint64_t sizes[] = {SIZE, SIZE / 1024 * 512, SIZE + CLUSTER + 512};
+        g_autofree uint8_t *model = g_malloc0(2 * SIZE);
+        g_autoptr(GRand) rand = g_rand_new_with_seed((guint32)variant);
+        gboolean is_raw = variant & 1;
+        g_auto(Pair) pair;
+        uint64_t size = SIZE;
+
+        pair_make(&pair, is_raw, variant & 2);
+        for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+            if (i > 0)
+                resize(&pair, sizes[i]);
+            if (sizes[i] < size)
+                memset(model + sizes[i], 0, size - sizes[i]);
+            size = sizes[i];
+            if (is_raw)
+                assert_reads(pair.data, model, size);
+            work(&pair, rand, model, size, is_raw);
+            work(&pair, rand, model, size, is_raw);
+        }
+        assert_true(pair.opened_for_writing > 0);
+    }
+}
+
+/* What the file holds from before must not come up in a disk that has grown over it. */
+static void garbage_behind_a_raw_disk_does_not_show(void **state)
+{
+    g_autofree uint8_t *model = g_malloc0(2 * SIZE);
+    g_auto(Pair) pair;
+
+    pair_make(&pair, TRUE, FALSE);
+    assert_true(cst_blob_pwrite(pair.data, "garbage", 7, SIZE + 3 * CLUSTER, NULL));
+    resize(&pair, SIZE + 5 * CLUSTER);
+    assert_reads(pair.data, model, SIZE + 5 * CLUSTER);
+}
+
+static void the_raw_mark_stays_and_others_go(void **state)
+{
+    g_autofree uint8_t *model = g_malloc0(SIZE);
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    g_auto(CstImageInfo) info = {0};
+    g_auto(Pair) pair;
+    uint8_t raw[8];
+
+    pair_make(&pair, TRUE, FALSE);
+    cst_put_be64(raw, 2 | 0x100);
+    assert_true(cst_blob_pwrite(pair.blob, raw, sizeof(raw), QCOW2_AT_AUTOCLEAR, NULL));
+    work(&pair, rand, model, SIZE, TRUE);
+    assert_true(cst_blob_pread(pair.blob, raw, sizeof(raw), QCOW2_AT_AUTOCLEAR, NULL));
+    assert_int_equal(cst_be64(raw), 2);
+    assert_true(cst_image_inspect(pair.blob, NULL, &info, NULL));
+    assert_true(info.data_file_raw);
+    assert_string_equal(info.data_file, "disk.raw");
+}
+
+static void what_a_data_file_can_not_do_is_refused(void **state)
+{
+    g_auto(Pair) pair;
+    g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
+    g_autoptr(CstImage) image = NULL;
+    g_autoptr(CstImage) metadata = NULL;
+    g_autoptr(CstBlob) guest = NULL;
+    char byte;
+
+    pair_make(&pair, FALSE, FALSE);
+    const CstImageCreate bad[] = {
+        {.capacity = SIZE, .data_file = "x"},
+        {.capacity = SIZE, .data_file_raw = TRUE, .files = &pair.files},
+        {.capacity = SIZE, .data_file = "x", .compat = "0.10", .files = &pair.files},
+        {.capacity = SIZE,
+         .data_file = "x",
+         .data_file_raw = TRUE,
+         .backing = "b",
+         .backing_format = "raw",
+         .files = &pair.files},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+        assert_false(cst_image_create(blob, qcow2(), &bad[i], NULL, NULL));
+    image = pair_image(&pair, CST_IMAGE_WRITE);
+    assert_int_equal(cst_image_compression_unit(image), 0);
+    assert_false(cst_image_snapshot_create(image, "s", NULL, NULL));
+    assert_null(
+        cst_image_open(pair.blob, qcow2(), CST_IMAGE_WRITE | CST_IMAGE_NO_DATA, NULL, NULL));
+    metadata = cst_image_open(pair.blob, qcow2(), CST_IMAGE_NO_DATA, NULL, NULL);
+    assert_non_null(metadata);
+    guest = cst_image_guest_blob(g_steal_pointer(&metadata));
+    assert_false(cst_blob_pread(guest, &byte, 1, 0, NULL));
+}
+
+/* --- not closed cleanly ----------------------------------------------------------------------- */
+
+static uint64_t get64(CstBlob *blob, uint64_t offset)
+{
+    uint8_t raw[8];
+
+    assert_true(cst_blob_pread(blob, raw, sizeof(raw), offset, NULL));
+    return cst_be64(raw);
+}
+
+static void put64(CstBlob *blob, uint64_t offset, uint64_t value)
+{
+    uint8_t raw[8];
+
+    cst_put_be64(raw, value);
+    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), offset, NULL));
+}
+
+/* Two clusters of data, which nothing counts: a writer with lazy refcounts has died. */
+static CstBlob *make_dirty(void)
+{
+    const CstImageCreate options = {.capacity = SIZE, .lazy_refcounts = TRUE};
+    CstBlob *blob = cst_blob_memory_new(NULL, 0);
+    g_autofree uint8_t *ones = g_malloc(2 * CLUSTER);
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t block;
+    uint8_t none[16] = {0};
+
+    memset(ones, 1, 2 * CLUSTER);
+    assert_true(cst_image_create(blob, qcow2(), &options, NULL, NULL));
+    guest = cst_image_guest_blob(cst_image_open(blob, qcow2(), CST_IMAGE_WRITE, NULL, NULL));
+    assert_true(cst_blob_pwrite(guest, ones, 2 * CLUSTER, 0, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    block = get64(blob, get64(blob, QCOW2_AT_REFTABLE_OFFSET));
+    /* clusters 4 and up: L2 table and data; 16 bits each */
+    assert_true(cst_blob_pwrite(blob, none, sizeof(none), block + 4 * 2, NULL));
+    put64(blob, QCOW2_AT_INCOMPATIBLE, QCOW2_INCOMPAT_DIRTY);
+    return blob;
+}
+
+static void a_dirty_image_is_repaired_before_it_is_written(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+    g_autoptr(CstBlob) guest = NULL;
+    g_autofree uint8_t *buf = g_malloc(2 * CLUSTER);
+    CstImage *image = cst_image_open(blob, qcow2(), 0, NULL, NULL);
+
+    assert_non_null(image); /* to be read it needs no repair */
+    cst_image_free(image);
+    assert_int_equal(get64(blob, QCOW2_AT_INCOMPATIBLE), QCOW2_INCOMPAT_DIRTY);
+    image = cst_image_open(blob, qcow2(), CST_IMAGE_WRITE, NULL, NULL);
+    assert_non_null(image);
+    assert_int_equal(get64(blob, QCOW2_AT_INCOMPATIBLE), 0);
+    guest = cst_image_guest_blob(image);
+    assert_true(cst_blob_pwrite(guest, "x", 1, SIZE - 1, NULL)); /* over nothing in use */
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_true(cst_blob_pread(guest, buf, 2 * CLUSTER, 0, NULL));
+    for (size_t i = 0; i < 2 * CLUSTER; i++)
+        assert_int_equal(buf[i], 1);
+    assert_clean(blob);
+}
+
+static void a_dirty_image_beyond_repair_stays_as_it_is(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+    uint64_t l1 = get64(blob, QCOW2_AT_L1_OFFSET);
+    g_autoptr(GError) error = NULL;
+    CstImage *image;
+
+    put64(blob, l1, QCOW2_AT_L1_OFFSET | UINT64_C(1) << 40); /* a table far outside the file */
+    assert_null(cst_image_open(blob, qcow2(), CST_IMAGE_WRITE, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_STATE));
+    image = cst_image_open(blob, qcow2(), 0, NULL, NULL);
+    assert_non_null(image);
+    cst_image_free(image);
+}
+
+static void unknown_incompatible_features_are_refused(void **state)
+{
+    for (unsigned flags = 0; flags <= CST_IMAGE_WRITE; flags++) {
+        for (unsigned bit = 5; bit < 64; bit++) {
+            g_autoptr(CstBlob) blob = make_dirty();
+            g_autoptr(GError) error = NULL;
+
+            put64(blob, QCOW2_AT_INCOMPATIBLE, UINT64_C(1) << bit);
+            assert_null(cst_image_open(blob, qcow2(), flags, NULL, &error));
+            assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_data_file_is_written_and_a_raw_one_is_the_disk),
+        cmocka_unit_test(garbage_behind_a_raw_disk_does_not_show),
+        cmocka_unit_test(the_raw_mark_stays_and_others_go),
+        cmocka_unit_test(what_a_data_file_can_not_do_is_refused),
+        cmocka_unit_test(a_dirty_image_is_repaired_before_it_is_written),
+        cmocka_unit_test(a_dirty_image_beyond_repair_stays_as_it_is),
+        cmocka_unit_test(unknown_incompatible_features_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
