@@ -21,7 +21,8 @@ static CstTimes *describe_times(const CstVolume *volume)
     times->mtime = from_ns(volume->stamp.mtime_ns);
     times->ctime = from_ns(volume->stamp.ctime_ns);
     times->btime = from_ns(volume->btime_ns);
-    if (volume->btime_ns == 0)
+    /* A device has none either; libvirt shows it as 0 there. */
+    if (volume->btime_ns == 0 && volume->type != CST_VOL_BLOCK)
         times->btime.tv_nsec = CST_TIME_ABSENT;
     return times;
 }

@@ -182,6 +182,13 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
                         error);
 }
 
+gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
+{
+    return !state->backend->vol_check_wipe ||
+           pool_checked(state->backend->vol_check_wipe(state, name, error), state, "vol_check_wipe",
+                        error);
+}
+
 void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob)
 {
     if (state->backend->vol_replaced)

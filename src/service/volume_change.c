@@ -216,7 +216,7 @@ static gboolean wipe_volume(CstPool *pool, const char *name, unsigned algorithm,
     if (volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool doesn't support volume wiping"));
-    if (!volume_not_held(&claim, error))
+    if (!volume_not_held(&claim, error) || !cst_pool_state_vol_check_wipe(claim.state, name, error))
         return FALSE;
     blob = cst_pool_state_vol_open(claim.state, name, TRUE, error);
     if (!blob)

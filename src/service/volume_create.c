@@ -43,13 +43,24 @@ static gboolean take_backing_capacity(CstService *service, CstVolDef *def, GErro
     return TRUE;
 }
 
+/*
+ * Where documents name no format, the pool's technology makes a volume whole, also one on top of
+ * another; nothing is written to it, as with libvirt, unless that is asked for.
+ */
+static gboolean is_made_whole(CstPool *pool, unsigned flags)
+{
+    return !cst_pool_type_info(pool->def->type)->volume_formats &&
+           !(flags & CST_VOL_CREATE_PREALLOC_FULL);
+}
+
 static gboolean fill_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
                             GError **error)
 {
     g_auto(Making) making = {.claim.task = task};
     VolumePlan plan = {0};
 
-    if (!volume_plan(def, flags, &plan, error) ||
+    if (!volume_flags_fit(def, flags, error) ||
+        !(is_made_whole(pool, flags) || volume_plan(def, flags, &plan, error)) ||
         !making_begin(&making, pool, def, "create", error))
         return FALSE;
     if (plan.format &&
@@ -108,9 +119,11 @@ static gboolean same_text(const char *wanted, const char *have)
     return !wanted || g_strcmp0(wanted, have) == 0;
 }
 
-static gboolean same_format(const char *wanted, const char *have)
+/* Where documents name no format, volumes are raw. */
+static gboolean same_format(const char *asked, const char *have)
 {
     const CstImageFormat *format = cst_image_format_find(have, NULL);
+    const char *wanted = asked ? asked : "raw";
 
     return g_strcmp0(wanted, have) == 0 ||
            (format && g_strcmp0(wanted, cst_image_format_xml_name(format)) == 0);
@@ -221,6 +234,13 @@ static gboolean refuse_directories(const Cloning *cloning, GError **error)
     return TRUE;
 }
 
+/* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
+static void drop_raw_backing(Cloning *cloning)
+{
+    if (g_strcmp0(cloning->source->format, "raw") == 0)
+        g_clear_pointer(&cloning->def->backing, cst_backing_def_free);
+}
+
 /* Any format can be copied byte by byte; only a change of shape needs one that we can make. */
 static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
 {
@@ -228,6 +248,8 @@ static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
     gboolean as_bytes = bytes_will_do(cloning);
     gboolean filled;
 
+    if (as_bytes)
+        drop_raw_backing(cloning);
     if (!refuse_directories(cloning, error) ||
         !volume_flags_fit(cloning->def, cloning->flags, error) ||
         !(as_bytes || volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK,
@@ -249,6 +271,7 @@ static void fit_to_source(CstVolDef *def, const CstVolume *source)
     if (def->capacity < source->capacity)
         def->capacity = source->capacity;
     def->allocation = 0;
+    def->has_allocation = FALSE;
 }
 
 static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool,
@@ -322,6 +345,7 @@ static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *vol
     def->name = g_strdup(new_name);
     def->capacity = snapshot->capacity;
     def->allocation = 0;
+    def->has_allocation = FALSE;
     if (volume_keeps_snapshots(volume))
         g_clear_pointer(&def->backing, cst_backing_def_free);
     return def;

@@ -123,7 +123,10 @@ typedef struct {
     /** All or nothing, and on the disk when it returns. */
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
-    /** The volume holds what the snapshot does; the snapshot stays. Killed midway: one or other. */
+    /**
+     * The volume holds what the snapshot does; the snapshot stays. Killed midway: one or other
+     * (a technology that consumes the snapshot and makes it anew may lose it there).
+     */
     gboolean (*revert)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
     gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
@@ -209,6 +212,8 @@ struct CstBackend {
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
     /** The volume now holds bytes that its owner put there whole: look at them, not at its past. */
     void (*vol_replaced)(CstPoolState *state, CstBlob *blob);
+    /** FALSE with the reason where writing to all of a volume would break it. NULL: never. */
+    gboolean (*vol_check_wipe)(CstPoolState *state, const char *name, GError **error);
     /** The volume's bytes as they are stored. */
     CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
     /** Volumes that are no files, with raw content: both ways; durable. NULL: can't. */

@@ -48,6 +48,7 @@ gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const Cs
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error);
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error);
+gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
 void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob);
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error);
