@@ -5,10 +5,12 @@
 #include <base/i18n.h>
 
 #include "dir/dir.h"
+#include "logical/logical.h"
 #include "rbd/rbd.h"
 
 static const CstBackend *const backends[] = {
     &cst_dir_backend,
+    &cst_logical_backend,
     &cst_rbd_backend,
 };
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "signature.h"
+
+#include <blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/units.h>
+#include <blob/blob.h>
+
+static gboolean name_of(blkid_probe probe, char **ret_name)
+{
+    const char *name = NULL;
+
+    if (blkid_probe_lookup_value(probe, "TYPE", &name, NULL) < 0 &&
+        blkid_probe_lookup_value(probe, "PTTYPE", &name, NULL) < 0)
+        return FALSE;
+    *ret_name = g_strdup(name);
+    return TRUE;
+}
+
+/* 0: *ret_name is what was found, or NULL; other: it can't be told. */
+static int probe_fd(int fd, char **ret_name)
+{
+    blkid_probe probe = blkid_new_probe();
+    int found = -1;
+
+    *ret_name = NULL;
+    if (probe && blkid_probe_set_device(probe, fd, 0, 0) == 0) {
+        blkid_probe_enable_superblocks(probe, 1);
+        blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
+        blkid_probe_enable_partitions(probe, 1);
+        found = blkid_do_safeprobe(probe);
+        if (found == 0 && !name_of(probe, ret_name))
+            found = -1;
+    }
+    if (probe)
+        blkid_free_probe(probe);
+    return found == 1 ? 0 : found;
+}
+
+gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
+{
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open device '%s'"), path);
+    if (probe_fd(fd, ret_name) != 0)
+        return cst_fail(error, CST_ERROR_PROBE,
+                        _("cannot tell what device '%s' carries; look with 'wipefs %s'"), path,
+                        path);
+    return TRUE;
+}
+
+static int open_alone(const char *path, int flags, GError **error)
+{
+    int fd = open(path, flags | O_EXCL | O_CLOEXEC);
+
+    if (fd < 0 && errno == EBUSY)
+        cst_fail(error, CST_ERROR_BUSY, _("device '%s', or a partition of it, is in use"), path);
+    else if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot open device '%s'"), path);
+    return fd;
+}
+
+gboolean cst_device_is_free(const char *path, GError **error)
+{
+    g_auto(CstFd) fd = open_alone(path, O_RDONLY, error);
+
+    return fd >= 0;
+}
+
+gboolean cst_device_clear(const char *path, GError **error)
+{
+    int fd = open_alone(path, O_RDWR, error);
+    g_autoptr(CstBlob) blob = NULL;
+    uint64_t size = 0, part;
+
+    if (fd < 0)
+        return FALSE;
+    blob = cst_blob_file_new(fd, path, TRUE, error);
+    if (!blob || !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    part = MIN(CST_MIB, size);
+    return cst_blob_zero(blob, 0, part, 0, error) &&
+           cst_blob_zero(blob, size - part, part, 0, error) && cst_blob_flush(blob, error);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * What a block device carries, as libblkid tells it: a file system's, RAID's or partition table's
+ * name ("ext4", "LVM2_member", "gpt"); *ret_name NULL: nothing known. A device of which it can't
+ * be told surely is an error, never "nothing".
+ */
+gboolean cst_device_signature(const char *path, char **ret_name, GError **error);
+
+/** BUSY when the kernel gives the device to nobody else: it, or a partition of it, is in use. */
+gboolean cst_device_is_free(const char *path, GError **error);
+
+/**
+ * Zeroes the places where signatures are (the first and the last MiB), so that nothing of what was
+ * there is found again. BUSY when somebody has the device open or mounted.
+ */
+gboolean cst_device_clear(const char *path, GError **error);

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "../device/holders.h"
+#include "../device/signature.h"
+
+/* libblkid's word for a physical volume. */
+#define LVM_SIGNATURE "LVM2_member"
+
+static const char *device_path(const CstPoolState *state, guint i)
+{
+    return ((const CstPoolDevice *)g_ptr_array_index(state->def->source.devices, i))->path;
+}
+
+/* Two paths of one device, as /dev/sdb and /dev/disk/by-id/… are. */
+static gboolean same_device(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    if (strcmp(a, b) == 0)
+        return TRUE;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode) &&
+           x.st_rdev == y.st_rdev;
+}
+
+static gboolean has_device(const LvmGroup *group, const char *path)
+{
+    for (guint i = 0; i < group->devices->len; i++)
+        if (same_device(g_ptr_array_index(group->devices, i), path))
+            return TRUE;
+    return FALSE;
+}
+
+/* --- check, start, stop -------------------------------------------------------------------------
+ */
+
+/* The definition's devices are a hint of which group is meant: one that fits is enough. */
+static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, GError **error)
+{
+    guint count = state->def->source.devices->len, matches = 0;
+
+    for (guint i = 0; i < count; i++)
+        matches += has_device(group, device_path(state, i));
+    if (count > 0 && matches == 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("cannot find any matching source devices for logical volume group '%s'"),
+                        group->name);
+    if (matches < count)
+        cst_log(CST_LOG_WARNING, "pool '%s': %u of its %u devices are not in volume group '%s'",
+                state->def->name, count - matches, count, group->name);
+    return TRUE;
+}
+
+/* The group as it is, when it is there and the one that is meant. */
+static LvmGroup *look_matching(CstPoolState *state, GError **error)
+{
+    GError *why = NULL;
+    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, &why);
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
+        cst_fail(error, CST_ERROR_CONFIG, _("cannot find logical volume group name '%s'"),
+                 LOGICAL(state)->vg);
+        g_clear_error(&why);
+        return NULL;
+    }
+    if (why)
+        g_propagate_error(error, why);
+    return group && match_devices(state, group, error) ? g_steal_pointer(&group) : NULL;
+}
+
+/* A group without volumes has nothing that could be active; it is there, that will do. */
+gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = look_matching(state, &why);
+    gboolean any = FALSE, active = FALSE;
+
+    if (!group)
+        cst_log(CST_LOG_INFO, "pool '%s': %s", state->def->name, why->message);
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+
+        any = any || !lv->hidden;
+        active = active || lvm_is_active(lv);
+    }
+    *ret_active = group && (active || !any);
+    return TRUE;
+}
+
+static gboolean set_active(CstPoolState *state, const char *how, GError **error)
+{
+    logical_changed(LOGICAL(state));
+    return lvm_change(NULL, error, "vgchange", how, LOGICAL(state)->vg, NULL);
+}
+
+gboolean logical_start(CstPoolState *state, GError **error)
+{
+    g_autoptr(LvmGroup) group = look_matching(state, error);
+
+    return group && set_active(state, "-aly", error);
+}
+
+/* LVM refuses as a whole while one of its volumes is open; say which, and by whom. */
+static gboolean refuse_held(CstPoolState *state, const LvmGroup *group, GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        g_autofree char *path = logical_device(LOGICAL(state), lv->name);
+
+        if (!logical_is_shown(lv))
+            continue;
+        if (!cst_device_holders(path, holders, error))
+            return FALSE;
+        if (holders->len > 0)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("volume '%s' of volume group '%s' is in use: %s"), lv->name,
+                            group->name, ((const CstHolder *)g_ptr_array_index(holders, 0))->what);
+    }
+    return TRUE;
+}
+
+gboolean logical_stop(CstPoolState *state, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+
+    return group && refuse_held(state, group, error) && set_active(state, "-aln", error);
+}
+
+/* --- build --------------------------------------------------------------------------------------
+ */
+
+static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
+{
+    if (!cst_flags_check(flags, CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE,
+                         "virStorageBackendLogicalBuildPool", error) ||
+        !cst_flags_exclusive(flags, CST_POOL_BUILD_OVERWRITE, "VIR_STORAGE_POOL_BUILD_OVERWRITE",
+                             CST_POOL_BUILD_NO_OVERWRITE, "VIR_STORAGE_POOL_BUILD_NO_OVERWRITE",
+                             error))
+        return FALSE;
+    if (state->def->source.devices->len == 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("pool '%s' names no source device to make volume group '%s' of"),
+                        state->def->name, LOGICAL((CstPoolState *)state)->vg);
+    return TRUE;
+}
+
+/* What is a volume group already is used, never made anew, whatever the flags say. */
+static gboolean refuse_member(const CstPoolState *state, const char *path, const GPtrArray *members,
+                              GError **error)
+{
+    for (guint i = 0; i < members->len; i++) {
+        const LvmDevice *member = g_ptr_array_index(members, i);
+
+        if (!*member->group)
+            continue;
+        if (strcmp(member->group, LOGICAL((CstPoolState *)state)->vg) == 0)
+            return cst_fail(error, CST_ERROR_POOL_BUILT,
+                            _("volume group '%s' exists already; start the pool to use it"),
+                            member->group);
+        if (same_device(member->device, path))
+            return cst_fail(error, CST_ERROR_POOL_BUILT,
+                            _("device '%s' belongs to volume group '%s'; take it out of there "
+                              "(vgreduce, vgremove) before building on it"),
+                            path, member->group);
+    }
+    return TRUE;
+}
+
+static gboolean refuse_used_device(const char *path, GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+
+    if (!cst_device_holders(path, holders, error))
+        return FALSE;
+    if (holders->len > 0)
+        return cst_fail(error, CST_ERROR_BUSY, _("device '%s' is in use: %s"), path,
+                        ((const CstHolder *)g_ptr_array_index(holders, 0))->what);
+    return cst_device_is_free(path, error);
+}
+
+static gboolean refuse_signature(const char *path, GError **error)
+{
+    g_autofree char *found = NULL;
+
+    if (!cst_device_signature(path, &found, error))
+        return FALSE;
+    if (!found)
+        return TRUE;
+    if (strcmp(found, LVM_SIGNATURE) == 0)
+        return cst_fail(error, CST_ERROR_POOL_BUILT, _("Device '%s' already formatted using '%s'"),
+                        path, found);
+    return cst_fail(error, CST_ERROR_POOL_BUILT,
+                    _("Device '%s' carries '%s': its format does not match the expected format "
+                      "'%s', forced overwrite is necessary"),
+                    path, found, LVM_SIGNATURE);
+}
+
+static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
+{
+    g_autoptr(GPtrArray) members = lvm_devices_read(error);
+
+    if (!members)
+        return FALSE;
+    for (guint i = 0; i < state->def->source.devices->len; i++) {
+        const char *path = device_path(state, i);
+
+        if (!refuse_member(state, path, members, error) || !refuse_used_device(path, error))
+            return FALSE;
+        if (!(flags & CST_POOL_BUILD_OVERWRITE) && !refuse_signature(path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Whether the group is there with all our devices, whatever the tool said of its work. */
+static gboolean built(CstPoolState *state)
+{
+    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, NULL);
+
+    for (guint i = 0; group && i < state->def->source.devices->len; i++)
+        if (!has_device(group, device_path(state, i)))
+            return FALSE;
+    return group != NULL;
+}
+
+/* Physical volumes in no group: what a failed build left of our devices. */
+static void release_devices(const CstPoolState *state)
+{
+    g_autoptr(GPtrArray) members = lvm_devices_read(NULL);
+
+    for (guint i = 0; members && i < members->len; i++) {
+        const LvmDevice *member = g_ptr_array_index(members, i);
+
+        for (guint j = 0; !*member->group && j < state->def->source.devices->len; j++)
+            if (same_device(member->device, device_path(state, j)))
+                lvm_change(NULL, NULL, "pvremove", "-y", device_path(state, j), NULL);
+    }
+}
+
+static gboolean make_group(CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    GError *why = NULL;
+    gboolean said;
+
+    g_ptr_array_add(argv, (gpointer) "vgcreate");
+    g_ptr_array_add(argv, (gpointer) "-y");
+    g_ptr_array_add(argv, (gpointer)LOGICAL(state)->vg);
+    for (guint i = 0; i < state->def->source.devices->len; i++)
+        g_ptr_array_add(argv, (gpointer)device_path(state, i));
+    g_ptr_array_add(argv, NULL);
+    said = lvm_changev((const char *const *)argv->pdata, NULL, &why);
+    if (built(state)) {
+        g_clear_error(&why);
+        return TRUE;
+    }
+    release_devices(state);
+    if (!said) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    return cst_fail(error, CST_ERROR_FAILED,
+                    _("'vgcreate' claims success, but volume group '%s' is not there"),
+                    LOGICAL(state)->vg);
+}
+
+gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
+{
+    if (!check_build_flags(state, flags, error) || !check_devices(state, flags, error))
+        return FALSE;
+    for (guint i = 0; i < state->def->source.devices->len; i++)
+        if (!cst_device_clear(device_path(state, i), error))
+            return FALSE;
+    CST_CRASH_POINT("logical.build.cleared");
+    return make_group(state, error);
+}
+
+/* --- delete -------------------------------------------------------------------------------------
+ */
+
+/* FALSE with an error while the group is there, or when that can't be told. */
+static gboolean group_is_gone(CstPoolState *state, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) left = logical_look(LOGICAL(state), NULL, &why);
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    if (left)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'vgremove' claims success, but volume group '%s' is still there"),
+                        LOGICAL(state)->vg);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
+{
+    g_autoptr(LvmGroup) group = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeletePool", error))
+        return FALSE;
+    group = logical_look(LOGICAL(state), NULL, error);
+    if (!group || !refuse_held(state, group, error))
+        return FALSE;
+    lvm_change(NULL, &why, "vgremove", "-f", LOGICAL(state)->vg, NULL);
+    if (!group_is_gone(state, why ? NULL : error)) {
+        if (why)
+            g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    release_devices(state);
+    return TRUE;
+}
+
+/* --- discover -----------------------------------------------------------------------------------
+ */
+
+static CstPoolSource *source_of(GArray *sources, const char *group)
+{
+    CstPoolSource source;
+
+    for (guint i = 0; i < sources->len; i++)
+        if (strcmp(g_array_index(sources, CstPoolSource, i).name, group) == 0)
+            return &g_array_index(sources, CstPoolSource, i);
+    cst_pool_source_init(&source, CST_POOL_LOGICAL);
+    source.name = g_strdup(group);
+    g_array_append_val(sources, source);
+    return &g_array_index(sources, CstPoolSource, sources->len - 1);
+}
+
+gboolean logical_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
+{
+    g_autoptr(GPtrArray) members = lvm_devices_read(error);
+
+    if (!members)
+        return FALSE;
+    for (guint i = 0; i < members->len; i++) {
+        const LvmDevice *member = g_ptr_array_index(members, i);
+
+        if (*member->group)
+            cst_pool_source_add_device(source_of(ret_sources, member->group), member->device);
+    }
+    return TRUE;
+}

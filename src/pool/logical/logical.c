@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* LVM's uuid of an LV: 6-4-4-4-4-4-6 characters. */
+#define LV_UUID_LEN 38
+
+/* A report this old still tells how much room there is. */
+#define USAGE_MAX_AGE_US G_TIME_SPAN_SECOND
+
+static void state_free(CstPoolState *state)
+{
+    LogicalState *logical = LOGICAL(state);
+
+    lvm_group_unref(logical->last);
+    g_mutex_clear(&logical->lock);
+    logical_options_clear(&logical->options);
+    cst_pool_def_free(state->def);
+    g_free(logical);
+}
+
+static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
+{
+    LogicalState *logical = g_new0(LogicalState, 1);
+
+    g_mutex_init(&logical->lock);
+    logical->head.def = cst_pool_def_copy(def);
+    logical->vg = logical->head.def->source.name;
+    if (logical_name_check(logical->vg, error) &&
+        logical_options_read(def, &logical->options, error))
+        return &logical->head;
+    state_free(&logical->head);
+    return NULL;
+}
+
+/* --- what was seen ------------------------------------------------------------------------------
+ */
+
+static void remember(LogicalState *state, LvmGroup *group, gint64 since)
+{
+    g_mutex_lock(&state->lock);
+    lvm_group_unref(state->last);
+    state->last = lvm_group_ref(group);
+    state->last_at = since;
+    g_mutex_unlock(&state->lock);
+}
+
+LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error)
+{
+    gint64 since = g_get_monotonic_time();
+    LvmGroup *group = lvm_group_read(state->vg, task, error);
+
+    if (group)
+        remember(state, group, since);
+    return group;
+}
+
+LvmGroup *logical_look_lately(LogicalState *state, gint64 age_us, GError **error)
+{
+    LvmGroup *group = NULL;
+
+    g_mutex_lock(&state->lock);
+    if (state->last_at && g_get_monotonic_time() - state->last_at <= age_us)
+        group = lvm_group_ref(state->last);
+    g_mutex_unlock(&state->lock);
+    return group ? group : logical_look(state, NULL, error);
+}
+
+void logical_changed(LogicalState *state)
+{
+    g_mutex_lock(&state->lock);
+    state->last_at = 0;
+    g_mutex_unlock(&state->lock);
+}
+
+static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), USAGE_MAX_AGE_US, error);
+
+    if (!group)
+        return FALSE;
+    ret_usage->capacity = group->size;
+    ret_usage->available = group->free;
+    ret_usage->allocation = group->size - group->free;
+    return TRUE;
+}
+
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+char *logical_device(const LogicalState *state, const char *name)
+{
+    return g_strdup_printf("%s/%s/%s", lvm_host.dev, state->vg, name);
+}
+
+char *logical_target(const LogicalState *state, const char *name)
+{
+    return g_strdup_printf("%s/%s", state->vg, name);
+}
+
+static char *logical_vol_path(CstPoolState *state, const char *name)
+{
+    return g_strdup_printf("%s/%s", state->def->target_path, name);
+}
+
+/* A key is the LV's uuid; which name that is, the last report tells. */
+static char *name_of_key(LogicalState *state, const char *key)
+{
+    const LvmVolume *lv;
+    char *name = NULL;
+
+    if (strlen(key) != LV_UUID_LEN)
+        return NULL;
+    g_mutex_lock(&state->lock);
+    lv = state->last ? g_hash_table_lookup(state->last->by_uuid, key) : NULL;
+    if (lv && logical_is_shown(lv))
+        name = g_strdup(lv->name);
+    g_mutex_unlock(&state->lock);
+    return name;
+}
+
+static char *logical_vol_resolve(CstPoolState *state, const char *path)
+{
+    const char *target = state->def->target_path;
+    size_t len = strlen(target);
+
+    if (path[0] != '/')
+        return name_of_key(LOGICAL(state), path);
+    if (strncmp(path, target, len) != 0 || path[len] != '/' || !path[len + 1] ||
+        strchr(path + len + 1, '/') || logical_is_hidden(path + len + 1))
+        return NULL;
+    return g_strdup(path + len + 1);
+}
+
+/* --- identity -----------------------------------------------------------------------------------
+ */
+
+static char *logical_identity(CstPoolState *state, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), USAGE_MAX_AGE_US, error);
+
+    return group ? g_strdup_printf("vg=%s\n", group->uuid) : NULL;
+}
+
+static gboolean logical_identity_check(CstPoolState *state, const char *recorded, gboolean starting,
+                                       GError **error)
+{
+    g_autoptr(LvmGroup) group = NULL;
+    g_autofree char *now = NULL;
+
+    if (starting || !g_str_has_prefix(recorded, "vg="))
+        return TRUE;
+    group = logical_look_lately(LOGICAL(state), USAGE_MAX_AGE_US, error);
+    if (!group)
+        return FALSE;
+    now = g_strdup_printf("vg=%s\n", group->uuid);
+    if (strcmp(now, recorded) == 0)
+        return TRUE;
+    return cst_fail(
+        error, CST_ERROR_STATE,
+        _("the volume group '%s' is not the one that the pool was started with; restart "
+          "the pool to accept this one"),
+        group->name);
+}
+
+const CstBackend cst_logical_backend = {
+    .type = CST_POOL_LOGICAL,
+    .open = logical_open,
+    .close = state_free,
+    .check = logical_check,
+    .scan = logical_scan,
+    .scan_one = logical_scan_one,
+    .usage = logical_usage,
+    .vol_path = logical_vol_path,
+    .vol_resolve = logical_vol_resolve,
+    .build = logical_build,
+    .start = logical_start,
+    .stop = logical_stop,
+    .destroy = logical_destroy,
+    .drop_drafts = logical_drop_drafts,
+    .identity = logical_identity,
+    .identity_check = logical_identity_check,
+    .discover = logical_discover,
+    .vol_reserve = logical_vol_reserve,
+    .vol_commit = logical_vol_commit,
+    .vol_abandon = logical_vol_abandon,
+    .vol_delete = logical_vol_delete,
+    .vol_check_wipe = logical_vol_check_wipe,
+    .vol_open = logical_vol_open,
+    .vol_resize = logical_vol_resize,
+    .vol_reserve_clone = logical_vol_reserve_clone,
+    .vol_holders = logical_vol_holders,
+    .vol_children = logical_vol_children,
+    .vol_flatten = logical_vol_flatten,
+    .thin = logical_thin,
+    .snapshots = &logical_snapshots,
+    .watch_open = logical_watch_open,
+    .watch_read = logical_watch_read,
+};

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <pool/backend.h>
+
+#include "lvm.h"
+#include "report.h"
+
+/**
+ * Pools that are an LVM volume group, as libvirt has them, and thin volumes besides. Everything is
+ * done by LVM's own tools, and everything is looked at in one report (report.h), so that what we
+ * tell is what one moment of the group's metadata said.
+ *
+ * Names: a volume is the LV of its name. What nobody may see carries ".cistern-" in front:
+ *
+ *     .cistern-HEX.MAKER.part   a draft (HEX: its token without dashes)
+ *     .cistern-HEX.MAKER.old    a volume while another LV takes its name, with a tag that tells it
+ *     .cistern-HEX.snap         a snapshot; tags say of which volume, and its name
+ *
+ * MAKER names the process at work, so that what a dead one left can be told from what a live one
+ * is making.
+ */
+extern const CstBackend cst_logical_backend;
+
+/** Settings of a pool, from the options of our namespace. */
+typedef struct {
+    gboolean thin;   /**< volumes that say nothing become thin */
+    char *thin_pool; /**< NULL: the only one there is, or DEFAULT_THIN_POOL */
+    char *thin_size; /**< as lvcreate takes it: "-l80%FREE", "-L10485760k" */
+    char *thin_metadata;
+    uint64_t snapshot_bytes; /**< 0: by percent */
+    unsigned snapshot_percent;
+} LogicalOptions;
+
+typedef struct {
+    CstPoolState head;
+    const char *vg; /**< the definition's */
+    LogicalOptions options;
+    GMutex lock; /**< guards the two below */
+    LvmGroup *last;
+    gint64 last_at; /**< monotonic; 0: something was changed since */
+} LogicalState;
+
+#define LOGICAL(state) ((LogicalState *)(state))
+
+gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
+void logical_options_clear(LogicalOptions *options);
+
+/** The group as it is now; the caller unrefs. NOT_FOUND when there is none. */
+LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error);
+/** The same, or what was seen at most @age_us ago when nothing was changed through us since. */
+LvmGroup *logical_look_lately(LogicalState *state, gint64 age_us, GError **error);
+/** Something was changed: what was seen is history. */
+void logical_changed(LogicalState *state);
+
+/** "/dev/VG/NAME" */
+char *logical_device(const LogicalState *state, const char *name);
+/** "VG/NAME", as the tools take it */
+char *logical_target(const LogicalState *state, const char *name);
+
+/* --- names and tags (names.c) -------------------------------------------------------------------
+ */
+
+/** INVALID when LVM would not take @name, or would take it for something of its own. */
+gboolean logical_name_check(const char *name, GError **error);
+
+char *logical_draft_name(const char *token);
+char *logical_old_name(const char *draft);
+char *logical_snapshot_name(void);
+/** The draft of @token, whoever made it. */
+gboolean logical_is_draft_of(const char *name, const char *token);
+gboolean logical_is_draft(const char *name);
+gboolean logical_is_old(const char *name);
+/** One of ours that no listing shows. */
+gboolean logical_is_hidden(const char *name);
+/** TRUE while the process that a draft's name tells is there. */
+gboolean logical_maker_lives(const char *name);
+
+/** "cistern:KEY=VALUE", with what LVM takes in no tag escaped. */
+char *logical_tag(const char *key, const char *value);
+/** The value of @key, unescaped; NULL: no such tag. */
+char *logical_tag_value(const LvmVolume *lv, const char *key);
+
+/* --- looking (scan.c) ---------------------------------------------------------------------------
+ */
+
+gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
+gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, GError **error);
+/** Capacity that whoever opens the LV sees. */
+uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
+/** TRUE for what vol-list shows. */
+gboolean logical_is_shown(const LvmVolume *lv);
+
+/* --- lifecycle.c --------------------------------------------------------------------------------
+ */
+
+gboolean logical_build(CstPoolState *state, unsigned flags, GError **error);
+gboolean logical_start(CstPoolState *state, GError **error);
+gboolean logical_stop(CstPoolState *state, GError **error);
+gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error);
+gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error);
+gboolean logical_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
+
+/* --- volume.c -----------------------------------------------------------------------------------
+ */
+
+gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error);
+gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                   const char *snapshot, CstVolDraft *draft, GError **error);
+gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error);
+gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error);
+gboolean logical_drop_drafts(CstPoolState *state, GError **error);
+gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
+gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                            GError **error);
+gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
+gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error);
+
+/** The LV that is volume @name; NO_VOL when there is none. The group keeps it. */
+const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
+/** Opens an LV of any name as a blob. */
+CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error);
+/** lvremove, with what it says checked against what is there afterwards. */
+gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
+gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
+
+/* --- thin.c -------------------------------------------------------------------------------------
+ */
+
+/** The name of the thin pool that a new volume is to draw from, made when there is none. */
+char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
+                               GError **error);
+gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
+/** A thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none). */
+gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
+                               gboolean writable, char *const *tags, GError **error);
+
+/* --- relations.c, swap.c, snapshot.c, watch.c ---------------------------------------------------
+ */
+
+gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
+                              GError **error);
+/** What ties snapshots to a volume, whatever LV it is at the time; free it. */
+char *logical_volume_id(const LvmVolume *lv);
+/** Snapshots of ours of the volume with @id, oldest first; LvmVolume of @group. */
+GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
+
+/** LV @draft becomes volume @name; what @name was is removed. */
+gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
+/** Ends or undoes the swap that a dead process left LV @old of. */
+gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
+                              GError **error);
+gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+extern const CstSnapshotBackend logical_snapshots;
+
+int logical_watch_open(CstPoolState *state, GError **error);
+void logical_watch_read(CstPoolState *state, int fd,
+                        void (*changed)(const char *name, gpointer data), gpointer data);

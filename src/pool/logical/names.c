@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/uuid.h>
+
+#define PREFIX          ".cistern-"
+#define DRAFT_SUFFIX    ".part"
+#define OLD_SUFFIX      ".old"
+#define SNAPSHOT_SUFFIX ".snap"
+#define HEX_LEN         32
+#define TAG_PREFIX      "cistern:"
+#define NAME_MAX_LEN    127
+
+/* lvm(8): characters of a name, and what LVM keeps for its own parts. */
+static const char name_characters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_.-";
+static const char *const reserved_parts[] = {
+    "_cdata", "_cmeta", "_corig", "_cpool", "_cvol",  "_mimage",  "_mlog",    "_rimage", "_rmeta",
+    "_tdata", "_tmeta", "_vdata", "_iorig", "_imeta", "_vorigin", "_pmspare", "_wcorig"};
+
+gboolean logical_name_check(const char *name, GError **error)
+{
+    if (!*name || strlen(name) > NAME_MAX_LEN || name[strspn(name, name_characters)] ||
+        *name == '-' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("LVM takes no name '%s': up to %d letters, digits and + _ . -, not "
+                          "beginning with '-'"),
+                        name, NAME_MAX_LEN);
+    if (g_str_has_prefix(name, "snapshot") || g_str_has_prefix(name, "pvmove") ||
+        logical_is_hidden(name))
+        return cst_fail(error, CST_ERROR_INVALID, _("the beginning of the name '%s' is reserved"),
+                        name);
+    for (size_t i = 0; i < G_N_ELEMENTS(reserved_parts); i++)
+        if (strstr(name, reserved_parts[i]))
+            return cst_fail(error, CST_ERROR_INVALID,
+                            _("the name '%s' has '%s' in it, which LVM keeps for itself"), name,
+                            reserved_parts[i]);
+    return TRUE;
+}
+
+/* --- ours ---------------------------------------------------------------------------------------
+ */
+
+/* When a process was started, in the kernel's ticks since boot; 0: there is none. */
+static unsigned long long start_of(int pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+    g_autofree char *text = NULL;
+    unsigned long long start = 0;
+    const char *rest;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return 0;
+    /* The second field is a name that may hold anything, so the count begins behind its ")". */
+    rest = strrchr(text, ')');
+    if (!rest || sscanf(rest,
+                        ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                        "%*d %*d %*d %llu",
+                        &start) != 1)
+        return 0;
+    return start;
+}
+
+/* The first characters of this boot's id: the same process number may be another's tomorrow. */
+static void boot_mark(char mark[5])
+{
+    g_autofree char *text = NULL;
+
+    g_strlcpy(mark, "0000", 5);
+    if (g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
+        g_strlcpy(mark, text, 5);
+}
+
+static char *hex_of(const char *token)
+{
+    g_autoptr(GString) hex = g_string_new(NULL);
+
+    for (const char *p = token; *p; p++)
+        if (g_ascii_isxdigit(*p))
+            g_string_append_c(hex, *p);
+    return g_string_free(g_steal_pointer(&hex), FALSE);
+}
+
+char *logical_draft_name(const char *token)
+{
+    g_autofree char *hex = hex_of(token);
+    char boot[5];
+
+    boot_mark(boot);
+    return g_strdup_printf(PREFIX "%s.%s_%d_%llu" DRAFT_SUFFIX, hex, boot, getpid(),
+                           start_of(getpid()));
+}
+
+char *logical_old_name(const char *draft)
+{
+    return g_strdup_printf("%.*s" OLD_SUFFIX, (int)(strlen(draft) - strlen(DRAFT_SUFFIX)), draft);
+}
+
+char *logical_snapshot_name(void)
+{
+    char text[CST_UUID_TEXT_LEN];
+    g_autofree char *hex = NULL;
+    CstUuid uuid;
+
+    cst_uuid_generate(&uuid);
+    hex = hex_of(cst_uuid_format(&uuid, text));
+    return g_strconcat(PREFIX, hex, SNAPSHOT_SUFFIX, NULL);
+}
+
+gboolean logical_is_hidden(const char *name)
+{
+    return g_str_has_prefix(name, PREFIX);
+}
+
+gboolean logical_is_draft(const char *name)
+{
+    return logical_is_hidden(name) && g_str_has_suffix(name, DRAFT_SUFFIX);
+}
+
+gboolean logical_is_old(const char *name)
+{
+    return logical_is_hidden(name) && g_str_has_suffix(name, OLD_SUFFIX);
+}
+
+gboolean logical_is_draft_of(const char *name, const char *token)
+{
+    g_autofree char *hex = hex_of(token);
+
+    return strlen(hex) == HEX_LEN && logical_is_draft(name) &&
+           strncmp(name + strlen(PREFIX), hex, HEX_LEN) == 0 &&
+           name[strlen(PREFIX) + HEX_LEN] == '.';
+}
+
+gboolean logical_maker_lives(const char *name)
+{
+    char boot[5], now[5];
+    unsigned long long start = 0;
+    int pid = 0;
+
+    if (!logical_is_hidden(name) ||
+        sscanf(name + strlen(PREFIX), "%*32[0-9a-f].%4[0-9a-f]_%d_%llu", boot, &pid, &start) != 3)
+        return FALSE;
+    boot_mark(now);
+    return strcmp(boot, now) == 0 && start != 0 && start_of(pid) == start;
+}
+
+/* --- tags ---------------------------------------------------------------------------------------
+ */
+
+/* Names of snapshots may hold what tags may not: "#HH" stands for such a byte. */
+char *logical_tag(const char *key, const char *value)
+{
+    g_autoptr(GString) tag = g_string_new(TAG_PREFIX);
+
+    g_string_append_printf(tag, "%s=", key);
+    for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
+        if (g_ascii_isalnum(*p) || strchr("_+.-", *p))
+            g_string_append_c(tag, (char)*p);
+        else
+            g_string_append_printf(tag, "#%02x", *p);
+    }
+    return g_string_free(g_steal_pointer(&tag), FALSE);
+}
+
+static char *unescape(const char *text)
+{
+    g_autoptr(GString) value = g_string_new(NULL);
+
+    for (const char *p = text; *p; p++) {
+        if (*p == '#' && g_ascii_isxdigit(p[1]) && g_ascii_isxdigit(p[2])) {
+            g_string_append_c(value,
+                              (char)(g_ascii_xdigit_value(p[1]) * 16 + g_ascii_xdigit_value(p[2])));
+            p += 2;
+        } else {
+            g_string_append_c(value, *p);
+        }
+    }
+    return g_string_free(g_steal_pointer(&value), FALSE);
+}
+
+char *logical_tag_value(const LvmVolume *lv, const char *key)
+{
+    g_autofree char *wanted = g_strconcat(TAG_PREFIX, key, "=", NULL);
+
+    for (char **tag = lv->tags; *tag; tag++)
+        if (g_str_has_prefix(*tag, wanted))
+            return unescape(*tag + strlen(wanted));
+    return NULL;
+}

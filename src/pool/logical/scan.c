@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* Parts of an LV are LVs themselves, which may have parts: that deep is believed. */
+#define PART_DEPTH_MAX 6
+
+gboolean logical_is_shown(const LvmVolume *lv)
+{
+    return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && lvm_is_active(lv) &&
+           !logical_is_hidden(lv->name);
+}
+
+uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv)
+{
+    const LvmVolume *origin = lvm_is_cow(lv) ? lvm_group_origin(group, lv) : NULL;
+
+    return origin ? origin->size : lv->size;
+}
+
+/* --- where it lies ------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    const LvmGroup *group;
+    CstVolDef *into; /* collects the extents */
+    gboolean missing;
+} Placing;
+
+static gboolean place_lv(Placing *placing, const LvmVolume *lv, unsigned depth, GError **error);
+
+/* "/dev/sda(12)" or "name_rimage_0(0)": one piece of a segment. */
+static gboolean place_piece(Placing *placing, const char *piece, uint64_t size, unsigned depth,
+                            GError **error)
+{
+    const char *open = strrchr(piece, '(');
+    g_autofree char *where = open ? g_strndup(piece, (gsize)(open - piece)) : NULL;
+    g_autofree char *number = open ? g_strdup(open + 1) : NULL;
+    const LvmVolume *part;
+    guint64 extent;
+
+    if (number && g_str_has_suffix(number, ")"))
+        number[strlen(number) - 1] = '\0';
+    if (!number || !g_ascii_string_to_unsigned(
+                       number, 10, 0, G_MAXINT64 / placing->group->extent_size, &extent, NULL))
+        return cst_fail(error, CST_ERROR_CORRUPT, _("LVM tells a place that is none: '%s'"), piece);
+    if (where[0] == '/') {
+        uint64_t start = extent * placing->group->extent_size;
+
+        cst_vol_def_add_extent(placing->into, where, start, start + size);
+        return TRUE;
+    }
+    part = lvm_group_find(placing->group, where);
+    if (part)
+        return place_lv(placing, part, depth + 1, error);
+    placing->missing = TRUE; /* "[unknown]" */
+    return TRUE;
+}
+
+static gboolean place_segment(Placing *placing, const LvmSegment *segment, unsigned depth,
+                              GError **error)
+{
+    g_auto(GStrv) pieces = g_strsplit(segment->devices, ",", -1);
+    guint count = g_strv_length(pieces);
+    /* Stripes share the segment; whatever else has several pieces has LVs of their own size. */
+    uint64_t size = count > 0 ? segment->size / count : 0;
+
+    for (guint i = 0; i < count; i++)
+        if (*pieces[i] && !place_piece(placing, pieces[i], size, depth, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean place_lv(Placing *placing, const LvmVolume *lv, unsigned depth, GError **error)
+{
+    if (depth > PART_DEPTH_MAX)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("the parts of LV '%s' go round in circles"),
+                        lv->name);
+    for (guint i = 0; i < lv->segments->len; i++)
+        if (!place_segment(placing, g_ptr_array_index(lv->segments, i), depth, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean place(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra *extra,
+                      GError **error)
+{
+    g_autoptr(CstVolDef) into = cst_vol_def_new();
+    Placing placing = {.group = group, .into = into};
+
+    if (!place_lv(&placing, lv, 0, error))
+        return FALSE;
+    extra->extents = g_steal_pointer(&into->extents);
+    if (placing.missing)
+        extra->problem = g_strdup(_("a device of the volume group is missing"));
+    return TRUE;
+}
+
+/* --- records ------------------------------------------------------------------------------------
+ */
+
+/* What the device node tells; a record without it has no times and no owner. */
+static void take_node(CstVolume *volume, const char *path)
+{
+    struct stat st;
+
+    volume->mode = 0600;
+    if (stat(path, &st) < 0)
+        return;
+    volume->mode = st.st_mode & 07777;
+    volume->uid = st.st_uid;
+    volume->gid = st.st_gid;
+    volume->atime_ns = st.st_atim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_atim.tv_nsec;
+    volume->stamp.device = st.st_rdev;
+    volume->stamp.mtime_ns = st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
+    volume->stamp.ctime_ns = st.st_ctim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_ctim.tv_nsec;
+}
+
+static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *extra)
+{
+    char percent[16];
+
+    cst_options_add(&extra->options, "thin", "yes");
+    if (lv->pool)
+        cst_options_add(&extra->options, "thin-pool", lv->pool);
+    if (lv->data == LVM_PERCENT_UNKNOWN)
+        return;
+    g_snprintf(percent, sizeof(percent), "%d.%02d", lv->data / 100, lv->data % 100);
+    cst_options_add(&extra->options, "data-percent", percent);
+    volume->allocation = lv->size / 10000 * (uint64_t)lv->data;
+}
+
+static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
+                            GError **error)
+{
+    g_autoptr(CstVolume) volume = cst_volume_new(lv->name);
+    CstVolumeExtra *extra = cst_volume_extra(volume);
+    g_autofree char *path = logical_device(state, lv->name);
+
+    volume->type = CST_VOL_BLOCK;
+    volume->format = "raw";
+    volume->capacity = volume->physical = logical_capacity(group, lv);
+    volume->allocation = lv->size;
+    volume->btime_ns = 0;
+    take_node(volume, path);
+    extra->key = g_strdup(lv->uuid);
+    if (lv->origin && !logical_is_hidden(lv->origin)) {
+        extra->backing_path = g_strdup_printf("%s/%s", state->head.def->target_path, lv->origin);
+        extra->backing_format = g_strdup("raw");
+    }
+    if (lvm_is_thin(lv))
+        take_thin(lv, volume, extra);
+    return place(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
+}
+
+static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
+{
+    guint len = a ? a->len : 0;
+
+    if (len != (b ? b->len : 0))
+        return FALSE;
+    for (guint i = 0; i < len; i++) {
+        const CstVolExtent *x = g_ptr_array_index(a, i), *y = g_ptr_array_index(b, i);
+
+        if (x->start != y->start || x->end != y->end || strcmp(x->path, y->path) != 0)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Times of the node move with every write; they alone make no news. */
+static gboolean same(const CstVolume *a, const CstVolume *b)
+{
+    const CstVolumeExtra *x = a->extra, *y = b->extra;
+
+    return x && a->capacity == b->capacity && a->allocation == b->allocation &&
+           a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+           cst_volume_stamp_equal(&a->stamp, &b->stamp) && strcmp(x->key, y->key) == 0 &&
+           g_strcmp0(x->backing_path, y->backing_path) == 0 &&
+           g_strcmp0(x->problem, y->problem) == 0 && !x->options == !y->options &&
+           same_extents(x->extents, y->extents);
+}
+
+/* The record of before when nothing has changed. Takes both references over. */
+static CstVolume *newest(CstVolume *known, CstVolume *volume)
+{
+    if (!known)
+        return volume;
+    if (same(known, volume)) {
+        cst_volume_unref(volume);
+        return known;
+    }
+    cst_volume_unref(known);
+    return volume;
+}
+
+gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), task, error);
+    g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
+
+    if (!group)
+        return FALSE;
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        CstVolume *volume;
+
+        if (!logical_is_shown(lv))
+            continue;
+        volume = volume_of(LOGICAL(state), group, lv, error);
+        if (!volume)
+            return FALSE;
+        g_ptr_array_add(volumes, newest(scan->known(lv->name, scan->data), volume));
+    }
+    /* Only a report that was right to its end is told. */
+    for (guint i = 0; i < volumes->len; i++)
+        scan->sink(cst_volume_ref(g_ptr_array_index(volumes, i)), scan->data);
+    return TRUE;
+}
+
+gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+    const LvmVolume *lv = group ? lvm_group_find(group, name) : NULL;
+    CstVolume *volume;
+
+    if (!group)
+        return FALSE;
+    *ret_volume = NULL;
+    if (!lv || !logical_is_shown(lv))
+        return TRUE;
+    volume = volume_of(LOGICAL(state), group, lv, error);
+    if (!volume)
+        return FALSE;
+    *ret_volume = newest(known ? cst_volume_ref(known) : NULL, volume);
+    return TRUE;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/uuid.h>
+
+/*
+ * A snapshot is an LV under a hidden name. Its tags: "of" (the volume's id), "snap" (its name),
+ * "at" (when it was taken). Thin ones need no size. Classic ones have one, and die when more of the
+ * volume is overwritten than fits.
+ */
+
+/* A volume, a snapshot of it, and the report that they are part of. */
+typedef struct {
+    LvmGroup *group;
+    const LvmVolume *volume;
+    const LvmVolume *snapshot; /* NULL: there is none of that name */
+    char *id;
+} Place;
+
+static void place_clear(Place *place)
+{
+    lvm_group_unref(place->group);
+    g_free(place->id);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
+
+static gboolean find_place(CstPoolState *state, const char *volume, const char *name, Place *place,
+                           GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    place->group = logical_look(LOGICAL(state), NULL, error);
+    place->volume = place->group ? logical_find(place->group, volume, error) : NULL;
+    if (!place->volume)
+        return FALSE;
+    place->id = logical_volume_id(place->volume);
+    snapshots = logical_snapshots_of(place->group, place->id);
+    for (guint i = 0; name && i < snapshots->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(snapshots, i);
+        g_autofree char *called = logical_tag_value(lv, "snap");
+
+        if (g_strcmp0(called, name) == 0)
+            place->snapshot = lv;
+    }
+    return TRUE;
+}
+
+static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
+                              Place *place, GError **error)
+{
+    if (!find_place(state, volume, name, place, error))
+        return FALSE;
+    return place->snapshot || cst_fail(error, CST_ERROR_NOT_FOUND,
+                                       _("volume '%s' has no snapshot '%s'"), volume, name);
+}
+
+static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
+                             Place *place, GError **error)
+{
+    if (!find_place(state, volume, name, place, error))
+        return FALSE;
+    return !place->snapshot || cst_fail(error, CST_ERROR_EXISTS,
+                                        _("volume '%s' has a snapshot '%s' already"), volume, name);
+}
+
+/* --- list ---------------------------------------------------------------------------------------
+ */
+
+/* A classic snapshot whose room is used up holds nothing any more. */
+static gboolean is_overflowed(const LvmVolume *lv)
+{
+    return lvm_is_cow(lv) && (lv->attr[4] == 'I' || lv->attr[4] == 'S' || lv->data >= 10000);
+}
+
+static char *problem_of(const LvmVolume *lv)
+{
+    if (is_overflowed(lv))
+        return g_strdup(_("more of the volume was overwritten than the snapshot has room for"));
+    return NULL;
+}
+
+static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
+{
+    CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+    g_autofree char *at = logical_tag_value(lv, "at");
+    char *name = logical_tag_value(lv, "snap");
+
+    snapshot->name = name ? name : g_strdup(lv->name);
+    snapshot->created = at ? g_ascii_strtoll(at, NULL, 10) : lv->created;
+    snapshot->capacity = logical_capacity(group, lv);
+    snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
+    snapshot->problem = problem_of(lv);
+    if (lvm_is_cow(lv)) {
+        snapshot->limit = lv->size;
+        if (lv->data != LVM_PERCENT_UNKNOWN)
+            snapshot->allocation = lv->size / 10000 * (uint64_t)lv->data;
+    }
+    return snapshot;
+}
+
+static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                               GError **error)
+{
+    g_auto(Place) place = {0};
+    g_autoptr(GPtrArray) found = NULL;
+
+    if (!find_place(state, volume, NULL, &place, error))
+        return FALSE;
+    found = logical_snapshots_of(place.group, place.id);
+    for (guint i = 0; i < found->len; i++)
+        g_ptr_array_add(snapshots, describe(place.group, g_ptr_array_index(found, i)));
+    return TRUE;
+}
+
+/* --- create -------------------------------------------------------------------------------------
+ */
+
+static char **make_tags(const char *id, const char *name, int64_t at)
+{
+    g_autofree char *time = g_strdup_printf("%" G_GINT64_FORMAT, at);
+    char **tags = g_new0(char *, 4);
+
+    tags[0] = logical_tag("of", id);
+    tags[1] = logical_tag("snap", name);
+    tags[2] = logical_tag("at", time);
+    return tags;
+}
+
+static uint64_t default_room(const LogicalState *state, uint64_t capacity)
+{
+    if (state->options.snapshot_bytes)
+        return state->options.snapshot_bytes;
+    return MAX(capacity / 100 * state->options.snapshot_percent, 1);
+}
+
+static gboolean make_classic(LogicalState *state, const char *volume, const char *lv, uint64_t room,
+                             char *const *tags, GError **error)
+{
+    g_autofree char *target = logical_target(state, volume);
+    g_autofree char *size = lvm_size("-L", room);
+
+    logical_changed(state);
+    return lvm_change(NULL, error, "lvcreate", "-y", "-s", size, "-n", lv, "--permission", "r",
+                      "--addtag", tags[0], "--addtag", tags[1], "--addtag", tags[2], target, NULL);
+}
+
+/* Made, or not; a tool that did it and then died has done it. */
+static gboolean check_made(LogicalState *state, const char *lv, GError **why, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(state, NULL, error);
+
+    if (!group)
+        return FALSE;
+    if (lvm_group_find(group, lv))
+        return TRUE;
+    if (!*why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'lvcreate' claims success, but there is no snapshot"));
+    g_propagate_error(error, g_steal_pointer(why));
+    return FALSE;
+}
+
+static gboolean create_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_auto(Place) place = {0};
+    g_auto(GStrv) tags = NULL;
+    g_autofree char *lv = logical_snapshot_name();
+    g_autoptr(GError) why = NULL;
+
+    if (!refuse_taken(state, volume, name, &place, error))
+        return FALSE;
+    if (lvm_is_cow(place.volume))
+        return cst_fail(
+            error, CST_ERROR_UNSUPPORTED,
+            _("volume '%s' is itself a snapshot or sparse; LVM takes snapshots of those "
+              "only when they are thin"),
+            volume);
+    tags = make_tags(place.id, name, g_get_real_time() / G_USEC_PER_SEC);
+    CST_CRASH_POINT("logical.snapshot.before");
+    if (lvm_is_thin(place.volume))
+        logical_thin_snapshot(logical, volume, lv, FALSE, tags, &why);
+    else
+        make_classic(logical, volume, lv,
+                     how && how->limit ? how->limit : default_room(logical, place.volume->size),
+                     tags, &why);
+    CST_CRASH_POINT("logical.snapshot.made");
+    return check_made(logical, lv, &why, error);
+}
+
+/* --- revert -------------------------------------------------------------------------------------
+ */
+
+/* A writable thin snapshot of the snapshot takes the volume's name. */
+static gboolean revert_thin(CstPoolState *state, const Place *place, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    char *tags[] = {logical_tag("id", place->id), NULL};
+    char token[CST_UUID_TEXT_LEN];
+    g_autofree char *draft = NULL;
+    CstUuid uuid;
+    gboolean done;
+
+    cst_uuid_generate(&uuid);
+    draft = logical_draft_name(cst_uuid_format(&uuid, token));
+    done = logical_thin_snapshot(logical, place->snapshot->name, draft, TRUE, tags, error);
+    CST_CRASH_POINT("logical.revert.drafted");
+    g_free(tags[0]);
+    done = done && logical_swap_in(logical, place->volume->name, draft, error);
+    if (!done)
+        logical_vol_abandon(state, token, NULL);
+    return done;
+}
+
+/* After a merge the snapshot is gone, and the volume no origin of a merging one. */
+static gboolean is_merged(LogicalState *state, const char *lv, GError **why, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(state, NULL, error);
+
+    if (!group)
+        return FALSE;
+    if (!lvm_group_find(group, lv))
+        return TRUE;
+    if (*why) {
+        g_propagate_error(error, g_steal_pointer(why));
+        return FALSE;
+    }
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("LVM puts the merge off until the volume is activated anew: something had it "
+                      "open"));
+}
+
+/*
+ * LVM merges a classic snapshot back into its origin, which survives a power cut, and consumes it.
+ * Volume and snapshot then hold the same, so that a new one of the volume is the old one again.
+ */
+static gboolean revert_classic(CstPoolState *state, const Place *place, const char *name,
+                               CstTask *task, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    const LvmVolume *snapshot = place->snapshot;
+    g_autofree char *target = logical_target(logical, snapshot->name);
+    g_autofree char *at = logical_tag_value(snapshot, "at");
+    g_autofree char *lv = logical_snapshot_name();
+    g_auto(GStrv) tags =
+        make_tags(place->id, name, at ? g_ascii_strtoll(at, NULL, 10) : snapshot->created);
+    const char *const argv[] = {"lvconvert", "-y", "--merge", "--interval", "1", target, NULL};
+    g_autoptr(GError) why = NULL;
+
+    if (is_overflowed(snapshot))
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
+                        name, place->volume->name);
+    lvm_output(argv, 0, NULL, NULL, &why);
+    logical_changed(logical);
+    if (!is_merged(logical, snapshot->name, &why, error))
+        return FALSE;
+    CST_CRASH_POINT("logical.revert.merged");
+    make_classic(logical, place->volume->name, lv, snapshot->size, tags, &why);
+    if (check_made(logical, lv, &why, error))
+        return TRUE;
+    g_prefix_error(error, _("volume '%s' was reverted, but snapshot '%s' could not be kept: "),
+                   place->volume->name, name);
+    return FALSE;
+}
+
+static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                CstTask *task, GError **error)
+{
+    g_auto(Place) place = {0};
+
+    if (!find_snapshot(state, volume, name, &place, error))
+        return FALSE;
+    CST_CRASH_POINT("logical.revert.before");
+    if (lvm_is_thin(place.snapshot))
+        return revert_thin(state, &place, error);
+    return revert_classic(state, &place, name, task, error);
+}
+
+/* --- remove, rename, open -----------------------------------------------------------------------
+ */
+
+static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                CstTask *task, GError **error)
+{
+    g_auto(Place) place = {0};
+
+    return find_snapshot(state, volume, name, &place, error) &&
+           logical_remove_lv(LOGICAL(state), place.snapshot->name, error);
+}
+
+/* One change of the group's metadata: no moment without a name. */
+static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                const char *new_name, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_auto(Place) place = {0}, taken = {0};
+    g_autofree char *target = NULL, *was = logical_tag("snap", name);
+    g_autofree char *is = logical_tag("snap", new_name);
+
+    if (!find_snapshot(state, volume, name, &place, error) ||
+        !refuse_taken(state, volume, new_name, &taken, error))
+        return FALSE;
+    target = logical_target(logical, place.snapshot->name);
+    logical_changed(logical);
+    return lvm_change(NULL, error, "lvchange", "--deltag", was, "--addtag", is, target, NULL);
+}
+
+static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
+                              GError **error)
+{
+    g_auto(Place) place = {0};
+
+    if (!find_snapshot(state, volume, name, &place, error))
+        return NULL;
+    if (is_overflowed(place.snapshot)) {
+        cst_fail(error, CST_ERROR_CORRUPT,
+                 _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"), name,
+                 volume);
+        return NULL;
+    }
+    return logical_open_lv(LOGICAL(state), place.snapshot->name, FALSE, error);
+}
+
+const CstSnapshotBackend logical_snapshots = {
+    .list = list_snapshots,
+    .create = create_snapshot,
+    .revert = revert_snapshot,
+    .remove = remove_snapshot,
+    .rename = rename_snapshot,
+    .open = open_snapshot,
+};

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+/* Made when a thin volume is asked for, no pool is named and there is none. */
+#define DEFAULT_THIN_POOL "cistern-thin"
+
+static gboolean is_thin_pool(const LvmVolume *lv)
+{
+    return !lv->hidden && lvm_kind(lv) == 't';
+}
+
+/* The only one there is; NULL: there is none, or a choice. */
+static const LvmVolume *only_thin_pool(const LvmGroup *group)
+{
+    const LvmVolume *only = NULL;
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+
+        if (!is_thin_pool(lv))
+            continue;
+        if (only)
+            return NULL;
+        only = lv;
+    }
+    return only;
+}
+
+static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
+                               const CstVolDef *def)
+{
+    const char *asked = cst_options_get(def->options, "thin-pool");
+    const LvmVolume *only;
+
+    if (asked)
+        return asked;
+    if (state->options.thin_pool)
+        return state->options.thin_pool;
+    only = only_thin_pool(group);
+    return only ? only->name : DEFAULT_THIN_POOL;
+}
+
+/*
+ * A full pool answers writes with "no space" at once, which pauses a guest; LVM's default is to
+ * hold them for a minute and then to fail them as broken.
+ */
+static gboolean make_thin_pool(LogicalState *state, const char *name, GError **error)
+{
+    const char *const argv[] = {"lvcreate",
+                                "-y",
+                                "--type",
+                                "thin-pool",
+                                "--errorwhenfull",
+                                "y",
+                                state->options.thin_size,
+                                "-n",
+                                name,
+                                state->vg,
+                                state->options.thin_metadata,
+                                NULL};
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
+    const LvmVolume *lv;
+
+    lvm_changev(argv, NULL, &why);
+    logical_changed(state);
+    group = logical_look(state, NULL, error);
+    if (!group)
+        return FALSE;
+    /* Somebody else may have made it meanwhile, or the tool lied either way. */
+    lv = lvm_group_find(group, name);
+    if (lv && is_thin_pool(lv))
+        return TRUE;
+    if (why) {
+        g_propagate_prefixed_error(error, g_steal_pointer(&why), _("cannot make thin pool '%s': "),
+                                   name);
+        return FALSE;
+    }
+    return cst_fail(error, CST_ERROR_FAILED,
+                    _("'lvcreate' claims success, but thin pool '%s' is not there"), name);
+}
+
+char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
+                               GError **error)
+{
+    const char *name = wanted_name(state, group, def);
+    const LvmVolume *lv = lvm_group_find(group, name);
+
+    if (lv && !is_thin_pool(lv)) {
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' in volume group '%s' is no thin pool"), name,
+                 group->name);
+        return NULL;
+    }
+    if (!lv && (!logical_name_check(name, error) || !make_thin_pool(state, name, error)))
+        return NULL;
+    return g_strdup(name);
+}
+
+gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
+                               gboolean writable, char *const *tags, GError **error)
+{
+    g_autofree char *target = logical_target(state, source);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    const char *const head[] = {
+        "lvcreate", "-y", "-s", "--setactivationskip", "n", "--permission", writable ? "rw" : "r",
+        "-n",       lv};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(head); i++)
+        g_ptr_array_add(argv, (gpointer)head[i]);
+    for (; tags && *tags; tags++) {
+        g_ptr_array_add(argv, (gpointer) "--addtag");
+        g_ptr_array_add(argv, *tags);
+    }
+    g_ptr_array_add(argv, target);
+    g_ptr_array_add(argv, NULL);
+    logical_changed(state);
+    return lvm_changev((const char *const *)argv->pdata, NULL, error);
+}
+
+/* --- how full -----------------------------------------------------------------------------------
+ */
+
+static uint64_t part_of(uint64_t size, int percent)
+{
+    return percent == LVM_PERCENT_UNKNOWN ? 0 : size / 10000 * (uint64_t)percent;
+}
+
+static guint count_volumes(const LvmGroup *group, const char *pool)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+
+        count += lvm_is_thin(lv) && g_strcmp0(lv->pool, pool) == 0;
+    }
+    return count;
+}
+
+gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        CstThinStore *store;
+
+        if (!is_thin_pool(lv))
+            continue;
+        store = g_new0(CstThinStore, 1);
+        store->name = g_strdup(lv->name);
+        store->size = lv->size;
+        store->used = part_of(lv->size, lv->data);
+        store->metadata_size = lv->metadata_size;
+        store->metadata_used = part_of(lv->metadata_size, lv->metadata);
+        store->volumes = count_volumes(group, lv->name);
+        g_ptr_array_add(stores, store);
+    }
+    return group != NULL;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "../device/holders.h"
+
+#define DEFAULT_MODE 0600
+
+const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error)
+{
+    const LvmVolume *lv = lvm_group_find(group, name);
+
+    if (lv && !lv->hidden && !logical_is_hidden(name))
+        return lv;
+    cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    return NULL;
+}
+
+CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error)
+{
+    g_autofree char *path = logical_device(state, lv);
+    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot open volume '%s'"), path);
+        return NULL;
+    }
+    return cst_blob_file_new(fd, lv, writable, error);
+}
+
+CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
+{
+    if (!logical_name_check(name, error))
+        return NULL;
+    return logical_open_lv(LOGICAL(state), name, writable, error);
+}
+
+gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error)
+{
+    g_autofree char *path = logical_device(LOGICAL(state), name);
+
+    return cst_device_holders(path, holders, error);
+}
+
+/* --- changes that are checked -------------------------------------------------------------------
+ */
+
+/* Tools are not believed about what they have done: what is there afterwards counts. */
+
+gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
+{
+    g_autofree char *target = logical_target(state, lv);
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
+
+    logical_changed(state);
+    if (!lvm_change(NULL, &why, "lvremove", "-f", target, NULL)) {
+        /* As libvirt: an LV that LVM can't remove in one step may go in two. */
+        lvm_change(NULL, NULL, "lvchange", "-aln", target, NULL);
+        g_clear_error(&why);
+        lvm_change(NULL, &why, "lvremove", "-f", target, NULL);
+    }
+    group = logical_look(state, NULL, error);
+    if (!group)
+        return FALSE;
+    if (!lvm_group_find(group, lv))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'lvremove' claims success, but '%s' is still there"), target);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
+
+    lvm_change(NULL, &why, "lvrename", state->vg, from, to, NULL);
+    logical_changed(state);
+    group = logical_look(state, NULL, error);
+    if (!group)
+        return FALSE;
+    if (!lvm_group_find(group, from) && lvm_group_find(group, to))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'lvrename' claims success, but '%s' is still called '%s'"), to, from);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* --- making -------------------------------------------------------------------------------------
+ */
+
+typedef enum { KIND_THICK, KIND_SPARSE, KIND_THIN, KIND_SNAPSHOT } Kind;
+
+static gboolean asks_thin(const LogicalState *state, const CstVolDef *def, gboolean otherwise)
+{
+    const char *thin = cst_options_get(def->options, "thin");
+
+    return thin ? strcmp(thin, "yes") == 0 : otherwise;
+}
+
+/*
+ * Thin when asked for, or when the pool's volumes are; else a capacity above the allocation means
+ * what it means to libvirt: a snapshot of nothing, which breaks when more is written than fits.
+ */
+static Kind kind_of(const LogicalState *state, const CstVolDef *def)
+{
+    if (def->backing)
+        return KIND_SNAPSHOT;
+    if (asks_thin(state, def, state->options.thin))
+        return KIND_THIN;
+    if (def->has_allocation && def->allocation < def->capacity &&
+        !cst_options_get(def->options, "thin"))
+        return KIND_SPARSE;
+    return KIND_THICK;
+}
+
+static gboolean check_def(const CstVolDef *def, const LvmGroup *group, GError **error)
+{
+    const char *thin = cst_options_get(def->options, "thin");
+
+    if (def->encryption)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("encrypted volumes can't be created by this version; create the volume "
+                          "without <encryption>"));
+    if (thin && strcmp(thin, "yes") != 0 && strcmp(thin, "no") != 0)
+        return cst_fail(error, CST_ERROR_CONFIG, _("option 'thin' takes 'yes' or 'no', not '%s'"),
+                        thin);
+    if (def->capacity == 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' has no capacity"), def->name);
+    if (!logical_name_check(def->name, error))
+        return FALSE;
+    if (lvm_group_find(group, def->name))
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+    return TRUE;
+}
+
+static gboolean make_thick(LogicalState *state, const CstVolDef *def, const char *lv,
+                           GError **error)
+{
+    g_autofree char *size = lvm_size("-L", def->capacity);
+
+    return lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL);
+}
+
+static gboolean make_sparse(LogicalState *state, const CstVolDef *def, const char *lv,
+                            GError **error)
+{
+    g_autofree char *room = lvm_size("-L", def->allocation);
+    g_autofree char *size = lvm_size("-V", def->capacity);
+
+    return lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, "--type", "snapshot", room, size,
+                      state->vg, NULL);
+}
+
+static gboolean make_thin(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
+                          const char *lv, GError **error)
+{
+    g_autofree char *pool = logical_thin_pool_ensure(state, group, def, error);
+    g_autofree char *size = lvm_size("-V", def->capacity);
+
+    return pool && lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, "--thinpool", pool, size,
+                              state->vg, NULL);
+}
+
+/* A backing store is the origin of a snapshot, as libvirt has it. */
+static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
+                              const char *lv, GError **error)
+{
+    g_autofree char *origin_name = g_path_get_basename(def->backing->path);
+    g_autofree char *expected = logical_device(state, origin_name);
+    g_autofree char *target = logical_target(state, origin_name);
+    g_autofree char *room = lvm_size("-L", def->allocation ? def->allocation : def->capacity);
+    const LvmVolume *origin = lvm_group_find(group, origin_name);
+
+    if (!origin || strcmp(expected, def->backing->path) != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the backing store '%s' is no volume of volume group '%s'"),
+                        def->backing->path, group->name);
+    if (lvm_is_thin(origin) && asks_thin(state, def, TRUE))
+        return logical_thin_snapshot(state, origin_name, lv, TRUE, NULL, error);
+    return lvm_change(NULL, error, "lvcreate", "-y", "-s", room, "-n", lv, target, NULL);
+}
+
+static gboolean make_lv(LogicalState *state, const LvmGroup *group, const CstVolDef *def, Kind kind,
+                        const char *lv, GError **error)
+{
+    logical_changed(state);
+    switch (kind) {
+    case KIND_THIN: return make_thin(state, group, def, lv, error);
+    case KIND_SPARSE: return make_sparse(state, def, lv, error);
+    case KIND_SNAPSHOT: return make_snapshot(state, group, def, lv, error);
+    default: return make_thick(state, def, lv, error);
+    }
+}
+
+/* Nobody but the maker sees it before it has its name. */
+static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
+                           CstVolDraft *draft, GError **error)
+{
+    g_autoptr(CstBlob) blob = logical_open_lv(state, lv, TRUE, error);
+    uint64_t size = 0;
+
+    if (!blob || !cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    if (size < def->capacity)
+        return cst_fail(
+            error, CST_ERROR_FAILED,
+            _("LVM made volume '%s' smaller (%" G_GUINT64_FORMAT " bytes) than it was asked to"),
+            def->name, size);
+    if (fchmod(cst_blob_file_fd(blob), 0600) < 0)
+        return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv, 0600);
+    draft->blob = g_steal_pointer(&blob);
+    return TRUE;
+}
+
+gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+    g_autofree char *lv = logical_draft_name(draft->token);
+    Kind kind;
+
+    if (!group || !check_def(def, group, error))
+        return FALSE;
+    kind = kind_of(logical, def);
+    if (!make_lv(logical, group, def, kind, lv, error))
+        return FALSE;
+    CST_CRASH_POINT("logical.reserve.created");
+    /* What fails from here on leaves a draft, which the core abandons. */
+    if (!open_draft(logical, lv, def, draft, error))
+        return FALSE;
+    draft->zeroed = kind == KIND_THIN || kind == KIND_SPARSE;
+    return TRUE;
+}
+
+/* --- clones -------------------------------------------------------------------------------------
+ */
+
+/* The LV to take: the volume, or its snapshot of that name. */
+static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
+                                     const char *snapshot, GError **error)
+{
+    const LvmVolume *lv = logical_find(group, source, error);
+    g_autofree char *id = lv ? logical_volume_id(lv) : NULL;
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (!lv || !snapshot)
+        return lv;
+    snapshots = logical_snapshots_of(group, id);
+    for (guint i = 0; i < snapshots->len; i++) {
+        g_autofree char *name = logical_tag_value(g_ptr_array_index(snapshots, i), "snap");
+
+        if (g_strcmp0(name, snapshot) == 0)
+            return g_ptr_array_index(snapshots, i);
+    }
+    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), source, snapshot);
+    return NULL;
+}
+
+gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                   const char *snapshot, CstVolDraft *draft, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+    g_autofree char *lv = logical_draft_name(draft->token);
+    const LvmVolume *from = group ? clone_source(group, source, snapshot, error) : NULL;
+
+    if (!from || !check_def(def, group, error))
+        return FALSE;
+    if (!lvm_is_thin(from) || !asks_thin(logical, def, TRUE))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("only thin volumes share content with their clones"));
+    if (!logical_thin_snapshot(logical, from->name, lv, TRUE, NULL, error))
+        return FALSE;
+    if (def->capacity > from->size) {
+        g_autofree char *target = logical_target(logical, lv);
+        g_autofree char *size = lvm_size("-L", def->capacity);
+
+        if (!lvm_change(NULL, error, "lvextend", size, target, NULL))
+            return FALSE;
+    }
+    CST_CRASH_POINT("logical.clone.created");
+    return open_draft(logical, lv, def, draft, error);
+}
+
+/* --- commit and abandon -------------------------------------------------------------------------
+ */
+
+/* udev may have set its own owner when the name changed, so this comes last. */
+static gboolean settle_owner(int fd, const CstVolDef *def, GError **error)
+{
+    mode_t mode = def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
+    uid_t uid = def->perms.uid == CST_PERMS_UNSET ? (uid_t)-1 : def->perms.uid;
+    gid_t gid = def->perms.gid == CST_PERMS_UNSET ? (gid_t)-1 : def->perms.gid;
+
+    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
+        return cst_fail_errno(error, errno, _("cannot chown '%s' to (%u, %u)"), def->name, uid,
+                              gid);
+    if (fchmod(fd, mode) < 0)
+        return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), def->name, mode);
+    return TRUE;
+}
+
+gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autofree char *lv = logical_draft_name(draft->token);
+    GError *why = NULL;
+
+    if (!cst_blob_flush(draft->blob, error))
+        return FALSE;
+    CST_CRASH_POINT("logical.commit.synced");
+    if (!logical_rename_lv(logical, lv, def->name, &why)) {
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS)) {
+            g_clear_error(&why);
+            return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+        }
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    CST_CRASH_POINT("logical.commit.renamed");
+    if (!settle_owner(cst_blob_file_fd(draft->blob), def, &why)) {
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
+        g_clear_error(&why);
+    }
+    return TRUE;
+}
+
+gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+
+        if (!lv->hidden && logical_is_draft_of(lv->name, token))
+            return logical_remove_lv(logical, lv->name, error);
+    }
+    return group != NULL;
+}
+
+gboolean logical_drop_drafts(CstPoolState *state, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        g_autoptr(GError) why = NULL;
+
+        if (lv->hidden || logical_maker_lives(lv->name))
+            continue;
+        if (logical_is_old(lv->name))
+            logical_swap_recover(logical, group, lv, &why);
+        else if (logical_is_draft(lv->name) && logical_remove_lv(logical, lv->name, &why))
+            cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", lv->name);
+        /* One that can't be dropped keeps nobody from the rest. */
+        if (why)
+            cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
+    }
+    return group != NULL;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/*
+ * udev keeps a link /dev/VG/NAME for each active LV, so its folder tells what LVM's own tools do.
+ * The folder comes and goes with the first and the last of them; the one above is watched for it.
+ */
+
+#define LINKS  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+#define FOLDER (IN_CREATE | IN_MOVED_TO)
+
+static void watch_links(const LogicalState *state, int fd)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s", lvm_host.dev, state->vg);
+
+    inotify_add_watch(fd, path, LINKS | IN_ONLYDIR);
+}
+
+int logical_watch_open(CstPoolState *state, GError **error)
+{
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+    if (fd >= 0 && inotify_add_watch(fd, lvm_host.dev, FOLDER | IN_ONLYDIR) >= 0) {
+        watch_links(LOGICAL(state), fd);
+        return fd;
+    }
+    cst_fail_errno(error, errno, _("cannot watch '%s'"), lvm_host.dev);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* The first watch of an instance: the folder above. */
+static gboolean is_above(const struct inotify_event *event)
+{
+    return event->wd == 1;
+}
+
+static void take_event(const LogicalState *state, int fd, const struct inotify_event *event,
+                       void (*changed)(const char *name, gpointer data), gpointer data)
+{
+    if (event->mask & IN_Q_OVERFLOW) {
+        changed(NULL, data);
+    } else if (is_above(event)) {
+        if (event->len == 0 || strcmp(event->name, state->vg) != 0)
+            return;
+        /* What was linked before we watched goes without a report of its own. */
+        watch_links(state, fd);
+        changed(NULL, data);
+    } else if (event->len > 0 && !logical_is_hidden(event->name)) {
+        changed(event->name, data);
+    }
+}
+
+void logical_watch_read(CstPoolState *state, int fd,
+                        void (*changed)(const char *name, gpointer data), gpointer data)
+{
+    char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof(buf))) > 0) {
+        for (char *p = buf; p < buf + n;) {
+            const struct inotify_event *event = (const struct inotify_event *)p;
+
+            p += sizeof(*event) + event->len;
+            take_event(LOGICAL(state), fd, event, changed, data);
+        }
+    }
+}
