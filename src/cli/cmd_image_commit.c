@@ -15,7 +15,6 @@ typedef struct {
     guint base;     /**< its place in the chain */
     guint opened;   /**< backing files opened so far */
     unsigned flags; /**< CstCommitFlags */
-    uint64_t rate;  /**< bytes per second; 0: none */
 } Commit;
 
 static void commit_clear(Commit *commit)
@@ -28,7 +27,6 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
 {
     Commit *commit = data;
 
-    cst_task_set_rate(task, commit->rate);
     return cst_chain_commit(commit->chain, commit->base, commit->flags, task, error);
 }
 
@@ -114,9 +112,7 @@ gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     const char *path = NULL, *base = NULL;
 
     if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "base", &base, error) ||
-        !cli_args_size(args, "rate-limit", 1, &commit.rate, error) ||
-        !open_all(args, &commit, base, error))
+        !cli_args_string(args, "base", &base, error) || !open_all(args, &commit, base, error))
         return FALSE;
     if (base || cli_args_has(args, "keep"))
         commit.flags = CST_COMMIT_KEEP;

@@ -395,6 +395,24 @@ static const CliOption list_options[] = {
     {0},
 };
 
+static const CliOption chain_options[] = {VOL, POOL, {0}};
+
+static const CliOption check_options[] = {
+    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
+};
+
+static const CliOption commit_options[] = {
+    VOL,
+    POOL,
+    CLI_NAMED("base", N_("volume further down to commit to")),
+    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+
 static const CliOption name_options[] = {KEY, {0}};
 
 static const CliOption path_options[] = {
@@ -435,6 +453,21 @@ static const CliOption wipe_options[] = {
 
 /* Scripts run virsh's commands without --yes, so none of these asks; --yes is accepted. */
 const CliCommand cli_vol_commands[] = {
+    {"vol-chain", N_("what a vol is based on, and what is based on it"),
+     N_("Show the tree of backing files and overlays that a volume is part of."), chain_options,
+     cli_cmd_vol_chain, CLI_CMD_OURS},
+    {"vol-check", N_("verify a vol's image"),
+     N_("Verify the metadata of a volume's image, and repair it on request."), check_options,
+     cli_cmd_vol_check, CLI_CMD_MUTATES | CLI_CMD_OURS},
+    {"vol-commit", N_("push a vol's content down into what it is based on"),
+     N_("Write what a volume holds into the volume it is based on."), commit_options,
+     cli_cmd_vol_commit, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
+    {"vol-flatten", N_("make a vol independent of what it is based on"),
+     N_("Copy into a volume what it reads from others. It is valid at every moment."),
+     flatten_options, cli_cmd_vol_flatten, CLI_CMD_MUTATES | CLI_CMD_OURS},
+    {"vol-sparsify", N_("give a vol's zeroes and unused space back"),
+     N_("Turn the zeroes of a volume, and what its image does not use, into holes."),
+     flatten_options, cli_cmd_vol_sparsify, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-clone", N_("clone a volume."), N_("Clone an existing volume within the parent pool."),
      clone_options, cli_cmd_vol_clone, CLI_CMD_MUTATES},
     {"vol-create-as", N_("create a volume from a set of args"), N_("Create a vol."),

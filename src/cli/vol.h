@@ -51,3 +51,8 @@ gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **erro
 gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -21,6 +21,9 @@ typedef struct {
 /** The service's handle of @ref; the caller unrefs it. */
 CstPool *cst_local_pool(CstLocal *local, const CstPoolRef *ref, GError **error);
 
+/** The pool that a volume is in; libvirt too goes by the pool's name here. */
+CstPool *cst_local_pool_of(CstLocal *local, const CstVolRef *vol, GError **error);
+
 /* Slots, by object. */
 GPtrArray *cst_local_pool_list(gpointer self, unsigned filter, GError **error);
 CstPoolRef *cst_local_pool_by_name(gpointer self, const char *name, GError **error);
@@ -81,6 +84,15 @@ gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint6
                               uint64_t length, unsigned flags, CstTask *task, GError **error);
 gboolean cst_local_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                                 uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+GPtrArray *cst_local_vol_chain(gpointer self, const CstVolRef *vol, GError **error);
+gboolean cst_local_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
+                             CstCheckReport *ret, GError **error);
+gboolean cst_local_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *task, GError **error);
+gboolean cst_local_vol_commit(gpointer self, const CstVolRef *vol, const char *base, unsigned flags,
+                              CstTask *task, GError **error);
+gboolean cst_local_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
+                                GError **error);
 
 GPtrArray *cst_local_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_local_job_info(gpointer self, uint64_t id, GError **error);

@@ -5,8 +5,7 @@
 
 #include "fdio.h"
 
-/** The pool a volume is in; libvirt too goes by the pool's name here. */
-static CstPool *pool_of(CstLocal *local, const CstVolRef *vol, GError **error)
+CstPool *cst_local_pool_of(CstLocal *local, const CstVolRef *vol, GError **error)
 {
     return cst_service_pool_by_name(local->service, vol->pool, error);
 }
@@ -93,14 +92,14 @@ CstPoolRef *cst_local_pool_of_vol(gpointer self, const CstVolRef *vol, GError **
 
 char *cst_local_vol_path(gpointer self, const CstVolRef *vol, GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool ? cst_vol_get_path(pool, vol->name, error) : NULL;
 }
 
 char *cst_local_vol_xml(gpointer self, const CstVolRef *vol, unsigned flags, GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool ? cst_vol_get_xml(pool, vol->name, flags, error) : NULL;
 }
@@ -108,7 +107,7 @@ char *cst_local_vol_xml(gpointer self, const CstVolRef *vol, unsigned flags, GEr
 gboolean cst_local_vol_info(gpointer self, const CstVolRef *vol, gboolean physical,
                             CstConnVolInfo *ret, GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
     CstVolInfo info;
 
     if (!pool || !cst_vol_get_info(pool, vol->name, &info, error))
@@ -134,7 +133,7 @@ CstVolRef *cst_local_vol_create_from(gpointer self, const CstPoolRef *ref, const
                                      GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
-    g_autoptr(CstPool) source_pool = pool ? pool_of(self, source, error) : NULL;
+    g_autoptr(CstPool) source_pool = pool ? cst_local_pool_of(self, source, error) : NULL;
     char *name = NULL;
 
     if (!source_pool ||
@@ -146,7 +145,7 @@ CstVolRef *cst_local_vol_create_from(gpointer self, const CstPoolRef *ref, const
 gboolean cst_local_vol_delete(gpointer self, const CstVolRef *vol, unsigned flags, CstTask *task,
                               GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool && cst_vol_delete(pool, vol->name, flags, task, error);
 }
@@ -154,7 +153,7 @@ gboolean cst_local_vol_delete(gpointer self, const CstVolRef *vol, unsigned flag
 gboolean cst_local_vol_wipe(gpointer self, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                             GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool && cst_vol_wipe(pool, vol->name, algorithm, 0, task, error);
 }
@@ -162,7 +161,7 @@ gboolean cst_local_vol_wipe(gpointer self, const CstVolRef *vol, unsigned algori
 gboolean cst_local_vol_resize(gpointer self, const CstVolRef *vol, uint64_t capacity,
                               unsigned flags, CstTask *task, GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool && cst_vol_resize(pool, vol->name, capacity, flags, task, error);
 }
@@ -178,7 +177,7 @@ static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointe
 gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                               uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
     g_autoptr(CstUpload) upload = NULL;
     CstFdSource source;
 
@@ -211,7 +210,7 @@ static gboolean pump_download(CstDownload *download, CstFdSink *sink, CstTask *t
 gboolean cst_local_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                                 uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
-    g_autoptr(CstPool) pool = pool_of(self, vol, error);
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
     g_autoptr(CstDownload) download = NULL;
     CstFdSink sink;
 

@@ -75,6 +75,15 @@ typedef struct {
     gboolean (*vol_download)(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error);
 
+    GPtrArray *(*vol_chain)(gpointer self, const CstVolRef *vol, GError **error);
+    gboolean (*vol_check)(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
+                          CstCheckReport *ret, GError **error);
+    gboolean (*vol_flatten)(gpointer self, const CstVolRef *vol, CstTask *task, GError **error);
+    gboolean (*vol_commit)(gpointer self, const CstVolRef *vol, const char *base, unsigned flags,
+                           CstTask *task, GError **error);
+    gboolean (*vol_sparsify)(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
+                             GError **error);
+
     GPtrArray *(*job_list)(gpointer self, gboolean ended, GError **error);
     CstJobInfo *(*job_info)(gpointer self, uint64_t id, GError **error);
     gboolean (*job_cancel)(gpointer self, uint64_t id, GError **error);

@@ -203,35 +203,55 @@ static gboolean watch_step(Watch *watch, GError **error)
     return stay(watch, error);
 }
 
-gboolean cst_remote_long_call(CstRemote *remote, int number, gpointer args_func, const void *args,
-                              gpointer ret_func, void *ret, CstTask *task, GError **error)
+static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const void *args,
+                             void *ret, CstTask *task, GError **error)
 {
-    CstWireProc proc = cst_remote_proc(number, args_func, ret_func);
     Watch watch = {.remote = remote, .task = task};
     gboolean there = FALSE;
     GError *why = NULL;
 
-    if (!task)
-        return cst_remote_call(remote, number, args_func, args, ret_func, ret, error);
+    if (!task) {
+        if (cst_wire_client_call(remote->client, proc, args, ret, &why))
+            return TRUE;
+        return pass_on(proc->procedure, why, error);
+    }
     if (cst_task_cancelled(task))
         return cst_task_check(task, error);
     if (!check_wishes(remote, task, error) ||
-        !cst_wire_client_send(remote->client, &proc, args, &watch.serial, error))
+        !cst_wire_client_send(remote->client, proc, args, &watch.serial, error))
         return FALSE;
     ask_rate(&watch);
     for (;;) {
         if (!cst_wire_client_await(remote->client, watch.serial, PROGRESS_MS, &there, error))
             break;
         if (there) {
-            if (cst_wire_client_collect(remote->client, watch.serial, &proc, ret, &why))
+            if (cst_wire_client_collect(remote->client, watch.serial, proc, ret, &why))
                 return TRUE;
-            return pass_on(number, why, error);
+            return pass_on(proc->procedure, why, error);
         }
         if (!watch_step(&watch, error))
             break;
     }
     cst_wire_client_forget(remote->client, watch.serial);
     return FALSE;
+}
+
+gboolean cst_remote_long_call(CstRemote *remote, int number, gpointer args_func, const void *args,
+                              gpointer ret_func, void *ret, CstTask *task, GError **error)
+{
+    CstWireProc proc = cst_remote_proc(number, args_func, ret_func);
+
+    return call_watched(remote, &proc, args, ret, task, error);
+}
+
+gboolean cst_remote_own_long_call(CstRemote *remote, int number, const char *what,
+                                  gpointer args_func, const void *args, gpointer ret_func,
+                                  void *ret, CstTask *task, GError **error)
+{
+    CstWireProc proc = cst_remote_own_proc(number, args_func, ret_func);
+
+    return cst_remote_needs(remote, number, what, error) &&
+           call_watched(remote, &proc, args, ret, task, error);
 }
 
 /* --- names of objects ------------------------------------------------------------------------ */
@@ -278,4 +298,9 @@ CstVolRef *cst_remote_vol_take(wire_vol *vol)
     ref->name = g_steal_pointer(&vol->name);
     ref->key = g_steal_pointer(&vol->key);
     return ref;
+}
+
+char *cst_remote_opt_take(wire_opt_string text)
+{
+    return text ? g_steal_pointer(text) : NULL;
 }

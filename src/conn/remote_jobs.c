@@ -3,11 +3,6 @@
 
 #include "remote_private.h"
 
-static char *take(wire_opt_string text)
-{
-    return text ? g_steal_pointer(text) : NULL;
-}
-
 /** Takes over what the decoded answer holds. */
 static CstJobInfo *job_take(wire_job *wire)
 {
@@ -19,7 +14,7 @@ static CstJobInfo *job_take(wire_job *wire)
         .can_cancel = wire->can_cancel != 0,
         .kind = g_steal_pointer(&wire->kind),
         .pool = g_steal_pointer(&wire->pool),
-        .volume = take(wire->volume),
+        .volume = cst_remote_opt_take(wire->volume),
         .uid = wire->uid,
         .pid = wire->pid,
         .started = wire->started,
@@ -28,8 +23,8 @@ static CstJobInfo *job_take(wire_job *wire)
         .total = wire->total,
         .rate = wire->rate,
         .limit = wire->limit,
-        .error = take(wire->error),
-        .error_word = take(wire->error_word),
+        .error = cst_remote_opt_take(wire->error),
+        .error_word = cst_remote_opt_take(wire->error_word),
     };
     return job;
 }

@@ -47,6 +47,10 @@ gboolean cst_remote_peer(CstRemote *remote, CstPeer *ret_peer, GError **error);
 /** The same for a procedure of Cistern's own program; @what the server can't do without it. */
 gboolean cst_remote_own_call(CstRemote *remote, int number, const char *what, gpointer args_func,
                              const void *args, gpointer ret_func, void *ret, GError **error);
+/** The same for what may take long. */
+gboolean cst_remote_own_long_call(CstRemote *remote, int number, const char *what,
+                                  gpointer args_func, const void *args, gpointer ret_func,
+                                  void *ret, CstTask *task, GError **error);
 /** NO_SUPPORT, naming @what, when the server has no such procedure. */
 gboolean cst_remote_needs(CstRemote *remote, int number, const char *what, GError **error);
 
@@ -62,6 +66,8 @@ wire_pool cst_remote_pool_arg(const CstPoolRef *pool);
 wire_vol cst_remote_vol_arg(const CstVolRef *vol);
 wire_secret cst_remote_secret_arg(const CstConnSecret *secret);
 
+/** Takes over a decoded optional string; NULL: none. */
+char *cst_remote_opt_take(wire_opt_string text);
 /** Take over what the decoded answer holds. */
 CstPoolRef *cst_remote_pool_take(wire_pool *pool);
 CstVolRef *cst_remote_vol_take(wire_vol *vol);
@@ -126,6 +132,15 @@ gboolean cst_remote_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint
                                uint64_t length, unsigned flags, CstTask *task, GError **error);
 gboolean cst_remote_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                                  uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+GPtrArray *cst_remote_vol_chain(gpointer self, const CstVolRef *vol, GError **error);
+gboolean cst_remote_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
+                              CstCheckReport *ret, GError **error);
+gboolean cst_remote_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *task, GError **error);
+gboolean cst_remote_vol_commit(gpointer self, const CstVolRef *vol, const char *base,
+                               unsigned flags, CstTask *task, GError **error);
+gboolean cst_remote_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
+                                 GError **error);
 
 GPtrArray *cst_remote_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_remote_job_info(gpointer self, uint64_t id, GError **error);

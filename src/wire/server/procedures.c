@@ -23,4 +23,5 @@ void procedures_index(CstWireServer *server)
     add(server->remote, WIRE_PROC_LAST, procedures_empty);
     add(server->cistern, WIRE_CISTERN_LAST, procedures_cistern);
     add(server->cistern, WIRE_CISTERN_LAST, procedures_job);
+    add(server->cistern, WIRE_CISTERN_LAST, procedures_image);
 }

@@ -85,6 +85,7 @@ extern const Procedure procedures_empty[];
 /* Tables of Cistern's own program. */
 extern const Procedure procedures_cistern[];
 extern const Procedure procedures_job[];
+extern const Procedure procedures_image[];
 
 /** Fills the index of @server. */
 struct CstWireServer;

@@ -4,6 +4,7 @@
 #include <base/task.h>
 #include <base/uuid.h>
 #include <model/flags.h>
+#include <model/image_report.h>
 #include <model/job.h>
 #include <model/pool_def.h>
 #include <model/secret_def.h>
@@ -161,6 +162,23 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
 /** Writes the volume's bytes into @fd, an empty file or a pipe (a pipe: not sparse). */
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error);
+
+/* --- volumes as images ----------------------------------------------------------------------- */
+
+/** Elements CstChainRow *, each before those that hang on it. */
+GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **error);
+
+/* Long calls, as above. Files that an image names are opened only as volumes of active pools. */
+
+/** @repair: CstRepairFlags. Finding damage is no failure. */
+gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
+                            CstCheckReport *ret_report, GError **error);
+gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task, GError **error);
+/** @base: name or path of a volume below; NULL: the next one. @flags: CstVolCommitFlags. */
+gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
+                             CstTask *task, GError **error);
+gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
+                               uint64_t *ret_given_back, GError **error);
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "check_report.h"
+#include "table.h"
+#include "vol.h"
+
+/* Volumes as the images that they are: the image commands' twins. */
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    const char *base;
+    unsigned flags;
+    CstCheckReport report;
+    uint64_t given_back;
+} Work;
+
+/* --- check ----------------------------------------------------------------------------------- */
+
+static gboolean run_check(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_check(work->conn, work->vol, work->flags, task, &work->report, error);
+}
+
+gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *path = NULL;
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !cli_check_repair(args, &work.flags, error))
+        return FALSE;
+    if (work.flags && cli_dry_run(ctl, _("Would check and repair vol %s"), name))
+        return TRUE;
+    path = cst_conn_vol_path(ctl->conn, vol, error);
+    if (!path || !cli_run_task(ctl, _("Checking"), run_check, &work, error))
+        return FALSE;
+    {
+        const CliCheckRow rows[] = CLI_CHECK_ROWS(&work.report);
+
+        cli_check_print(ctl, path, work.report.format, rows, G_N_ELEMENTS(rows));
+    }
+    return cli_check_judge(name, work.report.errors, work.report.leaks, error);
+}
+
+/* --- flatten, commit, sparsify --------------------------------------------------------------- */
+
+static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_flatten(work->conn, work->vol, task, error);
+}
+
+gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol)
+        return FALSE;
+    if (cli_dry_run(ctl, _("Would flatten vol %s"), name))
+        return TRUE;
+    if (!cli_run_task(ctl, _("Flattening"), run_flatten, &work, error))
+        return cli_failed(ctl, _("Failed to flatten vol %s"), name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s holds all of its content"), name);
+    return TRUE;
+}
+
+static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
+}
+
+gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !cli_args_string(args, "base", &work.base, error))
+        return FALSE;
+    if (cli_args_has(args, "keep"))
+        work.flags = CST_VOL_COMMIT_KEEP;
+    if (cli_dry_run(ctl, _("Would commit vol %s"), name))
+        return TRUE;
+    if (work.base &&
+        !cli_confirm(ctl, error, _("What is between %s and %s can't be used any more. Go on?"),
+                     name, work.base))
+        return FALSE;
+    if (!cli_run_task(ctl, _("Committing"), run_commit, &work, error))
+        return cli_failed(ctl, _("Failed to commit vol %s"), name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s committed"), name);
+    return TRUE;
+}
+
+static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_sparsify(work->conn, work->vol, task, &work->given_back, error);
+}
+
+gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *size = NULL;
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol)
+        return FALSE;
+    if (cli_dry_run(ctl, _("Would sparsify vol %s"), name))
+        return TRUE;
+    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
+        return cli_failed(ctl, _("Failed to sparsify vol %s"), name);
+    size = cli_size_text(ctl, work.given_back);
+    cli_done(ctl, "volume", vol->name, _("Vol %s gave back %s"), name, size);
+    return TRUE;
+}
+
+/* --- chain ----------------------------------------------------------------------------------- */
+
+static const CliColumn chain_columns[] = {
+    {N_("Volume"), "tree", CLI_CELL_TEXT, NULL, 0},
+    {"", "level", CLI_CELL_NUMBER, NULL, CLI_COLUMN_JSON_ONLY},
+    {"", "self", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
+    {"", "name", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},
+    {N_("Format"), "format", CLI_CELL_TEXT, "-", 0},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
+    {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
+    {"", "path", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
+};
+
+static void add_size(CliTable *table, const CstChainRow *row, uint64_t size)
+{
+    if (row->format)
+        cli_table_add_size(table, size);
+    else
+        cli_table_add_absent(table);
+}
+
+/** Each volume stands one step to the right of the one it is based on; a star marks our own. */
+static void add_row(CliTable *table, const CstChainRow *row)
+{
+    g_autofree char *tree =
+        g_strdup_printf("%*s%s%s%s", (int)MIN(row->level, 100) * 2, "", row->level ? "- " : "",
+                        row->name, row->self ? " *" : "");
+
+    cli_table_add_text(table, tree);
+    cli_table_add_number(table, row->level);
+    cli_table_add_bool(table, row->self);
+    cli_table_add_text(table, row->name);
+    cli_table_add_text(table, row->pool);
+    cli_table_add_text(table, row->format);
+    add_size(table, row, row->capacity);
+    add_size(table, row, row->allocation);
+    cli_table_add_text(table, row->path);
+    cli_table_add_text(table, row->problem);
+}
+
+gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
+    g_autoptr(GPtrArray) rows = vol ? cst_conn_vol_chain(ctl->conn, vol, error) : NULL;
+
+    if (!rows)
+        return FALSE;
+    for (guint i = 0; i < rows->len; i++)
+        add_row(table, g_ptr_array_index(rows, i));
+    cli_table_print(ctl, table, "chain");
+    return TRUE;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "conn_private.h"
+
+GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    GPtrArray *result = NULL;
+
+    if (!CST_DISPATCH_PTR(conn, result, vol_chain, CST_ACCESS_READ, "cisternVolChain", vol))
+        return NULL;
+    return result;
+}
+
+gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
+                            CstCheckReport *ret_report, GError **error)
+{
+    return CST_DISPATCH(conn, vol_check, CST_ACCESS_WRITE, "cisternVolCheck", vol, repair, task,
+                        ret_report);
+}
+
+gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task, GError **error)
+{
+    return CST_DISPATCH(conn, vol_flatten, CST_ACCESS_WRITE, "cisternVolFlatten", vol, task);
+}
+
+gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
+                             CstTask *task, GError **error)
+{
+    return CST_DISPATCH(conn, vol_commit, CST_ACCESS_WRITE, "cisternVolCommit", vol, base, flags,
+                        task);
+}
+
+gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
+                               uint64_t *ret_given_back, GError **error)
+{
+    return CST_DISPATCH(conn, vol_sparsify, CST_ACCESS_WRITE, "cisternVolSparsify", vol, task,
+                        ret_given_back);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "local_private.h"
+
+#include <service/images.h>
+
+GPtrArray *cst_local_vol_chain(gpointer self, const CstVolRef *vol, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool ? cst_vol_chain(pool, vol->name, error) : NULL;
+}
+
+gboolean cst_local_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
+                             CstCheckReport *ret, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_check(pool, vol->name, repair, task, ret, error);
+}
+
+gboolean cst_local_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_flatten(pool, vol->name, task, error);
+}
+
+gboolean cst_local_vol_commit(gpointer self, const CstVolRef *vol, const char *base, unsigned flags,
+                              CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_commit(pool, vol->name, base, flags, task, error);
+}
+
+gboolean cst_local_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
+                                GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_sparsify(pool, vol->name, task, ret, error);
+}

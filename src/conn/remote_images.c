@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/i18n.h>
+
+#include "remote_private.h"
+
+/** Takes over what the decoded answer holds. */
+static CstChainRow *row_take(wire_chain_row *wire)
+{
+    CstChainRow *row = g_new0(CstChainRow, 1);
+
+    *row = (CstChainRow){
+        .level = wire->level,
+        .self = wire->self != 0,
+        .pool = cst_remote_opt_take(wire->pool),
+        .name = g_steal_pointer(&wire->name),
+        .path = cst_remote_opt_take(wire->path),
+        .format = cst_remote_opt_take(wire->format),
+        .capacity = wire->capacity,
+        .allocation = wire->allocation,
+        .problem = cst_remote_opt_take(wire->problem),
+    };
+    return row;
+}
+
+GPtrArray *cst_remote_vol_chain(gpointer self, const CstVolRef *vol, GError **error)
+{
+    wire_vol_args args = {cst_remote_vol_arg(vol)};
+    wire_chain_ret ret = {0};
+    GPtrArray *rows;
+
+    if (!cst_remote_own_call(self, WIRE_CISTERN_VOL_CHAIN, "vol-chain", xdr_wire_vol_args, &args,
+                             xdr_wire_chain_ret, &ret, error))
+        return NULL;
+    rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+    for (guint i = 0; i < ret.rows.rows_len; i++)
+        g_ptr_array_add(rows, row_take(&ret.rows.rows_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_chain_ret, (char *)&ret);
+    return rows;
+}
+
+gboolean cst_remote_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
+                              CstCheckReport *ret, GError **error)
+{
+    wire_vol_flags_args args = {cst_remote_vol_arg(vol), repair};
+    wire_check_ret report = {0};
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_CHECK, "vol-check",
+                                  xdr_wire_vol_flags_args, &args, xdr_wire_check_ret, &report, task,
+                                  error))
+        return FALSE;
+    *ret = (CstCheckReport){
+        .errors = report.errors,
+        .leaks = report.leaks,
+        .errors_fixed = report.errors_fixed,
+        .leaks_fixed = report.leaks_fixed,
+        .total_clusters = report.total_clusters,
+        .allocated_clusters = report.allocated_clusters,
+        .fragmented_clusters = report.fragmented_clusters,
+        .compressed_clusters = report.compressed_clusters,
+        .image_end = report.image_end,
+    };
+    g_strlcpy(ret->format, report.format, sizeof(ret->format));
+    xdr_free((xdrproc_t)xdr_wire_check_ret, (char *)&report);
+    return TRUE;
+}
+
+gboolean cst_remote_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *task, GError **error)
+{
+    wire_vol_args args = {cst_remote_vol_arg(vol)};
+
+    return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_FLATTEN, "vol-flatten",
+                                    xdr_wire_vol_args, &args, NULL, NULL, task, error);
+}
+
+gboolean cst_remote_vol_commit(gpointer self, const CstVolRef *vol, const char *base,
+                               unsigned flags, CstTask *task, GError **error)
+{
+    char *base_text = (char *)base;
+    wire_vol_commit_args args = {cst_remote_vol_arg(vol), base ? &base_text : NULL, flags};
+
+    return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_COMMIT, "vol-commit",
+                                    xdr_wire_vol_commit_args, &args, NULL, NULL, task, error);
+}
+
+gboolean cst_remote_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
+                                 GError **error)
+{
+    wire_vol_args args = {cst_remote_vol_arg(vol)};
+    wire_size size = {0};
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_SPARSIFY, "vol-sparsify",
+                                  xdr_wire_vol_args, &args, xdr_wire_size, &size, task, error))
+        return FALSE;
+    *ret = size.value;
+    return TRUE;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image_chain.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/hold.h>
+
+static void look_again(const VolumeClaim *claim)
+{
+    CstVolume *volume = NULL;
+
+    if (pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL))
+        cst_volume_unref(volume);
+    pool_usage_update(claim->pool, claim->state, NULL);
+}
+
+static void link_free(ImageLink *link)
+{
+    g_clear_pointer(&link->blob, cst_blob_unref);
+    if (link->claim.pool && link->claim.kind == CLAIM_WRITE)
+        look_again(&link->claim);
+    g_clear_pointer(&link->volume, cst_volume_unref);
+    volume_release(&link->claim);
+    g_free(link);
+}
+
+const ImageLink *image_chain_link(const ImageChain *chain, guint index)
+{
+    return g_ptr_array_index(chain->links, index);
+}
+
+/* A claim that waits for ourselves would wait for ever. */
+static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char *name,
+                              GError **error)
+{
+    for (guint i = 0; i < chain->links->len; i++) {
+        const VolumeClaim *claim = &image_chain_link(chain, i)->claim;
+
+        if (claim->pool == pool && strcmp(claim->name, name) == 0)
+            return cst_fail(error, CST_ERROR_LIMIT,
+                            _("what volume '%s' is based on leads back to itself"), name);
+    }
+    return TRUE;
+}
+
+static gboolean open_link(ImageLink *link, gboolean writable, GError **error)
+{
+    const VolumeClaim *claim = &link->claim;
+
+    if (!pool_table_look(claim->pool, claim->state, claim->name, &link->volume, error))
+        return FALSE;
+    if (!link->volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
+                        claim->name);
+    if (link->volume->type == CST_VOL_DIR)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, _("volume '%s' is a directory, no image"),
+                        claim->name);
+    if (writable && !volume_not_held(claim, error))
+        return FALSE;
+    link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
+    return link->blob && (!writable || cst_image_hold(link->blob, error));
+}
+
+static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)
+{
+    guint depth = chain->links->len;
+    gboolean writable = depth == 0 ? chain->write : depth == chain->base;
+    ImageLink *link;
+
+    if (!check_no_loop(chain, pool, name, error))
+        return NULL;
+    link = g_new0(ImageLink, 1);
+    g_ptr_array_add(chain->links, link);
+    link->claim.task = chain->task;
+    if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
+        !open_link(link, writable, error))
+        return NULL;
+    return link;
+}
+
+/* The engine asks from the volume down, each time for what the last one is based on. */
+static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer data, GError **error)
+{
+    ImageChain *chain = data;
+    const ImageLink *last = image_chain_link(chain, chain->links->len - 1);
+    const char *path = last->volume->extra ? last->volume->extra->backing_path : NULL;
+    g_autoptr(CstPool) pool = NULL;
+    g_autofree char *name = NULL;
+    const ImageLink *link;
+
+    if (last->blob != owner || !path ||
+        !cst_service_volume_by_path(last->claim.pool->service, path, &pool, &name, NULL)) {
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("volume '%s' is based on '%s', which is no volume of an active pool; define and "
+                   "start a pool that holds it"),
+                 last->claim.name, path ? path : reference);
+        return NULL;
+    }
+    link = add_link(chain, pool, name, error);
+    return link ? cst_blob_ref(link->blob) : NULL;
+}
+
+gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GError **error)
+{
+    const CstChainFiles files = {.open_backing = chain->alone ? NULL : open_backing, .data = chain};
+    const CstImageFormat *format;
+    const ImageLink *link;
+
+    chain->links = g_ptr_array_new_with_free_func((GDestroyNotify)link_free);
+    link = add_link(chain, pool, name, error);
+    format = link ? cst_image_format_find(link->volume->format, error) : NULL;
+    chain->chain = format ? cst_chain_look(link->blob, format, &files, error) : NULL;
+    return chain->chain != NULL;
+}
+
+void image_chain_close(ImageChain *chain)
+{
+    g_clear_pointer(&chain->chain, cst_chain_free);
+    g_clear_pointer(&chain->links, g_ptr_array_unref);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <service/images.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <image/commit.h>
+#include <image/rebase.h>
+#include <image/sparsify.h>
+
+#include "image_chain.h"
+
+/* --- check --------------------------------------------------------------------------------------
+ */
+
+static void fill_report(const CstImageCheck *check, CstCheckReport *report)
+{
+    *report = (CstCheckReport){
+        .errors = check->errors,
+        .leaks = check->leaks,
+        .errors_fixed = check->errors_fixed,
+        .leaks_fixed = check->leaks_fixed,
+        .total_clusters = check->total_clusters,
+        .allocated_clusters = check->allocated_clusters,
+        .fragmented_clusters = check->fragmented_clusters,
+        .compressed_clusters = check->compressed_clusters,
+        .image_end = check->image_end,
+    };
+}
+
+static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, CstTask *task,
+                             CstCheckReport *ret_report, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = repair != 0, .alone = TRUE};
+    unsigned flags = (repair & CST_REPAIR_LEAKS ? CST_CHECK_REPAIR_LEAKS : 0) |
+                     (repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL : 0);
+    const CstImageFormat *format;
+    CstImageCheck check = {0}, again = {0};
+    const ImageLink *link;
+
+    if (!cst_flags_check(repair, CST_REPAIR_LEAKS | CST_REPAIR_ALL, "storageVolCheck", error) ||
+        !image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    link = image_chain_link(&chain, 0);
+    format = cst_image_format_find(link->volume->format, error);
+    if (!format || !cst_image_check(link->blob, format, flags, &check, task, error))
+        return FALSE;
+    if (check.errors_fixed + check.leaks_fixed > 0) {
+        /* What is left is what another look finds, not what the repair believes. */
+        if (!cst_blob_flush(link->blob, error) ||
+            !cst_image_check(link->blob, format, 0, &again, task, error))
+            return FALSE;
+        again.errors_fixed = check.errors_fixed;
+        again.leaks_fixed = check.leaks_fixed;
+        check = again;
+    }
+    fill_report(&check, ret_report);
+    g_strlcpy(ret_report->format, link->volume->format, sizeof(ret_report->format));
+    return TRUE;
+}
+
+gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask *task,
+                       CstCheckReport *ret_report, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "check", name, &task);
+    return job_end(&job, check_volume(pool, name, repair, task, ret_report, error), error);
+}
+
+/* --- flatten ------------------------------------------------------------------------------------
+ */
+
+/* Where the pool's technology shares the content, it is what makes it independent. */
+static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
+                                gboolean *ret_handled, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) volume = NULL;
+
+    *ret_handled = TRUE;
+    if (!volume_claim(&claim, pool, name, CLAIM_WRITE, error) ||
+        !pool_table_look(pool, claim.state, name, &volume, error))
+        return FALSE;
+    if (!volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    if (volume->type == CST_VOL_FILE || g_strcmp0(volume->format, "raw") != 0) {
+        *ret_handled = FALSE;
+        return TRUE;
+    }
+    if (!cst_pool_state_vol_flatten(claim.state, name, task, error))
+        return FALSE;
+    g_clear_pointer(&volume, cst_volume_unref);
+    return pool_table_look(pool, claim.state, name, &volume, error);
+}
+
+static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE};
+    gboolean handled;
+
+    if (!flatten_in_pool(pool, name, task, &handled, error))
+        return FALSE;
+    return handled || (image_chain_open(&chain, pool, name, error) &&
+                       cst_chain_flatten(chain.chain, task, error));
+}
+
+gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "flatten", name, &task);
+    return job_end(&job, flatten_volume(pool, name, task, error), error);
+}
+
+/* --- commit -------------------------------------------------------------------------------------
+ */
+
+static gboolean is_named(const ImageLink *link, const char *name)
+{
+    g_autofree char *path = cst_pool_state_vol_path(link->claim.state, link->claim.name);
+
+    return strcmp(link->claim.name, name) == 0 || g_strcmp0(path, name) == 0;
+}
+
+/* How far down @base is; the chain is let go again, to be claimed anew for what it takes. */
+static gboolean find_base(CstPool *pool, const char *name, const char *base, CstTask *task,
+                          guint *ret_depth, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task};
+
+    if (!image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    if (chain.links->len == 1)
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is based on nothing"), name);
+    for (guint i = 1; i < chain.links->len; i++)
+        if (!base || is_named(image_chain_link(&chain, i), base)) {
+            *ret_depth = i;
+            return TRUE;
+        }
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' is not based on '%s'"), name, base);
+}
+
+/* What changes, and what becomes worthless, must be what nobody but this chain is based on. */
+static gboolean check_nobody_else(const ImageChain *chain, GError **error)
+{
+    for (guint i = 1; i <= chain->base; i++) {
+        const ImageLink *link = image_chain_link(chain, i);
+        g_autoptr(GPtrArray) children = volume_children(&link->claim, error);
+
+        if (!children)
+            return FALSE;
+        if (children->len > 1)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("others than this chain are based on volume '%s'; make them "
+                              "independent (vol-flatten) first"),
+                            link->claim.name);
+    }
+    return TRUE;
+}
+
+static gboolean commit_volume(CstPool *pool, const char *name, const char *base, unsigned flags,
+                              CstTask *task, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE};
+    /* Not emptied where it must go on hiding what is between. */
+    gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
+
+    if (!cst_flags_check(flags, CST_VOL_COMMIT_KEEP, "storageVolCommit", error) ||
+        !find_base(pool, name, base, task, &chain.base, error) ||
+        !image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    if (chain.links->len <= chain.base)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("what volume '%s' is based on has changed meanwhile"), name);
+    return check_nobody_else(&chain, error) &&
+           cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error);
+}
+
+gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "commit", name, &task);
+    return job_end(&job, commit_volume(pool, name, base, flags, task, error), error);
+}
+
+/* --- sparsify -----------------------------------------------------------------------------------
+ */
+
+static gboolean sparsify_volume(CstPool *pool, const char *name, CstTask *task,
+                                uint64_t *ret_given_back, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .alone = TRUE};
+    const CstImageFormat *format;
+    const ImageLink *link;
+
+    if (!image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    link = image_chain_link(&chain, 0);
+    format = cst_image_format_find(link->volume->format, error);
+    return format && cst_image_sparsify(link->blob, format, NULL, ret_given_back, task, error);
+}
+
+gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64_t *ret_given_back,
+                          GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "sparsify", name, &task);
+    return job_end(&job, sparsify_volume(pool, name, task, ret_given_back, error), error);
+}

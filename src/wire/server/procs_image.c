@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <service/images.h>
+
+#include "procedures.h"
+
+static void fill_row(wire_chain_row *ret, CstChainRow *row)
+{
+    *ret = (wire_chain_row){
+        .level = row->level,
+        .self = row->self,
+        .pool = opt_string(g_steal_pointer(&row->pool)),
+        .name = or_empty(g_steal_pointer(&row->name)),
+        .path = opt_string(g_steal_pointer(&row->path)),
+        .format = opt_string(g_steal_pointer(&row->format)),
+        .capacity = row->capacity,
+        .allocation = row->allocation,
+        .problem = opt_string(g_steal_pointer(&row->problem)),
+    };
+}
+
+static gboolean chain(Call *call, const void *args, void *ret_data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_chain_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(GPtrArray) rows = pool ? cst_vol_chain(pool, vol->name, error) : NULL;
+
+    if (!rows)
+        return FALSE;
+    ret->rows.rows_val = g_new0(wire_chain_row, rows->len + 1);
+    for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++)
+        fill_row(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
+    return TRUE;
+}
+
+static gboolean check(Call *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vol_flags_args *args = data;
+    wire_check_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    CstCheckReport report;
+
+    if (!pool || !cst_vol_check(pool, args->vol.name, args->flags, call->task, &report, error))
+        return FALSE;
+    *ret = (wire_check_ret){
+        .format = g_strdup(report.format),
+        .errors = report.errors,
+        .leaks = report.leaks,
+        .errors_fixed = report.errors_fixed,
+        .leaks_fixed = report.leaks_fixed,
+        .total_clusters = report.total_clusters,
+        .allocated_clusters = report.allocated_clusters,
+        .fragmented_clusters = report.fragmented_clusters,
+        .compressed_clusters = report.compressed_clusters,
+        .image_end = report.image_end,
+    };
+    return TRUE;
+}
+
+static gboolean flatten(Call *call, const void *args, void *ret, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+
+    return pool && cst_vol_flatten(pool, vol->name, call->task, error);
+}
+
+static gboolean commit(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_commit_args *args = data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+
+    return pool && cst_vol_commit(pool, args->vol.name, args->base ? *args->base : NULL,
+                                  args->flags, call->task, error);
+}
+
+static gboolean sparsify(Call *call, const void *args, void *ret, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+
+    return pool && cst_vol_sparsify(pool, vol->name, call->task,
+                                    (uint64_t *)&((wire_size *)ret)->value, error);
+}
+
+#define ROW(number, run, needs, api, permission, args, ret, handler)                          \
+    {                                                                                         \
+        WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL                                                                     \
+    }
+
+const Procedure procedures_image[] = {
+    ROW(VOL_CHAIN, RUN_QUICK, NEEDS_READ, "cisternVolChain", "storage_vol:read",
+        WIRE_TYPE(vol_args), WIRE_TYPE(chain_ret), chain),
+    ROW(VOL_CHECK, RUN_LONG, NEEDS_WRITE, "cisternVolCheck", "storage_vol:data_read",
+        WIRE_TYPE(vol_flags_args), WIRE_TYPE(check_ret), check),
+    ROW(VOL_FLATTEN, RUN_LONG, NEEDS_WRITE, "cisternVolFlatten", "storage_vol:data_write",
+        WIRE_TYPE(vol_args), NOTHING, flatten),
+    ROW(VOL_COMMIT, RUN_LONG, NEEDS_WRITE, "cisternVolCommit", "storage_vol:data_write",
+        WIRE_TYPE(vol_commit_args), NOTHING, commit),
+    ROW(VOL_SPARSIFY, RUN_LONG, NEEDS_WRITE, "cisternVolSparsify", "storage_vol:data_write",
+        WIRE_TYPE(vol_args), WIRE_TYPE(size), sparsify),
+    {0},
+};

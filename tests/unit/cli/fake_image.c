@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_image.h"
+
+#include <base/error.h>
+
+FakeImages fake_images;
+
+gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
+                            CstCheckReport *ret_report, GError **error)
+{
+    *ret_report = fake_images.report;
+    fake_images.flags = repair;
+    return TRUE;
+}
+
+gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task, GError **error)
+{
+    fake_images.last = "flatten";
+    return TRUE;
+}
+
+gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
+                             CstTask *task, GError **error)
+{
+    fake_images.last = "commit";
+    fake_images.flags = flags;
+    g_free(fake_images.base);
+    fake_images.base = g_strdup(base);
+    return TRUE;
+}
+
+gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
+                               uint64_t *ret_given_back, GError **error)
+{
+    fake_images.last = "sparsify";
+    *ret_given_back = 3 << 20;
+    return TRUE;
+}
+
+static void add(GPtrArray *rows, unsigned level, const char *name, gboolean self)
+{
+    CstChainRow *row = g_new0(CstChainRow, 1);
+
+    row->level = level;
+    row->name = g_strdup(name);
+    row->self = self;
+    if (level > 0) {
+        row->pool = g_strdup("images");
+        row->format = g_strdup("qcow2");
+        row->capacity = 1 << 20;
+    } else {
+        row->problem = g_strdup("it is in no active pool");
+    }
+    g_ptr_array_add(rows, row);
+}
+
+GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+
+    add(rows, 0, "/base", FALSE);
+    add(rows, 1, vol->name, TRUE);
+    add(rows, 2, "above", FALSE);
+    return rows;
+}

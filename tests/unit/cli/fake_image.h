@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <conn/conn.h>
+
+/** What was asked of volumes as images, and what a check answers. */
+typedef struct {
+    CstCheckReport report;
+    const char *last; /**< "flatten", … */
+    unsigned flags;
+    char *base;
+} FakeImages;
+
+extern FakeImages fake_images;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <service/images.h>
+
+#include "fake_service.h"
+
+/* Every volume is alone, whole and full of data. */
+
+gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask *task,
+                       CstCheckReport *ret_report, GError **error)
+{
+    *ret_report = (CstCheckReport){.total_clusters = 7};
+    g_strlcpy(ret_report->format, "qcow2", sizeof(ret_report->format));
+    return TRUE;
+}
+
+gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64_t *ret_given_back,
+                          GError **error)
+{
+    *ret_given_back = 0;
+    return fake_changed();
+}
+
+GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
+{
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+    CstChainRow *row = g_new0(CstChainRow, 1);
+
+    row->self = TRUE;
+    row->name = g_strdup(name);
+    g_ptr_array_add(rows, row);
+    return rows;
+}
