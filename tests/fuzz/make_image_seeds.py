@@ -181,6 +181,15 @@ def make_vmdk():
     # ours has the directory at the end
     run(CST_IMG, "convert", "vmdk", "image", "vmdk", "stream", "subformat=streamOptimized")
     keep("vmdk_open", "stream-end", "stream")
+    # what ESX servers wrote, by the rules: header, directory in sector 8, a table in 32, data in 24
+    with open("made", "wb") as stream:
+        stream.write(b"COWD" + struct.pack("<6I", 1, 3, 32768, 8, 8, 1))
+        for at, value in ((8 * 512, 32), (32 * 512 + 4, 24), (64 * 512 - 4, 0)):
+            stream.seek(at)
+            stream.write(struct.pack("<I", value))
+        stream.seek(24 * 512)
+        stream.write(b"data")
+    keep("vmdk_open", "cowd", "made")
     for name, options in (("flat", "monolithicFlat"), ("split", "twoGbMaxExtentSparse")):
         create(name + ".vmdk", "vmdk", "1M", "subformat=" + options)
         run("qemu-io", "-f", "vmdk", "-c", "write -P 2 300k 100", name + ".vmdk")

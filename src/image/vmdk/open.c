@@ -26,7 +26,7 @@ gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error)
         return FALSE;
     if (memcmp(raw, "COWD", 4) == 0)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' is a sparse extent of an ESX server, which is not supported"),
+                        _("'%s' is a sparse extent of an ESX server, which can only be read"),
                         blob->name);
     if (memcmp(raw, "KDMV", 4) != 0)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no VMDK extent"), blob->name);
@@ -53,8 +53,15 @@ static gboolean fit_length(CstBlob *blob, const VmdkHeader *header, VmdkExtentHo
 VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **error)
 {
     VmdkExtentHow fitted = *how;
+    gboolean is_cowd = FALSE;
     VmdkHeader header;
 
+    if (!vmdk_is_cowd(blob, &is_cowd, error)) {
+        cst_blob_unref(blob);
+        return NULL;
+    }
+    if (is_cowd)
+        return vmdk_cowd_open(blob, how, error);
     if (!vmdk_read_header(blob, &header, error) || !fit_length(blob, &header, &fitted, error)) {
         cst_blob_unref(blob);
         return NULL;
@@ -119,7 +126,7 @@ static CstBlob *open_file(Vmdk *vmdk, const VmdkLine *line, GError **error)
 static VmdkExtent *open_extent(Vmdk *vmdk, guint index, GError **error)
 {
     const VmdkLine *line = vmdk_descriptor_line(&vmdk->descriptor, index);
-    gboolean is_sparse = strcmp(line->type, "SPARSE") == 0;
+    gboolean is_sparse = strcmp(line->type, "SPARSE") == 0 || strcmp(line->type, "VMFSSPARSE") == 0;
     VmdkExtentHow how = vmdk->how;
     CstBlob *blob;
 
@@ -206,10 +213,14 @@ static gboolean check_parent(Vmdk *vmdk, GError **error)
 
 static gboolean open_sparse_file(Vmdk *vmdk, uint64_t size, GError **error)
 {
+    gboolean is_cowd = FALSE;
     VmdkHeader header;
 
-    return vmdk_read_header(vmdk->blob, &header, error) &&
-           read_embedded(vmdk, &header, size, error) && check_parent(vmdk, error) &&
+    if (!vmdk_is_cowd(vmdk->blob, &is_cowd, error))
+        return FALSE;
+    return (is_cowd || (vmdk_read_header(vmdk->blob, &header, error) &&
+                        read_embedded(vmdk, &header, size, error))) &&
+           check_parent(vmdk, error) &&
            add(vmdk, vmdk_sparse_open(cst_blob_ref(vmdk->blob), &vmdk->how, error)) != NULL;
 }
 

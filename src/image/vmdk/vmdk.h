@@ -86,6 +86,9 @@ VmdkExtent *vmdk_flat_new(CstBlob *blob, uint64_t offset, const VmdkExtentHow *h
 VmdkExtent *vmdk_void_new(const VmdkExtentHow *how);
 /** A hosted sparse extent of any kind, by its header; length 0: the header's. */
 VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **error);
+/** A sparse extent of an ESX server, for reading only. For vmdk_sparse_open(). */
+VmdkExtent *vmdk_cowd_open(CstBlob *blob, const VmdkExtentHow *how, GError **error);
+gboolean vmdk_is_cowd(CstBlob *blob, gboolean *ret_is_cowd, GError **error);
 /** For vmdk_sparse_open(). */
 VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
                             GError **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Formats that are only read: qcow (version 1), QED and Parallels. Images by the formats' own
- * rules, clusters of 4 KiB; tests/diff reads what QEMU makes.
+ * What is only read: qcow (version 1), QED, Parallels, and VMDK extents of ESX servers. Images by
+ * the formats' own rules, clusters of 4 KiB; tests/diff reads what QEMU makes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +139,22 @@ static CstBlob *make_old_parallels(void)
     return make_parallels("WithoutFreeSpace", 6 * CLUSTER / 512);
 }
 
+/* Guest cluster 1 is data. The one grain table, of 4096 entries, is in clusters 4 to 7. */
+static CstBlob *make_cowd(void)
+{
+    CstBlob *blob = file_with_data("COWD", 4);
+
+    put32le(blob, 4, 1);
+    put32le(blob, 8, 3);
+    put32le(blob, 12, CAPACITY / 512);
+    put32le(blob, 16, CLUSTER / 512);
+    put32le(blob, 20, AT_L1 / 512);
+    put32le(blob, 24, 1);
+    put32le(blob, AT_L1, 4 * CLUSTER / 512);
+    put32le(blob, 4 * CLUSTER + 4, AT_DATA / 512);
+    return blob;
+}
+
 typedef struct {
     const char *format;
     CstBlob *(*make)(void);
@@ -149,6 +165,7 @@ static const Maker makers[] = {
     {"qed", make_qed},
     {"parallels", make_new_parallels},
     {"parallels", make_old_parallels},
+    {"vmdk", make_cowd},
 };
 
 static CstImage *open_image(const char *format, CstBlob *blob, CstBlob *backing, GError **error)
@@ -228,7 +245,8 @@ static void they_can_only_be_read(void **state)
         assert_null(cst_image_open(blob, format, CST_IMAGE_WRITE, NULL, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED));
         assert_non_null(strstr(error->message, "convert"));
-        assert_false(cst_image_create(blob, format, &options, NULL, NULL));
+        if (strcmp(makers[i].format, "vmdk") != 0) /* of which others are written */
+            assert_false(cst_image_create(blob, format, &options, NULL, NULL));
     }
 }
 
@@ -287,6 +305,33 @@ static void a_backing_image_nobody_asked_for_is_refused(void **state)
     }
 }
 
+static CstBlob *give(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    return cst_blob_ref(data);
+}
+
+/* As ESX keeps them: a descriptor, an extent beside it, and what it is based on. */
+static void extents_of_a_server_are_found_through_their_descriptor(void **state)
+{
+    static const char text[] = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=2\n"
+                               "createType=\"vmfsSparse\"\nparentFileNameHint=\"base.vmdk\"\n"
+                               "RW 32768 VMFSSPARSE \"disk-delta.vmdk\"\n";
+    g_autoptr(CstBlob) blob = cst_blob_memory_new(text, sizeof(text) - 1);
+    g_autoptr(CstBlob) extent = make_cowd();
+    g_autoptr(CstBlob) backing = cst_blob_memory_new(NULL, CAPACITY);
+    const CstImageFiles files = {.open = give, .data = extent};
+    CstImageOpen how = {.backing = backing, .files = &files};
+    const CstImageFormat *vmdk = cst_image_format_find("vmdk", NULL);
+    g_autoptr(CstBlob) guest = NULL;
+
+    assert_true(cst_blob_pwrite(backing, "b", 1, 5 * CLUSTER, NULL));
+    guest = cst_image_guest_blob(cst_image_open_as(blob, vmdk, &how, NULL));
+    assert_int_equal(byte_at(guest, CLUSTER), 'd');
+    assert_int_equal(byte_at(guest, 5 * CLUSTER), 'b');
+    how.flags = CST_IMAGE_WRITE;
+    assert_null(cst_image_open_as(blob, vmdk, &how, NULL));
+}
+
 /* --- damage ----------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -318,6 +363,15 @@ static const Damage damages[] = {
     {"data at an odd place", "qed", AT_L2 + 8, AT_DATA + 512, TRUE},
     {"data outside the file", "parallels", 64 + 4, 8, TRUE},
     {"data far outside the file", "parallels", 64 + 4, UINT32_MAX, TRUE},
+    {"no grains", "vmdk", 16, 0, FALSE},
+    {"grains of an odd size", "vmdk", 16, 3, FALSE},
+    {"a directory that is too small", "vmdk", 24, 0, FALSE},
+    {"a disk larger than the directory", "vmdk", 12, UINT32_MAX, FALSE},
+    {"a directory outside the file", "vmdk", 20, FILE_SIZE / 512, TRUE},
+    {"a directory far outside the file", "vmdk", 20, UINT32_MAX, TRUE},
+    {"a table outside the file", "vmdk", AT_L1, FILE_SIZE / 512, TRUE},
+    {"a table that begins in the file only", "vmdk", AT_L1, FILE_SIZE / 512 + 1, TRUE},
+    {"data outside the file", "vmdk", 4 * CLUSTER + 4, FILE_SIZE / 512, TRUE},
 };
 
 static CstBlob *damaged(const Damage *damage)
@@ -334,7 +388,7 @@ static CstBlob *damaged(const Damage *damage)
         put64le(blob, damage->at, damage->value);
         return blob;
     }
-    CstBlob *blob = make_new_parallels();
+    CstBlob *blob = strcmp(damage->format, "vmdk") == 0 ? make_cowd() : make_new_parallels();
 
     put32le(blob, damage->at, (uint32_t)damage->value);
     return blob;
@@ -404,8 +458,10 @@ static void encrypted_content_is_refused_with_advice(void **state)
 
 static void unknown_features_are_refused(void **state)
 {
-    g_autoptr(CstBlob) qed = make_qed(), parallels = make_new_parallels();
+    g_autoptr(CstBlob) qed = make_qed(), parallels = make_new_parallels(), cowd = make_cowd();
 
+    put32le(cowd, 4, 3); /* of Workstation 3 */
+    refused("vmdk", cowd, "version 3");
     put64le(qed, 16, 8);
     refused("qed", qed, "unknown features");
     put32le(parallels, 16, 3);
@@ -438,6 +494,7 @@ int main(void)
         cmocka_unit_test(they_can_only_be_read),
         cmocka_unit_test(holes_show_the_backing_image),
         cmocka_unit_test(a_backing_image_nobody_asked_for_is_refused),
+        cmocka_unit_test(extents_of_a_server_are_found_through_their_descriptor),
         cmocka_unit_test(hostile_tables_are_corrupt),
         cmocka_unit_test(a_table_longer_than_the_file_costs_nothing),
         cmocka_unit_test(encrypted_content_is_refused_with_advice),
