@@ -179,14 +179,18 @@ static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
     return unit - ((copy->dst_offset + at) & (unit - 1));
 }
 
-/* How much of the run, in whole units, is in one piece of a blob that may share it. */
+/*
+ * How much of the run, in whole units, is in one piece of a blob that may share it: the place's
+ * length. Where that is 0, *ret_alike bytes can be copied before it is worth asking again.
+ */
 static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit, CstPlace *ret_place,
-                               GError **error)
+                               uint64_t *ret_alike, GError **error)
 {
     uint64_t src_unit;
 
     if (!cst_blob_locate(copy->src, copy->src_offset + run->offset, run->length, ret_place, error))
         return FALSE;
+    *ret_alike = MAX(*ret_alike, ret_place->length);
     src_unit = ret_place->blob ? cst_blob_share_unit(ret_place->blob) : 0;
     ret_place->length &= ~(MAX(unit, src_unit) - 1);
     if (src_unit == 0 || (ret_place->offset & (src_unit - 1)))
@@ -212,7 +216,7 @@ static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_le
     *ret_length = MIN(run->length, to_unit(copy, run->offset, unit));
     if (*ret_length < unit)
         return TRUE;
-    if (!find_shareable(copy, run, unit, &place, error))
+    if (!find_shareable(copy, run, unit, &place, ret_length, error))
         return FALSE;
     if (place.length == 0)
         return TRUE;

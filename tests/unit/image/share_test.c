@@ -18,6 +18,7 @@
 #include <blob/power.h>
 #include <blob/sparse.h>
 #include <image/image.h>
+#include <image/pack.h>
 
 #define UNIT 4096u
 #define SIZE (6 * CST_MIB)
@@ -180,6 +181,30 @@ static void what_is_not_aligned_is_copied(void **state)
     assert_clean(file, TRUE);
 }
 
+/* Not in pieces of the target's units: each would unpack its cluster once more. */
+static void compressed_clusters_are_unpacked_once(void **state)
+{
+    g_autoptr(CstBlob) src = speckled(75, SIZE);
+    g_autoptr(CstBlob) file = shareable(0, 0);
+    g_autoptr(CstBlob) back = shareable(SIZE, 0);
+    g_autoptr(CstBlob) guest = NULL;
+    CstImage *image;
+    uint64_t before, once;
+
+    make_qcow2(file, &variants[0]);
+    image = cst_image_open(file, cst_image_format_find("qcow2", NULL), CST_IMAGE_WRITE, NULL, NULL);
+    assert_true(cst_image_pack(src, image, NULL, NULL) && cst_image_flush(image, NULL));
+    cst_image_free(image);
+    guest = guest_of(file, 0, NULL);
+    assert_same(src, guest); /* now tables are cached */
+    before = cst_blob_sparse_read(file);
+    assert_same(src, guest);
+    once = cst_blob_sparse_read(file) - before;
+    copy(guest, back);
+    assert_true(cst_blob_sparse_read(file) - before - once <= once);
+    assert_same(src, back);
+}
+
 /* Whoever refuses at some point is believed for the rest of the copy. */
 static void where_sharing_is_refused_bytes_are_copied(void **state)
 {
@@ -277,6 +302,7 @@ int main(void)
         cmocka_unit_test(to_qcow2_and_back_nothing_moves),
         cmocka_unit_test(what_a_chain_shows_is_shared_from_where_it_is),
         cmocka_unit_test(what_is_not_aligned_is_copied),
+        cmocka_unit_test(compressed_clusters_are_unpacked_once),
         cmocka_unit_test(where_sharing_is_refused_bytes_are_copied),
         cmocka_unit_test(a_failing_file_leaves_a_sound_image),
         cmocka_unit_test(a_power_cut_while_sharing_leaks_at_worst),
