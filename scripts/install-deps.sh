@@ -9,7 +9,7 @@ set -eu
 command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
-    libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libzstd-dev
+    libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
     libzstd-dev scdoc libcmocka-dev libblkid-dev librbd-dev librados-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils qemu-system-x86

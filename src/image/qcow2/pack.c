@@ -8,9 +8,10 @@
 
 /*
  * QEMU packs and unpacks with a window of 4 KiB and no zlib header, so nothing larger may be used.
- * That is also why this is zlib: libdeflate is two to three times as fast, but its window of 32 KiB
- * is fixed; ISA-L's window can be set, but on binaries and documents it makes 8 % more of them. So
- * the speed comes from packing on all processors, where qemu-img packs one cluster after the other.
+ * That is also why this is zlib: libdeflate (as in VMDK) is two to three times as fast, but its
+ * window of 32 KiB is fixed; ISA-L's window can be set, but on binaries and documents it makes 8 %
+ * more of them. So the speed comes from packing on all processors, where qemu-img packs one cluster
+ * after the other.
  */
 #define WINDOW_BITS  (-12)
 #define MEMORY_LEVEL 9

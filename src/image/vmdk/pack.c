@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include "stream.h"
@@ -28,18 +29,41 @@ gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, siz
     return TRUE;
 }
 
+/* Better packed than zlib's default level does, in less than half of the time. */
+#define LEVEL 6
+
+static void free_deflater(void *deflater)
+{
+    libdeflate_free_compressor(deflater);
+}
+
+/* Large, and slow to make: each thread keeps its own. */
+static GPrivate deflaters = G_PRIVATE_INIT(free_deflater);
+
+static struct libdeflate_compressor *get_deflater(void)
+{
+    struct libdeflate_compressor *deflater = g_private_get(&deflaters);
+
+    if (!deflater) {
+        deflater = libdeflate_alloc_compressor(LEVEL);
+        if (!deflater)
+            g_error("out of memory"); /* as g_malloc() ends */
+        g_private_set(&deflaters, deflater);
+    }
+    return deflater;
+}
+
 size_t vmdk_pack_bound(size_t len)
 {
-    return compressBound((uLong)len);
+    return libdeflate_zlib_compress_bound(NULL, len);
 }
 
 uint8_t *vmdk_pack(const uint8_t *buf, size_t len, size_t *ret_packed_len)
 {
-    uLongf packed_len = compressBound((uLong)len);
-    uint8_t *packed = g_malloc(packed_len);
-    int rc = compress2(packed, &packed_len, buf, (uLong)len, Z_DEFAULT_COMPRESSION);
+    size_t room = vmdk_pack_bound(len);
+    uint8_t *packed = g_malloc(room);
 
-    g_assert(rc == Z_OK); /* there is room for the worst */
-    *ret_packed_len = packed_len;
+    *ret_packed_len = libdeflate_zlib_compress(get_deflater(), buf, len, packed, room);
+    g_assert(*ret_packed_len > 0); /* there is room for the worst */
     return packed;
 }
