@@ -88,6 +88,7 @@ extern const CliCommand cli_pool_commands[];
 extern const CliCommand cli_secret_commands[];
 extern const CliCommand cli_vol_commands[];
 extern const CliCommand cli_job_commands[];
+extern const CliCommand cli_snap_commands[];
 extern const CliCommand cli_image_commands[];
 extern const CliCommand cli_host_commands[];
 extern const CliCommand cli_self_commands[];

@@ -99,6 +99,18 @@ CstJobInfo *cst_local_job_info(gpointer self, uint64_t id, GError **error);
 gboolean cst_local_job_cancel(gpointer self, uint64_t id, GError **error);
 gboolean cst_local_job_set_limit(gpointer self, uint64_t id, uint64_t limit, GError **error);
 
+GPtrArray *cst_local_snapshot_list(gpointer self, const CstVolRef *vol, GError **error);
+gboolean cst_local_snapshot_create(gpointer self, const CstVolRef *vol, const char *name,
+                                   uint64_t limit, CstTask *task, GError **error);
+gboolean cst_local_snapshot_revert(gpointer self, const CstVolRef *vol, const char *name,
+                                   CstTask *task, GError **error);
+gboolean cst_local_snapshot_delete(gpointer self, const CstVolRef *vol, const char *name,
+                                   CstTask *task, GError **error);
+gboolean cst_local_snapshot_rename(gpointer self, const CstVolRef *vol, const char *name,
+                                   const char *new_name, GError **error);
+gboolean cst_local_snapshot_clone(gpointer self, const CstVolRef *vol, const char *name,
+                                  const char *new_volume, CstTask *task, GError **error);
+
 GPtrArray *cst_local_secret_list(gpointer self, unsigned filter, GError **error);
 CstConnSecret *cst_local_secret_by_uuid(gpointer self, const CstUuid *uuid, GError **error);
 CstConnSecret *cst_local_secret_by_usage(gpointer self, int usage, const char *usage_id,

@@ -5,9 +5,10 @@
 
 /**
  * What a provider implements; one slot per call of conn.h, same contract as documented there. Only
- * conn.c, conn_pools.c, conn_volumes.c and conn_secrets.c call through this table: they have
- * checked that the call is allowed on a read-only connection and that the slot is filled. A NULL
- * slot is answered with "not supported by this server". A slot that fails sets @error.
+ * conn.c, conn_pools.c, conn_volumes.c, conn_snapshots.c and conn_secrets.c call through this
+ * table: they have checked that the call is allowed on a read-only connection and that the slot is
+ * filled. A NULL slot is answered with "not supported by this server". A slot that fails sets
+ * @error.
  */
 typedef struct {
     gboolean embedded;
@@ -89,6 +90,18 @@ typedef struct {
     gboolean (*job_cancel)(gpointer self, uint64_t id, GError **error);
     gboolean (*job_set_limit)(gpointer self, uint64_t id, uint64_t limit, GError **error);
     gboolean (*set_detach)(gpointer self, gboolean detach, GError **error);
+
+    GPtrArray *(*snapshot_list)(gpointer self, const CstVolRef *vol, GError **error);
+    gboolean (*snapshot_create)(gpointer self, const CstVolRef *vol, const char *name,
+                                uint64_t limit, CstTask *task, GError **error);
+    gboolean (*snapshot_revert)(gpointer self, const CstVolRef *vol, const char *name,
+                                CstTask *task, GError **error);
+    gboolean (*snapshot_delete)(gpointer self, const CstVolRef *vol, const char *name,
+                                CstTask *task, GError **error);
+    gboolean (*snapshot_rename)(gpointer self, const CstVolRef *vol, const char *name,
+                                const char *new_name, GError **error);
+    gboolean (*snapshot_clone)(gpointer self, const CstVolRef *vol, const char *name,
+                               const char *new_volume, CstTask *task, GError **error);
 
     GPtrArray *(*secret_list)(gpointer self, unsigned filter, GError **error);
     CstConnSecret *(*secret_by_uuid)(gpointer self, const CstUuid *uuid, GError **error);

@@ -6,11 +6,6 @@
 
 /* --- cisternd: whole pages ------------------------------------------------------------------- */
 
-static char *opt_take(wire_opt_string *text)
-{
-    return *text ? g_steal_pointer(*text) : NULL;
-}
-
 static CstConnVolRow *row_take(wire_vol_row *wire)
 {
     CstConnVolRow *row = g_new0(CstConnVolRow, 1);
@@ -19,8 +14,8 @@ static CstConnVolRow *row_take(wire_vol_row *wire)
     row->key = g_steal_pointer(&wire->key);
     row->path = g_steal_pointer(&wire->path);
     row->info = (CstConnVolInfo){wire->type, wire->capacity, wire->allocation, wire->physical};
-    row->format = opt_take(&wire->format);
-    row->problem = opt_take(&wire->problem);
+    row->format = cst_remote_opt_take(wire->format);
+    row->problem = cst_remote_opt_take(wire->problem);
     return row;
 }
 

@@ -74,35 +74,43 @@ static int open_snapshot(const CstPoolState *state, const char *volume, const ch
 /* --- listing ------------------------------------------------------------------------------------
  */
 
-static CstSnapshot *describe(CstPoolState *state, int dir, const char *name)
+/* A snapshot and when exactly it was taken. */
+typedef struct {
+    CstSnapshot *snapshot;
+    int64_t ns;
+} Found;
+
+static gboolean describe(CstPoolState *state, int dir, const char *name, Found *ret_found)
 {
     g_autoptr(CstVolume) file = cst_dir_look(state, dir, name);
     CstSnapshot *snapshot;
 
     if (!file)
-        return NULL;
+        return FALSE;
     snapshot = g_new0(CstSnapshot, 1);
+    ret_found->snapshot = snapshot;
+    ret_found->ns = file->btime_ns ? file->btime_ns : file->stamp.ctime_ns;
     snapshot->name = g_strdup(name);
-    snapshot->created =
-        (file->btime_ns ? file->btime_ns : file->stamp.ctime_ns) / G_GINT64_CONSTANT(1000000000);
+    snapshot->created = ret_found->ns / G_GINT64_CONSTANT(1000000000);
     snapshot->capacity = file->capacity;
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     snapshot->problem = g_strdup(cst_volume_problem(file));
-    return snapshot;
+    return TRUE;
 }
 
 static int compare_age(gconstpointer a, gconstpointer b)
 {
-    const CstSnapshot *const *left = a, *const *right = b;
+    const Found *left = a, *right = b;
 
-    if ((*left)->created != (*right)->created)
-        return (*left)->created < (*right)->created ? -1 : 1;
-    return strcmp((*left)->name, (*right)->name);
+    if (left->ns != right->ns)
+        return left->ns < right->ns ? -1 : 1;
+    return strcmp(left->snapshot->name, right->snapshot->name);
 }
 
 static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                               GError **error)
 {
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Found));
     const struct dirent *entry;
     int fd = -1;
     DIR *dir;
@@ -117,15 +125,15 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
         return cst_fail_errno(error, errno, _("cannot list the snapshots of volume '%s'"), volume);
     }
     while ((entry = readdir(dir))) {
-        CstSnapshot *snapshot = NULL;
+        Found found;
 
-        if (!cst_dir_name_hidden(entry->d_name))
-            snapshot = describe(state, fd, entry->d_name);
-        if (snapshot)
-            g_ptr_array_add(snapshots, snapshot);
+        if (!cst_dir_name_hidden(entry->d_name) && describe(state, fd, entry->d_name, &found))
+            g_array_append_val(all, found);
     }
     closedir(dir);
-    g_ptr_array_sort(snapshots, compare_age);
+    g_array_sort(all, compare_age);
+    for (guint i = 0; i < all->len; i++)
+        g_ptr_array_add(snapshots, g_array_index(all, Found, i).snapshot);
     return TRUE;
 }
 

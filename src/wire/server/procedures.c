@@ -24,4 +24,5 @@ void procedures_index(CstWireServer *server)
     add(server->cistern, WIRE_CISTERN_LAST, procedures_cistern);
     add(server->cistern, WIRE_CISTERN_LAST, procedures_job);
     add(server->cistern, WIRE_CISTERN_LAST, procedures_image);
+    add(server->cistern, WIRE_CISTERN_LAST, procedures_snapshot);
 }

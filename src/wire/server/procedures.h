@@ -86,6 +86,7 @@ extern const Procedure procedures_empty[];
 extern const Procedure procedures_cistern[];
 extern const Procedure procedures_job[];
 extern const Procedure procedures_image[];
+extern const Procedure procedures_snapshot[];
 
 /** Fills the index of @server. */
 struct CstWireServer;

@@ -538,16 +538,54 @@ static void read_only_is_read_only_on_both(void **state)
     }
 }
 
+static void play_snapshots(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GPtrArray) list = NULL;
+
+    vol = cst_conn_vol_create(side->conn, pool,
+                              "<volume><name>v</name><capacity>1048576</capacity><target>"
+                              "<format type='qcow2'/></target></volume>",
+                              0, NULL, &side->error);
+    outcome(side, "create", vol != NULL);
+    outcome(side, "take", cst_conn_snapshot_create(side->conn, vol, "s", 0, task, &side->error));
+    outcome(side, "again", cst_conn_snapshot_create(side->conn, vol, "s", 0, NULL, &side->error));
+    outcome(side, "sized",
+            cst_conn_snapshot_create(side->conn, vol, "t", 4096, NULL, &side->error));
+    outcome(side, "rename", cst_conn_snapshot_rename(side->conn, vol, "s", "u", &side->error));
+    outcome(side, "none", cst_conn_snapshot_revert(side->conn, vol, "s", task, &side->error));
+    outcome(side, "revert", cst_conn_snapshot_revert(side->conn, vol, "u", task, &side->error));
+    outcome(side, "clone", cst_conn_snapshot_clone(side->conn, vol, "u", "w", task, &side->error));
+    list = cst_conn_snapshot_list(side->conn, vol, &side->error);
+    outcome(side, "list", list != NULL);
+    for (guint i = 0; list && i < list->len; i++) {
+        const CstSnapshot *snapshot = list->pdata[i];
+
+        note(side, "- %s %s %" G_GUINT64_FORMAT " %d %s", snapshot->name, snapshot->kept_by,
+             snapshot->capacity, snapshot->allocation == CST_SNAPSHOT_UNKNOWN,
+             snapshot->problem ? snapshot->problem : "fine");
+    }
+    outcome(side, "delete", cst_conn_snapshot_delete(side->conn, vol, "u", NULL, &side->error));
+}
+
+static void snapshots_behave_the_same(void **state)
+{
+    const char *const must[] = {"again: exists", "none: not-found, exit 3",
+                                "clone: done",   "- u qcow2 1048576 1 fine",
+                                "delete: done",  NULL};
+
+    compare(play_snapshots, must);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pools_behave_the_same),
-        cmocka_unit_test(descriptions_are_the_same),
-        cmocka_unit_test(volumes_behave_the_same),
-        cmocka_unit_test(streams_behave_the_same),
-        cmocka_unit_test(secrets_behave_the_same),
-        cmocka_unit_test(events_behave_the_same),
-        cmocka_unit_test(read_only_is_read_only_on_both),
+        cmocka_unit_test(pools_behave_the_same),   cmocka_unit_test(descriptions_are_the_same),
+        cmocka_unit_test(volumes_behave_the_same), cmocka_unit_test(snapshots_behave_the_same),
+        cmocka_unit_test(streams_behave_the_same), cmocka_unit_test(secrets_behave_the_same),
+        cmocka_unit_test(events_behave_the_same),  cmocka_unit_test(read_only_is_read_only_on_both),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,9 +27,9 @@ static void hostile_headers_are_refused(void **state)
         {AT_GD + 4, 0xffffffff},
         {AT_RGD, 0},
         {AT_RGD, 0x7fffffff},
-        {AT_NEWLINES, 0x0a0d0a20}, /* as FTP leaves them */
-        {AT_OVERHEAD + 4, 0x800000},   /* times 512 it overflows */
-        {AT_FLAGS, 0x10003},       /* compressed, but nobody knows how */
+        {AT_NEWLINES, 0x0a0d0a20},   /* as FTP leaves them */
+        {AT_OVERHEAD + 4, 0x800000}, /* times 512 it overflows */
+        {AT_FLAGS, 0x10003},         /* compressed, but nobody knows how */
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {

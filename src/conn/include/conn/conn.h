@@ -8,6 +8,7 @@
 #include <model/job.h>
 #include <model/pool_def.h>
 #include <model/secret_def.h>
+#include <model/snapshot.h>
 #include <model/vol_def.h>
 
 /**
@@ -202,6 +203,28 @@ CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask 
  * number, otherwise 0. A short one ends as always. UNSUPPORTED when embedded: nobody would go on.
  */
 gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error);
+
+/* --- snapshots ------------------------------------------------------------------------------- */
+
+/*
+ * Of volumes, whatever keeps them; stock servers have none of these calls (NO_SUPPORT). @task as in
+ * the long calls above.
+ */
+
+/** Elements CstSnapshot *, oldest first. */
+GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **error);
+/** @limit: bytes to set aside for changes, where the technology wants that; 0: its default. */
+gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  uint64_t limit, CstTask *task, GError **error);
+gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  CstTask *task, GError **error);
+gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  CstTask *task, GError **error);
+gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  const char *new_name, GError **error);
+/** A new volume of the same pool and format that holds what the snapshot does. */
+gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
+                                 const char *new_volume, CstTask *task, GError **error);
 
 /* --- secrets --------------------------------------------------------------------------------- */
 

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Snapshots of volumes: taken, shown, gone back to, cloned, renamed, deleted; by our command line
+against the daemon, with qemu-img's eye on the content."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+
+
+class Snapshots(WithDaemon):
+    def done(self, *words):
+        status, out, err = self.cistern(*words)
+        self.assertEqual(0, status, f"{' '.join(words)}: {err}")
+        return out
+
+    def refuses(self, status, text, *words):
+        got, _out, err = self.cistern(*words)
+        self.assertEqual(status, got, err)
+        self.assertIn(text, err)
+
+    def names(self, volume, pool="p"):
+        out = self.done("--json", "snap-list", volume, "--pool", pool)
+        return [snapshot["name"] for snapshot in json.loads(out)["snapshots"]]
+
+    def create(self, name, form, pool="p"):
+        self.ok("vol-create-as", pool, name, "4M", "--format", form)
+
+    def write(self, path, form, pattern):
+        words = ["qemu-io", "-f", form, "-c", f"write -P {pattern} 64k 1M", path]
+        self.assertEqual(0, peers.run(words)[0])
+
+    def guest(self, path, form):
+        """What the guest sees, as qemu-img reads it."""
+        raw = self.file("guest.raw")
+        self.assertEqual(0, peers.run(["qemu-img", "convert", "-f", form, "-O", "raw", path,
+                                       raw])[0])
+        with open(raw, "rb") as data:
+            return hashlib.sha256(data.read()).hexdigest()
+
+    def story(self, form, pool="p"):
+        """Every snapshot and clone gives back exactly what was there when it was taken."""
+        path = self.at(pool, "v")
+        seen = {}
+        self.create("v", form, pool)
+        for pattern, name in ((1, "one"), (2, "two"), (3, "three")):
+            self.write(path, form, pattern)
+            self.done("snap-create", "v", name, "--pool", pool)
+            seen[name] = self.guest(path, form)
+        self.assertEqual(["one", "two", "three"], self.names("v", pool))
+        self.write(path, form, 4)
+        for name in ("two", "one", "three"):
+            self.done("--yes", "snap-revert", "v", name, "--pool", pool)
+            self.assertEqual(seen[name], self.guest(path, form), name)
+            self.done("snap-clone", "v", name, "copy", "--pool", pool)
+            self.assertEqual(seen[name], self.guest(self.at(pool, "copy"), form), name)
+            self.ok("vol-delete", "copy", "--pool", pool)
+        self.done("snap-rename", "v", "two", "second", "--pool", pool)
+        self.done("--yes", "snap-delete", "v", "one", "--pool", pool)
+        self.assertEqual({"second", "three"}, set(self.names("v", pool)))
+        self.done("--yes", "snap-revert", "v", "second", "--pool", pool)
+        self.assertEqual(seen["two"], self.guest(path, form))
+
+    def test_qcow2_keeps_its_own(self):
+        self.story("qcow2")
+        self.assertEqual(0, peers.run(["qemu-img", "check", self.at("p", "v")])[0])
+        listed = peers.run(["qemu-img", "snapshot", "-l", self.at("p", "v")])[1]
+        self.assertIn("second", listed)
+
+    def test_what_is_shown(self):
+        self.create("v", "qcow2")
+        self.done("snap-create", "v", "s", "--pool", "p")
+        info = json.loads(self.done("--json", "snap-info", "v", "s", "--pool", "p"))["snapshot"]
+        self.assertEqual(("s", 4 * MIB, "qcow2"), (info["name"], info["capacity"],
+                                                   info["kept_by"]))
+        self.assertRegex(info["created"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertIn("4.00 MiB", self.done("snap-list", "v", "--pool", "p"))
+        self.assertIn("Would revert", self.done("snap-revert", "v", "s", "--pool", "p",
+                                                "--dry-run"))
+
+    def test_what_can_not_be_is_refused_by_name(self):
+        self.create("v", "qcow2")
+        self.done("snap-create", "v", "s", "--pool", "p")
+        self.refuses(5, "has a snapshot 's' already", "snap-create", "v", "s", "--pool", "p")
+        self.refuses(3, "no snapshot 'x'", "--yes", "snap-revert", "v", "x", "--pool", "p")
+        self.refuses(3, "no snapshot 'x'", "snap-info", "v", "x", "--pool", "p")
+        self.refuses(3, "no snapshot 'x'", "snap-clone", "v", "x", "w", "--pool", "p")
+        self.refuses(2, "--yes", "--no-input", "snap-delete", "v", "s", "--pool", "p")
+        self.assertEqual(["s"], self.names("v"))
+
+    def test_a_file_system_that_shares_nothing_says_what_would_work(self):
+        with self.mounted("mkfs.ext4", "-q") as pool:
+            self.create("v", "raw", pool)
+            self.refuses(1, "qcow2", "snap-create", "v", "s", "--pool", pool)
+            self.assertEqual([], self.names("v", pool))
+            self.assertEqual(["lost+found", "v"], sorted(os.listdir(self.at(pool))))
+
+    @contextlib.contextmanager
+    def mounted(self, *mkfs):
+        """A pool on a file system of its own."""
+        if os.geteuid() or not shutil.which(mkfs[0]):
+            raise unittest.SkipTest(f"needs root and {mkfs[0]}")
+        image = self.file("disk")
+        os.truncate(image, 320 * MIB)
+        subprocess.run([*mkfs, image], check=True)
+        os.makedirs(self.at("q"))
+        subprocess.run(["mount", "-o", "loop", image, self.at("q")], check=True)
+        try:
+            self.ok("pool-define-as", "q", "dir", "--target", self.at("q"))
+            self.ok("pool-start", "q")
+            yield "q"
+        finally:
+            self.virsh("pool-destroy", "q")
+            self.virsh("pool-undefine", "q")
+            subprocess.run(["umount", self.at("q")], check=True)
+
+    def test_any_format_where_files_share_extents(self):
+        with self.mounted("mkfs.xfs", "-q", "-m", "reflink=1") as pool:
+            for form in ("raw", "vdi", "vmdk"):
+                with self.subTest(form=form):
+                    self.story(form, pool)
+                    self.assertEqual(["v"], [line.split()[0] for line in self.ok(
+                        "vol-list", pool).splitlines()[2:] if line.strip()])
+                    self.fails("vol-delete", "v", "--pool", pool, text="has 2 snapshots")
+                    self.ok("vol-delete", "v", "--pool", pool, "--delete-snapshots")
+                    self.assertEqual([], os.listdir(self.at(pool)))
+
+    def test_a_volume_in_use_is_neither_reverted_nor_loses_snapshots(self):
+        self.create("v", "qcow2")
+        self.done("snap-create", "v", "s", "--pool", "p")
+        with subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "v")], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            holder.stdin.write("length\n")
+            holder.stdin.flush()
+            holder.stdout.readline()
+            for command in ("snap-revert", "snap-delete"):
+                self.refuses(5, str(holder.pid), "--yes", command, "v", "s", "--pool", "p")
+            holder.kill()
+        self.done("--yes", "snap-revert", "v", "s", "--pool", "p")
+
+    def test_embedded_is_the_same(self):
+        root = os.path.join(self.peer.files, "root")
+        images = os.path.join(self.peer.files, "images")
+        os.makedirs(images)
+
+        def embedded(*words):
+            status, out, err = peers.run([space.CISTERN, "--root", root, *words])
+            self.assertEqual(0, status, err)
+            return out
+        embedded("pool-define-as", "e", "dir", "--target", images)
+        embedded("pool-start", "e")
+        embedded("vol-create-as", "e", "v", "1M", "--format", "qcow2")
+        embedded("snap-create", "v", "s", "--pool", "e")
+        self.assertIn("qcow2", embedded("snap-list", "v", "--pool", "e"))
+        embedded("snap-clone", "v", "s", "w", "--pool", "e")
+        embedded("--yes", "snap-delete", "v", "s", "--pool", "e")

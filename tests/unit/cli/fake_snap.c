@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <conn/conn.h>
+
+#include <base/error.h>
+
+/* Every volume has two snapshots, "old" and "broken"; what is done to others fails. */
+
+GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    GPtrArray *snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+
+    for (int i = 0; i < 2; i++) {
+        CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+
+        snapshot->name = g_strdup(i ? "broken" : "old");
+        snapshot->kept_by = g_strdup("logical");
+        snapshot->created = i ? 0 : 1700000000;
+        snapshot->capacity = 1 << 30;
+        snapshot->allocation = i ? CST_SNAPSHOT_UNKNOWN : 4096;
+        snapshot->problem = i ? g_strdup("it is full") : NULL;
+        g_ptr_array_add(snapshots, snapshot);
+    }
+    return snapshots;
+}
+
+static gboolean find(const CstVolRef *vol, const char *name, GError **error)
+{
+    return g_str_equal(name, "old") || g_str_equal(name, "broken") ||
+           cst_fail(error, CST_ERROR_NOT_FOUND, "volume '%s' has no snapshot '%s'", vol->name,
+                    name);
+}
+
+gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  uint64_t limit, CstTask *task, GError **error)
+{
+    return !find(vol, name, NULL) || cst_fail(error, CST_ERROR_EXISTS, "there is one already");
+}
+
+gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  CstTask *task, GError **error)
+{
+    return find(vol, name, error);
+}
+
+gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  CstTask *task, GError **error)
+{
+    return find(vol, name, error);
+}
+
+gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  const char *new_name, GError **error)
+{
+    return find(vol, name, error);
+}
+
+gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
+                                 const char *new_volume, CstTask *task, GError **error)
+{
+    return find(vol, name, error);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_service.h"
+
+#include <base/error.h>
+#include <service/snapshots.h>
+
+/* Every volume has one snapshot, "s". */
+
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
+{
+    GPtrArray *snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+
+    snapshot->name = g_strdup("s");
+    snapshot->kept_by = g_strdup("qcow2");
+    snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
+    g_ptr_array_add(snapshots, snapshot);
+    return snapshots;
+}
+
+gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
+                                 uint64_t limit, CstTask *task, GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
+                                 const char *new_name, GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
+                                const char *new_volume, CstTask *task, GError **error)
+{
+    return fake_changed();
+}
