@@ -67,7 +67,8 @@ gboolean qcow2_check_content(const Qcow2 *q, GError **error)
 {
     if (q->header.crypt != QCOW2_CRYPT_NONE)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' is encrypted: its content can't be read or written"),
+                        _("'%s' is encrypted: its content can't be read or written here; "
+                          "'qemu-img convert' with a secret object can decrypt it"),
                         q->blob->name);
     return !q->lacks_data || cst_fail(error, CST_ERROR_INVALID,
                                       _("'%s' is opened without its data file"), q->blob->name);

@@ -69,17 +69,26 @@ static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 static gboolean grow_fixed(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation,
                            CstTask *task, GError **error)
 {
-    uint64_t size = 0, old = vpc->header.capacity;
+    uint64_t size = 0, old = vpc->header.capacity, end;
     CstBlob *blob = vpc->blocks.blob;
 
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
-    /* the new footer is there before the old one turns into data */
+    /*
+     * What lies between the old end and the footer that counts (on a device it may be anything) is
+     * zero before the disk grows over it. In a file that footer is at the old end itself: it can
+     * only become data when the new one is there.
+     */
+    end = MIN(size - VPC_FOOTER_LEN, capacity);
+    if (end > old && (!cst_blob_zero(blob, old, end - old, CST_ZERO_MAY_UNMAP, error) ||
+                      !cst_blocks_barrier(&vpc->blocks, error)))
+        return FALSE;
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
     if (!cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN,
                          MAX(capacity, size - VPC_FOOTER_LEN), error) ||
         !cst_blocks_barrier(&vpc->blocks, error) ||
-        !cst_blob_zero(blob, old, MIN(size, capacity) - old, CST_ZERO_MAY_UNMAP, error))
+        (end < capacity &&
+         !cst_blob_zero(blob, end, MIN(size, capacity) - end, CST_ZERO_MAY_UNMAP, error)))
         return FALSE;
     vpc->blocks.image.capacity = capacity;
     return cst_space_preallocate(blob, old, capacity - old, preallocation, task, error);

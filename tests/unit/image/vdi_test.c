@@ -142,6 +142,24 @@ static void a_static_image_has_all_its_blocks(void **state)
     assert_clean(blob);
 }
 
+static void static_images_of_any_size_are_whole(void **state)
+{
+    static const uint64_t sizes[] = {0, 512, BLOCK - 512, BLOCK, BLOCK + 512, 3 * BLOCK};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(CstBlob) blob = create(sizes[i], "static");
+        uint64_t size = 0, blocks = (sizes[i] + BLOCK - 1) / BLOCK;
+
+        assert_true(cst_blob_get_size(blob, &size, NULL));
+        assert_int_equal(size, get32(blob, AT_DATA) + blocks * BLOCK);
+        assert_int_equal(get32(blob, AT_ALLOCATED), blocks);
+        assert_clean(blob);
+        resize(blob, sizes[i] + BLOCK + 512);
+        assert_int_equal(get32(blob, AT_ALLOCATED), (sizes[i] + 2 * BLOCK - 1 + 512) / BLOCK);
+        assert_clean(blob);
+    }
+}
+
 static void sizes_around_the_ends_of_blocks_and_map_work(void **state)
 {
     /* 896 entries fill the map up to where the data is aligned */
@@ -452,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_follow_each_other_as_they_are_written),
         cmocka_unit_test(a_static_image_has_all_its_blocks),
+        cmocka_unit_test(static_images_of_any_size_are_whole),
         cmocka_unit_test(sizes_around_the_ends_of_blocks_and_map_work),
         cmocka_unit_test(too_large_images_and_unknown_subformats_are_refused),
         cmocka_unit_test(images_beyond_two_terabytes_work),

@@ -41,6 +41,8 @@ static uint64_t capacity_of(CstBlob *blob)
     return info.capacity;
 }
 
+#define MOST (UINT64_C(65535) * 16 * 255 * 512)
+
 static void sizes_are_whole_cylinders_unless_forced(void **state)
 {
     static const struct {
@@ -51,7 +53,10 @@ static void sizes_are_whole_cylinders_unless_forced(void **state)
         {10 * CST_MIB, 10514432},
         {CST_GIB, 1073995776},
         {127 * CST_GIB, UINT64_C(136365219840)},
-        {128 * CST_GIB, 128 * CST_GIB}, /* beyond all geometries */
+        {MOST - 512, MOST}, /* the largest geometry is 65535 cylinders, 16 heads, 255 sectors */
+        {MOST, MOST},
+        {MOST + 512, MOST + 512}, /* beyond all geometries */
+        {128 * CST_GIB, 128 * CST_GIB},
         {2040 * CST_GIB, 2040 * CST_GIB},
     };
 
