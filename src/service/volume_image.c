@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/crash.h>
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
@@ -103,8 +104,15 @@ static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, G
 
     if (!flatten_in_pool(pool, name, task, &handled, error))
         return FALSE;
-    return handled || (image_chain_open(&chain, pool, name, error) &&
-                       cst_chain_flatten(chain.chain, task, error));
+    if (handled)
+        return TRUE;
+    if (!image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.flatten.opened");
+    if (!cst_chain_flatten(chain.chain, task, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.flatten.flat");
+    return TRUE;
 }
 
 gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error)
@@ -175,8 +183,13 @@ static gboolean commit_volume(CstPool *pool, const char *name, const char *base,
     if (chain.links->len <= chain.base)
         return cst_fail(error, CST_ERROR_STATE,
                         _("what volume '%s' is based on has changed meanwhile"), name);
-    return check_nobody_else(&chain, error) &&
-           cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error);
+    if (!check_nobody_else(&chain, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.commit.opened");
+    if (!cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.commit.committed");
+    return TRUE;
 }
 
 gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
@@ -202,7 +215,10 @@ static gboolean sparsify_volume(CstPool *pool, const char *name, CstTask *task,
         return FALSE;
     link = image_chain_link(&chain, 0);
     format = cst_image_format_find(link->volume->format, error);
-    return format && cst_image_sparsify(link->blob, format, NULL, ret_given_back, task, error);
+    if (!format || !cst_image_sparsify(link->blob, format, NULL, ret_given_back, task, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.sparsify.sparse");
+    return TRUE;
 }
 
 gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64_t *ret_given_back,
