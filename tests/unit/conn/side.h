@@ -125,3 +125,55 @@ static inline void note_text(Side *side, const char *what, char *text)
         note(side, "%s", text);
     g_free(text);
 }
+
+#define UUID_A "11111111-2222-3333-4444-555555555555"
+
+static inline CstPoolRef *make_pool(Side *side)
+{
+    g_autofree char *xml = g_strdup_printf("<pool type='dir'><name>a</name><uuid>" UUID_A "</uuid>"
+                                           "<target><path>%s/images</path></target></pool>",
+                                           side->root);
+    CstPoolRef *pool = cst_conn_pool_define(side->conn, xml, 0, &side->error);
+
+    outcome(side, "define", pool != NULL);
+    assert_non_null(pool);
+    return pool;
+}
+
+static inline CstPoolRef *make_active_pool(Side *side)
+{
+    CstPoolRef *pool = make_pool(side);
+
+    outcome(side, "build", cst_conn_pool_build(side->conn, pool, 0, &side->error));
+    outcome(side, "start", cst_conn_pool_start(side->conn, pool, 0, &side->error));
+    return pool;
+}
+
+static inline void assert_same_log(const Side *local, const Side *remote)
+{
+    g_auto(GStrv) a = g_strsplit(local->log->str, "\n", -1);
+    g_auto(GStrv) b = g_strsplit(remote->log->str, "\n", -1);
+    guint i = 0;
+
+    while (a[i] && b[i] && strcmp(a[i], b[i]) == 0)
+        i++;
+    if (a[i] || b[i])
+        fail_msg("line %u\nlocal:  %s\nremote: %s", i + 1, a[i], b[i]);
+}
+
+/** @must: lines that show that the sequence got somewhere at all. */
+static inline void compare(void (*play)(Side *side), const char *const *must)
+{
+    Side local, remote;
+
+    side_open(&local, FALSE);
+    side_open(&remote, TRUE);
+    play(&local);
+    play(&remote);
+    for (guint i = 0; must[i]; i++)
+        if (!strstr(local.log->str, must[i]))
+            fail_msg("no \"%s\" in:\n%s", must[i], local.log->str);
+    assert_same_log(&local, &remote);
+    side_close(&local);
+    side_close(&remote);
+}
