@@ -66,6 +66,15 @@ static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 
 /* --- fixed disks ----------------------------------------------------------------------------- */
 
+/* As far as that still works: else the old footer would show as data of a disk that has grown. */
+static void take_growth_back(Vpc *vpc, uint64_t capacity, uint64_t size)
+{
+    vpc_footer_set_size(&vpc->header, capacity, TRUE);
+    if (cst_blob_pwrite(vpc->blocks.blob, vpc->header.footer, VPC_FOOTER_LEN, size - VPC_FOOTER_LEN,
+                        NULL))
+        cst_blob_resize(vpc->blocks.blob, size, NULL);
+}
+
 static gboolean grow_fixed(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation,
                            CstTask *task, GError **error)
 {
@@ -88,8 +97,10 @@ static gboolean grow_fixed(Vpc *vpc, uint64_t capacity, CstPreallocation preallo
                          MAX(capacity, size - VPC_FOOTER_LEN), error) ||
         !cst_blocks_barrier(&vpc->blocks, error) ||
         (end < capacity &&
-         !cst_blob_zero(blob, end, MIN(size, capacity) - end, CST_ZERO_MAY_UNMAP, error)))
+         !cst_blob_zero(blob, end, MIN(size, capacity) - end, CST_ZERO_MAY_UNMAP, error))) {
+        take_growth_back(vpc, old, size);
         return FALSE;
+    }
     vpc->blocks.image.capacity = capacity;
     return cst_space_preallocate(blob, old, capacity - old, preallocation, task, error);
 }

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Storage that fails, under every operation on every format: each read, write and flush in turn
+ * fails, is torn, or is the last thing that happens; and the power goes off after any prefix of the
+ * work. Whatever comes of it, the image opens, a check finds no error (leaks at worst), every byte
+ * is the old one or the new one, and what was reported as done is there. Adding a format or an
+ * operation adds a row. (A streamOptimized VMDK is whole only when it has been closed, and is no
+ * place for work in place.)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/fault.h>
+#include <blob/power.h>
+#include <blob/sparse.h>
+#include <image/image.h>
+#include <image/snapshot.h>
+
+enum { SIZE = 640 * 1024 + 512, GROWN = 1344 * 1024, SHRUNK = 200 * 1024 };
+enum { OLD = 0x11, NEW = 0x22, BELOW = 0xee };
+enum { FROM = 150000, LENGTH = 120000 };
+
+typedef struct {
+    const char *format;
+    CstImageCreate options;
+} Variant;
+
+static const Variant variants[] = {
+    {"raw", {0}},
+    {"qcow2", {.cluster_size = 4096}},
+    {"qcow2", {.cluster_size = 512}},
+    {"qcow2", {.compat = "0.10", .cluster_size = 65536}},
+    {"qcow2", {.cluster_size = 16384, .extended_l2 = TRUE}},
+    {"qcow2", {.cluster_size = 4096, .lazy_refcounts = TRUE}},
+    {"qcow2", {.cluster_size = 4096, .refcount_bits = 64}},
+    {"qcow2", {.cluster_size = 4096, .backing = "base", .backing_format = "raw"}},
+    {"vdi", {0}},
+    {"vdi", {.subformat = "static"}},
+    {"vmdk", {0}},
+    {"vmdk", {.cluster_size = 8192}},
+    {"vmdk", {.subformat = "monolithicFlat"}},
+    {"vmdk", {.subformat = "twoGbMaxExtentSparse"}},
+    {"vmdk", {.subformat = "twoGbMaxExtentFlat"}},
+    {"vpc", {.force_size = TRUE}},
+    {"vpc", {.force_size = TRUE, .subformat = "fixed"}},
+    {"vpc", {.force_size = TRUE, .backing = "base", .backing_format = "vpc"}},
+    {"vhdx", {.block_size = CST_MIB}},
+    {"vhdx", {.block_size = CST_MIB, .sector_size = 4096, .capacity = 648 * 1024}},
+    {"vhdx", {.block_size = CST_MIB, .subformat = "fixed"}},
+};
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    char *name;
+    CstBlob *inner; /* what the disk holds */
+    CstBlob *shown; /* what the image works on: the same, or a layer over it */
+} Part;
+
+/** The files of one image; the first is the image. */
+typedef struct {
+    const Variant *variant;
+    const CstImageFormat *format;
+    CstBlob *backing;
+    GPtrArray *parts;
+} Disk;
+
+static void part_free(gpointer data)
+{
+    Part *part = data;
+
+    cst_blob_unref(part->inner);
+    cst_blob_unref(part->shown);
+    g_free(part->name);
+    g_free(part);
+}
+
+static Part *part_at(const Disk *disk, guint index)
+{
+    return g_ptr_array_index(disk->parts, index);
+}
+
+/* Takes @inner over. */
+static void disk_add(Disk *disk, const char *name, CstBlob *inner)
+{
+    Part *part = g_new0(Part, 1);
+
+    part->name = g_strdup(name);
+    part->inner = inner;
+    part->shown = cst_blob_ref(inner);
+    g_ptr_array_add(disk->parts, part);
+}
+
+static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    const Disk *disk = data;
+
+    for (guint i = 1; i < disk->parts->len; i++)
+        if (strcmp(part_at(disk, i)->name, name) == 0)
+            return cst_blob_ref(part_at(disk, i)->shown);
+    cst_fail(error, CST_ERROR_NOT_FOUND, "%s", name);
+    return NULL;
+}
+
+static CstBlob *create_part(const char *name, gpointer data, GError **error)
+{
+    disk_add(data, name, cst_blob_sparse_new(0));
+    return open_part(name, TRUE, data, error);
+}
+
+static void disk_init(Disk *disk, const Variant *variant)
+{
+    *disk = (Disk){.variant = variant, .format = cst_image_format_find(variant->format, NULL)};
+    disk->parts = g_ptr_array_new_with_free_func(part_free);
+    if (variant->options.backing) {
+        g_autofree uint8_t *bytes = g_malloc(SIZE);
+
+        memset(bytes, BELOW, SIZE);
+        disk->backing = cst_blob_memory_new(bytes, SIZE);
+    }
+}
+
+static void disk_clear(Disk *disk)
+{
+    g_ptr_array_unref(disk->parts);
+    cst_blob_unref(disk->backing);
+}
+
+/* With layers of its own. */
+static void disk_copy(const Disk *disk, Disk *ret_copy)
+{
+    disk_init(ret_copy, disk->variant);
+    for (guint i = 0; i < disk->parts->len; i++)
+        disk_add(ret_copy, part_at(disk, i)->name, cst_blob_sparse_copy(part_at(disk, i)->inner));
+}
+
+static CstImage *open_image(Disk *disk, unsigned flags, GError **error)
+{
+    const CstImageFiles files = {open_part, create_part, disk};
+    const CstImageOpen how = {.flags = flags, .backing = disk->backing, .files = &files};
+
+    return cst_image_open_as(part_at(disk, 0)->shown, disk->format, &how, error);
+}
+
+/* --- operations ------------------------------------------------------------------------------- */
+
+/** What is seen of an image from outside. */
+typedef struct {
+    uint64_t size;
+    guint snapshots;
+    uint8_t bytes[GROWN];
+} View;
+
+typedef struct {
+    const char *name;
+    gboolean (*prepare)(CstImage *image, GError **error); /* NULL: nothing */
+    gboolean (*on_guest)(CstBlob *guest, GError **error);
+    gboolean (*on_image)(CstImage *image, GError **error); /* one of the two */
+    void (*model)(View *view);                             /* old to new */
+    gboolean may_lose; /* the range's content is anything afterwards */
+    gboolean at_once;  /* old or new, never some of both */
+    gboolean moves_end;
+} Operation;
+
+static gboolean do_write(CstBlob *guest, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(LENGTH);
+
+    memset(buf, NEW, LENGTH);
+    return cst_blob_pwrite(guest, buf, LENGTH, FROM, error);
+}
+
+static void model_write(View *view)
+{
+    memset(view->bytes + FROM, NEW, LENGTH);
+}
+
+static gboolean do_zero(CstBlob *guest, GError **error)
+{
+    return cst_blob_zero(guest, FROM, LENGTH, CST_ZERO_MAY_UNMAP, error);
+}
+
+static void model_zero(View *view)
+{
+    memset(view->bytes + FROM, 0, LENGTH);
+}
+
+static gboolean do_discard(CstBlob *guest, GError **error)
+{
+    return cst_blob_discard(guest, FROM, LENGTH, error);
+}
+
+static void model_same(View *view)
+{
+}
+
+static gboolean do_grow(CstImage *image, GError **error)
+{
+    return cst_image_resize(image, GROWN, CST_PREALLOC_OFF, NULL, error);
+}
+
+static void model_grow(View *view)
+{
+    view->size = GROWN;
+}
+
+static gboolean do_shrink(CstImage *image, GError **error)
+{
+    return cst_image_resize(image, SHRUNK, CST_PREALLOC_OFF, NULL, error);
+}
+
+static void model_shrink(View *view)
+{
+    view->size = SHRUNK;
+}
+
+static gboolean do_compressed(CstImage *image, GError **error)
+{
+    uint64_t unit = cst_image_compression_unit(image);
+    g_autofree uint8_t *buf = g_malloc(MAX(unit, 1));
+
+    if (unit == 0)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, "never compressed");
+    memset(buf, NEW, unit);
+    for (uint64_t at = (FROM / unit + 1) * unit; at + unit <= FROM + LENGTH; at += unit)
+        if (!cst_image_write_compressed(image, buf, unit, at, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean do_snapshot(CstImage *image, GError **error)
+{
+    return cst_image_snapshot_create(image, "now", NULL, error);
+}
+
+static void model_snapshot(View *view)
+{
+    view->snapshots++;
+}
+
+/* A snapshot of what there is, and other content since. */
+static gboolean take_and_go_on(CstImage *image, GError **error)
+{
+    return cst_image_snapshot_create(image, "then", NULL, error);
+}
+
+static gboolean do_revert(CstImage *image, GError **error)
+{
+    return cst_image_snapshot_revert(image, "then", NULL, error);
+}
+
+static gboolean do_delete(CstImage *image, GError **error)
+{
+    return cst_image_snapshot_delete(image, "then", NULL, error);
+}
+
+static void model_delete(View *view)
+{
+    view->snapshots--;
+}
+
+static const Operation operations[] = {
+    {.name = "write", .on_guest = do_write, .model = model_write},
+    {.name = "zero", .on_guest = do_zero, .model = model_zero},
+    {.name = "discard", .on_guest = do_discard, .model = model_same, .may_lose = TRUE},
+    {.name = "grow", .on_image = do_grow, .model = model_grow, .moves_end = TRUE},
+    {.name = "shrink", .on_image = do_shrink, .model = model_shrink, .moves_end = TRUE},
+    {.name = "compressed", .on_image = do_compressed, .model = NULL},
+    {.name = "snapshot", .on_image = do_snapshot, .model = model_snapshot, .at_once = TRUE},
+    {.name = "write after a snapshot",
+     .prepare = take_and_go_on,
+     .on_guest = do_write,
+     .model = model_write},
+    {.name = "revert",
+     .prepare = take_and_go_on,
+     .on_image = do_revert,
+     .model = model_same,
+     .at_once = TRUE},
+    {.name = "delete",
+     .prepare = take_and_go_on,
+     .on_image = do_delete,
+     .model = model_delete,
+     .at_once = TRUE},
+};
+
+/* TRUE when @fault (NULL: none) has struck by now. */
+static gboolean has_struck(CstBlob *fault)
+{
+    return fault && cst_blob_fault_struck(fault);
+}
+
+/*
+ * Everything from opening to closing; TRUE: it was reported as done and durable. *ret_before says
+ * whether @fault struck before that; what fails while closing has nobody to tell it to.
+ */
+static gboolean run_operation(Disk *disk, const Operation *operation, CstBlob *fault,
+                              gboolean *ret_before, GError **error)
+{
+    CstImage *image = open_image(disk, CST_IMAGE_WRITE, error);
+    gboolean done;
+
+    *ret_before = has_struck(fault);
+    if (!image)
+        return FALSE;
+    if (operation->on_guest) {
+        g_autoptr(CstBlob) guest = cst_image_guest_blob(image);
+
+        done = operation->on_guest(guest, error) && cst_blob_flush(guest, error);
+        *ret_before = has_struck(fault);
+        return done;
+    }
+    done = operation->on_image(image, error) && cst_image_flush(image, error);
+    *ret_before = has_struck(fault);
+    cst_image_free(image);
+    return done;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+/** One case, for messages. */
+typedef struct {
+    const Variant *variant;
+    const Operation *operation;
+    const char *kind;
+    unsigned nth, seed;
+} Case;
+
+static void fail_case(const Case *c, const char *what)
+{
+    const CstImageCreate *options = &c->variant->options;
+
+    fail_msg("%s %s %u%s%s, %s, %s %u (%u): %s", c->variant->format,
+             options->subformat ? options->subformat : "", (unsigned)options->cluster_size,
+             options->lazy_refcounts ? " lazy" : "", options->backing ? " based" : "",
+             c->operation->name, c->kind, c->nth, c->seed, what);
+}
+
+/* An image that was not closed may owe its refcounts; that is what its dirty bit says. */
+static void assert_sound(const Case *c, CstBlob *blob, const CstImageFormat *format)
+{
+    g_autoptr(GError) error = NULL;
+    CstImageCheck found = {0};
+    g_autofree char *text = NULL;
+
+    if (c->variant->options.lazy_refcounts)
+        cst_image_check(blob, format, CST_CHECK_REPAIR_ALL, &found, NULL, NULL);
+    if (!cst_image_check(blob, format, 0, &found, NULL, &error)) {
+        if (!g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED))
+            fail_case(c, error->message);
+    } else if (found.errors > 0) {
+        text = g_strdup_printf("%u errors", (unsigned)found.errors);
+        fail_case(c, text);
+    }
+}
+
+static void look(const Case *c, Disk *disk, View *ret_view)
+{
+    g_autoptr(GError) error = NULL;
+    CstImage *image = open_image(disk, 0, &error);
+    g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(CstBlob) guest = NULL;
+
+    if (!image)
+        fail_case(c, error->message);
+    memset(ret_view, 0, sizeof(*ret_view));
+    ret_view->size = cst_image_capacity(image);
+    snapshots = cst_image_snapshot_list(image, NULL);
+    ret_view->snapshots = snapshots ? snapshots->len : 0;
+    guest = cst_image_guest_blob(image);
+    if (ret_view->size > GROWN)
+        fail_case(c, "the size is neither the old nor the new one");
+    if (!cst_blob_pread(guest, ret_view->bytes, ret_view->size, 0, &error))
+        fail_case(c, error->message);
+}
+
+static gboolean is_free(const Operation *operation, uint64_t at)
+{
+    return operation->may_lose && at >= FROM && at < FROM + LENGTH;
+}
+
+static gboolean is_same(const Operation *operation, const View *a, const View *b)
+{
+    if (a->size != b->size || a->snapshots != b->snapshots)
+        return FALSE;
+    for (uint64_t i = 0; i < a->size; i++)
+        if (a->bytes[i] != b->bytes[i] && !is_free(operation, i))
+            return FALSE;
+    return TRUE;
+}
+
+/* A fixed VHD is recognised by its end alone, which storage that loses writes can't move safely. */
+static gboolean moves_its_only_mark(const Case *c)
+{
+    return c->operation->moves_end && strcmp(c->variant->format, "vpc") == 0 &&
+           g_strcmp0(c->variant->options.subformat, "fixed") == 0;
+}
+
+/* Of two states either, or where that is allowed some of both. */
+static void assert_between(const Case *c, const View *seen, const View *old, const View *new)
+{
+    uint64_t common = MIN(MIN(old->size, new->size), seen->size);
+
+    if (c->operation->at_once) {
+        if (!is_same(c->operation, seen, old) && !is_same(c->operation, seen, new))
+            fail_case(c, "it is neither as before nor as after");
+        return;
+    }
+    if ((seen->size != old->size && seen->size != new->size) || seen->snapshots != old->snapshots)
+        fail_case(c, "the size is neither the old nor the new one");
+    for (uint64_t i = 0; i < common; i++)
+        if (seen->bytes[i] != old->bytes[i] && seen->bytes[i] != new->bytes[i] &&
+            !is_free(c->operation, i))
+            fail_case(c, "content was lost");
+    if (moves_its_only_mark(c) && strstr(c->kind, "last"))
+        return;
+    if (new->size > old->size &&
+        seen->size ==
+            new->size &&memcmp(seen->bytes + old->size, new->bytes + old->size,
+                               new->size - old->size) != 0)
+        fail_case(c, "what was added does not read as zeroes");
+}
+
+static void judge(const Case *c, Disk *disk, gboolean done, const View *old, const View *new)
+{
+    g_autofree View *seen = g_new(View, 1);
+
+    assert_sound(c, part_at(disk, 0)->shown, disk->format);
+    look(c, disk, seen);
+    if (done && !is_same(c->operation, seen, new))
+        fail_case(c, "it was reported as done and is not");
+    assert_between(c, seen, old, new);
+}
+
+/* --- the ground ------------------------------------------------------------------------------- */
+
+/* Data and holes, durable; FALSE: the operation's preparation can't be done to this format. */
+static gboolean prepare(Disk *disk, const Operation *operation)
+{
+    const CstImageFiles files = {open_part, create_part, disk};
+    CstImageCreate options = disk->variant->options;
+    g_autofree uint8_t *buf = g_malloc(SIZE);
+    g_autoptr(CstBlob) guest = NULL;
+    g_autoptr(GError) error = NULL;
+    CstImage *image;
+
+    options.capacity = options.capacity ? options.capacity : SIZE;
+    options.files = &files;
+    options.file_name = "disk";
+    options.backing_guest = disk->backing;
+    disk_add(disk, "disk", cst_blob_sparse_new(0));
+    if (!cst_image_create(part_at(disk, 0)->shown, disk->format, &options, NULL, &error))
+        fail_msg("create: %s", error->message);
+    image = open_image(disk, CST_IMAGE_WRITE, NULL);
+    assert_non_null(image);
+    if (operation->prepare && !operation->prepare(image, &error)) {
+        cst_image_free(image);
+        return FALSE;
+    }
+    guest = cst_image_guest_blob(image);
+    memset(buf, OLD, SIZE);
+    assert_true(cst_blob_pwrite(guest, buf, 200000, 0, NULL));
+    assert_true(cst_blob_pwrite(guest, buf, 100000, 300000, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    return TRUE;
+}
+
+/* FALSE: the format can't do it at all. */
+static gboolean play_without_faults(const Case *c, const Disk *ground, const View *old, View *new)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean done, struck;
+    Disk disk;
+
+    disk_copy(ground, &disk);
+    done = run_operation(&disk, c->operation, NULL, &struck, &error);
+    if (done) {
+        look(c, &disk, new);
+        assert_sound(c, part_at(&disk, 0)->shown, disk.format);
+        if (c->operation->model && c->operation->model != model_same) {
+            g_autofree View *wanted = g_memdup2(old, sizeof(View));
+
+            c->operation->model(wanted);
+            memset(wanted->bytes + MIN(wanted->size, old->size), 0,
+                   GROWN - MIN(wanted->size, old->size));
+            if (!is_same(c->operation, new, wanted))
+                fail_case(c, "the result is wrong");
+        }
+    } else if (!g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        fail_case(c, error->message);
+    }
+    disk_clear(&disk);
+    return done;
+}
+
+/* --- faults ----------------------------------------------------------------------------------- */
+
+/* Returns whether there was a call that was aimed at. */
+static gboolean play_fault(const Case *c, const Disk *ground, guint part, CstFaultKind kind,
+                           CstFaultMode mode, const View *old, const View *new)
+{
+    gboolean done, struck, before;
+    CstBlob *fault;
+    Part *aimed;
+    Disk disk;
+
+    disk_copy(ground, &disk);
+    aimed = part_at(&disk, part);
+    cst_blob_unref(aimed->shown);
+    aimed->shown = fault = cst_blob_fault_new(aimed->inner);
+    cst_blob_fault_arm(fault, kind, c->nth, mode);
+    done = run_operation(&disk, c->operation, fault, &before, NULL);
+    struck = cst_blob_fault_struck(fault);
+    aimed->shown = cst_blob_ref(aimed->inner);
+    cst_blob_unref(fault);
+    if (!struck && !done)
+        fail_case(c, "it failed without a fault");
+    if (before && done && kind == CST_FAULT_FLUSH)
+        fail_case(c, "it was reported as done, but a flush had failed");
+    judge(c, &disk, done, old, new);
+    disk_clear(&disk);
+    return struck;
+}
+
+static void play_faults(Case *c, const Disk *ground, const View *old, const View *new)
+{
+    static const struct {
+        const char *name;
+        CstFaultKind kind;
+        CstFaultMode mode;
+    } faults[] = {
+        {"failing read", CST_FAULT_READ, CST_FAULT_ONCE},
+        {"failing write", CST_FAULT_WRITE, CST_FAULT_ONCE},
+        {"last write", CST_FAULT_WRITE, CST_FAULT_CUT},
+        {"torn write", CST_FAULT_TORN, CST_FAULT_ONCE},
+        {"torn last write", CST_FAULT_TORN, CST_FAULT_CUT},
+        {"failing flush", CST_FAULT_FLUSH, CST_FAULT_ONCE},
+        {"last flush", CST_FAULT_FLUSH, CST_FAULT_CUT},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        c->kind = faults[i].name;
+        for (guint part = 0; part < ground->parts->len; part++)
+            for (c->nth = 1; play_fault(c, ground, part, faults[i].kind, faults[i].mode, old, new);)
+                c->nth++;
+    }
+}
+
+/* --- power cuts ------------------------------------------------------------------------------- */
+
+static void play_power_cuts(Case *c, const Disk *ground, const View *old, const View *new)
+{
+    gboolean struck;
+    unsigned steps;
+    CstBlob *power;
+    Disk disk;
+
+    disk_copy(ground, &disk);
+    cst_blob_unref(part_at(&disk, 0)->shown);
+    part_at(&disk, 0)->shown = power = cst_blob_power_new(part_at(&disk, 0)->inner, NULL);
+    assert_true(run_operation(&disk, c->operation, NULL, &struck, NULL));
+    steps = cst_blob_power_steps(power);
+    c->kind = "power cut";
+    for (c->nth = 0; c->nth <= steps; c->nth++)
+        for (c->seed = 0; c->seed < 4; c->seed++) {
+            uint32_t fate = c->seed < 2 ? c->seed : c->nth * 16 + c->seed;
+
+            part_at(&disk, 0)->shown = cst_blob_power_crash(power, c->nth, fate, NULL);
+            judge(c, &disk, c->nth == steps, old, new);
+            cst_blob_unref(part_at(&disk, 0)->shown);
+        }
+    part_at(&disk, 0)->shown = power;
+    disk_clear(&disk);
+    c->seed = 0;
+}
+
+/* FALSE: the format can't do it. */
+static gboolean play(const Variant *variant, const Operation *operation)
+{
+    g_autofree View *old = g_new(View, 1), *new = g_new(View, 1);
+    Case c = {variant, operation, "no fault", 0, 0};
+    gboolean able;
+    Disk ground;
+
+    disk_init(&ground, variant);
+    able = prepare(&ground, operation);
+    if (able) {
+        look(&c, &ground, old);
+        able = play_without_faults(&c, &ground, old, new);
+    }
+    if (able) {
+        play_faults(&c, &ground, old, new);
+        if (ground.parts->len == 1 && !moves_its_only_mark(&c))
+            play_power_cuts(&c, &ground, old, new);
+    }
+    disk_clear(&ground);
+    return able;
+}
+
+static void storage_that_fails_costs_nothing_but_the_operation(void **state)
+{
+    unsigned played = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
+        for (size_t j = 0; j < G_N_ELEMENTS(operations); j++)
+            played += play(&variants[i], &operations[j]);
+    assert_true(played > 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(storage_that_fails_costs_nothing_but_the_operation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
