@@ -568,7 +568,7 @@ static void play_power_cuts(Case *c, const Disk *ground, const View *old, const 
     steps = cst_blob_power_steps(power);
     c->kind = "power cut";
     for (c->nth = 0; c->nth <= steps; c->nth++)
-        for (c->seed = 0; c->seed < 4; c->seed++) {
+        for (c->seed = 0; c->seed < 3; c->seed++) {
             uint32_t fate = c->seed < 2 ? c->seed : c->nth * 16 + c->seed;
 
             part_at(&disk, 0)->shown = cst_blob_power_crash(power, c->nth, fate, NULL);
