@@ -200,6 +200,25 @@ def make_vmdk():
             stream.write(text + b"\0" + sparse(extent))
 
 
+def make_chains():
+    """Up to four images behind each other; the target takes a name's last byte for the number."""
+    run("qemu-img", "create", "-q", "-f", "raw", "base", "300k")
+    run("qemu-io", "-f", "raw", "-c", "write -P 1 1k 500", "base")
+    for name, form in (("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vpc", "vpc")):
+        below = "base1"
+        if form == "qcow2":
+            run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", "-u", "-b",
+                "image2", "-F", "raw", below, "300k")
+        else:
+            create(below, form, "300k")
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", "-u", "-b", below,
+            "-F", form, "top", "400k")
+        with open(os.path.join(CORPUS, "chain", name), "wb") as stream:
+            for image in ("top", below, "base"):
+                packed = sparse(image)
+                stream.write(struct.pack("<I", len(packed)) + packed)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)
@@ -230,6 +249,7 @@ def main():
         make_vmdk()
         make_vpc()
         make_vhdx()
+        make_chains()
 
 
 main()
