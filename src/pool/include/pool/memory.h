@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <pool/backend.h>
+
+/**
+ * The example backend, which tests use: pools whose volumes are memory of this process. No program
+ * links it (pool_memory_dep); docs/backend.md walks through it. It poses as the type rbd, which
+ * asks a definition for nothing but the name of what it lies on:
+ *
+ *     <pool type='rbd'><name>p</name><source><name>STORE</name></source></pool>
+ *
+ * What is stored lives in stores, beside the pools that show it, as on any real technology: a pool
+ * that is opened again, by this service or the next one, finds its volumes again.
+ */
+extern const CstBackend cst_memory_backend;
+
+/** What a store holds, its drafts, snapshots and clones included, all together. */
+#define CST_MEMORY_STORE_SIZE (UINT64_C(1) << 30)
+
+/* --- the "tool" of this technology: what goes on behind the backend's back ---------------------
+ */
+
+/** Puts a volume there that holds @data; replaces one of that name. */
+void cst_memory_put(const char *store, const char *volume, const void *data, size_t len);
+/** Takes it away, whatever hangs on it; FALSE when there is none. */
+gboolean cst_memory_take(const char *store, const char *volume);
+/** Names of all that there is in order, drafts as "token.part", snapshots as "volume@name". */
+char **cst_memory_list(const char *store);
+/** Somebody (@who, in words) has the volume open from now on; NULL: nobody any more. */
+void cst_memory_hold(const char *store, const char *volume, const char *who);
+/** Forgets all stores and faults. */
+void cst_memory_clear(void);
+
+/* --- faults ------------------------------------------------------------------------------------
+ */
+
+/**
+ * The @nth call (from 1) of @callback from now on fails with IO. Callbacks have the names of their
+ * members: "vol_delete", "snapshots.create"; reads and writes of content are "pread" and "pwrite",
+ * then "flush".
+ */
+void cst_memory_fault(const char *callback, guint nth);
+/** Calls of @callback wait from now on, until cst_memory_release(). */
+void cst_memory_hang(const char *callback);
+/** TRUE while a call waits there. */
+gboolean cst_memory_hangs(const char *callback);
+/** Lets those go on that wait, and takes all faults back. */
+void cst_memory_release(void);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <pool/memory.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+#include "memory.h"
+
+/*
+ * The example backend: every group of callbacks on the smallest technology there can be. It has no
+ * state of its own beyond what the core gives it; what is stored is looked up in every call,
+ * because others may have changed it since the last one.
+ */
+
+/* --- state --------------------------------------------------------------------------------------
+ */
+
+static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
+{
+    CstPoolState *state = g_new0(CstPoolState, 1);
+
+    state->def = cst_pool_def_copy(def);
+    return state;
+}
+
+static void memory_close(CstPoolState *state)
+{
+    cst_pool_def_free(state->def);
+    g_free(state);
+}
+
+MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error)
+{
+    MemoryStore *store;
+
+    if (!memory_enter(callback, error))
+        return NULL;
+    memory_lock();
+    store = memory_store(state->def->source.name);
+    if (store)
+        return store;
+    memory_unlock();
+    cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no store '%s'; pool-build makes it"),
+             state->def->source.name);
+    return NULL;
+}
+
+MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const char *name,
+                              GError **error)
+{
+    MemoryStore *store = memory_enter_store(state, callback, error);
+    MemoryDisk *disk = store ? g_hash_table_lookup(store->disks, name) : NULL;
+
+    if (store && !disk) {
+        memory_unlock();
+        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    }
+    return disk;
+}
+
+/* A store that is gone is a pool that is not active: no error. */
+static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    MemoryStore *store;
+
+    if (!memory_enter("check", error))
+        return FALSE;
+    memory_lock();
+    store = memory_store(state->def->source.name);
+    *ret_active = store && store->active;
+    memory_unlock();
+    return TRUE;
+}
+
+/* --- looking ------------------------------------------------------------------------------------
+ */
+
+static char *memory_vol_path(CstPoolState *state, const char *name)
+{
+    return g_strconcat(state->def->source.name, "/", name, NULL);
+}
+
+static char *memory_vol_resolve(CstPoolState *state, const char *path)
+{
+    size_t len = strlen(state->def->source.name);
+
+    if (strncmp(path, state->def->source.name, len) != 0 || path[len] != '/' || !path[len + 1])
+        return NULL;
+    return g_strdup(path + len + 1);
+}
+
+/* What is known still fits when nothing was written since. */
+static CstVolume *describe(CstPoolState *state, MemoryDisk *disk, CstVolume *known)
+{
+    CstVolumeStamp stamp = memory_disk_stamp(disk);
+    CstVolume *volume;
+
+    if (known && cst_volume_stamp_equal(&known->stamp, &stamp) && !known->extra == !disk->origin)
+        return cst_volume_ref(known);
+    volume = cst_volume_new(disk->name);
+    volume->type = CST_VOL_NETWORK;
+    volume->format = "raw";
+    volume->capacity = volume->physical = stamp.size;
+    volume->allocation = memory_disk_used(disk);
+    volume->stamp = stamp;
+    volume->mode = volume->uid = volume->gid = CST_PERMS_UNSET;
+    if (disk->origin) {
+        cst_volume_extra(volume)->backing_path = memory_vol_path(state, disk->origin);
+        cst_volume_extra(volume)->backing_format = g_strdup("raw");
+    }
+    return volume;
+}
+
+static gboolean memory_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    MemoryStore *store;
+    GHashTableIter iter;
+    gpointer disk;
+
+    store = memory_enter_store(state, "scan", error);
+    if (!store)
+        return FALSE;
+    g_hash_table_iter_init(&iter, store->disks);
+    while (g_hash_table_iter_next(&iter, NULL, &disk)) {
+        g_autoptr(CstVolume) known = scan->known(((MemoryDisk *)disk)->name, scan->data);
+
+        scan->sink(describe(state, disk, known), scan->data);
+    }
+    memory_unlock();
+    return TRUE;
+}
+
+static gboolean memory_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                                CstVolume **ret_volume, GError **error)
+{
+    MemoryStore *store;
+    MemoryDisk *disk;
+
+    store = memory_enter_store(state, "scan_one", error);
+    if (!store)
+        return FALSE;
+    disk = g_hash_table_lookup(store->disks, name);
+    *ret_volume = disk ? describe(state, disk, known) : NULL;
+    memory_unlock();
+    return TRUE;
+}
+
+static gboolean memory_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    MemoryStore *store;
+
+    store = memory_enter_store(state, "usage", error);
+    if (!store)
+        return FALSE;
+    *ret_usage = CST_POOL_USAGE_UNKNOWN;
+    ret_usage->capacity = CST_MEMORY_STORE_SIZE;
+    ret_usage->allocation = memory_store_used(store);
+    ret_usage->available = CST_MEMORY_STORE_SIZE - ret_usage->allocation;
+    memory_unlock();
+    return TRUE;
+}
+
+/* --- lifecycle ----------------------------------------------------------------------------------
+ */
+
+/* What is there is kept: nothing is formatted unasked. */
+static gboolean memory_build(CstPoolState *state, unsigned flags, GError **error)
+{
+    if (!cst_flags_check(flags, 0, "virStorageBackendMemoryBuild", error) ||
+        !memory_enter("build", error))
+        return FALSE;
+    memory_lock();
+    memory_store_build(state->def->source.name);
+    memory_unlock();
+    return TRUE;
+}
+
+static gboolean set_active(CstPoolState *state, const char *callback, gboolean active,
+                           GError **error)
+{
+    MemoryStore *store = memory_enter_store(state, callback, error);
+
+    if (!store)
+        return FALSE;
+    store->active = active;
+    memory_unlock();
+    return TRUE;
+}
+
+static gboolean memory_start(CstPoolState *state, GError **error)
+{
+    return set_active(state, "start", TRUE, error);
+}
+
+static gboolean memory_stop(CstPoolState *state, GError **error)
+{
+    return set_active(state, "stop", FALSE, error);
+}
+
+static gboolean memory_destroy(CstPoolState *state, unsigned flags, GError **error)
+{
+    MemoryStore *store;
+    guint left;
+
+    if (!cst_flags_check(flags, 0, "virStorageBackendMemoryDelete", error))
+        return FALSE;
+    store = memory_enter_store(state, "destroy", error);
+    if (!store)
+        return FALSE;
+    left = g_hash_table_size(store->disks);
+    if (left == 0)
+        memory_store_remove(state->def->source.name);
+    memory_unlock();
+    return left == 0 || cst_fail(error, CST_ERROR_BUSY, _("store '%s' still has %u volumes"),
+                                 state->def->source.name, left);
+}
+
+const CstBackend cst_memory_backend = {
+    .type = CST_POOL_RBD,
+    .open = memory_open,
+    .close = memory_close,
+    .check = memory_check,
+    .scan = memory_scan,
+    .scan_one = memory_scan_one,
+    .usage = memory_usage,
+    .vol_path = memory_vol_path,
+    .vol_resolve = memory_vol_resolve,
+    .build = memory_build,
+    .start = memory_start,
+    .stop = memory_stop,
+    .destroy = memory_destroy,
+    .drop_drafts = memory_drop_drafts,
+    .vol_reserve = memory_vol_reserve,
+    .vol_commit = memory_vol_commit,
+    .vol_abandon = memory_vol_abandon,
+    .vol_delete = memory_vol_delete,
+    .vol_open = memory_vol_open,
+    .vol_resize = memory_vol_resize,
+    .vol_reserve_clone = memory_vol_reserve_clone,
+    .vol_holders = memory_vol_holders,
+    .vol_children = memory_vol_children,
+    .vol_flatten = memory_vol_flatten,
+    .thin = memory_thin,
+    .snapshots = &memory_snapshots,
+};

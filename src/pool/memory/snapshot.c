@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "memory.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                              GError **error)
+{
+    MemoryDisk *disk = memory_enter_disk(state, "snapshots.list", volume, error);
+
+    if (!disk)
+        return FALSE;
+    for (guint i = 0; i < disk->below->len; i++) {
+        MemoryDisk *from = g_ptr_array_index(disk->below, i);
+        CstSnapshot *to = g_new0(CstSnapshot, 1);
+
+        to->name = g_strdup(from->name);
+        to->created = from->created;
+        to->capacity = from->size;
+        to->allocation = CST_SNAPSHOT_UNKNOWN;
+        g_ptr_array_add(snapshots, to);
+    }
+    memory_unlock();
+    return TRUE;
+}
+
+static gboolean snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+{
+    MemoryDisk *disk = memory_enter_disk(state, "snapshots.create", volume, error);
+    gboolean fresh;
+
+    if (!disk)
+        return FALSE;
+    fresh = memory_disk_find(disk, name) < 0;
+    if (fresh)
+        g_ptr_array_add(disk->below, memory_disk_copy(disk, name));
+    memory_unlock();
+    return fresh || cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                             volume, name);
+}
+
+/* The snapshot @name of @volume with the lock held; NULL with @error, and without it. */
+static MemoryDisk *enter_snapshot(CstPoolState *state, const char *callback, const char *volume,
+                                  const char *name, GError **error)
+{
+    MemoryDisk *disk = memory_enter_disk(state, callback, volume, error);
+    MemoryDisk *snapshot = disk ? memory_disk_at(disk, name, error) : NULL;
+
+    if (disk && !snapshot)
+        memory_unlock();
+    return snapshot;
+}
+
+static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
+                                CstTask *task, GError **error)
+{
+    MemoryDisk *snapshot = enter_snapshot(state, "snapshots.revert", volume, name, error);
+
+    if (!snapshot)
+        return FALSE;
+    memory_disk_become(g_hash_table_lookup(memory_store(state->def->source.name)->disks, volume),
+                       snapshot);
+    memory_unlock();
+    return TRUE;
+}
+
+static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
+                                CstTask *task, GError **error)
+{
+    MemoryDisk *snapshot = enter_snapshot(state, "snapshots.remove", volume, name, error);
+    g_autoptr(GPtrArray) clones = g_ptr_array_new_with_free_func(g_free);
+    MemoryDisk *disk;
+
+    if (!snapshot)
+        return FALSE;
+    disk = g_hash_table_lookup(memory_store(state->def->source.name)->disks, volume);
+    memory_list_clones(state, disk, name, clones);
+    if (clones->len == 0)
+        g_ptr_array_remove(disk->below, snapshot);
+    memory_unlock();
+    return clones->len == 0 || cst_fail(error, CST_ERROR_BUSY,
+                                        _("snapshot '%s' of volume '%s' is what '%s' is based on"),
+                                        name, volume, (const char *)clones->pdata[0]);
+}
+
+/* With the lock held: clones know their snapshot by its name. */
+static void rename_origin(MemoryStore *store, const char *volume, const char *name,
+                          const char *new_name)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, store->disks);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        MemoryDisk *disk = value;
+
+        if (g_strcmp0(disk->origin, volume) == 0 && g_strcmp0(disk->origin_at, name) == 0) {
+            g_free(disk->origin_at);
+            disk->origin_at = g_strdup(new_name);
+        }
+    }
+}
+
+static gboolean snapshot_rename(CstPoolState *state, const char *volume, const char *name,
+                                const char *new_name, GError **error)
+{
+    MemoryDisk *snapshot = enter_snapshot(state, "snapshots.rename", volume, name, error);
+    MemoryStore *store;
+    gboolean fresh;
+
+    if (!snapshot)
+        return FALSE;
+    store = memory_store(state->def->source.name);
+    fresh = memory_disk_find(g_hash_table_lookup(store->disks, volume), new_name) < 0;
+    if (fresh) {
+        rename_origin(store, volume, name, new_name);
+        g_free(snapshot->name);
+        snapshot->name = g_strdup(new_name);
+    }
+    memory_unlock();
+    return fresh || cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                             volume, new_name);
+}
+
+static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const char *name,
+                              GError **error)
+{
+    MemoryDisk *snapshot = enter_snapshot(state, "snapshots.open", volume, name, error);
+    CstBlob *blob = NULL;
+
+    if (snapshot) {
+        blob = memory_blob_new(snapshot, FALSE);
+        memory_unlock();
+    }
+    return blob;
+}
+
+const CstSnapshotBackend memory_snapshots = {
+    .list = snapshot_list,
+    .create = snapshot_create,
+    .revert = snapshot_revert,
+    .remove = snapshot_remove,
+    .rename = snapshot_rename,
+    .open = snapshot_open,
+};
