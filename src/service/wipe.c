@@ -159,8 +159,10 @@ static gboolean zero_sparse(CstBlob *blob, uint64_t size, gboolean *ret_done, GE
     CstExtent extent;
 
     *ret_done = FALSE;
-    if (size == 0 || !blob->ops->resize || !cst_blob_extent(blob, 0, size, &extent, error))
-        return size == 0;
+    if (size == 0 || !blob->ops->resize)
+        return TRUE;
+    if (!cst_blob_extent(blob, 0, size, &extent, error))
+        return FALSE;
     if (extent.length == size && !(extent.flags & CST_EXTENT_HOLE))
         return TRUE;
     *ret_done = cst_blob_resize(blob, 0, error) && cst_blob_resize(blob, size, error) &&
