@@ -160,7 +160,6 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
-    g_assert(draft->blob);
     return pool_checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
                         error);
 }
