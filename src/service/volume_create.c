@@ -6,6 +6,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <image/snapshot.h>
 #include <service/snapshots.h>
 
 static unsigned parse_flags(unsigned create_flags, unsigned more)
@@ -186,6 +187,31 @@ static CstBlob *open_bytes(const Cloning *cloning, GError **error)
                : cst_pool_state_vol_open(cloning->source_state, name, FALSE, error);
 }
 
+/*
+ * A clone is what its source holds now. One that can't be opened is left as it is: its bytes are
+ * all there.
+ */
+static gboolean drop_snapshots_inside(CstBlob *blob, const Cloning *cloning, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(cloning->source->format, NULL);
+    unsigned flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS;
+    g_autoptr(CstImage) image = NULL;
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (!volume_keeps_snapshots(cloning->source))
+        return TRUE;
+    image = cst_image_open(blob, format, flags, NULL, NULL);
+    snapshots = image ? cst_image_snapshot_list(image, NULL) : NULL;
+    if (!snapshots || snapshots->len == 0)
+        return TRUE;
+    for (guint i = 0; i < snapshots->len; i++)
+        if (!cst_image_snapshot_delete(
+                image, ((const CstImageSnapshot *)g_ptr_array_index(snapshots, i))->name,
+                cloning->task, error))
+            return FALSE;
+    return cst_image_flush(image, error);
+}
+
 static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError **error)
 {
     g_autoptr(CstBlob) from = NULL;
@@ -195,7 +221,8 @@ static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError 
         if (!from || !copy_whole(from, making->draft.blob, making->draft.zeroed, cloning, error))
             return FALSE;
     }
-    return grow_to_capacity(making->draft.blob, cloning, error);
+    return drop_snapshots_inside(making->draft.blob, cloning, error) &&
+           grow_to_capacity(making->draft.blob, cloning, error);
 }
 
 /* Through the guests' views: another format, or another shape of the same one. */
