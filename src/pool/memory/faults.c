@@ -3,29 +3,33 @@
 
 #include <base/error.h>
 
-/* Calls that fail or wait because a test wants it so. One of each at a time. */
+/* Calls that fail or wait because a test wants it so. */
 
 static GMutex faults_lock;
 static GCond released;
-static char *failing;   /* the callback to fail; NULL: none */
-static guint countdown; /* calls until it does */
-static char *hanging;   /* the callback to wait in; NULL: none */
-static guint waiting;   /* calls that do */
-
-static void let_go(void)
-{
-    g_clear_pointer(&failing, g_free);
-    g_clear_pointer(&hanging, g_free);
-    g_cond_broadcast(&released);
-}
+static GHashTable *failing; /* callback to calls until it fails; NULL: none do */
+static gboolean struck;
+static char *hanging; /* the callback to wait in; NULL: none */
+static guint waiting; /* calls that do */
 
 void cst_memory_fault(const char *callback, guint nth)
 {
     g_mutex_lock(&faults_lock);
-    g_free(failing);
-    failing = g_strdup(callback);
-    countdown = nth;
+    if (!failing)
+        failing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_insert(failing, g_strdup(callback), GUINT_TO_POINTER(nth));
+    struck = FALSE;
     g_mutex_unlock(&faults_lock);
+}
+
+gboolean cst_memory_struck(void)
+{
+    gboolean result;
+
+    g_mutex_lock(&faults_lock);
+    result = struck;
+    g_mutex_unlock(&faults_lock);
+    return result;
 }
 
 void cst_memory_hang(const char *callback)
@@ -49,8 +53,22 @@ gboolean cst_memory_hangs(const char *callback)
 void cst_memory_release(void)
 {
     g_mutex_lock(&faults_lock);
-    let_go();
+    g_clear_pointer(&failing, g_hash_table_unref);
+    g_clear_pointer(&hanging, g_free);
+    g_cond_broadcast(&released);
     g_mutex_unlock(&faults_lock);
+}
+
+/* With the lock held. */
+static gboolean strikes(const char *callback)
+{
+    guint left = failing ? GPOINTER_TO_UINT(g_hash_table_lookup(failing, callback)) : 0;
+
+    if (left == 0)
+        return FALSE;
+    g_hash_table_insert(failing, g_strdup(callback), GUINT_TO_POINTER(left - 1));
+    struck = struck || left == 1;
+    return left == 1;
 }
 
 gboolean memory_enter(const char *callback, GError **error)
@@ -62,9 +80,7 @@ gboolean memory_enter(const char *callback, GError **error)
     while (g_strcmp0(hanging, callback) == 0)
         g_cond_wait(&released, &faults_lock);
     waiting--;
-    fails = g_strcmp0(failing, callback) == 0 && --countdown == 0;
-    if (fails)
-        g_clear_pointer(&failing, g_free);
+    fails = strikes(callback);
     g_mutex_unlock(&faults_lock);
     return !fails || cst_fail(error, CST_ERROR_IO, "%s was told to fail", callback);
 }

@@ -5,10 +5,11 @@
 
 /**
  * The example backend, which tests use: pools whose volumes are memory of this process. No program
- * links it (pool_memory_dep); docs/backend.md walks through it. It poses as the type rbd, which
- * asks a definition for nothing but the name of what it lies on:
+ * links it (pool_memory_dep); docs/backend.md walks through it. It poses as the type rbd, whose
+ * volumes are no files and which has no directory either:
  *
- *     <pool type='rbd'><name>p</name><source><name>STORE</name></source></pool>
+ *     <pool type='rbd'><name>p</name><source><host name='localhost'/><name>STORE</name></source>
+ *     </pool>
  *
  * What is stored lives in stores, beside the pools that show it, as on any real technology: a pool
  * that is opened again, by this service or the next one, finds its volumes again.
@@ -41,6 +42,8 @@ void cst_memory_clear(void);
  * then "flush".
  */
 void cst_memory_fault(const char *callback, guint nth);
+/** TRUE once one has failed since the last cst_memory_fault(). */
+gboolean cst_memory_struck(void);
 /** Calls of @callback wait from now on, until cst_memory_release(). */
 void cst_memory_hang(const char *callback);
 /** TRUE while a call waits there. */
