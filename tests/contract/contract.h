@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <service/snapshots.h>
+#include <service/volumes.h>
+
+/**
+ * One contract over every backend there is: the same tests, through the service, on different
+ * grounds. A ground is a technology with its storage prepared for tests.
+ */
+
+/** What a ground has. What it lacks is tested as well: for the one clear error. */
+typedef enum {
+    GROUND_NEEDS_BUILD = 1 << 0,      /**< a pool that was never built does not start */
+    GROUND_DELETES = 1 << 1,          /**< pool-delete removes the storage of an empty pool */
+    GROUND_RESIZES = 1 << 2,          /**< volumes can be made larger and smaller */
+    GROUND_GROWS_BY_WRITE = 1 << 3,   /**< writing behind the end of a volume makes it larger */
+    GROUND_GROWS_ZERO = 1 << 4,       /**< what is added reads as zeroes */
+    GROUND_SNAPSHOTS = 1 << 5,        /**< volumes of its format can have snapshots */
+    GROUND_SNAPSHOTS_INSIDE = 1 << 6, /**< the image keeps them: they go where it goes */
+    GROUND_CLONES_DEPEND = 1 << 7,    /**< clones hang on what they were made of until flattened */
+    GROUND_DIRECTORIES = 1 << 8       /**< a volume can be a directory */
+} GroundFlags;
+
+typedef struct Site Site;
+
+typedef struct {
+    const char *name;
+    void (*run)(Site *site);
+    unsigned needs;              /**< GroundFlags */
+    void (*refused)(Site *site); /**< instead, on a ground that lacks them; NULL: nothing to see */
+} ContractTest;
+
+typedef struct Ground Ground;
+struct Ground {
+    const char *name;
+    const char *format; /**< of the volumes */
+    unsigned flags;     /**< GroundFlags; set_up may add what depends on the machine */
+
+    /**
+     * Prepares storage for all tests below the directory @dir. Returns why it can't be used on this
+     * machine, which the caller frees; NULL: it can.
+     */
+    char *(*set_up)(const char *dir);
+    /** Takes it down again, also after a set_up that could not. */
+    void (*tear_down)(void);
+    /** Definition of a pool of that name, on storage of its own. */
+    char *(*pool_xml)(const char *pool);
+    /** Removes whatever the pool of that name has on the storage, built or not. After each test. */
+    void (*clean)(const char *pool);
+
+    /* what the technology's own tool does, behind the service's back */
+    void (*native_create)(const char *pool, const char *volume, uint64_t size);
+    void (*native_delete)(const char *pool, const char *volume);
+    /** All that there is in the pool's storage in order, drafts and snapshots too. */
+    char **(*native_list)(const char *pool);
+    /** Opens the volume as a user of it does, until released. NULL: nobody can tell. */
+    void (*hold)(const char *pool, const char *volume);
+    void (*release)(const char *pool, const char *volume);
+
+    /** Tests that it alone has, ended as the tables below; NULL: none. */
+    const ContractTest *own_tests;
+};
+
+/** The grounds of this program; ends with NULL. */
+extern const Ground *const grounds[];
+
+/* --- the site of one test ----------------------------------------------------------------------
+ */
+
+#define VOLUME_SIZE (8 * CST_MIB)
+
+/** A service on a root of its own, and on the ground a pool "p" that is active and empty. */
+struct Site {
+    const Ground *ground;
+    void (*run)(Site *site); /**< the test */
+    char *root;
+    CstPaths *paths;
+    CstService *service;
+    CstPool *pool;
+};
+
+int site_set_up(void **state);
+int site_tear_down(void **state);
+gboolean site_has(const Site *site, unsigned flag);
+/** Ends the service and starts another one on the same root; site->pool is found again. */
+void site_restart(Site *site);
+/** Between the two the service does not run. */
+void site_stop_service(Site *site);
+void site_start_service(Site *site);
+/** Defines and builds the pool @name, and starts it. */
+CstPool *site_make_pool(Site *site, const char *name);
+/** Waits until the pool is active (autostart), at most some seconds. */
+void site_wait_active(CstPool *pool);
+/** The native list, joined by spaces. */
+char *site_native(Site *site, const char *pool);
+
+/** Fails the test with the error's text when @error is set. */
+void assert_no_error(GError *error);
+/** Clears @error, which must have @code. */
+void assert_error(GError **error, int code);
+/** The same, and its message contains @words. */
+void assert_error_says(GError **error, int code, const char *words);
+
+/* --- volumes (content.c) -----------------------------------------------------------------------
+ */
+
+/** XML of a volume of the ground's format. */
+char *volume_xml(const Site *site, const char *name, uint64_t size);
+/** What vol-clone sends: the source's own XML under another name. */
+char *volume_clone_xml(Site *site, const char *source, const char *name);
+void volume_make(Site *site, const char *name, uint64_t size);
+uint64_t volume_size(Site *site, const char *name);
+/** Names of the pool's volumes, joined by spaces. */
+char *volume_names(Site *site);
+/** Names of a volume's snapshots, oldest first, joined by spaces. */
+char *snapshot_names(Site *site, const char *volume);
+
+/** Content is written and compared by the block; the same tag gives the same bytes, 0: zeroes. */
+#define TAG_BLOCK (64 * CST_KIB)
+void tag_fill(uint8_t *block, uint32_t tag);
+/** What the guest sees becomes @tag in @count blocks from @first on. */
+void content_write(Site *site, const char *volume, guint first, guint count, uint32_t tag);
+/** Each block must hold its tag, and there are no more. */
+void content_assert(Site *site, const char *volume, const uint32_t *tags, guint count);
+/** All blocks hold the same. */
+void content_assert_all(Site *site, const char *volume, uint32_t tag);
+
+/* --- the tests ---------------------------------------------------------------------------------
+ */
+
+/** Each ends with a row without a name. */
+extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
+    random_tests[];

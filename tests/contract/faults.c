@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "faults.h"
+
+#include <string.h>
+
+#include <pool/memory.h>
+
+/* What the service makes of callbacks that fail, or don't come back. */
+
+#define BLOCKS      ((guint)(VOLUME_SIZE / TAG_BLOCK))
+#define MOST_CALLS  40
+#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+
+static const char *const callbacks[] = {
+    "check",
+    "scan",
+    "scan_one",
+    "usage",
+    "vol_reserve",
+    "vol_commit",
+    "vol_delete",
+    "vol_open",
+    "vol_resize",
+    "vol_holders",
+    "vol_reserve_clone",
+    "vol_children",
+    "snapshots.list",
+    "snapshots.create",
+    "snapshots.revert",
+    "snapshots.remove",
+    "snapshots.rename",
+    "snapshots.open",
+    "pread",
+    "pwrite",
+    "flush",
+};
+
+/* --- every callback of every operation fails once -----------------------------------------------
+ */
+
+static gboolean do_create(Site *site, GError **error)
+{
+    g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create(site->pool, xml, 0, NULL, &made, error);
+}
+
+static gboolean do_clone(Site *site, GError **error)
+{
+    g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, error);
+}
+
+static gboolean do_delete(Site *site, GError **error)
+{
+    return cst_vol_delete(site->pool, "w", 0, NULL, error);
+}
+
+static gboolean do_resize(Site *site, GError **error)
+{
+    return cst_vol_resize(site->pool, "v", 2 * VOLUME_SIZE, 0, NULL, error);
+}
+
+static gboolean do_snapshot(Site *site, GError **error)
+{
+    return cst_vol_snapshot_create(site->pool, "v", "t", 0, NULL, error);
+}
+
+static gboolean do_revert(Site *site, GError **error)
+{
+    return cst_vol_snapshot_revert(site->pool, "v", "s", NULL, error);
+}
+
+static gboolean do_remove(Site *site, GError **error)
+{
+    return cst_vol_snapshot_delete(site->pool, "v", "s", NULL, error);
+}
+
+static gboolean do_rename(Site *site, GError **error)
+{
+    return cst_vol_snapshot_rename(site->pool, "v", "s", "t", error);
+}
+
+static gboolean do_snapshot_clone(Site *site, GError **error)
+{
+    return cst_vol_snapshot_clone(site->pool, "v", "s", "new", NULL, error);
+}
+
+static gboolean do_refresh(Site *site, GError **error)
+{
+    return cst_pool_refresh(site->pool, 0, error);
+}
+
+static gboolean (*const operations[])(Site *site, GError **error) = {
+    do_create, do_clone,  do_delete, do_resize,         do_snapshot,
+    do_revert, do_remove, do_rename, do_snapshot_clone, do_refresh,
+};
+
+/* "v" holds 2 and its snapshot "s" 1; "w" is another volume. */
+static void stage(Site *site)
+{
+    char **names = site->ground->native_list("p");
+
+    for (char **name = names; *name; name++)
+        cst_memory_take("p", *name);
+    g_strfreev(names);
+    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    volume_make(site, "v", VOLUME_SIZE);
+    volume_make(site, "w", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    assert_true(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, NULL));
+    content_write(site, "v", 0, BLOCKS, 2);
+}
+
+static void assert_as_before(Site *site, const char *native)
+{
+    g_autofree char *now = site_native(site, "p");
+    g_autofree char *snapshots = snapshot_names(site, "v");
+    g_autofree char *names = NULL;
+
+    assert_string_equal(now, native);
+    assert_string_equal(snapshots, "s");
+    assert_int_equal(volume_size(site, "v"), VOLUME_SIZE);
+    content_assert_all(site, "v", 2);
+    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    names = volume_names(site);
+    assert_string_equal(names, "v w");
+}
+
+/* FALSE once the operation makes fewer calls of @callback than @nth. */
+static gboolean fail_one(Site *site, gboolean (*run)(Site *, GError **), const char *callback,
+                         guint nth)
+{
+    g_autofree char *native = NULL;
+    g_autoptr(GError) error = NULL;
+    gboolean done, struck;
+
+    stage(site);
+    native = site_native(site, "p");
+    cst_memory_fault(callback, nth);
+    done = run(site, &error);
+    struck = cst_memory_struck();
+    cst_memory_release();
+    /* What is only looked at afterwards, for the table, may fail unheard. */
+    if (!done) {
+        assert_true(struck);
+        assert_error_says(&error, CST_ERROR_IO, callback);
+        assert_as_before(site, native);
+    }
+    return struck;
+}
+
+static void one_callback_fails(Site *site)
+{
+    guint failures = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(callbacks); j++) {
+            guint nth = 1;
+
+            while (nth < MOST_CALLS && fail_one(site, operations[i], callbacks[j], nth))
+                nth++;
+            failures += nth - 1;
+        }
+    }
+    assert_true(failures > 2 * G_N_ELEMENTS(operations));
+}
+
+static void a_pool_does_not_start(Site *site)
+{
+    static const char *const during[] = {"start", "drop_drafts", "scan", "usage"};
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    for (size_t i = 0; i < G_N_ELEMENTS(during); i++) {
+        assert_true(cst_pool_stop(site->pool, NULL));
+        cst_memory_fault(during[i], 1);
+        assert_false(cst_pool_start(site->pool, 0, &error));
+        assert_error_says(&error, CST_ERROR_IO, during[i]);
+        assert_false(cst_pool_is_active(site->pool));
+        cst_memory_release();
+        cst_pool_start(site->pool, 0, &error);
+        assert_no_error(error);
+    }
+    cst_memory_fault("stop", 1);
+    assert_false(cst_pool_stop(site->pool, &error));
+    assert_error(&error, CST_ERROR_IO);
+    assert_true(cst_pool_is_active(site->pool));
+}
+
+/* What can't even be cleaned up now is left to the journal. */
+static void a_draft_that_sticks(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
+    g_autofree char *left = NULL;
+    g_autofree char *after = NULL;
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_memory_fault("vol_commit", 1);
+    cst_memory_fault("vol_abandon", 1);
+    assert_false(cst_vol_create(site->pool, xml, 0, NULL, &made, &error));
+    assert_error_says(&error, CST_ERROR_IO, "vol_commit");
+    left = site_native(site, "p");
+    assert_string_not_equal(left, "");
+    site_restart(site);
+    after = site_native(site, "p");
+    assert_string_equal(after, "");
+}
+
+/* A refresh that fails leaves the pool and what is known of it. */
+static void a_pool_that_is_gone(Site *site)
+{
+    g_autofree char *problem = NULL;
+    g_autoptr(GError) error = NULL;
+    CstPoolInfo info;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    cst_memory_fault("scan", 1);
+    assert_false(cst_pool_refresh(site->pool, 0, &error));
+    assert_error(&error, CST_ERROR_IO);
+    cst_pool_get_info(site->pool, &info);
+    assert_int_equal(info.state, CST_POOL_INACCESSIBLE);
+    assert_int_equal(info.volumes, 1);
+    problem = cst_pool_get_problem(site->pool);
+    assert_non_null(strstr(problem, "scan"));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    cst_pool_get_info(site->pool, &info);
+    assert_int_equal(info.state, CST_POOL_RUNNING);
+}
+
+/* --- a callback that does not come back ---------------------------------------------------------
+ */
+
+static gpointer refresh(gpointer pool)
+{
+    return GINT_TO_POINTER(cst_pool_refresh(pool, 0, NULL));
+}
+
+static void a_hung_pool_delays_no_other(Site *site)
+{
+    g_autoptr(CstPool) other = site_make_pool(site, "q");
+    g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+    GThread *thread;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    cst_memory_hang("scan");
+    thread = g_thread_new("refresh", refresh, site->pool);
+    while (!cst_memory_hangs("scan") && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    assert_true(cst_memory_hangs("scan"));
+    cst_vol_create(other, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+    assert_true(cst_vol_delete(other, "new", 0, NULL, NULL));
+    /* Work on volumes of the pool itself goes on beside its scan. */
+    content_write(site, "v", 0, 1, 1);
+    assert_true(cst_memory_hangs("scan"));
+    cst_memory_release();
+    assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+}
+
+const ContractTest fault_tests[] = {
+    {"one failed callback changes nothing", one_callback_fails, 0, NULL},
+    {"a pool that can't start is not active", a_pool_does_not_start, 0, NULL},
+    {"a draft that can't be dropped is dropped later", a_draft_that_sticks, 0, NULL},
+    {"a failed refresh is a problem, not an empty pool", a_pool_that_is_gone, 0, NULL},
+    {"a hung pool delays no other", a_hung_pool_delays_no_other, 0, NULL},
+    {0},
+};

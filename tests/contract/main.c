@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "contract.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <base/child.h>
+
+/*
+ * usage: contract GROUND [PATTERN]     only tests whose name contains PATTERN
+ *
+ * Runs all tests on one ground; the output is TAP with CMOCKA_MESSAGE_OUTPUT=TAP. A ground that
+ * can't be used on this machine is skipped (77) with the reason.
+ */
+
+static const Ground *ground;
+static const ContractTest *const tables[] = {lifecycle_tests, volume_tests, relation_tests,
+                                             snapshot_tests, random_tests};
+
+/* cmocka gives a test its state and nothing else: which test it is comes by its place in a list. */
+typedef struct {
+    const Ground *ground;
+    void (*run)(Site *site);
+} Case;
+
+static int case_set_up(void **state)
+{
+    Case *this_one = *state;
+    void *site = (void *)this_one->ground;
+    int result = site_set_up(&site);
+
+    *state = site;
+    ((Site *)site)->run = this_one->run;
+    return result;
+}
+
+static void case_run(void **state)
+{
+    Site *site = *state;
+
+    site->run(site);
+}
+
+static void add_case(GPtrArray *cases, const ContractTest *test, const char *pattern)
+{
+    gboolean can = (test->needs & ~ground->flags) == 0;
+    void (*run)(Site *) = can ? test->run : test->refused;
+    struct CMUnitTest *row;
+    Case *this_one;
+
+    if (!run || !strstr(test->name, pattern))
+        return;
+    this_one = g_new(Case, 1);
+    *this_one = (Case){ground, run};
+    row = g_new0(struct CMUnitTest, 1);
+    row->name =
+        g_strdup_printf("%s: %s%s", ground->name, test->name, can ? "" : ": where it can't");
+    row->test_func = case_run;
+    row->setup_func = case_set_up;
+    row->teardown_func = site_tear_down;
+    row->initial_state = this_one;
+    g_ptr_array_add(cases, row);
+}
+
+static GPtrArray *collect(const char *pattern)
+{
+    GPtrArray *cases = g_ptr_array_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
+        for (const ContractTest *test = tables[i]; test->name; test++)
+            add_case(cases, test, pattern);
+    for (const ContractTest *test = ground->own_tests; test && test->name; test++)
+        add_case(cases, test, pattern);
+    return cases;
+}
+
+static int run(const char *pattern)
+{
+    GPtrArray *cases = collect(pattern);
+    g_autofree struct CMUnitTest *rows = g_new0(struct CMUnitTest, cases->len);
+    int failed;
+
+    for (guint i = 0; i < cases->len; i++)
+        rows[i] = *(struct CMUnitTest *)cases->pdata[i];
+    failed = _cmocka_run_group_tests(ground->name, rows, cases->len, NULL, NULL);
+    for (guint i = 0; i < cases->len; i++) {
+        g_free((char *)rows[i].name);
+        g_free(rows[i].initial_state);
+        g_free(cases->pdata[i]);
+    }
+    g_ptr_array_unref(cases);
+    return failed ? 1 : 0;
+}
+
+static int run_on_ground(const char *pattern)
+{
+    g_autofree char *dir = g_dir_make_tmp("cistern-ground-XXXXXX", NULL);
+    const char *argv[] = {"rm", "-rf", dir, NULL};
+    CstChild child = {.argv = argv};
+    g_auto(CstChildResult) result = {0};
+    g_autofree char *missing = ground->set_up(dir);
+    int status = missing ? 77 : run(pattern);
+
+    if (missing)
+        printf("%s: skipped: %s\n", ground->name, missing);
+    ground->tear_down();
+    cst_child_run(&child, NULL, &result, NULL);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && grounds[i]; i++)
+        if (strcmp(grounds[i]->name, argv[1]) == 0)
+            ground = grounds[i];
+    if (!ground) {
+        fprintf(stderr, "usage: %s GROUND [PATTERN], where GROUND is one of:", argv[0]);
+        for (size_t i = 0; grounds[i]; i++)
+            fprintf(stderr, " %s", grounds[i]->name);
+        fputc('\n', stderr);
+        return 2;
+    }
+    return run_on_ground(argc > 2 ? argv[2] : "");
+}

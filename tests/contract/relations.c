@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "contract.h"
+
+#include <string.h>
+
+#include <pool/pool.h>
+
+/* Who uses a volume at the same time, what hangs on it, what it draws from. */
+
+#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+
+/* --- claims -------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    Site *site;
+    CstTask *task;
+    GError *error;
+    gboolean done;
+} Wipe;
+
+static gpointer wipe(gpointer data)
+{
+    Wipe *work = data;
+
+    work->done = cst_vol_wipe(work->site->pool, "v", CST_WIPE_ZERO, 0, work->task, &work->error);
+    return NULL;
+}
+
+static void wait_until_it_waits(CstTask *task)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (!cst_task_waiting(task) && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    assert_true(cst_task_waiting(task));
+}
+
+static void two_writers(Site *site)
+{
+    g_autofree char *piece = g_malloc0(TAG_BLOCK);
+    Wipe second = {.site = site, .task = cst_task_new()};
+    g_autoptr(CstUpload) first = NULL;
+    g_autoptr(GError) error = NULL;
+    GThread *thread;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    volume_make(site, "w", VOLUME_SIZE);
+    first = cst_vol_upload(site->pool, "v", 0, TAG_BLOCK, 0, NULL, &error);
+    assert_no_error(error);
+    thread = g_thread_new("wipe", wipe, &second);
+    wait_until_it_waits(second.task);
+    /* Others go on meanwhile. */
+    assert_true(cst_vol_delete(site->pool, "w", 0, NULL, NULL));
+    assert_true(cst_upload_write(first, piece, TAG_BLOCK, NULL));
+    assert_true(cst_upload_finish(first, NULL));
+    g_clear_pointer(&first, cst_upload_free);
+    g_thread_join(thread);
+    assert_no_error(second.error);
+    assert_true(second.done);
+    cst_task_unref(second.task);
+}
+
+static void two_readers(Site *site)
+{
+    g_autoptr(CstDownload) first = NULL;
+    g_autoptr(CstDownload) second = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    first = cst_vol_download(site->pool, "v", 0, 0, 0, NULL, NULL);
+    second = cst_vol_download(site->pool, "v", 0, 0, 0, NULL, NULL);
+    assert_non_null(first);
+    assert_non_null(second);
+}
+
+/* --- holders ------------------------------------------------------------------------------------
+ */
+
+static void assert_in_use(gboolean done, GError **error)
+{
+    assert_false(done);
+    assert_error(error, CST_ERROR_BUSY);
+}
+
+static void holders(Site *site)
+{
+    g_autofree char *native = NULL;
+    g_autofree char *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!site->ground->hold)
+        return;
+    volume_make(site, "v", VOLUME_SIZE);
+    if (site_has(site, GROUND_SNAPSHOTS))
+        assert_true(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, NULL));
+    native = site_native(site, "p");
+    site->ground->hold("p", "v");
+    assert_in_use(cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error),
+                  &error);
+    assert_in_use(cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error), &error);
+    if (site_has(site, GROUND_RESIZES))
+        assert_in_use(
+            cst_vol_resize(site->pool, "v", VOLUME_SIZE / 2, CST_VOL_RESIZE_SHRINK, NULL, &error),
+            &error);
+    if (site_has(site, GROUND_SNAPSHOTS))
+        assert_in_use(cst_vol_snapshot_revert(site->pool, "v", "s", NULL, &error), &error);
+    after = site_native(site, "p");
+    assert_string_equal(after, native);
+    site->ground->release("p", "v");
+    cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error);
+    assert_no_error(error);
+    cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
+    assert_no_error(error);
+}
+
+/* --- clones -------------------------------------------------------------------------------------
+ */
+
+static CstPoolState *state_of(Site *site)
+{
+    g_autofree char *xml = site->ground->pool_xml("p");
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
+    g_autoptr(GError) error = NULL;
+    CstPoolState *state = cst_pool_state_open(def, NULL, &error);
+
+    assert_no_error(error);
+    return state;
+}
+
+static void clone_from(Site *site, const char *source, const char *name)
+{
+    g_autofree char *xml = volume_xml(site, name, VOLUME_SIZE);
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_create_from(site->pool, xml, site->pool, source, 0, NULL, &made, &error);
+    assert_no_error(error);
+}
+
+static void clones_keep_their_source(Site *site)
+{
+    g_autoptr(CstPoolState) state = state_of(site);
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "base", VOLUME_SIZE);
+    content_write(site, "base", 0, VOLUME_SIZE / TAG_BLOCK, 1);
+    clone_from(site, "base", "top");
+    assert_false(cst_vol_delete(site->pool, "base", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "p/top");
+    cst_pool_state_vol_flatten(state, "top", NULL, &error);
+    assert_no_error(error);
+    content_assert_all(site, "top", 1);
+    cst_vol_delete(site->pool, "base", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
+    assert_no_error(error);
+    content_assert_all(site, "top", 1);
+}
+
+static void clones_stand_alone(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "base", VOLUME_SIZE);
+    content_write(site, "base", 0, VOLUME_SIZE / TAG_BLOCK, 1);
+    clone_from(site, "base", "top");
+    cst_vol_delete(site->pool, "base", 0, NULL, &error);
+    assert_no_error(error);
+    content_assert_all(site, "top", 1);
+}
+
+/* --- usage --------------------------------------------------------------------------------------
+ */
+
+static void numbers_add_up(Site *site)
+{
+    g_autoptr(CstPoolState) state = state_of(site);
+    g_autoptr(GPtrArray) stores = NULL;
+    g_autoptr(GError) error = NULL;
+    CstPoolInfo info;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, VOLUME_SIZE / TAG_BLOCK, 1);
+    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    cst_pool_get_info(site->pool, &info);
+    assert_int_equal(info.volumes, 1);
+    assert_true(info.capacity > 0 && info.allocation <= info.capacity);
+    assert_true(info.available <= info.capacity);
+    stores = cst_pool_state_thin(state, &error);
+    assert_no_error(error);
+    for (guint i = 0; i < stores->len; i++) {
+        const CstThinStore *store = g_ptr_array_index(stores, i);
+
+        assert_non_null(store->name);
+        assert_true(store->size > 0 && store->used <= store->size);
+        assert_true(store->used > 0 || store->volumes == 0);
+        assert_true(store->metadata_used <= store->metadata_size);
+    }
+}
+
+const ContractTest relation_tests[] = {
+    {"two writers wait for one another", two_writers, 0, NULL},
+    {"two readers do not", two_readers, 0, NULL},
+    {"a volume that is in use is not deleted, wiped or reverted", holders, 0, NULL},
+    {"clones keep their source until they are flattened", clones_keep_their_source,
+     GROUND_CLONES_DEPEND, clones_stand_alone},
+    {"the numbers of pool and thin stores add up", numbers_add_up, 0, NULL},
+    {0},
+};

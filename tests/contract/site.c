@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "contract.h"
+
+#include <string.h>
+
+#include <base/child.h>
+
+#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+
+void assert_no_error(GError *error)
+{
+    if (error)
+        fail_msg("%s", error->message);
+}
+
+void assert_error(GError **error, int code)
+{
+    assert_error_says(error, code, "");
+}
+
+void assert_error_says(GError **error, int code, const char *words)
+{
+    assert_non_null(*error);
+    if ((*error)->code != code)
+        fail_msg("code %d instead of %d: %s", (*error)->code, code, (*error)->message);
+    if (!strstr((*error)->message, words))
+        fail_msg("'%s' does not say '%s'", (*error)->message, words);
+    g_clear_error(error);
+}
+
+gboolean site_has(const Site *site, unsigned flag)
+{
+    return (site->ground->flags & flag) != 0;
+}
+
+void site_stop_service(Site *site)
+{
+    g_clear_pointer(&site->pool, cst_pool_unref);
+    g_clear_pointer(&site->service, cst_service_free);
+}
+
+void site_start_service(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    site->service = cst_service_new(site->paths, CST_SERVICE_DAEMON, &error);
+    assert_no_error(error);
+    cst_service_start(site->service);
+    site->pool = cst_service_pool_by_name(site->service, "p", NULL);
+}
+
+void site_restart(Site *site)
+{
+    site_stop_service(site);
+    site_start_service(site);
+    assert_non_null(site->pool);
+}
+
+CstPool *site_make_pool(Site *site, const char *name)
+{
+    g_autofree char *xml = site->ground->pool_xml(name);
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_define(site->service, xml, 0, &error);
+
+    assert_no_error(error);
+    cst_pool_build(pool, 0, &error);
+    assert_no_error(error);
+    cst_pool_start(pool, 0, &error);
+    assert_no_error(error);
+    return pool;
+}
+
+void site_wait_active(CstPool *pool)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (!cst_pool_is_active(pool) && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_true(cst_pool_is_active(pool));
+}
+
+char *site_native(Site *site, const char *pool)
+{
+    char **names = site->ground->native_list(pool);
+    char *text = g_strjoinv(" ", names);
+
+    g_strfreev(names);
+    return text;
+}
+
+int site_set_up(void **state)
+{
+    Site *site = g_new0(Site, 1);
+
+    site->ground = *state;
+    site->root = g_dir_make_tmp("cistern-contract-XXXXXX", NULL);
+    site->paths = cst_paths_new(site->root);
+    *state = site;
+    site->ground->clean("p");
+    site_start_service(site);
+    site->pool = site_make_pool(site, "p");
+    return 0;
+}
+
+int site_tear_down(void **state)
+{
+    Site *site = *state;
+    const char *argv[] = {"rm", "-rf", site->root, NULL};
+    CstChild child = {.argv = argv};
+    g_auto(CstChildResult) result = {0};
+
+    site_stop_service(site);
+    site->ground->clean("p");
+    site->ground->clean("q");
+    assert_true(cst_child_run(&child, NULL, &result, NULL));
+    cst_paths_free(site->paths);
+    g_free(site->root);
+    g_free(site);
+    return 0;
+}

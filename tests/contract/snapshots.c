@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "contract.h"
+
+#include <string.h>
+
+/* Snapshots: what was written before, between and after them comes back exactly. */
+
+#define BLOCKS ((guint)(VOLUME_SIZE / TAG_BLOCK))
+
+static void snapshot(Site *site, const char *volume, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_snapshot_create(site->pool, volume, name, 0, NULL, &error);
+    assert_no_error(error);
+}
+
+static void revert(Site *site, const char *volume, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_snapshot_revert(site->pool, volume, name, NULL, &error);
+    assert_no_error(error);
+}
+
+static void clone_snapshot(Site *site, const char *volume, const char *name, const char *new_volume)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_snapshot_clone(site->pool, volume, name, new_volume, NULL, &error);
+    assert_no_error(error);
+}
+
+static void remove_snapshot(Site *site, const char *volume, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_snapshot_delete(site->pool, volume, name, NULL, &error);
+    assert_no_error(error);
+}
+
+static void assert_snapshots(Site *site, const char *volume, const char *expected)
+{
+    g_autofree char *names = snapshot_names(site, volume);
+
+    assert_string_equal(names, expected);
+}
+
+static void the_one_error(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, 1, 1);
+    assert_false(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, &error));
+    assert_error_says(&error, CST_ERROR_UNSUPPORTED, "qcow2");
+    assert_true(cst_vol_delete(site->pool, "v", 0, NULL, NULL));
+}
+
+/* --- content ------------------------------------------------------------------------------------
+ */
+
+static void expect(Site *site, const char *volume, uint32_t first, uint32_t middle, uint32_t rest)
+{
+    uint32_t tags[BLOCKS];
+
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = i == 0 ? first : i < BLOCKS / 2 ? middle : rest;
+    content_assert(site, volume, tags, BLOCKS);
+}
+
+static void content_comes_back(Site *site)
+{
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "one");
+    content_write(site, "v", 1, BLOCKS / 2 - 1, 2);
+    snapshot(site, "v", "two");
+    content_write(site, "v", 0, 1, 3);
+    expect(site, "v", 3, 2, 1);
+    clone_snapshot(site, "v", "two", "then");
+    expect(site, "then", 1, 2, 1);
+    revert(site, "v", "one");
+    expect(site, "v", 1, 1, 1);
+    assert_snapshots(site, "v", "one two");
+    content_write(site, "v", 0, BLOCKS, 4);
+    revert(site, "v", "two");
+    expect(site, "v", 1, 2, 1);
+    content_write(site, "v", 0, 1, 5);
+    expect(site, "then", 1, 2, 1);
+    revert(site, "v", "one");
+    revert(site, "v", "one");
+    expect(site, "v", 1, 1, 1);
+}
+
+static void a_clone_is_a_volume(Site *site)
+{
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "s");
+    content_write(site, "v", 0, BLOCKS, 2);
+    clone_snapshot(site, "v", "s", "w");
+    content_write(site, "w", 0, BLOCKS / 2, 3);
+    snapshot(site, "w", "own");
+    content_write(site, "w", 0, BLOCKS, 4);
+    clone_snapshot(site, "w", "own", "x");
+    expect(site, "x", 3, 3, 1);
+    revert(site, "w", "own");
+    expect(site, "w", 3, 3, 1);
+    expect(site, "v", 2, 2, 2);
+    revert(site, "v", "s");
+    expect(site, "v", 1, 1, 1);
+}
+
+/* A copy of a volume is of what it holds now, whoever keeps its snapshots. */
+static void a_clone_has_none(Site *site)
+{
+    g_autofree char *xml = NULL;
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "s");
+    content_write(site, "v", 0, BLOCKS / 2, 2);
+    xml = volume_clone_xml(site, "v", "w");
+    cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, &error);
+    assert_no_error(error);
+    assert_snapshots(site, "w", "");
+    expect(site, "w", 2, 2, 1);
+    revert(site, "v", "s");
+    expect(site, "w", 2, 2, 1);
+}
+
+static void the_middle_one_goes(Site *site)
+{
+    volume_make(site, "v", VOLUME_SIZE);
+    for (uint32_t i = 1; i <= 3; i++) {
+        g_autofree char *name = g_strdup_printf("s%u", i);
+
+        content_write(site, "v", 0, BLOCKS, i);
+        snapshot(site, "v", name);
+    }
+    content_write(site, "v", 0, BLOCKS, 4);
+    assert_snapshots(site, "v", "s1 s2 s3");
+    remove_snapshot(site, "v", "s2");
+    assert_snapshots(site, "v", "s1 s3");
+    expect(site, "v", 4, 4, 4);
+    revert(site, "v", "s3");
+    expect(site, "v", 3, 3, 3);
+    revert(site, "v", "s1");
+    expect(site, "v", 1, 1, 1);
+    remove_snapshot(site, "v", "s1");
+    remove_snapshot(site, "v", "s3");
+    assert_snapshots(site, "v", "");
+    expect(site, "v", 1, 1, 1);
+}
+
+static void sizes_come_back(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "small");
+    cst_vol_resize(site->pool, "v", 2 * VOLUME_SIZE, 0, NULL, &error);
+    assert_no_error(error);
+    content_write(site, "v", BLOCKS, BLOCKS, 2);
+    clone_snapshot(site, "v", "small", "w");
+    content_assert_all(site, "w", 1);
+    assert_int_equal(volume_size(site, "w"), VOLUME_SIZE);
+    revert(site, "v", "small");
+    assert_int_equal(volume_size(site, "v"), VOLUME_SIZE);
+    content_assert_all(site, "v", 1);
+}
+
+static void restarts_keep_them(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "s");
+    content_write(site, "v", 0, BLOCKS, 2);
+    site_restart(site);
+    site_wait_active(site->pool);
+    assert_snapshots(site, "v", "s");
+    assert_true(cst_pool_stop(site->pool, NULL));
+    cst_pool_start(site->pool, 0, &error);
+    assert_no_error(error);
+    assert_snapshots(site, "v", "s");
+    revert(site, "v", "s");
+    expect(site, "v", 1, 1, 1);
+}
+
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+static void renaming(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "a");
+    content_write(site, "v", 0, BLOCKS, 2);
+    snapshot(site, "v", "b");
+    cst_vol_snapshot_rename(site->pool, "v", "a", "c", &error);
+    assert_no_error(error);
+    assert_snapshots(site, "v", "c b");
+    assert_false(cst_vol_snapshot_rename(site->pool, "v", "c", "b", &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_false(cst_vol_snapshot_rename(site->pool, "v", "a", "d", &error));
+    assert_error(&error, CST_ERROR_NOT_FOUND);
+    revert(site, "v", "c");
+    expect(site, "v", 1, 1, 1);
+}
+
+static void what_is_not_there(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    volume_make(site, "w", VOLUME_SIZE);
+    snapshot(site, "v", "s");
+    assert_false(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, &error));
+    assert_error_says(&error, CST_ERROR_EXISTS, "'s'");
+    assert_false(cst_vol_snapshot_revert(site->pool, "v", "t", NULL, &error));
+    assert_error_says(&error, CST_ERROR_NOT_FOUND, "'t'");
+    assert_false(cst_vol_snapshot_delete(site->pool, "v", "t", NULL, &error));
+    assert_error_says(&error, CST_ERROR_NOT_FOUND, "'t'");
+    assert_false(cst_vol_snapshot_clone(site->pool, "v", "t", "x", NULL, &error));
+    assert_error_says(&error, CST_ERROR_NOT_FOUND, "'t'");
+    assert_false(cst_vol_snapshot_clone(site->pool, "v", "s", "w", NULL, &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+    assert_false(cst_vol_snapshot_create(site->pool, "nobody", "s", 0, NULL, &error));
+    assert_error(&error, CST_ERROR_NO_VOL);
+    assert_null(cst_vol_snapshots(site->pool, "nobody", &error));
+    assert_error(&error, CST_ERROR_NO_VOL);
+    assert_snapshots(site, "w", "");
+}
+
+static void names_refused(Site *site)
+{
+    static const char *const names[] = {"", ".", "..", "../x", "a/b", "x\ny"};
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    snapshot(site, "v", "s");
+    before = site_native(site, "p");
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(cst_vol_snapshot_create(site->pool, "v", names[i], 0, NULL, &error));
+        assert_non_null(error);
+        g_clear_error(&error);
+        assert_false(cst_vol_snapshot_rename(site->pool, "v", "s", names[i], &error));
+        assert_non_null(error);
+        g_clear_error(&error);
+        assert_false(cst_vol_snapshot_clone(site->pool, "v", "s", names[i], NULL, &error));
+        assert_non_null(error);
+    }
+    after = site_native(site, "p");
+    assert_string_equal(after, before);
+}
+
+/* --- their volume -------------------------------------------------------------------------------
+ */
+
+static void the_volume_goes(Site *site)
+{
+    g_autofree char *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    snapshot(site, "v", "one");
+    snapshot(site, "v", "two");
+    if (!site_has(site, GROUND_SNAPSHOTS_INSIDE)) {
+        assert_false(cst_vol_delete(site->pool, "v", 0, NULL, &error));
+        assert_error_says(&error, CST_ERROR_BUSY, "'one'");
+        assert_snapshots(site, "v", "one two");
+    }
+    cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
+    assert_no_error(error);
+    after = site_native(site, "p");
+    assert_string_equal(after, "");
+    /* A later one of that name has none of them. */
+    volume_make(site, "v", VOLUME_SIZE);
+    assert_snapshots(site, "v", "");
+}
+
+static void they_are_no_volumes(Site *site)
+{
+    g_autofree char *names = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    snapshot(site, "v", "s");
+    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    names = volume_names(site);
+    assert_string_equal(names, "v");
+}
+
+/* What a clone is made of can't be pulled away from under it. */
+static void clones_keep_their_snapshot(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "s");
+    content_write(site, "v", 0, BLOCKS, 2);
+    clone_snapshot(site, "v", "s", "w");
+    assert_false(cst_vol_snapshot_delete(site->pool, "v", "s", NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "w");
+    assert_false(cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "w");
+    expect(site, "w", 1, 1, 1);
+    assert_true(cst_vol_delete(site->pool, "w", 0, NULL, NULL));
+    remove_snapshot(site, "v", "s");
+    expect(site, "v", 2, 2, 2);
+}
+
+static void clones_outlive_their_snapshot(Site *site)
+{
+    if (!site_has(site, GROUND_SNAPSHOTS))
+        return;
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "s");
+    content_write(site, "v", 0, BLOCKS, 2);
+    clone_snapshot(site, "v", "s", "w");
+    remove_snapshot(site, "v", "s");
+    expect(site, "w", 1, 1, 1);
+    assert_true(cst_vol_delete(site->pool, "v", 0, NULL, NULL));
+    expect(site, "w", 1, 1, 1);
+}
+
+const ContractTest snapshot_tests[] = {
+    {"content before, between and after snapshots comes back", content_comes_back, GROUND_SNAPSHOTS,
+     the_one_error},
+    {"a clone of a snapshot is a volume like any", a_clone_is_a_volume, GROUND_SNAPSHOTS, NULL},
+    {"a clone of a volume has none of its snapshots", a_clone_has_none, GROUND_SNAPSHOTS, NULL},
+    {"a snapshot between others is deleted", the_middle_one_goes, GROUND_SNAPSHOTS, NULL},
+    {"a snapshot keeps the size of then", sizes_come_back, GROUND_SNAPSHOTS | GROUND_RESIZES, NULL},
+    {"snapshots outlive restarts", restarts_keep_them, GROUND_SNAPSHOTS, NULL},
+    {"a snapshot gets another name", renaming, GROUND_SNAPSHOTS, NULL},
+    {"snapshots that are not there, or there already", what_is_not_there, GROUND_SNAPSHOTS, NULL},
+    {"names of snapshots that lead elsewhere are refused", names_refused, GROUND_SNAPSHOTS, NULL},
+    {"a volume goes with its snapshots only when asked", the_volume_goes, GROUND_SNAPSHOTS, NULL},
+    {"snapshots are not listed as volumes", they_are_no_volumes, GROUND_SNAPSHOTS, NULL},
+    {"clones keep their snapshot", clones_keep_their_snapshot,
+     GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND, clones_outlive_their_snapshot},
+    {0},
+};
