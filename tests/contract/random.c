@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <pool/pool.h>
+#include <service/images.h>
 
 /*
  * Random work on volumes and their snapshots against a model of what each must hold.
@@ -35,7 +35,6 @@ typedef struct {
 
 typedef struct {
     Site *site;
-    CstPoolState *state; /* for what the service has no call for */
     GRand *rand;
     GPtrArray *vols;
     guint names; /* made so far */
@@ -266,7 +265,7 @@ static void step_flatten(World *world)
 
     if (!vol || !vol->origin)
         return;
-    cst_pool_state_vol_flatten(world->state, vol->name, NULL, &error);
+    cst_vol_flatten(world->site->pool, vol->name, NULL, &error);
     assert_no_error(error);
     g_clear_pointer(&vol->origin, g_free);
     g_clear_pointer(&vol->origin_at, g_free);
@@ -374,12 +373,9 @@ static guint64 number_from(const char *variable, guint64 otherwise)
 
 static void random_steps(Site *site)
 {
-    g_autofree char *xml = site->ground->pool_xml("p");
-    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
     guint64 count = number_from("CISTERN_CONTRACT_STEPS", STEPS);
     guint32 seed = (guint32)number_from("CISTERN_CONTRACT_SEED", SEED);
     World world = {.site = site,
-                   .state = cst_pool_state_open(def, NULL, NULL),
                    .rand = g_rand_new_with_seed(seed),
                    .vols = g_ptr_array_new_with_free_func(vol_free)};
 
@@ -394,7 +390,6 @@ static void random_steps(Site *site)
     }
     g_ptr_array_unref(world.vols);
     g_rand_free(world.rand);
-    cst_pool_state_unref(world.state);
 }
 
 const ContractTest random_tests[] = {

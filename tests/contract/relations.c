@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <pool/pool.h>
+#include <service/images.h>
 
 /* Who uses a volume at the same time, what hangs on it, what it draws from. */
 
@@ -137,9 +138,24 @@ static void clone_from(Site *site, const char *source, const char *name)
     assert_no_error(error);
 }
 
+static void assert_chain(Site *site, const char *name, const char *expected)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) rows = cst_vol_chain(site->pool, name, &error);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    assert_no_error(error);
+    for (guint i = 0; i < rows->len; i++) {
+        const CstChainRow *row = g_ptr_array_index(rows, i);
+
+        g_string_append_printf(text, "%s%u %s%s", i ? ", " : "", row->level, row->name,
+                               row->self ? " *" : "");
+    }
+    assert_string_equal(text->str, expected);
+}
+
 static void clones_keep_their_source(Site *site)
 {
-    g_autoptr(CstPoolState) state = state_of(site);
     g_autoptr(GError) error = NULL;
 
     volume_make(site, "base", VOLUME_SIZE);
@@ -147,8 +163,11 @@ static void clones_keep_their_source(Site *site)
     clone_from(site, "base", "top");
     assert_false(cst_vol_delete(site->pool, "base", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error));
     assert_error_says(&error, CST_ERROR_BUSY, "p/top");
-    cst_pool_state_vol_flatten(state, "top", NULL, &error);
+    assert_chain(site, "base", "0 base *, 1 top");
+    assert_chain(site, "top", "0 base, 1 top *");
+    cst_vol_flatten(site->pool, "top", NULL, &error);
     assert_no_error(error);
+    assert_chain(site, "top", "0 top *");
     content_assert_all(site, "top", 1);
     cst_vol_delete(site->pool, "base", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
     assert_no_error(error);
