@@ -7,20 +7,11 @@
 #include <base/i18n.h>
 #include <image/hold.h>
 
-static void look_again(const VolumeClaim *claim)
-{
-    CstVolume *volume = NULL;
-
-    if (pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL))
-        cst_volume_unref(volume);
-    pool_usage_update(claim->pool, claim->state, NULL);
-}
-
 static void link_free(ImageLink *link)
 {
     g_clear_pointer(&link->blob, cst_blob_unref);
     if (link->claim.pool && link->claim.kind == CLAIM_WRITE)
-        look_again(&link->claim);
+        volume_look_again(&link->claim);
     g_clear_pointer(&link->volume, cst_volume_unref);
     volume_release(&link->claim);
     g_free(link);
@@ -74,6 +65,7 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
     link = g_new0(ImageLink, 1);
     g_ptr_array_add(chain->links, link);
     link->claim.task = chain->task;
+    link->claim.after = depth > 0 ? &image_chain_link(chain, depth - 1)->claim : chain->after;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
         !open_link(link, writable, error))
         return NULL;
@@ -102,9 +94,21 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
     return link ? cst_blob_ref(link->blob) : NULL;
 }
 
+static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    const ImageChain *chain = data;
+
+    for (guint i = 0; i < chain->links->len; i++)
+        if (image_chain_link(chain, i)->blob == owner)
+            return volume_open_part(&image_chain_link(chain, i)->claim, name, writable, error);
+    g_assert_not_reached();
+}
+
 gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GError **error)
 {
-    const CstChainFiles files = {.open_backing = chain->alone ? NULL : open_backing, .data = chain};
+    const CstChainFiles files = {
+        .open_backing = chain->alone ? NULL : open_backing, .open_part = open_part, .data = chain};
     const CstImageFormat *format;
     const ImageLink *link;
 
@@ -113,6 +117,12 @@ gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GE
     format = link ? cst_image_format_find(link->volume->format, error) : NULL;
     chain->chain = format ? cst_chain_look(link->blob, format, &files, error) : NULL;
     return chain->chain != NULL;
+}
+
+CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **error)
+{
+    return cst_chain_open_images(chain->chain, 0, snapshot, error) ? cst_chain_guest(chain->chain)
+                                                                   : NULL;
 }
 
 void image_chain_close(ImageChain *chain)

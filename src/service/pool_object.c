@@ -66,9 +66,10 @@ gboolean pool_change_begin(CstPool *pool, GError **error)
     g_mutex_lock(&pool->lock);
     while (pool->changing)
         g_cond_wait(&pool->cond, &pool->lock);
-    pool->changing = TRUE;
+    pool->changing = pool->draining = TRUE;
     while (pool->claimed > 0)
         g_cond_wait(&pool->cond, &pool->lock);
+    pool->draining = FALSE;
     removed = pool->removed;
     g_mutex_unlock(&pool->lock);
     if (!removed)
@@ -126,14 +127,21 @@ static gboolean claim_is_free(const CstPool *pool, const char *name, ClaimKind k
 
 #define CANCEL_LOOK_US (50 * G_TIME_SPAN_MILLISECOND)
 
-/* With the pool's lock held: until the volume is free, or the task cancelled. */
-static gboolean wait_for_turn(CstPool *pool, const char *name, ClaimKind kind, CstTask *task,
-                              GError **error)
+/* A change of the pool waits for the claims there are: no new work before it is through. */
+static gboolean pool_is_closed(const CstPool *pool, const VolumeClaim *claim)
 {
+    return pool->changing && !(pool->draining && claim->after);
+}
+
+/* With the pool's lock held: until the volume is free, or the task cancelled. */
+static gboolean wait_for_turn(const VolumeClaim *claim, CstPool *pool, const char *name,
+                              ClaimKind kind, GError **error)
+{
+    CstTask *task = claim->task;
     gboolean go_on = TRUE;
 
-    /* A change of the pool waits for the claims there are: no new ones before it is through. */
-    while (go_on && pool->active && (pool->changing || !claim_is_free(pool, name, kind))) {
+    while (go_on && pool->active &&
+           (pool_is_closed(pool, claim) || !claim_is_free(pool, name, kind))) {
         cst_task_set_waiting(task, TRUE);
         if (task)
             g_cond_wait_until(&pool->cond, &pool->lock, g_get_monotonic_time() + CANCEL_LOOK_US);
@@ -151,7 +159,7 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
     int holders;
 
     g_mutex_lock(&pool->lock);
-    if (!wait_for_turn(pool, name, kind, claim->task, error)) {
+    if (!wait_for_turn(claim, pool, name, kind, error)) {
         g_mutex_unlock(&pool->lock);
         return FALSE;
     }

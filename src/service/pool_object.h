@@ -46,7 +46,8 @@ struct CstPool {
 
     GHashTable *claims; /* name to number of readers, -1: a writer */
     guint claimed;      /* claims altogether */
-    gboolean changing;
+    gboolean changing;  /* somebody has the turn for a change, */
+    gboolean draining;  /* and waits for the claims there are */
 };
 
 CstPool *pool_new(CstService *service, CstPoolDef *def);
@@ -100,14 +101,24 @@ typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
 /**
  * A running piece of work on a volume: keeps the pool from stopping, and the volume from others.
  * state stays valid until the end.
+ *
+ * Work that needs several volumes claims what exists from the top of a chain down, and a new name
+ * last, having looked that it is free: so two of them never wait for each other.
  */
-typedef struct {
+typedef struct VolumeClaim VolumeClaim;
+
+struct VolumeClaim {
     CstTask *task; /* set before the claim, borrowed: it tells of the waiting and may end it */
+    /*
+     * The same: one that this work holds already. A change of a pool that waits for the claims
+     * there are may be waiting for that one, so it lets this one in.
+     */
+    const VolumeClaim *after;
     CstPool *pool; /* referenced */
     CstPoolState *state;
     char *name;
     ClaimKind kind;
-} VolumeClaim;
+};
 
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image_chain.h"
 #include "volume_plan.h"
 
 #include <string.h>
@@ -107,11 +108,10 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
 typedef struct {
     CstVolDef *def; /* of the new volume */
     VolumePlan plan;
-    CstPool *source_pool;
+    const VolumeClaim *from; /* claims the source */
     const CstVolume *source;
     const char *snapshot; /* of the source; NULL: what it holds now */
-    CstPoolState *source_state;
-    unsigned flags; /* CstVolCreateFlags */
+    unsigned flags;       /* CstVolCreateFlags */
     CstTask *task;
 } Cloning;
 
@@ -183,8 +183,8 @@ static CstBlob *open_bytes(const Cloning *cloning, GError **error)
     const char *name = cloning->source->name;
 
     return cloning->snapshot
-               ? cst_pool_state_snapshot_open(cloning->source_state, name, cloning->snapshot, error)
-               : cst_pool_state_vol_open(cloning->source_state, name, FALSE, error);
+               ? cst_pool_state_snapshot_open(cloning->from->state, name, cloning->snapshot, error)
+               : cst_pool_state_vol_open(cloning->from->state, name, FALSE, error);
 }
 
 /*
@@ -226,23 +226,16 @@ static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError 
 }
 
 /* Through the guests' views: another format, or another shape of the same one. */
-static gboolean copy_content(CstService *service, CstBlob *draft, const Cloning *cloning,
+static gboolean copy_content(ImageChain *source, CstBlob *draft, const Cloning *cloning,
                              GError **error)
 {
-    g_autoptr(CstBlob) from = NULL;
+    CstBlob *from = image_chain_guest(source, cloning->snapshot, error);
     g_autoptr(CstBlob) to = NULL;
     CstImageCreate options = cloning->plan.options;
     CstImage *image;
 
-    if (cloning->flags & CST_VOL_CREATE_REFLINK)
-        return cst_fail(error, CST_ERROR_CONFIG,
-                        _("a reflink copy keeps the format and shape of volume '%s'; clone it "
-                          "without --reflink"),
-                        cloning->source->name);
     /* What is read through the whole chain stands on its own. */
     options.backing = options.backing_format = NULL;
-    from = volume_open_snapshot(service, cloning->source_state, cloning->source, cloning->snapshot,
-                                error);
     if (!from || !cst_image_create(draft, cloning->plan.format, &options, cloning->task, error))
         return FALSE;
     image = cst_image_open(draft, cloning->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
@@ -268,28 +261,41 @@ static void drop_raw_backing(Cloning *cloning)
         g_clear_pointer(&cloning->def->backing, cst_backing_def_free);
 }
 
-/* Any format can be copied byte by byte; only a change of shape needs one that we can make. */
+/* The bytes as they are stored. Any format can be copied like this. */
+static gboolean clone_bytes(CstPool *pool, Cloning *cloning, GError **error)
+{
+    g_auto(Making) making = {.claim.task = cloning->task, .claim.after = cloning->from};
+
+    drop_raw_backing(cloning);
+    return making_begin_clone(&making, pool, cloning->def, cloning->from->pool,
+                              cloning->source->name, cloning->snapshot, error) &&
+           copy_bytes(&making, cloning, error) && making_commit(&making, cloning->def, error);
+}
+
+/* A change of shape needs a format that we can make. */
+static gboolean clone_content(CstPool *pool, Cloning *cloning, GError **error)
+{
+    g_auto(ImageChain) source = {.task = cloning->task, .after = cloning->from};
+    g_auto(Making) making = {.claim.task = cloning->task, .claim.after = cloning->from};
+
+    if (cloning->flags & CST_VOL_CREATE_REFLINK)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("a reflink copy keeps the format and shape of volume '%s'; clone it "
+                          "without --reflink"),
+                        cloning->source->name);
+    return volume_plan(cloning->def, cloning->flags, &cloning->plan, error) &&
+           image_chain_open(&source, cloning->from->pool, cloning->source->name, error) &&
+           making_begin(&making, pool, cloning->def, "clone", error) &&
+           copy_content(&source, making.draft.blob, cloning, error) &&
+           making_commit(&making, cloning->def, error);
+}
+
 static gboolean clone_volume(CstPool *pool, Cloning *cloning, GError **error)
 {
-    g_auto(Making) making = {.claim.task = cloning->task};
-    gboolean as_bytes = bytes_will_do(cloning);
-    gboolean filled;
-
-    if (as_bytes)
-        drop_raw_backing(cloning);
-    if (!refuse_directories(cloning, error) ||
-        !volume_flags_fit(cloning->def, cloning->flags, error) ||
-        !(as_bytes || volume_plan(cloning->def, cloning->flags & ~CST_VOL_CREATE_REFLINK,
-                                  &cloning->plan, error)) ||
-        !(as_bytes ? making_begin_clone(&making, pool, cloning->def, cloning->source_pool,
-                                        cloning->source->name, cloning->snapshot, error)
-                   : making_begin(&making, pool, cloning->def, "clone", error)))
-        return FALSE;
-    if (as_bytes)
-        filled = copy_bytes(&making, cloning, error);
-    else
-        filled = copy_content(pool->service, making.draft.blob, cloning, error);
-    return filled && making_commit(&making, cloning->def, error);
+    return refuse_directories(cloning, error) &&
+           volume_flags_fit(cloning->def, cloning->flags, error) &&
+           (bytes_will_do(cloning) ? clone_bytes(pool, cloning, error)
+                                   : clone_content(pool, cloning, error));
 }
 
 /* A clone holds all of its source; what it need not hold, it does not allocate. */
@@ -339,8 +345,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     fit_to_source(def, volume);
     cloning.def = def;
     cloning.source = volume;
-    cloning.source_pool = source_pool;
-    cloning.source_state = source_claim.state;
+    cloning.from = &source_claim;
     if (!clone_volume(pool, &cloning, error))
         return FALSE;
     *ret_name = g_steal_pointer(&def->name);
@@ -396,8 +401,8 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
 {
     g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, error);
     const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
-    Cloning cloning = {.source_pool = pool, .snapshot = name, .task = task};
-    g_auto(VolumeClaim) claim = {0};
+    Cloning cloning = {.snapshot = name, .task = task};
+    g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) source = NULL;
     g_autoptr(CstVolDef) def = NULL;
 
@@ -411,7 +416,7 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
     def = describe_clone(&claim, source, snapshot, new_volume);
     cloning.def = def;
     cloning.source = source;
-    cloning.source_state = claim.state;
+    cloning.from = &claim;
     return clone_volume(pool, &cloning, error);
 }
 

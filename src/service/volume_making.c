@@ -33,6 +33,17 @@ static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name,
     return TRUE;
 }
 
+/* Whoever holds another volume does not wait for one that is there already. */
+static gboolean look_first(const Making *making, CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (!making->claim.after)
+        return TRUE;
+    state = pool_state_get(pool, error);
+    return state && check_free(pool, state, name, error);
+}
+
 /* Claims the name and records the intent. */
 static gboolean prepare(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
                         GError **error)
@@ -41,6 +52,7 @@ static gboolean prepare(Making *making, CstPool *pool, const CstVolDef *def, con
     char token[CST_UUID_TEXT_LEN];
 
     if (!cst_name_check(def->name, _("volume"), error) ||
+        !look_first(making, pool, def->name, error) ||
         !volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error))
         return FALSE;
     /* Says that it can't. */

@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 #include <image/hold.h>
 
 /* Longer chains are refused rather than followed. */
-#define CHAIN_DEPTH_MAX 64
-
 static gboolean is_raw(const CstVolDef *def)
 {
     return !def->format || strcmp(def->format, "raw") == 0;
@@ -124,78 +123,28 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
 /* --- reading a volume's content -----------------------------------------------------------------
  */
 
-static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
-                          const char *snapshot, unsigned depth, GError **error);
-
-/*
- * The backing volume's guest view; NULL without an error when @volume has none. Where a raw volume
- * shares content with another, its pool's technology reads through by itself.
- */
-static gboolean open_backing(CstService *service, const CstVolume *volume, unsigned depth,
-                             CstBlob **ret_blob, GError **error)
+CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean writable,
+                          GError **error)
 {
-    const char *path =
-        volume->extra && g_strcmp0(volume->format, "raw") != 0 ? volume->extra->backing_path : NULL;
-    g_autoptr(CstPool) pool = NULL;
-    g_autoptr(CstPoolState) state = NULL;
-    g_autoptr(CstVolume) backing = NULL;
-    g_autofree char *name = NULL;
-
-    *ret_blob = NULL;
-    if (!path)
-        return TRUE;
-    if (!cst_service_volume_by_path(service, path, &pool, &name, error)) {
-        g_prefix_error(error, _("the backing store of volume '%s' is not in an active pool: "),
-                       volume->name);
-        return FALSE;
-    }
-    state = pool_state_get(pool, error);
-    backing = state ? pool_table_get(pool, state, name, error) : NULL;
-    if (!backing)
-        return FALSE;
-    *ret_blob = open_link(service, state, backing, NULL, depth + 1, error);
-    return *ret_blob != NULL;
-}
-
-/* @snapshot: of what the image keeps; NULL: what it holds now. */
-static CstBlob *open_link(CstService *service, CstPoolState *state, const CstVolume *volume,
-                          const char *snapshot, unsigned depth, GError **error)
-{
-    const CstImageFormat *format = cst_image_format_find(volume->format, error);
     g_autoptr(CstBlob) blob = NULL;
-    g_autoptr(CstBlob) backing = NULL;
-    CstImageOpen how = {.snapshot = snapshot};
-    CstImage *image;
 
-    if (depth > CHAIN_DEPTH_MAX) {
-        cst_fail(error, CST_ERROR_LIMIT, _("the backing chain is deeper than %d images"),
-                 CHAIN_DEPTH_MAX);
+    if (!cst_name_check(name, _("volume"), error))
         return NULL;
-    }
-    if (!format || !open_backing(service, volume, depth, &backing, error))
-        return NULL;
-    blob = cst_pool_state_vol_open(state, volume->name, FALSE, error);
-    how.backing = backing;
-    image = blob ? cst_image_open_as(blob, format, &how, error) : NULL;
-    return image ? cst_image_guest_blob(image) : NULL;
+    blob = cst_pool_state_vol_open(claim->state, name, writable, error);
+    return blob && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
 }
 
-CstBlob *volume_open_guest(CstService *service, CstPoolState *state, const CstVolume *volume,
-                           GError **error)
+static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GError **error)
 {
-    return open_link(service, state, volume, NULL, 0, error);
-}
-
-CstBlob *volume_open_snapshot(CstService *service, CstPoolState *state, const CstVolume *volume,
-                              const char *snapshot, GError **error)
-{
-    return open_link(service, state, volume, snapshot, 0, error);
+    return volume_open_part(data, name, writable, error);
 }
 
 CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                             GError **error)
 {
     gboolean writable = (flags & CST_IMAGE_WRITE) != 0;
+    const CstImageFiles files = {.open = part_open, .data = (gpointer)claim};
+    const CstImageOpen how = {.flags = flags, .files = &files};
     const CstImageFormat *format = cst_image_format_find(volume->format, error);
     g_autoptr(CstBlob) blob = NULL;
 
@@ -204,5 +153,5 @@ CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, u
     blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
     if (!blob || (writable && !cst_image_hold(blob, error)))
         return NULL;
-    return cst_image_open(blob, format, flags, NULL, error);
+    return cst_image_open_as(blob, format, &how, error);
 }

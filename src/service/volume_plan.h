@@ -20,16 +20,14 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);
 
 /**
- * Opens the guest's view of a volume's content for reading, with its backing chain. Only files that
- * are volumes of active pools are followed.
+ * A file that the image of a claimed volume keeps a part of its content in: it must be in the same
+ * pool, under the name that the image gives.
  */
-CstBlob *volume_open_guest(CstService *service, CstPoolState *state, const CstVolume *volume,
-                           GError **error);
-/** The same of one of its snapshots. */
-CstBlob *volume_open_snapshot(CstService *service, CstPoolState *state, const CstVolume *volume,
-                              const char *snapshot, GError **error);
+CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean writable,
+                          GError **error);
 /**
- * Opens a claimed volume's image alone, without what it is based on; with CST_IMAGE_WRITE only when
+ * Opens a claimed volume's image alone, without what it is based on; @claim
+ * outlives it. With CST_IMAGE_WRITE only when
  * nobody else has it open (BUSY, naming the holder).
  */
 CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,

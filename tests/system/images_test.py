@@ -176,3 +176,20 @@ class Images(WithDaemon):
         self.ok("vol-resize", "top", "4M", "--pool", "p")
         self.clean("top")
         self.write("top", "qcow2", "read -P 6 0 2M", "read -P 0 2M 2M")
+
+    def test_an_image_of_several_files_is_a_volume(self):
+        """A VMDK with its extents beside it, as other hypervisors hand them out."""
+        for sub in ("monolithicFlat", "twoGbMaxExtentSparse"):
+            with self.subTest(subformat=sub):
+                self.qemu("qemu-img", "create", "-q", "-f", "vmdk", "-o", f"subformat={sub}",
+                          self.at("p", "disk.vmdk"), "8M")
+                self.write("disk.vmdk", "vmdk", "write -P 7 1M 2M")
+                self.ok("pool-refresh", "p")
+                path = self.file("to.xml", QCOW2.format(name="copy", capacity=8 << 20, more="",
+                                                        target=""))
+                self.ok("vol-create-from", "p", path, "disk.vmdk", "--inputpool", "p")
+                self.clean("copy")
+                self.qemu("qemu-img", "compare", "-f", "vmdk", "-F", "qcow2",
+                          self.at("p", "disk.vmdk"), self.at("p", "copy"))
+                for name in sorted(os.listdir(self.at("p"))):
+                    self.ok("vol-delete", name, "--pool", "p")

@@ -98,17 +98,24 @@ static gboolean collect(CstChain *chain, Link *link, GError **error)
     return link != NULL;
 }
 
-CstImage *cst_chain_open_one(CstChain *chain, guint index, unsigned flags, CstBlob *below,
-                             GError **error)
+static CstImage *open_link(CstChain *chain, guint index, unsigned flags, const char *snapshot,
+                           CstBlob *below, GError **error)
 {
     Link *link = g_ptr_array_index(chain->links, index);
     const CstImageOpen how = {
         .flags = flags,
+        .snapshot = snapshot,
         .backing = below,
         .files = link->files.open ? &link->files : NULL,
     };
 
     return cst_image_open_as(link->blob, link->info.format, &how, error);
+}
+
+CstImage *cst_chain_open_one(CstChain *chain, guint index, unsigned flags, CstBlob *below,
+                             GError **error)
+{
+    return open_link(chain, index, flags, NULL, below, error);
 }
 
 CstBlob *cst_chain_open_view(CstChain *chain, guint index, guint end, CstBlob *bottom,
@@ -155,13 +162,14 @@ gboolean cst_chain_check_writable(const CstChain *chain, guint index, GError **e
            cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
 }
 
-static gboolean open_links(CstChain *chain, unsigned flags, GError **error)
+gboolean cst_chain_open_images(CstChain *chain, unsigned flags, const char *snapshot,
+                               GError **error)
 {
     g_autoptr(CstBlob) below = NULL;
 
     if (!cst_chain_open_below(chain, 0, &below, error))
         return FALSE;
-    chain->image = cst_chain_open_one(chain, 0, flags, below, error);
+    chain->image = open_link(chain, 0, flags, snapshot, below, error);
     return chain->image != NULL;
 }
 
@@ -187,7 +195,8 @@ CstChain *cst_chain_open(CstBlob *blob, const CstImageFormat *format, unsigned f
 {
     g_autoptr(CstChain) chain = cst_chain_look(blob, format, files, error);
 
-    return chain && open_links(chain, flags, error) ? g_steal_pointer(&chain) : NULL;
+    return chain && cst_chain_open_images(chain, flags, NULL, error) ? g_steal_pointer(&chain)
+                                                                     : NULL;
 }
 
 void cst_chain_free(CstChain *chain)

@@ -298,6 +298,82 @@ static void a_cancelled_clone_leaves_nothing(void **state)
     assert_int_equal(left, 1);
 }
 
+/* A clone in a thread of its own. */
+typedef struct {
+    CstPool *pool;
+    const char *source;
+    CstTask *task;
+    gboolean done;
+    GError *error;
+} Clone;
+
+static gpointer clone_to_n(gpointer data)
+{
+    Clone *clone = data;
+    g_autofree char *xml = vol_xml("n", "qcow2", "");
+    g_autofree char *name = NULL;
+
+    clone->done = cst_vol_create_from(clone->pool, xml, clone->pool, clone->source, 0, clone->task,
+                                      &name, &clone->error);
+    return NULL;
+}
+
+static gpointer stop_pool(gpointer pool)
+{
+    return GINT_TO_POINTER(cst_pool_stop(pool, NULL));
+}
+
+static void wait_until_waiting(CstTask *task)
+{
+    while (!cst_task_waiting(task))
+        g_usleep(1000);
+}
+
+/* The second clone holds its source and waits for the name; the stop waits for the second clone. */
+static void a_stop_waits_for_work_that_still_needs_a_volume(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *a = create(pool, "a", "raw");
+    g_autofree char *b = create(pool, "b", "raw");
+    g_autoptr(CstTask) slow = cst_task_new();
+    g_autoptr(CstTask) second = cst_task_new();
+    g_autofree char *content = g_strnfill(4 << 20, 'x');
+    Clone clones[] = {{pool, "a", slow, FALSE, NULL}, {pool, "b", second, FALSE, NULL}};
+    GThread *threads[3];
+
+    fixture_write(f, "p", "a", content);
+    cst_task_set_rate(slow, 1000);
+    threads[0] = g_thread_new("slow", clone_to_n, &clones[0]);
+    while (cst_task_progress(slow).total == 0)
+        g_usleep(1000);
+    threads[1] = g_thread_new("second", clone_to_n, &clones[1]);
+    wait_until_waiting(second);
+    threads[2] = g_thread_new("stop", stop_pool, pool);
+    g_usleep(50000);
+    cst_task_cancel(slow);
+    g_thread_join(threads[0]);
+    g_thread_join(threads[1]);
+    assert_error(&clones[0].error, CST_ERROR_CANCELLED);
+    assert_no_error(clones[1].error);
+    assert_true(clones[1].done);
+    assert_true(GPOINTER_TO_INT(g_thread_join(threads[2])));
+    assert_false(cst_pool_is_active(pool));
+}
+
+static void two_clones_onto_each_others_source_do_not_wait(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *n = create(pool, "n", "raw");
+    g_autofree char *b = create(pool, "b", "raw");
+    g_autoptr(CstDownload) reader = cst_vol_download(pool, "n", 0, 0, 0, NULL, NULL);
+    Clone clone = {pool, "b", NULL, FALSE, NULL};
+
+    assert_non_null(reader);
+    clone_to_n(&clone);
+    assert_error(&clone.error, CST_ERROR_VOL_EXISTS);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -315,6 +391,8 @@ int main(void)
         CASE(a_clone_has_its_sources_bytes),
         CASE(wiped_bytes_are_gone),
         CASE(a_cancelled_clone_leaves_nothing),
+        CASE(a_stop_waits_for_work_that_still_needs_a_volume),
+        CASE(two_clones_onto_each_others_source_do_not_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,9 +35,16 @@ typedef struct {
  */
 CstChain *cst_chain_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          const CstChainFiles *files, GError **error);
-/** The same without opening any of the images: only cst_chain_blob() and _info() may be asked. */
+/** The same without opening any of the images: only cst_chain_blob() and _info() may be asked
+ * before cst_chain_open_images(). */
 CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstChainFiles *files,
                          GError **error);
+/**
+ * Opens the images of a chain that was looked at, the one on top with @flags, or (for reading) as
+ * its snapshot @snapshot (NULL: as it is now).
+ */
+gboolean cst_chain_open_images(CstChain *chain, unsigned flags, const char *snapshot,
+                               GError **error);
 /** Closes everything; what was written is safe only after cst_image_flush() of the image. */
 void cst_chain_free(CstChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstChain, cst_chain_free)
