@@ -88,6 +88,12 @@ static inline gboolean lvm_is_cow(const LvmVolume *lv)
     return lvm_kind(lv) == 's' || lvm_kind(lv) == 'S';
 }
 
+/** A classic snapshot that ran out of room: it holds nothing any more. */
+static inline gboolean lvm_is_lost(const LvmVolume *lv)
+{
+    return lvm_is_cow(lv) && (lv->attr[4] == 'I' || lv->attr[4] == 'S' || lv->data >= 10000);
+}
+
 static inline gboolean lvm_is_active(const LvmVolume *lv)
 {
     return lv->attr[4] == 'a';

@@ -10,9 +10,11 @@
 /* Parts of an LV are LVs themselves, which may have parts: that deep is believed. */
 #define PART_DEPTH_MAX 6
 
+/* As in libvirt, what is not active is not shown, but for one thing: what is lost can be deleted.
+ */
 gboolean logical_is_shown(const LvmVolume *lv)
 {
-    return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && lvm_is_active(lv) &&
+    return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
            !logical_is_hidden(lv->name);
 }
 
@@ -96,7 +98,7 @@ static gboolean place(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra
     if (!place_lv(&placing, lv, 0, error))
         return FALSE;
     extra->extents = g_steal_pointer(&into->extents);
-    if (placing.missing)
+    if (placing.missing && !extra->problem)
         extra->problem = g_strdup(_("a device of the volume group is missing"));
     return TRUE;
 }
@@ -155,6 +157,8 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
     }
     if (lvm_is_thin(lv))
         take_thin(lv, volume, extra);
+    if (lvm_is_lost(lv))
+        extra->problem = g_strdup(_("more was written than the snapshot has room for; it is lost"));
     return place(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
 }
 

@@ -71,15 +71,9 @@ static gboolean refuse_taken(CstPoolState *state, const char *volume, const char
 /* --- list ---------------------------------------------------------------------------------------
  */
 
-/* A classic snapshot whose room is used up holds nothing any more. */
-static gboolean is_overflowed(const LvmVolume *lv)
-{
-    return lvm_is_cow(lv) && (lv->attr[4] == 'I' || lv->attr[4] == 'S' || lv->data >= 10000);
-}
-
 static char *problem_of(const LvmVolume *lv)
 {
-    if (is_overflowed(lv))
+    if (lvm_is_lost(lv))
         return g_strdup(_("more of the volume was overwritten than the snapshot has room for"));
     return NULL;
 }
@@ -253,7 +247,7 @@ static gboolean revert_classic(CstPoolState *state, const Place *place, const ch
     const char *const argv[] = {"lvconvert", "-y", "--merge", "--interval", "1", target, NULL};
     g_autoptr(GError) why = NULL;
 
-    if (is_overflowed(snapshot))
+    if (lvm_is_lost(snapshot))
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
                         name, place->volume->name);
@@ -319,7 +313,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 
     if (!find_snapshot(state, volume, name, &place, error))
         return NULL;
-    if (is_overflowed(place.snapshot)) {
+    if (lvm_is_lost(place.snapshot)) {
         cst_fail(error, CST_ERROR_CORRUPT,
                  _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"), name,
                  volume);

@@ -47,17 +47,24 @@ static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
 }
 
 /*
- * A full pool answers writes with "no space" at once, which pauses a guest; LVM's default is to
- * hold them for a minute and then to fail them as broken.
+ * A full pool is to answer writes with "no space" at once, which pauses a guest; LVM's default is
+ * to hold them for a minute and then to fail them as broken.
  */
+static void say_when_full(LogicalState *state, const char *name)
+{
+    g_autofree char *target = logical_target(state, name);
+    g_autoptr(GError) why = NULL;
+
+    if (!lvm_change(NULL, &why, "lvchange", "--errorwhenfull", "y", target, NULL))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
+}
+
 static gboolean make_thin_pool(LogicalState *state, const char *name, GError **error)
 {
     const char *const argv[] = {"lvcreate",
                                 "-y",
                                 "--type",
                                 "thin-pool",
-                                "--errorwhenfull",
-                                "y",
                                 state->options.thin_size,
                                 "-n",
                                 name,
@@ -75,8 +82,11 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
         return FALSE;
     /* Somebody else may have made it meanwhile, or the tool lied either way. */
     lv = lvm_group_find(group, name);
-    if (lv && is_thin_pool(lv))
+    if (lv && is_thin_pool(lv)) {
+        if (!why)
+            say_when_full(state, name);
         return TRUE;
+    }
     if (why) {
         g_propagate_prefixed_error(error, g_steal_pointer(&why), _("cannot make thin pool '%s': "),
                                    name);

@@ -33,10 +33,12 @@ static void put(const char *name, const char *text)
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
+/* Only a tool that hangs is waited for impatiently: a busy machine is no liar. */
 static void lie(const char *tool, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", tool, NULL);
 
+    lvm_host.look_s = lvm_host.change_s = strcmp(how, "hang") == 0 ? 5 : 60;
     put(name, how);
 }
 
@@ -111,7 +113,7 @@ static int set_up(void **unused)
     g_setenv("PATH", path, TRUE);
     g_setenv("FAKE_LVM", folder, TRUE);
     lvm_host.dev = in_folder("dev");
-    lvm_host.look_s = lvm_host.change_s = 2;
+    lvm_host.look_s = lvm_host.change_s = 60;
     state = open_pool("");
     return 0;
 }
@@ -326,7 +328,6 @@ static void creation_tells_what_is_there_whatever_the_tool_says(void **unused)
         {"lvcreate", "dying", FALSE, CST_ERROR_FAILED},
         {"lvrename", "fail", FALSE, CST_ERROR_FAILED},
         {"lvrename", "nothing", FALSE, CST_ERROR_FAILED},
-        {"lvrename", "hang", FALSE, CST_ERROR_TIMEOUT},
         {"lvrename", "failing", TRUE, CST_ERROR_LAST},
         {"lvrename", "dying", TRUE, CST_ERROR_LAST},
         {"lvrename", "noisy", TRUE, CST_ERROR_LAST},
