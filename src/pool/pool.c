@@ -70,7 +70,8 @@ gboolean cst_pool_state_start(CstPoolState *state, GError **error)
     if (state->backend->start &&
         !pool_checked(state->backend->start(state, error), state, "start", error))
         return FALSE;
-    return cst_pool_state_settle(state, error);
+    /* Far away, what is left there may have to wait: the core sees to it when it can. */
+    return state->backend->remote || cst_pool_state_settle(state, error);
 }
 
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error)

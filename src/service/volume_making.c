@@ -211,7 +211,8 @@ void pool_settle(CstPool *pool, CstPoolState *state)
         return;
     cst_journal_replay_kept(pool->service->journal, settle_intent, &settling);
     if (!cst_pool_state_settle(state, &error)) {
-        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+        cst_log(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY) ? CST_LOG_INFO : CST_LOG_WARNING,
+                "pool '%s': %s", pool->name, error->message);
         settling.kept = TRUE;
     }
     if (settling.kept)

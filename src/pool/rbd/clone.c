@@ -17,7 +17,8 @@
  * which image it is on, so that a crash leaves nothing behind.
  */
 
-#define NOTE_PREFIX "cistern_clone_"
+#define CLONE_NOTE   "cistern_clone_"   /* and the token: the source */
+#define RELEASE_NOTE "cistern_release_" /* and IMAGE@SNAPSHOT */
 /* Snapshots of people's that we protected, and may unprotect again. */
 #define PROTECTED_KEY "cistern_protected_"
 /* Ceph's release "mimic", the first whose clients know clones of version 2. */
@@ -62,8 +63,8 @@ gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_orig
     ret_origin->namespace = g_strdup(parent.pool_namespace);
     ret_origin->image = g_strdup(parent.image_name);
     ret_origin->snapshot = g_strdup(snapshot.name);
-    ret_origin->helper = snapshot.namespace_type == RBD_SNAP_NAMESPACE_TYPE_USER &&
-                         g_str_has_prefix(snapshot.name, RBD_HIDDEN_PREFIX);
+    ret_origin->user = snapshot.namespace_type == RBD_SNAP_NAMESPACE_TYPE_USER;
+    ret_origin->helper = ret_origin->user && g_str_has_prefix(snapshot.name, RBD_HIDDEN_PREFIX);
     job->ceph->rbd_linked_image_spec_cleanup(&parent);
     job->ceph->rbd_snap_spec_cleanup(&snapshot);
     return TRUE;
@@ -142,19 +143,59 @@ static int let_go(RbdJob *job, const RbdOrigin *origin)
     return result;
 }
 
-void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin)
+/* "IMAGE@SNAPSHOT" when there may be something to do behind @origin: helpers are made in the pool
+ * that they are used in, and what is in the trash goes by itself. */
+static char *release_name(RbdJob *job, const RbdOrigin *origin)
 {
     g_autofree char *path = origin->image ? cst_rbd_origin_path(origin) : NULL;
-    int result;
 
-    /* Helpers are made in the pool that they are used in. */
-    if (!path || !g_str_has_prefix(path, job->state->prefix) ||
+    if (!path || !origin->user || !g_str_has_prefix(path, job->state->prefix) ||
         strchr(path + strlen(job->state->prefix), '/'))
-        return;
-    result = let_go(job, origin);
+        return NULL;
+    return g_strconcat(origin->image, "@", origin->snapshot, NULL);
+}
+
+void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin)
+{
+    g_autofree char *name = release_name(job, origin);
+
+    if (name)
+        cst_rbd_note_set(job, RELEASE_NOTE, name, "1");
+}
+
+static void release(RbdJob *job, const RbdOrigin *origin, const char *name)
+{
+    int result = let_go(job, origin);
+
+    /* Busy: other clones need it, and the last of them will be back. */
     if (result < 0 && result != -EBUSY && result != -ENOENT)
-        cst_log(CST_LOG_WARNING, "cannot release snapshot '%s' of '%s': %s", origin->snapshot, path,
-                g_strerror(-result));
+        cst_log(CST_LOG_WARNING, "cannot release snapshot '%s': %s", name, g_strerror(-result));
+    else
+        cst_rbd_note_remove(job, RELEASE_NOTE, name);
+}
+
+void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin)
+{
+    g_autofree char *name = release_name(job, origin);
+
+    if (name)
+        release(job, origin, name);
+}
+
+static void finish_release(RbdJob *job, const char *name, const char *value)
+{
+    g_auto(GStrv) parts = g_strsplit(name, "@", 2);
+    RbdOrigin origin = {.image = parts[0], .snapshot = parts[0] ? parts[1] : NULL};
+
+    if (!origin.snapshot)
+        return;
+    origin.helper = g_str_has_prefix(origin.snapshot, RBD_HIDDEN_PREFIX);
+    release(job, &origin, name);
+}
+
+gboolean cst_rbd_finish_releases(RbdJob *job, GError **error)
+{
+    return cst_rbd_note_each(job, RELEASE_NOTE, finish_release, error);
 }
 
 /* --- cloning ------------------------------------------------------------------------------------
@@ -219,11 +260,6 @@ static int make_clone(const Cloning *c, const char *draft)
     return result;
 }
 
-static char *note_key(const char *token)
-{
-    return g_strconcat(NOTE_PREFIX, token, NULL);
-}
-
 static char *helper_name(const char *token)
 {
     return g_strconcat(RBD_HIDDEN_PREFIX, token, NULL);
@@ -233,16 +269,15 @@ static gboolean clone_from(Cloning *c, const char *token, GError **error)
 {
     RbdJob *job = c->job;
     g_autofree char *draft = cst_rbd_draft_name(token);
-    g_autofree char *key = note_key(token);
     int result = 0;
 
     if (c->helper)
-        result = job->ceph->rbd_pool_metadata_set(job->conn->io, key, c->source);
+        result = cst_rbd_note_set(job, CLONE_NOTE, token, c->source);
     CST_CRASH_POINT("rbd.clone.noted");
     if (result >= 0)
         result = make_clone(c, draft);
     if (result >= 0 && c->helper)
-        result = job->ceph->rbd_pool_metadata_remove(job->conn->io, key);
+        result = cst_rbd_note_remove(job, CLONE_NOTE, token);
     if (result >= 0)
         return TRUE;
     /* No layering, an image of the old format: its bytes can be copied still. */
@@ -363,20 +398,15 @@ static int drop_helper(RbdJob *job, const char *source, const char *snapshot)
 
 gboolean cst_rbd_clone_forget(RbdJob *job, const char *token, GError **error)
 {
-    g_autofree char *key = note_key(token);
     g_autofree char *helper = helper_name(token);
-    char source[4096];
-    size_t len = sizeof(source) - 1;
-    int result = job->ceph->rbd_pool_metadata_get(job->conn->io, key, source, &len);
+    int result = 0;
+    g_autofree char *source = cst_rbd_note_get(job, CLONE_NOTE, token, &result);
 
     if (result == -ENOENT)
         return TRUE;
-    if (result >= 0) {
-        source[len] = '\0';
+    if (source)
         result = drop_helper(job, source, helper);
-    }
     if (result >= 0)
-        result = job->ceph->rbd_pool_metadata_remove(job->conn->io, key);
-    return result >= 0 || result == -ENOENT ||
-           cst_ceph_fail(error, result, _("cannot drop what a failed clone left"));
+        result = cst_rbd_note_remove(job, CLONE_NOTE, token);
+    return result >= 0 || cst_ceph_fail(error, result, _("cannot drop what a failed clone left"));
 }

@@ -235,7 +235,7 @@ static gboolean drop_dead(RbdJob *job, GError **error)
         else
             cst_log(CST_LOG_WARNING, "%s", why->message);
     }
-    return cst_rbd_finish_reverts(job, error);
+    return cst_rbd_finish_releases(job, error) && cst_rbd_finish_reverts(job, error);
 }
 
 gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error)

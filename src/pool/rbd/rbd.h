@@ -102,6 +102,8 @@ void cst_rbd_job_unref(RbdJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)
 /** For RbdJob.flags: what would be left half done can't be cancelled. */
 #define RBD_JOB_UNSTOPPABLE (1u << 31)
+/** For RbdJob.flags: something could not be finished now. */
+#define RBD_JOB_LEFT (1u << 30)
 /** For librbd's callbacks: progress of the job, in parts of job->size bytes. */
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *job);
 
@@ -149,6 +151,17 @@ CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, g
 /** Removes an image, with what only serves it; and the helper it was cloned from. */
 gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error);
 
+/* --- notes (note.c): what is being done, in the pool's metadata, for whoever comes after a crash -
+ */
+
+/** 0 or a negative errno; removing what is not there is 0. */
+int cst_rbd_note_set(RbdJob *job, const char *prefix, const char *name, const char *value);
+int cst_rbd_note_remove(RbdJob *job, const char *prefix, const char *name);
+/** NULL with *ret_result when there is none. */
+char *cst_rbd_note_get(RbdJob *job, const char *prefix, const char *name, int *ret_result);
+typedef void (*RbdNoteFunc)(RbdJob *job, const char *name, const char *value);
+gboolean cst_rbd_note_each(RbdJob *job, const char *prefix, RbdNoteFunc each, GError **error);
+
 /* --- clones (clone.c) ------------------------------------------------------------------------ */
 
 /** What an image was cloned from; all NULL: it was not. */
@@ -157,18 +170,23 @@ typedef struct {
     char *namespace; /* "": none */
     char *image;
     char *snapshot;
-    gboolean helper; /* the snapshot was made for the clone alone */
+    gboolean user;   /* the snapshot is one of people's kind, not in the trash */
+    gboolean helper; /* it was made for the clone alone */
 } RbdOrigin;
 
 void cst_rbd_origin_clear(RbdOrigin *origin);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RbdOrigin, cst_rbd_origin_clear)
 gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_origin, GError **error);
+/** Notes that the clone is about to need @origin no more: a crash won't keep the helper alive. */
+void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin);
 /** Drops the helper snapshot behind @origin when no clone needs it any more. */
 void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin);
 /** "pool/namespace/image" */
 char *cst_rbd_origin_path(const RbdOrigin *origin);
 /** Appends "pool/image" for each clone of @image as it is set (a snapshot, or all of them). */
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error);
+/** Does that for what a crash left noted. */
+gboolean cst_rbd_finish_releases(RbdJob *job, GError **error);
 /** Drops what a clone that never was left on its source. */
 gboolean cst_rbd_clone_forget(RbdJob *job, const char *token, GError **error);
 
@@ -187,5 +205,5 @@ int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snaps
 gboolean cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
 /** Unprotects and removes; one that is not ours to remove is left. 0 or a negative errno. */
 int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
-/** Ends reverts that a crash cut short. */
+/** Ends reverts that a crash cut short; BUSY while somebody has such a volume open. */
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error);

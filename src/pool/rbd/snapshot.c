@@ -13,8 +13,7 @@
  * Going back to a snapshot copies object by object, so one that is cut short leaves a mixture. The
  * pool's metadata notes it before it begins: the next start of the pool does it again, to the end.
  */
-#define REVERT_PREFIX "cistern_revert_"
-#define NOTES_AT_ONCE 64
+#define REVERT_NOTE "cistern_revert_" /* and the volume: the snapshot */
 
 /* --- listing ------------------------------------------------------------------------------------
  */
@@ -286,11 +285,6 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 /* --- revert -------------------------------------------------------------------------------------
  */
 
-static char *revert_key(const char *volume)
-{
-    return g_strconcat(REVERT_PREFIX, volume, NULL);
-}
-
 static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     job->ceph->rbd_get_size(image, &job->size);
@@ -301,21 +295,20 @@ static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 
 static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 {
-    g_autofree char *key = revert_key(job->name);
     uint64_t id = 0;
     int result = job->ceph->rbd_snap_get_id(image, job->other, &id);
 
     if (result == -ENOENT)
         return no_snapshot(job, error);
     if (result >= 0)
-        result = job->ceph->rbd_pool_metadata_set(job->conn->io, key, job->other);
+        result = cst_rbd_note_set(job, REVERT_NOTE, job->name, job->other);
     if (result >= 0) {
         CST_CRASH_POINT("rbd.revert.noted");
         result = roll_back(job, image, job->other);
         CST_CRASH_POINT("rbd.revert.rolled");
     }
     if (result >= 0)
-        result = job->ceph->rbd_pool_metadata_remove(job->conn->io, key);
+        result = cst_rbd_note_remove(job, REVERT_NOTE, job->name);
     return result >= 0 || cst_ceph_fail(error, result,
                                         _("cannot revert volume '%s' to snapshot '%s'; try again, "
                                           "or restart the pool to have it finished"),
@@ -339,21 +332,35 @@ static gboolean snapshots_revert(CstPoolState *state, const char *volume, const 
     return cst_rbd_job_wait(job, error);
 }
 
-/* The revert of @volume that a crash cut short; one that somebody is at is left to them. */
-static void finish_revert(RbdJob *job, const char *key, const char *snapshot)
+/* TRUE: nobody has it open, and so nobody is at it. */
+static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
 {
-    const char *volume = key + strlen(REVERT_PREFIX);
     rbd_image_t image = NULL;
     size_t watchers = 0;
-    int result = job->ceph->rbd_open_read_only(job->conn->io, volume, &image, NULL);
 
-    if (result >= 0) {
-        result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
-        job->ceph->rbd_close(image);
-        if (result == -ERANGE || watchers > 0)
-            return;
-        result = job->ceph->rbd_open(job->conn->io, volume, &image, NULL);
+    *ret_result = job->ceph->rbd_open_read_only(job->conn->io, volume, &image, NULL);
+    if (*ret_result < 0)
+        return TRUE;
+    *ret_result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
+    job->ceph->rbd_close(image);
+    if (*ret_result != -ERANGE)
+        return *ret_result < 0 || watchers == 0;
+    *ret_result = 0; /* there is no room for those that it has */
+    return FALSE;
+}
+
+/* The revert of @volume that a crash cut short; one that somebody is at is left to them. */
+static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
+{
+    rbd_image_t image = NULL;
+    int result = 0;
+
+    if (!is_free(job, volume, &result)) {
+        job->flags |= RBD_JOB_LEFT;
+        return;
     }
+    if (result >= 0)
+        result = job->ceph->rbd_open(job->conn->io, volume, &image, NULL);
     if (result >= 0) {
         result = roll_back(job, image, snapshot);
         job->ceph->rbd_close(image);
@@ -363,31 +370,20 @@ static void finish_revert(RbdJob *job, const char *key, const char *snapshot)
                 snapshot);
     /* A volume or a snapshot that is gone needs no more. */
     if (result >= 0 || result == -ENOENT)
-        job->ceph->rbd_pool_metadata_remove(job->conn->io, key);
+        cst_rbd_note_remove(job, REVERT_NOTE, volume);
     else
-        cst_log(CST_LOG_WARNING, "cannot finish the revert of volume '%s' to snapshot '%s': %s",
-                volume, snapshot, g_strerror(-result));
+        job->flags |= RBD_JOB_LEFT;
 }
 
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 {
-    g_autofree char *keys = g_malloc0(NOTES_AT_ONCE * 1024);
-    g_autofree char *values = g_malloc0(NOTES_AT_ONCE * 1024);
-    size_t keys_len = NOTES_AT_ONCE * 1024, values_len = keys_len;
-    int result = job->ceph->rbd_pool_metadata_list(job->conn->io, REVERT_PREFIX, NOTES_AT_ONCE,
-                                                   keys, &keys_len, values, &values_len);
-    const char *value = values;
-
-    if (result < 0)
-        return result == -ENOENT || result == -EOPNOTSUPP ||
-               cst_ceph_fail(error, result, _("cannot read the notes of %s"), job->what);
-    job->flags |= RBD_JOB_UNSTOPPABLE;
-    for (const char *key = keys; key < keys + keys_len && *key; key += strlen(key) + 1) {
-        if (g_str_has_prefix(key, REVERT_PREFIX))
-            finish_revert(job, key, value);
-        value += strlen(value) + 1;
-    }
-    return TRUE;
+    job->flags = RBD_JOB_UNSTOPPABLE;
+    if (!cst_rbd_note_each(job, REVERT_NOTE, finish_revert, error))
+        return FALSE;
+    return !(job->flags & RBD_JOB_LEFT) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("a volume whose revert was cut short is open somewhere; the revert is "
+                      "finished when it is closed"));
 }
 
 /* --- open ---------------------------------------------------------------------------------------

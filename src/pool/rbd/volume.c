@@ -123,6 +123,7 @@ gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots,
 
     if (!prepare_removal(job, name, snapshots, &origin, error))
         return FALSE;
+    cst_rbd_origin_note(job, &origin);
     CST_CRASH_POINT("rbd.remove.prepared");
     result =
         job->ceph->rbd_remove_with_progress(job->conn->io, name, cst_rbd_job_progress, &job->work);
@@ -211,12 +212,13 @@ static gboolean flatten(RbdJob *job, GError **error)
     if (done && !origin.image)
         done = cst_fail(error, CST_ERROR_STATE, _("volume '%s' shares content with no other"),
                         job->name);
-    else if (done)
+    if (done) {
+        cst_rbd_origin_note(job, &origin);
         done = flatten_image(job, image, error);
+    }
     job->ceph->rbd_close(image);
     CST_CRASH_POINT("rbd.flatten.flattened");
-    if (done)
-        cst_rbd_origin_release(job, &origin);
+    cst_rbd_origin_release(job, &origin);
     return done;
 }
 

@@ -21,7 +21,7 @@ gboolean cst_pool_state_is_remote(CstPoolState *state);
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error);
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error);
 gboolean cst_pool_state_start(CstPoolState *state, GError **error);
-/** Drops and finishes what processes that are gone left behind; a start has done it already. */
+/** Drops and finishes what processes that are gone left behind; a start does it, unless remote. */
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error);
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error);
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error);
