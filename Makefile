@@ -48,7 +48,7 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@BUILD=$(BUILD) scripts/demo
 
 test: ## everything: unit, fuzz corpora, system and crash tests, lint; ends with the count
-	@$(DEPS) build test lab lint
+	@$(DEPS) build test lab ceph lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
@@ -68,7 +68,7 @@ lab: ## prepare the machine for tests that need a kernel of their own (once a ke
 	@CISTERN_LAB=$(LAB) tests/lab/vm build
 
 test-lab: build-crash ## only the tests in that machine; T=pattern picks some
-	@$(DEPS) test lab
+	@$(DEPS) test lab ceph
 	@BUILD=$(BUILD) CISTERN_LAB=$(LAB) scripts/test lab $(T)
 
 soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
@@ -76,7 +76,7 @@ soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then
 	@BUILD=$(BUILD) tests/soak/soak
 
 bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
-	@$(DEPS) bench
+	@$(DEPS) bench ceph
 	@BUILD=$(BUILD) bench/bench $(BENCH_ARGS)
 
 fuzz: build-fuzz ## run each fuzz target for FUZZ_SECONDS (default 600)

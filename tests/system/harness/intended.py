@@ -180,6 +180,28 @@ INTENDED = [
          masked(r"(<(?:capacity|allocation|available) unit='bytes'>)\d+<", r"\1N<"),
          masked(r"(?s) *<permissions>.*?</permissions>\n", ""))),
 
+    # RBD.
+    ("allocation is what there is, by the objects", "rbd_(volumes|changes|allocation)",
+     "vol-(info|list|dumpxml)", both(
+         masked(r"^(Allocation: +).*$", r"\1N"), masked(r" +[\d.]+ [KMG]?i?B$", ""),
+         masked(r"<allocation unit='bytes'>\d+<", "<allocation unit='bytes'>N<"))),
+    ("shrinking is done when --shrink asks for it, and only then", "rbd_volumes_resized",
+     "vol-resize a 8M --pool r", ours_is((0, 1), stderr="^$|unless shrink flag")),
+    ("and so it is smaller", "rbd_volumes_resized", "vol-info",
+     masked(r"^(Capacity: +)(20|8)\.00 MiB$", r"\1N")),
+    ("a name that is taken is that", "rbd_volumes_resized", "vol-clone a b",
+     unlike("storage volume '.*' exists already")),
+    ("any algorithm wipes an image", "rbd_volumes_resized", "vol-wipe a --pool r --algorithm dod",
+     ours_is(0)),
+    ("what keeps a volume is named", "rbd_snapshots", "vol-delete a --pool r$",
+     ours_is((1, 5), stderr="'one'")),
+    ("what is missing is named", "rbd_pools_that_cannot_start", "pool-start",
+     ours_is((1, 3, 4), stderr="no pool 'nowhere'|add <auth>|usage 'nowhere'")),
+    ("one cluster's sizes move between one stage and the next", "rbd", "pool-dumpxml",
+     masked(r"<(capacity|allocation|available) unit='bytes'>\d+<", r"<\1 unit='bytes'>N<")),
+    ("an error says of which type the pool is", "rbd", "pool-delete",
+     masked(r" \(pool type 'rbd'\)", "")),
+
     # Secrets.
     ("an ephemeral secret needs a process that holds it", "embedded:private_and_ephemeral",
      "", lambda theirs, ours: (ours, ours) if EPHEMERAL.search(ours[2]) else (theirs, ours)),

@@ -1,0 +1,549 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""RBD pools on a real Ceph: stock virsh and our command line against cisternd, rbd as the oracle."""
+
+import hashlib
+import os
+import re
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import ceph, peers, space
+
+MIB = 1 << 20
+
+
+def noise(size, seed=1):
+    """Bytes that no hole or zero run hides in."""
+    block = hashlib.sha256(str(seed).encode()).digest() * 32768
+    return (block * (size // len(block) + 1))[:size]
+
+
+def timed(function):
+    started = time.monotonic()
+    function()
+    return time.monotonic() - started
+
+
+class OnCeph(unittest.TestCase):
+    """One daemon for the class with the pool "r", and "o" beside it; no images before each test."""
+
+    maxDiff = None
+    OPTIONS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.ceph = ceph.lab()
+        cls.peer = peers.ours()
+        cls.peer.fresh()
+        cls.secret = cls.file("secret.xml", ceph.SECRET)
+        for words in (["secret-define", cls.secret],
+                      ["secret-set-value", ceph.UUID, cls.ceph.key]):
+            status, _out, err = peers.run(["virsh", "-c", cls.peer.secret_uri, *words])
+            assert status == 0, err
+        cls.define("r", options=cls.OPTIONS)
+        cls.define("o", source="other")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.ceph.thaw()
+        cls.peer.stop()
+
+    def setUp(self):
+        self.ceph.thaw()
+        self.ceph.clear()
+        self.ceph.clear("other")
+        self.ok("pool-refresh", "r")
+        self.ok("pool-refresh", "o")
+
+    @classmethod
+    def file(cls, name, content):
+        path = os.path.join(cls.peer.files, name)
+        with open(path, "wb") as out:
+            out.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    @classmethod
+    def define(cls, name, start=True, **how):
+        xml = cls.file(name + ".xml", cls.ceph.pool_xml(name, **how))
+        for words in (["pool-define", xml], *([["pool-start", name]] if start else [])):
+            status, _out, err = peers.virsh(cls.peer, *words)
+            assert status == 0, err
+
+    def undefine(self, name):
+        peers.virsh(self.peer, "pool-destroy", name)
+        peers.virsh(self.peer, "pool-undefine", name)
+
+    def ok(self, *words, **options):
+        status, out, err = peers.virsh(self.peer, *words, **options)
+        self.assertEqual(0, status, f"virsh {' '.join(words)}: {err}")
+        return out
+
+    def fails(self, *words, text="", **options):
+        status, _out, err = peers.virsh(self.peer, *words, **options)
+        self.assertEqual(1, status, f"virsh {' '.join(words)} should have failed")
+        self.assertIn(text, err)
+        return err
+
+    def cistern(self, *words, status=0, **options):
+        done = peers.run([space.CISTERN, "-c", self.peer.uri, *words], **options)
+        self.assertEqual(status, done[0], f"cistern {' '.join(words)}: {done[2]}")
+        return done[1] if status == 0 else done[2]
+
+    def names(self, pool="r"):
+        return [line.split()[0] for line in self.ok("vol-list", pool).splitlines()[2:] if line]
+
+    def details(self, pool="r"):
+        """{name: (capacity, allocation)} as printed."""
+        lines = self.ok("vol-list", pool, "--details").splitlines()[2:]
+        rows = [re.split(r"\s{2,}", line.strip()) for line in lines if line]
+        return {row[0]: tuple(row[3:]) for row in rows}
+
+    def content(self, image):
+        """What the rbd tool reads."""
+        path = os.path.join(self.peer.files, "export")
+        if os.path.exists(path):
+            os.unlink(path)
+        self.ceph.rbd("export", "--no-progress", image, path)
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def put(self, name, data, size=None):
+        """A volume with this content, through our upload."""
+        self.ok("vol-create-as", "r", name, str(size or len(data)))
+        self.ok("vol-upload", name, self.file("payload", data), "--pool", "r")
+
+    def eventually(self, true, seconds=20):
+        end = time.monotonic() + seconds
+        while not true():
+            self.assertLess(time.monotonic(), end, "it never came true")
+            time.sleep(0.2)
+
+
+class Volumes(OnCeph):
+    def test_an_image_is_made_as_the_cluster_makes_them(self):
+        self.ok("vol-create-as", "r", "a", "100M")
+        info = self.ceph.rbd("info", "a")
+        self.assertIn("size 100 MiB in 25 objects", info)
+        self.assertIn("layering, exclusive-lock, object-map, fast-diff, deep-flatten", info)
+        self.assertEqual(["a"], self.ceph.images())
+
+    def test_a_volume_asks_for_features_object_size_and_data_pool(self):
+        xml = self.file("v.xml", """<volume xmlns:cistern='urn:cistern:storage:1.0'><name>a</name>
+            <capacity unit='M'>64</capacity><cistern:options>
+            <cistern:option name='features' value='layering,exclusive-lock'/>
+            <cistern:option name='object-size' value='1M'/>
+            <cistern:option name='data-pool' value='other'/>
+            </cistern:options></volume>""")
+        self.ok("vol-create", "r", xml)
+        info = self.ceph.rbd("info", "a")
+        self.assertIn("64 objects", info)
+        self.assertIn("data_pool: other", info)
+        self.assertRegex(info, r"features: layering, exclusive-lock, data-pool\n")
+        for name, value, text in (("object-size", "3M", "power of two"),
+                                  ("features", "magic", "no list of RBD features"),
+                                  ("color", "blue", "unknown RBD volume option")):
+            xml = self.file("v.xml", f"""<volume xmlns:cistern='urn:cistern:storage:1.0'>
+                <name>b</name><capacity unit='M'>64</capacity><cistern:options>
+                <cistern:option name='{name}' value='{value}'/></cistern:options></volume>""")
+            self.fails("vol-create", "r", xml, text=text)
+        self.assertEqual(["a"], self.ceph.images())
+
+    def test_what_is_uploaded_is_what_rbd_exports_and_what_is_downloaded(self):
+        data = noise(9 * MIB + 12345)
+        self.put("a", data, 16 * MIB)
+        self.assertEqual(data + bytes(16 * MIB - len(data)), self.content("a"))
+        out = os.path.join(self.peer.files, "out")
+        self.ok("vol-download", "a", out, "--pool", "r")
+        with open(out, "rb") as stream:
+            self.assertEqual(data, stream.read()[:len(data)])
+
+    def test_sparse_transfer_keeps_holes(self):
+        path = os.path.join(self.peer.files, "sparse")
+        with open(path, "wb") as stream:
+            stream.truncate(256 * MIB)
+            stream.seek(128 * MIB)
+            stream.write(noise(MIB))
+        self.ok("vol-create-as", "r", "a", "256M")
+        self.ok("vol-upload", "a", path, "--pool", "r", "--sparse")
+        self.assertEqual(("256.00 MiB", "4.00 MiB"), self.details()["a"])
+        out = os.path.join(self.peer.files, "out")
+        self.ok("vol-download", "a", out, "--pool", "r", "--sparse")
+        self.assertLess(os.stat(out).st_blocks * 512, 8 * MIB)
+        self.assertEqual(0, subprocess.run(["cmp", path, out], check=False).returncode)
+
+    def test_allocation_is_what_objects_there_are(self):
+        self.put("a", noise(8 * MIB), 64 * MIB)
+        self.assertEqual(("64.00 MiB", "8.00 MiB"), self.details()["a"])
+        self.assertIn("<allocation unit='bytes'>8388608<", self.ok("vol-dumpxml", "a", "--pool",
+                                                                  "r"))
+        self.ok("vol-wipe", "a", "--pool", "r", "--algorithm", "trim")
+        self.assertEqual(("64.00 MiB", "0.00 B"), self.details()["a"])
+
+    def test_without_fast_diff_the_allocation_is_an_estimate_and_says_so(self):
+        self.ceph.rbd("create", "a", "--size", "64M", "--image-feature", "layering")
+        self.ok("pool-refresh", "r")
+        xml = self.ok("vol-dumpxml", "a", "--pool", "r")
+        self.assertIn("<allocation unit='bytes'>67108864<", xml)
+        self.assertIn("name='allocation' value='estimate'", xml)
+
+    def test_wiping_leaves_zeroes(self):
+        self.put("a", noise(5 * MIB))
+        self.ok("vol-wipe", "a", "--pool", "r")
+        self.assertEqual(bytes(5 * MIB), self.content("a"))
+
+    def test_a_volume_grows_and_shrinks(self):
+        data = noise(8 * MIB)
+        self.put("a", data)
+        self.ok("vol-resize", "a", "12M", "--pool", "r")
+        self.assertEqual(data + bytes(4 * MIB), self.content("a"))
+        self.fails("vol-resize", "a", "4M", "--pool", "r", text="shrink")
+        self.ok("vol-resize", "a", "4M", "--pool", "r", "--shrink")
+        self.assertEqual(data[:4 * MIB], self.content("a"))
+
+    def test_names_that_rbd_could_not_address_are_refused(self):
+        self.fails("vol-create-as", "r", "a@b", "1M", text="could not address it")
+        self.fails("vol-create-as", "r", "a/b", "1M", text="cannot contain '/'")
+        self.fails("vol-create-as", "r", "q", "1M", "--format", "qcow2",
+                   text="only RAW volumes are supported")
+        self.assertEqual([], self.ceph.images())
+
+    def test_a_qcow2_uploaded_to_an_image_works_and_stays_raw_to_us(self):
+        image = os.path.join(self.peer.files, "a.qcow2")
+        self.cistern("image-create", "-f", "qcow2", image, "1G")
+        with open(image, "rb") as stream:
+            data = stream.read()
+        self.put("a", data, 8 * MIB)
+        self.assertIn("<format type='raw'/>", self.ok("vol-dumpxml", "a", "--pool", "r"))
+        self.assertEqual(data, self.content("a")[:len(data)])
+
+    def test_what_others_change_is_seen_after_a_refresh(self):
+        for name in ("keep", "gone", "old", "grow"):
+            self.ok("vol-create-as", "r", name, "4M")
+        self.ceph.rbd("rm", "--no-progress", "gone")
+        self.ceph.rbd("mv", "old", "new")
+        self.ceph.rbd("resize", "--no-progress", "grow", "--size", "8M")
+        self.ceph.rbd("create", "made", "--size", "1M")
+        self.ok("pool-refresh", "r")
+        self.assertEqual(["grow", "keep", "made", "new"], self.names())
+        self.assertEqual("8.00 MiB", self.details()["grow"][0])
+        self.fails("vol-info", "gone", "--pool", "r")
+
+    def test_a_volume_moves_between_pools_of_any_type(self):
+        data = noise(3 * MIB)
+        directory = os.path.join(self.peer.dir, "d")
+        os.makedirs(directory, exist_ok=True)
+        self.ok("pool-create-as", "d", "dir", "--target", directory)
+        self.addCleanup(lambda: self.ok("pool-destroy", "d"))
+        self.put("a", data)
+        xml = self.file("v.xml", "<volume><name>f</name><capacity>0</capacity>"
+                                 "<target><format type='qcow2'/></target></volume>")
+        self.ok("vol-create-from", "d", xml, "a", "--inputpool", "r")
+        xml = self.file("v.xml", "<volume><name>b</name><capacity>0</capacity>"
+                                 "<target><format type='raw'/></target></volume>")
+        self.ok("vol-create-from", "r", xml, "f", "--inputpool", "d")
+        self.assertEqual(data, self.content("b"))
+        self.ok("vol-create-from", "o", xml, "a", "--inputpool", "r")
+        self.assertEqual(["b"], self.names("o"))
+
+
+class Clones(OnCeph):
+    """With clones of version 1, which need a protected snapshot for as long as they last."""
+
+    OPTIONS = (("rbd_default_clone_format", "1"),)
+    KEEPS_HELPER = True
+
+    def test_a_clone_shares_and_goes_its_own_way(self):
+        data = noise(8 * MIB)
+        self.put("a", data)
+        self.ok("vol-clone", "a", "b", "--pool", "r")
+        self.assertEqual(data, self.content("b"))
+        self.assertEqual(("8.00 MiB", "0.00 B"), self.details()["b"])
+        self.assertIn("<path>libvirt/a</path>\n    <format type='raw'/>\n  </backingStore>",
+                      self.ok("vol-dumpxml", "b", "--pool", "r"))
+        self.ok("vol-upload", "a", self.file("payload", noise(MIB, 2)), "--pool", "r")
+        self.assertEqual(data, self.content("b"))
+        self.ok("vol-upload", "b", self.file("payload", noise(MIB, 3)), "--pool", "r")
+        self.assertEqual(noise(MIB, 2) + data[MIB:], self.content("a"))
+
+    def test_a_parent_is_kept_and_its_clones_are_named(self):
+        self.put("a", noise(MIB))
+        self.ok("vol-clone", "a", "b", "--pool", "r")
+        self.ok("vol-clone", "a", "c", "--pool", "r")
+        err = self.fails("vol-delete", "a", "--pool", "r")
+        self.assertIn("libvirt/b", err)
+        self.assertIn("libvirt/c", err)
+
+    def test_the_last_clone_takes_the_helper_along(self):
+        self.put("a", noise(MIB))
+        for name in ("b", "c"):
+            self.ok("vol-clone", "a", name, "--pool", "r")
+        self.assertEqual(self.KEEPS_HELPER, any("user" in line for line in self.ceph.rbd(
+            "snap", "ls", "--all", "a").splitlines()))
+        self.ok("vol-delete", "b", "--pool", "r")
+        self.ok("vol-delete", "c", "--pool", "r")
+        self.assertEqual(["a"], self.ceph.images())
+        self.assertEqual([], [n for n in self.ceph.notes() if "cistern" in n])
+        self.ok("vol-delete", "a", "--pool", "r")
+
+    def test_a_clone_can_be_larger(self):
+        data = noise(2 * MIB)
+        self.put("a", data)
+        xml = self.file("v.xml", "<volume><name>b</name><capacity unit='M'>6</capacity></volume>")
+        self.ok("vol-create-from", "r", xml, "a", "--inputpool", "r")
+        self.assertEqual(data + bytes(4 * MIB), self.content("b"))
+
+    def test_without_layering_the_bytes_are_copied(self):
+        self.ceph.rbd("create", "a", "--size", "8M", "--image-feature", "exclusive-lock")
+        self.ok("pool-refresh", "r")
+        self.ok("vol-upload", "a", self.file("payload", noise(MIB)), "--pool", "r")
+        self.ok("vol-clone", "a", "b", "--pool", "r")
+        self.assertEqual(self.content("a"), self.content("b"))
+        self.assertNotIn("parent:", self.ceph.rbd("info", "b"))
+        self.assertEqual({"a", "b"}, set(self.ceph.images()))
+
+    def test_a_snapshot_of_others_is_not_ours_to_delete(self):
+        self.put("a", noise(MIB))
+        self.ceph.rbd("snap", "create", "--no-progress", "a@mine")
+        self.ceph.rbd("snap", "protect", "a@mine")
+        self.ceph.rbd("clone", "a@mine", "libvirt/b")
+        self.ok("pool-refresh", "r")
+        self.fails("vol-delete", "a", "--pool", "r", text="libvirt/b")
+        self.ok("vol-delete", "b", "--pool", "r")
+        self.fails("vol-delete", "a", "--pool", "r", text="'mine'")
+        self.assertIn("a@mine", self.ceph.images())
+        self.fails("vol-delete", "a", "--pool", "r", "--delete-snapshots", text="is protected")
+        self.ceph.rbd("snap", "unprotect", "a@mine")
+        self.ok("vol-delete", "a", "--pool", "r", "--delete-snapshots")
+        self.assertEqual([], self.ceph.images())
+
+
+class ClonesOfVersion2(Clones):
+    OPTIONS = (("rbd_default_clone_format", "2"),)
+    KEEPS_HELPER = False
+
+
+class Holders(OnCeph):
+    def test_who_has_it_open_is_named(self):
+        self.put("a", noise(MIB))
+        with subprocess.Popen(["rbd", "-p", "libvirt", "bench", "--io-type", "write", "--io-size",
+                               "4K", "--io-threads", "1", "--io-total", "100G", "a"],
+                              env=self.ceph.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL) as watcher:
+            try:
+                self.eventually(lambda: "watcher=" in self.ceph.rbd("status", "a"))
+                for words in (["vol-delete", "a"], ["vol-wipe", "a"],
+                              ["vol-resize", "a", "512K", "--shrink"]):
+                    err = self.fails(*words, "--pool", "r", text="is in use: RBD client ")
+                    self.assertRegex(err, r"client \d+ at \d+\.\d+\.\d+\.\d+:")
+                self.ok("vol-resize", "a", "2M", "--pool", "r")
+            finally:
+                watcher.kill()
+        self.eventually(lambda: "watcher=" not in self.ceph.rbd("status", "a"), 60)
+        self.ok("vol-delete", "a", "--pool", "r")
+
+    def test_our_own_downloads_are_waited_for_and_not_named(self):
+        self.put("a", noise(32 * MIB))
+        out = os.path.join(self.peer.files, "out")
+        with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-download", "a", out, "--pool",
+                               "r"], env=space.ENV, stdin=subprocess.DEVNULL) as loading:
+            self.eventually(lambda: os.path.exists(out) and os.path.getsize(out) > 0)
+            self.ok("vol-delete", "a", "--pool", "r")
+            self.assertEqual(0, loading.wait())
+
+
+class Pools(OnCeph):
+    def test_usage_is_the_clusters(self):
+        self.put("a", noise(8 * MIB))
+        self.ok("pool-refresh", "r")
+        info = self.ok("pool-info", "r")
+        self.assertRegex(info, r"Capacity: +4\.00 GiB")
+
+    def test_a_wrong_key_is_called_that(self):
+        other = "22222222-2222-3333-4444-555555555555"
+        xml = self.file("s.xml", ceph.SECRET.replace(ceph.UUID, other)
+                        .replace("libvirt secret", "wrong"))
+        for words in (["secret-define", xml],
+                      ["secret-set-value", other, "AQDcJgBrGlshNBAAHyvHYaTn5qEiiGsuk0tN3A=="]):
+            self.assertEqual(0, peers.run(["virsh", "-c", self.peer.secret_uri, *words])[0])
+        self.define("w", start=False, auth=ceph.AUTH.replace(ceph.UUID, other))
+        self.fails("pool-start", "w", text="refused user 'libvirt'")
+        self.undefine("w")
+
+    def test_a_secret_can_be_named_by_its_usage(self):
+        self.define("u", auth="<auth type='ceph' username='libvirt'>"
+                              "<secret usage='client.libvirt secret'/></auth>")
+        self.undefine("u")
+
+    def test_a_missing_secret_or_one_without_a_value_is_called_that(self):
+        self.define("m", start=False, auth="<auth type='ceph' username='libvirt'>"
+                                           "<secret usage='nowhere'/></auth>")
+        self.fails("pool-start", "m", text="nowhere")
+        self.undefine("m")
+
+    def test_no_authentication_where_it_is_asked_for(self):
+        self.define("n", start=False, auth="")
+        self.fails("pool-start", "n", text="add <auth>")
+        self.undefine("n")
+
+    def test_a_missing_ceph_pool_or_namespace_is_called_that(self):
+        self.define("m", start=False, source="nowhere")
+        self.fails("pool-start", "m", text="no pool 'nowhere'")
+        self.undefine("m")
+        self.define("m", start=False, source="libvirt/nowhere")
+        self.fails("pool-start", "m", text="has no namespace 'nowhere'")
+        self.undefine("m")
+
+    def test_an_option_that_ceph_does_not_have(self):
+        self.define("m", start=False, options=(("no_such_option", "1"),))
+        self.fails("pool-start", "m", text="Ceph has no option 'no_such_option'")
+        self.undefine("m")
+
+    def test_no_monitor_is_an_error_within_the_deadline(self):
+        self.define("m", start=False, host="127.255.255.1")
+        took = timed(lambda: self.fails("pool-start", "m", text="cannot reach the Ceph monitors"))
+        self.assertLess(took, ceph.TIMEOUT_S + 6)
+        self.undefine("m")
+
+    def test_one_of_several_monitors_is_enough(self):
+        xml = self.ceph.pool_xml("m").replace(
+            "<host ", "<host name='127.255.255.1' port='6789'/><host ", 1)
+        self.ok("pool-define", self.file("m.xml", xml))
+        self.ok("pool-start", "m", timeout=60)
+        self.undefine("m")
+
+    def test_a_namespace_is_a_pool_of_its_own(self):
+        self.ceph.run("rbd", "namespace", "create", "libvirt/team")
+        self.define("t", source="libvirt/team")
+        try:
+            self.ok("vol-create-as", "t", "a", "4M")
+            self.assertEqual(["a"], self.names("t"))
+            self.assertEqual([], self.names("r"))
+            self.assertEqual("libvirt/team/a",
+                             self.ok("vol-path", "a", "--pool", "t").strip())
+            self.assertEqual("a", self.ok("vol-name", "libvirt/team/a").strip())
+            self.ok("vol-clone", "a", "b", "--pool", "t")
+            self.fails("vol-delete", "a", "--pool", "t", text="libvirt/team/b")
+            self.ok("vol-delete", "b", "--pool", "t")
+            self.ok("vol-delete", "a", "--pool", "t")
+        finally:
+            self.undefine("t")
+            self.ceph.run("rbd", "namespace", "remove", "libvirt/team")
+
+    def test_the_definition_decides_what_allocation_is(self):
+        self.put("a", noise(MIB), 16 * MIB)
+        self.define("c", refresh="<refresh><volume allocation='capacity'/></refresh>")
+        self.assertEqual(("16.00 MiB", "16.00 MiB"), self.details("c")["a"])
+        self.undefine("c")
+
+    def test_a_pool_survives_a_restart_of_the_daemon(self):
+        self.put("a", noise(MIB))
+        self.peer.restart()
+        self.assertRegex(self.ok("pool-list"), r" r +active")
+        self.assertEqual(["a"], self.names())
+
+    def test_two_hundred_images_are_refreshed_at_once(self):
+        words = ";".join(f"vol-create-as r v{i:03} 1G" for i in range(200))
+        self.ok(words, timeout=120)
+        took = timed(lambda: self.ok("pool-refresh", "r"))
+        self.assertEqual(200, len(self.names()))
+        self.assertLess(took, 2)
+        self.ok(words.replace("vol-create-as r", "vol-delete --pool r").replace(" 1G", ""),
+                timeout=120)
+
+
+class Faults(OnCeph):
+    """With deadlines of a few seconds, so that a test sees them."""
+
+    BOUND = ceph.TIMEOUT_S * 2 + 6
+
+    def setUp(self):
+        super().setUp()
+        directory = os.path.join(self.peer.dir, "d")
+        os.makedirs(directory, exist_ok=True)
+        if "d" not in self.ok("pool-list", "--name").split():
+            self.ok("pool-create-as", "d", "dir", "--target", directory)
+
+    def bystander(self):
+        """The worst time that a listing of another pool took while @self.going."""
+        worst = 0
+        while self.going:
+            worst = max(worst, timed(lambda: self.ok("vol-list", "d", "--details")))
+        self.worst = worst
+
+    def test_a_frozen_osd_costs_its_own_volumes_their_deadline_and_nobody_else(self):
+        self.put("a", noise(4 * MIB))
+        quiet = timed(lambda: self.ok("vol-list", "d", "--details"))
+        self.going = True
+        watching = threading.Thread(target=self.bystander)
+        watching.start()
+        self.ceph.freeze()
+        took = timed(lambda: self.fails("vol-info", "a", "--pool", "r", text="did not answer"))
+        self.assertLess(took, self.BOUND)
+        took = timed(lambda: self.fails("pool-refresh", "r", text="did not answer"))
+        self.assertLess(took, self.BOUND)
+        took = timed(lambda: self.fails("vol-create-as", "r", "b", "1M", text="did not answer"))
+        self.assertLess(took, self.BOUND * 2)
+        self.going = False
+        watching.join()
+        self.assertLess(self.worst, max(10 * quiet, 1))
+        # Not vanished, only not answering.
+        self.assertEqual(["a"], self.names())
+        self.assertIn("inaccessible", self.ok("pool-info", "r"))
+        self.ceph.thaw()
+        self.eventually(lambda: "running" in self.ok("pool-info", "r"))
+        self.ok("vol-create-as", "r", "c", "1M")
+        self.eventually(lambda: sorted(i for i in self.ceph.images() if i != "b") == ["a", "c"])
+
+    def test_a_write_into_a_frozen_osd_fails_and_works_again_later(self):
+        self.put("a", noise(MIB), 64 * MIB)
+        payload = self.file("large", noise(64 * MIB, 5))
+        self.ceph.freeze()
+        took = timed(lambda: self.fails("vol-upload", "a", payload, "--pool", "r"))
+        self.assertLess(took, self.BOUND * 3)
+        self.ceph.thaw()
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0, 60)
+        self.assertEqual(noise(64 * MIB, 5), self.content("a"))
+
+    def test_an_osd_that_freezes_in_mid_write(self):
+        self.put("a", noise(MIB), 256 * MIB)
+        payload = self.file("large", noise(256 * MIB, 6))
+        timer = threading.Timer(0.3, self.ceph.freeze)
+        timer.start()
+        started = time.monotonic()
+        status, _out, err = peers.virsh(self.peer, "vol-upload", "a", payload, "--pool", "r")
+        timer.join()
+        self.assertLess(time.monotonic() - started, self.BOUND * 3)
+        self.ceph.thaw()
+        if status:
+            self.assertIn("did not answer", err)
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0, 60)
+        self.assertEqual(noise(256 * MIB, 6), self.content("a"))
+
+    def test_the_daemon_starts_at_once_beside_a_dead_cluster_and_finds_it_later(self):
+        self.put("a", noise(MIB))
+        self.ceph.freeze()
+        self.peer.stop()
+        self.assertLess(timed(self.peer.start), 3)
+        self.assertRegex(self.ok("pool-list"), r" r +active")
+        self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
+        self.ceph.thaw()
+        self.eventually(lambda: "running" in self.ok("pool-info", "r")
+                        and self.names() == ["a"], 40)
+
+    def test_a_full_ceph_pool_is_no_space_and_not_a_wait(self):
+        self.put("a", noise(MIB), 64 * MIB)
+        self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "1000000")
+        try:
+            self.eventually(lambda: "POOL_FULL" in self.ceph.run("ceph", "health", "detail"), 40)
+            payload = self.file("large", noise(64 * MIB, 7))
+            took = timed(lambda: self.fails("vol-upload", "a", payload, "--pool", "r",
+                                            text="quota exceeded"))
+            self.assertLess(took, self.BOUND)
+        finally:
+            self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "0")
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0, 60)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The lab's Ceph (tests/lab/ceph): one for the whole run, started when the first test needs it."""
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+from . import space
+
+SCRIPT = os.path.join(space.TOP, "tests/lab/ceph")
+UUID = "11111111-2222-3333-4444-555555555555"
+# Short, so that what does not answer is noticed within a test.
+TIMEOUT_S = 3
+
+SECRET = f"""<secret ephemeral='no' private='yes'><uuid>{UUID}</uuid>
+<usage type='ceph'><name>client.libvirt secret</name></usage></secret>"""
+
+POOL = """<pool type='rbd' xmlns:rbd='http://libvirt.org/schemas/storagepool/rbd/1.0'>
+<name>{name}</name>{refresh}<source><host name='{host}' port='{port}'/><name>{source}</name>
+{auth}</source><rbd:config_opts>{options}</rbd:config_opts></pool>"""
+
+AUTH = f"<auth type='ceph' username='libvirt'><secret uuid='{UUID}'/></auth>"
+
+
+class Ceph:
+    def __init__(self):
+        self.dir = space.path("ceph")
+        subprocess.run([SCRIPT, "start", self.dir], check=True, timeout=120,
+                       stdin=subprocess.DEVNULL)
+        atexit.register(self.stop)
+        self.conf = os.path.join(self.dir, "ceph.conf")
+        with open(os.path.join(self.dir, "client.key"), encoding="utf-8") as stream:
+            self.key = stream.read().strip()
+        with open(os.path.join(self.dir, "mon"), encoding="utf-8") as stream:
+            self.host, self.port = stream.read().strip().rsplit(":", 1)
+        self.env = dict(space.ENV, CEPH_CONF=self.conf)
+
+    def stop(self):
+        self.thaw()
+        subprocess.run([SCRIPT, "stop", self.dir], check=False)
+
+    def run(self, *words, check=True):
+        done = subprocess.run(words, env=self.env, text=True, timeout=60, check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(words)}: {done.stderr}")
+        return done.stdout
+
+    def rbd(self, *words, pool="libvirt", **options):
+        return self.run("rbd", "-p", pool, *words, **options)
+
+    def images(self, pool="libvirt"):
+        """Everything that is there, by any name: images, snapshots of any kind, the trash."""
+        found = self.rbd("ls", pool=pool).split()
+        for image in list(found):
+            # It may go at any moment.
+            for line in self.rbd("snap", "ls", "--all", image, pool=pool,
+                                 check=False).splitlines()[1:]:
+                found.append(f"{image}@{line.split()[1]}")
+        return found + [f"trash:{line}" for line in
+                        self.rbd("trash", "ls", "--all", pool=pool).splitlines()]
+
+    def notes(self, pool="libvirt"):
+        """What is noted in the pool's metadata."""
+        return self.run("rados", "-p", pool, "listomapkeys", "rbd_info").split()
+
+    def clear(self, pool="libvirt"):
+        """Removes all images; clones before their parents."""
+        for _ in range(5):
+            left = self.rbd("ls", pool=pool).split()
+            for image in left:
+                for snap in json.loads(self.rbd("snap", "ls", "--format", "json", image,
+                                                pool=pool)):
+                    if snap.get("protected") == "true":
+                        self.rbd("snap", "unprotect", f"{image}@{snap['name']}", pool=pool,
+                                 check=False)
+                self.rbd("snap", "purge", "--no-progress", image, pool=pool, check=False)
+                self.rbd("rm", "--no-progress", image, pool=pool, check=False)
+            if not left:
+                return
+
+    def daemon(self, name):
+        with open(os.path.join(self.dir, "run", name + ".pid"), encoding="utf-8") as stream:
+            return int(stream.read())
+
+    def freeze(self):
+        os.kill(self.daemon("osd.0"), signal.SIGSTOP)
+
+    def thaw(self):
+        try:
+            os.kill(self.daemon("osd.0"), signal.SIGCONT)
+        except (OSError, ValueError):
+            pass
+
+    def pool_xml(self, name, source="libvirt", host=None, auth=AUTH, refresh="", options=()):
+        given = {"rados_osd_op_timeout": TIMEOUT_S, "rados_mon_op_timeout": TIMEOUT_S,
+                 "client_mount_timeout": TIMEOUT_S, "objecter_tick_interval": 1,
+                 **dict(options)}
+        text = "".join(f"<rbd:option name='{k}' value='{v}'/>" for k, v in given.items())
+        return POOL.format(name=name, source=source, host=host or self.host, port=self.port,
+                           auth=auth, refresh=refresh, options=text)
+
+
+_lab = []
+
+
+def lab():
+    """The lab; skips the test that asks where it can't run."""
+    if not _lab:
+        missing = subprocess.run([SCRIPT, "check"], text=True, stdout=subprocess.PIPE,
+                                 check=False).stdout.strip()
+        if missing:
+            raise unittest.SkipTest(f"no Ceph here ({missing})")
+        _lab.append(Ceph())
+    return _lab[0]
