@@ -412,6 +412,48 @@ def bits(path, name):
     return [(run["start"], run["length"]) for run in runs if not run["data"]]
 
 
+@case(*range(1, 9))
+def bitmaps_follow_a_new_size_as_in_qemu(seed):
+    """Dirty before, and after each of some resizes: the same bits, wherever tables grow or end."""
+    rand = random.Random(seed)
+    grain, cluster = rand.choice((512, 4096, 65536)), rand.choice((512, 4096, 65536))
+    sizes = [rand.randrange(1, 20000) * 512 for _ in range(4)]
+    if seed % 2:
+        sizes[1] *= 40
+    qemu_img("create", "-q", "-f", "qcow2", "-o", f"cluster_size={cluster}", "a", sizes[0])
+    for name, options in (("on", ()), ("off", ("--disable",))):
+        qemu_img("bitmap", "--add", "-g", grain, "a", name)
+        scatter(rand, "a", "qcow2", sizes[0])
+        qemu_img("bitmap", *options or ("--enable",), "a", name)
+    shutil.copy("a", "b")
+    for size in sizes[1:]:
+        cistern("image-resize", "-f", "qcow2", "--shrink", "a", size)
+        qemu_img("resize", "-q", "-f", "qcow2", "--shrink", "b", size)
+        equal("bitmaps", bitmaps("a"), bitmaps("b"))
+        for name in ("on", "off"):
+            equal(f"bits of '{name}' at {size}", bits("a", name), bits("b", name))
+        sound("a")
+        same("a", "qcow2", "b", "qcow2")
+
+
+@case()
+def inconsistent_bitmaps_stay_so_when_resized(_):
+    make("a", "qcow2", "")
+    qemu_img("bitmap", "--add", "-g", "512", "a", "b")
+    cistern("image-resize", "-f", "qcow2", "a", "+1G")  # its table grows
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 9 0 64k", "-c", "abort", "a"],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    equal("flags", [flags for _, _, flags in bitmaps("a")], [["auto", "in-use"]])
+    cistern("image-check", "-f", "qcow2", "-r", "all", "a", ok=(0, 3))
+    cistern("image-resize", "-f", "qcow2", "a", "+1G")
+    cistern("image-resize", "-f", "qcow2", "--shrink", "a", "1M")
+    equal("flags", [flags for _, _, flags in bitmaps("a")], [["auto", "in-use"]])
+    sound("a")
+    cistern("image-resize", "-f", "qcow2", "--shrink", "a", "0")  # nothing to be dirty
+    equal("bitmaps", bitmaps("a"), [])
+    sound("a")
+
+
 @case()
 def bitmap_refuses(_):
     make("a", "qcow2", "")

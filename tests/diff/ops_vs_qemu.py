@@ -251,8 +251,8 @@ def create_says_what_is_wrong(_):
     ours = {line.split("=")[0].strip() for line in
             cistern("image-create", "-f", "qcow2", "-o", "help").splitlines() if "=" in line}
     equal("options", ours, {"backing_file", "backing_fmt", "cluster_size", "compat",
-                            "compression_type", "extended_l2", "lazy_refcounts", "preallocation",
-                            "refcount_bits", "size"})
+                            "compression_type", "data_file", "data_file_raw", "extended_l2",
+                            "lazy_refcounts", "preallocation", "refcount_bits", "size"})
     equal("json", {o["name"] for o in cistern_json("image-create", "-f", "qcow2", "-o",
                                                    "help")["options"]}, ours)
 

@@ -126,6 +126,24 @@ uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len)
     return g_byte_array_free(out, FALSE);
 }
 
+uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits)
+{
+    uint64_t bits = qcow2_div_up(size, UINT64_C(1) << granularity_bits);
+
+    return qcow2_div_up(bits, q->cluster_size * 8);
+}
+
+gboolean qcow2_bitmap_is_usable(const Qcow2 *q, const Qcow2Bitmap *bitmap)
+{
+    return !(bitmap->flags & ~(QCOW2_BITMAP_AUTO | QCOW2_BITMAP_EXTRA_OK)) &&
+           bitmap->type == QCOW2_BITMAP_DIRTY_TYPE &&
+           bitmap->granularity_bits >= QCOW2_MIN_GRANULARITY &&
+           bitmap->granularity_bits <= QCOW2_MAX_GRANULARITY &&
+           bitmap->table_size ==
+               qcow2_bitmap_entries(q, q->header.size, bitmap->granularity_bits) &&
+           (bitmap->extra_size == 0 || (bitmap->flags & QCOW2_BITMAP_EXTRA_OK));
+}
+
 uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error)
 {
     uint64_t bytes = (uint64_t)bitmap->table_size * 8;

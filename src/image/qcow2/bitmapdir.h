@@ -43,25 +43,34 @@ GArray *qcow2_bitmaps_new(void);
 /** The directory's bytes. */
 uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len);
 
+/** How many entries the table of a bitmap has for a disk of @size bytes. */
+uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits);
+/** Whether what it says can be relied on; else it is inconsistent, or of an unknown kind. */
+gboolean qcow2_bitmap_is_usable(const Qcow2 *q, const Qcow2Bitmap *bitmap);
+
 /** The table's entries in host order. CORRUPT when it lies outside of the file. */
 uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error);
 
 /* --- bitmapext.c: the extension in the header; lock held ------------------------------------- */
 
 /**
- * The directory is at @offset from now on, or, with @count 0, there is none. Everything it leads to
- * has been written; all that is held back is written first. On the disk when it returns.
+ * The directory is at @offset from now on, or, with @count 0, there is none, and the disk has @size
+ * bytes. Everything it leads to has been written; all that is held back is written first. On the
+ * disk when it returns.
  */
 gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_t bytes,
-                              GError **error);
+                              uint64_t size, GError **error);
 /**
- * Before the guest's bytes change: enabled bitmaps can't be relied on any more. Where the directory
- * is damaged they all go.
+ * Before the guest's bytes change: enabled bitmaps can't be relied on any more, or, with @all, none
+ * of them. Where the directory is damaged they all go.
  */
-gboolean qcow2_bitmaps_outdate(Qcow2 *q, GError **error);
+gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error);
 
 /* --- bitmapmerge.c; lock held ------------------------------------------------------------------
  */
+
+/** The cluster of bits that a table's entry stands for. */
+gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error);
 
 /**
  * The table of @to with the bits of @from added; changed parts are new clusters, which are appended

@@ -144,18 +144,39 @@ static gboolean is_in_one_sector(uint64_t offset, uint64_t len)
     return offset / QCOW2_SECTOR == (offset + len - 1) / QCOW2_SECTOR;
 }
 
-static gboolean switch_to(Qcow2 *q, Area *area, const uint8_t *ext, GError **error)
+static gboolean put_size(Qcow2 *q, uint64_t size, GError **error)
+{
+    uint8_t raw[8];
+
+    cst_put_be64(raw, size);
+    return size == q->header.size || put(q, QCOW2_AT_SIZE, raw, sizeof(raw), error);
+}
+
+/* Size and extension are both in the first sector: what lies between them stays as it is. */
+static gboolean put_both(Qcow2 *q, Area *area, const uint8_t *ext, uint64_t size, GError **error)
+{
+    cst_put_be64(area->raw + QCOW2_AT_SIZE, size);
+    memcpy(area->raw + area->bitmaps, ext, EXT_BYTES);
+    return put(q, QCOW2_AT_SIZE, area->raw + QCOW2_AT_SIZE,
+               area->bitmaps + EXT_BYTES - QCOW2_AT_SIZE, error);
+}
+
+static gboolean switch_to(Qcow2 *q, Area *area, const uint8_t *ext, uint64_t size, GError **error)
 {
     uint64_t bit = QCOW2_AUTOCLEAR_BITMAPS;
 
-    if (qcow2_bitmaps_are_valid(q) && is_in_one_sector(area->bitmaps, EXT_BYTES))
+    if (qcow2_bitmaps_are_valid(q) && size == q->header.size &&
+        is_in_one_sector(area->bitmaps, EXT_BYTES))
         return put(q, area->bitmaps, ext, EXT_BYTES, error);
+    if (qcow2_bitmaps_are_valid(q) && area->bitmaps + EXT_BYTES <= QCOW2_SECTOR)
+        return put_both(q, area, ext, size, error);
     return (!(q->header.autoclear & bit) || put_autoclear(q, q->header.autoclear & ~bit, error)) &&
-           place(q, area, ext, error) && put_autoclear(q, q->header.autoclear | bit, error);
+           put_size(q, size, error) && place(q, area, ext, error) &&
+           put_autoclear(q, q->header.autoclear | bit, error);
 }
 
 gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_t bytes,
-                              GError **error)
+                              uint64_t size, GError **error)
 {
     g_auto(Area) area = {0};
     uint8_t ext[EXT_BYTES];
@@ -164,7 +185,8 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
     encode(ext, count, offset, bytes);
     if (!qcow2_sync(q, error) || !qcow2_barrier(q, error) || !read_area(q, &area, error))
         return FALSE;
-    if (!(count ? switch_to(q, &area, ext, &why) : take_away(q, &area, &why))) {
+    if (!(count ? switch_to(q, &area, ext, size, &why)
+                : take_away(q, &area, &why) && put_size(q, size, &why))) {
         /* nobody knows which directory counts, unless nothing has been written */
         q->lost = !g_error_matches(why, CST_ERROR, CST_ERROR_LIMIT);
         q->writing = FALSE;
@@ -175,13 +197,14 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
     q->header.bitmaps = count;
     q->header.bitmaps_offset = offset;
     q->header.bitmaps_bytes = bytes;
+    q->header.size = size;
     q->writing = FALSE; /* the next write has to outdate the new ones */
     return TRUE;
 }
 
 /* --- outdating ----------------------------------------------------------------------------- */
 
-gboolean qcow2_bitmaps_outdate(Qcow2 *q, GError **error)
+gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error)
 {
     uint64_t left = q->header.autoclear & ~(uint64_t)QCOW2_AUTOCLEAR_BITMAPS;
     g_autoptr(GArray) bitmaps = NULL;
@@ -203,7 +226,7 @@ gboolean qcow2_bitmaps_outdate(Qcow2 *q, GError **error)
         const Qcow2Bitmap *bitmap = &g_array_index(bitmaps, Qcow2Bitmap, i);
         uint8_t raw[4];
 
-        if (!(bitmap->flags & QCOW2_BITMAP_AUTO) || (bitmap->flags & QCOW2_BITMAP_IN_USE))
+        if (!(all || (bitmap->flags & QCOW2_BITMAP_AUTO)) || (bitmap->flags & QCOW2_BITMAP_IN_USE))
             continue;
         cst_put_be32(raw, bitmap->flags | QCOW2_BITMAP_IN_USE);
         changed = TRUE;

@@ -21,7 +21,7 @@ typedef struct {
     GArray *fresh, *stale;
 } Target;
 
-static gboolean read_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error)
+gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error)
 {
     uint64_t place = entry & QCOW2_OFFSET_MASK, size = 0;
 
@@ -64,7 +64,7 @@ static gboolean load_bits(Target *target, uint32_t index, GError **error)
         return FALSE;
     target->index = target->entries;
     target->changed = FALSE;
-    if (!read_bits(target->q, target->table[index], target->bits, error))
+    if (!qcow2_bitmap_bits(target->q, target->table[index], target->bits, error))
         return FALSE;
     target->index = index;
     return TRUE;
@@ -149,7 +149,7 @@ static gboolean add_all(Target *target, Qcow2 *source, const Qcow2Bitmap *from, 
     for (uint32_t i = 0; i < from->table_size; i++) {
         if (table[i] == 0)
             continue;
-        if (!read_bits(source, table[i], bits, error) ||
+        if (!qcow2_bitmap_bits(source, table[i], bits, error) ||
             !add_cluster(target, bits, i * per_cluster, MIN(per_cluster, all - i * per_cluster),
                          from->granularity_bits, error))
             return FALSE;

@@ -4,7 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "bitmapdir.h"
+#include "bitmapedit.h"
 #include "bytes.h"
 #include "qcow2.h"
 #include "state.h"
@@ -88,10 +88,18 @@ static gboolean zero_new_bytes(Qcow2 *q, uint64_t old, uint64_t new, GError **er
            zero_range(q, cluster_end, MIN(new, shown), error);
 }
 
-static gboolean write_size(Qcow2 *q, uint64_t size, GError **error)
+/* With the bitmaps that fit it, where they have to change. */
+static gboolean write_size(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t size, GError **error)
 {
     uint8_t raw[8];
+    gboolean ok;
 
+    if (bitmaps->changed) {
+        g_mutex_lock(&q->lock);
+        ok = qcow2_bitmap_edit_commit(bitmaps, size, error);
+        g_mutex_unlock(&q->lock);
+        return ok && qcow2_write_back(q, error);
+    }
     cst_put_be64(raw, size);
     if (!qcow2_write_back(q, error) || !qcow2_barrier(q, error) ||
         !cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_SIZE, error))
@@ -126,8 +134,8 @@ static gboolean cut_data(Qcow2 *q, uint64_t capacity, GError **error)
     return FALSE;
 }
 
-static gboolean grow(Qcow2 *q, uint64_t capacity, CstPreallocation preallocation, CstTask *task,
-                     GError **error)
+static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
+                     CstPreallocation preallocation, CstTask *task, GError **error)
 {
     uint64_t old = q->image.capacity, entries = qcow2_div_up(capacity, qcow2_l1_span(&q->header));
     gboolean ok;
@@ -152,7 +160,7 @@ static gboolean grow(Qcow2 *q, uint64_t capacity, CstPreallocation preallocation
     ok = zero_new_bytes(q, old, capacity, error) &&
          (preallocation == CST_PREALLOC_OFF ||
           qcow2_preallocate(q, old, capacity - old, preallocation, task, error)) &&
-         write_size(q, capacity, error);
+         write_size(q, bitmaps, capacity, error);
     if (!ok)
         q->image.capacity = old;
     return ok;
@@ -230,7 +238,7 @@ gboolean qcow2_cut_file(Qcow2 *q, GError **error)
     return FALSE;
 }
 
-static gboolean shrink(Qcow2 *q, uint64_t capacity, GError **error)
+static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
 {
     gboolean ok;
 
@@ -238,7 +246,7 @@ static gboolean shrink(Qcow2 *q, uint64_t capacity, GError **error)
     ok = cut_tables(q, capacity, error);
     g_mutex_unlock(&q->lock);
     /* the size goes first: a table shorter than the size needs would make the image unusable */
-    if (!ok || !write_size(q, capacity, error) || !qcow2_barrier(q, error))
+    if (!ok || !write_size(q, bitmaps, capacity, error) || !qcow2_barrier(q, error))
         return FALSE;
     q->image.capacity = capacity;
     g_mutex_lock(&q->lock);
@@ -248,29 +256,61 @@ static gboolean shrink(Qcow2 *q, uint64_t capacity, GError **error)
            cut_data(q, capacity, error);
 }
 
+/* --- both ---------------------------------------------------------------------------------- */
+
+/*
+ * Lock held. Growing leaves the guest's bytes as they are, and bitmaps go on being true; nobody
+ * writes to the guest meanwhile. What shrinking does before the size changes makes them lie: they
+ * are marked first, and those that are true again come with the new size.
+ */
+static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
+{
+    gboolean shrinks = capacity < q->header.size;
+
+    if (!qcow2_bitmaps_are_valid(q))
+        return qcow2_begin_writing(q, error);
+    if (!qcow2_begin_changing(q, error) || !qcow2_bitmap_edit_begin(bitmaps, q, error) ||
+        !qcow2_bitmap_edit_fit(bitmaps, capacity, error))
+        return FALSE;
+    bitmaps->changed = bitmaps->changed || shrinks;
+    if (shrinks)
+        return qcow2_begin_writing(q, error);
+    q->writing = TRUE;
+    return TRUE;
+}
+
+/* Lock held. The next write has to outdate the bitmaps. */
+static void finish(Qcow2 *q, Qcow2BitmapEdit *bitmaps)
+{
+    if (!bitmaps->q)
+        return;
+    q->writing = FALSE;
+    qcow2_bitmap_edit_clear(bitmaps);
+}
+
 gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                       CstTask *task, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
+    Qcow2BitmapEdit bitmaps = {0};
     gboolean ok;
 
     if (capacity == image->capacity)
         return TRUE;
-    if (qcow2_bitmaps_are_valid(q))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' has dirty bitmaps, which would not fit its new size"),
-                        q->blob->name);
     if (q->header.snapshots > 0 && q->header.version < 3)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' has snapshots, and in an image of compatibility level 0.10 they "
                           "must have its size"),
                         q->blob->name);
     g_mutex_lock(&q->lock);
-    ok = qcow2_begin_writing(q, error);
+    ok = begin(q, &bitmaps, capacity, error);
     g_mutex_unlock(&q->lock);
-    if (!ok)
-        return FALSE;
-    if (capacity > image->capacity)
-        return grow(q, capacity, preallocation, task, error);
-    return shrink(q, capacity, error);
+    ok = ok && (capacity > image->capacity ? grow(q, &bitmaps, capacity, preallocation, task, error)
+                                           : shrink(q, &bitmaps, capacity, error));
+    g_mutex_lock(&q->lock);
+    finish(q, &bitmaps);
+    g_mutex_unlock(&q->lock);
+    if (!ok && !q->lost)
+        qcow2_write_back(q, NULL); /* what was taken is given back */
+    return ok;
 }

@@ -329,6 +329,21 @@ static gboolean load_l1(Job *job, const Qcow2Snapshot *snapshot, GError **error)
     return TRUE;
 }
 
+/*
+ * Enabled bitmaps don't know of what changes here. Disabled ones are about the past, which stays
+ * what it was, but they can't be of a disk of another size. Marked while the old disk is still
+ * there: too early is no lie.
+ */
+static gboolean outdate_bitmaps(Qcow2 *q, uint64_t size, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&q->lock);
+    ok = qcow2_bitmaps_outdate(q, size != q->header.size, error);
+    g_mutex_unlock(&q->lock);
+    return ok;
+}
+
 static gboolean revert(Job *job, const char *name, GError **error)
 {
     const Qcow2Header *header = &job->q->header;
@@ -336,10 +351,6 @@ static gboolean revert(Job *job, const char *name, GError **error)
     Qcow2Switch *change = &job->change;
     uint64_t clusters;
 
-    if (snapshot && snapshot->disk_size != header->size && qcow2_bitmaps_are_valid(job->q))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' has dirty bitmaps, which would not fit its new size"),
-                        job->q->blob->name);
     if (!snapshot ||
         !qcow2_switch_add(change, header->l1_offset, header->l1_size, &change->minus, error) ||
         !qcow2_switch_add(change, snapshot->l1_offset, snapshot->l1_size, &change->plus, error))
@@ -350,6 +361,7 @@ static gboolean revert(Job *job, const char *name, GError **error)
     change->header.size = snapshot->disk_size;
     return load_l1(job, snapshot, error) && clear_flags(job, error) &&
            qcow2_switch_put_l1(change, job->l1, job->l1_size, error) &&
+           outdate_bitmaps(job->q, snapshot->disk_size, error) &&
            qcow2_switch_commit(change, error);
 }
 
@@ -410,7 +422,6 @@ gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error)
 /* --- callbacks ------------------------------------------------------------------------------ */
 
 static gboolean run(CstImage *image, const char *name, const char *new_name, CstTask *task,
-                    gboolean keeps_content,
                     gboolean (*what)(Job *job, const char *name, GError **error), GError **error)
 {
     Qcow2 *q = qcow2_of(image);
@@ -422,7 +433,7 @@ static gboolean run(CstImage *image, const char *name, const char *new_name, Cst
         return FALSE;
     qcow2_claim(q, &claim, 0, UINT64_MAX);
     g_mutex_lock(&q->lock);
-    ok = keeps_content ? qcow2_begin_changing(q, error) : qcow2_begin_writing(q, error);
+    ok = qcow2_begin_changing(q, error);
     g_mutex_unlock(&q->lock);
     if (ok) {
         ok = begin(&job, q, task, error);
@@ -436,21 +447,21 @@ static gboolean run(CstImage *image, const char *name, const char *new_name, Cst
 
 gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, NULL, task, TRUE, create, error);
+    return run(image, name, NULL, task, create, error);
 }
 
 gboolean qcow2_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, NULL, task, FALSE, revert, error);
+    return run(image, name, NULL, task, revert, error);
 }
 
 gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return run(image, name, NULL, task, TRUE, delete, error);
+    return run(image, name, NULL, task, delete, error);
 }
 
 gboolean qcow2_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                GError **error)
 {
-    return run(image, name, new_name, NULL, TRUE, rename_one, error);
+    return run(image, name, new_name, NULL, rename_one, error);
 }

@@ -40,7 +40,7 @@ gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
     if (q->writing)
         return TRUE;
     q->writing = qcow2_clear_features(q, QCOW2_AUTOCLEAR_KEPT, error) &&
-                 (q->same_content || qcow2_bitmaps_outdate(q, error));
+                 (q->same_content || qcow2_bitmaps_outdate(q, FALSE, error));
     return q->writing;
 }
 

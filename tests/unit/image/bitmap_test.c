@@ -306,6 +306,176 @@ static void damaged_tables_are_refused(void **state)
     cst_image_free(image);
 }
 
+/* --- another size -------------------------------------------------------------------------- */
+
+static char *look_with_size(CstBlob *blob)
+{
+    g_autoptr(CstImage) image = open_image(blob, 0);
+    g_autofree char *bitmaps = look(blob);
+
+    return g_strdup_printf("%" G_GUINT64_FORMAT ": %s", cst_image_capacity(image), bitmaps);
+}
+
+static gboolean resize(CstBlob *blob, uint64_t size, GError **error)
+{
+    g_autoptr(CstImage) image = open_image(blob, CST_IMAGE_WRITE);
+
+    return cst_image_resize(image, size, CST_PREALLOC_OFF, NULL, error);
+}
+
+/* One with "a" enabled and dirty all over, in one entry that says so, and "b" disabled. */
+static CstBlob *make_dirty(void)
+{
+    CstBlob *blob = make(&(const CstImageCreate){.capacity = SIZE, .cluster_size = 4096});
+    CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+
+    assert_true(cst_image_bitmap_add(image, "a", 512, TRUE, NULL));
+    assert_true(add_b(image, NULL));
+    cst_image_free(image);
+    set32(blob, get64(blob, get64(blob, DIR_AT)) + 4, 1);
+    return blob;
+}
+
+/* How many bits are set in "a", all of them at its start. */
+static uint64_t dirty_bits(CstBlob *blob)
+{
+    uint64_t table = get64(blob, get64(blob, DIR_AT)), first = get64(blob, table), count = 0;
+    uint8_t bits[4096];
+
+    assert_true(first >= 4096);
+    assert_true(cst_blob_pread(blob, bits, sizeof(bits), first, NULL));
+    while (count < sizeof(bits) * 8 && bits[count / 8] & 1u << count % 8)
+        count++;
+    for (uint64_t bit = count; bit < sizeof(bits) * 8; bit++)
+        assert_false(bits[bit / 8] & 1u << bit % 8);
+    return count;
+}
+
+static const struct {
+    uint64_t size, bits;
+} sizes[] = {
+    {SIZE + 512, SIZE / 512},
+    {40 * CST_GIB, SIZE / 512}, /* more than one cluster of table */
+    {2 * SIZE, SIZE / 512},
+    {3 * CST_MIB + 512, 3 * CST_MIB / 512 + 1},
+    {5 * CST_GIB, 3 * CST_MIB / 512 + 1},
+    {512, 1},
+};
+
+static void bitmaps_follow_a_new_size(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *now = NULL;
+
+        assert_true(resize(blob, sizes[i].size, NULL));
+        now = look(blob);
+        assert_string_equal(now, "a b- ");
+        assert_int_equal(dirty_bits(blob), sizes[i].bits);
+        assert_sound(blob, FALSE);
+    }
+}
+
+/* Shrinking may leave them marked; nothing else may lie between the old and the new. */
+static void assert_old_or_new(CstBlob *left, const char *before, const char *after)
+{
+    g_autofree char *now = look_with_size(left), *marked = NULL;
+
+    marked = g_strdup_printf("%.*s: a! b- ", (int)strcspn(before, ":"), before);
+    assert_sound(left, TRUE);
+    assert_true(strcmp(now, before) == 0 || strcmp(now, after) == 0 || strcmp(now, marked) == 0);
+    if (strtoull(after, NULL, 10) > strtoull(before, NULL, 10))
+        assert_string_not_equal(now, marked);
+}
+
+static void a_power_cut_leaves_size_and_bitmaps_that_fit(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(CstBlob) power = cst_blob_power_new(blob, NULL);
+        g_autofree char *before = look_with_size(blob), *after = NULL;
+        unsigned count;
+
+        assert_true(resize(power, sizes[i].size, NULL));
+        count = cst_blob_power_steps(power);
+        after = look_with_size(blob);
+        for (unsigned at = 0; at <= count; at++) {
+            for (guint32 seed = 0; seed < 4; seed++) {
+                g_autoptr(CstBlob) left = cst_blob_power_crash(power, at, seed, NULL);
+
+                assert_old_or_new(left, before, after);
+            }
+        }
+    }
+}
+
+static void a_failing_call_leaves_size_and_bitmaps_that_fit(void **state)
+{
+    const CstFaultKind kinds[] = {CST_FAULT_READ, CST_FAULT_WRITE, CST_FAULT_TORN, CST_FAULT_FLUSH};
+    g_autoptr(CstBlob) blob = make_dirty();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes) * G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *before = look_with_size(blob);
+        uint64_t size = sizes[i / G_N_ELEMENTS(kinds)].size;
+        gboolean struck = TRUE;
+
+        for (unsigned nth = 1; struck; nth++) {
+            g_autoptr(CstBlob) copy = cst_blob_sparse_copy(blob);
+            g_autoptr(CstBlob) fault = cst_blob_fault_new(copy);
+            CstImage *image = open_image(fault, CST_IMAGE_WRITE);
+            g_autofree char *after = NULL;
+
+            after = g_strdup_printf("%" G_GUINT64_FORMAT ": a b- ", size);
+            cst_blob_fault_arm(fault, kinds[i % G_N_ELEMENTS(kinds)], nth, CST_FAULT_ONCE);
+            cst_image_resize(image, size, CST_PREALLOC_OFF, NULL, NULL);
+            struck = cst_blob_fault_struck(fault);
+            cst_image_free(image);
+            assert_old_or_new(copy, before, after);
+        }
+        if (i % G_N_ELEMENTS(kinds) == G_N_ELEMENTS(kinds) - 1)
+            assert_true(resize(blob, size, NULL));
+    }
+}
+
+/* What is written after a resize in one session has to outdate the bitmaps. */
+static void writes_after_a_resize_outdate(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+    CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+    g_autoptr(CstBlob) guest = NULL;
+    g_autofree char *grown = NULL, *written = NULL, *again = NULL;
+
+    assert_true(cst_image_resize(image, 2 * SIZE, CST_PREALLOC_METADATA, NULL, NULL));
+    grown = look(blob);
+    assert_string_equal(grown, "a b- ");
+    assert_true(cst_image_resize(image, SIZE, CST_PREALLOC_OFF, NULL, NULL));
+    guest = cst_image_guest_blob(image);
+    assert_true(cst_blob_pwrite(guest, "x", 1, 0, NULL));
+    written = look(blob);
+    assert_string_equal(written, "a! b- ");
+    assert_true(cst_image_resize(image, CST_GIB, CST_PREALLOC_OFF, NULL, NULL));
+    again = look(blob);
+    assert_string_equal(again, "a! b- ");
+}
+
+static void a_bitmap_that_can_not_follow_refuses_the_size(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+    g_autoptr(GError) large = NULL, unknown = NULL;
+    g_autofree char *before = look_with_size(blob), *after = NULL;
+
+    assert_false(resize(blob, 32 * CST_TIB, &large)); /* 512 bytes per bit: too long a table */
+    assert_true(g_error_matches(large, CST_ERROR, CST_ERROR_LIMIT));
+    after = look_with_size(blob);
+    assert_string_equal(after, before);
+    assert_sound(blob, FALSE);
+    set32(blob, get64(blob, DIR_AT) + 12, 8); /* a flag that nobody knows */
+    assert_false(resize(blob, 2 * SIZE, &unknown));
+    assert_true(g_error_matches(unknown, CST_ERROR, CST_ERROR_UNSUPPORTED));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +484,11 @@ int main(void)
         cmocka_unit_test(the_first_write_outdates_what_is_enabled),
         cmocka_unit_test(damaged_directories_are_refused_and_dropped_by_writers),
         cmocka_unit_test(damaged_tables_are_refused),
+        cmocka_unit_test(bitmaps_follow_a_new_size),
+        cmocka_unit_test(a_power_cut_leaves_size_and_bitmaps_that_fit),
+        cmocka_unit_test(a_failing_call_leaves_size_and_bitmaps_that_fit),
+        cmocka_unit_test(writes_after_a_resize_outdate),
+        cmocka_unit_test(a_bitmap_that_can_not_follow_refuses_the_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

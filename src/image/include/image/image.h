@@ -256,8 +256,9 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
  * Changes the guest-visible size (rounded up to 512, except for raw); shrinking cuts data off and
  * the caller has asked for it. What is added reads as zeroes, whatever a longer backing image holds
  * there.
- * @preallocation is for what is added. UNSUPPORTED when the image's snapshots or bitmaps could not
- * survive it.
+ * @preallocation is for what is added. Dirty bitmaps follow the size, as in QEMU: what is added is
+ * not dirty. UNSUPPORTED when the image's snapshots could not survive it, or bitmaps of an unknown
+ * kind. Nobody may read or write the guest's bytes meanwhile.
  */
 gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error);

@@ -40,7 +40,8 @@ gboolean cst_image_snapshot_create(CstImage *image, const char *name, CstTask *t
 /**
  * The guest sees what it saw when the snapshot called @name was taken, in the size of then; what it
  * saw before is lost unless it is in a snapshot. Where no snapshot has that name, it is taken for
- * an id; NOT_FOUND.
+ * an id; NOT_FOUND. Enabled dirty bitmaps are inconsistent afterwards; where the size is another
+ * one, so are disabled ones.
  */
 gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *task,
                                    GError **error);
