@@ -221,7 +221,7 @@ def a_full_thin_pool_says_no_space_and_recovers():
     OURS.virsh("vol-create-as thin big 128M")
     bytes_file = os.path.join(os.path.dirname(THIN), "bytes")
     run("dd", "if=/dev/urandom", f"of={bytes_file}", "bs=1M", "count=80")
-    expect_in("No space left", OURS.fails(f"vol-upload big {bytes_file} thin"))
+    expect_in("no space left for data", OURS.fails(f"vol-upload big {bytes_file} thin"))
     expect_in("running", OURS.virsh("pool-info thin")[0])
     run("lvextend", "-L", "+64M", "thin/cistern-thin")
     OURS.virsh(f"vol-upload big {bytes_file} thin",

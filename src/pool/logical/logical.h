@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <pool/backend.h>
+#include <pool/pool.h>
 
 #include "lvm.h"
 #include "report.h"
@@ -125,6 +125,10 @@ gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
 const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
 /** Opens an LV of any name as a blob. */
 CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error);
+/** As cst_blob_file_new(), but a full thin pool is told as that. */
+CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
+                          GError **error);
+int logical_blob_fd(CstBlob *blob);
 /** lvremove, with what it says checked against what is there afterwards. */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);

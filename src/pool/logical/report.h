@@ -82,6 +82,12 @@ static inline gboolean lvm_is_thin(const LvmVolume *lv)
     return lvm_kind(lv) == 'V';
 }
 
+/** lvs' health letter: of a thin pool 'D' (no room for data), 'M' (none for metadata). */
+static inline char lvm_health(const LvmVolume *lv)
+{
+    return lv->attr[8];
+}
+
 /** A classic snapshot, whether it still works or not. */
 static inline gboolean lvm_is_cow(const LvmVolume *lv)
 {

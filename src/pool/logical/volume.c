@@ -37,7 +37,7 @@ CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable,
         cst_fail_errno(error, errno, _("cannot open volume '%s'"), path);
         return NULL;
     }
-    return cst_blob_file_new(fd, lv, writable, error);
+    return logical_blob_new(state, fd, lv, writable, error);
 }
 
 CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
@@ -225,7 +225,7 @@ static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef 
             error, CST_ERROR_FAILED,
             _("LVM made volume '%s' smaller (%" G_GUINT64_FORMAT " bytes) than it was asked to"),
             def->name, size);
-    if (fchmod(cst_blob_file_fd(blob), 0600) < 0)
+    if (fchmod(logical_blob_fd(blob), 0600) < 0)
         return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv, 0600);
     draft->blob = g_steal_pointer(&blob);
     return TRUE;
@@ -339,7 +339,7 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
         return FALSE;
     }
     CST_CRASH_POINT("logical.commit.renamed");
-    if (!settle_owner(cst_blob_file_fd(draft->blob), def, &why)) {
+    if (!settle_owner(logical_blob_fd(draft->blob), def, &why)) {
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
         g_clear_error(&why);
     }

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "logical.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/*
+ * An LV's device. The kernel tells a full thin pool as an input/output error, for writes are put
+ * off until a flush: when one fails, the pool is asked, so that "no space" is told as that.
+ */
+typedef struct {
+    CstBlob head;
+    CstBlob *inner;
+    LogicalState *state; /* referenced */
+} LvBlob;
+
+#define LV_BLOB(blob) ((LvBlob *)(blob))
+
+/* What a thin pool has no room for; NULL: it has, or it can't be told. */
+static const char *full_of(const LvmVolume *pool)
+{
+    if (!pool || !lvm_is_active(pool))
+        return NULL;
+    if (lvm_health(pool) == 'M' || pool->metadata >= 10000)
+        return _("metadata");
+    return lvm_health(pool) == 'D' || pool->data >= 10000 ? _("data") : NULL;
+}
+
+static gboolean explain(const LvBlob *blob, GError *why, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look(blob->state, NULL, NULL);
+    const LvmVolume *lv = group ? lvm_group_find(group, blob->head.name) : NULL;
+    const LvmVolume *pool = lv && lv->pool ? lvm_group_find(group, lv->pool) : NULL;
+    const char *full = full_of(pool);
+
+    if (!full) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    g_error_free(why);
+    return cst_fail(error, CST_ERROR_NO_SPACE,
+                    _("thin pool '%s' of volume group '%s' has no space left for %s; extend it "
+                      "(lvextend) or delete volumes"),
+                    pool->name, group->name, full);
+}
+
+static gboolean lv_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    return cst_blob_pread(LV_BLOB(blob)->inner, buf, len, offset, error);
+}
+
+static gboolean lv_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    return cst_blob_get_size(LV_BLOB(blob)->inner, ret_size, error);
+}
+
+static void lv_close(CstBlob *blob)
+{
+    cst_blob_unref(LV_BLOB(blob)->inner);
+    cst_pool_state_unref(&LV_BLOB(blob)->state->head);
+    g_free(blob);
+}
+
+static gboolean lv_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                          GError **error)
+{
+    GError *why = NULL;
+
+    return cst_blob_pwrite(LV_BLOB(blob)->inner, buf, len, offset, &why) ||
+           explain(LV_BLOB(blob), why, error);
+}
+
+static gboolean lv_flush(CstBlob *blob, GError **error)
+{
+    GError *why = NULL;
+
+    return cst_blob_flush(LV_BLOB(blob)->inner, &why) || explain(LV_BLOB(blob), why, error);
+}
+
+static gboolean lv_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                          GError **error)
+{
+    return cst_blob_extent(LV_BLOB(blob)->inner, offset, length, ret_extent, error);
+}
+
+static gboolean lv_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                        GError **error)
+{
+    return cst_blob_zero(LV_BLOB(blob)->inner, offset, length, flags, error);
+}
+
+static gboolean lv_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return cst_blob_discard(LV_BLOB(blob)->inner, offset, length, error);
+}
+
+static gboolean lv_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return cst_blob_allocate(LV_BLOB(blob)->inner, offset, length, error);
+}
+
+static const CstBlobOps lv_ops = {
+    .kind = "lv",
+    .pread = lv_pread,
+    .get_size = lv_get_size,
+    .close = lv_close,
+    .pwrite = lv_pwrite,
+    .flush = lv_flush,
+    .extent = lv_extent,
+    .zero = lv_zero,
+    .discard = lv_discard,
+    .allocate = lv_allocate,
+};
+
+CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
+                          GError **error)
+{
+    CstBlob *inner = cst_blob_file_new(fd, lv, writable, error);
+    LvBlob *blob;
+
+    if (!inner)
+        return NULL;
+    blob = g_new0(LvBlob, 1);
+    cst_blob_init(&blob->head, &lv_ops, lv, writable);
+    blob->inner = inner;
+    blob->state = LOGICAL(cst_pool_state_ref(&state->head));
+    return &blob->head;
+}
+
+int logical_blob_fd(CstBlob *blob)
+{
+    return cst_blob_file_fd(LV_BLOB(blob)->inner);
+}
