@@ -310,6 +310,8 @@ static const CliOption create_as_options[] = {
     CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),
     VALIDATE,
     PREALLOCATION,
+    CLI_SWITCH("thin", N_("take space from a thin pool as it is written to (logical pools)")),
+    CLI_SWITCH("thick", N_("set all space aside at once, also in a pool of thin volumes")),
     RATE_LIMIT,
     DETACH,
     {0},

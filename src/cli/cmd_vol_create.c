@@ -128,6 +128,10 @@ static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
         cli_args_string(args, "allocation", &allocation, NULL) && allocation != NULL;
     if (spec->has_allocation && !cli_vol_size(ctl, allocation, &spec->allocation, error))
         return FALSE;
+    if (!cli_args_exclusive(args, "thin", "thick", error))
+        return FALSE;
+    if (cli_args_has(args, "thin") || cli_args_has(args, "thick"))
+        spec->thin = cli_args_has(args, "thin") ? "yes" : "no";
     return cli_args_string(args, "format", &spec->format, error) &&
            cli_args_string(args, "backing-vol", ret_backing, error) &&
            cli_args_string(args, "backing-vol-format", &spec->backing_format, error);

@@ -28,6 +28,7 @@ typedef struct {
     const char *format;
     const char *backing_path;
     const char *backing_format; /**< left out without a path, as in virsh */
+    const char *thin;           /**< "yes", "no": in our own namespace, for logical pools */
 } CliVolSpec;
 
 /** The <volume> of @spec, as virsh writes it (nothing is escaped). */

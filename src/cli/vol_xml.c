@@ -6,6 +6,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/pool_type.h>
 
 #include "vol.h"
 
@@ -15,8 +16,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 char *cli_vol_spec_xml(const CliVolSpec *spec)
 {
-    GString *xml = g_string_new("<volume>\n");
+    GString *xml = g_string_new("<volume");
 
+    if (spec->thin)
+        g_string_append(xml, " xmlns:cistern='" CST_XML_NAMESPACE "'");
+    g_string_append(xml, ">\n");
     g_string_append_printf(xml, "  <name>%s</name>\n", spec->name);
     g_string_append_printf(xml, "  <capacity>%" G_GUINT64_FORMAT "</capacity>\n", spec->capacity);
     if (spec->has_allocation)
@@ -31,6 +35,11 @@ char *cli_vol_spec_xml(const CliVolSpec *spec)
             g_string_append_printf(xml, "    <format type='%s'/>\n", spec->backing_format);
         g_string_append(xml, "  </backingStore>\n");
     }
+    if (spec->thin)
+        g_string_append_printf(xml,
+                               "  <cistern:options>\n    <cistern:option name='thin' value='%s'/>\n"
+                               "  </cistern:options>\n",
+                               spec->thin);
     g_string_append(xml, "</volume>\n");
     return g_string_free(xml, FALSE);
 }

@@ -93,9 +93,25 @@ static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArra
     return TRUE;
 }
 
+/* What was asked for in our namespace is not passed over where there is no such thing. */
+static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError **error)
+{
+    if (ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0)
+        return TRUE;
+    for (const xmlNode *child = node->children; child; child = child->next)
+        if (child->type == XML_ELEMENT_NODE && child->ns &&
+            strcmp((const char *)child->ns->href, CST_XML_NAMESPACE) == 0)
+            return cst_fail(error, CST_ERROR_CONFIG,
+                            _("this type of pool has no options like '%s'; leave them out"),
+                            child->name);
+    return TRUE;
+}
+
 gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                            GError **error)
 {
+    if (!refuse_unknown(node, ns, error))
+        return FALSE;
     for (xmlNode *list = node->children; ns && list; list = list->next) {
         if (!is_element(list, ns, ns->element))
             continue;

@@ -82,6 +82,15 @@ static void spec_with_the_least_and_with_everything(void **state)
                 "  </backingStore>\n</volume>\n");
 }
 
+static void thin_travels_in_our_own_namespace(void **state)
+{
+    assert_spec(&(CliVolSpec){.name = "a", .capacity = 5, .thin = "yes"},
+                "<volume xmlns:cistern='urn:cistern:storage:1.0'>\n  <name>a</name>\n"
+                "  <capacity>5</capacity>\n  <cistern:options>\n"
+                "    <cistern:option name='thin' value='yes'/>\n  </cistern:options>\n"
+                "</volume>\n");
+}
+
 static void backing_format_needs_a_backing_volume(void **state)
 {
     assert_spec(&(CliVolSpec){.name = "a", .capacity = 5, .backing_format = "raw"},
@@ -474,6 +483,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spec_with_the_least_and_with_everything),
+        cmocka_unit_test(thin_travels_in_our_own_namespace),
         cmocka_unit_test(backing_format_needs_a_backing_volume),
         cmocka_unit_test(clone_changes_the_name_alone),
         cmocka_unit_test(clone_names_may_hold_entities_or_a_plain_ampersand),
