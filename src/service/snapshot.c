@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <service/snapshots.h>
 
+#include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -212,8 +213,16 @@ static gboolean in_turn(CstPool *pool, const char *volume, const char *name, Cha
 {
     g_auto(Site) site = {.claim.task = task};
     const Keeper *keeper = enter(&site, pool, volume, CLAIM_WRITE, name, error);
-    gboolean done = keeper && change(keeper, &site, name, how, task, error);
+    CstIntent *intent = NULL;
+    gboolean done;
 
+    if (keeper == &pool_keeper)
+        intent = volume_intent(&site.claim, "snapshot", error);
+    CST_CRASH_POINT("vol.snapshot.begun");
+    done = keeper && (keeper != &pool_keeper || intent) &&
+           change(keeper, &site, name, how, task, error);
+    CST_CRASH_POINT("vol.snapshot.done");
+    cst_intent_end(intent);
     volume_look_again(&site.claim);
     return done;
 }

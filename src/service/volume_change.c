@@ -34,6 +34,23 @@ void volume_look_again(const VolumeClaim *claim)
 /* --- delete -------------------------------------------------------------------------------------
  */
 
+/* The newest first: what is left by a failure is still a row of snapshots. */
+static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
+                                 GError **error)
+{
+    CstIntent *intent = volume_intent(claim, "delete", error);
+    gboolean done = intent != NULL;
+
+    for (guint i = snapshots->len; done && i-- > 0;) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        done =
+            cst_pool_state_snapshot_remove(claim->state, claim->name, snapshot->name, task, error);
+    }
+    cst_intent_end(intent);
+    return done;
+}
+
 /* Snapshots that the pool keeps beside the volume go with it only when that was asked for. */
 static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsigned *flags,
                                CstTask *task, GError **error)
@@ -51,16 +68,8 @@ static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsi
                           "with the volume (--delete-snapshots)"),
                         volume->name, snapshots->len,
                         ((const CstSnapshot *)g_ptr_array_index(snapshots, 0))->name);
-    /* The newest first: what is left by a failure is still a row of snapshots. */
-    for (guint i = snapshots->len; i-- > 0;) {
-        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
-
-        if (!cst_pool_state_snapshot_remove(claim->state, volume->name, snapshot->name, task,
-                                            error))
-            return FALSE;
-    }
     *flags &= ~(unsigned)CST_VOL_DELETE_WITH_SNAPSHOTS;
-    return TRUE;
+    return snapshots->len == 0 || remove_snapshots(claim, snapshots, task, error);
 }
 
 static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,

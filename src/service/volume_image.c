@@ -80,6 +80,8 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
+    CstIntent *intent;
+    gboolean done;
 
     *ret_handled = TRUE;
     if (!volume_claim(&claim, pool, name, CLAIM_WRITE, error) ||
@@ -91,7 +93,10 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
         *ret_handled = FALSE;
         return TRUE;
     }
-    if (!cst_pool_state_vol_flatten(claim.state, name, task, error))
+    intent = volume_intent(&claim, "flatten", error);
+    done = intent && cst_pool_state_vol_flatten(claim.state, name, task, error);
+    cst_intent_end(intent);
+    if (!done)
         return FALSE;
     g_clear_pointer(&volume, cst_volume_unref);
     return pool_table_look(pool, claim.state, name, &volume, error);

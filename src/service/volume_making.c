@@ -7,7 +7,10 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* The intent holds the whole pool definition: a transient pool is gone when it is replayed. */
+/*
+ * The intent holds the whole pool definition: a transient pool is gone when it is replayed. @token
+ * NULL: there is no draft, what is left halfway is for the backend to find.
+ */
 static CstIntent *record_intent(CstPool *pool, CstPoolState *state, const char *operation,
                                 const char *name, const char *token, GError **error)
 {
@@ -16,10 +19,16 @@ static CstIntent *record_intent(CstPool *pool, CstPoolState *state, const char *
 
     if (!xml || !definitions_enter(pool->service, error))
         return NULL;
-    intent = cst_journal_begin(pool->service->journal, error, operation, "pool", pool->name,
-                               "volume", name, "draft", token, "definition", xml, NULL);
+    intent =
+        cst_journal_begin(pool->service->journal, error, operation, "pool", pool->name, "volume",
+                          name, "definition", xml, token ? "draft" : NULL, token, NULL);
     definitions_leave(pool->service);
     return intent;
+}
+
+CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error)
+{
+    return record_intent(claim->pool, claim->state, operation, claim->name, NULL, error);
 }
 
 static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
@@ -137,7 +146,7 @@ void making_end(Making *making)
 /* --- replay -------------------------------------------------------------------------------------
  */
 
-/* Drops the draft of a record; *ret_state: the pool's as it was then, NULL: nothing to drop. */
+/* *ret_state: the pool's as it was then, NULL: nothing to settle. */
 static gboolean open_recorded(CstService *service, const CstIntentRecord *record,
                               CstPoolState **ret_state, GError **error)
 {
@@ -145,19 +154,21 @@ static gboolean open_recorded(CstService *service, const CstIntentRecord *record
     g_autoptr(CstPoolDef) def = NULL;
 
     *ret_state = NULL;
-    if (!xml || !g_hash_table_lookup(record->fields, "draft"))
+    if (!xml)
         return TRUE;
     def = cst_pool_def_parse(xml, 0, error);
     *ret_state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
     return *ret_state != NULL;
 }
 
+/* Drops the draft, or whatever a change of a volume left halfway. */
 static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record, GError **error)
 {
+    const char *draft = g_hash_table_lookup(record->fields, "draft");
     g_autoptr(GError) why = NULL;
 
     /* A directory that is gone took the draft with it. */
-    if (cst_pool_state_abandon(state, g_hash_table_lookup(record->fields, "draft"), &why) ||
+    if ((draft ? cst_pool_state_abandon(state, draft, &why) : cst_pool_state_settle(state, &why)) ||
         (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) && !cst_pool_state_is_remote(state)))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));

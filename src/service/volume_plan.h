@@ -44,6 +44,12 @@ GPtrArray *volume_children(const VolumeClaim *claim, GError **error);
 /** BUSY, naming them. */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
 
+/**
+ * Records that a claimed volume is being changed by its pool's technology in more than one step:
+ * after a crash the backend is asked to drop or finish what is left (drop_drafts).
+ */
+CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error);
+
 /** A new volume between its reservation and its end; see CstVolDraft. */
 typedef struct {
     VolumeClaim claim;
