@@ -16,6 +16,7 @@
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
 #define POLL_STEP_MS         100
+#define PATIENCE_US          G_TIME_SPAN_SECOND
 
 void cst_child_result_clear(CstChildResult *result)
 {
@@ -113,6 +114,28 @@ static gboolean reap(Gathering *g, GPid pid, int *ret_status, GError **error)
     }
 }
 
+static gpointer wait_for_end(gpointer data)
+{
+    int status;
+
+    while (waitpid(GPOINTER_TO_INT(data), &status, 0) < 0 && errno == EINTR)
+        ;
+    return NULL;
+}
+
+/* A killed child that hangs in the kernel (a disk that does not answer) ends when it ends. */
+static void bury(GPid pid)
+{
+    int status;
+
+    for (gint64 end = g_get_monotonic_time() + PATIENCE_US; g_get_monotonic_time() < end;) {
+        if (waitpid(pid, &status, WNOHANG) != 0)
+            return;
+        g_usleep(1000);
+    }
+    g_thread_unref(g_thread_new("reaper", wait_for_end, GINT_TO_POINTER(pid)));
+}
+
 gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
                        GError **error)
 {
@@ -129,8 +152,7 @@ gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret
         g.deadline = g_get_monotonic_time() + child->timeout_s * G_TIME_SPAN_SECOND;
     if (!gather(&g, out_fd, err_fd, error) || !reap(&g, pid, &status, error)) {
         kill(-pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
+        bury(pid);
         return FALSE;
     }
     ret_result->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
