@@ -66,7 +66,13 @@ def case(function):
 
 
 def main():
-    """All cases in order; one that fails leaves the next ones their chance."""
+    """All cases in order; one that fails leaves the next ones their chance.
+
+    LAB_ONLY=WORDS leaves out those without the words in their names, but for the first, which makes
+    what the others need.
+    """
+    only = os.environ.get("LAB_ONLY", "")
+    CASES[1:] = [entry for entry in CASES[1:] if only in entry[0]]
     print(f"1..{len(CASES)}", flush=True)
     bad = 0
     for number, (name, function) in enumerate(CASES, 1):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "holders.h"
+#include <pool/device.h>
 
 #include <dirent.h>
 #include <errno.h>

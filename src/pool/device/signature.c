@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "signature.h"
+#include <pool/device.h>
 
 #include <blkid.h>
 #include <errno.h>

@@ -5,8 +5,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
-
-#include "../device/holders.h"
+#include <pool/device.h>
 
 /* --- delete -------------------------------------------------------------------------------------
  */

@@ -9,9 +9,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
-
-#include "../device/holders.h"
-#include "../device/signature.h"
+#include <pool/device.h>
 
 /* libblkid's word for a physical volume. */
 #define LVM_SIGNATURE "LVM2_member"

@@ -13,8 +13,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
-
-#include "../device/holders.h"
+#include <pool/device.h>
 
 #define DEFAULT_MODE 0600
 
