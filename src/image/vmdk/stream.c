@@ -236,6 +236,7 @@ static gboolean read_footer(VmdkStream *stream, GError **error)
         footer.gtes != stream->header.gtes)
         return vmdk_stream_corrupt(stream, error, _("its header and its footer do not agree"));
     stream->header.gd = footer.gd;
+    stream->footer = size - 3 * VMDK_SECTOR;
     return TRUE;
 }
 

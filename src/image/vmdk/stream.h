@@ -27,9 +27,10 @@ typedef struct {
  * disk, as its consumers expect, even when several threads write at once. Grains go behind the last
  * one; a grain that is changed again gets a new place, and the old one is lost.
  *
- * Tables, directory and footer follow with a flush. What is written after that overwrites them: if
- * the power fails then, the image can't be opened any more. A stream is for images that are
- * thrown away when the work on them does not finish.
+ * Tables, directory and footer follow with a flush. What is written after that goes behind them,
+ * and the header in front points to the directory until there is another one, so that the image
+ * stays what it was at the last flush. Without barriers it overwrites them instead: such an image
+ * is thrown away when the work on it does not finish.
  */
 typedef struct {
     VmdkExtent extent;
@@ -45,6 +46,7 @@ typedef struct {
     GTree *pending;     /**< number of a grain → VmdkPending */
     uint64_t tail;      /**< behind the last grain, bytes */
     gboolean dropped;   /**< a grain has been given up, perhaps the last one */
+    uint64_t footer;    /**< where the footer's marker is, bytes; 0: there is none in force */
 } VmdkStream;
 
 static inline VmdkStream *vmdk_stream_of(VmdkExtent *extent)
@@ -89,6 +91,8 @@ gboolean vmdk_stream_pwrite(VmdkExtent *extent, const void *buf, size_t len, uin
 gboolean vmdk_stream_zero(VmdkExtent *extent, uint64_t offset, uint64_t length, unsigned flags,
                           GError **error);
 gboolean vmdk_stream_discard(VmdkExtent *extent, uint64_t offset, uint64_t length, GError **error);
+/** Lock held, before a first change: what the last flush left stays until the next one is over. */
+gboolean vmdk_stream_keep_end(VmdkStream *stream, GError **error);
 /** Lock held: everything that waits goes into the file. */
 gboolean vmdk_stream_drain(VmdkStream *stream, GError **error);
 gboolean vmdk_stream_resize(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,

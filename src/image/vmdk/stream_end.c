@@ -17,6 +17,7 @@ typedef struct {
     VmdkStream *stream;
     uint64_t at;    /* bytes */
     GArray *places; /* uint32_t, by table: where it is */
+    uint64_t footer;
     GError **error;
     gboolean failed;
 } End;
@@ -117,6 +118,7 @@ static gboolean put_footer(End *end)
     uint8_t raw[VMDK_HEADER_LEN];
 
     vmdk_header_encode(&end->stream->header, raw);
+    end->footer = end->at;
     return put_marker(end, 1, VMDK_MARKER_FOOTER) && put(end, raw, sizeof(raw)) &&
            put_marker(end, 0, VMDK_MARKER_END);
 }
@@ -137,35 +139,95 @@ static gboolean cut_file(VmdkStream *stream, uint64_t end, GError **error)
     return ok;
 }
 
+static gboolean barrier(VmdkStream *stream, GError **error)
+{
+    return !stream->barriers || cst_blob_flush(stream->extent.blob, error);
+}
+
 static gboolean write_front(VmdkStream *stream, GError **error)
 {
     VmdkHeader front = stream->header;
 
     front.gd = VMDK_GD_AT_END;
-    return (!stream->barriers || cst_blob_flush(stream->extent.blob, error)) &&
-           vmdk_write_header(stream->extent.blob, &front, error);
+    return barrier(stream, error) && vmdk_write_header(stream->extent.blob, &front, error);
+}
+
+gboolean vmdk_stream_keep_end(VmdkStream *stream, GError **error)
+{
+    if (!stream->barriers)
+        return TRUE;
+    if (!cst_blob_get_size(stream->extent.blob, &stream->tail, error))
+        return FALSE;
+    stream->tail = vmdk_div_up(stream->tail, VMDK_SECTOR) * VMDK_SECTOR;
+    stream->dropped = FALSE;
+    return stream->footer == 0 || (vmdk_write_header(stream->extent.blob, &stream->header, error) &&
+                                   barrier(stream, error));
+}
+
+/*
+ * Who reads the stream from its start must not take a footer of before for the end: its marker
+ * becomes that of a table, which is passed over with the two sectors behind it.
+ */
+static gboolean hide_footer(VmdkStream *stream, uint64_t footer, GError **error)
+{
+    End end = {.stream = stream, .at = footer, .error = error};
+
+    return footer == 0 || !stream->barriers ||
+           (barrier(stream, error) && put_marker(&end, 2, VMDK_MARKER_TABLE));
+}
+
+/* Tables, directory and footer, from stream->tail to before *ret_end. */
+static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, GError **error)
+{
+    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    End end = {.stream = stream, .at = stream->tail, .places = places, .error = error};
+
+    g_tree_foreach(stream->map, put_table, &end);
+    if (end.failed || !put_directory(&end) || !put_footer(&end))
+        return FALSE;
+    stream->footer = end.footer;
+    *ret_end = end.at;
+    return TRUE;
+}
+
+/*
+ * Gives back what grains that are no more took: what is there up to @end moves down where it does
+ * not meet itself, and the header in front points to one of the two at every moment.
+ */
+static gboolean move_down(VmdkStream *stream, uint64_t end, GError **error)
+{
+    uint64_t from = stream->tail;
+    uint64_t new_end = 0;
+
+    if (!vmdk_stream_find_tail(stream, error))
+        return FALSE;
+    if (stream->tail + (end - from) > from)
+        return TRUE;
+    return put_end(stream, &new_end, error) && barrier(stream, error) &&
+           vmdk_write_header(stream->extent.blob, &stream->header, error) &&
+           barrier(stream, error) && cut_file(stream, new_end, error) && write_front(stream, error);
 }
 
 /* Lock held. */
 static gboolean finish(VmdkStream *stream, GError **error)
 {
-    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    End end = {.stream = stream, .places = places, .error = error};
+    uint64_t old_footer = stream->footer, end = 0;
+    gboolean dropped;
 
     if (!stream->dirty)
         return TRUE;
-    if (!vmdk_stream_drain(stream, error) ||
-        (stream->dropped && !vmdk_stream_find_tail(stream, error)))
+    if (!vmdk_stream_drain(stream, error))
         return FALSE;
-    end.at = stream->tail;
+    dropped = stream->dropped;
+    if (dropped && !stream->barriers && !vmdk_stream_find_tail(stream, error))
+        return FALSE;
     stream->header.rgd = 0;
     stream->header.unclean = FALSE;
-    g_tree_foreach(stream->map, put_table, &end);
-    if (end.failed || !put_directory(&end) || !put_footer(&end) ||
-        !cut_file(stream, end.at, error) || !write_front(stream, error))
+    if (!put_end(stream, &end, error) || !cut_file(stream, end, error) ||
+        !write_front(stream, error) || !hide_footer(stream, old_footer, error))
         return FALSE;
     stream->dirty = FALSE;
-    return TRUE;
+    return !dropped || !stream->barriers || move_down(stream, end, error);
 }
 
 gboolean vmdk_stream_write_back(VmdkExtent *extent, GError **error)

@@ -74,7 +74,8 @@ gboolean vmdk_stream_drain(VmdkStream *stream, GError **error)
 
 static gboolean begin(VmdkStream *stream, GError **error)
 {
-    if (!vmdk_stream_start(stream, error))
+    if (!vmdk_stream_start(stream, error) ||
+        (!stream->dirty && !vmdk_stream_keep_end(stream, error)))
         return FALSE;
     stream->dirty = TRUE;
     return TRUE;

@@ -135,6 +135,13 @@ static CstImage *open_image(const Variant *variant, CstBlob *blob)
     return image;
 }
 
+/* As a copy that is being made: what the file grew by on the way counts. */
+static CstBlob *open_draft(const Variant *variant, CstBlob *blob)
+{
+    return cst_image_guest_blob(
+        open_with(blob, format_of(variant), CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, NULL));
+}
+
 static CstBlob *open_guest(const Variant *variant, CstBlob *blob)
 {
     return cst_image_guest_blob(open_image(variant, blob));
@@ -444,7 +451,7 @@ static void measured_sizes_hold(void **state)
         assert_true(cst_image_measure(format_of(variant), &options, source, &half, task, NULL));
         assert_int_equal(cst_task_progress(task).done, size);
         assert_int_equal(half.fully_allocated, empty.fully_allocated);
-        guest = open_guest(variant, blob);
+        guest = open_draft(variant, blob);
         assert_true(cst_blob_copy(source, 0, guest, 0, size, CST_COPY_DST_ZERO, NULL, NULL));
         assert_true(cst_blob_flush(guest, NULL));
         assert_in_range(size_on_disk(blob), 0, half.required + slack(variant));
@@ -456,7 +463,7 @@ static void measured_sizes_hold(void **state)
         g_clear_pointer(&blob, cst_blob_unref);
         g_hash_table_remove_all(directory);
         blob = create_named(variant, size, options.file_name);
-        guest = open_guest(variant, blob);
+        guest = open_draft(variant, blob);
         assert_true(cst_blob_pwrite(guest, noise, size, 0, NULL));
         assert_true(cst_blob_flush(guest, NULL));
         assert_in_range(size_on_disk(blob), 0, full.required + slack(variant));

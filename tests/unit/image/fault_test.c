@@ -46,6 +46,7 @@ static const Variant variants[] = {
     {"vmdk", {0}},
     {"vmdk", {.cluster_size = 8192}},
     {"vmdk", {.subformat = "monolithicFlat"}},
+    {"vmdk", {.subformat = "streamOptimized"}},
     {"vmdk", {.subformat = "twoGbMaxExtentSparse"}},
     {"vmdk", {.subformat = "twoGbMaxExtentFlat"}},
     {"vpc", {.force_size = TRUE}},

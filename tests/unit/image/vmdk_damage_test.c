@@ -231,7 +231,8 @@ static void grains_that_nobody_knows_are_leaks(void **state)
 static CstBlob *one_packed_grain(void)
 {
     CstBlob *blob = create(4 * GRAIN, "streamOptimized");
-    g_autoptr(CstBlob) guest = open_guest(blob);
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(
+        cst_image_open(blob, vmdk(), CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, NULL));
 
     mark(guest, 1);
     assert_true(cst_blob_flush(guest, NULL));
