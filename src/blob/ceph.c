@@ -155,6 +155,28 @@ void cst_ceph_work_unref(CstCephWork *work)
     g_free(work);
 }
 
+static void unref_later(gpointer work, gpointer unused)
+{
+    cst_ceph_work_unref(work);
+}
+
+void cst_ceph_work_unref_in_callback(CstCephWork *work)
+{
+    static GThreadPool *thread;
+    gint refs;
+
+    do {
+        refs = g_atomic_int_get(&work->refs);
+        /* Nobody else has it, so it stays like this. */
+        if (refs == 1) {
+            if (g_once_init_enter(&thread))
+                g_once_init_leave(&thread, g_thread_pool_new(unref_later, NULL, 1, FALSE, NULL));
+            g_thread_pool_push(thread, work, NULL);
+            return;
+        }
+    } while (!g_atomic_int_compare_and_exchange(&work->refs, refs, refs - 1));
+}
+
 void cst_ceph_work_beat(CstCephWork *work)
 {
     g_mutex_lock(&work->lock);

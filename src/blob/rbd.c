@@ -62,14 +62,14 @@ static void request_done(rbd_completion_t completion, void *data)
         cst_ceph_fail(&error, (int)result, _("I/O on volume '%s'"), request->name);
     request->ceph->rbd_aio_release(completion);
     cst_ceph_work_finish(&request->work, result >= 0, error);
-    cst_ceph_work_unref(&request->work);
+    cst_ceph_work_unref_in_callback(&request->work);
 }
 
 /*
  * The buffer is the request's own, because a caller that gives up takes its own away. The blob need
  * not be held: closing an image waits for its requests.
  */
-static Request *request_new(CstBlob *blob, size_t len)
+static Request *request_new(CstBlob *blob)
 {
     Request *request = cst_ceph_work_new(sizeof(*request), NULL, request_clear);
 
@@ -77,7 +77,6 @@ static Request *request_new(CstBlob *blob, size_t len)
     request->deadline_ms = ((RbdBlob *)blob)->rbd.deadline_ms;
     request->name = g_strdup(blob->name);
     request->work.what = request->name;
-    request->buf = len ? g_malloc(len) : NULL;
     return request;
 }
 
@@ -108,13 +107,14 @@ static gboolean request_wait(Request *request, rbd_completion_t completion, int 
 static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Request *request = request_new(blob, len);
+    Request *request = request_new(blob);
+    char *read = request->buf = g_malloc(len);
     rbd_completion_t completion = request_completion(request);
-    int started = rbd->ceph->rbd_aio_read(rbd->rbd.image, offset, len, request->buf, completion);
+    int started = rbd->ceph->rbd_aio_read(rbd->rbd.image, offset, len, read, completion);
     gboolean done = request_wait(request, completion, started, error);
 
     if (done)
-        memcpy(buf, request->buf, len);
+        memcpy(buf, read, len);
     cst_ceph_work_unref(&request->work);
     return done;
 }
@@ -152,8 +152,8 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
 
     if (!make_room(rbd, offset + len, error))
         return FALSE;
-    request = request_new(blob, len);
-    memcpy(request->buf, buf, len);
+    request = request_new(blob);
+    request->buf = g_memdup2(buf, len);
     completion = request_completion(request);
     started = rbd->ceph->rbd_aio_write(rbd->rbd.image, offset, len, request->buf, completion);
     done = request_wait(request, completion, started, error);
@@ -165,7 +165,7 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
 static gboolean rbd_flush_all(CstBlob *blob, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Request *request = request_new(blob, 0);
+    Request *request = request_new(blob);
     rbd_completion_t completion = request_completion(request);
     int started = rbd->ceph->rbd_aio_flush(rbd->rbd.image, completion);
     gboolean done = request_wait(request, completion, started, error);
@@ -202,7 +202,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
 
     while (done && length > 0) {
         uint64_t step = MIN(length, RELEASE_STEP - offset % RELEASE_STEP);
-        Request *request = request_new(blob, 0);
+        Request *request = request_new(blob);
         rbd_completion_t completion = request_completion(request);
 
         done =

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "volume_plan.h"
 
+#include <string.h>
+
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
@@ -198,9 +200,10 @@ static gboolean settle_intent(const CstIntentRecord *record, gpointer data, GErr
 
     if (!open_recorded(settling->pool->service, record, &then, error))
         return FALSE;
-    if (!then || !cst_uuid_equal(&then->def->uuid, &settling->pool->uuid))
+    if (!then || strcmp(then->def->name, settling->pool->name) != 0)
         return !then;
-    if (drop_recorded(settling->state, record, error))
+    /* On the storage that the pool had then. */
+    if (drop_recorded(then, record, error))
         return TRUE;
     settling->kept = TRUE;
     return FALSE;

@@ -70,6 +70,16 @@ gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_orig
     return TRUE;
 }
 
+/* "pool/volume" for one of ours, else where it is in Ceph. */
+static char *child_name(const RbdState *state, const rbd_linked_image_spec_t *child)
+{
+    g_autofree char *path = image_path(child->pool_name, child->pool_namespace, child->image_name);
+
+    if (!g_str_has_prefix(path, state->prefix) || strchr(path + strlen(state->prefix), '/'))
+        return g_steal_pointer(&path);
+    return g_strconcat(state->head.def->name, "/", path + strlen(state->prefix), NULL);
+}
+
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error)
 {
     g_autofree rbd_linked_image_spec_t *specs = NULL;
@@ -84,8 +94,7 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
     if (result < 0)
         return cst_ceph_fail(error, result, _("cannot list the clones of %s"), job->what);
     for (size_t i = 0; i < count; i++)
-        g_ptr_array_add(
-            children, image_path(specs[i].pool_name, specs[i].pool_namespace, specs[i].image_name));
+        g_ptr_array_add(children, child_name(job->state, &specs[i]));
     job->ceph->rbd_linked_image_spec_list_cleanup(specs, count);
     return TRUE;
 }

@@ -66,7 +66,7 @@ typedef struct {
     char *key;          /* base64; wiped */
     char *pool;
     char *namespace;
-    RbdConn *conn; /* the result */
+    RbdConn *conn; /* the result, when all went well */
 } Connecting;
 
 static void connecting_clear(CstCephWork *work)
@@ -161,7 +161,7 @@ static gboolean refused(const Connecting *c, GError **error)
 static gboolean connect_now(CstCephWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
-    g_autoptr(RbdConn) conn = g_new0(RbdConn, 1);
+    RbdConn *conn = c->conn = g_new0(RbdConn, 1);
     rados_t cluster = NULL;
     int result;
 
@@ -182,10 +182,7 @@ static gboolean connect_now(CstCephWork *work, GError **error)
         return cst_ceph_fail(error, result, _("cannot reach the Ceph monitors of pool '%s'"),
                              c->pool);
     conn->id = c->ceph->rados_get_instance_id(cluster);
-    if (!open_pool(c, conn, error))
-        return FALSE;
-    c->conn = g_steal_pointer(&conn);
-    return TRUE;
+    return open_pool(c, conn, error);
 }
 
 /* cephx keys are base64; the secret holds what they stand for. */

@@ -105,7 +105,7 @@ static void answered(rados_completion_t completion, void *data)
         ask(look);
     else
         look_done(s);
-    cst_ceph_work_unref(&s->work);
+    cst_ceph_work_unref_in_callback(&s->work);
 }
 
 static char *add_questions(RbdLook *look, rados_read_op_t op)
@@ -137,7 +137,7 @@ static void ask(RbdLook *look)
         ceph->rados_aio_release(completion);
         look->result = result;
         look_done(s);
-        cst_ceph_work_unref(&s->work);
+        cst_ceph_work_unref_in_callback(&s->work);
     }
 }
 

@@ -146,6 +146,8 @@ gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError
                            void (*clear)(CstCephWork *work));
 CstCephWork *cst_ceph_work_ref(CstCephWork *work);
 void cst_ceph_work_unref(CstCephWork *work);
+/** The same for Ceph's own threads, in which its connections and images can't be closed. */
+void cst_ceph_work_unref_in_callback(CstCephWork *work);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstCephWork, cst_ceph_work_unref)
 /** Pushes the deadline back. */
 void cst_ceph_work_beat(CstCephWork *work);
