@@ -28,7 +28,9 @@ typedef enum {
     GROUND_SNAPSHOTS = 1 << 5,        /**< volumes of its format can have snapshots */
     GROUND_SNAPSHOTS_INSIDE = 1 << 6, /**< the image keeps them: they go where it goes */
     GROUND_CLONES_DEPEND = 1 << 7,    /**< clones hang on what they were made of until flattened */
-    GROUND_DIRECTORIES = 1 << 8       /**< a volume can be a directory */
+    GROUND_DIRECTORIES = 1 << 8,      /**< a volume can be a directory */
+    /** Other hosts use the storage too: what may be somebody's is left alone for a while. */
+    GROUND_SHARED = 1 << 9
 } GroundFlags;
 
 typedef struct Site Site;

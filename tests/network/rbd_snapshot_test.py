@@ -94,7 +94,7 @@ class Snapshots(OnCeph):
         self.write("a", 0, noise(2 * MIB, 9))
         self.snap("clone", "a", "one", "b")
         self.assertEqual(data, self.content("b"))
-        self.snap("delete", "a", "one", fails="libvirt/b")
+        self.snap("delete", "a", "one", fails="r/b")
         self.cli("vol-delete", "a", "--pool", "r", status=5)
         self.snap("flatten", "b")
         self.assertEqual(data, self.content("b"))

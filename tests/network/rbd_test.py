@@ -272,8 +272,8 @@ class Clones(OnCeph):
         self.ok("vol-clone", "a", "b", "--pool", "r")
         self.ok("vol-clone", "a", "c", "--pool", "r")
         err = self.fails("vol-delete", "a", "--pool", "r")
-        self.assertIn("libvirt/b", err)
-        self.assertIn("libvirt/c", err)
+        self.assertIn("r/b", err)
+        self.assertIn("r/c", err)
 
     def test_the_last_clone_takes_the_helper_along(self):
         self.put("a", noise(MIB))
@@ -309,7 +309,7 @@ class Clones(OnCeph):
         self.ceph.rbd("snap", "protect", "a@mine")
         self.ceph.rbd("clone", "a@mine", "libvirt/b")
         self.ok("pool-refresh", "r")
-        self.fails("vol-delete", "a", "--pool", "r", text="libvirt/b")
+        self.fails("vol-delete", "a", "--pool", "r", text="r/b")
         self.ok("vol-delete", "b", "--pool", "r")
         self.fails("vol-delete", "a", "--pool", "r", text="'mine'")
         self.assertIn("a@mine", self.ceph.images())
@@ -424,7 +424,7 @@ class Pools(OnCeph):
                              self.ok("vol-path", "a", "--pool", "t").strip())
             self.assertEqual("a", self.ok("vol-name", "libvirt/team/a").strip())
             self.ok("vol-clone", "a", "b", "--pool", "t")
-            self.fails("vol-delete", "a", "--pool", "t", text="libvirt/team/b")
+            self.fails("vol-delete", "a", "--pool", "t", text="t/b")
             self.ok("vol-delete", "b", "--pool", "t")
             self.ok("vol-delete", "a", "--pool", "t")
         finally:
