@@ -15,19 +15,27 @@ typedef struct {
     CstImageCheck result; /**< what is left, and what was repaired */
 } Check;
 
+/* Extents of an image of several files lie beside it. */
+static gboolean look(const Check *check, unsigned flags, CstImageCheck *ret_result, CstTask *task,
+                     GError **error)
+{
+    const CstImageFiles files = cst_path_parts(check->blob);
+
+    return cst_image_check_as(check->blob, check->format, flags, &files, ret_result, task, error);
+}
+
 static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
     Check *check = data;
     CstImageCheck first = {0};
 
-    if (!cst_image_check(check->blob, check->format, check->flags, &first, task, error))
+    if (!look(check, check->flags, &first, task, error))
         return FALSE;
     check->result = first;
     if (first.errors_fixed + first.leaks_fixed == 0)
         return TRUE;
     /* What is left is not what the repair believes, but what another look finds. */
-    if (!cst_blob_flush(check->blob, error) ||
-        !cst_image_check(check->blob, check->format, 0, &check->result, task, error))
+    if (!cst_blob_flush(check->blob, error) || !look(check, 0, &check->result, task, error))
         return FALSE;
     check->result.errors_fixed = first.errors_fixed;
     check->result.leaks_fixed = first.leaks_fixed;

@@ -160,9 +160,9 @@ struct CstImageFormat {
 
     /* --- check --------------------------------------------------------------------------- */
 
-    /** See cst_image_check(). *ret_check is zeroed. Works on images that open() refuses. */
-    gboolean (*check)(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                      GError **error);
+    /** See cst_image_check_as(). *ret_check is zeroed. Works on images that open() refuses. */
+    gboolean (*check)(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                      CstImageCheck *ret_check, CstTask *task, GError **error);
 
     /* --- groups; NULL: the format has none ------------------------------------------------- */
 

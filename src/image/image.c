@@ -325,6 +325,13 @@ gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation p
 gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstImageCheck *ret_check, CstTask *task, GError **error)
 {
+    return cst_image_check_as(blob, format, flags, NULL, ret_check, task, error);
+}
+
+gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                            const CstImageFiles *files, CstImageCheck *ret_check, CstTask *task,
+                            GError **error)
+{
     CstImageCheck check = {0};
 
     if (!format->check)
@@ -332,7 +339,7 @@ gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned f
                         format->name);
     if (flags && !blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
-    if (!result(format->check(blob, flags, &check, task, error), error))
+    if (!result(format->check(blob, files, flags, &check, task, error), error))
         return FALSE;
     *ret_check = check;
     return TRUE;

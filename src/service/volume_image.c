@@ -31,13 +31,27 @@ static void fill_report(const CstImageCheck *check, CstCheckReport *report)
     };
 }
 
+/* Extents are volumes beside it. */
+static CstBlob *open_extent(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    return volume_open_part(data, name, writable, error);
+}
+
+static gboolean look(const ImageLink *link, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                     GError **error)
+{
+    const CstImageFiles files = {.open = open_extent, .data = (gpointer)&link->claim};
+    const CstImageFormat *format = cst_image_format_find(link->volume->format, error);
+
+    return format && cst_image_check_as(link->blob, format, flags, &files, ret_check, task, error);
+}
+
 static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, CstTask *task,
                              CstCheckReport *ret_report, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task, .write = repair != 0, .alone = TRUE};
     unsigned flags = (repair & CST_REPAIR_LEAKS ? CST_CHECK_REPAIR_LEAKS : 0) |
                      (repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL : 0);
-    const CstImageFormat *format;
     CstImageCheck check = {0}, again = {0};
     const ImageLink *link;
 
@@ -45,13 +59,11 @@ static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, C
         !image_chain_open(&chain, pool, name, error))
         return FALSE;
     link = image_chain_link(&chain, 0);
-    format = cst_image_format_find(link->volume->format, error);
-    if (!format || !cst_image_check(link->blob, format, flags, &check, task, error))
+    if (!look(link, flags, &check, task, error))
         return FALSE;
     if (check.errors_fixed + check.leaks_fixed > 0) {
         /* What is left is what another look finds, not what the repair believes. */
-        if (!cst_blob_flush(link->blob, error) ||
-            !cst_image_check(link->blob, format, 0, &again, task, error))
+        if (!cst_blob_flush(link->blob, error) || !look(link, 0, &again, task, error))
             return FALSE;
         again.errors_fixed = check.errors_fixed;
         again.leaks_fixed = check.leaks_fixed;

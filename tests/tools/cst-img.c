@@ -16,6 +16,7 @@
 #include <base/units.h>
 #include <image/bitmap.h>
 #include <image/image.h>
+#include <image/path.h>
 #include <image/snapshot.h>
 
 static G_NORETURN void die(GError *error)
@@ -323,10 +324,12 @@ static int cmd_check(int argc, char **argv)
     g_autoptr(CstBlob) blob = open_file(argv[1], argc > 2, FALSE);
     GError *error = NULL;
     CstImageCheck check;
+    CstImageFiles files;
 
     if (argc > 2)
         flags = strcmp(argv[2], "all") == 0 ? CST_CHECK_REPAIR_ALL : CST_CHECK_REPAIR_LEAKS;
-    if (!cst_image_check(blob, format_of(argv[0]), flags, &check, NULL, &error))
+    files = cst_path_parts(blob);
+    if (!cst_image_check_as(blob, format_of(argv[0]), flags, &files, &check, NULL, &error))
         die(error);
     printf("errors=%" G_GUINT64_FORMAT "\nleaks=%" G_GUINT64_FORMAT
            "\nerrors_fixed=%" G_GUINT64_FORMAT "\nleaks_fixed=%" G_GUINT64_FORMAT

@@ -264,8 +264,8 @@ static gboolean run(Check *check, CstImageCheck *result, GError **error)
     return check->flags == 0 || result->errors > result->errors_fixed || mark_clean(check, error);
 }
 
-gboolean qcow2_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                     GError **error)
+gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                     CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     Check check = {
         .q = open_unchecked(blob, error), .flags = flags, .task = task, .complete = TRUE};

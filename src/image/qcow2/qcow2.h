@@ -31,8 +31,8 @@ gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format
 gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error);
 uint64_t qcow2_zero_unit(CstImage *image);
 gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error);
-gboolean qcow2_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                     GError **error);
+gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                     CstImageCheck *ret_check, CstTask *task, GError **error);
 
 GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error);
 gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error);

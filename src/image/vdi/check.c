@@ -123,8 +123,8 @@ static gboolean repair(Walk *walk, unsigned flags, GError **error)
     return TRUE;
 }
 
-gboolean vdi_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                   GError **error)
+gboolean vdi_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                   CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
     Walk walk = {.check = ret_check, .task = task};

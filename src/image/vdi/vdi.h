@@ -73,5 +73,5 @@ gboolean vdi_preallocate(Vdi *vdi, uint32_t first, uint32_t end, CstPreallocatio
                          CstTask *task, GError **error);
 /** Moves blocks into gaps, sets the count, cuts the file. Nobody else may use the image. */
 gboolean vdi_compact(Vdi *vdi, CstTask *task, GError **error);
-gboolean vdi_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                   GError **error);
+gboolean vdi_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                   CstImageCheck *ret_check, CstTask *task, GError **error);

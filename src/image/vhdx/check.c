@@ -172,8 +172,8 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
     return ok;
 }
 
-gboolean vhdx_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                    GError **error)
+gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                    CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
     Vhdx *vhdx = vhdx_open_for(blob, &how, error);

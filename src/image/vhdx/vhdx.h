@@ -17,5 +17,5 @@ gboolean vhdx_discard(CstImage *image, uint64_t offset, uint64_t length, GError 
 gboolean vhdx_flush(CstImage *image, GError **error);
 gboolean vhdx_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                      CstTask *task, GError **error);
-gboolean vhdx_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                    GError **error);
+gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                    CstImageCheck *ret_check, CstTask *task, GError **error);

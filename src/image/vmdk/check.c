@@ -320,26 +320,16 @@ static gboolean stream_is_left_alone(CstBlob *blob, unsigned flags, const CstIma
                     _("'%s' is a stream-optimized image, which can't be repaired"), blob->name);
 }
 
-gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                    GError **error)
+gboolean vmdk_check_sparse(CstBlob *blob, const VmdkExtentHow *how, unsigned flags,
+                           CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    char head[sizeof(VMDK_DESCRIPTOR_MARK) - 1] = "";
-    const VmdkExtentHow how = {.image = {.flags = flags ? CST_IMAGE_WRITE : 0}};
     VmdkExtent *extent;
     VmdkHeader header;
-    uint64_t size = 0;
     gboolean ok;
 
-    if (!cst_blob_get_size(blob, &size, error) ||
-        !cst_blob_pread(blob, head, (size_t)MIN(size, sizeof(head)), 0, error))
-        return FALSE;
-    if (g_ascii_strncasecmp(head, VMDK_DESCRIPTOR_MARK, sizeof(head)) == 0)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' is an image of several files: check its extents one by one"),
-                        blob->name);
     if (!vmdk_read_header(blob, &header, error))
         return FALSE;
-    extent = vmdk_sparse_open(cst_blob_ref(blob), &how, error);
+    extent = vmdk_sparse_open(cst_blob_ref(blob), how, error);
     if (!extent)
         return FALSE;
     ok = header.flags & VMDK_FLAG_COMPRESSED
@@ -347,5 +337,20 @@ gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, Cst
                    stream_is_left_alone(blob, flags, ret_check, error)
              : check_sparse(vmdk_sparse_of(extent), flags, ret_check, task, error);
     extent->ops->close(extent);
+    return ok;
+}
+
+gboolean vmdk_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                    CstImageCheck *ret_check, CstTask *task, GError **error)
+{
+    const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0, .files = files};
+    const VmdkExtentHow alone = {.image = how};
+    Vmdk *vmdk = vmdk_new(blob, &how);
+    gboolean is_text = FALSE, ok;
+
+    ok = vmdk_read_descriptor(vmdk, &is_text, error) &&
+         (is_text ? vmdk_check_parts(vmdk, flags, ret_check, task, error)
+                  : vmdk_check_sparse(blob, &alone, flags, ret_check, task, error));
+    vmdk_release(vmdk);
     return ok;
 }

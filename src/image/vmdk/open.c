@@ -123,10 +123,30 @@ static CstBlob *open_file(Vmdk *vmdk, const VmdkLine *line, GError **error)
     return vmdk->files.open(line->file, writable, vmdk->files.data, error);
 }
 
+gboolean vmdk_line_is_sparse(const VmdkLine *line)
+{
+    return strcmp(line->type, "SPARSE") == 0 || strcmp(line->type, "VMFSSPARSE") == 0;
+}
+
+CstBlob *vmdk_open_part(Vmdk *vmdk, guint index, GError **error)
+{
+    const VmdkLine *line = vmdk_descriptor_line(&vmdk->descriptor, index);
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!vmdk_line_is_sparse(line) && strcmp(line->type, "FLAT") != 0 &&
+        strcmp(line->type, "VMFS") != 0) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' has extents of type '%s', which are not supported"), vmdk->blob->name,
+                 line->type);
+        return NULL;
+    }
+    blob = open_file(vmdk, line, error);
+    return blob && check_alone(vmdk, index, error) ? g_steal_pointer(&blob) : NULL;
+}
+
 static VmdkExtent *open_extent(Vmdk *vmdk, guint index, GError **error)
 {
     const VmdkLine *line = vmdk_descriptor_line(&vmdk->descriptor, index);
-    gboolean is_sparse = strcmp(line->type, "SPARSE") == 0 || strcmp(line->type, "VMFSSPARSE") == 0;
     VmdkExtentHow how = vmdk->how;
     CstBlob *blob;
 
@@ -135,20 +155,10 @@ static VmdkExtent *open_extent(Vmdk *vmdk, guint index, GError **error)
     how.access = line->access;
     if (strcmp(line->type, "ZERO") == 0)
         return vmdk_void_new(&how);
-    if (!is_sparse && strcmp(line->type, "FLAT") != 0 && strcmp(line->type, "VMFS") != 0) {
-        cst_fail(error, CST_ERROR_UNSUPPORTED,
-                 _("'%s' has extents of type '%s', which are not supported"), vmdk->blob->name,
-                 line->type);
-        return NULL;
-    }
-    blob = open_file(vmdk, line, error);
+    blob = vmdk_open_part(vmdk, index, error);
     if (!blob)
         return NULL;
-    if (!check_alone(vmdk, index, error)) {
-        cst_blob_unref(blob);
-        return NULL;
-    }
-    if (is_sparse)
+    if (vmdk_line_is_sparse(line))
         return vmdk_sparse_open(blob, &how, error);
     return vmdk_flat_new(blob, line->offset * VMDK_SECTOR, &how, error);
 }
@@ -211,12 +221,13 @@ static gboolean check_parent(Vmdk *vmdk, GError **error)
     return TRUE;
 }
 
-static gboolean open_sparse_file(Vmdk *vmdk, uint64_t size, GError **error)
+static gboolean open_sparse_file(Vmdk *vmdk, GError **error)
 {
     gboolean is_cowd = FALSE;
     VmdkHeader header;
+    uint64_t size = 0;
 
-    if (!vmdk_is_cowd(vmdk->blob, &is_cowd, error))
+    if (!cst_blob_get_size(vmdk->blob, &size, error) || !vmdk_is_cowd(vmdk->blob, &is_cowd, error))
         return FALSE;
     return (is_cowd || (vmdk_read_header(vmdk->blob, &header, error) &&
                         read_embedded(vmdk, &header, size, error))) &&
@@ -224,16 +235,7 @@ static gboolean open_sparse_file(Vmdk *vmdk, uint64_t size, GError **error)
            add(vmdk, vmdk_sparse_open(cst_blob_ref(vmdk->blob), &vmdk->how, error)) != NULL;
 }
 
-static gboolean open_descriptor_file(Vmdk *vmdk, uint64_t size, GError **error)
-{
-    if (size > VMDK_MAX_DESCRIPTOR)
-        return cst_fail(error, CST_ERROR_CORRUPT, _("the VMDK descriptor '%s' is too long"),
-                        vmdk->blob->name);
-    return read_text(vmdk, 0, size, error) && check_parent(vmdk, error) &&
-           open_extents(vmdk, error);
-}
-
-static gboolean open_any(Vmdk *vmdk, GError **error)
+gboolean vmdk_read_descriptor(Vmdk *vmdk, gboolean *ret_is_text, GError **error)
 {
     char head[sizeof(VMDK_DESCRIPTOR_MARK) - 1] = "";
     uint64_t size = 0;
@@ -241,9 +243,23 @@ static gboolean open_any(Vmdk *vmdk, GError **error)
     if (!cst_blob_get_size(vmdk->blob, &size, error) ||
         !cst_blob_pread(vmdk->blob, head, (size_t)MIN(size, sizeof(head)), 0, error))
         return FALSE;
-    if (g_ascii_strncasecmp(head, VMDK_DESCRIPTOR_MARK, sizeof(head)) == 0)
-        return open_descriptor_file(vmdk, size, error);
-    return open_sparse_file(vmdk, size, error);
+    *ret_is_text = g_ascii_strncasecmp(head, VMDK_DESCRIPTOR_MARK, sizeof(head)) == 0;
+    if (!*ret_is_text)
+        return TRUE;
+    if (size > VMDK_MAX_DESCRIPTOR)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("the VMDK descriptor '%s' is too long"),
+                        vmdk->blob->name);
+    return read_text(vmdk, 0, size, error);
+}
+
+static gboolean open_any(Vmdk *vmdk, GError **error)
+{
+    gboolean is_text = FALSE;
+
+    if (!vmdk_read_descriptor(vmdk, &is_text, error))
+        return FALSE;
+    return is_text ? check_parent(vmdk, error) && open_extents(vmdk, error)
+                   : open_sparse_file(vmdk, error);
 }
 
 static void close_extent(gpointer data)
@@ -253,7 +269,7 @@ static void close_extent(gpointer data)
     extent->ops->close(extent);
 }
 
-static void release(Vmdk *vmdk)
+void vmdk_release(Vmdk *vmdk)
 {
     g_ptr_array_unref(vmdk->extents);
     vmdk_descriptor_clear(&vmdk->descriptor);
@@ -261,7 +277,7 @@ static void release(Vmdk *vmdk)
     g_free(vmdk);
 }
 
-CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+Vmdk *vmdk_new(CstBlob *blob, const CstImageOpen *how)
 {
     Vmdk *vmdk = g_new0(Vmdk, 1);
 
@@ -272,11 +288,17 @@ CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error)
         vmdk->files = *how->files;
     vmdk->extents = g_ptr_array_new_with_free_func(close_extent);
     g_mutex_init(&vmdk->lock);
-    if (!open_any(vmdk, error)) {
-        release(vmdk);
-        return NULL;
-    }
-    return &vmdk->image;
+    return vmdk;
+}
+
+CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    Vmdk *vmdk = vmdk_new(blob, how);
+
+    if (open_any(vmdk, error))
+        return &vmdk->image;
+    vmdk_release(vmdk);
+    return NULL;
 }
 
 void vmdk_close(CstImage *image)
@@ -290,5 +312,5 @@ void vmdk_close(CstImage *image)
         if (extent->ops->write_back && extent->access == VMDK_RW)
             extent->ops->write_back(extent, NULL);
     }
-    release(vmdk);
+    vmdk_release(vmdk);
 }

@@ -97,6 +97,14 @@ VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkE
 
 CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error);
 void vmdk_close(CstImage *image);
+/** An image without extents yet; for vmdk_release(). Borrows @blob. */
+Vmdk *vmdk_new(CstBlob *blob, const CstImageOpen *how);
+void vmdk_release(Vmdk *vmdk);
+/** Reads the descriptor where it is a file of its own; else *ret_is_text is FALSE. */
+gboolean vmdk_read_descriptor(Vmdk *vmdk, gboolean *ret_is_text, GError **error);
+gboolean vmdk_line_is_sparse(const VmdkLine *line);
+/** The file of the descriptor's line; UNSUPPORTED for extents of unknown kinds. */
+CstBlob *vmdk_open_part(Vmdk *vmdk, guint index, GError **error);
 gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error);
 
 /* --- text.c: the descriptor in its place ----------------------------------------------------- */
@@ -124,5 +132,5 @@ gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
 gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 gboolean vmdk_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                      CstTask *task, GError **error);
-gboolean vmdk_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                    GError **error);
+gboolean vmdk_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                    CstImageCheck *ret_check, CstTask *task, GError **error);

@@ -177,8 +177,8 @@ static gboolean check_blocks(Walk *walk, unsigned flags, GError **error)
     return repair_leaks(walk, error);
 }
 
-gboolean vpc_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                   GError **error)
+gboolean vpc_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                   CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
     Walk walk = {.check = ret_check, .task = task};

@@ -104,5 +104,5 @@ typedef struct {
 GArray *vpc_pieces(Vpc *vpc, GError **error);
 /** Moves blocks into gaps and cuts the file. Nobody else may use the image; no blocks overlap. */
 gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error);
-gboolean vpc_check(CstBlob *blob, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                   GError **error);
+gboolean vpc_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                   CstImageCheck *ret_check, CstTask *task, GError **error);

@@ -283,10 +283,88 @@ static void hostile_descriptors_are_refused(void **state)
     g_hash_table_insert(directory, g_strdup("x"), cst_blob_memory_new(NULL, 512));
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         CstBlob *blob = text_of("%s", lines[i]);
+        CstImageCheck check;
 
         g_hash_table_insert(directory, g_strdup("disk.vmdk"), cst_blob_ref(blob));
+        assert_true(!cst_image_check_as(blob, vmdk(), 0, &files, &check, NULL, NULL) ||
+                    check.errors > 0 || strstr(lines[i], "parent"));
         assert_opens(blob, &how, FALSE);
     }
+}
+
+static void check_parts(CstBlob *blob, GHashTable *directory, unsigned flags, CstImageCheck *check)
+{
+    const CstImageFiles files = directory_files(directory);
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_image_check_as(blob, vmdk(), flags, &files, check, NULL, &error))
+        fail_msg("check: %s", error->message);
+}
+
+/* A grain of each extent of two is written, then entries of the tables are put beyond the end. */
+static void extents_are_checked_and_repaired(void **state)
+{
+    g_autoptr(GHashTable) directory = directory_new();
+    const CstImageFiles files = directory_files(directory);
+    const CstImageCreate options = {.capacity = 3 * CST_GIB,
+                                    .subformat = "twoGbMaxExtentSparse",
+                                    .files = &files,
+                                    .file_name = "disk.vmdk"};
+    const CstImageOpen how = {.flags = CST_IMAGE_WRITE, .files = &files};
+    g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
+    CstImageCheck check;
+
+    assert_true(cst_image_create(blob, vmdk(), &options, NULL, NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(CstBlob) guest =
+            cst_image_guest_blob(cst_image_open_as(blob, vmdk(), &how, NULL));
+
+        assert_true(cst_blob_pwrite(guest, "x", 1, i * 2047 * CST_MIB, NULL));
+    }
+    check_parts(blob, directory, 0, &check);
+    assert_int_equal(check.errors + check.leaks, 0);
+    assert_int_equal(check.allocated_clusters, 2);
+    assert_int_equal(check.total_clusters, 3 * CST_GIB / GRAIN);
+    for (unsigned i = 0; i < 2; i++) {
+        CstBlob *part = g_hash_table_lookup(directory, i ? "disk-s002.vmdk" : "disk-s001.vmdk");
+        uint8_t place[4], far[4] = {0xff, 0xff, 0xff, 0x7f};
+
+        assert_true(cst_blob_pread(part, place, 4, 56, NULL)); /* the directory's sector */
+        assert_true(cst_blob_pread(part, place, 4, cst_le32(place) * UINT64_C(512), NULL));
+        assert_true(cst_blob_pwrite(part, far, 4, cst_le32(place) * UINT64_C(512), NULL));
+    }
+    check_parts(blob, directory, 0, &check);
+    assert_int_equal(check.errors, 2);
+    check_parts(blob, directory, CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL, &check);
+    assert_int_equal(check.errors_fixed, 2);
+    check_parts(blob, directory, 0, &check);
+    assert_int_equal(check.errors + check.leaks, 0);
+    assert_false(cst_image_check(blob, vmdk(), 0, &check, NULL, NULL)); /* nobody opens the files */
+}
+
+static void plain_extents_that_are_too_short_are_errors(void **state)
+{
+    g_autoptr(GHashTable) directory = directory_new();
+    const CstImageFiles files = directory_files(directory);
+    const CstImageOpen how = {.files = &files};
+    g_autoptr(CstBlob) blob =
+        text_of("RW 4 FLAT \"%s\" 0\nRDONLY 4 FLAT \"y\" 0\nRW 9 ZERO\n", "x");
+    CstImageCheck check;
+
+    g_hash_table_insert(directory, g_strdup("x"), cst_blob_memory_new(NULL, 512));
+    assert_false(cst_image_check_as(blob, vmdk(), 0, &files, &check, NULL, NULL)); /* no y */
+    g_hash_table_insert(directory, g_strdup("y"), cst_blob_memory_new(NULL, 512));
+    check_parts(blob, directory, 0, &check);
+    assert_int_equal(check.errors, 2);
+    check_parts(blob, directory, CST_CHECK_REPAIR_LEAKS, &check);
+    assert_int_equal(check.errors_fixed, 0);
+    check_parts(blob, directory, CST_CHECK_REPAIR_ALL, &check);
+    assert_int_equal(check.errors, 2);
+    assert_int_equal(check.errors_fixed, 1); /* nobody may write to the other */
+    g_hash_table_insert(directory, g_strdup("y"), cst_blob_memory_new(NULL, 2048));
+    check_parts(blob, directory, 0, &check);
+    assert_int_equal(check.errors, 0);
+    assert_opens(cst_blob_ref(blob), &how, TRUE);
 }
 
 static void extents_without_access_are_left_alone(void **state)
@@ -394,6 +472,8 @@ int main(void)
         cmocka_unit_test(an_image_of_several_files_takes_and_grows_them),
         cmocka_unit_test(extents_are_asked_for_by_plain_names_only),
         cmocka_unit_test(hostile_descriptors_are_refused),
+        cmocka_unit_test(extents_are_checked_and_repaired),
+        cmocka_unit_test(plain_extents_that_are_too_short_are_errors),
         cmocka_unit_test(extents_without_access_are_left_alone),
         cmocka_unit_test(a_stream_that_was_not_finished_is_refused),
         cmocka_unit_test(a_stream_is_written_again_behind_what_it_has),

@@ -287,6 +287,14 @@ typedef struct {
  * Verifies all metadata of @blob as @format, and repairs what @flags ask for. Finding damage is
  * not a failure; FALSE means that the check could not be done (UNSUPPORTED: the format has none;
  * CORRUPT: too damaged to be walked). @blob must be writable to repair.
+ *
+ * The extents of an image of several files are checked and repaired as well: @files opens them
+ * (NULL: such images are refused). Their numbers are added up, image_end is 0, and a plain extent
+ * that is too short is one error, whose repair makes it as long as it has to be.
  */
+gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                            const CstImageFiles *files, CstImageCheck *ret_check, CstTask *task,
+                            GError **error);
+/** The same for images of one file. */
 gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstImageCheck *ret_check, CstTask *task, GError **error);

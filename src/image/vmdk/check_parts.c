@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+
+#include "check.h"
+
+/* The end of a file is not the end of the image: image_end stays 0. */
+static void add(CstImageCheck *sum, const CstImageCheck *part)
+{
+    sum->errors += part->errors;
+    sum->leaks += part->leaks;
+    sum->errors_fixed += part->errors_fixed;
+    sum->leaks_fixed += part->leaks_fixed;
+    sum->total_clusters += part->total_clusters;
+    sum->allocated_clusters += part->allocated_clusters;
+    sum->fragmented_clusters += part->fragmented_clusters;
+    sum->compressed_clusters += part->compressed_clusters;
+}
+
+/* What is missing at the end is lost; with zeroes in its place the rest can be used. */
+static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
+                           CstImageCheck *check, GError **error)
+{
+    uint64_t end = (line->offset + line->sectors) * VMDK_SECTOR, size = 0;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    if (size >= end)
+        return TRUE;
+    check->errors = 1;
+    if (!(flags & CST_CHECK_REPAIR_ALL))
+        return TRUE;
+    if (!cst_blob_resize(blob, end, error) || !cst_blob_flush(blob, error))
+        return FALSE;
+    check->errors_fixed = 1;
+    return TRUE;
+}
+
+/* What the guest can't change is not changed here either. */
+static gboolean check_part(Vmdk *vmdk, guint index, unsigned flags, CstImageCheck *check,
+                           CstTask *task, GError **error)
+{
+    const VmdkLine *line = vmdk_descriptor_line(&vmdk->descriptor, index);
+    unsigned allowed = line->access == VMDK_RW ? flags : 0;
+    const VmdkExtentHow how = {.image = {.flags = allowed ? CST_IMAGE_WRITE : 0},
+                               .length = line->sectors * VMDK_SECTOR,
+                               .access = line->access};
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cst_task_check(task, error))
+        return FALSE;
+    if (strcmp(line->type, "ZERO") == 0)
+        return TRUE;
+    blob = vmdk_open_part(vmdk, index, error);
+    if (!blob)
+        return FALSE;
+    return vmdk_line_is_sparse(line) ? vmdk_check_sparse(blob, &how, allowed, check, task, error)
+                                     : check_flat(blob, line, allowed, check, error);
+}
+
+gboolean vmdk_check_parts(Vmdk *vmdk, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                          GError **error)
+{
+    for (guint i = 0; i < vmdk->descriptor.lines->len; i++) {
+        CstImageCheck part = {0};
+
+        if (!check_part(vmdk, i, flags, &part, task, error))
+            return FALSE;
+        add(ret_check, &part);
+    }
+    return TRUE;
+}
