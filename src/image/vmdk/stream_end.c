@@ -177,7 +177,7 @@ static gboolean hide_footer(VmdkStream *stream, uint64_t footer, GError **error)
 }
 
 /* Tables, directory and footer, from stream->tail to before *ret_end. */
-static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, GError **error)
+static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, uint64_t *ret_footer, GError **error)
 {
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     End end = {.stream = stream, .at = stream->tail, .places = places, .error = error};
@@ -185,7 +185,7 @@ static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, GError **error)
     g_tree_foreach(stream->map, put_table, &end);
     if (end.failed || !put_directory(&end) || !put_footer(&end))
         return FALSE;
-    stream->footer = end.footer;
+    *ret_footer = end.footer;
     *ret_end = end.at;
     return TRUE;
 }
@@ -197,21 +197,24 @@ static gboolean put_end(VmdkStream *stream, uint64_t *ret_end, GError **error)
 static gboolean move_down(VmdkStream *stream, uint64_t end, GError **error)
 {
     uint64_t from = stream->tail;
-    uint64_t new_end = 0;
+    uint64_t new_end = 0, footer = 0;
 
     if (!vmdk_stream_find_tail(stream, error))
         return FALSE;
     if (stream->tail + (end - from) > from)
         return TRUE;
-    return put_end(stream, &new_end, error) && barrier(stream, error) &&
-           vmdk_write_header(stream->extent.blob, &stream->header, error) &&
-           barrier(stream, error) && cut_file(stream, new_end, error) && write_front(stream, error);
+    if (!put_end(stream, &new_end, &footer, error) || !barrier(stream, error) ||
+        !vmdk_write_header(stream->extent.blob, &stream->header, error) ||
+        !barrier(stream, error) || !cut_file(stream, new_end, error) || !write_front(stream, error))
+        return FALSE;
+    stream->footer = footer;
+    return TRUE;
 }
 
 /* Lock held. */
 static gboolean finish(VmdkStream *stream, GError **error)
 {
-    uint64_t old_footer = stream->footer, end = 0;
+    uint64_t old_footer = stream->footer, footer = 0, end = 0;
     gboolean dropped;
 
     if (!stream->dirty)
@@ -223,11 +226,13 @@ static gboolean finish(VmdkStream *stream, GError **error)
         return FALSE;
     stream->header.rgd = 0;
     stream->header.unclean = FALSE;
-    if (!put_end(stream, &end, error) || !cut_file(stream, end, error) ||
-        !write_front(stream, error) || !hide_footer(stream, old_footer, error))
+    if (!put_end(stream, &end, &footer, error) || !cut_file(stream, end, error) ||
+        !write_front(stream, error))
         return FALSE;
+    stream->footer = footer;
     stream->dirty = FALSE;
-    return !dropped || !stream->barriers || move_down(stream, end, error);
+    return hide_footer(stream, old_footer, error) &&
+           (!dropped || !stream->barriers || move_down(stream, end, error));
 }
 
 gboolean vmdk_stream_write_back(VmdkExtent *extent, GError **error)
