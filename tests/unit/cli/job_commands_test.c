@@ -17,33 +17,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fake_vols_clear();
-    return session_teardown(state);
-}
-
-static void says(void **state, const char *line, CstExitStatus status, const char *out,
-                 const char *err)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->out, out);
-    assert_string_equal(session->err, err);
-    assert_int_equal(session->status, status);
-}
-
-static const char *output(void **state, const char *line)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->err, "");
-    assert_int_equal(session->status, CST_EXIT_OK);
-    return session->out;
-}
-
 static void test_list(void **state)
 {
     const char *out = output(state, "job-list");
@@ -125,7 +98,7 @@ static void test_rate_limit(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, session_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_list), TEST(test_info),   TEST(test_wait),       TEST(test_cancel),
         TEST(test_rate), TEST(test_detach), TEST(test_rate_limit),

@@ -8,17 +8,6 @@
 #include "fake_conn.h"
 #include "session.h"
 
-static void says(void **state, const char *line, CstExitStatus status, const char *out,
-                 const char *err)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->out, out);
-    assert_string_equal(session->err, err);
-    assert_int_equal(session->status, status);
-}
-
 static void list_shows_active_pools_unless_asked(void **state)
 {
     says(state, "pool-list", CST_EXIT_OK,

@@ -36,17 +36,6 @@ static int teardown(void **state)
     return session_teardown(state);
 }
 
-static void says(void **state, const char *line, CstExitStatus status, const char *out,
-                 const char *err)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->out, out);
-    assert_string_equal(session->err, err);
-    assert_int_equal(session->status, status);
-}
-
 /** A file with @content, and @line with its path in place of FILE. */
 static char *with_file(const char *line, const char *content, gssize len)
 {

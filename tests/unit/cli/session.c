@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unit.h"
+
 #include "session.h"
 
 #include <stdlib.h>
 
 #include "fake_conn.h"
+#include "fake_vol.h"
 #include "run.h"
 
 void session_clear(Session *session)
@@ -30,6 +33,26 @@ void session_run(Session *session, const char *line)
     cli_ctl_clear(&ctl);
 }
 
+void says(void **state, const char *line, CstExitStatus status, const char *out, const char *err)
+{
+    Session *session = *state;
+
+    session_run(session, line);
+    assert_string_equal(session->out, out);
+    assert_string_equal(session->err, err);
+    assert_int_equal(session->status, status);
+}
+
+const char *output(void **state, const char *line)
+{
+    Session *session = *state;
+
+    session_run(session, line);
+    assert_string_equal(session->err, "");
+    assert_int_equal(session->status, CST_EXIT_OK);
+    return session->out;
+}
+
 int session_setup(void **state)
 {
     fake_world_reset();
@@ -41,6 +64,7 @@ int session_teardown(void **state)
 {
     session_clear(*state);
     g_free(*state);
+    fake_vols_clear();
     fake_world_clear();
     return 0;
 }

@@ -16,6 +16,11 @@ typedef struct {
 void session_run(Session *session, const char *line);
 void session_clear(Session *session);
 
+/** Runs @line in the session *state: what it prints and how it ends must be exactly this. */
+void says(void **state, const char *line, CstExitStatus status, const char *out, const char *err);
+/** Runs @line, which must succeed without a word on stderr; what it printed is borrowed. */
+const char *output(void **state, const char *line);
+
 /** cmocka setup and teardown: a fresh fake world and an empty session in *state. */
 int session_setup(void **state);
 int session_teardown(void **state);

@@ -13,23 +13,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fake_vols_clear();
-    return session_teardown(state);
-}
-
-static void says(void **state, const char *line, CstExitStatus status, const char *out,
-                 const char *err)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->out, out);
-    assert_string_equal(session->err, err);
-    assert_int_equal(session->status, status);
-}
-
 static void test_list(void **state)
 {
     says(state, "snap-list disk --pool images", CST_EXIT_OK,
@@ -84,10 +67,10 @@ static void test_what_destroys_wants_a_yes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_info, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_destroys_wants_a_yes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list, setup, session_teardown),
+        cmocka_unit_test_setup_teardown(test_info, setup, session_teardown),
+        cmocka_unit_test_setup_teardown(test_changes, setup, session_teardown),
+        cmocka_unit_test_setup_teardown(test_what_destroys_wants_a_yes, setup, session_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

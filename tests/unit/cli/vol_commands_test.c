@@ -22,23 +22,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fake_vols_clear();
-    return session_teardown(state);
-}
-
-static void says(void **state, const char *line, CstExitStatus status, const char *out,
-                 const char *err)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->out, out);
-    assert_string_equal(session->err, err);
-    assert_int_equal(session->status, status);
-}
-
 static char *with_file(const char *text, const char *file)
 {
     g_auto(GStrv) parts = g_strsplit(text, "FILE", -1);
@@ -477,7 +460,7 @@ static void a_download_needs_a_place(void **state)
     temp_file_clear(&file);
 }
 
-#define VOL_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define VOL_TEST(function) cmocka_unit_test_setup_teardown(function, setup, session_teardown)
 
 int main(void)
 {

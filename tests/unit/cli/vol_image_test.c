@@ -18,19 +18,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     g_clear_pointer(&fake_images.base, g_free);
-    fake_vols_clear();
     return session_teardown(state);
-}
-
-static void says(void **state, const char *line, CstExitStatus status, const char *out,
-                 const char *err)
-{
-    Session *session = *state;
-
-    session_run(session, line);
-    assert_string_equal(session->out, out);
-    assert_string_equal(session->err, err);
-    assert_int_equal(session->status, status);
 }
 
 static void test_check(void **state)
