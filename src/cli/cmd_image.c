@@ -24,11 +24,6 @@ static const CliOption info_options[] = {
 };
 
 /* Plain words come first, in qemu-img's order. */
-#define IMAGE_OPTIONS                                                                     \
-    {                                                                                     \
-        .name = "options", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'o', \
-        .help = N_("name=value,... of the new image; -o help lists them")                 \
-    }
 #define TARGET_FORMAT(option, short_name)                                                  \
     {                                                                                      \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED, \
@@ -40,7 +35,7 @@ static const CliOption create_options[] = {
     CLI_STRING("file", N_("image file or block device to write")),
     CLI_STRING("size", N_("capacity, as 10G; default: that of the backing file")),
     TARGET_FORMAT("format", 'f'),
-    IMAGE_OPTIONS,
+    CLI_IMAGE_OPTIONS,
     {.name = "backing",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
@@ -65,11 +60,8 @@ static const CliOption convert_options[] = {
     CLI_REQUIRED("target", N_("image file or block device to write")),
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
     TARGET_FORMAT("target-format", 'O'),
-    IMAGE_OPTIONS,
-    {.name = "compress",
-     .kind = CLI_OPT_BOOL,
-     .letter = 'c',
-     .help = N_("compress the data (qcow2; vmdk: subformat streamOptimized)")},
+    CLI_IMAGE_OPTIONS,
+    CLI_COMPRESS,
     CLI_SWITCH("target-is-zero", N_("the block device reads as zeroes already")),
     RATE_LIMIT,
     FOLLOW,
@@ -92,10 +84,7 @@ static const CliOption compare_options[] = {
     CLI_REQUIRED("b", N_("second image")),
     FORMAT("a-format", 'f', N_("format of the first image; else it is looked for")),
     FORMAT("b-format", 'F', N_("format of the second image; else it is looked for")),
-    {.name = "strict",
-     .kind = CLI_OPT_BOOL,
-     .letter = 's',
-     .help = N_("the sizes must be the same, too")},
+    CLI_STRICT,
     FOLLOW,
     {0},
 };
@@ -110,7 +99,7 @@ static const CliOption map_options[] = {
 static const CliOption measure_options[] = {
     CLI_STRING("file", N_("image whose copy is measured")),
     TARGET_FORMAT("target-format", 'O'),
-    IMAGE_OPTIONS,
+    CLI_IMAGE_OPTIONS,
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
     CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
     FOLLOW,
@@ -169,10 +158,7 @@ static const CliOption rebase_options[] = {
      .letter = 'b',
      .help = N_("new backing file, as seen from the image's directory; \"\": none")},
     FORMAT("backing-format", 'F', N_("format of that image")),
-    {.name = "unsafe",
-     .kind = CLI_OPT_BOOL,
-     .letter = 'u',
-     .help = N_("change the reference and nothing else, without looking")},
+    CLI_UNSAFE,
     FOLLOW,
     {0},
 };

@@ -5,7 +5,7 @@
 #include <image/options.h>
 #include <image/path.h>
 
-#include "ctl.h"
+#include "image_twin.h"
 
 /**
  * What the commands over image files share. These files alone of the command line use the image
@@ -31,9 +31,6 @@ gboolean cli_image_format_arg(const CliArgs *args, const char *option,
 
 /** "1.5 GiB" as qemu-img has it; with --bytes digits. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
-
-/** Names of formats, for completion. */
-void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
 /** Snapshots inside an image (CstImageSnapshot), as a table or as qemu-img's "snapshots". */
 /** What only some formats have to say of an image; any list may be NULL. */

@@ -25,14 +25,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
 static gboolean check_options(const CliArgs *args, Conversion *conversion, GError **error)
 {
-    const CstImageOptions *options = &conversion->options;
-
-    if (options->create.backing || options->create.backing_format)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
-                        _("a converted image holds all data itself; it has no backing file"));
-    if (options->has_size)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
-                        _("a converted image has the size of its source; use image-resize"));
+    if (!cst_image_options_for_copy(&conversion->options, error))
+        return FALSE;
     if (cli_args_has(args, "compress"))
         conversion->flags |= CST_CONVERT_COMPRESS;
     if (cli_args_has(args, "target-is-zero"))

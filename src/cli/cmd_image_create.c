@@ -37,23 +37,32 @@ static void print_option_help(CliCtl *ctl, const CstImageFormat *format)
     }
 }
 
+gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *name,
+                               const char **ret_text, gboolean *ret_help, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(name, error);
+
+    *ret_help = FALSE;
+    if (!format || !cli_args_string(args, "options", ret_text, error))
+        return FALSE;
+    if (!cst_image_format_can_create(format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
+                        cst_image_format_name(format));
+    if (g_strcmp0(*ret_text, "help") == 0 || g_strcmp0(*ret_text, "?") == 0) {
+        print_option_help(ctl, format);
+        *ret_help = TRUE;
+    }
+    return TRUE;
+}
+
 gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
                            CstImageOptions *options, gboolean *ret_help, GError **error)
 {
     const char *text = NULL;
 
-    *ret_help = FALSE;
-    if (!cst_image_format_can_create(format))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
-                        cst_image_format_name(format));
-    if (!cli_args_string(args, "options", &text, error))
-        return FALSE;
-    if (text && (strcmp(text, "help") == 0 || strcmp(text, "?") == 0)) {
-        print_option_help(ctl, format);
-        *ret_help = TRUE;
-        return TRUE;
-    }
-    return cst_image_options_parse(options, format, text ? text : "", error);
+    return cli_image_option_help(ctl, args, cst_image_format_name(format), &text, ret_help,
+                                 error) &&
+           (*ret_help || cst_image_options_parse(options, format, text ? text : "", error));
 }
 
 /** One creation. */

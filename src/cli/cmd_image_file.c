@@ -33,6 +33,14 @@ CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError
     return g_steal_pointer(&blob);
 }
 
+gboolean cli_backing_format_given(const char *format, const char *option, GError **error)
+{
+    return format || cst_fail(error, CST_ERROR_USAGE,
+                              _("say the backing file's format with --%s: a guessed one could be "
+                                "deceived"),
+                              option);
+}
+
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,
                               const CstImageFormat **ret_format, GError **error)
 {

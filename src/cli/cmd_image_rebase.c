@@ -103,11 +103,8 @@ static gboolean read_arguments(const CliArgs *args, CstImageRebase *how, GError 
         how->backing = how->backing_format = NULL;
         return TRUE;
     }
-    if (!how->backing_format)
-        return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("say the backing file's format with --backing-format: a guessed one "
-                          "could be deceived"));
-    return cst_image_format_find(how->backing_format, error) != NULL;
+    return cli_backing_format_given(how->backing_format, "backing-format", error) &&
+           cst_image_format_find(how->backing_format, error) != NULL;
 }
 
 gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error)

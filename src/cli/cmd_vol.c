@@ -5,6 +5,7 @@
 
 #include "complete.h"
 #include "vol.h"
+#include "vol_options.h"
 #include "width.h"
 #include "xml.h"
 
@@ -259,14 +260,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-#define VOL CLI_REQUIRED("vol", N_("vol name, key or path"), .complete = cli_complete_vols)
-#define KEY CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
-#define POOL_OPTION(option, text)                             \
-    {                                                         \
-        .name = option, .kind = CLI_OPT_STRING, .help = text, \
-        .complete = cli_complete_active_pools                 \
-    }
-#define POOL          POOL_OPTION("pool", N_("pool name or uuid"))
+#define KEY           CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
 #define OF_POOL(text) CLI_REQUIRED("pool", text, .complete = cli_complete_active_pools)
 #define XML_FILE      CLI_REQUIRED("file", N_("file containing an XML vol description"), )
 #define PREALLOC                    \
@@ -277,13 +271,6 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 #define REFLINK  CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
 #define VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
 #define SPARSE   CLI_SWITCH("sparse", N_("preserve sparseness of volume"))
-/* Ours; never taken from a plain word. */
-#define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
-#define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
-#define FORMAT_OPTION(option, text)                                                                \
-    {                                                                                              \
-        .name = option, .kind = CLI_OPT_STRING, .help = text, .complete = cli_complete_vol_formats \
-    }
 
 static const CliOption clone_options[] = {
     VOL,
@@ -397,24 +384,6 @@ static const CliOption list_options[] = {
     {0},
 };
 
-static const CliOption chain_options[] = {VOL, POOL, {0}};
-
-static const CliOption check_options[] = {
-    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
-};
-
-static const CliOption commit_options[] = {
-    VOL,
-    POOL,
-    CLI_NAMED("base", N_("volume further down to commit to")),
-    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
-    RATE_LIMIT,
-    DETACH,
-    {0},
-};
-
-static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
-
 static const CliOption name_options[] = {KEY, {0}};
 
 static const CliOption path_options[] = {
@@ -456,20 +425,32 @@ static const CliOption wipe_options[] = {
 /* Scripts run virsh's commands without --yes, so none of these asks; --yes is accepted. */
 const CliCommand cli_vol_commands[] = {
     {"vol-chain", N_("what a vol is based on, and what is based on it"),
-     N_("Show the tree of backing files and overlays that a volume is part of."), chain_options,
-     cli_cmd_vol_chain, CLI_CMD_OURS},
+     N_("Show the tree of backing files and overlays that a volume is part of."),
+     cli_vol_chain_options, cli_cmd_vol_chain, CLI_CMD_OURS},
     {"vol-check", N_("verify a vol's image"),
-     N_("Verify the metadata of a volume's image, and repair it on request."), check_options,
-     cli_cmd_vol_check, CLI_CMD_MUTATES | CLI_CMD_OURS},
+     N_("Verify the metadata of a volume's image, and repair it on request."),
+     cli_vol_check_options, cli_cmd_vol_check, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-commit", N_("push a vol's content down into what it is based on"),
-     N_("Write what a volume holds into the volume it is based on."), commit_options,
+     N_("Write what a volume holds into the volume it is based on."), cli_vol_commit_options,
      cli_cmd_vol_commit, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
     {"vol-flatten", N_("make a vol independent of what it is based on"),
      N_("Copy into a volume what it reads from others. It is valid at every moment."),
-     flatten_options, cli_cmd_vol_flatten, CLI_CMD_MUTATES | CLI_CMD_OURS},
+     cli_vol_flatten_options, cli_cmd_vol_flatten, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-sparsify", N_("give a vol's zeroes and unused space back"),
      N_("Turn the zeroes of a volume, and what its image does not use, into holes."),
-     flatten_options, cli_cmd_vol_sparsify, CLI_CMD_MUTATES | CLI_CMD_OURS},
+     cli_vol_flatten_options, cli_cmd_vol_sparsify, CLI_CMD_MUTATES | CLI_CMD_OURS},
+    {"vol-compare", N_("compare what guests see of two vols"),
+     N_("Where one volume is longer, the rest must be zero. The exit status is 0 when they are the "
+        "same, 7 when they differ, another one when they can't be compared."),
+     cli_vol_compare_options, cli_cmd_vol_compare, CLI_CMD_OURS},
+    {"vol-convert", N_("copy a vol into a new one of another format"),
+     N_("The copy is a volume of its own, with all that the guest sees of the first one."),
+     cli_vol_convert_options, cli_cmd_vol_convert, CLI_CMD_MUTATES | CLI_CMD_OURS},
+    {"vol-rebase", N_("base a vol on another one"),
+     N_("Where what it was based on and what it is to be based on differ, the volume gets the old "
+        "content first, so that it shows the same at every moment. With --unsafe only the "
+        "reference changes, without a look at any content."),
+     cli_vol_rebase_options, cli_cmd_vol_rebase, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-clone", N_("clone a volume."), N_("Clone an existing volume within the parent pool."),
      clone_options, cli_cmd_vol_clone, CLI_CMD_MUTATES},
     {"vol-create-as", N_("create a volume from a set of args"), N_("Create a vol."),

@@ -100,16 +100,9 @@ gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
 /** Path of the backing volume; it may be given by name in @pool, by key or by path. */
 static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backing, GError **error)
 {
-    g_autoptr(CstVolRef) vol = cst_conn_vol_by_name(ctl->conn, pool, backing, NULL);
+    g_autoptr(CstVolRef) vol = cli_vol_beside(ctl, pool, backing, error);
 
-    if (!vol)
-        vol = cst_conn_vol_by_key(ctl->conn, backing, NULL);
-    if (!vol)
-        vol = cst_conn_vol_by_path(ctl->conn, backing, error);
-    if (vol)
-        return cst_conn_vol_path(ctl->conn, vol, error);
-    cli_failed(ctl, _("failed to get vol '%s'"), backing);
-    return NULL;
+    return vol ? cst_conn_vol_path(ctl->conn, vol, error) : NULL;
 }
 
 /** Everything but the backing volume, of which *ret_backing is what the user wrote. */

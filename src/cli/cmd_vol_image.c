@@ -4,7 +4,7 @@
 
 #include "check_report.h"
 #include "table.h"
-#include "vol.h"
+#include "vol_options.h"
 
 /* Volumes as the images that they are: the image commands' twins. */
 
@@ -18,6 +18,10 @@ typedef struct {
 } Work;
 
 /* --- check ----------------------------------------------------------------------------------- */
+
+const CliOption cli_vol_check_options[] = {
+    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
+};
 
 static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
@@ -50,6 +54,8 @@ gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
 
 /* --- flatten, commit, sparsify --------------------------------------------------------------- */
 
+const CliOption cli_vol_flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+
 static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
@@ -72,6 +78,16 @@ gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "volume", vol->name, _("Vol %s holds all of its content"), name);
     return TRUE;
 }
+
+const CliOption cli_vol_commit_options[] = {
+    VOL,
+    POOL,
+    CLI_NAMED("base", N_("volume further down to commit to")),
+    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
 
 static gboolean run_commit(CstTask *task, gpointer data, GError **error)
 {
@@ -128,6 +144,8 @@ gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 /* --- chain ----------------------------------------------------------------------------------- */
+
+const CliOption cli_vol_chain_options[] = {VOL, POOL, {0}};
 
 static const CliColumn chain_columns[] = {
     {N_("Volume"), "tree", CLI_CELL_TEXT, NULL, 0},

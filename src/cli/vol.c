@@ -70,14 +70,31 @@ static CstVolRef *by_key_or_path(CliCtl *ctl, const char *text, GError **error)
     return vol ? vol : cst_conn_vol_by_path(ctl->conn, text, error);
 }
 
+CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error)
+{
+    CstVolRef *vol = cst_conn_vol_by_name(ctl->conn, pool, text, NULL);
+
+    if (!vol)
+        vol = by_key_or_path(ctl, text, error);
+    if (!vol)
+        cli_failed(ctl, _("failed to get vol '%s'"), text);
+    return vol;
+}
+
 CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
                    GError **error)
+{
+    return cli_vol_of(ctl, args, "vol", pool_option, ret_name, error);
+}
+
+CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
+                      const char **ret_name, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     g_autoptr(CstVolRef) vol = NULL;
     const char *name;
 
-    if (!cli_conn(ctl, error) || !cli_args_string(args, "vol", &name, error) ||
+    if (!cli_conn(ctl, error) || !cli_args_string(args, option, &name, error) ||
         !find_pool(ctl, args, pool_option, &pool, error))
         return NULL;
     if (pool)

@@ -13,6 +13,12 @@
 CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
                    GError **error);
 
+/** The same for the volume that the option @option names. */
+CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
+                      const char **ret_name, GError **error);
+/** A volume that goes with one of @pool: by name in that pool, by key or by path. */
+CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error);
+
 /** "file", …, "unknown"; untranslated. */
 const char *cli_vol_type_word(int type);
 
@@ -52,8 +58,20 @@ gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **erro
 gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error);
+/* Options of commands whose handlers are not where the table is. */
+extern const CliOption cli_vol_chain_options[];
+extern const CliOption cli_vol_check_options[];
+extern const CliOption cli_vol_commit_options[];
+extern const CliOption cli_vol_compare_options[];
+extern const CliOption cli_vol_convert_options[];
+extern const CliOption cli_vol_flatten_options[];
+extern const CliOption cli_vol_rebase_options[];
+
 gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_compare(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);

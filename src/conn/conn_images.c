@@ -35,3 +35,27 @@ gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *tas
     return CST_DISPATCH(conn, vol_sparsify, CST_ACCESS_WRITE, "cisternVolSparsify", vol, task,
                         ret_given_back);
 }
+
+CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
+                                const CstVolConvert *how, CstTask *task, GError **error)
+{
+    CstVolRef *result = NULL;
+
+    if (!CST_DISPATCH_PTR(conn, result, vol_convert, CST_ACCESS_WRITE, "cisternVolConvert", pool,
+                          source, how, task))
+        return NULL;
+    return result;
+}
+
+gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRebase *how,
+                             CstTask *task, GError **error)
+{
+    return CST_DISPATCH(conn, vol_rebase, CST_ACCESS_WRITE, "cisternVolRebase", vol, how, task);
+}
+
+gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
+                              CstTask *task, CstCompareReport *ret_report, GError **error)
+{
+    return CST_DISPATCH(conn, vol_compare, CST_ACCESS_WRITE, "cisternVolCompare", vol, other, task,
+                        ret_report);
+}

@@ -40,3 +40,32 @@ gboolean cst_local_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *ta
 
     return pool && cst_vol_sparsify(pool, vol->name, task, ret, error);
 }
+
+CstVolRef *cst_local_vol_convert(gpointer self, const CstPoolRef *ref, const CstVolRef *source,
+                                 const CstVolConvert *how, CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
+    g_autoptr(CstPool) source_pool = pool ? cst_local_pool_of(self, source, error) : NULL;
+
+    if (!source_pool || !cst_vol_convert(pool, source_pool, source->name, how, task, error))
+        return NULL;
+    return cst_local_vol_take(pool, g_strdup(how->name), error);
+}
+
+gboolean cst_local_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
+                              CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_rebase(pool, vol->name, how, task, error);
+}
+
+gboolean cst_local_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
+                               CstTask *task, CstCompareReport *ret, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+    g_autoptr(CstPool) other_pool = pool ? cst_local_pool_of(self, other, error) : NULL;
+
+    return other_pool &&
+           cst_vol_compare(pool, vol->name, other_pool, other->name, task, ret, error);
+}

@@ -85,6 +85,9 @@ gboolean cst_local_vol_upload(gpointer self, const CstVolRef *vol, int fd, uint6
 gboolean cst_local_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
                                 uint64_t length, unsigned flags, CstTask *task, GError **error);
 
+/** The volume @name, which it takes. */
+CstVolRef *cst_local_vol_take(CstPool *pool, char *name, GError **error);
+
 GPtrArray *cst_local_vol_chain(gpointer self, const CstVolRef *vol, GError **error);
 gboolean cst_local_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
                              CstCheckReport *ret, GError **error);
@@ -93,6 +96,12 @@ gboolean cst_local_vol_commit(gpointer self, const CstVolRef *vol, const char *b
                               CstTask *task, GError **error);
 gboolean cst_local_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
                                 GError **error);
+CstVolRef *cst_local_vol_convert(gpointer self, const CstPoolRef *pool, const CstVolRef *source,
+                                 const CstVolConvert *how, CstTask *task, GError **error);
+gboolean cst_local_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
+                              CstTask *task, GError **error);
+gboolean cst_local_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
+                               CstTask *task, CstCompareReport *ret, GError **error);
 
 GPtrArray *cst_local_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_local_job_info(gpointer self, uint64_t id, GError **error);

@@ -10,8 +10,7 @@ CstPool *cst_local_pool_of(CstLocal *local, const CstVolRef *vol, GError **error
     return cst_service_pool_by_name(local->service, vol->pool, error);
 }
 
-/** Takes @name. */
-static CstVolRef *ref_take(CstPool *pool, char *name, GError **error)
+CstVolRef *cst_local_vol_take(CstPool *pool, char *name, GError **error)
 {
     g_autoptr(CstVolRef) ref = g_new0(CstVolRef, 1);
 
@@ -62,7 +61,7 @@ CstVolRef *cst_local_vol_by_name(gpointer self, const CstPoolRef *ref, const cha
 
     if (!pool || !cst_pool_has_volume(pool, name, error))
         return NULL;
-    return ref_take(pool, g_strdup(name), error);
+    return cst_local_vol_take(pool, g_strdup(name), error);
 }
 
 CstVolRef *cst_local_vol_by_key(gpointer self, const char *key, GError **error)
@@ -72,7 +71,7 @@ CstVolRef *cst_local_vol_by_key(gpointer self, const char *key, GError **error)
 
     if (!cst_service_volume_by_key(((CstLocal *)self)->service, key, &pool, &name, error))
         return NULL;
-    return ref_take(pool, name, error);
+    return cst_local_vol_take(pool, name, error);
 }
 
 CstVolRef *cst_local_vol_by_path(gpointer self, const char *path, GError **error)
@@ -82,7 +81,7 @@ CstVolRef *cst_local_vol_by_path(gpointer self, const char *path, GError **error
 
     if (!cst_service_volume_by_path(((CstLocal *)self)->service, path, &pool, &name, error))
         return NULL;
-    return ref_take(pool, name, error);
+    return cst_local_vol_take(pool, name, error);
 }
 
 CstPoolRef *cst_local_pool_of_vol(gpointer self, const CstVolRef *vol, GError **error)
@@ -125,7 +124,7 @@ CstVolRef *cst_local_vol_create(gpointer self, const CstPoolRef *ref, const char
 
     if (!pool || !cst_vol_create(pool, xml, flags, task, &name, error))
         return NULL;
-    return ref_take(pool, name, error);
+    return cst_local_vol_take(pool, name, error);
 }
 
 CstVolRef *cst_local_vol_create_from(gpointer self, const CstPoolRef *ref, const char *xml,
@@ -139,7 +138,7 @@ CstVolRef *cst_local_vol_create_from(gpointer self, const CstPoolRef *ref, const
     if (!source_pool ||
         !cst_vol_create_from(pool, xml, source_pool, source->name, flags, task, &name, error))
         return NULL;
-    return ref_take(pool, name, error);
+    return cst_local_vol_take(pool, name, error);
 }
 
 gboolean cst_local_vol_delete(gpointer self, const CstVolRef *vol, unsigned flags, CstTask *task,

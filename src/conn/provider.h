@@ -84,6 +84,12 @@ typedef struct {
                            CstTask *task, GError **error);
     gboolean (*vol_sparsify)(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
                              GError **error);
+    CstVolRef *(*vol_convert)(gpointer self, const CstPoolRef *pool, const CstVolRef *source,
+                              const CstVolConvert *how, CstTask *task, GError **error);
+    gboolean (*vol_rebase)(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
+                           CstTask *task, GError **error);
+    gboolean (*vol_compare)(gpointer self, const CstVolRef *vol, const CstVolRef *other,
+                            CstTask *task, CstCompareReport *ret, GError **error);
 
     GPtrArray *(*job_list)(gpointer self, gboolean ended, GError **error);
     CstJobInfo *(*job_info)(gpointer self, uint64_t id, GError **error);

@@ -72,11 +72,17 @@ gboolean cst_remote_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *ta
                                     xdr_wire_vol_args, &args, NULL, NULL, task, error);
 }
 
+/** *@text borrowed; NULL: absent. */
+static wire_opt_string opt_arg(char **text)
+{
+    return *text ? text : NULL;
+}
+
 gboolean cst_remote_vol_commit(gpointer self, const CstVolRef *vol, const char *base,
                                unsigned flags, CstTask *task, GError **error)
 {
     char *base_text = (char *)base;
-    wire_vol_commit_args args = {cst_remote_vol_arg(vol), base ? &base_text : NULL, flags};
+    wire_vol_commit_args args = {cst_remote_vol_arg(vol), opt_arg(&base_text), flags};
 
     return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_COMMIT, "vol-commit",
                                     xdr_wire_vol_commit_args, &args, NULL, NULL, task, error);
@@ -92,5 +98,47 @@ gboolean cst_remote_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *t
                                   xdr_wire_vol_args, &args, xdr_wire_size, &size, task, error))
         return FALSE;
     *ret = size.value;
+    return TRUE;
+}
+
+CstVolRef *cst_remote_vol_convert(gpointer self, const CstPoolRef *pool, const CstVolRef *source,
+                                  const CstVolConvert *how, CstTask *task, GError **error)
+{
+    char *options = (char *)how->options;
+    wire_vol_convert_args args = {cst_remote_pool_arg(pool), cst_remote_vol_arg(source),
+                                  (char *)how->name,         (char *)how->format,
+                                  opt_arg(&options),         how->flags};
+    wire_vol_args ret = {0};
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_CONVERT, "vol-convert",
+                                  xdr_wire_vol_convert_args, &args, xdr_wire_vol_args, &ret, task,
+                                  error))
+        return NULL;
+    return cst_remote_vol_take(&ret.vol);
+}
+
+gboolean cst_remote_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
+                               CstTask *task, GError **error)
+{
+    char *backing = (char *)how->backing, *format = (char *)how->backing_format;
+    wire_vol_rebase_args args = {cst_remote_vol_arg(vol), opt_arg(&backing), opt_arg(&format),
+                                 how->flags};
+
+    return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_REBASE, "vol-rebase",
+                                    xdr_wire_vol_rebase_args, &args, NULL, NULL, task, error);
+}
+
+gboolean cst_remote_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
+                                CstTask *task, CstCompareReport *ret, GError **error)
+{
+    wire_vol_pair_args args = {cst_remote_vol_arg(vol), cst_remote_vol_arg(other)};
+    wire_compare_ret report = {0};
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_COMPARE, "vol-compare",
+                                  xdr_wire_vol_pair_args, &args, xdr_wire_compare_ret, &report,
+                                  task, error))
+        return FALSE;
+    *ret = (CstCompareReport){
+        .same = report.same != 0, .sizes_same = report.sizes_same != 0, .offset = report.offset};
     return TRUE;
 }

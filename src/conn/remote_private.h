@@ -141,6 +141,12 @@ gboolean cst_remote_vol_commit(gpointer self, const CstVolRef *vol, const char *
                                unsigned flags, CstTask *task, GError **error);
 gboolean cst_remote_vol_sparsify(gpointer self, const CstVolRef *vol, CstTask *task, uint64_t *ret,
                                  GError **error);
+CstVolRef *cst_remote_vol_convert(gpointer self, const CstPoolRef *pool, const CstVolRef *source,
+                                  const CstVolConvert *how, CstTask *task, GError **error);
+gboolean cst_remote_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
+                               CstTask *task, GError **error);
+gboolean cst_remote_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
+                                CstTask *task, CstCompareReport *ret, GError **error);
 
 GPtrArray *cst_remote_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_remote_job_info(gpointer self, uint64_t id, GError **error);

@@ -106,6 +106,7 @@ static void init_tables(CstService *service)
 {
     g_rec_mutex_init(&service->definitions);
     g_mutex_init(&service->tables);
+    service->rebases = g_ptr_array_new();
     service->pools_by_name =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_pool_unref);
     service->pools_by_uuid = g_hash_table_new(cst_uuid_hash, cst_uuid_hash_equal);
@@ -205,6 +206,7 @@ void cst_service_free(CstService *service)
     drop_pools(service);
     g_hash_table_unref(service->secrets);
     g_clear_pointer(&service->subscribers, g_ptr_array_unref);
+    g_clear_pointer(&service->rebases, g_ptr_array_unref);
     cst_driver_lock_free(service->driver_lock);
     jobs_free(service->jobs);
     cst_journal_free(service->journal);

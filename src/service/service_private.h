@@ -12,6 +12,8 @@
 #include "monitor.h"
 #include "pool_object.h"
 
+typedef struct Rebasing Rebasing;
+
 struct CstService {
     CstPaths *paths;
     CstServiceMode mode;
@@ -36,6 +38,7 @@ struct CstService {
     GHashTable *pools_by_uuid;
     GHashTable *secrets; /* CstUuid * (the file's) to CstSecretFile * (owned) */
     GPtrArray *subscribers;
+    GPtrArray *rebases; /* of Rebasing * (borrowed), in the order of their beginning */
     guint next_subscriber;
 };
 

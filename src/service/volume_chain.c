@@ -1,43 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <service/images.h>
+#include "volume_chain.h"
 
 #include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 #include <image/chain.h>
-
-#include "volume_plan.h"
+#include <service/images.h>
 
 #define ROWS_MAX 10000 /* of one answer */
 
-/* A volume as the pools list it; @name may be one that no pool has. */
-typedef struct {
-    CstPool *pool; /* NULL: in no active pool */
-    CstPoolState *state;
-    CstVolume *volume; /* NULL: not there */
-    char *name;
-} Place;
-
-static void place_clear(Place *place)
+static void place_free(VolumePlace *place)
 {
     g_clear_pointer(&place->volume, cst_volume_unref);
     g_clear_pointer(&place->state, cst_pool_state_unref);
     g_clear_pointer(&place->pool, cst_pool_unref);
-    g_clear_pointer(&place->name, g_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
-
-static void place_free(Place *place)
-{
-    place_clear(place);
+    g_free(place->name);
     g_free(place);
 }
 
 /* Takes @pool and @name. */
-static Place *place_new(CstPool *pool, char *name)
+static VolumePlace *place_new(CstPool *pool, char *name)
 {
-    Place *place = g_new0(Place, 1);
+    VolumePlace *place = g_new0(VolumePlace, 1);
 
     place->pool = pool;
     place->name = name;
@@ -47,12 +32,12 @@ static Place *place_new(CstPool *pool, char *name)
     return place;
 }
 
-static const char *backing_of(const Place *place)
+static const char *backing_of(const VolumePlace *place)
 {
     return place->volume && place->volume->extra ? place->volume->extra->backing_path : NULL;
 }
 
-static CstChainRow *row_new(const Place *place, unsigned level, gboolean self)
+static CstChainRow *row_new(const VolumePlace *place, unsigned level, gboolean self)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
 
@@ -77,18 +62,18 @@ static CstChainRow *row_new(const Place *place, unsigned level, gboolean self)
 /* --- down: what it is based on ------------------------------------------------------------------
  */
 
-static gboolean is_in(const GPtrArray *places, const Place *place)
+gboolean volume_places_have(const GPtrArray *places, const CstPool *pool, const char *name)
 {
     for (guint i = 0; i < places->len; i++) {
-        const Place *other = g_ptr_array_index(places, i);
+        const VolumePlace *place = g_ptr_array_index(places, i);
 
-        if (other->pool == place->pool && strcmp(other->name, place->name) == 0)
+        if (place->pool == pool && strcmp(place->name, name) == 0)
             return TRUE;
     }
     return FALSE;
 }
 
-static Place *place_of_path(CstService *service, const char *path)
+static VolumePlace *place_of_path(CstService *service, const char *path)
 {
     CstPool *pool = NULL;
     char *name = NULL;
@@ -104,23 +89,38 @@ static gboolean go_down(CstService *service, GPtrArray *places, GError **error)
     const char *path;
 
     while ((path = backing_of(g_ptr_array_index(places, places->len - 1)))) {
-        Place *place = place_of_path(service, path);
-        gboolean loop = is_in(places, place);
+        VolumePlace *place = place_of_path(service, path);
+        gboolean loop = volume_places_have(places, place->pool, place->name);
 
         g_ptr_array_add(places, place);
         if (loop || places->len > CST_CHAIN_MAX)
             return cst_fail(error, CST_ERROR_LIMIT,
                             _("what volume '%s' is based on leads back to itself, or is too deep"),
-                            ((Place *)g_ptr_array_index(places, 0))->name);
+                            ((VolumePlace *)g_ptr_array_index(places, 0))->name);
     }
     return TRUE;
+}
+
+GPtrArray *volume_places_down(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func((GDestroyNotify)place_free);
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+
+    if (!state)
+        return NULL;
+    g_ptr_array_add(places, place_new(cst_pool_ref(pool), g_strdup(name)));
+    if (!((VolumePlace *)g_ptr_array_index(places, 0))->volume) {
+        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+        return NULL;
+    }
+    return go_down(pool->service, places, error) ? g_steal_pointer(&places) : NULL;
 }
 
 /* --- up: what is based on it --------------------------------------------------------------------
  */
 
 /* Children are told as "POOL/VOLUME". */
-static Place *place_of_child(CstService *service, const char *text)
+static VolumePlace *place_of_child(CstService *service, const char *text)
 {
     const char *slash = strchr(text, '/');
     g_autofree char *pool_name = slash ? g_strndup(text, slash - text) : NULL;
@@ -129,7 +129,7 @@ static Place *place_of_child(CstService *service, const char *text)
     return place_new(pool, g_strdup(pool ? slash + 1 : text));
 }
 
-static gboolean go_up(const Place *place, unsigned level, GPtrArray *rows, GError **error)
+static gboolean go_up(const VolumePlace *place, unsigned level, GPtrArray *rows, GError **error)
 {
     const VolumeClaim seen = {.pool = place->pool, .state = place->state, .name = place->name};
     g_autoptr(GPtrArray) children = NULL;
@@ -140,7 +140,7 @@ static gboolean go_up(const Place *place, unsigned level, GPtrArray *rows, GErro
     if (!children)
         return FALSE;
     for (guint i = 0; i < children->len && rows->len < ROWS_MAX; i++) {
-        Place *child = place_of_child(place->pool->service, g_ptr_array_index(children, i));
+        VolumePlace *child = place_of_child(place->pool->service, g_ptr_array_index(children, i));
         gboolean ok;
 
         g_ptr_array_add(rows, row_new(child, level, FALSE));
@@ -154,23 +154,13 @@ static gboolean go_up(const Place *place, unsigned level, GPtrArray *rows, GErro
 
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func((GDestroyNotify)place_free);
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
-    g_autoptr(CstPoolState) state = NULL;
-    Place *self = place_new(cst_pool_ref(pool), g_strdup(name));
+    g_autoptr(GPtrArray) places = volume_places_down(pool, name, error);
     unsigned level = 0;
 
-    g_ptr_array_add(places, self);
-    state = pool_state_get(pool, error);
-    if (!state)
-        return NULL;
-    if (!self->volume) {
-        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-        return NULL;
-    }
-    if (!go_down(pool->service, places, error))
+    if (!places)
         return NULL;
     for (guint i = places->len; i-- > 0;)
         g_ptr_array_add(rows, row_new(g_ptr_array_index(places, i), level++, i == 0));
-    return go_up(self, level, rows, error) ? g_steal_pointer(&rows) : NULL;
+    return go_up(g_ptr_array_index(places, 0), level, rows, error) ? g_steal_pointer(&rows) : NULL;
 }

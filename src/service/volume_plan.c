@@ -79,14 +79,23 @@ static gboolean refuse_format(const char *name, GError **error)
                     name, can->str);
 }
 
+const CstImageFormat *volume_format(const char *name, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(name, NULL);
+
+    if (format && cst_image_format_can_create(format))
+        return format;
+    refuse_format(name, error);
+    return NULL;
+}
+
 static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
 {
-    const char *name = def->format ? def->format : "raw";
     gboolean raw = is_raw(def);
 
-    plan->format = cst_image_format_find(name, NULL);
-    if (!plan->format || !cst_image_format_can_create(plan->format))
-        return refuse_format(name, error);
+    plan->format = volume_format(def->format ? def->format : "raw", error);
+    if (!plan->format)
+        return FALSE;
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("encrypted volumes can't be created by this version; create the volume "

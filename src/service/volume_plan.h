@@ -16,6 +16,9 @@ typedef struct {
 /** Refuses what can't be made, in libvirt's words. @flags: CstVolCreateFlags. */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error);
 
+/** The format that new volumes can have; CONFIG, naming those that there are. */
+const CstImageFormat *volume_format(const char *name, GError **error);
+
 /** CONFIG when @flags ask for what the format of @def has not. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);
 

@@ -168,105 +168,6 @@ class Jobs(WithDaemon):
         self.assertEqual(0, self.cistern("job-cancel", str(job["id"]))[0])
 
 
-class Images(WithDaemon):
-    """Volumes as images: chains, what is changed below others, who has them open."""
-
-    def setUp(self):
-        super().setUp()
-        self.make("base")
-        self.make("mid", "base")
-        self.make("top", "mid")
-        for byte, name in enumerate(("base", "mid", "top"), 1):
-            self.io(name, f"write -P {byte} {byte}M 1M")
-        self.ok("pool-refresh", "p")
-
-    def make(self, name, backing=None):
-        more = ["--backing-vol", backing, "--backing-vol-format", "qcow2"] if backing else []
-        self.ok("vol-create-as", "p", name, "16M", "--format", "qcow2", *more)
-
-    def io(self, name, *commands):
-        words = [word for command in commands for word in ("-c", command)]
-        status, out, err = peers.run(["qemu-io", "-f", "qcow2", *words, self.at("p", name)])
-        self.assertEqual(0, status, err)
-        self.assertNotIn("failed", out)
-
-    def holds_all(self, name):
-        self.io(name, *(f"read -P {byte} {byte}M 1M" for byte in (1, 2, 3)))
-
-    def backing(self, name):
-        _, out, _ = peers.run(["qemu-img", "info", "--output=json", self.at("p", name)])
-        return json.loads(out).get("backing-filename")
-
-    def done(self, *words):
-        status, _, err = self.cistern(*words)
-        self.assertEqual(0, status, err)
-
-    def chain(self, name):
-        _, out, _ = self.cistern("vol-chain", name, "--pool", "p", "--json")
-        return [(row["level"], row["name"], row["self"]) for row in json.loads(out)["chain"]]
-
-    def test_chain(self):
-        self.make("other", "mid")
-        self.assertEqual([(0, "base", False), (1, "mid", True)], self.chain("mid")[:2])
-        self.assertEqual([(2, "other", False), (2, "top", False)], sorted(self.chain("mid")[2:]))
-
-    def test_flatten(self):
-        self.done("vol-flatten", "top", "--pool", "p")
-        self.assertIsNone(self.backing("top"))
-        self.holds_all("top")
-        self.assertEqual([(0, "top", True)], self.chain("top"))
-        self.done("vol-check", "top", "--pool", "p")
-        self.done("vol-delete", "mid", "--pool", "p")
-
-    def test_commit(self):
-        self.done("vol-commit", "top", "--pool", "p", "--base", "base", "--yes")
-        self.holds_all("base")
-        self.holds_all("top")
-
-    def test_commit_under_others_is_refused(self):
-        self.make("other", "mid")
-        status, _, err = self.cistern("vol-commit", "top", "--pool", "p")
-        self.assertEqual(5, status)
-        self.assertIn("others than this chain are based on volume 'mid'", err)
-
-    def test_what_a_machine_has_open(self):
-        sock = self.file("nbd.sock")
-        os.unlink(sock)
-        nbd = subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-k", sock, self.at("p", "mid")])
-        try:
-            end = time.monotonic() + 10
-            while not os.path.exists(sock) and time.monotonic() < end:
-                time.sleep(0.02)
-            for words in (["vol-flatten", "mid"], ["vol-sparsify", "mid"], ["vol-commit", "top"],
-                          ["vol-check", "mid", "--repair", "all"]):
-                status, _, err = self.cistern(*words, "--pool", "p")
-                self.assertEqual(5, status, words)
-                self.assertIn("in use by", err)
-        finally:
-            nbd.terminate()
-            nbd.wait()
-
-    def test_files_outside_of_pools_are_not_opened(self):
-        outside = self.file("outside", b"secret" * 1000)
-        peers.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", outside, "-F", "raw",
-                   self.at("p", "sly"), "1M"])
-        self.ok("pool-refresh", "p")
-        for words in (["vol-flatten", "sly"], ["vol-commit", "sly"]):
-            status, _, err = self.cistern(*words, "--pool", "p")
-            self.assertEqual(3, status)
-            self.assertIn(f"based on '{outside}', which is no volume of an active pool", err)
-        self.assertEqual([(0, outside, False), (1, "sly", True)], self.chain("sly"))
-
-    def test_a_chain_that_bites_its_tail(self):
-        peers.run(["qemu-img", "rebase", "-u", "-b", self.at("p", "top"), "-F", "qcow2",
-                   self.at("p", "base")])
-        self.ok("pool-refresh", "p")
-        for words in (["vol-flatten", "top"], ["vol-commit", "top"], ["vol-chain", "top"]):
-            status, _, err = self.cistern(*words, "--pool", "p")
-            self.assertEqual(1, status)
-            self.assertIn("leads back to itself", err)
-
-
 class Embedded(unittest.TestCase):
     """Two commands in processes of their own, and no daemon."""
 
@@ -343,6 +244,9 @@ class StockServer(unittest.TestCase):
         for words in (["job-list"], ["job-info", "1"], ["job-cancel", "1"],
                       ["vol-wipe", "v", "--pool", "p", "--detach"], ["vol-flatten", "v", "--pool", "p"],
                       ["vol-chain", "v", "--pool", "p"], ["vol-check", "v", "--pool", "p"],
+                      ["vol-convert", "v", "w", "--pool", "p", "--format", "qcow2"],
+                      ["vol-rebase", "v", "--pool", "p", "--backing-vol", ""],
+                      ["vol-compare", "v", "v", "--pool", "p"],
                       ["vol-wipe", "v", "--pool", "p", "--rate-limit", "1M"]):
             status, _, err = peers.run([*base, *words])
             self.assertEqual(1, status)

@@ -239,3 +239,14 @@ gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat 
     }
     return TRUE;
 }
+
+gboolean cst_image_options_for_copy(const CstImageOptions *options, GError **error)
+{
+    if (options->create.backing || options->create.backing_format)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
+                        _("a converted image holds all data itself; it has no backing file"));
+    if (options->has_size)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
+                        _("a converted image has the size of its source; resize it afterwards"));
+    return TRUE;
+}

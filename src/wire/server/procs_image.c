@@ -3,6 +3,11 @@
 
 #include "procedures.h"
 
+static const char *opt_text(const wire_opt_string text)
+{
+    return text ? *text : NULL;
+}
+
 static void fill_row(wire_chain_row *ret, CstChainRow *row)
 {
     *ret = (wire_chain_row){
@@ -70,8 +75,8 @@ static gboolean commit(Call *call, const void *data, void *ret, GError **error)
     const wire_vol_commit_args *args = data;
     g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
 
-    return pool && cst_vol_commit(pool, args->vol.name, args->base ? *args->base : NULL,
-                                  args->flags, call->task, error);
+    return pool && cst_vol_commit(pool, args->vol.name, opt_text(args->base), args->flags,
+                                  call->task, error);
 }
 
 static gboolean sparsify(Call *call, const void *args, void *ret, GError **error)
@@ -81,6 +86,41 @@ static gboolean sparsify(Call *call, const void *args, void *ret, GError **error
 
     return pool && cst_vol_sparsify(pool, vol->name, call->task,
                                     (uint64_t *)&((wire_size *)ret)->value, error);
+}
+
+static gboolean convert(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_convert_args *args = data;
+    const CstVolConvert how = {args->name, args->format, opt_text(args->options), args->flags};
+    g_autoptr(CstPool) pool = find_pool(call, &args->pool, error);
+    g_autoptr(CstPool) source = pool ? find_vol_pool(call, &args->source, error) : NULL;
+
+    return source && cst_vol_convert(pool, source, args->source.name, &how, call->task, error) &&
+           fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
+}
+
+static gboolean rebase(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_rebase_args *args = data;
+    const CstVolRebase how = {opt_text(args->backing), opt_text(args->backing_format), args->flags};
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+
+    return pool && cst_vol_rebase(pool, args->vol.name, &how, call->task, error);
+}
+
+static gboolean compare(Call *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vol_pair_args *args = data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) other = pool ? find_vol_pool(call, &args->other, error) : NULL;
+    CstCompareReport report;
+
+    if (!other ||
+        !cst_vol_compare(pool, args->vol.name, other, args->other.name, call->task, &report, error))
+        return FALSE;
+    *(wire_compare_ret *)ret_data =
+        (wire_compare_ret){report.same, report.sizes_same, report.offset};
+    return TRUE;
 }
 
 #define ROW(number, run, needs, api, permission, args, ret, handler)                          \
@@ -100,5 +140,11 @@ const Procedure procedures_image[] = {
         WIRE_TYPE(vol_commit_args), NOTHING, commit),
     ROW(VOL_SPARSIFY, RUN_LONG, NEEDS_WRITE, "cisternVolSparsify", "storage_vol:data_write",
         WIRE_TYPE(vol_args), WIRE_TYPE(size), sparsify),
+    ROW(VOL_CONVERT, RUN_LONG, NEEDS_WRITE, "cisternVolConvert", "storage_vol:create",
+        WIRE_TYPE(vol_convert_args), WIRE_TYPE(vol_args), convert),
+    ROW(VOL_REBASE, RUN_LONG, NEEDS_WRITE, "cisternVolRebase", "storage_vol:data_write",
+        WIRE_TYPE(vol_rebase_args), NOTHING, rebase),
+    ROW(VOL_COMPARE, RUN_LONG, NEEDS_WRITE, "cisternVolCompare", "storage_vol:data_read",
+        WIRE_TYPE(vol_pair_args), WIRE_TYPE(compare_ret), compare),
     {0},
 };

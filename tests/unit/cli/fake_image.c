@@ -5,6 +5,20 @@
 
 FakeImages fake_images;
 
+/** Notes @last, and what it was given. */
+G_GNUC_PRINTF(3, 4)
+static void asked(const char *last, unsigned flags, const char *format, ...)
+{
+    va_list args;
+
+    fake_images.last = last;
+    fake_images.flags = flags;
+    g_free(fake_images.base);
+    va_start(args, format);
+    fake_images.base = g_strdup_vprintf(format, args);
+    va_end(args);
+}
+
 gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
                             CstCheckReport *ret_report, GError **error)
 {
@@ -22,10 +36,7 @@ gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task
 gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
                              CstTask *task, GError **error)
 {
-    fake_images.last = "commit";
-    fake_images.flags = flags;
-    g_free(fake_images.base);
-    fake_images.base = g_strdup(base);
+    asked("commit", flags, "%s", base ? base : "-");
     return TRUE;
 }
 
@@ -62,4 +73,32 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     add(rows, 1, vol->name, TRUE);
     add(rows, 2, "above", FALSE);
     return rows;
+}
+
+CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
+                                const CstVolConvert *how, CstTask *task, GError **error)
+{
+    CstVolRef *ref = g_new0(CstVolRef, 1);
+
+    asked("convert", how->flags, "%s/%s %s/%s %s %s", source->pool, source->name, pool->name,
+          how->name, how->format, how->options ? how->options : "-");
+    ref->pool = g_strdup(pool->name);
+    ref->name = g_strdup(how->name);
+    return ref;
+}
+
+gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRebase *how,
+                             CstTask *task, GError **error)
+{
+    asked("rebase", how->flags, "%s %s %s", vol->name, how->backing ? how->backing : "-",
+          how->backing_format ? how->backing_format : "-");
+    return TRUE;
+}
+
+gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
+                              CstTask *task, CstCompareReport *ret_report, GError **error)
+{
+    asked("compare", 0, "%s/%s %s/%s", vol->pool, vol->name, other->pool, other->name);
+    *ret_report = fake_images.difference;
+    return TRUE;
 }

@@ -9,6 +9,7 @@ typedef struct {
     const char *last; /**< "flatten", … */
     unsigned flags;
     char *base;
+    CstCompareReport difference;
 } FakeImages;
 
 extern FakeImages fake_images;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "fake_conn.h"
 #include "fake_image.h"
 #include "fake_vol.h"
 #include "session.h"
@@ -11,7 +12,10 @@ static int setup(void **state)
 {
     fake_images = (FakeImages){.report = {.format = "qcow2", .total_clusters = 16}};
     session_setup(state);
+    fake_world_add_pool("other", "11111111-8b86-d011-b42d-00c04fc964ff", TRUE);
     fake_vols_add("images", "disk", 1 << 20, 1 << 20);
+    fake_vols_add("images", "low", 1 << 20, 1 << 20);
+    fake_vols_add("other", "gamma", 512, 512);
     return 0;
 }
 
@@ -51,7 +55,7 @@ static void test_changes(void **state)
          "");
     says(state, "vol-commit disk --pool images --keep", CST_EXIT_OK, "Vol disk committed\n\n", "");
     assert_int_equal(fake_images.flags, CST_VOL_COMMIT_KEEP);
-    assert_null(fake_images.base);
+    assert_string_equal(fake_images.base, "-");
     fake_images.last = NULL;
     says(state, "vol-flatten disk --pool images --dry-run", CST_EXIT_OK,
          "Would flatten vol disk\n\n", "");
@@ -84,14 +88,77 @@ static void test_chain(void **state)
     assert_non_null(strstr(session->out, "\"level\":1,\"self\":true,\"name\":\"disk\""));
 }
 
+static void asked(const char *last, unsigned flags, const char *what)
+{
+    assert_string_equal(fake_images.last, last);
+    assert_int_equal(fake_images.flags, flags);
+    assert_string_equal(fake_images.base, what);
+    fake_images.last = NULL;
+}
+
+static void test_convert(void **state)
+{
+    says(state, "vol-convert disk copy --pool images --format qcow2 -c", CST_EXIT_OK,
+         "Vol disk converted to vol copy\n\n", "");
+    asked("convert", CST_VOL_CONVERT_COMPRESS, "images/disk images/copy qcow2 -");
+    output(state,
+           "vol-convert disk copy --pool images -O raw --newpool other -o preallocation=full");
+    asked("convert", 0, "images/disk other/copy raw preallocation=full");
+    says(state, "vol-convert disk copy --pool images --format qcow2 --dry-run", CST_EXIT_OK,
+         "Would convert vol disk to vol copy, format qcow2\n\n", "");
+    assert_non_null(
+        strstr(output(state, "vol-convert disk copy --format vmdk -o help"), "subformat="));
+    assert_null(fake_images.last);
+    says(state, "vol-convert disk copy --pool images --format x", CST_EXIT_FAILED, "\n",
+         "error: invalid argument: unknown image format 'x'\n");
+    says(state, "vol-convert disk copy --pool images", CST_EXIT_USAGE, "",
+         "error: command 'vol-convert' requires --format option\n");
+}
+
+static void test_rebase(void **state)
+{
+    says(state, "vol-rebase disk --pool images --backing-vol low --backing-vol-format qcow2",
+         CST_EXIT_OK, "Vol disk is based on low\n\n", "");
+    asked("rebase", 0, "disk /images/low qcow2");
+    output(state, "vol-rebase disk --pool images -u -b /other/gamma -F raw");
+    asked("rebase", CST_VOL_REBASE_UNSAFE, "disk /other/gamma raw");
+    says(state, "vol-rebase disk --pool images --backing-vol ''", CST_EXIT_OK,
+         "Vol disk is based on nothing\n\n", "");
+    asked("rebase", 0, "disk - -");
+    says(state, "vol-rebase disk --pool images --backing-vol low", CST_EXIT_USAGE, "\n",
+         "error: say the backing file's format with --backing-vol-format: a guessed one could be "
+         "deceived\n");
+    says(state, "vol-rebase disk --pool images --backing-vol /etc/passwd -F raw",
+         CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get vol '/etc/passwd'\n"
+         "error: Storage volume not found: no storage vol with matching path '/etc/passwd'\n");
+    assert_null(fake_images.last);
+}
+
+static void test_compare(void **state)
+{
+    fake_images.difference = (CstCompareReport){.same = TRUE, .sizes_same = FALSE};
+    says(state, "vol-compare disk low --pool images", CST_EXIT_OK,
+         "Warning: Image size mismatch!\nImages are identical.\n\n", "");
+    asked("compare", 0, "images/disk images/low");
+    says(state, "vol-compare disk low --pool images -s", CST_EXIT_MISMATCH, "\n",
+         "error: operation failed: the images differ in size\n");
+    fake_images.difference = (CstCompareReport){.sizes_same = TRUE, .offset = 4096};
+    says(state, "vol-compare disk gamma --pool images --otherpool other", CST_EXIT_MISMATCH, "\n",
+         "error: operation failed: the images differ, first at offset 4096\n");
+    asked("compare", 0, "images/disk other/gamma");
+    fake_images.difference = (CstCompareReport){.same = TRUE, .sizes_same = TRUE};
+    says(state, "vol-compare disk low --pool images --json", CST_EXIT_OK,
+         "{\"schema\":1,\"identical\":true,\"same-size\":true}\n", "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_check),
-        TEST(test_changes),
-        TEST(test_commit_deeper_asks),
-        TEST(test_chain),
+        TEST(test_check),   TEST(test_changes), TEST(test_commit_deeper_asks),
+        TEST(test_chain),   TEST(test_convert), TEST(test_rebase),
+        TEST(test_compare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

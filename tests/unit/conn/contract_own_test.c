@@ -65,6 +65,111 @@ static void play_images(Side *side)
     note_chain(side, top);
 }
 
+static CstVolRef *make_qcow2(Side *side, const CstPoolRef *pool, const char *name,
+                             const char *backing)
+{
+    g_autofree char *more =
+        backing ? g_strdup_printf("<backingStore><path>%s/images/%s</path><format type='qcow2'/>"
+                                  "</backingStore>",
+                                  side->root, backing)
+                : g_strdup("");
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>%s</name><capacity>1048576</capacity><target><format "
+                        "type='qcow2'/></target>%s</volume>",
+                        name, more);
+    CstVolRef *vol = cst_conn_vol_create(side->conn, pool, xml, 0, NULL, &side->error);
+
+    outcome(side, name, vol != NULL);
+    return vol;
+}
+
+static void convert(Side *side, const CstPoolRef *pool, const CstVolRef *source,
+                    const CstVolConvert *how)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(CstVolRef) vol =
+        cst_conn_vol_convert(side->conn, pool, source, how, task, &side->error);
+    g_autofree char *xml = NULL;
+
+    outcome(side, how->format, vol != NULL);
+    if (!vol)
+        return;
+    xml = cst_conn_vol_xml(side->conn, vol, 0, NULL);
+    assert_non_null(xml);
+    note(side, "%s: %s %s", vol->name, vol->key,
+         strstr(xml, how->format) ? "as asked" : "another format");
+}
+
+static void play_convert(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) base = make_qcow2(side, pool, "base", NULL);
+    g_autoptr(CstVolRef) top = make_qcow2(side, pool, "top", "base");
+
+    convert(side, pool, top, &(CstVolConvert){.name = "a", .format = "vmdk"});
+    convert(side, pool, top,
+            &(CstVolConvert){.name = "b",
+                             .format = "qcow2",
+                             .options = "compat=0.10",
+                             .flags = CST_VOL_CONVERT_COMPRESS});
+    convert(side, pool, top, &(CstVolConvert){.name = "base", .format = "raw"});
+    convert(side, pool, top, &(CstVolConvert){.name = "top", .format = "raw"});
+    convert(side, pool, top, &(CstVolConvert){.name = "../c", .format = "raw"});
+    convert(side, pool, top, &(CstVolConvert){.name = "c", .format = "bochs"});
+    convert(side, pool, top, &(CstVolConvert){.name = "c", .format = "raw", .options = "size=1"});
+    convert(side, pool, top, &(CstVolConvert){.name = "c", .format = "raw", .options = "x=y"});
+    convert(side, pool, top, &(CstVolConvert){.name = "c", .format = "raw", .flags = 64});
+    convert(side, pool, top,
+            &(CstVolConvert){.name = "c", .format = "raw", .flags = CST_VOL_CONVERT_COMPRESS});
+}
+
+static void rebase(Side *side, const CstVolRef *vol, const char *name, const char *format,
+                   unsigned flags)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autofree char *path = name ? g_strconcat(side->root, "/images/", name, NULL) : NULL;
+    const CstVolRebase how = {path, format, flags};
+
+    outcome(side, "rebase", cst_conn_vol_rebase(side->conn, vol, &how, task, &side->error));
+    note_chain(side, vol);
+}
+
+static void play_rebase(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) base = make_qcow2(side, pool, "base", NULL);
+    g_autoptr(CstVolRef) other = make_qcow2(side, pool, "other", NULL);
+    g_autoptr(CstVolRef) top = make_qcow2(side, pool, "top", "base");
+
+    rebase(side, top, "other", "qcow2", 0);
+    rebase(side, top, "base", "qcow2", CST_VOL_REBASE_UNSAFE);
+    rebase(side, base, "top", "qcow2", 0);
+    rebase(side, base, "top", "qcow2", CST_VOL_REBASE_UNSAFE);
+    rebase(side, top, "top", "qcow2", 0);
+    rebase(side, top, "../elsewhere", "raw", CST_VOL_REBASE_UNSAFE);
+    rebase(side, top, "other", NULL, 0);
+    rebase(side, top, "other", "x", 0);
+    rebase(side, top, "other", "qcow2", 64);
+    rebase(side, top, NULL, NULL, 0);
+}
+
+static void play_compare(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) base = make_qcow2(side, pool, "base", NULL);
+    g_autoptr(CstVolRef) top = make_qcow2(side, pool, "top", "base");
+    const CstVolRef *const pairs[][2] = {{top, base}, {base, top}, {top, top}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        CstCompareReport report = {0};
+
+        outcome(side, "compare",
+                cst_conn_vol_compare(side->conn, pairs[i][0], pairs[i][1], NULL, &report,
+                                     &side->error));
+        note(side, "%d %d %d", report.same, report.sizes_same, (int)report.offset);
+    }
+}
+
 static void play_jobs(Side *side)
 {
     g_autoptr(GPtrArray) jobs = cst_conn_job_list(side->conn, TRUE, &side->error);
@@ -91,6 +196,39 @@ static void images_behave_the_same(void **state)
     compare(play_images, must);
 }
 
+static void converting_is_the_same(void **state)
+{
+    const char *const must[] = {"vmdk: done\na: ROOT/images/a as asked",
+                                "qcow2: done\nb: ROOT/images/b as asked",
+                                "storage volume 'base' exists already",
+                                "raw: unsupported, exit 1",
+                                "has no option 'x'",
+                                NULL};
+
+    compare(play_convert, must);
+}
+
+static void rebasing_is_the_same(void **state)
+{
+    const char *const must[] = {"rebase: done\nchain: done\n- 0 0 other qcow2 -\n- 1 1 top qcow2 -",
+                                "rebase: done\nchain: done\n- 0 0 base qcow2 -\n- 1 1 top qcow2 -",
+                                "volume 'base' can't be based on 'top', which is based on it",
+                                "volume 'top' can't be based on itself",
+                                "which is no volume of an active pool",
+                                "rebase: done\nchain: done\n- 0 1 top qcow2 -",
+                                NULL};
+
+    compare(play_rebase, must);
+}
+
+static void comparing_is_the_same(void **state)
+{
+    const char *const must[] = {"compare: done\n1 1 0\ncompare: done\n1 1 0\ncompare: done\n1 1 0",
+                                NULL};
+
+    compare(play_compare, must);
+}
+
 static void jobs_behave_the_same(void **state)
 {
     const char *const must[] = {"jobs: done", "no job with number 7", NULL};
@@ -101,7 +239,8 @@ static void jobs_behave_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_behave_the_same),
+        cmocka_unit_test(images_behave_the_same), cmocka_unit_test(converting_is_the_same),
+        cmocka_unit_test(rebasing_is_the_same),   cmocka_unit_test(comparing_is_the_same),
         cmocka_unit_test(jobs_behave_the_same),
     };
 

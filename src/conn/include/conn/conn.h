@@ -180,6 +180,14 @@ gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *ba
                              CstTask *task, GError **error);
 gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
                                uint64_t *ret_given_back, GError **error);
+/** A new volume of @pool, of what the guest sees of @source. */
+CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
+                                const CstVolConvert *how, CstTask *task, GError **error);
+gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRebase *how,
+                             CstTask *task, GError **error);
+/** That they differ is no failure. */
+gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
+                              CstTask *task, CstCompareReport *ret_report, GError **error);
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 

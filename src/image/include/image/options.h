@@ -37,3 +37,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageOptions, cst_image_options_clear)
  */
 gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat *format,
                                  const char *text, GError **error);
+
+/* --- not in the library: what a copy can't be asked for --------------------------------------- */
+
+/** UNSUPPORTED when @options give a size or a backing file: a copy has its source's content. */
+gboolean cst_image_options_for_copy(const CstImageOptions *options, GError **error);

@@ -31,6 +31,26 @@ gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64
                           GError **error);
 
 /**
+ * Makes a new volume how->name in @pool of what the guest sees of @source: whole, or not there.
+ * CONFIG when the pool can't hold the format, VOL_EXISTS.
+ */
+gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
+                         const CstVolConvert *how, CstTask *task, GError **error);
+
+/**
+ * Bases the volume on another one while its guest sees the same, at every moment; with
+ * CST_VOL_REBASE_UNSAFE only the reference changes. INVALID when the new one is based on it,
+ * NOT_FOUND when it is no volume of an active pool.
+ */
+gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how, CstTask *task,
+                        GError **error);
+
+/** That they differ is no failure. */
+gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
+                         const char *other_name, CstTask *task, CstCompareReport *ret_report,
+                         GError **error);
+
+/**
  * Elements CstChainRow *: what the volume is based on, it, and what is based on it, each before
  * those that hang on it. Opens nothing but what the pools list.
  */

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Volumes as images, beside qemu-img."""
+
+import json
+import os
+import subprocess
+import time
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+
+
+class Images(WithDaemon):
+    """Volumes as images: chains, what is changed below others, who has them open."""
+
+    def setUp(self):
+        super().setUp()
+        self.make("base")
+        self.make("mid", "base")
+        self.make("top", "mid")
+        for byte, name in enumerate(("base", "mid", "top"), 1):
+            self.io(name, f"write -P {byte} {byte}M 1M")
+        self.ok("pool-refresh", "p")
+
+    def make(self, name, backing=None):
+        more = ["--backing-vol", backing, "--backing-vol-format", "qcow2"] if backing else []
+        self.ok("vol-create-as", "p", name, "16M", "--format", "qcow2", *more)
+
+    def io(self, name, *commands):
+        words = [word for command in commands for word in ("-c", command)]
+        status, out, err = peers.run(["qemu-io", "-f", "qcow2", *words, self.at("p", name)])
+        self.assertEqual(0, status, err)
+        self.assertNotIn("failed", out)
+
+    def holds_all(self, name):
+        self.io(name, *(f"read -P {byte} {byte}M 1M" for byte in (1, 2, 3)))
+
+    def backing(self, name):
+        _, out, _ = peers.run(["qemu-img", "info", "--output=json", self.at("p", name)])
+        return json.loads(out).get("backing-filename")
+
+    def done(self, *words):
+        status, _, err = self.cistern(*words)
+        self.assertEqual(0, status, err)
+
+    def chain(self, name):
+        _, out, _ = self.cistern("vol-chain", name, "--pool", "p", "--json")
+        return [(row["level"], row["name"], row["self"]) for row in json.loads(out)["chain"]]
+
+    def test_chain(self):
+        self.make("other", "mid")
+        self.assertEqual([(0, "base", False), (1, "mid", True)], self.chain("mid")[:2])
+        self.assertEqual([(2, "other", False), (2, "top", False)], sorted(self.chain("mid")[2:]))
+
+    def test_flatten(self):
+        self.done("vol-flatten", "top", "--pool", "p")
+        self.assertIsNone(self.backing("top"))
+        self.holds_all("top")
+        self.assertEqual([(0, "top", True)], self.chain("top"))
+        self.done("vol-check", "top", "--pool", "p")
+        self.done("vol-delete", "mid", "--pool", "p")
+
+    def test_commit(self):
+        self.done("vol-commit", "top", "--pool", "p", "--base", "base", "--yes")
+        self.holds_all("base")
+        self.holds_all("top")
+
+    def test_commit_under_others_is_refused(self):
+        self.make("other", "mid")
+        status, _, err = self.cistern("vol-commit", "top", "--pool", "p")
+        self.assertEqual(5, status)
+        self.assertIn("others than this chain are based on volume 'mid'", err)
+
+    def test_what_a_machine_has_open(self):
+        sock = self.file("nbd.sock")
+        os.unlink(sock)
+        nbd = subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-k", sock, self.at("p", "mid")])
+        try:
+            end = time.monotonic() + 10
+            while not os.path.exists(sock) and time.monotonic() < end:
+                time.sleep(0.02)
+            for words in (["vol-flatten", "mid"], ["vol-sparsify", "mid"], ["vol-commit", "top"],
+                          ["vol-rebase", "mid", "--backing-vol", ""],
+                          ["vol-check", "mid", "--repair", "all"]):
+                status, _, err = self.cistern(*words, "--pool", "p")
+                self.assertEqual(5, status, words)
+                self.assertIn("in use", err)
+        finally:
+            nbd.terminate()
+            nbd.wait()
+
+    def test_files_outside_of_pools_are_not_opened(self):
+        outside = self.file("outside", b"secret" * 1000)
+        peers.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", outside, "-F", "raw",
+                   self.at("p", "sly"), "1M"])
+        self.ok("pool-refresh", "p")
+        for words in (["vol-flatten", "sly"], ["vol-commit", "sly"],
+                      ["vol-convert", "sly", "new", "--format", "raw"],
+                      ["vol-compare", "top", "sly"],
+                      ["vol-rebase", "sly", "--backing-vol", ""]):
+            status, _, err = self.cistern(*words, "--pool", "p")
+            self.assertEqual(3, status)
+            self.assertIn(f"based on '{outside}', which is no volume of an active pool", err)
+        self.assertEqual([(0, outside, False), (1, "sly", True)], self.chain("sly"))
+
+    def test_a_chain_that_bites_its_tail(self):
+        peers.run(["qemu-img", "rebase", "-u", "-b", self.at("p", "top"), "-F", "qcow2",
+                   self.at("p", "base")])
+        self.ok("pool-refresh", "p")
+        for words in (["vol-flatten", "top"], ["vol-commit", "top"], ["vol-chain", "top"],
+                      ["vol-compare", "top", "top"], ["vol-convert", "top", "new", "--format", "raw"]):
+            status, _, err = self.cistern(*words, "--pool", "p")
+            self.assertEqual(1, status)
+            self.assertIn("leads back to itself", err)
+
+    # --- copies of another shape --------------------------------------------------------------
+
+    def same(self, first, first_format, second, second_format):
+        """qemu-img's word."""
+        status, out, err = peers.run(["qemu-img", "compare", "-f", first_format, "-F",
+                                      second_format, self.at("p", first), self.at("p", second)])
+        self.assertEqual(0, status, out + err)
+
+    def info(self, name):
+        _, out, _ = peers.run(["qemu-img", "info", "--output=json", self.at("p", name)])
+        return json.loads(out)
+
+    def test_convert(self):
+        for image_format in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx"):
+            name = f"as-{image_format}"
+            self.done("vol-convert", "top", name, "--pool", "p", "--format", image_format)
+            if image_format == "vpc":  # whole cylinders; longer is no difference
+                peers.run(["qemu-img", "check", "-f", "vpc", self.at("p", name)])
+            self.same("top", "qcow2", name, image_format)
+            self.assertIsNone(self.backing(name))
+            _, out, _ = self.cistern("vol-compare", "top", name, "--pool", "p")
+            self.assertIn("Images are identical.", out)
+
+    def test_convert_with_options(self):
+        self.done("vol-convert", "top", "small", "--pool", "p", "-O", "qcow2", "-c", "-o",
+                  "cluster_size=4k,compression_type=zstd")
+        self.same("top", "qcow2", "small", "qcow2")
+        info = self.info("small")
+        self.assertEqual((4096, "zstd"), (info["cluster-size"],
+                                          info["format-specific"]["data"]["compression-type"]))
+        self.assertLess(info["actual-size"], 1 * MIB)
+
+    def test_convert_refuses(self):
+        for words, code, text in (
+                (["mid", "--format", "raw"], 5, "storage volume 'mid' exists already"),
+                (["new", "--format", "qcow2", "-o", "backing_file=/x"], 1, "no backing file"),
+                (["new", "--format", "raw", "-c"], 1, "compressed images of format 'raw'")):
+            status, _, err = self.cistern("vol-convert", "top", *words, "--pool", "p")
+            self.assertEqual(code, status, err)
+            self.assertIn(text, err)
+        self.assertEqual(["base", "mid", "top"], sorted(os.listdir(self.at("p", "."))))
+
+    def test_convert_is_cancelled(self):
+        with open(self.at("p", "big"), "wb") as out:
+            out.write(os.urandom(24 * MIB))
+        self.ok("pool-refresh", "p")
+        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-convert", "big", "new",
+                                  "--pool", "p", "--format", "qcow2", "--rate-limit", "1M"],
+                                 stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                                 env=space.ENV)
+        job, end = None, time.monotonic() + 20
+        while not job and time.monotonic() < end:
+            time.sleep(0.05)
+            jobs = json.loads(self.cistern("--json", "job-list")[1])["jobs"]
+            job = next((j for j in jobs if (j["operation"], j["volume"]) == ("convert", "new")),
+                       None)
+        self.assertIsNotNone(job)
+        self.done("job-cancel", str(job["id"]))
+        _, err = child.communicate(timeout=20)
+        self.assertEqual(1, child.returncode)
+        self.assertIn("cancelled", err)
+        self.assertEqual(["base", "big", "mid", "top"], sorted(os.listdir(self.at("p", "."))))
+        self.assertEqual([], os.listdir(os.path.join(self.peer.root, "var/lib/cistern/journal")))
+
+    # --- another base -------------------------------------------------------------------------
+
+    def rebase(self, name, base, *more):
+        return self.cistern("vol-rebase", name, "--pool", "p", "--backing-vol", base,
+                            "--backing-vol-format", "qcow2", *more)
+
+    def test_rebase(self):
+        self.done("vol-convert", "top", "before", "--pool", "p", "--format", "raw")
+        self.make("other")
+        self.io("other", "write -P 9 0 4M")
+        self.assertEqual(0, self.rebase("top", "other")[0])
+        self.assertEqual(self.at("p", "other"), self.backing("top"))
+        self.same("top", "qcow2", "before", "raw")
+        self.assertEqual(0, self.rebase("top", "base")[0])
+        self.same("top", "qcow2", "before", "raw")
+        self.done("vol-rebase", "top", "--pool", "p", "--backing-vol", "")
+        self.assertIsNone(self.backing("top"))
+        self.same("top", "qcow2", "before", "raw")
+        self.done("vol-check", "top", "--pool", "p")
+
+    def test_rebase_unsafe(self):
+        self.done("vol-clone", "mid", "moved", "--pool", "p")
+        self.assertEqual(0, self.rebase("top", "moved", "--unsafe")[0])
+        self.assertEqual(self.at("p", "moved"), self.backing("top"))
+        self.holds_all("top")
+
+    def test_rebase_refuses(self):
+        outside = self.file("outside", b"secret" * 1000)
+        for more in ([], ["--unsafe"]):
+            status, _, err = self.rebase("base", "top", *more)
+            self.assertEqual(1, status)
+            self.assertIn("volume 'base' can't be based on 'top', which is based on it", err)
+            status, _, err = self.rebase("top", outside, *more)
+            self.assertEqual(3, status)
+            self.assertIn(outside, err)
+        self.assertEqual(self.at("p", "mid"), self.backing("top"))
+        self.assertIsNone(self.backing("base"))
+
+    def test_compare(self):
+        self.assertEqual(0, self.cistern("vol-compare", "top", "top", "--pool", "p")[0])
+        for words in (["top", "base"], ["base", "top"]):
+            status, out, err = self.cistern("vol-compare", *words, "--pool", "p", "--json")
+            self.assertEqual(7, status, err)
+            self.assertEqual(2 * MIB, json.loads(out.splitlines()[0])["offset"])
+        self.ok("vol-create-as", "p", "longer", "32M")
+        self.ok("vol-create-as", "p", "shorter", "16M")
+        self.assertEqual(0, self.cistern("vol-compare", "longer", "shorter", "--pool", "p")[0])
+        status, _, err = self.cistern("vol-compare", "longer", "shorter", "--pool", "p", "-s")
+        self.assertEqual(7, status, err)
