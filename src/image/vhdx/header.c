@@ -250,7 +250,8 @@ gboolean vhdx_layout_read(CstImageLook *look, const VhdxHeader *header, VhdxLayo
             read_regions(look, &layout);
     if (layout.metadata_length > 0)
         vhdx_metadata_read(look, &layout);
-    if (layout.items && !look->info->problem)
+    /* What is shown of an image of unknown kind is true as well, as far as it goes. */
+    if (layout.items && !look->info->corrupt)
         sound = check_layout(look, &layout) && sound;
     *ret_layout = layout;
     return sound && !look->error && !look->info->problem;
