@@ -228,7 +228,7 @@ static gboolean check_layout(CstImageLook *look, const VhdxLayout *layout)
         cst_look_problem(look, _("the VHDX image has a bad block size"));
     else if (layout->sector_size != 512 && layout->sector_size != 4096)
         cst_look_problem(look, _("the VHDX image has a bad sector size"));
-    else if (layout->capacity > VHDX_MAX_CAPACITY || layout->capacity % layout->sector_size != 0)
+    else if (layout->capacity % layout->sector_size != 0)
         cst_look_problem(look, _("the VHDX image has a bad size"));
     else if (has_parent && !look->info->backing)
         cst_look_problem(look, _("the differencing VHDX image does not name its parent"));
@@ -250,8 +250,7 @@ gboolean vhdx_layout_read(CstImageLook *look, const VhdxHeader *header, VhdxLayo
             read_regions(look, &layout);
     if (layout.metadata_length > 0)
         vhdx_metadata_read(look, &layout);
-    /* What is shown of an image of unknown kind is true as well, as far as it goes. */
-    if (layout.items && !look->info->corrupt)
+    if (layout.items && !look->info->problem)
         sound = check_layout(look, &layout) && sound;
     *ret_layout = layout;
     return sound && !look->error && !look->info->problem;

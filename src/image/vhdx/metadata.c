@@ -112,6 +112,9 @@ static void read_value(CstImageLook *look, VhdxLayout *layout, Item item, uint64
     } else if (item == ITEM_SIZE) {
         layout->capacity = cst_le64(raw);
         layout->capacity_at = offset;
+        /* Here, as the size of an image of unknown kind is shown as well. */
+        if (layout->capacity > VHDX_MAX_CAPACITY)
+            cst_look_problem(look, _("the VHDX image has a bad size"));
     } else {
         layout->sector_size = cst_le32(raw);
     }
