@@ -28,9 +28,9 @@ AUTH = f"<auth type='ceph' username='libvirt'><secret uuid='{UUID}'/></auth>"
 class Ceph:
     def __init__(self):
         self.dir = space.path("ceph")
+        atexit.register(self.stop)
         subprocess.run([SCRIPT, "start", self.dir], check=True, timeout=120,
                        stdin=subprocess.DEVNULL)
-        atexit.register(self.stop)
         self.conf = os.path.join(self.dir, "ceph.conf")
         with open(os.path.join(self.dir, "client.key"), encoding="utf-8") as stream:
             self.key = stream.read().strip()
@@ -94,7 +94,7 @@ class Ceph:
         try:
             os.kill(self.daemon("osd.0"), signal.SIGCONT)
         except (OSError, ValueError):
-            pass
+            pass  # not there, or not yet
 
     def pool_xml(self, name, source="libvirt", host=None, auth=AUTH, refresh="", options=()):
         given = {"rados_osd_op_timeout": TIMEOUT_S, "rados_mon_op_timeout": TIMEOUT_S,
