@@ -68,7 +68,7 @@ static gboolean snap_read(const Call *call, GError **error)
 {
     g_autoptr(CstBlob) blob =
         cst_pool_state_snapshot_open(call->state, call->args[0], call->args[1], error);
-    g_autofree char *buf = g_malloc(READ_BYTES);
+    static char buf[READ_BYTES];
 
     return blob && cst_blob_pread(blob, buf, READ_BYTES, 0, error) &&
            fwrite(buf, READ_BYTES, 1, stdout) == 1;

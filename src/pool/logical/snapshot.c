@@ -55,8 +55,9 @@ static gboolean find_snapshot(CstPoolState *state, const char *volume, const cha
 {
     if (!find_place(state, volume, name, place, error))
         return FALSE;
-    return place->snapshot || cst_fail(error, CST_ERROR_NOT_FOUND,
-                                       _("volume '%s' has no snapshot '%s'"), volume, name);
+    if (!place->snapshot)
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
+    return place->snapshot != NULL;
 }
 
 static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
@@ -116,13 +117,14 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
 
 static char **make_tags(const char *id, const char *name, int64_t at)
 {
+    g_autoptr(GStrvBuilder) tags = g_strv_builder_new();
     g_autofree char *time = g_strdup_printf("%" G_GINT64_FORMAT, at);
-    char **tags = g_new0(char *, 4);
+    g_autofree char *of = logical_tag("of", id);
+    g_autofree char *snap = logical_tag("snap", name);
+    g_autofree char *when = logical_tag("at", time);
 
-    tags[0] = logical_tag("of", id);
-    tags[1] = logical_tag("snap", name);
-    tags[2] = logical_tag("at", time);
-    return tags;
+    g_strv_builder_add_many(tags, of, snap, when, NULL);
+    return g_strv_builder_end(tags);
 }
 
 static uint64_t default_room(const LogicalState *state, uint64_t capacity)
