@@ -149,42 +149,22 @@ static gboolean add_locator_pair(uint8_t *raw, uint32_t *used, unsigned i, const
 }
 
 /*
- * The parent's DataWriteGuid tells whether it has changed since. It is asked for where the caller
- * lets us look; a zero GUID means that nobody knows.
+ * The parent's DataWriteGuid tells whether it has changed since. Where the parent is not at hand, a
+ * zero GUID means that nobody knows.
  */
 static gboolean read_linkage(const CstImageCreate *options, CstUuid *ret_guid, GError **error)
 {
-    uint8_t head[CST_IMAGE_PROBE_LEN];
-    g_auto(CstImageInfo) info = {0};
-    g_autoptr(CstBlob) parent = NULL;
-    VhdxHeader header = {0};
-    CstImageLook look;
+    CstBlob *guest = options->backing_guest;
+    CstImage *parent = guest ? cst_guest_image(guest) : NULL;
 
     memset(ret_guid, 0, sizeof(*ret_guid));
-    if (!options->files)
+    if (!guest)
         return TRUE;
-    parent = options->files->open(options->backing, FALSE, options->files->data, error);
-    if (!parent || !cst_look_init(&look, parent, head, &info, error))
-        return FALSE;
-    if (!vhdx_header_read(&look, &header)) {
-        g_clear_error(&look.error);
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no sound VHDX image"),
-                        options->backing);
-    }
-    memcpy(ret_guid->bytes, header.data_write, 16);
+    if (!parent || parent->format != &cst_format_vhdx)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the backing image of a VHDX image must be a VHDX image"));
+    memcpy(ret_guid->bytes, vhdx_of(parent)->header.data_write, 16);
     return TRUE;
-}
-
-/* Of a GUID's parts the first three are numbers, and lie on disk in little endian. */
-static char *linkage_text(const CstUuid *guid)
-{
-    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-    char text[CST_UUID_TEXT_LEN];
-    CstUuid swapped;
-
-    for (size_t i = 0; i < 16; i++)
-        swapped.bytes[i] = guid->bytes[order[i]];
-    return g_strdup_printf("{%s}", cst_uuid_format(&swapped, text));
 }
 
 static gboolean add_parent(Metadata *metadata, const CstImageCreate *options, GError **error)
@@ -198,7 +178,7 @@ static gboolean add_parent(Metadata *metadata, const CstImageCreate *options, GE
 
     if (!read_linkage(options, &guid, error))
         return FALSE;
-    linkage = linkage_text(&guid);
+    linkage = vhdx_guid_text(&guid);
     memcpy(raw, vhdx_guid_locator, 16);
     cst_put_le16(raw + 18, 2);
     if (!add_locator_pair(raw, &used, 0, "parent_linkage", linkage, error) ||

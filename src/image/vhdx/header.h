@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/units.h>
+#include <base/uuid.h>
 
 #include "look.h"
 
@@ -36,6 +37,8 @@ extern const uint8_t vhdx_guid_logical_sector[16];
 extern const uint8_t vhdx_guid_physical_sector[16];
 extern const uint8_t vhdx_guid_parent[16];
 extern const uint8_t vhdx_guid_locator[16]; /**< type of a parent locator */
+/** As parent locators have it, in braces; g_free() it. */
+char *vhdx_guid_text(const CstUuid *guid);
 
 typedef struct {
     unsigned slot; /**< 1 or 2: where the current header lies, in units of 64 KiB */
@@ -65,7 +68,8 @@ typedef struct {
     uint64_t capacity;
     uint64_t capacity_at; /**< where it is in the file */
     uint32_t sector_size;
-    unsigned items; /**< of the known ones, as bits */
+    CstUuid linkage; /**< the parent's data_write when the image was made; zero: not known */
+    unsigned items;  /**< of the known ones, as bits */
 } VhdxLayout;
 
 /** Signatures are text without an end. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
 #include <base/i18n.h>
+#include <base/uuid.h>
 
 #include "bytes.h"
 #include "header.h"
@@ -56,10 +59,44 @@ static char *locator_value(const uint8_t *raw, size_t len, const char *wanted)
     return NULL;
 }
 
-static void read_parent(CstImageLook *look, uint64_t offset, uint32_t len)
+/* Of a GUID's parts the first three are numbers, and lie on disk in little endian. */
+static CstUuid swapped(const CstUuid *guid)
+{
+    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    CstUuid out;
+
+    for (size_t i = 0; i < 16; i++)
+        out.bytes[i] = guid->bytes[order[i]];
+    return out;
+}
+
+char *vhdx_guid_text(const CstUuid *guid)
+{
+    const CstUuid text_order = swapped(guid);
+    char text[CST_UUID_TEXT_LEN];
+
+    return g_strdup_printf("{%s}", cst_uuid_format(&text_order, text));
+}
+
+static CstUuid guid_of_text(const char *text)
+{
+    size_t len = text ? strlen(text) : 0;
+    CstUuid guid = {0};
+
+    if (len > 2 && text[0] == '{' && text[len - 1] == '}') {
+        g_autofree char *inner = g_strndup(text + 1, len - 2);
+
+        if (cst_uuid_parse(inner, &guid))
+            return swapped(&guid);
+    }
+    return (CstUuid){0};
+}
+
+static void read_parent(CstImageLook *look, VhdxLayout *layout, uint64_t offset, uint32_t len)
 {
     static const char *const keys[] = {"relative_path", "absolute_win32_path", "volume_path"};
     g_autofree uint8_t *raw = NULL;
+    g_autofree char *linkage = NULL;
 
     if (len < LOCATOR_LEN || len > MAX_LOCATOR) {
         cst_look_problem(look, _("the VHDX parent locator has a bad size"));
@@ -70,6 +107,8 @@ static void read_parent(CstImageLook *look, uint64_t offset, uint32_t len)
         return;
     for (size_t i = 0; i < G_N_ELEMENTS(keys) && !look->info->backing; i++)
         look->info->backing = locator_value(raw, len, keys[i]);
+    linkage = locator_value(raw, len, "parent_linkage");
+    layout->linkage = guid_of_text(linkage);
 }
 
 /* --- the items ------------------------------------------------------------------------------- */
@@ -97,7 +136,7 @@ static void read_value(CstImageLook *look, VhdxLayout *layout, Item item, uint64
     uint8_t raw[8] = {0};
 
     if (item == ITEM_PARENT) {
-        read_parent(look, offset, len);
+        read_parent(look, layout, offset, len);
         return;
     }
     if (len != (item == ITEM_SECTOR ? 4 : 8)) {

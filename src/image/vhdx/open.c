@@ -107,6 +107,23 @@ void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity)
     vhdx->is_diff = (layout->flags & VHDX_FLAG_PARENT) != 0;
 }
 
+/* The parent must be the one that the image was made upon, and hold what it held then. */
+static gboolean check_parent(const VhdxLayout *layout, const CstBlob *blob, CstBlob *backing,
+                             GError **error)
+{
+    CstImage *parent = backing ? cst_guest_image(backing) : NULL;
+
+    if (backing && !(layout->flags & VHDX_FLAG_PARENT))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+    if (!parent || parent->format != &cst_format_vhdx || cst_uuid_is_zero(&layout->linkage) ||
+        memcmp(layout->linkage.bytes, vhdx_of(parent)->header.data_write, 16) == 0)
+        return TRUE;
+    return cst_fail(
+        error, CST_ERROR_MISMATCH,
+        _("'%s' is not the backing image that '%s' was made upon, or has changed since"),
+        parent->blob->name, blob->name);
+}
+
 Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     g_autoptr(CstBlob) file = NULL;
@@ -115,12 +132,9 @@ Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
     Vhdx *vhdx;
 
     file = sound_file(blob, how, &header, error);
-    if (!file || !read_layout(file, &header, &layout, error))
+    if (!file || !read_layout(file, &header, &layout, error) ||
+        !check_parent(&layout, blob, how->backing, error))
         return NULL;
-    if (how->backing && !(layout.flags & VHDX_FLAG_PARENT)) {
-        cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
-        return NULL;
-    }
     vhdx = g_new0(Vhdx, 1);
     if (!cst_blocks_init(&vhdx->blocks, &vhdx_blocks_ops, file, how, error)) {
         g_free(vhdx);

@@ -76,6 +76,19 @@ static gboolean create_fixed(CstBlob *blob, VpcHeader *header, const CstImageCre
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, at, error);
 }
 
+static gboolean store_identity(VpcHeader *header, CstBlob *guest, GError **error)
+{
+    CstImage *parent = guest ? cst_guest_image(guest) : NULL;
+
+    if (!guest)
+        return TRUE;
+    if (!parent || parent->format != &cst_format_vpc)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the backing image of a VHD image must be a VHD image"));
+    vpc_parent_set_uuid(header, vpc_footer_uuid(&vpc_of(parent)->header));
+    return TRUE;
+}
+
 /* Footer, header, the parent's locator (free it; NULL: none), table, footer. */
 static gboolean lay_out(VpcHeader *header, const CstImageCreate *options, uint8_t **ret_text,
                         size_t *ret_len, GError **error)
@@ -83,7 +96,8 @@ static gboolean lay_out(VpcHeader *header, const CstImageCreate *options, uint8_
     uint64_t at = header->header_offset + VPC_HEADER_LEN;
 
     if (options->backing &&
-        !vpc_parent_store(header, options->backing, at, ret_text, ret_len, error))
+        (!store_identity(header, options->backing_guest, error) ||
+         !vpc_parent_store(header, options->backing, at, ret_text, ret_len, error)))
         return FALSE;
     header->table_offset = at + *ret_len;
     header->entries = (uint32_t)cst_div_up(header->capacity, BLOCK_SIZE);

@@ -238,6 +238,11 @@ void vpc_footer_init(VpcHeader *header, const char *creator)
     memcpy(raw + AT_UUID, uuid.bytes, sizeof(uuid.bytes));
 }
 
+const uint8_t *vpc_footer_uuid(const VpcHeader *header)
+{
+    return header->footer + AT_UUID;
+}
+
 void vpc_footer_set_size(VpcHeader *header, uint64_t capacity, gboolean exact)
 {
     VpcGeometry geometry = {65535, 16, 255};

@@ -86,6 +86,9 @@ static inline uint64_t vpc_geometry_sectors(VpcGeometry geometry)
     return (uint64_t)geometry.cylinders * geometry.heads * geometry.sectors;
 }
 
+/** The image's identity, 16 bytes inside the footer. */
+const uint8_t *vpc_footer_uuid(const VpcHeader *header);
+
 /* --- parent.c -------------------------------------------------------------------------------- */
 
 /** Finds the parent's name; header->raw is checked. */
@@ -96,3 +99,6 @@ void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header);
  */
 gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, uint8_t **ret_text,
                           size_t *ret_len, GError **error);
+/** Stores the identity of the parent; or compares: one that was not stored is any. */
+void vpc_parent_set_uuid(VpcHeader *header, const uint8_t *uuid);
+gboolean vpc_parent_has_uuid(const VpcHeader *header, const uint8_t *uuid);

@@ -38,17 +38,29 @@ void vpc_reset_table(Vpc *vpc)
                                TRUE, spill, &vpc->blocks);
 }
 
+/* The parent must be the one that the image was made upon. */
+static gboolean check_parent(const VpcHeader *header, const CstBlob *blob, CstBlob *backing,
+                             GError **error)
+{
+    CstImage *parent = backing ? cst_guest_image(backing) : NULL;
+
+    if (backing && header->kind != VPC_DIFFERENCING)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+    if (!parent || parent->format != &cst_format_vpc ||
+        vpc_parent_has_uuid(header, vpc_footer_uuid(&vpc_of(parent)->header)))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_MISMATCH,
+                    _("'%s' is not the backing image that '%s' was made upon: its UUID is another"),
+                    parent->blob->name, blob->name);
+}
+
 Vpc *vpc_new(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     VpcHeader header;
     Vpc *vpc;
 
-    if (!read_header(blob, &header, error))
+    if (!read_header(blob, &header, error) || !check_parent(&header, blob, how->backing, error))
         return NULL;
-    if (how->backing && header.kind != VPC_DIFFERENCING) {
-        cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
-        return NULL;
-    }
     vpc = g_new0(Vpc, 1);
     if (!cst_blocks_init(&vpc->blocks, &vpc_ops, blob, how, error)) {
         g_free(vpc);

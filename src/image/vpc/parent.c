@@ -12,6 +12,8 @@
  * ("Parent Locator Entry"): W2ru is a path relative to the image, with backslashes, UTF-16 little
  * endian. Virtual PC's absolute paths (W2ku) mean nothing here.
  */
+#define AT_UUID     40
+#define UUID_LEN    16
 #define AT_NAME     64
 #define NAME_LEN    512
 #define AT_LOCATORS 576
@@ -70,6 +72,19 @@ static void store_locator(VpcHeader *header, uint64_t offset, size_t len, size_t
     cst_put_be32(locator + 4, (uint32_t)room);
     cst_put_be32(locator + 8, (uint32_t)len);
     cst_put_be64(locator + 16, offset);
+}
+
+void vpc_parent_set_uuid(VpcHeader *header, const uint8_t *uuid)
+{
+    memcpy(header->raw + AT_UUID, uuid, UUID_LEN);
+}
+
+gboolean vpc_parent_has_uuid(const VpcHeader *header, const uint8_t *uuid)
+{
+    static const uint8_t unknown[UUID_LEN];
+    const uint8_t *stored = header->raw + AT_UUID;
+
+    return memcmp(stored, unknown, UUID_LEN) == 0 || memcmp(stored, uuid, UUID_LEN) == 0;
 }
 
 gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, uint8_t **ret_text,

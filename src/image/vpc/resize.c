@@ -66,7 +66,7 @@ static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 
 /* --- fixed disks ----------------------------------------------------------------------------- */
 
-/* As far as that still works: else the old footer would show as data of a disk that has grown. */
+/* As far as that still works. */
 static void take_growth_back(Vpc *vpc, uint64_t capacity, uint64_t size)
 {
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
@@ -75,34 +75,40 @@ static void take_growth_back(Vpc *vpc, uint64_t capacity, uint64_t size)
         cst_blob_resize(vpc->blocks.blob, size, NULL);
 }
 
-static gboolean grow_fixed(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation,
-                           CstTask *task, GError **error)
+/*
+ * The footer goes to its new place as it is. For as long as it says the old size, what it leaves
+ * behind, and what a device has there, is nobody's and can be made zero; then it says the new one.
+ */
+static gboolean move_footer(Vpc *vpc, uint64_t size, uint64_t to, uint64_t capacity, GError **error)
 {
-    uint64_t size = 0, old = vpc->header.capacity, end;
+    uint64_t old = vpc->header.capacity, end = MIN(size, capacity);
     CstBlob *blob = vpc->blocks.blob;
 
-    if (!cst_blob_get_size(blob, &size, error))
+    if (to + VPC_FOOTER_LEN > size &&
+        (!cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN, to, error) ||
+         !cst_blocks_barrier(&vpc->blocks, error)))
         return FALSE;
-    /*
-     * What lies between the old end and the footer that counts (on a device it may be anything) is
-     * zero before the disk grows over it. In a file that footer is at the old end itself: it can
-     * only become data when the new one is there.
-     */
-    end = MIN(size - VPC_FOOTER_LEN, capacity);
     if (end > old && (!cst_blob_zero(blob, old, end - old, CST_ZERO_MAY_UNMAP, error) ||
                       !cst_blocks_barrier(&vpc->blocks, error)))
         return FALSE;
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
-    if (!cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN,
-                         MAX(capacity, size - VPC_FOOTER_LEN), error) ||
-        !cst_blocks_barrier(&vpc->blocks, error) ||
-        (end < capacity &&
-         !cst_blob_zero(blob, end, MIN(size, capacity) - end, CST_ZERO_MAY_UNMAP, error))) {
+    return cst_blob_pwrite(blob, vpc->header.footer, VPC_FOOTER_LEN, to, error) &&
+           cst_blocks_barrier(&vpc->blocks, error);
+}
+
+static gboolean grow_fixed(Vpc *vpc, uint64_t capacity, CstPreallocation preallocation,
+                           CstTask *task, GError **error)
+{
+    uint64_t size = 0, old = vpc->header.capacity;
+
+    if (!cst_blob_get_size(vpc->blocks.blob, &size, error))
+        return FALSE;
+    if (!move_footer(vpc, size, MAX(capacity, size - VPC_FOOTER_LEN), capacity, error)) {
         take_growth_back(vpc, old, size);
         return FALSE;
     }
     vpc->blocks.image.capacity = capacity;
-    return cst_space_preallocate(blob, old, capacity - old, preallocation, task, error);
+    return cst_space_preallocate(vpc->blocks.blob, old, capacity - old, preallocation, task, error);
 }
 
 static gboolean shrink_fixed(Vpc *vpc, uint64_t capacity, GError **error)

@@ -340,13 +340,6 @@ static void a_parent_is_reported_and_never_followed(void **state)
     }
 }
 
-static CstBlob *open_parent(const char *name, gboolean writable, gpointer data, GError **error)
-{
-    assert_string_equal(name, "parent.vhdx");
-    assert_false(writable);
-    return cst_blob_ref(data);
-}
-
 static gboolean holds_utf16(CstBlob *blob, const char *text)
 {
     g_autofree gunichar2 *wide = g_utf8_to_utf16(text, -1, NULL, NULL, NULL);
@@ -356,21 +349,32 @@ static gboolean holds_utf16(CstBlob *blob, const char *text)
     return memmem(raw, CST_MIB, wide, strlen(text) * 2) != NULL;
 }
 
-static void the_parents_identity_is_kept_where_it_may_be_looked_at(void **state)
+static void the_parents_identity_is_kept_and_checked(void **state)
 {
     const CstImageCreate plain = {.capacity = CST_MIB};
     g_autoptr(CstBlob) parent = make(&plain), child = NULL;
-    const CstImageFiles files = {open_parent, NULL, parent};
-    const CstImageCreate options = {
-        .capacity = CST_MIB, .backing = "parent.vhdx", .backing_format = "vhdx", .files = &files};
+    g_autoptr(CstBlob) guest = open_guest(parent, 0, NULL);
+    const CstImageCreate options = {.capacity = CST_MIB,
+                                    .backing = "parent.vhdx",
+                                    .backing_format = "vhdx",
+                                    .backing_guest = guest};
     VhdxHeader header = header_of(parent);
     const uint8_t *g = header.data_write;
+    g_autoptr(GError) error = NULL;
     g_autofree char *text = g_strdup_printf(
         "{%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x}", g[3], g[2], g[1],
         g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
 
     child = make(&options);
     assert_true(holds_utf16(child, text));
+    cst_image_free(cst_image_open(child, vhdx(), 0, guest, &error));
+    assert_null(error);
+    g_clear_pointer(&guest, cst_blob_unref);
+    guest = open_guest(parent, CST_IMAGE_WRITE, NULL);
+    put(guest, 0, 512, 1);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_null(cst_image_open(child, vhdx(), 0, guest, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
 }
 
 static void without_its_parent_a_child_gives_what_it_has(void **state)
@@ -433,7 +437,7 @@ int main(void)
         cmocka_unit_test(random_work_over_a_parent_equals_a_plain_array),
         cmocka_unit_test(threads_over_a_parent_do_not_disturb_each_other),
         cmocka_unit_test(a_parent_is_reported_and_never_followed),
-        cmocka_unit_test(the_parents_identity_is_kept_where_it_may_be_looked_at),
+        cmocka_unit_test(the_parents_identity_is_kept_and_checked),
         cmocka_unit_test(without_its_parent_a_child_gives_what_it_has),
         cmocka_unit_test(a_longer_parent_does_not_show_in_grown_space),
         cmocka_unit_test(zeroing_whole_blocks_over_a_parent_takes_no_space),

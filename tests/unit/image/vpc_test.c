@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <blob/power.h>
+
 #include "vpc/header.h"
 #include "vpc_images.h"
 
@@ -399,6 +401,86 @@ static void what_a_missing_parent_holds_is_an_error(void **state)
     assert_true(cst_blob_pread(guest, bytes, sizeof(bytes), 512, NULL));
 }
 
+/* --- identity -------------------------------------------------------------------------------- */
+
+static CstImage *open_upon(CstBlob *blob, CstBlob *parent, GError **error)
+{
+    g_autoptr(CstBlob) guest = open_guest(parent);
+
+    return cst_image_open(blob, vpc(), 0, guest, error);
+}
+
+static void another_parent_is_refused(void **state)
+{
+    g_autoptr(CstBlob) parent = create(SIZE), other = create(SIZE), guest = open_guest(parent);
+    g_autoptr(CstBlob) plain = cst_blob_memory_new(NULL, SIZE);
+    CstImageCreate options = {.capacity = SIZE,
+                              .backing = "p",
+                              .backing_format = "vpc",
+                              .backing_guest = guest,
+                              .force_size = TRUE};
+    g_autoptr(CstBlob) child = make(&options), stranger = NULL, blob = cst_blob_sparse_new(0);
+    g_autoptr(GError) error = NULL;
+    uint8_t stored[16], uuid[16];
+
+    assert_true(cst_blob_pread(child, stored, 16, 512 + 40, NULL));
+    assert_true(cst_blob_pread(parent, uuid, 16, 68, NULL));
+    assert_memory_equal(stored, uuid, 16);
+    assert_clean(child);
+    put(guest, 0, uuid, 16); /* who the parent is does not depend on what it holds */
+    cst_image_free(open_upon(child, parent, &error));
+    assert_null(error);
+    assert_null(open_upon(child, other, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
+    options.backing_guest = NULL; /* nobody knows */
+    stranger = make(&options);
+    cst_image_free(open_upon(stranger, parent, NULL));
+    cst_image_free(open_upon(stranger, other, NULL));
+    options.backing_guest = plain;
+    assert_false(cst_image_create(blob, vpc(), &options, NULL, NULL));
+}
+
+static void assert_zeroes(CstBlob *guest)
+{
+    g_autofree uint8_t *seen = NULL;
+    uint64_t size = size_of(guest);
+
+    seen = g_malloc(size);
+    assert_true(cst_blob_pread(guest, seen, size, 0, NULL));
+    assert_true(cst_bytes_are_zero(seen, size));
+}
+
+/* At no moment is the old footer part of the disk. Where the end is lost, nothing is recognised. */
+static void a_fixed_disk_that_grows_never_shows_its_footer(void **state)
+{
+    static const uint64_t sizes[] = {SIZE + 512, SIZE + 1024, 2 * SIZE};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(CstBlob) blob =
+            make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed", .force_size = TRUE});
+        g_autoptr(CstBlob) power = cst_blob_power_new(blob, NULL);
+        unsigned seen = 0;
+
+        resize(power, sizes[i]);
+        for (unsigned at = 0; at <= cst_blob_power_steps(power); at++)
+            for (guint32 seed = 0; seed < 8; seed++) {
+                g_autoptr(CstBlob) left = cst_blob_power_crash(power, at, seed, NULL);
+                g_autoptr(CstBlob) guest = NULL;
+                CstImage *image = cst_image_open(left, vpc(), 0, NULL, NULL);
+
+                assert_true(image || seed != 1); /* 1 loses nothing */
+                if (!image)
+                    continue;
+                assert_true(cst_image_capacity(image) == SIZE ||
+                            cst_image_capacity(image) == sizes[i]);
+                seen |= cst_image_capacity(image) == SIZE ? 1 : 2;
+                guest = cst_image_guest_blob(image);
+                assert_zeroes(guest);
+            }
+        assert_int_equal(seen, 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +497,8 @@ int main(void)
         cmocka_unit_test(growing_moves_the_table_to_the_end),
         cmocka_unit_test(shrinking_moves_blocks_and_cuts_the_file),
         cmocka_unit_test(a_fixed_disk_keeps_its_footer_at_its_end),
+        cmocka_unit_test(a_fixed_disk_that_grows_never_shows_its_footer),
+        cmocka_unit_test(another_parent_is_refused),
         cmocka_unit_test(the_parent_is_named_as_it_was_given),
         cmocka_unit_test(children_show_their_parent_by_the_sector),
         cmocka_unit_test(a_longer_parent_does_not_show_in_grown_space),

@@ -141,7 +141,8 @@ typedef struct {
     const char *backing;        /**< text to store as the reference; NULL: none */
     const char *backing_format; /**< must come with backing */
     CstBlob *backing_guest;     /**< guest view of the backing image, for formats that store its
-                                   identity     (vmdk: needed with backing); never written to */
+                                   identity (vmdk: needed with backing; vpc, vhdx: without, nobody
+                                   notices when another one is put in its place); never written to */
     const char *file_name; /**< vmdk: the name that the image will have, without directory, which
                                 it stores and names its extents after; NULL: the blob's */
     const char *compat;    /**< qcow2: "0.10" or "1.1"; NULL = "1.1" */
@@ -206,7 +207,9 @@ typedef struct {
 /**
  * Opens @blob as @format (never guessed); the image references the blob. @backing, if the image has
  * a backing reference, is the guest view of the backing image, already opened by the caller, and
- * is referenced; it may be shorter or longer than the image. Without it such an image opens, but
+ * is referenced; it may be shorter or longer than the image; where its identity is known and is
+ * another than the one that was stored (vmdk, vpc, vhdx), it is MISMATCH. Without it such an image
+ * opens, but
  * what it does not hold itself can't be read (INVALID), nor partly overwritten.
  *
  * A qcow2 image with lazy refcounts that was not closed cleanly is repaired when it is opened for
