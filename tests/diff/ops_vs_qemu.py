@@ -354,7 +354,7 @@ def convert_warns_of_a_guess_and_leaves_nothing_half_made(_):
     refused("image-convert", "-f", "qcow2", "-O", "raw", "a", "d", status=1, words="")
     refused("image-convert", "-f", "raw", "-O", "qcow2", "a", "c", status=2, words="--yes")
     refused("image-convert", "-f", "raw", "-O", "qcow2", "-o", "size=2M", "a", "d", status=1,
-            words="image-resize")
+            words="resize it afterwards")
     make("big", "qcow2", "preallocation=metadata")
     with open("big", "r+b") as image:  # an L2 entry that leads out of the file
         image.seek(0x50000)
