@@ -70,94 +70,53 @@ void cli_image_add_bitmaps(JsonBuilder *json, const GPtrArray *bitmaps)
 
 /** What is to be done, in the order of the command line. */
 typedef struct {
-    const CliArgs *args;
-    const char *name;
-    uint64_t granularity; /**< 0: the default */
+    CstBitmapChange change;
     CstImage *image;
     CstImage *source; /**< of --merge; NULL: the image itself */
 } Work;
 
-typedef gboolean (*DoFunc)(const Work *work, const char *value, GError **error);
-
-static gboolean add(const Work *work, const char *value, GError **error)
-{
-    return cst_image_bitmap_add(work->image, work->name, work->granularity, TRUE, error);
-}
-
-static gboolean remove_it(const Work *work, const char *value, GError **error)
-{
-    return cst_image_bitmap_remove(work->image, work->name, error);
-}
-
-static gboolean clear(const Work *work, const char *value, GError **error)
-{
-    return cst_image_bitmap_clear(work->image, work->name, error);
-}
-
-static gboolean enable(const Work *work, const char *value, GError **error)
-{
-    return cst_image_bitmap_enable(work->image, work->name, TRUE, error);
-}
-
-static gboolean disable(const Work *work, const char *value, GError **error)
-{
-    return cst_image_bitmap_enable(work->image, work->name, FALSE, error);
-}
-
-static gboolean merge(const Work *work, const char *value, GError **error)
-{
-    return cst_image_bitmap_merge(work->image, work->name,
-                                  work->source ? work->source : work->image, value, error);
-}
-
-static const struct {
-    const char *option;
-    DoFunc run;
-} deeds[] = {
-    {"add", add},       {"remove", remove_it}, {"clear", clear},
-    {"enable", enable}, {"disable", disable},  {"merge", merge},
-};
-
-/** The deed that @option asks for; NULL: none. */
-static DoFunc deed_of(const char *option)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(deeds); i++)
-        if (strcmp(deeds[i].option, option) == 0)
-            return deeds[i].run;
-    return NULL;
-}
-
 static gboolean run_deeds(CstTask *task, gpointer data, GError **error)
 {
     const Work *work = data;
+    const CstBitmapChange *change = &work->change;
 
-    for (guint i = 0; i < work->args->items->len; i++) {
-        const CliArg *item = &g_array_index(work->args->items, CliArg, i);
-        DoFunc run = deed_of(item->option->name);
+    for (guint i = 0; i < change->steps->len; i++) {
+        const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 
-        if (run && (!cst_task_check(task, error) || !run(work, item->value, error)))
+        if (!cst_task_check(task, error) ||
+            !cst_image_bitmap_do(work->image, step->deed, change->name, change->granularity,
+                                 work->source ? work->source : work->image, step->from, error))
             return FALSE;
     }
     return cst_image_flush(work->image, error);
 }
 
-static gboolean check_arguments(const CliArgs *args, GError **error)
+static gboolean needs(const CliArgs *args, const char *option, const char *other, GError **error)
 {
-    guint count = 0;
+    return !cli_args_has(args, option) || cli_args_has(args, other) ||
+           cst_fail(error, CST_ERROR_USAGE, _("--%s needs --%s"), option, other);
+}
 
-    for (guint i = 0; i < args->items->len; i++)
-        count += deed_of(g_array_index(args->items, CliArg, i).option->name) != NULL;
-    if (count == 0)
+gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *detail,
+                           CstBitmapChange *ret_change, GError **error)
+{
+    for (guint i = 0; i < args->items->len; i++) {
+        const CliArg *item = &g_array_index(args->items, CliArg, i);
+        const CstBitmapStep step = {.deed = item->option->name,
+                                    .from = strcmp(item->option->name, "merge") == 0 ? item->value
+                                                                                     : NULL};
+
+        if (cst_image_bitmap_has_deed(step.deed))
+            g_array_append_val(ret_change->steps, step);
+    }
+    if (ret_change->steps->len == 0)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("give one or more of --add, --remove, --clear, --enable, --disable and "
                           "--merge"));
-    if (cli_args_has(args, "granularity") && !cli_args_has(args, "add"))
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--granularity needs --add"));
-    if (cli_args_has(args, "source-file") && !cli_args_has(args, "merge"))
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--source-file needs --merge"));
-    if (cli_args_has(args, "source-format") && !cli_args_has(args, "source-file"))
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--source-format needs --source-file"));
-    return TRUE;
+    return needs(args, "granularity", "add", error) && needs(args, source, "merge", error) &&
+           needs(args, detail, source, error) &&
+           cli_args_string(args, "bitmap", &ret_change->name, error) &&
+           cli_args_size(args, "granularity", 1, &ret_change->granularity, error);
 }
 
 /** The image that --merge takes a bitmap of; what it is based on does not matter. */
@@ -186,24 +145,26 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
 
     if (!chain || !open_source(ctl, args, &work->source, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would change bitmap %s of image %s"), work->name, path))
+    if (cli_dry_run(ctl, _("Would change bitmap %s of image %s"), work->change.name, path))
         return TRUE;
     work->image = cst_chain_image(chain);
     if (!cli_run_task(ctl, _("Working"), run_deeds, work, error))
-        return cli_failed(ctl, _("Failed to change bitmap %s of image %s"), work->name, path);
-    cli_done(ctl, "bitmap", work->name, _("Bitmap %s of image %s changed"), work->name, path);
+        return cli_failed(ctl, _("Failed to change bitmap %s of image %s"), work->change.name,
+                          path);
+    cli_done(ctl, "bitmap", work->change.name, _("Bitmap %s of image %s changed"),
+             work->change.name, path);
     return TRUE;
 }
 
 gboolean cli_cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    Work work = {.args = args};
+    g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
+    Work work = {.change.steps = steps};
     const char *path = NULL;
     gboolean ok;
 
     if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "bitmap", &work.name, error) || !check_arguments(args, error) ||
-        !cli_args_size(args, "granularity", 1, &work.granularity, error))
+        !cli_bitmap_change(args, "source-file", "source-format", &work.change, error))
         return FALSE;
     ok = work_on(ctl, args, &work, path, error);
     cst_image_free(work.source);

@@ -5,20 +5,7 @@
 #include <base/i18n.h>
 #include <image/map.h>
 
-#include "table.h"
-
-/* JSON members are qemu-img's; "filename" is ours. */
-static const CliColumn columns[] = {
-    {.title = N_("Offset"), .key = "start", .kind = CLI_CELL_NUMBER},
-    {.title = N_("Length"), .key = "length", .kind = CLI_CELL_NUMBER},
-    {.title = N_("State"), .key = "state", .kind = CLI_CELL_WORD},
-    {.title = N_("Depth"), .key = "depth", .kind = CLI_CELL_NUMBER},
-    {.title = N_("File"), .key = "filename", .kind = CLI_CELL_TEXT},
-    {.title = "", .key = "present", .kind = CLI_CELL_BOOL, .flags = CLI_COLUMN_JSON_ONLY},
-    {.title = "", .key = "zero", .kind = CLI_CELL_BOOL, .flags = CLI_COLUMN_JSON_ONLY},
-    {.title = "", .key = "data", .kind = CLI_CELL_BOOL, .flags = CLI_COLUMN_JSON_ONLY},
-    {.title = "", .key = "offset", .kind = CLI_CELL_NUMBER, .flags = CLI_COLUMN_JSON_ONLY},
-};
+#include "view_report.h"
 
 typedef struct {
     CstChain *chain;
@@ -35,21 +22,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mapping, mapping_clear)
 static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
 {
     Mapping *mapping = data;
+    const CstVolMapRun row = CST_VOL_MAP_RUN(run);
 
-    cli_table_add_number(mapping->table, run->start);
-    cli_table_add_number(mapping->table, run->length);
-    cli_table_add_word(mapping->table, run->zero   ? N_("zero")
-                                       : run->data ? N_("data")
-                                                   : N_("below"));
-    cli_table_add_number(mapping->table, run->depth);
-    cli_table_add_text(mapping->table, cst_chain_blob(mapping->chain, run->depth)->name);
-    cli_table_add_bool(mapping->table, run->present);
-    cli_table_add_bool(mapping->table, run->zero);
-    cli_table_add_bool(mapping->table, run->data);
-    if (run->has_offset)
-        cli_table_add_number(mapping->table, run->offset);
-    else
-        cli_table_add_absent(mapping->table);
+    cli_map_add(mapping->table, &row, cst_chain_blob(mapping->chain, run->depth)->name);
     return TRUE;
 }
 
@@ -77,7 +52,7 @@ gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
     mapping.chain = format ? cst_chain_look(blob, format, &files, error) : NULL;
     if (!mapping.chain)
         return FALSE;
-    mapping.table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    mapping.table = cli_map_table();
     if (!cli_run_task(ctl, _("Mapping"), run_mapping, &mapping, error))
         return FALSE;
     cli_table_print(ctl, mapping.table, "map");

@@ -5,6 +5,8 @@
 #include <base/i18n.h>
 #include <image/measure.h>
 
+#include "view_report.h"
+
 typedef struct {
     const CstImageFormat *format;
     CstImageOptions options;
@@ -28,36 +30,23 @@ static gboolean run_measuring(CstTask *task, gpointer data, GError **error)
                              &measuring->measure, task, error);
 }
 
-static gboolean read_subject(CliCtl *ctl, const CliArgs *args, Measuring *measuring, GError **error)
+static gboolean read_subject(CliCtl *ctl, const CliArgs *args, const char *subject,
+                             Measuring *measuring, GError **error)
 {
     gboolean sized = cli_args_has(args, "size") || measuring->options.has_size;
 
-    if (sized == cli_args_has(args, "file"))
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("give either <file> or --size"));
+    if (sized == cli_args_has(args, subject))
+        return cst_fail(error, CST_ERROR_USAGE, _("give either <%s> or --size"), subject);
     if (sized)
         return cli_args_size(args, "size", 1, &measuring->options.create.capacity, error);
-    measuring->source = cli_image_source(ctl, args, "file", "source-format", error);
+    measuring->source = cli_image_source(ctl, args, subject, "source-format", error);
     return measuring->source != NULL;
 }
 
-static void print_measure(CliCtl *ctl, const CstImageMeasure *measure)
-{
-    JsonBuilder *json;
-
-    cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("required size"), measure->required);
-    cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("fully allocated size"),
-              measure->fully_allocated);
-    if (!ctl->settings.json)
-        return;
-    json = cli_json_begin();
-    cli_json_add_size(json, "required", measure->required);
-    cli_json_add_size(json, "fully-allocated", measure->fully_allocated);
-    cli_json_end(ctl->out, json);
-}
-
-gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error)
 {
     g_auto(Measuring) measuring = {0};
+    CstMeasureReport report;
     gboolean help;
 
     if (!cli_image_format_arg(args, "target-format", &measuring.format, error) ||
@@ -65,9 +54,15 @@ gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (help)
         return TRUE;
-    if (!read_subject(ctl, args, &measuring, error) ||
+    if (!read_subject(ctl, args, subject, &measuring, error) ||
         !cli_run_task(ctl, _("Measuring"), run_measuring, &measuring, error))
         return FALSE;
-    print_measure(ctl, &measuring.measure);
+    report = (CstMeasureReport){measuring.measure.required, measuring.measure.fully_allocated};
+    cli_measure_print(ctl, &report);
     return TRUE;
+}
+
+gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return cli_image_measure(ctl, args, "file", error);
 }

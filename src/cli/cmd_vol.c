@@ -424,6 +424,10 @@ static const CliOption wipe_options[] = {
 
 /* Scripts run virsh's commands without --yes, so none of these asks; --yes is accepted. */
 const CliCommand cli_vol_commands[] = {
+    {"vol-bitmap", N_("change the dirty bitmaps inside a vol's image"),
+     N_("For incremental backups of qcow2 volumes. What is asked for is done in the order given, "
+        "each step whole or not at all."),
+     cli_vol_bitmap_options, cli_cmd_vol_bitmap, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-chain", N_("what a vol is based on, and what is based on it"),
      N_("Show the tree of backing files and overlays that a volume is part of."),
      cli_vol_chain_options, cli_cmd_vol_chain, CLI_CMD_OURS},
@@ -446,6 +450,14 @@ const CliCommand cli_vol_commands[] = {
     {"vol-convert", N_("copy a vol into a new one of another format"),
      N_("The copy is a volume of its own, with all that the guest sees of the first one."),
      cli_vol_convert_options, cli_cmd_vol_convert, CLI_CMD_MUTATES | CLI_CMD_OURS},
+    {"vol-map", N_("show which parts of a vol hold data"),
+     N_("Offset, length and state of each run of what the guest sees, and which volume of the "
+        "chain "
+        "it comes from."),
+     cli_vol_map_options, cli_cmd_vol_map, CLI_CMD_OURS},
+    {"vol-measure", N_("tell how large an image of a vol's content will be"),
+     N_("For a copy of <vol> in another format, or an empty image of --size."),
+     cli_vol_measure_options, cli_cmd_vol_measure, CLI_CMD_OURS},
     {"vol-rebase", N_("base a vol on another one"),
      N_("Where what it was based on and what it is to be based on differ, the volume gets the old "
         "content first, so that it shows the same at every moment. With --unsafe only the "

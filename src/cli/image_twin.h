@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/i18n.h>
+#include <model/image_report.h>
 
 #include "ctl.h"
 
@@ -19,6 +20,16 @@ void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
 
 /** USAGE when @format is NULL: --@option must tell it. */
 gboolean cli_backing_format_given(const char *format, const char *option, GError **error);
+
+/**
+ * The steps of image-bitmap and vol-bitmap in the order of the command line; texts are borrowed.
+ * @source names the option that tells whose bitmap is merged, @detail one that needs it.
+ */
+gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *detail,
+                           CstBitmapChange *ret_change, GError **error);
+
+/** image-measure, of the file that option @subject names or, without it, of --size. */
+gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error);
 
 /* Rows of option tables. */
 #define CLI_IMAGE_OPTIONS                                                                 \
@@ -40,4 +51,15 @@ gboolean cli_backing_format_given(const char *format, const char *option, GError
     {                                                                        \
         .name = "unsafe", .kind = CLI_OPT_BOOL, .letter = 'u',               \
         .help = N_("change the reference and nothing else, without looking") \
+    }
+/** What can be done, in the order of `help`. */
+#define CLI_BITMAP_DEEDS                                                                        \
+    CLI_SWITCH("add", N_("make it, empty and enabled")), CLI_SWITCH("remove", N_("remove it")), \
+        CLI_SWITCH("clear", N_("set none of its bits")),                                        \
+        CLI_SWITCH("enable", N_("let it track writes")),                                        \
+        CLI_SWITCH("disable", N_("let it stay as it is")),                                      \
+        CLI_NAMED("merge", N_("add the bits of the bitmap of this name")),                      \
+    {                                                                                           \
+        .name = "granularity", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'g',   \
+        .help = N_("with --add: bytes that one bit stands for, as 64k")                         \
     }

@@ -35,3 +35,52 @@ gboolean cli_compare_judge(CliCtl *ctl, const CstCompareReport *report, gboolean
     cli_print(ctl, "%s", _("Images are identical.\n"));
     return TRUE;
 }
+
+void cli_measure_print(CliCtl *ctl, const CstMeasureReport *report)
+{
+    JsonBuilder *json;
+
+    cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("required size"), report->required);
+    cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("fully allocated size"),
+              report->fully_allocated);
+    if (!ctl->settings.json)
+        return;
+    json = cli_json_begin();
+    cli_json_add_size(json, "required", report->required);
+    cli_json_add_size(json, "fully-allocated", report->fully_allocated);
+    cli_json_end(ctl->out, json);
+}
+
+/* JSON members are qemu-img's; "filename" is ours. */
+static const CliColumn map_columns[] = {
+    {.title = N_("Offset"), .key = "start", .kind = CLI_CELL_NUMBER},
+    {.title = N_("Length"), .key = "length", .kind = CLI_CELL_NUMBER},
+    {.title = N_("State"), .key = "state", .kind = CLI_CELL_WORD},
+    {.title = N_("Depth"), .key = "depth", .kind = CLI_CELL_NUMBER},
+    {.title = N_("File"), .key = "filename", .kind = CLI_CELL_TEXT},
+    {.title = "", .key = "present", .kind = CLI_CELL_BOOL, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = "", .key = "zero", .kind = CLI_CELL_BOOL, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = "", .key = "data", .kind = CLI_CELL_BOOL, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = "", .key = "offset", .kind = CLI_CELL_NUMBER, .flags = CLI_COLUMN_JSON_ONLY},
+};
+
+CliTable *cli_map_table(void)
+{
+    return cli_table_new(map_columns, G_N_ELEMENTS(map_columns));
+}
+
+void cli_map_add(CliTable *table, const CstVolMapRun *run, const char *file)
+{
+    cli_table_add_number(table, run->start);
+    cli_table_add_number(table, run->length);
+    cli_table_add_word(table, run->zero ? N_("zero") : run->data ? N_("data") : N_("below"));
+    cli_table_add_number(table, run->depth);
+    cli_table_add_text(table, file);
+    cli_table_add_bool(table, run->present);
+    cli_table_add_bool(table, run->zero);
+    cli_table_add_bool(table, run->data);
+    if (run->has_offset)
+        cli_table_add_number(table, run->offset);
+    else
+        cli_table_add_absent(table);
+}

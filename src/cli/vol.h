@@ -59,19 +59,25 @@ gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error);
 /* Options of commands whose handlers are not where the table is. */
+extern const CliOption cli_vol_bitmap_options[];
 extern const CliOption cli_vol_chain_options[];
 extern const CliOption cli_vol_check_options[];
 extern const CliOption cli_vol_commit_options[];
 extern const CliOption cli_vol_compare_options[];
 extern const CliOption cli_vol_convert_options[];
 extern const CliOption cli_vol_flatten_options[];
+extern const CliOption cli_vol_map_options[];
+extern const CliOption cli_vol_measure_options[];
 extern const CliOption cli_vol_rebase_options[];
 
+gboolean cli_cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_compare(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_map(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);

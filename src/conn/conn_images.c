@@ -59,3 +59,29 @@ gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolR
     return CST_DISPATCH(conn, vol_compare, CST_ACCESS_WRITE, "cisternVolCompare", vol, other, task,
                         ret_report);
 }
+
+gboolean cst_conn_vol_measure(CstConn *conn, const CstVolRef *vol, const char *format,
+                              const char *options, CstTask *task, CstMeasureReport *ret_report,
+                              GError **error)
+{
+    return CST_DISPATCH(conn, vol_measure, CST_ACCESS_WRITE, "cisternVolMeasure", vol, format,
+                        options, task, ret_report);
+}
+
+CstVolMap *cst_conn_vol_map(CstConn *conn, const CstVolRef *vol, uint64_t start, guint limit,
+                            CstTask *task, GError **error)
+{
+    CstVolMap *result = NULL;
+
+    if (!CST_DISPATCH_PTR(conn, result, vol_map, CST_ACCESS_WRITE, "cisternVolMap", vol, start,
+                          limit, task))
+        return NULL;
+    return result;
+}
+
+gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitmapChange *change,
+                             const CstVolRef *source, CstTask *task, GError **error)
+{
+    return CST_DISPATCH(conn, vol_bitmap, CST_ACCESS_WRITE, "cisternVolBitmap", vol, change, source,
+                        task);
+}

@@ -69,3 +69,31 @@ gboolean cst_local_vol_compare(gpointer self, const CstVolRef *vol, const CstVol
     return other_pool &&
            cst_vol_compare(pool, vol->name, other_pool, other->name, task, ret, error);
 }
+
+gboolean cst_local_vol_measure(gpointer self, const CstVolRef *vol, const char *format,
+                               const char *options, CstTask *task, CstMeasureReport *ret,
+                               GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_measure(pool, vol->name, format, options, task, ret, error);
+}
+
+CstVolMap *cst_local_vol_map(gpointer self, const CstVolRef *vol, uint64_t start, guint limit,
+                             CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool ? cst_vol_map(pool, vol->name, start, limit, task, error) : NULL;
+}
+
+gboolean cst_local_vol_bitmap(gpointer self, const CstVolRef *vol, const CstBitmapChange *change,
+                              const CstVolRef *source, CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+    g_autoptr(CstPool) source_pool = pool && source ? cst_local_pool_of(self, source, error) : NULL;
+
+    return pool && (!source || source_pool) &&
+           cst_vol_bitmap(pool, vol->name, change, source_pool, source ? source->name : NULL, task,
+                          error);
+}

@@ -102,6 +102,13 @@ gboolean cst_local_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolR
                               CstTask *task, GError **error);
 gboolean cst_local_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
                                CstTask *task, CstCompareReport *ret, GError **error);
+gboolean cst_local_vol_measure(gpointer self, const CstVolRef *vol, const char *format,
+                               const char *options, CstTask *task, CstMeasureReport *ret,
+                               GError **error);
+CstVolMap *cst_local_vol_map(gpointer self, const CstVolRef *vol, uint64_t start, guint limit,
+                             CstTask *task, GError **error);
+gboolean cst_local_vol_bitmap(gpointer self, const CstVolRef *vol, const CstBitmapChange *change,
+                              const CstVolRef *source, CstTask *task, GError **error);
 
 GPtrArray *cst_local_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_local_job_info(gpointer self, uint64_t id, GError **error);

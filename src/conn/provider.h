@@ -90,6 +90,13 @@ typedef struct {
                            CstTask *task, GError **error);
     gboolean (*vol_compare)(gpointer self, const CstVolRef *vol, const CstVolRef *other,
                             CstTask *task, CstCompareReport *ret, GError **error);
+    gboolean (*vol_measure)(gpointer self, const CstVolRef *vol, const char *format,
+                            const char *options, CstTask *task, CstMeasureReport *ret,
+                            GError **error);
+    CstVolMap *(*vol_map)(gpointer self, const CstVolRef *vol, uint64_t start, guint limit,
+                          CstTask *task, GError **error);
+    gboolean (*vol_bitmap)(gpointer self, const CstVolRef *vol, const CstBitmapChange *change,
+                           const CstVolRef *source, CstTask *task, GError **error);
 
     GPtrArray *(*job_list)(gpointer self, gboolean ended, GError **error);
     CstJobInfo *(*job_info)(gpointer self, uint64_t id, GError **error);

@@ -142,3 +142,76 @@ gboolean cst_remote_vol_compare(gpointer self, const CstVolRef *vol, const CstVo
         .same = report.same != 0, .sizes_same = report.sizes_same != 0, .offset = report.offset};
     return TRUE;
 }
+
+gboolean cst_remote_vol_measure(gpointer self, const CstVolRef *vol, const char *format,
+                                const char *options, CstTask *task, CstMeasureReport *ret,
+                                GError **error)
+{
+    char *text = (char *)options;
+    wire_vol_measure_args args = {cst_remote_vol_arg(vol), (char *)format, opt_arg(&text)};
+    wire_measure_ret report = {0};
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_MEASURE, "vol-measure",
+                                  xdr_wire_vol_measure_args, &args, xdr_wire_measure_ret, &report,
+                                  task, error))
+        return FALSE;
+    *ret = (CstMeasureReport){report.required, report.fully_allocated};
+    return TRUE;
+}
+
+static void add_run(CstVolMap *map, const wire_map_run *wire)
+{
+    const CstVolMapRun run = {
+        .start = wire->start,
+        .length = wire->length,
+        .depth = wire->depth,
+        .present = (wire->flags & WIRE_MAP_PRESENT) != 0,
+        .zero = (wire->flags & WIRE_MAP_ZERO) != 0,
+        .data = (wire->flags & WIRE_MAP_DATA) != 0,
+        .has_offset = (wire->flags & WIRE_MAP_HAS_OFFSET) != 0,
+        .offset = wire->offset,
+    };
+
+    g_array_append_val(map->runs, run);
+}
+
+CstVolMap *cst_remote_vol_map(gpointer self, const CstVolRef *vol, uint64_t start, guint limit,
+                              CstTask *task, GError **error)
+{
+    wire_vol_map_args args = {cst_remote_vol_arg(vol), start, limit};
+    wire_map_ret ret = {0};
+    CstVolMap *map;
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_MAP, "vol-map", xdr_wire_vol_map_args,
+                                  &args, xdr_wire_map_ret, &ret, task, error))
+        return NULL;
+    map = cst_vol_map_new();
+    for (guint i = 0; i < ret.runs.runs_len; i++)
+        add_run(map, &ret.runs.runs_val[i]);
+    for (guint i = 0; i < ret.files.files_len; i++)
+        g_ptr_array_add(map->files, g_steal_pointer(&ret.files.files_val[i]));
+    map->more = ret.more != 0;
+    xdr_free((xdrproc_t)xdr_wire_map_ret, (char *)&ret);
+    return map;
+}
+
+gboolean cst_remote_vol_bitmap(gpointer self, const CstVolRef *vol, const CstBitmapChange *change,
+                               const CstVolRef *source, CstTask *task, GError **error)
+{
+    wire_vol source_arg = source ? cst_remote_vol_arg(source) : (wire_vol){0};
+    wire_vol_bitmap_args args = {.vol = cst_remote_vol_arg(vol),
+                                 .name = (char *)change->name,
+                                 .granularity = change->granularity,
+                                 .source = source ? &source_arg : NULL};
+    g_autofree wire_bitmap_step *steps = g_new0(wire_bitmap_step, change->steps->len + 1);
+
+    args.steps.steps_val = steps;
+    args.steps.steps_len = change->steps->len;
+    for (guint i = 0; i < change->steps->len; i++) {
+        CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
+
+        steps[i] = (wire_bitmap_step){(char *)step->deed, opt_arg((char **)&step->from)};
+    }
+    return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_BITMAP, "vol-bitmap",
+                                    xdr_wire_vol_bitmap_args, &args, NULL, NULL, task, error);
+}

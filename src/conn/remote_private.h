@@ -147,6 +147,13 @@ gboolean cst_remote_vol_rebase(gpointer self, const CstVolRef *vol, const CstVol
                                CstTask *task, GError **error);
 gboolean cst_remote_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
                                 CstTask *task, CstCompareReport *ret, GError **error);
+gboolean cst_remote_vol_measure(gpointer self, const CstVolRef *vol, const char *format,
+                                const char *options, CstTask *task, CstMeasureReport *ret,
+                                GError **error);
+CstVolMap *cst_remote_vol_map(gpointer self, const CstVolRef *vol, uint64_t start, guint limit,
+                              CstTask *task, GError **error);
+gboolean cst_remote_vol_bitmap(gpointer self, const CstVolRef *vol, const CstBitmapChange *change,
+                               const CstVolRef *source, CstTask *task, GError **error);
 
 GPtrArray *cst_remote_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_remote_job_info(gpointer self, uint64_t id, GError **error);

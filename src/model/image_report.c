@@ -12,3 +12,21 @@ void cst_chain_row_free(CstChainRow *row)
     g_free(row->problem);
     g_free(row);
 }
+
+CstVolMap *cst_vol_map_new(void)
+{
+    CstVolMap *map = g_new0(CstVolMap, 1);
+
+    map->runs = g_array_new(FALSE, FALSE, sizeof(CstVolMapRun));
+    map->files = g_ptr_array_new_with_free_func(g_free);
+    return map;
+}
+
+void cst_vol_map_free(CstVolMap *map)
+{
+    if (!map)
+        return;
+    g_array_unref(map->runs);
+    g_ptr_array_unref(map->files);
+    g_free(map);
+}

@@ -74,6 +74,7 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
     link = g_new0(ImageLink, 1);
     g_ptr_array_add(chain->links, link);
     link->claim.task = chain->task;
+    link->claim.at_once = chain->at_once;
     link->claim.after = depth > 0 ? &image_chain_link(chain, depth - 1)->claim : chain->after;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
         !open_link(link, writable, error))

@@ -21,6 +21,7 @@ struct ImageChain {
     gboolean write;           /* the volume itself is to be changed */
     guint base;               /* the one this far down, too; 0: none */
     gboolean alone;           /* nothing that it is based on is opened */
+    gboolean at_once;         /* BUSY instead of waiting for a turn */
     const char *format;       /* of the volume itself; NULL: as its pool lists it */
     GPtrArray *links;         /* of ImageLink *, from the volume down */
     GPtrArray *ahead;         /* of VolumeClaim *: see image_chain_open_pair() */

@@ -142,6 +142,10 @@ static gboolean wait_for_turn(const VolumeClaim *claim, CstPool *pool, const cha
 
     while (go_on && pool->active &&
            (pool_is_closed(pool, claim) || !claim_is_free(pool, name, kind))) {
+        if (claim->at_once)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("volume '%s' is being worked on (job-list); try again afterwards"),
+                            name);
         cst_task_set_waiting(task, TRUE);
         if (task)
             g_cond_wait_until(&pool->cond, &pool->lock, g_get_monotonic_time() + CANCEL_LOOK_US);

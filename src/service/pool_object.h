@@ -114,7 +114,8 @@ struct VolumeClaim {
      * there are may be waiting for that one, so it lets this one in.
      */
     const VolumeClaim *after;
-    CstPool *pool; /* referenced */
+    gboolean at_once; /* the same: BUSY instead of waiting */
+    CstPool *pool;    /* referenced */
     CstPoolState *state;
     char *name;
     ClaimKind kind;

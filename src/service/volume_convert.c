@@ -42,16 +42,6 @@ static gboolean take_format(CstPool *pool, Conversion *conversion, GError **erro
     return TRUE;
 }
 
-static gboolean look_at_options(Conversion *conversion, GError **error)
-{
-    const char *options = conversion->how->options ? conversion->how->options : "";
-
-    conversion->format = volume_format(conversion->how->format, error);
-    return conversion->format &&
-           cst_image_options_parse(&conversion->options, conversion->format, options, error) &&
-           cst_image_options_for_copy(&conversion->options, error);
-}
-
 static gboolean fill(CstBlob *guest, const Making *making, Conversion *conversion, GError **error)
 {
     unsigned flags =
@@ -92,7 +82,9 @@ static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *
         !cst_name_check(how->name, _("volume"), error))
         return FALSE;
     state = pool_state_get(pool, error);
-    return state && look_at_options(&conversion, error) &&
+    return state &&
+           volume_copy_options(how->format, how->options, &conversion.format, &conversion.options,
+                               error) &&
            convert(pool, source_pool, source, &conversion, error);
 }
 

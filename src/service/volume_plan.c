@@ -89,6 +89,16 @@ const CstImageFormat *volume_format(const char *name, GError **error)
     return NULL;
 }
 
+gboolean volume_copy_options(const char *format, const char *text,
+                             const CstImageFormat **ret_format, CstImageOptions *ret_options,
+                             GError **error)
+{
+    *ret_format = volume_format(format, error);
+    return *ret_format &&
+           cst_image_options_parse(ret_options, *ret_format, text ? text : "", error) &&
+           cst_image_options_for_copy(ret_options, error);
+}
+
 static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
 {
     gboolean raw = is_raw(def);

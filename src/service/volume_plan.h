@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <image/image.h>
+#include <image/options.h>
 #include <model/vol_def.h>
 #include <service/service.h>
 
@@ -18,6 +18,11 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
 
 /** The format that new volumes can have; CONFIG, naming those that there are. */
 const CstImageFormat *volume_format(const char *name, GError **error);
+
+/** The same of a copy, with @text ("name=value,…"; NULL: none) as its options. */
+gboolean volume_copy_options(const char *format, const char *text,
+                             const CstImageFormat **ret_format, CstImageOptions *ret_options,
+                             GError **error);
 
 /** CONFIG when @flags ask for what the format of @def has not. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);

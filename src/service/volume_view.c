@@ -4,6 +4,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <image/compare.h>
+#include <image/map.h>
+#include <image/measure.h>
 
 #include "image_chain.h"
 
@@ -41,4 +43,91 @@ gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
     job_begin(&job, pool, "compare", name, &task);
     return job_end(
         &job, compare_volumes(pool, name, other_pool, other_name, task, ret_report, error), error);
+}
+
+/* --- measure ------------------------------------------------------------------------------------
+ */
+
+static gboolean measure_volume(CstPool *pool, const char *name, const char *format,
+                               const char *options, CstTask *task, CstMeasureReport *ret_report,
+                               GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task};
+    g_auto(CstImageOptions) how = {0};
+    const CstImageFormat *target;
+    CstImageMeasure measure;
+    CstBlob *guest;
+
+    if (!volume_copy_options(format, options, &target, &how, error) ||
+        !image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    guest = image_chain_guest(&chain, NULL, error);
+    if (!guest || !cst_image_measure(target, &how.create, guest, &measure, task, error))
+        return FALSE;
+    *ret_report = (CstMeasureReport){measure.required, measure.fully_allocated};
+    return TRUE;
+}
+
+gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, const char *options,
+                         CstTask *task, CstMeasureReport *ret_report, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "measure", name, &task);
+    return job_end(&job, measure_volume(pool, name, format, options, task, ret_report, error),
+                   error);
+}
+
+/* --- map ----------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    CstVolMap *map;
+    guint limit;
+} Page;
+
+static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
+{
+    Page *page = data;
+    const CstVolMapRun row = CST_VOL_MAP_RUN(run);
+
+    if (page->map->runs->len == page->limit) {
+        page->map->more = TRUE;
+        return cst_fail(error, CST_ERROR_LIMIT, "the page is full");
+    }
+    g_array_append_val(page->map->runs, row);
+    return TRUE;
+}
+
+static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, guint limit,
+                             CstTask *task, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task};
+    g_autoptr(CstVolMap) map = cst_vol_map_new();
+    g_autoptr(GError) why = NULL;
+    Page page = {map, limit > 0 ? MIN(limit, CST_VOL_MAP_PAGE) : CST_VOL_MAP_PAGE};
+
+    if (!image_chain_open(&chain, pool, name, error))
+        return NULL;
+    if (!cst_chain_map_from(chain.chain, start, add_run, &page, task, &why) && !map->more) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    for (guint i = 0; i < chain.links->len; i++) {
+        const VolumeClaim *claim = &image_chain_link(&chain, i)->claim;
+
+        g_ptr_array_add(map->files, cst_pool_state_vol_path(claim->state, claim->name));
+    }
+    return g_steal_pointer(&map);
+}
+
+CstVolMap *cst_vol_map(CstPool *pool, const char *name, uint64_t start, guint limit, CstTask *task,
+                       GError **error)
+{
+    g_auto(Job) job = {0};
+    CstVolMap *map;
+
+    job_begin(&job, pool, "map", name, &task);
+    map = map_volume(pool, name, start, limit, task, error);
+    return job_end(&job, map != NULL, error) ? map : NULL;
 }

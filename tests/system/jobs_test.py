@@ -246,7 +246,9 @@ class StockServer(unittest.TestCase):
                       ["vol-chain", "v", "--pool", "p"], ["vol-check", "v", "--pool", "p"],
                       ["vol-convert", "v", "w", "--pool", "p", "--format", "qcow2"],
                       ["vol-rebase", "v", "--pool", "p", "--backing-vol", ""],
-                      ["vol-compare", "v", "v", "--pool", "p"],
+                      ["vol-compare", "v", "v", "--pool", "p"], ["vol-map", "v", "--pool", "p"],
+                      ["vol-measure", "v", "--pool", "p", "-O", "raw"],
+                      ["vol-bitmap", "v", "b", "--pool", "p", "--add"],
                       ["vol-wipe", "v", "--pool", "p", "--rate-limit", "1M"]):
             status, _, err = peers.run([*base, *words])
             self.assertEqual(1, status)

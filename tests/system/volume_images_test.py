@@ -83,6 +83,7 @@ class Images(WithDaemon):
                 time.sleep(0.02)
             for words in (["vol-flatten", "mid"], ["vol-sparsify", "mid"], ["vol-commit", "top"],
                           ["vol-rebase", "mid", "--backing-vol", ""],
+                          ["vol-bitmap", "mid", "b0", "--add"],
                           ["vol-check", "mid", "--repair", "all"]):
                 status, _, err = self.cistern(*words, "--pool", "p")
                 self.assertEqual(5, status, words)
@@ -98,7 +99,8 @@ class Images(WithDaemon):
         self.ok("pool-refresh", "p")
         for words in (["vol-flatten", "sly"], ["vol-commit", "sly"],
                       ["vol-convert", "sly", "new", "--format", "raw"],
-                      ["vol-compare", "top", "sly"],
+                      ["vol-compare", "top", "sly"], ["vol-map", "sly"],
+                      ["vol-measure", "sly", "-O", "raw"],
                       ["vol-rebase", "sly", "--backing-vol", ""]):
             status, _, err = self.cistern(*words, "--pool", "p")
             self.assertEqual(3, status)
@@ -228,3 +230,65 @@ class Images(WithDaemon):
         self.assertEqual(0, self.cistern("vol-compare", "longer", "shorter", "--pool", "p")[0])
         status, _, err = self.cistern("vol-compare", "longer", "shorter", "--pool", "p", "-s")
         self.assertEqual(7, status, err)
+
+    # --- what is in them ----------------------------------------------------------------------
+
+    def json(self, *words):
+        status, out, err = self.cistern("--json", *words)
+        self.assertEqual(0, status, err)
+        return json.loads(out)
+
+    def test_map(self):
+        _, out, _ = peers.run(["qemu-img", "map", "--output=json", self.at("p", "top")])
+        keys = ("start", "length", "depth", "present", "zero", "data", "offset")
+        theirs = [tuple(row.get(key) for key in keys) for row in json.loads(out)]
+        rows = self.json("vol-map", "top", "--pool", "p")["map"]
+        self.assertEqual(theirs, [tuple(row.get(key) for key in keys) for row in rows])
+        for row in rows:
+            if row["present"]:
+                self.assertEqual(self.at("p", ("top", "mid", "base")[row["depth"]]),
+                                 row["filename"])
+
+    def test_map_of_many_runs(self):
+        """More than fit a page: all of them come, once."""
+        count = 40000
+        with open(self.at("p", "comb"), "wb") as out:
+            out.truncate(2 * count * 4096)
+            for i in range(count):
+                out.seek(2 * i * 4096)
+                out.write(b"x")
+        self.ok("pool-refresh", "p")
+        rows = self.json("vol-map", "comb", "--pool", "p")["map"]
+        self.assertEqual(2 * count, len(rows))
+        self.assertEqual([4096 * i for i in range(2 * count)], [row["start"] for row in rows])
+        self.assertEqual([i % 2 == 0 for i in range(2 * count)], [row["data"] for row in rows])
+
+    def test_measure(self):
+        _, out, _ = peers.run(["qemu-img", "measure", "--output=json", "-O", "qcow2",
+                               self.at("p", "top")])
+        theirs = json.loads(out)
+        ours = self.json("vol-measure", "top", "--pool", "p", "-O", "qcow2")
+        self.assertEqual((theirs["required"], theirs["fully-allocated"]),
+                         (ours["required"], ours["fully-allocated"]))
+        _, out, _ = peers.run(["qemu-img", "measure", "--output=json", "-O", "qcow2", "--size",
+                               "1G"])
+        ours = self.json("vol-measure", "--size", "1G", "-O", "qcow2")
+        self.assertEqual(json.loads(out)["required"], ours["required"])
+
+    def bitmaps(self, name):
+        found = self.info(name)["format-specific"]["data"].get("bitmaps", [])
+        return {row["name"]: (row["granularity"], row["flags"]) for row in found}
+
+    def test_bitmap(self):
+        self.done("vol-bitmap", "base", "b0", "--pool", "p", "--add", "-g", "32k")
+        self.done("vol-bitmap", "base", "b1", "--pool", "p", "--add", "--disable")
+        self.assertEqual({"b0": (32768, ["auto"]), "b1": (65536, [])}, self.bitmaps("base"))
+        self.make("other")
+        self.done("vol-bitmap", "other", "b2", "--pool", "p", "--add", "--merge", "b0",
+                  "--source-vol", "base")
+        self.done("vol-bitmap", "base", "b0", "--pool", "p", "--remove")
+        self.assertEqual(["b1"], list(self.bitmaps("base")))
+        status, _, err = self.cistern("vol-bitmap", "base", "b0", "--pool", "p", "--clear")
+        self.assertEqual(3, status, err)
+        self.done("vol-check", "base", "--pool", "p")
+        self.done("vol-check", "other", "--pool", "p")

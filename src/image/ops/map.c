@@ -112,12 +112,12 @@ static gboolean put(Map *map, const CstMapRun *run, GError **error)
     return TRUE;
 }
 
-static gboolean walk(Map *map, CstTask *task, GError **error)
+static gboolean walk(Map *map, uint64_t start, CstTask *task, GError **error)
 {
     uint64_t size = g_array_index(map->layers, Layer, 0).size;
 
-    cst_task_add_total(task, size);
-    for (uint64_t at = 0; at < size;) {
+    cst_task_add_total(task, size > start ? size - start : 0);
+    for (uint64_t at = start; at < size;) {
         CstMapRun run = {.start = at, .length = size - at};
 
         if (!cst_task_check(task, error) || !resolve(map, &run, error) || !put(map, &run, error))
@@ -131,12 +131,18 @@ static gboolean walk(Map *map, CstTask *task, GError **error)
 gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask *task,
                        GError **error)
 {
+    return cst_chain_map_from(chain, 0, func, data, task, error);
+}
+
+gboolean cst_chain_map_from(CstChain *chain, uint64_t start, CstMapFunc func, gpointer data,
+                            CstTask *task, GError **error)
+{
     Map map = {.func = func, .data = data};
     gboolean ok;
 
     map.layers = g_array_new(FALSE, FALSE, sizeof(Layer));
     g_array_set_clear_func(map.layers, layer_clear);
-    ok = add_layers(&map, chain, error) && walk(&map, task, error);
+    ok = add_layers(&map, chain, error) && walk(&map, start, task, error);
     g_array_unref(map.layers);
     return ok;
 }

@@ -123,6 +123,81 @@ static gboolean compare(Call *call, const void *data, void *ret_data, GError **e
     return TRUE;
 }
 
+static gboolean measure(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_measure_args *args = data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    CstMeasureReport report;
+
+    if (!pool || !cst_vol_measure(pool, args->vol.name, args->format, opt_text(args->options),
+                                  call->task, &report, error))
+        return FALSE;
+    *(wire_measure_ret *)ret = (wire_measure_ret){report.required, report.fully_allocated};
+    return TRUE;
+}
+
+static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
+{
+    *ret = (wire_map_run){
+        .start = run->start,
+        .length = run->length,
+        .depth = run->depth,
+        .flags = (run->present ? WIRE_MAP_PRESENT : 0) | (run->zero ? WIRE_MAP_ZERO : 0) |
+                 (run->data ? WIRE_MAP_DATA : 0) | (run->has_offset ? WIRE_MAP_HAS_OFFSET : 0),
+        .offset = run->offset,
+    };
+}
+
+G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
+
+static gboolean map(Call *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vol_map_args *args = data;
+    wire_map_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstVolMap) page =
+        pool ? cst_vol_map(pool, args->vol.name, args->start, args->limit, call->task, error)
+             : NULL;
+
+    if (!page)
+        return FALSE;
+    ret->runs.runs_val = g_new0(wire_map_run, page->runs->len + 1);
+    ret->runs.runs_len = page->runs->len;
+    for (guint i = 0; i < page->runs->len; i++)
+        fill_run(&ret->runs.runs_val[i], &g_array_index(page->runs, CstVolMapRun, i));
+    ret->files.files_val = g_new0(wire_string, page->files->len + 1);
+    ret->files.files_len = page->files->len;
+    for (guint i = 0; i < page->files->len; i++)
+        ret->files.files_val[i] = g_strdup(g_ptr_array_index(page->files, i));
+    ret->more = page->more;
+    return TRUE;
+}
+
+static gboolean bitmap(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_bitmap_args *args = data;
+    g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
+    const CstBitmapChange change = {args->name, args->granularity, steps};
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) source = NULL;
+
+    if (!pool)
+        return FALSE;
+    if (args->source) {
+        source = find_vol_pool(call, args->source, error);
+        if (!source)
+            return FALSE;
+    }
+    for (guint i = 0; i < args->steps.steps_len; i++) {
+        const wire_bitmap_step *wire = &args->steps.steps_val[i];
+        const CstBitmapStep step = {wire->deed, opt_text(wire->from)};
+
+        g_array_append_val(steps, step);
+    }
+    return cst_vol_bitmap(pool, args->vol.name, &change, source,
+                          args->source ? args->source->name : NULL, call->task, error);
+}
+
 #define ROW(number, run, needs, api, permission, args, ret, handler)                          \
     {                                                                                         \
         WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
@@ -146,5 +221,11 @@ const Procedure procedures_image[] = {
         WIRE_TYPE(vol_rebase_args), NOTHING, rebase),
     ROW(VOL_COMPARE, RUN_LONG, NEEDS_WRITE, "cisternVolCompare", "storage_vol:data_read",
         WIRE_TYPE(vol_pair_args), WIRE_TYPE(compare_ret), compare),
+    ROW(VOL_MEASURE, RUN_LONG, NEEDS_WRITE, "cisternVolMeasure", "storage_vol:data_read",
+        WIRE_TYPE(vol_measure_args), WIRE_TYPE(measure_ret), measure),
+    ROW(VOL_MAP, RUN_LONG, NEEDS_WRITE, "cisternVolMap", "storage_vol:data_read",
+        WIRE_TYPE(vol_map_args), WIRE_TYPE(map_ret), map),
+    ROW(VOL_BITMAP, RUN_LONG, NEEDS_WRITE, "cisternVolBitmap", "storage_vol:data_write",
+        WIRE_TYPE(vol_bitmap_args), NOTHING, bitmap),
     {0},
 };

@@ -102,3 +102,53 @@ gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolR
     *ret_report = fake_images.difference;
     return TRUE;
 }
+
+gboolean cst_conn_vol_measure(CstConn *conn, const CstVolRef *vol, const char *format,
+                              const char *options, CstTask *task, CstMeasureReport *ret_report,
+                              GError **error)
+{
+    asked("measure", 0, "%s %s %s", vol->name, format, options ? options : "-");
+    *ret_report = (CstMeasureReport){.required = 327680, .fully_allocated = 1376256};
+    return TRUE;
+}
+
+/* Three runs, in pages of two. */
+CstVolMap *cst_conn_vol_map(CstConn *conn, const CstVolRef *vol, uint64_t start, guint limit,
+                            CstTask *task, GError **error)
+{
+    static const CstVolMapRun runs[] = {
+        {.start = 0,
+         .length = 4096,
+         .present = TRUE,
+         .data = TRUE,
+         .has_offset = TRUE,
+         .offset = 65536},
+        {.start = 4096, .length = 4096, .depth = 1, .present = TRUE, .zero = TRUE},
+        {.start = 8192, .length = 8192, .depth = 1},
+    };
+    CstVolMap *map = cst_vol_map_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(runs) && map->runs->len < 2; i++)
+        if (runs[i].start >= start)
+            g_array_append_val(map->runs, runs[i]);
+    g_ptr_array_add(map->files, g_strdup("/images/disk"));
+    g_ptr_array_add(map->files, g_strdup("/images/low"));
+    map->more = start == 0;
+    return map;
+}
+
+gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitmapChange *change,
+                             const CstVolRef *source, CstTask *task, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint i = 0; i < change->steps->len; i++) {
+        const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
+
+        g_string_append_printf(text, " %s%s%s", step->deed, step->from ? "=" : "",
+                               step->from ? step->from : "");
+    }
+    asked("bitmap", change->granularity, "%s %s%s of %s", vol->name, change->name, text->str,
+          source ? source->name : "itself");
+    return TRUE;
+}

@@ -152,13 +152,60 @@ static void test_compare(void **state)
          "{\"schema\":1,\"identical\":true,\"same-size\":true}\n", "");
 }
 
+static void test_map(void **state)
+{
+    const char *out = output(state, "vol-map disk --pool images");
+
+    assert_non_null(strstr(out, " 0        4096     data    0       /images/disk\n"));
+    assert_non_null(strstr(out, " 4096     4096     zero    1       /images/low\n"));
+    assert_non_null(strstr(out, " 8192     8192     below   1       /images/low\n"));
+    out = output(state, "vol-map disk --pool images --json");
+    assert_non_null(
+        strstr(out, "{\"start\":0,\"length\":4096,\"state\":\"data\",\"depth\":0,\"filename\":"
+                    "\"/images/disk\",\"present\":true,\"zero\":false,\"data\":true,"
+                    "\"offset\":65536}"));
+}
+
+static void test_measure(void **state)
+{
+    says(state, "vol-measure disk --pool images -O qcow2 -o cluster_size=4k", CST_EXIT_OK,
+         "required size: 327680\nfully allocated size: 1376256\n\n", "");
+    asked("measure", 0, "disk qcow2 cluster_size=4k");
+    says(state, "vol-measure --size 1M -O qcow2 --json", CST_EXIT_OK,
+         "{\"schema\":1,\"required\":327680,\"fully-allocated\":1376256}\n", "");
+    assert_null(fake_images.last);
+    says(state, "vol-measure disk --pool images -O qcow2 --size 1M", CST_EXIT_USAGE, "\n",
+         "error: give either <vol> or --size\n");
+    says(state, "vol-measure -O qcow2", CST_EXIT_USAGE, "\n",
+         "error: give either <vol> or --size\n");
+}
+
+static void test_bitmap(void **state)
+{
+    says(state, "vol-bitmap disk b0 --pool images --add --disable -g 64k", CST_EXIT_OK,
+         "Bitmap b0 of vol disk changed\n\n", "");
+    asked("bitmap", 65536, "disk b0 add disable of itself");
+    output(state, "vol-bitmap disk b0 --pool images --clear --merge b1 -b low");
+    asked("bitmap", 0, "disk b0 clear merge=b1 of low");
+    output(state, "vol-bitmap disk b0 --pool images --merge b1 -b gamma --source-pool other");
+    asked("bitmap", 0, "disk b0 merge=b1 of gamma");
+    says(state, "vol-bitmap disk b0 --pool images --remove --dry-run", CST_EXIT_OK,
+         "Would change bitmap b0 of vol disk\n\n", "");
+    assert_null(fake_images.last);
+    says(state, "vol-bitmap disk b0 --pool images --clear -b low", CST_EXIT_USAGE, "\n",
+         "error: --source-vol needs --merge\n");
+    says(state, "vol-bitmap disk b0 --pool images", CST_EXIT_USAGE, "\n",
+         "error: give one or more of --add, --remove, --clear, --enable, --disable and --merge\n");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_check),   TEST(test_changes), TEST(test_commit_deeper_asks),
         TEST(test_chain),   TEST(test_convert), TEST(test_rebase),
-        TEST(test_compare),
+        TEST(test_compare), TEST(test_map),     TEST(test_measure),
+        TEST(test_bitmap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,76 @@ static void play_compare(Side *side)
     }
 }
 
+static void play_map(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) base = make_qcow2(side, pool, "base", NULL);
+    g_autoptr(CstVolRef) top = make_qcow2(side, pool, "top", "base");
+    g_autoptr(CstVolRef) raw = cst_conn_vol_create(
+        side->conn, pool,
+        "<volume><name>raw</name><capacity>65536</capacity><allocation>0</allocation></volume>", 0,
+        NULL, &side->error);
+    g_autoptr(CstTask) task = cst_task_new();
+    const CstVolRef *const vols[] = {top, raw};
+    CstMeasureReport report = {0};
+
+    outcome(side, "raw", raw != NULL);
+    for (uint64_t i = 0; i < 4; i++) {
+        g_autoptr(CstVolMap) map =
+            cst_conn_vol_map(side->conn, vols[i % 2], i / 2 * 1048576, 0, task, &side->error);
+
+        outcome(side, "map", map != NULL);
+        for (guint run = 0; run < map->runs->len; run++) {
+            const CstVolMapRun *row = &g_array_index(map->runs, CstVolMapRun, run);
+
+            note(side, "%d+%d depth %u, %d %d %d %d", (int)row->start, (int)row->length, row->depth,
+                 row->present, row->zero, row->data, row->has_offset);
+        }
+        for (guint file = 0; file < map->files->len; file++)
+            note(side, "file %s", (char *)g_ptr_array_index(map->files, file));
+        note(side, "more %d", map->more);
+    }
+    outcome(side, "measure",
+            cst_conn_vol_measure(side->conn, top, "qcow2", NULL, task, &report, &side->error));
+    note(side, "%d %d", (int)report.required, (int)report.fully_allocated);
+    outcome(side, "measure, option",
+            cst_conn_vol_measure(side->conn, top, "raw", "x=y", NULL, &report, &side->error));
+}
+
+/* "add", "merge b0", …; ended by NULL. */
+static void bitmap(Side *side, const CstVolRef *vol, const char *name, const CstVolRef *source,
+                   const char *const *words)
+{
+    g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
+    const CstBitmapChange change = {name, 0, steps};
+
+    for (guint i = 0; words[i]; i++) {
+        gboolean merge = strcmp(words[i], "merge") == 0;
+        const CstBitmapStep step = {words[i], merge ? words[i + 1] : NULL};
+
+        g_array_append_val(steps, step);
+        i += merge;
+    }
+    outcome(side, name, cst_conn_vol_bitmap(side->conn, vol, &change, source, NULL, &side->error));
+}
+
+static void play_bitmap(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) a = make_qcow2(side, pool, "a", NULL);
+    g_autoptr(CstVolRef) b = make_qcow2(side, pool, "b", NULL);
+
+    bitmap(side, a, "b0", NULL, (const char *const[]){"add", "disable", NULL});
+    bitmap(side, b, "b1", NULL, (const char *const[]){"add", "clear", NULL});
+    bitmap(side, a, "b0", b, (const char *const[]){"enable", "merge", "b1", NULL});
+    bitmap(side, a, "b0", NULL, (const char *const[]){"merge", "b1", NULL});
+    bitmap(side, a, "b0", NULL, (const char *const[]){"add", NULL});
+    bitmap(side, a, "b0", NULL, (const char *const[]){"paint", NULL});
+    bitmap(side, a, "b0", NULL, (const char *const[]){NULL});
+    bitmap(side, a, "b0", a, (const char *const[]){"remove", NULL});
+    bitmap(side, a, "b0", NULL, (const char *const[]){"clear", NULL});
+}
+
 static void play_jobs(Side *side)
 {
     g_autoptr(GPtrArray) jobs = cst_conn_job_list(side->conn, TRUE, &side->error);
@@ -229,6 +299,29 @@ static void comparing_is_the_same(void **state)
     compare(play_compare, must);
 }
 
+static void maps_are_the_same(void **state)
+{
+    const char *const must[] = {
+        "map: done\n0+1048576 depth 1, 0 1 0 0\nfile ROOT/images/top\nfile ROOT/images/base\n"
+        "more 0",
+        "map: done\n0+65536 depth 0, 1 1 0 1\nfile ROOT/images/raw\nmore 0",
+        "map: done\nfile ROOT/images/top\nfile ROOT/images/base\nmore 0",
+        "measure: done\n327680 1376256",
+        "has no option 'x'",
+        NULL};
+
+    compare(play_map, must);
+}
+
+static void bitmaps_are_the_same(void **state)
+{
+    const char *const must[] = {"b0: done\nb1: done\nb0: done\nb0: not-found", "b0: exists",
+                                "'paint' can't be done with a bitmap", "b0: done\nb0: not-found",
+                                NULL};
+
+    compare(play_bitmap, must);
+}
+
 static void jobs_behave_the_same(void **state)
 {
     const char *const must[] = {"jobs: done", "no job with number 7", NULL};
@@ -241,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(images_behave_the_same), cmocka_unit_test(converting_is_the_same),
         cmocka_unit_test(rebasing_is_the_same),   cmocka_unit_test(comparing_is_the_same),
+        cmocka_unit_test(maps_are_the_same),      cmocka_unit_test(bitmaps_are_the_same),
         cmocka_unit_test(jobs_behave_the_same),
     };
 

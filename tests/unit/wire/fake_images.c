@@ -64,3 +64,22 @@ gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
     *ret_report = (CstCompareReport){.same = TRUE, .sizes_same = TRUE};
     return TRUE;
 }
+
+gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, const char *options,
+                         CstTask *task, CstMeasureReport *ret_report, GError **error)
+{
+    *ret_report = (CstMeasureReport){0};
+    return TRUE;
+}
+
+CstVolMap *cst_vol_map(CstPool *pool, const char *name, uint64_t start, guint limit, CstTask *task,
+                       GError **error)
+{
+    return cst_vol_map_new();
+}
+
+gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
+                        CstPool *source_pool, const char *source, CstTask *task, GError **error)
+{
+    return fake_changed();
+}

@@ -188,6 +188,16 @@ gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRe
 /** That they differ is no failure. */
 gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
                               CstTask *task, CstCompareReport *ret_report, GError **error);
+/** How large a copy would be as an image of @format; @options NULL: the defaults. */
+gboolean cst_conn_vol_measure(CstConn *conn, const CstVolRef *vol, const char *format,
+                              const char *options, CstTask *task, CstMeasureReport *ret_report,
+                              GError **error);
+/** The map from @start on, at most @limit runs (0: a page); see CstVolMap. */
+CstVolMap *cst_conn_vol_map(CstConn *conn, const CstVolRef *vol, uint64_t start, guint limit,
+                            CstTask *task, GError **error);
+/** @source: where merges take from; NULL: the volume itself. */
+gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitmapChange *change,
+                             const CstVolRef *source, CstTask *task, GError **error);
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 

@@ -47,3 +47,16 @@ gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean ena
  */
 gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *source,
                                 const char *source_name, GError **error);
+
+/* --- not in the library: what is to be done, as words ------------------------------------------
+ */
+
+/** One of qemu-img's words: "add", "remove", "clear", "enable", "disable", "merge". */
+gboolean cst_image_bitmap_has_deed(const char *deed);
+/**
+ * Does it: "add" with @granularity, enabled; "merge" adds the bitmap @from of @source. INVALID for
+ * another word.
+ */
+gboolean cst_image_bitmap_do(CstImage *image, const char *deed, const char *name,
+                             uint64_t granularity, CstImage *source, const char *from,
+                             GError **error);

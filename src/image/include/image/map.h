@@ -24,3 +24,9 @@ typedef gboolean (*CstMapFunc)(const CstMapRun *run, gpointer data, GError **err
  */
 gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask *task,
                        GError **error);
+
+/* --- not in the library: maps in pages -------------------------------------------------------- */
+
+/** The same from @start on, which may cut the first run off. Nothing at the end and beyond. */
+gboolean cst_chain_map_from(CstChain *chain, uint64_t start, CstMapFunc func, gpointer data,
+                            CstTask *task, GError **error);

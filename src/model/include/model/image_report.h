@@ -50,6 +50,60 @@ typedef struct {
     uint64_t offset;     /**< the first byte that differs, unless same */
 } CstCompareReport;
 
+/** Bytes that an image file will need. */
+typedef struct {
+    uint64_t required;        /**< at first, or with the source's data in it */
+    uint64_t fully_allocated; /**< when every byte of the guest is written */
+} CstMeasureReport;
+
+/** A run of the guest's bytes that have the same story; the members are the image engine's. */
+typedef struct {
+    uint64_t start, length;
+    unsigned depth;      /**< image of the chain that decides what is read; 0: the one on top */
+    gboolean present;    /**< it decides by what it holds, not by holding nothing */
+    gboolean zero;       /**< reads as zeroes */
+    gboolean data;       /**< space is taken in that image's file */
+    gboolean has_offset; /**< at offset in that image's file */
+    uint64_t offset;
+} CstVolMapRun;
+
+/** @r: pointer to any struct whose members are named like CstVolMapRun's. */
+#define CST_VOL_MAP_RUN(r)                                                                         \
+    {                                                                                              \
+        .start = (r)->start, .length = (r)->length, .depth = (r)->depth, .present = (r)->present,  \
+        .zero = (r)->zero, .data = (r)->data, .has_offset = (r)->has_offset, .offset = (r)->offset \
+    }
+
+/** More runs than this are given in several pages. */
+#define CST_VOL_MAP_PAGE 32768
+
+/** A part of a volume's map. */
+typedef struct {
+    GArray *runs;     /**< of CstVolMapRun, in order and without gaps */
+    GPtrArray *files; /**< of char *: path of each image of the chain, the one on top first */
+    gboolean more;    /**< the map goes on where the last run ends */
+} CstVolMap;
+
+CstVolMap *cst_vol_map_new(void);
+void cst_vol_map_free(CstVolMap *map);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolMap, cst_vol_map_free)
+
+/** One thing to do with a bitmap. */
+typedef struct {
+    const char *deed; /**< "add", "remove", "clear", "enable", "disable", "merge" */
+    const char *from; /**< merge: the bitmap that is added; else NULL */
+} CstBitmapStep;
+
+/** More at a time are refused. */
+#define CST_BITMAP_STEPS_MAX 1024
+
+/** What is to be done with one bitmap, in this order. */
+typedef struct {
+    const char *name;
+    uint64_t granularity; /**< add: bytes that one bit stands for; 0: the default */
+    GArray *steps;        /**< of CstBitmapStep */
+} CstBitmapChange;
+
 /** A volume among those it is based on and that are based on it. */
 typedef struct {
     unsigned level; /**< 0: the one that is based on nothing; the next ones hang on it */

@@ -50,6 +50,23 @@ gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
                          const char *other_name, CstTask *task, CstCompareReport *ret_report,
                          GError **error);
 
+/** How large an image of @format with @options (NULL: none) would be that is a copy of the volume.
+ */
+gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, const char *options,
+                         CstTask *task, CstMeasureReport *ret_report, GError **error);
+
+/** The runs from offset @start on, at most @limit (0: CST_VOL_MAP_PAGE, which is the most). */
+CstVolMap *cst_vol_map(CstPool *pool, const char *name, uint64_t start, guint limit, CstTask *task,
+                       GError **error);
+
+/**
+ * Changes a dirty bitmap inside of the image; each step is whole or not at all. Merges take from
+ * the image of @source in @source_pool (NULL: from the same image), which is BUSY when it is being
+ * changed.
+ */
+gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
+                        CstPool *source_pool, const char *source, CstTask *task, GError **error);
+
 /**
  * Elements CstChainRow *: what the volume is based on, it, and what is based on it, each before
  * those that hang on it. Opens nothing but what the pools list.
