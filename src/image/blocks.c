@@ -120,26 +120,29 @@ static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GE
             cst_blob_zero(blocks->blob, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error));
 }
 
+static gboolean copy_data(CstBlocks *blocks, uint64_t from, uint64_t to, size_t len, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+
+    return cst_blocks_read_host(blocks, buf, len, from, error) &&
+           cst_blob_pwrite(blocks->blob, buf, len, to, error);
+}
+
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
                               GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc((size_t)MIN(length, COPY_CHUNK));
-
     /* Holes stay holes: else a repair of an image whose blocks all share one would fill the disk.
      */
     for (uint64_t done = 0; done < length;) {
         CstExtent run;
-        size_t n;
 
         if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error))
             return FALSE;
-        n = (size_t)run.length;
-        if (run.flags & CST_EXTENT_ZERO
-                ? !put_zeroes(blocks, to + done, n, error)
-                : !cst_blocks_read_host(blocks, buf, n, from + done, error) ||
-                      !cst_blob_pwrite(blocks->blob, buf, n, to + done, error))
+        if (!(run.flags & CST_EXTENT_ZERO
+                  ? put_zeroes(blocks, to + done, run.length, error)
+                  : copy_data(blocks, from + done, to + done, (size_t)run.length, error)))
             return FALSE;
-        done += n;
+        done += run.length;
     }
     return TRUE;
 }
