@@ -102,6 +102,8 @@ class Peer:
         line = f"; echo {mark}; ".join(commands) + f"; echo {mark}"
         text = run("virsh", "-c", self.uri, line, check=False)[1]
         parts = [part.strip() for part in text.split(mark + "\n")][:len(commands)]
+        status = self.process.poll()
+        expect(status is None or "connect" not in text, f"{self.name} ended with {status}: {text}")
         if check:
             for command, part in zip(commands, parts):
                 expect("error:" not in part, f"{command}: {part}")
