@@ -388,8 +388,8 @@ def a_revert_to_another_size_outdates_bitmaps():
     cst("snapshot", "qcow2", "image", "create", "s")
     size = json.loads(run("qemu-img", "info", "-f", "qcow2", "--output=json", "image"))["virtual-size"]
     cst("resize", "qcow2", "image", size + 600 * MIB)
-    for options in ((), ("--disable",)):
-        run("qemu-img", "bitmap", "--add", "-g", "512", *options, "image", f"b{len(options)}")
+    for flags in ((), ("--disable",)):
+        run("qemu-img", "bitmap", "--add", "-g", "512", *flags, "image", f"b{len(flags)}")
     refused = subprocess.run(["qemu-img", "snapshot", "-a", "s", "image"], stderr=subprocess.DEVNULL)
     equal("QEMU's answer", refused.returncode, 1)
     cst("snapshot", "qcow2", "image", "revert", "s")
