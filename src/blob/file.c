@@ -20,6 +20,7 @@ typedef struct {
     CstBlob head;
     int fd;
     gboolean is_block;
+    gboolean skips_sync;
     uint64_t unit; /* in which extents can be shared */
     _Atomic uint64_t size;
     /* The last run of data that was seen. Looking for its end is slow on some file systems, and who
@@ -95,7 +96,9 @@ static gboolean file_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t
 
 static gboolean file_flush(CstBlob *blob, GError **error)
 {
-    if (fdatasync(((CstFileBlob *)blob)->fd) < 0)
+    const CstFileBlob *file = (CstFileBlob *)blob;
+
+    if (!file->skips_sync && fdatasync(file->fd) < 0)
         return cst_fail_errno(error, errno, _("cannot flush '%s'"), blob->name);
     return TRUE;
 }
@@ -394,6 +397,12 @@ CstBlob *cst_blob_file_create(const char *path, GError **error)
     else
         cst_fail_errno(error, errno, _("cannot create '%s'"), path);
     return NULL;
+}
+
+void cst_blob_file_skip_sync(CstBlob *blob)
+{
+    if (blob->ops == &file_ops)
+        ((CstFileBlob *)blob)->skips_sync = TRUE;
 }
 
 int cst_blob_file_fd(CstBlob *blob)

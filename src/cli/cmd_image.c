@@ -55,6 +55,12 @@ static const CliOption create_options[] = {
         .help = N_("bytes per second that are moved at most, as 50M")                        \
     }
 
+#define FROM_SNAPSHOT                                                                      \
+    {                                                                                      \
+        .name = "snapshot", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'l', \
+        .help = N_("name or id of the snapshot inside it to read")                         \
+    }
+
 static const CliOption convert_options[] = {
     CLI_REQUIRED("source", N_("image to read")),
     CLI_REQUIRED("target", N_("image file or block device to write")),
@@ -63,6 +69,12 @@ static const CliOption convert_options[] = {
     CLI_IMAGE_OPTIONS,
     CLI_COMPRESS,
     CLI_SWITCH("target-is-zero", N_("the block device reads as zeroes already")),
+    FROM_SNAPSHOT,
+    {.name = "cache",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 't',
+     .help = N_("writeback: on the disk at the end, the default; unsafe: it may be lost")},
     RATE_LIMIT,
     FOLLOW,
     {0},
@@ -102,6 +114,7 @@ static const CliOption measure_options[] = {
     CLI_IMAGE_OPTIONS,
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
     CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
+    FROM_SNAPSHOT,
     FOLLOW,
     {0},
 };

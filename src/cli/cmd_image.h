@@ -84,6 +84,10 @@ gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageForma
 CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
                            GError **error);
 
+/** The same as its snapshot @snapshot has it; NULL: as it is now. */
+CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
+                              const char *format, const char *snapshot, GError **error);
+
 /** DENIED when the image points to another file and --backing-chain is not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                               GError **error);

@@ -8,11 +8,13 @@
 /** One conversion. */
 typedef struct {
     const char *source_name, *path;
+    const char *snapshot; /**< of the source; NULL: what it holds now */
     const CstImageFormat *format;
     CstImageOptions options;
     CstChain *source;
     CliImageTarget target;
-    unsigned flags; /**< CstConvertFlags */
+    unsigned flags;  /**< CstConvertFlags */
+    gboolean unsafe; /**< not synced */
 } Conversion;
 
 static void conversion_clear(Conversion *conversion)
@@ -22,6 +24,20 @@ static void conversion_clear(Conversion *conversion)
     cli_image_target_clear(&conversion->target);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
+
+/* qemu-img's words. Without the option the copy is on the disk when the command ends. */
+static gboolean read_cache(const CliArgs *args, Conversion *conversion, GError **error)
+{
+    const char *cache = NULL;
+
+    if (!cli_args_string(args, "cache", &cache, error))
+        return FALSE;
+    if (g_strcmp0(cache, "unsafe") == 0)
+        conversion->unsafe = TRUE;
+    return !cache || g_strcmp0(cache, "unsafe") == 0 || g_strcmp0(cache, "writeback") == 0 ||
+           cst_fail(error, CST_ERROR_USAGE, _("--cache must be writeback or unsafe, not '%s'"),
+                    cache);
+}
 
 static gboolean check_options(const CliArgs *args, Conversion *conversion, GError **error)
 {
@@ -43,6 +59,8 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
     /* A draft is a new file; a device holds what it held. */
     unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
 
+    if (conversion->unsafe)
+        cst_blob_file_skip_sync(draft);
     create->files = &files;
     create->file_name = conversion->target.name;
     return cst_image_convert(cst_chain_guest(conversion->source), draft, conversion->format, create,
@@ -57,7 +75,8 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
            cli_image_format_arg(args, "target-format", &conversion->format, error) &&
            cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
                              error) &&
-           check_options(args, conversion, error);
+           cli_args_string(args, "snapshot", &conversion->snapshot, error) &&
+           read_cache(args, conversion, error) && check_options(args, conversion, error);
 }
 
 gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -69,7 +88,8 @@ gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (help)
         return TRUE;
-    conversion.source = cli_image_source(ctl, args, "source", "source-format", error);
+    conversion.source =
+        cli_image_source_at(ctl, args, "source", "source-format", conversion.snapshot, error);
     if (!conversion.source)
         return FALSE;
     if (cli_dry_run(ctl, _("Would convert image %s to %s, format %s"), conversion.source_name,

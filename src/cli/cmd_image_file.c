@@ -120,17 +120,26 @@ static gboolean check_stands_alone(CstBlob *blob, const CstImageFormat *format, 
 }
 
 static CstChain *open_source(CstBlob *blob, const CstImageFormat *format, gboolean follow,
-                             GError **error)
+                             const char *snapshot, GError **error)
 {
     const CstChainFiles files = cst_path_files(follow ? CST_PATH_FOLLOW : 0);
+    g_autoptr(CstChain) chain = NULL;
 
     if (!follow && !check_stands_alone(blob, format, error))
         return NULL;
-    return cst_chain_open(blob, format, 0, &files, error);
+    chain = cst_chain_look(blob, format, &files, error);
+    return chain && cst_chain_open_images(chain, 0, snapshot, error) ? g_steal_pointer(&chain)
+                                                                     : NULL;
 }
 
 CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
                            GError **error)
+{
+    return cli_image_source_at(ctl, args, option, format, NULL, error);
+}
+
+CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
+                              const char *format, const char *snapshot, GError **error)
 {
     const char *path = NULL, *name = NULL;
     const CstImageFormat *found;
@@ -141,7 +150,8 @@ CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option,
         return NULL;
     blob = cli_image_blob(ctl, path, FALSE, error);
     found = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    return found ? open_source(blob, found, cli_args_has(args, "backing-chain"), error) : NULL;
+    return found ? open_source(blob, found, cli_args_has(args, "backing-chain"), snapshot, error)
+                 : NULL;
 }
 
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,

@@ -33,13 +33,18 @@ static gboolean run_measuring(CstTask *task, gpointer data, GError **error)
 static gboolean read_subject(CliCtl *ctl, const CliArgs *args, const char *subject,
                              Measuring *measuring, GError **error)
 {
+    const char *snapshot = NULL;
     gboolean sized = cli_args_has(args, "size") || measuring->options.has_size;
 
     if (sized == cli_args_has(args, subject))
         return cst_fail(error, CST_ERROR_USAGE, _("give either <%s> or --size"), subject);
+    if (!cli_args_string(args, "snapshot", &snapshot, error))
+        return FALSE;
+    if (sized && snapshot)
+        return cst_fail(error, CST_ERROR_USAGE, _("--snapshot is for a <%s>"), subject);
     if (sized)
         return cli_args_size(args, "size", 1, &measuring->options.create.capacity, error);
-    measuring->source = cli_image_source(ctl, args, subject, "source-format", error);
+    measuring->source = cli_image_source_at(ctl, args, subject, "source-format", snapshot, error);
     return measuring->source != NULL;
 }
 

@@ -275,6 +275,31 @@ def convert_from_each_to_each(pair):
     equal("files", sorted(os.listdir(".")), ["a", "b", "plain"])
 
 
+@case("s", "2")
+def snapshots_are_converted_and_measured(name):
+    make("a", "qcow2", "")
+    fill("a", "qcow2", 1)
+    qemu_img("snapshot", "-c", "other", "a")
+    fill("a", "qcow2", 5)
+    qemu_img("snapshot", "-c", "s", "a")
+    fill("a", "qcow2", 9)
+    write("a", "qcow2", "write -P 1 40M 3M")
+    cistern("image-convert", "-l", name, "-t", "unsafe", "-f", "qcow2", "-O", "raw", "a", "ours")
+    qemu_img("convert", "-l", "snapshot.name=s", "-f", "qcow2", "-O", "raw", "a", "theirs")
+    qemu_img("compare", "-q", "-f", "raw", "-F", "raw", "ours", "theirs")
+    ours = cistern_json("image-measure", "-l", name, "-f", "qcow2", "-O", "qcow2", "a")
+    theirs = qemu_json("measure", "-l", "snapshot.name=s", "-f", "qcow2", "-O", "qcow2", "a")
+    for key in ("required", "fully-allocated"):
+        equal(key, ours[key], theirs[key])
+    refused("image-convert", "-l", "no", "-f", "qcow2", "-O", "raw", "a", "b", status=3, words="no")
+    refused("image-convert", "-l", "s", "-f", "raw", "-O", "raw", "ours", "b", status=1,
+            words="no snapshots")
+    refused("image-convert", "-t", "none", "-f", "qcow2", "-O", "raw", "a", "b", status=2,
+            words="--cache")
+    refused("image-measure", "-l", "s", "--size", "1M", "-O", "raw", status=2, words="--snapshot")
+    equal("files", sorted(os.listdir(".")), ["a", "ours", "theirs"])
+
+
 @case("monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat", "streamOptimized")
 def convert_to_and_from_variants_of_vmdk(subformat):
     make("plain", "raw", "")

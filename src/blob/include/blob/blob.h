@@ -192,6 +192,11 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error);
 /** Makes an empty file at @path and opens it for writing; EXISTS when something is there. */
 CstBlob *cst_blob_file_create(const char *path, GError **error);
+/**
+ * Flushing this file need not reach the disk any more: for a file that can be made again. Other
+ * blobs stay as they are.
+ */
+void cst_blob_file_skip_sync(CstBlob *blob);
 /** The descriptor of a file blob, -1 for other kinds; still owned by the blob. */
 int cst_blob_file_fd(CstBlob *blob);
 
