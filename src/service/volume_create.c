@@ -226,24 +226,28 @@ static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError 
 }
 
 /* Through the guests' views: another format, or another shape of the same one. */
-static gboolean copy_content(ImageChain *source, CstBlob *draft, const Cloning *cloning,
+static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const Cloning *cloning,
                              GError **error)
 {
     CstBlob *from = image_chain_guest(source, cloning->snapshot, error);
     g_autoptr(CstBlob) to = NULL;
     CstImageCreate options = cloning->plan.options;
     CstImage *image;
+    gboolean zeroed;
 
     /* What is read through the whole chain stands on its own. */
     options.backing = options.backing_format = NULL;
-    if (!from || !cst_image_create(draft, cloning->plan.format, &options, cloning->task, error))
+    if (!from ||
+        !cst_image_create(draft->blob, cloning->plan.format, &options, cloning->task, error))
         return FALSE;
-    image = cst_image_open(draft, cloning->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
-                           NULL, error);
+    image = cst_image_open(draft->blob, cloning->plan.format,
+                           CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
     if (!image)
         return FALSE;
     to = cst_image_guest_blob(image);
-    return copy_whole(from, to, TRUE, cloning, error) && cst_blob_flush(to, error);
+    /* A new image reads as zeroes; raw bytes on a device are whatever they were. */
+    zeroed = draft->zeroed || strcmp(cst_image_format_name(cloning->plan.format), "raw") != 0;
+    return copy_whole(from, to, zeroed, cloning, error) && cst_blob_flush(to, error);
 }
 
 static gboolean refuse_directories(const Cloning *cloning, GError **error)
@@ -286,7 +290,7 @@ static gboolean clone_content(CstPool *pool, Cloning *cloning, GError **error)
     return volume_plan(cloning->def, cloning->flags, &cloning->plan, error) &&
            image_chain_open(&source, cloning->from->pool, cloning->source->name, error) &&
            making_begin(&making, pool, cloning->def, "clone", error) &&
-           copy_content(&source, making.draft.blob, cloning, error) &&
+           copy_content(&source, &making.draft, cloning, error) &&
            making_commit(&making, cloning->def, error);
 }
 
