@@ -30,7 +30,8 @@ typedef enum {
     GROUND_CLONES_DEPEND = 1 << 7,    /**< clones hang on what they were made of until flattened */
     GROUND_DIRECTORIES = 1 << 8,      /**< a volume can be a directory */
     /** Other hosts use the storage too: what may be somebody's is left alone for a while. */
-    GROUND_SHARED = 1 << 9
+    GROUND_SHARED = 1 << 9,
+    GROUND_DELETES_ALL = 1 << 10 /**< pool-delete takes the volumes along */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -105,6 +106,9 @@ CstPool *site_make_pool(Site *site, const char *name);
 void site_wait_active(CstPool *pool);
 /** The native list, joined by spaces. */
 char *site_native(Site *site, const char *pool);
+
+/** Runs a line of shell with $1 and $2; it must succeed. What it printed, by the word. */
+char **site_shell(const char *line, const char *one, const char *two);
 
 /** Fails the test with the error's text when @error is set. */
 void assert_no_error(GError *error);

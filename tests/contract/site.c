@@ -88,6 +88,21 @@ char *site_native(Site *site, const char *pool)
     return text;
 }
 
+char **site_shell(const char *line, const char *one, const char *two)
+{
+    const char *argv[] = {"sh", "-c", line, "sh", one, two, NULL};
+    CstChild child = {.argv = argv, .timeout_s = 120};
+    g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) error = NULL;
+
+    cst_child_run(&child, NULL, &result, &error);
+    assert_no_error(error);
+    if (result.status != 0)
+        fail_msg("%s: %s", line, result.err);
+    g_strstrip(g_strdelimit(result.out, "\n", ' '));
+    return g_strsplit(result.out, " ", *result.out ? -1 : 1);
+}
+
 int site_set_up(void **state)
 {
     Site *site = g_new0(Site, 1);

@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The contract of all backends (tests/contract) on volume groups, thick and thin."""
+# lab: -m 2048 -d 1G -d 1G
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from kit import BUILD, case, disk, expect, main, wipe_disks  # noqa: E402
+
+# Minutes of LVM in a machine without KVM: those that differ by technology. "" are all of them.
+CHOSEN = ["stopping keeps", "tool did", "dead process", "in use", "its source's content",
+          "content before", "random"]
+PROGRAM = os.path.join(BUILD, "tests/contract/contract")
+
+
+def contract(ground):
+    env = dict(os.environ, CISTERN_CONTRACT_DISKS=f"{disk(0)} {disk(1)}",
+               CMOCKA_MESSAGE_OUTPUT="TAP")
+    env.setdefault("CISTERN_CONTRACT_STEPS", "10")
+    wipe_disks(disk(0), disk(1))
+    bad = []
+    for pattern in sys.argv[1:] or CHOSEN:
+        done = subprocess.run([PROGRAM, ground, pattern], env=env, text=True, check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        print(f"# {ground} '{pattern}': {done.returncode}", flush=True)
+        if done.returncode:
+            bad += [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+            print("# " + "\n# ".join(bad), flush=True)
+    expect(not bad, "\n# ".join(bad))
+
+
+@case
+def thick_volumes_keep_the_contract():
+    contract("logical")
+
+
+@case
+def thin_volumes_keep_the_contract():
+    contract("logical-thin")
+
+
+main()
