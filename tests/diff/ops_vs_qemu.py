@@ -394,8 +394,8 @@ def convert_is_cancelled_without_a_trace(_):
     with open("a", "wb") as image:
         image.truncate(64 * MIB)
     write("a", "raw", "write -P 3 0 64M")
-    with subprocess.Popen([CISTERN, "image-convert", "-f", "raw", "-O", "vmdk", "-c", "a", "b"],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen([CISTERN, "image-convert", "-r", "4M", "-f", "raw", "-O", "vmdk", "-c",
+                           "a", "b"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         while not leftovers() and child.poll() is None:
             time.sleep(0.001)
         child.send_signal(2)
