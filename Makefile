@@ -19,8 +19,7 @@ endef
 
 .DEFAULT_GOAL := build
 .PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-crash \
-	test-lab \
-	soak bench fuzz lint format install uninstall clean deb
+	test-lab soak bench fuzz lint format install uninstall clean deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -13,7 +13,7 @@ from kit import BUILD, case, disk, expect, main, wipe_disks  # noqa: E402
 
 # LVM takes its time in a machine without KVM: the tests that differ most by technology, or those
 # that are named. "" names all of them. Reverting a classic snapshot is a merge, which takes minutes
-# here; logical_test.py plays one.
+# here; thin_test.py plays two.
 CHOSEN = ["tool did", "dead process", "its source's content"]
 CHOSEN_THIN = [*CHOSEN, "content before"]
 PROGRAM = os.path.join(BUILD, "tests/contract/contract")
