@@ -210,7 +210,7 @@ static gboolean write_told(int fd, const Told *told, GError **error)
 static gboolean read_record(int fd, Record *record)
 {
     return pread(fd, record, sizeof(*record), 0) == (ssize_t)sizeof(*record) &&
-           strncmp(record->magic, MAGIC, sizeof(record->magic)) == 0 &&
+           memcmp(record->magic, MAGIC, sizeof(MAGIC)) == 0 &&
            record->told.state < CST_JOB_STATE_LAST;
 }
 
