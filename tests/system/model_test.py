@@ -40,6 +40,12 @@ DIFFERENT = [
      r"^pool $", (35, r"Document is empty\n\(null\)"), (35, r"Document is empty\n\n")),
     ("no PCI device has more than eight functions",
      r"<address function='8'/>", (0, r""), (27, r"function=0x8, must be <= 7")),
+    ("libvirt passes over options in a namespace of ours",
+     r"urn:cistern:storage:1\.0", (0, r"^(?!.*cistern:)"), (0, r"<cistern:option name=")),
+    ("libvirt's schema has no place for them, ours is asked about the rest",
+     r"urn:cistern:storage:1\.0", (92, r"Unable to validate"), (0, r"<cistern:option name=")),
+    ("such an option is refused where it means nothing",
+     r"urn:cistern:storage:1\.0", (0, r"^(?!.*cistern:)"), (None, r"option")),
     ("libvirt asks whether the type can be searched at all before it reads the document",
      r"^source", (3, r"does not support source discovery"), (27, r"")),
 ]
