@@ -103,7 +103,8 @@ class Peer:
         text = run("virsh", "-c", self.uri, line, check=False)[1]
         parts = [part.strip() for part in text.split(mark + "\n")][:len(commands)]
         status = self.process.poll()
-        expect(status is None or "connect" not in text, f"{self.name} ended with {status}: {text}")
+        expect(status is None or "ailed to connect" not in text,
+               f"{self.name} ended with {status}: {text}")
         if check:
             for command, part in zip(commands, parts):
                 expect("error:" not in part, f"{command}: {part}")
