@@ -202,7 +202,7 @@ static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *
 
     if (!cli_args_string(args, "name", &change->name, error) ||
         (kind->other && !cli_args_string(args, kind->other, &change->other, error)) ||
-        (!kind->other && kind->run == run_create && !cli_args_string(args, "size", &limit, error)))
+        (kind->run == run_create && !cli_args_string(args, "size", &limit, error)))
         return FALSE;
     return !limit || cli_vol_size(ctl, limit, &change->limit, error);
 }
