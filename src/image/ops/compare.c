@@ -108,7 +108,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps compare_ops = {draw, work};
+static const CstCrewOps compare_ops = {.draw = draw, .work = work};
 
 gboolean cst_image_compare(CstBlob *a, CstBlob *b, CstDifference *ret_difference, CstTask *task,
                            GError **error)

@@ -13,6 +13,8 @@ typedef struct {
 } CstPiece;
 
 typedef struct {
+    gboolean everybody; /**< on all processors: the work is computing; else on two threads, one of
+                           which reads ahead */
     /** The next piece, in order. FALSE: nothing is left, or @error is set. One thread at a time. */
     gboolean (*draw)(gpointer job, CstPiece *piece, GError **error);
     /** Many threads; each has two buffers of CST_CREW_PIECE bytes of its own. */

@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-#include <base/error.h>
-
-#define THREADS_MAX 16
+#include "crew.h"
 
 typedef struct {
     CstBlob *src;
@@ -13,12 +11,10 @@ typedef struct {
     CstTask *task;
     uint64_t size, capacity; /* of the source; of the destination */
     uint64_t unit;
-    GMutex lock; /* guards what follows */
     uint64_t cursor;
-    GError *error;
 } Pack;
 
-/** Lock held: passes over whole units that are known to be zero. */
+/** Passes over whole units that are known to be zero. */
 static gboolean skip_zeroes(Pack *pack, GError **error)
 {
     while (pack->cursor < pack->size) {
@@ -38,82 +34,45 @@ static gboolean skip_zeroes(Pack *pack, GError **error)
     return TRUE;
 }
 
-/** Hands out the next unit. */
-static gboolean draw(Pack *pack, uint64_t *ret_offset)
+static gboolean draw(gpointer data, CstPiece *piece, GError **error)
 {
-    gboolean more = FALSE;
+    Pack *pack = data;
 
-    g_mutex_lock(&pack->lock);
-    if (!pack->error && cst_task_check(pack->task, &pack->error) &&
-        skip_zeroes(pack, &pack->error) && pack->cursor < pack->size) {
-        *ret_offset = pack->cursor;
-        pack->cursor += MIN(pack->unit, pack->size - pack->cursor);
-        more = TRUE;
-    }
-    g_mutex_unlock(&pack->lock);
-    return more;
+    if (!skip_zeroes(pack, error) || pack->cursor >= pack->size)
+        return FALSE;
+    *piece = (CstPiece){pack->cursor, MIN(pack->unit, pack->size - pack->cursor), 0};
+    pack->cursor += piece->length;
+    return TRUE;
 }
 
-static gboolean pack_unit(Pack *pack, uint64_t offset, uint8_t *buf, GError **error)
+/* A unit may be longer than the crew's buffers. */
+static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
-    size_t there = (size_t)MIN(pack->unit, pack->size - offset);
-    size_t len = (size_t)MIN(pack->unit, pack->capacity - offset);
+    Pack *pack = data;
+    size_t there = (size_t)piece->length;
+    size_t len = (size_t)MIN(pack->unit, pack->capacity - piece->offset);
+    g_autofree uint8_t *buf = g_malloc(len);
 
-    if (!cst_blob_pread(pack->src, buf, there, offset, error))
+    if (!cst_blob_pread(pack->src, buf, there, piece->offset, error))
         return FALSE;
     memset(buf + there, 0, len - there);
     if (!cst_bytes_are_zero(buf, there) &&
-        !cst_image_write_compressed(pack->dst, buf, len, offset, error))
+        !cst_image_write_compressed(pack->dst, buf, len, piece->offset, error))
         return FALSE;
     cst_task_advance(pack->task, there);
     return TRUE;
 }
 
-static void *worker(void *data)
-{
-    Pack *pack = data;
-    uint8_t *buf = g_malloc(pack->unit);
-    uint64_t offset = 0;
-
-    while (draw(pack, &offset)) {
-        GError *error = NULL;
-
-        if (pack_unit(pack, offset, buf, &error))
-            continue;
-        g_mutex_lock(&pack->lock);
-        if (pack->error)
-            g_error_free(error);
-        else
-            pack->error = error;
-        g_mutex_unlock(&pack->lock);
-    }
-    g_free(buf);
-    return NULL;
-}
+static const CstCrewOps pack_ops = {.everybody = TRUE, .draw = draw, .work = work};
 
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, CstTask *task, GError **error)
 {
     Pack pack = {.src = src, .dst = dst, .task = task};
-    GThread *threads[THREADS_MAX] = {NULL};
-    unsigned count = MIN(g_get_num_processors(), THREADS_MAX) - 1;
 
     if (!cst_blob_get_size(src, &pack.size, error))
         return FALSE;
     pack.capacity = cst_image_capacity(dst);
     pack.unit = cst_image_compression_unit(dst);
     g_return_val_if_fail(pack.unit > 0 && pack.size <= pack.capacity, FALSE);
-    g_mutex_init(&pack.lock);
-    /* This thread works as well, so it goes on where no thread can be had. */
-    for (unsigned i = 0; i < count; i++)
-        threads[i] = g_thread_try_new("pack", worker, &pack, NULL);
-    worker(&pack);
-    for (unsigned i = 0; i < count; i++)
-        if (threads[i])
-            g_thread_join(threads[i]);
-    g_mutex_clear(&pack.lock);
-    if (pack.error) {
-        g_propagate_error(error, pack.error);
-        return FALSE;
-    }
-    return TRUE;
+    return cst_crew_run(&pack_ops, &pack, task, error);
 }

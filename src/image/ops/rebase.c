@@ -132,7 +132,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps lift_ops = {draw, work};
+static const CstCrewOps lift_ops = {.draw = draw, .work = work};
 
 static gboolean lift_up(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {

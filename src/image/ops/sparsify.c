@@ -113,7 +113,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps sparsify_ops = {draw, work};
+static const CstCrewOps sparsify_ops = {.draw = draw, .work = work};
 
 /* --- what the files take ---------------------------------------------------------------------- */
 
