@@ -5,7 +5,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <image/hold.h>
 
 #include "volume_chain.h"
 
@@ -60,7 +59,7 @@ static gboolean open_link(ImageLink *link, gboolean writable, GError **error)
     if (writable && !volume_not_held(claim, error))
         return FALSE;
     link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
-    return link->blob && (!writable || cst_image_hold(link->blob, error));
+    return link->blob != NULL;
 }
 
 static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)

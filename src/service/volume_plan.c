@@ -6,7 +6,6 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
-#include <image/hold.h>
 
 /* Longer chains are refused rather than followed. */
 static gboolean is_raw(const CstVolDef *def)
@@ -145,12 +144,9 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
 CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean writable,
                           GError **error)
 {
-    g_autoptr(CstBlob) blob = NULL;
-
-    if (!cst_name_check(name, _("volume"), error))
-        return NULL;
-    blob = cst_pool_state_vol_open(claim->state, name, writable, error);
-    return blob && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
+    return cst_name_check(name, _("volume"), error)
+               ? cst_pool_state_vol_open(claim->state, name, writable, error)
+               : NULL;
 }
 
 static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GError **error)
@@ -170,7 +166,5 @@ CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, u
     if (!format)
         return NULL;
     blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
-    if (!blob || (writable && !cst_image_hold(blob, error)))
-        return NULL;
-    return cst_image_open_as(blob, format, &how, error);
+    return blob ? cst_image_open_as(blob, format, &how, error) : NULL;
 }

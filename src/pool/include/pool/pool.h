@@ -50,6 +50,7 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
                                GError **error);
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
 void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob);
+/** For writing it is held by QEMU's locks as well (image/hold.h); BUSY names who has it open. */
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error);
 
