@@ -48,11 +48,9 @@ static gboolean open_link(ImageLink *link, gboolean writable, GError **error)
 {
     const VolumeClaim *claim = &link->claim;
 
-    if (!pool_table_look(claim->pool, claim->state, claim->name, &link->volume, error))
-        return FALSE;
+    link->volume = pool_table_get_now(claim->pool, claim->state, claim->name, error);
     if (!link->volume)
-        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
-                        claim->name);
+        return FALSE;
     if (link->volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, _("volume '%s' is a directory, no image"),
                         claim->name);

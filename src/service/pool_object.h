@@ -85,6 +85,8 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
                             CstVolume **ret_volume, gboolean *ret_changed, GError **error);
 /** As it is known, or after a look when it isn't; NO_VOL when there is none. */
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error);
+/** As it is on the storage now; NO_VOL when there is none. */
+CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *name, GError **error);
 void pool_table_remove(CstPool *pool, const char *name);
 void pool_table_clear(CstPool *pool);
 /** References in the order of names; the caller frees the array. */

@@ -195,8 +195,13 @@ CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, 
     Scan context = {.pool = pool};
     CstVolume *volume = scan_known(name, &context);
 
-    if (volume)
-        return volume;
+    return volume ? volume : pool_table_get_now(pool, state, name, error);
+}
+
+CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    CstVolume *volume;
+
     if (!pool_table_look(pool, state, name, &volume, error))
         return NULL;
     if (!volume)

@@ -13,12 +13,10 @@
 static gboolean claim_existing(VolumeClaim *claim, CstPool *pool, const char *name,
                                CstVolume **ret_volume, GError **error)
 {
-    if (!volume_claim(claim, pool, name, CLAIM_WRITE, error) ||
-        !pool_table_look(pool, claim->state, name, ret_volume, error))
+    if (!volume_claim(claim, pool, name, CLAIM_WRITE, error))
         return FALSE;
-    if (!*ret_volume)
-        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-    return TRUE;
+    *ret_volume = pool_table_get_now(pool, claim->state, name, error);
+    return *ret_volume != NULL;
 }
 
 void volume_look_again(const VolumeClaim *claim)

@@ -335,11 +335,9 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
         job_set_volume(job, def->name);
     if (!volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))
         return FALSE;
-    if (!pool_table_look(source_pool, source_claim.state, source, &volume, error))
-        return FALSE;
+    volume = pool_table_get_now(source_pool, source_claim.state, source, error);
     if (!volume)
-        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
-                        source);
+        return FALSE;
     if (!def) {
         g_propagate_error(error, g_steal_pointer(&bad_xml));
         return FALSE;

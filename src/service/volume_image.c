@@ -96,11 +96,11 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
     gboolean done;
 
     *ret_handled = TRUE;
-    if (!volume_claim(&claim, pool, name, CLAIM_WRITE, error) ||
-        !pool_table_look(pool, claim.state, name, &volume, error))
+    if (!volume_claim(&claim, pool, name, CLAIM_WRITE, error))
         return FALSE;
+    volume = pool_table_get_now(pool, claim.state, name, error);
     if (!volume)
-        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+        return FALSE;
     if (volume->type == CST_VOL_FILE || g_strcmp0(volume->format, "raw") != 0) {
         *ret_handled = FALSE;
         return TRUE;

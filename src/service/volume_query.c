@@ -208,18 +208,6 @@ char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
     return volume ? cst_pool_state_vol_key(state, volume) : NULL;
 }
 
-/* The volume as it is on the storage now. */
-static CstVolume *look_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
-{
-    CstVolume *volume;
-
-    if (!pool_table_look(pool, state, name, &volume, error))
-        return NULL;
-    if (!volume)
-        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-    return volume;
-}
-
 char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -229,7 +217,7 @@ char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **
     if (!cst_flags_check(flags, 0, "storageVolGetXMLDesc", error))
         return NULL;
     state = pool_state_get(pool, error);
-    volume = state ? look_now(pool, state, name, error) : NULL;
+    volume = state ? pool_table_get_now(pool, state, name, error) : NULL;
     if (!volume)
         return NULL;
     def = cst_volume_describe(state, volume);
@@ -239,7 +227,7 @@ char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **
 gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? look_now(pool, state, name, error) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_table_get_now(pool, state, name, error) : NULL;
 
     if (!volume)
         return FALSE;
