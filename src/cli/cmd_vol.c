@@ -429,7 +429,9 @@ const CliCommand cli_vol_commands[] = {
         "each step whole or not at all."),
      cli_vol_bitmap_options, cli_cmd_vol_bitmap, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-chain", N_("what a vol is based on, and what is based on it"),
-     N_("Show the tree of backing files and overlays that a volume is part of."),
+     N_("Show the tree of backing files, overlays, origins and clones that a volume is part of, "
+        "across pools, from what is based on nothing down; a star marks the volume itself. With "
+        "--json each volume has its own in \"children\"."),
      cli_vol_chain_options, cli_cmd_vol_chain, CLI_CMD_OURS},
     {"vol-check", N_("verify a vol's image"),
      N_("Verify the metadata of a volume's image, and repair it on request."),

@@ -145,18 +145,16 @@ gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 
 /* --- chain ----------------------------------------------------------------------------------- */
 
+#define DEPTH_MAX 1000 /* of what a server may make us nest; ours ends far above */
+
 const CliOption cli_vol_chain_options[] = {VOL, POOL, {0}};
 
 static const CliColumn chain_columns[] = {
     {N_("Volume"), "tree", CLI_CELL_TEXT, NULL, 0},
-    {"", "level", CLI_CELL_NUMBER, NULL, CLI_COLUMN_JSON_ONLY},
-    {"", "self", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
-    {"", "name", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},
     {N_("Format"), "format", CLI_CELL_TEXT, "-", 0},
     {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
     {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
-    {"", "path", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
 };
 
@@ -176,27 +174,74 @@ static void add_row(CliTable *table, const CstChainRow *row)
                         row->name, row->self ? " *" : "");
 
     cli_table_add_text(table, tree);
-    cli_table_add_number(table, row->level);
-    cli_table_add_bool(table, row->self);
-    cli_table_add_text(table, row->name);
     cli_table_add_text(table, row->pool);
     cli_table_add_text(table, row->format);
     add_size(table, row, row->capacity);
     add_size(table, row, row->allocation);
-    cli_table_add_text(table, row->path);
     cli_table_add_text(table, row->problem);
+}
+
+static void print_tree(CliCtl *ctl, const GPtrArray *rows)
+{
+    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
+
+    for (guint i = 0; i < rows->len; i++)
+        add_row(table, g_ptr_array_index(rows, i));
+    cli_table_print(ctl, table, "chain");
+}
+
+static void add_json_size(JsonBuilder *json, const char *key, const CstChainRow *row, uint64_t size)
+{
+    if (row->format)
+        cli_json_add_size(json, key, size);
+    else
+        cli_json_add_string(json, key, NULL);
+}
+
+/* Row @i with those that hang on it; the next one that does not. */
+static guint add_json(JsonBuilder *json, const GPtrArray *rows, guint i, guint depth)
+{
+    const CstChainRow *row = g_ptr_array_index(rows, i++);
+
+    json_builder_begin_object(json);
+    cli_json_add_string(json, "name", row->name);
+    cli_json_add_string(json, "pool", row->pool);
+    json_builder_set_member_name(json, "self");
+    json_builder_add_boolean_value(json, row->self);
+    cli_json_add_string(json, "format", row->format);
+    add_json_size(json, "capacity", row, row->capacity);
+    add_json_size(json, "allocation", row, row->allocation);
+    cli_json_add_string(json, "path", row->path);
+    cli_json_add_string(json, "problem", row->problem);
+    json_builder_set_member_name(json, "children");
+    json_builder_begin_array(json);
+    while (i < rows->len && depth < DEPTH_MAX &&
+           ((const CstChainRow *)g_ptr_array_index(rows, i))->level > row->level)
+        i = add_json(json, rows, i, depth + 1);
+    json_builder_end_array(json);
+    json_builder_end_object(json);
+    return i;
+}
+
+static void print_json(CliCtl *ctl, const GPtrArray *rows)
+{
+    JsonBuilder *json = cli_json_begin();
+
+    json_builder_set_member_name(json, "chain");
+    add_json(json, rows, 0, 0);
+    cli_json_end(ctl->out, json);
 }
 
 gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
-    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
     g_autoptr(GPtrArray) rows = vol ? cst_conn_vol_chain(ctl->conn, vol, error) : NULL;
 
     if (!rows)
         return FALSE;
-    for (guint i = 0; i < rows->len; i++)
-        add_row(table, g_ptr_array_index(rows, i));
-    cli_table_print(ctl, table, "chain");
+    if (ctl->settings.json && rows->len > 0)
+        print_json(ctl, rows);
+    else
+        print_tree(ctl, rows);
     return TRUE;
 }

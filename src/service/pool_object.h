@@ -91,8 +91,11 @@ void pool_table_remove(CstPool *pool, const char *name);
 void pool_table_clear(CstPool *pool);
 /** References in the order of names; the caller frees the array. */
 GPtrArray *pool_table_sorted(CstPool *pool);
-/** Appends "pool/volume" for each volume known here whose image is based on @path. */
-void pool_table_overlays(CstPool *pool, const char *path, GPtrArray *names);
+/**
+ * Adds to @overlays (path to GPtrArray of char *, all owned) "pool/volume" for each volume known
+ * here that is based on something.
+ */
+void pool_table_overlays(CstPool *pool, GHashTable *overlays);
 /** Asks the backend for capacity, allocation and available. */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error);
 

@@ -233,7 +233,21 @@ static GPtrArray *collect(CstPool *pool)
     return all;
 }
 
-void pool_table_overlays(CstPool *pool, const char *path, GPtrArray *names)
+/* Images may call what they are based on "/a/../b/c". */
+static void note_overlay(GHashTable *overlays, const char *path, char *text)
+{
+    g_autofree char *clean =
+        g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(path);
+    GPtrArray *texts = g_hash_table_lookup(overlays, clean);
+
+    if (!texts) {
+        texts = g_ptr_array_new_with_free_func(g_free);
+        g_hash_table_insert(overlays, g_steal_pointer(&clean), texts);
+    }
+    g_ptr_array_add(texts, text);
+}
+
+void pool_table_overlays(CstPool *pool, GHashTable *overlays)
 {
     GHashTableIter iter;
     gpointer value;
@@ -243,8 +257,9 @@ void pool_table_overlays(CstPool *pool, const char *path, GPtrArray *names)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const CstVolume *volume = value;
 
-        if (volume->extra && g_strcmp0(volume->extra->backing_path, path) == 0)
-            g_ptr_array_add(names, g_strdup_printf("%s/%s", pool->name, volume->name));
+        if (volume->extra && volume->extra->backing_path)
+            note_overlay(overlays, volume->extra->backing_path,
+                         g_strdup_printf("%s/%s", pool->name, volume->name));
     }
     g_mutex_unlock(&pool->lock);
 }

@@ -12,6 +12,7 @@
 #include <image/sparsify.h>
 
 #include "image_chain.h"
+#include "volume_family.h"
 
 /* --- check --------------------------------------------------------------------------------------
  */
@@ -173,11 +174,11 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
 {
     for (guint i = 1; i <= chain->base; i++) {
         const ImageLink *link = image_chain_link(chain, i);
-        g_autoptr(GPtrArray) children = volume_children(&link->claim, error);
+        guint children;
 
-        if (!children)
+        if (!volume_count_children(&link->claim, &children, error))
             return FALSE;
-        if (children->len > 1)
+        if (children > 1)
             return cst_fail(error, CST_ERROR_BUSY,
                             _("others than this chain are based on volume '%s'; make them "
                               "independent (vol-flatten) first"),

@@ -47,9 +47,7 @@ void volume_look_again(const VolumeClaim *claim);
 
 /** BUSY, naming who has the volume open. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
-/** What would be lost with the volume: texts "pool/volume". */
-GPtrArray *volume_children(const VolumeClaim *claim, GError **error);
-/** BUSY, naming them. */
+/** BUSY, with the tree of what is based on it. */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
 
 /**

@@ -45,14 +45,53 @@ class Images(WithDaemon):
         status, _, err = self.cistern(*words)
         self.assertEqual(0, status, err)
 
+    def family(self, name):
+        status, out, err = self.cistern("vol-chain", name, "--pool", "p", "--json")
+        self.assertEqual(0, status, err)
+        return json.loads(out)["chain"]
+
     def chain(self, name):
-        _, out, _ = self.cistern("vol-chain", name, "--pool", "p", "--json")
-        return [(row["level"], row["name"], row["self"]) for row in json.loads(out)["chain"]]
+        def rows(node, level):
+            yield level, node["name"], node["self"]
+            for child in node["children"]:
+                yield from rows(child, level + 1)
+        return list(rows(self.family(name), 0))
+
+    def another_pool(self):
+        os.makedirs(self.at("q"))
+        self.ok("pool-define-as", "q", "dir", "--target", self.at("q"))
+        self.ok("pool-start", "q")
+        peers.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+                   self.at("q", "..", "p", "mid"), self.at("q", "far")])
+        self.ok("pool-refresh", "q")
 
     def test_chain(self):
         self.make("other", "mid")
-        self.assertEqual([(0, "base", False), (1, "mid", True)], self.chain("mid")[:2])
-        self.assertEqual([(2, "other", False), (2, "top", False)], sorted(self.chain("mid")[2:]))
+        self.make("side", "base")
+        self.another_pool()
+        family = [(0, "base"), (1, "mid"), (2, "other"), (2, "top"), (2, "far"), (1, "side")]
+        for own in ("base", "mid", "other", "top", "side"):
+            self.assertEqual([(level, name, name == own) for level, name in family],
+                             self.chain(own))
+        _, out, _ = self.cistern("vol-chain", "mid", "--pool", "p")
+        self.assertEqual(["base", "- mid *", "- other", "- top", "- far", "- side"],
+                         [line.split("  qcow2")[0].strip()[:-1].strip() for line in out.splitlines()[2:-1]])
+        self.assertIn("\n     - far     q ", out)
+
+    def test_what_others_need_is_not_deleted(self):
+        self.make("other", "mid")
+        self.make("side", "base")
+        self.another_pool()
+        status, _, err = self.cistern("vol-delete", "base", "--pool", "p")
+        self.assertEqual(5, status)
+        self.assertIn("independent (vol-flatten) first:\n  p/mid\n    p/other\n    p/top\n"
+                      "    q/far\n  p/side\n", err)
+        for i in range(25):
+            self.make(f"over{i:02}", "side")
+        _, _, err = self.cistern("vol-delete", "side", "--pool", "p")
+        self.assertIn("  p/over19\n  5 more, and what is based on them\n", err)
+        self.assertIn("p/over19", self.fails("vol-delete", "side", "p"))
+        self.assertTrue(os.path.exists(self.at("p", "side")))
 
     def test_flatten(self):
         self.done("vol-flatten", "top", "--pool", "p")
@@ -111,11 +150,22 @@ class Images(WithDaemon):
         peers.run(["qemu-img", "rebase", "-u", "-b", self.at("p", "top"), "-F", "qcow2",
                    self.at("p", "base")])
         self.ok("pool-refresh", "p")
-        for words in (["vol-flatten", "top"], ["vol-commit", "top"], ["vol-chain", "top"],
+        for words in (["vol-flatten", "top"], ["vol-commit", "top"],
                       ["vol-compare", "top", "top"], ["vol-convert", "top", "new", "--format", "raw"]):
             status, _, err = self.cistern(*words, "--pool", "p")
             self.assertEqual(1, status)
             self.assertIn("leads back to itself", err)
+        self.make("loose", "top")
+        self.assertEqual([(0, "top", False), (1, "base", False), (2, "mid", True),
+                          (3, "top", False), (1, "loose", False)], self.chain("mid"))
+        self.assertEqual([(0, "base", False), (1, "mid", False), (2, "top", False),
+                          (3, "base", False), (3, "loose", True)], self.chain("loose"))
+        family = self.family("loose")
+        self.assertIn("leads back to itself", family["problem"])
+        again = family["children"][0]["children"][0]["children"][0]
+        self.assertEqual(("base", []), (again["name"], again["children"]))
+        self.assertIn("leads back to itself", again["problem"])
+        self.assertEqual(5, self.cistern("vol-delete", "mid", "--pool", "p")[0])
 
     # --- copies of another shape --------------------------------------------------------------
 

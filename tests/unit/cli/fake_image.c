@@ -72,6 +72,7 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     add(rows, 0, "/base", FALSE);
     add(rows, 1, vol->name, TRUE);
     add(rows, 2, "above", FALSE);
+    add(rows, 1, "beside", FALSE);
     return rows;
 }
 

@@ -85,7 +85,12 @@ static void test_chain(void **state)
     assert_non_null(strstr(session->out, "\n   - disk *    images   qcow2    1.00 MiB"));
     assert_non_null(strstr(session->out, "\n     - above "));
     session_run(session, "vol-chain disk --pool images --json");
-    assert_non_null(strstr(session->out, "\"level\":1,\"self\":true,\"name\":\"disk\""));
+    assert_non_null(strstr(session->out, "\"chain\":{\"name\":\"/base\",\"pool\":null,"));
+    assert_non_null(strstr(session->out,
+                           "\"children\":[{\"name\":\"disk\",\"pool\":\"images\","
+                           "\"self\":true,\"format\":\"qcow2\",\"capacity\":1048576,"));
+    assert_non_null(strstr(session->out, "\"children\":[{\"name\":\"above\","));
+    assert_non_null(strstr(session->out, "\"children\":[]}]},{\"name\":\"beside\","));
 }
 
 static void asked(const char *last, unsigned flags, const char *what)

@@ -104,7 +104,7 @@ typedef struct {
     GArray *steps;        /**< of CstBitmapStep */
 } CstBitmapChange;
 
-/** A volume among those it is based on and that are based on it. */
+/** A volume of a family: what is based on one another. */
 typedef struct {
     unsigned level; /**< 0: the one that is based on nothing; the next ones hang on it */
     gboolean self;  /**< the one that was asked for */

@@ -68,7 +68,9 @@ gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *
                         CstPool *source_pool, const char *source, CstTask *task, GError **error);
 
 /**
- * Elements CstChainRow *: what the volume is based on, it, and what is based on it, each before
- * those that hang on it. Opens nothing but what the pools list.
+ * Elements CstChainRow *: the whole family, from what is based on nothing (level 0) down, each
+ * before those that hang on it: what the volume is based on, it, what is based on it, and what
+ * else is based on any of these, in whatever active pool. Opens nothing but what the pools list.
+ * Rings and what is too much for one answer are told as problems of rows.
  */
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error);

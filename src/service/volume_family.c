@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume_family.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/chain.h>
+#include <service/images.h>
+
+#include "volume_chain.h"
+
+/*
+ * All that is based on a volume, and on what it is based on. A family may be large (a golden image
+ * under thousands of overlays) and images may claim anything (that they are based on themselves),
+ * so the walk is bounded both ways and enters no volume twice.
+ */
+
+#define ROWS_MAX   10000               /* of one answer, which also travels */
+#define LEVELS_MAX (2 * CST_CHAIN_MAX) /* as much above the one that was asked for as below it */
+
+typedef struct {
+    CstService *service;
+    GHashTable *overlays;  /* path to GPtrArray of "pool/volume" */
+    GHashTable *seen;      /* "pool/volume" */
+    const GPtrArray *line; /* VolumePlace *: shown though there are too many; NULL: none */
+    guint most;            /* rows */
+    gboolean cut;
+    GPtrArray *rows;
+} Family;
+
+static void family_clear(Family *family)
+{
+    g_clear_pointer(&family->overlays, g_hash_table_unref);
+    g_clear_pointer(&family->seen, g_hash_table_unref);
+    g_clear_pointer(&family->rows, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Family, family_clear)
+
+/* --- rows ---------------------------------------------------------------------------------------
+ */
+
+static CstChainRow *add_row(Family *family, unsigned level, const char *name)
+{
+    CstChainRow *row = g_new0(CstChainRow, 1);
+
+    row->level = level;
+    row->name = g_strdup(name);
+    g_ptr_array_add(family->rows, row);
+    return row;
+}
+
+static CstChainRow *add_place(Family *family, const VolumePlace *place, unsigned level)
+{
+    CstChainRow *row = add_row(family, level, place->name);
+
+    row->self = family->line && g_ptr_array_index(family->line, 0) == place;
+    row->pool = place->pool ? g_strdup(cst_pool_name(place->pool)) : NULL;
+    row->path =
+        place->state ? cst_pool_state_vol_path(place->state, place->name) : g_strdup(place->name);
+    if (place->volume) {
+        row->format = g_strdup(place->volume->format);
+        row->capacity = place->volume->capacity;
+        row->allocation = place->volume->allocation;
+        row->problem = g_strdup(cst_volume_problem(place->volume));
+    } else {
+        row->problem = g_strdup(place->pool ? _("it is not there")
+                                            : _("it is in no active pool, and was not opened"));
+    }
+    return row;
+}
+
+static void set_problem(CstChainRow *row, const char *problem)
+{
+    g_free(row->problem);
+    row->problem = g_strdup(problem);
+}
+
+/* --- children -----------------------------------------------------------------------------------
+ */
+
+/* Technologies tell of what hangs on a volume as "pool/volume", or as a path that they know. */
+static VolumePlace *place_of_child(CstService *service, const char *text)
+{
+    const char *slash = strchr(text, '/');
+    g_autofree char *pool_name = slash ? g_strndup(text, slash - text) : NULL;
+    CstPool *pool = pool_name ? cst_service_pool_by_name(service, pool_name, NULL) : NULL;
+
+    return pool ? volume_place_new(pool, g_strdup(slash + 1)) : volume_place_of_path(service, text);
+}
+
+static char *key_of(const VolumePlace *place)
+{
+    return place->pool ? g_strconcat(cst_pool_name(place->pool), "/", place->name, NULL)
+                       : g_strdup(place->name);
+}
+
+static int by_key(gconstpointer a, gconstpointer b)
+{
+    g_autofree char *left = key_of(*(const VolumePlace *const *)a);
+    g_autofree char *right = key_of(*(const VolumePlace *const *)b);
+
+    return strcmp(left, right);
+}
+
+/* The technology and the images may both tell of the same one. */
+static void add_children(const Family *family, const GPtrArray *texts, GHashTable *found,
+                         GPtrArray *places)
+{
+    for (guint i = 0; texts && i < texts->len; i++) {
+        VolumePlace *place = place_of_child(family->service, g_ptr_array_index(texts, i));
+
+        if (g_hash_table_add(found, key_of(place)))
+            g_ptr_array_add(places, place);
+        else
+            volume_place_free(place);
+    }
+}
+
+/* @state, @name: whose technology is asked; NULL: nobody's. @path: what images call it. */
+static GPtrArray *children_of(const Family *family, CstPoolState *state, const char *name,
+                              const char *path, GError **error)
+{
+    g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) texts = state ? cst_pool_state_vol_children(state, name, error) : NULL;
+    GPtrArray *places;
+
+    if (state && !texts)
+        return NULL;
+    places = g_ptr_array_new_with_free_func((GDestroyNotify)volume_place_free);
+    add_children(family, texts, found, places);
+    add_children(family, g_hash_table_lookup(family->overlays, path), found, places);
+    g_ptr_array_sort(places, by_key);
+    return places;
+}
+
+/* --- the walk -----------------------------------------------------------------------------------
+ */
+
+static gboolean add_branch(Family *family, const VolumePlace *place, unsigned level,
+                           GError **error);
+
+static gboolean may_add(const Family *family, const VolumePlace *place)
+{
+    return family->rows->len < family->most ||
+           (family->line && volume_places_have(family->line, place->pool, place->name));
+}
+
+/* Of the line itself, the places are those that it has, so that its first one knows itself. */
+static const VolumePlace *in_line(const Family *family, const VolumePlace *place)
+{
+    for (guint i = 0; family->line && i < family->line->len; i++) {
+        const VolumePlace *own = g_ptr_array_index(family->line, i);
+
+        if (volume_place_is(own, place->pool, place->name))
+            return own;
+    }
+    return place;
+}
+
+static gboolean add_branches(Family *family, CstPoolState *state, const char *name,
+                             const char *path, unsigned level, GError **error)
+{
+    g_autoptr(GPtrArray) children = children_of(family, state, name, path, error);
+    guint left = 0;
+
+    if (!children)
+        return FALSE;
+    for (guint i = 0; i < children->len; i++) {
+        const VolumePlace *child = g_ptr_array_index(children, i);
+
+        if (!may_add(family, child))
+            left++;
+        else if (!add_branch(family, in_line(family, child), level, error))
+            return FALSE;
+    }
+    if (left > 0 && !family->cut) {
+        CstChainRow *row = add_row(family, level, VOLUME_MORE);
+
+        family->cut = TRUE;
+        row->problem = g_strdup_printf(_("%u more, and what is based on them"), left);
+    }
+    return TRUE;
+}
+
+static gboolean add_branch(Family *family, const VolumePlace *place, unsigned level, GError **error)
+{
+    CstChainRow *row = add_place(family, place, level);
+
+    if (!g_hash_table_add(family->seen, key_of(place))) {
+        set_problem(row, _("what it is based on leads back to itself"));
+        return TRUE;
+    }
+    if (level >= LEVELS_MAX) {
+        set_problem(row, _("what is based on it is not shown: that is too deep"));
+        return TRUE;
+    }
+    return add_branches(family, place->volume ? place->state : NULL, place->name, row->path,
+                        level + 1, error);
+}
+
+/* --- what the pools know ------------------------------------------------------------------------
+ */
+
+/*
+ * Images live in pools of files: those are looked through where nobody has yet. @all: what shares
+ * content with its origin without depending on it (thin snapshots) counts too.
+ */
+static gboolean family_begin(Family *family, CstPool *pool, gboolean all, guint most,
+                             GError **error)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(pool->service, CST_LIST_POOLS_ACTIVE, error);
+
+    if (!pools)
+        return FALSE;
+    family->service = pool->service;
+    family->most = most;
+    family->rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+    family->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    family->overlays =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    for (guint i = 0; i < pools->len; i++) {
+        CstPool *other = g_ptr_array_index(pools, i);
+        g_autoptr(CstPoolState) state = pool_state_get(other, NULL);
+        gboolean images = state && cst_pool_state_holds_images(state);
+
+        if (images && !pool_table_ensure(other, state, NULL))
+            continue;
+        if (state && (images || all))
+            pool_table_overlays(other, family->overlays);
+    }
+    return TRUE;
+}
+
+GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
+{
+    gboolean endless = FALSE;
+    g_autoptr(GPtrArray) line = volume_places_line(pool, name, &endless, error);
+    g_auto(Family) family = {.line = line};
+
+    if (!line || !family_begin(&family, pool, TRUE, ROWS_MAX, error) ||
+        !add_branch(&family, g_ptr_array_index(line, line->len - 1), 0, error))
+        return NULL;
+    if (endless)
+        set_problem(g_ptr_array_index(family.rows, 0),
+                    _("what it is based on leads back to itself, or is too deep"));
+    return g_steal_pointer(&family.rows);
+}
+
+GPtrArray *volume_descendants(const VolumeClaim *claim, guint most, GError **error)
+{
+    g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
+    g_auto(Family) family = {0};
+
+    if (!family_begin(&family, claim->pool, FALSE, most, error))
+        return NULL;
+    g_hash_table_add(family.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
+    if (!add_branches(&family, claim->state, claim->name, path, 0, error))
+        return NULL;
+    return g_steal_pointer(&family.rows);
+}
+
+gboolean volume_count_children(const VolumeClaim *claim, guint *ret_count, GError **error)
+{
+    g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
+    g_autoptr(GPtrArray) children = NULL;
+    g_auto(Family) family = {0};
+
+    if (!family_begin(&family, claim->pool, FALSE, 0, error))
+        return FALSE;
+    children = children_of(&family, claim->state, claim->name, path, error);
+    if (!children)
+        return FALSE;
+    *ret_count = children->len;
+    return TRUE;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "volume_plan.h"
+
+#include <model/image_report.h>
+
+/** Name of the row that tells, as its problem, how many there are more. */
+#define VOLUME_MORE "..."
+
+/**
+ * Elements CstChainRow *: what would be lost with a claimed volume, each before what hangs on it;
+ * level 0 hangs on the volume. At most @most of them, and one more, VOLUME_MORE.
+ */
+GPtrArray *volume_descendants(const VolumeClaim *claim, guint most, GError **error);
+
+/** How many hang on it directly. */
+gboolean volume_count_children(const VolumeClaim *claim, guint *ret_count, GError **error);
