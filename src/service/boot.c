@@ -74,11 +74,16 @@ static gboolean bring_up(BootTask *task, GError **error)
     return !wanted(task->pool) || cst_pool_start(task->pool, 0, error);
 }
 
-static void set_tended(CstPool *pool, gboolean tended)
+/* TRUE: while its task came to an end, something was left to settle, which this is told now. */
+static gboolean let_go(CstPool *pool)
 {
+    gboolean again;
+
     g_mutex_lock(&pool->lock);
-    pool->tended = tended;
+    pool->tended = FALSE;
+    again = pool->state && cst_pool_state_is_remote(pool->state) && pool->unsettled;
     g_mutex_unlock(&pool->lock);
+    return again;
 }
 
 static void add(Boot *boot, BootTask *task)
@@ -96,7 +101,8 @@ static void run_task(gpointer data, gpointer boot_data)
     g_autoptr(GError) error = NULL;
 
     if (bring_up(task, &error)) {
-        set_tended(task->pool, FALSE);
+        if (let_go(task->pool))
+            boot_add(boot, task->pool);
         boot_task_free(task);
         return;
     }

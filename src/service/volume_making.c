@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "volume_plan.h"
 
-#include <string.h>
-
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
@@ -189,7 +187,6 @@ gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **er
 
 typedef struct {
     CstPool *pool;
-    CstPoolState *state;
     gboolean kept;
 } Settling;
 
@@ -200,10 +197,8 @@ static gboolean settle_intent(const CstIntentRecord *record, gpointer data, GErr
 
     if (!open_recorded(settling->pool->service, record, &then, error))
         return FALSE;
-    if (!then || strcmp(then->def->name, settling->pool->name) != 0)
-        return !then;
     /* On the storage that the pool had then. */
-    if (drop_recorded(then, record, error))
+    if (!then || drop_recorded(then, record, error))
         return TRUE;
     settling->kept = TRUE;
     return FALSE;
@@ -211,7 +206,7 @@ static gboolean settle_intent(const CstIntentRecord *record, gpointer data, GErr
 
 void pool_settle(CstPool *pool, CstPoolState *state)
 {
-    Settling settling = {.pool = pool, .state = state};
+    Settling settling = {.pool = pool};
     g_autoptr(GError) error = NULL;
     gboolean unsettled;
 
@@ -223,7 +218,7 @@ void pool_settle(CstPool *pool, CstPoolState *state)
     g_mutex_unlock(&pool->lock);
     if (!unsettled)
         return;
-    cst_journal_replay_kept(pool->service->journal, settle_intent, &settling);
+    cst_journal_replay_kept(pool->service->journal, pool->name, settle_intent, &settling);
     if (!cst_pool_state_settle(state, &error)) {
         cst_log(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY) ? CST_LOG_INFO : CST_LOG_WARNING,
                 "pool '%s': %s", pool->name, error->message);

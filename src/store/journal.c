@@ -143,24 +143,48 @@ static GHashTable *parse_fields(const char *text)
     return fields;
 }
 
-static void replay_one(const char *path, CstReplayFunc replay, gpointer data)
+static GHashTable *read_fields(const char *path, GError **error)
 {
     g_autofree char *text = NULL;
+
+    return cst_file_read(path, RECORD_LIMIT, &text, NULL, error) ? parse_fields(text) : NULL;
+}
+
+typedef struct {
+    const char *pool; /* NULL: the records of all */
+    CstReplayFunc func;
+    gpointer data;
+} Replay;
+
+/*
+ * What belongs to others is not locked, not even for a look: whoever it belongs to may be asking
+ * at this moment, and takes what is locked for work that somebody is at.
+ */
+static gboolean is_meant(const char *path, const Replay *replay)
+{
+    g_autoptr(GHashTable) fields = replay->pool ? read_fields(path, NULL) : NULL;
+
+    return !replay->pool ||
+           (fields && g_strcmp0(g_hash_table_lookup(fields, "pool"), replay->pool) == 0);
+}
+
+static void replay_one(const char *path, const Replay *replay)
+{
     g_autoptr(GHashTable) fields = NULL;
     g_autoptr(GError) error = NULL;
-    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    g_auto(CstFd) fd = is_meant(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
     CstIntentRecord record;
 
     if (fd < 0 || !lock_intent(fd))
         return;
-    if (!cst_file_read(path, RECORD_LIMIT, &text, NULL, &error)) {
+    fields = read_fields(path, &error);
+    if (!fields) {
         cst_log(CST_LOG_WARNING, "journal: %s", error->message);
         return;
     }
-    fields = parse_fields(text);
     record.operation = g_hash_table_lookup(fields, "operation");
     record.fields = fields;
-    if (record.operation && !replay(&record, data, &error)) {
+    if (record.operation && !replay->func(&record, replay->data, &error)) {
         if (error)
             cst_log(CST_LOG_WARNING, "journal: '%s' stays for the next start: %s", path,
                     error->message);
@@ -170,7 +194,7 @@ static void replay_one(const char *path, CstReplayFunc replay, gpointer data)
     unlink(path);
 }
 
-static void replay_all(CstJournal *journal, gboolean sweep, CstReplayFunc replay, gpointer data)
+static void replay_all(CstJournal *journal, gboolean sweep, const Replay *replay)
 {
     GDir *dir = g_dir_open(journal->dir, 0, NULL);
     const char *entry;
@@ -181,7 +205,7 @@ static void replay_all(CstJournal *journal, gboolean sweep, CstReplayFunc replay
         g_autofree char *path = g_build_filename(journal->dir, entry, NULL);
 
         if (g_str_has_suffix(entry, SUFFIX))
-            replay_one(path, replay, data);
+            replay_one(path, replay);
         else if (sweep && g_str_has_suffix(entry, SUFFIX ".new"))
             unlink(path);
     }
@@ -190,10 +214,11 @@ static void replay_all(CstJournal *journal, gboolean sweep, CstReplayFunc replay
 
 void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data)
 {
-    replay_all(journal, TRUE, replay, data);
+    replay_all(journal, TRUE, &(Replay){.func = replay, .data = data});
 }
 
-void cst_journal_replay_kept(CstJournal *journal, CstReplayFunc replay, gpointer data)
+void cst_journal_replay_kept(CstJournal *journal, const char *pool, CstReplayFunc replay,
+                             gpointer data)
 {
-    replay_all(journal, FALSE, replay, data);
+    replay_all(journal, FALSE, &(Replay){.pool = pool, .func = replay, .data = data});
 }

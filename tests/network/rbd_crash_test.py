@@ -76,9 +76,9 @@ class Crash(OnCeph):
         """Starts the daemon and waits until it has seen to what is left."""
         self.peer.start()
         try:
-            self.eventually(lambda: not self.leftovers(), 40)
+            self.eventually(lambda: not self.leftovers())
         except AssertionError:
-            self.fail(f"left: {self.leftovers()}")
+            self.fail(f"left: {self.leftovers()}\n{self.peer.log()[-3000:]}")
         finally:
             self.peer.stop()
 

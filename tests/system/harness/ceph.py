@@ -29,7 +29,7 @@ class Ceph:
     def __init__(self):
         self.dir = space.path("ceph")
         atexit.register(self.stop)
-        subprocess.run([SCRIPT, "start", self.dir], check=True, timeout=120,
+        subprocess.run([SCRIPT, "start", self.dir], check=True, timeout=300,
                        stdin=subprocess.DEVNULL)
         self.conf = os.path.join(self.dir, "ceph.conf")
         with open(os.path.join(self.dir, "client.key"), encoding="utf-8") as stream:
@@ -43,7 +43,7 @@ class Ceph:
         subprocess.run([SCRIPT, "stop", self.dir], check=False)
 
     def run(self, *words, check=True):
-        done = subprocess.run(words, env=self.env, text=True, timeout=60, check=False,
+        done = subprocess.run(words, env=self.env, text=True, timeout=180, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE)
         if check and done.returncode:

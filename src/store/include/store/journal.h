@@ -41,5 +41,9 @@ typedef gboolean (*CstReplayFunc)(const CstIntentRecord *record, gpointer data, 
 
 /** Offers every intent whose process is gone. Doing it twice changes nothing. */
 void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data);
-/** The same later on, for what was kept: beside others that begin intents, without a lock. */
-void cst_journal_replay_kept(CstJournal *journal, CstReplayFunc replay, gpointer data);
+/**
+ * The same later on for what was kept and has @pool in its field "pool": beside others that begin
+ * intents, and beside other pools that look for theirs.
+ */
+void cst_journal_replay_kept(CstJournal *journal, const char *pool, CstReplayFunc replay,
+                             gpointer data);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include <store/journal.h>
+
+typedef struct {
+    char *root;
+    CstPaths *paths;
+    CstJournal *journal;
+    GString *seen; /* what was replayed: "POOL/VOLUME " each */
+} Fixture;
+
+static int setup(void **state)
+{
+    Fixture *f = g_new0(Fixture, 1);
+
+    f->root = g_dir_make_tmp("cst-journal-XXXXXX", NULL);
+    f->paths = cst_paths_new(f->root);
+    f->journal = cst_journal_new(f->paths);
+    f->seen = g_string_new(NULL);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->root);
+    int status = system(command);
+
+    g_string_free(f->seen, TRUE);
+    cst_journal_free(f->journal);
+    cst_paths_free(f->paths);
+    g_free(f->root);
+    g_free(f);
+    return status;
+}
+
+static CstIntent *begin(Fixture *f, const char *pool, const char *volume)
+{
+    CstIntent *intent =
+        cst_journal_begin(f->journal, NULL, "create", "pool", pool, "volume", volume, NULL);
+
+    assert_non_null(intent);
+    return intent;
+}
+
+static gboolean settle(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    Fixture *f = data;
+
+    assert_string_equal(record->operation, "create");
+    g_string_append_printf(f->seen, "%s/%s ", (char *)g_hash_table_lookup(record->fields, "pool"),
+                           (char *)g_hash_table_lookup(record->fields, "volume"));
+    return TRUE;
+}
+
+static gboolean keep(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    settle(record, data, error);
+    return FALSE;
+}
+
+static void what_is_left_is_replayed_until_it_is_settled(void **state)
+{
+    Fixture *f = *state;
+
+    cst_intent_leave(begin(f, "p", "a"));
+    cst_intent_end(begin(f, "p", "ended"));
+    cst_journal_replay(f->journal, keep, f);
+    cst_journal_replay_kept(f->journal, "p", settle, f);
+    cst_journal_replay(f->journal, settle, f);
+    assert_string_equal(f->seen->str, "p/a p/a ");
+}
+
+static void what_is_being_worked_on_is_left_alone(void **state)
+{
+    Fixture *f = *state;
+    CstIntent *intent = begin(f, "p", "a");
+
+    cst_journal_replay(f->journal, settle, f);
+    cst_journal_replay_kept(f->journal, "p", settle, f);
+    assert_string_equal(f->seen->str, "");
+    cst_intent_leave(intent);
+    cst_journal_replay(f->journal, settle, f);
+    assert_string_equal(f->seen->str, "p/a ");
+}
+
+/* While pool "p" is at its record, "q" looks: it must find its own, and leave the other. */
+static gboolean let_the_other_look(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    Fixture *f = data;
+
+    settle(record, f, error);
+    cst_journal_replay_kept(f->journal, "q", settle, f);
+    return TRUE;
+}
+
+static void pools_do_not_hide_their_records_from_each_other(void **state)
+{
+    Fixture *f = *state;
+
+    /* In whatever order the directory lists them: some before, some after that of "p". */
+    for (int i = 0; i < 8; i++)
+        cst_intent_leave(begin(f, "q", "b"));
+    cst_intent_leave(begin(f, "p", "a"));
+    cst_journal_replay_kept(f->journal, "p", let_the_other_look, f);
+    assert_string_equal(f->seen->str, "p/a q/b q/b q/b q/b q/b q/b q/b q/b ");
+}
+
+static gpointer settle_r(gpointer data)
+{
+    Fixture *f = data;
+
+    cst_journal_replay_kept(f->journal, "r", settle, f);
+    return NULL;
+}
+
+static gboolean must_not_see(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    fail_msg("this record belongs to another pool");
+    return FALSE;
+}
+
+static gpointer look_for_o(gpointer data)
+{
+    Fixture *f = data;
+
+    for (int i = 0; i < 200; i++)
+        cst_journal_replay_kept(f->journal, "o", must_not_see, NULL);
+    return NULL;
+}
+
+/* Both are asked once when the daemon starts, and "r" must not miss what it has to see to. */
+static void one_look_is_enough_beside_others_that_look(void **state)
+{
+    Fixture *f = *state;
+
+    for (int i = 0; i < 50; i++) {
+        GThread *other = g_thread_new("o", look_for_o, f), *own;
+
+        g_string_truncate(f->seen, 0);
+        cst_intent_leave(begin(f, "r", "a"));
+        own = g_thread_new("r", settle_r, f);
+        g_thread_join(own);
+        g_thread_join(other);
+        assert_string_equal(f->seen->str, "r/a ");
+    }
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(what_is_left_is_replayed_until_it_is_settled),
+        CASE(what_is_being_worked_on_is_left_alone),
+        CASE(pools_do_not_hide_their_records_from_each_other),
+        CASE(one_look_is_enough_beside_others_that_look),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
