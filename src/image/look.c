@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/error.h>
 #include <base/i18n.h>
 
 gboolean cst_look_init(CstImageLook *look, CstBlob *blob, uint8_t *head, CstImageInfo *info,
@@ -47,6 +48,19 @@ char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len)
         return NULL;
     text[len] = '\0';
     return g_strdup(text);
+}
+
+gboolean cst_look_is_sound(CstImageLook *look, GError **error)
+{
+    const CstImageInfo *info = look->info;
+
+    if (look->error) {
+        g_propagate_error(error, g_steal_pointer(&look->error));
+        return FALSE;
+    }
+    return !info->problem ||
+           cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
+                    _("'%s' can't be opened: %s"), look->blob->name, info->problem);
 }
 
 static G_GNUC_PRINTF(2, 0) void note(CstImageLook *look, const char *format, va_list args)

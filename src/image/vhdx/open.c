@@ -8,21 +8,6 @@
 #include "state.h"
 #include "vhdx.h"
 
-static gboolean look_failed(CstImageLook *look, GError **error)
-{
-    CstImageInfo *info = look->info;
-
-    if (look->error) {
-        g_propagate_error(error, look->error);
-        return FALSE;
-    }
-    if (info->corrupt || !info->problem)
-        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), look->blob->name,
-                        info->problem ? info->problem : "");
-    return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened: %s"), look->blob->name,
-                    info->problem);
-}
-
 static gboolean read_header(CstBlob *blob, VhdxHeader *ret_header, gboolean *ret_dirty,
                             GError **error)
 {
@@ -34,8 +19,9 @@ static gboolean read_header(CstBlob *blob, VhdxHeader *ret_header, gboolean *ret
         return FALSE;
     if (look.head_len < 8 || memcmp(head, "vhdxfile", 8) != 0)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no VHDX image"), blob->name);
-    if (!vhdx_header_read(&look, ret_header) || look.error)
-        return look_failed(&look, error);
+    vhdx_header_read(&look, ret_header);
+    if (!cst_look_is_sound(&look, error))
+        return FALSE;
     *ret_dirty = info.dirty;
     return TRUE;
 }
@@ -49,7 +35,8 @@ static gboolean read_layout(CstBlob *blob, const VhdxHeader *header, VhdxLayout 
 
     if (!cst_look_init(&look, blob, head, &info, error))
         return FALSE;
-    return vhdx_layout_read(&look, header, ret_layout) || look_failed(&look, error);
+    vhdx_layout_read(&look, header, ret_layout);
+    return cst_look_is_sound(&look, error);
 }
 
 /* --- the log ---------------------------------------------------------------------------------- */

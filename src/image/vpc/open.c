@@ -16,14 +16,7 @@ static gboolean read_header(CstBlob *blob, VpcHeader *ret_header, GError **error
     if (!cst_look_init(&look, blob, head, &info, error))
         return FALSE;
     vpc_header_read(&look, ret_header);
-    if (look.error) {
-        g_propagate_error(error, look.error);
-        return FALSE;
-    }
-    if (info.problem)
-        return cst_fail(error, info.corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
-                        _("'%s' can't be opened: %s"), blob->name, info.problem);
-    return TRUE;
+    return cst_look_is_sound(&look, error);
 }
 
 static gboolean spill(void *owner, GError **error)
