@@ -108,6 +108,18 @@ class Peer:
         self.wipe()
         self.start()
 
+    @property
+    def uri(self):
+        return f"storage+unix:///system?socket={self.sock}"
+
+    @property
+    def uri_ro(self):
+        return f"storage+unix:///system?socket={self.sock_ro}"
+
+    @property
+    def secret_uri(self):
+        return f"secret+unix:///system?socket={self.sock}"
+
     def fd_count(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -152,18 +164,6 @@ class Libvirtd(Peer):
     def available():
         return space.private_mounts() and shutil.which("libvirtd", path=space.ENV["PATH"])
 
-    @property
-    def uri(self):
-        return f"storage+unix:///system?socket={self.sock}"
-
-    @property
-    def uri_ro(self):
-        return f"storage+unix:///system?socket={self.sock_ro}"
-
-    @property
-    def secret_uri(self):
-        return f"secret+unix:///system?socket={self.sock}"
-
     def start(self):
         with open(os.path.join(self.root, "libvirtd.conf"), "w", encoding="utf-8") as conf:
             conf.write(f'unix_sock_dir = "{self.sock_dir}"\nunix_sock_group = "root"\n'
@@ -183,18 +183,6 @@ class Cisternd(Peer):
         self.env = env
         self.sock = os.path.join(self.root, "run/libvirt/virtstoraged-sock")
         self.sock_ro = self.sock + "-ro"
-
-    @property
-    def uri(self):
-        return f"storage+unix:///system?socket={self.sock}"
-
-    @property
-    def uri_ro(self):
-        return f"storage+unix:///system?socket={self.sock_ro}"
-
-    @property
-    def secret_uri(self):
-        return f"secret+unix:///system?socket={self.sock}"
 
     def start(self):
         self.spawn([space.CISTERND, "--root", self.root], self.sock, self.env)
