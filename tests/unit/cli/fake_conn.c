@@ -11,23 +11,6 @@ struct CstConn {
     gboolean read_only;
 };
 
-CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)
-{
-    CstPoolRef *ref = g_new0(CstPoolRef, 1);
-
-    ref->name = g_strdup(name);
-    ref->uuid = *uuid;
-    return ref;
-}
-
-void cst_pool_ref_free(CstPoolRef *ref)
-{
-    if (!ref)
-        return;
-    g_free(ref->name);
-    g_free(ref);
-}
-
 static void fake_pool_free(gpointer data)
 {
     FakePool *pool = data;

@@ -34,14 +34,6 @@ void fake_secrets_clear(void)
     fake_secrets = (FakeSecrets){0};
 }
 
-void cst_conn_secret_free(CstConnSecret *secret)
-{
-    if (!secret)
-        return;
-    g_free(secret->usage_id);
-    g_free(secret);
-}
-
 static CstConnSecret *copy(const CstConnSecret *secret)
 {
     CstConnSecret *result = g_new0(CstConnSecret, 1);

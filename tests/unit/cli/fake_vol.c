@@ -47,26 +47,6 @@ void fake_vols_clear(void)
     fake_vols = (FakeVols){0};
 }
 
-void cst_vol_ref_free(CstVolRef *ref)
-{
-    if (!ref)
-        return;
-    g_free(ref->pool);
-    g_free(ref->name);
-    g_free(ref->key);
-    g_free(ref);
-}
-
-void cst_conn_vol_row_free(CstConnVolRow *row)
-{
-    g_free(row->name);
-    g_free(row->key);
-    g_free(row->path);
-    g_free(row->format);
-    g_free(row->problem);
-    g_free(row);
-}
-
 static CstVolRef *ref_new(const char *pool, const char *name)
 {
     CstVolRef *ref = g_new0(CstVolRef, 1);
