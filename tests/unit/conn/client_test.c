@@ -5,50 +5,14 @@
 
 #include <cmocka.h>
 
-#include <base/error.h>
-#include <wire/client.h>
+#include "ask_type.h"
 
-#include "fake_server.h"
-
-static const CstWireProc get_type = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_GET_TYPE, NULL,
-                                     (xdrproc_t)xdr_wire_text};
 static const CstWireProc lookup = {WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_NAME,
                                    (xdrproc_t)xdr_wire_text, (xdrproc_t)xdr_wire_pool_args};
 static const CstWireProc echo = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_SUPPORTS_FEATURE,
                                  (xdrproc_t)xdr_wire_int, (xdrproc_t)xdr_wire_int};
 
-#define STORAGE "storage"
-
-static void assert_fails_with(const GError *error, int code, const char *part)
-{
-    g_autofree char *text = error ? cst_error_text(error) : NULL;
-
-    assert_non_null(error);
-    if (error->code != code || !strstr(text, part))
-        fail_msg("error %d \"%s\" instead of %d \"…%s…\"", error->code, text, code, part);
-}
-
-/** One GET_TYPE call; its answer, or NULL with *ret_error. */
-static char *ask_type(CstWireClient *client, GError **ret_error)
-{
-    wire_text ret = {0};
-
-    return cst_wire_client_call(client, &get_type, NULL, &ret, ret_error) ? ret.value : NULL;
-}
-
-static void reply_type(int fd, CstWireHeader call)
-{
-    wire_text ret = {(char *)STORAGE};
-
-    fake_reply(fd, call, xdr_wire_text, &ret);
-}
-
 /* --- calls ----------------------------------------------------------------------------------- */
-
-static void serve_one_type(int fd, gpointer data)
-{
-    reply_type(fd, fake_expect(fd, WIRE_PROC_CONNECT_GET_TYPE));
-}
 
 static void call_gives_the_answer(void **state)
 {
