@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Bitmaps when something goes wrong: none may pass for complete that is not. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
-
-#include <base/error.h>
 #include <base/units.h>
 #include <blob/fault.h>
 #include <blob/power.h>
@@ -16,23 +8,9 @@
 #include <image/bitmap.h>
 
 #include "bytes.h"
+#include "qcow2_images.h"
 
 enum { SIZE = 8 * 1024 * 1024 };
-
-static const CstImageFormat *qcow2(void)
-{
-    return cst_image_format_find("qcow2", NULL);
-}
-
-static CstImage *open_image(CstBlob *blob, unsigned flags)
-{
-    g_autoptr(GError) error = NULL;
-    CstImage *image = cst_image_open(blob, qcow2(), flags, NULL, &error);
-
-    if (!image)
-        fail_msg("open: %s", error->message);
-    return image;
-}
 
 /* The bitmaps in one line; "!" marks the inconsistent ones, "-" the disabled. */
 static char *look(CstBlob *blob)

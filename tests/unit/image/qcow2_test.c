@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What only qcow2 has: hostile tables under check, compressed writing, features, data files. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
-
-#include <base/error.h>
 #include <base/units.h>
 #include <blob/fault.h>
 #include <blob/power.h>
@@ -18,13 +10,9 @@
 #include "bytes.h"
 #include "qcow2/counts.h"
 #include "qcow2/header.h"
+#include "qcow2_images.h"
 
 enum { SIZE = 4 * 1024 * 1024, CLUSTER = 65536 };
-
-static const CstImageFormat *qcow2(void)
-{
-    return cst_image_format_find("qcow2", NULL);
-}
 
 static CstBlob *make(const CstImageCreate *options)
 {
@@ -34,26 +22,6 @@ static CstBlob *make(const CstImageCreate *options)
     all.capacity = all.capacity ? all.capacity : SIZE;
     assert_true(cst_image_create(blob, qcow2(), &all, NULL, NULL));
     return blob;
-}
-
-static CstImage *open_image(CstBlob *blob, unsigned flags)
-{
-    g_autoptr(GError) error = NULL;
-    CstImage *image = cst_image_open(blob, qcow2(), flags, NULL, &error);
-
-    if (!image)
-        fail_msg("open: %s", error->message);
-    return image;
-}
-
-static void write_guest(CstBlob *blob, uint64_t offset, uint64_t length, int byte)
-{
-    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
-    g_autofree uint8_t *buf = g_malloc(length);
-
-    memset(buf, byte, length);
-    assert_true(cst_blob_pwrite(guest, buf, length, offset, NULL));
-    assert_true(cst_blob_flush(guest, NULL));
 }
 
 static uint64_t get64(CstBlob *blob, uint64_t offset)

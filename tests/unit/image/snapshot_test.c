@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Internal snapshots when something goes wrong: each change happens whole or not at all. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
-
-#include <base/error.h>
 #include <base/units.h>
 #include <blob/fault.h>
 #include <blob/power.h>
 #include <blob/sparse.h>
 #include <image/snapshot.h>
+
+#include "qcow2_images.h"
 
 enum { SIZE = 1024 * 1024 + 512 };
 
@@ -23,31 +17,6 @@ static const CstImageCreate variants[] = {
     {.capacity = SIZE, .extended_l2 = TRUE, .cluster_size = 16384},
     {.capacity = SIZE, .cluster_size = 4096, .refcount_bits = 64},
 };
-
-static const CstImageFormat *qcow2(void)
-{
-    return cst_image_format_find("qcow2", NULL);
-}
-
-static CstImage *open_image(CstBlob *blob, unsigned flags)
-{
-    g_autoptr(GError) error = NULL;
-    CstImage *image = cst_image_open(blob, qcow2(), flags, NULL, &error);
-
-    if (!image)
-        fail_msg("open: %s", error->message);
-    return image;
-}
-
-static void fill(CstBlob *blob, uint64_t offset, uint64_t length, int byte)
-{
-    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
-    g_autofree uint8_t *buf = g_malloc(length);
-
-    memset(buf, byte, length);
-    assert_true(cst_blob_pwrite(guest, buf, length, offset, NULL));
-    assert_true(cst_blob_flush(guest, NULL));
-}
 
 /* What the guest sees, and the snapshots' names. */
 typedef struct {
@@ -113,12 +82,12 @@ static CstBlob *make(const CstImageCreate *options)
     for (int i = 0; i < 2; i++) {
         CstImage *image;
 
-        fill(blob, (uint64_t)i * 200000, 300000, i + 1);
+        write_guest(blob, (uint64_t)i * 200000, 300000, i + 1);
         image = open_image(blob, CST_IMAGE_WRITE);
         assert_true(cst_image_snapshot_create(image, i ? "b" : "a", NULL, NULL));
         cst_image_free(image);
     }
-    fill(blob, 100000, 500000, 3);
+    write_guest(blob, 100000, 500000, 3);
     return blob;
 }
 
