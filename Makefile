@@ -7,6 +7,7 @@ JOBS ?= $(shell nproc)
 # The prepared machine of tests/lab; survives make clean.
 LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cistern-lab
 FUZZ_SECONDS ?= 600
+SEQUENCES ?= 2000
 # Extra options for meson setup, for example MESON_ARGS=-Dbuildtype=release
 MESON_ARGS ?=
 
@@ -19,7 +20,7 @@ endef
 
 .DEFAULT_GOAL := build
 .PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-crash \
-	test-lab soak bench fuzz lint format install uninstall clean deb
+	test-lab soak sequences bench fuzz lint format install uninstall clean deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +74,11 @@ test-lab: build-crash ## only the tests in that machine; T=pattern picks some
 soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
 	@$(DEPS) test
 	@BUILD=$(BUILD) tests/soak/soak
+
+sequences: build ## SEQUENCES (default 2000) random sequences per image format and option set; T=pattern
+	@$(DEPS) test
+	@CISTERN_SEQUENCES=$(SEQUENCES) nice tests/diff/sequences_vs_qemu.py \
+	    $(BUILD)/tests/tools/cst-play $(T)
 
 bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
 	@$(DEPS) bench ceph

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The image engine on a command line, for the differential tests. Follows backing files, which the
- * engine itself never does.
+ * The image engine on a command line, for the differential tests.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <base/error.h>
-#include <base/units.h>
 #include <image/bitmap.h>
 #include <image/image.h>
-#include <image/path.h>
 #include <image/snapshot.h>
+
+#include "images.h"
 
 static G_NORETURN void die(GError *error)
 {
@@ -31,16 +26,9 @@ static G_NORETURN void die(GError *error)
 
 static CstBlob *open_file(const char *path, gboolean writable, gboolean create)
 {
-    int flags = (writable ? O_RDWR : O_RDONLY) | (create ? O_CREAT : 0) | O_CLOEXEC;
-    int fd = open(path, flags, 0600);
     GError *error = NULL;
-    CstBlob *blob;
+    CstBlob *blob = tool_file(path, writable, create, &error);
 
-    if (fd < 0) {
-        perror(path);
-        exit(1);
-    }
-    blob = cst_blob_file_new(fd, path, writable, &error);
     if (!blob)
         die(error);
     return blob;
@@ -56,75 +44,19 @@ static const CstImageFormat *format_of(const char *name)
     return format;
 }
 
-/* Files beside an image; the data is its directory. */
-static CstBlob *open_beside(const char *name, gpointer directory, int flags, GError **error)
+static CstImage *open_image(const char *path, const char *format, unsigned flags)
 {
-    g_autofree char *path = g_build_filename(directory, name, NULL);
-    int fd = open(path, flags | O_CLOEXEC, 0600);
-
-    if (fd < 0) {
-        cst_fail_errno(error, errno, "%s", path);
-        return NULL;
-    }
-    return cst_blob_file_new(fd, path, (flags & O_RDWR) != 0, error);
-}
-
-static CstBlob *beside_open(const char *name, gboolean writable, gpointer data, GError **error)
-{
-    return open_beside(name, data, writable ? O_RDWR : O_RDONLY, error);
-}
-
-static CstBlob *beside_create(const char *name, gpointer data, GError **error)
-{
-    return open_beside(name, data, O_RDWR | O_CREAT | O_EXCL, error);
-}
-
-static CstImageFiles files_beside(const char *path)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-
-    return (CstImageFiles){beside_open, beside_create, (gpointer)g_intern_string(directory)};
-}
-
-static CstImage *open_image(const char *path, const char *format_name, unsigned flags);
-
-/* NULL: @info knows of none. */
-static CstBlob *open_backing(const char *path, const char *backing, const char *format)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-    g_autofree char *full = NULL;
-
-    if (!backing)
-        return NULL;
-    full = g_path_is_absolute(backing) ? g_strdup(backing)
-                                       : g_build_filename(directory, backing, NULL);
-    return cst_image_guest_blob(open_image(full, format ? format : "raw", 0));
-}
-
-static CstBlob *open_guest(const char *path, const char *format_name, unsigned flags)
-{
-    return cst_image_guest_blob(open_image(path, format_name, flags));
-}
-
-static CstImage *open_image(const char *path, const char *format_name, unsigned flags)
-{
-    g_autoptr(CstBlob) blob = open_file(path, (flags & CST_IMAGE_WRITE) != 0, FALSE);
-    g_autoptr(CstBlob) backing = NULL;
-    g_auto(CstImageInfo) info = {0};
-    const CstImageFiles files = files_beside(path);
-    CstImageOpen how = {.files = &files};
     GError *error = NULL;
-    CstImage *image;
+    CstImage *image = tool_image(path, format, flags, &error);
 
-    if (!cst_image_inspect(blob, format_of(format_name), &info, &error))
-        die(error);
-    backing = open_backing(path, info.backing, info.backing_format);
-    how.flags = flags;
-    how.backing = backing;
-    image = cst_image_open_as(blob, format_of(format_name), &how, &error);
     if (!image)
         die(error);
     return image;
+}
+
+static CstBlob *open_guest(const char *path, const char *format, unsigned flags)
+{
+    return cst_image_guest_blob(open_image(path, format, flags));
 }
 
 static int cmd_info(int argc, char **argv)
@@ -148,81 +80,11 @@ static int cmd_info(int argc, char **argv)
     return 0;
 }
 
-static CstPreallocation preallocation_of(const char *text)
-{
-    static const char *const names[] = {"off", "metadata", "falloc", "full"};
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
-        if (strcmp(text, names[i]) == 0)
-            return i;
-    exit(2);
-}
-
-typedef enum { OPTION_TEXT, OPTION_SIZE, OPTION_NUMBER, OPTION_SWITCH } OptionKind;
-
-/* Where an option of "-o" goes. */
-static const struct {
-    const char *name;
-    OptionKind kind;
-    size_t member;
-} option_table[] = {
-    {"backing_file", OPTION_TEXT, offsetof(CstImageCreate, backing)},
-    {"backing_fmt", OPTION_TEXT, offsetof(CstImageCreate, backing_format)},
-    {"compat", OPTION_TEXT, offsetof(CstImageCreate, compat)},
-    {"compression_type", OPTION_TEXT, offsetof(CstImageCreate, compression)},
-    {"subformat", OPTION_TEXT, offsetof(CstImageCreate, subformat)},
-    {"adapter_type", OPTION_TEXT, offsetof(CstImageCreate, adapter_type)},
-    {"cluster_size", OPTION_SIZE, offsetof(CstImageCreate, cluster_size)},
-    {"block_size", OPTION_SIZE, offsetof(CstImageCreate, block_size)},
-    {"refcount_bits", OPTION_NUMBER, offsetof(CstImageCreate, refcount_bits)},
-    {"logical_sector_size", OPTION_NUMBER, offsetof(CstImageCreate, sector_size)},
-    {"lazy_refcounts", OPTION_SWITCH, offsetof(CstImageCreate, lazy_refcounts)},
-    {"extended_l2", OPTION_SWITCH, offsetof(CstImageCreate, extended_l2)},
-    {"force_size", OPTION_SWITCH, offsetof(CstImageCreate, force_size)},
-};
-
-static void put_option(OptionKind kind, void *member, const char *value)
-{
-    switch (kind) {
-    case OPTION_TEXT: *(const char **)member = value; break;
-    case OPTION_SIZE: *(uint64_t *)member = strtoull(value, NULL, 0); break;
-    case OPTION_NUMBER: *(unsigned *)member = (unsigned)strtoul(value, NULL, 0); break;
-    case OPTION_SWITCH: *(gboolean *)member = strcmp(value, "on") == 0; break;
-    }
-}
-
-static void set_option(CstImageCreate *options, char *pair)
-{
-    char *value = strchr(pair, '=');
-
-    if (!value)
-        exit(2);
-    *value++ = '\0';
-    if (strcmp(pair, "preallocation") == 0) {
-        options->preallocation = preallocation_of(value);
-        return;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(option_table); i++)
-        if (strcmp(pair, option_table[i].name) == 0) {
-            put_option(option_table[i].kind, (char *)options + option_table[i].member, value);
-            return;
-        }
-    exit(2);
-}
-
 static void create(const char *format, CstBlob *blob, uint64_t capacity, int argc, char **argv)
 {
-    const CstImageFiles files = files_beside(blob->name);
-    CstImageCreate options = {.capacity = capacity, .files = &files};
-    g_autoptr(CstBlob) backing = NULL;
     GError *error = NULL;
 
-    for (int i = 0; i < argc; i++)
-        set_option(&options, argv[i]);
-    if (strcmp(format, "vmdk") == 0) /* which stores what its backing image is */
-        backing = open_backing(blob->name, options.backing, options.backing_format);
-    options.backing_guest = backing;
-    if (!cst_image_create(blob, format_of(format), &options, NULL, &error))
+    if (!tool_create(format, blob, capacity, argc, argv, &error))
         die(error);
 }
 
@@ -308,10 +170,11 @@ static int cmd_pack(int argc, char **argv)
 static int cmd_resize(int argc, char **argv)
 {
     g_autoptr(CstImage) image = open_image(argv[1], argv[0], CST_IMAGE_WRITE);
+    CstPreallocation preallocation = CST_PREALLOC_OFF;
     GError *error = NULL;
 
-    if (!cst_image_resize(image, strtoull(argv[2], NULL, 0),
-                          argc > 3 ? preallocation_of(argv[3]) : CST_PREALLOC_OFF, NULL, &error) ||
+    if ((argc > 3 && !tool_preallocation(argv[3], &preallocation, &error)) ||
+        !cst_image_resize(image, strtoull(argv[2], NULL, 0), preallocation, NULL, &error) ||
         !cst_image_flush(image, &error))
         die(error);
     return 0;
@@ -321,24 +184,13 @@ static int cmd_resize(int argc, char **argv)
 static int cmd_check(int argc, char **argv)
 {
     unsigned flags = 0;
-    g_autoptr(CstBlob) blob = open_file(argv[1], argc > 2, FALSE);
     GError *error = NULL;
     CstImageCheck check;
-    CstImageFiles files;
 
     if (argc > 2)
         flags = strcmp(argv[2], "all") == 0 ? CST_CHECK_REPAIR_ALL : CST_CHECK_REPAIR_LEAKS;
-    files = cst_path_parts(blob);
-    if (!cst_image_check_as(blob, format_of(argv[0]), flags, &files, &check, NULL, &error))
+    if (!tool_check(argv[1], argv[0], flags, &check, &error))
         die(error);
-    printf("errors=%" G_GUINT64_FORMAT "\nleaks=%" G_GUINT64_FORMAT
-           "\nerrors_fixed=%" G_GUINT64_FORMAT "\nleaks_fixed=%" G_GUINT64_FORMAT
-           "\nallocated=%" G_GUINT64_FORMAT "\ntotal=%" G_GUINT64_FORMAT "\n",
-           check.errors, check.leaks, check.errors_fixed, check.leaks_fixed,
-           check.allocated_clusters, check.total_clusters);
-    printf("fragmented=%" G_GUINT64_FORMAT "\ncompressed=%" G_GUINT64_FORMAT
-           "\nend=%" G_GUINT64_FORMAT "\n",
-           check.fragmented_clusters, check.compressed_clusters, check.image_end);
     if (check.errors > check.errors_fixed)
         return 2;
     return check.leaks > check.leaks_fixed ? 3 : 0;
