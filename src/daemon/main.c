@@ -20,6 +20,9 @@
 #include "notify.h"
 #include "sockets.h"
 
+/* Storage is left as a crash would leave it, which does no harm. Documented in cisternd(8). */
+#define STOP_SECONDS 10
+
 typedef struct {
     char *root;
     char *config;
@@ -123,6 +126,26 @@ static void wait_for_end(const sigset_t *signals, const char *path, const Option
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
+static gpointer end_late(gpointer nothing)
+{
+    g_usleep(STOP_SECONDS * G_USEC_PER_SEC);
+    cst_log(
+        CST_LOG_WARNING,
+        _("storage does not answer: stopping without it; the next start finishes what is left"));
+    /* No handlers: what they would wait for is what hangs. */
+    _exit(CST_EXIT_OK);
+    return nothing;
+}
+
+/* A call that hangs in the kernel, or in somebody's library, can't be ended from here. */
+static void end_in_time(void)
+{
+    GThread *thread = g_thread_try_new("end", end_late, NULL, NULL);
+
+    if (thread)
+        g_thread_unref(thread);
+}
+
 static CstWireServer *serve(CstService *service, const CstPaths *paths, const DaemonConfig *config,
                             GPtrArray *sockets, GError **error)
 {
@@ -182,6 +205,8 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
         daemon_notify("READY=1");
         wait_for_end(&signals, config_path, options);
         daemon_notify("STOPPING=1");
+        end_in_time();
+        cst_service_stop(service);
     }
     daemon_sockets_remove(sockets);
     return server != NULL;

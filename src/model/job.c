@@ -24,6 +24,7 @@ void cst_job_info_free(CstJobInfo *job)
     g_free(job->volume);
     g_free(job->error);
     g_free(job->error_word);
+    g_free(job->resume);
     g_free(job);
 }
 

@@ -17,12 +17,16 @@
 #define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
 #define IDLE_TICKS       50
 #define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
+#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* what a file may tell too early of its end */
 
 struct Jobs {
     CstPaths *paths; /* borrowed */
-    GMutex lock;     /* guards what follows; held for moments only */
+    gboolean daemon;
+    gint stopping; /* atomic */
+    GMutex lock;   /* guards what follows; held for moments only */
     GCond cond;
     GHashTable *running; /* of JobEntry *, borrowed */
+    GHashTable *adopted; /* CstTask * to the JobEntry * of a dead process, until it is begun */
     GThread *thread;     /* NULL until the first job */
     gboolean asleep;
     gboolean stop;
@@ -33,14 +37,17 @@ struct JobEntry {
     gint refs;
     Jobs *jobs;
     CstTask *task;
-    gint64 began; /* monotonic */
+    gint64 began;    /* monotonic */
+    gint64 left;     /* resumed: when its process had ended; else 0 */
+    gint64 taken_up; /* the same: when this process found it; both in microseconds since 1970 */
 
     GMutex lock; /* guards what follows; held while its file is written */
     CstJobInfo info;
     CstJobFile *file; /* NULL: not published */
     gboolean ended;
-    gint64 measured; /* monotonic; when info.done was what it is */
-    uint64_t asked;  /* limit that the file asked for last */
+    gboolean told_to_stop; /* by somebody */
+    gint64 measured;       /* monotonic; when info.done was what it is */
+    uint64_t asked;        /* limit that the file asked for last */
 };
 
 static JobEntry *entry_ref(JobEntry *entry)
@@ -56,6 +63,7 @@ static void entry_unref(JobEntry *entry)
     cst_task_unref(entry->task);
     g_free(entry->info.pool);
     g_free(entry->info.volume);
+    g_free(entry->info.resume);
     g_mutex_clear(&entry->lock);
     g_free(entry);
 }
@@ -104,8 +112,10 @@ static void hear(JobEntry *entry)
     gboolean cancel;
 
     cst_job_file_asked(entry->file, &cancel, &limit);
-    if (cancel)
+    if (cancel) {
+        entry->told_to_stop = TRUE;
         cst_task_cancel(entry->task);
+    }
     if (limit == entry->asked)
         return;
     cst_task_set_rate(entry->task, limit);
@@ -165,14 +175,16 @@ static gpointer run(gpointer data)
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-Jobs *jobs_new(const CstPaths *paths)
+Jobs *jobs_new(const CstPaths *paths, gboolean daemon)
 {
     Jobs *jobs = g_new0(Jobs, 1);
 
     jobs->paths = (CstPaths *)paths;
+    jobs->daemon = daemon;
     g_mutex_init(&jobs->lock);
     g_cond_init(&jobs->cond);
     jobs->running = g_hash_table_new(NULL, NULL);
+    jobs->adopted = g_hash_table_new(NULL, NULL);
     return jobs;
 }
 
@@ -187,14 +199,30 @@ void jobs_free(Jobs *jobs)
     if (jobs->thread)
         g_thread_join(jobs->thread);
     g_hash_table_unref(jobs->running);
+    g_hash_table_unref(jobs->adopted);
     g_mutex_clear(&jobs->lock);
     g_cond_clear(&jobs->cond);
     g_free(jobs);
 }
 
+void jobs_stop(Jobs *jobs)
+{
+    GHashTableIter iter;
+    gpointer entry;
+
+    g_atomic_int_set(&jobs->stopping, TRUE);
+    g_mutex_lock(&jobs->lock);
+    g_hash_table_iter_init(&iter, jobs->running);
+    while (g_hash_table_iter_next(&iter, &entry, NULL))
+        cst_task_cancel(((JobEntry *)entry)->task);
+    g_mutex_unlock(&jobs->lock);
+}
+
 static void enlist(Jobs *jobs, JobEntry *entry)
 {
     g_mutex_lock(&jobs->lock);
+    if (g_atomic_int_get(&jobs->stopping))
+        cst_task_cancel(entry->task);
     g_hash_table_add(jobs->running, entry);
     if (!jobs->thread)
         jobs->thread = g_thread_try_new("jobs", run, jobs, NULL);
@@ -205,17 +233,27 @@ static void enlist(Jobs *jobs, JobEntry *entry)
 
 /* --- one of them ----------------------------------------------------------------------------- */
 
-void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task)
+static JobEntry *entry_new(Jobs *jobs, CstTask *task)
 {
     JobEntry *entry = g_new0(JobEntry, 1);
+
+    entry->refs = 1;
+    entry->jobs = jobs;
+    entry->began = entry->measured = g_get_monotonic_time();
+    g_mutex_init(&entry->lock);
+    entry->task = task;
+    return entry;
+}
+
+void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task)
+{
+    JobEntry *entry;
     uid_t uid;
     pid_t pid;
 
-    entry->refs = 1;
-    entry->jobs = pool->service->jobs;
-    entry->began = entry->measured = g_get_monotonic_time();
-    g_mutex_init(&entry->lock);
-    entry->task = task && *task ? cst_task_ref(*task) : cst_task_new();
+    if (task && *task && job_take(job, pool->service->jobs, *task))
+        return;
+    entry = entry_new(pool->service->jobs, task && *task ? cst_task_ref(*task) : cst_task_new());
     if (task)
         *task = entry->task;
     cst_task_owner(entry->task, &uid, &pid);
@@ -228,9 +266,81 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
         .uid = uid,
         .pid = pid,
         .started = g_get_real_time(),
+        .attempt = 1,
     };
     job->entry = entry;
     enlist(entry->jobs, entry);
+}
+
+CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *info)
+{
+    JobEntry *entry = entry_new(jobs, cst_task_new());
+
+    entry->left = info->ended;
+    entry->taken_up = g_get_real_time();
+    entry->info = *info;
+    entry->info.kind = (char *)kind;
+    entry->info.ended = 0;
+    entry->info.done = entry->info.total = entry->info.rate = 0;
+    entry->file = file;
+    entry->asked = info->limit;
+    cst_task_set_owner(entry->task, info->uid, info->pid);
+    cst_task_set_rate(entry->task, info->limit);
+    cst_task_set_job(entry->task, info->id);
+    cst_task_set_waiting(entry->task, TRUE);
+    cst_job_file_update(file, &entry->info);
+    g_free(info->kind);
+    g_free(info);
+    g_mutex_lock(&jobs->lock);
+    g_hash_table_insert(jobs->adopted, entry->task, entry);
+    g_mutex_unlock(&jobs->lock);
+    enlist(jobs, entry);
+    return entry->task;
+}
+
+gboolean job_take(Job *job, Jobs *jobs, CstTask *task)
+{
+    JobEntry *entry;
+
+    g_mutex_lock(&jobs->lock);
+    entry = g_hash_table_lookup(jobs->adopted, task);
+    g_hash_table_remove(jobs->adopted, task);
+    g_mutex_unlock(&jobs->lock);
+    if (!entry)
+        return FALSE;
+    cst_task_set_waiting(task, FALSE);
+    job->entry = entry;
+    return TRUE;
+}
+
+void job_may_resume(Job *job, const char *format, ...)
+{
+    va_list args;
+
+    if (!job->entry->jobs->daemon)
+        return;
+    g_mutex_lock(&job->entry->lock);
+    g_free(job->entry->info.resume);
+    va_start(args, format);
+    job->entry->info.resume = g_strdup_vprintf(format, args);
+    va_end(args);
+    if (!cst_job_file_can_resume(&job->entry->info))
+        g_clear_pointer(&job->entry->info.resume, g_free);
+    g_mutex_unlock(&job->entry->lock);
+}
+
+gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error)
+{
+    const JobEntry *entry = job->entry;
+    gint64 changed = volume->stamp.mtime_ns / 1000;
+
+    if (!entry->left || (volume->type == CST_VOL_FILE && changed <= entry->left + LATE_US &&
+                         changed <= entry->taken_up))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("volume '%s' may have been changed since the daemon was stopped in the "
+                      "middle of this; begin it again if it is still wanted"),
+                    volume->name);
 }
 
 void job_set_volume(Job *job, const char *volume)
@@ -239,6 +349,27 @@ void job_set_volume(Job *job, const char *volume)
     g_free(job->entry->info.volume);
     job->entry->info.volume = g_strdup(volume);
     g_mutex_unlock(&job->entry->lock);
+}
+
+/* Not what anybody has asked for. */
+static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
+{
+    return code == CST_ERROR_CANCELLED && !entry->told_to_stop &&
+           g_atomic_int_get(&entry->jobs->stopping);
+}
+
+static void tell_interruption(JobEntry *entry, CstJobInfo *info)
+{
+    g_autofree char *text = NULL;
+
+    info->state = CST_JOB_INTERRUPTED;
+    text = g_strdup_printf(_("the daemon was stopped; %s"), job_fate(info, FALSE));
+    info->error = text;
+    info->error_word = (char *)cst_error_info(CST_ERROR_FAILED)->word;
+    if (cst_job_file_can_resume(info))
+        cst_job_file_leave(g_steal_pointer(&entry->file), info);
+    else
+        cst_job_file_end(g_steal_pointer(&entry->file), info);
 }
 
 static void tell_end(JobEntry *entry, gboolean ok, const GError *why)
@@ -255,6 +386,10 @@ static void tell_end(JobEntry *entry, gboolean ok, const GError *why)
     if (!ok) {
         CstErrorCode code = why ? cst_error_code(why) : CST_ERROR_INTERNAL;
 
+        if (is_interrupted(entry, code)) {
+            tell_interruption(entry, &info);
+            return;
+        }
         info.state = code == CST_ERROR_CANCELLED ? CST_JOB_CANCELLED : CST_JOB_FAILED;
         info.error = why ? why->message : NULL;
         info.error_word = (char *)cst_error_info(code)->word;
@@ -296,9 +431,7 @@ static void explain(CstJobInfo *job)
 {
     if (job->state != CST_JOB_INTERRUPTED || job->error)
         return;
-    job->error = g_strdup(
-        _("the process that did it is gone; what it had half made is taken back when its pool is "
-          "there, and a volume that it changed holds what was written until then"));
+    job->error = g_strdup_printf(_("the process that did it is gone; %s"), job_fate(job, TRUE));
     g_free(job->error_word);
     job->error_word = g_strdup(cst_error_info(CST_ERROR_FAILED)->word);
 }

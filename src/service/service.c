@@ -6,7 +6,6 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <store/job_files.h>
 #include <store/pool_files.h>
 
 #define DAEMON_LOCK_TIMEOUT_MS   5000
@@ -146,7 +145,7 @@ static gboolean load(CstService *service, GError **error)
         return FALSE;
     }
     cst_journal_replay(service->journal, intent_replay, service);
-    cst_job_files_settle(service->paths);
+    service->resumption = resumption_new(service);
     if (service->mode == CST_SERVICE_EMBEDDED)
         definitions_leave(service);
     return TRUE;
@@ -160,7 +159,7 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     service->mode = mode;
     service->pool_host = (CstPoolHost){.secret = secret_for_pool, .data = service};
     service->journal = cst_journal_new(paths);
-    service->jobs = jobs_new(service->paths);
+    service->jobs = jobs_new(service->paths, mode == CST_SERVICE_DAEMON);
     service->driver_lock = cst_driver_lock_new(paths);
     init_tables(service);
     if (!load(service, error)) {
@@ -179,6 +178,12 @@ void cst_service_start(CstService *service)
     service->boot = boot_new();
     for (guint i = 0; pools && i < pools->len; i++)
         boot_add(service->boot, g_ptr_array_index(pools, i));
+    resumption_start(service->resumption);
+}
+
+void cst_service_stop(CstService *service)
+{
+    jobs_stop(service->jobs);
 }
 
 /* Transient pools of an embedded process stay in their state files: nothing to stop here. */
@@ -201,6 +206,8 @@ void cst_service_free(CstService *service)
 {
     if (!service)
         return;
+    jobs_stop(service->jobs);
+    resumption_free(service->resumption);
     g_clear_pointer(&service->boot, boot_free);
     monitor_free(service->monitor);
     drop_pools(service);

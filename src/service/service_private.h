@@ -20,6 +20,7 @@ struct CstService {
     CstJournal *journal;
     CstDriverLock *driver_lock;
     Jobs *jobs;
+    Resumption *resumption;
     Monitor *monitor;      /* daemon only */
     Boot *boot;            /* starts of autostart pools; daemon only */
     CstPoolHost pool_host; /* what backends may ask of us */

@@ -205,8 +205,8 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
 /* --- wipe ---------------------------------------------------------------------------------------
  */
 
-static gboolean wipe_volume(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
-                            CstTask *task, GError **error)
+static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, unsigned algorithm,
+                            unsigned flags, CstTask *task, GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task};
     g_autoptr(CstVolume) volume = NULL;
@@ -223,7 +223,8 @@ static gboolean wipe_volume(CstPool *pool, const char *name, unsigned algorithm,
     if (volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool doesn't support volume wiping"));
-    if (!volume_not_held(&claim, error) || !cst_pool_state_vol_check_wipe(claim.state, name, error))
+    if (!job_left_alone(job, volume, error) || !volume_not_held(&claim, error) ||
+        !cst_pool_state_vol_check_wipe(claim.state, name, error))
         return FALSE;
     blob = cst_pool_state_vol_open(claim.state, name, TRUE, error);
     if (!blob)
@@ -240,5 +241,6 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "wipe", name, &task);
-    return job_end(&job, wipe_volume(pool, name, algorithm, flags, task, error), error);
+    job_may_resume(&job, "%u", algorithm);
+    return job_end(&job, wipe_volume(&job, pool, name, algorithm, flags, task, error), error);
 }

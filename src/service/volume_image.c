@@ -138,6 +138,7 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "flatten", name, &task);
+    job_may_resume(&job, "-");
     return job_end(&job, flatten_volume(pool, name, task, error), error);
 }
 
@@ -187,8 +188,8 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
     return TRUE;
 }
 
-static gboolean commit_volume(CstPool *pool, const char *name, const char *base, unsigned flags,
-                              CstTask *task, GError **error)
+static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, const char *base,
+                              unsigned flags, CstTask *task, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task, .write = TRUE};
     /* Not emptied where it must go on hiding what is between. */
@@ -201,7 +202,9 @@ static gboolean commit_volume(CstPool *pool, const char *name, const char *base,
     if (chain.links->len <= chain.base)
         return cst_fail(error, CST_ERROR_STATE,
                         _("what volume '%s' is based on has changed meanwhile"), name);
-    if (!check_nobody_else(&chain, error))
+    if (!check_nobody_else(&chain, error) ||
+        !job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
+        !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))
         return FALSE;
     CST_CRASH_POINT("vol.commit.opened");
     if (!cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error))
@@ -216,7 +219,8 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "commit", name, &task);
-    return job_end(&job, commit_volume(pool, name, base, flags, task, error), error);
+    job_may_resume(&job, "%u %s", flags, base ? base : "");
+    return job_end(&job, commit_volume(&job, pool, name, base, flags, task, error), error);
 }
 
 /* --- sparsify -----------------------------------------------------------------------------------
@@ -245,5 +249,6 @@ gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "sparsify", name, &task);
+    job_may_resume(&job, "-");
     return job_end(&job, sparsify_volume(pool, name, task, ret_given_back, error), error);
 }

@@ -15,6 +15,8 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
+#include "job_record.h"
+
 /*
  * NUMBER.job while it goes on, NUMBER.done from its end on, "next" with the number to give out. The
  * lock on "next" is held while numbers are given out and files made or tidied.
@@ -23,41 +25,8 @@
 #define ENDED   ".done"
 #define NEWBORN ".new"
 #define NEXT    "next"
-#define MAGIC   "cistern job 1\n"
 
 #define FILES_MAX 10000 /* looked at in one listing */
-
-typedef struct {
-    uint32_t state;
-    uint32_t can_cancel;
-    uint32_t uid;
-    int32_t pid;
-    int64_t started;
-    int64_t ended;
-    uint64_t done;
-    uint64_t total;
-    uint64_t rate;
-    uint64_t limit;
-    char kind[32];
-    char pool[256];
-    char volume[256];
-    char error_word[32];
-    char error[1024];
-} Told;
-
-/** Written by others than the one who does the job. */
-typedef struct {
-    uint64_t limit;
-    uint32_t cancel;
-    uint32_t reserved;
-} Asked;
-
-/** The file. Its parts are read and written whole. */
-typedef struct {
-    char magic[16];
-    Told told;
-    Asked asked;
-} Record;
 
 struct CstJobFile {
     char *dir;
@@ -158,92 +127,6 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
     return TRUE;
 }
 
-/* --- records --------------------------------------------------------------------------------- */
-
-static void put_text(char *field, size_t size, const char *text)
-{
-    g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
-    const char *end;
-
-    /* A character that does not fit is left out whole. */
-    if (strlen(valid) >= size) {
-        g_utf8_validate(valid, (gssize)size - 1, &end);
-        valid[end - valid] = '\0';
-    }
-    memset(field, 0, size);
-    memcpy(field, valid, strlen(valid));
-}
-
-static char *get_text(const char *field, size_t size)
-{
-    g_autofree char *text = g_strndup(field, size);
-
-    return *text ? g_utf8_make_valid(text, -1) : NULL;
-}
-
-static void fill_told(Told *told, const CstJobInfo *job)
-{
-    *told = (Told){
-        .state = job->state,
-        .can_cancel = job->can_cancel,
-        .uid = job->uid,
-        .pid = job->pid,
-        .started = job->started,
-        .ended = job->ended,
-        .done = job->done,
-        .total = job->total,
-        .rate = job->rate,
-        .limit = job->limit,
-    };
-    put_text(told->kind, sizeof(told->kind), job->kind);
-    put_text(told->pool, sizeof(told->pool), job->pool);
-    put_text(told->volume, sizeof(told->volume), job->volume);
-    put_text(told->error, sizeof(told->error), job->error);
-    put_text(told->error_word, sizeof(told->error_word), job->error_word);
-}
-
-static gboolean write_told(int fd, const Told *told, GError **error)
-{
-    return cst_pwrite_full(fd, told, sizeof(*told), offsetof(Record, told), "job", error);
-}
-
-static gboolean read_record(int fd, Record *record)
-{
-    return pread(fd, record, sizeof(*record), 0) == (ssize_t)sizeof(*record) &&
-           memcmp(record->magic, MAGIC, sizeof(MAGIC)) == 0 &&
-           record->told.state < CST_JOB_STATE_LAST;
-}
-
-static CstJobInfo *info_of(uint64_t id, const Record *record)
-{
-    const Told *told = &record->told;
-    CstJobInfo *job = g_new0(CstJobInfo, 1);
-
-    *job = (CstJobInfo){
-        .id = id,
-        .state = told->state,
-        .can_cancel = told->can_cancel != 0,
-        .uid = told->uid,
-        .pid = told->pid,
-        .started = told->started,
-        .ended = told->ended,
-        .done = told->done,
-        .total = told->total,
-        .rate = told->rate,
-        .limit = told->limit,
-        .kind = get_text(told->kind, sizeof(told->kind)),
-        .pool = get_text(told->pool, sizeof(told->pool)),
-        .volume = get_text(told->volume, sizeof(told->volume)),
-        .error = get_text(told->error, sizeof(told->error)),
-        .error_word = get_text(told->error_word, sizeof(told->error_word)),
-    };
-    if (!job->kind)
-        job->kind = g_strdup("");
-    if (!job->pool)
-        job->pool = g_strdup("");
-    return job;
-}
-
 /* --- the one who does the job ---------------------------------------------------------------- */
 
 static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
@@ -251,14 +134,14 @@ static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError
     g_autofree char *temporary = file_name(dir, id, NEWBORN);
     g_autofree char *path = file_name(dir, id, LIVE);
     g_auto(CstFd) fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    Record record = {.magic = MAGIC, .asked.limit = job->limit};
+    JobRecord record = {.magic = JOB_MAGIC, .asked.limit = job->limit};
     int result;
 
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
         return -1;
     }
-    fill_told(&record.told, job);
+    job_record_fill(&record.told, job);
     if (!cst_pwrite_full(fd, &record, sizeof(record), 0, temporary, error) ||
         !lock_file(fd, F_OFD_SETLK) || rename(temporary, path) < 0) {
         if (error && !*error)
@@ -272,6 +155,17 @@ static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError
     return result;
 }
 
+/* Takes @fd. */
+static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
+{
+    CstJobFile *file = g_new0(CstJobFile, 1);
+
+    file->dir = g_strdup(dir);
+    file->id = id;
+    file->fd = fd;
+    return file;
+}
+
 static void tidy(const char *dir);
 
 CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, uint64_t *ret_id,
@@ -279,7 +173,6 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
 {
     g_autofree char *dir = jobs_dir(paths);
     g_auto(CstFd) numbers = lock_numbers(dir, error);
-    CstJobFile *file;
     uint64_t id;
     int fd;
 
@@ -290,30 +183,34 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
     if (fd < 0)
         return NULL;
     tidy(dir);
-    file = g_new0(CstJobFile, 1);
-    file->dir = g_steal_pointer(&dir);
-    file->id = *ret_id = id;
-    file->fd = fd;
-    return file;
+    *ret_id = id;
+    return file_new(dir, id, fd);
 }
 
 void cst_job_file_update(CstJobFile *file, const CstJobInfo *job)
 {
-    Told told;
+    JobTold told;
 
-    fill_told(&told, job);
-    write_told(file->fd, &told, NULL);
+    job_record_fill(&told, job);
+    job_record_write(file->fd, &told, NULL);
 }
 
 void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit)
 {
-    Asked asked = {0};
+    JobAsked asked = {0};
 
     *ret_cancel = FALSE;
-    if (pread(file->fd, &asked, sizeof(asked), offsetof(Record, asked)) != sizeof(asked))
+    if (pread(file->fd, &asked, sizeof(asked), offsetof(JobRecord, asked)) != sizeof(asked))
         return;
     *ret_cancel = asked.cancel != 0;
     *ret_limit = asked.limit;
+}
+
+static void file_free(CstJobFile *file)
+{
+    cst_fd_clear(&file->fd);
+    g_free(file->dir);
+    g_free(file);
 }
 
 void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
@@ -325,9 +222,13 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     CST_CRASH_POINT("job.ended");
     if (rename(path, ended) < 0)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
-    cst_fd_clear(&file->fd);
-    g_free(file->dir);
-    g_free(file);
+    file_free(file);
+}
+
+void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job)
+{
+    cst_job_file_update(file, job);
+    file_free(file);
 }
 
 /* --- everybody else -------------------------------------------------------------------------- */
@@ -338,7 +239,7 @@ static gboolean too_old(int64_t ended)
 }
 
 /* With its lock gone before its end, it ended when its file was last written to. */
-static void note_interruption(int fd, Record *record)
+static void note_interruption(int fd, JobRecord *record)
 {
     struct stat st;
 
@@ -350,14 +251,14 @@ static void note_interruption(int fd, Record *record)
 }
 
 /* @fd of a file that is there. The record, brought up to date. */
-static gboolean look(int fd, Record *record)
+static gboolean look(int fd, JobRecord *record)
 {
-    if (!read_record(fd, record))
+    if (!job_record_read(fd, record))
         return FALSE;
     if (cst_job_state_is_end(record->told.state) || is_locked(fd))
         return TRUE;
     /* Its end may have been written between the two looks. */
-    if (!read_record(fd, record))
+    if (!job_record_read(fd, record))
         return FALSE;
     if (!cst_job_state_is_end(record->told.state))
         note_interruption(fd, record);
@@ -369,13 +270,13 @@ static CstJobInfo *load_one(const char *dir, uint64_t id)
     g_autofree char *live = file_name(dir, id, LIVE);
     g_autofree char *ended = file_name(dir, id, ENDED);
     g_auto(CstFd) fd = open(live, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    Record record;
+    JobRecord record;
 
     if (fd < 0)
         fd = open(ended, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || !look(fd, &record) || too_old(record.told.ended))
         return NULL;
-    return info_of(id, &record);
+    return job_record_info(id, &record);
 }
 
 static int by_id(gconstpointer a, gconstpointer b)
@@ -443,7 +344,7 @@ CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error
 }
 
 /* Opens a job that goes on, to ask something of it. -1 with @error when it has ended. */
-static int open_live(const CstPaths *paths, uint64_t id, Record *ret_record, GError **error)
+static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
     g_autofree char *path = file_name(dir, id, LIVE);
@@ -466,7 +367,7 @@ static int open_live(const CstPaths *paths, uint64_t id, Record *ret_record, GEr
 gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
 {
     static const uint32_t yes = 1;
-    Record record;
+    JobRecord record;
     g_auto(CstFd) fd = open_live(paths, id, &record, error);
 
     if (fd < 0)
@@ -476,16 +377,16 @@ gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
                         _("job %" G_GUINT64_FORMAT " (%.*s) cannot be cancelled; it ends by "
                           "itself"),
                         id, (int)sizeof(record.told.kind), record.told.kind);
-    return cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(Record, asked.cancel), "job", error);
+    return cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, asked.cancel), "job", error);
 }
 
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error)
 {
-    Record record;
+    JobRecord record;
     g_auto(CstFd) fd = open_live(paths, id, &record, error);
 
-    return fd >= 0 &&
-           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(Record, asked.limit), "job", error);
+    return fd >= 0 && cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, asked.limit),
+                                      "job", error);
 }
 
 /* --- tidying --------------------------------------------------------------------------------- */
@@ -506,23 +407,58 @@ static void tidy(const char *dir)
     }
 }
 
-static void settle_one(const char *dir, uint64_t id)
+typedef struct {
+    const char *dir;
+    CstJobTakeFunc take;
+    gpointer data;
+} Settling;
+
+/* TRUE: @fd is somebody else's now, or the file stays as it is. */
+static gboolean leave_to_others(const Settling *settling, uint64_t id, int *fd, JobRecord *record)
 {
-    g_autofree char *path = file_name(dir, id, LIVE);
-    g_autofree char *ended = file_name(dir, id, ENDED);
+    CstJobInfo *job;
+
+    if (cst_job_state_is_end(record->told.state) && record->told.state != CST_JOB_INTERRUPTED)
+        return FALSE;
+    if (!cst_job_state_is_end(record->told.state))
+        note_interruption(*fd, record);
+    job = job_record_info(id, record);
+    if (!cst_job_file_can_resume(job) || too_old(job->ended)) {
+        cst_job_info_free(job);
+        return FALSE;
+    }
+    if (settling->take) {
+        CstJobFile *file = file_new(settling->dir, id, *fd);
+
+        *fd = -1;
+        job->state = CST_JOB_WAITING;
+        job->attempt++;
+        g_clear_pointer(&job->error, g_free);
+        g_clear_pointer(&job->error_word, g_free);
+        settling->take(file, job, settling->data);
+    } else {
+        cst_job_info_free(job);
+    }
+    return TRUE;
+}
+
+static void settle_one(const Settling *settling, uint64_t id)
+{
+    g_autofree char *path = file_name(settling->dir, id, LIVE);
+    g_autofree char *ended = file_name(settling->dir, id, ENDED);
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    Record record;
+    JobRecord record;
 
     if (fd < 0 || !lock_file(fd, F_OFD_SETLK))
         return;
-    if (!read_record(fd, &record)) {
+    if (!job_record_read(fd, &record)) {
         unlink(path);
         return;
     }
-    if (!cst_job_state_is_end(record.told.state)) {
-        note_interruption(fd, &record);
-        write_told(fd, &record.told, NULL);
-    }
+    if (leave_to_others(settling, id, &fd, &record))
+        return;
+    if (record.told.state == CST_JOB_INTERRUPTED)
+        job_record_write(fd, &record.told, NULL);
     CST_CRASH_POINT("job.settled");
     if (rename(path, ended) < 0)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
@@ -540,12 +476,13 @@ static void drop_newborns(const char *dir)
     }
 }
 
-void cst_job_files_settle(const CstPaths *paths)
+void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer data)
 {
     g_autofree char *dir = jobs_dir(paths);
     g_autoptr(GError) error = NULL;
     g_autoptr(GArray) ids = NULL;
     g_auto(CstFd) numbers = -1;
+    const Settling settling = {dir, take, data};
 
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
         return;
@@ -557,5 +494,5 @@ void cst_job_files_settle(const CstPaths *paths)
     drop_newborns(dir);
     ids = list_ids(dir, LIVE);
     for (guint i = 0; i < ids->len; i++)
-        settle_one(dir, g_array_index(ids, uint64_t, i));
+        settle_one(&settling, g_array_index(ids, uint64_t, i));
 }

@@ -145,12 +145,147 @@ class Jobs(WithDaemon):
         self.assertEqual([], self.jobs())
         self.ok("vol-clone", "big", "new", "--pool", "p")
 
+    @unittest.skipUnless(space.private_mounts() and os.path.exists("/dev/fuse"),
+                         "needs root and FUSE")
+    def test_a_stop_does_not_wait_for_storage_that_hangs(self):
+        """A file system that answers nothing, not even how it is called."""
+        os.makedirs(self.at("hung"))
+        self.ok("pool-define-as", "hung", "dir", "--target", self.at("hung"))
+        self.ok("pool-start", "hung")
+        fuse, mounted = os.open("/dev/fuse", os.O_RDWR), False
+        try:
+            space.mount(self.at("hung"), "-i", "-t", "fuse", "-o",
+                        f"fd={fuse},rootmode=40000,user_id=0,group_id=0", "nobody", pass_fds=[fuse])
+            mounted = True
+            self.start("pool-refresh", "hung")
+            self.running("refresh", None)
+            number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
+            begun = time.monotonic()
+            self.assertEqual(0, self.peer.stop())
+            self.assertTrue(9 < time.monotonic() - begun < 15, time.monotonic() - begun)
+        finally:
+            os.close(fuse)
+            if mounted:
+                space.unmount(self.at("hung"))
+        self.peer.start()
+        self.wait_until(lambda: self.jobs() and self.jobs()[0]["done"], "it goes on")
+        self.assertEqual([number], [job["id"] for job in self.jobs()])
+        self.assertEqual(0, self.cistern("job-cancel", str(number))[0])
+
+    # --- the daemon stops, or is killed, and another one starts --------------------------------
+
+    def in_the_middle(self, operation, volume, *words):
+        self.start(*words, "--pool", "p", "--rate-limit", "4M", program="cistern")
+        job = self.running(operation, volume)
+        self.wait_until(lambda: 0 < self.job(job["id"])["done"], "it has begun")
+        return job["id"]
+
+    def test_an_orderly_stop(self):
+        """What can't be gone on with is undone, and says so; nobody is said to have cancelled it."""
+        for words, left in ((("convert", "new", "vol-convert", "big", "new", "--format", "qcow2"),
+                             "nothing of it is left"),
+                            (("upload", "big", "vol-upload", "big", self.file("up", os.urandom(SIZE))),
+                             "holds what was written until then"),
+                            (("download", "big", "vol-download", "big", self.file("down")),
+                             "it changed nothing")):
+            number = self.in_the_middle(*words)
+            self.assertEqual(0, self.peer.restart())
+            job = self.job(number)
+            self.assertEqual("interrupted", job["state"])
+            self.assertIn("the daemon was stopped; ", str(job["error"]))
+            self.assertIn(left, str(job["error"]))
+            self.assertEqual([], self.drafts())
+            self.assertEqual([], self.jobs())
+            status, _, err = self.cistern("job-wait", str(number))
+            self.assertEqual(1, status)
+            self.assertIn("the daemon was stopped", err)
+
+    def test_a_wipe_is_gone_on_with(self):
+        """Under its number and at its rate, over a stop and a kill, until it has been tried thrice."""
+        number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            self.peer.stop(signum)
+            self.assertIn("next daemon", str(self.embedded("job-info", str(number))))
+            self.peer.start()
+            job = self.wait_until(lambda: next((j for j in self.jobs() if j["done"] > 0), None),
+                                  "it goes on")
+            self.assertEqual((number, "wipe", 4 * MIB, "running"),
+                             (job["id"], job["operation"], job["rate_limit"], job["state"]))
+        self.assertEqual(0, self.cistern("job-rate", str(number), "0")[0])
+        self.assertEqual(0, self.cistern("job-wait", str(number))[0])
+        self.assertEqual("done", self.job(number)["state"])
+        with open(self.at("p", "big"), "rb") as big:
+            self.assertEqual(SIZE, big.seek(0, os.SEEK_END))
+            big.seek(0)
+            self.assertFalse(any(iter(lambda: big.read(MIB).strip(b"\0"), b"")))
+
+    def test_not_for_ever(self):
+        number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
+        for _ in range(2):
+            self.peer.restart(signal.SIGKILL)
+            self.wait_until(self.jobs, "it goes on")
+        self.peer.restart(signal.SIGKILL)
+        self.assertEqual([], self.jobs())
+        self.assertEqual("interrupted", self.job(number)["state"])
+
+    def test_what_goes_on_is_cancelled(self):
+        number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
+        self.peer.restart()
+        self.assertEqual(0, self.cistern("job-cancel", str(number))[0])
+        self.wait_until(lambda: not self.jobs(), "it ends")
+        self.assertEqual("cancelled", self.job(number)["state"])
+        self.peer.restart()
+        self.assertEqual([], self.jobs())
+
+    def test_what_was_changed_meanwhile_is_not_wiped(self):
+        number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
+        self.peer.stop(signal.SIGKILL)
+        time.sleep(2.5)
+        with open(self.at("p", "big"), "r+b") as big:
+            big.write(b"precious")
+        self.peer.start()
+        self.wait_until(lambda: not self.jobs(), "it ends")
+        job = self.job(number)
+        self.assertEqual("failed", job["state"])
+        self.assertIn("may have been changed", str(job["error"]))
+        with open(self.at("p", "big"), "rb") as big:
+            self.assertEqual(b"precious", big.read(8))
+
+    def test_flatten_commit_and_sparsify_are_gone_on_with(self):
+        with open(self.at("p", "big"), "rb") as big:
+            content = big.read()
+        for operation, words in (("flatten", ["vol-flatten"]), ("commit", ["vol-commit", "--yes"]),
+                                 ("sparsify", ["vol-sparsify"])):
+            for name in ("over", "mid"):
+                self.virsh("vol-delete", name, "p")
+            peers.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", self.at("p", "big"),
+                       self.at("p", "mid")])
+            peers.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+                       self.at("p", "mid"), self.at("p", "over")])
+            peers.run(["qemu-io", "-f", "qcow2", "-c", "write -q -P 3 0 64M", self.at("p", "over")])
+            self.ok("pool-refresh", "p")
+            number = self.in_the_middle(operation, "over", words[0], "over", *words[1:])
+            self.peer.restart(signal.SIGKILL)
+            self.assertEqual(0, self.cistern("job-rate", str(number), "0")[0], operation)
+            status, _, err = self.cistern("job-wait", str(number))
+            self.assertEqual((0, operation), (status, operation), err)
+            self.assertEqual("done", self.job(number)["state"])
+            self.assertEqual(0, self.cistern("vol-check", "over", "--pool", "p")[0])
+            out = self.file("out")
+            peers.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", self.at("p", "over"), out])
+            with open(out, "rb") as flat:
+                self.assertEqual(b"\3" * (64 * MIB) + content[64 * MIB:], flat.read(), operation)
+
+    def embedded(self, *words):
+        """Beside no daemon."""
+        return peers.run([space.CISTERN, "-c", f"storage:///embed?root={self.peer.root}", *words])
+
     def test_numbers_are_never_given_twice(self):
         numbers = []
         for signum in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
-            child = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
+            child = self.start("vol-convert", "big", "new", "--pool", "p", "--format", "qcow2",
                                "--rate-limit", "1M", program="cistern")
-            numbers.append(self.running("wipe", "big")["id"])
+            numbers.append(self.running("convert", "new")["id"])
             self.peer.restart(signum)
             self.reap(child)
         self.assertEqual(sorted(set(numbers)), numbers)

@@ -50,10 +50,10 @@ def private_mounts():
     return IS_ROOT and os.environ.get("CST_PRIVATE_MOUNTS") == "1"
 
 
-def mount(where, *arguments):
+def mount(where, *arguments, **options):
     """Mounts for the rest of the run (or until unmount); the caller checked private_mounts()."""
     os.makedirs(where, exist_ok=True)
-    subprocess.run(["mount", *arguments, where], check=True)
+    subprocess.run(["mount", *arguments, where], check=True, **options)
     _mounts.append(where)
 
 

@@ -126,7 +126,7 @@ static void test_nobody(void **state)
     g_autoptr(GPtrArray) all = cst_job_files_load(root->paths);
     g_autoptr(GError) error = NULL;
 
-    cst_job_files_settle(root->paths);
+    cst_job_files_settle(root->paths, NULL, NULL);
     assert_int_equal(all->len, 0);
     assert_null(cst_job_file_load(root->paths, 1, &error));
     assert_code(&error, CST_ERROR_NOT_FOUND);
@@ -173,7 +173,7 @@ static void test_interrupted(void **state)
     assert_int_equal(seen->state, CST_JOB_RUNNING);
     g_clear_pointer(&seen, cst_job_info_free);
     /* It lives: there is nothing to settle. */
-    cst_job_files_settle(root->paths);
+    cst_job_files_settle(root->paths, NULL, NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     for (int i = 0; i < 2; i++) {
@@ -181,7 +181,7 @@ static void test_interrupted(void **state)
         assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
         assert_true(seen->ended > 0);
         g_clear_pointer(&seen, cst_job_info_free);
-        cst_job_files_settle(root->paths);
+        cst_job_files_settle(root->paths, NULL, NULL);
     }
     close(there[0]);
     close(there[1]);
@@ -232,16 +232,100 @@ static void test_rubbish(void **state)
     }
     all = cst_job_files_load(root->paths);
     assert_int_equal(all->len, 0);
-    cst_job_files_settle(root->paths);
+    cst_job_files_settle(root->paths, NULL, NULL);
     assert_null(cst_job_file_load(root->paths, 2, NULL));
+}
+
+typedef struct {
+    CstJobFile *file;
+    CstJobInfo *job;
+    guint count;
+} Taken;
+
+static void take(CstJobFile *file, CstJobInfo *job, gpointer data)
+{
+    Taken *taken = data;
+
+    taken->file = file;
+    taken->job = job;
+    taken->count++;
+}
+
+/* A daemon leaves it, the next one takes it over, under its number; others only look. */
+static void test_left_and_taken(void **state)
+{
+    Root *root = *state;
+    g_autoptr(CstJobInfo) seen = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+
+    job.resume = (char *)"3";
+    for (job.attempt = 1; job.attempt < CST_JOB_ATTEMPTS; job.attempt++) {
+        Taken taken = {0};
+        CstJobFile *file = cst_job_file_publish(root->paths, &job, &id, NULL);
+
+        job.state = CST_JOB_INTERRUPTED;
+        job.ended = g_get_real_time();
+        cst_job_file_leave(file, &job);
+        cst_job_files_settle(root->paths, NULL, NULL);
+        seen = load(root, id);
+        assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
+        g_clear_pointer(&seen, cst_job_info_free);
+        cst_job_files_settle(root->paths, take, &taken);
+        assert_int_equal(taken.count, 1);
+        assert_int_equal(taken.job->id, id);
+        assert_int_equal(taken.job->attempt, job.attempt + 1);
+        assert_int_equal(taken.job->ended, job.ended);
+        assert_string_equal(taken.job->resume, "3");
+        /* It is ours now. */
+        cst_job_files_settle(root->paths, take, &taken);
+        assert_int_equal(taken.count, 1);
+        cst_job_file_update(taken.file, taken.job);
+        assert_true(cst_job_file_set_limit(root->paths, id, 77, NULL));
+        taken.job->state = CST_JOB_DONE;
+        cst_job_file_end(taken.file, taken.job);
+        cst_job_info_free(taken.job);
+        seen = load(root, id);
+        assert_int_equal(seen->state, CST_JOB_DONE);
+        g_clear_pointer(&seen, cst_job_info_free);
+    }
+}
+
+/* Too often, too long ago, or with names that a file cannot tell. */
+static void test_left_for_good(void **state)
+{
+    static char invalid[] = "\xff", kept[] = "a";
+    const gint64 hours = 2 * G_TIME_SPAN_HOUR;
+    Root *root = *state;
+    Taken taken = {0};
+
+    for (int i = 0; i < 4; i++) {
+        CstJobInfo job = sample();
+        CstJobFile *file;
+        uint64_t id;
+
+        job.state = CST_JOB_INTERRUPTED;
+        job.resume = i == 3 ? NULL : (char *)"3";
+        job.attempt = i == 0 ? CST_JOB_ATTEMPTS : 1;
+        job.ended = g_get_real_time() - (i == 1 ? hours : 0);
+        job.volume = i == 2 ? invalid : kept;
+        assert_int_equal(cst_job_file_can_resume(&job), i == 1);
+        if (i == 2)
+            continue; /* nobody publishes it so */
+        file = cst_job_file_publish(root->paths, &job, &id, NULL);
+        cst_job_file_leave(file, &job);
+        cst_job_files_settle(root->paths, take, &taken);
+        assert_int_equal(taken.count, 0);
+    }
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_life),      TEST(test_nobody),  TEST(test_what_cannot_be_cancelled),
-        TEST(test_interrupted), TEST(test_numbers), TEST(test_rubbish),
+        TEST(test_a_life),      TEST(test_nobody),         TEST(test_what_cannot_be_cancelled),
+        TEST(test_interrupted), TEST(test_left_and_taken), TEST(test_left_for_good),
+        TEST(test_numbers),     TEST(test_rubbish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

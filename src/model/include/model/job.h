@@ -40,6 +40,8 @@ typedef struct {
     uint64_t limit;   /**< of the rate; 0: none */
     char *error;      /**< the detail of how it failed; NULL: it didn't */
     char *error_word; /**< its class, see CstErrorInfo; NULL: none */
+    char *resume;     /**< what a daemon must know to go on with it; NULL: it can't */
+    unsigned attempt; /**< which daemon works on it: 1, 2, … */
 } CstJobInfo;
 
 void cst_job_info_free(CstJobInfo *job);

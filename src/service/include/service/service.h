@@ -29,6 +29,12 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 /** Restores active pools and starts the autostart ones, in parallel, retrying with backoff. */
 void cst_service_start(CstService *service);
 
+/**
+ * The process is about to end: jobs are cancelled, and end as interrupted; those that may be begun
+ * again without harm are left for the next daemon. From then on, nothing begins.
+ */
+void cst_service_stop(CstService *service);
+
 /** Stops watching and waits for running work; pools stay active on the host. */
 void cst_service_free(CstService *service);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstService, cst_service_free)

@@ -16,6 +16,7 @@
 
 #define CST_JOBS_KEPT      100
 #define CST_JOBS_KEPT_SECS 3600
+#define CST_JOB_ATTEMPTS   3 /* it may be what ends the daemons */
 
 /** A job of this process, published. */
 typedef struct CstJobFile CstJobFile;
@@ -29,6 +30,10 @@ void cst_job_file_update(CstJobFile *file, const CstJobInfo *job);
 void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit);
 /** The same as an update, and it has ended: lets go. Frees @file. */
 void cst_job_file_end(CstJobFile *file, const CstJobInfo *job);
+/** The same, but it is left for the next daemon to go on with. */
+void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job);
+/** It can be gone on with: @resume and its names are told by a file as they are. */
+gboolean cst_job_file_can_resume(const CstJobInfo *job);
 
 /** Elements CstJobInfo *, by number. */
 GPtrArray *cst_job_files_load(const CstPaths *paths);
@@ -39,5 +44,12 @@ CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error
 gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error);
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error);
 
-/** Writes the end of jobs whose process is gone, and drops what need not be kept. */
-void cst_job_files_settle(const CstPaths *paths);
+/** Takes over both: a job whose process is gone, and that is locked for this one now. */
+typedef void (*CstJobTakeFunc)(CstJobFile *file, CstJobInfo *job, gpointer data);
+
+/**
+ * Writes the end of jobs whose process is gone, and drops what need not be kept. Those that can be
+ * gone on with are given to @take, as waiting and with their next attempt; NULL: stay for whoever
+ * can. After CST_JOB_ATTEMPTS, or an hour, nobody does any more.
+ */
+void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer data);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <service/images.h>
+#include <service/volumes.h>
+#include <store/job_files.h>
+
+#include "service_private.h"
+
+/*
+ * What a job leaves when its process ends in the middle. New volumes are undone, by the journal;
+ * most changes keep a volume's meaning at every moment; and what may be begun again without harm
+ * is: the next daemon goes on with it, under its number. The job's file says how (info.resume).
+ * Only what a daemon did: whoever ends a command of his own has ended what it did.
+ */
+
+#define AT_ONCE     4
+#define PATIENCE_US (60 * G_TIME_SPAN_SECOND) /* until the job's pool is active */
+#define LOOK_US     (100 * G_TIME_SPAN_MILLISECOND)
+
+typedef gboolean (*ResumeFunc)(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                               GError **error);
+
+static gboolean bad_record(GError **error)
+{
+    return cst_fail(error, CST_ERROR_FAILED, _("what is to be done can't be told any more"));
+}
+
+static gboolean flatten(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                        GError **error)
+{
+    return cst_vol_flatten(pool, volume, task, error);
+}
+
+static gboolean sparsify(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                         GError **error)
+{
+    uint64_t given_back;
+
+    return cst_vol_sparsify(pool, volume, task, &given_back, error);
+}
+
+static gboolean wipe(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                     GError **error)
+{
+    unsigned algorithm;
+
+    if (sscanf(how, "%u", &algorithm) != 1)
+        return bad_record(error);
+    return cst_vol_wipe(pool, volume, algorithm, 0, task, error);
+}
+
+static gboolean commit(CstPool *pool, const char *volume, const char *how, CstTask *task,
+                       GError **error)
+{
+    const char *base = strchr(how, ' ');
+    unsigned flags;
+
+    if (!base || sscanf(how, "%u", &flags) != 1)
+        return bad_record(error);
+    return cst_vol_commit(pool, volume, base[1] ? base + 1 : NULL, flags, task, error);
+}
+
+typedef struct {
+    const char *kind;
+    const char *left;  /* in the middle of it */
+    ResumeFunc resume; /* NULL: not */
+} Fate;
+
+#define NOTHING_LEFT    N_("nothing of it is left")
+#define WRITTEN_TILL    N_("the volume holds what was written until then")
+#define NOTHING_CHANGED N_("it changed nothing")
+#define STILL_WHOLE     N_("the volume is whole, and holds what it did; begin it again")
+
+static const Fate fates[] = {
+    {"create", NOTHING_LEFT, NULL},      {"clone", NOTHING_LEFT, NULL},
+    {"convert", NOTHING_LEFT, NULL},     {"upload", WRITTEN_TILL, NULL},
+    {"wipe", WRITTEN_TILL, wipe},        {"flatten", STILL_WHOLE, flatten},
+    {"commit", STILL_WHOLE, commit},     {"sparsify", STILL_WHOLE, sparsify},
+    {"resize", STILL_WHOLE, NULL},       {"rebase", STILL_WHOLE, NULL},
+    {"check", STILL_WHOLE, NULL},        {"bitmap", STILL_WHOLE, NULL},
+    {"download", NOTHING_CHANGED, NULL}, {"compare", NOTHING_CHANGED, NULL},
+    {"measure", NOTHING_CHANGED, NULL},  {"map", NOTHING_CHANGED, NULL},
+    {"refresh", NOTHING_CHANGED, NULL},
+};
+
+static const Fate *fate_of(const char *kind)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(fates); i++)
+        if (strcmp(fates[i].kind, kind) == 0)
+            return &fates[i];
+    return NULL;
+}
+
+const char *job_fate(const CstJobInfo *info, gboolean killed)
+{
+    const Fate *fate = fate_of(info->kind);
+
+    if (cst_job_file_can_resume(info))
+        return _("the next daemon goes on with it");
+    if (!fate || (killed && fate->left == fates[0].left))
+        return _("what it had half done is finished or taken back when its pool is there");
+    return _(fate->left);
+}
+
+/* --- going on -----------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    const Fate *fate;
+    char *pool, *volume, *how;
+    CstTask *task;
+} Left;
+
+struct Resumption {
+    CstService *service;
+    GPtrArray *left;      /* of Left * */
+    GThreadPool *workers; /* NULL: not started */
+};
+
+static void left_free(Left *left)
+{
+    g_free(left->pool);
+    g_free(left->volume);
+    g_free(left->how);
+    cst_task_unref(left->task);
+    g_free(left);
+}
+
+static void fail_left(CstService *service, const Left *left, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    if (job_take(&job, service->jobs, left->task))
+        job_end(&job, FALSE, error);
+}
+
+static void take(CstJobFile *file, CstJobInfo *info, gpointer data)
+{
+    Resumption *resumption = data;
+    const Fate *fate = fate_of(info->kind);
+    Left *left;
+
+    if (!fate || !fate->resume || !info->volume) {
+        info->state = CST_JOB_INTERRUPTED;
+        cst_job_file_end(file, info);
+        cst_job_info_free(info);
+        return;
+    }
+    left = g_new0(Left, 1);
+    left->fate = fate;
+    left->pool = g_strdup(info->pool);
+    left->volume = g_strdup(info->volume);
+    left->how = g_strdup(info->resume);
+    left->task = cst_task_ref(jobs_adopt(resumption->service->jobs, fate->kind, file, info));
+    g_ptr_array_add(resumption->left, left);
+}
+
+/* Autostarted pools, and those on a network, may take a while. */
+static CstPool *active_pool(CstService *service, const Left *left, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    for (;;) {
+        g_autoptr(CstPool) pool = cst_service_pool_by_name(service, left->pool, error);
+
+        if (!pool)
+            return NULL;
+        if (cst_pool_is_active(pool))
+            return g_steal_pointer(&pool);
+        if (g_get_monotonic_time() > end) {
+            cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), left->pool);
+            return NULL;
+        }
+        if (!cst_task_check(left->task, error))
+            return NULL;
+        g_usleep(LOOK_US);
+    }
+}
+
+static void go_on(gpointer data, gpointer resumption)
+{
+    CstService *service = ((Resumption *)resumption)->service;
+    Left *left = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) pool = active_pool(service, left, &error);
+
+    if (pool)
+        left->fate->resume(pool, left->volume, left->how, left->task, &error);
+    if (error)
+        cst_log(CST_LOG_WARNING, "pool '%s': going on with %s of '%s': %s", left->pool,
+                left->fate->kind, left->volume, error->message);
+    /* If it never came that far. */
+    fail_left(service, left, &error);
+    left_free(left);
+}
+
+Resumption *resumption_new(CstService *service)
+{
+    Resumption *resumption = g_new0(Resumption, 1);
+    gboolean daemon = service->mode == CST_SERVICE_DAEMON;
+
+    resumption->service = service;
+    resumption->left = g_ptr_array_new();
+    cst_job_files_settle(service->paths, daemon ? take : NULL, resumption);
+    return resumption;
+}
+
+void resumption_start(Resumption *resumption)
+{
+    if (resumption->left->len == 0)
+        return;
+    resumption->workers = g_thread_pool_new(go_on, resumption, AT_ONCE, FALSE, NULL);
+    for (guint i = 0; i < resumption->left->len; i++) {
+        Left *left = g_ptr_array_index(resumption->left, i);
+
+        cst_log(CST_LOG_INFO, _("pool '%s': going on with %s of '%s'"), left->pool,
+                left->fate->kind, left->volume);
+        g_thread_pool_push(resumption->workers, left, NULL);
+    }
+    g_ptr_array_set_size(resumption->left, 0);
+}
+
+void resumption_free(Resumption *resumption)
+{
+    if (!resumption)
+        return;
+    if (resumption->workers)
+        g_thread_pool_free(resumption->workers, FALSE, TRUE);
+    for (guint i = 0; i < resumption->left->len; i++) {
+        Left *left = g_ptr_array_index(resumption->left, i);
+        g_autoptr(GError) error = NULL;
+
+        cst_fail(&error, CST_ERROR_CANCELLED, _("it was not begun"));
+        fail_left(resumption->service, left, &error);
+        left_free(left);
+    }
+    g_ptr_array_unref(resumption->left);
+    g_free(resumption);
+}
