@@ -162,14 +162,31 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
     return done;
 }
 
+static gboolean is_unchanged(RbdBlob *rbd)
+{
+    gboolean unchanged;
+
+    g_mutex_lock(&rbd->lock);
+    unchanged = rbd->changes == 0;
+    g_mutex_unlock(&rbd->lock);
+    return unchanged;
+}
+
+/* librbd takes the image's lock for it, even where there is nothing to flush. */
 static gboolean rbd_flush_all(CstBlob *blob, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Request *request = request_new(blob);
-    rbd_completion_t completion = request_completion(request);
-    int started = rbd->ceph->rbd_aio_flush(rbd->rbd.image, completion);
-    gboolean done = request_wait(request, completion, started, error);
+    rbd_completion_t completion;
+    Request *request;
+    int started;
+    gboolean done;
 
+    if (is_unchanged(rbd))
+        return TRUE;
+    request = request_new(blob);
+    completion = request_completion(request);
+    started = rbd->ceph->rbd_aio_flush(rbd->rbd.image, completion);
+    done = request_wait(request, completion, started, error);
     cst_ceph_work_unref(&request->work);
     return done;
 }

@@ -163,7 +163,8 @@ static gboolean grow_to_capacity(CstBlob *blob, const Cloning *cloning, GError *
     const CstImageFormat *format;
     g_autoptr(CstImage) image = NULL;
 
-    if (cloning->def->capacity <= cloning->source->capacity)
+    /* No blob: a clone that is as large as it shall be. */
+    if (!blob || cloning->def->capacity <= cloning->source->capacity)
         return TRUE;
     format = cst_image_format_find(cloning->source->format, error);
     image = format

@@ -339,22 +339,32 @@ static gboolean clone_opened(Cloning *c, const CloneNames *names, GError **error
     return done;
 }
 
+/* A clone that need not grow is not opened: that takes a dozen round trips. */
+static gboolean is_large_enough(const Cloning *c)
+{
+    uint64_t size = 0;
+
+    return c->helper && c->job->ceph->rbd_get_size(c->image, &size) >= 0 && size >= c->job->size;
+}
+
 static gboolean clone_volume(RbdJob *job, GError **error)
 {
     const CloneNames *names = job->out;
     g_autofree char *helper = helper_name(names->token);
     g_autofree char *draft = cst_rbd_draft_name(names->token);
     Cloning c = {.job = job, .source = names->source, .helper = names->snapshot == NULL};
-    CstBlob *blob;
-    gboolean done;
+    CstBlob *blob = NULL;
+    gboolean done, complete;
 
     if (!cst_rbd_job_open(job, c.source, TRUE, &c.image, error))
         return FALSE;
     c.snapshot = names->snapshot ? names->snapshot : helper;
     done = clone_opened(&c, names, error);
+    complete = done && is_large_enough(&c);
     job->ceph->rbd_close(c.image);
-    blob = done ? cst_rbd_job_blob(job, draft, NULL, TRUE, error) : NULL;
-    if (!blob)
+    if (done && !complete)
+        blob = cst_rbd_job_blob(job, draft, NULL, TRUE, error);
+    if (!complete && !blob)
         return FALSE;
     clone_names_free(job->out);
     job->out = blob;
@@ -374,6 +384,7 @@ gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
     job = cst_rbd_job_new(state, clone_volume, def->name, error);
     if (!job)
         return FALSE;
+    job->size = def->capacity;
     names = g_new0(CloneNames, 1);
     names->source = g_strdup(source);
     names->snapshot = g_strdup(snapshot);

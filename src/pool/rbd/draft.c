@@ -161,7 +161,7 @@ gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 {
     g_autoptr(RbdJob) job = NULL;
 
-    if (!cst_blob_flush(draft->blob, error))
+    if (draft->blob && !cst_blob_flush(draft->blob, error))
         return FALSE;
     /* Whoever opens the new volume next should not find us holding it. */
     g_clear_pointer(&draft->blob, cst_blob_unref);

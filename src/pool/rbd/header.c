@@ -42,6 +42,25 @@ char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name, 
     return g_strconcat("rbd_id.", name, NULL);
 }
 
+char *cst_rbd_old_ask(const CstCeph *ceph, rados_read_op_t op, const char *name)
+{
+    ceph->rados_read_op_stat(op, NULL, NULL, NULL);
+    return g_strconcat(name, ".rbd", NULL);
+}
+
+char *cst_rbd_name_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers)
+{
+    uint32_t len = (uint32_t)strlen(id);
+    g_autofree char *question = g_malloc(sizeof(uint32_t) + len);
+
+    for (size_t i = 0; i < sizeof(uint32_t); i++)
+        question[i] = (char)(len >> (8 * i));
+    memcpy(question + sizeof(uint32_t), id, len);
+    ceph->rados_read_op_exec(op, "rbd", "dir_get_name", question, sizeof(uint32_t) + len,
+                             &answers->data[0], &answers->len[0], &answers->result[0]);
+    return g_strdup("rbd_directory");
+}
+
 char *cst_rbd_header_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
                          RbdAnswers *answers)
 {

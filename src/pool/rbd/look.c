@@ -2,6 +2,7 @@
 #include "scan.h"
 
 #include <errno.h>
+#include <string.h>
 
 /*
  * Listing is one call; what each image is takes two more (its header, its object map), which are
@@ -28,6 +29,8 @@ static void scanning_clear(CstCephWork *work)
     }
     g_free(s->looks);
     g_free(s->what);
+    g_free(s->namespace);
+    g_free(s->prefix);
     cst_rbd_conn_unref(s->conn);
 }
 
@@ -66,10 +69,44 @@ static void look_done(RbdScanning *s)
         cst_ceph_work_finish(&s->work, TRUE, NULL);
 }
 
+static void name_parent(RbdLook *look)
+{
+    g_autofree char *name = cst_rbd_id_decode(&look->answers);
+
+    if (name)
+        look->header.parent = g_strconcat(look->scanning->prefix, name, NULL);
+}
+
+static gboolean has_parent_here(const RbdLook *look)
+{
+    const RbdScanning *s = look->scanning;
+
+    return look->header.parent_id && look->header.parent_pool == s->conn->pool_id &&
+           strcmp(look->header.parent_namespace, s->namespace) == 0;
+}
+
+/* TRUE when there is more to ask, which is what look->step says then. */
+static gboolean next_step(RbdLook *look)
+{
+    const RbdScanning *s = look->scanning;
+
+    switch (look->step) {
+    case ASK_ID: look->step = ASK_HEADER; return TRUE;
+    case ASK_HEADER:
+        look->step = ASK_MAP;
+        if (!s->capacity_only && cst_rbd_header_has_map(&look->header))
+            return TRUE;
+        /* fall through */
+    case ASK_MAP: look->step = ASK_PARENT; return s->thorough && has_parent_here(look);
+    case ASK_OLD:
+    case ASK_PARENT: break;
+    }
+    return FALSE;
+}
+
 /* What the answer says; TRUE when there is more to ask. */
 static gboolean take_answer(RbdLook *look)
 {
-    RbdScanning *s = look->scanning;
     gboolean done = TRUE;
 
     switch (look->step) {
@@ -77,15 +114,28 @@ static gboolean take_answer(RbdLook *look)
         look->id = cst_rbd_id_decode(&look->answers);
         done = look->id != NULL;
         break;
+    case ASK_OLD: done = FALSE; break;
     case ASK_HEADER: done = cst_rbd_header_decode(&look->answers, &look->header); break;
     case ASK_MAP: done = cst_rbd_map_decode(&look->answers, &look->header); break;
+    case ASK_PARENT: name_parent(look); break;
     }
     if (!done)
         look->result = -EBADMSG;
-    if (!done || look->step == ASK_MAP)
+    return done && next_step(look);
+}
+
+/* The same for an answer that is an error. */
+static gboolean take_refusal(RbdLook *look)
+{
+    if (look->result != -ENOENT)
         return FALSE;
-    look->step++;
-    return look->step == ASK_HEADER || (!s->capacity_only && cst_rbd_header_has_map(&look->header));
+    /* A parent that has no name is in the trash, which librbd knows to look into. */
+    if (look->step == ASK_PARENT)
+        look->result = 0;
+    if (look->step != ASK_ID || !look->scanning->thorough)
+        return FALSE;
+    look->step = ASK_OLD;
+    return TRUE;
 }
 
 static void answered(rados_completion_t completion, void *data)
@@ -99,7 +149,7 @@ static void answered(rados_completion_t completion, void *data)
     cst_ceph_work_beat(&s->work);
     if (look->result == -ETIMEDOUT)
         s->late = TRUE;
-    more = look->result >= 0 && take_answer(look);
+    more = look->result >= 0 ? take_answer(look) : take_refusal(look);
     cst_rbd_answers_clear(s->conn->ceph, &look->answers);
     if (more)
         ask(look);
@@ -115,6 +165,8 @@ static char *add_questions(RbdLook *look, rados_read_op_t op)
     switch (look->step) {
     case ASK_ID: return cst_rbd_id_ask(ceph, op, look->name, &look->answers);
     case ASK_HEADER: return cst_rbd_header_ask(ceph, op, look->id, &look->answers);
+    case ASK_OLD: return cst_rbd_old_ask(ceph, op, look->name);
+    case ASK_PARENT: return cst_rbd_name_ask(ceph, op, look->header.parent_id, &look->answers);
     case ASK_MAP: break;
     }
     return cst_rbd_map_ask(ceph, op, look->id, &look->answers);
@@ -165,6 +217,10 @@ RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint coun
 
     s->conn = cst_rbd_conn_ref(conn);
     s->capacity_only = state->def->refresh_alloc == CST_REFRESH_ALLOC_CAPACITY;
+    s->prefix = g_strdup(((RbdState *)state)->prefix);
+    s->namespace = g_strdup(((RbdState *)state)->namespace);
+    if (!s->namespace)
+        s->namespace = g_strdup("");
     s->what = g_strdup(state->def->name);
     s->work.what = s->what;
     s->started = g_get_monotonic_time();

@@ -304,9 +304,9 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     return done;
 }
 
-/* Without opening it, where that tells all; *ret_volume NULL: librbd has to look. */
+/* Without opening it, where that tells all; *ret_told FALSE: librbd has to look. */
 static gboolean look_at_one(CstPoolState *state, const char *name, CstVolume *known,
-                            CstVolume **ret_volume, GError **error)
+                            CstVolume **ret_volume, gboolean *ret_told, GError **error)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, error);
     RbdScanning *s;
@@ -316,13 +316,17 @@ static gboolean look_at_one(CstPoolState *state, const char *name, CstVolume *kn
     if (!conn)
         return FALSE;
     s = cst_rbd_scanning_new(state, conn, 1);
+    s->thorough = TRUE;
     cst_rbd_scanning_add(s, name, NULL);
     look = &s->looks[0];
     if (!cst_rbd_scanning_ask(s) || look->result == -ETIMEDOUT) {
         cst_rbd_conn_drop((RbdState *)state);
         done = cst_ceph_fail(error, -ETIMEDOUT, _("volume '%s'"), name);
-    } else if (look->result >= 0 && !look->header.parent_id) {
+    } else if (look->result >= 0 && (!look->header.parent_id || look->header.parent)) {
         *ret_volume = or_known(volume_new(state, &look->header, name), known);
+        *ret_told = TRUE;
+    } else {
+        *ret_told = look->result == -ENOENT && look->step == ASK_OLD;
     }
     cst_ceph_work_unref(&s->work);
     return done;
@@ -333,13 +337,14 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(RbdJob) job = NULL;
+    gboolean told = FALSE;
 
     *ret_volume = NULL;
     if (is_hidden(name) || !*name)
         return TRUE;
-    if (!look_at_one(state, name, known, ret_volume, error))
+    if (!look_at_one(state, name, known, ret_volume, &told, error))
         return FALSE;
-    if (*ret_volume)
+    if (told)
         return TRUE;
     job = open_and_look(state, name, &why);
     if (job) {

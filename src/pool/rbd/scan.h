@@ -43,6 +43,11 @@ char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name,
                      RbdAnswers *answers);
 /** NULL when it can't be decoded. */
 char *cst_rbd_id_decode(const RbdAnswers *answers);
+/** Whether there is an image of the old format: -ENOENT when not. */
+char *cst_rbd_old_ask(const CstCeph *ceph, rados_read_op_t op, const char *name);
+/** What the image @id of this pool and namespace is called: decoded as an id is. */
+char *cst_rbd_name_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
+                       RbdAnswers *answers);
 char *cst_rbd_header_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
                          RbdAnswers *answers);
 gboolean cst_rbd_header_decode(const RbdAnswers *answers, RbdHeader *header);
@@ -64,7 +69,7 @@ typedef struct {
     char *name;
     RbdHeader header;
     RbdAnswers answers;
-    enum { ASK_ID, ASK_HEADER, ASK_MAP } step;
+    enum { ASK_ID, ASK_OLD, ASK_HEADER, ASK_MAP, ASK_PARENT } step;
     int result; /* of the last call */
 } RbdLook;
 
@@ -72,6 +77,9 @@ struct RbdScanning {
     CstCephWork work;
     RbdConn *conn;          /* referenced */
     gboolean capacity_only; /* the definition wants no look at what is allocated */
+    gboolean thorough;      /* everything is asked for that librbd can be spared with */
+    char *namespace;        /* "": none */
+    char *prefix;           /* of paths */
     RbdLook *looks;
     guint count;
     guint next, pending; /* under work.lock */

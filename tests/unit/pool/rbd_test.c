@@ -255,6 +255,37 @@ static void a_map_that_does_not_fit_is_refused(void **state)
     assert_false(header.mapped);
 }
 
+/* --- questions ----------------------------------------------------------------------------------
+ */
+
+static GByteArray *asked;
+static const char *asked_method;
+
+static void note_question(rados_read_op_t op, const char *class, const char *method,
+                          const char *question, size_t len, char **answer, size_t *answer_len,
+                          int *result)
+{
+    assert_string_equal(class, "rbd");
+    asked_method = method;
+    g_byte_array_append(asked, (const uint8_t *)question, (guint)len);
+}
+
+static void the_name_of_an_id_is_asked_of_the_directory(void **state)
+{
+    static const uint8_t expected[] = {4, 0, 0, 0, '1', '0', 'a', 'f'};
+    const CstCeph ceph = {.rados_read_op_exec = note_question};
+    RbdAnswers answers = {0};
+    g_autofree char *object = NULL;
+
+    asked = g_byte_array_new();
+    object = cst_rbd_name_ask(&ceph, NULL, "10af", &answers);
+    assert_string_equal(object, "rbd_directory");
+    assert_string_equal(asked_method, "dir_get_name");
+    assert_int_equal(asked->len, sizeof(expected));
+    assert_memory_equal(asked->data, expected, sizeof(expected));
+    g_byte_array_unref(asked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(sizes_out_of_range_are_refused),
         cmocka_unit_test(objects_of_a_map_are_counted),
         cmocka_unit_test(a_map_that_does_not_fit_is_refused),
+        cmocka_unit_test(the_name_of_an_id_is_asked_of_the_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@
     X(rados_create_read_op)               \
     X(rados_release_read_op)              \
     X(rados_read_op_exec)                 \
+    X(rados_read_op_stat)                 \
     X(rados_buffer_free)                  \
     X(rados_aio_create_completion2)       \
     X(rados_aio_read_op_operate)          \

@@ -221,8 +221,8 @@ struct CstBackend {
                            GError **error);
     /**
      * As vol_reserve, but the draft holds what @source (or its snapshot @snapshot, NULL: none)
-     * holds, at once, because the technology can share it. UNSUPPORTED: the core copies. NULL:
-     * never.
+     * holds, at once, because the technology can share it; without a blob where it need not grow.
+     * UNSUPPORTED: the core copies. NULL: never.
      */
     gboolean (*vol_reserve_clone)(CstPoolState *state, const CstVolDef *def, const char *source,
                                   const char *snapshot, CstVolDraft *draft, GError **error);
