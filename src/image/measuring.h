@@ -15,11 +15,6 @@ typedef struct {
 gboolean cst_measuring_count(const CstMeasuring *measuring, uint64_t unit, uint64_t *ret_count,
                              GError **error);
 
-static inline uint64_t cst_div_up(uint64_t a, uint64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
 /** The space of @total units, each at most @size bytes long, of which @used are in use, behind
  *  @meta bytes of metadata. */
 static inline CstImageMeasure cst_measure_of(uint64_t meta, uint64_t used, uint64_t total,

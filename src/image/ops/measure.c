@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/units.h>
 #include <image/measure.h>
 
 #include <base/error.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "inflate.h"

@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 
@@ -128,9 +129,9 @@ uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len)
 
 uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits)
 {
-    uint64_t bits = qcow2_div_up(size, UINT64_C(1) << granularity_bits);
+    uint64_t bits = cst_div_up(size, UINT64_C(1) << granularity_bits);
 
-    return qcow2_div_up(bits, q->cluster_size * 8);
+    return cst_div_up(bits, q->cluster_size * 8);
 }
 
 gboolean qcow2_bitmap_is_usable(const Qcow2 *q, const Qcow2Bitmap *bitmap)

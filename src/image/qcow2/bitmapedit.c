@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "qcow2.h"
@@ -46,7 +47,7 @@ static gboolean put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes, uin
                     GError **error)
 {
     Qcow2 *q = edit->q;
-    uint64_t clusters = qcow2_div_up(bytes, q->cluster_size), first = 0, got = 0;
+    uint64_t clusters = cst_div_up(bytes, q->cluster_size), first = 0, got = 0;
     g_autofree uint8_t *padded = g_malloc0(clusters << q->cluster_bits);
 
     *ret_offset = 0;
@@ -83,7 +84,7 @@ void qcow2_bitmap_edit_drop_table(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitm
     const Qcow2 *q = edit->q;
 
     note(edit->stale, bitmap->table_offset >> q->cluster_bits,
-         qcow2_div_up(bitmap->table_size * UINT64_C(8), q->cluster_size));
+         cst_div_up(bitmap->table_size * UINT64_C(8), q->cluster_size));
 }
 
 gboolean qcow2_bitmap_edit_drop_bits(Qcow2BitmapEdit *edit, uint64_t entry, GError **error)
@@ -136,7 +137,7 @@ gboolean qcow2_bitmap_edit_commit(Qcow2BitmapEdit *edit, uint64_t size, GError *
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many bitmaps"), q->blob->name);
     if (qcow2_bitmaps_are_valid(q))
         note(edit->stale, q->header.bitmaps_offset >> q->cluster_bits,
-             qcow2_div_up(q->header.bitmaps_bytes, q->cluster_size));
+             cst_div_up(q->header.bitmaps_bytes, q->cluster_size));
     if (!stale_is_counted(edit, error) || !put(edit, raw, bytes, &offset, error) ||
         !qcow2_bitmaps_switch(q, edit->bitmaps->len, offset, bytes, size, error))
         return FALSE;

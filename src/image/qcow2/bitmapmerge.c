@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bitmapdir.h"
 
@@ -142,7 +143,7 @@ static gboolean add_all(Target *target, Qcow2 *source, const Qcow2Bitmap *from, 
     g_autofree uint64_t *table = qcow2_bitmap_table(source, from, error);
     g_autofree uint8_t *bits = g_malloc(source->cluster_size);
     uint64_t per_cluster = source->cluster_size * 8;
-    uint64_t all = qcow2_div_up(source->header.size, UINT64_C(1) << from->granularity_bits);
+    uint64_t all = cst_div_up(source->header.size, UINT64_C(1) << from->granularity_bits);
 
     if (!table)
         return FALSE;

@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bitmapedit.h"
 
@@ -89,7 +90,7 @@ static gboolean fit_one(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap, uint64_t siz
                         _("the bitmap '%s' of '%s' would be too large: remove it first"),
                         bitmap->name, q->blob->name);
     return refit(edit, bitmap, (uint32_t)entries,
-                 qcow2_div_up(MIN(size, q->header.size), UINT64_C(1) << granularity_bits), error);
+                 cst_div_up(MIN(size, q->header.size), UINT64_C(1) << granularity_bits), error);
 }
 
 static gboolean drop_all(Qcow2BitmapEdit *edit, GError **error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bitmapdir.h"
 #include "bytes.h"
@@ -250,7 +251,7 @@ static gboolean run(Check *check, CstImageCheck *result, GError **error)
     if (!walk_all(check, error) || !walk_refs(check, error))
         return FALSE;
     *result = (CstImageCheck){
-        .total_clusters = qcow2_div_up(check->q->header.size, check->q->cluster_size),
+        .total_clusters = cst_div_up(check->q->header.size, check->q->cluster_size),
         .allocated_clusters = check->walk.found.allocated_clusters,
         .fragmented_clusters = check->walk.found.fragmented_clusters,
         .compressed_clusters = check->walk.found.compressed_clusters,

@@ -23,11 +23,6 @@ typedef struct {
     uint64_t total;
 } Layout;
 
-static uint64_t div_up(uint64_t a, uint64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
 static gboolean parse_version(const CstImageCreate *options, Qcow2Header *header, GError **error)
 {
     if (!options->compat || strcmp(options->compat, "1.1") == 0 ||
@@ -115,8 +110,8 @@ static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout,
 {
     uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
     uint64_t entries = (cluster_size * 8) >> header->refcount_order;
-    uint64_t l1_size = MAX(div_up(capacity, qcow2_l1_span(header)), 1);
-    Layout layout = {1, 1, div_up(l1_size * 8, cluster_size), 0};
+    uint64_t l1_size = MAX(cst_div_up(capacity, qcow2_l1_span(header)), 1);
+    Layout layout = {1, 1, cst_div_up(l1_size * 8, cluster_size), 0};
     uint64_t before = 0;
 
     if (l1_size > QCOW2_MAX_L1_BYTES / 8)
@@ -127,8 +122,8 @@ static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout,
     while (layout.total != before || before == 0) {
         before = layout.total;
         layout.total = 1 + layout.reftable_clusters + layout.block_clusters + layout.l1_clusters;
-        layout.block_clusters = div_up(layout.total, entries);
-        layout.reftable_clusters = div_up(layout.block_clusters * 8, cluster_size);
+        layout.block_clusters = cst_div_up(layout.total, entries);
+        layout.reftable_clusters = cst_div_up(layout.block_clusters * 8, cluster_size);
     }
     header->size = capacity;
     header->l1_size = (uint32_t)l1_size;
@@ -145,7 +140,7 @@ static gboolean write_refcounts(CstBlob *blob, const Qcow2Header *header, const 
     uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
     uint64_t blocks_at = (1 + layout->reftable_clusters) * cluster_size;
     size_t table_bytes = layout->block_clusters * 8;
-    size_t count_bytes = div_up(layout->total << header->refcount_order, 8);
+    size_t count_bytes = cst_div_up(layout->total << header->refcount_order, 8);
     g_autofree uint8_t *table = g_malloc0(table_bytes);
     g_autofree uint8_t *counts = g_malloc0(count_bytes);
 

@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 
@@ -81,7 +82,7 @@ static gboolean check_tables(CstImageLook *look, const Qcow2Header *header)
 {
     uint64_t reftable_bytes = (uint64_t)header->reftable_clusters << header->cluster_bits;
     uint64_t span = qcow2_l1_span(header);
-    uint64_t needed = header->size / span + (header->size % span != 0);
+    uint64_t needed = cst_div_up(header->size, span);
 
     if (header->size > G_MAXINT64)
         return bad(look, "size");

@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "refcount.h"
@@ -190,7 +191,7 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
 {
     const Qcow2 *q = walk->q;
     uint64_t per_block = UINT64_C(1) << q->block_bits;
-    uint64_t blocks = MAX(qcow2_div_up(walk->counts.clusters, per_block), q->reftable_entries);
+    uint64_t blocks = MAX(cst_div_up(walk->counts.clusters, per_block), q->reftable_entries);
     g_autofree uint8_t *block = g_malloc(q->cluster_size);
     Qcow2RefsReport report = {0};
     Comparison c = {walk, fix, &report, block, FALSE};
@@ -232,8 +233,7 @@ gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **
     unsigned order = q->header.refcount_order;
 
     if (!cst_blob_get_size(q->blob, &size, error) ||
-        !qcow2_counts_init(counts, MAX(qcow2_div_up(size, q->cluster_size), used * per_block),
-                           error))
+        !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block), error))
         return FALSE;
     for (uint64_t i = 0; i < used; i++) {
         uint64_t place = q->reftable[i];
@@ -276,8 +276,8 @@ typedef struct {
 
 static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
-    uint64_t entries = qcow2_div_up(sum->base->clusters, UINT64_C(1) << q->block_bits);
-    uint64_t wanted = qcow2_div_up(entries * 8, q->cluster_size);
+    uint64_t entries = cst_div_up(sum->base->clusters, UINT64_C(1) << q->block_bits);
+    uint64_t wanted = cst_div_up(entries * 8, q->cluster_size);
 
     if (wanted <= new->clusters)
         return TRUE;

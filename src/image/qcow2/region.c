@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "refcount.h"
@@ -61,7 +62,7 @@ static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError
 
     if (!qcow2_used_end(q, &first, error) || !cst_blob_get_size(q->blob, &size, error))
         return FALSE;
-    first = MAX(first, qcow2_div_up(size, q->cluster_size));
+    first = MAX(first, cst_div_up(size, q->cluster_size));
     do {
         before = blocks;
         blocks = missing_blocks(q, first, first + count + before);
@@ -93,8 +94,7 @@ static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
 
 static uint64_t entries_for(const Qcow2 *q, const Region *region)
 {
-    return qcow2_div_up(region->first + region->count + region->blocks, UINT64_C(1)
-                                                                            << q->block_bits);
+    return cst_div_up(region->first + region->count + region->blocks, UINT64_C(1) << q->block_bits);
 }
 
 gboolean qcow2_alloc_region(Qcow2 *q, uint64_t count, uint64_t *ret_cluster, GError **error)
@@ -157,13 +157,13 @@ gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
 {
     uint64_t per_cluster = q->cluster_size / 8;
     uint64_t clusters =
-        qcow2_div_up(MAX(entries, q->reftable_entries * UINT64_C(3) / 2), per_cluster);
+        cst_div_up(MAX(entries, q->reftable_entries * UINT64_C(3) / 2), per_cluster);
     uint64_t *old = q->reftable;
     uint32_t old_entries = q->reftable_entries;
     Region region = {0, 0, 0};
 
     do { /* until it can count itself as well */
-        clusters = MAX(clusters, qcow2_div_up(entries_for(q, &region), per_cluster));
+        clusters = MAX(clusters, cst_div_up(entries_for(q, &region), per_cluster));
         if (clusters << q->cluster_bits > QCOW2_MAX_REFTABLE_BYTES)
             return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),
                             q->blob->name);

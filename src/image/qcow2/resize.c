@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bitmapedit.h"
 #include "bytes.h"
@@ -34,8 +35,8 @@ static gboolean write_l1_place(Qcow2 *q, uint32_t entries, uint64_t offset, GErr
 /* Lock held. The new table is whole on the disk before the header names it. */
 static gboolean grow_l1(Qcow2 *q, uint64_t entries, GError **error)
 {
-    uint64_t old_clusters = qcow2_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
-    uint64_t clusters = qcow2_div_up(entries * 8, q->cluster_size);
+    uint64_t old_clusters = cst_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
+    uint64_t clusters = cst_div_up(entries * 8, q->cluster_size);
     uint64_t offset = q->header.l1_offset, first = 0;
     uint64_t *l1;
 
@@ -137,7 +138,7 @@ static gboolean cut_data(Qcow2 *q, uint64_t capacity, GError **error)
 static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
                      CstPreallocation preallocation, CstTask *task, GError **error)
 {
-    uint64_t old = q->image.capacity, entries = qcow2_div_up(capacity, qcow2_l1_span(&q->header));
+    uint64_t old = q->image.capacity, entries = cst_div_up(capacity, qcow2_l1_span(&q->header));
     gboolean ok;
 
     if (entries > QCOW2_MAX_L1_BYTES / 8)
@@ -195,7 +196,7 @@ gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
 /* Lock held. Everything behind the new end is unreferenced on the disk, then counted down. */
 static gboolean cut_tables(Qcow2 *q, uint64_t capacity, GError **error)
 {
-    uint64_t span = qcow2_l1_span(&q->header), keep = qcow2_div_up(capacity, span);
+    uint64_t span = qcow2_l1_span(&q->header), keep = cst_div_up(capacity, span);
     uint64_t first = (capacity + q->cluster_size - 1) & ~(q->cluster_size - 1);
 
     for (uint64_t i = keep; i < q->header.l1_size; i++)
@@ -207,9 +208,9 @@ static gboolean cut_tables(Qcow2 *q, uint64_t capacity, GError **error)
 /* Lock held. The L1 table stays where it is and gives up clusters at its end. */
 static gboolean cut_l1(Qcow2 *q, uint64_t capacity, GError **error)
 {
-    uint64_t keep = MAX(qcow2_div_up(capacity, qcow2_l1_span(&q->header)), 1);
-    uint64_t clusters = qcow2_div_up(keep * 8, q->cluster_size);
-    uint64_t old_clusters = qcow2_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
+    uint64_t keep = MAX(cst_div_up(capacity, qcow2_l1_span(&q->header)), 1);
+    uint64_t clusters = cst_div_up(keep * 8, q->cluster_size);
+    uint64_t old_clusters = cst_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
 
     if (keep >= q->header.l1_size)
         return TRUE;

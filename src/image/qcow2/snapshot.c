@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bitmapdir.h"
 #include "bytes.h"
@@ -255,7 +256,7 @@ static void append(Job *job, const char *name)
 static gboolean create(Job *job, const char *name, GError **error)
 {
     const Qcow2Header *header = &job->q->header;
-    uint64_t clusters = qcow2_div_up(l1_bytes(header->l1_size), job->q->cluster_size);
+    uint64_t clusters = cst_div_up(l1_bytes(header->l1_size), job->q->cluster_size);
 
     if (!name_is_free(job, name, error) ||
         !qcow2_switch_add(&job->change, header->l1_offset, header->l1_size, &job->change.plus,
@@ -301,7 +302,7 @@ static gboolean clear_flags(Job *job, GError **error)
 static uint64_t *read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_size,
                          GError **error)
 {
-    uint64_t needed = MAX(qcow2_div_up(snapshot->disk_size, qcow2_l1_span(&q->header)), 1);
+    uint64_t needed = MAX(cst_div_up(snapshot->disk_size, qcow2_l1_span(&q->header)), 1);
     g_autofree uint8_t *raw = g_malloc(l1_bytes(snapshot->l1_size));
     uint64_t *l1;
 
@@ -355,7 +356,7 @@ static gboolean revert(Job *job, const char *name, GError **error)
         !qcow2_switch_add(change, header->l1_offset, header->l1_size, &change->minus, error) ||
         !qcow2_switch_add(change, snapshot->l1_offset, snapshot->l1_size, &change->plus, error))
         return FALSE;
-    clusters = qcow2_div_up(l1_bytes(snapshot->l1_size), job->q->cluster_size);
+    clusters = cst_div_up(l1_bytes(snapshot->l1_size), job->q->cluster_size);
     for (uint64_t i = 0; i < clusters; i++)
         qcow2_counts_subtract(&change->plus, (snapshot->l1_offset >> job->q->cluster_bits) + i, 1);
     change->header.size = snapshot->disk_size;

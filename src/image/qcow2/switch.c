@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 
@@ -105,7 +106,7 @@ gboolean qcow2_switch_put(Qcow2Switch *change, const uint8_t *data, uint64_t byt
                           uint64_t *ret_offset, GError **error)
 {
     Qcow2 *q = change->q;
-    uint64_t clusters = qcow2_div_up(bytes, q->cluster_size), cluster = 0;
+    uint64_t clusters = cst_div_up(bytes, q->cluster_size), cluster = 0;
     uint64_t whole = clusters << q->cluster_bits;
     g_autofree uint8_t *padded = g_malloc0(whole);
 

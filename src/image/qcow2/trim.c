@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qcow2.h"
+
 #include "state.h"
+#include <base/units.h>
 
 uint64_t qcow2_zero_unit(CstImage *image)
 {
@@ -56,7 +58,7 @@ gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error)
     if (!qcow2_flush(image, error) || !cst_blob_get_size(q->blob, &size, error))
         return FALSE;
     g_mutex_lock(&q->lock);
-    ok = hand_back_free(q, qcow2_div_up(size, q->cluster_size), task, error);
+    ok = hand_back_free(q, cst_div_up(size, q->cluster_size), task, error);
     g_mutex_unlock(&q->lock);
     return ok && qcow2_cut_file(q, error);
 }

@@ -19,7 +19,7 @@ gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
     memset(walk, 0, sizeof(*walk));
     walk->q = q;
     if (!cst_blob_get_size(q->blob, &walk->file_size, error) ||
-        !qcow2_counts_init(&walk->counts, qcow2_div_up(walk->file_size, q->cluster_size), error))
+        !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size), error))
         return FALSE;
     walk->tables = g_array_new(FALSE, FALSE, sizeof(Qcow2WalkTable));
     walk->areas = g_array_new(FALSE, FALSE, sizeof(Qcow2Area));

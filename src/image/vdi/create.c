@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "space.h"
 #include "vdi.h"
@@ -12,7 +13,7 @@
 
 static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **error)
 {
-    uint64_t blocks = options->capacity / BLOCK_SIZE + (options->capacity % BLOCK_SIZE != 0);
+    uint64_t blocks = cst_div_up(options->capacity, BLOCK_SIZE);
 
     if (options->subformat && strcmp(options->subformat, "dynamic") != 0 &&
         strcmp(options->subformat, "static") != 0)

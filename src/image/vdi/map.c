@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "vdi.h"
 
@@ -17,7 +18,7 @@ gboolean vdi_room(const Vdi *vdi, uint32_t *ret_blocks, GError **error)
     if (!cst_blob_get_size(vdi->blocks.blob, &size, error))
         return FALSE;
     there = size > vdi->header.offset_data ? size - vdi->header.offset_data : 0;
-    there = there / vdi->header.block_size + (there % vdi->header.block_size != 0);
+    there = cst_div_up(there, vdi->header.block_size);
     /* while a longer map is made (resize.c), a few blocks are moved beyond the regular end */
     *ret_blocks = (uint32_t)MIN(there, vdi->header.blocks + 1 +
                                            VDI_MAX_BLOCKS * UINT64_C(4) / vdi->header.block_size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "space.h"
 #include "vdi.h"
@@ -9,7 +10,7 @@ static uint32_t blocks_for(const Vdi *vdi, uint64_t capacity)
 {
     uint32_t size = vdi->header.block_size;
 
-    return (uint32_t)(capacity / size + (capacity % size != 0));
+    return (uint32_t)cst_div_up(capacity, size);
 }
 
 /* --- places for blocks ----------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "state.h"
 #include "vhdx.h"
@@ -38,7 +39,7 @@ static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, C
 
     if (!cst_blob_get_size(vhdx->file, &size, error))
         return FALSE;
-    end = size / CST_MIB + (size % CST_MIB != 0);
+    end = cst_div_up(size, CST_MIB);
     for (uint64_t unit = 0; unit < end; unit++) {
         uint64_t offset = unit * CST_MIB, length = MIN(CST_MIB, size - unit * CST_MIB);
         gboolean zero = FALSE;

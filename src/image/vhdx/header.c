@@ -2,6 +2,7 @@
 #include "header.h"
 
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "crc32c.h"
@@ -210,7 +211,7 @@ uint64_t vhdx_bat_entries(uint64_t capacity, uint32_t block_size, uint32_t secto
                           gboolean differencing)
 {
     uint64_t ratio = vhdx_chunk_ratio(block_size, sector_size);
-    uint64_t blocks = capacity / block_size + (capacity % block_size != 0);
+    uint64_t blocks = cst_div_up(capacity, block_size);
 
     if (blocks == 0)
         return 0;

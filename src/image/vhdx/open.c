@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <base/uuid.h>
 
 #include "state.h"
@@ -88,8 +89,7 @@ void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity)
 
     vhdx->layout.capacity = vhdx->blocks.image.capacity = capacity;
     vhdx->blocks.block_size = layout->block_size;
-    vhdx->block_count =
-        capacity / layout->block_size + (capacity % layout->block_size != 0 ? 1 : 0);
+    vhdx->block_count = cst_div_up(capacity, layout->block_size);
     vhdx->chunk_ratio = vhdx_chunk_ratio(layout->block_size, layout->sector_size);
     vhdx->is_diff = (layout->flags & VHDX_FLAG_PARENT) != 0;
 }

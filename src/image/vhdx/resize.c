@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "space.h"
@@ -22,7 +23,7 @@ static uint64_t entries_for(const Vhdx *vhdx, uint64_t capacity)
 
 static uint64_t blocks_for(const Vhdx *vhdx, uint64_t capacity)
 {
-    return capacity / vhdx->blocks.block_size + (capacity % vhdx->blocks.block_size != 0);
+    return cst_div_up(capacity, vhdx->blocks.block_size);
 }
 
 /* The number may lie across two pages: nothing says where in its region an item is. */

@@ -285,7 +285,7 @@ gboolean vmdk_walk(VmdkWalk *walk, VmdkSparse *sparse, CstTask *task, GError **e
     walk->gaps = g_array_new(FALSE, FALSE, sizeof(VmdkGap));
     walk->lagging = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     walk->conflicts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-    walk->check.total_clusters = vmdk_div_up(sparse->header.capacity, sparse->header.grain);
+    walk->check.total_clusters = cst_div_up(sparse->header.capacity, sparse->header.grain);
     if (!find_tables(walk, error))
         return FALSE;
     for (uint64_t i = 0; i < count; i++)

@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #define EXTENT_TABLES 4096 /* grain tables looked at in one go */
 
@@ -25,7 +26,7 @@ gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t se
     uint64_t used = MIN(sparse->header.grain, sparse->header.capacity - start);
 
     return cst_blob_get_size(sparse->blocks.blob, &size, NULL) &&
-           sector + used <= vmdk_div_up(size, VMDK_SECTOR) &&
+           sector + used <= cst_div_up(size, VMDK_SECTOR) &&
            !vmdk_header_hits_metadata(&sparse->header, sector, used);
 }
 
@@ -57,7 +58,7 @@ static gboolean sparse_map(CstBlocks *blocks, uint64_t offset, uint64_t length, 
 gboolean vmdk_sparse_take(VmdkSparse *sparse, uint64_t sectors, uint64_t *ret_sector,
                           GError **error)
 {
-    uint64_t bytes = vmdk_div_up(sectors, sparse->header.grain) * sparse->blocks.block_size;
+    uint64_t bytes = cst_div_up(sectors, sparse->header.grain) * sparse->blocks.block_size;
 
     if (bytes > VMDK_FILE_SECTORS * VMDK_SECTOR - MIN(sparse->end, VMDK_FILE_SECTORS * VMDK_SECTOR))
         return cst_fail(error, CST_ERROR_LIMIT,
@@ -211,7 +212,7 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
     VmdkSparse *sparse = vmdk_sparse_of(extent);
     CstBlocks *blocks = &sparse->blocks;
     uint64_t grain = offset / blocks->block_size, count = 0;
-    uint64_t limit = vmdk_div_up(offset + length, blocks->block_size) - grain;
+    uint64_t limit = cst_div_up(offset + length, blocks->block_size) - grain;
     gboolean ok;
     CstRun run;
 
@@ -289,7 +290,7 @@ VmdkExtent *vmdk_sparse_new(CstBlob *blob, const VmdkHeader *header, const VmdkE
     sparse->blocks.image.capacity = how->length;
     sparse->extent = (VmdkExtent){&sparse_ops, blob, how->start, how->length, how->access};
     sparse->header = *header;
-    sparse->end = vmdk_div_up(MAX(size, header->overhead * VMDK_SECTOR), grain) * grain;
+    sparse->end = cst_div_up(MAX(size, header->overhead * VMDK_SECTOR), grain) * grain;
     if (!vmdk_sparse_reset_tables(sparse, error)) {
         vmdk_sparse_close(&sparse->extent);
         return NULL;

@@ -127,7 +127,7 @@ static gboolean write_header(VmdkSparse *sparse, GError **error)
 static gboolean find_end(VmdkSparse *sparse, uint64_t *ret_end, GError **error)
 {
     const VmdkHeader *header = &sparse->header;
-    uint64_t grains = vmdk_div_up(header->capacity, header->grain), count = 0;
+    uint64_t grains = cst_div_up(header->capacity, header->grain), count = 0;
     uint64_t end = MAX(header->overhead, header->gd + vmdk_header_directory_len(header));
     uint32_t entry = 0, place = 0, redundant = 0;
 
@@ -144,7 +144,7 @@ static gboolean find_end(VmdkSparse *sparse, uint64_t *ret_end, GError **error)
         if (entry > VMDK_GTE_ZERO)
             end = MAX(end, entry + header->grain);
     }
-    *ret_end = vmdk_div_up(end, header->grain) * header->grain;
+    *ret_end = cst_div_up(end, header->grain) * header->grain;
     return TRUE;
 }
 
@@ -180,13 +180,13 @@ static gboolean trim_directories(VmdkSparse *sparse, uint64_t old_sectors, GErro
 static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GError **error)
 {
     uint64_t size = sparse->blocks.block_size;
-    uint64_t grains = vmdk_div_up(sparse->header.capacity, sparse->header.grain);
+    uint64_t grains = cst_div_up(sparse->header.capacity, sparse->header.grain);
     uint64_t directory = vmdk_header_directory_len(&sparse->header);
     VmdkHeader header = sparse->header;
 
     /* the size goes last: till then zeroes are seen where content was */
     if (!zero_tail(sparse, length, error) ||
-        !forget_grains(sparse, vmdk_div_up(length, size), grains, task, error))
+        !forget_grains(sparse, cst_div_up(length, size), grains, task, error))
         return FALSE;
     header.capacity = length / VMDK_SECTOR;
     return adopt(sparse, &header, error) && write_header(sparse, error) &&
@@ -262,7 +262,7 @@ static gboolean drop_old_directories(VmdkSparse *sparse, const VmdkHeader *old, 
 static gboolean clear_beyond(VmdkSparse *sparse, CstTask *task, GError **error)
 {
     const VmdkHeader *header = &sparse->header;
-    uint64_t grains = vmdk_div_up(header->capacity, header->grain);
+    uint64_t grains = cst_div_up(header->capacity, header->grain);
     uint64_t end = vmdk_header_tables(header) * header->gtes;
 
     return zero_tail(sparse, header->capacity * VMDK_SECTOR, error) &&

@@ -170,7 +170,7 @@ static gboolean stream_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
 {
     VmdkStream *stream = vmdk_stream_of(extent);
     uint64_t number = offset / stream->grain;
-    uint64_t limit = vmdk_div_up(offset + length, stream->grain) - number, done = 0, count = 0;
+    uint64_t limit = cst_div_up(offset + length, stream->grain) - number, done = 0, count = 0;
     uint32_t first = 0, entry = 0;
 
     for (unsigned steps = 0; done < limit && steps < EXTENT_TABLES; steps++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
+#include <base/units.h>
 
 #include "check.h"
 #include "stream.h"
@@ -13,7 +14,7 @@ gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask
 {
     VmdkStream *stream = vmdk_stream_of(extent);
     g_autofree uint8_t *buf = g_malloc((size_t)stream->grain);
-    CstImageCheck check = {.total_clusters = vmdk_div_up(extent->length, stream->grain)};
+    CstImageCheck check = {.total_clusters = cst_div_up(extent->length, stream->grain)};
     uint64_t count = 0;
     uint32_t entry = 0;
 

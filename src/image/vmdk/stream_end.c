@@ -158,7 +158,7 @@ gboolean vmdk_stream_keep_end(VmdkStream *stream, GError **error)
         return TRUE;
     if (!cst_blob_get_size(stream->extent.blob, &stream->tail, error))
         return FALSE;
-    stream->tail = vmdk_div_up(stream->tail, VMDK_SECTOR) * VMDK_SECTOR;
+    stream->tail = cst_div_up(stream->tail, VMDK_SECTOR) * VMDK_SECTOR;
     stream->dropped = FALSE;
     return stream->footer == 0 || (vmdk_write_header(stream->extent.blob, &stream->header, error) &&
                                    barrier(stream, error));
@@ -265,7 +265,7 @@ static VmdkHeader new_header(uint64_t sectors, uint64_t grain, uint64_t text_sec
                          .gd = VMDK_GD_AT_END,
                          .compression = 1};
 
-    header.overhead = vmdk_div_up(1 + text_sectors, grain) * grain;
+    header.overhead = cst_div_up(1 + text_sectors, grain) * grain;
     return header;
 }
 
@@ -309,12 +309,12 @@ gboolean vmdk_stream_measure(uint64_t sectors, uint64_t grain, uint64_t used,
                              CstImageMeasure *ret_measure, GError **error)
 {
     VmdkHeader header = new_header(sectors, grain, VMDK_TEXT_SECTORS);
-    uint64_t total = vmdk_div_up(sectors, grain);
+    uint64_t total = cst_div_up(sectors, grain);
     uint64_t packed = VMDK_MARKER_LEN + vmdk_pack_bound((size_t)grain * VMDK_SECTOR);
 
     if (vmdk_header_problem(&header))
         return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image can't be as large as that"));
-    packed = vmdk_div_up(packed, VMDK_SECTOR) * VMDK_SECTOR;
+    packed = cst_div_up(packed, VMDK_SECTOR) * VMDK_SECTOR;
     *ret_measure = cst_measure_of(header.overhead * VMDK_SECTOR, used, total, packed);
     ret_measure->required += measure_end(&header, used);
     ret_measure->fully_allocated += measure_end(&header, total);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "stream.h"
 
@@ -68,7 +69,7 @@ static void cut_tree(GTree *tree, uint64_t first)
 
 void vmdk_stream_map_cut(VmdkStream *stream, uint64_t number)
 {
-    uint64_t next = vmdk_div_up(number, stream->header.gtes);
+    uint64_t next = cst_div_up(number, stream->header.gtes);
 
     stream->dropped = TRUE;
     cut_tree(stream->pending, number);
@@ -111,14 +112,14 @@ gboolean vmdk_stream_find_tail(VmdkStream *stream, GError **error)
     offset = (uint64_t)search.high * VMDK_SECTOR;
     if (search.high && !vmdk_stream_find_packed(stream, search.number, &offset, &len, error))
         return FALSE;
-    stream->tail = MAX(least, vmdk_div_up(offset + len, VMDK_SECTOR) * VMDK_SECTOR);
+    stream->tail = MAX(least, cst_div_up(offset + len, VMDK_SECTOR) * VMDK_SECTOR);
     stream->dropped = FALSE;
     return TRUE;
 }
 
 static gboolean load_map(VmdkStream *stream, GError **error)
 {
-    uint64_t grains = vmdk_div_up(stream->header.capacity, stream->header.grain), count = 0;
+    uint64_t grains = cst_div_up(stream->header.capacity, stream->header.grain), count = 0;
     uint32_t entry = 0;
 
     for (uint64_t number = 0; number < grains; number += count) {

@@ -16,7 +16,7 @@ static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packe
                        GError **error)
 {
     uint64_t lba = number * stream->header.grain;
-    uint64_t room = vmdk_div_up(VMDK_MARKER_LEN + len, VMDK_SECTOR) * VMDK_SECTOR;
+    uint64_t room = cst_div_up(VMDK_MARKER_LEN + len, VMDK_SECTOR) * VMDK_SECTOR;
     g_autofree uint8_t *bytes = g_malloc0(room);
     uint32_t len32 = (uint32_t)len;
 
@@ -214,7 +214,7 @@ gboolean vmdk_stream_zero(VmdkExtent *extent, uint64_t offset, uint64_t length, 
 gboolean vmdk_stream_discard(VmdkExtent *extent, uint64_t offset, uint64_t length, GError **error)
 {
     uint64_t grain = vmdk_stream_of(extent)->grain, end = offset + length;
-    uint64_t first = vmdk_div_up(offset, grain) * grain;
+    uint64_t first = cst_div_up(offset, grain) * grain;
     uint64_t last = end == extent->length ? end : end / grain * grain;
 
     return first >= last || vmdk_stream_zero(extent, first, last - first, 0, error);
@@ -255,7 +255,7 @@ gboolean vmdk_stream_resize(VmdkExtent *extent, uint64_t length, CstPreallocatio
     g_mutex_lock(&stream->lock);
     ok = begin(stream, error) && zero_tail(stream, MIN(length, extent->length), error);
     if (ok) {
-        vmdk_stream_map_cut(stream, vmdk_div_up(length, stream->grain));
+        vmdk_stream_map_cut(stream, cst_div_up(length, stream->grain));
         stream->header.capacity = header.capacity;
         extent->length = length;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
+#include <base/units.h>
 
 #include "vpc.h"
 
@@ -23,7 +24,7 @@ static uint32_t needed_blocks(const Vpc *vpc)
 {
     uint32_t size = vpc->header.block_size;
 
-    return (uint32_t)(vpc->header.capacity / size + (vpc->header.capacity % size != 0));
+    return (uint32_t)cst_div_up(vpc->header.capacity, size);
 }
 
 static gboolean look_at_entries(Walk *walk, GError **error)

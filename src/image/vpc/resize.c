@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "space.h"
 #include "vpc.h"
@@ -11,7 +12,7 @@ static uint32_t blocks_for(const Vpc *vpc, uint64_t capacity)
 {
     uint32_t size = vpc->header.block_size;
 
-    return (uint32_t)(capacity / size + (capacity % size != 0));
+    return (uint32_t)cst_div_up(capacity, size);
 }
 
 /* --- places for blocks ----------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/units.h>
 
 #define OUTPUT_LIMIT (32u << 20)
 
@@ -127,7 +128,7 @@ gboolean lvm_change(CstTask *task, GError **error, const char *tool, ...)
 
 char *lvm_size(const char *option, uint64_t bytes)
 {
-    uint64_t kib = bytes / 1024 + (bytes % 1024 ? 1 : 0);
+    uint64_t kib = cst_div_up(bytes, CST_KIB);
 
     return g_strdup_printf("%s%" G_GUINT64_FORMAT "k", option, MAX(kib, 1));
 }

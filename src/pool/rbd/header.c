@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <base/units.h>
+
 #define FEATURE_FAST_DIFF (UINT64_C(1) << 4)
 #define ORDER_MAX         25 /* objects of 32 MiB, the largest that librbd makes */
 #define NAME_MAX_LEN      4096
@@ -183,7 +185,7 @@ static uint64_t object_count(const RbdHeader *header)
 {
     uint64_t object = UINT64_C(1) << header->order;
 
-    return header->size / object + (header->size % object != 0);
+    return cst_div_up(header->size, object);
 }
 
 uint64_t cst_rbd_header_objects_size(const RbdHeader *header)

@@ -4,10 +4,18 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/units.h>
+
 #define CST_KIB (UINT64_C(1) << 10)
 #define CST_MIB (UINT64_C(1) << 20)
 #define CST_GIB (UINT64_C(1) << 30)
 #define CST_TIB (UINT64_C(1) << 40)
+
+/** How many pieces of @piece bytes hold @bytes: rounded up, and can't overflow. */
+static inline uint64_t cst_div_up(uint64_t bytes, uint64_t piece)
+{
+    return bytes / piece + (bytes % piece != 0);
+}
 
 /**
  * Multiplies @value by the unit @suffix, as libvirt's <capacity unit='…'> and virsh's sizes do:
