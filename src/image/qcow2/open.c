@@ -7,16 +7,6 @@
 #include "qcow2.h"
 #include "state.h"
 
-#define L2_CACHE_BYTES    (4 * CST_MIB)
-#define BLOCK_CACHE_BYTES (1 * CST_MIB)
-#define CACHE_MIN_SLOTS   4
-#define CACHE_MAX_SLOTS   2048
-
-gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what)
-{
-    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), q->blob->name, what);
-}
-
 static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
                                const Qcow2Header *header, const CstImageOpen *how, GError **error)
 {
@@ -95,111 +85,6 @@ static gboolean read_clean_header(CstBlob *blob, const CstImageOpen *how, Qcow2H
     g_clear_pointer(ret_data_file, g_free);
     return repair(blob, error) &&
            read_header(blob, how, ret_header, ret_wants_backing, ret_data_file, error);
-}
-
-static void set_geometry(Qcow2 *q)
-{
-    gboolean extended = (q->header.incompatible & QCOW2_INCOMPAT_EXTENDED_L2) != 0;
-
-    q->cluster_bits = q->header.cluster_bits;
-    q->cluster_size = UINT64_C(1) << q->cluster_bits;
-    q->entry_size = extended ? 16 : 8;
-    q->l2_bits = q->cluster_bits - (extended ? 4 : 3);
-    q->sub_count = extended ? 32 : 1;
-    q->sub_bits = q->cluster_bits - (extended ? 5 : 0);
-    q->block_bits = q->cluster_bits + 3 - q->header.refcount_order;
-}
-
-/* @count entries of a table whose bounds the header check has approved. */
-static uint64_t *read_table(CstBlob *blob, uint64_t offset, uint32_t count, GError **error)
-{
-    uint64_t *table = g_new(uint64_t, MAX(count, 1));
-
-    if (!cst_blob_pread(blob, table, (size_t)count * 8, offset, error)) {
-        g_free(table);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        table[i] = cst_be64((const uint8_t *)&table[i]);
-    return table;
-}
-
-gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error)
-{
-    uint32_t entries = (uint32_t)(q->header.reftable_clusters << (q->cluster_bits - 3));
-    g_autofree uint64_t *l1 = NULL;
-    uint64_t *reftable = NULL;
-
-    l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
-    if (!l1 ||
-        (counts && !(reftable = read_table(q->blob, q->header.reftable_offset, entries, error))))
-        return FALSE;
-    g_free(q->l1);
-    g_free(q->reftable);
-    q->l1 = g_steal_pointer(&l1);
-    q->reftable = reftable;
-    q->reftable_entries = counts ? entries : 0;
-    return TRUE;
-}
-
-static gboolean spill(void *owner, GError **error)
-{
-    return qcow2_sync(owner, error);
-}
-
-static unsigned slots_for(const Qcow2 *q, uint64_t bytes)
-{
-    return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_SLOTS, CACHE_MAX_SLOTS);
-}
-
-void qcow2_state_free(Qcow2 *q)
-{
-    qcow2_cache_free(q->l2s);
-    qcow2_cache_free(q->blocks);
-    cst_blob_unref(q->data);
-    g_array_unref(q->pending);
-    g_free(q->l1);
-    g_free(q->reftable);
-    g_cond_clear(&q->released);
-    g_mutex_clear(&q->lock);
-    g_free(q);
-}
-
-static void make_caches(Qcow2 *q)
-{
-    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
-    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
-}
-
-gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
-{
-    q->header = *header;
-    q->image.capacity = header->size;
-    q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
-    q->l1_dirty_end = q->reftable_dirty_end = 0;
-    q->free_hint = 0;
-    q->packed_at = 0;
-    qcow2_cache_free(q->l2s);
-    qcow2_cache_free(q->blocks);
-    make_caches(q);
-    return qcow2_state_read_tables(q, TRUE, error);
-}
-
-Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
-{
-    Qcow2 *q = g_new0(Qcow2, 1);
-
-    q->blob = blob;
-    q->barriers = TRUE;
-    q->header = *header;
-    q->image.capacity = header->size;
-    q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
-    set_geometry(q);
-    g_mutex_init(&q->lock);
-    g_cond_init(&q->released);
-    q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    make_caches(q);
-    return q;
 }
 
 static gboolean open_data(Qcow2 *q, const char *data_file, const CstImageOpen *how, GError **error)

@@ -74,11 +74,6 @@ static inline Qcow2 *qcow2_of(CstImage *image)
     return (Qcow2 *)image;
 }
 
-static inline uint64_t qcow2_div_up(uint64_t a, uint64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
 /** Where the guest's bytes are. */
 static inline CstBlob *qcow2_data_blob(const Qcow2 *q)
 {
@@ -91,9 +86,10 @@ static inline gboolean qcow2_is_raw(const Qcow2 *q)
     return q->data && (q->header.autoclear & QCOW2_AUTOCLEAR_RAW_DATA);
 }
 
-gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
+/* --- state.c ------------------------------------------------------------------------------------
+ */
 
-/* --- open.c -------------------------------------------------------------------------------- */
+gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
 
 /** The state of an image with @header, which has been checked; no tables yet. Borrows @blob. */
 Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header);

@@ -19,8 +19,3 @@ gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
 /** As many grains of @used hold data, compressed as badly as can be. */
 gboolean vmdk_stream_measure(uint64_t sectors, uint64_t grain, uint64_t used,
                              CstImageMeasure *ret_measure, GError **error);
-
-gboolean vmdk_write_header(CstBlob *blob, const VmdkHeader *header, GError **error);
-/** Entries @first and up of the directory at @sector: tables in a row from sector @table on. */
-gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,
-                              uint64_t table, uint64_t table_len, GError **error);

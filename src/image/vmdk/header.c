@@ -98,3 +98,29 @@ gboolean vmdk_header_hits_metadata(const VmdkHeader *header, uint64_t sector, ui
            hits(sector, count, header->gd, directory) ||
            ((header->flags & VMDK_FLAG_REDUNDANT) && hits(sector, count, header->rgd, directory));
 }
+
+gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,
+                              uint64_t table, uint64_t table_len, GError **error)
+{
+    size_t room = (size_t)MIN(count, CST_MIB / 4);
+    g_autofree uint32_t *chunk = g_new(uint32_t, MAX(room, 1));
+
+    for (uint64_t done = 0; done < count;) {
+        size_t n = (size_t)MIN(room, count - done);
+
+        for (size_t i = 0; i < n; i++)
+            chunk[i] = (uint32_t)(table + (done + i) * table_len);
+        if (!cst_blob_pwrite(blob, chunk, n * 4, sector * VMDK_SECTOR + (first + done) * 4, error))
+            return FALSE;
+        done += n;
+    }
+    return TRUE;
+}
+
+gboolean vmdk_write_header(CstBlob *blob, const VmdkHeader *header, GError **error)
+{
+    uint8_t raw[VMDK_HEADER_LEN];
+
+    vmdk_header_encode(header, raw);
+    return cst_blob_pwrite(blob, raw, sizeof(raw), 0, error);
+}

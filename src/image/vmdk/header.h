@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
-#include <stdint.h>
+#include <base/units.h>
+#include <blob/blob.h>
 
 /**
  * The header of a hosted sparse extent (VMware "Virtual Disk Format 5.0", "Hosted Sparse Extents"
@@ -50,28 +50,28 @@ void vmdk_header_encode(const VmdkHeader *header, uint8_t *raw);
 /** What is wrong with it, to be shown; NULL: sound. Does not look at places in the file. */
 const char *vmdk_header_problem(const VmdkHeader *header);
 
-static inline uint64_t vmdk_div_up(uint64_t a, uint64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
 /** Of the grain directory; the header is sound. */
 static inline uint64_t vmdk_header_tables(const VmdkHeader *header)
 {
-    return MAX(vmdk_div_up(header->capacity, header->grain * header->gtes), 1);
+    return MAX(cst_div_up(header->capacity, header->grain * header->gtes), 1);
 }
 
 /** Sectors of one grain table. */
 static inline uint64_t vmdk_header_table_len(const VmdkHeader *header)
 {
-    return vmdk_div_up(header->gtes * UINT64_C(4), VMDK_SECTOR);
+    return cst_div_up(header->gtes * UINT64_C(4), VMDK_SECTOR);
 }
 
 /** Sectors of a grain directory. */
 static inline uint64_t vmdk_header_directory_len(const VmdkHeader *header)
 {
-    return vmdk_div_up(vmdk_header_tables(header) * 4, VMDK_SECTOR);
+    return cst_div_up(vmdk_header_tables(header) * 4, VMDK_SECTOR);
 }
 
 /** The sectors hold some of header, descriptor and grain directories. */
 gboolean vmdk_header_hits_metadata(const VmdkHeader *header, uint64_t sector, uint64_t count);
+
+gboolean vmdk_write_header(CstBlob *blob, const VmdkHeader *header, GError **error);
+/** Entries @first and up of the directory at @sector: tables in a row from sector @table on. */
+gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,
+                              uint64_t table, uint64_t table_len, GError **error);
