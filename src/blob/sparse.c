@@ -187,7 +187,7 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
 
     g_mutex_lock(&sparse->lock);
     if (size < sparse->size)
-        clear(sparse, size, (sparse->size + PAGE - 1) / PAGE * PAGE);
+        clear(sparse, size, cst_round_up(sparse->size, PAGE));
     sparse->size = size;
     g_mutex_unlock(&sparse->lock);
     return TRUE;

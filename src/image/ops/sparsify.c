@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/units.h>
 #include <image/backing.h>
 #include <image/sparsify.h>
 
@@ -73,7 +74,7 @@ static gboolean draw(gpointer job, CstPiece *piece, GError **error)
 static gboolean give_up(const Sparsify *sparsify, uint64_t offset, uint64_t end, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    uint64_t first = (offset + sparsify->unit - 1) / sparsify->unit * sparsify->unit;
+    uint64_t first = cst_round_up(offset, sparsify->unit);
     uint64_t last = end == sparsify->size ? end : end / sparsify->unit * sparsify->unit;
 
     if (first >= last || cst_blob_zero(sparsify->guest, first, last - first,

@@ -29,8 +29,7 @@ static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **
     header->block_size = BLOCK_SIZE;
     header->blocks = (uint32_t)blocks;
     header->offset_map = VDI_SECTOR;
-    header->offset_data =
-        (uint32_t)((VDI_SECTOR + blocks * 4 + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN);
+    header->offset_data = (uint32_t)cst_round_up(VDI_SECTOR + blocks * 4, DATA_ALIGN);
     return TRUE;
 }
 

@@ -119,7 +119,7 @@ static gboolean write_spilled(void *owner, GError **error)
 static gboolean move_map(Vdi *vdi, uint32_t blocks, CstTask *task, GError **error)
 {
     uint32_t size = vdi->header.block_size, offset_map = vdi->header.offset_data, used_end;
-    uint32_t count = (uint32_t)(((uint64_t)blocks * 4 + size - 1) / size);
+    uint32_t count = (uint32_t)cst_div_up((uint64_t)blocks * 4, size);
     uint64_t offset_data = offset_map + (uint64_t)count * size;
     CstTable *table = NULL;
     gboolean ok;

@@ -33,11 +33,6 @@ typedef struct {
     const char *parent;
 } Plan;
 
-static uint64_t round_up(uint64_t value, uint64_t unit)
-{
-    return (value + unit - 1) / unit * unit;
-}
-
 /* As QEMU chooses, so that a disk of one size is the same everywhere. */
 static uint32_t default_block_size(uint64_t capacity)
 {
@@ -84,7 +79,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
     plan->sector_size = options->sector_size ? options->sector_size : 512;
     if (plan->sector_size != 512 && plan->sector_size != 4096)
         return cst_fail(error, CST_ERROR_INVALID, _("a VHDX sector has 512 or 4096 bytes"));
-    plan->capacity = round_up(options->capacity, plan->sector_size);
+    plan->capacity = cst_round_up(options->capacity, plan->sector_size);
     if (plan->capacity > VHDX_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID, _("a VHDX image can have at most 64 TiB"));
     if (block_size == 0)
@@ -94,11 +89,11 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the VHDX block size must be a power of two between 1 and 256 MiB"));
     plan->block_size = (uint32_t)block_size;
-    plan->blocks = round_up(plan->capacity, block_size) / block_size;
-    plan->bat_length = round_up(vhdx_bat_entries(plan->capacity, plan->block_size,
-                                                 plan->sector_size, plan->parent != NULL) *
-                                    8,
-                                CST_MIB);
+    plan->blocks = cst_div_up(plan->capacity, block_size);
+    plan->bat_length = cst_round_up(vhdx_bat_entries(plan->capacity, plan->block_size,
+                                                     plan->sector_size, plan->parent != NULL) *
+                                        8,
+                                    CST_MIB);
     plan->bat_length = MAX(plan->bat_length, CST_MIB);
     return TRUE;
 }
@@ -123,7 +118,7 @@ static void add_item(Metadata *metadata, const uint8_t *guid, const void *data, 
     cst_put_le32(entry + 20, len);
     cst_put_le32(entry + 24, flags | ITEM_REQUIRED);
     memcpy(metadata->raw + metadata->used, data, len);
-    metadata->used += (uint32_t)round_up(len, 8);
+    metadata->used += (uint32_t)cst_round_up(len, 8);
     cst_put_le16(metadata->raw + 10, ++metadata->count);
 }
 

@@ -216,7 +216,7 @@ uint64_t vhdx_bat_entries(uint64_t capacity, uint32_t block_size, uint32_t secto
     if (blocks == 0)
         return 0;
     if (differencing)
-        return (blocks + ratio - 1) / ratio * (ratio + 1);
+        return cst_div_up(blocks, ratio) * (ratio + 1);
     return blocks + (blocks - 1) / ratio;
 }
 

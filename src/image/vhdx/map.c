@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "state.h"
@@ -177,7 +178,7 @@ static gboolean map_partial(Vhdx *vhdx, uint64_t entry, uint64_t offset, CstRun 
 {
     uint64_t block = offset / vhdx->blocks.block_size, inside = offset % vhdx->blocks.block_size;
     uint64_t sector = vhdx->layout.sector_size, place = 0, count = 0;
-    uint64_t first = inside / sector, end = (inside + run->length + sector - 1) / sector;
+    uint64_t first = inside / sector, end = cst_div_up(inside + run->length, sector);
     gboolean set = FALSE;
     Bits bits = {0, 0};
 
@@ -274,7 +275,7 @@ static gboolean vhdx_find_place(CstBlocks *blocks, CstStep *step, GError **error
 static gboolean settle_sectors(Vhdx *vhdx, const CstStep *step, uint64_t block, GError **error)
 {
     uint64_t sector = vhdx->layout.sector_size, inside = step->offset % vhdx->blocks.block_size;
-    uint64_t first = inside / sector, end = (inside + step->length + sector - 1) / sector;
+    uint64_t first = inside / sector, end = cst_div_up(inside + step->length, sector);
     Bits bits = {0, 0};
 
     return find_bits(vhdx, block, &bits, error) &&

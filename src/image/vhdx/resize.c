@@ -114,7 +114,7 @@ static gboolean move_bat(Vhdx *vhdx, uint64_t first, uint64_t units, GError **er
 
 static gboolean make_room(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
-    uint64_t units = (entries_for(vhdx, capacity) * 8 + CST_MIB - 1) / CST_MIB, first = 0;
+    uint64_t units = cst_div_up(entries_for(vhdx, capacity) * 8, CST_MIB), first = 0;
 
     if (units * CST_MIB <= vhdx->layout.bat_length)
         return TRUE;
@@ -335,7 +335,7 @@ gboolean vhdx_resize(CstImage *image, uint64_t capacity, CstPreallocation preall
     uint64_t sector = vhdx->layout.sector_size;
     gboolean ok;
 
-    capacity = (capacity + sector - 1) / sector * sector;
+    capacity = cst_round_up(capacity, sector);
     if (capacity > VHDX_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID, _("a VHDX image can have at most 64 TiB"));
     g_mutex_lock(&vhdx->blocks.lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "vpc.h"
 
@@ -106,7 +107,7 @@ static gboolean fill_gap(Mover *mover, uint64_t gap_end, GError **error)
 
 static uint64_t sector_up(uint64_t offset)
 {
-    return (offset + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    return cst_round_up(offset, VPC_SECTOR);
 }
 
 static gboolean move_blocks(Vpc *vpc, CstTask *task, GError **error)

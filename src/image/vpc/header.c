@@ -92,7 +92,7 @@ void vpc_header_derive(VpcHeader *header)
 {
     uint32_t bits = header->block_size / VPC_SECTOR;
 
-    header->bitmap_size = (uint32_t)cst_div_up(cst_div_up(bits, 8), VPC_SECTOR) * VPC_SECTOR;
+    header->bitmap_size = (uint32_t)cst_round_up(cst_div_up(bits, 8), VPC_SECTOR);
     header->region_count = 0;
     add_region(header, 0, VPC_FOOTER_LEN);
     add_region(header, header->header_offset, VPC_HEADER_LEN);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "vpc.h"
 
@@ -61,7 +62,7 @@ static gboolean vpc_map(CstBlocks *blocks, uint64_t offset, uint64_t length, Cst
     ret_run->kind = none;
     if (host == 0)
         return TRUE;
-    sectors = (uint32_t)((inside + length + VPC_SECTOR - 1) / VPC_SECTOR) - first;
+    sectors = (uint32_t)cst_div_up(inside + length, VPC_SECTOR) - first;
     if (!vpc_bitmap_run(vpc, block, host, first, sectors, &valid, &run, error))
         return FALSE;
     if (valid)
@@ -93,7 +94,7 @@ gboolean vpc_find_end(Vpc *vpc, GError **error)
             return vpc_corrupt(vpc, error, _("a block lies outside the file"));
         end = MAX(end, (uint64_t)entry * VPC_SECTOR + vpc_stride(&vpc->header));
     }
-    vpc->end = (end + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    vpc->end = cst_round_up(end, VPC_SECTOR);
     vpc->end_known = TRUE;
     return TRUE;
 }
@@ -147,7 +148,7 @@ static gboolean vpc_settle(CstBlocks *blocks, const CstStep *step, GError **erro
     uint32_t block = (uint32_t)(step->offset / blocks->block_size);
     uint64_t inside = step->offset % blocks->block_size;
     uint32_t first = (uint32_t)(inside / VPC_SECTOR);
-    uint32_t count = (uint32_t)((inside + step->length + VPC_SECTOR - 1) / VPC_SECTOR) - first;
+    uint32_t count = (uint32_t)cst_div_up(inside + step->length, VPC_SECTOR) - first;
 
     if (!step->is_new)
         return vpc_bitmap_set(vpc, block, step->place, first, count, error);

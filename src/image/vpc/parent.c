@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "header.h"
@@ -112,7 +113,7 @@ gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, 
         if (*at == '/')
             *at = '\\';
     relative = g_utf8_to_utf16(windows, -1, NULL, &count, NULL);
-    room = ((size_t)count * 2 + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    room = cst_round_up((uint64_t)count * 2, VPC_SECTOR);
     *ret_text = g_malloc0(room);
     *ret_len = room;
     put_utf16(*ret_text, relative, count, FALSE);

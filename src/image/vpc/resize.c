@@ -159,7 +159,7 @@ static gboolean write_spilled(void *owner, GError **error)
 /* A longer table at the end of the file; the footer behind it. */
 static gboolean move_table(Vpc *vpc, uint32_t entries, CstTask *task, GError **error)
 {
-    uint64_t offset, length = ((uint64_t)entries * 4 + VPC_SECTOR - 1) / VPC_SECTOR * VPC_SECTOR;
+    uint64_t offset, length = cst_round_up((uint64_t)entries * 4, VPC_SECTOR);
     CstTable *table = NULL;
     uint32_t entry = 0;
     gboolean ok;
@@ -201,7 +201,7 @@ static gboolean clear_entries(Vpc *vpc, uint32_t first, GError **error)
 static gboolean zero_added(Vpc *vpc, uint64_t capacity, GError **error)
 {
     uint64_t old = vpc->header.capacity, size = vpc->header.block_size;
-    uint64_t end = MIN(capacity, (old + size - 1) / size * size);
+    uint64_t end = MIN(capacity, cst_round_up(old, size));
     gboolean ok = TRUE;
 
     if (vpc->blocks.lacks_backing)

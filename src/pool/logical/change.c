@@ -5,6 +5,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <pool/device.h>
 
 /* --- delete -------------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     if (capacity == 0 || capacity > G_MAXINT64 - group->extent_size)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("volume '%s' can't have %" G_GUINT64_FORMAT " bytes"), name, capacity);
-    size = (capacity + group->extent_size - 1) / group->extent_size * group->extent_size;
+    size = cst_round_up(capacity, group->extent_size);
     if (!check_resizable(state, lv, size, error))
         return FALSE;
     if (size == lv->size)

@@ -34,7 +34,7 @@ static void block_free(gpointer block)
 
 static guint blocks_of(uint64_t size)
 {
-    return (guint)((size + BLOCK - 1) / BLOCK);
+    return (guint)cst_div_up(size, BLOCK);
 }
 
 MemoryDisk *memory_disk_new(const char *name, uint64_t size)

@@ -17,6 +17,12 @@ static inline uint64_t cst_div_up(uint64_t bytes, uint64_t piece)
     return bytes / piece + (bytes % piece != 0);
 }
 
+/** The next multiple of @piece; the caller knows that it does not overflow. */
+static inline uint64_t cst_round_up(uint64_t bytes, uint64_t piece)
+{
+    return cst_div_up(bytes, piece) * piece;
+}
+
 /**
  * Multiplies @value by the unit @suffix, as libvirt's <capacity unit='…'> and virsh's sizes do:
  * "b"/"bytes" 1; "k"…"e", with or without "iB"/"ib" powers of 1024; "KB"…"EB" powers of 1000. Case
