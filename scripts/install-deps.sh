@@ -14,7 +14,7 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils qemu-system-x86
     g++ binutils locales e2fsprogs
-    xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc"
+    btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc"
 bench="$test"
 fuzz="clang libclang-rt-14-dev"
 lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients"

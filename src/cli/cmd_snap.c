@@ -4,10 +4,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "complete.h"
-#include "pool.h"
 #include "table.h"
-#include "vol.h"
+#include "vol_options.h"
 
 /* Snapshots of volumes, whatever keeps them. */
 
@@ -239,17 +237,13 @@ static void complete_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *word
         g_ptr_array_add(words, g_strdup(((CstSnapshot *)snapshots->pdata[i])->name));
 }
 
-#define VOL CLI_REQUIRED("vol", N_("vol name, key or path"), .complete = cli_complete_vols)
-#define POOL                                                                     \
-    {                                                                            \
-        .name = "pool", .kind = CLI_OPT_STRING, .help = N_("pool name or uuid"), \
-        .complete = cli_complete_pools                                           \
-    }
 #define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
 
 static const CliOption list_options[] = {VOL, POOL, {0}};
 
 static const CliOption name_options[] = {VOL, NAME, POOL, {0}};
+
+static const CliOption change_options[] = {VOL, NAME, POOL, DETACH, {0}};
 
 static const CliOption create_options[] = {
     VOL,  CLI_REQUIRED("name", N_("name of the new snapshot"), ),
@@ -262,7 +256,8 @@ static const CliOption rename_options[] = {
 };
 
 static const CliOption clone_options[] = {
-    VOL, NAME, CLI_REQUIRED("newvol", N_("name of the new volume"), ), POOL, {0},
+    VOL,    NAME, CLI_REQUIRED("newvol", N_("name of the new volume"), ), POOL, RATE_LIMIT,
+    DETACH, {0},
 };
 
 const CliCommand cli_snap_commands[] = {
@@ -275,7 +270,7 @@ const CliCommand cli_snap_commands[] = {
      create_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"snap-delete", N_("delete a snapshot"),
      N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
-     name_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
+     change_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
     {"snap-info", N_("show one snapshot"), "", name_options, cmd_info, CLI_CMD_OURS},
     {"snap-list", N_("list the snapshots of a volume"), "", list_options, cmd_list, CLI_CMD_OURS},
     {"snap-rename", N_("give a snapshot another name"), "", rename_options, cmd_change,
@@ -283,6 +278,6 @@ const CliCommand cli_snap_commands[] = {
     {"snap-revert", N_("take a volume back to a snapshot"),
      N_("The volume holds what it did when the snapshot was taken. What was written since is lost, "
         "unless it is in another snapshot."),
-     name_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
+     change_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
     {0},
 };

@@ -26,16 +26,10 @@ gboolean volume_not_held(const VolumeClaim *claim, GError **error)
     return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
 }
 
-gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
+static char *tree_of(const GPtrArray *rows)
 {
-    g_autoptr(GPtrArray) rows = volume_descendants(claim, NAMED_AT_MOST, error);
-    g_autoptr(GString) tree = NULL;
+    GString *tree = g_string_new(NULL);
 
-    if (!rows)
-        return FALSE;
-    if (rows->len == 0)
-        return TRUE;
-    tree = g_string_new(NULL);
     for (guint i = 0; i < rows->len; i++) {
         const CstChainRow *row = g_ptr_array_index(rows, i);
         gboolean named = strcmp(row->name, VOLUME_MORE) != 0;
@@ -44,8 +38,37 @@ gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
                                row->pool ? row->pool : "", row->pool ? "/" : "",
                                named ? row->name : row->problem);
     }
+    return g_string_free(tree, FALSE);
+}
+
+gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) rows = volume_descendants(claim, FALSE, NAMED_AT_MOST, error);
+    g_autofree char *tree = NULL;
+
+    if (!rows)
+        return FALSE;
+    if (rows->len == 0)
+        return TRUE;
+    tree = tree_of(rows);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is what others are based on; delete them or make them "
                       "independent (vol-flatten) first:%s"),
-                    claim->name, tree->str);
+                    claim->name, tree);
+}
+
+gboolean volume_not_below(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) rows = volume_descendants(claim, TRUE, NAMED_AT_MOST, error);
+    g_autofree char *tree = NULL;
+
+    if (!rows)
+        return FALSE;
+    if (rows->len == 0)
+        return TRUE;
+    tree = tree_of(rows);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' holds what others show; make them independent (vol-flatten) or "
+                      "delete them first:%s"),
+                    claim->name, tree);
 }

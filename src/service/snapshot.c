@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <service/snapshots.h>
 
+#include <string.h>
+
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
@@ -13,12 +15,15 @@
 typedef struct {
     VolumeClaim claim;
     CstVolume *volume;
+    /* What the pool kept of it before it became an image that keeps its own; NULL: not asked. */
+    GPtrArray *beside;
 } Site;
 
 static void site_clear(Site *site)
 {
     volume_release(&site->claim);
     g_clear_pointer(&site->volume, cst_volume_unref);
+    g_clear_pointer(&site->beside, g_ptr_array_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Site, site_clear)
@@ -48,7 +53,7 @@ static GPtrArray *image_list(Site *site, GError **error)
         const CstImageSnapshot *from = g_ptr_array_index(found, i);
         CstSnapshot *to = g_new0(CstSnapshot, 1);
 
-        to->name = g_utf8_make_valid(from->name, -1);
+        to->name = g_strdup(from->name);
         to->kept_by = g_strdup(site->volume->format);
         to->created = (int64_t)from->seconds;
         to->capacity = from->capacity;
@@ -177,6 +182,28 @@ static const Keeper *keeper_of(const Site *site, GError **error)
     return NULL;
 }
 
+const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (strcmp(snapshot->name, name) == 0)
+            return snapshot;
+    }
+    return NULL;
+}
+
+/* The pool's own, where the image has taken over, and one of these is meant. */
+static const Keeper *look_beside(Site *site, const char *name, GError **error)
+{
+    if (!cst_pool_state_has_snapshots(site->claim.state))
+        return &image_keeper;
+    site->beside = pool_list(site, error);
+    if (!site->beside)
+        return NULL;
+    return name && volume_snapshot_find(site->beside, name) ? &pool_keeper : &image_keeper;
+}
+
 /* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can have.
  */
 static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimKind kind,
@@ -188,6 +215,8 @@ static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimK
         return NULL;
     site->volume = pool_table_get(pool, site->claim.state, volume, error);
     keeper = site->volume ? keeper_of(site, error) : NULL;
+    if (keeper == &image_keeper)
+        keeper = look_beside(site, name, error);
     if (keeper == &pool_keeper && name && !cst_name_check(name, _("snapshot"), error))
         return NULL;
     return keeper;
@@ -196,12 +225,28 @@ static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimK
 /* --- the calls ----------------------------------------------------------------------------------
  */
 
-GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
+static GPtrArray *list_all(const Keeper *keeper, Site *site, GError **error)
 {
-    g_auto(Site) site = {0};
+    GPtrArray *inside = keeper->list(site, error);
+
+    /* Taken before the image was there. */
+    if (!inside || !site->beside || keeper == &pool_keeper)
+        return inside;
+    g_ptr_array_extend_and_steal(site->beside, inside);
+    return g_steal_pointer(&site->beside);
+}
+
+GPtrArray *volume_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
+{
+    g_auto(Site) site = {.claim.task = task};
     const Keeper *keeper = enter(&site, pool, volume, CLAIM_READ, NULL, error);
 
-    return keeper ? keeper->list(&site, error) : NULL;
+    return keeper ? list_all(keeper, &site, error) : NULL;
+}
+
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
+{
+    return volume_snapshots(pool, volume, NULL, error);
 }
 
 /* One call as a job: what the keeper does is given as a closure over its callbacks. */
@@ -252,7 +297,8 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
 static gboolean do_revert(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
                           CstTask *task, GError **error)
 {
-    return volume_not_held(&site->claim, error) && keeper->revert(site, name, task, error);
+    return volume_not_held(&site->claim, error) && volume_not_below(&site->claim, error) &&
+           keeper->revert(site, name, task, error);
 }
 
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
@@ -276,7 +322,21 @@ gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *
 static gboolean do_rename(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
                           CstTask *task, GError **error)
 {
-    return cst_name_check(how, _("snapshot"), error) && keeper->rename(site, name, how, error);
+    g_autoptr(GPtrArray) inside = NULL;
+
+    if (!cst_name_check(how, _("snapshot"), error))
+        return FALSE;
+    /* Each keeper knows its own; between the two no name may be there twice. */
+    if (site->beside && keeper == &pool_keeper) {
+        inside = image_keeper.list(site, error);
+        if (!inside)
+            return FALSE;
+    }
+    if ((site->beside && volume_snapshot_find(site->beside, how)) ||
+        (inside && volume_snapshot_find(inside, how)))
+        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                        site->volume->name, (const char *)how);
+    return keeper->rename(site, name, how, error);
 }
 
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,

@@ -389,20 +389,23 @@ static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *vol
 static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *volume,
                                         const char *name, GError **error)
 {
-    for (guint i = 0; i < snapshots->len; i++) {
-        const CstSnapshot *row = g_ptr_array_index(snapshots, i);
+    const CstSnapshot *snapshot = volume_snapshot_find(snapshots, name);
 
-        if (strcmp(row->name, name) == 0)
-            return row;
-    }
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
-    return NULL;
+    if (!snapshot)
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
+    return snapshot;
+}
+
+/* One that the pool keeps of a volume that has become an image that keeps its own. */
+static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot *snapshot)
+{
+    return volume_keeps_snapshots(volume) && strcmp(snapshot->kept_by, volume->format) != 0;
 }
 
 static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,
                                const char *new_volume, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, error);
+    g_autoptr(GPtrArray) snapshots = volume_snapshots(pool, volume, task, error);
     const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
     Cloning cloning = {.snapshot = name, .task = task};
     g_auto(VolumeClaim) claim = {.task = task};
@@ -416,6 +419,11 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
         return FALSE;
     if (strcmp(volume, new_volume) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", volume);
+    if (is_of_another_format(source, snapshot))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("snapshot '%s' was taken before volume '%s' became %s; it can be "
+                          "reverted to, or deleted"),
+                        name, volume, source->format);
     def = describe_clone(&claim, source, snapshot, new_volume);
     cloning.def = def;
     cloning.source = source;

@@ -248,7 +248,7 @@ GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
     return g_steal_pointer(&family.rows);
 }
 
-GPtrArray *volume_descendants(const VolumeClaim *claim, guint most, GError **error)
+GPtrArray *volume_descendants(const VolumeClaim *claim, gboolean images, guint most, GError **error)
 {
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
     g_auto(Family) family = {0};
@@ -256,7 +256,7 @@ GPtrArray *volume_descendants(const VolumeClaim *claim, guint most, GError **err
     if (!family_begin(&family, claim->pool, FALSE, most, error))
         return NULL;
     g_hash_table_add(family.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
-    if (!add_branches(&family, claim->state, claim->name, path, 0, error))
+    if (!add_branches(&family, images ? NULL : claim->state, claim->name, path, 0, error))
         return NULL;
     return g_steal_pointer(&family.rows);
 }

@@ -10,9 +10,11 @@
 
 /**
  * Elements CstChainRow *: what would be lost with a claimed volume, each before what hangs on it;
- * level 0 hangs on the volume. At most @most of them, and one more, VOLUME_MORE.
+ * level 0 hangs on the volume. At most @most of them, and one more, VOLUME_MORE. @images: only
+ * what would be lost with what the volume holds now.
  */
-GPtrArray *volume_descendants(const VolumeClaim *claim, guint most, GError **error);
+GPtrArray *volume_descendants(const VolumeClaim *claim, gboolean images, guint most,
+                              GError **error);
 
 /** How many hang on it directly. */
 gboolean volume_count_children(const VolumeClaim *claim, guint *ret_count, GError **error);

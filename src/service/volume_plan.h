@@ -40,6 +40,10 @@ CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean w
  */
 CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                             GError **error);
+/** As cst_vol_snapshots(); the task tells of waiting for the volume, and ends it. */
+GPtrArray *volume_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error);
+/** NULL: there is none of that name. */
+const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);
 /** The format of the volume keeps snapshots inside of the image. */
 gboolean volume_keeps_snapshots(const CstVolume *volume);
 /** Brings the table and the usage up to date with what was done to a claimed volume. */
@@ -47,7 +51,9 @@ void volume_look_again(const VolumeClaim *claim);
 
 /** BUSY, naming who has the volume open. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
-/** BUSY, with the tree of what is based on it. */
+/** BUSY, with the tree of images that are based on it, and would show something else. */
+gboolean volume_not_below(const VolumeClaim *claim, GError **error);
+/** The same, with everything that is based on it, by whatever technology. */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
 
 /**

@@ -17,7 +17,7 @@ static void put_text(char *field, size_t size, const char *text)
         valid[end - valid] = '\0';
     }
     memset(field, 0, size);
-    memcpy(field, valid, strlen(valid));
+    memcpy(field, valid, strlen(valid) + 1);
 }
 
 static char *get_text(const char *field, size_t size)

@@ -123,7 +123,13 @@ class Snapshots(WithDaemon):
             subprocess.run(["umount", self.at("q")], check=True)
 
     def test_any_format_where_files_share_extents(self):
-        with self.mounted("mkfs.xfs", "-q", "-m", "reflink=1") as pool:
+        self.on_shared_extents("mkfs.xfs", "-q", "-m", "reflink=1")
+
+    def test_the_same_on_btrfs(self):
+        self.on_shared_extents("mkfs.btrfs", "-q")
+
+    def on_shared_extents(self, *mkfs):
+        with self.mounted(*mkfs) as pool:
             for form in ("raw", "vdi", "vmdk"):
                 with self.subTest(form=form):
                     self.story(form, pool)
@@ -144,6 +150,117 @@ class Snapshots(WithDaemon):
             for command in ("snap-revert", "snap-delete"):
                 self.refuses(5, str(holder.pid), "--yes", command, "v", "s", "--pool", "p")
             holder.kill()
+        self.done("--yes", "snap-revert", "v", "s", "--pool", "p")
+
+    def test_odd_names(self):
+        """A name is kept as it was given, or refused; never taken for a path, nor for an option."""
+        odd = ["a b", " lead", "-x", "--pool", ".hidden", ".cistern-x", "a@b", "\u00fc\u2192\u540d",
+               "n" * 255]
+        with self.mounted("mkfs.xfs", "-q", "-m", "reflink=1") as pool:
+            for form in ("raw", "qcow2"):
+                self.create(form, form, pool)
+                for name in odd:
+                    self.done("snap-create", form, "--name", name, "--pool", pool)
+                self.assertEqual(odd, self.names(form, pool))
+                for name, text in (("a/b", "cannot contain '/'"), ("..", "cannot be '..'"),
+                                   (".", "cannot be '.'"), ("n" * 256, "longer than 255"),
+                                   ("a\nb", "control character")):
+                    self.refuses(1, text, "snap-create", form, "--name", name, "--pool", pool)
+                    self.refuses(1, text, "snap-rename", form, "a b", "--newname", name, "--pool", pool)
+                    self.assertNotEqual(0, self.cistern("--yes", "snap-delete", form, "--name", name,
+                                                        "--pool", pool)[0])
+                self.refuses(1, "cannot contain '/'", "snap-clone", form, "a b", "../evil", "--pool",
+                             pool)
+                self.refuses(5, "exists already", "snap-clone", form, "a b", form, "--pool", pool)
+                for name in odd:
+                    self.done("--yes", "snap-revert", form, "--name", name, "--pool", pool)
+                    self.done("--yes", "snap-delete", form, "--name", name, "--pool", pool)
+                self.assertEqual([], self.names(form, pool))
+                self.ok("vol-delete", form, "--pool", pool)
+            self.assertEqual([], os.listdir(self.at(pool)))
+
+    def test_they_live_through_other_changes(self):
+        with self.mounted("mkfs.xfs", "-q", "-m", "reflink=1") as pool:
+            for form in ("raw", "qcow2"):
+                path, seen = self.at(pool, form), {}
+                self.create(form, form, pool)
+                for size, name in ((8, "one"), (16, "two")):
+                    self.write(path, form, size)
+                    self.done("snap-create", form, name, "--pool", pool)
+                    seen[name] = self.guest(path, form)
+                    self.ok("vol-resize", form, f"{size}M", "--pool", pool)
+                self.ok("vol-resize", form, "2M", "--shrink", "--pool", pool)
+                self.ok("vol-clone", form, "copy", "--pool", pool)
+                self.assertEqual([], self.names("copy", pool))
+                self.ok("vol-delete", "copy", "--pool", pool)
+                self.done("vol-sparsify", form, "--pool", pool)
+                self.ok("pool-refresh", pool)
+                self.peer.restart()
+                self.assertEqual(["one", "two"], self.names(form, pool))
+                for name, size in (("two", "8.00 MiB"), ("one", "4.00 MiB")):
+                    self.done("--yes", "snap-revert", form, name, "--pool", pool)
+                    self.assertEqual(seen[name], self.guest(path, form))
+                    self.assertIn(size, self.ok("vol-info", form, "--pool", pool))
+
+    def test_what_others_show_is_not_changed_below_them(self):
+        with self.mounted("mkfs.xfs", "-q", "-m", "reflink=1") as pool:
+            for form in ("raw", "qcow2"):
+                path = self.at(pool, form)
+                self.create(form, form, pool)
+                self.done("snap-create", form, "s", "--pool", pool)
+                self.write(path, form, 5)
+                self.ok("vol-create-as", pool, "over", "4M", "--format", "qcow2", "--backing-vol", form,
+                        "--backing-vol-format", form)
+                seen = self.guest(self.at(pool, "over"), "qcow2")
+                for words in (["snap-revert", form, "s"], ["vol-wipe", form]):
+                    self.refuses(5, "q/over", "--yes", *words, "--pool", pool)
+                self.assertEqual(seen, self.guest(self.at(pool, "over"), "qcow2"))
+                self.done("vol-flatten", "over", "--pool", pool)
+                self.done("--yes", "snap-revert", form, "s", "--pool", pool)
+                self.assertEqual(seen, self.guest(self.at(pool, "over"), "qcow2"))
+                self.ok("vol-delete", "over", "--pool", pool)
+
+    def test_a_volume_that_becomes_another_image(self):
+        """What the pool kept of it stays in reach: the image keeps only what is taken from now on."""
+        image = self.file("image")
+        self.assertEqual(0, peers.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "4M"])[0])
+        with self.mounted("mkfs.xfs", "-q", "-m", "reflink=1") as pool:
+            self.create("v", "raw", pool)
+            self.write(self.at(pool, "v"), "raw", 7)
+            raw = self.guest(self.at(pool, "v"), "raw")
+            for name in ("old", "other"):
+                self.done("snap-create", "v", name, "--pool", pool)
+            self.ok("vol-upload", "v", image, "--pool", pool)
+            self.done("snap-create", "v", "inside", "--pool", pool)
+            self.assertEqual(["old", "other", "inside"], self.names("v", pool))
+            for words in (["snap-create", "v", "old"], ["snap-rename", "v", "inside", "old"],
+                          ["snap-rename", "v", "old", "inside"]):
+                self.refuses(5, "already", *words, "--pool", pool)
+            self.refuses(1, "before volume 'v' became qcow2", "snap-clone", "v", "old", "w", "--pool",
+                         pool)
+            self.done("snap-clone", "v", "inside", "w", "--pool", pool)
+            self.done("--yes", "snap-delete", "v", "other", "--pool", pool)
+            self.fails("vol-delete", "v", "--pool", pool, text="has 1 snapshots")
+            self.done("--yes", "snap-revert", "v", "old", "--pool", pool)
+            self.assertEqual(raw, self.guest(self.at(pool, "v"), "raw"))
+            self.assertEqual(["old"], self.names("v", pool))
+
+    def test_clones_are_jobs(self):
+        """With progress and a rate; cancelled, nothing of it is left."""
+        self.create("v", "qcow2")
+        self.assertEqual(0, peers.run(["qemu-io", "-f", "qcow2", "-c", "write -P 3 0 4M",
+                                       self.at("p", "v")])[0])
+        self.done("snap-create", "v", "s", "--pool", "p")
+        number = self.done("snap-clone", "v", "s", "copy", "--pool", "p", "--rate-limit", "64k",
+                           "--detach").strip()
+        job = json.loads(self.done("--json", "job-info", number))["job"]
+        self.assertEqual(("running", "clone", "copy", 65536),
+                         (job["state"], job["operation"], job["volume"], job["rate_limit"]))
+        self.done("job-cancel", number)
+        status, _, err = self.cistern("job-wait", number)
+        self.assertEqual(1, status)
+        self.assertIn("cancelled", err)
+        self.assertEqual(["v"], self.entries("p"))
         self.done("--yes", "snap-revert", "v", "s", "--pool", "p")
 
     def test_embedded_is_the_same(self):
