@@ -296,6 +296,41 @@ static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
         cli_table_add_absent(table);
 }
 
+static const CliColumn thin_columns[] = {
+    {N_("Thin pool:"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("Thin size:"), "size", CLI_CELL_SIZE, NULL, 0},
+    {N_("Thin data:"), "data_percent", CLI_CELL_PERCENT, NULL, 0},
+    {N_("Thin metadata:"), "metadata_percent", CLI_CELL_PERCENT, NULL, 0},
+    {"", "used", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {"", "metadata_size", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {"", "metadata_used", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Thin volumes:"), "volumes", CLI_CELL_NUMBER, NULL, 0},
+};
+
+/* A server that can't tell has nothing attached. */
+static void attach_thin(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
+{
+    g_autoptr(GPtrArray) stores = cst_conn_pool_thin(ctl->conn, pool, NULL);
+    CliTable *thin;
+
+    if (!stores || stores->len == 0)
+        return;
+    thin = cli_table_new(thin_columns, G_N_ELEMENTS(thin_columns));
+    for (guint i = 0; i < stores->len; i++) {
+        const CstThinStore *store = g_ptr_array_index(stores, i);
+
+        cli_table_add_text(thin, store->name);
+        cli_table_add_size(thin, store->size);
+        cli_table_add_percent(thin, store->used, store->size);
+        cli_table_add_percent(thin, store->metadata_used, store->metadata_size);
+        cli_table_add_size(thin, store->used);
+        cli_table_add_size(thin, store->metadata_size);
+        cli_table_add_size(thin, store->metadata_used);
+        cli_table_add_number(thin, store->volumes);
+    }
+    cli_table_attach(table, "thin_pools", thin);
+}
+
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
@@ -305,6 +340,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!pool || !cst_conn_pool_info(ctl->conn, pool, &info, error))
         return FALSE;
     add_info(table, ctl, pool, &info);
+    attach_thin(table, ctl, pool);
     cli_table_print_listing(ctl, table, "pool", 15);
     return TRUE;
 }

@@ -15,7 +15,9 @@ static const CliColumn columns[] = {
     {N_("Capacity"), "capacity", CLI_CELL_SIZE, NULL, 0},
     {N_("Own data"), "allocation", CLI_CELL_SIZE, "-", 0},
     {N_("Limit"), "limit", CLI_CELL_SIZE, "-", 0},
+    {N_("Used"), "used_percent", CLI_CELL_PERCENT, "-", 0},
     {N_("Kept by"), "kept_by", CLI_CELL_TEXT, NULL, 0},
+    {N_("State"), "state", CLI_CELL_WORD, NULL, 0},
     {N_("Machine state"), "machine_state", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
 };
@@ -45,7 +47,10 @@ static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
     cli_table_add_size(table, snapshot->capacity);
     add_known_size(table, snapshot->allocation != CST_SNAPSHOT_UNKNOWN, snapshot->allocation);
     add_known_size(table, snapshot->limit != 0, snapshot->limit);
+    cli_table_add_percent(table, snapshot->allocation,
+                          snapshot->allocation == CST_SNAPSHOT_UNKNOWN ? 0 : snapshot->limit);
     cli_table_add_text(table, snapshot->kept_by);
+    cli_table_add_word(table, snapshot->problem ? N_("lost") : N_("good"));
     add_known_size(table, snapshot->machine_state != 0, snapshot->machine_state);
     cli_table_add_text(table, snapshot->problem);
 }

@@ -20,6 +20,8 @@ struct CliTable {
     const CliColumn *columns;
     guint n_columns;
     GArray *cells; /**< of Cell, row after row */
+    const char *attached_key;
+    CliTable *attached; /**< owned; NULL: none */
 };
 
 /** A cell or title ready for the screen. */
@@ -51,6 +53,7 @@ void cli_table_free(CliTable *table)
     if (!table)
         return;
     g_array_unref(table->cells);
+    cli_table_free(table->attached);
     g_free(table);
 }
 
@@ -92,6 +95,19 @@ void cli_table_add_duration(CliTable *table, uint64_t seconds)
     add_cell(table, CLI_CELL_DURATION, &(Cell){.present = TRUE, .number = seconds});
 }
 
+void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole)
+{
+    uint64_t hundredths = whole ? (uint64_t)((double)part * 10000 / (double)whole + 0.5) : 0;
+
+    add_cell(table, CLI_CELL_PERCENT, &(Cell){.present = whole != 0, .number = hundredths});
+}
+
+void cli_table_attach(CliTable *table, const char *key, CliTable *attached)
+{
+    table->attached_key = key;
+    table->attached = attached;
+}
+
 void cli_table_add_absent(CliTable *table)
 {
     add_cell(table, CLI_CELL_TEXT, &(Cell){0});
@@ -111,6 +127,9 @@ static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *c
     case CLI_CELL_DURATION:
         return g_strdup_printf("%" G_GUINT64_FORMAT ":%02u:%02u", cell->number / 3600,
                                (unsigned)(cell->number / 60 % 60), (unsigned)(cell->number % 60));
+    case CLI_CELL_PERCENT:
+        return g_strdup_printf("%" G_GUINT64_FORMAT ".%02u%%", cell->number / 100,
+                               (unsigned)(cell->number % 100));
     }
     return NULL;
 }
@@ -162,6 +181,10 @@ static void append_json_cell(GString *out, const CliColumn *column, const Cell *
     case CLI_CELL_DURATION: /* as cli_json_add_size() */
         g_string_append_printf(out, "%" G_GUINT64_FORMAT, MIN(cell->number, (uint64_t)G_MAXINT64));
         break;
+    case CLI_CELL_PERCENT:
+        g_string_append_printf(out, "%" G_GUINT64_FORMAT ".%02u", cell->number / 100,
+                               (unsigned)(cell->number % 100));
+        break;
     }
 }
 
@@ -188,11 +211,25 @@ static void print_json_rows(CliCtl *ctl, const CliTable *table, const char *key)
     fflush(ctl->out);
 }
 
+/* Into the row that @out ends with. */
+static void append_json_attached(GString *out, const CliTable *table)
+{
+    g_string_truncate(out, out->len - 1);
+    g_string_append_printf(out, ",\"%s\":[", table->attached_key);
+    for (guint row = 0; row < row_count(table->attached); row++) {
+        g_string_append(out, row == 0 ? "" : ",");
+        append_json_row(out, table->attached, row);
+    }
+    g_string_append(out, "]}");
+}
+
 static void print_json_row(CliCtl *ctl, const CliTable *table, const char *key)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
     append_json_row(out, table, 0);
+    if (table->attached)
+        append_json_attached(out, table);
     fprintf(ctl->out, "{\"schema\":%d,\"%s\":%s}\n", CLI_JSON_SCHEMA, key, out->str);
     fflush(ctl->out);
 }
@@ -303,16 +340,11 @@ void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key)
     layout_clear(&layout);
 }
 
-void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width)
+static void list_row(CliCtl *ctl, const CliTable *table, guint row, int width)
 {
-    g_assert(row_count(table) == 1);
-    if (ctl->settings.json) {
-        print_json_row(ctl, table, key);
-        return;
-    }
     for (guint i = 0; i < table->n_columns; i++) {
         const CliColumn *column = &table->columns[i];
-        g_autofree char *text = cell_text(ctl, column, cell_at(table, 0, i));
+        g_autofree char *text = cell_text(ctl, column, cell_at(table, row, i));
         g_autofree char *label = NULL;
 
         if (!text || !is_shown(table, i))
@@ -320,6 +352,18 @@ void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key
         label = cli_text_pad(_(column->title), width);
         cli_print(ctl, "%s %s\n", label, text);
     }
+}
+
+void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width)
+{
+    g_assert(row_count(table) == 1);
+    if (ctl->settings.json) {
+        print_json_row(ctl, table, key);
+        return;
+    }
+    list_row(ctl, table, 0, width);
+    for (guint row = 0; table->attached && row < row_count(table->attached); row++)
+        list_row(ctl, table->attached, row, width);
 }
 
 char *cli_table_encode(const char *text, size_t *ret_width)

@@ -9,12 +9,13 @@
  * widest plus three, a line of dashes), a listing ("%-15s %s" a value) and JSON.
  */
 typedef enum {
-    CLI_CELL_TEXT,    /**< as it is */
-    CLI_CELL_WORD,    /**< one of our words: translated on screen, never in JSON */
-    CLI_CELL_BOOL,    /**< yes/no */
-    CLI_CELL_SIZE,    /**< bytes: "1.00 GiB" or, with --bytes, digits */
-    CLI_CELL_NUMBER,  /**< plain digits */
-    CLI_CELL_DURATION /**< seconds: "1:02:03" */
+    CLI_CELL_TEXT,     /**< as it is */
+    CLI_CELL_WORD,     /**< one of our words: translated on screen, never in JSON */
+    CLI_CELL_BOOL,     /**< yes/no */
+    CLI_CELL_SIZE,     /**< bytes: "1.00 GiB" or, with --bytes, digits */
+    CLI_CELL_NUMBER,   /**< plain digits */
+    CLI_CELL_DURATION, /**< seconds: "1:02:03" */
+    CLI_CELL_PERCENT   /**< hundredths of a percent: "12.34%" */
 } CliCellKind;
 
 typedef enum {
@@ -38,7 +39,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliTable, cli_table_free)
 
 /**
  * Cells are added left to right, row after row; each call must fit the kind of the column whose
- * turn it is. Text is copied; @word must be static.
+ * turn it is. Text is copied; @word must be static. A percentage of a @whole of 0 is absent.
  */
 void cli_table_add_text(CliTable *table, const char *text);
 void cli_table_add_word(CliTable *table, const char *word);
@@ -46,7 +47,11 @@ void cli_table_add_bool(CliTable *table, gboolean value);
 void cli_table_add_size(CliTable *table, uint64_t bytes);
 void cli_table_add_number(CliTable *table, uint64_t value);
 void cli_table_add_duration(CliTable *table, uint64_t seconds);
+void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole);
 void cli_table_add_absent(CliTable *table);
+
+/** Things that belong to a listing: its row's member @key in JSON, further lines for people. */
+void cli_table_attach(CliTable *table, const char *key, CliTable *attached);
 
 /** The table, or {"schema":1,KEY:[{…},…]}. */
 void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key);

@@ -130,6 +130,11 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
     return conn->ops->pool_problem(conn->self, pool, NULL);
 }
 
+GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error)
+{
+    return conn->ops->pool_thin(conn->self, pool, error);
+}
+
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     char *result = NULL;

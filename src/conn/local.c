@@ -101,6 +101,7 @@ const CstConnOps cst_local_ops = {
     .pool_is_persistent = cst_local_pool_is_persistent,
     .pool_info = cst_local_pool_info,
     .pool_problem = cst_local_pool_problem,
+    .pool_thin = cst_local_pool_thin,
     .pool_xml = cst_local_pool_xml,
     .pool_count_volumes = cst_local_pool_count_volumes,
     .find_sources = cst_local_find_sources,

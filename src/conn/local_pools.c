@@ -176,6 +176,13 @@ char *cst_local_pool_problem(gpointer self, const CstPoolRef *ref, GError **erro
     return pool ? cst_pool_get_problem(pool) : NULL;
 }
 
+GPtrArray *cst_local_pool_thin(gpointer self, const CstPoolRef *ref, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
+
+    return pool ? cst_pool_thin_stores(pool, error) : NULL;
+}
+
 char *cst_local_pool_xml(gpointer self, const CstPoolRef *ref, unsigned flags, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);

@@ -52,6 +52,7 @@ gboolean cst_local_pool_is_persistent(gpointer self, const CstPoolRef *pool, gbo
 gboolean cst_local_pool_info(gpointer self, const CstPoolRef *pool, CstConnPoolInfo *ret,
                              GError **error);
 char *cst_local_pool_problem(gpointer self, const CstPoolRef *pool, GError **error);
+GPtrArray *cst_local_pool_thin(gpointer self, const CstPoolRef *pool, GError **error);
 char *cst_local_pool_xml(gpointer self, const CstPoolRef *pool, unsigned flags, GError **error);
 gboolean cst_local_pool_count_volumes(gpointer self, const CstPoolRef *pool, guint *ret,
                                       GError **error);

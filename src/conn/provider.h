@@ -44,6 +44,7 @@ typedef struct {
     gboolean (*pool_info)(gpointer self, const CstPoolRef *pool, CstConnPoolInfo *ret,
                           GError **error);
     char *(*pool_problem)(gpointer self, const CstPoolRef *pool, GError **error);
+    GPtrArray *(*pool_thin)(gpointer self, const CstPoolRef *pool, GError **error);
     char *(*pool_xml)(gpointer self, const CstPoolRef *pool, unsigned flags, GError **error);
     gboolean (*pool_count_volumes)(gpointer self, const CstPoolRef *pool, guint *ret,
                                    GError **error);

@@ -166,6 +166,7 @@ const CstConnOps cst_remote_ops = {
     .pool_is_persistent = cst_remote_pool_is_persistent,
     .pool_info = cst_remote_pool_info,
     .pool_problem = cst_remote_pool_problem,
+    .pool_thin = cst_remote_pool_thin,
     .pool_xml = cst_remote_pool_xml,
     .pool_count_volumes = cst_remote_pool_count_volumes,
     .find_sources = cst_remote_find_sources,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/i18n.h>
+
 #include "remote_private.h"
 
 /** A procedure whose answer is one pool. */
@@ -187,6 +189,28 @@ char *cst_remote_pool_problem(gpointer self, const CstPoolRef *pool, GError **er
     problem = status.problem ? g_strdup(*status.problem) : NULL;
     xdr_free(proc.ret, (char *)&status);
     return problem;
+}
+
+GPtrArray *cst_remote_pool_thin(gpointer self, const CstPoolRef *pool, GError **error)
+{
+    wire_pool_args args = {cst_remote_pool_arg(pool)};
+    wire_pool_thin_ret ret = {0};
+    GPtrArray *stores;
+
+    if (!cst_remote_own_call(self, WIRE_CISTERN_POOL_THIN, _("thin pools"), xdr_wire_pool_args,
+                             &args, xdr_wire_pool_thin_ret, &ret, error))
+        return NULL;
+    stores = g_ptr_array_new_with_free_func((GDestroyNotify)cst_thin_store_free);
+    for (guint i = 0; i < ret.stores.stores_len; i++) {
+        wire_thin_store *wire = &ret.stores.stores_val[i];
+        CstThinStore *store = g_new0(CstThinStore, 1);
+
+        *store = (CstThinStore){g_steal_pointer(&wire->name), wire->size,          wire->used,
+                                wire->metadata_size,          wire->metadata_used, wire->volumes};
+        g_ptr_array_add(stores, store);
+    }
+    xdr_free((xdrproc_t)xdr_wire_pool_thin_ret, (char *)&ret);
+    return stores;
 }
 
 char *cst_remote_pool_xml(gpointer self, const CstPoolRef *pool, unsigned flags, GError **error)

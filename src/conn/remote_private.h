@@ -100,6 +100,7 @@ gboolean cst_remote_pool_is_persistent(gpointer self, const CstPoolRef *pool, gb
 gboolean cst_remote_pool_info(gpointer self, const CstPoolRef *pool, CstConnPoolInfo *ret,
                               GError **error);
 char *cst_remote_pool_problem(gpointer self, const CstPoolRef *pool, GError **error);
+GPtrArray *cst_remote_pool_thin(gpointer self, const CstPoolRef *pool, GError **error);
 char *cst_remote_pool_xml(gpointer self, const CstPoolRef *pool, unsigned flags, GError **error);
 gboolean cst_remote_pool_count_volumes(gpointer self, const CstPoolRef *pool, guint *ret,
                                        GError **error);

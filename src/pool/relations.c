@@ -26,10 +26,23 @@ void cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
     g_ptr_array_add(holders, holder);
 }
 
-void cst_thin_store_free(CstThinStore *store)
+void cst_room_free(CstRoom *room)
 {
-    g_free(store->name);
-    g_free(store);
+    g_free(room->what);
+    g_free(room);
+}
+
+void cst_rooms_add(GPtrArray *rooms, guint hundredths, gboolean lost, const char *format, ...)
+{
+    CstRoom *room = g_new0(CstRoom, 1);
+    va_list args;
+
+    va_start(args, format);
+    room->what = g_strdup_vprintf(format, args);
+    va_end(args);
+    room->hundredths = hundredths;
+    room->lost = lost;
+    g_ptr_array_add(rooms, room);
 }
 
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error)
@@ -72,6 +85,16 @@ GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error)
         !pool_checked(state->backend->thin(state, stores, error), state, "thin", error))
         return NULL;
     return g_steal_pointer(&stores);
+}
+
+GPtrArray *cst_pool_state_rooms(CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) rooms = g_ptr_array_new_with_free_func((GDestroyNotify)cst_room_free);
+
+    if (state->backend->rooms &&
+        !pool_checked(state->backend->rooms(state, rooms, error), state, "rooms", error))
+        return NULL;
+    return g_steal_pointer(&rooms);
 }
 
 gboolean cst_pool_state_holds_images(CstPoolState *state)

@@ -16,6 +16,8 @@
 #define SETTLE_MS 100
 /* A pool whose storage was missing is looked for this often. */
 #define RETRY_MS 5000
+/* What may run full while guests write, which no report tells of, is looked at this often. */
+#define ROOMS_MS 10000
 
 typedef struct {
     CstPool *pool;       /* referenced */
@@ -25,6 +27,7 @@ typedef struct {
     gboolean all;        /* anything may have changed */
     gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
     gint64 due;          /* monotonic; 0: nothing to do */
+    gint64 rooms_due;    /* monotonic: when to look how full they are, if there are any */
 } Watch;
 
 struct Monitor {
@@ -131,6 +134,13 @@ static void settle(Watch *watch)
         event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
 }
 
+static void look_at_rooms(Watch *watch, gint64 now)
+{
+    if (pool_has_rooms(watch->pool))
+        pool_look_at_rooms(watch->pool, watch->state);
+    watch->rooms_due = now + ROOMS_MS * 1000;
+}
+
 /* --- the thread ---------------------------------------------------------------------------------
  */
 
@@ -144,6 +154,8 @@ static int next_timeout(GPtrArray *watches)
 
         if (watch->due)
             due = MIN(due, watch->due);
+        if (pool_has_rooms(watch->pool))
+            due = MIN(due, watch->rooms_due);
     }
     if (due == G_MAXINT64)
         return -1;
@@ -228,6 +240,8 @@ static gpointer monitor_thread(gpointer data)
 
             if (watch->due && watch->due <= now)
                 settle(watch);
+            if (watch->rooms_due <= now)
+                look_at_rooms(watch, now);
         }
     }
 }

@@ -39,6 +39,7 @@ void cst_pool_unref(CstPool *pool)
     cst_pool_state_unref(pool->state);
     cst_pool_def_free(pool->def);
     cst_pool_def_free(pool->new_def);
+    cst_fullness_free(pool->fullness);
     g_mutex_clear(&pool->lock);
     g_cond_clear(&pool->cond);
     g_free(pool->problem);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <pool/fullness.h>
 #include <pool/pool.h>
 #include <service/pools.h>
 #include <service/volumes.h>
@@ -34,7 +35,9 @@ struct CstPool {
     gboolean tended;       /* the boot has a task that brings it back */
     char *problem;
     CstPoolUsage usage;
-    CstPoolState *state; /* non-NULL while active */
+    guint rooms;           /* that may run full, as last looked at */
+    CstFullness *fullness; /* what was said of them; NULL: nothing yet */
+    CstPoolState *state;   /* non-NULL while active */
 
     GHashTable *volumes; /* name (inside the record) to CstVolume * */
     GPtrArray *sorted;   /* the same by name; NULL: to be made again */
@@ -98,6 +101,13 @@ GPtrArray *pool_table_sorted(CstPool *pool);
 void pool_table_overlays(CstPool *pool, GHashTable *overlays);
 /** Asks the backend for capacity, allocation and available. */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error);
+
+/* --- rooms that may run full (rooms.c) ------------------------------------------------------- */
+
+/** In a daemon: says in its log which have become fuller than was said. */
+void pool_look_at_rooms(CstPool *pool, CstPoolState *state);
+/** There were some when last looked. */
+gboolean pool_has_rooms(CstPool *pool);
 
 /* --- claims ---------------------------------------------------------------------------------- */
 

@@ -25,6 +25,15 @@ char *cst_pool_get_problem(CstPool *pool)
     return problem;
 }
 
+GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    if (!state)
+        return g_ptr_array_new();
+    return cst_pool_state_thin(state, error);
+}
+
 static CstPoolRunState run_state(const CstPool *pool)
 {
     if (pool->starting)

@@ -296,5 +296,6 @@ gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
     g_mutex_lock(&pool->lock);
     pool->usage = usage;
     g_mutex_unlock(&pool->lock);
+    pool_look_at_rooms(pool, state);
     return TRUE;
 }

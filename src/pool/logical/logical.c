@@ -9,9 +9,6 @@
 /* LVM's uuid of an LV: 6-4-4-4-4-4-6 characters. */
 #define LV_UUID_LEN 38
 
-/* A report this old still tells how much room there is. */
-#define USAGE_MAX_AGE_US G_TIME_SPAN_SECOND
-
 static void state_free(CstPoolState *state)
 {
     LogicalState *logical = LOGICAL(state);
@@ -79,7 +76,7 @@ void logical_changed(LogicalState *state)
 
 static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), USAGE_MAX_AGE_US, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
 
     if (!group)
         return FALSE;
@@ -141,7 +138,7 @@ static char *logical_vol_resolve(CstPoolState *state, const char *path)
 
 static char *logical_identity(CstPoolState *state, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), USAGE_MAX_AGE_US, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
 
     return group ? g_strdup_printf("vg=%s\n", group->uuid) : NULL;
 }
@@ -154,7 +151,7 @@ static gboolean logical_identity_check(CstPoolState *state, const char *recorded
 
     if (starting || !g_str_has_prefix(recorded, "vg="))
         return TRUE;
-    group = logical_look_lately(LOGICAL(state), USAGE_MAX_AGE_US, error);
+    group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
     if (!group)
         return FALSE;
     now = g_strdup_printf("vg=%s\n", group->uuid);
@@ -197,6 +194,7 @@ const CstBackend cst_logical_backend = {
     .vol_children = logical_vol_children,
     .vol_flatten = logical_vol_flatten,
     .thin = logical_thin,
+    .rooms = logical_rooms,
     .snapshots = &logical_snapshots,
     .watch_open = logical_watch_open,
     .watch_read = logical_watch_read,

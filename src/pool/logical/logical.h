@@ -41,6 +41,9 @@ typedef struct {
     gint64 last_at; /**< monotonic; 0: something was changed since */
 } LogicalState;
 
+/** A report this old still tells how much room there is. */
+#define LOGICAL_USAGE_AGE_US G_TIME_SPAN_SECOND
+
 #define LOGICAL(state) ((LogicalState *)(state))
 
 gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
@@ -140,6 +143,7 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
 char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
                                GError **error);
 gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
+gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error);
 /** A thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none). */
 gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
                                gboolean writable, char *const *tags, GError **error);

@@ -174,3 +174,58 @@ gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
     }
     return group != NULL;
 }
+
+static void add_pool_rooms(const LvmVolume *lv, GPtrArray *rooms)
+{
+    if (lv->data != LVM_PERCENT_UNKNOWN)
+        cst_rooms_add(rooms, (guint)lv->data, FALSE, _("the data of thin pool '%s'"), lv->name);
+    if (lv->metadata != LVM_PERCENT_UNKNOWN)
+        cst_rooms_add(rooms, (guint)lv->metadata, FALSE, _("the metadata of thin pool '%s'"),
+                      lv->name);
+}
+
+/* The volume whose snapshot of ours @lv is; NULL: none that is there. */
+static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolume *lv)
+{
+    g_autofree char *of = logical_tag_value(lv, "of");
+
+    for (guint i = 0; of && i < group->volumes->len; i++) {
+        const LvmVolume *volume = g_ptr_array_index(group->volumes, i);
+        g_autofree char *id = logical_volume_id(volume);
+
+        if (!logical_is_hidden(volume->name) && strcmp(id, of) == 0)
+            return volume;
+    }
+    return NULL;
+}
+
+/* Room for changes: of a snapshot of ours, or of a volume that is one in LVM's terms. */
+static void add_cow_room(const LvmGroup *group, const LvmVolume *lv, GPtrArray *rooms)
+{
+    const LvmVolume *volume = volume_of_snapshot(group, lv);
+    guint hundredths = lv->data == LVM_PERCENT_UNKNOWN ? 10000 : (guint)lv->data;
+    g_autofree char *name = logical_tag_value(lv, "snap");
+
+    if (lv->data == LVM_PERCENT_UNKNOWN && !lvm_is_lost(lv))
+        return;
+    if (volume && name)
+        cst_rooms_add(rooms, hundredths, lvm_is_lost(lv),
+                      _("the room of snapshot '%s' of volume '%s'"), name, volume->name);
+    else if (logical_is_shown(lv))
+        cst_rooms_add(rooms, hundredths, lvm_is_lost(lv), _("the room of volume '%s'"), lv->name);
+}
+
+gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
+
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+
+        if (is_thin_pool(lv))
+            add_pool_rooms(lv, rooms);
+        else if (lvm_is_cow(lv))
+            add_cow_room(group, lv, rooms);
+    }
+    return group != NULL;
+}

@@ -115,6 +115,30 @@ static gboolean pool_status(Call *call, const void *args, void *ret, GError **er
     return TRUE;
 }
 
+static gboolean pool_thin(Call *call, const void *args, void *data, GError **error)
+{
+    wire_pool_thin_ret *ret = data;
+    g_autoptr(CstPool) pool = find_pool(call, &((const wire_pool_args *)args)->pool, error);
+    g_autoptr(GPtrArray) stores = pool ? cst_pool_thin_stores(pool, error) : NULL;
+
+    if (!stores || !check_max((int)MIN(stores->len, G_MAXINT), WIRE_LIST_MAX, "thin pools",
+                              "WIRE_LIST_MAX", error))
+        return FALSE;
+    ret->stores.stores_val = g_new0(wire_thin_store, stores->len + 1);
+    for (guint i = 0; i < stores->len; i++) {
+        CstThinStore *store = g_ptr_array_index(stores, i);
+
+        ret->stores.stores_val[ret->stores.stores_len++] =
+            (wire_thin_store){or_empty(g_steal_pointer(&store->name)),
+                              store->size,
+                              store->used,
+                              store->metadata_size,
+                              store->metadata_used,
+                              store->volumes};
+    }
+    return TRUE;
+}
+
 #define ROW(number, run, needs, api, permission, args, ret, handler)                          \
     {                                                                                         \
         WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
@@ -133,6 +157,8 @@ const Procedure procedures_cistern[] = {
         WIRE_TYPE(serial_args), WIRE_TYPE(int), call_cancel),
     ROW(POOL_STATUS, RUN_INLINE, NEEDS_READ, "cisternPoolStatus", "storage_pool:read",
         WIRE_TYPE(pool_args), WIRE_TYPE(pool_status_ret), pool_status),
+    ROW(POOL_THIN, RUN_QUICK, NEEDS_READ, "cisternPoolThin", "storage_pool:read",
+        WIRE_TYPE(pool_args), WIRE_TYPE(pool_thin_ret), pool_thin),
     ROW(CALL_JOB, RUN_INLINE, NEEDS_READ, "cisternCallJob", "conn:read", WIRE_TYPE(serial_args),
         WIRE_TYPE(call_job_ret), call_job),
     ROW(CALL_RATE, RUN_INLINE, NEEDS_WRITE, "cisternCallRate", "conn:write",

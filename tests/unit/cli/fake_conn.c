@@ -271,6 +271,22 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
     return NULL;
 }
 
+GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error)
+{
+    GPtrArray *stores = g_ptr_array_new_with_free_func((GDestroyNotify)cst_thin_store_free);
+    CstThinStore *store;
+
+    if (!g_str_equal(pool->name, "images"))
+        return stores;
+    for (int i = 0; i < 2; i++) {
+        store = g_new0(CstThinStore, 1);
+        *store =
+            (CstThinStore){g_strdup(i ? "b" : "a"), 1 << 30, 1 << 29, i ? 0 : 1 << 20, 3000, 7};
+        g_ptr_array_add(stores, store);
+    }
+    return stores;
+}
+
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     return g_strdup(find(pool->name)->xml);

@@ -17,6 +17,7 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
         snapshot->created = i ? 0 : 1700000000;
         snapshot->capacity = 1 << 30;
         snapshot->allocation = i ? CST_SNAPSHOT_UNKNOWN : 4096;
+        snapshot->limit = i ? 0 : 1 << 20;
         snapshot->problem = i ? g_strdup("it is full") : NULL;
         g_ptr_array_add(snapshots, snapshot);
     }

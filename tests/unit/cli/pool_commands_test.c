@@ -68,7 +68,16 @@ static void info_of_a_running_pool(void **state)
          "Autostart:      yes\n"
          "Capacity:       251.97 GiB\n"
          "Allocation:     15.92 GiB\n"
-         "Available:      236.05 GiB\n\n",
+         "Available:      236.05 GiB\n"
+         "Thin pool:      a\n"
+         "Thin size:      1.00 GiB\n"
+         "Thin data:      50.00%\n"
+         "Thin metadata:  0.29%\n"
+         "Thin volumes:   7\n"
+         "Thin pool:      b\n"
+         "Thin size:      1.00 GiB\n"
+         "Thin data:      50.00%\n"
+         "Thin volumes:   7\n\n",
          "");
 }
 
@@ -78,6 +87,13 @@ static void info_takes_uuids_and_bytes(void **state)
 
     session_run(session, "pool-info 6f9619ff-8b86-d011-b42d-00c04fc964ff --bytes");
     assert_non_null(strstr(session->out, "Capacity:       270553174016\n"));
+    session_run(session, "pool-info images --json");
+    assert_non_null(strstr(session->out, "\"thin_pools\":[{\"name\":\"a\",\"size\":1073741824,"
+                                         "\"data_percent\":50.00,\"metadata_percent\":0.29,"
+                                         "\"used\":536870912,\"metadata_size\":1048576,"
+                                         "\"metadata_used\":3000,\"volumes\":7},{\"name\":\"b\","));
+    session_run(session, "pool-info backup --json");
+    assert_null(strstr(session->out, "thin_pools"));
 }
 
 static void a_missing_pool_is_exit_3_with_two_lines(void **state)

@@ -16,10 +16,14 @@ static int setup(void **state)
 static void test_list(void **state)
 {
     says(state, "snap-list disk --pool images", CST_EXIT_OK,
-         " Name     Created                Capacity   Own data   Limit   Kept by\n"
-         "------------------------------------------------------------------------\n"
-         " old      2023-11-14T22:13:20Z   1.00 GiB   4.00 KiB   -       logical\n"
-         " broken   -                      1.00 GiB   -          -       logical\n\n",
+         " Name     Created                Capacity   Own data   Limit      Used    Kept by   "
+         "State\n"
+         "------------------------------------------------------------------------------------"
+         "-------\n"
+         " old      2023-11-14T22:13:20Z   1.00 GiB   4.00 KiB   1.00 MiB   0.39%   logical   "
+         "good\n"
+         " broken   -                      1.00 GiB   -          -          -       logical   "
+         "lost\n\n",
          "warning: snapshot 'broken': it is full\n");
 }
 
@@ -31,7 +35,8 @@ static void test_info(void **state)
     assert_string_equal(session->out,
                         "{\"schema\":1,\"snapshot\":{\"name\":\"old\",\"created\":"
                         "\"2023-11-14T22:13:20Z\",\"capacity\":1073741824,\"allocation\":4096,"
-                        "\"limit\":null,\"kept_by\":\"logical\",\"machine_state\":null,"
+                        "\"limit\":1048576,\"used_percent\":0.39,\"kept_by\":\"logical\","
+                        "\"state\":\"good\",\"machine_state\":null,"
                         "\"problem\":null}}\n");
     says(state, "snap-info disk nobody --pool images", CST_EXIT_NOT_FOUND, "\n",
          "error: Failed to get snapshot nobody of vol disk\n"

@@ -98,7 +98,8 @@ static int set_up(void **unused)
     g_autofree char *path = NULL;
 
     folder = g_dir_make_tmp("cst-lvm-XXXXXX", NULL);
-    for (const char *const *part = (const char *[]){"bin", "lvs", "lie", "dev", "dev/vg", NULL};
+    for (const char *const *part =
+             (const char *[]){"bin", "lvs", "lie", "percent", "dev", "dev/vg", NULL};
          *part; part++) {
         g_autofree char *made = in_folder(*part);
 
@@ -483,6 +484,35 @@ static void a_snapshot_out_of_room_is_told_and_not_reverted_to(void **unused)
     assert_int_equal(error->code, CST_ERROR_CORRUPT);
 }
 
+static void rooms_that_may_run_full_are_told(void **unused)
+{
+    static const char *const expected[] = {
+        "the room of snapshot 's' of volume 'disk' 10000 lost",
+        "the room of snapshot 't' of volume 'disk' 5000",
+        "the room of volume 'sparse' 5000",
+        "the data of thin pool 'tp' 5000",
+    };
+    g_autoptr(GPtrArray) rooms = NULL;
+
+    add_lv("disk", 8 * MIB, "owi-a-s---", "", "");
+    add_lv(".cistern-1.snap", 4 * MIB, "sri-I-s---", "disk",
+           "cistern:of=uuid-disk,cistern:snap=s,cistern:at=7");
+    put("percent/.cistern-1.snap", "100.00");
+    add_lv(".cistern-2.snap", 4 * MIB, "sri-a-s---", "disk",
+           "cistern:of=uuid-disk,cistern:snap=t,cistern:at=8");
+    add_lv("sparse", 4 * MIB, "swi-a-s---", "[x_vorigin]", "");
+    add_lv("tp", 64 * MIB, "twi-aotz--", "", "");
+    rooms = cst_pool_state_rooms(state, NULL);
+    assert_int_equal(rooms->len, G_N_ELEMENTS(expected));
+    for (guint i = 0; i < rooms->len; i++) {
+        const CstRoom *room = g_ptr_array_index(rooms, i);
+        g_autofree char *text =
+            g_strdup_printf("%s %u%s", room->what, room->hundredths, room->lost ? " lost" : "");
+
+        assert_string_equal(text, expected[i]);
+    }
+}
+
 static void names_that_lvm_keeps_for_itself_are_refused(void **unused)
 {
     static const char *const names[] = {"",         "-a",       ".",         "..",  "a b",
@@ -531,6 +561,7 @@ int main(void)
         TEST(a_swap_that_was_cut_short_is_ended),
         TEST(snapshots_are_kept_by_tags),
         TEST(a_snapshot_out_of_room_is_told_and_not_reverted_to),
+        TEST(rooms_that_may_run_full_are_told),
         TEST(names_that_lvm_keeps_for_itself_are_refused),
         TEST(options_of_a_pool_are_checked),
     };

@@ -244,6 +244,31 @@ static void a_pool_says_what_is_wrong_with_it(void **state)
     probe_close(&probe);
 }
 
+static void a_pool_tells_how_full_its_thin_pools_are(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_pool_args args = {.pool = probe_pool("empty")};
+    wire_pool_thin_ret ret = {0};
+    const wire_thin_store *store;
+    Packet packet;
+
+    probe_send(&probe, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_POOL_THIN, XDR_OF(pool_args), &args);
+    packet = probe_reply(&probe);
+    assert_true(
+        cst_wire_payload_decode(packet.bytes, packet.len, XDR_OF(pool_thin_ret), &ret, NULL));
+    assert_int_equal(ret.stores.stores_len, 1);
+    store = &ret.stores.stores_val[0];
+    assert_string_equal(store->name, "tp");
+    assert_int_equal(store->size, 1000);
+    assert_int_equal(store->used, 600);
+    assert_int_equal(store->metadata_size, 100);
+    assert_int_equal(store->metadata_used, 20);
+    assert_int_equal(store->volumes, 3);
+    xdr_free(XDR_OF(pool_thin_ret), (char *)&ret);
+    packet_free(&packet);
+    probe_close(&probe);
+}
+
 static void an_unknown_pool_is_told_by_uuid_and_name(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -272,6 +297,7 @@ int main(void)
         BENCH_TEST(an_old_list_longer_than_the_protocol_knows_is_refused),
         BENCH_TEST(more_volumes_than_a_list_holds_come_in_pages),
         BENCH_TEST(a_pool_says_what_is_wrong_with_it),
+        BENCH_TEST(a_pool_tells_how_full_its_thin_pools_are),
         BENCH_TEST(an_unknown_pool_is_told_by_uuid_and_name),
     };
 

@@ -9,6 +9,7 @@
 #include <model/pool_def.h>
 #include <model/secret_def.h>
 #include <model/snapshot.h>
+#include <model/thin_store.h>
 #include <model/vol_def.h>
 
 /**
@@ -90,6 +91,8 @@ gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolIn
 /** Why the pool could not be started, or is inaccessible; NULL: nothing, or the server can't say.
  */
 char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool);
+/** Elements CstThinStore; empty where there are none. NO_SUPPORT where the server can't say. */
+GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** @flags: CstStorageXmlFlags. */
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guint *ret,

@@ -9,6 +9,7 @@
 #include <model/flags.h>
 #include <model/pool_def.h>
 #include <model/snapshot.h>
+#include <model/thin_store.h>
 #include <model/vol_def.h>
 #include <pool/volume.h>
 
@@ -96,17 +97,17 @@ void cst_holder_free(CstHolder *holder);
 /** Appends to @holders, an array that frees them. */
 void cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/** A shared store that thin volumes draw from. */
+/** Room that was set aside and may run out: a thin pool's data or metadata, a snapshot's room. */
 typedef struct {
-    char *name;
-    uint64_t size;          /**< bytes for data */
-    uint64_t used;          /**< of those */
-    uint64_t metadata_size; /**< bytes */
-    uint64_t metadata_used; /**< of those */
-    guint volumes;          /**< that draw from it, snapshots included */
-} CstThinStore;
+    char *what;       /**< in the words for a log: "the data of thin pool 'x'"; unique in a pool */
+    guint hundredths; /**< of a percent that are used: 0 to 10000 */
+    gboolean lost;    /**< it ran out, and what was in it is gone */
+} CstRoom;
 
-void cst_thin_store_free(CstThinStore *store);
+void cst_room_free(CstRoom *room);
+/** Appends to @rooms, an array that frees them. */
+void cst_rooms_add(GPtrArray *rooms, guint hundredths, gboolean lost, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
 
 typedef struct {
     uint64_t limit; /**< bytes set aside for what will differ; 0: the technology's default */
@@ -243,6 +244,8 @@ struct CstBackend {
 
     /** Appends CstThinStore for each. */
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
+    /** Appends CstRoom for whatever may run full while nobody looks. */
+    gboolean (*rooms)(CstPoolState *state, GPtrArray *rooms, GError **error);
     const CstSnapshotBackend *snapshots;
 
     /* --- watch: changes behind our back ------------------------------------------------------ */

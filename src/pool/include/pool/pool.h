@@ -71,6 +71,8 @@ gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTa
                                     GError **error);
 /** Elements CstThinStore; empty where there are none. */
 GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error);
+/** What may run full, of CstRoom; empty where the technology has nothing of the kind. */
+GPtrArray *cst_pool_state_rooms(CstPoolState *state, GError **error);
 
 /** Whether the technology makes snapshots; the calls below are UNSUPPORTED where it doesn't. */
 gboolean cst_pool_state_has_snapshots(CstPoolState *state);

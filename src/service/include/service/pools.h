@@ -3,6 +3,7 @@
 
 #include <model/flags.h>
 #include <model/pool_def.h>
+#include <model/thin_store.h>
 #include <service/service.h>
 
 /** A pool known to the service. References keep the handle valid even after the pool is gone. */
@@ -41,6 +42,8 @@ void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info);
 gboolean cst_pool_is_active(CstPool *pool);
 /** Why the last start failed, or what is wrong with an active pool; NULL: nothing. Caller frees. */
 char *cst_pool_get_problem(CstPool *pool);
+/** Elements CstThinStore; empty where there are none, or the pool is not active. */
+GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error);
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error);
 /** FALSE with STATE for a transient pool, as libvirt answers. */
 gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError **error);

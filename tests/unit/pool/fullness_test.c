@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What of a pool's fullness is worth telling. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <pool/fullness.h>
+
+/* News of one room at @hundredths, joined. */
+static char *news_at(CstFullness *fullness, guint hundredths, gboolean lost)
+{
+    g_autoptr(GPtrArray) rooms = g_ptr_array_new_with_free_func((GDestroyNotify)cst_room_free);
+    g_autoptr(GPtrArray) news = NULL;
+
+    cst_rooms_add(rooms, hundredths, lost, "room '%s'", "r");
+    news = cst_fullness_news(fullness, rooms);
+    assert_true(news->len <= 1);
+    return g_strdup(news->len ? g_ptr_array_index(news, 0) : "");
+}
+
+static void expect_news(CstFullness *fullness, guint hundredths, gboolean lost,
+                        const char *expected)
+{
+    g_autofree char *news = news_at(fullness, hundredths, lost);
+
+    assert_string_equal(news, expected);
+}
+
+static void each_level_is_told_once(void **unused)
+{
+    CstFullness *fullness = cst_fullness_new();
+
+    expect_news(fullness, 7999, FALSE, "");
+    expect_news(fullness, 8000, FALSE, "room 'r' is full by 80.00%");
+    expect_news(fullness, 8999, FALSE, "");
+    expect_news(fullness, 9876, FALSE, "room 'r' is full by 98.76%");
+    expect_news(fullness, 9900, FALSE, "");
+    expect_news(fullness, 10000, TRUE, "room 'r' ran out: what was in it is lost");
+    expect_news(fullness, 10000, TRUE, "");
+    cst_fullness_free(fullness);
+}
+
+static void what_was_relieved_is_told_again(void **unused)
+{
+    CstFullness *fullness = cst_fullness_new();
+
+    expect_news(fullness, 9100, FALSE, "room 'r' is full by 91.00%");
+    expect_news(fullness, 5000, FALSE, "");
+    expect_news(fullness, 9001, FALSE, "room 'r' is full by 90.01%");
+    cst_fullness_free(fullness);
+}
+
+static void what_is_gone_is_forgotten(void **unused)
+{
+    CstFullness *fullness = cst_fullness_new();
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    GPtrArray *news;
+
+    expect_news(fullness, 9100, FALSE, "room 'r' is full by 91.00%");
+    news = cst_fullness_news(fullness, none);
+    assert_int_equal(news->len, 0);
+    g_ptr_array_unref(news);
+    expect_news(fullness, 9100, FALSE, "room 'r' is full by 91.00%");
+    cst_fullness_free(fullness);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_level_is_told_once),
+        cmocka_unit_test(what_was_relieved_is_told_again),
+        cmocka_unit_test(what_is_gone_is_forgotten),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
