@@ -20,9 +20,17 @@
 typedef struct {
     dev_t device;
     GPtrArray *holders;
-    guint ours;  /* descriptors of this process */
-    guint named; /* holders that were found */
+    guint ours;    /* descriptors of this process */
+    guint named;   /* holders that were found */
+    guint passing; /* of those that are there for a moment only */
 } Search;
+
+/*
+ * udev looks at a device whenever somebody who wrote to it has closed it. It is gone again before
+ * anybody reads that it was there, and so is a tool of LVM's that scans devices.
+ */
+#define PASSING_US (3 * G_TIME_SPAN_SECOND)
+#define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
 /* --- device-mapper's own count ------------------------------------------------------------------
  */
@@ -126,6 +134,14 @@ static guint descriptors_of(const char *pid, dev_t device)
     return count;
 }
 
+static gboolean passes_by(const char *process)
+{
+    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd", "blkid",
+                                        "lvm",           "pvscan",        NULL};
+
+    return g_strv_contains(names, process);
+}
+
 static void add_process(Search *search, const char *pid)
 {
     g_autofree char *file = g_strdup_printf("/proc/%s/comm", pid);
@@ -134,8 +150,9 @@ static void add_process(Search *search, const char *pid)
     search->named++;
     if (!g_file_get_contents(file, &name, NULL, NULL))
         name = g_strdup(_("a process"));
-    cst_holders_add(search->holders, atoll(pid), _("%s (pid %s) has it open"), g_strchomp(name),
-                    pid);
+    g_strchomp(name);
+    search->passing += passes_by(name);
+    cst_holders_add(search->holders, atoll(pid), _("%s (pid %s) has it open"), name, pid);
 }
 
 static void find_processes(Search *search)
@@ -158,29 +175,45 @@ static void find_processes(Search *search)
         closedir(dir);
 }
 
+/* One look. Nobody admits to what only the kernel counts: that may be over already, too. */
+static void find_holders(Search *search)
+{
+    int count = open_count(search->device);
+
+    if (count == 0)
+        return;
+    find_stacked(search);
+    find_mounts(search);
+    find_swap(search);
+    find_processes(search);
+    if (search->named > 0 || count <= (int)search->ours)
+        return;
+    search->named++;
+    search->passing++;
+    cst_holders_add(search->holders, 0, _("the kernel counts %d who have it open"),
+                    count - (int)search->ours);
+}
+
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error)
 {
-    Search search = {.holders = holders};
+    gint64 end = g_get_monotonic_time() + PASSING_US;
+    guint before = holders->len;
     struct stat st;
-    int count;
 
     if (stat(path, &st) < 0) {
         if (errno == ENOENT)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot stat '%s'"), path);
     }
-    search.device = st.st_rdev;
     if (!S_ISBLK(st.st_mode))
         return TRUE;
-    count = open_count(st.st_rdev);
-    if (count == 0)
-        return TRUE;
-    find_stacked(&search);
-    find_mounts(&search);
-    find_swap(&search);
-    find_processes(&search);
-    if (search.named == 0 && count > (int)search.ours)
-        cst_holders_add(holders, 0, _("the kernel counts %d who have it open"),
-                        count - (int)search.ours);
-    return TRUE;
+    for (;;) {
+        Search search = {.device = st.st_rdev, .holders = holders};
+
+        find_holders(&search);
+        if (search.named > search.passing || search.passing == 0 || g_get_monotonic_time() > end)
+            return TRUE;
+        g_ptr_array_set_size(holders, (int)before);
+        g_usleep(LOOK_US);
+    }
 }

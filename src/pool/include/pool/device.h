@@ -8,8 +8,8 @@
 /**
  * Appends a CstHolder for everybody on this host who has the block device at @path open, this
  * process not counted: mounts, swap, devices on top of it, processes. What the kernel counts but
- * nobody admits to (another mount namespace) is told as such. A path that is no block device has
- * no holders.
+ * nobody admits to (another mount namespace) is told as such. Those that only pass by (udev) are
+ * waited for, some seconds at most. A path that is no block device has no holders.
  */
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error);
 
