@@ -218,6 +218,15 @@ static void print_size(CliCtl *ctl, const char *title, uint64_t bytes)
         cli_print(ctl, "%s %.2lf %s\n", label, value, unit);
 }
 
+/* The call that tells the sizes is libvirt's own and has no place for it; the document has. */
+static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
+
+    return xml && cli_xml_has(xml, "//*[local-name()='option'][@name='allocation']"
+                                   "[@value='estimate']");
+}
+
 static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstConnVolInfo *info,
                             gboolean physical)
 {
@@ -231,6 +240,10 @@ static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstConnVolI
     cli_json_add_string(json, "type", cli_vol_type_word(info->type));
     cli_json_add_size(json, "capacity", info->capacity);
     cli_json_add_size(json, physical ? "physical" : "allocation", info->allocation);
+    if (!physical) {
+        json_builder_set_member_name(json, "allocation_estimated");
+        json_builder_add_boolean_value(json, info->estimated || is_estimated(ctl, vol));
+    }
     if (!physical && info->physical)
         cli_json_add_size(json, "physical", info->physical);
     json_builder_end_object(json);

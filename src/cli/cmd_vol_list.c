@@ -19,6 +19,7 @@ static const CliColumn detail_columns[] = {
     {N_("Type"), "type", CLI_CELL_WORD, N_("unknown"), 0},
     {N_("Capacity"), "capacity", CLI_CELL_SIZE, N_("unknown"), 0},
     {N_("Allocation"), "allocation", CLI_CELL_SIZE, N_("unknown"), 0},
+    {N_("Estimated"), "allocation_estimated", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Physical"), "physical", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Format"), "format", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
@@ -49,7 +50,9 @@ static void add_details(CliTable *table, const CstConnVolRow *row)
         cli_table_add_word(table, cli_vol_type_word(info->type));
         cli_table_add_size(table, info->capacity);
         cli_table_add_size(table, info->allocation);
+        cli_table_add_bool(table, info->estimated);
     } else {
+        cli_table_add_absent(table);
         cli_table_add_absent(table);
         cli_table_add_absent(table);
         cli_table_add_absent(table);

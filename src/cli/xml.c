@@ -77,6 +77,13 @@ static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GEr
     return wrap ? wrap_nodes(object->nodesetval) : list_nodes(doc, object->nodesetval);
 }
 
+gboolean cli_xml_has(const char *xml, const char *xpath)
+{
+    g_autofree char *found = select_nodes(xml, xpath, FALSE, NULL);
+
+    return found && *found;
+}
+
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error)
 {
     const char *xpath;

@@ -8,3 +8,5 @@
  * dumpxml commands of virsh do.
  */
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
+/** TRUE when @xpath selects something in @xml. */
+gboolean cli_xml_has(const char *xml, const char *xpath);

@@ -29,7 +29,7 @@ static CstConnVolRow *row_take(CstVolRow *row)
     mine->key = g_steal_pointer(&row->key);
     mine->path = g_steal_pointer(&row->path);
     mine->info = (CstConnVolInfo){row->info.type, row->info.capacity, row->info.allocation,
-                                  row->info.physical};
+                                  row->info.physical, row->info.estimated};
     mine->format = g_strdup(row->format);
     mine->problem = g_steal_pointer(&row->problem);
     return mine;
@@ -112,7 +112,7 @@ gboolean cst_local_vol_info(gpointer self, const CstVolRef *vol, gboolean physic
     if (!pool || !cst_vol_get_info(pool, vol->name, &info, error))
         return FALSE;
     *ret = (CstConnVolInfo){info.type, info.capacity, physical ? info.physical : info.allocation,
-                            info.physical};
+                            info.physical, info.estimated};
     return TRUE;
 }
 

@@ -13,7 +13,8 @@ static CstConnVolRow *row_take(wire_vol_row *wire)
     row->name = g_steal_pointer(&wire->name);
     row->key = g_steal_pointer(&wire->key);
     row->path = g_steal_pointer(&wire->path);
-    row->info = (CstConnVolInfo){wire->type, wire->capacity, wire->allocation, wire->physical};
+    row->info = (CstConnVolInfo){wire->type, wire->capacity, wire->allocation, wire->physical,
+                                 wire->estimated != 0};
     row->format = cst_remote_opt_take(wire->format);
     row->problem = cst_remote_opt_take(wire->problem);
     return row;
@@ -86,7 +87,7 @@ static void collect_one(CstRemote *remote, gboolean details, const Asked *asked,
         row->path = text.value;
     if (details &&
         cst_wire_client_collect(remote->client, asked->info, &info, &told, why ? NULL : &why))
-        row->info = (CstConnVolInfo){told.type, told.capacity, told.allocation, 0};
+        row->info = (CstConnVolInfo){told.type, told.capacity, told.allocation, 0, FALSE};
     /* Deleted by somebody since the names were listed. */
     *ret_gone = why && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL);
     if (why)

@@ -82,7 +82,7 @@ gboolean cst_remote_vol_info(gpointer self, const CstVolRef *vol, gboolean physi
                              xdr_wire_vol_info_ret, &info, error);
     if (ok)
         *ret = (CstConnVolInfo){info.type, info.capacity, info.allocation,
-                                physical ? info.allocation : 0};
+                                physical ? info.allocation : 0, FALSE};
     return ok;
 }
 

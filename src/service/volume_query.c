@@ -20,6 +20,13 @@ void cst_vol_row_free(CstVolRow *row)
     g_free(row);
 }
 
+static gboolean is_estimated(const CstVolume *volume)
+{
+    const GPtrArray *options = volume->extra ? volume->extra->options : NULL;
+
+    return options && g_strcmp0(cst_options_get(options, "allocation"), "estimate") == 0;
+}
+
 static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
 {
     *ret_info = (CstVolInfo){
@@ -27,6 +34,7 @@ static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
         .capacity = volume->capacity,
         .allocation = volume->allocation,
         .physical = volume->physical,
+        .estimated = is_estimated(volume),
     };
 }
 

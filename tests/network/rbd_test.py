@@ -2,6 +2,7 @@
 """RBD pools on a real Ceph: stock virsh and our command line against cisternd, rbd as the oracle."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -188,6 +189,13 @@ class Volumes(OnCeph):
         xml = self.ok("vol-dumpxml", "a", "--pool", "r")
         self.assertIn("<allocation unit='bytes'>67108864<", xml)
         self.assertIn("name='allocation' value='estimate'", xml)
+        self.ok("vol-create-as", "r", "b", "64M")
+        listed = json.loads(self.cistern("vol-list", "r", "--details", "--json"))["volumes"]
+        self.assertEqual([("a", True), ("b", False)],
+                         [(v["name"], v["allocation_estimated"]) for v in listed])
+        for name, estimated in (("a", True), ("b", False)):
+            info = json.loads(self.cistern("vol-info", name, "--pool", "r", "--json"))["volume"]
+            self.assertEqual(estimated, info["allocation_estimated"])
 
     def test_wiping_leaves_zeroes(self):
         self.put("a", noise(5 * MIB))

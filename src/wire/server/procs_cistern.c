@@ -24,6 +24,7 @@ static void fill_row(wire_vol_row *ret, CstVolRow *row)
     ret->capacity = row->info.capacity;
     ret->allocation = row->info.allocation;
     ret->physical = row->info.physical;
+    ret->estimated = row->info.estimated;
     ret->format = opt_string(g_strdup(row->format));
     ret->problem = opt_string(g_steal_pointer(&row->problem));
 }

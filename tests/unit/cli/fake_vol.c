@@ -31,7 +31,7 @@ FakeVol *fake_vols_add(const char *pool, const char *name, uint64_t capacity, ui
     vol->pool = g_strdup(pool);
     vol->name = g_strdup(name);
     vol->path = g_strdup_printf("/%s/%s", pool, name);
-    vol->info = (CstConnVolInfo){CST_VOL_FILE, capacity, allocation, allocation};
+    vol->info = (CstConnVolInfo){CST_VOL_FILE, capacity, allocation, allocation, FALSE};
     g_ptr_array_add(fake_vols.vols, vol);
     return vol;
 }

@@ -191,15 +191,21 @@ static void problems_go_beside_the_table(void **state)
 
 static void json_rows_tell_what_the_table_has_no_room_for(void **state)
 {
+    FakeVol *b;
+
     fake_vols_add("backup", "a", 0, 0)->problem = g_strdup("broken");
-    fake_vols_add("backup", "b", 512, 4096)->format = g_strdup("qcow2");
+    b = fake_vols_add("backup", "b", 512, 4096);
+    b->format = g_strdup("qcow2");
+    b->info.estimated = TRUE;
     says(state, "vol-list backup --details --json", CST_EXIT_OK,
          "{\"schema\":1,\"volumes\":["
          "{\"name\":\"a\",\"path\":\"/backup/a\",\"key\":\"/backup/a\",\"type\":null,"
-         "\"capacity\":null,\"allocation\":null,\"physical\":null,\"format\":null,"
+         "\"capacity\":null,\"allocation\":null,\"allocation_estimated\":null,"
+         "\"physical\":null,\"format\":null,"
          "\"problem\":\"broken\"},"
          "{\"name\":\"b\",\"path\":\"/backup/b\",\"key\":\"/backup/b\",\"type\":\"file\","
-         "\"capacity\":512,\"allocation\":4096,\"physical\":4096,\"format\":\"qcow2\","
+         "\"capacity\":512,\"allocation\":4096,\"allocation_estimated\":true,"
+         "\"physical\":4096,\"format\":\"qcow2\","
          "\"problem\":null}]}\n",
          "");
 }

@@ -48,7 +48,7 @@ static gboolean twin_vol_info(gpointer self, const CstVolRef *vol, gboolean phys
 
     if (!twin->physical)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, "info");
-    *ret = (CstConnVolInfo){CST_VOL_FILE, 1, physical ? twin->physical : 2, 0};
+    *ret = (CstConnVolInfo){CST_VOL_FILE, 1, physical ? twin->physical : 2, 0, FALSE};
     return TRUE;
 }
 

@@ -116,6 +116,8 @@ typedef struct {
     uint64_t capacity;
     uint64_t allocation;
     uint64_t physical; /**< 0 when the server does not tell it in this call */
+    /** allocation is not what was found, but what there may be; FALSE also where it isn't told. */
+    gboolean estimated;
 } CstConnVolInfo;
 
 /** A listed volume. path always; info and format only when details were asked for. */

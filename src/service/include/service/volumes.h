@@ -15,6 +15,7 @@ typedef struct {
     uint64_t capacity;
     uint64_t allocation;
     uint64_t physical;
+    gboolean estimated; /**< allocation is not what was found, but what there may be */
 } CstVolInfo;
 
 /** One line of a listing. Strings belong to the row. */
