@@ -80,14 +80,25 @@ static void set_problem(CstChainRow *row, const char *problem)
 /* --- children -----------------------------------------------------------------------------------
  */
 
-/* Technologies tell of what hangs on a volume as "pool/volume", or as a path that they know. */
-static VolumePlace *place_of_child(CstService *service, const char *text)
+/* "pool/volume", as the tables of the pools have it. */
+static VolumePlace *place_of_overlay(const Family *family, const char *text)
 {
     const char *slash = strchr(text, '/');
-    g_autofree char *pool_name = slash ? g_strndup(text, slash - text) : NULL;
-    CstPool *pool = pool_name ? cst_service_pool_by_name(service, pool_name, NULL) : NULL;
+    g_autofree char *pool_name = g_strndup(text, slash - text);
+    CstPool *pool = cst_service_pool_by_name(family->service, pool_name, NULL);
 
-    return pool ? volume_place_new(pool, g_strdup(slash + 1)) : volume_place_of_path(service, text);
+    return volume_place_new(pool, g_strdup(pool ? slash + 1 : text));
+}
+
+/* Several pools may list the same place: the parent's own comes first. */
+static VolumePlace *place_of_child(const Family *family, CstPoolState *parent, const char *path)
+{
+    g_autofree char *name = cst_pool_state_vol_resolve(parent, path);
+    CstPool *pool =
+        name ? cst_service_pool_by_name(family->service, parent->def->name, NULL) : NULL;
+
+    return pool ? volume_place_new(pool, g_steal_pointer(&name))
+                : volume_place_of_path(family->service, path);
 }
 
 static char *key_of(const VolumePlace *place)
@@ -105,17 +116,12 @@ static int by_key(gconstpointer a, gconstpointer b)
 }
 
 /* The technology and the images may both tell of the same one. */
-static void add_children(const Family *family, const GPtrArray *texts, GHashTable *found,
-                         GPtrArray *places)
+static void add_child(GHashTable *found, GPtrArray *places, VolumePlace *place)
 {
-    for (guint i = 0; texts && i < texts->len; i++) {
-        VolumePlace *place = place_of_child(family->service, g_ptr_array_index(texts, i));
-
-        if (g_hash_table_add(found, key_of(place)))
-            g_ptr_array_add(places, place);
-        else
-            volume_place_free(place);
-    }
+    if (g_hash_table_add(found, key_of(place)))
+        g_ptr_array_add(places, place);
+    else
+        volume_place_free(place);
 }
 
 /* @state, @name: whose technology is asked; NULL: nobody's. @path: what images call it. */
@@ -123,14 +129,17 @@ static GPtrArray *children_of(const Family *family, CstPoolState *state, const c
                               const char *path, GError **error)
 {
     g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) texts = state ? cst_pool_state_vol_children(state, name, error) : NULL;
+    g_autoptr(GPtrArray) paths = state ? cst_pool_state_vol_children(state, name, error) : NULL;
+    const GPtrArray *overlays = g_hash_table_lookup(family->overlays, path);
     GPtrArray *places;
 
-    if (state && !texts)
+    if (state && !paths)
         return NULL;
     places = g_ptr_array_new_with_free_func((GDestroyNotify)volume_place_free);
-    add_children(family, texts, found, places);
-    add_children(family, g_hash_table_lookup(family->overlays, path), found, places);
+    for (guint i = 0; paths && i < paths->len; i++)
+        add_child(found, places, place_of_child(family, state, g_ptr_array_index(paths, i)));
+    for (guint i = 0; overlays && i < overlays->len; i++)
+        add_child(found, places, place_of_overlay(family, g_ptr_array_index(overlays, i)));
     g_ptr_array_sort(places, by_key);
     return places;
 }

@@ -284,6 +284,29 @@ class Clones(OnCeph):
         self.assertIn("r/b", err)
         self.assertIn("r/c", err)
 
+    def test_clones_elsewhere_are_named_by_the_pool_that_lists_them(self):
+        """One in a pool of ours whose Ceph pool is called otherwise; one that no pool of ours has;
+        and a pool of ours that is called as somebody else's Ceph pool is."""
+        directory = os.path.join(self.peer.dir, "other")
+        os.makedirs(directory, exist_ok=True)
+        self.ok("pool-create-as", "other", "dir", "--target", directory)
+        self.addCleanup(lambda: self.ok("pool-destroy", "other"))
+        self.ceph.run("rbd", "namespace", "create", "libvirt/team")
+        self.addCleanup(lambda: self.ceph.run("rbd", "namespace", "remove", "libvirt/team"))
+        self.put("a", noise(MIB))
+        self.ceph.rbd("snap", "create", "--no-progress", "a@s")
+        self.ceph.rbd("snap", "protect", "a@s")
+        for child in ("libvirt/here", "other/there", "libvirt/team/hidden"):
+            self.ceph.rbd("clone", "--rbd-default-clone-format", "2", "a@s", child)
+            self.addCleanup(self.ceph.run, "rbd", "rm", "--no-progress", child, check=False)
+        err = self.fails("vol-delete", "a", "--pool", "r")
+        for name in ("r/here", "o/there", "libvirt/team/hidden"):
+            self.assertRegex(err, rf"(?m)^\s*{name}$")
+        tree = json.loads(self.cistern("vol-chain", "a", "--pool", "r", "--json"))
+        text = json.dumps(tree)
+        for pool, name in (('"r"', "here"), ('"o"', "there"), ("null", "libvirt/team/hidden")):
+            self.assertRegex(text, rf'"name": "{name}", "pool": {pool}')
+
     def test_the_last_clone_takes_the_helper_along(self):
         self.put("a", noise(MIB))
         for name in ("b", "c"):

@@ -99,7 +99,7 @@ char *logical_target(const LogicalState *state, const char *name)
     return g_strdup_printf("%s/%s", state->vg, name);
 }
 
-static char *logical_vol_path(CstPoolState *state, const char *name)
+char *logical_vol_path(CstPoolState *state, const char *name)
 {
     return g_strdup_printf("%s/%s", state->def->target_path, name);
 }

@@ -108,6 +108,7 @@ gboolean logical_discover(const CstPoolSource *spec, GArray *ret_sources, GError
 /* --- volume.c -----------------------------------------------------------------------------------
  */
 
+char *logical_vol_path(CstPoolState *state, const char *name);
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
 gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,

@@ -54,7 +54,7 @@ gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *
         const LvmVolume *other = g_ptr_array_index(group->volumes, i);
 
         if (lvm_is_cow(other) && logical_is_shown(other) && lvm_group_origin(group, other) == lv)
-            g_ptr_array_add(children, g_strdup_printf("%s/%s", state->def->name, other->name));
+            g_ptr_array_add(children, logical_vol_path(state, other->name));
     }
     return lv != NULL;
 }

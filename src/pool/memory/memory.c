@@ -78,7 +78,7 @@ static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError *
 /* --- looking ------------------------------------------------------------------------------------
  */
 
-static char *memory_vol_path(CstPoolState *state, const char *name)
+char *memory_vol_path(CstPoolState *state, const char *name)
 {
     return g_strconcat(state->def->source.name, "/", name, NULL);
 }

@@ -14,7 +14,8 @@ MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const c
                               GError **error);
 /** With the lock held: the disk itself (@snapshot NULL), or one of its snapshots. */
 MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error);
-/** With the lock held: appends "pool/volume" for each that began with it (NULL: whatever of it). */
+char *memory_vol_path(CstPoolState *state, const char *name);
+/** With the lock held: appends the path of each that began with it (NULL: whatever of it). */
 void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
                         GPtrArray *children);
 

@@ -219,7 +219,7 @@ void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snaps
 
         if (g_strcmp0(other->origin, disk->name) == 0 &&
             (!snapshot || g_strcmp0(other->origin_at, snapshot) == 0))
-            g_ptr_array_add(children, g_strdup_printf("%s/%s", state->def->name, other->name));
+            g_ptr_array_add(children, memory_vol_path(state, other->name));
     }
 }
 

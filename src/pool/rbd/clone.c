@@ -70,14 +70,19 @@ gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_orig
     return TRUE;
 }
 
-/* "pool/volume" for one of ours, else where it is in Ceph. */
-static char *child_name(const RbdState *state, const rbd_linked_image_spec_t *child)
+char *cst_rbd_clones_text(const RbdState *state, const GPtrArray *paths)
 {
-    g_autofree char *path = image_path(child->pool_name, child->pool_namespace, child->image_name);
+    GString *text = g_string_new(NULL);
 
-    if (!g_str_has_prefix(path, state->prefix) || strchr(path + strlen(state->prefix), '/'))
-        return g_steal_pointer(&path);
-    return g_strconcat(state->head.def->name, "/", path + strlen(state->prefix), NULL);
+    for (guint i = 0; i < paths->len; i++) {
+        const char *path = g_ptr_array_index(paths, i);
+        gboolean here =
+            g_str_has_prefix(path, state->prefix) && !strchr(path + strlen(state->prefix), '/');
+
+        g_string_append_printf(text, "%s%s%s%s", i ? ", " : "", here ? state->head.def->name : "",
+                               here ? "/" : "", here ? path + strlen(state->prefix) : path);
+    }
+    return g_string_free(text, FALSE);
 }
 
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error)
@@ -94,7 +99,8 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
     if (result < 0)
         return cst_ceph_fail(error, result, _("cannot list the clones of %s"), job->what);
     for (size_t i = 0; i < count; i++)
-        g_ptr_array_add(children, child_name(job->state, &specs[i]));
+        g_ptr_array_add(
+            children, image_path(specs[i].pool_name, specs[i].pool_namespace, specs[i].image_name));
     job->ceph->rbd_linked_image_spec_list_cleanup(specs, count);
     return TRUE;
 }

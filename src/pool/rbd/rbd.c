@@ -98,7 +98,9 @@ static char *rbd_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *prefix = ((RbdState *)state)->prefix;
 
-    if (!g_str_has_prefix(path, prefix) || !path[strlen(prefix)])
+    /* A further '/' is one of a namespace of that pool: not this one. */
+    if (!g_str_has_prefix(path, prefix) || !path[strlen(prefix)] ||
+        strchr(path + strlen(prefix), '/'))
         return NULL;
     return g_strdup(path + strlen(prefix));
 }

@@ -183,8 +183,10 @@ void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin);
 void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin);
 /** "pool/namespace/image" */
 char *cst_rbd_origin_path(const RbdOrigin *origin);
-/** Appends "pool/image" for each clone of @image as it is set (a snapshot, or all of them). */
+/** Appends the path of each clone of @image as it is set (a snapshot, or all of them). */
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error);
+/** Those for a message: volumes of this pool by its name, others by their place in Ceph. */
+char *cst_rbd_clones_text(const RbdState *state, const GPtrArray *paths);
 /** Does that for what a crash left noted. */
 gboolean cst_rbd_finish_releases(RbdJob *job, GError **error);
 /** Drops what a clone that never was left on its source. */

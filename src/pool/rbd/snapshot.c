@@ -170,8 +170,7 @@ static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
     job->ceph->rbd_snap_set(image, NULL);
     if (!done || children->len == 0)
         return done;
-    g_ptr_array_add(children, NULL);
-    text = g_strjoinv(", ", (char **)children->pdata);
+    text = cst_rbd_clones_text(job->state, children);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("snapshot '%s' of volume '%s' has clones: %s; flatten or delete them first"),
                     job->other, job->name, text);

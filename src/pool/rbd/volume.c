@@ -95,8 +95,7 @@ static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, 
         return FALSE;
     if (children->len == 0)
         return TRUE;
-    g_ptr_array_add(children, NULL);
-    text = g_strjoinv(", ", (char **)children->pdata);
+    text = cst_rbd_clones_text(job->state, children);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' has clones: %s; flatten or delete them first"), name, text);
 }

@@ -233,7 +233,12 @@ struct CstBackend {
     /** Appends CstHolder for everybody who has the volume open, this process not counted. */
     gboolean (*vol_holders)(CstPoolState *state, const char *name, GPtrArray *holders,
                             GError **error);
-    /** Appends texts ("pool/volume") for what shares content with it and would be lost with it. */
+    /**
+     * Appends the path of each volume that shares content with it and would be lost with it: as
+     * vol_path has it, also for those in other places of the technology (another Ceph pool). The
+     * core shows them by the name of the pool that lists them, where there is one, as
+     * "pool/volume", and else by that path.
+     */
     gboolean (*vol_children)(CstPoolState *state, const char *name, GPtrArray *children,
                              GError **error);
     /** Makes a volume that shares content with another (extra->backing_path) hold all of it. */
