@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Several clients at once, doing at random whatever can be done to the same few volumes.
+
+What a volume shows is one byte again and again, and zeroes where it was never written or grew. So
+whatever was cloned, reverted, flattened, converted or downloaded in the middle of something else
+would show. Nothing may wait for ever, no call may fail without a reason that a person understands,
+and in the end nothing half made is there. CST_STORM_SECONDS and CST_STORM_SEED make it longer, and
+the same choices again.
+"""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+CLIENTS = 4
+SECONDS = float(os.environ.get("CST_STORM_SECONDS", "12"))
+SEED = int(os.environ.get("CST_STORM_SEED", str(time.time_ns() % 1000000)))
+NAMES = ["raw", "cow", "over", "c0", "c1", "c2"]
+SNAPSHOTS = ["s0", "s1", "s2"]
+BYTES = range(1, 9)
+
+# Statuses of what is refused, with a word that its reason has to have.
+REFUSALS = (
+    (3, ("no storage vol", "no snapshot", "no job", "no volume of an active pool")),
+    (5, ("already", "in use", "what others are based on", "holds what others show", "has snapshots",
+         "snapshots,", "others than this chain", "has ended")),
+    (1, ("is based on nothing", "cancelled", "can't be shrunk", "shrink", "smaller", "snapshot",
+         "leads back", "can't be based on", "has changed meanwhile", "cannot be cancelled",
+         "has ended", "same size", "can't be checked")),
+)
+
+
+def uniform(data):
+    """The bytes but zero that are in it."""
+    return sorted(set(data) - {0})
+
+
+class Client(threading.Thread):
+    """One after another, whatever comes to its mind."""
+
+    def __init__(self, case, number):
+        super().__init__()
+        self.case, self.number = case, number
+        self.random = random.Random(SEED * 100 + number)
+        self.trouble, self.calls, self.done = None, 0, 0
+
+    def run(self):
+        deeds = [getattr(self, name) for name in dir(self) if name.startswith("deed_")]
+        end = time.monotonic() + SECONDS
+        while not self.case.over.is_set() and time.monotonic() < end:
+            deed = self.random.choice(deeds)
+            try:
+                deed()
+            except Exception as error:  # pylint: disable=broad-except
+                self.trouble = f"client {self.number}, {deed.__name__}: {error!r}"
+                self.case.over.set()
+
+    def name(self, *but):
+        return self.random.choice([name for name in NAMES if name not in but])
+
+    def cistern(self, *words):
+        argv = [space.CISTERN, "-c", self.case.peer.uri, "--yes", *words]
+        done = subprocess.run(argv, env=space.ENV, text=True, capture_output=True, timeout=60,
+                              check=False)
+        self.calls += 1
+        if done.returncode == 0:
+            self.done += 1
+            return done.stdout
+        said = [words for status, words in REFUSALS if status == done.returncode]
+        if not said or not any(word in done.stderr for word in said[0]):
+            raise AssertionError(f"{' '.join(words)}: {done.returncode}: {done.stderr}")
+        return None
+
+    def vol(self, command, name, *words):
+        return self.cistern(command, name, *words, "--pool", "q")
+
+    def deed_upload(self):
+        name = self.name("over")
+        form = "raw" if name == "raw" else "qcow2"
+        self.vol("vol-upload", name, self.case.images[form, self.random.choice(BYTES)])
+
+    def deed_download(self):
+        path = os.path.join(self.case.scratch, f"down{self.number}")
+        if self.vol("vol-download", "raw", path) is None:
+            return
+        with open(path, "rb") as data:
+            found = uniform(data.read())
+        if len(found) > 1:
+            raise AssertionError(f"raw holds {found}")
+
+    def deed_snapshot(self):
+        self.vol("snap-create", self.name(), self.random.choice(SNAPSHOTS))
+
+    def deed_revert(self):
+        self.vol("snap-revert", self.name(), self.random.choice(SNAPSHOTS))
+
+    def deed_forget(self):
+        self.vol("snap-delete", self.name(), self.random.choice(SNAPSHOTS))
+
+    def deed_rename(self):
+        self.vol("snap-rename", self.name(), *self.random.sample(SNAPSHOTS, 2))
+
+    def deed_list(self):
+        out = self.vol("--json", "snap-list", self.name())
+        if out:
+            names = [row["name"] for row in json.loads(out)["snapshots"]]
+            if len(set(names)) < len(names):
+                raise AssertionError(f"twice the same: {names}")
+
+    def deed_clone_snapshot(self):
+        self.vol("snap-clone", self.name(), self.random.choice(SNAPSHOTS),
+                 self.name("raw", "cow", "over"))
+
+    def deed_clone(self):
+        self.vol("vol-clone", self.name(), self.name("raw", "cow", "over"))
+
+    def deed_convert(self):
+        self.vol("vol-convert", self.name(), self.name("raw", "cow", "over"), "--format", "qcow2")
+
+    def deed_delete(self):
+        self.vol("vol-delete", self.name("raw", "cow"), "--delete-snapshots")
+
+    def deed_overlay(self):
+        self.cistern("vol-create-as", "q", "over", "2M", "--format", "qcow2", "--backing-vol", "cow",
+                     "--backing-vol-format", "qcow2")
+
+    def deed_flatten(self):
+        self.vol("vol-flatten", self.name())
+
+    def deed_resize(self):
+        size = self.random.choice(["1M", "2M", "3M"])
+        self.vol("vol-resize", self.name("cow"), size, *(["--shrink"] if size < "2M" else []))
+
+    def deed_sparsify(self):
+        self.vol("vol-sparsify", self.name())
+
+    def deed_check(self):
+        self.vol("vol-check", self.name("raw"))
+
+    def deed_chain(self):
+        out = self.vol("--json", "vol-chain", self.name())
+        if out and '"self":true' not in out:
+            raise AssertionError(f"a chain without the volume: {out}")
+
+    def deed_cancel(self):
+        out = self.cistern("--json", "job-list")
+        jobs = [job["id"] for job in json.loads(out)["jobs"]
+                if job["operation"] in ("clone", "convert", "flatten", "sparsify", "snapshot")]
+        if jobs:
+            self.cistern("job-cancel", str(self.random.choice(jobs)))
+
+    def deed_refresh(self):
+        self.cistern("pool-refresh", "q")
+
+
+@unittest.skipUnless(space.private_mounts() and shutil.which("mkfs.xfs"), "needs root and mkfs.xfs")
+class Storm(WithDaemon):
+    def prepare(self):
+        """An image of each byte; the pool, on a file system that shares extents."""
+        self.images, self.over = {}, threading.Event()
+        self.scratch = space.path("storm")
+        os.makedirs(self.scratch, exist_ok=True)
+        for byte in BYTES:
+            raw, cow = (os.path.join(self.scratch, f"{form}{byte}") for form in ("raw", "cow"))
+            with open(raw, "wb") as out:
+                out.write(bytes([byte]) * 2 * MIB)
+            peers.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, cow])
+            self.images["raw", byte], self.images["qcow2", byte] = raw, cow
+        image = self.file("disk")
+        os.truncate(image, 320 * MIB)
+        subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
+        space.mount(self.at("q"), "-o", "loop", image)
+        self.addCleanup(space.unmount, self.at("q"))
+        self.ok("pool-define-as", "q", "dir", "--target", self.at("q"))
+        self.ok("pool-start", "q")
+        self.addCleanup(self.virsh, "pool-destroy", "q")
+        for name, form in (("raw", "raw"), ("cow", "qcow2")):
+            self.ok("vol-create-as", "q", name, "2M", "--format", form)
+            self.ok("vol-upload", name, self.images[form, 1], "--pool", "q")
+
+    def shown(self, path, form, *more):
+        raw = os.path.join(self.scratch, "shown")
+        status, _, err = peers.run(["qemu-img", "convert", *more, "-f", form, "-O", "raw", path, raw])
+        self.assertEqual(0, status, f"{path}: {err}")
+        with open(raw, "rb") as data:
+            return uniform(data.read())
+
+    def look_at(self, name):
+        path = self.at("q", name)
+        form = json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1])["format"]
+        self.assertLessEqual(len(self.shown(path, form)), 1, name)
+        if form != "qcow2":
+            return
+        status, out, err = peers.run(["qemu-img", "check", "-f", form, path])
+        self.assertEqual(0, status, f"{name}: {out}{err}")
+        for row in json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1]).get(
+                "snapshots", []):
+            inside = self.shown(path, form, "-l", f"snapshot.name={row['name']}")
+            self.assertLessEqual(len(inside), 1, f"{name}@{row['name']}")
+
+    def look_at_kept(self):
+        kept = self.at("q", ".cistern-snapshots")
+        for folder, _, files in os.walk(kept):
+            for name in files:
+                self.assertIn(name, SNAPSHOTS, folder)
+                path = os.path.join(folder, name)
+                form = json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1])["format"]
+                self.assertLessEqual(len(self.shown(path, form)), 1, path)
+
+    def test_clients_at_once(self):
+        self.prepare()
+        clients = [Client(self, number) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        self.assertEqual([], [client.trouble for client in clients if client.trouble], f"seed {SEED}")
+        self.assert_alive()
+        self.assertGreater(sum(client.done for client in clients), 10 * CLIENTS)
+        self.assertEqual([], json.loads(self.cistern("--json", "job-list")[1])["jobs"])
+        self.assertEqual([], os.listdir(os.path.join(self.peer.root, "var/lib/cistern/journal")))
+        found = [name for name in self.entries("q") if name != ".cistern-snapshots"]
+        self.assertEqual([], [name for name in found if name not in NAMES], f"seed {SEED}")
+        listed = [line.split()[0] for line in self.ok("vol-list", "q").splitlines()[2:] if line.strip()]
+        self.assertEqual(found, sorted(listed))
+        for name in found:
+            self.look_at(name)
+        self.look_at_kept()
