@@ -264,7 +264,6 @@ class Sequence:
 
     def commands(self, ours):
         """What whoever has its turn does; the content is then what it will be."""
-        self.before = self.content.copy()
         self.log = []
         for _ in range(self.rand.randrange(4, 20)):
             self.log.append(self.some_command(ours))
@@ -327,6 +326,7 @@ def play_ours(batch, last):
     lines = []
     for one in batch:
         fmt = one.options.fmt
+        one.before = one.content.copy()
         if one.made_by_us and not os.path.exists(one.path):
             lines.append(one.creation)
         lines += [f"open {fmt} {one.path}", *one.reads(True)]
