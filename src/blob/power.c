@@ -17,7 +17,10 @@ typedef struct {
     uint64_t offset; /* STEP_RESIZE: the new size */
     uint64_t length;
     uint8_t *data;
+    unsigned when; /* by the clock of all such blobs */
 } Step;
+
+static gint the_clock;
 
 /* The lock is held across every change: the record's order is the order in which they happened. */
 typedef struct {
@@ -38,7 +41,8 @@ static void clear_step(gpointer step)
 static void record(CstPowerBlob *power, StepKind kind, uint64_t offset, uint64_t length,
                    const void *data)
 {
-    Step step = {kind, offset, length, data ? g_memdup2(data, length) : NULL};
+    Step step = {kind, offset, length, data ? g_memdup2(data, length) : NULL,
+                 (unsigned)g_atomic_int_add(&the_clock, 1)};
 
     power->recorded += data ? length : 0;
     g_array_append_val(power->steps, step);
@@ -213,6 +217,23 @@ unsigned cst_blob_power_steps(CstBlob *blob)
 
     g_mutex_lock(&power->lock);
     steps = power->steps->len;
+    g_mutex_unlock(&power->lock);
+    return steps;
+}
+
+unsigned cst_blob_power_clock(void)
+{
+    return (unsigned)g_atomic_int_get(&the_clock);
+}
+
+unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    unsigned steps = 0;
+
+    g_mutex_lock(&power->lock);
+    while (steps < power->steps->len && g_array_index(power->steps, Step, steps).when < clock)
+        steps++;
     g_mutex_unlock(&power->lock);
     return steps;
 }

@@ -6,6 +6,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <image/backing.h>
 #include <image/commit.h>
 
 /** One commit. */
@@ -14,6 +15,7 @@ typedef struct {
     CstChain *chain;
     guint base;     /**< its place in the chain */
     guint opened;   /**< backing files opened so far */
+    gboolean minds; /**< what is right above the base changes as well */
     unsigned flags; /**< CstCommitFlags */
 } Commit;
 
@@ -30,6 +32,11 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
     return cst_chain_commit(commit->chain, commit->base, commit->flags, task, error);
 }
 
+static gboolean is_changed(const Commit *commit, guint index)
+{
+    return index == commit->base || (commit->minds && index + 1 == commit->base);
+}
+
 /** Backing files are opened from the top down; the base, once it is known, for writing. */
 static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
@@ -43,7 +50,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
                  owner->name, name);
         return NULL;
     }
-    return cli_image_blob(commit->ctl, path, commit->opened == commit->base, error);
+    return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
 }
 
 static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format, GError **error)
@@ -80,6 +87,8 @@ static gboolean find_base(Commit *commit, const char *name, GError **error)
     for (guint i = 1; i < length; i++)
         if (!name || is_base(commit->chain, i, name)) {
             commit->base = i;
+            commit->minds =
+                cst_image_format_minds_changes(cst_chain_info(commit->chain, i - 1)->format);
             return TRUE;
         }
     return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' is not among the backing files of '%s'"),

@@ -6,6 +6,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <image/backing.h>
 #include <image/rebase.h>
 
 /** One rebase. */
@@ -111,11 +112,15 @@ gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Rebase) rebase = {0};
     const char *path = NULL, *backing;
+    gboolean looks;
 
     if (!cli_args_string(args, "file", &path, error) || !read_arguments(args, &rebase.how, error) ||
         !open_chain(ctl, args, !rebase.how.unsafe, &rebase, error))
         return FALSE;
-    if (rebase.how.backing && !rebase.how.unsafe && !open_below(ctl, args, &rebase, error))
+    /* without looking, unless the image shall remember what it is based on */
+    looks = !rebase.how.unsafe ||
+            cst_image_format_minds_changes(cst_chain_info(rebase.chain, 0)->format);
+    if (rebase.how.backing && looks && !open_below(ctl, args, &rebase, error))
         return FALSE;
     backing = rebase.how.backing ? rebase.how.backing : _("nothing");
     if (cli_dry_run(ctl, _("Would base image %s on %s"), path, backing))

@@ -487,6 +487,19 @@ gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t le
     return TRUE;
 }
 
+gboolean cst_blocks_fill_block(CstBlocks *blocks, uint64_t offset, GError **error)
+{
+    uint64_t end = MIN(offset + blocks->block_size, blocks->image.capacity);
+    CstRun run;
+
+    for (uint64_t at = offset; at < end; at += run.length)
+        if (!map(blocks, at, end - at, &run, error) ||
+            (run.kind == CST_RUN_BACKING &&
+             !cst_blocks_write_zeroes(blocks, at, run.length, CST_ZERO_MAY_UNMAP, error)))
+            return FALSE;
+    return TRUE;
+}
+
 gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error)
 {

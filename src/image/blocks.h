@@ -107,6 +107,12 @@ gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length,
 gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
                                  unsigned flags, GError **error);
 
+/**
+ * Where part of a block that has a place is the backing image's, which shows nothing but zeroes
+ * there any more: writes them. @block_size bytes from @offset on are looked at.
+ */
+gboolean cst_blocks_fill_block(CstBlocks *blocks, uint64_t offset, GError **error);
+
 /* The format's callbacks, see format.h. */
 
 gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);

@@ -146,8 +146,15 @@ struct CstImageFormat {
 
     /* --- what is below ------------------------------------------------------------------- */
 
-    /** See image/backing.h. What was written before is on the disk first; one atomic step. */
-    gboolean (*set_backing)(CstImage *image, const char *name, const char *format, GError **error);
+    /**
+     * See image/backing.h. What was written before is on the disk first; one atomic step. @parent:
+     * the new backing image where it is at hand and of this format; else NULL.
+     */
+    gboolean (*set_backing)(CstImage *image, const char *name, const char *format, CstImage *parent,
+                            GError **error);
+    /** See cst_image_expect() and cst_image_follow(); @parent is of this format. Both or none. */
+    gboolean (*expect)(CstImage *image, CstImage *parent, GError **error);
+    gboolean (*follow)(CstImage *image, CstImage *parent, GError **error);
     /** See cst_image_empty(). */
     gboolean (*empty)(CstImage *image, CstTask *task, GError **error);
 

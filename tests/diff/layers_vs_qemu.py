@@ -232,6 +232,69 @@ def flatten_keeps_the_view(parameter):
     qemu_img("rebase", "-q", "-u", "-b", "x", "-F", "raw", "top")
 
 
+# --- VMDK: images that remember in what state their parent was --------------------------------------
+
+SPARSE_VMDKS = [(seed, sub) for seed in range(3)
+                for sub in ("monolithicSparse", "twoGbMaxExtentSparse")]
+
+
+def vmdks(seed, sub):
+    """base <- top, and another one, by QEMU; what the guest sees of top is in "before"."""
+    rand = random.Random(seed)
+    for name in ("base", "other"):
+        make(name, "vmdk", f"subformat={sub}", "8M")
+        scatter(rand, name, "vmdk", 8 * MIB, 10)
+    qemu_img("create", "-q", "-f", "vmdk", "-o", f"subformat={sub}", "-b", "base", "-F", "vmdk",
+             "top")
+    scatter(rand, "top", "vmdk", 8 * MIB)
+    qemu_img("convert", "-f", "vmdk", "-O", "raw", "top", "before")
+
+
+def vmdk_sound(*names):
+    for name in names:
+        qemu_img("check", "-q", "-f", "vmdk", name)
+        ours = cistern_json("image-check", "-f", "vmdk", name)
+        equal(f"our opinion of {name}", (ours["corruptions"], ours["leaks"]), (0, 0))
+
+
+@case(*SPARSE_VMDKS)
+def vmdk_commit_does_what_qemu_does(parameter):
+    vmdks(*parameter)
+    shutil.copytree(".", "q")
+    cistern("image-commit", CHAIN, "-f", "vmdk", "top")
+    run("qemu-img", "commit", "-q", "-f", "vmdk", "q/top")
+    vmdk_sound("base", "top")
+    same("base", "vmdk", "q/base", "vmdk")
+    # here QEMU's own chain is broken: its child does not hear of the parent's new content ID
+    same("before", "raw", "top", "vmdk")
+    same("before", "raw", "base", "vmdk")
+    # and QEMU goes on with ours
+    scatter(random.Random(9), "top", "vmdk", 8 * MIB)
+    qemu_img("convert", "-f", "vmdk", "-O", "raw", "top", "after")
+    cistern("image-commit", CHAIN, "-f", "vmdk", "top")
+    same("after", "raw", "base", "vmdk")
+
+
+@case(*SPARSE_VMDKS)
+def vmdk_rebase_and_flatten_keep_the_view(parameter):
+    vmdks(*parameter)
+    cistern("image-rebase", CHAIN, "-f", "vmdk", "-b", "other", "-F", "vmdk", "top")
+    equal("backing", qemu_json("info", "-f", "vmdk", "top")["backing-filename"], "other")
+    for name in os.listdir("."):
+        if name.startswith("base"):
+            os.unlink(name)
+    vmdk_sound("top")
+    same("before", "raw", "top", "vmdk")
+    cistern("image-flatten", CHAIN, "-f", "vmdk", "top")
+    equal("backing", "backing-filename" in qemu_json("info", "-f", "vmdk", "top"), False)
+    vmdk_sound("top")
+    same("before", "raw", "top", "vmdk")
+    # back upon something, without looking: other has nothing that top has not
+    qemu_img("convert", "-f", "vmdk", "-O", "vmdk", "top", "third")
+    cistern("image-rebase", "--unsafe", "-f", "vmdk", "-b", "third", "-F", "vmdk", "top")
+    same("before", "raw", "top", "vmdk")
+
+
 @case()
 def rebase_without_looking(_):
     build(5, "raw")

@@ -143,6 +143,15 @@ gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below,
     return *ret_below || index + 1 >= end;
 }
 
+gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GError **error)
+{
+    Link *link = g_ptr_array_index(chain->links, index);
+    CstImageCheck found;
+
+    return cst_image_check_as(link->blob, link->info.format, CST_CHECK_REPAIR_LEAKS,
+                              link->files.open ? &link->files : NULL, &found, task, error);
+}
+
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error)
 {
     for (guint i = 0; i < end; i++)

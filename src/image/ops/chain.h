@@ -16,6 +16,9 @@ CstBlob *cst_chain_open_view(CstChain *chain, guint index, guint end, CstBlob *b
 /** What image @index is based on, for reading; NULL: nothing that is in the chain. */
 gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below, GError **error);
 
+/** What the image's file holds and the image does not use goes back to the file system. */
+gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GError **error);
+
 /** STATE when one of the images before @end has snapshots, which its backing must not change for.
  */
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error);

@@ -14,13 +14,15 @@
  * own; everything else is written to it.
  */
 typedef struct {
-    CstBlob *above; /* guest's view of what is above the base */
-    CstBlob *base;  /* guest's view of the base */
-    uint64_t size;  /* of above */
+    CstBlob *above;  /* guest's view of what is above the base */
+    CstBlob *base;   /* guest's view of the base */
+    uint64_t size;   /* of above */
+    CstImage *child; /* what is right above the base; NULL: does not mind its changes */
 } Commit;
 
 static void commit_clear(Commit *commit)
 {
+    cst_image_free(commit->child);
     cst_blob_unref(commit->above);
     cst_blob_unref(commit->base);
 }
@@ -39,16 +41,36 @@ static gboolean check(CstChain *chain, guint base, GError **error)
                             cst_image_format_name(cst_chain_info(chain, i)->format));
     return cst_chain_check_snapshots(chain, base, error) &&
            cst_chain_check_writable(chain, 0, error) &&
-           cst_chain_check_writable(chain, base, error);
+           cst_chain_check_writable(chain, base, error) &&
+           (!cst_image_format_minds_changes(cst_chain_info(chain, base - 1)->format) ||
+            cst_chain_check_writable(chain, base - 1, error));
+}
+
+/**
+ * The image right above the base, upon it, where its format minds that the base changes; that also
+ * tells whether it was made upon this one.
+ */
+static gboolean open_child(CstChain *chain, guint base, Commit *commit, GError **error)
+{
+    if (!cst_image_format_minds_changes(cst_chain_info(chain, base - 1)->format))
+        return TRUE;
+    commit->child = cst_chain_open_one(chain, base - 1, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT,
+                                       commit->base, error);
+    return commit->child != NULL;
+}
+
+static gboolean grow(CstImage *image, const Commit *commit, CstTask *task, GError **error)
+{
+    return cst_image_capacity(image) >= commit->size ||
+           cst_image_resize(image, commit->size, CST_PREALLOC_OFF, task, error);
 }
 
 /** Nothing is written before everything is open; then the base grows. */
-static gboolean open_both(CstChain *chain, guint base, Commit *commit, CstTask *task,
-                          GError **error)
+static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) mark = cst_mark_new(NULL), below = NULL;
     CstImage *image;
-    gboolean ok;
+    gboolean ok = TRUE;
 
     commit->above = cst_chain_open_view(chain, 0, base, mark, error);
     if (!commit->above || !cst_blob_get_size(commit->above, &commit->size, error) ||
@@ -57,10 +79,10 @@ static gboolean open_both(CstChain *chain, guint base, Commit *commit, CstTask *
     image = cst_chain_open_one(chain, base, CST_IMAGE_WRITE, below, error);
     if (!image)
         return FALSE;
-    ok = cst_image_capacity(image) >= commit->size ||
-         cst_image_resize(image, commit->size, CST_PREALLOC_OFF, task, error);
+    if (!cst_image_format_minds_changes(cst_chain_info(chain, base - 1)->format))
+        ok = grow(image, commit, task, error);
     commit->base = cst_image_guest_blob(image);
-    return ok;
+    return ok && open_child(chain, base, commit, error);
 }
 
 /** Bytes from @offset on that are (or are not) the base's own. */
@@ -108,11 +130,25 @@ static gboolean empty(CstChain *chain, CstTask *task, GError **error)
     g_autoptr(CstBlob) mark = cst_mark_new(NULL);
     CstImage *image =
         cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
-    gboolean ok =
-        image && cst_image_empty(image, task, error) && cst_image_trim(image, task, error);
+    gboolean ok = image && cst_image_empty(image, task, error), trims = FALSE;
 
+    if (ok && image->format->trim) {
+        trims = TRUE;
+        ok = cst_image_trim(image, task, error);
+    }
     cst_image_free(image);
-    return ok;
+    return ok && (trims || cst_chain_repair_leaks(chain, 0, task, error));
+}
+
+/** What the image above the base remembers of it is true at every moment. */
+static gboolean push_with_child(const Commit *commit, CstTask *task, GError **error)
+{
+    CstImage *base = cst_guest_image(commit->base);
+
+    if (!commit->child || !base)
+        return push_down(commit, task, error);
+    return cst_image_expect(commit->child, base, error) && grow(base, commit, task, error) &&
+           push_down(commit, task, error) && cst_image_follow(commit->child, base, error);
 }
 
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
@@ -120,13 +156,14 @@ gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *
 {
     g_auto(Commit) commit = {0};
 
-    if (!check(chain, base, error) || !open_both(chain, base, &commit, task, error))
+    if (!check(chain, base, error) || !open_all(chain, base, &commit, task, error))
         return FALSE;
     cst_task_add_total(task, commit.size);
-    if (!push_down(&commit, task, error))
+    if (!push_with_child(&commit, task, error))
         return FALSE;
     if (base > 1 || (flags & CST_COMMIT_KEEP))
         return TRUE;
+    g_clear_pointer(&commit.child, cst_image_free);
     g_clear_pointer(&commit.above, cst_blob_unref);
     return empty(chain, task, error);
 }

@@ -158,6 +158,11 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
                         cst_image_format_name(info->format));
     if (!cst_chain_check_writable(chain, 0, error))
         return FALSE;
+    if (how->backing && !how->guest && cst_image_format_minds_changes(info->format))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' remembers what it is based on, so the new backing image '%s' must "
+                          "be opened"),
+                        name, how->backing);
     if (how->unsafe)
         return TRUE;
     if (how->backing && !how->guest)
@@ -169,20 +174,38 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     return cst_chain_check_snapshots(chain, 1, error);
 }
 
+/** The old backing image is the one that the image was made upon, where that can be told. */
+static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
+{
+    CstImage *image = old ? cst_chain_open_one(chain, 0, 0, old, error) : NULL;
+
+    cst_image_free(image);
+    return image || !old;
+}
+
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) old = NULL, mark = NULL, guest = NULL;
     CstImage *image;
 
-    if (!check(chain, how, error) || (!how->unsafe && !cst_chain_open_below(chain, 0, &old, error)))
+    if (!check(chain, how, error) ||
+        (!how->unsafe &&
+         (!cst_chain_open_below(chain, 0, &old, error) || !check_old(chain, old, error))))
         return FALSE;
     mark = cst_mark_new(old);
     image = cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
     if (!image)
         return FALSE;
     guest = cst_image_guest_blob(image);
-    return (how->unsafe || lift_up(guest, how->guest, task, error)) &&
-           cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format, error);
+    if ((!how->unsafe && !lift_up(guest, how->guest, task, error)) ||
+        !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
+                               how->guest, error))
+        return FALSE;
+    /* tables that only an image with a parent has */
+    if (how->backing || !cst_image_format_minds_changes(cst_chain_info(chain, 0)->format))
+        return TRUE;
+    g_clear_pointer(&guest, cst_blob_unref);
+    return cst_chain_repair_leaks(chain, 0, task, error);
 }
 
 gboolean cst_chain_flatten(CstChain *chain, CstTask *task, GError **error)

@@ -225,7 +225,8 @@ static gboolean change(Qcow2 *q, const char *name, const char *format, GError **
            write_area(q, &area, name, error);
 }
 
-gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format, GError **error)
+gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
+                           GError **error)
 {
     Qcow2 *q = qcow2_of(image);
     gboolean ok;

@@ -27,7 +27,8 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
 gboolean qcow2_flush(CstImage *image, GError **error);
 gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                       CstTask *task, GError **error);
-gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format, GError **error);
+gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
+                           GError **error);
 gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error);
 uint64_t qcow2_zero_unit(CstImage *image);
 gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error);

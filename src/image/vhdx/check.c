@@ -176,7 +176,11 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
 gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                     CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
+    /* space that nothing refers to is nothing that a guest sees */
+    unsigned open = flags & CST_CHECK_REPAIR_ALL ? CST_IMAGE_WRITE
+                    : flags                      ? CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT
+                                                 : 0;
+    const CstImageOpen how = {.flags = open};
     Vhdx *vhdx = vhdx_open_for(blob, &how, error);
     CstImageCheck found = {0};
     gboolean ok;

@@ -67,7 +67,8 @@ gboolean vhdx_begin_session(Vhdx *vhdx, GError **error)
     if (vhdx->writing)
         return TRUE;
     new_guid(header.file_write);
-    new_guid(header.data_write);
+    if (!vhdx->same_content)
+        memcpy(header.data_write, vhdx->next_data_write, 16);
     if (!vhdx_header_store(vhdx->file, &header, vhdx->blocks.barriers, error))
         return FALSE;
     vhdx->header = header;

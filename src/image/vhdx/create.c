@@ -122,28 +122,6 @@ static void add_item(Metadata *metadata, const uint8_t *guid, const void *data, 
     cst_put_le16(metadata->raw + 10, ++metadata->count);
 }
 
-/* A key and its value, both UTF-16; the entry is 12 bytes. */
-static gboolean add_locator_pair(uint8_t *raw, uint32_t *used, unsigned i, const char *key,
-                                 const char *value, GError **error)
-{
-    glong key_len = 0, value_len = 0;
-    g_autofree gunichar2 *key16 = g_utf8_to_utf16(key, -1, NULL, &key_len, NULL);
-    g_autofree gunichar2 *value16 = g_utf8_to_utf16(value, -1, NULL, &value_len, NULL);
-    uint8_t *entry = raw + 20 + (size_t)i * 12;
-
-    if (!value16 || value_len > 2000 || value_len == 0)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the name of the backing image can't be stored in a VHDX image"));
-    cst_put_le32(entry, *used);
-    cst_put_le32(entry + 4, *used + (uint32_t)key_len * 2);
-    cst_put_le16(entry + 8, (uint16_t)(key_len * 2));
-    cst_put_le16(entry + 10, (uint16_t)(value_len * 2));
-    memcpy(raw + *used, key16, (size_t)key_len * 2);
-    memcpy(raw + *used + key_len * 2, value16, (size_t)value_len * 2);
-    *used += (uint32_t)(key_len + value_len) * 2;
-    return TRUE;
-}
-
 /*
  * The parent's DataWriteGuid tells whether it has changed since. Where the parent is not at hand, a
  * zero GUID means that nobody knows.
@@ -165,23 +143,17 @@ static gboolean read_linkage(const CstImageCreate *options, CstUuid *ret_guid, G
 
 static gboolean add_parent(Metadata *metadata, const CstImageCreate *options, GError **error)
 {
-    const char *path = options->backing;
-    gboolean absolute = path[0] == '/' || (g_ascii_isalpha(path[0]) && path[1] == ':');
-    g_autofree char *linkage = NULL;
-    uint8_t raw[8192] = {0};
-    uint32_t used = 20 + 2 * 12;
-    CstUuid guid;
+    g_autofree uint8_t *raw = NULL;
+    VhdxParent parent = {0};
+    uint32_t len = 0;
 
-    if (!read_linkage(options, &guid, error))
+    vhdx_parent_name(&parent, options->backing);
+    if (!read_linkage(options, &parent.linkage, error))
         return FALSE;
-    linkage = vhdx_guid_text(&guid);
-    memcpy(raw, vhdx_guid_locator, 16);
-    cst_put_le16(raw + 18, 2);
-    if (!add_locator_pair(raw, &used, 0, "parent_linkage", linkage, error) ||
-        !add_locator_pair(raw, &used, 1, absolute ? "absolute_win32_path" : "relative_path", path,
-                          error))
+    raw = vhdx_locator_encode(&parent, &len, error);
+    if (!raw)
         return FALSE;
-    add_item(metadata, vhdx_guid_parent, raw, used, 0);
+    add_item(metadata, vhdx_guid_parent, raw, len, 0);
     return TRUE;
 }
 

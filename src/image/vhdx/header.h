@@ -37,6 +37,25 @@ extern const uint8_t vhdx_guid_logical_sector[16];
 extern const uint8_t vhdx_guid_physical_sector[16];
 extern const uint8_t vhdx_guid_parent[16];
 extern const uint8_t vhdx_guid_locator[16]; /**< type of a parent locator */
+/** Keys of a locator's paths, in the order in which they count. */
+#define VHDX_PATHS 3
+extern const char *const vhdx_path_keys[VHDX_PATHS];
+/** The locator's value for the key; NULL: it has none. g_free() it. */
+char *vhdx_locator_value(const uint8_t *raw, size_t len, const char *wanted);
+
+#define VHDX_MAX_LOCATOR (64 * CST_KIB)
+
+/** What a locator that is written says. */
+typedef struct {
+    CstUuid linkage, linkage2;     /**< the second one zero: none */
+    const char *paths[VHDX_PATHS]; /**< NULL: none */
+} VhdxParent;
+
+/** Sets the path that @name is. */
+void vhdx_parent_name(VhdxParent *parent, const char *name);
+/** The locator's bytes; g_free() them. NULL: a path can't be stored. */
+uint8_t *vhdx_locator_encode(const VhdxParent *parent, uint32_t *ret_len, GError **error);
+
 /** As parent locators have it, in braces; g_free() it. */
 char *vhdx_guid_text(const CstUuid *guid);
 
@@ -68,8 +87,13 @@ typedef struct {
     uint64_t capacity;
     uint64_t capacity_at; /**< where it is in the file */
     uint32_t sector_size;
-    CstUuid linkage; /**< the parent's data_write when the image was made; zero: not known */
-    unsigned items;  /**< of the known ones, as bits */
+    CstUuid linkage;       /**< the parent's data_write when the image was made; zero: not known */
+    CstUuid linkage2;      /**< that is good as well; zero: none */
+    uint64_t flags_at;     /**< where they are in the file */
+    VhdxRange parent;      /**< the parent locator, in the file */
+    uint64_t parent_entry; /**< its entry in the metadata table, in the file */
+    uint16_t entries;      /**< of that table */
+    unsigned items;        /**< of the known ones, as bits */
 } VhdxLayout;
 
 /** Signatures are text without an end. */

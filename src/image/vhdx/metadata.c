@@ -8,7 +8,6 @@
 #include "header.h"
 
 #define MAX_ITEMS   2047
-#define MAX_LOCATOR (64 * CST_KIB)
 #define MAX_PATH    4096
 #define LOCATOR_LEN 20 /* of its header */
 
@@ -37,7 +36,10 @@ typedef enum {
 
 /* --- the parent ------------------------------------------------------------------------------ */
 
-static char *locator_value(const uint8_t *raw, size_t len, const char *wanted)
+const char *const vhdx_path_keys[VHDX_PATHS] = {"relative_path", "absolute_win32_path",
+                                                "volume_path"};
+
+char *vhdx_locator_value(const uint8_t *raw, size_t len, const char *wanted)
 {
     uint16_t count = cst_le16(raw + 18);
 
@@ -94,21 +96,23 @@ static CstUuid guid_of_text(const char *text)
 
 static void read_parent(CstImageLook *look, VhdxLayout *layout, uint64_t offset, uint32_t len)
 {
-    static const char *const keys[] = {"relative_path", "absolute_win32_path", "volume_path"};
     g_autofree uint8_t *raw = NULL;
-    g_autofree char *linkage = NULL;
+    g_autofree char *linkage = NULL, *linkage2 = NULL;
 
-    if (len < LOCATOR_LEN || len > MAX_LOCATOR) {
+    if (len < LOCATOR_LEN || len > VHDX_MAX_LOCATOR) {
         cst_look_problem(look, _("the VHDX parent locator has a bad size"));
         return;
     }
     raw = g_malloc(len);
     if (!cst_look_read(look, offset, raw, len))
         return;
-    for (size_t i = 0; i < G_N_ELEMENTS(keys) && !look->info->backing; i++)
-        look->info->backing = locator_value(raw, len, keys[i]);
-    linkage = locator_value(raw, len, "parent_linkage");
+    for (size_t i = 0; i < VHDX_PATHS && !look->info->backing; i++)
+        look->info->backing = vhdx_locator_value(raw, len, vhdx_path_keys[i]);
+    linkage = vhdx_locator_value(raw, len, "parent_linkage");
+    linkage2 = vhdx_locator_value(raw, len, "parent_linkage2");
     layout->linkage = guid_of_text(linkage);
+    layout->linkage2 = guid_of_text(linkage2);
+    layout->parent = (VhdxRange){offset, len};
 }
 
 /* --- the items ------------------------------------------------------------------------------- */
@@ -148,6 +152,7 @@ static void read_value(CstImageLook *look, VhdxLayout *layout, Item item, uint64
     if (item == ITEM_FILE) {
         layout->block_size = cst_le32(raw);
         layout->flags = cst_le32(raw + 4);
+        layout->flags_at = offset + 4;
     } else if (item == ITEM_SIZE) {
         layout->capacity = cst_le64(raw);
         layout->capacity_at = offset;
@@ -198,9 +203,15 @@ void vhdx_metadata_read(CstImageLook *look, VhdxLayout *layout)
         cst_look_problem(look, _("the VHDX metadata table is damaged"));
         return;
     }
-    for (uint16_t i = 0; i < count; i++)
-        if (!read_item(look, layout, raw + 32 + i * 32))
+    layout->entries = count;
+    for (uint16_t i = 0; i < count; i++) {
+        const uint8_t *entry = raw + 32 + (size_t)i * 32;
+
+        if (item_of(entry) == ITEM_PARENT)
+            layout->parent_entry = layout->metadata_offset + 32 + (uint64_t)i * 32;
+        if (!read_item(look, layout, entry))
             return;
+    }
     if (!look->info->problem && (layout->items & needed) != needed)
         cst_look_problem(look, _("the VHDX metadata table lacks an item"));
 }

@@ -62,14 +62,13 @@ static gboolean replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches, 
 
 /* The file as it is with its log replayed: on the disk, or in memory for who only reads. */
 static CstBlob *sound_file(CstBlob *blob, const CstImageOpen *how, VhdxHeader *header,
-                           GError **error)
+                           gboolean *ret_dirty, GError **error)
 {
     g_autoptr(VhdxPatches) patches = NULL;
-    gboolean dirty = FALSE;
 
-    if (!read_header(blob, header, &dirty, error))
+    if (!read_header(blob, header, ret_dirty, error))
         return NULL;
-    if (!dirty)
+    if (!*ret_dirty)
         return cst_blob_ref(blob);
     patches = vhdx_log_read(blob, header, error);
     if (!patches)
@@ -94,16 +93,22 @@ void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity)
     vhdx->is_diff = (layout->flags & VHDX_FLAG_PARENT) != 0;
 }
 
-/* The parent must be the one that the image was made upon, and hold what it held then. */
-static gboolean check_parent(const VhdxLayout *layout, const CstBlob *blob, CstBlob *backing,
-                             GError **error)
+/*
+ * The parent must be the one that the image was made upon, and hold what it held then. Only the log
+ * may know that there is none any more.
+ */
+static gboolean check_parent(const VhdxLayout *layout, gboolean dirty, const CstBlob *blob,
+                             CstBlob *backing, GError **error)
 {
     CstImage *parent = backing ? cst_guest_image(backing) : NULL;
 
+    if (backing && dirty && !(layout->flags & VHDX_FLAG_PARENT))
+        return TRUE;
     if (backing && !(layout->flags & VHDX_FLAG_PARENT))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
     if (!parent || parent->format != &cst_format_vhdx || cst_uuid_is_zero(&layout->linkage) ||
-        memcmp(layout->linkage.bytes, vhdx_of(parent)->header.data_write, 16) == 0)
+        memcmp(layout->linkage.bytes, vhdx_of(parent)->header.data_write, 16) == 0 ||
+        memcmp(layout->linkage2.bytes, vhdx_of(parent)->header.data_write, 16) == 0)
         return TRUE;
     return cst_fail(
         error, CST_ERROR_MISMATCH,
@@ -116,11 +121,13 @@ Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
     g_autoptr(CstBlob) file = NULL;
     VhdxHeader header = {0};
     VhdxLayout layout = {0};
+    gboolean dirty = FALSE;
+    CstUuid next;
     Vhdx *vhdx;
 
-    file = sound_file(blob, how, &header, error);
+    file = sound_file(blob, how, &header, &dirty, error);
     if (!file || !read_layout(file, &header, &layout, error) ||
-        !check_parent(&layout, blob, how->backing, error))
+        !check_parent(&layout, dirty, blob, how->backing, error))
         return NULL;
     vhdx = g_new0(Vhdx, 1);
     if (!cst_blocks_init(&vhdx->blocks, &vhdx_blocks_ops, file, how, error)) {
@@ -130,6 +137,9 @@ Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
     vhdx->file = g_steal_pointer(&file);
     vhdx->header = header;
     vhdx->layout = layout;
+    vhdx->same_content = (how->flags & CST_IMAGE_SAME_CONTENT) != 0;
+    cst_uuid_generate(&next);
+    memcpy(vhdx->next_data_write, next.bytes, 16);
     vhdx_set_geometry(vhdx, layout.capacity);
     vhdx->blocks.lacks_backing = vhdx->is_diff && !how->backing;
     vhdx->pages = vhdx_pages_new(vhdx->file);

@@ -144,6 +144,39 @@ static GPtrArray *pick(const VhdxPages *pages, gboolean logged)
     return found;
 }
 
+static size_t in_page(uint64_t offset, size_t len)
+{
+    return MIN(len, VHDX_SECTOR - (size_t)(offset % VHDX_SECTOR));
+}
+
+gboolean vhdx_pages_read(VhdxPages *pages, uint64_t offset, void *buf, size_t len, GError **error)
+{
+    for (size_t done = 0, n; done < len; done += n) {
+        const uint8_t *page = vhdx_page_get(pages, offset + done, error);
+
+        if (!page)
+            return FALSE;
+        n = in_page(offset + done, len - done);
+        memcpy((uint8_t *)buf + done, page + (offset + done) % VHDX_SECTOR, n);
+    }
+    return TRUE;
+}
+
+gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, size_t len,
+                          GError **error)
+{
+    for (size_t done = 0, n; done < len; done += n) {
+        uint8_t *page = vhdx_page_get(pages, offset + done, error);
+
+        if (!page)
+            return FALSE;
+        n = in_page(offset + done, len - done);
+        memcpy(page + (offset + done) % VHDX_SECTOR, (const uint8_t *)buf + done, n);
+        vhdx_page_changed(pages, offset + done);
+    }
+    return TRUE;
+}
+
 unsigned vhdx_pages_list(const VhdxPages *pages, uint64_t *offsets, const uint8_t **contents,
                          unsigned max)
 {

@@ -19,6 +19,11 @@ uint8_t *vhdx_page_get(VhdxPages *pages, uint64_t offset, GError **error);
 void vhdx_page_changed(VhdxPages *pages, uint64_t offset);
 unsigned vhdx_pages_changed(const VhdxPages *pages);
 
+/** Bytes that may lie across sectors; writing changes those sectors. */
+gboolean vhdx_pages_read(VhdxPages *pages, uint64_t offset, void *buf, size_t len, GError **error);
+gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, size_t len,
+                          GError **error);
+
 /** Fills both arrays with up to @max changed sectors, by offset. */
 unsigned vhdx_pages_list(const VhdxPages *pages, uint64_t *offsets, const uint8_t **contents,
                          unsigned max);

@@ -34,16 +34,8 @@ static gboolean commit_capacity(Vhdx *vhdx, uint64_t capacity, GError **error)
     if (!vhdx_relieve(vhdx, error))
         return FALSE;
     cst_put_le64(raw, capacity);
-    for (unsigned i = 0; i < sizeof(raw); i++) {
-        uint64_t at = vhdx->layout.capacity_at + i;
-        uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
-
-        if (!page)
-            return FALSE;
-        page[at % VHDX_SECTOR] = raw[i];
-        vhdx_page_changed(vhdx->pages, at);
-    }
-    if (!vhdx_commit(vhdx, error))
+    if (!vhdx_pages_write(vhdx->pages, vhdx->layout.capacity_at, raw, sizeof(raw), error) ||
+        !vhdx_commit(vhdx, error))
         return FALSE;
     vhdx_set_geometry(vhdx, capacity);
     return TRUE;

@@ -46,8 +46,10 @@ typedef struct {
 
 typedef struct {
     CstBlocks blocks;
-    CstBlob *file;    /* owned: the file, or a view of it with the log replayed */
-    gboolean writing; /* this session's header is on the disk */
+    CstBlob *file;               /* owned: the file, or a view of it with the log replayed */
+    gboolean writing;            /* this session's header is on the disk */
+    gboolean same_content;       /* what the guest sees stays, and so does data_write */
+    uint8_t next_data_write[16]; /* of this session */
     VhdxHeader header;
     VhdxLayout layout;
     gboolean is_diff;

@@ -58,5 +58,9 @@ const CstImageFormat cst_format_vhdx = {
     .discard = vhdx_discard,
     .flush = vhdx_flush,
     .resize = vhdx_resize,
+    .set_backing = vhdx_set_backing,
+    .expect = vhdx_expect,
+    .follow = vhdx_follow,
+    .empty = vhdx_empty,
     .check = vhdx_check,
 };

@@ -17,5 +17,10 @@ gboolean vhdx_discard(CstImage *image, uint64_t offset, uint64_t length, GError 
 gboolean vhdx_flush(CstImage *image, GError **error);
 gboolean vhdx_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                      CstTask *task, GError **error);
+gboolean vhdx_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
+                          GError **error);
+gboolean vhdx_expect(CstImage *image, CstImage *parent, GError **error);
+gboolean vhdx_follow(CstImage *image, CstImage *parent, GError **error);
+gboolean vhdx_empty(CstImage *image, CstTask *task, GError **error);
 gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                     CstImageCheck *ret_check, CstTask *task, GError **error);

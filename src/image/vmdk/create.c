@@ -68,7 +68,7 @@ static gboolean check_adapter(const char *name, GError **error)
            cst_fail(error, CST_ERROR_INVALID, _("unknown VMDK adapter type '%s'"), name);
 }
 
-static gboolean is_quotable(const char *text)
+gboolean vmdk_is_quotable(const char *text)
 {
     return strpbrk(text, "\"\r\n") == NULL;
 }
@@ -103,7 +103,7 @@ static gboolean parse_backing(Making *making, GError **error)
     if (!parent)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the content ID of backing image '%s' is not known"), options->backing);
-    if (!is_quotable(options->backing) || strlen(options->backing) >= 4096)
+    if (!vmdk_is_quotable(options->backing) || strlen(options->backing) >= 4096)
         return cst_fail(error, CST_ERROR_INVALID, _("the backing image's name can't be stored"));
     making->descriptor.parent = g_strdup(options->backing);
     making->descriptor.parent_cid = vmdk_of(parent)->descriptor.cid;
@@ -121,9 +121,9 @@ static gboolean parse_name(Making *making, GError **error)
     if (making->subformat->mark) {
         if (!cst_name_check(making->name, _("VMDK image"), error))
             return FALSE;
-        if (!is_quotable(making->name))
+        if (!vmdk_is_quotable(making->name))
             return cst_fail(error, CST_ERROR_INVALID, _("the image's name can't be stored"));
-    } else if (!is_quotable(making->name)) { /* only for show */
+    } else if (!vmdk_is_quotable(making->name)) { /* only for show */
         g_free(making->name);
         making->name = g_strdup("disk.vmdk");
     }

@@ -8,6 +8,8 @@
 #define VMDK_TEXT_SECTORS  20u /**< room for an embedded descriptor */
 #define VMDK_SPLIT_GRAIN   128u
 
+/** A descriptor can hold the text between quotes. */
+gboolean vmdk_is_quotable(const char *text);
 gboolean vmdk_is_stream(const char *create_type);
 
 /** An empty sparse extent; @text is embedded, if any. @blob's content is replaced. */

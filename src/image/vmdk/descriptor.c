@@ -9,6 +9,12 @@
 
 #define MAX_CYLINDERS 65535u
 
+/*
+ * While the parent is about to change, both of its content IDs are good: the other one is in a
+ * comment, for nobody else to mind.
+ */
+#define NEXT_PARENT "#nextParentCID"
+
 static const char *const access_names[] = {"RW", "RDONLY", "NOACCESS"};
 
 static void line_clear(gpointer data)
@@ -139,6 +145,8 @@ static void parse_line(VmdkDescriptor *d, gboolean keep, const char *line)
         take_string(&d->parent, value);
     else if ((value = value_of(line, "parentCID")) != NULL)
         d->parent_cid = (uint32_t)take_number(value, 16);
+    else if ((value = value_of(line, NEXT_PARENT)) != NULL)
+        d->next_parent_cid = (uint32_t)take_number(value, 16);
     else if ((value = value_of(line, "CID")) != NULL)
         d->cid = (uint32_t)take_number(value, 16);
     else if ((value = value_of(line, "ddb.geometry.heads")) != NULL)
@@ -149,7 +157,8 @@ static void parse_line(VmdkDescriptor *d, gboolean keep, const char *line)
 
 void vmdk_descriptor_parse(const char *text, gboolean keep, VmdkDescriptor *ret_descriptor)
 {
-    VmdkDescriptor d = {.parent_cid = VMDK_NO_PARENT, .lines = lines_new()};
+    VmdkDescriptor d = {
+        .parent_cid = VMDK_NO_PARENT, .next_parent_cid = VMDK_NO_PARENT, .lines = lines_new()};
 
     d.text = keep ? g_strdup(text) : NULL;
     for (const char *line = text; line; line = strchr(line, '\n')) {
@@ -206,6 +215,26 @@ static uint64_t cylinders_of(uint64_t sectors, uint64_t heads, uint64_t track)
     return MIN(sectors / (heads * track), MAX_CYLINDERS);
 }
 
+static void append_parent(const VmdkDescriptor *d, GString *text)
+{
+    g_string_append_printf(text, "parentCID=%08x\n", d->parent_cid);
+    if (d->next_parent_cid != VMDK_NO_PARENT)
+        g_string_append_printf(text, NEXT_PARENT "=%08x\n", d->next_parent_cid);
+    if (d->parent)
+        g_string_append_printf(text, "parentFileNameHint=\"%s\"\n", d->parent);
+}
+
+/* All about the parent goes where its content ID was. FALSE: the line is about something else. */
+static gboolean render_parent(const VmdkDescriptor *d, const char *line, GString *text)
+{
+    g_autofree char *cid = value_of(line, "parentCID"), *next = value_of(line, NEXT_PARENT);
+    g_autofree char *hint = value_of(line, "parentFileNameHint");
+
+    if (cid)
+        append_parent(d, text);
+    return cid || next || hint;
+}
+
 /* FALSE: the line stays as it is. */
 static gboolean render_line(const VmdkDescriptor *d, const char *line, gboolean *extents_done,
                             GString *text)
@@ -215,6 +244,8 @@ static gboolean render_line(const VmdkDescriptor *d, const char *line, gboolean 
     const char *rest = NULL;
 
     line += strspn(line, " \t");
+    if (d->other_parent && render_parent(d, line, text))
+        return TRUE;
     if (access_of(line, &rest) >= 0) {
         if (!*extents_done)
             append_extents(d, text);

@@ -28,11 +28,13 @@ typedef struct {
     char *text;
     uint32_t cid; /**< changes whenever the content does */
     uint32_t parent_cid;
-    char *create_type; /**< NULL: not said */
-    char *parent;      /**< parentFileNameHint; NULL: none */
-    GArray *lines;     /**< VmdkLine */
-    guint extents;     /**< lines in the text */
-    uint64_t sectors;  /**< sum of the lines */
+    uint32_t next_parent_cid; /**< that it may have as well, or soon; VMDK_NO_PARENT: none */
+    gboolean other_parent;    /**< the three about the parent are not what is in the text */
+    char *create_type;        /**< NULL: not said */
+    char *parent;             /**< parentFileNameHint; NULL: none */
+    GArray *lines;            /**< VmdkLine */
+    guint extents;            /**< lines in the text */
+    uint64_t sectors;         /**< sum of the lines */
     uint64_t heads, track;
     const char *problem; /**< what is wrong, to be shown; NULL: sound */
 } VmdkDescriptor;
@@ -51,8 +53,8 @@ static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, g
 }
 
 /**
- * The text with the content ID, the lines of extents, and, when the size has changed, the geometry
- * as they are in @descriptor now; everything else as it was.
+ * The text with the content ID, the lines of extents, when the size has changed the geometry, and
+ * when other_parent is set the parent as they are in @descriptor now; everything else as it was.
  */
 char *vmdk_descriptor_render(const VmdkDescriptor *descriptor);
 

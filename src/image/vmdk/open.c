@@ -208,11 +208,12 @@ static gboolean check_parent(Vmdk *vmdk, GError **error)
     gboolean wanted = vmdk->descriptor.text && vmdk->descriptor.parent_cid != VMDK_NO_PARENT;
     CstImage *parent = backing ? cst_guest_image(backing) : NULL;
 
-    if (backing && !wanted)
+    if (backing && !wanted && !(vmdk->how.image.flags & CST_IMAGE_SAME_CONTENT))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), vmdk->blob->name);
     vmdk->how.lacks_backing = wanted && !backing;
     if (parent && parent->format == &cst_format_vmdk &&
-        vmdk_of(parent)->descriptor.cid != vmdk->descriptor.parent_cid)
+        vmdk_of(parent)->descriptor.cid != vmdk->descriptor.parent_cid &&
+        vmdk_of(parent)->descriptor.cid != vmdk->descriptor.next_parent_cid)
         return cst_fail(error, CST_ERROR_MISMATCH,
                         _("the backing image of '%s' has changed: its content ID is %08x, not "
                           "%08x"),

@@ -259,6 +259,25 @@ gboolean vmdk_sparse_write_back(VmdkExtent *extent, GError **error)
     return cst_blocks_write_back(&vmdk_sparse_of(extent)->blocks, error);
 }
 
+/* Grains whose places are given up one by one: a power cut leaves those that are not yet. */
+static gboolean sparse_empty(VmdkExtent *extent, CstTask *task, GError **error)
+{
+    VmdkSparse *sparse = vmdk_sparse_of(extent);
+    uint64_t grains = cst_div_up(extent->length, sparse->blocks.block_size), count = 0;
+    uint32_t entry = 0;
+    gboolean ok = TRUE;
+
+    g_mutex_lock(&sparse->blocks.lock);
+    for (uint64_t grain = 0; ok && grain < grains; grain += count) {
+        ok = cst_task_check(task, error) &&
+             vmdk_tables_get(sparse->tables, grain, grains - grain, &entry, &count, error);
+        for (uint64_t i = 0; ok && entry != 0 && i < count; i++)
+            ok = vmdk_tables_set(sparse->tables, grain + i, 0, error);
+    }
+    g_mutex_unlock(&sparse->blocks.lock);
+    return ok && sparse_flush(extent, error);
+}
+
 static const VmdkExtentOps sparse_ops = {
     .pread = sparse_pread,
     .extent = sparse_extent,
@@ -269,6 +288,7 @@ static const VmdkExtentOps sparse_ops = {
     .flush = sparse_flush,
     .write_back = vmdk_sparse_write_back,
     .resize = vmdk_sparse_resize,
+    .empty = sparse_empty,
     .close = vmdk_sparse_close,
 };
 

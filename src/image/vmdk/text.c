@@ -27,9 +27,8 @@ static uint8_t *lay_out(const Vmdk *vmdk, const char *text, size_t len)
     return bytes;
 }
 
-gboolean vmdk_text_write(Vmdk *vmdk, GError **error)
+static gboolean write_text(Vmdk *vmdk, const char *text, GError **error)
 {
-    g_autofree char *text = vmdk_descriptor_render(&vmdk->descriptor);
     size_t old_len = strlen(vmdk->descriptor.text), len = MAX(old_len, strlen(text));
     g_autofree uint8_t *new_bytes = lay_out(vmdk, text, len);
     g_autofree uint8_t *old_bytes = lay_out(vmdk, vmdk->descriptor.text, len);
@@ -49,14 +48,80 @@ gboolean vmdk_text_write(Vmdk *vmdk, GError **error)
     return TRUE;
 }
 
+gboolean vmdk_text_write(Vmdk *vmdk, GError **error)
+{
+    g_autofree char *text = vmdk_descriptor_render(&vmdk->descriptor);
+
+    return write_text(vmdk, text, error);
+}
+
+/* Blank lines and comments that can go, but for the first line and our own. */
+static gboolean is_filler(const char *line)
+{
+    return *line == '\n' || (g_str_has_prefix(line, "# ") || g_str_has_prefix(line, "#\n") ||
+                             g_str_has_prefix(line, "#DDB\n"));
+}
+
+/*
+ * @head is to be the first sector, in front of what stays where it is: blank lines make it longer,
+ * less filler makes it shorter. FALSE: it is too long.
+ */
+static gboolean fit_head(GString *head, gboolean exactly)
+{
+    char *line = strchr(head->str, '\n');
+    const char *parent;
+
+    while (head->len > VMDK_SECTOR && line && line[1] != '\0') {
+        const char *end = strchr(line + 1, '\n');
+
+        if (!end || !is_filler(line + 1)) {
+            line = (char *)end;
+            continue;
+        }
+        g_string_erase(head, line + 1 - head->str, end - line);
+        line = strchr(head->str, '\n');
+    }
+    if (head->len > VMDK_SECTOR)
+        return FALSE;
+    parent = strstr(head->str, "\nparentCID=");
+    while (exactly && parent && head->len < VMDK_SECTOR)
+        g_string_insert_c(head, parent + 1 - head->str, '\n');
+    return !exactly || head->len == VMDK_SECTOR;
+}
+
+gboolean vmdk_text_switch(Vmdk *vmdk, GError **error)
+{
+    const char *old = vmdk->descriptor.text;
+    const char *tail = strlen(old) > VMDK_SECTOR ? old + VMDK_SECTOR : "";
+    g_autofree char *text = NULL;
+    GString *head;
+    gboolean fits;
+
+    vmdk->descriptor.other_parent = TRUE;
+    text = vmdk_descriptor_render(&vmdk->descriptor);
+    vmdk->descriptor.other_parent = FALSE;
+    fits = g_str_has_suffix(text, tail);
+    head = g_string_new_len(text, (gssize)(strlen(text) - (fits ? strlen(tail) : 0)));
+    fits = fits && fit_head(head, *tail != '\0');
+    g_string_append(head, tail);
+    g_free(text);
+    text = g_string_free(head, FALSE);
+    if (!fits)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("the descriptor of '%s' has no room where its parent could be changed "
+                          "safely; convert the image instead"),
+                        vmdk->blob->name);
+    return write_text(vmdk, text, error) && cst_blob_flush(vmdk->blob, error);
+}
+
 static gboolean change_cid(Vmdk *vmdk, GError **error)
 {
     uint32_t old = vmdk->descriptor.cid;
 
     if (g_atomic_int_get(&vmdk->changed))
         return TRUE;
-    if (vmdk->descriptor.text) {
-        vmdk->descriptor.cid = vmdk_new_cid(old);
+    if (vmdk->descriptor.text && !(vmdk->how.image.flags & CST_IMAGE_SAME_CONTENT)) {
+        vmdk->descriptor.cid = vmdk->next_cid ? vmdk->next_cid : vmdk_new_cid(old);
         if (!vmdk_text_write(vmdk, error) ||
             (vmdk->barriers && !cst_blob_flush(vmdk->blob, error))) {
             vmdk->descriptor.cid = old;

@@ -196,5 +196,9 @@ const CstImageFormat cst_format_vmdk = {
     .discard = vmdk_discard,
     .flush = vmdk_flush,
     .resize = vmdk_resize,
+    .set_backing = vmdk_set_backing,
+    .expect = vmdk_expect,
+    .follow = vmdk_follow,
+    .empty = vmdk_empty,
     .check = vmdk_check,
 };

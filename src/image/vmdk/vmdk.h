@@ -32,6 +32,8 @@ typedef struct {
     gboolean (*flush)(VmdkExtent *extent, GError **error);
     /** Writes out what is held back; no barrier at the end. */
     gboolean (*write_back)(VmdkExtent *extent, GError **error);
+    /** Forgets all grains; NULL: can't, or there are none. What they held is left over. */
+    gboolean (*empty)(VmdkExtent *extent, CstTask *task, GError **error);
     /** Sets extent->length. A shorter extent has forgotten what was beyond. */
     gboolean (*resize)(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,
                        CstTask *task, GError **error);
@@ -66,6 +68,7 @@ typedef struct {
     GPtrArray *extents;             /**< VmdkExtent, in the guest's order */
     GMutex lock;                    /**< guards descriptor and what follows */
     gint changed;                   /**< the content ID has been changed */
+    uint32_t next_cid;              /**< that the first change shall bring; 0: any */
 } Vmdk;
 
 static inline Vmdk *vmdk_of(CstImage *image)
@@ -111,6 +114,11 @@ gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error)
 
 /** Writes the descriptor as it is now; only sectors that differ. */
 gboolean vmdk_text_write(Vmdk *vmdk, GError **error);
+/**
+ * Writes what is changed of the parent, in one sector, so that a power cut leaves the old text or
+ * the new one. UNSUPPORTED where that can't be.
+ */
+gboolean vmdk_text_switch(Vmdk *vmdk, GError **error);
 /** Before any change: changes the content ID, once. */
 gboolean vmdk_begin_writing(Vmdk *vmdk, GError **error);
 /** Never the one that stands for no parent. */
@@ -132,5 +140,10 @@ gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
 gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 gboolean vmdk_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                      CstTask *task, GError **error);
+gboolean vmdk_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
+                          GError **error);
+gboolean vmdk_expect(CstImage *image, CstImage *parent, GError **error);
+gboolean vmdk_follow(CstImage *image, CstImage *parent, GError **error);
+gboolean vmdk_empty(CstImage *image, CstTask *task, GError **error);
 gboolean vmdk_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                     CstImageCheck *ret_check, CstTask *task, GError **error);

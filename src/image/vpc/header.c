@@ -263,6 +263,17 @@ void vpc_footer_set_size(VpcHeader *header, uint64_t capacity, gboolean exact)
     cst_put_be32(raw + AT_CHECKSUM, checksum_of(raw, VPC_FOOTER_LEN, AT_CHECKSUM));
 }
 
+void vpc_footer_set_header(VpcHeader *header, VpcKind kind, uint64_t offset)
+{
+    uint8_t *raw = header->footer;
+
+    header->kind = kind;
+    header->header_offset = offset;
+    cst_put_be64(raw + AT_HEADER, offset);
+    cst_put_be32(raw + AT_KIND, kind);
+    cst_put_be32(raw + AT_CHECKSUM, checksum_of(raw, VPC_FOOTER_LEN, AT_CHECKSUM));
+}
+
 void vpc_header_update(VpcHeader *header)
 {
     uint8_t *raw = header->raw;

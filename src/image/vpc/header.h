@@ -58,6 +58,8 @@ void vpc_footer_init(VpcHeader *header, const char *creator);
  * one that is known to mean the size field, so that every program takes that.
  */
 void vpc_footer_set_size(VpcHeader *header, uint64_t capacity, gboolean exact);
+/** Sets where the dynamic header is, and what kind of disk it is, in the footer. */
+void vpc_footer_set_header(VpcHeader *header, VpcKind kind, uint64_t offset);
 /** Brings raw up to date with the other fields. */
 void vpc_header_update(VpcHeader *header);
 
@@ -93,6 +95,8 @@ const uint8_t *vpc_footer_uuid(const VpcHeader *header);
 
 /** Finds the parent's name; header->raw is checked. */
 void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header);
+/** Empties all fields of header->raw that are about the parent. */
+void vpc_parent_forget(VpcHeader *header);
 /**
  * Stores the name into header->raw; a relative one as a locator too, whose text, to be written to
  * @offset of the file, is *ret_text of *ret_len bytes (whole sectors; NULL: none).

@@ -88,6 +88,11 @@ gboolean vpc_parent_has_uuid(const VpcHeader *header, const uint8_t *uuid)
     return memcmp(stored, unknown, UUID_LEN) == 0 || memcmp(stored, uuid, UUID_LEN) == 0;
 }
 
+void vpc_parent_forget(VpcHeader *header)
+{
+    memset(header->raw + AT_UUID, 0, VPC_HEADER_LEN - AT_UUID);
+}
+
 gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, uint8_t **ret_text,
                           size_t *ret_len, GError **error)
 {

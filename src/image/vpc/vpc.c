@@ -27,5 +27,7 @@ const CstImageFormat cst_format_vpc = {
     .discard = cst_blocks_discard,
     .flush = cst_blocks_flush,
     .resize = vpc_resize,
+    .set_backing = vpc_set_backing,
+    .empty = vpc_empty,
     .check = vpc_check,
 };

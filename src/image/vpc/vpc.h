@@ -83,7 +83,8 @@ gboolean vpc_bitmap_sync(Vpc *vpc, GError **error);
 void vpc_bitmap_forget(Vpc *vpc);
 void vpc_bitmap_init(Vpc *vpc);
 
-/* --- create.c, resize.c, compact.c, check.c -------------------------------------------------- */
+/* --- create.c, resize.c, compact.c, rebase.c, check.c
+ * -------------------------------------------------- */
 
 gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
 gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
@@ -104,5 +105,8 @@ typedef struct {
 GArray *vpc_pieces(Vpc *vpc, GError **error);
 /** Moves blocks into gaps and cuts the file. Nobody else may use the image; no blocks overlap. */
 gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error);
+gboolean vpc_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
+                         GError **error);
+gboolean vpc_empty(CstImage *image, CstTask *task, GError **error);
 gboolean vpc_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                    CstImageCheck *ret_check, CstTask *task, GError **error);

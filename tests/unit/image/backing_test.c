@@ -39,7 +39,7 @@ static void set(CstBlob *blob, const char *name, const char *fmt)
     g_autoptr(GError) error = NULL;
 
     assert_non_null(image);
-    if (!cst_image_set_backing(image, name, fmt, &error))
+    if (!cst_image_set_backing(image, name, fmt, NULL, &error))
         fail_msg("set: %s", error->message);
     cst_image_free(image);
 }
@@ -118,9 +118,9 @@ static void test_no_room_is_told(void **state)
     memset(long_name, 'n', sizeof(long_name) - 1);
     assert_true(cst_image_create(blob, format("qcow2"), &options, NULL, NULL));
     image = cst_image_open(blob, format("qcow2"), CST_IMAGE_WRITE, NULL, NULL);
-    assert_false(cst_image_set_backing(image, long_name, "raw", &error));
+    assert_false(cst_image_set_backing(image, long_name, "raw", NULL, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT));
-    assert_true(cst_image_set_backing(image, "b", "raw", NULL));
+    assert_true(cst_image_set_backing(image, "b", "raw", NULL, NULL));
     cst_image_free(image);
     assert_true(cst_image_inspect(blob, NULL, &info, NULL));
     assert_string_equal(info.backing, "b");

@@ -23,6 +23,13 @@ CstBlob *cst_blob_power_new(CstBlob *inner, GError **error);
 unsigned cst_blob_power_steps(CstBlob *blob);
 
 /**
+ * A clock that ticks with each call to any such blob, and the calls of one blob before it said
+ * @clock: so the power goes off for several files at one moment.
+ */
+unsigned cst_blob_power_clock(void);
+unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock);
+
+/**
  * A new sparse blob (blob/sparse.h): a state that the disk may be in when the power goes off after
  * the first @steps calls. Seed 0 loses all that may be lost, seed 1 loses nothing, every other one
  * picks by chance, the same way each time.

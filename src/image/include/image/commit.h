@@ -21,8 +21,9 @@ typedef enum {
  * afterwards. Advances @task by the capacity of the image on top.
  *
  * STATE when an image above @base has snapshots, which see @base and would see it change;
- * UNSUPPORTED where the format of an image above can't be emptied, or remembers what its backing
- * image was.
+ * UNSUPPORTED where the format of an image above can't be emptied; MISMATCH where it tells that
+ * @base is not what it was made upon. Where its format minds changes of its backing image
+ * (image/backing.h), the image right above @base is writable as well, and made to fit.
  */
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
                           GError **error);

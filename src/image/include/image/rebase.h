@@ -7,7 +7,8 @@
 typedef struct {
     const char *backing;        /**< text to store as the reference; NULL: on nothing */
     const char *backing_format; /**< comes with backing */
-    CstBlob *guest;             /**< guest's view of it; NULL: none is looked at (unsafe) */
+    CstBlob *guest;             /**< guest's view of it; may be NULL when unsafe, but for formats
+                                     that mind changes (image/backing.h), which remember it */
     gboolean unsafe; /**< change the reference only: the caller knows that both show the same */
 } CstImageRebase;
 
