@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 import unittest
 
@@ -108,6 +107,12 @@ class OnCeph(unittest.TestCase):
             os.unlink(path)
         self.ceph.rbd("export", "--no-progress", image, path)
         with open(path, "rb") as stream:
+            return stream.read()
+
+    def download(self, name, pool="r"):
+        out = os.path.join(self.peer.files, "downloaded")
+        self.ok("vol-download", name, out, "--pool", pool)
+        with open(out, "rb") as stream:
             return stream.read()
 
     def put(self, name, data, size=None):
@@ -392,17 +397,6 @@ class Pools(OnCeph):
         info = self.ok("pool-info", "r")
         self.assertRegex(info, r"Capacity: +4\.00 GiB")
 
-    def test_a_wrong_key_is_called_that(self):
-        other = "22222222-2222-3333-4444-555555555555"
-        xml = self.file("s.xml", ceph.SECRET.replace(ceph.UUID, other)
-                        .replace("libvirt secret", "wrong"))
-        for words in (["secret-define", xml],
-                      ["secret-set-value", other, "AQDcJgBrGlshNBAAHyvHYaTn5qEiiGsuk0tN3A=="]):
-            self.assertEqual(0, peers.run(["virsh", "-c", self.peer.secret_uri, *words])[0])
-        self.define("w", start=False, auth=ceph.AUTH.replace(ceph.UUID, other))
-        self.fails("pool-start", "w", text="refused user 'libvirt'")
-        self.undefine("w")
-
     def test_a_secret_can_be_named_by_its_usage(self):
         self.define("u", auth="<auth type='ceph' username='libvirt'>"
                               "<secret usage='client.libvirt secret'/></auth>")
@@ -439,11 +433,29 @@ class Pools(OnCeph):
         self.undefine("m")
 
     def test_one_of_several_monitors_is_enough(self):
-        xml = self.ceph.pool_xml("m").replace(
-            "<host ", "<host name='127.255.255.1' port='6789'/><host ", 1)
+        dead = "".join(f"<host name='127.255.255.{n}' port='6789'/>" for n in range(1, 8))
+        xml = self.ceph.pool_xml("m").replace("<host ", dead + "<host ", 1)
         self.ok("pool-define", self.file("m.xml", xml))
-        self.ok("pool-start", "m", timeout=60)
+        self.ok("pool-start", "m", timeout=300)
         self.undefine("m")
+
+    def test_a_monitor_is_reached_by_ipv6(self):
+        """In protocol v2, which is what it speaks there; alone, and beside others that are dead."""
+        if not self.ceph.address6:
+            self.skipTest("this machine has no IPv6")
+        host, port = self.ceph.address6
+        dead = "<host name='127.255.255.1' port='6789'/><host name='::1' port='1'/>"
+        self.put("a", noise(MIB))
+        for others, name in (("", host), ("", f"[{host}]"), (dead, host)):
+            xml = self.ceph.pool_xml("m").replace(
+                f"<host name='{self.ceph.host}' port='{self.ceph.port}'/>",
+                f"{others}<host name='{name}' port='{port}'/>")
+            self.addCleanup(self.undefine, "m")
+            self.ok("pool-define", self.file("m.xml", xml))
+            self.ok("pool-start", "m")
+            self.assertEqual(["a"], self.names("m"))
+            self.assertEqual(noise(MIB), self.download("a", "m"))
+            self.undefine("m")
 
     def test_a_namespace_is_a_pool_of_its_own(self):
         self.ceph.run("rbd", "namespace", "create", "libvirt/team")
@@ -477,105 +489,11 @@ class Pools(OnCeph):
 
     def test_two_hundred_images_are_refreshed_at_once(self):
         words = ";".join(f"vol-create-as r v{i:03} 1G" for i in range(200))
-        self.ok(words, timeout=120)
+        self.ok(words, timeout=600)
+        one = timed(lambda: self.ok("pool-refresh", "o"))
         took = timed(lambda: self.ok("pool-refresh", "r"))
         self.assertEqual(200, len(self.names()))
-        self.assertLess(took, 2)
+        # One after another, each of them would take about as long as an empty pool.
+        self.assertLess(took, 10 * one + 1)
         self.ok(words.replace("vol-create-as r", "vol-delete --pool r").replace(" 1G", ""),
-                timeout=120)
-
-
-class Faults(OnCeph):
-    """With deadlines of a few seconds, so that a test sees them."""
-
-    BOUND = ceph.TIMEOUT_S * 2 + 6
-
-    def setUp(self):
-        super().setUp()
-        directory = os.path.join(self.peer.dir, "d")
-        os.makedirs(directory, exist_ok=True)
-        if "d" not in self.ok("pool-list", "--name").split():
-            self.ok("pool-create-as", "d", "dir", "--target", directory)
-
-    def bystander(self):
-        """The worst time that a listing of another pool took while @self.going."""
-        worst = 0
-        while self.going:
-            worst = max(worst, timed(lambda: self.ok("vol-list", "d", "--details")))
-        self.worst = worst
-
-    def test_a_frozen_osd_costs_its_own_volumes_their_deadline_and_nobody_else(self):
-        self.put("a", noise(4 * MIB))
-        quiet = timed(lambda: self.ok("vol-list", "d", "--details"))
-        self.going = True
-        watching = threading.Thread(target=self.bystander)
-        watching.start()
-        self.ceph.freeze()
-        took = timed(lambda: self.fails("vol-info", "a", "--pool", "r", text="did not answer"))
-        self.assertLess(took, self.BOUND)
-        took = timed(lambda: self.fails("pool-refresh", "r", text="did not answer"))
-        self.assertLess(took, self.BOUND)
-        took = timed(lambda: self.fails("vol-create-as", "r", "b", "1M", text="did not answer"))
-        self.assertLess(took, self.BOUND * 2)
-        self.going = False
-        watching.join()
-        self.assertLess(self.worst, max(10 * quiet, 1))
-        # Not vanished, only not answering.
-        self.assertEqual(["a"], self.names())
-        self.assertIn("inaccessible", self.ok("pool-info", "r"))
-        self.ceph.thaw()
-        self.eventually(lambda: "running" in self.ok("pool-info", "r"))
-        self.ok("vol-create-as", "r", "c", "1M")
-        self.eventually(lambda: sorted(i for i in self.ceph.images() if i != "b") == ["a", "c"])
-
-    def test_a_write_into_a_frozen_osd_fails_and_works_again_later(self):
-        self.put("a", noise(MIB), 64 * MIB)
-        payload = self.file("large", noise(64 * MIB, 5))
-        self.ceph.freeze()
-        took = timed(lambda: self.fails("vol-upload", "a", payload, "--pool", "r"))
-        self.assertLess(took, self.BOUND * 3)
-        self.ceph.thaw()
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
-                                            "r")[0] == 0)
-        self.assertEqual(noise(64 * MIB, 5), self.content("a"))
-
-    def test_an_osd_that_freezes_in_mid_write(self):
-        self.put("a", noise(MIB), 256 * MIB)
-        payload = self.file("large", noise(256 * MIB, 6))
-        timer = threading.Timer(0.3, self.ceph.freeze)
-        timer.start()
-        started = time.monotonic()
-        status, _out, err = peers.virsh(self.peer, "vol-upload", "a", payload, "--pool", "r")
-        timer.join()
-        self.assertLess(time.monotonic() - started, self.BOUND * 3)
-        self.ceph.thaw()
-        if status:
-            self.assertIn("did not answer", err)
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
-                                            "r")[0] == 0)
-        self.assertEqual(noise(256 * MIB, 6), self.content("a"))
-
-    def test_the_daemon_starts_at_once_beside_a_dead_cluster_and_finds_it_later(self):
-        self.put("a", noise(MIB))
-        self.ceph.freeze()
-        self.peer.stop()
-        self.assertLess(timed(self.peer.start), 3)
-        self.assertRegex(self.ok("pool-list"), r" r +active")
-        self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
-        self.ceph.thaw()
-        self.eventually(lambda: "running" in self.ok("pool-info", "r")
-                        and self.names() == ["a"])
-
-    def test_a_full_ceph_pool_is_no_space_and_not_a_wait(self):
-        self.put("a", noise(MIB), 64 * MIB)
-        self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "1000000")
-        try:
-            self.eventually(lambda: "POOL_FULL" in self.ceph.run("ceph", "health", "detail"))
-            payload = self.file("large", noise(64 * MIB, 7))
-            took = timed(lambda: self.fails("vol-upload", "a", payload, "--pool", "r",
-                                            text="quota exceeded"))
-            self.assertLess(took, self.BOUND)
-        finally:
-            self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "0")
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
-                                            "r")[0] == 0)
+                timeout=600)

@@ -53,6 +53,8 @@ GPtrArray *cst_rbd_conf_options(const CstPoolDef *def)
     add(options, "client_mount_timeout", TIMEOUT);
     add(options, "rados_mon_op_timeout", TIMEOUT);
     add(options, "rados_osd_op_timeout", TIMEOUT);
+    /* All monitors at once: of three at a time all may be dead, and a round takes seconds. */
+    add(options, "mon_client_hunt_parallel", "0");
     add(options, "rbd_default_format", "2");
     /* The service copies in large pieces, and a flush means what it says. */
     add(options, "rbd_cache", "false");

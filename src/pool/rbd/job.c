@@ -61,9 +61,11 @@ gboolean cst_rbd_job_wait(RbdJob *job, GError **error)
         return TRUE;
     /*
      * Ceph's own layers find a cluster again that was away; a client that was shut out, or whose
-     * calls got stuck, starts afresh.
+     * calls got stuck, starts afresh. Images are read and written without the monitors, but a new
+     * connection needs them.
      */
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
+    if (!(job->flags & RBD_JOB_ASKS_MONITORS) &&
+        g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
         cst_rbd_conn_drop(job->state);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;

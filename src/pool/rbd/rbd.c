@@ -83,7 +83,10 @@ static gboolean rbd_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError *
 {
     g_autoptr(RbdJob) job = cst_rbd_job_new(state, ask_usage, NULL, error);
 
-    if (!job || !cst_rbd_job_wait(job, error))
+    if (!job)
+        return FALSE;
+    job->flags = RBD_JOB_ASKS_MONITORS;
+    if (!cst_rbd_job_wait(job, error))
         return FALSE;
     *ret_usage = *(CstPoolUsage *)job->out;
     return TRUE;

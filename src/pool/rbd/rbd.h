@@ -104,6 +104,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)
 #define RBD_JOB_UNSTOPPABLE (1u << 31)
 /** For RbdJob.flags: something could not be finished now. */
 #define RBD_JOB_LEFT (1u << 30)
+/** For RbdJob.flags: it asks the monitors, whose silence is no reason to connect anew. */
+#define RBD_JOB_ASKS_MONITORS (1u << 29)
 /** For librbd's callbacks: progress of the job, in parts of job->size bytes. */
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *job);
 

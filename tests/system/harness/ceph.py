@@ -36,7 +36,17 @@ class Ceph:
             self.key = stream.read().strip()
         with open(os.path.join(self.dir, "mon"), encoding="utf-8") as stream:
             self.host, self.port = stream.read().strip().rsplit(":", 1)
+        self.address6 = self.second_address()
         self.env = dict(space.ENV, CEPH_CONF=self.conf)
+
+    def second_address(self):
+        """(host, port) of IPv6; None: this machine has none."""
+        try:
+            with open(os.path.join(self.dir, "mon6"), encoding="utf-8") as stream:
+                host, port = stream.read().strip().rsplit(":", 1)
+        except FileNotFoundError:
+            return None
+        return host.strip("[]"), port
 
     def stop(self):
         self.thaw()
@@ -87,14 +97,15 @@ class Ceph:
         with open(os.path.join(self.dir, "run", name + ".pid"), encoding="utf-8") as stream:
             return int(stream.read())
 
-    def freeze(self):
-        os.kill(self.daemon("osd.0"), signal.SIGSTOP)
+    def freeze(self, name="osd.0"):
+        os.kill(self.daemon(name), signal.SIGSTOP)
 
     def thaw(self):
-        try:
-            os.kill(self.daemon("osd.0"), signal.SIGCONT)
-        except (OSError, ValueError):
-            pass  # not there, or not yet
+        for name in ("osd.0", "mon.a"):
+            try:
+                os.kill(self.daemon(name), signal.SIGCONT)
+            except (OSError, ValueError):
+                pass  # not there, or not yet
 
     def pool_xml(self, name, source="libvirt", host=None, auth=AUTH, refresh="", options=()):
         given = {"rados_osd_op_timeout": TIMEOUT_S, "rados_mon_op_timeout": TIMEOUT_S,

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What fails on the way to an RBD pool: a clear error with its own code within the deadline, other
+pools as quick as ever meanwhile, and all well again, without a restart, when the cluster is."""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import threading
+import time
+
+from harness import ceph, peers, space
+from rbd_test import MIB, OnCeph, noise, timed
+
+# Exit statuses of our command line.
+FAILED, DENIED, UNREACHABLE = 1, 4, 6
+
+
+class Faults(OnCeph):
+    """With deadlines of a few seconds, so that a test sees them."""
+
+    BOUND = ceph.TIMEOUT_S * 2 + 6
+
+    def setUp(self):
+        super().setUp()
+        directory = os.path.join(self.peer.dir, "d")
+        os.makedirs(directory, exist_ok=True)
+        if "d" not in self.ok("pool-list", "--name").split():
+            self.ok("pool-create-as", "d", "dir", "--target", directory)
+            self.ok("vol-create-as", "d", "beside", "1M")
+
+    def look_beside(self):
+        return timed(lambda: self.ok("vol-list", "d", "--details"))
+
+    @contextlib.contextmanager
+    def beside(self):
+        """Another pool is listed all the time and takes as long as when all is well."""
+        quiet = [self.look_beside() for _ in range(7)]
+        meanwhile, done = [], threading.Event()
+
+        def look():
+            while not done.is_set():
+                meanwhile.append(self.look_beside())
+        watching = threading.Thread(target=look)
+        watching.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watching.join()
+        before, now, worst = (statistics.median(quiet), statistics.median(meanwhile),
+                              max(meanwhile))
+        print(f"        another pool: {before * 1000:.0f} ms, meanwhile {now * 1000:.0f} ms, "
+              f"at worst {worst * 1000:.0f} ms in {len(meanwhile)} looks", flush=True)
+        self.assertLess(now, 3 * before + 0.1)
+        # Whoever waits for Ceph waits at least as long.
+        self.assertLess(worst, max(ceph.TIMEOUT_S, 10 * before))
+
+    def late(self, *words, times=1):
+        """It fails as something that did not answer, in time."""
+        def call():
+            err = self.cistern(*words, status=UNREACHABLE)
+            self.assertIn("did not answer", err)
+        self.assertLess(timed(call), self.BOUND * times)
+
+    def back(self):
+        self.eventually(lambda: "running" in self.ok("pool-info", "r"))
+
+    def test_a_frozen_osd_costs_its_own_volumes_their_deadline_and_nobody_else(self):
+        self.put("a", noise(4 * MIB))
+        with self.beside():
+            self.ceph.freeze()
+            self.late("vol-info", "a", "--pool", "r")
+            self.late("pool-refresh", "r")
+            self.late("vol-create-as", "r", "b", "1M", times=2)
+            # Not vanished, only not answering.
+            self.assertEqual(["a"], self.names())
+            self.assertIn("inaccessible", self.ok("pool-info", "r"))
+        self.ceph.thaw()
+        self.back()
+        self.ok("vol-create-as", "r", "c", "1M")
+        self.eventually(lambda: sorted(i for i in self.ceph.images() if i != "b") == ["a", "c"])
+
+    def test_an_osd_that_freezes_in_mid_refresh(self):
+        for name in ("a", "b", "c"):
+            self.ok("vol-create-as", "r", name, "4M")
+        ended = []
+
+        def refresh():
+            while not ended or ended[-1][0] == 0:
+                started = time.monotonic()
+                status, _out, err = peers.virsh(self.peer, "pool-refresh", "r")
+                ended.append((status, err, time.monotonic() - started))
+        with self.beside():
+            refreshing = threading.Thread(target=refresh)
+            refreshing.start()
+            self.eventually(lambda: len(ended) > 3)
+            self.ceph.freeze()
+            refreshing.join()
+            self.assertIn("did not answer", ended[-1][1])
+            self.assertLess(ended[-1][2], self.BOUND)
+            self.assertEqual(["a", "b", "c"], self.names())
+        self.ceph.thaw()
+        self.back()
+        self.ok("pool-refresh", "r")
+        self.assertEqual(["a", "b", "c"], self.names())
+
+    def test_a_write_into_a_frozen_osd_fails_and_works_again_later(self):
+        self.put("a", noise(MIB), 16 * MIB)
+        payload = self.file("large", noise(16 * MIB, 5))
+        with self.beside():
+            self.ceph.freeze()
+            self.late("vol-upload", "a", payload, "--pool", "r", times=3)
+        self.ceph.thaw()
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0)
+        self.assertEqual(noise(16 * MIB, 5), self.content("a"))
+
+    def test_an_osd_that_freezes_in_mid_write(self):
+        """The first half is on its way to the cluster before the OSD freezes, the rest after."""
+        self.ok("vol-create-as", "r", "a", "64M")
+        payload = noise(64 * MIB, 6)
+        fifo = os.path.join(self.peer.files, "fifo")
+        os.mkfifo(fifo)
+        self.addCleanup(os.unlink, fifo)
+        with self.beside(), subprocess.Popen(
+                ["virsh", "-c", self.peer.uri, "vol-upload", "a", fifo, "--pool", "r"],
+                env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, text=True) as uploading:
+            with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
+                stream.write(payload[:32 * MIB])
+                self.eventually(lambda: "rbd_data." in self.ceph.run("rados", "-p", "libvirt",
+                                                                    "ls"))
+                self.ceph.freeze()
+                frozen = time.monotonic()
+                stream.write(payload[32 * MIB:])
+            err = uploading.communicate(timeout=300)[1]
+            took = time.monotonic() - frozen
+        self.assertEqual(1, uploading.returncode)
+        self.assertIn("did not answer", err)
+        self.assertLess(took, self.BOUND * 3)
+        self.ceph.thaw()
+        large = self.file("large", payload)
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", large, "--pool",
+                                            "r")[0] == 0)
+        self.assertEqual(payload, self.content("a"))
+
+    def test_a_monitor_that_stops(self):
+        """Those that have a connection need it for the numbers of the cluster alone."""
+        self.put("a", noise(MIB))
+        with self.beside():
+            self.ceph.freeze("mon.a")
+            self.define("m", start=False)
+            took = timed(lambda: self.assertIn(
+                "cannot reach the Ceph monitors",
+                self.cistern("pool-start", "m", status=UNREACHABLE)))
+            self.assertLess(took, self.BOUND)
+            self.ok("vol-info", "a", "--pool", "r")
+            self.ok("vol-upload", "a", self.file("payload", noise(MIB, 2)), "--pool", "r")
+            self.assertEqual(noise(MIB, 2), self.download("a"))
+            self.late("pool-refresh", "r")
+            self.assertEqual(["a"], self.names())
+        self.ceph.thaw()
+        self.back()
+        self.ok("pool-start", "m")
+        self.assertEqual(["a"], self.names("m"))
+        self.undefine("m")
+
+    def test_a_wrong_key_until_it_is_the_right_one(self):
+        other = "22222222-2222-3333-4444-555555555555"
+        xml = self.file("s.xml", ceph.SECRET.replace(ceph.UUID, other)
+                        .replace("libvirt secret", "wrong"))
+
+        def secret(*words):
+            self.assertEqual(0, peers.run(["virsh", "-c", self.peer.secret_uri, *words])[0])
+        secret("secret-define", xml)
+        secret("secret-set-value", other, "AQDcJgBrGlshNBAAHyvHYaTn5qEiiGsuk0tN3A==")
+        self.define("w", start=False, auth=ceph.AUTH.replace(ceph.UUID, other))
+        with self.beside():
+            took = timed(lambda: self.assertIn(
+                "refused user 'libvirt'", self.cistern("pool-start", "w", status=DENIED)))
+            self.assertLess(took, self.BOUND)
+        secret("secret-set-value", other, self.ceph.key)
+        self.ok("pool-start", "w")
+        self.undefine("w")
+
+    def test_the_daemon_starts_at_once_beside_a_dead_cluster_and_finds_it_later(self):
+        self.put("a", noise(MIB))
+        alive = timed(self.peer.restart)
+        self.ceph.freeze()
+        self.peer.stop()
+        self.assertLess(timed(self.peer.start), max(ceph.TIMEOUT_S, 3 * alive))
+        self.assertRegex(self.ok("pool-list"), r" r +active")
+        self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
+        self.ceph.thaw()
+        self.eventually(lambda: "running" in self.ok("pool-info", "r")
+                        and self.names() == ["a"])
+
+    def test_a_full_ceph_pool_is_no_space_and_not_a_wait(self):
+        self.put("a", noise(MIB), 16 * MIB)
+        self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "1000000")
+        try:
+            self.eventually(lambda: "POOL_FULL" in self.ceph.run("ceph", "health", "detail"))
+            payload = self.file("large", noise(16 * MIB, 7))
+            with self.beside():
+                took = timed(lambda: self.assertIn("quota exceeded", self.cistern(
+                    "vol-upload", "a", payload, "--pool", "r", status=FAILED)))
+            self.assertLess(took, self.BOUND)
+        finally:
+            self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "0")
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0)
