@@ -57,7 +57,9 @@ static gboolean find_pool(CliCtl *ctl, const CliArgs *args, const char *option,
     pool = cli_pool(ctl, args, option, &name, error);
     if (!pool)
         return FALSE;
-    if (!cst_conn_pool_is_active(ctl->conn, pool, &active, NULL) || !active)
+    if (!cst_conn_pool_is_active(ctl->conn, pool, &active, error))
+        return FALSE;
+    if (!active)
         return fail_inactive(ctl, name, error);
     *ret_pool = g_steal_pointer(&pool);
     return TRUE;

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -37,6 +38,8 @@ REFUSALS = (
          "leads back", "can't be based on", "has changed meanwhile", "cannot be cancelled",
          "has ended", "same size", "can't be checked")),
 )
+# Of a daemon that goes away in the middle, or is not there.
+LOST = ("connect", "Connection", "the daemon", "end of file", "no server listens")
 
 
 def uniform(data):
@@ -49,12 +52,14 @@ class Client(threading.Thread):
 
     def __init__(self, case, number):
         super().__init__()
-        self.case, self.number = case, number
+        self.case, self.number, self.may_lose = case, number, False
         self.random = random.Random(SEED * 100 + number)
         self.trouble, self.calls, self.done = None, 0, 0
 
     def run(self):
         deeds = [getattr(self, name) for name in dir(self) if name.startswith("deed_")]
+        if self.may_lose:  # half of one would be no wonder
+            deeds.remove(self.deed_upload)
         end = time.monotonic() + SECONDS
         while not self.case.over.is_set() and time.monotonic() < end:
             deed = self.random.choice(deeds)
@@ -75,6 +80,9 @@ class Client(threading.Thread):
         if done.returncode == 0:
             self.done += 1
             return done.stdout
+        if self.may_lose and any(word in done.stderr for word in LOST):
+            time.sleep(0.05)
+            return None
         said = [words for status, words in REFUSALS if status == done.returncode]
         if not said or not any(word in done.stderr for word in said[0]):
             raise AssertionError(f"{' '.join(words)}: {done.returncode}: {done.stderr}")
@@ -153,7 +161,7 @@ class Client(threading.Thread):
 
     def deed_cancel(self):
         out = self.cistern("--json", "job-list")
-        jobs = [job["id"] for job in json.loads(out)["jobs"]
+        jobs = [job["id"] for job in json.loads(out or '{"jobs": []}')["jobs"]
                 if job["operation"] in ("clone", "convert", "flatten", "sparsify", "snapshot")]
         if jobs:
             self.cistern("job-cancel", str(self.random.choice(jobs)))
@@ -194,14 +202,14 @@ class Storm(WithDaemon):
         with open(raw, "rb") as data:
             return uniform(data.read())
 
-    def look_at(self, name):
+    def look_at(self, name, good=(0,)):
         path = self.at("q", name)
         form = json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1])["format"]
         self.assertLessEqual(len(self.shown(path, form)), 1, name)
         if form != "qcow2":
             return
         status, out, err = peers.run(["qemu-img", "check", "-f", form, path])
-        self.assertEqual(0, status, f"{name}: {out}{err}")
+        self.assertIn(status, good, f"{name}: {out}{err}")
         for row in json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1]).get(
                 "snapshots", []):
             inside = self.shown(path, form, "-l", f"snapshot.name={row['name']}")
@@ -216,22 +224,49 @@ class Storm(WithDaemon):
                 form = json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1])["format"]
                 self.assertLessEqual(len(self.shown(path, form)), 1, path)
 
-    def test_clients_at_once(self):
-        self.prepare()
-        clients = [Client(self, number) for number in range(CLIENTS)]
+    def play(self, clients):
         for client in clients:
             client.start()
+        while any(client.is_alive() for client in clients):
+            self.meanwhile(clients)
         for client in clients:
             client.join()
         self.assertEqual([], [client.trouble for client in clients if client.trouble], f"seed {SEED}")
         self.assert_alive()
         self.assertGreater(sum(client.done for client in clients), 10 * CLIENTS)
-        self.assertEqual([], json.loads(self.cistern("--json", "job-list")[1])["jobs"])
+
+    def meanwhile(self, clients):
+        clients[0].join(1)
+        if clients[0].may_lose and clients[0].is_alive():
+            self.assertIn(self.peer.restart(random.choice([signal.SIGTERM, signal.SIGKILL])),
+                          (0, -signal.SIGKILL))
+
+    def nothing_is_left(self):
+        end = time.monotonic() + 20  # what a daemon goes on with
+        while json.loads(self.cistern("--json", "job-list")[1])["jobs"]:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
         self.assertEqual([], os.listdir(os.path.join(self.peer.root, "var/lib/cistern/journal")))
         found = [name for name in self.entries("q") if name != ".cistern-snapshots"]
         self.assertEqual([], [name for name in found if name not in NAMES], f"seed {SEED}")
         listed = [line.split()[0] for line in self.ok("vol-list", "q").splitlines()[2:] if line.strip()]
         self.assertEqual(found, sorted(listed))
-        for name in found:
+        return found
+
+    def test_clients_at_once(self):
+        self.prepare()
+        self.play([Client(self, number) for number in range(CLIENTS)])
+        for name in self.nothing_is_left():
             self.look_at(name)
+        self.look_at_kept()
+
+    def test_the_daemon_is_restarted_meanwhile(self):
+        """Stopped or killed, every second: what it left is undone, finished, or gone on with."""
+        self.prepare()
+        clients = [Client(self, number) for number in range(CLIENTS)]
+        for client in clients:
+            client.may_lose = True
+        self.play(clients)
+        for name in self.nothing_is_left():
+            self.look_at(name, (0, 3))  # 3: clusters that are lost until they are collected
         self.look_at_kept()
