@@ -99,6 +99,8 @@ GPtrArray *pool_table_sorted(CstPool *pool);
  * here that is based on something.
  */
 void pool_table_overlays(CstPool *pool, GHashTable *overlays);
+/** There is one that is based on @path; cheaper than all of them. */
+gboolean pool_table_has_overlay(CstPool *pool, const char *path);
 /** Asks the backend for capacity, allocation and available. */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error);
 

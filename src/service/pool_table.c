@@ -233,18 +233,46 @@ static GPtrArray *collect(CstPool *pool)
     return all;
 }
 
-/* Images may call what they are based on "/a/../b/c". */
+/* Images may call what they are based on "/a/../b//c". NULL: it is clean as it is. */
+static char *clean_path(const char *path)
+{
+    return g_path_is_absolute(path) && (strstr(path, "/.") || strstr(path, "//"))
+               ? g_canonicalize_filename(path, NULL)
+               : NULL;
+}
+
 static void note_overlay(GHashTable *overlays, const char *path, char *text)
 {
-    g_autofree char *clean =
-        g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(path);
-    GPtrArray *texts = g_hash_table_lookup(overlays, clean);
+    g_autofree char *clean = clean_path(path);
+    GPtrArray *texts = g_hash_table_lookup(overlays, clean ? clean : path);
 
     if (!texts) {
         texts = g_ptr_array_new_with_free_func(g_free);
-        g_hash_table_insert(overlays, g_steal_pointer(&clean), texts);
+        g_hash_table_insert(overlays, clean ? g_steal_pointer(&clean) : g_strdup(path), texts);
     }
     g_ptr_array_add(texts, text);
+}
+
+static gboolean is_based_on(const CstVolume *volume, const char *path)
+{
+    const char *backing = volume->extra ? volume->extra->backing_path : NULL;
+    g_autofree char *clean = backing ? clean_path(backing) : NULL;
+
+    return backing && strcmp(clean ? clean : backing, path) == 0;
+}
+
+gboolean pool_table_has_overlay(CstPool *pool, const char *path)
+{
+    GHashTableIter iter;
+    gboolean found = FALSE;
+    gpointer volume;
+
+    g_mutex_lock(&pool->lock);
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (!found && g_hash_table_iter_next(&iter, NULL, &volume))
+        found = is_based_on(volume, path);
+    g_mutex_unlock(&pool->lock);
+    return found;
 }
 
 void pool_table_overlays(CstPool *pool, GHashTable *overlays)

@@ -216,6 +216,15 @@ static gboolean add_branch(Family *family, const VolumePlace *place, unsigned le
  * Images live in pools of files: those are looked through where nobody has yet. @all: what shares
  * content with its origin without depending on it (thin snapshots) counts too.
  */
+static gboolean may_hold_overlays(CstPool *pool, gboolean all)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    if (!state || !cst_pool_state_holds_images(state))
+        return state && all;
+    return pool_table_ensure(pool, state, NULL);
+}
+
 static gboolean family_begin(Family *family, CstPool *pool, gboolean all, guint most,
                              GError **error)
 {
@@ -229,17 +238,25 @@ static gboolean family_begin(Family *family, CstPool *pool, gboolean all, guint 
     family->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     family->overlays =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
-    for (guint i = 0; i < pools->len; i++) {
-        CstPool *other = g_ptr_array_index(pools, i);
-        g_autoptr(CstPoolState) state = pool_state_get(other, NULL);
-        gboolean images = state && cst_pool_state_holds_images(state);
-
-        if (images && !pool_table_ensure(other, state, NULL))
-            continue;
-        if (state && (images || all))
-            pool_table_overlays(other, family->overlays);
-    }
+    for (guint i = 0; i < pools->len; i++)
+        if (may_hold_overlays(g_ptr_array_index(pools, i), all))
+            pool_table_overlays(g_ptr_array_index(pools, i), family->overlays);
     return TRUE;
+}
+
+/* What most volumes are, said without a list of all that is based on others. */
+static gboolean is_surely_alone(const VolumeClaim *claim, const char *path)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+
+    if (!cst_pool_state_holds_images(claim->state))
+        return FALSE;
+    pools = cst_service_pools(claim->pool->service, CST_LIST_POOLS_ACTIVE, NULL);
+    for (guint i = 0; pools && i < pools->len; i++)
+        if (may_hold_overlays(g_ptr_array_index(pools, i), FALSE) &&
+            pool_table_has_overlay(g_ptr_array_index(pools, i), path))
+            return FALSE;
+    return pools != NULL;
 }
 
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
@@ -262,6 +279,8 @@ GPtrArray *volume_descendants(const VolumeClaim *claim, gboolean images, guint m
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
     g_auto(Family) family = {0};
 
+    if (is_surely_alone(claim, path))
+        return g_ptr_array_new();
     if (!family_begin(&family, claim->pool, FALSE, most, error))
         return NULL;
     g_hash_table_add(family.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));

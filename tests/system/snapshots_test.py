@@ -110,7 +110,7 @@ class Snapshots(WithDaemon):
             raise unittest.SkipTest(f"needs root and {mkfs[0]}")
         image = self.file("disk")
         os.truncate(image, 320 * MIB)
-        subprocess.run([*mkfs, image], check=True)
+        subprocess.run([*mkfs, image], check=True, stdout=subprocess.DEVNULL)
         os.makedirs(self.at("q"))
         subprocess.run(["mount", "-o", "loop", image, self.at("q")], check=True)
         try:
