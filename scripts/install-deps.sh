@@ -12,7 +12,7 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
     libzstd-dev scdoc libcmocka-dev libblkid-dev librbd-dev librados-dev"
 demo="grub-rescue-pc"
-test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils qemu-system-x86
+test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils cryptsetup-bin qemu-system-x86
     g++ binutils locales e2fsprogs
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc"
 bench="$test"

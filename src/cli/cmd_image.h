@@ -2,6 +2,7 @@
 #pragma once
 
 #include <image/chain.h>
+#include <image/luks.h>
 #include <image/options.h>
 #include <image/path.h>
 
@@ -38,7 +39,16 @@ typedef struct {
     const CstImageInfo *info;
     const GPtrArray *bitmaps; /**< of CstImageBitmap */
     const GPtrArray *parts;   /**< of CstImagePart */
+    const CstImageLuks *luks; /**< its version may be 0: none; NULL likewise */
 } CliImageSpecific;
+
+/** A line of what is specific to a format, @depth steps to the right; @value is escaped. */
+void cli_image_print_at(CliCtl *ctl, unsigned depth, const char *label, const char *value);
+void cli_image_print_number(CliCtl *ctl, unsigned depth, const char *label, uint64_t number);
+
+/** The lines, and the members, of a LUKS header. */
+void cli_image_print_luks(CliCtl *ctl, unsigned depth, const CstImageLuks *luks);
+void cli_image_add_luks(JsonBuilder *json, const CstImageLuks *luks);
 
 void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific);
 void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific);

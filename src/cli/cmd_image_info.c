@@ -21,6 +21,7 @@ typedef struct {
     GPtrArray *snapshots; /**< of CstImageSnapshot; NULL: none, or unreadable */
     GPtrArray *bitmaps;   /**< of CstImageBitmap; NULL likewise */
     GPtrArray *parts;     /**< of CstImagePart; NULL likewise */
+    CstImageLuks luks;
 } Shown;
 
 static void shown_clear(Shown *shown)
@@ -30,6 +31,7 @@ static void shown_clear(Shown *shown)
     g_clear_pointer(&shown->snapshots, g_ptr_array_unref);
     g_clear_pointer(&shown->bitmaps, g_ptr_array_unref);
     g_clear_pointer(&shown->parts, g_ptr_array_unref);
+    cst_image_luks_clear(&shown->luks);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shown, shown_clear)
 
@@ -42,6 +44,8 @@ static void read_lists(Shown *shown, CstBlob *blob)
     CstImage *image = NULL;
 
     shown->parts = cst_image_inspect_parts(blob, info->format, NULL);
+    if (info->encryption)
+        cst_image_inspect_luks(blob, info->format, &shown->luks, NULL);
     if (info->corrupt || (info->snapshots == 0 && info->bitmaps == 0))
         return;
     image = cst_image_open(blob, info->format, CST_IMAGE_NO_DATA, NULL, NULL);
@@ -128,7 +132,7 @@ void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots)
 static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
 {
     const CstImageInfo *info = &shown->info;
-    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts};
+    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts, &shown->luks};
     g_autofree char *virtual_size = cli_image_size_text(ctl, info->capacity);
     g_autofree char *digits = g_strdup_printf("%" G_GUINT64_FORMAT, info->capacity);
     g_autofree char *disk_size = cli_image_size_text(ctl, shown->disk_size);
@@ -194,7 +198,7 @@ void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots)
 static void add_json(JsonBuilder *json, const Shown *shown)
 {
     const CstImageInfo *info = &shown->info;
-    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts};
+    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts, &shown->luks};
 
     json_builder_begin_object(json);
     cli_json_add_string(json, "filename", shown->path);

@@ -56,7 +56,7 @@ static unsigned collect(const CstImageInfo *info, Fact *facts)
 /* --- text ------------------------------------------------------------------------------------ */
 
 /** A line; what an image says of itself may hold anything and is escaped. */
-static void print_at(CliCtl *ctl, unsigned depth, const char *label, const char *value)
+void cli_image_print_at(CliCtl *ctl, unsigned depth, const char *label, const char *value)
 {
     size_t width;
     g_autofree char *shown = cli_table_encode(value, &width);
@@ -64,53 +64,75 @@ static void print_at(CliCtl *ctl, unsigned depth, const char *label, const char 
     cli_print(ctl, "%*s%s:%s%s\n", (int)depth * 4, "", label, *shown ? " " : "", shown);
 }
 
-static void print_number(CliCtl *ctl, unsigned depth, const char *label, uint64_t number)
+void cli_image_print_number(CliCtl *ctl, unsigned depth, const char *label, uint64_t number)
 {
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, number);
 
-    print_at(ctl, depth, label, text);
+    cli_image_print_at(ctl, depth, label, text);
 }
 
 static void print_index(CliCtl *ctl, guint index)
 {
     g_autofree char *text = g_strdup_printf("[%u]", index);
 
-    print_at(ctl, 2, text, "");
+    cli_image_print_at(ctl, 2, text, "");
 }
 
 static void print_bitmaps(CliCtl *ctl, const GPtrArray *bitmaps)
 {
-    print_at(ctl, 1, _("bitmaps"), "");
+    cli_image_print_at(ctl, 1, _("bitmaps"), "");
     for (guint i = 0; i < bitmaps->len; i++) {
         const CstImageBitmap *bitmap = g_ptr_array_index(bitmaps, i);
         unsigned flag = 0;
 
         print_index(ctl, i);
-        print_at(ctl, 3, _("flags"), "");
+        cli_image_print_at(ctl, 3, _("flags"), "");
         if (bitmap->inconsistent)
             cli_print(ctl, "%16s[%u]: in-use\n", "", flag++);
         if (bitmap->enabled)
             cli_print(ctl, "%16s[%u]: auto\n", "", flag);
-        print_at(ctl, 3, _("name"), bitmap->name);
-        print_number(ctl, 3, _("granularity"), bitmap->granularity);
+        cli_image_print_at(ctl, 3, _("name"), bitmap->name);
+        cli_image_print_number(ctl, 3, _("granularity"), bitmap->granularity);
     }
 }
 
 static void print_extents(CliCtl *ctl, const GPtrArray *extents)
 {
-    print_at(ctl, 1, _("extents"), "");
+    cli_image_print_at(ctl, 1, _("extents"), "");
     for (guint i = 0; i < extents->len; i++) {
         const CstImagePart *part = g_ptr_array_index(extents, i);
 
         print_index(ctl, i);
         if (part->compressed)
-            print_at(ctl, 3, _("compressed"), "true");
-        print_number(ctl, 3, _("virtual size"), part->capacity);
-        print_at(ctl, 3, _("filename"), part->file);
+            cli_image_print_at(ctl, 3, _("compressed"), "true");
+        cli_image_print_number(ctl, 3, _("virtual size"), part->capacity);
+        cli_image_print_at(ctl, 3, _("filename"), part->file);
         if (part->cluster_size)
-            print_number(ctl, 3, _("cluster size"), part->cluster_size);
-        print_at(ctl, 3, _("format"), part->kind);
+            cli_image_print_number(ctl, 3, _("cluster size"), part->cluster_size);
+        cli_image_print_at(ctl, 3, _("format"), part->kind);
     }
+}
+
+static gboolean has_luks(const CliImageSpecific *specific)
+{
+    return specific->luks && specific->luks->version != 0;
+}
+
+/** A container of its own, not one inside of another format. */
+static gboolean is_luks(const CliImageSpecific *specific)
+{
+    return strcmp(cst_image_format_name(specific->info->format), "luks") == 0;
+}
+
+static void print_luks(CliCtl *ctl, const CliImageSpecific *specific)
+{
+    if (is_luks(specific)) {
+        cli_image_print_luks(ctl, 1, specific->luks);
+        return;
+    }
+    cli_image_print_at(ctl, 1, _("encrypt"), "");
+    cli_image_print_at(ctl, 2, _("format"), "luks");
+    cli_image_print_luks(ctl, 2, specific->luks);
 }
 
 void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific)
@@ -118,19 +140,21 @@ void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific)
     Fact facts[FACTS];
     unsigned count = collect(specific->info, facts);
 
-    if (count > 0)
+    if (count > 0 || has_luks(specific))
         cli_print(ctl, "%s", _("Format specific information:\n"));
     for (unsigned i = 0; i < count; i++) {
         const Fact *fact = &facts[i];
 
         if (fact->kind == FACT_NUMBER)
-            print_number(ctl, 1, _(fact->label), fact->number);
+            cli_image_print_number(ctl, 1, _(fact->label), fact->number);
         else
-            print_at(ctl, 1, _(fact->label),
-                     fact->kind == FACT_TEXT ? fact->text
-                     : fact->number          ? "true"
-                                             : "false");
+            cli_image_print_at(ctl, 1, _(fact->label),
+                               fact->kind == FACT_TEXT ? fact->text
+                               : fact->number          ? "true"
+                                                       : "false");
     }
+    if (has_luks(specific))
+        print_luks(ctl, specific);
     if (specific->bitmaps && specific->bitmaps->len)
         print_bitmaps(ctl, specific->bitmaps);
     if (specific->parts && specific->parts->len)
@@ -170,12 +194,25 @@ static void add_extents(JsonBuilder *json, const GPtrArray *parts)
     json_builder_end_array(json);
 }
 
+static void add_luks(JsonBuilder *json, const CliImageSpecific *specific)
+{
+    if (is_luks(specific)) {
+        cli_image_add_luks(json, specific->luks);
+        return;
+    }
+    json_builder_set_member_name(json, "encrypt");
+    json_builder_begin_object(json);
+    cli_json_add_string(json, "format", "luks");
+    cli_image_add_luks(json, specific->luks);
+    json_builder_end_object(json);
+}
+
 void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific)
 {
     Fact facts[FACTS];
     unsigned count = collect(specific->info, facts);
 
-    if (count == 0)
+    if (count == 0 && !has_luks(specific))
         return;
     json_builder_set_member_name(json, "format-specific");
     json_builder_begin_object(json);
@@ -192,6 +229,8 @@ void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific)
         else
             add_bool(json, fact->key, fact->number != 0);
     }
+    if (has_luks(specific))
+        add_luks(json, specific);
     if (specific->bitmaps && specific->bitmaps->len)
         cli_image_add_bitmaps(json, specific->bitmaps);
     if (specific->parts && specific->parts->len)

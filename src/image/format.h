@@ -3,6 +3,7 @@
 
 #include <image/bitmap.h>
 #include <image/image.h>
+#include <image/luks.h>
 #include <image/snapshot.h>
 
 #include "look.h"
@@ -76,6 +77,9 @@ struct CstImageFormat {
 
     /** See cst_image_inspect_parts(); @parts is to be filled. NULL: one file. */
     void (*inspect_parts)(CstImageLook *look, GPtrArray *parts);
+
+    /** See cst_image_inspect_luks(); leaves the version 0 where there is no header. NULL: never. */
+    void (*inspect_luks)(CstImageLook *look, CstImageLuks *luks);
 
     /* --- making -------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
 
 /* Looking at an image, as what it seems to be and as every format there is. */
 #include <base/units.h>
-#include <image/image.h>
+#include <image/luks.h>
 
 #include "bytes.h"
 #include "fuzz.h"
@@ -37,9 +37,12 @@ static void mend_vhdx(CstBlob *blob)
 static void look(CstBlob *blob, const CstImageFormat *format)
 {
     g_auto(CstImageInfo) info = {0};
+    g_auto(CstImageLuks) luks = {0};
     g_autoptr(GPtrArray) parts = NULL;
 
     g_assert_true(cst_image_inspect(blob, format, &info, NULL));
+    g_assert_true(cst_image_inspect_luks(blob, info.format, &luks, NULL));
+    g_assert_true(luks.active_slots <= luks.slot_count && luks.slot_count <= CST_LUKS_SLOTS);
     g_assert_nonnull(info.format);
     parts = cst_image_inspect_parts(blob, info.format, NULL);
     g_assert_true(!info.corrupt || info.problem);

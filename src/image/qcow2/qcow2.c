@@ -3,6 +3,7 @@
 #include "bytes.h"
 #include "format.h"
 #include "header.h"
+#include "luksheader.h"
 
 static int qcow2_probe(const uint8_t *head, size_t len, uint64_t size)
 {
@@ -29,10 +30,19 @@ static const CstSnapshotOps snapshot_ops = {
     .rename = qcow2_snapshot_rename,
 };
 
+static void qcow2_inspect_luks(CstImageLook *look, CstImageLuks *luks)
+{
+    Qcow2Header header = {0};
+
+    if (qcow2_header_read(look, &header) && header.crypt == QCOW2_CRYPT_LUKS)
+        cst_luks_read(look, header.crypt_offset, header.crypt_bytes, luks);
+}
+
 const CstImageFormat cst_format_qcow2 = {
     .name = "qcow2",
     .probe = qcow2_probe,
     .inspect = qcow2_inspect,
+    .inspect_luks = qcow2_inspect_luks,
     .create_options = CST_CREATE_BACKING | CST_CREATE_COMPAT | CST_CREATE_CLUSTER_SIZE |
                       CST_CREATE_LAZY_REFCOUNTS | CST_CREATE_EXTENDED_L2 | CST_CREATE_COMPRESSION |
                       CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA | CST_CREATE_DATA_FILE,

@@ -3,6 +3,7 @@
 
 #include "bytes.h"
 #include "format.h"
+#include "luksheader.h"
 
 /*
  * A LUKS container, big endian ("LUKS1 On-Disk Format Specification 1.2.3", partition header;
@@ -49,11 +50,17 @@ static void luks_inspect(CstImageLook *look)
     }
 }
 
+static void luks_describe(CstImageLook *look, CstImageLuks *luks)
+{
+    cst_luks_read(look, 0, look->size, luks);
+}
+
 const CstImageFormat cst_format_luks = {
     .name = "luks",
     .xml_name = "raw",
     .probe = luks_probe,
     .inspect = luks_inspect,
+    .inspect_luks = luks_describe,
     .instead = N_(
         "its content is encrypted; cryptsetup or qemu-img convert can read it with its passphrase"),
 };

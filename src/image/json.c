@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "luksheader.h"
+
+/*
+ * Just enough to find values in the JSON of a LUKS2 header: no numbers are interpreted, and escapes
+ * stay what they are, for nothing that is looked for has any.
+ */
+#define MAX_DEPTH 16
+#define MAX_PATH  256 /* what is longer is nothing that is looked for */
+
+typedef struct {
+    const char *at;
+    GString *path;
+    unsigned depth;
+    CstJsonVisit visit;
+    gpointer data;
+} Walk;
+
+static gboolean walk_value(Walk *walk);
+
+static void skip_space(Walk *walk)
+{
+    walk->at += strspn(walk->at, " \t\r\n");
+}
+
+static gboolean take(Walk *walk, char wanted)
+{
+    skip_space(walk);
+    if (*walk->at != wanted)
+        return FALSE;
+    walk->at++;
+    return TRUE;
+}
+
+/* NULL: there is none. */
+static char *take_string(Walk *walk)
+{
+    const char *start;
+
+    if (!take(walk, '"'))
+        return NULL;
+    start = walk->at;
+    while (*walk->at && *walk->at != '"')
+        walk->at += walk->at[0] == '\\' && walk->at[1] ? 2 : 1;
+    return *walk->at ? g_strndup(start, (gsize)(walk->at++ - start)) : NULL;
+}
+
+static gboolean walk_member(Walk *walk, const char *name)
+{
+    gsize len = walk->path->len;
+    gboolean ok;
+
+    if (len + strlen(name) < MAX_PATH)
+        g_string_append_printf(walk->path, "%s%s", len ? "." : "", name);
+    ok = walk_value(walk);
+    g_string_truncate(walk->path, len);
+    return ok;
+}
+
+static gboolean walk_object(Walk *walk)
+{
+    if (take(walk, '}'))
+        return TRUE;
+    do {
+        g_autofree char *name = take_string(walk);
+
+        if (!name || !take(walk, ':') || !walk_member(walk, name))
+            return FALSE;
+    } while (take(walk, ','));
+    return take(walk, '}');
+}
+
+static gboolean walk_array(Walk *walk)
+{
+    if (take(walk, ']'))
+        return TRUE;
+    for (unsigned i = 0; i == 0 || take(walk, ','); i++) {
+        char name[16];
+
+        g_snprintf(name, sizeof(name), "%u", i);
+        if (!walk_member(walk, name))
+            return FALSE;
+    }
+    return take(walk, ']');
+}
+
+static gboolean walk_word(Walk *walk)
+{
+    size_t len = strcspn(walk->at, ",]} \t\r\n");
+    g_autofree char *word = g_strndup(walk->at, len);
+
+    walk->at += len;
+    walk->visit(walk->path->str, word, walk->data);
+    return len > 0;
+}
+
+static gboolean walk_value(Walk *walk)
+{
+    gboolean ok;
+
+    skip_space(walk);
+    if (*walk->at == '"') {
+        g_autofree char *text = take_string(walk);
+
+        if (text)
+            walk->visit(walk->path->str, text, walk->data);
+        return text != NULL;
+    }
+    if (*walk->at != '{' && *walk->at != '[')
+        return walk_word(walk);
+    if (walk->depth == MAX_DEPTH)
+        return FALSE;
+    walk->depth++;
+    ok = *walk->at++ == '{' ? walk_object(walk) : walk_array(walk);
+    walk->depth--;
+    return ok;
+}
+
+gboolean cst_json_walk(const char *text, CstJsonVisit visit, gpointer data)
+{
+    Walk walk = {.at = text, .path = g_string_new(NULL), .visit = visit, .data = data};
+    gboolean ok = walk_value(&walk);
+
+    skip_space(&walk);
+    ok = ok && *walk.at == '\0';
+    g_string_free(walk.path, TRUE);
+    return ok;
+}
