@@ -366,6 +366,8 @@ void client_drop(Client *client, const char *why)
     client->state = CLIENT_DEAD;
     client_set_timed(client, was_timed);
     g_queue_unlink(&loop->clients, &client->link);
+    /* A child between fork and exec has the socket too: closing it here ends no watch on it. */
+    loop_unwatch(loop, client->fd);
     close(client->fd);
     client->fd = -1;
     peer_forget(client);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "probe.h"
 
 static char *open_name(Probe *probe, const char *name, int code)
@@ -269,6 +274,42 @@ static void a_pool_tells_how_full_its_thin_pools_are(void **state)
     probe_close(&probe);
 }
 
+static gint64 cpu_us(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC +
+           usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+}
+
+/* A child that is about to run a tool has all descriptors until then. */
+static void a_client_that_left_is_not_heard_of_through_a_child(void **state)
+{
+    Bench *bench = *state;
+    Probe probe = probe_open(bench, FALSE);
+    pid_t child = fork();
+    gint64 cpu;
+
+    if (child == 0) {
+        close(probe.fd);
+        alarm(10); /* a test that fails leaves nobody behind */
+        pause();
+        _exit(0);
+    }
+    probe_close(&probe);
+    for (int i = 0; i < 1000 && cst_wire_server_clients(bench->server) > 0; i++)
+        g_usleep(10000);
+    assert_int_equal(cst_wire_server_clients(bench->server), 0);
+    cpu = cpu_us();
+    g_usleep(500000);
+    assert_true(cpu_us() - cpu < 250000);
+    probe = probe_open(bench, FALSE);
+    probe_close(&probe);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 static void an_unknown_pool_is_told_by_uuid_and_name(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -298,6 +339,7 @@ int main(void)
         BENCH_TEST(more_volumes_than_a_list_holds_come_in_pages),
         BENCH_TEST(a_pool_says_what_is_wrong_with_it),
         BENCH_TEST(a_pool_tells_how_full_its_thin_pools_are),
+        BENCH_TEST(a_client_that_left_is_not_heard_of_through_a_child),
         BENCH_TEST(an_unknown_pool_is_told_by_uuid_and_name),
     };
 
