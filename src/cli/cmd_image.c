@@ -13,6 +13,12 @@
 #define SOURCE_FORMAT FORMAT("format", 'f', N_("format of the image; else it is looked for"))
 #define FOLLOW        CLI_SWITCH("backing-chain", N_("open the backing files that the images name, too"))
 
+#define FORCE_SHARE                                                             \
+    {                                                                           \
+        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',             \
+        .help = N_("read without a warning what another program is writing to") \
+    }
+
 static const CliOption info_options[] = {
     {.name = "file",
      .kind = CLI_OPT_ARGV,
@@ -20,6 +26,7 @@ static const CliOption info_options[] = {
      .help = N_("image files or block devices")},
     SOURCE_FORMAT,
     FOLLOW,
+    FORCE_SHARE,
     {0},
 };
 
@@ -77,6 +84,7 @@ static const CliOption convert_options[] = {
      .help = N_("writeback: on the disk at the end, the default; unsafe: it may be lost")},
     RATE_LIMIT,
     FOLLOW,
+    FORCE_SHARE,
     {0},
 };
 
@@ -88,6 +96,7 @@ static const CliOption check_options[] = {
      .flags = CLI_OPT_NAMED,
      .letter = 'r',
      .help = N_("leaks: give lost space back; all: repair errors, too")},
+    FORCE_SHARE,
     {0},
 };
 
@@ -98,14 +107,12 @@ static const CliOption compare_options[] = {
     FORMAT("b-format", 'F', N_("format of the second image; else it is looked for")),
     CLI_STRICT,
     FOLLOW,
+    FORCE_SHARE,
     {0},
 };
 
 static const CliOption map_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
-    SOURCE_FORMAT,
-    FOLLOW,
-    {0},
+    CLI_REQUIRED("file", N_("image file or block device")), SOURCE_FORMAT, FOLLOW, FORCE_SHARE, {0},
 };
 
 static const CliOption measure_options[] = {
@@ -116,6 +123,7 @@ static const CliOption measure_options[] = {
     CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
     FROM_SNAPSHOT,
     FOLLOW,
+    FORCE_SHARE,
     {0},
 };
 
@@ -221,7 +229,8 @@ const CliCommand cli_image_commands[] = {
      N_("The copy is an image of its own, with all that the guest sees of the source. A source "
         "with backing files needs --backing-chain. The target is made as by image-create; what is "
         "zero takes no space in it, and data is shared with the source where both are raw files "
-        "and the file system can."),
+        "and the file system can. What another program is writing to is not copied, unless "
+        "--force-share asks for it: the copy would mix what was there at different times."),
      convert_options, cli_cmd_image_convert, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-check", N_("verify the metadata of an image"),
      N_("The exit status is 0 when the image is sound, 7 when errors or leaked space were found "

@@ -4,6 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <image/convert.h>
+#include <image/hold.h>
 
 /** One conversion. */
 typedef struct {
@@ -79,6 +80,22 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
            read_cache(args, conversion, error) && check_options(args, conversion, error);
 }
 
+/** A copy lasts longer than a warning. */
+static gboolean check_at_rest(const CliArgs *args, const CstChain *source, GError **error)
+{
+    for (guint i = 0; i < cst_chain_length(source) && !cli_args_has(args, "force-share"); i++) {
+        CstBlob *blob = cst_chain_blob(source, i);
+        g_autofree char *who = NULL;
+
+        if (cst_image_is_written(blob, &who))
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("'%s' is being written by %s; stop it before the image is copied, or "
+                              "say --force-share"),
+                            blob->name, who);
+    }
+    return TRUE;
+}
+
 gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Conversion) conversion = {0};
@@ -90,7 +107,7 @@ gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
         return TRUE;
     conversion.source =
         cli_image_source_at(ctl, args, "source", "source-format", conversion.snapshot, error);
-    if (!conversion.source)
+    if (!conversion.source || !check_at_rest(args, conversion.source, error))
         return FALSE;
     if (cli_dry_run(ctl, _("Would convert image %s to %s, format %s"), conversion.source_name,
                     conversion.path, cst_image_format_name(conversion.format)))

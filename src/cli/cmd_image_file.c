@@ -14,7 +14,8 @@ static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
 {
     g_autofree char *who = NULL;
 
-    if (ctl->settings.quiet || !cst_image_is_written(blob, &who))
+    if (ctl->settings.quiet || (ctl->current && cli_args_has(ctl->current, "force-share")) ||
+        !cst_image_is_written(blob, &who))
         return;
     fflush(ctl->out);
     fprintf(ctl->err,

@@ -120,15 +120,31 @@ class Held(WithDaemon):
         top = self.image("top")
         self.image("other")
         for command in ("image-info {0}", "image-map {0}", "image-check {0}",
-                        "image-measure {0} -O raw", "image-snapshot {0} --list",
-                        "image-compare {0} other", "image-convert {0} copy -O raw --yes"):
+                        "image-measure {0} -O raw", "image-compare {0} other",
+                        "image-snapshot {0} --list"):
             with self.subTest(command=command):
                 with qemu_io(top, "qcow2") as pid:
                     status, _, err = self.local(command, top)
                     self.assertEqual(0, status, err)
                     self.assertIn(f"is being written by process {pid} (qemu-io)", err)
+                    if "snapshot" not in command:
+                        status, _, err = self.local(command + " -U", top)
+                        self.assertEqual((0, ""), (status, err))
                 status, _, err = self.local(command, top)
                 self.assertEqual((0, ""), (status, err))
+
+    def test_it_is_copied_only_on_request(self):
+        """As by qemu-img: a copy of what is being written would mix different times."""
+        base = self.image("base")
+        top = self.image("top", "-b", "base", "-F", "qcow2")
+        command = "image-convert {0} copy -O raw --yes --backing-chain"
+        for held in (top, base):
+            with qemu_io(held, "qcow2") as pid:
+                self.assert_refused("convert", self.local(command, top), pid)
+                status, _, err = self.local(command + " --force-share", top)
+                self.assertEqual((0, ""), (status, err))
+        status, _, err = self.local(command, top)
+        self.assertEqual((0, ""), (status, err))
 
     def test_no_volume_command_changes_what_qemu_has_open(self):
         data = self.file("data", b"x" * 4096)
