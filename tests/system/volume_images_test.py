@@ -146,6 +146,27 @@ class Images(WithDaemon):
             self.assertIn(f"based on '{outside}', which is no volume of an active pool", err)
         self.assertEqual([(0, outside, False), (1, "sly", True)], self.chain("sly"))
 
+    def test_a_chain_without_an_end_in_sight(self):
+        """More than anybody makes: shown as far as it goes, and said so."""
+        mould = self.file("mould")
+        peers.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b",
+                   self.at("p", "n000"), mould, "1M"])
+        with open(mould, "rb") as image:
+            data = image.read()
+        for i in range(300):
+            with open(self.at("p", f"n{i + 1:03}"), "wb") as image:
+                image.write(data.replace(self.at("p", "n000").encode(),
+                                         self.at("p", f"n{i:03}").encode()))
+        self.ok("pool-refresh", "p")
+        rows = self.chain("n300")
+        self.assertEqual((257, (0, "n044", False), (256, "n300", True)),
+                         (len(rows), rows[0], rows[-1]))
+        self.assertIn("too deep", self.family("n300")["problem"])
+        rows = self.chain("n001")
+        self.assertEqual(((0, self.at("p", "n000")), (1, "n001", True)), (rows[0][:2], rows[1]))
+        self.assertLess(len(rows), 600)
+        self.assertEqual(5, self.cistern("vol-delete", "n001", "--pool", "p")[0])
+
     def test_a_chain_that_bites_its_tail(self):
         peers.run(["qemu-img", "rebase", "-u", "-b", self.at("p", "top"), "-F", "qcow2",
                    self.at("p", "base")])
