@@ -11,62 +11,34 @@
 /* --- delete -------------------------------------------------------------------------------------
  */
 
-/* LVM would remove an origin together with what hangs on it, without a word. */
-static gboolean refuse_children(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
-                                GError **error)
+/* The core has seen to it; but LVM would remove an origin together with what hangs on it by now. */
+static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
+                                  GError **error)
 {
-    g_autoptr(GString) names = g_string_new(NULL);
+    g_autofree char *id = logical_volume_id(lv);
+    g_autoptr(GPtrArray) children = logical_children_of(state, group, lv);
+    g_autoptr(GPtrArray) snapshots = logical_snapshots_of(group, id);
 
-    for (guint i = 0; i < group->volumes->len; i++) {
-        const LvmVolume *other = g_ptr_array_index(group->volumes, i);
-
-        if (lvm_is_cow(other) && !logical_is_hidden(other->name) &&
-            lvm_group_origin(group, other) == lv)
-            g_string_append_printf(names, "%s%s/%s", names->len > 0 ? ", " : "", state->def->name,
-                                   other->name);
-    }
-    return names->len == 0 ||
+    return children->len + snapshots->len == 0 ||
            cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' is the origin of %s; delete or flatten those first"), lv->name,
-                    names->str);
-}
-
-static gboolean remove_snapshots(LogicalState *state, const GPtrArray *snapshots, GError **error)
-{
-    for (guint i = 0; i < snapshots->len; i++) {
-        const LvmVolume *lv = g_ptr_array_index(snapshots, i);
-
-        if (!logical_remove_lv(state, lv->name, error))
-            return FALSE;
-        CST_CRASH_POINT("logical.delete.snapshot_removed");
-    }
-    return TRUE;
+                    _("LVM would remove %u volumes and %u snapshots together with volume '%s'"),
+                    children->len, snapshots->len, lv->name);
 }
 
 gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
     g_autoptr(LvmGroup) group = NULL;
-    g_autoptr(GPtrArray) snapshots = NULL;
-    g_autofree char *id = NULL;
     const LvmVolume *lv;
 
-    if (!cst_flags_check(flags, CST_VOL_DELETE_WITH_SNAPSHOTS, "virStorageBackendLogicalDeleteVol",
-                         error))
+    if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeleteVol", error))
         return FALSE;
     group = logical_look(logical, NULL, error);
     lv = group ? logical_find(group, name, error) : NULL;
-    if (!lv || !refuse_children(state, group, lv, error))
+    if (!lv || !refuse_dependents(state, group, lv, error))
         return FALSE;
-    id = logical_volume_id(lv);
-    snapshots = logical_snapshots_of(group, id);
-    if (snapshots->len > 0 && !(flags & CST_VOL_DELETE_WITH_SNAPSHOTS))
-        return cst_fail(error, CST_ERROR_BUSY,
-                        _("volume '%s' has %u snapshots; delete them first, or with it "
-                          "(--delete-snapshots)"),
-                        name, snapshots->len);
     CST_CRASH_POINT("logical.delete.before");
-    if (!remove_snapshots(logical, snapshots, error) || !logical_remove_lv(logical, name, error))
+    if (!logical_remove_lv(logical, name, error))
         return FALSE;
     CST_CRASH_POINT("logical.delete.removed");
     return TRUE;
@@ -92,11 +64,8 @@ gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **
 /* --- resize -------------------------------------------------------------------------------------
  */
 
-static gboolean check_resizable(CstPoolState *state, const LvmVolume *lv, uint64_t size,
-                                GError **error)
+static gboolean check_resizable(const LvmVolume *lv, GError **error)
 {
-    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
-
     if (lvm_is_cow(lv))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' is a snapshot or sparse: LVM can't change its capacity"),
@@ -106,13 +75,7 @@ static gboolean check_resizable(CstPoolState *state, const LvmVolume *lv, uint64
                         _("volume '%s' has snapshots, which LVM keeps to its size; delete them "
                           "first"),
                         lv->name);
-    if (size >= lv->size)
-        return TRUE;
-    if (!logical_vol_holders(state, lv->name, holders, error))
-        return FALSE;
-    return holders->len == 0 ||
-           cst_fail(error, CST_ERROR_BUSY, _("volume '%s' can't be made smaller while in use: %s"),
-                    lv->name, ((const CstHolder *)g_ptr_array_index(holders, 0))->what);
+    return TRUE;
 }
 
 /* The size that the LV has now, whatever the tool said. */
@@ -152,7 +115,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
         return cst_fail(error, CST_ERROR_INVALID,
                         _("volume '%s' can't have %" G_GUINT64_FORMAT " bytes"), name, capacity);
     size = cst_round_up(capacity, group->extent_size);
-    if (!check_resizable(state, lv, size, error))
+    if (!check_resizable(lv, error))
         return FALSE;
     if (size == lv->size)
         return TRUE;

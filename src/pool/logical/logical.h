@@ -158,6 +158,8 @@ gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *
 char *logical_volume_id(const LvmVolume *lv);
 /** Snapshots of ours of the volume with @id, oldest first; LvmVolume of @group. */
 GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
+/** Paths of what would be removed together with @lv, but for its snapshots; frees them. */
+GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv);
 
 /** LV @draft becomes volume @name; what @name was is removed. */
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);

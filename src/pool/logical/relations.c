@@ -43,18 +43,27 @@ GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id)
     return snapshots;
 }
 
-/* Thin snapshots live on without their origin; classic ones die with it. */
+GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv)
+{
+    GPtrArray *children = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *other = g_ptr_array_index(group->volumes, i);
+
+        if (lvm_is_cow(other) && !logical_is_hidden(other->name) &&
+            lvm_group_origin(group, other) == lv)
+            g_ptr_array_add(children, logical_vol_path(state, other->name));
+    }
+    return children;
+}
+
 gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
                               GError **error)
 {
     g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
 
-    for (guint i = 0; lv && i < group->volumes->len; i++) {
-        const LvmVolume *other = g_ptr_array_index(group->volumes, i);
-
-        if (lvm_is_cow(other) && logical_is_shown(other) && lvm_group_origin(group, other) == lv)
-            g_ptr_array_add(children, logical_vol_path(state, other->name));
-    }
+    if (lv)
+        g_ptr_array_extend_and_steal(children, logical_children_of(state, group, lv));
     return lv != NULL;
 }
