@@ -62,7 +62,8 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
     if (!read_subject(ctl, args, subject, &measuring, error) ||
         !cli_run_task(ctl, _("Measuring"), run_measuring, &measuring, error))
         return FALSE;
-    report = (CstMeasureReport){measuring.measure.required, measuring.measure.fully_allocated};
+    report = (CstMeasureReport){measuring.measure.required, measuring.measure.fully_allocated,
+                                measuring.measure.has_bitmaps, measuring.measure.bitmaps};
     cli_measure_print(ctl, &report);
     return TRUE;
 }

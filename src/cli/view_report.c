@@ -43,11 +43,15 @@ void cli_measure_print(CliCtl *ctl, const CstMeasureReport *report)
     cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("required size"), report->required);
     cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("fully allocated size"),
               report->fully_allocated);
+    if (report->has_bitmaps)
+        cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("bitmaps size"), report->bitmaps);
     if (!ctl->settings.json)
         return;
     json = cli_json_begin();
     cli_json_add_size(json, "required", report->required);
     cli_json_add_size(json, "fully-allocated", report->fully_allocated);
+    if (report->has_bitmaps)
+        cli_json_add_size(json, "bitmaps", report->bitmaps);
     cli_json_end(ctl->out, json);
 }
 

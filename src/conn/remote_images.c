@@ -155,7 +155,8 @@ gboolean cst_remote_vol_measure(gpointer self, const CstVolRef *vol, const char 
                                   xdr_wire_vol_measure_args, &args, xdr_wire_measure_ret, &report,
                                   task, error))
         return FALSE;
-    *ret = (CstMeasureReport){report.required, report.fully_allocated};
+    *ret =
+        (CstMeasureReport){.required = report.required, .fully_allocated = report.fully_allocated};
     return TRUE;
 }
 

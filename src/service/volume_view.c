@@ -64,7 +64,8 @@ static gboolean measure_volume(CstPool *pool, const char *name, const char *form
     guest = image_chain_guest(&chain, NULL, error);
     if (!guest || !cst_image_measure(target, &how.create, guest, &measure, task, error))
         return FALSE;
-    *ret_report = (CstMeasureReport){measure.required, measure.fully_allocated};
+    *ret_report = (CstMeasureReport){.required = measure.required,
+                                     .fully_allocated = measure.fully_allocated};
     return TRUE;
 }
 

@@ -836,5 +836,26 @@ def luks2_headers_are_described(_):
     equal("label and version", (ours["label"], ours["version"]), ("disk", 2))
 
 
+@case("", "cluster_size=512", "cluster_size=2M", "compat=0.10")
+def measure_counts_bitmaps_as_qemu_does(options):
+    qemu_img("create", "-q", "-f", "qcow2", "image", "1G")
+    target = ["-O", "qcow2", *(["-o", options] if options else []), "image"]
+
+    def agree():
+        theirs = qemu_json("measure", *target)
+        equal("measure", cistern_json("image-measure", *target),
+              {"schema": 1, **theirs} if "schema" in cistern_json("image-measure", *target)
+              else theirs)
+        text = cistern("image-measure", *target)
+        equal("in words", "bitmaps size" in text, "bitmaps" in theirs)
+
+    agree()
+    for number, granularity in enumerate((512, 64 * KIB, 64 * KIB, 2 * MIB)):
+        qemu_img("bitmap", "--add", "-g", str(granularity), "image", "b" * (1 + number * 9))
+        agree()
+    equal("none for raw", "bitmaps" in cistern_json("image-measure", "-O", "raw", "image"),
+          "bitmaps" in qemu_json("measure", "-O", "raw", "image"))
+
+
 if __name__ == "__main__":
     sys.exit(main())

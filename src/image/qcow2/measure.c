@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "format.h"
 #include "qcow2.h"
+#include "state.h"
 
 /** Bytes of refcount blocks and table that count @clusters and themselves. */
 static uint64_t refcount_bytes(uint64_t clusters, uint64_t cluster, unsigned bits)
@@ -16,6 +20,42 @@ static uint64_t refcount_bytes(uint64_t clusters, uint64_t cluster, unsigned bit
         table = cst_div_up(blocks, cluster / 8);
     } while (blocks + table != before);
     return (blocks + table) * cluster;
+}
+
+/* One more in the directory ("Bitmap directory"): its head and its name, padded. */
+static uint64_t entry_bytes(const CstImageBitmap *bitmap)
+{
+    return (24 + strlen(bitmap->name) + 7) / 8 * 8;
+}
+
+/* As with qemu-img: a table and all of the bits for each one, and the directory of all. */
+static gboolean measure_bitmaps(const CstMeasuring *measuring, uint64_t cluster,
+                                CstImageMeasure *measure, GError **error)
+{
+    CstImage *source = measuring->source ? cst_guest_image(measuring->source) : NULL;
+    g_autoptr(GPtrArray) bitmaps = NULL;
+    uint64_t directory = 0;
+
+    if (!source || source->format != &cst_format_qcow2 || qcow2_of(source)->header.version < 3 ||
+        g_strcmp0(measuring->options->compat, "0.10") == 0)
+        return TRUE;
+    bitmaps = cst_image_bitmap_list(source, error);
+    if (!bitmaps)
+        return FALSE;
+    measure->has_bitmaps = TRUE;
+    for (guint i = 0; i < bitmaps->len; i++) {
+        const CstImageBitmap *bitmap = g_ptr_array_index(bitmaps, i);
+        uint64_t bits, clusters;
+
+        if (bitmap->inconsistent)
+            continue;
+        bits = cst_div_up(measuring->source_size, bitmap->granularity);
+        clusters = cst_div_up(cst_div_up(bits, 8), cluster);
+        measure->bitmaps += (clusters + cst_div_up(clusters * 8, cluster)) * cluster;
+        directory += entry_bytes(bitmap);
+    }
+    measure->bitmaps += cst_div_up(directory, cluster) * cluster;
+    return TRUE;
 }
 
 /*
@@ -43,5 +83,5 @@ gboolean qcow2_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measu
         options->preallocation == CST_PREALLOC_FULL)
         data = clusters;
     *ret_measure = cst_measure_of(meta, data, clusters, cluster);
-    return TRUE;
+    return measure_bitmaps(measuring, cluster, ret_measure, error);
 }

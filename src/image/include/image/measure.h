@@ -7,6 +7,8 @@
 typedef struct {
     uint64_t required;        /**< at first, or with the source's data in it */
     uint64_t fully_allocated; /**< when every byte of the guest is written */
+    gboolean has_bitmaps;     /**< both images can keep dirty bitmaps */
+    uint64_t bitmaps;         /**< what copies of the source's would take, beyond the others */
 } CstImageMeasure;
 
 /**

@@ -54,6 +54,8 @@ typedef struct {
 typedef struct {
     uint64_t required;        /**< at first, or with the source's data in it */
     uint64_t fully_allocated; /**< when every byte of the guest is written */
+    gboolean has_bitmaps;     /**< both images can keep dirty bitmaps */
+    uint64_t bitmaps; /**< bytes that copies of the source's would take, beyond the others */
 } CstMeasureReport;
 
 /** A run of the guest's bytes that have the same story; the members are the image engine's. */
