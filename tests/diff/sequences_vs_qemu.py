@@ -245,7 +245,8 @@ class Sequence:
             size = max(size // unit * unit, unit)
         if not ours and self.stale:
             return "flush"
-        self.stale = size < content.size and size % unit > 0
+        if size != content.size:
+            self.stale = size < content.size and size % unit > 0
         content.resize(size)
         return f"truncate {size}"
 
