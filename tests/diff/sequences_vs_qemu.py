@@ -245,6 +245,8 @@ class Sequence:
             size = max(size // unit * unit, unit)
         if not ours and self.stale:
             return "flush"
+        if size > content.size:  # a longer backing file is hidden
+            self.touched |= self.clusters(content.size, size - content.size)
         if size != content.size:
             self.stale = size < content.size and size % unit > 0
         content.resize(size)

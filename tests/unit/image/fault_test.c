@@ -462,28 +462,48 @@ static void play_faults(Case *c, const Disk *ground, const View *old, const View
 
 /* --- power cuts ------------------------------------------------------------------------------- */
 
+/* Of each file any of what was not flushed is lost, at one moment for all of them. */
+static void cut_power(Disk *disk, CstBlob *const *powers, unsigned clock, uint32_t seed)
+{
+    for (guint i = 0; i < disk->parts->len; i++) {
+        unsigned steps = cst_blob_power_steps_before(powers[i], clock);
+        uint32_t fate = seed < 2 ? seed : clock * 16 + seed + i;
+
+        part_at(disk, i)->shown = cst_blob_power_crash(powers[i], steps, fate, NULL);
+    }
+}
+
+static void drop_shown(Disk *disk)
+{
+    for (guint i = 0; i < disk->parts->len; i++)
+        g_clear_pointer(&part_at(disk, i)->shown, cst_blob_unref);
+}
+
 static void play_power_cuts(Case *c, const Disk *ground, const View *old, const View *new)
 {
+    guint count = ground->parts->len;
+    g_autofree CstBlob **powers = g_new0(CstBlob *, count);
+    unsigned from, to;
     gboolean struck;
-    unsigned steps;
-    CstBlob *power;
     Disk disk;
 
     disk_copy(ground, &disk);
-    cst_blob_unref(part_at(&disk, 0)->shown);
-    part_at(&disk, 0)->shown = power = cst_blob_power_new(part_at(&disk, 0)->inner, NULL);
+    drop_shown(&disk);
+    for (guint i = 0; i < count; i++)
+        part_at(&disk, i)->shown = powers[i] = cst_blob_power_new(part_at(&disk, i)->inner, NULL);
+    from = cst_blob_power_clock();
     assert_true(run_operation(&disk, c->operation, NULL, &struck, NULL));
-    steps = cst_blob_power_steps(power);
+    to = cst_blob_power_clock();
+    assert_int_equal(disk.parts->len, count);
     c->kind = "power cut";
-    for (c->nth = 0; c->nth <= steps; c->nth++)
+    for (c->nth = 0; c->nth <= to - from; c->nth++)
         for (c->seed = 0; c->seed < 3; c->seed++) {
-            uint32_t fate = c->seed < 2 ? c->seed : c->nth * 16 + c->seed;
-
-            part_at(&disk, 0)->shown = cst_blob_power_crash(power, c->nth, fate, NULL);
-            judge(c, &disk, c->nth == steps, old, new);
-            cst_blob_unref(part_at(&disk, 0)->shown);
+            cut_power(&disk, powers, from + c->nth, c->seed);
+            judge(c, &disk, c->nth == to - from, old, new);
+            drop_shown(&disk);
         }
-    part_at(&disk, 0)->shown = power;
+    for (guint i = 0; i < count; i++)
+        part_at(&disk, i)->shown = powers[i];
     disk_clear(&disk);
     c->seed = 0;
 }
@@ -504,7 +524,7 @@ static gboolean play(const Variant *variant, const Operation *operation)
     }
     if (able) {
         play_faults(&c, &ground, old, new);
-        if (ground.parts->len == 1 && !moves_its_only_mark(&c))
+        if (!moves_its_only_mark(&c))
             play_power_cuts(&c, &ground, old, new);
     }
     disk_clear(&ground);
