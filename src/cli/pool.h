@@ -33,6 +33,7 @@ gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError 
 /** All pools that match @filter, sorted by name without regard to case. */
 GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
 
+gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -25,7 +25,6 @@ static struct CstPool pools[] = {
     {"empty", {{0xee, 2}}},
     {"images", {{0x11, 1}}},
 };
-static const CstUuid secret_uuid = {{0x55, 5}};
 
 void fake_reset(void)
 {
@@ -104,7 +103,7 @@ void fake_emit(CstEventType type, const char *pool, int kind)
 {
     CstEvent event = {.type = type, .kind = kind, .name = pool, .usage_id = "usage"};
 
-    event.uuid = pool ? *fake_uuid(pool) : secret_uuid;
+    event.uuid = pool ? *fake_uuid(pool) : fake_secret_uuid;
     service.func(&event, service.data);
 }
 
@@ -526,81 +525,4 @@ void cst_download_free(CstDownload *download)
 {
     count(&fake.streams_open, -1);
     g_free(download);
-}
-
-/* --- secrets --------------------------------------------------------------------------------- */
-
-void cst_secret_row_free(CstSecretRow *row)
-{
-    g_free(row->usage_id);
-    g_free(row);
-}
-
-static CstSecretRow *the_secret(void)
-{
-    CstSecretRow *row = g_new0(CstSecretRow, 1);
-
-    row->uuid = secret_uuid;
-    row->usage = CST_SECRET_CEPH;
-    row->usage_id = g_strdup("usage");
-    return row;
-}
-
-GPtrArray *cst_service_secrets(CstService *s, unsigned filter, GError **error)
-{
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_row_free);
-
-    g_ptr_array_add(rows, the_secret());
-    return rows;
-}
-
-static gboolean is_the_secret(const CstUuid *uuid, GError **error)
-{
-    return cst_uuid_equal(uuid, &secret_uuid) ||
-           cst_fail(error, CST_ERROR_NO_SECRET, "no secret with matching uuid");
-}
-
-CstSecretRow *cst_service_secret_by_uuid(CstService *s, const CstUuid *uuid, GError **error)
-{
-    return is_the_secret(uuid, error) ? the_secret() : NULL;
-}
-
-CstSecretRow *cst_service_secret_by_usage(CstService *s, int usage, const char *usage_id,
-                                          GError **error)
-{
-    return the_secret();
-}
-
-CstSecretRow *cst_service_secret_define(CstService *s, const char *xml, unsigned flags,
-                                        GError **error)
-{
-    fake_changed();
-    return the_secret();
-}
-
-gboolean cst_service_secret_undefine(CstService *s, const CstUuid *uuid, GError **error)
-{
-    return fake_changed();
-}
-
-char *cst_service_secret_get_xml(CstService *s, const CstUuid *uuid, unsigned flags, GError **error)
-{
-    return is_the_secret(uuid, error) ? g_strdup("<secret/>") : NULL;
-}
-
-gboolean cst_service_secret_set_value(CstService *s, const CstUuid *uuid, const uint8_t *value,
-                                      size_t len, unsigned flags, GError **error)
-{
-    return fake_changed();
-}
-
-gboolean cst_service_secret_get_value(CstService *s, const CstUuid *uuid, unsigned flags,
-                                      uint8_t **ret_value, size_t *ret_len, GError **error)
-{
-    fake_changed();
-    if (!is_the_secret(uuid, error))
-        return FALSE;
-    *ret_value = g_memdup2("s3cret\0", 7);
-    *ret_len = 7;
-    return TRUE;
 }

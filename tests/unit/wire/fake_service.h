@@ -31,6 +31,8 @@ typedef struct {
 } FakeState;
 
 extern FakeState fake;
+/** Of the one secret. */
+extern const CstUuid fake_secret_uuid;
 
 /** Something would have been changed. Always TRUE. */
 gboolean fake_changed(void);
