@@ -185,16 +185,6 @@ char *cst_pool_get_problem(CstPool *pool)
     return g_str_equal(pool->name, "empty") ? g_strdup("nothing in it") : NULL;
 }
 
-GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
-{
-    GPtrArray *stores = g_ptr_array_new_with_free_func((GDestroyNotify)cst_thin_store_free);
-    CstThinStore *store = g_new0(CstThinStore, 1);
-
-    *store = (CstThinStore){g_strdup("tp"), 1000, 600, 100, 20, 3};
-    g_ptr_array_add(stores, store);
-    return stores;
-}
-
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
 {
     return g_strdup_printf("<pool><name>%s</name></pool>", pool->name);

@@ -4,7 +4,7 @@
 #include <base/error.h>
 #include <service/snapshots.h>
 
-/* Every volume has one snapshot, "s". */
+/* Every volume has one snapshot, "s", and every pool one thin pool, "tp". */
 
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
 {
@@ -46,4 +46,14 @@ gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *n
                                 const char *new_volume, CstTask *task, GError **error)
 {
     return fake_changed();
+}
+
+GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
+{
+    GPtrArray *stores = g_ptr_array_new_with_free_func((GDestroyNotify)cst_thin_store_free);
+    CstThinStore *store = g_new0(CstThinStore, 1);
+
+    *store = (CstThinStore){g_strdup("tp"), 1000, 600, 100, 20, 3};
+    g_ptr_array_add(stores, store);
+    return stores;
 }
