@@ -71,6 +71,14 @@ void lvm_device_free(LvmDevice *device);
 /** All of this host (of LvmDevice, which the array frees). */
 GPtrArray *lvm_devices_read(GError **error);
 
+/** So many hundredths of a percent of @size; 0 when that is unknown. */
+static inline uint64_t lvm_part(uint64_t size, int percent)
+{
+    uint64_t part = percent == LVM_PERCENT_UNKNOWN ? 0 : (uint64_t)percent;
+
+    return size / 10000 * part + size % 10000 * part / 10000;
+}
+
 /** lvs' type letter. */
 static inline char lvm_kind(const LvmVolume *lv)
 {

@@ -134,7 +134,7 @@ static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *ex
         return;
     g_snprintf(percent, sizeof(percent), "%d.%02d", lv->data / 100, lv->data % 100);
     cst_options_add(&extra->options, "data-percent", percent);
-    volume->allocation = lv->size / 10000 * (uint64_t)lv->data;
+    volume->allocation = lvm_part(lv->size, lv->data);
 }
 
 static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,

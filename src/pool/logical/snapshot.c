@@ -93,7 +93,7 @@ static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
     if (lvm_is_cow(lv)) {
         snapshot->limit = lv->size;
         if (lv->data != LVM_PERCENT_UNKNOWN)
-            snapshot->allocation = lv->size / 10000 * (uint64_t)lv->data;
+            snapshot->allocation = lvm_part(lv->size, lv->data);
     }
     return snapshot;
 }

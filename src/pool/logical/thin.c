@@ -136,11 +136,6 @@ gboolean logical_thin_snapshot(LogicalState *state, const char *source, const ch
 /* --- how full -----------------------------------------------------------------------------------
  */
 
-static uint64_t part_of(uint64_t size, int percent)
-{
-    return percent == LVM_PERCENT_UNKNOWN ? 0 : size / 10000 * (uint64_t)percent;
-}
-
 static guint count_volumes(const LvmGroup *group, const char *pool)
 {
     guint count = 0;
@@ -166,9 +161,9 @@ gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
         store = g_new0(CstThinStore, 1);
         store->name = g_strdup(lv->name);
         store->size = lv->size;
-        store->used = part_of(lv->size, lv->data);
+        store->used = lvm_part(lv->size, lv->data);
         store->metadata_size = lv->metadata_size;
-        store->metadata_used = part_of(lv->metadata_size, lv->metadata);
+        store->metadata_used = lvm_part(lv->metadata_size, lv->metadata);
         store->volumes = count_volumes(group, lv->name);
         g_ptr_array_add(stores, store);
     }
