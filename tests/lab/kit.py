@@ -141,12 +141,26 @@ class Ours(Peer):
     socket = os.path.join(root, "run/libvirt/virtstoraged-sock")
     uri = f"storage+unix:///system?socket={socket}"
 
+    log = os.path.join(WORK, "log")
+
     def start(self):
         os.makedirs(self.root, exist_ok=True)
-        self.process = subprocess.Popen([os.path.join(BUILD, "cisternd"), "--root", self.root],
-                                        stdout=subprocess.DEVNULL)
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen([os.path.join(BUILD, "cisternd"), "--root", self.root],
+                                            stdout=subprocess.DEVNULL, stderr=log)
         expect(wait_until(lambda: run("virsh", "-q", "-c", self.uri, "uri", check=False)[0] == 0,
                           60), "cisternd does not come up")
+
+    def cistern(self, *words, status=0, env=None):
+        """What our own client prints, with the daemon at the other end."""
+        done, text = run(os.path.join(BUILD, "cistern"), "-c", self.uri, *words, check=False,
+                         env=env)
+        expect(done == status, f"cistern {' '.join(words)}: status {done}: {text}")
+        return text
+
+    def logged(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read()
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
