@@ -94,8 +94,8 @@ static gboolean gather(Gathering *g, int out_fd, int err_fd, GError **error)
     return TRUE;
 }
 
-/* The pipes may close before the child ends (or a grandchild holds none): wait within the limits.
- */
+/* The pipes may close before the child ends (or a grandchild holds none): wait within the
+ * limits. */
 static gboolean reap(Gathering *g, GPid pid, int *ret_status, GError **error)
 {
     for (;;) {

@@ -11,8 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* --- the libraries ------------------------------------------------------------------------------
- */
+/* --- the libraries ---------------------------------------------------------------------------- */
 
 static struct {
     CstCeph table;
@@ -85,8 +84,7 @@ const CstCeph *cst_ceph(GError **error)
     return NULL;
 }
 
-/* --- errors -------------------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 static CstErrorCode code_of(int err)
 {
@@ -120,8 +118,7 @@ gboolean cst_ceph_fail(GError **error, int result, const char *format, ...)
     return cst_fail(error, code, "%s: %s", text, g_strerror(-result));
 }
 
-/* --- work with a deadline -----------------------------------------------------------------------
- */
+/* --- work with a deadline --------------------------------------------------------------------- */
 
 gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
                            void (*clear)(CstCephWork *work))

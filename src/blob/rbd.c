@@ -33,8 +33,7 @@ typedef struct {
     uint64_t changes; /* writes so far: extents found before one of them are not kept */
 } RbdBlob;
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 typedef struct {
     CstCephWork work;
@@ -101,8 +100,7 @@ static gboolean request_wait(Request *request, rbd_completion_t completion, int 
     return cst_ceph_work_wait(&request->work, request->deadline_ms, error);
 }
 
-/* --- reading and writing ------------------------------------------------------------------------
- */
+/* --- reading and writing ---------------------------------------------------------------------- */
 
 static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
@@ -191,8 +189,7 @@ static gboolean rbd_flush_all(CstBlob *blob, GError **error)
     return done;
 }
 
-/* --- sparse -------------------------------------------------------------------------------------
- */
+/* --- sparse ----------------------------------------------------------------------------------- */
 
 typedef int (*ReleaseStart)(RbdBlob *rbd, uint64_t offset, uint64_t length, unsigned flags,
                             rbd_completion_t completion);
@@ -251,8 +248,7 @@ static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GE
     return TRUE;
 }
 
-/* --- extents ------------------------------------------------------------------------------------
- */
+/* --- extents ---------------------------------------------------------------------------------- */
 
 typedef struct {
     CstCephWork work;
@@ -371,8 +367,7 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
     return TRUE;
 }
 
-/* --- size, life ---------------------------------------------------------------------------------
- */
+/* --- size, life ------------------------------------------------------------------------------- */
 
 static gboolean rbd_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {

@@ -193,8 +193,7 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
-/* --- sharing, which is played by copying -------------------------------------------------------
- */
+/* --- sharing, which is played by copying ------------------------------------------------------ */
 
 static uint64_t sparse_share_unit(CstBlob *blob)
 {

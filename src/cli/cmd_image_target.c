@@ -81,8 +81,8 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
     return target->blob != NULL;
 }
 
-/** Names in the draft's directory, the image itself last: it must not be there without its parts.
- */
+/** Names in the draft's directory, the image itself last: it must not be there without its
+ *  parts. */
 static GPtrArray *draft_names(const CliImageTarget *target)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);

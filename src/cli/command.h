@@ -29,8 +29,8 @@ typedef enum {
     CLI_OPT_NAMED = 1 << 2     /**< never positional */
 } CliOptionFlags;
 
-/** Appends candidates (owned strings) for a value; what they start with is checked by the caller.
- */
+/** Appends candidates (owned strings) for a value; what they start with is checked by the
+ *  caller. */
 typedef void (*CliCompleter)(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
 typedef struct {

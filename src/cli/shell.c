@@ -109,8 +109,8 @@ static void run_terminal(CliCtl *ctl)
     g_clear_pointer(&candidates, g_ptr_array_unref);
 }
 
-/** A script on stdin. Prompt and line are echoed, as virsh's are, so that the output reads alike.
- */
+/** A script on stdin. Prompt and line are echoed, as virsh's are, so that the output reads
+ *  alike. */
 static void run_script(CliCtl *ctl)
 {
     char *line = NULL;

@@ -15,7 +15,7 @@ CliTable *cli_map_table(void);
 /** @file: path of the image that decides. */
 void cli_map_add(CliTable *table, const CstVolMapRun *run, const char *file);
 
-/** image-compare, vol-compare; MISMATCH when they differ, with @strict in size, too.
- */
+/** image-compare, vol-compare; MISMATCH when they differ, with @strict in size,
+ *  too. */
 gboolean cli_compare_judge(CliCtl *ctl, const CstCompareReport *report, gboolean strict,
                            GError **error);

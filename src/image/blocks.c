@@ -131,8 +131,8 @@ static gboolean copy_data(CstBlocks *blocks, uint64_t from, uint64_t to, size_t 
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
                               GError **error)
 {
-    /* Holes stay holes: else a repair of an image whose blocks all share one would fill the disk.
-     */
+    /* Holes stay holes: else a repair of an image whose blocks all share one would fill the
+     * disk. */
     for (uint64_t done = 0; done < length;) {
         CstExtent run;
 

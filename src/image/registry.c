@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format.h"
 
-/* In probing order: of two equally sure formats the first one wins. Raw, sure of nothing, is last.
- */
+/* In probing order: of two equally sure formats the first one wins. Raw, sure of nothing, is
+ * last. */
 const CstImageFormat *const cst_image_registry[] = {
     &cst_format_qcow2, &cst_format_qcow, &cst_format_qed,  &cst_format_vmdk,
     &cst_format_vdi,   &cst_format_vpc,  &cst_format_vhdx, &cst_format_parallels,

@@ -51,8 +51,7 @@ GPtrArray *cst_options_copy(const GPtrArray *options)
     return copy;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static gboolean is_element(const xmlNode *node, const CstPoolNamespace *ns, const char *name)
 {
@@ -122,8 +121,7 @@ gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray 
     return TRUE;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options)
 {

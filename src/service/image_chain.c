@@ -136,8 +136,7 @@ gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GE
     return begin(chain, pool, name, error) && go_on(chain, error);
 }
 
-/* --- two at once --------------------------------------------------------------------------------
- */
+/* --- two at once ------------------------------------------------------------------------------ */
 
 static void claim_free(VolumeClaim *claim)
 {

@@ -51,8 +51,7 @@ gboolean job_end(Job *job, gboolean ok, GError **error);
 /** Without an end before it: as a failure that nobody explained. */
 void job_clear(Job *job);
 
-/* --- jobs of a daemon that is gone (job_resume.c) ---------------------------------------------
- */
+/* --- jobs of a daemon that is gone (job_resume.c) --------------------------------------------- */
 
 /**
  * Makes it a job of this process; takes over both. @kind is static. The next job_begin() with the
@@ -64,8 +63,8 @@ gboolean job_take(Job *job, Jobs *jobs, CstTask *task);
 
 typedef struct Resumption Resumption;
 
-/** Ends what dead processes began, but for what can be gone on with: that is kept (NULL: nothing).
- */
+/** Ends what dead processes began, but for what can be gone on with: that is kept (NULL:
+ *  nothing). */
 Resumption *resumption_new(CstService *service);
 void resumption_start(Resumption *resumption);
 void resumption_free(Resumption *resumption);

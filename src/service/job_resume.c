@@ -107,8 +107,7 @@ const char *job_fate(const CstJobInfo *info, gboolean killed)
     return _(fate->left);
 }
 
-/* --- going on -----------------------------------------------------------------------------------
- */
+/* --- going on --------------------------------------------------------------------------------- */
 
 typedef struct {
     const Fate *fate;

@@ -65,8 +65,7 @@ static void note_changed(const char *name, gpointer data)
         watch->all = TRUE;
 }
 
-/* --- bringing a table up to date ----------------------------------------------------------------
- */
+/* --- bringing a table up to date -------------------------------------------------------------- */
 
 static void watch_again(Watch *watch)
 {
@@ -141,8 +140,7 @@ static void look_at_rooms(Watch *watch, gint64 now)
     watch->rooms_due = now + ROOMS_MS * 1000;
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static int next_timeout(GPtrArray *watches)
 {

@@ -67,8 +67,7 @@ static gboolean check_sources(CstService *service, const CstPoolDef *def, GError
     return pools != NULL;
 }
 
-/* --- define -------------------------------------------------------------------------------------
- */
+/* --- define ----------------------------------------------------------------------------------- */
 
 static void redefine(CstPool *pool, CstPoolDef *def)
 {
@@ -126,8 +125,7 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
     return pool;
 }
 
-/* --- create (transient) -------------------------------------------------------------------------
- */
+/* --- create (transient) ----------------------------------------------------------------------- */
 
 /* The pool to start: a new one, or the inactive one of the same name and uuid. */
 static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError **error)
@@ -199,8 +197,7 @@ void pool_forget_transient(CstPool *pool)
         service_remove_pool(pool->service, pool);
 }
 
-/* --- undefine, autostart ------------------------------------------------------------------------
- */
+/* --- undefine, autostart ---------------------------------------------------------------------- */
 
 static gboolean check_inactive(CstPool *pool, GError **error)
 {

@@ -8,8 +8,7 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
-/* --- start --------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static gboolean check_identity(CstPool *pool, CstPoolState *state, gboolean starting,
                                GError **error)
@@ -174,8 +173,7 @@ gboolean pool_adopt(CstPool *pool, GError **error)
     return FALSE;
 }
 
-/* --- stop ---------------------------------------------------------------------------------------
- */
+/* --- stop ------------------------------------------------------------------------------------- */
 
 static gboolean stop_in_turn(CstPool *pool, GError **error)
 {
@@ -209,8 +207,7 @@ gboolean cst_pool_stop(CstPool *pool, GError **error)
     return TRUE;
 }
 
-/* --- build, delete ------------------------------------------------------------------------------
- */
+/* --- build, delete ---------------------------------------------------------------------------- */
 
 static unsigned build_flags(unsigned create_flags)
 {
@@ -306,8 +303,7 @@ gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
     return job_end(&job, delete_pool(pool, flags, error), error);
 }
 
-/* --- refresh ------------------------------------------------------------------------------------
- */
+/* --- refresh ---------------------------------------------------------------------------------- */
 
 gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {

@@ -57,8 +57,7 @@ const CstUuid *cst_pool_uuid(const CstPool *pool)
     return &pool->uuid;
 }
 
-/* --- turns --------------------------------------------------------------------------------------
- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 gboolean pool_change_begin(CstPool *pool, GError **error)
 {
@@ -116,8 +115,7 @@ void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
     g_mutex_unlock(&pool->lock);
 }
 
-/* --- claims -------------------------------------------------------------------------------------
- */
+/* --- claims ----------------------------------------------------------------------------------- */
 
 static gboolean claim_is_free(const CstPool *pool, const char *name, ClaimKind kind)
 {

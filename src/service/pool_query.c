@@ -102,8 +102,7 @@ char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
     return cst_pool_def_format(def, error);
 }
 
-/* --- about pools --------------------------------------------------------------------------------
- */
+/* --- about pools ------------------------------------------------------------------------------ */
 
 char *cst_service_find_sources(CstService *service, const char *type, const char *spec,
                                unsigned flags, GError **error)

@@ -54,8 +54,7 @@ void pool_table_clear(CstPool *pool)
     g_hash_table_unref(old);
 }
 
-/* --- scanning -----------------------------------------------------------------------------------
- */
+/* --- scanning --------------------------------------------------------------------------------- */
 
 typedef struct {
     CstPool *pool;
@@ -157,8 +156,7 @@ gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error)
     return scanned || pool_refresh_table(pool, state, NULL, error);
 }
 
-/* --- single volumes -----------------------------------------------------------------------------
- */
+/* --- single volumes --------------------------------------------------------------------------- */
 
 gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
                          CstVolume **ret_volume, GError **error)
@@ -209,8 +207,7 @@ CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *na
     return volume;
 }
 
-/* --- sorted -------------------------------------------------------------------------------------
- */
+/* --- sorted ----------------------------------------------------------------------------------- */
 
 static int compare_names(gconstpointer a, gconstpointer b)
 {

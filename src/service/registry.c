@@ -8,8 +8,7 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
-/* --- bringing memory in line with the files -----------------------------------------------------
- */
+/* --- bringing memory in line with the files --------------------------------------------------- */
 
 static CstPool *find_by_name(CstService *service, const char *name)
 {
@@ -176,8 +175,7 @@ void registry_load(CstService *service)
     load_secrets(service);
 }
 
-/* --- finding ------------------------------------------------------------------------------------
- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 CstPool *cst_service_pool_by_name(CstService *service, const char *name, GError **error)
 {

@@ -17,8 +17,8 @@ void pool_look_at_rooms(CstPool *pool, CstPoolState *state)
 
     if (!is_watched(pool))
         return;
-    /* What can't be told now is asked again; a pool that does not answer is a problem of its own.
-     */
+    /* What can't be told now is asked again; a pool that does not answer is a problem of its
+     * own. */
     rooms = cst_pool_state_rooms(state, NULL);
     if (!rooms)
         return;

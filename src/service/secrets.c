@@ -64,8 +64,7 @@ static CstSecretFile *find_usage(CstService *service, CstSecretUsage usage, cons
     return NULL;
 }
 
-/* --- finding ------------------------------------------------------------------------------------
- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 static gboolean passes(gboolean value, unsigned filter, unsigned yes_bit, unsigned no_bit)
 {
@@ -151,8 +150,7 @@ char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsig
     return xml;
 }
 
-/* --- define, undefine ---------------------------------------------------------------------------
- */
+/* --- define, undefine ------------------------------------------------------------------------- */
 
 /* With the tables locked: what libvirt refuses in a new or changed definition. */
 static gboolean check_definition(CstService *service, const CstSecretDef *def,
@@ -271,8 +269,7 @@ gboolean cst_service_secret_undefine(CstService *service, const CstUuid *uuid, G
     return row != NULL;
 }
 
-/* --- value --------------------------------------------------------------------------------------
- */
+/* --- value ------------------------------------------------------------------------------------ */
 
 static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
                                        const uint8_t *value, size_t len, GError **error)

@@ -11,8 +11,7 @@
 #define DAEMON_LOCK_TIMEOUT_MS   5000
 #define EMBEDDED_LOCK_TIMEOUT_MS 10000
 
-/* --- definitions --------------------------------------------------------------------------------
- */
+/* --- definitions ------------------------------------------------------------------------------ */
 
 /* What the directories look like: another process's change of any file changes it. */
 static char *directories_stamp(const CstService *service)
@@ -79,8 +78,7 @@ gboolean definitions_sync(CstService *service, GError **error)
     return TRUE;
 }
 
-/* --- tables -------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 void service_add_pool(CstService *service, CstPool *pool)
 {
@@ -113,8 +111,7 @@ static void init_tables(CstService *service)
                                              (GDestroyNotify)cst_secret_file_free);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static CstPaths *copy_paths(const CstPaths *paths)
 {

@@ -37,8 +37,7 @@ typedef struct {
     gboolean (*rename)(Site *site, const char *name, const char *new_name, GError **error);
 } Keeper;
 
-/* --- the image ---------------------------------------------------------------------------------
- */
+/* --- the image -------------------------------------------------------------------------------- */
 
 static GPtrArray *image_list(Site *site, GError **error)
 {
@@ -116,8 +115,7 @@ static const Keeper image_keeper = {
     .rename = image_rename,
 };
 
-/* --- the pool's technology ----------------------------------------------------------------------
- */
+/* --- the pool's technology -------------------------------------------------------------------- */
 
 static GPtrArray *pool_list(Site *site, GError **error)
 {
@@ -157,8 +155,7 @@ static const Keeper pool_keeper = {
     .rename = pool_rename,
 };
 
-/* --- which of them ------------------------------------------------------------------------------
- */
+/* --- which of them ---------------------------------------------------------------------------- */
 
 gboolean volume_keeps_snapshots(const CstVolume *volume)
 {
@@ -204,8 +201,8 @@ static const Keeper *look_beside(Site *site, const char *name, GError **error)
     return name && volume_snapshot_find(site->beside, name) ? &pool_keeper : &image_keeper;
 }
 
-/* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can have.
- */
+/* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can
+ * have. */
 static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimKind kind,
                            const char *name, GError **error)
 {
@@ -222,8 +219,7 @@ static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimK
     return keeper;
 }
 
-/* --- the calls ----------------------------------------------------------------------------------
- */
+/* --- the calls -------------------------------------------------------------------------------- */
 
 static GPtrArray *list_all(const Keeper *keeper, Site *site, GError **error)
 {

@@ -29,8 +29,7 @@ void volume_look_again(const VolumeClaim *claim)
     pool_usage_update(claim->pool, claim->state, NULL);
 }
 
-/* --- delete -------------------------------------------------------------------------------------
- */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 /* The newest first: what is left by a failure is still a row of snapshots. */
 static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
@@ -94,8 +93,7 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
     return job_end(&job, delete_volume(pool, name, flags, task, error), error);
 }
 
-/* --- resize -------------------------------------------------------------------------------------
- */
+/* --- resize ----------------------------------------------------------------------------------- */
 
 static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,
                               uint64_t *ret_capacity, GError **error)
@@ -202,8 +200,7 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
     return job_end(&job, resize_volume(pool, name, capacity, flags, task, error), error);
 }
 
-/* --- wipe ---------------------------------------------------------------------------------------
- */
+/* --- wipe ------------------------------------------------------------------------------------- */
 
 static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, unsigned algorithm,
                             unsigned flags, CstTask *task, GError **error)

@@ -15,8 +15,7 @@ static unsigned parse_flags(unsigned create_flags, unsigned more)
     return more | (create_flags & CST_VOL_CREATE_VALIDATE ? CST_VOL_PARSE_VALIDATE : 0);
 }
 
-/* --- from nothing -------------------------------------------------------------------------------
- */
+/* --- from nothing ----------------------------------------------------------------------------- */
 
 /* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
 static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flags,
@@ -102,8 +101,7 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
     return TRUE;
 }
 
-/* --- from another volume ------------------------------------------------------------------------
- */
+/* --- from another volume ---------------------------------------------------------------------- */
 
 typedef struct {
     CstVolDef *def; /* of the new volume */
@@ -367,8 +365,7 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                    error);
 }
 
-/* --- from a snapshot ----------------------------------------------------------------------------
- */
+/* --- from a snapshot -------------------------------------------------------------------------- */
 
 /* The volume's own shape, in the size of then, on its own feet. */
 static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,

@@ -38,8 +38,7 @@ static void family_clear(Family *family)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Family, family_clear)
 
-/* --- rows ---------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static CstChainRow *add_row(Family *family, unsigned level, const char *name)
 {
@@ -77,8 +76,7 @@ static void set_problem(CstChainRow *row, const char *problem)
     row->problem = g_strdup(problem);
 }
 
-/* --- children -----------------------------------------------------------------------------------
- */
+/* --- children --------------------------------------------------------------------------------- */
 
 /* "pool/volume", as the tables of the pools have it. */
 static VolumePlace *place_of_overlay(const Family *family, const char *text)
@@ -144,8 +142,7 @@ static GPtrArray *children_of(const Family *family, CstPoolState *state, const c
     return places;
 }
 
-/* --- the walk -----------------------------------------------------------------------------------
- */
+/* --- the walk --------------------------------------------------------------------------------- */
 
 static gboolean add_branch(Family *family, const VolumePlace *place, unsigned level,
                            GError **error);
@@ -209,8 +206,7 @@ static gboolean add_branch(Family *family, const VolumePlace *place, unsigned le
                         level + 1, error);
 }
 
-/* --- what the pools know ------------------------------------------------------------------------
- */
+/* --- what the pools know ---------------------------------------------------------------------- */
 
 /*
  * Images live in pools of files: those are looked through where nobody has yet. @all: what shares

@@ -14,8 +14,7 @@
 #include "image_chain.h"
 #include "volume_family.h"
 
-/* --- check --------------------------------------------------------------------------------------
- */
+/* --- check ------------------------------------------------------------------------------------ */
 
 static void fill_report(const CstImageCheck *check, CstCheckReport *report)
 {
@@ -84,8 +83,7 @@ gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask
     return job_end(&job, check_volume(pool, name, repair, task, ret_report, error), error);
 }
 
-/* --- flatten ------------------------------------------------------------------------------------
- */
+/* --- flatten ---------------------------------------------------------------------------------- */
 
 /* Where the pool's technology shares the content, it is what makes it independent. */
 static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
@@ -142,8 +140,7 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
     return job_end(&job, flatten_volume(pool, name, task, error), error);
 }
 
-/* --- commit -------------------------------------------------------------------------------------
- */
+/* --- commit ----------------------------------------------------------------------------------- */
 
 static gboolean is_named(const ImageLink *link, const char *name)
 {
@@ -223,8 +220,7 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     return job_end(&job, commit_volume(&job, pool, name, base, flags, task, error), error);
 }
 
-/* --- sparsify -----------------------------------------------------------------------------------
- */
+/* --- sparsify --------------------------------------------------------------------------------- */
 
 static gboolean sparsify_volume(CstPool *pool, const char *name, CstTask *task,
                                 uint64_t *ret_given_back, GError **error)

@@ -143,8 +143,7 @@ void making_end(Making *making)
     volume_release(&making->claim);
 }
 
-/* --- replay -------------------------------------------------------------------------------------
- */
+/* --- replay ----------------------------------------------------------------------------------- */
 
 /* *ret_state: the pool's as it was then, NULL: nothing to settle. */
 static gboolean open_recorded(CstService *service, const CstIntentRecord *record,

@@ -138,8 +138,7 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
     return TRUE;
 }
 
-/* --- reading a volume's content -----------------------------------------------------------------
- */
+/* --- reading a volume's content --------------------------------------------------------------- */
 
 CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean writable,
                           GError **error)

@@ -38,8 +38,7 @@ static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
     };
 }
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 static CstVolRow *row_new(CstPoolState *state, const CstVolume *volume, unsigned flags)
 {
@@ -119,8 +118,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
     return rows;
 }
 
-/* --- finding ------------------------------------------------------------------------------------
- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
 {
@@ -197,8 +195,7 @@ gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPo
                     clean);
 }
 
-/* --- describing ---------------------------------------------------------------------------------
- */
+/* --- describing ------------------------------------------------------------------------------- */
 
 char *cst_vol_get_path(CstPool *pool, const char *name, GError **error)
 {

@@ -12,8 +12,7 @@
 #include "image_chain.h"
 #include "volume_chain.h"
 
-/* --- rings --------------------------------------------------------------------------------------
- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 /*
  * A rebase that goes on is a link between volumes that no table knows yet. Two of them that would
@@ -118,8 +117,7 @@ static gboolean check_no_ring(const Enlisted *enlisted, GError **error)
                     own->base);
 }
 
-/* --- rebase -------------------------------------------------------------------------------------
- */
+/* --- rebase ----------------------------------------------------------------------------------- */
 
 typedef struct {
     CstPool *pool, *base_pool; /* base_pool NULL: on nothing */

@@ -11,8 +11,7 @@
 
 /* What guests see of volumes, without changing anything. */
 
-/* --- compare ------------------------------------------------------------------------------------
- */
+/* --- compare ---------------------------------------------------------------------------------- */
 
 static gboolean compare_volumes(CstPool *pool, const char *name, CstPool *other_pool,
                                 const char *other_name, CstTask *task, CstCompareReport *ret_report,
@@ -45,8 +44,7 @@ gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
         &job, compare_volumes(pool, name, other_pool, other_name, task, ret_report, error), error);
 }
 
-/* --- measure ------------------------------------------------------------------------------------
- */
+/* --- measure ---------------------------------------------------------------------------------- */
 
 static gboolean measure_volume(CstPool *pool, const char *name, const char *format,
                                const char *options, CstTask *task, CstMeasureReport *ret_report,
@@ -79,8 +77,7 @@ gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, co
                    error);
 }
 
-/* --- map ----------------------------------------------------------------------------------------
- */
+/* --- map -------------------------------------------------------------------------------------- */
 
 typedef struct {
     CstVolMap *map;

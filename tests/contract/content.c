@@ -5,8 +5,7 @@
 
 #include <image/image.h>
 
-/* --- volumes ------------------------------------------------------------------------------------
- */
+/* --- volumes ---------------------------------------------------------------------------------- */
 
 char *volume_xml(const Site *site, const char *name, uint64_t size)
 {
@@ -71,8 +70,7 @@ char *snapshot_names(Site *site, const char *volume)
     return g_string_free(text, FALSE);
 }
 
-/* --- content ------------------------------------------------------------------------------------
- */
+/* --- content ---------------------------------------------------------------------------------- */
 
 void tag_fill(uint8_t *block, uint32_t tag)
 {

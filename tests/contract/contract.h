@@ -77,8 +77,7 @@ struct Ground {
 /** The grounds of this program; ends with NULL. */
 extern const Ground *const grounds[];
 
-/* --- the site of one test ----------------------------------------------------------------------
- */
+/* --- the site of one test --------------------------------------------------------------------- */
 
 #define VOLUME_SIZE (8 * CST_MIB)
 
@@ -117,8 +116,7 @@ void assert_error(GError **error, int code);
 /** The same, and its message contains @words. */
 void assert_error_says(GError **error, int code, const char *words);
 
-/* --- volumes (content.c) -----------------------------------------------------------------------
- */
+/* --- volumes (content.c) ---------------------------------------------------------------------- */
 
 /** XML of a volume of the ground's format. */
 char *volume_xml(const Site *site, const char *name, uint64_t size);
@@ -141,8 +139,7 @@ void content_assert(Site *site, const char *volume, const uint32_t *tags, guint 
 /** All blocks hold the same. */
 void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
-/* --- the tests ---------------------------------------------------------------------------------
- */
+/* --- the tests -------------------------------------------------------------------------------- */
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],

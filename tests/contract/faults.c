@@ -35,8 +35,7 @@ static const char *const callbacks[] = {
     "flush",
 };
 
-/* --- every callback of every operation fails once -----------------------------------------------
- */
+/* --- every callback of every operation fails once --------------------------------------------- */
 
 static gboolean do_create(Site *site, GError **error)
 {
@@ -232,8 +231,7 @@ static void a_pool_that_is_gone(Site *site)
     assert_int_equal(info.state, CST_POOL_RUNNING);
 }
 
-/* --- a callback that does not come back ---------------------------------------------------------
- */
+/* --- a callback that does not come back ------------------------------------------------------- */
 
 static gpointer refresh(gpointer pool)
 {

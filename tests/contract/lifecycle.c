@@ -157,8 +157,7 @@ static void deleting_otherwise(Site *site)
     assert_error(&error, CST_ERROR_NO_SUPPORT);
 }
 
-/* --- restarts -----------------------------------------------------------------------------------
- */
+/* --- restarts --------------------------------------------------------------------------------- */
 
 static void restart_with_active_pools(Site *site)
 {
@@ -193,8 +192,7 @@ static void autostart(Site *site)
     assert_false(cst_pool_is_active(site->pool));
 }
 
-/* --- others at work -----------------------------------------------------------------------------
- */
+/* --- others at work --------------------------------------------------------------------------- */
 
 static void changes_by_others(Site *site)
 {
@@ -221,8 +219,7 @@ static void changes_by_others(Site *site)
     assert_volumes(site, "");
 }
 
-/* --- drafts -------------------------------------------------------------------------------------
- */
+/* --- drafts ----------------------------------------------------------------------------------- */
 
 typedef struct {
     CstPoolDef *def;

@@ -119,8 +119,7 @@ static gboolean done_or_busy(gboolean done, gboolean needed, GError **error)
     return TRUE;
 }
 
-/* --- steps --------------------------------------------------------------------------------------
- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 static void step_create(World *world)
 {
@@ -324,8 +323,7 @@ static const Step *pick(World *world)
     return &steps[i];
 }
 
-/* --- the test -----------------------------------------------------------------------------------
- */
+/* --- the test --------------------------------------------------------------------------------- */
 
 static int compare_vols(gconstpointer a, gconstpointer b)
 {

@@ -57,8 +57,7 @@ static void the_one_error(Site *site)
     assert_true(cst_vol_delete(site->pool, "v", 0, NULL, NULL));
 }
 
-/* --- content ------------------------------------------------------------------------------------
- */
+/* --- content ---------------------------------------------------------------------------------- */
 
 static void expect(Site *site, const char *volume, uint32_t first, uint32_t middle, uint32_t rest)
 {
@@ -193,8 +192,7 @@ static void restarts_keep_them(Site *site)
     expect(site, "v", 1, 1, 1);
 }
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static void renaming(Site *site)
 {
@@ -265,8 +263,7 @@ static void names_refused(Site *site)
     assert_string_equal(after, before);
 }
 
-/* --- their volume -------------------------------------------------------------------------------
- */
+/* --- their volume ----------------------------------------------------------------------------- */
 
 static void the_volume_goes(Site *site)
 {

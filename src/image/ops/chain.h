@@ -19,7 +19,7 @@ gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below,
 /** What the image's file holds and the image does not use goes back to the file system. */
 gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GError **error);
 
-/** STATE when one of the images before @end has snapshots, which its backing must not change for.
- */
+/** STATE when one of the images before @end has snapshots, which its backing must not change
+ *  for. */
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error);
 gboolean cst_chain_check_writable(const CstChain *chain, guint index, GError **error);

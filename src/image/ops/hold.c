@@ -43,8 +43,7 @@ static void let_go(int fd)
         lock_byte(fd, F_OFD_SETLK, F_UNLCK, claimed[i], &type);
 }
 
-/* --- who holds it ------------------------------------------------------------------------------
- */
+/* --- who holds it ----------------------------------------------------------------------------- */
 
 /** A line "lock: 1: OFDLCK ADVISORY READ -1 08:01:INODE FIRST LAST" of our file. */
 static gboolean has_lock(const char *path, const char *inode)

@@ -166,8 +166,7 @@ static gboolean space_taken(const Files *files, uint64_t *ret_space, GError **er
     return TRUE;
 }
 
-/* --- all of it ---------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static gboolean check(CstBlob *blob, const CstImageFormat *format, CstTask *task, GError **error)
 {

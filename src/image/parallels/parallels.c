@@ -60,8 +60,8 @@ static void parallels_inspect(CstImageLook *look)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-/* "BAT": the place of each cluster, in sectors or, with the newer magic, in clusters; 0 is nowhere.
- */
+/* "BAT": the place of each cluster, in sectors or, with the newer magic, in clusters; 0 is
+ * nowhere. */
 typedef struct {
     CstLookup lookup;
     uint64_t unit; /* bytes that an entry counts in */

@@ -66,8 +66,7 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
  */
 gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error);
 
-/* --- bitmapmerge.c; lock held ------------------------------------------------------------------
- */
+/* --- bitmapmerge.c; lock held ----------------------------------------------------------------- */
 
 /** The cluster of bits that a table's entry stands for. */
 gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error);

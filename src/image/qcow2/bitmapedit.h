@@ -41,8 +41,7 @@ gboolean qcow2_bitmap_edit_drop_bits(Qcow2BitmapEdit *edit, uint64_t entry, GErr
  */
 gboolean qcow2_bitmap_edit_commit(Qcow2BitmapEdit *edit, uint64_t size, GError **error);
 
-/* --- bitmapsize.c ------------------------------------------------------------------------------
- */
+/* --- bitmapsize.c ----------------------------------------------------------------------------- */
 
 /**
  * Makes the bitmaps fit a disk of @size bytes: what is added is clean, and nothing is dirty behind

@@ -86,8 +86,7 @@ static inline gboolean qcow2_is_raw(const Qcow2 *q)
     return q->data && (q->header.autoclear & QCOW2_AUTOCLEAR_RAW_DATA);
 }
 
-/* --- state.c ------------------------------------------------------------------------------------
- */
+/* --- state.c ---------------------------------------------------------------------------------- */
 
 gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
 
@@ -220,14 +219,12 @@ gboolean qcow2_relieve(Qcow2 *q, GError **error);
 gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_t *cluster,
                       GError **error);
 
-/* --- pack.c ------------------------------------------------------------------------------------
- */
+/* --- pack.c ----------------------------------------------------------------------------------- */
 
 /** Compresses one cluster; any thread. 0: the result would not be shorter than @room. */
 size_t qcow2_pack(const Qcow2 *q, const uint8_t *cluster, uint8_t *packed, size_t room);
 
-/* --- the guest's bytes; no lock held -----------------------------------------------------------
- */
+/* --- the guest's bytes; no lock held ---------------------------------------------------------- */
 
 /** Whether unallocated bytes from @offset on may show something of a backing image. */
 gboolean qcow2_backing_shows(const Qcow2 *q, uint64_t offset);

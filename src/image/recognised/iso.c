@@ -3,8 +3,8 @@
 
 #include "format.h"
 
-/* A CD or DVD image (ECMA-119 8.1.2): raw, with a mark in sector 16 that the head does not reach.
- */
+/* A CD or DVD image (ECMA-119 8.1.2): raw, with a mark in sector 16 that the head does not
+ * reach. */
 #define ISO_MARK_AT 32769
 
 static int iso_probe(const uint8_t *head, size_t len, uint64_t size)

@@ -35,8 +35,8 @@ static inline uint64_t vdi_place(const Vdi *vdi, uint32_t block)
     return vdi->header.offset_data + (uint64_t)block * vdi->header.block_size;
 }
 
-/** Blocks that the file has room for, as its header and its length tell; the last may be cut off.
- */
+/** Blocks that the file has room for, as its header and its length tell; the last may be cut
+ *  off. */
 gboolean vdi_room(const Vdi *vdi, uint32_t *ret_blocks, GError **error);
 
 /* --- open.c ---------------------------------------------------------------------------------- */

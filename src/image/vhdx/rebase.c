@@ -129,8 +129,7 @@ gboolean vhdx_follow(CstImage *image, CstImage *parent, GError **error)
     return locked_relink(vhdx_of(image), vhdx_of(parent)->header.data_write, NULL, error);
 }
 
-/* --- upon nothing ------------------------------------------------------------------------------
- */
+/* --- upon nothing ----------------------------------------------------------------------------- */
 
 /* Without a parent a block has all of its sectors or none. Lock not held. */
 static gboolean complete_blocks(Vhdx *vhdx, GError **error)
@@ -243,8 +242,7 @@ gboolean vhdx_set_backing(CstImage *image, const char *name, const char *format,
     return ok;
 }
 
-/* --- holding nothing ---------------------------------------------------------------------------
- */
+/* --- holding nothing -------------------------------------------------------------------------- */
 
 static gboolean forget(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data, GError **error)
 {

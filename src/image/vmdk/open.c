@@ -71,8 +71,7 @@ VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **e
     return vmdk_sparse_new(blob, &header, &fitted, error);
 }
 
-/* --- the row of extents ------------------------------------------------------------------------
- */
+/* --- the row of extents ----------------------------------------------------------------------- */
 
 static VmdkExtent *add(Vmdk *vmdk, VmdkExtent *extent)
 {
@@ -171,8 +170,7 @@ static gboolean open_extents(Vmdk *vmdk, GError **error)
     return TRUE;
 }
 
-/* --- the descriptor ----------------------------------------------------------------------------
- */
+/* --- the descriptor --------------------------------------------------------------------------- */
 
 static gboolean read_text(Vmdk *vmdk, uint64_t place, uint64_t len, GError **error)
 {

@@ -257,8 +257,8 @@ static gboolean drop_old_directories(VmdkSparse *sparse, const VmdkHeader *old, 
                                  CST_ZERO_MAY_UNMAP, error));
 }
 
-/* The old size is not known to have had entries beyond it, but other programs may have left some.
- */
+/* The old size is not known to have had entries beyond it, but other programs may have left
+ * some. */
 static gboolean clear_beyond(VmdkSparse *sparse, CstTask *task, GError **error)
 {
     const VmdkHeader *header = &sparse->header;

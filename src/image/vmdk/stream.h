@@ -83,8 +83,7 @@ gboolean vmdk_stream_find_tail(VmdkStream *stream, GError **error);
 /** Before the first change: takes all tables into memory. */
 gboolean vmdk_stream_start(VmdkStream *stream, GError **error);
 
-/* --- stream_write.c, stream_end.c ---------------------------------------------------------------
- */
+/* --- stream_write.c, stream_end.c ------------------------------------------------------------- */
 
 gboolean vmdk_stream_pwrite(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
                             GError **error);

@@ -9,8 +9,7 @@
 
 #define PENDING_BYTES (32 * CST_MIB) /* of grains, unpacked, that wait for their turn */
 
-/* --- into the file; lock held ------------------------------------------------------------------
- */
+/* --- into the file; lock held ----------------------------------------------------------------- */
 
 static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packed, size_t len,
                        GError **error)
@@ -69,8 +68,7 @@ gboolean vmdk_stream_drain(VmdkStream *stream, GError **error)
     return leave_waiting(stream, 0, error);
 }
 
-/* --- grains that wait; lock held ---------------------------------------------------------------
- */
+/* --- grains that wait; lock held -------------------------------------------------------------- */
 
 static gboolean begin(VmdkStream *stream, GError **error)
 {
@@ -110,8 +108,7 @@ static uint8_t *grain_for_change(VmdkStream *stream, uint64_t number, GError **e
     return data;
 }
 
-/* --- the guest's changes -----------------------------------------------------------------------
- */
+/* --- the guest's changes ---------------------------------------------------------------------- */
 
 /* Packed outside of the lock, by as many threads as write. */
 static gboolean write_whole(VmdkStream *stream, const uint8_t *buf, uint64_t number, GError **error)

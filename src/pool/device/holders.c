@@ -32,8 +32,7 @@ typedef struct {
 #define PASSING_US (3 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
-/* --- device-mapper's own count ------------------------------------------------------------------
- */
+/* --- device-mapper's own count ---------------------------------------------------------------- */
 
 /* How often the device is open; -1: it is no device-mapper device, or can't be asked. */
 static int open_count(dev_t device)
@@ -50,8 +49,7 @@ static int open_count(dev_t device)
     return status.open_count;
 }
 
-/* --- who ----------------------------------------------------------------------------------------
- */
+/* --- who -------------------------------------------------------------------------------------- */
 
 /* Devices on top of it: "crypt-srv (dm-4)", "md0". */
 static void find_stacked(Search *search)

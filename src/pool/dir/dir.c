@@ -57,8 +57,7 @@ static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **er
     return TRUE;
 }
 
-/* --- build and delete ---------------------------------------------------------------------------
- */
+/* --- build and delete ------------------------------------------------------------------------- */
 
 /* Copy on write makes guests' disks slow on btrfs: off unless the definition asks for it. */
 static gboolean set_cow(int fd, const char *path, int feature_cow, GError **error)
@@ -152,8 +151,7 @@ static gboolean dir_start(CstPoolState *state, GError **error)
     return fd >= 0;
 }
 
-/* --- usage, names -------------------------------------------------------------------------------
- */
+/* --- usage, names ----------------------------------------------------------------------------- */
 
 static gboolean dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
@@ -196,8 +194,7 @@ static char *dir_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len);
 }
 
-/* --- identity -----------------------------------------------------------------------------------
- */
+/* --- identity --------------------------------------------------------------------------------- */
 
 /*
  * "mounted=1 type=58465342 inode=128 device=2049": whether the directory is the root of a mounted

@@ -92,8 +92,7 @@ static gboolean still_fits(const CstVolume *known, const struct statx *st)
            !cst_volume_problem(known);
 }
 
-/* --- looking into one file ----------------------------------------------------------------------
- */
+/* --- looking into one file -------------------------------------------------------------------- */
 
 /* Relative references are relative to the image's directory; URLs and json: stay as they are. */
 static char *absolute_backing(const CstPoolState *state, const char *reference)
@@ -224,8 +223,7 @@ CstVolume *cst_dir_look(CstPoolState *state, int dirfd, const char *name)
     return look_into(state, dirfd, name, NULL);
 }
 
-/* --- scanning the directory ---------------------------------------------------------------------
- */
+/* --- scanning the directory ------------------------------------------------------------------- */
 
 typedef struct {
     CstPoolState *state;

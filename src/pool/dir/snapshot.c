@@ -25,8 +25,8 @@
 
 #define XATTR_LIST_MAX 65536
 
-/* Opens the directory of @volume's snapshots. Missing: made with @make, else -1 without an error.
- */
+/* Opens the directory of @volume's snapshots. Missing: made with @make, else -1 without an
+ * error. */
 static gboolean open_dir(const CstPoolState *state, const char *volume, gboolean make, int *ret_fd,
                          GError **error)
 {
@@ -71,8 +71,7 @@ static int open_snapshot(const CstPoolState *state, const char *volume, const ch
     return fd;
 }
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 /* A snapshot and when exactly it was taken. */
 typedef struct {
@@ -137,8 +136,7 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
     return TRUE;
 }
 
-/* --- copying ------------------------------------------------------------------------------------
- */
+/* --- copying ---------------------------------------------------------------------------------- */
 
 static gboolean share(int from, int to, const char *volume, GError **error)
 {
@@ -197,8 +195,7 @@ static int copy_to_draft(int from, int dir, const char *volume, char **ret_draft
     return copy;
 }
 
-/* --- the changes --------------------------------------------------------------------------------
- */
+/* --- the changes ------------------------------------------------------------------------------ */
 
 static gboolean settle(int fd, int dir, const char *draft, const char *name, unsigned how,
                        const char *volume, GError **error)
@@ -337,8 +334,7 @@ const CstSnapshotBackend cst_dir_snapshots = {
     .open = snapshot_open,
 };
 
-/* --- what is left over --------------------------------------------------------------------------
- */
+/* --- what is left over ------------------------------------------------------------------------ */
 
 void cst_dir_tidy_snapshots(int target, const char *volume)
 {

@@ -25,8 +25,7 @@
 #define DEFAULT_DIR_MODE 0711
 #define FORMAT_XATTR     "user.cistern.format"
 
-/* --- the word of whoever made a raw volume ------------------------------------------------------
- */
+/* --- the word of whoever made a raw volume ---------------------------------------------------- */
 
 static void mark_raw(int fd)
 {
@@ -49,8 +48,7 @@ gboolean cst_dir_marked_raw(int fd)
     return fgetxattr(fd, FORMAT_XATTR, value, sizeof(value)) == 3 && memcmp(value, "raw", 3) == 0;
 }
 
-/* --- drafts -------------------------------------------------------------------------------------
- */
+/* --- drafts ----------------------------------------------------------------------------------- */
 
 static char *draft_name(const char *token)
 {
@@ -247,8 +245,7 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
     return TRUE;
 }
 
-/* --- existing volumes ---------------------------------------------------------------------------
- */
+/* --- existing volumes ------------------------------------------------------------------------- */
 
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
@@ -313,8 +310,7 @@ gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
     return TRUE;
 }
 
-/* --- watch --------------------------------------------------------------------------------------
- */
+/* --- watch ------------------------------------------------------------------------------------ */
 
 #define WATCHED                                                                         \
     (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \

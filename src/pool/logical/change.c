@@ -8,8 +8,7 @@
 #include <base/units.h>
 #include <pool/device.h>
 
-/* --- delete -------------------------------------------------------------------------------------
- */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 /* The core has seen to it; but LVM would remove an origin together with what hangs on it by now. */
 static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
@@ -44,8 +43,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
     return TRUE;
 }
 
-/* --- wipe ---------------------------------------------------------------------------------------
- */
+/* --- wipe ------------------------------------------------------------------------------------- */
 
 /* A snapshot that has to hold all of its capacity runs out of room, and is lost. */
 gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
@@ -61,8 +59,7 @@ gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **
                     _("logical volume '%s' is sparse, volume wipe not supported"), path);
 }
 
-/* --- resize -------------------------------------------------------------------------------------
- */
+/* --- resize ----------------------------------------------------------------------------------- */
 
 static gboolean check_resizable(const LvmVolume *lv, GError **error)
 {

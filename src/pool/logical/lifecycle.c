@@ -38,8 +38,7 @@ static gboolean has_device(const LvmGroup *group, const char *path)
     return FALSE;
 }
 
-/* --- check, start, stop -------------------------------------------------------------------------
- */
+/* --- check, start, stop ----------------------------------------------------------------------- */
 
 /* The definition's devices are a hint of which group is meant: one that fits is enough. */
 static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, GError **error)
@@ -135,8 +134,7 @@ gboolean logical_stop(CstPoolState *state, GError **error)
     return group && refuse_held(state, group, error) && set_active(state, "-aln", error);
 }
 
-/* --- build --------------------------------------------------------------------------------------
- */
+/* --- build ------------------------------------------------------------------------------------ */
 
 static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
 {
@@ -284,8 +282,7 @@ gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
     return make_group(state, error);
 }
 
-/* --- delete -------------------------------------------------------------------------------------
- */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 /* FALSE with an error while the group is there, or when that can't be told. */
 static gboolean group_is_gone(CstPoolState *state, GError **error)
@@ -323,8 +320,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
     return TRUE;
 }
 
-/* --- discover -----------------------------------------------------------------------------------
- */
+/* --- discover --------------------------------------------------------------------------------- */
 
 static CstPoolSource *source_of(GArray *sources, const char *group)
 {

@@ -34,8 +34,7 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
     return NULL;
 }
 
-/* --- what was seen ------------------------------------------------------------------------------
- */
+/* --- what was seen ---------------------------------------------------------------------------- */
 
 static void remember(LogicalState *state, LvmGroup *group, gint64 since)
 {
@@ -86,8 +85,7 @@ static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
     return TRUE;
 }
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 char *logical_device(const LogicalState *state, const char *name)
 {
@@ -133,8 +131,7 @@ static char *logical_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len + 1);
 }
 
-/* --- identity -----------------------------------------------------------------------------------
- */
+/* --- identity --------------------------------------------------------------------------------- */
 
 static char *logical_identity(CstPoolState *state, GError **error)
 {

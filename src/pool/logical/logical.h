@@ -61,8 +61,7 @@ char *logical_device(const LogicalState *state, const char *name);
 /** "VG/NAME", as the tools take it */
 char *logical_target(const LogicalState *state, const char *name);
 
-/* --- names and tags (names.c) -------------------------------------------------------------------
- */
+/* --- names and tags (names.c) ----------------------------------------------------------------- */
 
 /** INVALID when LVM would not take @name, or would take it for something of its own. */
 gboolean logical_name_check(const char *name, GError **error);
@@ -84,8 +83,7 @@ char *logical_tag(const char *key, const char *value);
 /** The value of @key, unescaped; NULL: no such tag. */
 char *logical_tag_value(const LvmVolume *lv, const char *key);
 
-/* --- looking (scan.c) ---------------------------------------------------------------------------
- */
+/* --- looking (scan.c) ------------------------------------------------------------------------- */
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
@@ -95,8 +93,7 @@ uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
 /** TRUE for what vol-list shows. */
 gboolean logical_is_shown(const LvmVolume *lv);
 
-/* --- lifecycle.c --------------------------------------------------------------------------------
- */
+/* --- lifecycle.c ------------------------------------------------------------------------------ */
 
 gboolean logical_build(CstPoolState *state, unsigned flags, GError **error);
 gboolean logical_start(CstPoolState *state, GError **error);
@@ -105,8 +102,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error);
 gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error);
 gboolean logical_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
 
-/* --- volume.c -----------------------------------------------------------------------------------
- */
+/* --- volume.c --------------------------------------------------------------------------------- */
 
 char *logical_vol_path(CstPoolState *state, const char *name);
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
@@ -137,8 +133,7 @@ int logical_blob_fd(CstBlob *blob);
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
 
-/* --- thin.c -------------------------------------------------------------------------------------
- */
+/* --- thin.c ----------------------------------------------------------------------------------- */
 
 /** The name of the thin pool that a new volume is to draw from, made when there is none. */
 char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
@@ -149,8 +144,7 @@ gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error);
 gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
                                gboolean writable, char *const *tags, GError **error);
 
-/* --- relations.c, swap.c, snapshot.c, watch.c ---------------------------------------------------
- */
+/* --- relations.c, swap.c, snapshot.c, watch.c ------------------------------------------------- */
 
 gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
                               GError **error);

@@ -46,8 +46,7 @@ gboolean logical_name_check(const char *name, GError **error)
     return TRUE;
 }
 
-/* --- ours ---------------------------------------------------------------------------------------
- */
+/* --- ours ------------------------------------------------------------------------------------- */
 
 /* When a process was started, in the kernel's ticks since boot; 0: there is none. */
 static unsigned long long start_of(int pid)
@@ -152,8 +151,7 @@ gboolean logical_maker_lives(const char *name)
     return strcmp(boot, now) == 0 && start != 0 && start_of(pid) == start;
 }
 
-/* --- tags ---------------------------------------------------------------------------------------
- */
+/* --- tags ------------------------------------------------------------------------------------- */
 
 /* Names of snapshots may hold what tags may not: "#HH" stands for such a byte. */
 char *logical_tag(const char *key, const char *value)

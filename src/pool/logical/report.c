@@ -20,8 +20,7 @@
     "lv_uuid,lv_name,lv_attr,lv_size,origin,origin_uuid,pool_lv,data_percent," \
     "metadata_percent,lv_metadata_size,lv_time,lv_tags"
 
-/* --- what is made of it -------------------------------------------------------------------------
- */
+/* --- what is made of it ----------------------------------------------------------------------- */
 
 static void segment_free(gpointer data)
 {
@@ -88,8 +87,7 @@ const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv)
     return lv->origin_uuid ? g_hash_table_lookup(group->by_uuid, lv->origin_uuid) : NULL;
 }
 
-/* --- strict reading -----------------------------------------------------------------------------
- */
+/* --- strict reading --------------------------------------------------------------------------- */
 
 static gboolean disbelieve(GError **error, const char *what)
 {
@@ -195,8 +193,7 @@ static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part,
     return TRUE;
 }
 
-/* --- the parts ----------------------------------------------------------------------------------
- */
+/* --- the parts -------------------------------------------------------------------------------- */
 
 static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 {
@@ -295,8 +292,7 @@ static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
            take_text(row, "devices", &segment->devices, error);
 }
 
-/* --- the whole ----------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static gboolean covered(const LvmVolume *lv)
 {
@@ -419,8 +415,7 @@ LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error)
     return lvm_group_parse(name, json, error);
 }
 
-/* --- physical volumes ---------------------------------------------------------------------------
- */
+/* --- physical volumes ------------------------------------------------------------------------- */
 
 void lvm_device_free(LvmDevice *device)
 {

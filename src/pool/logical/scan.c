@@ -10,8 +10,8 @@
 /* Parts of an LV are LVs themselves, which may have parts: that deep is believed. */
 #define PART_DEPTH_MAX 6
 
-/* As in libvirt, what is not active is not shown, but for one thing: what is lost can be deleted.
- */
+/* As in libvirt, what is not active is not shown, but for one thing: what is lost can be
+ * deleted. */
 gboolean logical_is_shown(const LvmVolume *lv)
 {
     return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
@@ -25,8 +25,7 @@ uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv)
     return origin ? origin->size : lv->size;
 }
 
-/* --- where it lies ------------------------------------------------------------------------------
- */
+/* --- where it lies ---------------------------------------------------------------------------- */
 
 typedef struct {
     const LvmGroup *group;
@@ -103,8 +102,7 @@ static gboolean place(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra
     return TRUE;
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 /* What the device node tells; a record without it has no times and no owner. */
 static void take_node(CstVolume *volume, const char *path)

@@ -69,8 +69,7 @@ static gboolean refuse_taken(CstPoolState *state, const char *volume, const char
                                         _("volume '%s' has a snapshot '%s' already"), volume, name);
 }
 
-/* --- list ---------------------------------------------------------------------------------------
- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 static char *problem_of(const LvmVolume *lv)
 {
@@ -112,8 +111,7 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
     return TRUE;
 }
 
-/* --- create -------------------------------------------------------------------------------------
- */
+/* --- create ----------------------------------------------------------------------------------- */
 
 static char **make_tags(const char *id, const char *name, int64_t at)
 {
@@ -190,8 +188,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     return check_made(logical, lv, &why, error);
 }
 
-/* --- revert -------------------------------------------------------------------------------------
- */
+/* --- revert ----------------------------------------------------------------------------------- */
 
 /* A writable thin snapshot of the snapshot takes the volume's name. */
 static gboolean revert_thin(CstPoolState *state, const Place *place, GError **error)
@@ -279,8 +276,7 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
     return revert_classic(state, &place, name, task, error);
 }
 
-/* --- remove, rename, open -----------------------------------------------------------------------
- */
+/* --- remove, rename, open --------------------------------------------------------------------- */
 
 static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)

@@ -69,8 +69,7 @@ gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const 
     return logical_rename_lv(state, old->name, name, error);
 }
 
-/* --- flatten ------------------------------------------------------------------------------------
- */
+/* --- flatten ---------------------------------------------------------------------------------- */
 
 /* A draft of the same size and kind that shares nothing, and keeps the volume's snapshots. */
 static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,

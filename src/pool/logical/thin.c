@@ -133,8 +133,7 @@ gboolean logical_thin_snapshot(LogicalState *state, const char *source, const ch
     return lvm_changev((const char *const *)argv->pdata, NULL, error);
 }
 
-/* --- how full -----------------------------------------------------------------------------------
- */
+/* --- how full --------------------------------------------------------------------------------- */
 
 static guint count_volumes(const LvmGroup *group, const char *pool)
 {

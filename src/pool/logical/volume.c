@@ -54,8 +54,7 @@ gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
     return cst_device_holders(path, holders, error);
 }
 
-/* --- changes that are checked -------------------------------------------------------------------
- */
+/* --- changes that are checked ----------------------------------------------------------------- */
 
 /* Tools are not believed about what they have done: what is there afterwards counts. */
 
@@ -103,8 +102,7 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
     return FALSE;
 }
 
-/* --- making -------------------------------------------------------------------------------------
- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 typedef enum { KIND_THICK, KIND_SPARSE, KIND_THIN, KIND_SNAPSHOT } Kind;
 
@@ -251,8 +249,7 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     return TRUE;
 }
 
-/* --- clones -------------------------------------------------------------------------------------
- */
+/* --- clones ----------------------------------------------------------------------------------- */
 
 /* The LV to take: the volume, or its snapshot of that name. */
 static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
@@ -301,8 +298,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
     return open_draft(logical, lv, def, draft, error);
 }
 
-/* --- commit and abandon -------------------------------------------------------------------------
- */
+/* --- commit and abandon ----------------------------------------------------------------------- */
 
 /* udev may have set its own owner when the name changed, so this comes last. */
 static gboolean settle_owner(int fd, const CstVolDef *def, GError **error)

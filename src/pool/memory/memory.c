@@ -15,8 +15,7 @@
  * because others may have changed it since the last one.
  */
 
-/* --- state --------------------------------------------------------------------------------------
- */
+/* --- state ------------------------------------------------------------------------------------ */
 
 static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
 {
@@ -75,8 +74,7 @@ static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError *
     return TRUE;
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 char *memory_vol_path(CstPoolState *state, const char *name)
 {
@@ -163,8 +161,7 @@ static gboolean memory_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErro
     return TRUE;
 }
 
-/* --- lifecycle ----------------------------------------------------------------------------------
- */
+/* --- lifecycle -------------------------------------------------------------------------------- */
 
 /* What is there is kept: nothing is formatted unasked. */
 static gboolean memory_build(CstPoolState *state, unsigned flags, GError **error)

@@ -23,8 +23,7 @@ void memory_unlock(void)
     g_mutex_unlock(&stores_lock);
 }
 
-/* --- disks --------------------------------------------------------------------------------------
- */
+/* --- disks ------------------------------------------------------------------------------------ */
 
 static void block_free(gpointer block)
 {
@@ -207,8 +206,7 @@ CstVolumeStamp memory_disk_stamp(MemoryDisk *disk)
     return stamp;
 }
 
-/* --- content ------------------------------------------------------------------------------------
- */
+/* --- content ---------------------------------------------------------------------------------- */
 
 typedef struct {
     CstBlob head;
@@ -327,8 +325,7 @@ CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
     return &blob->head;
 }
 
-/* --- stores -------------------------------------------------------------------------------------
- */
+/* --- stores ----------------------------------------------------------------------------------- */
 
 static void store_free(gpointer data)
 {
@@ -392,8 +389,7 @@ uint64_t memory_store_used(const MemoryStore *store)
     return g_hash_table_size(seen) * BLOCK;
 }
 
-/* --- the tool -----------------------------------------------------------------------------------
- */
+/* --- the tool --------------------------------------------------------------------------------- */
 
 void cst_memory_put(const char *store, const char *volume, const void *data, size_t len)
 {

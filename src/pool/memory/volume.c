@@ -9,8 +9,7 @@
 #define METADATA_SIZE (16 * CST_MIB)
 #define STEP          (64 * CST_KIB) /* of flattening */
 
-/* --- drafts -------------------------------------------------------------------------------------
- */
+/* --- drafts ----------------------------------------------------------------------------------- */
 
 /* With the lock held; consumes @disk. */
 static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
@@ -102,8 +101,7 @@ gboolean memory_drop_drafts(CstPoolState *state, GError **error)
     return TRUE;
 }
 
-/* --- volumes ------------------------------------------------------------------------------------
- */
+/* --- volumes ---------------------------------------------------------------------------------- */
 
 gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
@@ -146,8 +144,7 @@ gboolean memory_vol_resize(CstPoolState *state, const char *name, uint64_t capac
            cst_fail(error, CST_ERROR_NO_SPACE, _("volume '%s' can't become so large"), name);
 }
 
-/* --- sharing ------------------------------------------------------------------------------------
- */
+/* --- sharing ---------------------------------------------------------------------------------- */
 
 MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error)
 {

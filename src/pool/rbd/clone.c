@@ -24,8 +24,7 @@
 /* Ceph's release "mimic", the first whose clients know clones of version 2. */
 #define MIMIC 13
 
-/* --- origins ------------------------------------------------------------------------------------
- */
+/* --- origins ---------------------------------------------------------------------------------- */
 
 void cst_rbd_origin_clear(RbdOrigin *origin)
 {
@@ -105,8 +104,7 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
     return TRUE;
 }
 
-/* --- letting go of a snapshot -------------------------------------------------------------------
- */
+/* --- letting go of a snapshot ----------------------------------------------------------------- */
 
 /* By number, which stays when the snapshot is renamed. NULL: there is no such snapshot. */
 static char *protected_key(RbdJob *job, rbd_image_t image, const char *snapshot)
@@ -213,8 +211,7 @@ gboolean cst_rbd_finish_releases(RbdJob *job, GError **error)
     return cst_rbd_note_each(job, RELEASE_NOTE, finish_release, error);
 }
 
-/* --- cloning ------------------------------------------------------------------------------------
- */
+/* --- cloning ---------------------------------------------------------------------------------- */
 
 static unsigned clone_format(RbdJob *job)
 {
@@ -411,8 +408,7 @@ gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
     return TRUE;
 }
 
-/* --- clones that never were ---------------------------------------------------------------------
- */
+/* --- clones that never were ------------------------------------------------------------------- */
 
 static int drop_helper(RbdJob *job, const char *source, const char *snapshot)
 {

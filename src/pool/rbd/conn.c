@@ -55,8 +55,7 @@ void cst_rbd_conn_drop(RbdState *state)
     cst_rbd_conn_unref(conn);
 }
 
-/* --- connecting ---------------------------------------------------------------------------------
- */
+/* --- connecting ------------------------------------------------------------------------------- */
 
 typedef struct {
     CstCephWork work;
@@ -227,8 +226,7 @@ static RbdConn *connect_with_deadline(RbdState *state, GError **error)
     return g_steal_pointer(&c->conn);
 }
 
-/* --- sharing ------------------------------------------------------------------------------------
- */
+/* --- sharing ---------------------------------------------------------------------------------- */
 
 /* With the lock held: TRUE when the caller is the one to connect. */
 static gboolean wait_or_begin(RbdState *state, GError **error)

@@ -17,8 +17,7 @@
 #define OBJECT_ORDER_MIN 12
 #define OBJECT_ORDER_MAX 25
 
-/* --- drafts -------------------------------------------------------------------------------------
- */
+/* --- drafts ----------------------------------------------------------------------------------- */
 
 char *cst_rbd_draft_name(const char *token)
 {
@@ -199,8 +198,7 @@ gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **er
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- drafts that even the journal lost ----------------------------------------------------------
- */
+/* --- drafts that even the journal lost -------------------------------------------------------- */
 
 static gboolean is_dead(RbdJob *job, const char *name)
 {

@@ -27,8 +27,7 @@ void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers)
     memset(answers, 0, sizeof(*answers));
 }
 
-/* --- asking -------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static void ask(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, size_t i,
                 const char *method, gboolean of_head)
@@ -79,8 +78,7 @@ char *cst_rbd_map_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, R
     return g_strconcat("rbd_object_map.", id, NULL);
 }
 
-/* --- decoding: little-endian integers, strings with their length, versioned structs -------------
- */
+/* --- decoding: little-endian integers, strings with their length, versioned structs ----------- */
 
 typedef struct {
     const uint8_t *p;

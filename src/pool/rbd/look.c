@@ -14,8 +14,7 @@
  * and less than librados lets through (objecter_inflight_ops). */
 #define IN_FLIGHT 512
 
-/* --- asking -------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static void scanning_clear(CstCephWork *work)
 {

@@ -8,8 +8,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 static void list_free(gpointer data)
 {
@@ -70,8 +69,7 @@ static RbdScanning *scanning_of_list(CstPoolState *state, RbdConn *conn, GPtrArr
     return s;
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 static gboolean same_text(const char *a, const char *b)
 {
@@ -137,8 +135,7 @@ static CstVolume *volume_unanswered(const char *name, const CstVolume *known, co
     return volume;
 }
 
-/* --- one image, through librbd ------------------------------------------------------------------
- */
+/* --- one image, through librbd ---------------------------------------------------------------- */
 
 static void header_free(gpointer data)
 {
@@ -206,8 +203,7 @@ static RbdJob *open_and_look(CstPoolState *state, const char *name, GError **err
     return cst_rbd_job_wait(job, error) ? g_steal_pointer(&job) : NULL;
 }
 
-/* --- handing on ---------------------------------------------------------------------------------
- */
+/* --- handing on ------------------------------------------------------------------------------- */
 
 /* The name of a parent in this pool is in the list that the scan began with. */
 static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, RbdHeader *header)

@@ -92,6 +92,6 @@ struct RbdScanning {
 RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count);
 /** @id NULL: to be asked. */
 void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
-/** TRUE when all have been asked and have answered, in whatever way; else they are not to be read.
- */
+/** TRUE when all have been asked and have answered, in whatever way; else they are not to be
+ *  read. */
 gboolean cst_rbd_scanning_ask(RbdScanning *s);

@@ -15,8 +15,7 @@
  */
 #define REVERT_NOTE "cistern_revert_" /* and the volume: the snapshot */
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
 {
@@ -126,8 +125,7 @@ static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArra
     return TRUE;
 }
 
-/* --- create, remove, rename ---------------------------------------------------------------------
- */
+/* --- create, remove, rename ------------------------------------------------------------------- */
 
 static gboolean no_snapshot(const RbdJob *job, GError **error)
 {
@@ -281,8 +279,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- revert -------------------------------------------------------------------------------------
- */
+/* --- revert ----------------------------------------------------------------------------------- */
 
 static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
@@ -385,8 +382,7 @@ gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
                       "finished when it is closed"));
 }
 
-/* --- open ---------------------------------------------------------------------------------------
- */
+/* --- open ------------------------------------------------------------------------------------- */
 
 static gboolean open_one(RbdJob *job, GError **error)
 {

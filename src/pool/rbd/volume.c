@@ -9,8 +9,7 @@
 #include <base/i18n.h>
 #include <model/flags.h>
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void give_back_conn(gpointer conn)
 {
@@ -56,8 +55,7 @@ CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writab
     return cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
 }
 
-/* --- delete -------------------------------------------------------------------------------------
- */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 /* Removes the snapshots that may go: all, or those that only clones needed. */
 static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
@@ -156,8 +154,7 @@ gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flag
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- resize, flatten ----------------------------------------------------------------------------
- */
+/* --- resize, flatten -------------------------------------------------------------------------- */
 
 static gboolean resize(RbdJob *job, GError **error)
 {
@@ -184,8 +181,8 @@ gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     return cst_rbd_job_wait(job, error);
 }
 
-/* Copies what the image still reads from its parent; stopped midway, the rest is still read there.
- */
+/* Copies what the image still reads from its parent; stopped midway, the rest is still read
+ * there. */
 static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result;
@@ -231,8 +228,7 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- who uses it, what hangs on it --------------------------------------------------------------
- */
+/* --- who uses it, what hangs on it ------------------------------------------------------------ */
 
 static gboolean list_holders(RbdJob *job, GError **error)
 {

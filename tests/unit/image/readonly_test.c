@@ -432,8 +432,7 @@ static void a_table_longer_than_the_file_costs_nothing(void **state)
     }
 }
 
-/* --- what is refused ---------------------------------------------------------------------------
- */
+/* --- what is refused -------------------------------------------------------------------------- */
 
 static void refused(const char *format, CstBlob *blob, const char *words)
 {

@@ -431,8 +431,7 @@ static void storage_that_goes_away_leaves_a_sound_image(void **state)
     }
 }
 
-/* --- power cuts --------------------------------------------------------------------------------
- */
+/* --- power cuts ------------------------------------------------------------------------------- */
 
 static void a_power_cut_over_a_parent_loses_nothing_flushed(void **state)
 {

@@ -146,8 +146,7 @@ static void without_barriers_there_is_no_log(void **state)
     assert_byte(blob, CST_MIB, CST_MIB, 0);
 }
 
-/* --- what is wrong with a log -------------------------------------------------------------------
- */
+/* --- what is wrong with a log ----------------------------------------------------------------- */
 
 static void assert_refused(CstBlob *blob, CstErrorCode code)
 {

@@ -131,8 +131,7 @@ static int tear_down(void **unused)
     return 0;
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 static CstVolume *none_known(const char *name, gpointer data)
 {
@@ -268,8 +267,7 @@ static void numbers_that_do_not_add_up_are_refused(void **unused)
     }
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static CstVolDef *volume_def(const char *name, uint64_t capacity)
 {
@@ -445,8 +443,7 @@ static void a_swap_that_was_cut_short_is_ended(void **unused)
     assert_int_equal(count_lvs(), 1);
 }
 
-/* --- snapshots ----------------------------------------------------------------------------------
- */
+/* --- snapshots -------------------------------------------------------------------------------- */
 
 static void snapshots_are_kept_by_tags(void **unused)
 {

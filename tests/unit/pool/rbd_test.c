@@ -12,8 +12,7 @@
 
 #include "rbd/scan.h"
 
-/* --- configuration ------------------------------------------------------------------------------
- */
+/* --- configuration ---------------------------------------------------------------------------- */
 
 static CstPoolDef *definition(const char *source, const char *options)
 {
@@ -118,8 +117,7 @@ static void drafts_are_told_by_their_names(void **state)
     assert_false(cst_rbd_is_draft(".cistern-snapshot"));
 }
 
-/* --- what OSDs answer ---------------------------------------------------------------------------
- */
+/* --- what OSDs answer ------------------------------------------------------------------------- */
 
 /* 1 GiB in objects of 4 MiB, features 0x3d, no parent. */
 static const uint8_t size_answer[] = {22, 0, 0, 0, 0x40, 0, 0, 0, 0};
@@ -255,8 +253,7 @@ static void a_map_that_does_not_fit_is_refused(void **state)
     assert_false(header.mapped);
 }
 
-/* --- questions ----------------------------------------------------------------------------------
- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 static GByteArray *asked;
 static const char *asked_method;

@@ -88,8 +88,8 @@ gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboo
                                      GError **error);
 gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolInfo *ret,
                             GError **error);
-/** Why the pool could not be started, or is inaccessible; NULL: nothing, or the server can't say.
- */
+/** Why the pool could not be started, or is inaccessible; NULL: nothing, or the server can't
+ *  say. */
 char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool);
 /** Elements CstThinStore; empty where there are none. NO_SUPPORT where the server can't say. */
 GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error);

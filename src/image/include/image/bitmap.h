@@ -48,8 +48,7 @@ gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean ena
 gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *source,
                                 const char *source_name, GError **error);
 
-/* --- not in the library: what is to be done, as words ------------------------------------------
- */
+/* --- not in the library: what is to be done, as words ----------------------------------------- */
 
 /** One of qemu-img's words: "add", "remove", "clear", "enable", "disable", "merge". */
 gboolean cst_image_bitmap_has_deed(const char *deed);

@@ -226,8 +226,8 @@ CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const C
 /** The same for images of one file. */
 CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstBlob *backing, GError **error);
-/** Writes out what is held back and closes. Only cst_image_flush() reports errors: call it first.
- */
+/** Writes out what is held back and closes. Only cst_image_flush() reports errors: call it
+ *  first. */
 void cst_image_free(CstImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstImage, cst_image_free)
 

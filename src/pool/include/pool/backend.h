@@ -244,8 +244,7 @@ struct CstBackend {
     /** Makes a volume that shares content with another (extra->backing_path) hold all of it. */
     gboolean (*vol_flatten)(CstPoolState *state, const char *name, CstTask *task, GError **error);
 
-    /* --- groups; NULL: the technology has none --------------------------------------------------
-     */
+    /* --- groups; NULL: the technology has none ------------------------------------------------ */
 
     /** Appends CstThinStore for each. */
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);

@@ -19,8 +19,7 @@ extern const CstBackend cst_memory_backend;
 /** What a store holds, its drafts, snapshots and clones included, all together. */
 #define CST_MEMORY_STORE_SIZE (UINT64_C(1) << 30)
 
-/* --- the "tool" of this technology: what goes on behind the backend's back ---------------------
- */
+/* --- the "tool" of this technology: what goes on behind the backend's back -------------------- */
 
 /** Puts a volume there that holds @data; replaces one of that name. */
 void cst_memory_put(const char *store, const char *volume, const void *data, size_t len);
@@ -33,8 +32,7 @@ void cst_memory_hold(const char *store, const char *volume, const char *who);
 /** Forgets all stores and faults. */
 void cst_memory_clear(void);
 
-/* --- faults ------------------------------------------------------------------------------------
- */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 /**
  * The @nth call (from 1) of @callback from now on fails with IO. Callbacks have the names of their

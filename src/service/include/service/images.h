@@ -50,8 +50,8 @@ gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
                          const char *other_name, CstTask *task, CstCompareReport *ret_report,
                          GError **error);
 
-/** How large an image of @format with @options (NULL: none) would be that is a copy of the volume.
- */
+/** How large an image of @format with @options (NULL: none) would be that is a copy of the
+ *  volume. */
 gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, const char *options,
                          CstTask *task, CstMeasureReport *ret_report, GError **error);
 

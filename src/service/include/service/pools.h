@@ -15,8 +15,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPool, cst_pool_unref)
 
 /* --- finding --------------------------------------------------------------------------------- */
 
-/** Pools that match CST_LIST_POOLS_* @filter (0: all), ordered by name; frees as pool references.
- */
+/** Pools that match CST_LIST_POOLS_* @filter (0: all), ordered by name; frees as pool
+ *  references. */
 GPtrArray *cst_service_pools(CstService *service, unsigned filter, GError **error);
 CstPool *cst_service_pool_by_name(CstService *service, const char *name, GError **error);
 CstPool *cst_service_pool_by_uuid(CstService *service, const CstUuid *uuid, GError **error);

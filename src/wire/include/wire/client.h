@@ -112,8 +112,8 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
                                      const void *args, CstWireStreamFunc func, gpointer data,
                                      GError **error);
 
-/** Sends @len bytes; meanwhile takes in what comes. Fails with the server's error once it sent one.
- */
+/** Sends @len bytes; meanwhile takes in what comes. Fails with the server's error once it sent
+ *  one. */
 gboolean cst_wire_stream_send(CstWireStream *stream, const void *bytes, size_t len, GError **error);
 gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError **error);
 
