@@ -36,31 +36,37 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
 
 /* --- what was seen ---------------------------------------------------------------------------- */
 
-static void remember(LogicalState *state, LvmGroup *group, gint64 since)
+/* What was changed while it was being made, a report may have missed. */
+static void remember(LogicalState *state, LvmGroup *group, gint64 since, guint changes)
 {
     g_mutex_lock(&state->lock);
     lvm_group_unref(state->last);
     state->last = lvm_group_ref(group);
-    state->last_at = since;
+    state->last_at = changes == state->changes ? since : 0;
     g_mutex_unlock(&state->lock);
 }
 
 LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error)
 {
     gint64 since = g_get_monotonic_time();
-    LvmGroup *group = lvm_group_read(state->vg, task, error);
+    LvmGroup *group;
+    guint changes;
 
+    g_mutex_lock(&state->lock);
+    changes = state->changes;
+    g_mutex_unlock(&state->lock);
+    group = lvm_group_read(state->vg, task, error);
     if (group)
-        remember(state, group, since);
+        remember(state, group, since, changes);
     return group;
 }
 
-LvmGroup *logical_look_lately(LogicalState *state, gint64 age_us, GError **error)
+LvmGroup *logical_look_lately(LogicalState *state, GError **error)
 {
     LvmGroup *group = NULL;
 
     g_mutex_lock(&state->lock);
-    if (state->last_at && g_get_monotonic_time() - state->last_at <= age_us)
+    if (state->last_at && g_get_monotonic_time() - state->last_at < lvm_host.fresh_us)
         group = lvm_group_ref(state->last);
     g_mutex_unlock(&state->lock);
     return group ? group : logical_look(state, NULL, error);
@@ -70,12 +76,13 @@ void logical_changed(LogicalState *state)
 {
     g_mutex_lock(&state->lock);
     state->last_at = 0;
+    state->changes++;
     g_mutex_unlock(&state->lock);
 }
 
 static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
 
     if (!group)
         return FALSE;
@@ -135,7 +142,7 @@ static char *logical_vol_resolve(CstPoolState *state, const char *path)
 
 static char *logical_identity(CstPoolState *state, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
 
     return group ? g_strdup_printf("vg=%s\n", group->uuid) : NULL;
 }
@@ -148,7 +155,7 @@ static gboolean logical_identity_check(CstPoolState *state, const char *recorded
 
     if (starting || !g_str_has_prefix(recorded, "vg="))
         return TRUE;
-    group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
+    group = logical_look_lately(LOGICAL(state), error);
     if (!group)
         return FALSE;
     now = g_strdup_printf("vg=%s\n", group->uuid);

@@ -39,10 +39,8 @@ typedef struct {
     GMutex lock; /**< guards the two below */
     LvmGroup *last;
     gint64 last_at; /**< monotonic; 0: something was changed since */
+    guint changes;  /**< so many so far, as far as is known here */
 } LogicalState;
-
-/** A report this old still tells how much room there is. */
-#define LOGICAL_USAGE_AGE_US G_TIME_SPAN_SECOND
 
 #define LOGICAL(state) ((LogicalState *)(state))
 
@@ -51,8 +49,8 @@ void logical_options_clear(LogicalOptions *options);
 
 /** The group as it is now; the caller unrefs. NOT_FOUND when there is none. */
 LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error);
-/** The same, or what was seen at most @age_us ago when nothing was changed through us since. */
-LvmGroup *logical_look_lately(LogicalState *state, gint64 age_us, GError **error);
+/** The same, or what was seen a moment ago (lvm_host.fresh_us) when no change is known of since. */
+LvmGroup *logical_look_lately(LogicalState *state, GError **error);
 /** Something was changed: what was seen is history. */
 void logical_changed(LogicalState *state);
 

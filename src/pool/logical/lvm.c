@@ -12,7 +12,7 @@
 
 #define OUTPUT_LIMIT (32u << 20)
 
-LvmHost lvm_host = {.dev = "/dev", .look_s = 60, .change_s = 300};
+LvmHost lvm_host = {.dev = "/dev", .look_s = 60, .change_s = 300, .fresh_us = G_TIME_SPAN_SECOND};
 
 /* What LVM says in its only locale, and what that means; the first line that fits counts. */
 static const struct {

@@ -60,7 +60,7 @@ GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const
 gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
                               GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
 
     if (lv)

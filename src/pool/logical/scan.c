@@ -228,7 +228,7 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
     const LvmVolume *lv = group ? lvm_group_find(group, name) : NULL;
     CstVolume *volume;
 

@@ -211,7 +211,7 @@ static void add_cow_room(const LvmGroup *group, const LvmVolume *lv, GPtrArray *
 
 gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), LOGICAL_USAGE_AGE_US, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
 
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);

@@ -232,7 +232,7 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
                              GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(logical, error);
     g_autofree char *lv = logical_draft_name(draft->token);
     Kind kind;
 

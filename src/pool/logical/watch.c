@@ -44,9 +44,10 @@ static gboolean is_above(const struct inotify_event *event)
     return event->wd == 1;
 }
 
-static void take_event(const LogicalState *state, int fd, const struct inotify_event *event,
+static void take_event(LogicalState *state, int fd, const struct inotify_event *event,
                        void (*changed)(const char *name, gpointer data), gpointer data)
 {
+    logical_changed(state);
     if (event->mask & IN_Q_OVERFLOW) {
         changed(NULL, data);
     } else if (is_above(event)) {
