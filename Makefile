@@ -81,8 +81,8 @@ sequences: build ## SEQUENCES (default 2000) random sequences per image format a
 	    $(BUILD)/tests/tools/cst-play $(T)
 
 bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
-	@$(DEPS) bench ceph
-	@BUILD=$(BUILD) bench/bench $(BENCH_ARGS)
+	@$(DEPS) bench lab ceph
+	@CISTERN_LAB=$(LAB) BUILD=$(BUILD) bench/bench $(BENCH_ARGS)
 
 fuzz: build-fuzz ## run each fuzz target for FUZZ_SECONDS (default 600)
 	@BUILD=$(BUILD)-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
