@@ -10,7 +10,7 @@ from harness import space
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Both sides wait for the same LVM, which an emulated processor makes slow: ratios, not seconds.
-ROWS = ("refresh 100 volumes", "list 100 with details", "create and delete a volume",
+ROWS = ("refresh 100 volumes", "list 100 with details", "create a volume", "delete a volume",
         "clone 16 MiB")
 
 

@@ -52,12 +52,17 @@ def measure(peer):
     conn = libvirt.open(peer.uri)
     pool = conn.storagePoolCreateXML(POOL, 0)
 
+    def create():
+        pool.createXML(VOLUME.format("new"), 0)
+
     def drop():
         pool.storageVolLookupByName("new").delete(0)
     rows = {f"refresh {COUNT} volumes": timed(lambda: pool.refresh(0)),
             f"list {COUNT} with details": timed(lambda: details(pool)),
-            "create and delete a volume": timed(lambda: (pool.createXML(VOLUME.format("new"), 0),
-                                                         drop()))}
+            "create a volume": timed(create, drop)}
+    create()
+    rows["delete a volume"] = timed(drop, create)
+    drop()
     source = pool.createXML(VOLUME.format("source"), 0)
     rows["clone 16 MiB"] = timed(lambda: pool.createXMLFrom(VOLUME.format("new"), source, 0), drop)
     source.delete(0)
