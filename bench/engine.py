@@ -25,7 +25,7 @@ class Ground:
         if not self.where:
             image = self.bench.space.path(f"{self.name}.img")
             with open(image, "wb") as out:
-                out.truncate(self.bench.IMAGE * 12 + (1 << 30))
+                out.truncate(self.bench.IMAGE * 16 + (2 << 30))
             options = ["-m", "reflink=1"] if self.name == "xfs" else ["-E", "lazy_itable_init=0"]
             self.bench.command(f"mkfs.{self.name}", "-q", *options, image)
             self.where = self.bench.space.path(f"ground-{self.name}")
