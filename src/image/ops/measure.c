@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <base/units.h>
 #include <image/measure.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "format.h"
 

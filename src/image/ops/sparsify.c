@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <base/units.h>
 #include <image/backing.h>
 #include <image/sparsify.h>
 
@@ -7,6 +6,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "crew.h"
 #include "format.h"

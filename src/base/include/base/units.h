@@ -4,8 +4,6 @@
 #include <glib.h>
 #include <stdint.h>
 
-#include <base/units.h>
-
 #define CST_KIB (UINT64_C(1) << 10)
 #define CST_MIB (UINT64_C(1) << 20)
 #define CST_GIB (UINT64_C(1) << 30)
