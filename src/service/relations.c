@@ -41,16 +41,20 @@ static char *tree_of(const GPtrArray *rows)
     return g_string_free(tree, FALSE);
 }
 
+/* What is based on the volume, as the end of a message; "": nothing is. NULL with an error. */
+static char *tree_below(const VolumeClaim *claim, gboolean images, GError **error)
+{
+    g_autoptr(GPtrArray) rows = volume_descendants(claim, images, NAMED_AT_MOST, error);
+
+    return rows ? tree_of(rows) : NULL;
+}
+
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
 {
-    g_autoptr(GPtrArray) rows = volume_descendants(claim, FALSE, NAMED_AT_MOST, error);
-    g_autofree char *tree = NULL;
+    g_autofree char *tree = tree_below(claim, FALSE, error);
 
-    if (!rows)
-        return FALSE;
-    if (rows->len == 0)
-        return TRUE;
-    tree = tree_of(rows);
+    if (!tree || !*tree)
+        return tree != NULL;
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is what others are based on; delete them or make them "
                       "independent (vol-flatten) first:%s"),
@@ -59,14 +63,10 @@ gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
 
 gboolean volume_not_below(const VolumeClaim *claim, GError **error)
 {
-    g_autoptr(GPtrArray) rows = volume_descendants(claim, TRUE, NAMED_AT_MOST, error);
-    g_autofree char *tree = NULL;
+    g_autofree char *tree = tree_below(claim, TRUE, error);
 
-    if (!rows)
-        return FALSE;
-    if (rows->len == 0)
-        return TRUE;
-    tree = tree_of(rows);
+    if (!tree || !*tree)
+        return tree != NULL;
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' holds what others show; make them independent (vol-flatten) or "
                       "delete them first:%s"),
