@@ -105,10 +105,8 @@ gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImage
         info.format = &cst_format_iso;
     if (!look.error)
         info.format->inspect(&look);
-    if (look.error) {
-        g_propagate_error(error, look.error);
+    if (!cst_look_ok(&look, error))
         return FALSE;
-    }
     *ret_info = info;
     memset(&info, 0, sizeof(info));
     return TRUE;
@@ -136,10 +134,8 @@ GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, 
     parts = g_ptr_array_new_with_free_func((GDestroyNotify)cst_image_part_free);
     info.format = format;
     format->inspect_parts(&look, parts);
-    if (look.error) {
-        g_propagate_error(error, look.error);
+    if (!cst_look_ok(&look, error))
         return NULL;
-    }
     return g_steal_pointer(&parts);
 }
 

@@ -50,14 +50,20 @@ char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len)
     return g_strdup(text);
 }
 
+gboolean cst_look_ok(CstImageLook *look, GError **error)
+{
+    if (!look->error)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&look->error));
+    return FALSE;
+}
+
 gboolean cst_look_is_sound(CstImageLook *look, GError **error)
 {
     const CstImageInfo *info = look->info;
 
-    if (look->error) {
-        g_propagate_error(error, g_steal_pointer(&look->error));
+    if (!cst_look_ok(look, error))
         return FALSE;
-    }
     return !info->problem ||
            cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
                     _("'%s' can't be opened: %s"), look->blob->name, info->problem);

@@ -29,6 +29,9 @@ gboolean cst_look_read(CstImageLook *look, uint64_t offset, void *buf, size_t le
 /** As cst_look_read(), as a string cut at the first NUL; NULL on failure. @len is bounded. */
 char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len);
 
+/** FALSE when the blob could not be read; takes the error out of the look. */
+gboolean cst_look_ok(CstImageLook *look, GError **error);
+
 /** FALSE when the image can't be opened: it could not be read, or a problem was noted. */
 gboolean cst_look_is_sound(CstImageLook *look, GError **error);
 

@@ -215,10 +215,8 @@ gboolean cst_image_inspect_luks(CstBlob *blob, const CstImageFormat *format, Cst
     info.format = format;
     if (format->inspect_luks)
         format->inspect_luks(&look, &luks);
-    if (look.error) {
-        g_propagate_error(error, look.error);
+    if (!cst_look_ok(&look, error))
         return FALSE;
-    }
     *ret_luks = luks;
     memset(&luks, 0, sizeof(luks));
     return TRUE;

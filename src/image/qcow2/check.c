@@ -42,10 +42,8 @@ static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
     if (!cst_look_init(&look, blob, head, &info, error))
         return NULL;
     sound = qcow2_header_read(&look, &header);
-    if (look.error) {
-        g_propagate_error(error, look.error);
+    if (!cst_look_ok(&look, error))
         return NULL;
-    }
     if (!sound || (header.incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)) {
         cst_fail(error, sound ? CST_ERROR_UNSUPPORTED : CST_ERROR_CORRUPT,
                  _("'%s' can't be checked: %s"), blob->name, info.problem);

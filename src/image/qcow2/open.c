@@ -61,10 +61,8 @@ static gboolean read_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header 
     if (!cst_look_init(&look, blob, head, &info, error))
         return FALSE;
     sound = qcow2_header_read(&look, ret_header);
-    if (look.error) {
-        g_propagate_error(error, look.error);
+    if (!cst_look_ok(&look, error))
         return FALSE;
-    }
     if (!sound)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), blob->name,
                         info.problem);
