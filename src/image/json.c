@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
+#include "json.h"
 
-#include "luksheader.h"
+#include <string.h>
 
 /*
  * Just enough to find values in the JSON of a LUKS2 header: no numbers are interpreted, and escapes
- * stay what they are, for nothing that is looked for has any.
+ * stay what they are, for nothing that is looked for has any. Not json-glib: it follows the nesting
+ * of an untrusted image's text with its stack as deep as that goes, and the library of the engine
+ * would need it.
  */
 #define MAX_DEPTH 16
 #define MAX_PATH  256 /* what is longer is nothing that is looked for */

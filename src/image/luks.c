@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "format.h"
+#include "json.h"
 #include "luksheader.h"
 
 #define V1_LEN   592u
