@@ -11,6 +11,11 @@
 
 #define FIXED 24 /* bytes of an entry before its extra data */
 
+uint64_t qcow2_bitmap_entry_len(uint64_t extra_size, uint64_t name_size)
+{
+    return cst_round_up(FIXED + extra_size + name_size, 8);
+}
+
 void qcow2_bitmap_clear(Qcow2Bitmap *bitmap)
 {
     g_free(bitmap->extra);
@@ -50,7 +55,7 @@ static gboolean parse_entry(Qcow2 *q, const uint8_t *raw, uint64_t room, GArray 
         return qcow2_corrupt(q, error, _("the bitmap directory is too short"));
     name_size = cst_be16(raw + 18);
     bitmap.extra_size = cst_be32(raw + 20);
-    len = (FIXED + (uint64_t)bitmap.extra_size + name_size + 7) / 8 * 8;
+    len = qcow2_bitmap_entry_len(bitmap.extra_size, name_size);
     if (name_size == 0 || name_size > QCOW2_MAX_BITMAP_NAME || len > room)
         return qcow2_corrupt(q, error, _("an entry of the bitmap directory is damaged"));
     bitmap.table_offset = cst_be64(raw);
@@ -105,7 +110,7 @@ uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len)
     for (guint i = 0; i < bitmaps->len; i++) {
         const Qcow2Bitmap *bitmap = &g_array_index(bitmaps, Qcow2Bitmap, i);
         size_t name_size = strlen(bitmap->name);
-        size_t len = (FIXED + bitmap->extra_size + name_size + 7) / 8 * 8;
+        uint64_t len = qcow2_bitmap_entry_len(bitmap->extra_size, name_size);
         guint at = out->len;
         uint8_t *raw;
 

@@ -43,6 +43,9 @@ GArray *qcow2_bitmaps_new(void);
 /** The directory's bytes. */
 uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len);
 
+/** Bytes of an entry of the directory: its head, @extra_size bytes of extra data and a name of
+ * @name_size, padded. */
+uint64_t qcow2_bitmap_entry_len(uint64_t extra_size, uint64_t name_size);
 /** How many entries the table of a bitmap has for a disk of @size bytes. */
 uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits);
 /** Whether what it says can be relied on; else it is inconsistent, or of an unknown kind. */

@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "bitmapdir.h"
 #include "format.h"
 #include "qcow2.h"
 #include "state.h"
@@ -20,12 +21,6 @@ static uint64_t refcount_bytes(uint64_t clusters, uint64_t cluster, unsigned bit
         table = cst_div_up(blocks, cluster / 8);
     } while (blocks + table != before);
     return (blocks + table) * cluster;
-}
-
-/* One more in the directory ("Bitmap directory"): its head and its name, padded. */
-static uint64_t entry_bytes(const CstImageBitmap *bitmap)
-{
-    return (24 + strlen(bitmap->name) + 7) / 8 * 8;
 }
 
 /* As with qemu-img: a table and all of the bits for each one, and the directory of all. */
@@ -52,9 +47,9 @@ static gboolean measure_bitmaps(const CstMeasuring *measuring, uint64_t cluster,
         bits = cst_div_up(measuring->source_size, bitmap->granularity);
         clusters = cst_div_up(cst_div_up(bits, 8), cluster);
         measure->bitmaps += (clusters + cst_div_up(clusters * 8, cluster)) * cluster;
-        directory += entry_bytes(bitmap);
+        directory += qcow2_bitmap_entry_len(0, strlen(bitmap->name));
     }
-    measure->bitmaps += cst_div_up(directory, cluster) * cluster;
+    measure->bitmaps += cst_round_up(directory, cluster);
     return TRUE;
 }
 

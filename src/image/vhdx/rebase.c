@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "state.h"
@@ -52,7 +53,7 @@ static gboolean find_room(Vhdx *vhdx, uint32_t len, uint32_t *ret_offset, GError
             *ret_offset = (uint32_t)offset;
             return TRUE;
         }
-        offset = (end + 7) / 8 * 8;
+        offset = cst_round_up(end, 8);
     }
     return cst_fail(error, CST_ERROR_UNSUPPORTED,
                     _("the metadata of '%s' have no room for another parent; convert the image "
