@@ -102,7 +102,7 @@ const char *job_fate(const CstJobInfo *info, gboolean killed)
 
     if (cst_job_file_can_resume(info))
         return _("the next daemon goes on with it");
-    if (!fate || (killed && fate->left == fates[0].left))
+    if (!fate || (killed && strcmp(fate->left, NOTHING_LEFT) == 0))
         return _("what it had half done is finished or taken back when its pool is there");
     return _(fate->left);
 }
