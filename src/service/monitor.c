@@ -18,7 +18,14 @@
 #define RETRY_MS 5000
 /* What may run full while guests write, which no report tells of, is looked at this often. */
 #define ROOMS_MS 10000
+/*
+ * A look may wait for storage that hangs, and holds its worker as long. Workers are begun when they
+ * are needed, up to this many: that many pools may hang and delay nobody else. With more of them,
+ * whoever is due waits for the first worker that comes back, in the order of asking.
+ */
+#define LOOKS_AT_ONCE 64
 
+/* The monitor's thread has it while nobody looks, the worker while it does. */
 typedef struct {
     CstPool *pool;       /* referenced */
     CstPoolState *state; /* referenced */
@@ -28,12 +35,14 @@ typedef struct {
     gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
     gint64 due;          /* monotonic; 0: nothing to do */
     gint64 rooms_due;    /* monotonic: when to look how full they are, if there are any */
+    gboolean busy;       /* guarded by the monitor's lock: a worker has it */
 } Watch;
 
 struct Monitor {
-    GMutex lock; /* guards watches as a list, stop and rebuilt */
+    GMutex lock; /* guards watches as a list, who has each, and stop; never held in a look */
     GPtrArray *watches;
     GThread *thread;
+    GThreadPool *workers;
     CstFd wake;
     gboolean stop;
 };
@@ -65,7 +74,7 @@ static void note_changed(const char *name, gpointer data)
         watch->all = TRUE;
 }
 
-/* --- bringing a table up to date -------------------------------------------------------------- */
+/* --- a look, on a worker ---------------------------------------------------------------------- */
 
 static void watch_again(Watch *watch)
 {
@@ -133,59 +142,85 @@ static void settle(Watch *watch)
         event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
 }
 
-static void look_at_rooms(Watch *watch, gint64 now)
+static void look_at_rooms(Watch *watch)
 {
     if (pool_has_rooms(watch->pool))
         pool_look_at_rooms(watch->pool, watch->state);
-    watch->rooms_due = now + ROOMS_MS * 1000;
+    watch->rooms_due = g_get_monotonic_time() + ROOMS_MS * 1000;
 }
 
-/* --- the thread ------------------------------------------------------------------------------- */
+static void hand_back(Monitor *monitor, Watch *watch)
+{
+    g_mutex_lock(&monitor->lock);
+    watch->busy = FALSE;
+    g_mutex_unlock(&monitor->lock);
+    wake(monitor);
+}
+
+static void look(gpointer data, gpointer monitor)
+{
+    Watch *watch = data;
+
+    if (watch->due && watch->due <= g_get_monotonic_time())
+        settle(watch);
+    if (watch->rooms_due <= g_get_monotonic_time())
+        look_at_rooms(watch);
+    hand_back(monitor, watch);
+}
+
+/* --- the thread: waits, and hands out what is due --------------------------------------------- */
+
+static gboolean is_alive(const Watch *watch)
+{
+    gboolean alive;
+
+    g_mutex_lock(&watch->pool->lock);
+    alive = watch->pool->state == watch->state;
+    g_mutex_unlock(&watch->pool->lock);
+    return alive;
+}
+
+/*
+ * Those that no worker has; of them, the ones whose pool was stopped are freed. Only this thread
+ * hands out and frees, so what it polls stays alive and is touched by nobody else meanwhile.
+ */
+static GPtrArray *idle_watches(Monitor *monitor)
+{
+    GPtrArray *idle = g_ptr_array_new();
+
+    g_mutex_lock(&monitor->lock);
+    for (guint i = monitor->watches->len; i-- > 0;) {
+        Watch *watch = g_ptr_array_index(monitor->watches, i);
+
+        if (watch->busy)
+            continue;
+        if (is_alive(watch))
+            g_ptr_array_add(idle, watch);
+        else
+            g_ptr_array_remove_index_fast(monitor->watches, i);
+    }
+    g_mutex_unlock(&monitor->lock);
+    return idle;
+}
+
+/* G_MAXINT64: not before something changes. */
+static gint64 due_at(const Watch *watch)
+{
+    gint64 due = watch->due ? watch->due : G_MAXINT64;
+
+    return pool_has_rooms(watch->pool) ? MIN(due, watch->rooms_due) : due;
+}
 
 static int next_timeout(GPtrArray *watches)
 {
     gint64 now = g_get_monotonic_time();
     gint64 due = G_MAXINT64;
 
-    for (guint i = 0; i < watches->len; i++) {
-        Watch *watch = g_ptr_array_index(watches, i);
-
-        if (watch->due)
-            due = MIN(due, watch->due);
-        if (pool_has_rooms(watch->pool))
-            due = MIN(due, watch->rooms_due);
-    }
+    for (guint i = 0; i < watches->len; i++)
+        due = MIN(due, due_at(g_ptr_array_index(watches, i)));
     if (due == G_MAXINT64)
         return -1;
     return due <= now ? 0 : (int)((due - now) / 1000 + 1);
-}
-
-/* Only this thread removes and frees watches, so what it polls stays alive meanwhile. */
-static void drop_dead(Monitor *monitor)
-{
-    g_mutex_lock(&monitor->lock);
-    for (guint i = monitor->watches->len; i-- > 0;) {
-        Watch *watch = g_ptr_array_index(monitor->watches, i);
-        gboolean alive;
-
-        g_mutex_lock(&watch->pool->lock);
-        alive = watch->pool->state == watch->state;
-        g_mutex_unlock(&watch->pool->lock);
-        if (!alive)
-            g_ptr_array_remove_index(monitor->watches, i);
-    }
-    g_mutex_unlock(&monitor->lock);
-}
-
-static GPtrArray *snapshot(Monitor *monitor)
-{
-    GPtrArray *watches = g_ptr_array_new();
-
-    g_mutex_lock(&monitor->lock);
-    for (guint i = 0; i < monitor->watches->len; i++)
-        g_ptr_array_add(watches, g_ptr_array_index(monitor->watches, i));
-    g_mutex_unlock(&monitor->lock);
-    return watches;
 }
 
 /* Once something has changed, the rest of the burst is left in the queue until it is looked at. */
@@ -215,32 +250,39 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
     }
 }
 
+static void hand_out(Monitor *monitor, Watch *watch)
+{
+    g_mutex_lock(&monitor->lock);
+    watch->busy = TRUE;
+    g_mutex_unlock(&monitor->lock);
+    g_thread_pool_push(monitor->workers, watch, NULL);
+}
+
+static gboolean is_stopped(Monitor *monitor)
+{
+    gboolean stop;
+
+    g_mutex_lock(&monitor->lock);
+    stop = monitor->stop;
+    g_mutex_unlock(&monitor->lock);
+    return stop;
+}
+
 static gpointer monitor_thread(gpointer data)
 {
     Monitor *monitor = data;
 
     for (;;) {
-        g_autoptr(GPtrArray) watches = NULL;
+        g_autoptr(GPtrArray) watches = idle_watches(monitor);
         gint64 now;
 
-        drop_dead(monitor);
-        watches = snapshot(monitor);
         wait_for_changes(monitor, watches);
-        g_mutex_lock(&monitor->lock);
-        if (monitor->stop) {
-            g_mutex_unlock(&monitor->lock);
+        if (is_stopped(monitor))
             return NULL;
-        }
-        g_mutex_unlock(&monitor->lock);
         now = g_get_monotonic_time();
-        for (guint i = 0; i < watches->len; i++) {
-            Watch *watch = g_ptr_array_index(watches, i);
-
-            if (watch->due && watch->due <= now)
-                settle(watch);
-            if (watch->rooms_due <= now)
-                look_at_rooms(watch, now);
-        }
+        for (guint i = 0; i < watches->len; i++)
+            if (due_at(g_ptr_array_index(watches, i)) <= now)
+                hand_out(monitor, g_ptr_array_index(watches, i));
     }
 }
 
@@ -251,6 +293,7 @@ Monitor *monitor_new(void)
     g_mutex_init(&monitor->lock);
     monitor->watches = g_ptr_array_new_with_free_func((GDestroyNotify)watch_free);
     monitor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    monitor->workers = g_thread_pool_new(look, monitor, LOOKS_AT_ONCE, FALSE, NULL);
     monitor->thread = g_thread_new("monitor", monitor_thread, monitor);
     return monitor;
 }
@@ -264,6 +307,8 @@ void monitor_free(Monitor *monitor)
     g_mutex_unlock(&monitor->lock);
     wake(monitor);
     g_thread_join(monitor->thread);
+    /* What nobody has begun to look at is dropped. */
+    g_thread_pool_free(monitor->workers, TRUE, TRUE);
     g_ptr_array_unref(monitor->watches);
     cst_fd_clear(&monitor->wake);
     g_mutex_clear(&monitor->lock);

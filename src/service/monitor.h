@@ -4,12 +4,13 @@
 #include <service/pools.h>
 
 /**
- * One thread that waits for changes behind our back in active pools and brings their tables up to
- * date, a moment after the last change of a burst.
+ * Waits for changes behind our back in active pools and brings their tables up to date, a moment
+ * after the first change of a burst. A pool whose storage hangs delays only itself.
  */
 typedef struct Monitor Monitor;
 
 Monitor *monitor_new(void);
+/** Begins no more looks, and waits for those under way, which use the pools until they end. */
 void monitor_free(Monitor *monitor);
 /** Watches an active pool until it is stopped. NULL monitor: nothing is watched. */
 void monitor_watch(Monitor *monitor, CstPool *pool);

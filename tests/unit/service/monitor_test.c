@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <pool/memory.h>
+
+#include "fixture.h"
+
+#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+/* Longer than a burst of changes is waited for: whatever was to happen has happened. */
+#define MOMENT_US (500 * G_TIME_SPAN_MILLISECOND)
+/* How many pools the monitor looks at at once. */
+#define AT_ONCE 64
+
+/* --- storage that tells of changes, and hangs when a test wants it -----------------------------
+ */
+
+static struct {
+    GMutex lock;
+    GCond cond;
+    GThread *test;        /* what the test itself asks for never hangs */
+    const char *hanging;  /* the callback that hangs, */
+    const char *store;    /* in stores whose names begin like this; NULL: none */
+    guint waiting;        /* calls that do */
+    guint begun;          /* looks at single volumes */
+    GHashTable *watchers; /* name of a store to the end to write to */
+    GHashTable *events;   /* name of a pool to how often it was said to be refreshed */
+} fake;
+
+static CstBackend backend;
+
+const CstBackend *cst_backend_for(CstPoolType type, GError **error)
+{
+    return &backend;
+}
+
+gboolean cst_backend_exists(CstPoolType type)
+{
+    return type == backend.type;
+}
+
+/* With the lock held. */
+static gboolean hangs(const char *callback, const CstPoolState *state)
+{
+    return fake.store && g_thread_self() != fake.test && strcmp(callback, fake.hanging) == 0 &&
+           g_str_has_prefix(state->def->source.name, fake.store);
+}
+
+static void enter(const char *callback, const CstPoolState *state)
+{
+    g_mutex_lock(&fake.lock);
+    fake.begun += strcmp(callback, "scan_one") == 0;
+    if (hangs(callback, state)) {
+        fake.waiting++;
+        while (hangs(callback, state))
+            g_cond_wait(&fake.cond, &fake.lock);
+        fake.waiting--;
+    }
+    g_mutex_unlock(&fake.lock);
+}
+
+static gboolean fake_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                              CstVolume **ret_volume, GError **error)
+{
+    enter("scan_one", state);
+    return cst_memory_backend.scan_one(state, name, known, ret_volume, error);
+}
+
+static gboolean fake_rooms(CstPoolState *state, GPtrArray *rooms, GError **error)
+{
+    enter("rooms", state);
+    cst_rooms_add(rooms, 5000, FALSE, "a room");
+    return TRUE;
+}
+
+static int fake_watch_open(CstPoolState *state, GError **error)
+{
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    g_mutex_lock(&fake.lock);
+    g_hash_table_insert(fake.watchers, g_strdup(state->def->source.name), GINT_TO_POINTER(ends[1]));
+    g_mutex_unlock(&fake.lock);
+    return ends[0];
+}
+
+/* Volumes have names of one character, so nothing comes in two pieces. */
+static void fake_watch_read(CstPoolState *state, int fd,
+                            void (*changed)(const char *name, gpointer data), gpointer data)
+{
+    char name[2] = {0};
+
+    while (read(fd, name, 1) == 1)
+        changed(name, data);
+}
+
+static void hang(const char *callback, const char *store)
+{
+    g_mutex_lock(&fake.lock);
+    fake.hanging = callback;
+    fake.store = store;
+    g_cond_broadcast(&fake.cond);
+    g_mutex_unlock(&fake.lock);
+}
+
+static void release(void)
+{
+    hang(NULL, NULL);
+}
+
+static guint waiting(void)
+{
+    guint result;
+
+    g_mutex_lock(&fake.lock);
+    result = fake.waiting;
+    g_mutex_unlock(&fake.lock);
+    return result;
+}
+
+static guint begun(void)
+{
+    guint result;
+
+    g_mutex_lock(&fake.lock);
+    result = fake.begun;
+    g_mutex_unlock(&fake.lock);
+    return result;
+}
+
+static void assert_waiting(guint count)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (waiting() != count && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_int_equal(waiting(), count);
+}
+
+/* --- pools on it, and what is said of them ---------------------------------------------------- */
+
+static CstPool *start_pool(Fixture *f, const char *name)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<pool type='rbd'><name>%s</name><source>"
+                        "<host name='localhost'/><name>%s</name></source></pool>",
+                        name, name);
+    GError *error = NULL;
+    CstPool *pool = cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, &error);
+
+    assert_no_error(error);
+    return pool;
+}
+
+/* Somebody else makes a volume. */
+static void put(const char *store, const char *volume)
+{
+    int fd;
+
+    cst_memory_put(store, volume, NULL, 512);
+    g_mutex_lock(&fake.lock);
+    fd = GPOINTER_TO_INT(g_hash_table_lookup(fake.watchers, store));
+    g_mutex_unlock(&fake.lock);
+    assert_int_equal(write(fd, volume, 1), 1);
+}
+
+static guint count_volumes(CstPool *pool)
+{
+    GError *error = NULL;
+    guint count = 0;
+
+    cst_pool_count_volumes(pool, &count, &error);
+    assert_no_error(error);
+    return count;
+}
+
+static void note_event(const CstEvent *event, gpointer data)
+{
+    guint count;
+
+    if (event->type != CST_EVENT_POOL_REFRESH)
+        return;
+    g_mutex_lock(&fake.lock);
+    count = GPOINTER_TO_UINT(g_hash_table_lookup(fake.events, event->name));
+    g_hash_table_insert(fake.events, g_strdup(event->name), GUINT_TO_POINTER(count + 1));
+    g_mutex_unlock(&fake.lock);
+}
+
+static guint count_events(const char *pool)
+{
+    guint count;
+
+    g_mutex_lock(&fake.lock);
+    count = GPOINTER_TO_UINT(g_hash_table_lookup(fake.events, pool));
+    g_mutex_unlock(&fake.lock);
+    return count;
+}
+
+static void assert_count(CstPool *pool, guint volumes)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (count_volumes(pool) != volumes && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_int_equal(count_volumes(pool), volumes);
+}
+
+/* The table is right when the event comes. */
+static void assert_noticed(CstPool *pool, guint events, guint volumes)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (count_events(cst_pool_name(pool)) < events && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_int_equal(count_events(cst_pool_name(pool)), events);
+    assert_int_equal(count_volumes(pool), volumes);
+}
+
+/* So many pools, with one change in each; all that are looked at at once hang. */
+static GPtrArray *hang_many(Fixture *f, guint count)
+{
+    GPtrArray *pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+
+    for (guint i = 0; i < count; i++) {
+        g_autofree char *name = g_strdup_printf("slow%u", i);
+
+        g_ptr_array_add(pools, start_pool(f, name));
+    }
+    hang("scan_one", "slow");
+    for (guint i = 0; i < count; i++)
+        put(cst_pool_name(g_ptr_array_index(pools, i)), "a");
+    assert_waiting(MIN(count, AT_ONCE));
+    return pools;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void pools_that_hang_delay_no_others(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) quick = start_pool(f, "quick");
+    g_autoptr(GPtrArray) slow = hang_many(f, AT_ONCE - 1);
+
+    put("quick", "a");
+    assert_noticed(quick, 1, 1);
+    put("quick", "b");
+    assert_noticed(quick, 2, 2);
+    assert_int_equal(waiting(), slow->len);
+    release();
+    for (guint i = 0; i < slow->len; i++)
+        assert_noticed(g_ptr_array_index(slow, i), 1, 1);
+}
+
+static void rooms_that_do_not_answer_delay_no_others(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) quick = start_pool(f, "quick");
+    g_autoptr(CstPool) slow = NULL;
+
+    hang("rooms", "slow");
+    slow = start_pool(f, "slow");
+    assert_waiting(1);
+    put("quick", "a");
+    assert_noticed(quick, 1, 1);
+    release();
+    put("slow", "a");
+    assert_noticed(slow, 1, 1);
+}
+
+static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "slow");
+
+    hang("scan_one", "slow");
+    put("slow", "a");
+    assert_waiting(1);
+    put("slow", "b");
+    put("slow", "c");
+    g_usleep(MOMENT_US);
+    assert_int_equal(waiting(), 1);
+    assert_int_equal(begun(), 1);
+    assert_int_equal(count_events("slow"), 0);
+    release();
+    assert_noticed(pool, 2, 3);
+    assert_int_equal(begun(), 3);
+}
+
+static void workers_are_bounded_and_everybody_has_a_turn(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GPtrArray) pools = hang_many(f, AT_ONCE + 6);
+
+    g_usleep(MOMENT_US);
+    assert_int_equal(waiting(), AT_ONCE);
+    release();
+    for (guint i = 0; i < pools->len; i++)
+        assert_noticed(g_ptr_array_index(pools, i), 1, 1);
+}
+
+static void a_pool_stops_and_starts_while_a_look_hangs(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "slow");
+    g_autoptr(CstPool) again = NULL;
+
+    hang("scan_one", "slow");
+    put("slow", "a");
+    assert_waiting(1);
+    assert_true(cst_pool_stop(pool, NULL));
+    again = start_pool(f, "slow");
+    assert_int_equal(count_volumes(again), 1);
+    release();
+    put("slow", "b");
+    assert_count(again, 2);
+}
+
+static gpointer end_service(gpointer data)
+{
+    Fixture *f = data;
+
+    g_clear_pointer(&f->service, cst_service_free);
+    return NULL;
+}
+
+/*
+ * A look that hangs uses its pool, so the service waits for it (cisternd ends without, after ten
+ * seconds); it begins no other.
+ */
+static void the_end_waits_for_looks_that_were_begun_only(void **state)
+{
+    Fixture *f = *state;
+    GPtrArray *pools = hang_many(f, AT_ONCE + 6);
+    GThread *thread;
+
+    g_usleep(MOMENT_US);
+    g_ptr_array_unref(pools);
+    thread = g_thread_new("end", end_service, f);
+    g_usleep(MOMENT_US);
+    assert_int_equal(waiting(), AT_ONCE);
+    release();
+    g_thread_join(thread);
+    assert_int_equal(begun(), AT_ONCE);
+}
+
+/* --- ------------------------------------------------------------------------------------------ */
+
+static void close_watcher(gpointer fd)
+{
+    close(GPOINTER_TO_INT(fd));
+}
+
+static int set_up(void **state)
+{
+    Fixture *f;
+
+    backend = cst_memory_backend;
+    backend.scan_one = fake_scan_one;
+    backend.rooms = fake_rooms;
+    backend.watch_open = fake_watch_open;
+    backend.watch_read = fake_watch_read;
+    fake.test = g_thread_self();
+    fake.begun = 0;
+    fake.watchers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_watcher);
+    fake.events = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    fixture_setup(state);
+    f = *state;
+    cst_service_subscribe(f->service, note_event, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    release();
+    fixture_teardown(state);
+    cst_memory_clear();
+    g_hash_table_unref(fake.watchers);
+    g_hash_table_unref(fake.events);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pools_that_hang_delay_no_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rooms_that_do_not_answer_delay_no_others, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_changes_during_a_look_is_looked_at_afterwards, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(workers_are_bounded_and_everybody_has_a_turn, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_pool_stops_and_starts_while_a_look_hangs, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_end_waits_for_looks_that_were_begun_only, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
