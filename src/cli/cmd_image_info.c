@@ -162,12 +162,6 @@ static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
 
 /* --- JSON, with the members of qemu-img ------------------------------------------------------ */
 
-static void add_bool(JsonBuilder *json, const char *key, gboolean value)
-{
-    json_builder_set_member_name(json, key);
-    json_builder_add_boolean_value(json, value);
-}
-
 static void add_if(JsonBuilder *json, const char *key, const char *value)
 {
     if (value)
@@ -207,10 +201,10 @@ static void add_json(JsonBuilder *json, const Shown *shown)
     cli_json_add_size(json, "actual-size", shown->disk_size);
     if (info->cluster_size)
         cli_json_add_size(json, "cluster-size", info->cluster_size);
-    add_bool(json, "dirty-flag", info->dirty);
-    add_bool(json, "corrupt", info->corrupt);
+    cli_json_add_bool(json, "dirty-flag", info->dirty);
+    cli_json_add_bool(json, "corrupt", info->corrupt);
     if (info->encryption) {
-        add_bool(json, "encrypted", TRUE);
+        cli_json_add_bool(json, "encrypted", TRUE);
         cli_json_add_string(json, "encryption", info->encryption);
     }
     add_if(json, "backing-filename", info->backing);

@@ -76,8 +76,7 @@ static void add_if(JsonBuilder *json, const char *key, const char *value)
 static void add_slot(JsonBuilder *json, const CstLuksSlot *slot)
 {
     json_builder_begin_object(json);
-    json_builder_set_member_name(json, "active");
-    json_builder_add_boolean_value(json, slot->active);
+    cli_json_add_bool(json, "active", slot->active);
     if (slot->active && slot->iterations)
         cli_json_add_size(json, "iters", slot->iterations);
     cli_json_add_size(json, "key-offset", slot->offset);

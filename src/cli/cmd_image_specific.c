@@ -163,12 +163,6 @@ void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific)
 
 /* --- JSON ------------------------------------------------------------------------------------ */
 
-static void add_bool(JsonBuilder *json, const char *key, gboolean value)
-{
-    json_builder_set_member_name(json, key);
-    json_builder_add_boolean_value(json, value);
-}
-
 static void begin_array(JsonBuilder *json, const char *key)
 {
     json_builder_set_member_name(json, key);
@@ -183,7 +177,7 @@ static void add_extents(JsonBuilder *json, const GPtrArray *parts)
 
         json_builder_begin_object(json);
         if (part->compressed)
-            add_bool(json, "compressed", TRUE);
+            cli_json_add_bool(json, "compressed", TRUE);
         cli_json_add_size(json, "virtual-size", part->capacity);
         cli_json_add_string(json, "filename", part->file);
         if (part->cluster_size)
@@ -227,7 +221,7 @@ void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific)
         else if (fact->kind == FACT_NUMBER)
             cli_json_add_size(json, fact->key, fact->number);
         else
-            add_bool(json, fact->key, fact->number != 0);
+            cli_json_add_bool(json, fact->key, fact->number != 0);
     }
     if (has_luks(specific))
         add_luks(json, specific);

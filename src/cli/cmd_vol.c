@@ -241,8 +241,7 @@ static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstConnVolI
     cli_json_add_size(json, "capacity", info->capacity);
     cli_json_add_size(json, physical ? "physical" : "allocation", info->allocation);
     if (!physical) {
-        json_builder_set_member_name(json, "allocation_estimated");
-        json_builder_add_boolean_value(json, info->estimated || is_estimated(ctl, vol));
+        cli_json_add_bool(json, "allocation_estimated", info->estimated || is_estimated(ctl, vol));
     }
     if (!physical && info->physical)
         cli_json_add_size(json, "physical", info->physical);

@@ -206,8 +206,7 @@ static guint add_json(JsonBuilder *json, const GPtrArray *rows, guint i, guint d
     json_builder_begin_object(json);
     cli_json_add_string(json, "name", row->name);
     cli_json_add_string(json, "pool", row->pool);
-    json_builder_set_member_name(json, "self");
-    json_builder_add_boolean_value(json, row->self);
+    cli_json_add_bool(json, "self", row->self);
     cli_json_add_string(json, "format", row->format);
     add_json_size(json, "capacity", row, row->capacity);
     add_json_size(json, "allocation", row, row->allocation);

@@ -133,8 +133,7 @@ gboolean cli_dry_run(CliCtl *ctl, const char *format, ...)
         JsonBuilder *json = cli_json_begin();
 
         cli_json_add_string(json, "command", ctl->current->command->name);
-        json_builder_set_member_name(json, "dry_run");
-        json_builder_add_boolean_value(json, TRUE);
+        cli_json_add_bool(json, "dry_run", TRUE);
         cli_json_add_string(json, "plan", plan);
         cli_json_end(ctl->out, json);
     }

@@ -94,6 +94,7 @@ void cli_document(CliCtl *ctl, const char *key, const char *text);
 JsonBuilder *cli_json_begin(void);
 void cli_json_end(FILE *stream, JsonBuilder *builder);
 void cli_json_add_string(JsonBuilder *builder, const char *key, const char *value);
+void cli_json_add_bool(JsonBuilder *builder, const char *key, gboolean value);
 /** JSON has no number above 2⁶³-1; such sizes are cut to it. */
 void cli_json_add_size(JsonBuilder *builder, const char *key, uint64_t value);
 

@@ -126,12 +126,10 @@ static void add_json_option(JsonBuilder *json, const CliCommand *command, const 
     cli_json_add_string(json, "kind", kinds[option->kind]);
     if (option->letter)
         cli_json_add_string(json, "letter", (const char[]){option->letter, 0});
-    json_builder_set_member_name(json, "required");
-    json_builder_add_boolean_value(json, (option->flags & CLI_OPT_REQUIRED) != 0);
-    json_builder_set_member_name(json, "positional");
-    json_builder_add_boolean_value(json, option->kind != CLI_OPT_BOOL &&
-                                             option->kind != CLI_OPT_ALIAS &&
-                                             !(option->flags & CLI_OPT_NAMED));
+    cli_json_add_bool(json, "required", (option->flags & CLI_OPT_REQUIRED) != 0);
+    cli_json_add_bool(json, "positional",
+                      option->kind != CLI_OPT_BOOL && option->kind != CLI_OPT_ALIAS &&
+                          !(option->flags & CLI_OPT_NAMED));
     cli_json_add_string(json, "help", option->help);
     json_builder_end_object(json);
 }
@@ -142,10 +140,8 @@ static void add_json_command(JsonBuilder *json, const CliCommand *command)
     cli_json_add_string(json, "name", command->name);
     cli_json_add_string(json, "summary", command->summary);
     cli_json_add_string(json, "description", command->description);
-    json_builder_set_member_name(json, "mutates");
-    json_builder_add_boolean_value(json, (command->flags & CLI_CMD_MUTATES) != 0);
-    json_builder_set_member_name(json, "destroys");
-    json_builder_add_boolean_value(json, (command->flags & CLI_CMD_DESTROYS) != 0);
+    cli_json_add_bool(json, "mutates", (command->flags & CLI_CMD_MUTATES) != 0);
+    cli_json_add_bool(json, "destroys", (command->flags & CLI_CMD_DESTROYS) != 0);
     json_builder_set_member_name(json, "options");
     json_builder_begin_array(json);
     for (const CliOption *option = command->options; option && option->name; option++)

@@ -40,6 +40,12 @@ void cli_json_add_string(JsonBuilder *builder, const char *key, const char *valu
     json_builder_add_string_value(builder, valid);
 }
 
+void cli_json_add_bool(JsonBuilder *builder, const char *key, gboolean value)
+{
+    json_builder_set_member_name(builder, key);
+    json_builder_add_boolean_value(builder, value);
+}
+
 void cli_json_add_size(JsonBuilder *builder, const char *key, uint64_t value)
 {
     json_builder_set_member_name(builder, key);

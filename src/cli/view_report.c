@@ -8,10 +8,8 @@ static void print_json(CliCtl *ctl, const CstCompareReport *report)
 {
     JsonBuilder *json = cli_json_begin();
 
-    json_builder_set_member_name(json, "identical");
-    json_builder_add_boolean_value(json, report->same);
-    json_builder_set_member_name(json, "same-size");
-    json_builder_add_boolean_value(json, report->sizes_same);
+    cli_json_add_bool(json, "identical", report->same);
+    cli_json_add_bool(json, "same-size", report->sizes_same);
     if (!report->same)
         cli_json_add_size(json, "offset", report->offset);
     cli_json_end(ctl->out, json);
