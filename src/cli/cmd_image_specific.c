@@ -124,6 +124,17 @@ static gboolean is_luks(const CliImageSpecific *specific)
     return strcmp(cst_image_format_name(specific->info->format), "luks") == 0;
 }
 
+static gboolean is_any(const GPtrArray *list)
+{
+    return list && list->len > 0;
+}
+
+/** @count: of facts. A part of a VMDK image that is looked at alone has an extent, and no facts. */
+static gboolean has_any(const CliImageSpecific *specific, unsigned count)
+{
+    return count > 0 || has_luks(specific) || is_any(specific->bitmaps) || is_any(specific->parts);
+}
+
 static void print_luks(CliCtl *ctl, const CliImageSpecific *specific)
 {
     if (is_luks(specific)) {
@@ -140,7 +151,7 @@ void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific)
     Fact facts[FACTS];
     unsigned count = collect(specific->info, facts);
 
-    if (count > 0 || has_luks(specific))
+    if (has_any(specific, count))
         cli_print(ctl, "%s", _("Format specific information:\n"));
     for (unsigned i = 0; i < count; i++) {
         const Fact *fact = &facts[i];
@@ -155,9 +166,9 @@ void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific)
     }
     if (has_luks(specific))
         print_luks(ctl, specific);
-    if (specific->bitmaps && specific->bitmaps->len)
+    if (is_any(specific->bitmaps))
         print_bitmaps(ctl, specific->bitmaps);
-    if (specific->parts && specific->parts->len)
+    if (is_any(specific->parts))
         print_extents(ctl, specific->parts);
 }
 
@@ -206,7 +217,7 @@ void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific)
     Fact facts[FACTS];
     unsigned count = collect(specific->info, facts);
 
-    if (count == 0 && !has_luks(specific))
+    if (!has_any(specific, count))
         return;
     json_builder_set_member_name(json, "format-specific");
     json_builder_begin_object(json);
@@ -225,9 +236,9 @@ void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific)
     }
     if (has_luks(specific))
         add_luks(json, specific);
-    if (specific->bitmaps && specific->bitmaps->len)
+    if (is_any(specific->bitmaps))
         cli_image_add_bitmaps(json, specific->bitmaps);
-    if (specific->parts && specific->parts->len)
+    if (is_any(specific->parts))
         add_extents(json, specific->parts);
     json_builder_end_object(json);
     json_builder_end_object(json);

@@ -80,6 +80,20 @@ def info_shows_lists_as_qemu_does(_):
 
 
 @case()
+def info_shows_the_extent_of_a_part_without_descriptor(_):
+    make("part", "vmdk", "subformat=monolithicSparse", "5M")
+    with open("part", "r+b") as part:
+        part.seek(28)
+        part.write(bytes(16))  # where the descriptor is, and how long
+    extent = {"virtual-size": 5 * MIB, "filename": "part", "cluster-size": 64 * KIB, "format": ""}
+    told = cistern_json("image-info", "part")["images"][0]["format-specific"]
+    equal("told", told, {"type": "vmdk", "data": {"extents": [extent]}})
+    text = cistern("image-info", "part")
+    if "Format specific information:\n    extents:\n        [0]:\n" not in text:
+        raise Failed(text)
+
+
+@case()
 def info_shows_the_chain_only_on_request(_):
     os.mkdir("sub")
     make("sub/base.raw", "raw", "")
