@@ -6,6 +6,7 @@
 #include <image/options.h>
 #include <image/path.h>
 
+#include "facts.h"
 #include "image_twin.h"
 
 /**
@@ -33,7 +34,6 @@ gboolean cli_image_format_arg(const CliArgs *args, const char *option,
 /** "1.5 GiB" as qemu-img has it; with --bytes digits. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 
-/** Snapshots inside an image (CstImageSnapshot), as a table or as qemu-img's "snapshots". */
 /** What only some formats have to say of an image; any list may be NULL. */
 typedef struct {
     const CstImageInfo *info;
@@ -42,23 +42,14 @@ typedef struct {
     const CstImageLuks *luks; /**< its version may be 0: none; NULL likewise */
 } CliImageSpecific;
 
-/** A line of what is specific to a format, @depth steps to the right; @value is escaped. */
-void cli_image_print_at(CliCtl *ctl, unsigned depth, const char *label, const char *value);
-void cli_image_print_number(CliCtl *ctl, unsigned depth, const char *label, uint64_t number);
+/** Tells it, or nothing where there is nothing of it. */
+void cli_image_tell_specific(CliFactSheet *sheet, const CliImageSpecific *specific);
+/** What a LUKS header says. */
+void cli_image_tell_luks(CliFactSheet *sheet, const CstImageLuks *luks);
 
-/** The lines, and the members, of a LUKS header. */
-void cli_image_print_luks(CliCtl *ctl, unsigned depth, const CstImageLuks *luks);
-void cli_image_add_luks(JsonBuilder *json, const CstImageLuks *luks);
-
-void cli_image_print_specific(CliCtl *ctl, const CliImageSpecific *specific);
-void cli_image_add_specific(JsonBuilder *json, const CliImageSpecific *specific);
-
+/** Snapshots inside an image (CstImageSnapshot), as a table or as qemu-img's "snapshots". */
 void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots);
 void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots);
-
-/** The same of bitmaps (CstImageBitmap). */
-void cli_image_print_bitmaps(CliCtl *ctl, const GPtrArray *bitmaps);
-void cli_image_add_bitmaps(JsonBuilder *json, const GPtrArray *bitmaps);
 
 /**
  * An image being made. It and its parts grow in a directory of their own beside the final name, and

@@ -7,67 +7,6 @@
 #include <base/i18n.h>
 #include <image/bitmap.h>
 
-#include "table.h"
-
-/* --- showing --------------------------------------------------------------------------------- */
-
-/* Flags are words of qemu-img. */
-static const char *in_use_flag(const CstImageBitmap *bitmap)
-{
-    return bitmap->inconsistent ? "in-use" : NULL;
-}
-
-static const char *auto_flag(const CstImageBitmap *bitmap)
-{
-    return bitmap->enabled ? "auto" : NULL;
-}
-
-void cli_image_print_bitmaps(CliCtl *ctl, const GPtrArray *bitmaps)
-{
-    static const CliColumn columns[] = {
-        {.title = N_("Name"), .key = "name", .kind = CLI_CELL_TEXT},
-        {.title = N_("Granularity"), .key = "granularity", .kind = CLI_CELL_SIZE},
-        {.title = N_("Flags"), .key = "flags", .kind = CLI_CELL_TEXT},
-    };
-    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
-
-    for (guint i = 0; i < bitmaps->len; i++) {
-        const CstImageBitmap *bitmap = g_ptr_array_index(bitmaps, i);
-        const char *in_use = in_use_flag(bitmap), *tracks = auto_flag(bitmap);
-        g_autofree char *flags = g_strconcat(in_use ? in_use : "", in_use && tracks ? " " : "",
-                                             tracks ? tracks : "", NULL);
-
-        cli_table_add_text(table, bitmap->name);
-        cli_table_add_size(table, bitmap->granularity);
-        cli_table_add_text(table, *flags ? flags : "-");
-    }
-    cli_table_print(ctl, table, "bitmaps");
-}
-
-void cli_image_add_bitmaps(JsonBuilder *json, const GPtrArray *bitmaps)
-{
-    json_builder_set_member_name(json, "bitmaps");
-    json_builder_begin_array(json);
-    for (guint i = 0; i < bitmaps->len; i++) {
-        const CstImageBitmap *bitmap = g_ptr_array_index(bitmaps, i);
-
-        json_builder_begin_object(json);
-        cli_json_add_string(json, "name", bitmap->name);
-        cli_json_add_size(json, "granularity", bitmap->granularity);
-        json_builder_set_member_name(json, "flags");
-        json_builder_begin_array(json);
-        if (in_use_flag(bitmap))
-            json_builder_add_string_value(json, in_use_flag(bitmap));
-        if (auto_flag(bitmap))
-            json_builder_add_string_value(json, auto_flag(bitmap));
-        json_builder_end_array(json);
-        json_builder_end_object(json);
-    }
-    json_builder_end_array(json);
-}
-
-/* --- changing -------------------------------------------------------------------------------- */
-
 /** What is to be done, in the order of the command line. */
 typedef struct {
     CstBitmapChange change;

@@ -133,6 +133,7 @@ static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
 {
     const CstImageInfo *info = &shown->info;
     const CliImageSpecific specific = {info, shown->bitmaps, shown->parts, &shown->luks};
+    CliFactSheet sheet = {.ctl = ctl};
     g_autofree char *virtual_size = cli_image_size_text(ctl, info->capacity);
     g_autofree char *digits = g_strdup_printf("%" G_GUINT64_FORMAT, info->capacity);
     g_autofree char *disk_size = cli_image_size_text(ctl, shown->disk_size);
@@ -157,7 +158,7 @@ static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
         cli_print(ctl, "%s", _("Snapshot list:\n"));
         cli_image_print_snapshots(ctl, shown->snapshots);
     }
-    cli_image_print_specific(ctl, &specific);
+    cli_image_tell_specific(&sheet, &specific);
 }
 
 /* --- JSON, with the members of qemu-img ------------------------------------------------------ */
@@ -193,6 +194,7 @@ static void add_json(JsonBuilder *json, const Shown *shown)
 {
     const CstImageInfo *info = &shown->info;
     const CliImageSpecific specific = {info, shown->bitmaps, shown->parts, &shown->luks};
+    CliFactSheet sheet = {.json = json};
 
     json_builder_begin_object(json);
     cli_json_add_string(json, "filename", shown->path);
@@ -213,7 +215,7 @@ static void add_json(JsonBuilder *json, const Shown *shown)
     add_if(json, "problem", info->problem);
     if (shown->snapshots && shown->snapshots->len)
         cli_image_add_snapshots(json, shown->snapshots);
-    cli_image_add_specific(json, &specific);
+    cli_image_tell_specific(&sheet, &specific);
     json_builder_end_object(json);
 }
 

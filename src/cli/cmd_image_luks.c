@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cmd_image.h"
 
-#include <string.h>
-
 #include <base/i18n.h>
 
 /*
@@ -20,90 +18,51 @@ static char *cipher_alg(const CstImageLuks *luks)
     return g_strdup_printf("%s-%u", luks->cipher, luks->key_bits);
 }
 
-/* --- text ------------------------------------------------------------------------------------ */
-
-static void print_if(CliCtl *ctl, unsigned depth, const char *label, const char *value)
+static void tell_slots(CliFactSheet *sheet, const CstImageLuks *luks)
 {
-    if (value)
-        cli_image_print_at(ctl, depth, label, value);
-}
-
-static void print_slot(CliCtl *ctl, unsigned depth, const CstLuksSlot *slot)
-{
-    cli_image_print_at(ctl, depth, _("active"), slot->active ? "true" : "false");
-    if (slot->active && slot->iterations)
-        cli_image_print_number(ctl, depth, _("iters"), slot->iterations);
-    cli_image_print_number(ctl, depth, _("key offset"), slot->offset);
-    if (slot->active)
-        cli_image_print_number(ctl, depth, _("stripes"), slot->stripes);
-}
-
-void cli_image_print_luks(CliCtl *ctl, unsigned depth, const CstImageLuks *luks)
-{
-    g_autofree char *cipher = cipher_alg(luks);
     g_autofree char *count =
         g_strdup_printf(_("%u of %u active"), luks->active_slots, luks->slot_count);
 
-    cli_image_print_number(ctl, depth, _("version"), luks->version);
-    print_if(ctl, depth, _("ivgen alg"), luks->ivgen);
-    print_if(ctl, depth, _("ivgen hash alg"), luks->ivgen_hash);
-    print_if(ctl, depth, _("hash alg"), luks->hash);
-    print_if(ctl, depth, _("cipher alg"), cipher);
-    print_if(ctl, depth, _("uuid"), luks->uuid);
-    print_if(ctl, depth, _("label"), luks->label && *luks->label ? luks->label : NULL);
-    print_if(ctl, depth, _("cipher mode"), luks->mode);
-    cli_image_print_at(ctl, depth, _("slots"), count);
+    cli_facts_begin_list(sheet, "slots", _("slots"), count);
     for (unsigned i = 0; i < luks->slot_count; i++) {
-        g_autofree char *index = g_strdup_printf("[%u]", i);
+        const CstLuksSlot *slot = &luks->slots[i];
+        const CliFact facts[] = {
+            cli_fact_bool("active", N_("active"), TRUE, slot->active),
+            cli_fact_number("iters", N_("iters"), slot->active && slot->iterations != 0,
+                            slot->iterations),
+            cli_fact_number("key-offset", N_("key offset"), TRUE, slot->offset),
+            cli_fact_number("stripes", N_("stripes"), slot->active, slot->stripes),
+        };
 
-        cli_image_print_at(ctl, depth + 1, index, "");
-        print_slot(ctl, depth + 2, &luks->slots[i]);
+        cli_facts_begin_item(sheet, i);
+        cli_facts_tell(sheet, facts, G_N_ELEMENTS(facts));
+        cli_facts_end_object(sheet);
     }
-    cli_image_print_number(ctl, depth, _("payload offset"), luks->payload_offset);
-    if (luks->version == 1)
-        cli_image_print_number(ctl, depth, _("master key iters"), luks->iterations);
-    print_if(ctl, depth, _("damaged"), luks->problem);
+    cli_facts_end_list(sheet);
 }
 
-/* --- JSON ------------------------------------------------------------------------------------ */
-
-static void add_if(JsonBuilder *json, const char *key, const char *value)
-{
-    if (value)
-        cli_json_add_string(json, key, value);
-}
-
-static void add_slot(JsonBuilder *json, const CstLuksSlot *slot)
-{
-    json_builder_begin_object(json);
-    cli_json_add_bool(json, "active", slot->active);
-    if (slot->active && slot->iterations)
-        cli_json_add_size(json, "iters", slot->iterations);
-    cli_json_add_size(json, "key-offset", slot->offset);
-    if (slot->active)
-        cli_json_add_size(json, "stripes", slot->stripes);
-    json_builder_end_object(json);
-}
-
-void cli_image_add_luks(JsonBuilder *json, const CstImageLuks *luks)
+void cli_image_tell_luks(CliFactSheet *sheet, const CstImageLuks *luks)
 {
     g_autofree char *cipher = cipher_alg(luks);
+    const char *label = luks->label && *luks->label ? luks->label : NULL;
+    const CliFact head[] = {
+        cli_fact_number("version", N_("version"), TRUE, luks->version),
+        cli_fact_text("ivgen-alg", N_("ivgen alg"), luks->ivgen),
+        cli_fact_text("ivgen-hash-alg", N_("ivgen hash alg"), luks->ivgen_hash),
+        cli_fact_text("hash-alg", N_("hash alg"), luks->hash),
+        cli_fact_text("cipher-alg", N_("cipher alg"), cipher),
+        cli_fact_text("uuid", N_("uuid"), luks->uuid),
+        cli_fact_text("label", N_("label"), label),
+        cli_fact_text("cipher-mode", N_("cipher mode"), luks->mode),
+    };
+    const CliFact tail[] = {
+        cli_fact_number("payload-offset", N_("payload offset"), TRUE, luks->payload_offset),
+        cli_fact_number("master-key-iters", N_("master key iters"), luks->version == 1,
+                        luks->iterations),
+        cli_fact_text("problem", N_("damaged"), luks->problem),
+    };
 
-    cli_json_add_size(json, "version", luks->version);
-    add_if(json, "ivgen-alg", luks->ivgen);
-    add_if(json, "ivgen-hash-alg", luks->ivgen_hash);
-    add_if(json, "hash-alg", luks->hash);
-    add_if(json, "cipher-alg", cipher);
-    add_if(json, "uuid", luks->uuid);
-    add_if(json, "label", luks->label && *luks->label ? luks->label : NULL);
-    add_if(json, "cipher-mode", luks->mode);
-    json_builder_set_member_name(json, "slots");
-    json_builder_begin_array(json);
-    for (unsigned i = 0; i < luks->slot_count; i++)
-        add_slot(json, &luks->slots[i]);
-    json_builder_end_array(json);
-    cli_json_add_size(json, "payload-offset", luks->payload_offset);
-    if (luks->version == 1)
-        cli_json_add_size(json, "master-key-iters", luks->iterations);
-    add_if(json, "problem", luks->problem);
+    cli_facts_tell(sheet, head, G_N_ELEMENTS(head));
+    tell_slots(sheet, luks);
+    cli_facts_tell(sheet, tail, G_N_ELEMENTS(tail));
 }
