@@ -20,8 +20,8 @@ typedef struct {
 typedef struct {
     unsigned version; /**< 1 or 2 */
     char *cipher;     /**< "aes" */
-    unsigned
-        key_bits;     /**< of the cipher: half of the key that modes of two keys have; 0: unknown */
+    /** Of the cipher: half of the key that modes of two keys have; 0: unknown. */
+    unsigned key_bits;
     char *mode;       /**< "xts" */
     char *ivgen;      /**< "plain64" */
     char *ivgen_hash; /**< of "essiv" */
