@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <dirent.h>
+
 #include <base/file.h>
 #include <pool/backend.h>
 
@@ -19,6 +21,9 @@ extern const CstBackend cst_dir_backend;
 
 /** Opens the target directory; -1 and @error when it is not there or no directory. */
 int cst_dir_open_target(const CstPoolState *state, GError **error);
+
+/** For readdir(), the directory @name of @dirfd, which stays open itself; NULL: it can't be had. */
+DIR *cst_dir_list(int dirfd, const char *name);
 
 /** Gives @fd the owner and group of @perms, as far as they are given; @name is for the message. */
 gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error);

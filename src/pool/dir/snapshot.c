@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -346,21 +345,17 @@ void cst_dir_tidy_snapshots(int target, const char *volume)
 
 void cst_dir_drop_snapshot_drafts(int target)
 {
-    int fd = openat(target, CST_SNAPSHOT_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    DIR *dir = cst_dir_list(target, CST_SNAPSHOT_DIR);
     const struct dirent *entry;
 
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
+    if (!dir)
         return;
-    }
     while ((entry = readdir(dir))) {
         g_auto(CstFd) below = -1;
 
         if (cst_dir_name_hidden(entry->d_name))
             continue;
-        below = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        below = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (below >= 0)
             cst_dir_drop_dead(below);
         cst_dir_tidy_snapshots(target, entry->d_name);

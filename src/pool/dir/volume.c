@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -217,20 +216,26 @@ static void drop_if_dead(int dirfd, const char *name)
     }
 }
 
+DIR *cst_dir_list(int dirfd, const char *name)
+{
+    g_auto(CstFd) fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (dir)
+        fd = -1; /* closedir() closes it */
+    return dir;
+}
+
 void cst_dir_drop_dead(int dirfd)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    DIR *dir = cst_dir_list(dirfd, ".");
     const struct dirent *entry;
 
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
+    if (!dir)
         return;
-    }
     while ((entry = readdir(dir)))
         if (cst_dir_is_draft(entry->d_name))
-            drop_if_dead(fd, entry->d_name);
+            drop_if_dead(dirfd, entry->d_name);
     closedir(dir);
 }
 
