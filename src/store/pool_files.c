@@ -12,6 +12,8 @@
 #include <base/log.h>
 #include <model/file_header.h>
 
+#include "xml_files.h"
+
 #define FILE_LIMIT (1u << 20)
 #define SUFFIX     ".xml"
 
@@ -64,54 +66,38 @@ static CstPoolDef *parse_definition(const char *xml, GError **error)
     return cst_pool_def_parse(xml, 0, error);
 }
 
-static CstPoolDef *load_one(const char *path, const char *stem, ParseFunc parse, GError **error)
+typedef struct {
+    GPtrArray *files;
+    ParseFunc parse;
+} Loading;
+
+static gboolean load_one(const char *path, const char *stem, gpointer data, GError **error)
 {
+    Loading *loading = data;
     g_autofree char *xml = NULL;
     g_autoptr(CstPoolDef) def = NULL;
+    CstPoolFile *file;
 
     if (!cst_file_read(path, FILE_LIMIT, &xml, NULL, error))
-        return NULL;
-    def = parse(xml, error);
+        return FALSE;
+    def = loading->parse(xml, error);
     if (!def)
-        return NULL;
-    if (strcmp(def->name, stem) != 0) {
-        cst_fail(error, CST_ERROR_CONFIG, _("the file name does not match pool name '%s'"),
-                 def->name);
-        return NULL;
-    }
-    return g_steal_pointer(&def);
+        return FALSE;
+    if (strcmp(def->name, stem) != 0)
+        return cst_fail(error, CST_ERROR_CONFIG, _("the file name does not match pool name '%s'"),
+                        def->name);
+    file = g_new0(CstPoolFile, 1);
+    file->def = g_steal_pointer(&def);
+    g_ptr_array_add(loading->files, file);
+    return TRUE;
 }
 
-static GPtrArray *load_directory(const char *dir_path, ParseFunc parse)
+static GPtrArray *load_directory(const char *dir, ParseFunc parse)
 {
-    GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free);
-    GDir *dir = g_dir_open(dir_path, 0, NULL);
-    const char *entry;
+    Loading loading = {g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free), parse};
 
-    if (!dir)
-        return files;
-    while ((entry = g_dir_read_name(dir))) {
-        g_autofree char *stem = NULL;
-        g_autofree char *path = NULL;
-        g_autoptr(GError) error = NULL;
-        CstPoolDef *def;
-
-        if (!g_str_has_suffix(entry, SUFFIX))
-            continue;
-        stem = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
-        path = g_build_filename(dir_path, entry, NULL);
-        def = load_one(path, stem, parse, &error);
-        if (def) {
-            CstPoolFile *file = g_new0(CstPoolFile, 1);
-
-            file->def = def;
-            g_ptr_array_add(files, file);
-        } else {
-            cst_log(CST_LOG_ERROR, "pool file '%s' is left out: %s", path, error->message);
-        }
-    }
-    g_dir_close(dir);
-    return files;
+    store_xml_load(dir, "pool", load_one, &loading);
+    return loading.files;
 }
 
 /* Links that an undefine left when it was cut short: they lead to a definition that is gone. */

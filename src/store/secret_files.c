@@ -9,8 +9,9 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
-#include <base/log.h>
 #include <model/flags.h>
+
+#include "xml_files.h"
 
 #define VALUE_SUFFIX ".base64"
 #define FILE_LIMIT   (1u << 20)
@@ -49,64 +50,58 @@ static gboolean load_value(const CstPaths *paths, CstSecretFile *file, GError **
     return TRUE;
 }
 
-static CstSecretFile *load_one(const CstPaths *paths, const char *path, const char *stem,
-                               GError **error)
+typedef struct {
+    const CstPaths *paths;
+    GPtrArray *files;
+} Loading;
+
+static gboolean load_one(const char *path, const char *stem, gpointer data, GError **error)
 {
+    Loading *loading = data;
     g_autofree char *xml = NULL;
     CstSecretFile *file;
     char uuid[CST_UUID_TEXT_LEN];
 
     if (!cst_file_read(path, FILE_LIMIT, &xml, NULL, error))
-        return NULL;
+        return FALSE;
     file = g_new0(CstSecretFile, 1);
     file->def = cst_secret_def_parse(xml, 0, error);
-    if (file->def && strcmp(cst_uuid_format(&file->def->uuid, uuid), stem) != 0)
+    if (file->def && strcmp(cst_uuid_format(&file->def->uuid, uuid), stem) != 0) {
         cst_fail(error, CST_ERROR_CONFIG, _("<uuid> does not match secret file name '%s'"), stem);
-    else if (file->def && load_value(paths, file, error))
-        return file;
+    } else if (file->def && load_value(loading->paths, file, error)) {
+        g_ptr_array_add(loading->files, file);
+        return TRUE;
+    }
     cst_secret_file_free(file);
-    return NULL;
+    return FALSE;
 }
 
-/* A value whose definition is gone: an undefine that was cut short. */
-static void drop_orphan_value(const CstPaths *paths, const char *entry)
+/* Values whose definition is gone: an undefine was cut short. */
+static void drop_orphan_values(const CstPaths *paths)
 {
-    g_autofree char *stem = g_strndup(entry, strlen(entry) - strlen(VALUE_SUFFIX));
-    g_autofree char *definition = g_strconcat(paths->secret_dir, "/", stem, ".xml", NULL);
-    g_autofree char *value = g_build_filename(paths->secret_dir, entry, NULL);
+    g_autoptr(GDir) dir = g_dir_open(paths->secret_dir, 0, NULL);
+    const char *entry;
 
-    if (access(definition, F_OK) < 0 && errno == ENOENT)
-        cst_file_remove(value, NULL);
+    while (dir && (entry = g_dir_read_name(dir))) {
+        g_autofree char *value = g_build_filename(paths->secret_dir, entry, NULL);
+        g_autofree char *definition = NULL;
+
+        if (!g_str_has_suffix(entry, VALUE_SUFFIX))
+            continue;
+        definition =
+            g_strdup_printf("%.*s.xml", (int)(strlen(value) - strlen(VALUE_SUFFIX)), value);
+        if (access(definition, F_OK) < 0 && errno == ENOENT)
+            cst_file_remove(value, NULL);
+    }
 }
 
 GPtrArray *cst_secret_files_load(const CstPaths *paths)
 {
-    GPtrArray *files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free);
-    GDir *dir = g_dir_open(paths->secret_dir, 0, NULL);
-    const char *entry;
+    Loading loading = {paths, g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free)};
 
-    if (!dir)
-        return files;
-    while ((entry = g_dir_read_name(dir))) {
-        g_autofree char *stem = NULL;
-        g_autofree char *path = NULL;
-        g_autoptr(GError) error = NULL;
-        CstSecretFile *file;
-
-        if (g_str_has_suffix(entry, VALUE_SUFFIX))
-            drop_orphan_value(paths, entry);
-        if (!g_str_has_suffix(entry, ".xml"))
-            continue;
-        stem = g_strndup(entry, strlen(entry) - strlen(".xml"));
-        path = g_build_filename(paths->secret_dir, entry, NULL);
-        file = load_one(paths, path, stem, &error);
-        if (file)
-            g_ptr_array_add(files, file);
-        else
-            cst_log(CST_LOG_ERROR, "secret file '%s' is left out: %s", path, error->message);
-    }
-    g_dir_close(dir);
-    return files;
+    drop_orphan_values(paths);
+    store_xml_load(paths->secret_dir, "secret", load_one, &loading);
+    return loading.files;
 }
 
 gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error)
