@@ -12,7 +12,6 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <base/threads.h>
 #include <image/image.h>
 
 /* Inspecting a file waits for the disk, so more threads than cores; a few files need none. */
@@ -254,9 +253,14 @@ static gpointer inspect_waiting(gpointer data)
 
 static void inspect_all(Scanning *s)
 {
-    guint others = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
+    guint wanted = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
+    GThread *threads[SCAN_THREADS_MAX];
 
-    cst_threads_run(inspect_waiting, s, 1 + others);
+    for (guint i = 0; i < wanted; i++)
+        threads[i] = g_thread_new("scan", inspect_waiting, s);
+    inspect_waiting(s);
+    for (guint i = 0; i < wanted; i++)
+        g_thread_join(threads[i]);
 }
 
 static gboolean read_entries(Scanning *s, DIR *dir, GError **error)

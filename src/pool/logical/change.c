@@ -32,7 +32,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
     if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeleteVol", error))
         return FALSE;
-    group = logical_look(logical, NULL, error);
+    group = logical_look_lately(logical, error);
     lv = group ? logical_find(group, name, error) : NULL;
     if (!lv || !refuse_dependents(state, group, lv, error))
         return FALSE;
@@ -48,7 +48,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 /* A snapshot that has to hold all of its capacity runs out of room, and is lost. */
 gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
     g_autofree char *path = logical_device(LOGICAL(state), name);
 
@@ -75,13 +75,25 @@ static gboolean check_resizable(const LvmVolume *lv, GError **error)
     return TRUE;
 }
 
+static gboolean has_size(LogicalState *state, const char *name, uint64_t size)
+{
+    g_autoptr(CstBlob) device = logical_open_lv(state, name, FALSE, NULL);
+    uint64_t now;
+
+    return device && cst_blob_get_size(device, &now, NULL) && now == size;
+}
+
 /* The size that the LV has now, whatever the tool said. */
 static gboolean check_size(LogicalState *state, const char *name, uint64_t size, GError **why,
                            GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(state, NULL, error);
-    const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
+    g_autoptr(LvmGroup) group = NULL;
+    const LvmVolume *lv;
 
+    if (!*why && has_size(state, name, size))
+        return TRUE;
+    group = logical_look(state, NULL, error);
+    lv = group ? logical_find(group, name, error) : NULL;
     if (!lv)
         return FALSE;
     if (lv->size == size)
@@ -99,7 +111,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
                             GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look(logical, task, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(logical, error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
     g_autofree char *target = logical_target(logical, name);
     g_autofree char *option = NULL;

@@ -13,8 +13,7 @@ static void state_free(CstPoolState *state)
 {
     LogicalState *logical = LOGICAL(state);
 
-    lvm_group_unref(logical->last);
-    g_mutex_clear(&logical->lock);
+    logical_seen_clear(&logical->seen);
     logical_options_clear(&logical->options);
     cst_pool_def_free(state->def);
     g_free(logical);
@@ -24,7 +23,7 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
 {
     LogicalState *logical = g_new0(LogicalState, 1);
 
-    g_mutex_init(&logical->lock);
+    logical_seen_init(&logical->seen);
     logical->head.def = cst_pool_def_copy(def);
     logical->vg = logical->head.def->source.name;
     if (logical_name_check(logical->vg, error) &&
@@ -32,52 +31,6 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
         return &logical->head;
     state_free(&logical->head);
     return NULL;
-}
-
-/* --- what was seen ---------------------------------------------------------------------------- */
-
-/* What was changed while it was being made, a report may have missed. */
-static void remember(LogicalState *state, LvmGroup *group, gint64 since, guint changes)
-{
-    g_mutex_lock(&state->lock);
-    lvm_group_unref(state->last);
-    state->last = lvm_group_ref(group);
-    state->last_at = changes == state->changes ? since : 0;
-    g_mutex_unlock(&state->lock);
-}
-
-LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error)
-{
-    gint64 since = g_get_monotonic_time();
-    LvmGroup *group;
-    guint changes;
-
-    g_mutex_lock(&state->lock);
-    changes = state->changes;
-    g_mutex_unlock(&state->lock);
-    group = lvm_group_read(state->vg, task, error);
-    if (group)
-        remember(state, group, since, changes);
-    return group;
-}
-
-LvmGroup *logical_look_lately(LogicalState *state, GError **error)
-{
-    LvmGroup *group = NULL;
-
-    g_mutex_lock(&state->lock);
-    if (state->last_at && g_get_monotonic_time() - state->last_at < lvm_host.fresh_us)
-        group = lvm_group_ref(state->last);
-    g_mutex_unlock(&state->lock);
-    return group ? group : logical_look(state, NULL, error);
-}
-
-void logical_changed(LogicalState *state)
-{
-    g_mutex_lock(&state->lock);
-    state->last_at = 0;
-    state->changes++;
-    g_mutex_unlock(&state->lock);
 }
 
 static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
@@ -109,29 +62,13 @@ char *logical_vol_path(CstPoolState *state, const char *name)
     return g_strdup_printf("%s/%s", state->def->target_path, name);
 }
 
-/* A key is the LV's uuid; which name that is, the last report tells. */
-static char *name_of_key(LogicalState *state, const char *key)
-{
-    const LvmVolume *lv;
-    char *name = NULL;
-
-    if (strlen(key) != LV_UUID_LEN)
-        return NULL;
-    g_mutex_lock(&state->lock);
-    lv = state->last ? g_hash_table_lookup(state->last->by_uuid, key) : NULL;
-    if (lv && logical_is_shown(lv))
-        name = g_strdup(lv->name);
-    g_mutex_unlock(&state->lock);
-    return name;
-}
-
 static char *logical_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *target = state->def->target_path;
     size_t len = strlen(target);
 
     if (path[0] != '/')
-        return name_of_key(LOGICAL(state), path);
+        return strlen(path) == LV_UUID_LEN ? logical_name_of_uuid(LOGICAL(state), path) : NULL;
     if (strncmp(path, target, len) != 0 || path[len] != '/' || !path[len + 1] ||
         strchr(path + len + 1, '/') || logical_is_hidden(path + len + 1))
         return NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/stat.h>
+
 #include <pool/pool.h>
 
 #include "lvm.h"
@@ -32,14 +34,26 @@ typedef struct {
     unsigned snapshot_percent;
 } LogicalOptions;
 
+/** What LVM said last (look.c). */
+typedef struct {
+    GMutex lock; /**< guards what follows */
+    GCond cond;
+    LvmGroup *last;
+    gint64 last_at;    /**< monotonic; 0: something was changed since */
+    guint changes;     /**< so many so far, as far as is known here */
+    guint looks;       /**< reports that are being made */
+    GHashTable *nodes; /**< names of nodes that came (TRUE) or went meanwhile */
+    gboolean looking;  /**< one of them is for all who need none of their own */
+} LogicalSeen;
+
+void logical_seen_init(LogicalSeen *seen);
+void logical_seen_clear(LogicalSeen *seen);
+
 typedef struct {
     CstPoolState head;
     const char *vg; /**< the definition's */
     LogicalOptions options;
-    GMutex lock; /**< guards the two below */
-    LvmGroup *last;
-    gint64 last_at; /**< monotonic; 0: something was changed since */
-    guint changes;  /**< so many so far, as far as is known here */
+    LogicalSeen seen;
 } LogicalState;
 
 #define LOGICAL(state) ((LogicalState *)(state))
@@ -51,8 +65,12 @@ void logical_options_clear(LogicalOptions *options);
 LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error);
 /** The same, or what was seen a moment ago (lvm_host.fresh_us) when no change is known of since. */
 LvmGroup *logical_look_lately(LogicalState *state, GError **error);
+/** The volume of that uuid in what was seen last; NULL: none. */
+char *logical_name_of_uuid(LogicalState *state, const char *uuid);
 /** Something was changed: what was seen is history. */
 void logical_changed(LogicalState *state);
+/** The same, of a device node that came or went: no news when the last report says so as well. */
+void logical_node_changed(LogicalState *state, const char *lv, gboolean is_there);
 
 /** "/dev/VG/NAME" */
 char *logical_device(const LogicalState *state, const char *name);
@@ -127,6 +145,8 @@ CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable,
 CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
                           GError **error);
 int logical_blob_fd(CstBlob *blob);
+/** The device that an active LV has; FALSE: there is none. */
+gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st);
 /** lvremove, with what it says checked against what is there afterwards. */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);

@@ -228,13 +228,18 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
-    const LvmVolume *lv = group ? lvm_group_find(group, name) : NULL;
+    g_autoptr(LvmGroup) group = NULL;
+    const LvmVolume *lv;
     CstVolume *volume;
+    struct stat node;
 
+    *ret_volume = NULL;
+    if (!logical_has_node(LOGICAL(state), name, &node))
+        return TRUE; /* what is not active is not shown */
+    group = logical_look_lately(LOGICAL(state), error);
     if (!group)
         return FALSE;
-    *ret_volume = NULL;
+    lv = lvm_group_find(group, name);
     if (!lv || !logical_is_shown(lv))
         return TRUE;
     volume = volume_of(LOGICAL(state), group, lv, error);

@@ -34,7 +34,7 @@ static gboolean find_place(CstPoolState *state, const char *volume, const char *
 {
     g_autoptr(GPtrArray) snapshots = NULL;
 
-    place->group = logical_look(LOGICAL(state), NULL, error);
+    place->group = logical_look_lately(LOGICAL(state), error);
     place->volume = place->group ? logical_find(place->group, volume, error) : NULL;
     if (!place->volume)
         return FALSE;
@@ -146,8 +146,13 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
 /* Made, or not; a tool that did it and then died has done it. */
 static gboolean check_made(LogicalState *state, const char *lv, GError **why, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(state, NULL, error);
+    g_autoptr(LvmGroup) group = NULL;
+    struct stat node;
 
+    logical_changed(state);
+    if (!*why && logical_has_node(state, lv, &node))
+        return TRUE;
+    group = logical_look(state, NULL, error);
     if (!group)
         return FALSE;
     if (lvm_group_find(group, lv))

@@ -56,13 +56,25 @@ gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
 
 /* --- changes that are checked ----------------------------------------------------------------- */
 
-/* Tools are not believed about what they have done: what is there afterwards counts. */
+/*
+ * Tools are not believed about what they have done: what is there afterwards counts. Where a device
+ * node tells it, the node is asked; a report takes as long as most changes do.
+ */
+
+gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st)
+{
+    g_autofree char *path = logical_device(state, lv);
+
+    return stat(path, ret_st) == 0;
+}
 
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
 {
     g_autofree char *target = logical_target(state, lv);
     g_autoptr(GError) why = NULL;
     g_autoptr(LvmGroup) group = NULL;
+    struct stat node;
+    gboolean had_node = logical_has_node(state, lv, &node);
 
     logical_changed(state);
     if (!lvm_change(NULL, &why, "lvremove", "-f", target, NULL)) {
@@ -71,6 +83,9 @@ gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
         g_clear_error(&why);
         lvm_change(NULL, &why, "lvremove", "-f", target, NULL);
     }
+    logical_changed(state);
+    if (!why && had_node && !logical_has_node(state, lv, &node))
+        return TRUE;
     group = logical_look(state, NULL, error);
     if (!group)
         return FALSE;
@@ -87,9 +102,14 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(LvmGroup) group = NULL;
+    struct stat before, after;
+    gboolean had_node = logical_has_node(state, from, &before);
 
     lvm_change(NULL, &why, "lvrename", state->vg, from, to, NULL);
     logical_changed(state);
+    if (!why && had_node && logical_has_node(state, to, &after) && before.st_dev == after.st_dev &&
+        before.st_ino == after.st_ino && !logical_has_node(state, from, &after))
+        return TRUE;
     group = logical_look(state, NULL, error);
     if (!group)
         return FALSE;
@@ -129,9 +149,11 @@ static Kind kind_of(const LogicalState *state, const CstVolDef *def)
     return KIND_THICK;
 }
 
-static gboolean check_def(const CstVolDef *def, const LvmGroup *group, GError **error)
+/* A name that an inactive LV has is found out by the commit. */
+static gboolean check_def(const LogicalState *state, const CstVolDef *def, GError **error)
 {
     const char *thin = cst_options_get(def->options, "thin");
+    struct stat node;
 
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -144,7 +166,7 @@ static gboolean check_def(const CstVolDef *def, const LvmGroup *group, GError **
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' has no capacity"), def->name);
     if (!logical_name_check(def->name, error))
         return FALSE;
-    if (lvm_group_find(group, def->name))
+    if (logical_has_node(state, def->name, &node))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
     return TRUE;
 }
@@ -196,9 +218,14 @@ static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const 
     return lvm_change(NULL, error, "lvcreate", "-y", "-s", room, "-n", lv, target, NULL);
 }
 
-static gboolean make_lv(LogicalState *state, const LvmGroup *group, const CstVolDef *def, Kind kind,
-                        const char *lv, GError **error)
+static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, const char *lv,
+                        GError **error)
 {
+    gboolean on_others = kind == KIND_THIN || kind == KIND_SNAPSHOT;
+    g_autoptr(LvmGroup) group = on_others ? logical_look_lately(state, error) : NULL;
+
+    if (on_others && !group)
+        return FALSE;
     logical_changed(state);
     switch (kind) {
     case KIND_THIN: return make_thin(state, group, def, lv, error);
@@ -232,14 +259,10 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
                              GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look_lately(logical, error);
     g_autofree char *lv = logical_draft_name(draft->token);
-    Kind kind;
+    Kind kind = kind_of(logical, def);
 
-    if (!group || !check_def(def, group, error))
-        return FALSE;
-    kind = kind_of(logical, def);
-    if (!make_lv(logical, group, def, kind, lv, error))
+    if (!check_def(logical, def, error) || !make_lv(logical, def, kind, lv, error))
         return FALSE;
     CST_CRASH_POINT("logical.reserve.created");
     /* What fails from here on leaves a draft, which the core abandons. */
@@ -276,11 +299,11 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+    g_autoptr(LvmGroup) group = logical_look_lately(logical, error);
     g_autofree char *lv = logical_draft_name(draft->token);
     const LvmVolume *from = group ? clone_source(group, source, snapshot, error) : NULL;
 
-    if (!from || !check_def(def, group, error))
+    if (!from || !check_def(logical, def, error))
         return FALSE;
     if (!lvm_is_thin(from) || !asks_thin(logical, def, TRUE))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,

@@ -44,20 +44,36 @@ static gboolean is_above(const struct inotify_event *event)
     return event->wd == 1;
 }
 
+/* Reports come late: what is there by now counts. What went and came back may be another LV. */
+static void take_node(LogicalState *state, const struct inotify_event *event)
+{
+    gboolean went = (event->mask & (IN_CREATE | IN_MOVED_TO)) == 0;
+    struct stat node;
+    gboolean is_there = logical_has_node(state, event->name, &node);
+
+    if (went && is_there)
+        logical_changed(state);
+    else
+        logical_node_changed(state, event->name, is_there);
+}
+
 static void take_event(LogicalState *state, int fd, const struct inotify_event *event,
                        void (*changed)(const char *name, gpointer data), gpointer data)
 {
-    logical_changed(state);
     if (event->mask & IN_Q_OVERFLOW) {
+        logical_changed(state);
         changed(NULL, data);
     } else if (is_above(event)) {
         if (event->len == 0 || strcmp(event->name, state->vg) != 0)
             return;
         /* What was linked before we watched goes without a report of its own. */
+        logical_changed(state);
         watch_links(state, fd);
         changed(NULL, data);
-    } else if (event->len > 0 && !logical_is_hidden(event->name)) {
-        changed(event->name, data);
+    } else if (event->len > 0) {
+        take_node(state, event);
+        if (!logical_is_hidden(event->name))
+            changed(event->name, data);
     }
 }
 

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How often the logical backend asks LVM, and what it takes for known. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_lvm.h"
+
+/* Many looks at once cost one report; what is known to have changed is looked at again. */
+static void a_report_serves_for_a_moment(void **unused)
+{
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add("first", 4 * MIB, "-wi-a-----", "", "");
+    assert_true(fake_is_seen("first"));
+    fake_add("second", 4 * MIB, "-wi-a-----", "", "");
+    assert_false(fake_is_seen("second"));
+    logical_changed(LOGICAL(fake_state));
+    assert_true(fake_is_seen("second"));
+    assert_true(cst_pool_state_delete(fake_state, "first", 0, NULL));
+    assert_false(fake_is_seen("first"));
+}
+
+/* What LVM was asked since the last call, by the tools' first words. */
+static char *calls(void)
+{
+    g_autofree char *path = fake_path("log");
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    g_autoptr(GString) words = g_string_new(NULL);
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return g_strdup("");
+    fake_put("log", "");
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line && **line; line++)
+        g_string_append_printf(words, "%.*s ", (int)strcspn(*line, " "), *line);
+    return g_string_free(g_steal_pointer(&words), FALSE);
+}
+
+static void assert_calls(const char *expected)
+{
+    g_autofree char *made = calls();
+
+    assert_string_equal(made, expected);
+}
+
+/* A report takes as long as a change: devices tell what they can. */
+static void a_change_asks_lvm_no_more_than_it_must(void **unused)
+{
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    assert_true(fake_create("disk", NULL));
+    assert_calls("lvcreate lvrename ");
+    assert_true(fake_is_seen("disk"));
+    assert_calls("lvm ");
+    assert_true(cst_pool_state_vol_resize(fake_state, "disk", 16 * MIB, NULL, NULL));
+    assert_calls("lvextend ");
+    assert_true(fake_is_seen("disk"));
+    assert_calls("lvm ");
+    assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    assert_calls("lvremove ");
+    assert_false(fake_is_seen("disk"));
+    assert_calls("");
+}
+
+/* Nodes come and go with our own changes, too: those are known already. */
+static void a_node_is_news_when_the_report_does_not_know_it(void **unused)
+{
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add("first", 4 * MIB, "-wi-a-----", "", "");
+    assert_true(fake_is_seen("first"));
+    assert_calls("lvm ");
+    logical_node_changed(LOGICAL(fake_state), "first", TRUE);
+    logical_node_changed(LOGICAL(fake_state), "other", FALSE);
+    assert_true(fake_is_seen("first"));
+    assert_calls("");
+    fake_add("second", 4 * MIB, "-wi-a-----", "", "");
+    assert_false(fake_is_seen("second"));
+    assert_calls("");
+    logical_node_changed(LOGICAL(fake_state), "second", TRUE);
+    assert_true(fake_is_seen("second"));
+    assert_calls("lvm ");
+    logical_node_changed(LOGICAL(fake_state), "second", FALSE);
+    assert_true(fake_is_seen("first"));
+    assert_calls("lvm ");
+}
+
+static gpointer look_once(gpointer unused)
+{
+    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(fake_state), NULL);
+
+    assert_non_null(group);
+    return NULL;
+}
+
+static void wait_for_a_look(void)
+{
+    LogicalSeen *seen = &LOGICAL(fake_state)->seen;
+    gboolean looks = FALSE;
+
+    while (!looks) {
+        g_usleep(1000);
+        g_mutex_lock(&seen->lock);
+        looks = seen->looks > 0;
+        g_mutex_unlock(&seen->lock);
+    }
+}
+
+/* While a report is being made, others who need one wait for it; what it missed is asked again. */
+static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
+{
+    static const struct {
+        const char *node;
+        gboolean is_there;
+        const char *calls;
+    } rows[] = {{"first", TRUE, "lvm "}, {"first", FALSE, "lvm lvm "}, {"new", TRUE, "lvm lvm "}};
+
+    fake_add("first", 4 * MIB, "-wi-a-----", "", "");
+    fake_lie("lvm", "slow");
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        GThread *looker;
+
+        logical_changed(LOGICAL(fake_state));
+        looker = g_thread_new("look", look_once, NULL);
+        wait_for_a_look();
+        logical_node_changed(LOGICAL(fake_state), rows[i].node, rows[i].is_there);
+        assert_true(fake_is_seen("first"));
+        g_thread_join(looker);
+        assert_calls(rows[i].calls);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_report_serves_for_a_moment),
+        TEST(a_change_asks_lvm_no_more_than_it_must),
+        TEST(a_node_is_news_when_the_report_does_not_know_it),
+        TEST(a_report_that_is_being_made_serves_those_who_wait),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
