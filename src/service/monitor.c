@@ -113,6 +113,8 @@ static gboolean look_at_changed(Watch *watch)
         g_autoptr(CstVolume) volume = NULL;
         gboolean changed = FALSE;
 
+        if (volume_put_off_look(watch->pool, name))
+            continue;
         if (!pool_table_compare(watch->pool, watch->state, name, &volume, &changed, NULL)) {
             watch->all = TRUE;
             return FALSE;

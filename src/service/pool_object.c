@@ -4,6 +4,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "service_private.h"
+
 CstPool *pool_new(CstService *service, CstPoolDef *def)
 {
     CstPool *pool = g_new0(CstPool, 1);
@@ -20,6 +22,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->volumes =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
     pool->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->put_off = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return pool;
 }
 
@@ -36,6 +39,7 @@ void cst_pool_unref(CstPool *pool)
     pool_table_clear(pool);
     g_hash_table_unref(pool->volumes);
     g_hash_table_unref(pool->claims);
+    g_hash_table_unref(pool->put_off);
     cst_pool_state_unref(pool->state);
     cst_pool_def_free(pool->def);
     cst_pool_def_free(pool->new_def);
@@ -182,6 +186,37 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
     return TRUE;
 }
 
+gboolean volume_put_off_look(CstPool *pool, const char *name)
+{
+    gboolean claimed;
+
+    g_mutex_lock(&pool->lock);
+    claimed = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, name)) < 0;
+    if (claimed)
+        g_hash_table_add(pool->put_off, g_strdup(name));
+    g_mutex_unlock(&pool->lock);
+    return claimed;
+}
+
+/* With the pool's lock held, which is let go of meanwhile. A look takes the name off the list. */
+static void look_at_put_off(const VolumeClaim *claim)
+{
+    CstPool *pool = claim->pool;
+
+    while (g_hash_table_contains(pool->put_off, claim->name)) {
+        g_autoptr(CstVolume) volume = NULL;
+        gboolean changed = FALSE;
+
+        g_mutex_unlock(&pool->lock);
+        pool_table_compare(pool, claim->state, claim->name, &volume, &changed, NULL);
+        if (changed) {
+            pool_usage_update(pool, claim->state, NULL);
+            event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+        }
+        g_mutex_lock(&pool->lock);
+    }
+}
+
 void volume_release(VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;
@@ -190,6 +225,8 @@ void volume_release(VolumeClaim *claim)
     if (!pool)
         return;
     g_mutex_lock(&pool->lock);
+    if (claim->kind == CLAIM_WRITE)
+        look_at_put_off(claim);
     holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, claim->name));
     if (claim->kind == CLAIM_WRITE || holders == 1)
         g_hash_table_remove(pool->claims, claim->name);

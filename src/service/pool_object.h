@@ -47,10 +47,11 @@ struct CstPool {
     GHashTable *touched; /* names changed during the running scan; NULL when there is none */
     gint64 scanned_at;   /* monotonic */
 
-    GHashTable *claims; /* name to number of readers, -1: a writer */
-    guint claimed;      /* claims altogether */
-    gboolean changing;  /* somebody has the turn for a change, */
-    gboolean draining;  /* and waits for the claims there are */
+    GHashTable *claims;  /* name to number of readers, -1: a writer */
+    GHashTable *put_off; /* claimed names of which changes were told that nobody has looked at */
+    guint claimed;       /* claims altogether */
+    gboolean changing;   /* somebody has the turn for a change, */
+    gboolean draining;   /* and waits for the claims there are */
 };
 
 CstPool *pool_new(CstService *service, CstPoolDef *def);
@@ -141,4 +142,9 @@ struct VolumeClaim {
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error);
 void volume_release(VolumeClaim *claim);
+/**
+ * A change of @name was told. TRUE: a writer has it, who looks at it when done, or whose release
+ * does.
+ */
+gboolean volume_put_off_look(CstPool *pool, const char *name);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeClaim, volume_release)

@@ -170,9 +170,13 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
                             CstVolume **ret_volume, gboolean *ret_changed, GError **error)
 {
     Scan context = {.pool = pool};
-    g_autoptr(CstVolume) known = scan_known(name, &context);
+    g_autoptr(CstVolume) known = NULL;
     CstVolume *volume;
 
+    g_mutex_lock(&pool->lock);
+    g_hash_table_remove(pool->put_off, name);
+    g_mutex_unlock(&pool->lock);
+    known = scan_known(name, &context);
     if (!cst_pool_state_scan_one(state, name, known, &volume, error))
         return FALSE;
     if (!volume) {

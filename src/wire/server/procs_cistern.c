@@ -140,7 +140,11 @@ static gboolean pool_thin(Call *call, const void *args, void *data, GError **err
     return TRUE;
 }
 
-#define ROW OWN_ROW
+#define ROW(number, run, needs, api, permission, args, ret, handler)                          \
+    {                                                                                         \
+        WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL                                                                     \
+    }
 
 const Procedure procedures_cistern[] = {
     ROW(VERSION, RUN_INLINE, NEEDS_READ, "cisternVersion", "conn:getattr", NOTHING,

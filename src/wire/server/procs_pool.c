@@ -240,7 +240,11 @@ static gboolean capabilities(Call *call, const void *args, void *ret, GError **e
     return ((wire_text *)ret)->value != NULL;
 }
 
-#define ROW STORAGE_ROW
+#define ROW(number, run, needs, api, permission, args, ret, handler)                       \
+    {                                                                                      \
+        WIRE_PROC_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL                                                                  \
+    }
 
 const Procedure procedures_pool[] = {
     ROW(CONNECT_NUM_OF_STORAGE_POOLS, RUN_INLINE, NEEDS_READ, "virConnectNumOfStoragePools",

@@ -254,7 +254,11 @@ static gboolean download(Call *call, const void *data, void *ret, GError **error
     return TRUE;
 }
 
-#define ROW STORAGE_ROW
+#define ROW(number, run, needs, api, permission, args, ret, handler)                       \
+    {                                                                                      \
+        WIRE_PROC_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL                                                                  \
+    }
 
 const Procedure procedures_vol[] = {
     ROW(STORAGE_POOL_NUM_OF_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolNumOfVolumes",

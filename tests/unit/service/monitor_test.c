@@ -292,6 +292,27 @@ static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
     assert_int_equal(begun(), 3);
 }
 
+/* Our own changes are told, too: who makes them looks once, when they are done. */
+static void what_somebody_works_on_is_looked_at_when_that_is_done(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "quick");
+    g_autoptr(CstUpload) upload = NULL;
+    guint before;
+
+    put("quick", "a");
+    assert_noticed(pool, 1, 1);
+    upload = cst_vol_upload(pool, "a", 0, 4, 0, NULL, NULL);
+    assert_non_null(upload);
+    before = begun();
+    put("quick", "b");
+    put("quick", "a");
+    assert_noticed(pool, 2, 2);
+    assert_int_equal(begun(), before + 1);
+    g_clear_pointer(&upload, cst_upload_free);
+    assert_int_equal(begun(), before + 2);
+}
+
 static void workers_are_bounded_and_everybody_has_a_turn(void **state)
 {
     Fixture *f = *state;
@@ -387,18 +408,15 @@ static int tear_down(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(pools_that_hang_delay_no_others, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rooms_that_do_not_answer_delay_no_others, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_changes_during_a_look_is_looked_at_afterwards, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(workers_are_bounded_and_everybody_has_a_turn, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_pool_stops_and_starts_while_a_look_hangs, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_end_waits_for_looks_that_were_begun_only, set_up,
-                                        tear_down),
+        TEST(pools_that_hang_delay_no_others),
+        TEST(rooms_that_do_not_answer_delay_no_others),
+        TEST(what_changes_during_a_look_is_looked_at_afterwards),
+        TEST(what_somebody_works_on_is_looked_at_when_that_is_done),
+        TEST(workers_are_bounded_and_everybody_has_a_turn),
+        TEST(a_pool_stops_and_starts_while_a_look_hangs),
+        TEST(the_end_waits_for_looks_that_were_begun_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
