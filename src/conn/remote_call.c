@@ -177,11 +177,16 @@ static gboolean stay(Watch *watch, GError **error)
                     _("job %" G_GUINT64_FORMAT " goes on at the server"), (uint64_t)job.id);
 }
 
-/** What the server must be able to do before the call is made. */
-static gboolean check_wishes(CstRemote *remote, CstTask *task, GError **error)
+/** Says what the call that comes next is to keep to from its beginning. */
+static gboolean announce(Watch *watch, GError **error)
 {
-    return !cst_task_rate(task) ||
-           cst_remote_needs(remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error);
+    wire_serial_rate_args args = {0, cst_task_rate(watch->task)};
+    wire_int found = {0};
+
+    watch->rate = args.limit;
+    return !args.limit ||
+           cst_remote_own_call(watch->remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"),
+                               xdr_wire_serial_rate_args, &args, xdr_wire_int, &found, error);
 }
 
 /** Once per interval, while the answer isn't there. */
@@ -217,10 +222,9 @@ static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const v
     }
     if (cst_task_cancelled(task))
         return cst_task_check(task, error);
-    if (!check_wishes(remote, task, error) ||
+    if (!announce(&watch, error) ||
         !cst_wire_client_send(remote->client, proc, args, &watch.serial, error))
         return FALSE;
-    ask_rate(&watch);
     for (;;) {
         if (!cst_wire_client_await(remote->client, watch.serial, PROGRESS_MS, &there, error))
             break;

@@ -60,6 +60,7 @@ struct Client {
     guint running;       /**< of these, at the workers */
     GQueue waiting;      /**< calls that wait for their turn */
     GHashTable *tasks;   /**< serial -> CstTask of running calls; NULL: none */
+    uint64_t next_rate;  /**< limit of the next call that may be long, bytes a second; 0: none */
     GHashTable *streams; /**< serial -> Stream; NULL: none */
     size_t upload_bytes; /**< received and not yet written */
 

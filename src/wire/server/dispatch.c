@@ -200,6 +200,7 @@ static void submit(Call *call)
     if (call->procedure->run == RUN_LONG) {
         call->task = cst_task_new();
         cst_task_set_owner(call->task, client->uid, client->pid);
+        cst_task_set_rate(call->task, call->rate);
         g_hash_table_add(client->loop->tasks, call->task);
         if (!client->tasks)
             client->tasks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)cst_task_unref);
@@ -249,6 +250,10 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
     }
     kept = g_memdup2(&call, sizeof(call));
     kept->message.func = call_done;
+    if (procedure->run == RUN_LONG) {
+        kept->rate = client->next_rate;
+        client->next_rate = 0;
+    }
     client_ref(client);
     client->in_flight++;
     g_queue_push_tail(&client->waiting, kept);

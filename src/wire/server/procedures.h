@@ -68,6 +68,7 @@ struct Call {
     const Procedure *procedure;
     CstWireHeader header;
     CstTask *task;     /**< of RUN_LONG; otherwise NULL */
+    uint64_t rate;     /**< its limit from the beginning, bytes a second; 0: none */
     Stream *stream;    /**< what an upload or download call started */
     GByteArray *reply; /**< encoded by the worker */
     uint64_t args[ARGS_MAX / sizeof(uint64_t)];

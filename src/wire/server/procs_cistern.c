@@ -101,8 +101,10 @@ static gboolean call_rate(Call *call, const void *data, void *ret, GError **erro
     const wire_serial_args serial = {args->serial};
     CstTask *task = find_task(call, &serial);
 
+    if (args->serial == 0)
+        call->client->next_rate = args->limit;
     cst_task_set_rate(task, args->limit);
-    ((wire_int *)ret)->value = task != NULL;
+    ((wire_int *)ret)->value = task || args->serial == 0;
     return TRUE;
 }
 

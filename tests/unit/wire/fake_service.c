@@ -377,6 +377,7 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
                       CstTask *task, GError **error)
 {
     fake_changed();
+    fake.rate = cst_task_rate(task);
     cst_task_set_total(task, 1000);
     cst_task_advance(task, 250);
     while (fake.hold_wipe && cst_task_check(task, error))

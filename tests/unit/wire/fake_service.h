@@ -28,6 +28,7 @@ typedef struct {
     guint streams_open;
     guint finished, abandoned; /**< uploads that ended, by finish or without */
     gboolean cancelled;        /**< a wipe saw its cancel */
+    uint64_t rate;             /**< of the last wipe, at its beginning */
 } FakeState;
 
 extern FakeState fake;

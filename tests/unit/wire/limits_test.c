@@ -187,6 +187,32 @@ static void a_long_call_tells_its_progress_and_can_be_cancelled(void **state)
     probe_close(&probe);
 }
 
+static void wipe(Probe *probe)
+{
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+
+    probe_call(probe, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args), &args, NULL, NULL);
+}
+
+/* A call that is over before it can be told of its limit would know none. */
+static void a_limit_is_there_before_its_call(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_serial_rate_args args = {.serial = 0, .limit = 65536};
+    Packet packet;
+
+    probe_send(&probe, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_RATE, XDR_OF(serial_rate_args),
+               &args);
+    packet = probe_reply(&probe);
+    assert_int_equal(packet.bytes[CST_WIRE_HEADER_LEN + 3], 1);
+    packet_free(&packet);
+    wipe(&probe);
+    assert_int_equal(fake.rate, 65536);
+    wipe(&probe);
+    assert_int_equal(fake.rate, 0);
+    probe_close(&probe);
+}
+
 static void calls_go_on_when_their_client_is_gone(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -265,6 +291,7 @@ int main(void)
         BENCH_TEST(who_does_not_answer_pings_is_dropped),
         BENCH_TEST(an_answered_ping_keeps_the_connection),
         BENCH_TEST(a_long_call_tells_its_progress_and_can_be_cancelled),
+        BENCH_TEST(a_limit_is_there_before_its_call),
         BENCH_TEST(calls_go_on_when_their_client_is_gone),
         BENCH_TEST(stopping_cancels_what_can_be_cancelled),
         BENCH_TEST(clients_over_the_limit_wait_their_turn),
