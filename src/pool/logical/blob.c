@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "logical.h"
 
-#include <base/error.h>
-#include <base/i18n.h>
-
 /*
  * An LV's device. The kernel tells a full thin pool as an input/output error, for writes are put
  * off until a flush: when one fails, the pool is asked, so that "no space" is told as that.
@@ -16,32 +13,12 @@ typedef struct {
 
 #define LV_BLOB(blob) ((LvBlob *)(blob))
 
-/* What a thin pool has no room for; NULL: it has, or it can't be told. */
-static const char *full_of(const LvmVolume *pool)
-{
-    if (!pool || !lvm_is_active(pool))
-        return NULL;
-    if (lvm_health(pool) == 'M' || pool->metadata >= 10000)
-        return _("metadata");
-    return lvm_health(pool) == 'D' || pool->data >= 10000 ? _("data") : NULL;
-}
-
+/* Takes @why over; FALSE always. */
 static gboolean explain(const LvBlob *blob, GError *why, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(blob->state, NULL, NULL);
-    const LvmVolume *lv = group ? lvm_group_find(group, blob->head.name) : NULL;
-    const LvmVolume *pool = lv && lv->pool ? lvm_group_find(group, lv->pool) : NULL;
-    const char *full = full_of(pool);
-
-    if (!full) {
-        g_propagate_error(error, why);
-        return FALSE;
-    }
-    g_error_free(why);
-    return cst_fail(error, CST_ERROR_NO_SPACE,
-                    _("thin pool '%s' of volume group '%s' has no space left for %s; extend it "
-                      "(lvextend) or delete volumes"),
-                    pool->name, group->name, full);
+    logical_explain_full(blob->state, blob->head.name, &why);
+    g_propagate_error(error, why);
+    return FALSE;
 }
 
 static gboolean lv_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -86,7 +63,10 @@ static gboolean lv_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstEx
 static gboolean lv_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                         GError **error)
 {
-    return cst_blob_zero(LV_BLOB(blob)->inner, offset, length, flags, error);
+    GError *why = NULL;
+
+    return cst_blob_zero(LV_BLOB(blob)->inner, offset, length, flags, &why) ||
+           explain(LV_BLOB(blob), why, error);
 }
 
 static gboolean lv_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)

@@ -136,5 +136,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
         lvm_change(task, &why, "lvreduce", "-f", option, target, NULL);
     logical_changed(logical);
     CST_CRASH_POINT("logical.resize.done");
+    if (why)
+        logical_explain_full(logical, name, &why);
     return check_size(logical, name, size, &why, error);
 }

@@ -161,6 +161,14 @@ gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error);
 /** A thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none). */
 gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
                                gboolean writable, char *const *tags, GError **error);
+/** Calls lvcreate for a thin volume in the pool @in, or in that of volume @in. */
+gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
+                             GError **error);
+/**
+ * After a change of LV @lv failed with @why: when it is thin and its pool is full, or in need of
+ * repair, @why becomes an error that tells that and what to do.
+ */
+void logical_explain_full(LogicalState *state, const char *lv, GError **why);
 
 /* --- relations.c, swap.c, snapshot.c, watch.c ------------------------------------------------- */
 

@@ -113,6 +113,12 @@ static inline gboolean lvm_is_active(const LvmVolume *lv)
     return lv->attr[4] == 'a';
 }
 
+/** A thin pool that is active, but lets its metadata not be written before it is repaired. */
+static inline gboolean lvm_needs_check(const LvmVolume *lv)
+{
+    return lv->attr[4] == 'c' || lv->attr[4] == 'C';
+}
+
 const LvmVolume *lvm_group_find(const LvmGroup *group, const char *name);
 /** The LV that @lv is a snapshot of; NULL: none, or gone. */
 const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv);

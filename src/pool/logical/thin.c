@@ -112,6 +112,92 @@ char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const
     return g_strdup(name);
 }
 
+/* --- full ------------------------------------------------------------------------------------- */
+
+static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data, GError **error)
+{
+    int percent = data ? pool->data : pool->metadata;
+    g_autofree char *used =
+        percent == LVM_PERCENT_UNKNOWN
+            ? g_strdup("")
+            : g_strdup_printf(_(" (%d.%02d%% used)"), percent / 100, percent % 100);
+    const char *option = data ? "-L" : "--poolmetadatasize ";
+    /* What is deleted can't be noted while there is no room for metadata. */
+    const char *or_else = data ? _(" or delete volumes") : "";
+
+    cst_fail(
+        error, CST_ERROR_NO_SPACE,
+        _("thin pool '%s' of volume group '%s' has no space left for %s%s; extend it (lvextend "
+          "%s+SIZE %s/%s)%s"),
+        pool->name, group->name, data ? _("data") : _("metadata"), used, option, group->name,
+        pool->name, or_else);
+}
+
+/*
+ * FALSE: neither full nor broken, as far as can be told. LVM refuses new volumes (@refused) long
+ * before the metadata is full.
+ */
+static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboolean refused,
+                              GError **error)
+{
+    if (lvm_needs_check(pool))
+        cst_fail(error, CST_ERROR_STATE,
+                 _("thin pool '%s' of volume group '%s' needs a check: stop what uses its volumes, "
+                   "'lvchange -an %s' and 'lvchange -ay %s'; when that finds it broken, 'lvconvert "
+                   "--repair %s/%s'"),
+                 pool->name, group->name, group->name, group->name, group->name, pool->name);
+    else if (!lvm_is_active(pool))
+        return FALSE;
+    else if (lvm_health(pool) == 'M' || pool->metadata >= 10000)
+        say_full(group, pool, FALSE, error);
+    else if (lvm_health(pool) == 'D' || pool->data >= 10000)
+        say_full(group, pool, TRUE, error);
+    else if (refused && pool->metadata != LVM_PERCENT_UNKNOWN)
+        say_full(group, pool, FALSE, error);
+    else
+        return FALSE;
+    return TRUE;
+}
+
+/* What a full pool makes of a write or of a tool's work. */
+static gboolean may_be_fullness(const GError *why)
+{
+    CstErrorCode code = cst_error_code(why);
+
+    return code == CST_ERROR_NO_SPACE || code == CST_ERROR_IO || code == CST_ERROR_FAILED;
+}
+
+static void explain(LogicalState *state, const char *lv_name, gboolean refused, GError **why)
+{
+    g_autoptr(LvmGroup) group = may_be_fullness(*why) ? logical_look(state, NULL, NULL) : NULL;
+    const LvmVolume *lv = group ? lvm_group_find(group, lv_name) : NULL;
+    const LvmVolume *pool = lv && lv->pool ? lvm_group_find(group, lv->pool) : lv;
+    GError *better = NULL;
+
+    if (!pool || !is_thin_pool(pool) || !say_what_ails(group, pool, refused, &better))
+        return;
+    g_error_free(*why);
+    *why = better;
+}
+
+void logical_explain_full(LogicalState *state, const char *lv, GError **why)
+{
+    explain(state, lv, FALSE, why);
+}
+
+gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
+                             GError **error)
+{
+    GError *why = NULL;
+
+    logical_changed(state);
+    if (lvm_changev(argv, NULL, &why))
+        return TRUE;
+    explain(state, in, g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE), &why);
+    g_propagate_error(error, why);
+    return FALSE;
+}
+
 gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
                                gboolean writable, char *const *tags, GError **error)
 {
@@ -129,8 +215,7 @@ gboolean logical_thin_snapshot(LogicalState *state, const char *source, const ch
     }
     g_ptr_array_add(argv, target);
     g_ptr_array_add(argv, NULL);
-    logical_changed(state);
-    return lvm_changev((const char *const *)argv->pdata, NULL, error);
+    return logical_thin_create(state, source, (const char *const *)argv->pdata, error);
 }
 
 /* --- how full --------------------------------------------------------------------------------- */

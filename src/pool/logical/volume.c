@@ -194,9 +194,10 @@ static gboolean make_thin(LogicalState *state, const LvmGroup *group, const CstV
 {
     g_autofree char *pool = logical_thin_pool_ensure(state, group, def, error);
     g_autofree char *size = lvm_size("-V", def->capacity);
+    const char *const argv[] = {"lvcreate", "-y", "-n",      lv,  "--thinpool",
+                                pool,       size, state->vg, NULL};
 
-    return pool && lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, "--thinpool", pool, size,
-                              state->vg, NULL);
+    return pool && logical_thin_create(state, pool, argv, error);
 }
 
 /* A backing store is the origin of a snapshot, as libvirt has it. */

@@ -367,6 +367,51 @@ static void rooms_that_may_run_full_are_told(void **unused)
     }
 }
 
+/* What ails the thin pool is told, whichever words LVM had for it, unless it was something else. */
+static void a_thin_pool_that_is_full_is_told(void **unused)
+{
+    static const struct {
+        const char *attr, *data, *metadata, *how;
+        CstErrorCode code;
+        const char *told;
+    } rows[] = {
+        {"twi-aotz--", "50.00", "91.02", "threshold", CST_ERROR_NO_SPACE,
+         "no space left for metadata (91.02% used)"},
+        {"twi-aotzM-", "50.00", "100.00", "fail", CST_ERROR_NO_SPACE, "--poolmetadatasize"},
+        {"twi-aotz--", "100.00", "20.00", "threshold", CST_ERROR_NO_SPACE,
+         "no space left for data (100.00% used)"},
+        {"twi-aotzD-", "99.99", "20.00", "fail", CST_ERROR_NO_SPACE, "lvextend -L+SIZE vg/tp"},
+        {"twi-cotzM-", "50.00", "60.00", "fail", CST_ERROR_STATE, "lvconvert --repair vg/tp"},
+        {"twi-aotz--", "50.00", "60.00", "fail", CST_ERROR_FAILED, "Something is wrong"},
+        {"twi---tz--", "", "", "fail", CST_ERROR_FAILED, "Something is wrong"},
+        {"twi-aotzM-", "50.00", "100.00", "denied", CST_ERROR_DENIED, "ermission denied"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) made = NULL, taken = NULL, grown = NULL;
+        g_autoptr(CstVolDef) def = fake_volume("disk", 5 * MIB);
+        g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+        GError *errors[3];
+
+        fake_add("tp", 64 * MIB, rows[i].attr, "", "");
+        fake_put("percent/tp", rows[i].data);
+        fake_put("percent/tp.metadata", rows[i].metadata);
+        fake_add("thin", 8 * MIB, "Vwi-a-tz--", "", "");
+        fake_lie("lvcreate", rows[i].how);
+        cst_options_add(&def->options, "thin", "yes");
+        assert_false(cst_pool_state_reserve(fake_state, def, &draft, &made));
+        assert_false(cst_pool_state_snapshot_create(fake_state, "thin", "s", NULL, NULL, &taken));
+        fake_lie("lvextend", strcmp(rows[i].how, "threshold") == 0 ? "" : rows[i].how);
+        cst_pool_state_vol_resize(fake_state, "thin", 16 * MIB, NULL, &grown);
+        errors[0] = made;
+        errors[1] = taken;
+        errors[2] = grown;
+        for (size_t j = 0; j < (grown ? 3 : 2); j++)
+            if (errors[j]->code != (int)rows[i].code || !strstr(errors[j]->message, rows[i].told))
+                fail_msg("%zu.%zu: %d %s", i, j, errors[j]->code, errors[j]->message);
+    }
+}
+
 static void names_that_lvm_keeps_for_itself_are_refused(void **unused)
 {
     static const char *const names[] = {"",         "-a",       ".",         "..",  "a b",
@@ -416,6 +461,7 @@ int main(void)
         TEST(snapshots_are_kept_by_tags),
         TEST(a_snapshot_out_of_room_is_told_and_not_reverted_to),
         TEST(rooms_that_may_run_full_are_told),
+        TEST(a_thin_pool_that_is_full_is_told),
         TEST(names_that_lvm_keeps_for_itself_are_refused),
         TEST(options_of_a_pool_are_checked),
     };
