@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Thin volumes and snapshots of logical pools: content, fullness, names."""
+"""Thin volumes and snapshots of logical pools: content and names."""
 # lab: -m 2048 -d 512M -d 512M
 
 import json
 import os
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -259,46 +258,6 @@ def a_copy_of_a_classic_snapshot_and_a_flattened_overlay_hold_the_content():
     OURS.virsh("vol-delete disk thick")
     expect(read_at(dev("over", "thick")) == "over", read_at(dev("over", "thick")))
     OURS.virsh("vol-delete over thick")
-
-
-# --- full ------------------------------------------------------------------------------------------
-
-def seconds(*commands):
-    started = time.monotonic()
-    OURS.virsh(*commands)
-    return time.monotonic() - started
-
-
-def filled(volume, name):
-    """The upload that finds no room, and how long another pool takes to answer beside it."""
-    upload = subprocess.Popen(["virsh", "-c", OURS.uri, f"vol-upload {volume} {name} thin"],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    beside = []
-    while upload.poll() is None:
-        beside.append(seconds("vol-list thick --details"))
-    return upload.stdout.read(), beside or [0]
-
-
-@case
-def a_pool_full_of_data_says_so_keeps_others_quick_and_recovers():
-    OURS.virsh("vol-create-as thin big 128M")
-    bytes_file = os.path.join(os.path.dirname(THIN), "bytes")
-    run("dd", "if=/dev/urandom", f"of={bytes_file}", "bs=1M", "count=70")
-    alone = min(seconds("vol-list thick --details") for _ in range(3))
-    text, beside = filled("big", bytes_file)
-    expect_in("no space left for data", text)
-    print(f"# another pool's listing: {alone:.2f} s alone, {max(beside):.2f} s at most beside")
-    # The upload alone takes the one processor's half; a pool that waits for another one hangs.
-    expect(max(beside) < 10 * alone + 2, beside)
-    expect_in("running", OURS.virsh("pool-info thin")[0])
-    told = "the data of thin pool 'cistern-thin' is full by"
-    expect(wait_until(lambda: told in OURS.logged()), OURS.logged())
-    expect(thin_pool()["data_percent"] > 95, thin_pool())
-    run("lvextend", "-L", "+64M", "thin/cistern-thin")
-    OURS.virsh(f"vol-upload big {bytes_file} thin",
-               f"vol-download big {bytes_file}.back thin --length {70 * MIB}")
-    run("cmp", bytes_file, bytes_file + ".back")
-    OURS.virsh("vol-delete big thin")
 
 
 @case
