@@ -29,12 +29,14 @@ static void place_clear(Place *place)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
 
-static gboolean find_place(CstPoolState *state, const char *volume, const char *name, Place *place,
-                           GError **error)
+/* @now: how full it is counts, which changes with what guests write, and nobody tells of it. */
+static gboolean find_place(CstPoolState *state, const char *volume, const char *name, gboolean now,
+                           Place *place, GError **error)
 {
     g_autoptr(GPtrArray) snapshots = NULL;
 
-    place->group = logical_look_lately(LOGICAL(state), error);
+    place->group = now ? logical_look(LOGICAL(state), NULL, error)
+                       : logical_look_lately(LOGICAL(state), error);
     place->volume = place->group ? logical_find(place->group, volume, error) : NULL;
     if (!place->volume)
         return FALSE;
@@ -51,9 +53,9 @@ static gboolean find_place(CstPoolState *state, const char *volume, const char *
 }
 
 static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
-                              Place *place, GError **error)
+                              gboolean now, Place *place, GError **error)
 {
-    if (!find_place(state, volume, name, place, error))
+    if (!find_place(state, volume, name, now, place, error))
         return FALSE;
     if (!place->snapshot)
         cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
@@ -63,7 +65,7 @@ static gboolean find_snapshot(CstPoolState *state, const char *volume, const cha
 static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
                              Place *place, GError **error)
 {
-    if (!find_place(state, volume, name, place, error))
+    if (!find_place(state, volume, name, FALSE, place, error))
         return FALSE;
     return !place->snapshot || cst_fail(error, CST_ERROR_EXISTS,
                                         _("volume '%s' has a snapshot '%s' already"), volume, name);
@@ -103,7 +105,7 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
     g_auto(Place) place = {0};
     g_autoptr(GPtrArray) found = NULL;
 
-    if (!find_place(state, volume, NULL, &place, error))
+    if (!find_place(state, volume, NULL, TRUE, &place, error))
         return FALSE;
     found = logical_snapshots_of(place.group, place.id);
     for (guint i = 0; i < found->len; i++)
@@ -273,7 +275,7 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
 {
     g_auto(Place) place = {0};
 
-    if (!find_snapshot(state, volume, name, &place, error))
+    if (!find_snapshot(state, volume, name, TRUE, &place, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.before");
     if (lvm_is_thin(place.snapshot))
@@ -288,7 +290,7 @@ static gboolean remove_snapshot(CstPoolState *state, const char *volume, const c
 {
     g_auto(Place) place = {0};
 
-    return find_snapshot(state, volume, name, &place, error) &&
+    return find_snapshot(state, volume, name, FALSE, &place, error) &&
            logical_remove_lv(LOGICAL(state), place.snapshot->name, error);
 }
 
@@ -301,7 +303,7 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
     g_autofree char *target = NULL, *was = logical_tag("snap", name);
     g_autofree char *is = logical_tag("snap", new_name);
 
-    if (!find_snapshot(state, volume, name, &place, error) ||
+    if (!find_snapshot(state, volume, name, FALSE, &place, error) ||
         !refuse_taken(state, volume, new_name, &taken, error))
         return FALSE;
     target = logical_target(logical, place.snapshot->name);
@@ -314,7 +316,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 {
     g_auto(Place) place = {0};
 
-    if (!find_snapshot(state, volume, name, &place, error))
+    if (!find_snapshot(state, volume, name, TRUE, &place, error))
         return NULL;
     if (lvm_is_lost(place.snapshot)) {
         cst_fail(error, CST_ERROR_CORRUPT,

@@ -338,6 +338,25 @@ static void a_snapshot_out_of_room_is_told_and_not_reverted_to(void **unused)
     assert_int_equal(error->code, CST_ERROR_CORRUPT);
 }
 
+/* What a guest's writes do, no report of a moment ago tells. */
+static void a_snapshot_that_ran_out_of_room_just_now_is_told(void **unused)
+{
+    g_autoptr(GPtrArray) before = NULL, after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add("disk", 8 * MIB, "owi-a-s---", "", "");
+    fake_add(".cistern-1.snap", 4 * MIB, "sri-a-s---", "disk",
+             "cistern:of=uuid-disk,cistern:snap=s,cistern:at=7");
+    before = cst_pool_state_snapshots(fake_state, "disk", NULL);
+    assert_null(((CstSnapshot *)g_ptr_array_index(before, 0))->problem);
+    fake_put("percent/.cistern-1.snap", "100.00");
+    after = cst_pool_state_snapshots(fake_state, "disk", NULL);
+    assert_non_null(((CstSnapshot *)g_ptr_array_index(after, 0))->problem);
+    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error));
+    assert_int_equal(error->code, CST_ERROR_CORRUPT);
+}
+
 static void rooms_that_may_run_full_are_told(void **unused)
 {
     static const char *const expected[] = {
@@ -460,6 +479,7 @@ int main(void)
         TEST(a_swap_that_was_cut_short_is_ended),
         TEST(snapshots_are_kept_by_tags),
         TEST(a_snapshot_out_of_room_is_told_and_not_reverted_to),
+        TEST(a_snapshot_that_ran_out_of_room_just_now_is_told),
         TEST(rooms_that_may_run_full_are_told),
         TEST(a_thin_pool_that_is_full_is_told),
         TEST(names_that_lvm_keeps_for_itself_are_refused),
