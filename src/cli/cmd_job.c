@@ -269,24 +269,26 @@ static const CliOption list_options[] = {
     {0},
 };
 
+#define JOB(completer) CLI_REQUIRED("job", N_("number of the job"), .complete = completer)
+
 static const CliOption info_options[] = {
-    CLI_REQUIRED("job", N_("number of the job"), .complete = complete_any),
+    JOB(complete_any),
     {0},
 };
 
 static const CliOption wait_options[] = {
-    CLI_REQUIRED("job", N_("number of the job"), .complete = complete_any),
+    JOB(complete_any),
     CLI_NUMBER("timeout", N_("give up after so many seconds")),
     {0},
 };
 
 static const CliOption cancel_options[] = {
-    CLI_REQUIRED("job", N_("number of the job"), .complete = complete_live),
+    JOB(complete_live),
     {0},
 };
 
 static const CliOption rate_options[] = {
-    CLI_REQUIRED("job", N_("number of the job"), .complete = complete_live),
+    JOB(complete_live),
     CLI_REQUIRED("rate", N_("bytes per second, as scaled integer; 0: as fast as it goes"), ),
     {0},
 };

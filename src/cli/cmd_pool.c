@@ -3,6 +3,7 @@
 #include <base/i18n.h>
 
 #include "complete.h"
+#include "event.h"
 #include "pool.h"
 #include "xml.h"
 
@@ -401,8 +402,7 @@ static const CliOption create_as_options[] = {AS_OPTIONS, BUILD_OPTIONS, {0}};
 static const CliOption dumpxml_options[] = {
     POOL_OPTION(cli_complete_pools),
     CLI_SWITCH("inactive", N_("show inactive defined XML")),
-    CLI_NAMED("xpath", N_("xpath expression to filter the XML document")),
-    CLI_SWITCH("wrap", N_("wrap xpath results in an common root element")),
+    CLI_DUMP_XML_OPTIONS,
     {0},
 };
 
@@ -435,14 +435,7 @@ static const CliOption event_options[] = {
      .kind = CLI_OPT_STRING,
      .help = N_("filter by storage pool name or uuid"),
      .complete = cli_complete_pools},
-    {.name = "event",
-     .kind = CLI_OPT_STRING,
-     .help = N_("which event type to wait for"),
-     .complete = cli_complete_pool_events},
-    CLI_SWITCH("loop", N_("loop until timeout or interrupt, rather than one-shot")),
-    {.name = "timeout", .kind = CLI_OPT_INT, .help = N_("timeout seconds")},
-    CLI_SWITCH("list", N_("list valid event types")),
-    CLI_SWITCH("timestamp", N_("show timestamp for each printed event")),
+    CLI_EVENT_OPTIONS(cli_complete_pool_events),
     {0},
 };
 

@@ -4,6 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "event.h"
 #include "secret.h"
 #include "table.h"
 #include "xml.h"
@@ -133,11 +134,7 @@ static const CliOption define_options[] = {
 
 static const CliOption dumpxml_options[] = {
     SECRET,
-    {.name = "xpath",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("xpath expression to filter the XML document")},
-    CLI_SWITCH("wrap", N_("wrap xpath results in an common root element")),
+    CLI_DUMP_XML_OPTIONS,
     {0},
 };
 
@@ -146,14 +143,7 @@ static const CliOption event_options[] = {
      .kind = CLI_OPT_STRING,
      .help = N_("filter by secret name or uuid"),
      .complete = cli_complete_secrets},
-    {.name = "event",
-     .kind = CLI_OPT_STRING,
-     .help = N_("which event type to wait for"),
-     .complete = cli_complete_secret_events},
-    CLI_SWITCH("loop", N_("loop until timeout or interrupt, rather than one-shot")),
-    CLI_NUMBER("timeout", N_("timeout seconds")),
-    CLI_SWITCH("list", N_("list valid event types")),
-    CLI_SWITCH("timestamp", N_("show timestamp for each printed event")),
+    CLI_EVENT_OPTIONS(cli_complete_secret_events),
     {0},
 };
 

@@ -368,11 +368,7 @@ static const CliOption upload_options[] = {
 static const CliOption dumpxml_options[] = {
     VOL,
     POOL,
-    {.name = "xpath",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("xpath expression to filter the XML document")},
-    CLI_SWITCH("wrap", N_("wrap xpath results in an common root element")),
+    CLI_DUMP_XML_OPTIONS,
     {0},
 };
 

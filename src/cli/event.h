@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/i18n.h>
+
 #include "ctl.h"
 
 /** One kind of event that an event command can wait for. */
@@ -21,6 +23,17 @@ typedef struct {
     gboolean loop;
     gboolean timestamp;
 } CliEventRequest;
+
+/** The options of pool-event and secret-event, but for the one that names the object. */
+#define CLI_EVENT_OPTIONS(complete_events)                                               \
+    {.name = "event",                                                                    \
+     .kind = CLI_OPT_STRING,                                                             \
+     .help = N_("which event type to wait for"),                                         \
+     .complete = complete_events},                                                       \
+        CLI_SWITCH("loop", N_("loop until timeout or interrupt, rather than one-shot")), \
+        CLI_NUMBER("timeout", N_("timeout seconds")),                                    \
+        CLI_SWITCH("list", N_("list valid event types")),                                \
+        CLI_SWITCH("timestamp", N_("show timestamp for each printed event"))
 
 /*
  * What pool-event and secret-event share, in the order in which virsh looks at things:

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/i18n.h>
+
 #include "ctl.h"
+
+/** The options that cli_dump_xml() reads. */
+#define CLI_DUMP_XML_OPTIONS                                               \
+    CLI_NAMED("xpath", N_("xpath expression to filter the XML document")), \
+        CLI_SWITCH("wrap", N_("wrap xpath results in an common root element"))
 
 /**
  * Prints @xml, or what --xpath selects from it (with --wrap under one <nodes> element), as the

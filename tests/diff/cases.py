@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the comparisons of image-* commands with qemu-img share: running both, images, TAP."""
+"""What the comparisons with QEMU's tools share: running both, images, TAP."""
 
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 CISTERN = os.path.abspath(sys.argv[1])
 PATTERN = sys.argv[2] if len(sys.argv) > 2 else ""
+# Both sides flush after each run; on a memory file system that costs nothing.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 KIB, MIB = 1 << 10, 1 << 20
 ENV = {**os.environ, "LC_ALL": "C"}
@@ -91,23 +94,35 @@ def fill(path, fmt, seed=1):
           f"write -P {seed + 2} 20000k 4k", "write -P 0 30M 1M", f"write -P {seed + 3} 65535k 1k")
 
 
-def main():
-    """Runs the registered cases."""
+def registered():
+    """The registered cases that PATTERN names, as main() takes them."""
+    for function, parameter in CASES:
+        if PATTERN in f"{function.__name__} {parameter}":
+            name = function.__name__.replace("_", " ")
+            if isinstance(parameter, tuple):
+                name += f" ({' '.join(map(str, parameter))})"
+            elif parameter is not None:
+                name += f" ({parameter})"
+            yield name, functools.partial(function, parameter)
+
+
+def main(cases=None, scratch=SCRATCH):
+    """Runs the cases, (name, function) each, in a directory of its own below scratch; None: the
+    registered ones. What ran long says so."""
     if not shutil.which("qemu-img"):
         print("1..0 # SKIP qemu-img is not installed")
         return 0
-    chosen = [(f, p) for f, p in CASES if PATTERN in f"{f.__name__} {p}"]
+    chosen = list(registered() if cases is None else cases)
     bad = 0
-    print(f"1..{len(chosen)}")
-    for number, (function, parameter) in enumerate(chosen, 1):
-        name = function.__name__.replace("_", " ")
-        if parameter is not None:
-            name += f" ({' '.join(map(str, parameter)) if isinstance(parameter, tuple) else parameter})"
-        where = tempfile.mkdtemp(prefix="images-", dir=SCRATCH)
+    print(f"1..{len(chosen)}", flush=True)
+    for number, (name, function) in enumerate(chosen, 1):
+        where = tempfile.mkdtemp(prefix="images-", dir=scratch)
         os.chdir(where)
+        started = time.monotonic()
         try:
-            function(parameter)
-            print(f"ok {number} - {name}")
+            function()
+            seconds = time.monotonic() - started
+            print(f"ok {number} - {name}" + (f" ({seconds:.1f} s)" if seconds > 1 else ""))
         except (Failed, OSError, ValueError, KeyError, IndexError, TypeError) as why:
             bad += 1
             print(f"not ok {number} - {name}")

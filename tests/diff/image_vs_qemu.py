@@ -5,24 +5,22 @@
 usage: image_vs_qemu.py CST_IMG CST_POWERCUT [PATTERN]
 """
 
+import functools
 import json
 import os
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
+
+sys.dont_write_bytecode = True
+import cases  # noqa: E402
+from cases import KIB, MIB, Failed  # noqa: E402
 
 CST_IMG = os.path.abspath(sys.argv[1])
 CST_POWERCUT = os.path.abspath(sys.argv[2])
 PATTERN = sys.argv[3] if len(sys.argv) > 3 else ""
-# Both sides flush after each run; on a memory file system that costs nothing.
-SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-
-class Failed(Exception):
-    pass
+GIB = 1 << 30
 
 
 def run(*command, ok=(0,), env=None):
@@ -609,25 +607,10 @@ def extents_know_every_zero_that_qemu_knows(table):
 
 
 def main():
-    if not shutil.which("qemu-img") or not shutil.which("qemu-io"):
-        print("1..0 # SKIP qemu-img and qemu-io are needed")
-        return 77
-    wanted = [c for c in CASES if PATTERN in name_of(*c)]
-    print(f"1..{len(wanted)}", flush=True)
-    failed = 0
-    for number, (function, parameter) in enumerate(wanted, 1):
-        with tempfile.TemporaryDirectory(prefix="cst-diff-", dir=SCRATCH) as directory:
-            os.chdir(directory)
-            try:
-                function() if parameter is None else function(parameter)
-                verdict = "ok"
-            except Failed as why:
-                failed += 1
-                verdict = "not ok"
-                print("\n".join("# " + line for line in str(why).splitlines()))
-            os.chdir("/")
-        print(f"{verdict} {number} - {name_of(function, parameter)}", flush=True)
-    return 1 if failed else 0
+    """Runs the registered cases that PATTERN names."""
+    named = [(name_of(*c), c) for c in CASES]
+    return cases.main([(name, functools.partial(function, *([] if parameter is None else [parameter])))
+                       for name, (function, parameter) in named if PATTERN in name])
 
 
 if __name__ == "__main__":

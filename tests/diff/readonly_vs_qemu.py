@@ -87,4 +87,6 @@ def they_convert(entry):
     equal("capacity", qemu_info("ours", target)["virtual-size"], 9 * MIB)
 
 
-main()
+if __name__ == "__main__":
+    random.seed(1)
+    sys.exit(main())

@@ -15,6 +15,7 @@ CISTERN_SEQUENCES=1 CISTERN_SEED=… with the name of the set as PATTERN plays i
 """
 
 import bisect
+import functools
 import json
 import os
 import random
@@ -22,22 +23,17 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
+
+sys.dont_write_bytecode = True
+from cases import KIB, MIB, PATTERN, Failed, main  # noqa: E402
 
 CST_PLAY = os.path.abspath(sys.argv[1])
-PATTERN = sys.argv[2] if len(sys.argv) > 2 else ""
 COUNT = int(os.environ.get("CISTERN_SEQUENCES") or 20)
 SEED = int(os.environ.get("CISTERN_SEED") or 1)
-SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+GIB = 1 << 30
 BATCH = 40
 LONG = MIB  # of longer runs only the ends are read
 MAYBE = 256  # added to a byte that was discarded: it, or zero
-
-
-class Failed(Exception):
-    pass
 
 
 class Content:
@@ -479,32 +475,10 @@ def play_set(options):
         play_batch(options, range(first, min(first + BATCH, SEED + COUNT)), templates)
 
 
-def main():
-    if not shutil.which("qemu-img"):
-        print("1..0 # SKIP qemu-img is not installed")
-        return 0
-    chosen = [options for options in SETS if re.search(PATTERN, options.name)]
-    bad = 0
-    print(f"1..{len(chosen)}", flush=True)
-    for number, options in enumerate(chosen, 1):
-        where = tempfile.mkdtemp(prefix="sequences-", dir=SCRATCH)
-        os.chdir(where)
-        started = time.monotonic()
-        try:
-            play_set(options)
-            print(f"ok {number} - {COUNT} sequences of {options.name}"
-                  f" ({time.monotonic() - started:.1f} s)")
-        except (Failed, OSError, ValueError) as why:
-            bad += 1
-            print(f"not ok {number} - sequences of {options.name}")
-            for line in f"{type(why).__name__}: {why}".splitlines():
-                print(f"# {line}")
-        finally:
-            os.chdir("/")
-            shutil.rmtree(where)
-        sys.stdout.flush()
-    return 1 if bad else 0
+def chosen_sets():
+    return [(f"{COUNT} sequences of {options.name}", functools.partial(play_set, options))
+            for options in SETS if re.search(PATTERN, options.name)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(chosen_sets()))

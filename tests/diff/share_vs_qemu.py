@@ -15,29 +15,14 @@ import subprocess
 import sys
 import tempfile
 
-CISTERN = os.path.abspath(sys.argv[1])
-PATTERN = sys.argv[2] if len(sys.argv) > 2 else ""
-SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-KIB, MIB = 1 << 10, 1 << 20
+sys.dont_write_bytecode = True
+from cases import KIB, MIB, SCRATCH, Failed, case, cistern, main, run  # noqa: E402
+
 SIZE = 96 * MIB
 
 
-class Failed(Exception):
-    pass
-
-
-def run(*command):
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-                          errors="replace", check=False)
-    if done.returncode:
-        raise Failed(f"{' '.join(map(str, command))}: status {done.returncode}\n"
-                     f"{done.stdout}{done.stderr}")
-    return done.stdout
-
-
 def convert(*args):
-    run(CISTERN, "image-convert", *args)
+    cistern("image-convert", *args)
 
 
 def private_mounts():
@@ -102,17 +87,6 @@ def moved(before, most):
 
 def write_over(name, form):
     run("qemu-io", "-f", form, "-c", "write -q -P 90 0 3M", "-c", "write -q -P 91 40M 20M", name)
-
-
-CASES = []
-
-
-def case(*parameters):
-    def keep(function):
-        for parameter in parameters or (None,):
-            CASES.append((function, parameter))
-        return function
-    return keep
 
 
 @case("", "cluster_size=4k", "cluster_size=2M", "extended_l2=on", "compat=0.10",
@@ -210,33 +184,17 @@ def compressed_data_is_unpacked(_):
     same("a", "raw", "c", "raw")
 
 
-def main():
+def run_all():
     private_mounts()
     where = tempfile.mkdtemp(prefix="share-", dir=SCRATCH)
-    bad = 0
     try:
         make_xfs(where)
-        chosen = [(f, p) for f, p in CASES if PATTERN in f"{f.__name__} {p}"]
-        print(f"1..{len(chosen)}")
-        for number, (function, parameter) in enumerate(chosen, 1):
-            name = function.__name__.replace("_", " ")
-            name += "" if parameter is None else f" ({parameter})"
-            os.mkdir(f"{where}/xfs/case")
-            os.chdir(f"{where}/xfs/case")
-            try:
-                function(parameter)
-                print(f"ok {number} - {name}", flush=True)
-            except (Failed, OSError) as why:
-                bad += 1
-                print(f"not ok {number} - {name}")
-                for line in f"{type(why).__name__}: {why}".splitlines():
-                    print(f"# {line}", flush=True)
-            os.chdir("/")
-            shutil.rmtree(f"{where}/xfs/case")
+        status = main(scratch=f"{where}/xfs")
         run("umount", f"{where}/xfs")
     finally:
         shutil.rmtree(where, ignore_errors=True)
-    sys.exit(1 if bad else 0)
+    return status
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(run_all())

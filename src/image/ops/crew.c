@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "crew.h"
 
+#include <base/threads.h>
+
 #define THREADS     2
 #define THREADS_MAX 16
 
@@ -56,17 +58,10 @@ static void *worker(void *data)
 gboolean cst_crew_run(const CstCrewOps *ops, gpointer job, CstTask *task, GError **error)
 {
     Crew crew = {.ops = ops, .job = job, .task = task};
-    GThread *threads[THREADS_MAX] = {NULL};
-    unsigned others = (ops->everybody ? MIN(g_get_num_processors(), THREADS_MAX) : THREADS) - 1;
 
     g_mutex_init(&crew.lock);
-    /* This thread works as well, so it goes on where no thread can be had. */
-    for (unsigned i = 0; i < others; i++)
-        threads[i] = g_thread_try_new("crew", worker, &crew, NULL);
-    worker(&crew);
-    for (unsigned i = 0; i < others; i++)
-        if (threads[i])
-            g_thread_join(threads[i]);
+    cst_threads_run(worker, &crew,
+                    ops->everybody ? MIN(g_get_num_processors(), THREADS_MAX) : THREADS);
     g_mutex_clear(&crew.lock);
     if (crew.error) {
         g_propagate_error(error, crew.error);

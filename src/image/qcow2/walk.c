@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/threads.h>
 #include <base/units.h>
 
 #include "bytes.h"
@@ -381,20 +382,13 @@ static gboolean mark_areas(Qcow2Walk *walk, GError **error)
 gboolean qcow2_walk_tables(Qcow2Walk *walk, CstTask *task, GError **error)
 {
     Crew crew = {.walk = walk, .task = task};
-    GThread *threads[THREADS_MAX] = {NULL};
-    guint count = MIN(g_get_num_processors(), THREADS_MAX);
+    gboolean few = walk->tables->len * walk->q->cluster_size < THREADED_BYTES;
 
     prepare(walk);
     if (!mark_areas(walk, error))
         return FALSE;
-    if (walk->tables->len * walk->q->cluster_size < THREADED_BYTES)
-        count = 1;
     g_mutex_init(&crew.lock);
-    for (guint i = 1; i < count; i++)
-        threads[i] = g_thread_new("check", work, &crew);
-    work(&crew);
-    for (guint i = 1; i < count; i++)
-        g_thread_join(threads[i]);
+    cst_threads_run(work, &crew, few ? 1 : MIN(g_get_num_processors(), THREADS_MAX));
     g_mutex_clear(&crew.lock);
     if (crew.error) {
         g_propagate_error(error, crew.error);

@@ -122,11 +122,11 @@ static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, u
 
 /* --- grains ----------------------------------------------------------------------------------- */
 
-static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry)
+static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
 {
     if (!vmdk_sparse_holds(walk->sparse, grain, entry)) {
         walk->check.errors++;
-        return FALSE;
+        return TRUE;
     }
     use(walk, entry, VMDK_USE_GRAIN, grain);
     walk->check.allocated_clusters++;
@@ -136,7 +136,7 @@ static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry)
     return TRUE;
 }
 
-static gboolean look_at_table(VmdkWalk *walk, uint64_t index, GError **error)
+gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, GError **error)
 {
     const VmdkHeader *header = &walk->sparse->header;
     uint64_t grain = index * header->gtes, count = 0;
@@ -146,11 +146,11 @@ static gboolean look_at_table(VmdkWalk *walk, uint64_t index, GError **error)
     for (; grain < end; grain += count) {
         if (!vmdk_tables_get(walk->sparse->tables, grain, end - grain, &entry, &count, error))
             return FALSE;
-        if (entry == VMDK_GTE_ZERO && (header->flags & VMDK_FLAG_ZERO_GRAINS))
+        if (entry == 0 || (entry == VMDK_GTE_ZERO && (header->flags & VMDK_FLAG_ZERO_GRAINS)))
             continue;
-        if (entry != 0)
-            look_at_grain(walk, grain, entry);
-        count = entry ? 1 : count;
+        count = 1;
+        if (!visit(walk, grain, entry, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -272,7 +272,7 @@ static gboolean look_at(VmdkWalk *walk, uint64_t index, GError **error)
         return TRUE;
     return cst_task_check(walk->task, error) &&
            compare_copies(walk, index, place, redundant, error) &&
-           look_at_table(walk, index, error);
+           vmdk_walk_grains(walk, index, look_at_grain, error);
 }
 
 gboolean vmdk_walk(VmdkWalk *walk, VmdkSparse *sparse, CstTask *task, GError **error)

@@ -34,6 +34,11 @@ void vmdk_walk_clear(VmdkWalk *walk);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmdkWalk, vmdk_walk_clear)
 gboolean vmdk_walk_is_bad(const VmdkWalk *walk, uint64_t index);
 
+/** @entry: the sector that the table has for @grain; neither "none" nor "reads as zeroes". */
+typedef gboolean (*VmdkGrainFunc)(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error);
+/** Calls @visit for each grain of table @index that is somewhere, until it fails. */
+gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, GError **error);
+
 /** Repairs what was found, as @flags (CstCheckFlags) ask; counts it in walk->check. */
 gboolean vmdk_repair(VmdkWalk *walk, unsigned flags, GError **error);
 

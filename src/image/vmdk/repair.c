@@ -62,25 +62,6 @@ static gboolean repair_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GEr
     return vmdk_tables_set(sparse->tables, grain, (uint32_t)sector, error);
 }
 
-static gboolean repair_table(VmdkWalk *walk, uint64_t index, GError **error)
-{
-    const VmdkHeader *header = &walk->sparse->header;
-    uint64_t grain = index * header->gtes, count = 0;
-    uint64_t end = MIN(grain + header->gtes, walk->check.total_clusters);
-    uint32_t entry = 0;
-
-    for (; grain < end; grain += count) {
-        if (!vmdk_tables_get(walk->sparse->tables, grain, end - grain, &entry, &count, error))
-            return FALSE;
-        if (entry == 0 || (entry == VMDK_GTE_ZERO && (header->flags & VMDK_FLAG_ZERO_GRAINS)))
-            continue;
-        count = 1;
-        if (!repair_grain(walk, grain, entry, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean repair_grains(VmdkWalk *walk, GError **error)
 {
     VmdkSparse *sparse = walk->sparse;
@@ -90,7 +71,8 @@ static gboolean repair_grains(VmdkWalk *walk, GError **error)
 
         if (!vmdk_tables_places(sparse->tables, i, &place, &redundant, error))
             return FALSE;
-        if (place != 0 && (!cst_task_check(walk->task, error) || !repair_table(walk, i, error)))
+        if (place != 0 &&
+            (!cst_task_check(walk->task, error) || !vmdk_walk_grains(walk, i, repair_grain, error)))
             return FALSE;
     }
     return TRUE;

@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/threads.h>
 #include <image/image.h>
 
 /* Inspecting a file waits for the disk, so more threads than cores; a few files need none. */
@@ -253,14 +254,9 @@ static gpointer inspect_waiting(gpointer data)
 
 static void inspect_all(Scanning *s)
 {
-    guint wanted = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
-    GThread *threads[SCAN_THREADS_MAX];
+    guint others = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
 
-    for (guint i = 0; i < wanted; i++)
-        threads[i] = g_thread_new("scan", inspect_waiting, s);
-    inspect_waiting(s);
-    for (guint i = 0; i < wanted; i++)
-        g_thread_join(threads[i]);
+    cst_threads_run(inspect_waiting, s, 1 + others);
 }
 
 static gboolean read_entries(Scanning *s, DIR *dir, GError **error)

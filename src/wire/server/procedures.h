@@ -56,6 +56,18 @@ struct Procedure {
 #define WIRE_TYPE(name) (xdrproc_t) xdr_wire_##name, sizeof(wire_##name)
 #define NOTHING         NULL, 0
 
+/** Rows of calls on storage: of libvirt's protocol (WIRE_PROC_…), of ours (WIRE_CISTERN_…). */
+#define STORAGE_ROW(number, run, needs, api, permission, args, ret, handler)               \
+    {                                                                                      \
+        WIRE_PROC_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL                                                                  \
+    }
+#define OWN_ROW(number, run, needs, api, permission, args, ret, handler)                      \
+    {                                                                                         \
+        WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL                                                                     \
+    }
+
 /** Room that any arguments or result need; checked when the table is built. */
 #define ARGS_MAX 512
 

@@ -142,11 +142,7 @@ static gboolean pool_thin(Call *call, const void *args, void *data, GError **err
     return TRUE;
 }
 
-#define ROW(number, run, needs, api, permission, args, ret, handler)                          \
-    {                                                                                         \
-        WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
-            handler, NULL                                                                     \
-    }
+#define ROW OWN_ROW
 
 const Procedure procedures_cistern[] = {
     ROW(VERSION, RUN_INLINE, NEEDS_READ, "cisternVersion", "conn:getattr", NOTHING,

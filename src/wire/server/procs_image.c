@@ -198,11 +198,7 @@ static gboolean bitmap(Call *call, const void *data, void *ret, GError **error)
                           args->source ? args->source->name : NULL, call->task, error);
 }
 
-#define ROW(number, run, needs, api, permission, args, ret, handler)                          \
-    {                                                                                         \
-        WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
-            handler, NULL                                                                     \
-    }
+#define ROW OWN_ROW
 
 const Procedure procedures_image[] = {
     ROW(VOL_CHAIN, RUN_QUICK, NEEDS_READ, "cisternVolChain", "storage_vol:read",

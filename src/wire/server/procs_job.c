@@ -62,20 +62,16 @@ static gboolean rate(Call *call, const void *data, void *ret, GError **error)
     return cst_service_job_set_limit(call->service, args->id, args->limit, error);
 }
 
-#define ROW(number, needs, api, permission, args, ret, handler)                                \
-    {                                                                                          \
-        WIRE_CISTERN_##number, RUN_QUICK, needs, api, permission, CST_WIRE_FROM_STORAGE, args, \
-            ret, handler, NULL                                                                 \
-    }
+#define ROW OWN_ROW
 
 const Procedure procedures_job[] = {
-    ROW(JOB_LIST, NEEDS_READ, "cisternJobList", "conn:read", WIRE_TYPE(job_list_args),
+    ROW(JOB_LIST, RUN_QUICK, NEEDS_READ, "cisternJobList", "conn:read", WIRE_TYPE(job_list_args),
         WIRE_TYPE(job_list_ret), list),
-    ROW(JOB_INFO, NEEDS_READ, "cisternJobInfo", "conn:read", WIRE_TYPE(job_args), WIRE_TYPE(job),
-        info),
-    ROW(JOB_CANCEL, NEEDS_WRITE, "cisternJobCancel", "conn:write", WIRE_TYPE(job_args), NOTHING,
-        cancel),
-    ROW(JOB_RATE, NEEDS_WRITE, "cisternJobRate", "conn:write", WIRE_TYPE(job_rate_args), NOTHING,
-        rate),
+    ROW(JOB_INFO, RUN_QUICK, NEEDS_READ, "cisternJobInfo", "conn:read", WIRE_TYPE(job_args),
+        WIRE_TYPE(job), info),
+    ROW(JOB_CANCEL, RUN_QUICK, NEEDS_WRITE, "cisternJobCancel", "conn:write", WIRE_TYPE(job_args),
+        NOTHING, cancel),
+    ROW(JOB_RATE, RUN_QUICK, NEEDS_WRITE, "cisternJobRate", "conn:write", WIRE_TYPE(job_rate_args),
+        NOTHING, rate),
     {0},
 };

@@ -240,11 +240,7 @@ static gboolean capabilities(Call *call, const void *args, void *ret, GError **e
     return ((wire_text *)ret)->value != NULL;
 }
 
-#define ROW(number, run, needs, api, permission, args, ret, handler)                       \
-    {                                                                                      \
-        WIRE_PROC_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
-            handler, NULL                                                                  \
-    }
+#define ROW STORAGE_ROW
 
 const Procedure procedures_pool[] = {
     ROW(CONNECT_NUM_OF_STORAGE_POOLS, RUN_INLINE, NEEDS_READ, "virConnectNumOfStoragePools",

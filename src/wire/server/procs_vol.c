@@ -254,11 +254,7 @@ static gboolean download(Call *call, const void *data, void *ret, GError **error
     return TRUE;
 }
 
-#define ROW(number, run, needs, api, permission, args, ret, handler)                       \
-    {                                                                                      \
-        WIRE_PROC_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
-            handler, NULL                                                                  \
-    }
+#define ROW STORAGE_ROW
 
 const Procedure procedures_vol[] = {
     ROW(STORAGE_POOL_NUM_OF_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolNumOfVolumes",

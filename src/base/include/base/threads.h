@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#define CST_THREADS_MAX 64u
+
+/**
+ * Runs @work(@data) on @count threads (1 to CST_THREADS_MAX), this one among them, and returns when
+ * all have. On fewer where no more can be had: they share what is to be done, so it gets done.
+ */
+void cst_threads_run(GThreadFunc work, gpointer data, unsigned count);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <base/threads.h>
+
+/* Calls of work(), and those that have returned. */
+typedef struct {
+    gint begun, ended;
+    gint together; /* each waits until so many have begun */
+} Work;
+
+static gint may_have; /* threads, before the system refuses */
+
+GThread *__real_g_thread_try_new(const char *name, GThreadFunc func, gpointer data, GError **error);
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc func, gpointer data, GError **error);
+
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc func, gpointer data, GError **error)
+{
+    return may_have-- > 0 ? __real_g_thread_try_new(name, func, data, error) : NULL;
+}
+
+static gpointer work(gpointer data)
+{
+    Work *done = data;
+    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+    g_atomic_int_inc(&done->begun);
+    while (g_atomic_int_get(&done->begun) < done->together && g_get_monotonic_time() < end)
+        g_thread_yield();
+    g_atomic_int_inc(&done->ended);
+    return NULL;
+}
+
+/* How many work at a time when @count are asked for and the system has @threads of them. */
+static void assert_works(unsigned count, gint threads, gint expected)
+{
+    Work done = {.together = expected};
+
+    may_have = threads;
+    cst_threads_run(work, &done, count);
+    assert_int_equal(done.begun, expected);
+    assert_int_equal(done.ended, expected);
+}
+
+static void test_all_work_at_once(void **state)
+{
+    assert_works(1, CST_THREADS_MAX, 1);
+    assert_works(4, CST_THREADS_MAX, 4);
+    assert_works(CST_THREADS_MAX, CST_THREADS_MAX, CST_THREADS_MAX);
+    assert_works(CST_THREADS_MAX + 1, 2 * CST_THREADS_MAX, CST_THREADS_MAX);
+}
+
+static void test_goes_on_with_fewer(void **state)
+{
+    assert_works(4, 2, 3);
+    assert_works(4, 0, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_work_at_once),
+        cmocka_unit_test(test_goes_on_with_fewer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
