@@ -126,6 +126,7 @@ static gpointer wait_for_end(gpointer data)
 /* A killed child that hangs in the kernel (a disk that does not answer) ends when it ends. */
 static void bury(GPid pid)
 {
+    GThread *reaper;
     int status;
 
     for (gint64 end = g_get_monotonic_time() + PATIENCE_US; g_get_monotonic_time() < end;) {
@@ -133,7 +134,10 @@ static void bury(GPid pid)
             return;
         g_usleep(1000);
     }
-    g_thread_unref(g_thread_new("reaper", wait_for_end, GINT_TO_POINTER(pid)));
+    /* Without a thread to be had it stays a zombie until we end, which harms nobody. */
+    reaper = g_thread_try_new("reaper", wait_for_end, GINT_TO_POINTER(pid), NULL);
+    if (reaper)
+        g_thread_unref(reaper);
 }
 
 gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
