@@ -132,7 +132,7 @@ char *cst_error_text(const GError *error)
     return g_strdup_printf("%.*s%s%s", (int)(mark - format), format, error->message, mark + 2);
 }
 
-gboolean cst_fail(GError **error, CstErrorCode code, const char *format, ...)
+gboolean(cst_fail)(GError **error, CstErrorCode code, const char *format, ...)
 {
     va_list args;
     g_autofree char *message = NULL;
@@ -144,7 +144,7 @@ gboolean cst_fail(GError **error, CstErrorCode code, const char *format, ...)
     return FALSE;
 }
 
-gboolean cst_fail_errno(GError **error, int err, const char *format, ...)
+gboolean(cst_fail_errno)(GError **error, int err, const char *format, ...)
 {
     va_list args;
     g_autofree char *message = NULL;

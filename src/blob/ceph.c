@@ -99,7 +99,7 @@ static CstErrorCode code_of(int err)
     }
 }
 
-gboolean cst_ceph_fail(GError **error, int result, const char *format, ...)
+gboolean(cst_ceph_fail)(GError **error, int result, const char *format, ...)
 {
     g_autofree char *text = NULL;
     CstErrorCode code = code_of(-result);

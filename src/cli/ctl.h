@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <base/error.h>
 #include <base/task.h>
 #include <conn/conn.h>
 
@@ -72,6 +73,7 @@ void cli_complain(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
  * that `return cli_failed(ctl, …)` reads well.
  */
 gboolean cli_failed(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+#define cli_failed(...) CST_GIVES_FALSE(cli_failed(__VA_ARGS__))
 /** Reports @error with the headline, as text or as JSON, and forgets the headline. */
 void cli_report(CliCtl *ctl, const GError *error);
 

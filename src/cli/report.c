@@ -40,7 +40,7 @@ void cli_complain(CliCtl *ctl, const char *format, ...)
     error_line(ctl, text, strlen(text));
 }
 
-gboolean cli_failed(CliCtl *ctl, const char *format, ...)
+gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
 {
     va_list args;
 

@@ -14,7 +14,7 @@ static CstLookup *lookup_of(CstBlocks *blocks)
     return (CstLookup *)blocks;
 }
 
-gboolean cst_lookup_corrupt(const CstLookup *lookup, GError **error, const char *what)
+gboolean(cst_lookup_corrupt)(const CstLookup *lookup, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), lookup->blocks.blob->name,
                     what);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "blocks.h"
 
 /**
@@ -67,6 +69,7 @@ gboolean cst_lookup_read(CstLookup *lookup, uint64_t offset, void *buf, size_t l
 /** What is nowhere: CST_RUN_BACKING when there is a backing image, else CST_RUN_ZERO. */
 CstRunKind cst_lookup_nowhere(const CstLookup *lookup);
 gboolean cst_lookup_corrupt(const CstLookup *lookup, GError **error, const char *what);
+#define cst_lookup_corrupt(...) CST_GIVES_FALSE(cst_lookup_corrupt(__VA_ARGS__))
 /** A cluster is at @host: CORRUPT when that is behind the end of the file. */
 gboolean cst_lookup_place(CstLookup *lookup, uint64_t host, CstLookupCluster *ret_cluster,
                           GError **error);

@@ -214,8 +214,8 @@ char *cst_xml_attr(xmlNode *node, const char *attr)
     return take(xmlGetNoNsProp(node, BAD_CAST attr), TRUE);
 }
 
-gboolean cst_xml_bad_attr(xmlNode *node, const char *attr, const char *value, const char *expected,
-                          GError **error)
+gboolean(cst_xml_bad_attr)(xmlNode *node, const char *attr, const char *value, const char *expected,
+                           GError **error)
 {
     if (expected)
         return cst_fail(error, CST_ERROR_XML,

@@ -5,6 +5,8 @@
 #include <libxml/tree.h>
 #include <stdint.h>
 
+#include <base/error.h>
+
 /**
  * Reading untrusted XML: one guarded way in, and look-ups that behave as libvirt's XPath ones do
  * (first match in document order, an empty string counts as absent).
@@ -54,6 +56,7 @@ gboolean cst_xml_attr_uint(xmlNode *node, const char *attr, unsigned base, uint3
 /** "Invalid value for attribute …", as libvirt words it. */
 gboolean cst_xml_bad_attr(xmlNode *node, const char *attr, const char *value, const char *expected,
                           GError **error);
+#define cst_xml_bad_attr(...) CST_GIVES_FALSE(cst_xml_bad_attr(__VA_ARGS__))
 
 /**
  * Whole-string integer between @min and @max. Like strtoll: blanks before it and a plus sign are

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "cache.h"
 #include "format.h"
 #include "header.h"
@@ -89,6 +91,7 @@ static inline gboolean qcow2_is_raw(const Qcow2 *q)
 /* --- state.c ---------------------------------------------------------------------------------- */
 
 gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
+#define qcow2_corrupt(...) CST_GIVES_FALSE(qcow2_corrupt(__VA_ARGS__))
 
 /** The state of an image with @header, which has been checked; no tables yet. Borrows @blob. */
 Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header);

@@ -5,7 +5,7 @@
 
 #include "vdi.h"
 
-gboolean vdi_corrupt(const Vdi *vdi, GError **error, const char *what)
+gboolean(vdi_corrupt)(const Vdi *vdi, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), vdi->blocks.blob->name,
                     what);

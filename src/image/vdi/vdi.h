@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "blocks.h"
 #include "header.h"
 #include "table.h"
@@ -54,6 +56,7 @@ void vdi_reset_map(Vdi *vdi);
 extern const CstBlocksOps vdi_ops;
 
 gboolean vdi_corrupt(const Vdi *vdi, GError **error, const char *what);
+#define vdi_corrupt(...) CST_GIVES_FALSE(vdi_corrupt(__VA_ARGS__))
 /** Makes the bitmap of used blocks. CORRUPT when two entries share a block. */
 gboolean vdi_find_used(Vdi *vdi, GError **error);
 void vdi_forget_used(Vdi *vdi);

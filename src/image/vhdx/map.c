@@ -8,7 +8,7 @@
 #include "bytes.h"
 #include "state.h"
 
-gboolean vhdx_corrupt(const Vhdx *vhdx, GError **error, const char *what)
+gboolean(vhdx_corrupt)(const Vhdx *vhdx, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), vhdx->file->name, what);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "blocks.h"
 #include "header.h"
 #include "log.h"
@@ -69,6 +71,7 @@ static inline Vhdx *vhdx_of(CstImage *image)
 }
 
 gboolean vhdx_corrupt(const Vhdx *vhdx, GError **error, const char *what);
+#define vhdx_corrupt(...) CST_GIVES_FALSE(vhdx_corrupt(__VA_ARGS__))
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@ static VmdkSparse *sparse_of(CstBlocks *blocks)
     return (VmdkSparse *)blocks;
 }
 
-gboolean vmdk_sparse_corrupt(const VmdkSparse *sparse, GError **error, const char *what)
+gboolean(vmdk_sparse_corrupt)(const VmdkSparse *sparse, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), sparse->blocks.blob->name,
                     what);

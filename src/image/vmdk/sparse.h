@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "vmdk.h"
 
 /**
@@ -35,6 +37,7 @@ gboolean vmdk_sparse_write_back(VmdkExtent *extent, GError **error);
 gboolean vmdk_sparse_take(VmdkSparse *sparse, uint64_t sectors, uint64_t *ret_sector,
                           GError **error);
 gboolean vmdk_sparse_corrupt(const VmdkSparse *sparse, GError **error, const char *what);
+#define vmdk_sparse_corrupt(...) CST_GIVES_FALSE(vmdk_sparse_corrupt(__VA_ARGS__))
 /** A grain may be at @sector: it lies in the file and over nothing else. */
 gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector);
 gboolean vmdk_sparse_resize(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,

@@ -12,7 +12,7 @@
 #define GRAIN_MAX     (4 * CST_MIB)
 #define EXTENT_TABLES 4096 /* grain tables looked at in one go */
 
-gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const char *what)
+gboolean(vmdk_stream_corrupt)(const VmdkStream *stream, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), stream->extent.blob->name,
                     what);

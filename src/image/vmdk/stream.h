@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "vmdk.h"
 
 /**
@@ -55,6 +57,7 @@ static inline VmdkStream *vmdk_stream_of(VmdkExtent *extent)
 }
 
 gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const char *what);
+#define vmdk_stream_corrupt(...) CST_GIVES_FALSE(vmdk_stream_corrupt(__VA_ARGS__))
 
 /** Reads grain @number, which is at @sector, whole. */
 gboolean vmdk_stream_read_grain(VmdkStream *stream, uint64_t number, uint32_t sector, uint8_t *buf,

@@ -5,7 +5,7 @@
 
 #include "vpc.h"
 
-gboolean vpc_corrupt(const Vpc *vpc, GError **error, const char *what)
+gboolean(vpc_corrupt)(const Vpc *vpc, GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), vpc->blocks.blob->name,
                     what);

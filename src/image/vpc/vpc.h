@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
+
 #include "blocks.h"
 #include "header.h"
 #include "table.h"
@@ -42,6 +44,7 @@ static inline gboolean vpc_is_fixed(const Vpc *vpc)
 }
 
 gboolean vpc_corrupt(const Vpc *vpc, GError **error, const char *what);
+#define vpc_corrupt(...) CST_GIVES_FALSE(vpc_corrupt(__VA_ARGS__))
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 

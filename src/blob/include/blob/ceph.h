@@ -5,6 +5,8 @@
 #include <rados/librados.h>
 #include <rbd/librbd.h>
 
+#include <base/error.h>
+
 /**
  * Ceph's client libraries, loaded when somebody first needs them: linking them would cost every
  * start of every program more than most commands take, and whoever has no Ceph need not have them.
@@ -119,6 +121,7 @@ void cst_ceph_leave(void);
  * a wrong key DENIED, a full pool NO_SPACE.
  */
 gboolean cst_ceph_fail(GError **error, int result, const char *format, ...) G_GNUC_PRINTF(3, 4);
+#define cst_ceph_fail(...) CST_GIVES_FALSE(cst_ceph_fail(__VA_ARGS__))
 
 /**
  * Work that whoever asked for it can stop waiting for. Ceph's calls have time-outs of their own,
