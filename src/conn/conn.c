@@ -34,14 +34,16 @@ gboolean cst_conn_is_embedded(const CstConn *conn)
 
 /* --- checks that every call passes ----------------------------------------------------------- */
 
-gboolean cst_conn_allow(const CstConn *conn, gboolean present, CstConnAccess access,
-                        const char *api, GError **error)
+gboolean cst_conn_allow(const CstConn *conn, CstConnAccess access, const char *api, GError **error)
 {
     if (access == CST_ACCESS_WRITE && conn->read_only)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"), api);
-    if (!present)
-        return cst_fail(error, CST_ERROR_NO_SUPPORT, _("%s: not supported by this server"), api);
     return TRUE;
+}
+
+gboolean(cst_conn_lacks)(const char *api, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, _("%s: not supported by this server"), api);
 }
 
 gboolean cst_conn_checked(gboolean ok, const char *api, GError **error)
