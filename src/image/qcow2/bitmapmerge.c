@@ -162,7 +162,7 @@ uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
                               const Qcow2Bitmap *from, GArray *fresh, GArray *stale, GError **error)
 {
     g_autofree uint64_t *table = qcow2_bitmap_table(q, to, error);
-    g_autofree uint8_t *bits = g_malloc(q->cluster_size);
+    g_autofree uint8_t *bits = g_malloc0(q->cluster_size);
     Target target = {q,     table, to->table_size, to->granularity_bits, bits, to->table_size,
                      FALSE, fresh, stale};
 
