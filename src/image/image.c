@@ -242,7 +242,8 @@ CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const C
     if (!check_can_open(blob, format, how, error))
         return NULL;
     image = format->open(blob, how, error);
-    if (!result(image != NULL, error))
+    (void)result(image != NULL, error);
+    if (!image)
         return NULL;
     image->format = format;
     image->blob = cst_blob_ref(blob);
