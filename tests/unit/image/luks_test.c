@@ -25,17 +25,22 @@ static CstImageLuks look(const uint8_t *raw, size_t len)
     return luks;
 }
 
+static void put_text(uint8_t *raw, size_t at, const char *text)
+{
+    g_strlcpy((char *)raw + at, text, HEADER - at);
+}
+
 static void make_v1(uint8_t *raw)
 {
     memset(raw, 0, SIZE);
     memcpy(raw, "LUKS\xba\xbe\0\1", 8);
-    strcpy((char *)raw + 8, "aes");
-    strcpy((char *)raw + 40, "cbc-essiv:sha256");
-    strcpy((char *)raw + 72, "sha1");
+    put_text(raw, 8, "aes");
+    put_text(raw, 40, "cbc-essiv:sha256");
+    put_text(raw, 72, "sha1");
     cst_put_be32(raw + 104, 16);
     cst_put_be32(raw + 108, 16);
     cst_put_be32(raw + 164, 1000);
-    strcpy((char *)raw + 168, "0b7a");
+    put_text(raw, 168, "0b7a");
     for (unsigned i = 0; i < 8; i++)
         cst_put_be32(raw + 208 + (size_t)i * 48, 0xdead);
     cst_put_be32(raw + 208, 0xac71f3);
@@ -48,8 +53,8 @@ static void make_v2(uint8_t *raw, const char *json)
     memset(raw, 0, SIZE);
     memcpy(raw, "LUKS\xba\xbe\0\2", 8);
     cst_put_be64(raw + 8, HEADER);
-    strcpy((char *)raw + 24, "disk");
-    g_strlcpy((char *)raw + JSON_AT, json, HEADER - JSON_AT);
+    put_text(raw, 24, "disk");
+    put_text(raw, JSON_AT, json);
 }
 
 static void a_sound_header_is_described(void **state)
