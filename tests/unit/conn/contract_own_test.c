@@ -189,6 +189,8 @@ static void play_map(Side *side)
             cst_conn_vol_map(side->conn, vols[i % 2], i / 2 * 1048576, 0, task, &side->error);
 
         outcome(side, "map", map != NULL);
+        if (!map)
+            continue;
         for (guint run = 0; run < map->runs->len; run++) {
             const CstVolMapRun *row = &g_array_index(map->runs, CstVolMapRun, run);
 

@@ -80,8 +80,7 @@ static CstJobInfo *wait_for(Fixture *f, uint64_t id, CstJobState state)
         g_usleep(10000);
         job = cst_service_job(f->service, id, NULL);
     }
-    assert_non_null(job);
-    assert_int_equal(job->state, state);
+    assert_true(job && job->state == state);
     return job;
 }
 
