@@ -9,16 +9,16 @@
 
 #include "lvm.h"
 
-#define CONFIG                                                                               \
-    "report{time_format=\"%s\" mark_hidden_devices=1 list_item_separator=\",\" buffered=1} " \
-    "log{report_command_log=0}"
+#define CONFIG                                                                                \
+    ("report{time_format=\"%s\" mark_hidden_devices=1 list_item_separator=\",\" buffered=1} " \
+     "log{report_command_log=0}")
 
 #define VG_FIELDS  "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,pv_count,lv_count"
 #define PV_FIELDS  "pv_name,pv_missing"
 #define SEG_FIELDS "lv_uuid,segtype,seg_start,seg_size,devices"
-#define LV_FIELDS                                                              \
-    "lv_uuid,lv_name,lv_attr,lv_size,origin,origin_uuid,pool_lv,data_percent," \
-    "metadata_percent,lv_metadata_size,lv_time,lv_tags"
+#define LV_FIELDS                                                               \
+    ("lv_uuid,lv_name,lv_attr,lv_size,origin,origin_uuid,pool_lv,data_percent," \
+     "metadata_percent,lv_metadata_size,lv_time,lv_tags")
 
 /* --- what is made of it ----------------------------------------------------------------------- */
 

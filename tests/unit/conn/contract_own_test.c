@@ -304,8 +304,8 @@ static void comparing_is_the_same(void **state)
 static void maps_are_the_same(void **state)
 {
     const char *const must[] = {
-        "map: done\n0+1048576 depth 1, 0 1 0 0\nfile ROOT/images/top\nfile ROOT/images/base\n"
-        "more 0",
+        ("map: done\n0+1048576 depth 1, 0 1 0 0\nfile ROOT/images/top\nfile ROOT/images/base\n"
+         "more 0"),
         "map: done\n0+65536 depth 0, 1 1 0 1\nfile ROOT/images/raw\nmore 0",
         "map: done\nfile ROOT/images/top\nfile ROOT/images/base\nmore 0",
         "measure: done\n327680 1376256",

@@ -471,7 +471,7 @@ static void a_vmdk_descriptor_tells_what_it_points_to(void **state)
 }
 
 #define HUGE_EXTENT                    "RW 18014398509481983 FLAT \"a\" 0\n"
-#define DESCRIPTOR_OF_TWO_HUGE_EXTENTS "# Disk DescriptorFile\n" HUGE_EXTENT HUGE_EXTENT
+#define DESCRIPTOR_OF_TWO_HUGE_EXTENTS ("# Disk DescriptorFile\n" HUGE_EXTENT HUGE_EXTENT)
 
 static void hostile_vmdk_descriptors_are_corrupt(void **state)
 {
