@@ -29,19 +29,32 @@ static void place_clear(Place *place)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
 
+/* The volume in @group, of which it takes the reference over, and its snapshots. */
+static GPtrArray *find_volume(LvmGroup *group, const char *volume, Place *place, GError **error)
+{
+    place_clear(place);
+    *place = (Place){.group = group};
+    place->volume = group ? logical_find(group, volume, error) : NULL;
+    if (!place->volume)
+        return NULL;
+    place->id = logical_volume_id(place->volume);
+    return logical_snapshots_of(group, place->id);
+}
+
 /* @now: how full it is counts, which changes with what guests write, and nobody tells of it. */
 static gboolean find_place(CstPoolState *state, const char *volume, const char *name, gboolean now,
                            Place *place, GError **error)
 {
-    g_autoptr(GPtrArray) snapshots = NULL;
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(GPtrArray) snapshots =
+        find_volume(logical_look_lately(logical, error), volume, place, error);
 
-    place->group = now ? logical_look(LOGICAL(state), NULL, error)
-                       : logical_look_lately(LOGICAL(state), error);
-    place->volume = place->group ? logical_find(place->group, volume, error) : NULL;
-    if (!place->volume)
+    if (snapshots && snapshots->len > 0 && now) {
+        g_ptr_array_unref(snapshots);
+        snapshots = find_volume(logical_look(logical, NULL, error), volume, place, error);
+    }
+    if (!snapshots)
         return FALSE;
-    place->id = logical_volume_id(place->volume);
-    snapshots = logical_snapshots_of(place->group, place->id);
     for (guint i = 0; name && i < snapshots->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(snapshots, i);
         g_autofree char *called = logical_tag_value(lv, "snap");

@@ -59,6 +59,8 @@ static void a_change_asks_lvm_no_more_than_it_must(void **unused)
     assert_calls("lvextend ");
     assert_true(fake_is_seen("disk"));
     assert_calls("lvm ");
+    g_ptr_array_unref(cst_pool_state_snapshots(fake_state, "disk", NULL));
+    assert_calls("");
     assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
     assert_calls("lvremove ");
     assert_false(fake_is_seen("disk"));
