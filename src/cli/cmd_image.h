@@ -63,6 +63,7 @@ typedef struct {
     gboolean replace; /**< there is a file, and it was agreed to replace it */
     CstBlob *old;     /**< that file, claimed so that nobody else opens it; NULL: none */
     CstBlob *blob;
+    gboolean guarded; /**< an interrupt waits until the draft is cleared away */
 } CliImageTarget;
 
 /** Asks before something is overwritten; see cli_confirm(). */

@@ -13,6 +13,8 @@
 #include <base/i18n.h>
 #include <image/hold.h>
 
+#include "interrupt.h"
+
 /** Where links lead, so that the file is replaced and not the link to it. */
 static char *follow_links(const char *path)
 {
@@ -52,6 +54,8 @@ static gboolean open_draft(CliImageTarget *target, GError **error)
     g_autofree char *dir = g_build_filename(target->final_dir, ".cistern-XXXXXX", NULL);
     g_autofree char *draft = NULL;
 
+    cli_interrupt_begin();
+    target->guarded = TRUE;
     if (!mkdtemp(dir))
         return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
     target->dir = g_steal_pointer(&dir);
@@ -169,6 +173,8 @@ void cli_image_target_clear(CliImageTarget *target)
         }
         rmdir(target->dir);
     }
+    if (target->guarded)
+        cli_interrupt_end();
     g_free(target->dir);
     g_free(target->name);
     g_free(target->final_dir);

@@ -8,7 +8,8 @@
 
 /* Signal handlers see nothing but statics. */
 static volatile sig_atomic_t interrupted;
-static CstTask *task_to_cancel;
+static CstTask *volatile task_to_cancel;
+static unsigned begun; /* and not ended */
 static int wake_pipe[2] = {-1, -1};
 static struct sigaction old_int;
 static struct sigaction old_term;
@@ -31,14 +32,15 @@ static void on_signal(int number)
     errno = saved;
 }
 
-void cli_interrupt_begin_task(CstTask *task)
+void cli_interrupt_begin(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
+    if (begun++ > 0)
+        return;
     if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         wake_pipe[0] = -1;
     interrupted = 0;
-    task_to_cancel = task;
     /* raise() in the handler must get through while the handler runs. */
     action.sa_flags |= SA_NODEFER;
     sigemptyset(&action.sa_mask);
@@ -46,18 +48,23 @@ void cli_interrupt_begin_task(CstTask *task)
     sigaction(SIGTERM, &action, &old_term);
 }
 
-void cli_interrupt_begin(void)
+void cli_interrupt_begin_task(CstTask *task)
 {
-    cli_interrupt_begin_task(NULL);
+    cli_interrupt_begin();
+    task_to_cancel = task;
+    if (interrupted)
+        cst_task_cancel(task);
 }
 
 void cli_interrupt_end(void)
 {
     char drop[16];
 
+    task_to_cancel = NULL;
+    if (--begun > 0)
+        return;
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
-    task_to_cancel = NULL;
     while (wake_pipe[0] >= 0 && read(wake_pipe[0], drop, sizeof(drop)) > 0)
         continue;
 }

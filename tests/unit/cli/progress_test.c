@@ -157,6 +157,23 @@ static void json_progress_is_an_object_a_second(void **state)
     free(err);
 }
 
+static void an_interrupt_before_the_work_cancels_it(void **state)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    struct sigaction before, after;
+
+    sigaction(SIGINT, NULL, &before);
+    cli_interrupt_begin();
+    raise(SIGINT);
+    cli_interrupt_begin_task(task);
+    assert_true(cst_task_cancelled(task));
+    cli_interrupt_end();
+    assert_true(cli_interrupted());
+    cli_interrupt_end();
+    sigaction(SIGINT, NULL, &after);
+    assert_ptr_equal(after.sa_handler, before.sa_handler);
+}
+
 static void a_second_interrupt_ends_the_program(void **state)
 {
     pid_t child = fork();
@@ -187,6 +204,7 @@ int main(void)
         cmocka_unit_test(failure_of_the_work_is_the_result),
         cmocka_unit_test(interrupt_cancels_the_work),
         cmocka_unit_test(json_progress_is_an_object_a_second),
+        cmocka_unit_test(an_interrupt_before_the_work_cancels_it),
         cmocka_unit_test(a_second_interrupt_ends_the_program),
     };
 
