@@ -169,8 +169,9 @@ INTENDED = [
      "create_again|clone_within|create_from_across",
      r"vol-create-as p (behind|dangling)|vol-clone a b |vol-create-from o {f}/q.xml raw",
      unlike("storage volume '.*' exists already")),
-    ("a local transfer stops in the same step in which it began", "embedded:upload_and_download",
-     "vol-upload", masked(r"cannot (send data|upload) to volume", "cannot upload to volume")),
+    ("whether an upload that is refused stops while it is sent, at its end or (a local one) where it "
+     "began is a matter of moments, with libvirt too", ":upload_and_download", "vol-upload",
+     masked(r"cannot (send data to|close|upload to) volume", "cannot upload to volume")),
 
     ("no process remembers that a definition was given again just as it was",
      "embedded:duplicate_names", "pool-dumpxml a --inactive", ours_anything),
