@@ -111,7 +111,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
                             GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look_lately(logical, error);
+    g_autoptr(LvmGroup) group = logical_look(logical, task, error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
     g_autofree char *target = logical_target(logical, name);
     g_autofree char *option = NULL;

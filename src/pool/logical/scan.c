@@ -225,6 +225,17 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     return TRUE;
 }
 
+/* A report that does not know what has a node is older than the node. */
+static LvmGroup *look_for(LogicalState *state, const char *name, GError **error)
+{
+    LvmGroup *group = logical_look_lately(state, error);
+
+    if (!group || lvm_group_find(group, name))
+        return group;
+    lvm_group_unref(group);
+    return logical_look(state, NULL, error);
+}
+
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
@@ -236,7 +247,7 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     *ret_volume = NULL;
     if (!logical_has_node(LOGICAL(state), name, &node))
         return TRUE; /* what is not active is not shown */
-    group = logical_look_lately(LOGICAL(state), error);
+    group = look_for(LOGICAL(state), name, error);
     if (!group)
         return FALSE;
     lv = lvm_group_find(group, name);
