@@ -126,6 +126,8 @@ def play(function, title, place, client):
     stage = Stage(title, place, client)
     try:
         function(stage)
+        if place.ended():
+            raise AssertionError(place.ended())
     finally:
         place.stop()
     return stage.normal()

@@ -78,6 +78,11 @@ class Peer:
         with open(space.path(self.name + ".log"), encoding="utf-8", errors="replace") as stream:
             return stream.read()
 
+    def ended(self):
+        """How the daemon ended that nobody has stopped, and its last words; None: it goes on."""
+        status = self.process.poll() if self.process else None
+        return None if status is None else f"{self.name} ended with {status}: {self.log()[-2000:]}"
+
     def stop(self, signum=signal.SIGTERM):
         """Ends the daemon; returns its exit status."""
         if not self.process:
