@@ -166,11 +166,14 @@ static gboolean connect_now(CstCephWork *work, GError **error)
 
     conn->refs = 1;
     conn->ceph = c->ceph;
-    result = c->ceph->rados_create(&cluster, c->user);
-    if (result < 0)
-        return cst_ceph_fail(error, result, _("failed to initialize RADOS"));
-    conn->cluster = cluster;
+    /* From here on, the program must not end under Ceph's feet. */
     cst_ceph_enter();
+    result = c->ceph->rados_create(&cluster, c->user);
+    if (result < 0) {
+        cst_ceph_leave();
+        return cst_ceph_fail(error, result, _("failed to initialize RADOS"));
+    }
+    conn->cluster = cluster;
     if (!configure(c, cluster, error))
         return FALSE;
     conn->deadline_ms = deadline_of(c, cluster);
