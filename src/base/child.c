@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,9 +25,11 @@ void cst_child_result_clear(CstChildResult *result)
     g_clear_pointer(&result->err, g_free);
 }
 
-static void own_process_group(gpointer data)
+/* Its own process group; and what it makes is for nobody else, until we say so. */
+static void set_up_child(gpointer data)
 {
     setpgid(0, 0);
+    umask(077);
 }
 
 static gboolean spawn(const CstChild *child, GPid *ret_pid, int *ret_out, int *ret_err,
@@ -38,7 +41,7 @@ static gboolean spawn(const CstChild *child, GPid *ret_pid, int *ret_out, int *r
     if (g_spawn_async_with_pipes(NULL, (char **)child->argv, env,
                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
                                      G_SPAWN_CLOEXEC_PIPES,
-                                 own_process_group, NULL, ret_pid, NULL, ret_out, ret_err, &local))
+                                 set_up_child, NULL, ret_pid, NULL, ret_out, ret_err, &local))
         return TRUE;
     return cst_fail(error, CST_ERROR_NOT_FOUND, _("cannot run '%s': %s"), child->argv[0],
                     local->message);

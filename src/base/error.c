@@ -22,7 +22,9 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_BUSY] = {"busy", CST_EXIT_CONFLICT, 55, N_("Requested operation is not valid: %s")},
     [CST_ERROR_STATE] = {"state", CST_EXIT_CONFLICT, 55,
                          N_("Requested operation is not valid: %s")},
-    [CST_ERROR_INVALID] = {"invalid", CST_EXIT_FAILED, 8, N_("invalid argument: %s")},
+    [CST_ERROR_NOT_PERSISTENT] = {"not-persistent", CST_EXIT_CONFLICT, 1,
+                                  N_("Requested operation is not valid: %s")},
+    [CST_ERROR_INVALID] = {"invalid", CST_EXIT_USAGE, 8, N_("invalid argument: %s")},
     [CST_ERROR_FLAGS] = {"flags", CST_EXIT_USAGE, 8, N_("unsupported flags %s")},
     [CST_ERROR_XML] = {"xml", CST_EXIT_FAILED, 27, N_("XML error: %s")},
     [CST_ERROR_XML_SYNTAX] = {"xml-syntax", CST_EXIT_FAILED, 35, "%s"},
@@ -35,7 +37,7 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_USAGE] = {"usage", CST_EXIT_USAGE, 8, "%s"},
     [CST_ERROR_UNSUPPORTED] = {"unsupported", CST_EXIT_FAILED, 84,
                                N_("Operation not supported: %s")},
-    [CST_ERROR_ARGUMENT_UNSUPPORTED] = {"argument-unsupported", CST_EXIT_FAILED, 74,
+    [CST_ERROR_ARGUMENT_UNSUPPORTED] = {"argument-unsupported", CST_EXIT_USAGE, 74,
                                         N_("argument unsupported: %s")},
     [CST_ERROR_NO_SUPPORT] = {"no-support", CST_EXIT_FAILED, 3,
                               N_("this function is not supported by the connection driver: %s")},
@@ -56,6 +58,8 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_IO] = {"io", CST_EXIT_FAILED, 38, "%s"},
     [CST_ERROR_FAILED] = {"failed", CST_EXIT_FAILED, 9, N_("operation failed: %s")},
     [CST_ERROR_INTERNAL] = {"internal", CST_EXIT_FAILED, 1, N_("internal error: %s")},
+    /* A number that libvirt has not: no server's failure may be taken for it. */
+    [CST_ERROR_DRY_RUN] = {"dry-run", CST_EXIT_FAILED, 10000, "%s"},
 };
 
 GQuark cst_error_quark(void)
@@ -74,7 +78,7 @@ CstErrorCode cst_error_from_wire(int wire)
 {
     /* Of several codes with one number the one that claims least. */
     static const CstErrorCode general[] = {CST_ERROR_FAILED, CST_ERROR_STATE, CST_ERROR_INVALID,
-                                           CST_ERROR_RPC, CST_ERROR_IO};
+                                           CST_ERROR_RPC,    CST_ERROR_IO,    CST_ERROR_INTERNAL};
 
     for (size_t i = 0; i < G_N_ELEMENTS(general); i++)
         if (error_table[general[i]].wire == wire)

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -62,6 +63,8 @@ gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t
 {
     g_autofree char *temporary = g_strdup_printf("%s.%08x.new", path, g_random_int());
 
+    if (!cst_may_change(error))
+        return FALSE;
     if (!write_synced(temporary, data, len, mode, error)) {
         unlink(temporary);
         return FALSE;
@@ -99,6 +102,8 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
 
 gboolean cst_file_remove(const char *path, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     if (unlink(path) < 0) {
         if (errno == ENOENT)
             return TRUE;
@@ -111,6 +116,8 @@ gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error)
 {
     struct stat st;
 
+    if (access(path, F_OK) < 0 && !cst_may_change(error))
+        return FALSE;
     if (g_mkdir_with_parents(path, mode) < 0)
         return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
@@ -118,14 +125,31 @@ gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error)
     return TRUE;
 }
 
-int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError **error)
+gboolean cst_owner_is_us(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+gboolean cst_only_we_write(const struct stat *st)
+{
+    return cst_owner_is_us(st->st_uid) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t resolve)
 {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
-        .mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+        /* The bit of O_TMPFILE alone: the constant contains O_DIRECTORY. */
+        .mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode : 0,
+        .resolve = resolve,
     };
-    int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+    return (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+}
+
+int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError **error)
+{
+    int fd = cst_openat2(dirfd, name, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 
     if (fd < 0)
         cst_fail_errno(error, errno, _("cannot open '%s'"), name);
@@ -193,4 +217,37 @@ gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, c
         offset += (uint64_t)n;
     }
     return TRUE;
+}
+
+/* --- the host's own trees --------------------------------------------------------------------- */
+
+int cst_node_open(const char *path, int flags)
+{
+    return open(path, flags | O_CLOEXEC | O_NONBLOCK);
+}
+
+gboolean cst_node_stat(const char *path, struct stat *ret_st)
+{
+    return stat(path, ret_st) == 0;
+}
+
+char *cst_kernel_read(const char *path)
+{
+    char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+}
+
+GStrv cst_kernel_list(const char *path)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    GDir *dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        g_ptr_array_add(names, g_strdup(name));
+    if (dir)
+        g_dir_close(dir);
+    g_ptr_array_add(names, NULL);
+    return (GStrv)g_ptr_array_free(g_steal_pointer(&names), FALSE);
 }

@@ -2,7 +2,10 @@
 #include <base/log.h>
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static CstLogLevel log_level = CST_LOG_WARNING;
 
@@ -11,9 +14,50 @@ void cst_log_set_level(CstLogLevel level)
     log_level = level;
 }
 
+/* TRUE when stderr is the service manager's: it names the device and the inode of its journal. */
+static gboolean is_journal(void)
+{
+    const char *stream = g_getenv("JOURNAL_STREAM");
+    g_autofree char *own = NULL;
+    struct stat st;
+
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
+        return FALSE;
+    own = g_strdup_printf("%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return g_str_equal(own, stream);
+}
+
+static const char *level_word(CstLogLevel level)
+{
+    switch (level) {
+    case CST_LOG_ERROR: return "error";
+    case CST_LOG_WARNING: return "warning";
+    case CST_LOG_INFO: return "info";
+    case CST_LOG_DEBUG: break;
+    }
+    return "debug";
+}
+
+/* "<3>", which the journal reads, or for people "2026-11-21 03:44:39.123+0000: error: ". */
+static char *prefix_of(CstLogLevel level)
+{
+    g_autoptr(GDateTime) now = NULL;
+    g_autofree char *seconds = NULL;
+    g_autofree char *zone = NULL;
+
+    if (is_journal())
+        return g_strdup_printf("<%d>", level);
+    now = g_date_time_new_now_local();
+    seconds = g_date_time_format(now, "%Y-%m-%d %H:%M:%S");
+    zone = g_date_time_format(now, "%z");
+    return g_strdup_printf("%s.%03d%s: %s: ", seconds, g_date_time_get_microsecond(now) / 1000,
+                           zone, level_word(level));
+}
+
 void cst_log(CstLogLevel level, const char *format, ...)
 {
     va_list args;
+    g_autofree char *prefix = NULL;
     g_autofree char *text = NULL;
 
     if (level > log_level)
@@ -24,5 +68,6 @@ void cst_log(CstLogLevel level, const char *format, ...)
     for (char *p = text; *p; p++)
         if (g_ascii_iscntrl(*p))
             *p = '?';
-    fprintf(stderr, "<%d>%s\n", level, text);
+    prefix = prefix_of(level);
+    fprintf(stderr, "%s%s\n", prefix, text);
 }

@@ -14,7 +14,13 @@
 struct CstTask {
     atomic_int refs;
     atomic_bool cancelled;
+    atomic_bool abandoned; /* why it is cancelled: its client is gone */
+    atomic_bool detached;
     atomic_bool waiting;
+    void (*on_wait)(gboolean waiting, gpointer data); /* NULL: nobody asks */
+    gpointer on_wait_data;
+    _Atomic gint64 max_wait;
+    const char *_Atomic kind;
     _Atomic uint64_t done;
     _Atomic uint64_t total;
     _Atomic uint64_t job;
@@ -106,13 +112,41 @@ void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid)
 
 void cst_task_set_waiting(CstTask *task, gboolean waiting)
 {
-    if (task)
-        task->waiting = waiting;
+    if (task && !atomic_exchange(&task->waiting, waiting) == !!waiting && task->on_wait)
+        task->on_wait(waiting, task->on_wait_data);
 }
 
 gboolean cst_task_waiting(CstTask *task)
 {
     return task && task->waiting;
+}
+
+void cst_task_on_wait(CstTask *task, void (*func)(gboolean waiting, gpointer data), gpointer data)
+{
+    task->on_wait = func;
+    task->on_wait_data = data;
+}
+
+void cst_task_set_max_wait(CstTask *task, gint64 us)
+{
+    if (task)
+        task->max_wait = us;
+}
+
+gint64 cst_task_max_wait(CstTask *task)
+{
+    return task && !task->detached ? task->max_wait : 0;
+}
+
+void cst_task_set_kind(CstTask *task, const char *kind)
+{
+    if (task)
+        task->kind = kind;
+}
+
+const char *cst_task_kind(CstTask *task)
+{
+    return task ? task->kind : NULL;
 }
 
 void cst_task_set_job(CstTask *task, uint64_t id)
@@ -182,6 +216,20 @@ void cst_task_cancel(CstTask *task)
         task->cancelled = TRUE;
 }
 
+void cst_task_detach(CstTask *task)
+{
+    if (task)
+        task->detached = TRUE;
+}
+
+void cst_task_abandon(CstTask *task)
+{
+    if (!task || task->detached || task->cancelled)
+        return;
+    task->abandoned = TRUE;
+    task->cancelled = TRUE;
+}
+
 gboolean cst_task_cancelled(CstTask *task)
 {
     return task && task->cancelled;
@@ -191,6 +239,8 @@ gboolean cst_task_check(CstTask *task, GError **error)
 {
     if (task && task->rate)
         keep_rate(task);
+    if (task && task->cancelled && task->abandoned)
+        return cst_fail(error, CST_ERROR_CANCELLED, _("cancelled because its client is gone"));
     if (task && task->cancelled)
         return cst_fail(error, CST_ERROR_CANCELLED, _("cancelled by request"));
     return TRUE;

@@ -51,27 +51,77 @@ gboolean cst_units_scale(uint64_t *value, const char *suffix, uint64_t default_s
     return TRUE;
 }
 
-gboolean cst_units_parse(const char *text, uint64_t default_scale, uint64_t *ret_bytes,
-                         GError **error)
+/* A size as it is written; the fraction is numerator / denominator, below 1. */
+typedef struct {
+    uint64_t whole;
+    uint64_t numerator, denominator;
+    const char *suffix;
+} WrittenSize;
+
+/* More digits than these change nothing: 10^18 parts of an exbibyte are about one byte each. */
+#define FRACTION_DIGITS 18
+
+/* The digits behind a decimal point. */
+static const char *read_fraction(const char *digits, WrittenSize *size)
+{
+    unsigned count = 0;
+
+    for (; g_ascii_isdigit(*digits); digits++) {
+        if (count++ >= FRACTION_DIGITS)
+            continue;
+        size->numerator = size->numerator * 10 + (uint64_t)(*digits - '0');
+        size->denominator *= 10;
+    }
+    return digits;
+}
+
+static gboolean read_size(const char *text, WrittenSize *size, GError **error)
 {
     const char *start = text;
+    gboolean hex;
     char *end = NULL;
-    uint64_t value;
 
     while (g_ascii_isspace(*start))
         start++;
+    hex = start[0] == '0' && (start[1] == 'x' || start[1] == 'X') && g_ascii_isxdigit(start[2]);
     if (!g_ascii_isdigit(*start))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a size; write for example 10G"),
                         text);
     errno = 0;
-    value = g_ascii_strtoull(start, &end, 10);
+    size->whole = g_ascii_strtoull(start, &end, hex ? 16 : 10);
     if (errno == ERANGE)
         return cst_fail(error, CST_ERROR_OVERFLOW, _("value too large: %s"), text);
-    while (g_ascii_isspace(*end))
-        end++;
-    if (!cst_units_scale(&value, end, default_scale, G_MAXUINT64, error))
+    size->denominator = 1;
+    size->suffix = *end == '.' && !hex ? read_fraction(end + 1, size) : end;
+    while (g_ascii_isspace(*size->suffix))
+        size->suffix++;
+    return TRUE;
+}
+
+/* Bytes of the fraction, rounded down; half a byte is not a size. */
+static gboolean scale_fraction(const WrittenSize *size, uint64_t factor, const char *text,
+                               uint64_t *ret_bytes, GError **error)
+{
+    if (factor == 1 && size->numerator != 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a whole number of bytes"), text);
+    *ret_bytes = (uint64_t)((unsigned __int128)size->numerator * factor / size->denominator);
+    return TRUE;
+}
+
+gboolean cst_units_parse(const char *text, uint64_t default_scale, uint64_t *ret_bytes,
+                         GError **error)
+{
+    WrittenSize size = {0};
+    uint64_t factor = 1, rest = 0;
+
+    if (!read_size(text, &size, error) ||
+        !cst_units_scale(&factor, size.suffix, default_scale, G_MAXUINT64, error) ||
+        !cst_units_scale(&size.whole, size.suffix, default_scale, G_MAXUINT64, error) ||
+        !scale_fraction(&size, factor, text, &rest, error))
         return FALSE;
-    *ret_bytes = value;
+    if (size.whole > G_MAXUINT64 - rest)
+        return cst_fail(error, CST_ERROR_OVERFLOW, _("value too large: %s"), text);
+    *ret_bytes = size.whole + rest;
     return TRUE;
 }
 

@@ -26,6 +26,7 @@ typedef enum {
     /* busy, or in the wrong state for the request */
     CST_ERROR_BUSY,
     CST_ERROR_STATE,
+    CST_ERROR_NOT_PERSISTENT, /**< a pool without a definition file; libvirt's number is 1 */
     /* the caller's mistake */
     CST_ERROR_INVALID,
     CST_ERROR_FLAGS,
@@ -59,6 +60,8 @@ typedef enum {
     CST_ERROR_IO,
     CST_ERROR_FAILED,
     CST_ERROR_INTERNAL, /**< a bug of ours, never the user's mistake */
+    /* no failure */
+    CST_ERROR_DRY_RUN, /**< a dry run has passed every check (base/dry_run.h) */
     CST_ERROR_LAST
 } CstErrorCode;
 

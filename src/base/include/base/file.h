@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /**
@@ -31,7 +32,26 @@ gboolean cst_file_remove(const char *path, GError **error);
 /** mkdir -p; directories made get @mode. */
 gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error);
 
+/**
+ * fsync of a directory, so that names made or removed in it survive a power cut. File systems that
+ * can't sync a directory (EINVAL: some network ones) have nothing that could be waited for.
+ */
 gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error);
+
+/** Of root, or of the user that this process works as. */
+gboolean cst_owner_is_us(uid_t uid);
+/**
+ * Only root and this process's user can write to what @st describes; of a directory: make and
+ * rename entries. A POSIX ACL's mask is the mode's group bits, so these tell of named users as
+ * well.
+ */
+gboolean cst_only_we_write(const struct stat *st);
+
+/**
+ * openat2(2) with @resolve (RESOLVE_… of <linux/openat2.h>); O_CLOEXEC is added to @flags. Returns
+ * -1 with errno set. A kernel that can't honour @resolve fails with ENOSYS: nothing is opened then.
+ */
+int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t resolve);
 
 /**
  * Opens @name below @dirfd with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS), so that neither
@@ -51,3 +71,25 @@ gboolean cst_pread_full(int fd, void *buf, size_t len, uint64_t offset, const ch
                         GError **error);
 gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, const char *name,
                          GError **error);
+
+/* --- the host's own trees: device nodes, /proc, /sys -------------------------------------------
+ */
+
+/**
+ * Opens the device node at @path (below /dev, or a device that a definition names); links are
+ * followed, because udev's names are links. O_CLOEXEC and O_NONBLOCK are added to @flags. Returns
+ * -1 with errno set.
+ */
+int cst_node_open(const char *path, int flags);
+
+/**
+ * stat(2) of a node, of a process's descriptor, or of a path that the kernel tells; follows links.
+ * FALSE with errno set.
+ */
+gboolean cst_node_stat(const char *path, struct stat *ret_st);
+
+/** Text of a file of the kernel's (/proc, /sys); NULL when it can't be read. g_free() it. */
+char *cst_kernel_read(const char *path);
+
+/** Names in a directory of the kernel's, "." and ".." left out; empty when it can't be read. */
+GStrv cst_kernel_list(const char *path);

@@ -3,7 +3,7 @@
 
 #include <glib.h>
 
-/** Severity as in syslog, so that journald reads it from the "<N>" prefix on stderr. */
+/** Severity as in syslog. */
 typedef enum {
     CST_LOG_ERROR = 3,
     CST_LOG_WARNING = 4,
@@ -14,5 +14,9 @@ typedef enum {
 /** Lines above @level are dropped; the default is CST_LOG_WARNING. */
 void cst_log_set_level(CstLogLevel level);
 
-/** One line on stderr; control characters in the text are escaped. Never pass secret bytes. */
+/**
+ * One line on stderr: with the prefix "<N>" where journald reads it (JOURNAL_STREAM), else with the
+ * time and the level by name. Control characters in the text are replaced. Never pass secret
+ * bytes.
+ */
 void cst_log(CstLogLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -63,6 +63,26 @@ void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid);
 /** It waits for its turn, or no longer. */
 void cst_task_set_waiting(CstTask *task, gboolean waiting);
 gboolean cst_task_waiting(CstTask *task);
+/**
+ * Has @func called in the working thread whenever a wait begins (TRUE) or ends (FALSE), so that
+ * whoever lent the thread can lend another one. @func takes short locks only. Before the work
+ * begins.
+ */
+void cst_task_on_wait(CstTask *task, void (*func)(gboolean waiting, gpointer data), gpointer data);
+
+/** Longest single wait for others, in microseconds; 0, as it begins: no limit. From any thread. */
+void cst_task_set_max_wait(CstTask *task, gint64 us);
+gint64 cst_task_max_wait(CstTask *task);
+
+/** What it does, a static word such as "wipe"; NULL while nothing has begun. */
+void cst_task_set_kind(CstTask *task, const char *kind);
+const char *cst_task_kind(CstTask *task);
+
+/** Nobody waits for the answer on purpose: lets the work outlive its client, waits without limit.
+ */
+void cst_task_detach(CstTask *task);
+/** Its client is gone: cancels it, unless it was detached. */
+void cst_task_abandon(CstTask *task);
 
 /** The number under which the work is listed as a job; 0: not, or not yet. */
 void cst_task_set_job(CstTask *task, uint64_t id);

@@ -30,7 +30,11 @@ static inline uint64_t cst_round_up(uint64_t bytes, uint64_t piece)
 gboolean cst_units_scale(uint64_t *value, const char *suffix, uint64_t default_scale,
                          uint64_t limit, GError **error);
 
-/** Parses "10G", "1024", "5 MiB" into bytes; a plain number counts @default_scale bytes each. */
+/**
+ * Parses "10G", "1.5G", "0x10000", "1024", "5 MiB" into bytes; a number without a suffix counts
+ * @default_scale bytes each. A fraction needs a suffix, and what is left of a byte is dropped, as
+ * qemu-img does. INVALID or OVERFLOW.
+ */
 gboolean cst_units_parse(const char *text, uint64_t default_scale, uint64_t *ret_bytes,
                          GError **error);
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+/** Other processes of this host, in words for messages. */
+
+/**
+ * Returns the command name of process @pid (proc_pid_comm(5)) with whatever a terminal would act on
+ * replaced by '?', or NULL when there is no such process. The caller frees it.
+ */
+char *cst_process_command(int64_t pid);
+
+/**
+ * Describes process @pid for a message: "process 123 (qemu-system-x86, domain 'web1')", or as much
+ * of it as can be found out; "another process" for 0. The domain is the one that libvirt's pid file
+ * for QEMU names. The caller frees it.
+ */
+char *cst_process_describe(int64_t pid);

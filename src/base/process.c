@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How messages name another process of this host. Every message that says who holds a file or a
+ * device takes its words from here, so that an administrator can search for one form of them. A
+ * process chooses its command name itself, so the name is cleaned before it reaches a terminal.
+ */
+#include <base/process.h>
+
+#include <string.h>
+
+#include <base/i18n.h>
+
+/* Where libvirt's QEMU driver keeps DOMAIN.pid for each running domain. */
+#define DOMAINS "/run/libvirt/qemu"
+#define PID     ".pid"
+
+/* Replaces what is no printable UTF-8. Takes @text. */
+static char *clean(char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(g_strchomp(text), -1);
+    GString *printable = g_string_new(NULL);
+
+    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+
+        g_string_append_unichar(printable, g_unichar_isprint(c) ? c : '?');
+    }
+    g_free(text);
+    return g_string_free(printable, FALSE);
+}
+
+char *cst_process_command(int64_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/comm", pid);
+    char *command = NULL;
+
+    return g_file_get_contents(path, &command, NULL, NULL) ? clean(command) : NULL;
+}
+
+static gboolean holds_pid(const char *file, int64_t pid)
+{
+    g_autofree char *path = g_build_filename(DOMAINS, file, NULL);
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) && g_ascii_strtoll(text, NULL, 10) == pid;
+}
+
+/* The libvirt domain that @pid runs; NULL: none. */
+static char *domain_of(int64_t pid)
+{
+    g_autoptr(GDir) dir = g_dir_open(DOMAINS, 0, NULL);
+    const char *file;
+
+    while (dir && (file = g_dir_read_name(dir)))
+        if (g_str_has_suffix(file, PID) && holds_pid(file, pid))
+            return clean(g_strndup(file, strlen(file) - strlen(PID)));
+    return NULL;
+}
+
+char *cst_process_describe(int64_t pid)
+{
+    g_autofree char *command = pid > 0 ? cst_process_command(pid) : NULL;
+    g_autofree char *domain = command ? domain_of(pid) : NULL;
+
+    if (pid <= 0)
+        return g_strdup(_("another process"));
+    if (!command)
+        return g_strdup_printf(_("process %d"), (int)pid);
+    if (!domain)
+        return g_strdup_printf(_("process %d (%s)"), (int)pid, command);
+    return g_strdup_printf(_("process %d (%s, domain '%s')"), (int)pid, command, domain);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/sync_group.h>
+
+/* Group commit: who is covered by which sync, how many there are, and who hears of a failure. */
+
+#define THREADS 32
+#define ROUNDS  20
+#define SLOW_US (2 * G_TIME_SPAN_MILLISECOND)
+
+static GMutex lock;
+static GCond cond;
+static guint begun, running;
+static gboolean gate_closed; /* a sync that has begun waits until it opens */
+static gboolean failing;
+/* What a sync has on the disk: every change that was made when it began. */
+static guint changed, durable;
+
+static void reset(void)
+{
+    begun = running = changed = durable = 0;
+    gate_closed = failing = FALSE;
+}
+
+static gboolean fake_sync(int fd, const char *name, GError **error)
+{
+    guint covered;
+    gboolean fails;
+
+    g_mutex_lock(&lock);
+    begun++;
+    assert_int_equal(++running, 1);
+    covered = changed;
+    fails = failing;
+    g_cond_broadcast(&cond);
+    while (gate_closed)
+        g_cond_wait(&cond, &lock);
+    g_mutex_unlock(&lock);
+    g_usleep(SLOW_US);
+    g_mutex_lock(&lock);
+    running--;
+    durable = MAX(durable, covered);
+    g_mutex_unlock(&lock);
+    return !fails || cst_fail(error, CST_ERROR_IO, "cannot sync '%s'", name);
+}
+
+static gpointer change_and_wait(gpointer group)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        guint mine;
+
+        g_mutex_lock(&lock);
+        mine = ++changed;
+        g_mutex_unlock(&lock);
+        assert_true(cst_sync_group_wait(group, -1, "d", NULL));
+        g_mutex_lock(&lock);
+        assert_true(durable >= mine);
+        g_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+static void many_share_few_syncs_that_cover_them(void **state)
+{
+    CstSyncGroup *group = cst_sync_group_new(fake_sync);
+    GThread *threads[THREADS];
+
+    reset();
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = g_thread_new("changer", change_and_wait, group);
+    for (int i = 0; i < THREADS; i++)
+        g_thread_join(threads[i]);
+    assert_int_equal(durable, THREADS * ROUNDS);
+    /* With perfect sharing there were ROUNDS of them, without any THREADS times as many. */
+    assert_true(begun >= ROUNDS && begun < THREADS * ROUNDS / 2);
+    cst_sync_group_free(group);
+}
+
+static void alone_each_call_syncs_once(void **state)
+{
+    CstSyncGroup *group = cst_sync_group_new(fake_sync);
+
+    reset();
+    for (guint i = 1; i <= 3; i++) {
+        assert_true(cst_sync_group_wait(group, -1, "d", NULL));
+        assert_int_equal(begun, i);
+    }
+    cst_sync_group_free(group);
+}
+
+static gpointer wait_once(gpointer group)
+{
+    GError *error = NULL;
+
+    cst_sync_group_wait(group, -1, "d", &error);
+    return error;
+}
+
+static void wait_for_begun(guint wanted)
+{
+    g_mutex_lock(&lock);
+    while (begun < wanted)
+        g_cond_wait(&cond, &lock);
+    g_mutex_unlock(&lock);
+}
+
+/* Who comes while a sync runs is not covered by it, whether it succeeds or fails. */
+static void a_running_sync_covers_nobody_who_comes_later(void **state)
+{
+    CstSyncGroup *group = cst_sync_group_new(fake_sync);
+    GThread *first, *later[2];
+    GError *error;
+
+    reset();
+    gate_closed = failing = TRUE;
+    first = g_thread_new("first", wait_once, group);
+    wait_for_begun(1);
+    later[0] = g_thread_new("later", wait_once, group);
+    later[1] = g_thread_new("later", wait_once, group);
+    g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+    g_mutex_lock(&lock);
+    assert_int_equal(begun, 1);
+    failing = gate_closed = FALSE;
+    g_cond_broadcast(&cond);
+    g_mutex_unlock(&lock);
+    error = g_thread_join(first);
+    assert_non_null(error);
+    g_clear_error(&error);
+    assert_null(g_thread_join(later[0]));
+    assert_null(g_thread_join(later[1]));
+    assert_int_equal(begun, 2);
+    cst_sync_group_free(group);
+}
+
+static void a_failure_is_everybodys_of_its_round(void **state)
+{
+    CstSyncGroup *group = cst_sync_group_new(fake_sync);
+    GThread *first, *later[2];
+
+    reset();
+    gate_closed = TRUE;
+    first = g_thread_new("first", wait_once, group);
+    wait_for_begun(1);
+    later[0] = g_thread_new("later", wait_once, group);
+    later[1] = g_thread_new("later", wait_once, group);
+    g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+    g_mutex_lock(&lock);
+    failing = TRUE;
+    gate_closed = FALSE;
+    g_cond_broadcast(&cond);
+    g_mutex_unlock(&lock);
+    assert_null(g_thread_join(first));
+    for (int i = 0; i < 2; i++) {
+        g_autoptr(GError) error = g_thread_join(later[i]);
+
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+    }
+    assert_int_equal(begun, 2);
+    cst_sync_group_free(group);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_share_few_syncs_that_cover_them),
+        cmocka_unit_test(alone_each_call_syncs_once),
+        cmocka_unit_test(a_running_sync_covers_nobody_who_comes_later),
+        cmocka_unit_test(a_failure_is_everybodys_of_its_round),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
