@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <model/image_report.h>
 
+void cst_vol_holder_free(CstVolHolder *holder)
+{
+    if (!holder)
+        return;
+    g_free(holder->what);
+    g_free(holder);
+}
+
 void cst_chain_row_free(CstChainRow *row)
 {
     if (!row)

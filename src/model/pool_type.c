@@ -51,6 +51,18 @@ static const CstPoolNamespace logical_options = {
     .names = logical_option_names,
 };
 
+/* Told, and never asked for: what only the content of an image claims. */
+static const char *const file_volume_option_names[] = {"content", "undeclared-backing",
+                                                       "undeclared-data-file", NULL};
+static const CstPoolNamespace file_volume_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "volume option",
+    .names = file_volume_option_names,
+};
+
 static const char *const logical_volume_option_names[] = {"thin", "thin-pool", "data-percent",
                                                           NULL};
 static const CstPoolNamespace logical_volume_options = {
@@ -78,6 +90,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       .list_flag = CST_LIST_POOLS_DIR,
                       .has_target = TRUE,
                       .cow_feature = TRUE,
+                      .volume_options = &file_volume_options,
                       .volume_type = CST_VOL_FILE,
                       .volume_formats = file_formats,
                       .listed_formats = file_formats_listed,
@@ -91,6 +104,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                      .has_target = TRUE,
                      .cow_feature = TRUE,
                      .options = &fs_options,
+                     .volume_options = &file_volume_options,
                      .volume_type = CST_VOL_FILE,
                      .volume_formats = file_formats,
                      .listed_formats = file_formats_listed,
@@ -102,6 +116,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                         .source_formats = netfs_formats,
                         .has_target = TRUE,
                         .options = &fs_options,
+                        .volume_options = &file_volume_options,
                         .volume_type = CST_VOL_FILE,
                         .volume_formats = file_formats,
                         .listed_formats = file_formats_listed,

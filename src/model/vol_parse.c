@@ -81,8 +81,9 @@ static gboolean parse_sizes(xmlNode *node, unsigned flags, CstVolDef *def, GErro
     return TRUE;
 }
 
-static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type, char **ret_format,
-                             GError **error)
+/* @fallback: the format when the document names none; NULL: then there is none. */
+static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type,
+                             const char *fallback, char **ret_format, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(type);
     g_autofree char *format = NULL;
@@ -91,7 +92,9 @@ static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type, 
         return TRUE;
     format = cst_xml_path_attr(node, path, "type");
     if (!format)
-        format = g_strdup(info->default_volume_format);
+        format = g_strdup(fallback);
+    if (!format)
+        return TRUE;
     if (!cst_pool_volume_format_ok(type, format))
         return cst_fail(error, CST_ERROR_CONFIG, _("unknown volume format type %s"), format);
     *ret_format = g_steal_pointer(&format);
@@ -105,7 +108,7 @@ static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, G
     if (!path)
         return TRUE;
     def->backing = cst_backing_def_new(path, NULL);
-    return parse_format(node, "backingStore/format", type, &def->backing->format, error) &&
+    return parse_format(node, "backingStore/format", type, NULL, &def->backing->format, error) &&
            cst_perms_parse(node, "backingStore/permissions", &def->backing->perms, error);
 }
 
@@ -162,7 +165,8 @@ static gboolean parse_target(xmlNode *node, CstPoolType type, CstVolDef *def, GE
     xmlNode *encryption = cst_xml_find(node, "target/encryption");
 
     def->path = cst_xml_text(node, "target/path");
-    if (!parse_format(node, "target/format", type, &def->format, error) ||
+    if (!parse_format(node, "target/format", type, cst_pool_type_info(type)->default_volume_format,
+                      &def->format, error) ||
         !cst_perms_parse(node, "target/permissions", &def->perms, error))
         return FALSE;
     if (encryption) {

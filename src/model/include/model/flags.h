@@ -63,7 +63,8 @@ typedef enum {
     /* Ours alone; a stock server answers "unsupported flags". */
     CST_VOL_CREATE_PREALLOC_FALLOC = 1 << 16, /**< reserve all space */
     CST_VOL_CREATE_PREALLOC_FULL = 1 << 17,   /**< write zeroes to all of it */
-    CST_VOL_CREATE_PREALLOC_OFF = 1 << 18     /**< no space, whatever <allocation> says */
+    CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< no space, whatever <allocation> says */
+    CST_VOL_CREATE_FORCE_SHARE = 1 << 19      /**< copy also what somebody is writing to */
 } CstVolCreateFlags;
 
 #define CST_VOL_CREATE_PREALLOC_FLAGS                                    \
@@ -92,7 +93,10 @@ typedef enum {
     CST_VOL_RESIZE_SHRINK = 4
 } CstVolResizeFlags;
 
-typedef enum { CST_VOL_STREAM_SPARSE = 1 } CstVolStreamFlags;
+typedef enum {
+    CST_VOL_STREAM_SPARSE = 1,
+    CST_VOL_STREAM_FORCE_SHARE = 1 << 16 /**< ours: download also what somebody is writing to */
+} CstVolStreamFlags;
 typedef enum { CST_VOL_INFO_PHYSICAL = 1 } CstVolInfoFlags;
 
 typedef enum {

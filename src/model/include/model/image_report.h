@@ -24,7 +24,10 @@ typedef enum { CST_REPAIR_LEAKS = 1 << 0, CST_REPAIR_ALL = 1 << 1 } CstRepairFla
 
 typedef enum { CST_VOL_COMMIT_KEEP = 1 << 0 } CstVolCommitFlags;
 
-typedef enum { CST_VOL_CONVERT_COMPRESS = 1 << 0 } CstVolConvertFlags;
+typedef enum {
+    CST_VOL_CONVERT_COMPRESS = 1 << 0,
+    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1 /**< also while somebody writes to the source */
+} CstVolConvertFlags;
 
 /** What the converted copy of a volume is to be. */
 typedef struct {
@@ -42,6 +45,19 @@ typedef struct {
     const char *backing_format; /**< comes with backing */
     unsigned flags;             /**< CstVolRebaseFlags */
 } CstVolRebase;
+
+typedef enum {
+    CST_VOL_DECLARE_CONTENT = 1 << 0, /**< whatever the content names is declared */
+    CST_VOL_DECLARE_NOTHING = 1 << 1  /**< whatever the content names is not */
+} CstVolDeclareFlags;
+
+/** What is to be declared of a volume's content. */
+typedef struct {
+    const char *format;         /**< NULL: the one that it has */
+    const char *backing;        /**< path, or name of a volume of the same pool; NULL: nothing */
+    const char *backing_format; /**< NULL: any */
+    unsigned flags;             /**< CstVolDeclareFlags */
+} CstVolDeclare;
 
 /** How two guests' views differ. */
 typedef struct {
@@ -105,6 +121,14 @@ typedef struct {
     uint64_t granularity; /**< add: bytes that one bit stands for; 0: the default */
     GArray *steps;        /**< of CstBitmapStep */
 } CstBitmapChange;
+
+/** Somebody who has a volume open. */
+typedef struct {
+    char *what;          /**< in words: "process 123 (qemu-nbd)", "mounted on '/srv'" */
+    gboolean reads_only; /**< known not to write */
+} CstVolHolder;
+
+void cst_vol_holder_free(CstVolHolder *holder);
 
 /** A volume of a family: what is based on one another. */
 typedef struct {

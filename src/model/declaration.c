@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is declared of a volume's content. Plain data: src/store keeps it, src/pool judges by it
+ * what an image names, src/service decides what is declared when.
+ */
+#include <model/declaration.h>
+
+#include <string.h>
+
+CstDeclaration *cst_declaration_new(const char *format, gboolean restricted)
+{
+    CstDeclaration *declaration = g_new0(CstDeclaration, 1);
+
+    declaration->format = g_strdup(format);
+    declaration->restricted = restricted;
+    return declaration;
+}
+
+CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration)
+{
+    CstDeclaration *copy = cst_declaration_new(declaration->format, declaration->restricted);
+
+    cst_declaration_set_backing(copy, declaration->backing, declaration->backing_format);
+    copy->data_file = g_strdup(declaration->data_file);
+    return copy;
+}
+
+void cst_declaration_free(CstDeclaration *declaration)
+{
+    if (!declaration)
+        return;
+    g_free(declaration->format);
+    g_free(declaration->backing);
+    g_free(declaration->backing_format);
+    g_free(declaration->data_file);
+    g_free(declaration);
+}
+
+void cst_declaration_set_backing(CstDeclaration *declaration, const char *path, const char *format)
+{
+    g_free(declaration->backing);
+    g_free(declaration->backing_format);
+    declaration->backing = g_strdup(path);
+    declaration->backing_format = g_strdup(path ? format : NULL);
+}
+
+static const char *const follow_names[] = {
+    [CST_FOLLOW_POOLS] = "pools",
+    [CST_FOLLOW_NONE] = "none",
+    [CST_FOLLOW_ANYWHERE] = "anywhere",
+};
+
+const char *cst_follow_name(CstFollow follow)
+{
+    return follow_names[follow];
+}
+
+gboolean cst_follow_parse(const char *name, CstFollow *ret_follow)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(follow_names); i++) {
+        if (strcmp(name, follow_names[i]) == 0) {
+            *ret_follow = (CstFollow)i;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
