@@ -4,7 +4,8 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-# The prepared machine of tests/lab; survives make clean.
+# What is prepared once and survives make clean: the machine of tests/lab, GLib for ThreadSanitizer,
+# libvirt's modular daemons.
 LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cistern-lab
 FUZZ_SECONDS ?= 600
 SEQUENCES ?= 2000
@@ -19,11 +20,12 @@ define meson_build
 endef
 
 .DEFAULT_GOAL := build
-.PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-crash \
-	test-lab soak sequences bench fuzz lint format install uninstall clean deb
+.PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-tsan \
+	test-crash test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench fuzz lint \
+	format install uninstall clean deb
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build cistern and cisternd into build/
 	@$(DEPS) build
@@ -47,8 +49,8 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@$(DEPS) demo
 	@BUILD=$(BUILD) scripts/demo
 
-test: ## everything: unit, fuzz corpora, system and crash tests, lint; ends with the count
-	@$(DEPS) build test lab ceph lint
+test: ## everything: unit, fuzz corpora, system and crash tests, packages, lint; ends with the count
+	@$(DEPS) build test virtqemud tsan lab ceph deb lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
@@ -56,8 +58,12 @@ test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
 	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test unit
 
 test-system: build ## only the tests with stock clients; T=pattern picks some
-	@$(DEPS) test
-	@BUILD=$(BUILD) scripts/test system $(T)
+	@$(DEPS) test virtqemud
+	@BUILD=$(BUILD) CISTERN_LAB=$(LAB) scripts/test system $(T)
+
+test-tsan: ## unit and system tests with ThreadSanitizer (GLib built for it once); T=pattern picks some
+	@$(DEPS) build test tsan
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test tsan $(T)
 
 test-crash: build-crash ## only kill -9 at every crash point
 	@$(DEPS) test
@@ -71,9 +77,21 @@ test-lab: build-crash ## only the tests in that machine; T=pattern picks some
 	@$(DEPS) test lab ceph
 	@BUILD=$(BUILD) CISTERN_LAB=$(LAB) scripts/test lab $(T)
 
+test-tck: build ## only libvirt's own test kit, its storage part: TCK=DIR is a checkout of libvirt-tck
+	@$(DEPS) test tck
+	@BUILD=$(BUILD) tests/tck/run "$(TCK)" $(T)
+
+test-ecosystem: build ## graphical and other clients (over 1 GB of packages); pictures in BUILD/ecosystem
+	@$(DEPS) test ecosystem
+	@BUILD=$(BUILD) scripts/test ecosystem $(T)
+
 soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
 	@$(DEPS) test
 	@BUILD=$(BUILD) tests/soak/soak
+
+test-blocktests: build ## QEMU's own block tests with cistern beside qemu-img; T="qcow2 vdi-104" picks some
+	@$(DEPS) test tsan
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) tests/blocktests/run $(T)
 
 sequences: build ## SEQUENCES (default 2000) random sequences per image format and option set; T=pattern
 	@$(DEPS) test
@@ -101,7 +119,15 @@ install: build ## install under PREFIX (default /usr/local); DESTDIR honoured
 uninstall: ## remove what install put there
 	@ninja -C $(BUILD) uninstall
 
+deb: ## build the Debian packages into build/deb/, and look at them with lintian
+	@$(DEPS) build deb
+	@JOBS=$(JOBS) scripts/deb $(BUILD)/deb
+
+test-deb: ## packages in a Debian made anew: dependencies from the archive, a program with the library
+	@$(DEPS) build deb
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) tests/deb/run long
+
 clean: ## remove the build directories
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-crash $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-crash $(BUILD)-fuzz
 
 comma := ,

@@ -219,7 +219,7 @@ class Rows:
         top = self.overlay(ground)
         return self.pair(ground, ("qemu-img", "commit", "-q", "-t", "writeback", "-f", "qcow2",
                                   top),
-                         (self.ours, "image-commit", "--backing-chain", "-f", "qcow2", top),
+                         (self.ours, "image-commit", "--yes", "--backing-chain", "-f", "qcow2", top),
                          lambda: self.overlay(ground))
 
     def rebase(self, ground):

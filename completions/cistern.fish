@@ -5,8 +5,13 @@
 function __cistern_complete
     set -l words (commandline -opc) (commandline -ct)
     set -l program $words[1]
-    $program complete --describe -- $words[2..-1] 2>/dev/null | string match -v ''
+    set -l answer ($program complete --describe -- $words[2..-1] 2>/dev/null)
+    # The program fails where the name of a file is meant, and only there.
+    if test $status -ne 0
+        __fish_complete_path (commandline -ct)
+        return
+    end
+    string match -v '' -- $answer
 end
 
-# File names are offered where the program knows nothing.
-complete -c cistern -n 'test -n "(__cistern_complete)"' -f -a '(__cistern_complete)'
+complete -c cistern -f -a '(__cistern_complete)'

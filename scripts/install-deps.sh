@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: install-deps.sh SET…   (build, demo, test, bench, fuzz, lint, lab, ceph)
+# usage: install-deps.sh SET…   (build, demo, test, virtqemud, ecosystem, bench, fuzz, tsan, lint, lab, ceph, tck,
+#        deb)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -10,15 +11,29 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
-    libzstd-dev scdoc libcmocka-dev libblkid-dev librbd-dev librados-dev"
+    libzstd-dev scdoc libcmocka-dev libblkid-dev libsqlite3-dev librbd-dev librados-dev"
 demo="grub-rescue-pc"
-test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl qemu-utils cryptsetup-bin qemu-system-x86
+test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus
+    dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
     g++ binutils locales e2fsprogs
-    btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc"
+    btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
+    systemd python3-seccomp lvm2"
+# For scripts/libvirt-daemons, and what they run.
+virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils libgnutls28-dev xsltproc
+    libxml2-utils libyajl-dev libnl-3-dev libnl-route-3-dev libcap-ng-dev libpciaccess-dev libudev-dev
+    libdevmapper-dev libattr1-dev libacl1-dev libnuma-dev python3-docutils"
+ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt php-cli php8.2-libvirt-php
+    virt-manager xvfb imagemagick dbus-daemon at-spi2-core gir1.2-atspi-2.0 cockpit-ws cockpit-bridge
+    cockpit-machines chromium python3-websocket"
 bench="$test"
 fuzz="clang libclang-rt-14-dev"
+tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"
 lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients"
 ceph="ceph-mon ceph-osd ceph-mgr ceph-common libvirt-daemon-driver-storage-rbd"
+tck="libsys-virt-perl libyaml-perl libwww-perl libio-interface-perl libio-string-perl libnetaddr-ip-perl
+    libnet-openssh-perl libsub-uplevel-perl libtest-exception-perl libxml-twig-perl libxml-writer-perl
+    libxml-xpath-perl qemu-utils"
+deb="dpkg-dev debhelper dh-apparmor lintian mmdebstrap apparmor"
 lint="clang clang-format clang-tidy clang-tools shellcheck pyflakes3 git"
 
 wanted=
@@ -27,11 +42,24 @@ for set in "$@"; do
     build) wanted="$wanted $build" ;;
     demo) wanted="$wanted $demo" ;;
     test) wanted="$wanted $test" ;;
+    virtqemud) wanted="$wanted $virtqemud" ;;
+    ecosystem)
+        # What the archive lacks is left out: the test of that client is skipped and says so.
+        for package in $ecosystem; do
+            if dpkg-query -W "$package" >/dev/null 2>&1 || apt-cache show "$package" >/dev/null 2>&1; then
+                wanted="$wanted $package"
+            else
+                echo "not in the archive (or apt-get update is due): $package" >&2
+            fi
+        done ;;
     bench) wanted="$wanted $bench" ;;
     fuzz) wanted="$wanted $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
+    tsan) wanted="$wanted $tsan" ;;
     lab) wanted="$wanted $lab" ;;
     ceph) wanted="$wanted $ceph" ;;
+    tck) wanted="$wanted $tck" ;;
+    deb) wanted="$wanted $deb" ;;
     *) echo "install-deps.sh: unknown set '$set'" >&2; exit 2 ;;
     esac
 done

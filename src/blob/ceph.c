@@ -29,6 +29,88 @@ static void *find(void *const libraries[2], const char *name)
     return found;
 }
 
+/* --- opening images --------------------------------------------------------------------------- */
+
+/*
+ * librbd 16.2 wakes whoever opens an image from a callback of librados, and that callback then
+ * takes the lock of the image's state once more. On a busy machine the image can be used, closed
+ * and freed before it gets that far: it locks what is not there any more, and the program ends with
+ * a std::system_error ("Invalid argument") or with a damaged heap. Callbacks of a connection run
+ * one after the other, so when one of ours has run after the image was opened, that one is over.
+ */
+typedef struct {
+    GMutex lock;
+    GCond cond;
+    gboolean passed;
+} Barrier;
+
+static CstCeph unwrapped; /* the functions that the wrappers call */
+
+static void pass_barrier(rados_completion_t completion, void *data)
+{
+    Barrier *barrier = data;
+
+    g_mutex_lock(&barrier->lock);
+    barrier->passed = TRUE;
+    g_cond_signal(&barrier->cond);
+    g_mutex_unlock(&barrier->lock);
+}
+
+/* Waits until the callbacks that are running now have returned. Asks nothing of the cluster. */
+static void wait_for_callbacks(rados_ioctx_t io)
+{
+    Barrier barrier = {0};
+    rados_completion_t completion = NULL;
+
+    g_mutex_init(&barrier.lock);
+    g_cond_init(&barrier.cond);
+    if (unwrapped.rados_aio_create_completion2(&barrier, pass_barrier, &completion) == 0) {
+        if (unwrapped.rados_aio_flush_async(io, completion) == 0) {
+            g_mutex_lock(&barrier.lock);
+            while (!barrier.passed)
+                g_cond_wait(&barrier.cond, &barrier.lock);
+            g_mutex_unlock(&barrier.lock);
+        }
+        unwrapped.rados_aio_release(completion);
+    }
+    g_mutex_clear(&barrier.lock);
+    g_cond_clear(&barrier.cond);
+}
+
+static int settled(rados_ioctx_t io, int result)
+{
+    if (result >= 0)
+        wait_for_callbacks(io);
+    return result;
+}
+
+static int open_image(rados_ioctx_t io, const char *name, rbd_image_t *image, const char *snapshot)
+{
+    return settled(io, unwrapped.rbd_open(io, name, image, snapshot));
+}
+
+static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image,
+                          const char *snapshot)
+{
+    return settled(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
+}
+
+static int open_by_id_read_only(rados_ioctx_t io, const char *id, rbd_image_t *image,
+                                const char *snapshot)
+{
+    return settled(io, unwrapped.rbd_open_by_id_read_only(io, id, image, snapshot));
+}
+
+static void wrap_functions(CstCeph *table)
+{
+    unwrapped = *table;
+    table->rbd_open = open_image;
+    table->rbd_open_read_only = open_read_only;
+    table->rbd_open_by_id_read_only = open_by_id_read_only;
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
 static gint connections;
 
 void cst_ceph_enter(void)
@@ -66,6 +148,7 @@ static gpointer load(gpointer data)
 #define FIND(function) loaded.table.function = find(libraries, #function);
     CST_CEPH_FUNCTIONS(FIND)
 #undef FIND
+    wrap_functions(&loaded.table);
     /* Registered last, so that it runs before theirs. */
     on_exit(end_without_destructors, NULL);
     return NULL;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <blob/blob.h>
+#include <blob/copy.h>
 
+#include <string.h>
+
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -28,6 +31,8 @@ typedef struct {
     uint64_t dst_offset;
     uint64_t length;
     unsigned flags;
+    uint64_t zero_run;   /* shorter runs of zeroes are written; 0: all of them */
+    gboolean whole_runs; /* those at the edge of a buffer, too, which may go on in the next one */
     CstTask *task;
 
     GMutex lock;         /* guards what follows */
@@ -81,28 +86,38 @@ static gboolean put_zeroes(Copy *copy, uint64_t offset, uint64_t length, GError 
     return cst_blob_zero(copy->dst, copy->dst_offset + offset, length, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Length of the stretch of @buf that is wholly zero (*ret_zero) or wholly worth writing. */
-static size_t stretch(const uint8_t *buf, size_t len, gboolean *ret_zero)
+/* A run of zeroes that is worth skipping. */
+static gboolean is_worth(const Copy *copy, size_t zeroes, gboolean at_start)
 {
+    return zeroes >= copy->zero_run || (at_start && zeroes > 0 && !copy->whole_runs);
+}
+
+/* Length of the stretch of @buf that is wholly zero (*ret_zero) or wholly worth writing. */
+static size_t stretch(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
+{
+    size_t grain = (size_t)MIN(ZERO_GRAIN, copy->zero_run);
     size_t at = 0, zeroes = 0;
 
+    *ret_zero = FALSE;
+    if (copy->zero_run == 0)
+        return len;
     while (at + zeroes < len) {
-        size_t n = MIN(ZERO_GRAIN, len - at - zeroes);
+        size_t n = MIN(grain, len - at - zeroes);
 
         if (cst_bytes_are_zero(buf + at + zeroes, n)) {
             zeroes += n;
             continue;
         }
-        if (zeroes >= ZERO_RUN_MIN || (at == 0 && zeroes > 0))
+        if (is_worth(copy, zeroes, at == 0))
             break;
         at += zeroes + n;
         zeroes = 0;
     }
-    *ret_zero = at == 0 && zeroes > 0;
+    *ret_zero = at == 0 && is_worth(copy, zeroes, TRUE);
     /* data first, up to where a run of zeroes worth skipping begins */
     if (*ret_zero)
         return zeroes;
-    return zeroes >= ZERO_RUN_MIN ? at : at + zeroes;
+    return is_worth(copy, zeroes, FALSE) ? at : at + zeroes;
 }
 
 static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint64_t offset,
@@ -110,7 +125,7 @@ static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint
 {
     while (len > 0) {
         gboolean zero = FALSE;
-        size_t n = stretch(buf, len, &zero);
+        size_t n = stretch(copy, buf, len, &zero);
         gboolean ok = zero ? put_zeroes(copy, offset, n, error)
                            : cst_blob_pwrite(copy->dst, buf, n, copy->dst_offset + offset, error);
 
@@ -251,12 +266,29 @@ static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GE
     return TRUE;
 }
 
+/* Zeroes that are to have space. */
+static gboolean write_zeroes(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
+{
+    memset(buf, 0, COPY_BUFFER);
+    for (uint64_t done = 0, n = 0; done < run->length; done += n) {
+        n = MIN(COPY_BUFFER, run->length - done);
+        if (!cst_task_check(copy->task, error) ||
+            !cst_blob_pwrite(copy->dst, buf, (size_t)n, copy->dst_offset + run->offset + done,
+                             error))
+            return FALSE;
+        cst_task_advance(copy->task, n);
+    }
+    return TRUE;
+}
+
 static gboolean copy_run(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     if (!cst_task_check(copy->task, error))
         return FALSE;
     if (!(run->flags & CST_EXTENT_ZERO))
         return share_or_copy(copy, run, buf, error);
+    if (copy->zero_run == 0)
+        return write_zeroes(copy, run, buf, error);
     if (!put_zeroes(copy, run->offset, run->length, error))
         return FALSE;
     cst_task_skip(copy->task, run->length);
@@ -352,6 +384,30 @@ static gboolean grow_destination(Copy *copy, GError **error)
     return cst_blob_resize(copy->dst, end, error);
 }
 
+static gboolean copy_all(Copy *copy, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!check_ranges(copy, error) || !cst_task_check(copy->task, error) || !cst_may_change(error))
+        return FALSE;
+    if (copy->length == 0 || try_share(copy, &why))
+        return TRUE;
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!grow_destination(copy, error))
+        return FALSE;
+    g_mutex_init(&copy->lock);
+    copy_on_threads(copy);
+    g_mutex_clear(&copy->lock);
+    if (copy->error) {
+        g_propagate_error(error, copy->error);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                        uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
@@ -362,28 +418,30 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
         .dst_offset = dst_offset,
         .length = length,
         .flags = flags,
+        .zero_run = ZERO_RUN_MIN,
         .task = task,
         .use_kernel = src->ops->copy_range && !(flags & CST_COPY_NO_SHARE),
         .share_unit = flags & CST_COPY_NO_SHARE ? 0 : cst_blob_share_unit(dst),
     };
-    g_autoptr(GError) why = NULL;
 
-    if (!check_ranges(&copy, error) || !cst_task_check(task, error))
-        return FALSE;
-    if (length == 0 || try_share(&copy, &why))
-        return TRUE;
-    if (why) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    if (!grow_destination(&copy, error))
-        return FALSE;
-    g_mutex_init(&copy.lock);
-    copy_on_threads(&copy);
-    g_mutex_clear(&copy.lock);
-    if (copy.error) {
-        g_propagate_error(error, copy.error);
-        return FALSE;
-    }
-    return TRUE;
+    return copy_all(&copy, error);
+}
+
+gboolean cst_blob_copy_sparse(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                              uint64_t length, uint64_t zero_run, unsigned flags, CstTask *task,
+                              GError **error)
+{
+    Copy copy = {
+        .src = src,
+        .dst = dst,
+        .src_offset = src_offset,
+        .dst_offset = dst_offset,
+        .length = length,
+        .flags = flags | CST_COPY_NO_SHARE,
+        .zero_run = zero_run,
+        .whole_runs = TRUE,
+        .task = task,
+    };
+
+    return copy_all(&copy, error);
 }

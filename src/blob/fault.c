@@ -53,13 +53,19 @@ static gboolean take_stable(CstFaultBlob *fault, GError **error)
     return TRUE;
 }
 
-/* @data NULL with @len: bytes of value @fill. */
-static void remember(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len, int fill)
+/*
+ * Records a write for the power cut. @data NULL with @len: bytes of value @fill. FALSE: nobody
+ * tracks the blob, so nothing is recorded.
+ */
+static gboolean remember(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
+                         int fill)
 {
     Change *change;
+    gboolean tracked;
 
     g_mutex_lock(&fault->lock);
-    if (fault->stable) {
+    tracked = fault->stable != NULL;
+    if (tracked) {
         uint8_t *copy = g_malloc(MAX(len, 1));
 
         memset(copy, fill, len);
@@ -71,6 +77,7 @@ static void remember(CstFaultBlob *fault, uint64_t offset, const void *data, siz
         g_ptr_array_add(fault->since, change);
     }
     g_mutex_unlock(&fault->lock);
+    return tracked;
 }
 
 static void remember_size(CstFaultBlob *fault, uint64_t size)
@@ -86,18 +93,35 @@ static void remember_size(CstFaultBlob *fault, uint64_t size)
     g_mutex_unlock(&fault->lock);
 }
 
+/* Counts a call of @kind. TRUE: it is the one that must fail. Lock held. */
+static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
+{
+    fault->seen[kind]++;
+    if (fault->aim[kind] == 0 || fault->seen[kind] != fault->aim[kind])
+        return FALSE;
+    fault->struck = TRUE;
+    fault->cut = fault->mode == CST_FAULT_CUT;
+    return TRUE;
+}
+
 /* TRUE: this call of @kind must fail. */
 static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
 
     g_mutex_lock(&fault->lock);
-    fault->seen[kind]++;
-    hit = fault->aim[kind] != 0 && fault->seen[kind] == fault->aim[kind];
-    if (hit) {
-        fault->struck = TRUE;
-        fault->cut = fault->mode == CST_FAULT_CUT;
-    }
+    hit = count_call(fault, kind);
+    g_mutex_unlock(&fault->lock);
+    return hit;
+}
+
+/* The same for what changes the blob: after a cut every such call fails, and none is counted. */
+static gboolean change_strikes(CstFaultBlob *fault, CstFaultKind kind)
+{
+    gboolean hit;
+
+    g_mutex_lock(&fault->lock);
+    hit = fault->cut || count_call(fault, kind);
     g_mutex_unlock(&fault->lock);
     return hit;
 }
@@ -105,11 +129,6 @@ static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
 static gboolean fail(CstBlob *blob, GError **error)
 {
     return cst_fail(error, CST_ERROR_IO, "injected fault in '%s'", blob->name);
-}
-
-static gboolean change_fails(CstFaultBlob *fault)
-{
-    return fault->cut || strikes(fault, CST_FAULT_WRITE);
 }
 
 static gboolean fault_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -143,7 +162,7 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_fails(fault))
+    if (change_strikes(fault, CST_FAULT_WRITE))
         return fail(blob, error);
     if (strikes(fault, CST_FAULT_TORN)) {
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
@@ -158,7 +177,7 @@ static gboolean fault_flush(CstBlob *blob, GError **error)
     CstFaultBlob *fault = (CstFaultBlob *)blob;
     gboolean ok = TRUE;
 
-    if (fault->cut || strikes(fault, CST_FAULT_FLUSH))
+    if (change_strikes(fault, CST_FAULT_FLUSH))
         return fail(blob, error);
     g_mutex_lock(&fault->lock);
     if (fault->stable)
@@ -178,7 +197,7 @@ static gboolean fault_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_fails(fault))
+    if (change_strikes(fault, CST_FAULT_WRITE))
         return fail(blob, error);
     remember(fault, offset, NULL, length, 0);
     return cst_blob_zero(fault->inner, offset, length, flags, error);
@@ -196,11 +215,10 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_fails(fault))
+    if (change_strikes(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    if (!fault->stable)
+    if (!remember(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);
-    remember(fault, offset, NULL, length, JUNK);
     return fill_with_junk(fault->inner, offset, length, error);
 }
 
@@ -208,15 +226,16 @@ static gboolean fault_allocate(CstBlob *blob, uint64_t offset, uint64_t length, 
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    return change_fails(fault) ? fail(blob, error)
-                               : cst_blob_allocate(fault->inner, offset, length, error);
+    return change_strikes(fault, CST_FAULT_WRITE)
+               ? fail(blob, error)
+               : cst_blob_allocate(fault->inner, offset, length, error);
 }
 
 static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_fails(fault))
+    if (change_strikes(fault, CST_FAULT_WRITE))
         return fail(blob, error);
     remember_size(fault, size);
     return cst_blob_resize(fault->inner, size, error);
@@ -268,12 +287,24 @@ void cst_blob_fault_arm(CstBlob *blob, CstFaultKind kind, unsigned nth, CstFault
 
 unsigned cst_blob_fault_count(CstBlob *blob, CstFaultKind kind)
 {
-    return ((CstFaultBlob *)blob)->seen[kind];
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+    unsigned seen;
+
+    g_mutex_lock(&fault->lock);
+    seen = fault->seen[kind];
+    g_mutex_unlock(&fault->lock);
+    return seen;
 }
 
 gboolean cst_blob_fault_struck(CstBlob *blob)
 {
-    return ((CstFaultBlob *)blob)->struck;
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+    gboolean struck;
+
+    g_mutex_lock(&fault->lock);
+    struck = fault->struck;
+    g_mutex_unlock(&fault->lock);
+    return struck;
 }
 
 gboolean cst_blob_fault_track(CstBlob *blob, GError **error)

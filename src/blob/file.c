@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <blob/blob.h>
+#include <blob/dry.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -371,7 +373,7 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
     file->fd = owned;
     g_mutex_init(&file->run_lock);
     owned = -1;
-    return &file->head;
+    return writable && cst_dry_run() ? cst_blob_dry_new(&file->head, name) : &file->head;
 }
 
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
@@ -388,8 +390,11 @@ CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
 
 CstBlob *cst_blob_file_create(const char *path, GError **error)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
+    int fd;
 
+    if (access(path, F_OK) < 0 && !cst_may_change(error))
+        return NULL;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
     if (fd >= 0)
         return cst_blob_file_new(fd, path, TRUE, error);
     if (errno == EEXIST)
@@ -407,5 +412,9 @@ void cst_blob_file_skip_sync(CstBlob *blob)
 
 int cst_blob_file_fd(CstBlob *blob)
 {
+    CstBlob *below = cst_blob_dry_below(blob);
+
+    if (below)
+        blob = below;
     return blob->ops == &file_ops ? ((CstFileBlob *)blob)->fd : -1;
 }

@@ -29,6 +29,13 @@ gboolean cli_args_has(const CliArgs *args, const char *name)
     return find_item(args, name) != NULL;
 }
 
+gboolean cli_args_is_plain(const CliArgs *args, const char *name)
+{
+    const CliArg *item = find_item(args, name);
+
+    return item && item->plain;
+}
+
 gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
                          GError **error)
 {

@@ -11,7 +11,8 @@
  */
 typedef struct {
     const CliOption *option;
-    char *value; /**< NULL for switches */
+    char *value;    /**< NULL for switches */
+    gboolean plain; /**< it was a plain word, without the option's name */
 } CliArg;
 
 struct CliArgs {
@@ -49,5 +50,7 @@ gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_s
 gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error);
 /** FALSE with an error when both were given. */
 gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error);
+/** The value was given as a plain word. */
+gboolean cli_args_is_plain(const CliArgs *args, const char *name);
 /** All values of a CLI_OPT_ARGV option; borrowed strings. */
 GPtrArray *cli_args_rest(const CliArgs *args);

@@ -4,8 +4,10 @@
 #include <base/error.h>
 #include <model/image_report.h>
 
+#include "vol.h"
+
 void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
-                     size_t count)
+                     size_t count, const GPtrArray *problems)
 {
     JsonBuilder *json = ctl->settings.json ? cli_json_begin() : NULL;
 
@@ -20,6 +22,8 @@ void cli_check_print(CliCtl *ctl, const char *name, const char *format, const Cl
         else if (rows[i].value || rows[i].always)
             cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _(rows[i].label), rows[i].value);
     }
+    if (json && problems)
+        cli_vol_add_problems(json, problems);
     if (json)
         cli_json_end(ctl->out, json);
 }

@@ -10,7 +10,7 @@
 /** A number that a check found. */
 typedef struct {
     const char *label; /**< marked with N_() */
-    const char *key;   /**< in JSON, as qemu-img has it */
+    const char *key;   /**< in JSON, as qemu-img has it but for underscores */
     uint64_t value;
     gboolean always; /**< shown when it is 0, too */
 } CliCheckRow;
@@ -29,9 +29,12 @@ typedef struct {
             {N_("end of the image in the file"), "image-end-offset", (r)->image_end, TRUE},      \
     }
 
-/** @name: of the file, as JSON's "filename". */
+/**
+ * @name: of the file, as JSON's "filename". @problems: elements char *, what else is wrong with a
+ * volume, as JSON's "problems"; NULL: it is none.
+ */
 void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
-                     size_t count);
+                     size_t count, const GPtrArray *problems);
 /** MISMATCH when something is left that is wrong. */
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error);
 /** --repair as CstRepairFlags. */

@@ -68,20 +68,45 @@ static const CliOption create_options[] = {
         .help = N_("name or id of the snapshot inside it to read")                         \
     }
 
+#define CACHE                                                                                \
+    {                                                                                        \
+        .name = "cache", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 't',      \
+        .help = N_("writeback: on the disk at the end, the default; unsafe: it may be lost") \
+    }
+
 static const CliOption convert_options[] = {
     CLI_REQUIRED("source", N_("image to read")),
     CLI_REQUIRED("target", N_("image file or block device to write")),
+    {.name = "more",
+     .kind = CLI_OPT_ARGV,
+     .help = N_("further images, copied one behind the other; the last plain word is the target")},
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
     TARGET_FORMAT("target-format", 'O'),
     CLI_IMAGE_OPTIONS,
-    CLI_COMPRESS,
-    CLI_SWITCH("target-is-zero", N_("the block device reads as zeroes already")),
-    FROM_SNAPSHOT,
-    {.name = "cache",
+    {.name = "backing",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .letter = 't',
-     .help = N_("writeback: on the disk at the end, the default; unsafe: it may be lost")},
+     .letter = 'B',
+     .help = N_("image that the new one is based on, as seen from its directory; only what differs "
+                "is copied")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    CLI_COMPRESS,
+    {.name = "no-create",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'n',
+     .help = N_("copy into the image that is there, which is large enough")},
+    CLI_SWITCH("target-is-zero", N_("the block device or image reads as zeroes already")),
+    {.name = "sparse-size",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'S',
+     .help = N_("shortest run of zeroes that is left out, as 4k; 0: all of them take space")},
+    {.name = "offload",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'C',
+     .help = N_("let the kernel copy, or share extents, where it can; done without saying")},
+    FROM_SNAPSHOT,
+    CACHE,
     RATE_LIMIT,
     FOLLOW,
     FORCE_SHARE,
@@ -112,7 +137,21 @@ static const CliOption compare_options[] = {
 };
 
 static const CliOption map_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")), SOURCE_FORMAT, FOLLOW, FORCE_SHARE, {0},
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "start-offset",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 's',
+     .help = N_("where to begin, as 1G; default: at the start")},
+    {.name = "max-length",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'l',
+     .help = N_("bytes to look at; default: up to the end")},
+    FOLLOW,
+    FORCE_SHARE,
+    {0},
 };
 
 static const CliOption measure_options[] = {
@@ -211,6 +250,44 @@ static const CliOption bitmap_options[] = {
     {0},
 };
 
+static const CliOption dd_options[] = {
+    {.name = "operand",
+     .kind = CLI_OPT_ARGV,
+     .flags = CLI_OPT_REQUIRED,
+     .help = N_("if=FILE, of=FILE, bs=SIZE, count=BLOCKS and skip=BLOCKS, as of dd(1)")},
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
+    RATE_LIMIT,
+    FOLLOW,
+    FORCE_SHARE,
+    {0},
+};
+
+#define LETTERED(option, short_name, text)                                                    \
+    {                                                                                         \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = short_name, \
+        .help = text                                                                          \
+    }
+
+static const CliOption bench_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    LETTERED("count", 'c', N_("requests; default: 75000")),
+    LETTERED("depth", 'd', N_("requests at a time, up to 64, the default")),
+    LETTERED("offset", 'o', N_("where the first request begins")),
+    LETTERED("buffer-size", 's', N_("bytes of a request; default: 4k")),
+    LETTERED("step-size", 'S', N_("bytes from one request to the next; default: one request")),
+    {.name = "write",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'w',
+     .help = N_("write, which overwrites the content; else read")},
+    CLI_NAMED("pattern", N_("with --write: the byte that is written; default: 0")),
+    CLI_NAMED("flush-interval", N_("with --write: requests between flushes; default: none")),
+    FOLLOW,
+    FORCE_SHARE,
+    {0},
+};
+
 #define OURS (CLI_CMD_OFFLINE | CLI_CMD_OURS)
 
 const CliCommand cli_image_commands[] = {
@@ -226,10 +303,12 @@ const CliCommand cli_image_commands[] = {
         "is not opened."),
      create_options, cli_cmd_image_create, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-convert", N_("copy an image into another format"),
-     N_("The copy is an image of its own, with all that the guest sees of the source. A source "
-        "with backing files needs --backing-chain. The target is made as by image-create; what is "
-        "zero takes no space in it, and data is shared with the source where both are raw files "
-        "and the file system can. What another program is writing to is not copied, unless "
+     N_("The copy has all that the guest sees of the source. A source with backing files needs "
+        "--backing-chain. The target is made as by image-create; what is zero takes no space in "
+        "it, and data is shared with the source where both are raw files and the file system can. "
+        "With --backing it gets only what its backing file does not show. With --no-create the "
+        "content of an image that is there is overwritten in place. What another program is "
+        "writing to is not copied, unless "
         "--force-share asks for it: the copy would mix what was there at different times."),
      convert_options, cli_cmd_image_convert, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-check", N_("verify the metadata of an image"),
@@ -248,16 +327,17 @@ const CliCommand cli_image_commands[] = {
      N_("For an empty image of --size, or a copy of <file> in another format."), measure_options,
      cli_cmd_image_measure, OURS},
     {"image-resize", N_("change the capacity of an image"),
-     N_("What is added reads as zeroes. Making an image smaller needs --shrink."), resize_options,
-     cli_cmd_image_resize, OURS | CLI_CMD_MUTATES},
+     N_("What is added reads as zeroes. Making an image smaller needs --shrink, and asks before, "
+        "or needs --yes."),
+     resize_options, cli_cmd_image_resize, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-snapshot", N_("list, take, revert to and delete snapshots inside an image"),
      N_("For qcow2 images that no machine uses. Reverting and deleting lose data and ask before, "
         "or need --yes."),
      snapshot_options, cli_cmd_image_snapshot, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-commit", N_("push an image's content down into its backing file"),
      N_("A smaller backing file grows. When it is safe on the disk, the image is emptied, unless "
-        "--keep or --base is given. A --base further down leaves what is between of no use, and "
-        "asks before, or needs --yes. What the image shows is the same at every moment; a "
+        "--keep or --base is given. A --base further down leaves what is between of no use. Asks "
+        "before, or needs --yes. What the image shows is the same at every moment; a "
         "cancelled commit can be done again. Other images on the same backing file are lost."),
      commit_options, cli_cmd_image_commit, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-rebase", N_("base an image on another backing file"),
@@ -277,5 +357,15 @@ const CliCommand cli_image_commands[] = {
      N_("For incremental backups of qcow2 images. What is asked for is done in the order given, "
         "each step whole or not at all."),
      bitmap_options, cli_cmd_image_bitmap, OURS | CLI_CMD_MUTATES},
+    {"image-dd", N_("copy a part of an image"),
+     N_("count= blocks of bs= bytes (512), from block skip= on, of what the guest sees of if=, "
+        "become the new image of=. Numbers may have units, as 1M. The target is made as by "
+        "image-create."),
+     dd_options, cli_cmd_image_dd, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"image-bench", N_("measure how fast an image is read or written"),
+     N_("Sends requests through the image's format and tells how long they took. What is read or "
+        "written goes through the page cache. With --write the content is overwritten, after "
+        "asking, or with --yes."),
+     bench_options, cli_cmd_image_bench, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {0},
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include <image/chain.h>
 #include <image/luks.h>
 #include <image/options.h>
@@ -63,6 +65,7 @@ typedef struct {
     gboolean replace; /**< there is a file, and it was agreed to replace it */
     CstBlob *old;     /**< that file, claimed so that nobody else opens it; NULL: none */
     CstBlob *blob;
+    mode_t most;      /**< mode bits that a new file may have, beside what the umask takes */
     gboolean guarded; /**< an interrupt waits until the draft is cleared away */
 } CliImageTarget;
 
@@ -90,6 +93,16 @@ CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option,
 CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
                               const char *format, const char *snapshot, GError **error);
 
+/** The same of the image at @path. */
+CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
+                                const char *format, const char *snapshot, GError **error);
+
+/** BUSY when another program writes to one of the images of @source, unless --force-share. */
+gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error);
+
+/** The mode of a copy that shows no file of @source to more users than may read that. */
+mode_t cli_image_copy_mode(const CstChain *source);
+
 /** DENIED when the image points to another file and --backing-chain is not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                               GError **error);
@@ -114,4 +127,6 @@ gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_bench(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_dd(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error);

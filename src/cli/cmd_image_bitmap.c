@@ -84,8 +84,7 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
 
     if (!chain || !open_source(ctl, args, &work->source, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would change bitmap %s of image %s"), work->change.name, path))
-        return TRUE;
+    cli_plan(ctl, _("Would change bitmap %s of image %s"), work->change.name, path);
     work->image = cst_chain_image(chain);
     if (!cli_run_task(ctl, _("Working"), run_deeds, work, error))
         return cli_failed(ctl, _("Failed to change bitmap %s of image %s"), work->change.name,

@@ -47,7 +47,7 @@ static void print_result(CliCtl *ctl, const Check *check)
     const CliCheckRow rows[] = CLI_CHECK_ROWS(&check->result);
 
     cli_check_print(ctl, check->blob->name, cst_image_format_name(check->format), rows,
-                    G_N_ELEMENTS(rows));
+                    G_N_ELEMENTS(rows), NULL);
 }
 
 gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -63,8 +63,8 @@ gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
     check.flags = repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL
                   : repair                ? CST_CHECK_REPAIR_LEAKS
                                           : 0;
-    if (check.flags && cli_dry_run(ctl, _("Would check and repair image %s"), path))
-        return TRUE;
+    if (check.flags)
+        cli_plan(ctl, _("Would check and repair image %s"), path);
     check.blob = blob = cli_image_blob(ctl, path, check.flags != 0, error);
     check.format = blob ? cli_image_format(ctl, blob, format, error) : NULL;
     if (!check.format || !cli_run_task(ctl, _("Checking"), run_check, &check, error))

@@ -108,11 +108,13 @@ static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, 
 /** A deeper base leaves images behind that are worth nothing. */
 static gboolean confirm(Commit *commit, GError **error)
 {
-    return commit->base == 1 ||
-           cli_confirm(commit->ctl, error,
-                       _("What is between %s and %s can't be used any more. Go on?"),
-                       cst_chain_blob(commit->chain, 0)->name,
-                       cst_chain_blob(commit->chain, commit->base)->name);
+    const char *base = cst_chain_blob(commit->chain, commit->base)->name;
+
+    return commit->base == 1
+               ? cli_confirm(commit->ctl, error, _("Overwrite what %s holds?"), base)
+               : cli_confirm(commit->ctl, error,
+                             _("What is between %s and %s can't be used any more. Go on?"),
+                             cst_chain_blob(commit->chain, 0)->name, base);
 }
 
 gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -126,8 +128,7 @@ gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     if (base || cli_args_has(args, "keep"))
         commit.flags = CST_COMMIT_KEEP;
     base = cst_chain_blob(commit.chain, commit.base)->name;
-    if (cli_dry_run(ctl, _("Would commit image %s to %s"), path, base))
-        return TRUE;
+    cli_plan(ctl, _("Would commit image %s to %s"), path, base);
     if (!confirm(&commit, error))
         return FALSE;
     if (!cli_run_task(ctl, _("Committing"), run_commit, &commit, error))

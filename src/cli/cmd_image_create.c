@@ -37,6 +37,15 @@ static void print_option_help(CliCtl *ctl, const CstImageFormat *format)
     }
 }
 
+/** One of the words in the list asks which options there are. */
+static gboolean asks_for_help(const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
+
+    return g_strv_contains((const char *const *)words, "help") ||
+           g_strv_contains((const char *const *)words, "?");
+}
+
 gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *name,
                                const char **ret_text, gboolean *ret_help, GError **error)
 {
@@ -48,7 +57,7 @@ gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *nam
     if (!cst_image_format_can_create(format))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
                         cst_image_format_name(format));
-    if (g_strcmp0(*ret_text, "help") == 0 || g_strcmp0(*ret_text, "?") == 0) {
+    if (asks_for_help(*ret_text)) {
         print_option_help(ctl, format);
         *ret_help = TRUE;
     }
@@ -121,6 +130,8 @@ static gboolean read_arguments(const CliArgs *args, Creation *creation, GError *
     if (backing_format)
         create->backing_format = backing_format;
     if (cli_args_has(args, "size")) {
+        if (creation->options.has_size)
+            return cst_fail(error, CST_ERROR_USAGE, "%s", _("give the size only once"));
         if (!cli_args_size(args, "size", 1, &create->capacity, error))
             return FALSE;
         creation->options.has_size = TRUE;
@@ -164,9 +175,8 @@ gboolean cli_cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!read_arguments(args, &creation, error))
         return FALSE;
     size = cli_image_size_text(ctl, creation.options.create.capacity);
-    if (cli_dry_run(ctl, _("Would create image %s of format %s, %s"), creation.path,
-                    cst_image_format_name(creation.format), size))
-        return TRUE;
+    cli_plan(ctl, _("Would create image %s of format %s, %s"), creation.path,
+             cst_image_format_name(creation.format), size);
     if (!cli_image_target_open(ctl, creation.path, &creation.target, error) ||
         !cli_run_task(ctl, _("Creating"), run_creation, &creation, error) ||
         !cli_image_target_commit(&creation.target, error))

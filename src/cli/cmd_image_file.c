@@ -96,6 +96,13 @@ void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
         g_ptr_array_add(words, g_strdup(cst_image_format_name(*format)));
 }
 
+void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++)
+        if (cst_image_format_can_create(*format))
+            g_ptr_array_add(words, g_strdup(cst_image_format_name(*format)));
+}
+
 /* --- sources --------------------------------------------------------------------------------- */
 
 /** The first other file that the guest's data is in; NULL: none. */
@@ -142,12 +149,21 @@ CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option,
 CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
                               const char *format, const char *snapshot, GError **error)
 {
-    const char *path = NULL, *name = NULL;
+    const char *path = NULL;
+
+    return cli_args_string(args, option, &path, error)
+               ? cli_image_source_path(ctl, args, path, format, snapshot, error)
+               : NULL;
+}
+
+CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
+                                const char *format, const char *snapshot, GError **error)
+{
+    const char *name = NULL;
     const CstImageFormat *found;
     g_autoptr(CstBlob) blob = NULL;
 
-    if (!cli_args_string(args, option, &path, error) ||
-        !cli_args_string(args, format, &name, error))
+    if (!cli_args_string(args, format, &name, error))
         return NULL;
     blob = cli_image_blob(ctl, path, FALSE, error);
     found = blob ? cli_image_format(ctl, blob, name, error) : NULL;

@@ -98,32 +98,24 @@ static void line(CliCtl *ctl, const char *label, const char *value)
         cli_print(ctl, "%s: %s\n", label, shown);
 }
 
-static char *snapshot_date(const CstImageSnapshot *snapshot)
-{
-    g_autoptr(GDateTime) date = g_date_time_new_from_unix_local((gint64)snapshot->seconds);
-
-    return date ? g_date_time_format(date, "%Y-%m-%d %H:%M:%S") : g_strdup("-");
-}
-
 void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots)
 {
     static const CliColumn columns[] = {
         {.title = N_("ID"), .key = "id", .kind = CLI_CELL_TEXT},
         {.title = N_("Tag"), .key = "name", .kind = CLI_CELL_TEXT},
         {.title = N_("VM size"), .key = "vm-state-size", .kind = CLI_CELL_SIZE},
-        {.title = N_("Date"), .key = "date", .kind = CLI_CELL_TEXT},
+        {.title = N_("Date"), .key = "date", .kind = CLI_CELL_TIME, .absent = "-"},
         {.title = N_("VM clock (s)"), .key = "vm-clock-sec", .kind = CLI_CELL_NUMBER},
     };
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
 
     for (guint i = 0; i < snapshots->len; i++) {
         const CstImageSnapshot *snapshot = g_ptr_array_index(snapshots, i);
-        g_autofree char *date = snapshot_date(snapshot);
 
         cli_table_add_text(table, snapshot->id);
         cli_table_add_text(table, snapshot->name);
         cli_table_add_size(table, snapshot->state_size);
-        cli_table_add_text(table, date);
+        cli_table_add_time(table, (int64_t)snapshot->seconds);
         cli_table_add_number(table, snapshot->clock / 1000000000);
     }
     cli_table_print(ctl, table, "snapshots");
@@ -175,11 +167,13 @@ void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots)
     json_builder_begin_array(json);
     for (guint i = 0; i < snapshots->len; i++) {
         const CstImageSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+        g_autofree char *date = cli_json_time((int64_t)snapshot->seconds);
 
         json_builder_begin_object(json);
         cli_json_add_string(json, "id", snapshot->id);
         cli_json_add_string(json, "name", snapshot->name);
         cli_json_add_size(json, "vm-state-size", snapshot->state_size);
+        cli_json_add_string(json, "date", date);
         cli_json_add_size(json, "date-sec", snapshot->seconds);
         cli_json_add_size(json, "date-nsec", snapshot->nanoseconds);
         cli_json_add_size(json, "vm-clock-sec", snapshot->clock / 1000000000);
@@ -241,8 +235,12 @@ static gboolean show(Run *run, CstBlob *blob, const CstImageFormat *format, GErr
     else
         print_text(run->ctl, &shown, run->shown > 0);
     run->shown++;
-    return !shown.info.corrupt || cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"),
-                                           shown.path, shown.info.problem);
+    if (shown.info.corrupt)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), shown.path,
+                        shown.info.problem);
+    return !shown.info.problem ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be opened: %s"), shown.path,
+                    shown.info.problem);
 }
 
 static gboolean show_chain(Run *run, CstBlob *blob, GError **error)

@@ -10,6 +10,7 @@
 typedef struct {
     CstChain *chain;
     CliTable *table;
+    uint64_t start, length; /**< the range of the guest that is asked for */
 } Mapping;
 
 static void mapping_clear(Mapping *mapping)
@@ -32,7 +33,8 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 {
     Mapping *mapping = data;
 
-    return cst_chain_map(mapping->chain, add_run, mapping, task, error);
+    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, add_run, mapping,
+                               task, error);
 }
 
 gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -42,10 +44,12 @@ gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
     const char *path = NULL, *name = NULL;
     const CstImageFormat *format;
     g_autoptr(CstBlob) blob = NULL;
-    g_auto(Mapping) mapping = {0};
+    g_auto(Mapping) mapping = {.length = UINT64_MAX};
 
     if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "format", &name, error))
+        !cli_args_string(args, "format", &name, error) ||
+        !cli_args_size(args, "start-offset", 1, &mapping.start, error) ||
+        !cli_args_size(args, "max-length", 1, &mapping.length, error))
         return FALSE;
     blob = cli_image_blob(ctl, path, FALSE, error);
     format = blob ? cli_image_format(ctl, blob, name, error) : NULL;

@@ -36,6 +36,8 @@ static gboolean read_subject(CliCtl *ctl, const CliArgs *args, const char *subje
     const char *snapshot = NULL;
     gboolean sized = cli_args_has(args, "size") || measuring->options.has_size;
 
+    if (cli_args_has(args, "size") && measuring->options.has_size)
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("give the size only once"));
     if (sized == cli_args_has(args, subject))
         return cst_fail(error, CST_ERROR_USAGE, _("give either <%s> or --size"), subject);
     if (!cli_args_string(args, "snapshot", &snapshot, error))

@@ -123,8 +123,7 @@ gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
     if (rebase.how.backing && looks && !open_below(ctl, args, &rebase, error))
         return FALSE;
     backing = rebase.how.backing ? rebase.how.backing : _("nothing");
-    if (cli_dry_run(ctl, _("Would base image %s on %s"), path, backing))
-        return TRUE;
+    cli_plan(ctl, _("Would base image %s on %s"), path, backing);
     if (!cli_run_task(ctl, _("Rebasing"), run_rebase, &rebase, error))
         return cli_failed(ctl, _("Failed to rebase image %s"), path);
     cli_done(ctl, "image", path, _("Image %s is based on %s"), path, backing);
@@ -139,8 +138,7 @@ gboolean cli_cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "file", &path, error) ||
         !open_chain(ctl, args, TRUE, &rebase, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would flatten image %s"), path))
-        return TRUE;
+    cli_plan(ctl, _("Would flatten image %s"), path);
     if (!cli_run_task(ctl, _("Flattening"), run_flatten, &rebase, error))
         return cli_failed(ctl, _("Failed to flatten image %s"), path);
     cli_done(ctl, "image", path, _("Image %s holds all of its content"), path);

@@ -53,6 +53,8 @@ static gboolean read_arguments(const CliArgs *args, uint64_t old, Resizing *resi
     if (resizing->capacity < old && !cli_args_has(args, "shrink"))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("shrinking cuts off what is at the end of the image; say --shrink"));
+    if (resizing->capacity <= old && resizing->preallocation != CST_PREALLOC_OFF)
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--preallocation is for images that grow"));
     return TRUE;
 }
 
@@ -72,8 +74,10 @@ gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
         !read_arguments(args, cst_image_capacity(cst_chain_image(chain)), &resizing, error))
         return FALSE;
     size = cli_image_size_text(ctl, resizing.capacity);
-    if (cli_dry_run(ctl, _("Would resize image %s to %s"), path, size))
-        return TRUE;
+    cli_plan(ctl, _("Would resize image %s to %s"), path, size);
+    if (resizing.capacity < cst_image_capacity(cst_chain_image(chain)) &&
+        !cli_confirm(ctl, error, _("Cut off what is at the end of image %s?"), path))
+        return FALSE;
     if (!cli_run_task(ctl, _("Resizing"), run_resizing, &resizing, error))
         return cli_failed(ctl, _("Failed to resize image %s"), path);
     cli_done(ctl, "image", path, _("Image %s resized to %s"), path, size);

@@ -94,8 +94,7 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *
         return FALSE;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    if (cli_dry_run(ctl, _(action->plan), change.name, path))
-        return TRUE;
+    cli_plan(ctl, _(action->plan), change.name, path);
     if (action->question && !cli_confirm(ctl, error, _(action->question), path))
         return FALSE;
     chain = cli_image_open_changing(ctl, args, &files, error);

@@ -46,8 +46,7 @@ gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error
     sparsify.blob = blob = cli_image_changing(ctl, args, &sparsify.format, error);
     if (!blob)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would sparsify image %s"), path))
-        return TRUE;
+    cli_plan(ctl, _("Would sparsify image %s"), path);
     if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &sparsify, error))
         return cli_failed(ctl, _("Failed to sparsify image %s"), path);
     report(ctl, path, sparsify.given_back);

@@ -107,10 +107,10 @@ static void tell_luks(CliFactSheet *sheet, const CliImageSpecific *specific)
 static void begin(CliFactSheet *sheet, const CstImageInfo *info)
 {
     if (sheet->json) {
-        json_builder_set_member_name(sheet->json, "format-specific");
+        cli_json_add_member(sheet->json, "format-specific");
         json_builder_begin_object(sheet->json);
         cli_json_add_string(sheet->json, "type", cst_image_format_name(info->format));
-        json_builder_set_member_name(sheet->json, "data");
+        cli_json_add_member(sheet->json, "data");
         json_builder_begin_object(sheet->json);
     } else {
         cli_print(sheet->ctl, "%s", _("Format specific information:\n"));

@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <blob/dry.h>
 #include <image/hold.h>
 
 #include "interrupt.h"
@@ -64,6 +65,15 @@ static gboolean open_draft(CliImageTarget *target, GError **error)
     return target->blob != NULL;
 }
 
+/* For a dry run: takes what is written, and leaves nothing. */
+static gboolean open_nowhere(CliImageTarget *target, const char *path, GError **error)
+{
+    if (access(target->final_dir, W_OK | X_OK) < 0)
+        return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
+    target->blob = cst_blob_dry_new(NULL, path);
+    return TRUE;
+}
+
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
                                GError **error)
 {
@@ -75,10 +85,13 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
         .path = g_strdup(path),
         .final_dir = g_path_get_dirname(real),
         .name = g_path_get_basename(real),
+        .most = 0666,
     };
     if (!cst_name_check(target->name, _("image"), error) ||
         !look_at_place(ctl, target, real, &device, error))
         return FALSE;
+    if (!device && ctl->settings.dry_run)
+        return open_nowhere(target, real, error);
     if (!device)
         return open_draft(target, error);
     target->blob = cli_image_blob(ctl, real, TRUE, error);
@@ -102,6 +115,15 @@ static GPtrArray *draft_names(const CliImageTarget *target)
     return names;
 }
 
+/* The draft has the mode that the umask left it, in a directory that nobody else can enter. */
+static gboolean limit_mode(const char *draft, mode_t most, GError **error)
+{
+    struct stat st;
+
+    return (stat(draft, &st) == 0 && chmod(draft, st.st_mode & most) == 0) ||
+           cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), draft, most);
+}
+
 /** Keeps mode and, where that is allowed, owner of the file that is replaced. */
 static void keep_mode(const char *from, const char *to)
 {
@@ -118,6 +140,8 @@ static gboolean move(const CliImageTarget *target, const char *name, GError **er
     g_autofree char *from = g_build_filename(target->dir, name, NULL);
     g_autofree char *to = g_build_filename(target->final_dir, name, NULL);
 
+    if (!limit_mode(from, target->most, error))
+        return FALSE;
     if (target->replace)
         keep_mode(from, to);
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, target->replace ? 0 : RENAME_NOREPLACE) == 0)

@@ -8,18 +8,23 @@
 
 /* Commands for completion scripts and the build; `help` does not list them. */
 
-/** Prints the candidates for the last word; with none it fails silently, as virsh's does. */
+/**
+ * Prints the candidates for the last word. Fails silently, as virsh's does, when there are none and
+ * the scripts shall offer names of files.
+ */
 static gboolean cmd_complete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) typed = cli_args_rest(args);
     g_autoptr(GPtrArray) words = NULL;
+    gboolean files;
 
     words = cli_complete_program(ctl, (int)typed->len, (char **)typed->pdata,
-                                 cli_args_has(args, "describe"));
+                                 cli_args_has(args, "describe"), &files);
     for (guint i = 0; i < words->len; i++)
         cli_print(ctl, "%s\n", (const char *)g_ptr_array_index(words, i));
     ctl->silent = TRUE;
-    return words->len > 0 || cst_fail(error, CST_ERROR_FAILED, "%s", _("nothing to complete"));
+    return words->len > 0 || !files ||
+           cst_fail(error, CST_ERROR_FAILED, "%s", _("nothing to complete"));
 }
 
 static gboolean cmd_gen_man(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -46,7 +51,7 @@ static const CliOption complete_options[] = {
 };
 
 static const CliOption gen_man_options[] = {
-    CLI_REQUIRED("template", N_("scdoc text with @…@ lines to be filled in"), ),
+    CLI_FILE("template", CLI_OPT_REQUIRED, N_("scdoc text with @…@ lines to be filled in")),
     {0},
 };
 

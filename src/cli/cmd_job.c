@@ -53,8 +53,8 @@ static const CliColumn list_columns[] = {
     COLUMN("%", "percent", CLI_CELL_NUMBER),
     COLUMN(N_("Per second"), "rate", CLI_CELL_SIZE),
     COLUMN(N_("Time left"), "seconds_left", CLI_CELL_DURATION),
-    COLUMN(N_("Started"), "started", CLI_CELL_TEXT),
-    JSON_ONLY("ended", CLI_CELL_TEXT),
+    COLUMN(N_("Started"), "started", CLI_CELL_TIME),
+    JSON_ONLY("ended", CLI_CELL_TIME),
     JSON_ONLY("rate_limit", CLI_CELL_SIZE),
     JSON_ONLY("can_cancel", CLI_CELL_BOOL),
     JSON_ONLY("uid", CLI_CELL_NUMBER),
@@ -75,8 +75,8 @@ static const CliColumn info_columns[] = {
     COLUMN(N_("Percent:"), "percent", CLI_CELL_NUMBER),
     COLUMN(N_("Per second:"), "rate", CLI_CELL_SIZE),
     COLUMN(N_("Time left:"), "seconds_left", CLI_CELL_DURATION),
-    COLUMN(N_("Started:"), "started", CLI_CELL_TEXT),
-    {N_("Ended:"), "ended", CLI_CELL_TEXT, NULL, 0},
+    COLUMN(N_("Started:"), "started", CLI_CELL_TIME),
+    {N_("Ended:"), "ended", CLI_CELL_TIME, NULL, 0},
     {N_("Rate limit:"), "rate_limit", CLI_CELL_SIZE, NULL, 0},
     {N_("Can cancel:"), "can_cancel", CLI_CELL_BOOL, NULL, 0},
     {N_("User id:"), "uid", CLI_CELL_NUMBER, NULL, 0},
@@ -91,14 +91,6 @@ static const char *state_word(int state)
                                         N_("failed"),  N_("cancelled"), N_("interrupted")};
 
     return state >= 0 && state < (int)G_N_ELEMENTS(words) ? words[state] : N_("unknown");
-}
-
-static void add_time(CliTable *table, int64_t us)
-{
-    g_autoptr(GDateTime) time = us ? g_date_time_new_from_unix_local(us / G_USEC_PER_SEC) : NULL;
-    g_autofree char *text = time ? g_date_time_format(time, "%F %T") : NULL;
-
-    cli_table_add_text(table, text);
 }
 
 static void add_known(CliTable *table, void (*add)(CliTable *table, uint64_t value), gboolean known,
@@ -125,8 +117,8 @@ static void add_job(CliTable *table, const CstJobInfo *job)
     add_known(table, cli_table_add_number, job->total > 0, (uint64_t)MIN(percent, 100));
     cli_table_add_size(table, job->rate);
     add_known(table, cli_table_add_duration, left >= 0, (uint64_t)left);
-    add_time(table, job->started);
-    add_time(table, job->ended);
+    cli_table_add_time(table, job->started / G_USEC_PER_SEC);
+    cli_table_add_time(table, job->ended / G_USEC_PER_SEC);
     add_known(table, cli_table_add_size, job->limit > 0, job->limit);
     cli_table_add_bool(table, job->can_cancel);
     cli_table_add_number(table, job->uid);
@@ -212,8 +204,7 @@ static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!read_id(args, &id, error) || !cli_conn(ctl, error))
         return FALSE;
     text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
-    if (cli_dry_run(ctl, _("Would cancel job %s"), text))
-        return TRUE;
+    cli_plan(ctl, _("Would cancel job %s"), text);
     if (!cst_conn_job_cancel(ctl->conn, id, error))
         return cli_failed(ctl, _("Failed to cancel job %s"), text);
     cli_done(ctl, "job", text, _("Job %s was asked to stop"), text);
@@ -229,8 +220,7 @@ static gboolean cmd_rate(CliCtl *ctl, const CliArgs *args, GError **error)
         !cli_conn(ctl, error))
         return FALSE;
     text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
-    if (cli_dry_run(ctl, _("Would change the rate limit of job %s"), text))
-        return TRUE;
+    cli_plan(ctl, _("Would change the rate limit of job %s"), text);
     if (!cst_conn_job_set_limit(ctl->conn, id, limit, error))
         return cli_failed(ctl, _("Failed to change the rate limit of job %s"), text);
     cli_done(ctl, "job", text, _("Rate limit of job %s changed"), text);

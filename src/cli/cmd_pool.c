@@ -17,11 +17,10 @@ static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool)
         return FALSE;
-    if (cli_dry_run(ctl,
-                    enable ? _("Would mark pool %s as autostarted")
-                           : _("Would unmark pool %s as autostarted"),
-                    name))
-        return TRUE;
+    cli_plan(ctl,
+             enable ? _("Would mark pool %s as autostarted")
+                    : _("Would unmark pool %s as autostarted"),
+             name);
     if (!cst_conn_pool_set_autostart(ctl->conn, pool, enable, error))
         return cli_failed(ctl,
                           enable ? _("failed to mark pool %s as autostarted")
@@ -31,6 +30,11 @@ static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
              enable ? _("Pool %s marked as autostarted") : _("Pool %s unmarked as autostarted"),
              name);
     return TRUE;
+}
+
+static gboolean confirm_overwrite(CliCtl *ctl, const char *name, GError **error)
+{
+    return cli_confirm(ctl, error, _("Overwrite whatever is on the devices of pool %s?"), name);
 }
 
 static gboolean cmd_build(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -45,10 +49,8 @@ static gboolean cmd_build(CliCtl *ctl, const CliArgs *args, GError **error)
         flags |= CST_POOL_BUILD_NO_OVERWRITE;
     if (cli_args_has(args, "overwrite"))
         flags |= CST_POOL_BUILD_OVERWRITE;
-    if (cli_dry_run(ctl, _("Would build pool %s"), name))
-        return TRUE;
-    if ((flags & CST_POOL_BUILD_OVERWRITE) &&
-        !cli_confirm(ctl, error, _("Overwrite whatever is on the devices of pool %s?"), name))
+    cli_plan(ctl, _("Would build pool %s"), name);
+    if ((flags & CST_POOL_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
         return FALSE;
     if (!cst_conn_pool_build(ctl->conn, pool, flags, error))
         return cli_failed(ctl, _("Failed to build pool %s"), name);
@@ -66,8 +68,9 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_conn(ctl, error) || !cli_args_string(args, "file", &from, error) ||
         !cli_pool_create_flags(args, &flags, error) || !cli_read_xml(from, &xml, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would create a pool from %s"), from))
-        return TRUE;
+    cli_plan(ctl, _("Would create a pool from %s"), from);
+    if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, from, error))
+        return FALSE;
     pool = cst_conn_pool_create(ctl->conn, xml, flags, error);
     if (!pool)
         return cli_failed(ctl, _("Failed to create pool from %s"), from);
@@ -83,16 +86,17 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
     unsigned flags;
 
     if (!cli_pool_create_flags(args, &flags, error) ||
-        !cli_pool_build_xml(args, &name, &xml, error))
+        !cli_pool_build_xml(ctl, args, &name, &xml, error))
         return FALSE;
     if (cli_args_has(args, "print-xml")) {
         cli_document(ctl, "xml", xml);
         return TRUE;
     }
-    if (!cli_conn(ctl, error))
+    if (!cli_pool_check_type(args, error) || !cli_conn(ctl, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would create pool %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would create pool %s"), name);
+    if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
+        return FALSE;
     pool = cst_conn_pool_create(ctl->conn, xml, flags, error);
     if (!pool)
         return cli_failed(ctl, _("Failed to create pool %s"), name);
@@ -110,8 +114,7 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_conn(ctl, error) || !cli_args_string(args, "file", &from, error) ||
         !cli_read_xml(from, &xml, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would define a pool from %s"), from))
-        return TRUE;
+    cli_plan(ctl, _("Would define a pool from %s"), from);
     pool = cst_conn_pool_define(ctl->conn, xml, flags, error);
     if (!pool)
         return cli_failed(ctl, _("Failed to define pool from %s"), from);
@@ -125,16 +128,15 @@ static gboolean cmd_define_as(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autofree char *xml = NULL;
     const char *name;
 
-    if (!cli_pool_build_xml(args, &name, &xml, error))
+    if (!cli_pool_build_xml(ctl, args, &name, &xml, error))
         return FALSE;
     if (cli_args_has(args, "print-xml")) {
         cli_document(ctl, "xml", xml);
         return TRUE;
     }
-    if (!cli_conn(ctl, error))
+    if (!cli_pool_check_type(args, error) || !cli_conn(ctl, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would define pool %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would define pool %s"), name);
     pool = cst_conn_pool_define(ctl->conn, xml, 0, error);
     if (!pool)
         return cli_failed(ctl, _("Failed to define pool %s"), name);
@@ -149,8 +151,7 @@ static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would delete the storage of pool %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would delete the storage of pool %s"), name);
     if (!cli_confirm(ctl, error, _("Delete the storage of pool %s?"), name))
         return FALSE;
     if (!cst_conn_pool_delete(ctl->conn, pool, 0, error))
@@ -166,8 +167,7 @@ static gboolean cmd_destroy(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would stop pool %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would stop pool %s"), name);
     if (!cst_conn_pool_stop(ctl->conn, pool, error))
         return cli_failed(ctl, _("Failed to destroy pool %s"), name);
     cli_done(ctl, "pool", pool->name, _("Pool %s destroyed"), name);
@@ -228,8 +228,9 @@ static gboolean cmd_start(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool || !cli_pool_create_flags(args, &flags, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would start pool %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would start pool %s"), name);
+    if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
+        return FALSE;
     if (!cst_conn_pool_start(ctl->conn, pool, flags, error))
         return cli_failed(ctl, _("Failed to start pool %s"), name);
     cli_done(ctl, "pool", pool->name, _("Pool %s started"), name);
@@ -243,8 +244,7 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would undefine pool %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would undefine pool %s"), name);
     if (!cst_conn_pool_undefine(ctl->conn, pool, error))
         return cli_failed(ctl, _("Failed to undefine pool %s"), name);
     cli_done(ctl, "pool", pool->name, _("Pool %s has been undefined"), name);
@@ -356,13 +356,13 @@ static const CliOption start_options[] = {
 };
 
 static const CliOption create_options[] = {
-    CLI_REQUIRED("file", N_("file containing an XML pool description"), ),
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
     BUILD_OPTIONS,
     {0},
 };
 
 static const CliOption define_options[] = {
-    CLI_REQUIRED("file", N_("file containing an XML pool description"), ),
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
     CLI_SWITCH("validate", N_("validate the XML against the schema")),
     {0},
 };
@@ -372,10 +372,10 @@ static const CliOption define_options[] = {
         CLI_REQUIRED("type", N_("type of the pool"), .complete = cli_complete_pool_types),       \
         CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),              \
         CLI_STRING("source-host", N_("source-host for underlying storage")),                     \
-        CLI_STRING("source-path", N_("source path for underlying storage")),                     \
-        CLI_STRING("source-dev", N_("source device for underlying storage")),                    \
+        CLI_FILE("source-path", 0, N_("source path for underlying storage")),                    \
+        CLI_FILE("source-dev", 0, N_("source device for underlying storage")),                   \
         CLI_STRING("source-name", N_("source name for underlying storage")),                     \
-        CLI_STRING("target", N_("target for underlying storage")),                               \
+        CLI_FILE("target", 0, N_("target for underlying storage")),                              \
         CLI_STRING("source-format", N_("format for underlying storage")),                        \
         CLI_STRING("auth-type", N_("auth type to be used for underlying storage")),              \
         CLI_STRING("auth-username", N_("auth username to be used for underlying storage")),      \
@@ -466,9 +466,9 @@ const CliCommand cli_pool_commands[] = {
     {"pool-build", N_("build a pool"), N_("Build a given pool."), build_options, cmd_build,
      CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"pool-create-as", N_("create a pool from a set of args"), N_("Create a pool."),
-     create_as_options, cmd_create_as, CLI_CMD_MUTATES},
+     create_as_options, cmd_create_as, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"pool-create", N_("create a pool from an XML file"), N_("Create a pool."), create_options,
-     cmd_create, CLI_CMD_MUTATES},
+     cmd_create, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"pool-define-as", N_("define a pool from a set of args"), N_("Define a pool."),
      define_as_options, cmd_define_as, CLI_CMD_MUTATES},
     {"pool-define",
@@ -494,7 +494,12 @@ const CliCommand cli_pool_commands[] = {
     {"pool-refresh", N_("refresh a pool"), N_("Refresh a given pool."), active_pool_options,
      cmd_refresh, 0},
     {"pool-start", N_("start a (previously defined) inactive pool"), N_("Start a pool."),
-     start_options, cmd_start, CLI_CMD_MUTATES},
+     start_options, cmd_start, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"pool-trust", N_("say which references of a pool's vols are followed"),
+     N_("What images of a pool name, when nobody has declared it one by one (vol-trust) and only "
+        "root can write where they lie, is followed to volumes of active pools, to none, or "
+        "anywhere. Without --follow, shows which."),
+     cli_pool_trust_options, cli_cmd_pool_trust, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"pool-undefine", N_("undefine an inactive pool"),
      N_("Undefine the configuration for an inactive pool."), inactive_pool_options, cmd_undefine,
      CLI_CMD_MUTATES},

@@ -15,17 +15,23 @@ static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **erro
 {
     Edit *edit = data;
     g_autofree char *now = NULL;
+    GError *why = NULL;
 
-    if (ctl->settings.dry_run)
-        return TRUE;
     now = cst_conn_pool_xml(ctl->conn, edit->pool, CST_STORAGE_XML_INACTIVE, error);
     if (!now)
         return FALSE;
     if (!g_str_equal(now, edit->original))
         return cst_fail(error, CST_ERROR_EXISTS, "%s",
                         _("the XML configuration was changed by another user"));
-    edit->edited = cst_conn_pool_define(ctl->conn, xml, 0, error);
-    return edit->edited != NULL;
+    edit->edited = cst_conn_pool_define(ctl->conn, xml, 0, &why);
+    if (edit->edited)
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
+        g_error_free(why);
+        return TRUE;
+    }
+    g_propagate_error(error, why);
+    return FALSE;
 }
 
 gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -45,8 +51,10 @@ gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_edit(ctl, xml, apply, &edit, &changed, error))
         return cli_failed(ctl, _("Failed to edit pool %s"), pool->name);
     edited = edit.edited;
-    if (changed && cli_dry_run(ctl, _("Would redefine pool %s"), pool->name))
+    if (changed && !edited) {
+        cli_plan(ctl, _("Would redefine pool %s"), pool->name);
         return TRUE;
+    }
     if (changed)
         cli_done(ctl, "pool", edited->name, _("Pool %s XML configuration edited."), edited->name);
     else

@@ -120,14 +120,28 @@ static void add_identity(CliTable *table, const CstPoolRef *pool)
     cli_table_add_text(table, cst_uuid_format(&pool->uuid, uuid));
 }
 
+/* "active" does not mean that the storage is there: who reads the list wants to know. */
+static const char *state_word(CliCtl *ctl, const CstPoolRef *pool)
+{
+    CstConnPoolInfo info = {0};
+    gboolean active = FALSE;
+
+    if (!cst_conn_pool_is_active(ctl->conn, pool, &active, NULL))
+        return NULL;
+    if (!active)
+        return N_("inactive");
+    return cst_conn_pool_info(ctl->conn, pool, &info, NULL) && info.state == CST_POOL_INACCESSIBLE
+               ? cli_pool_state_word(info.state)
+               : N_("active");
+}
+
 static void add_short(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
-    gboolean active = FALSE;
     gboolean autostart = FALSE;
-    gboolean known = cst_conn_pool_is_active(ctl->conn, pool, &active, NULL);
+    gboolean known;
 
     add_identity(table, pool);
-    cli_table_add_word(table, !known ? NULL : active ? N_("active") : N_("inactive"));
+    cli_table_add_word(table, state_word(ctl, pool));
     known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
     add_switch(table, known, autostart);
 }

@@ -22,8 +22,7 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_conn(ctl, error) || !cli_args_string(args, "file", &from, error) ||
         !cli_read_xml(from, &xml, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would define a secret from %s"), from))
-        return TRUE;
+    cli_plan(ctl, _("Would define a secret from %s"), from);
     secret = cst_conn_secret_define(ctl->conn, xml, flags, error);
     if (!secret)
         return cli_failed(ctl, _("Failed to set attributes from %s"), from);
@@ -47,8 +46,9 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!secret)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would delete secret %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would delete secret %s"), name);
+    if (!cli_confirm(ctl, error, _("Delete secret %s and its value?"), name))
+        return FALSE;
     if (!cst_conn_secret_undefine(ctl->conn, secret, error))
         return cli_failed(ctl, _("Failed to delete secret %s"), name);
     cli_done(ctl, "secret", name, _("Secret %s deleted"), name);
@@ -127,7 +127,7 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 #define SECRET CLI_REQUIRED("secret", N_("secret UUID"), .complete = cli_complete_secrets)
 
 static const CliOption define_options[] = {
-    CLI_REQUIRED("file", N_("file containing secret attributes in XML"), ),
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing secret attributes in XML")),
     CLI_SWITCH("validate", N_("validate the XML against the schema")),
     {0},
 };

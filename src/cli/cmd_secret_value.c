@@ -187,8 +187,7 @@ gboolean cli_cmd_secret_set_value(CliCtl *ctl, const CliArgs *args, GError **err
     secret = cli_secret(ctl, args, &name, error);
     if (!secret)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would set the value of secret %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would set the value of secret %s"), name);
     ok = read_value(ctl, args, &value, error) && set_value(ctl, args, secret, &value, error);
     value_clear(&value);
     if (ok)

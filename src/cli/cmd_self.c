@@ -8,6 +8,7 @@
 #include "complete.h"
 #include "ctl.h"
 #include "help.h"
+#include "suggest.h"
 #include "words.h"
 
 static gboolean cmd_cd(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -106,6 +107,18 @@ static gboolean cmd_connect(CliCtl *ctl, const CliArgs *args, GError **error)
     return cli_reconnect(ctl, uri, cli_args_has(args, "readonly"), error);
 }
 
+static gboolean fail_help(const char *name, const GPtrArray *rest, GError **error)
+{
+    const char *const words[] = {name, rest->len ? g_ptr_array_index(rest, 0) : NULL, NULL};
+    g_autofree char *meant = cli_suggest_command(words);
+
+    if (meant)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("command or command group '%s' doesn't exist; did you mean '%s'?"), name,
+                        meant);
+    return cst_fail(error, CST_ERROR_USAGE, _("command or command group '%s' doesn't exist"), name);
+}
+
 static gboolean cmd_help(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) words = cli_args_rest(args);
@@ -128,8 +141,7 @@ static gboolean cmd_help(CliCtl *ctl, const CliArgs *args, GError **error)
     else if (group)
         cli_help_group(ctl, group);
     else
-        return cst_fail(error, CST_ERROR_USAGE, _("command or command group '%s' doesn't exist"),
-                        name);
+        return fail_help(name, words, error);
     return TRUE;
 }
 

@@ -11,7 +11,7 @@
 
 static const CliColumn columns[] = {
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
-    {N_("Created"), "created", CLI_CELL_TEXT, "-", 0},
+    {N_("Created"), "created", CLI_CELL_TIME, "-", 0},
     {N_("Capacity"), "capacity", CLI_CELL_SIZE, NULL, 0},
     {N_("Own data"), "allocation", CLI_CELL_SIZE, "-", 0},
     {N_("Limit"), "limit", CLI_CELL_SIZE, "-", 0},
@@ -30,20 +30,10 @@ static void add_known_size(CliTable *table, gboolean known, uint64_t bytes)
         cli_table_add_absent(table);
 }
 
-/* ISO 8601, as everything that a script may read. */
-static char *time_text(int64_t seconds)
-{
-    g_autoptr(GDateTime) time = seconds ? g_date_time_new_from_unix_utc(seconds) : NULL;
-
-    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
-}
-
 static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
 {
-    g_autofree char *created = time_text(snapshot->created);
-
     cli_table_add_text(table, snapshot->name);
-    cli_table_add_text(table, created);
+    cli_table_add_time(table, snapshot->created);
     cli_table_add_size(table, snapshot->capacity);
     add_known_size(table, snapshot->allocation != CST_SNAPSHOT_UNKNOWN, snapshot->allocation);
     add_known_size(table, snapshot->limit != 0, snapshot->limit);
@@ -220,8 +210,7 @@ static gboolean cmd_change(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    if (cli_dry_run(ctl, _(kind->plan), change.name, vol->name, change.other))
-        return TRUE;
+    cli_plan(ctl, _(kind->plan), change.name, vol->name, change.other);
     if (kind->question && !cli_confirm(ctl, error, _(kind->question), change.name, vol->name))
         return FALSE;
     if (!cli_run_task(ctl, _(kind->label), kind->run, &change, error))

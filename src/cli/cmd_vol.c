@@ -36,8 +36,9 @@ static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (cli_args_has(args, "delete-snapshots"))
         change.what |= CST_VOL_DELETE_WITH_SNAPSHOTS;
-    if (cli_dry_run(ctl, _("Would delete vol %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would delete vol %s"), name);
+    if (!cli_confirm(ctl, error, _("Delete vol %s?"), name))
+        return FALSE;
     if (!cli_run_task(ctl, _("Deleting"), run_delete, &change, error))
         return cli_failed(ctl, _("Failed to delete vol %s"), name);
     cli_done(ctl, "volume", vol->name, _("Vol %s deleted"), name);
@@ -65,8 +66,9 @@ static gboolean cmd_wipe(CliCtl *ctl, const CliArgs *args, GError **error)
     if (algorithm < 0)
         return cst_fail(error, CST_ERROR_USAGE, _("Unsupported algorithm '%s'"), word);
     change.what = algorithm;
-    if (cli_dry_run(ctl, _("Would wipe vol %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would wipe vol %s"), name);
+    if (!cli_confirm(ctl, error, _("Wipe vol %s?"), name))
+        return FALSE;
     if (!cli_run_task(ctl, _("Wiping"), run_wipe, &change, error))
         return cli_failed(ctl, _("Failed to wipe vol %s"), name);
     cli_done(ctl, "volume", vol->name, _("Vol %s wiped"), name);
@@ -75,9 +77,28 @@ static gboolean cmd_wipe(CliCtl *ctl, const CliArgs *args, GError **error)
 
 /* --- resize ---------------------------------------------------------------------------------- */
 
+/* A size with a sign is a difference; *text moves past the sign. */
+static gboolean read_sign(const char **text, unsigned *flags, GError **error)
+{
+    gboolean shrink = (*flags & CST_VOL_RESIZE_SHRINK) != 0;
+
+    if (**text != '-' && **text != '+')
+        return TRUE;
+    if (**text == '-' && !shrink)
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("negative size requires --shrink"));
+    if (**text == '+' && shrink)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("'%s' grows the volume, which --shrink contradicts: write '-%s' to "
+                          "shrink it by that much, or '%s' for the new size"),
+                        *text, *text + 1, *text + 1);
+    *flags |= CST_VOL_RESIZE_DELTA;
+    (*text)++;
+    return TRUE;
+}
+
 /**
- * The new size, or the difference. A size with a minus shrinks by that much; it is shown without
- * its minus afterwards. *ret_text: how virsh's messages show it.
+ * The new size, or the difference. virsh reads "+5G" as 5G; no script can mean that. *ret_text: how
+ * virsh's messages show the size, without its sign.
  */
 static gboolean read_resize(CliCtl *ctl, const CliArgs *args, Change *change, const char **ret_text,
                             GError **error)
@@ -94,12 +115,8 @@ static gboolean read_resize(CliCtl *ctl, const CliArgs *args, Change *change, co
         change->what |= CST_VOL_RESIZE_SHRINK;
     if (cli_args_has(args, "delta"))
         change->what |= CST_VOL_RESIZE_DELTA;
-    if (*text == '-') {
-        if (!cli_args_has(args, "shrink"))
-            return cst_fail(error, CST_ERROR_USAGE, "%s", _("negative size requires --shrink"));
-        change->what |= CST_VOL_RESIZE_DELTA;
-        text++;
-    }
+    if (!read_sign(&text, &change->what, error))
+        return FALSE;
     *ret_text = text;
     return cli_vol_size(ctl, text, &change->capacity, error);
 }
@@ -112,6 +129,17 @@ static gboolean run_resize(CstTask *task, gpointer data, GError **error)
                                error);
 }
 
+/* A size below the current one is most often a difference that lacks its sign. */
+static void hint_at_delta(CliCtl *ctl, const char *size, const GError *why)
+{
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
+        return;
+    g_free(ctl->hint);
+    ctl->hint = g_strdup_printf(
+        _("%s is the new size; +%s adds to the one that there is, --shrink allows a smaller one"),
+        size, size);
+}
+
 static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
@@ -122,16 +150,21 @@ static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!vol || !read_resize(ctl, args, &change, &size, error))
         return FALSE;
     delta = change.what & CST_VOL_RESIZE_DELTA;
-    if (cli_dry_run(ctl,
-                    delta ? _("Would change size of volume '%s' by %s")
-                          : _("Would change size of volume '%s' to %s"),
-                    vol->name, size))
-        return TRUE;
-    if (!cli_run_task(ctl, _("Resizing"), run_resize, &change, error))
+    cli_plan(ctl,
+             delta ? _("Would change size of volume '%s' by %s")
+                   : _("Would change size of volume '%s' to %s"),
+             vol->name, size);
+    if ((change.what & CST_VOL_RESIZE_SHRINK) &&
+        !cli_confirm(ctl, error, _("Cut off what is at the end of vol %s?"), vol->name))
+        return FALSE;
+    if (!cli_run_task(ctl, _("Resizing"), run_resize, &change, error)) {
+        if (!(change.what & (CST_VOL_RESIZE_SHRINK | CST_VOL_RESIZE_DELTA)))
+            hint_at_delta(ctl, size, *error);
         return cli_failed(ctl,
                           delta ? _("Failed to change size of volume '%s' by %s")
                                 : _("Failed to change size of volume '%s' to %s"),
                           vol->name, size);
+    }
     cli_done(ctl, "volume", vol->name,
              delta ? _("Size of volume '%s' successfully changed by %s")
                    : _("Size of volume '%s' successfully changed to %s"),
@@ -228,7 +261,7 @@ static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
 }
 
 static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstConnVolInfo *info,
-                            gboolean physical)
+                            const GPtrArray *problems, gboolean physical)
 {
     JsonBuilder *json = cli_json_begin();
 
@@ -245,6 +278,7 @@ static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstConnVolI
     }
     if (!physical && info->physical)
         cli_json_add_size(json, "physical", info->physical);
+    cli_vol_add_problems(json, problems);
     json_builder_end_object(json);
     cli_json_end(ctl->out, json);
 }
@@ -253,6 +287,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     gboolean physical = cli_args_has(args, "physical");
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(GPtrArray) problems = NULL;
     CstConnVolInfo info;
 
     if (!vol)
@@ -260,13 +295,16 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     print_text(ctl, _("Name:"), vol->name);
     if (!cst_conn_vol_info(ctl->conn, vol, physical, &info, error))
         return FALSE;
+    problems = cli_vol_problems(ctl, vol);
     if (ctl->settings.json) {
-        print_json_info(ctl, vol, &info, physical);
+        print_json_info(ctl, vol, &info, problems, physical);
         return TRUE;
     }
     print_text(ctl, _("Type:"), _(cli_vol_type_word(info.type)));
     print_size(ctl, _("Capacity:"), info.capacity);
     print_size(ctl, physical ? _("Physical:") : _("Allocation:"), info.allocation);
+    for (guint i = 0; i < problems->len; i++)
+        print_text(ctl, _("Problem:"), g_ptr_array_index(problems, i));
     return TRUE;
 }
 
@@ -274,7 +312,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 
 #define KEY           CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
 #define OF_POOL(text) CLI_REQUIRED("pool", text, .complete = cli_complete_active_pools)
-#define XML_FILE      CLI_REQUIRED("file", N_("file containing an XML vol description"), )
+#define XML_FILE      CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
 #define PREALLOC                    \
     CLI_SWITCH("prealloc-metadata", \
                N_("preallocate metadata (for qcow2 instead of full allocation)"))
@@ -292,6 +330,7 @@ static const CliOption clone_options[] = {
     PREALLOCATION,
     REFLINK,
     CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
+    FORCE_SHARE,
     RATE_LIMIT,
     DETACH,
     {0},
@@ -302,7 +341,7 @@ static const CliOption create_as_options[] = {
     CLI_REQUIRED("name", N_("name of the volume"), ),
     CLI_REQUIRED("capacity", N_("size of the vol, as scaled integer (default bytes)"), ),
     CLI_STRING("allocation", N_("initial allocation size, as scaled integer (default bytes)")),
-    FORMAT_OPTION("format", N_("file format type raw,bochs,qcow,qcow2,qed,vmdk")),
+    FORMAT_OPTION("format", N_("file format type %s")),
     CLI_STRING("backing-vol", N_("the backing volume if taking a snapshot")),
     FORMAT_OPTION("backing-vol-format", N_("format of backing volume if taking a snapshot")),
     PREALLOC,
@@ -329,6 +368,7 @@ static const CliOption create_from_options[] = {
     REFLINK,
     VALIDATE,
     PREALLOCATION,
+    FORCE_SHARE,
     RATE_LIMIT,
     DETACH,
     {0},
@@ -345,22 +385,33 @@ static const CliOption delete_options[] = {
 
 static const CliOption download_options[] = {
     VOL,
-    CLI_REQUIRED("file", N_("file"), ),
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file")),
     POOL,
     CLI_NUMBER("offset", N_("volume offset to download from")),
     CLI_NUMBER("length", N_("amount of data to download")),
     SPARSE,
+    FORCE_SHARE,
     RATE_LIMIT,
     {0},
 };
 
 static const CliOption upload_options[] = {
     VOL,
-    CLI_REQUIRED("file", N_("file"), ),
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file")),
     POOL,
     CLI_NUMBER("offset", N_("volume offset to upload to")),
     CLI_NUMBER("length", N_("amount of data to upload")),
     SPARSE,
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is; default: what the vol is listed as"),
+     .complete = cli_complete_vol_formats},
+    {.name = "backing-vol",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is based on; default: it may name nothing"),
+     .complete = cli_complete_vols},
     RATE_LIMIT,
     {0},
 };
@@ -430,7 +481,7 @@ static const CliOption wipe_options[] = {
     {0},
 };
 
-/* Scripts run virsh's commands without --yes, so none of these asks; --yes is accepted. */
+/* Without a terminal virsh's commands don't ask: scripts run them without --yes. */
 const CliCommand cli_vol_commands[] = {
     {"vol-bitmap", N_("change the dirty bitmaps inside a vol's image"),
      N_("For incremental backups of qcow2 volumes. What is asked for is done in the order given, "
@@ -473,6 +524,12 @@ const CliCommand cli_vol_commands[] = {
         "content first, so that it shows the same at every moment. With --unsafe only the "
         "reference changes, without a look at any content."),
      cli_vol_rebase_options, cli_cmd_vol_rebase, CLI_CMD_MUTATES | CLI_CMD_OURS},
+    {"vol-trust", N_("declare what a vol's image names"),
+     N_("Content that was uploaded, or lies where others can write, may name any file as its "
+        "backing "
+        "store or data file; that is shown (vol-info) and not followed until it is declared here. "
+        "With --format the volume is of that format from now on, whatever its content."),
+     cli_vol_trust_options, cli_cmd_vol_trust, CLI_CMD_MUTATES | CLI_CMD_OURS},
     {"vol-clone", N_("clone a volume."), N_("Clone an existing volume within the parent pool."),
      clone_options, cli_cmd_vol_clone, CLI_CMD_MUTATES},
     {"vol-create-as", N_("create a volume from a set of args"), N_("Create a vol."),
@@ -486,7 +543,7 @@ const CliCommand cli_vol_commands[] = {
      CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"vol-download", N_("download volume contents to a file"),
      N_("Download volume contents to a file"), download_options, cli_cmd_vol_download,
-     CLI_CMD_MUTATES},
+     CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"vol-dumpxml", N_("vol information in XML"),
      N_("Output the vol information as an XML dump to stdout."), dumpxml_options, cmd_dumpxml, 0},
     {"vol-info", N_("storage vol information"),

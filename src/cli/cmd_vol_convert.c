@@ -24,6 +24,7 @@ const CliOption cli_vol_convert_options[] = {
     POOL_OPTION("newpool", N_("pool of the new volume; default: that of the first one")),
     CLI_IMAGE_OPTIONS,
     CLI_COMPRESS,
+    FORCE_SHARE,
     RATE_LIMIT,
     DETACH,
     {0},
@@ -59,26 +60,29 @@ static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GE
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", &name, error);
     g_autoptr(CstPoolRef) pool = source ? new_pool(ctl, args, source, error) : NULL;
     g_autoptr(CstVolRef) vol = NULL;
+    g_autofree char *writers = NULL;
     Conversion conversion = {.conn = ctl->conn, .pool = pool, .source = source, .how = *how};
 
     if (!pool)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would convert vol %s to vol %s, format %s"), name, how->name,
-                    how->format))
-        return TRUE;
+    cli_plan(ctl, _("Would convert vol %s to vol %s, format %s"), name, how->name, how->format);
+    writers = cli_vol_writers(ctl, source);
     if (!cli_run_task(ctl, _("Converting"), run_convert, &conversion, error))
         return cli_failed(ctl, _("Failed to convert vol %s"), name);
     vol = conversion.vol;
+    cli_vol_warn_of(ctl, name, writers);
     cli_done(ctl, "volume", vol->name, _("Vol %s converted to vol %s"), name, vol->name);
     return TRUE;
 }
 
 gboolean cli_cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    CstVolConvert how = {.flags = cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0};
+    CstVolConvert how = {.flags =
+                             (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
+                             (cli_args_has(args, "force-share") ? CST_VOL_CONVERT_FORCE_SHARE : 0)};
     gboolean help;
 
-    if (!cli_args_string(args, "newname", &how.name, error) ||
+    if (!cli_vol_new_name(ctl, args, "newname", &how.name, error) ||
         !cli_args_string(args, "format", &how.format, error) ||
         !cli_image_option_help(ctl, args, how.format, &how.options, &help, error))
         return FALSE;
@@ -100,7 +104,7 @@ const CliOption cli_vol_rebase_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .letter = 'F',
-     .help = N_("format of that volume"),
+     .help = N_("format of that volume; default: the one that it has"),
      .complete = cli_complete_vol_formats},
     CLI_UNSAFE,
     RATE_LIMIT,
@@ -132,8 +136,6 @@ static gboolean find_backing(CliCtl *ctl, const CliArgs *args, const CstVolRef *
         how->backing = how->backing_format = NULL;
         return TRUE;
     }
-    if (!cli_backing_format_given(how->backing_format, "backing-vol-format", error))
-        return FALSE;
     pool = cst_conn_pool_of_vol(ctl->conn, vol, error);
     backing = pool ? cli_vol_beside(ctl, pool, how->backing, error) : NULL;
     if (backing)
@@ -156,8 +158,7 @@ gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
     backing = *how->backing ? how->backing : _("nothing");
     if (!find_backing(ctl, args, vol, how, &path, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would base vol %s on %s"), name, backing))
-        return TRUE;
+    cli_plan(ctl, _("Would base vol %s on %s"), name, backing);
     if (!cli_run_task(ctl, _("Rebasing"), run_rebase, &rebase, error))
         return cli_failed(ctl, _("Failed to rebase vol %s"), name);
     cli_done(ctl, "volume", vol->name, _("Vol %s is based on %s"), name, backing);

@@ -62,6 +62,8 @@ static gboolean create_flags(const CliArgs *args, unsigned *ret_flags, GError **
         *ret_flags |= CST_VOL_CREATE_REFLINK;
     if (cli_args_has(args, "validate"))
         *ret_flags |= CST_VOL_CREATE_VALIDATE;
+    if (cli_args_has(args, "force-share"))
+        *ret_flags |= CST_VOL_CREATE_FORCE_SHARE;
     if (!cli_args_has(args, "preallocation"))
         return TRUE;
     return cli_args_string(args, "preallocation", &mode, error) &&
@@ -73,10 +75,16 @@ static CstVolRef *create(CliCtl *ctl, const CliArgs *args, const CstPoolRef *poo
                          GError **error)
 {
     Creation creation = {ctl->conn, pool, source, xml, 0, NULL};
+    g_autofree char *writers = NULL;
 
     if (!create_flags(args, &creation.flags, error))
         return NULL;
-    return cli_run_task(ctl, label, run_creation, &creation, error) ? creation.vol : NULL;
+    writers = source ? cli_vol_writers(ctl, source) : NULL;
+    if (!cli_run_task(ctl, label, run_creation, &creation, error))
+        return NULL;
+    if (source)
+        cli_vol_warn_of(ctl, source->name, writers);
+    return creation.vol;
 }
 
 gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -88,8 +96,7 @@ gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool || !cli_args_string(args, "file", &from, error) || !cli_read_xml(from, &xml, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would create a vol in pool %s from %s"), pool->name, from))
-        return TRUE;
+    cli_plan(ctl, _("Would create a vol in pool %s from %s"), pool->name, from);
     vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
@@ -112,7 +119,7 @@ static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
     const char *capacity;
     const char *allocation = NULL;
 
-    if (!cli_args_string(args, "name", &spec->name, error) ||
+    if (!cli_vol_new_name(ctl, args, "name", &spec->name, error) ||
         !cli_args_string(args, "capacity", &capacity, error) ||
         !cli_vol_size(ctl, capacity, &spec->capacity, error))
         return FALSE;
@@ -147,13 +154,13 @@ gboolean cli_cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
             return FALSE;
         spec.backing_path = path;
     }
+    ctl->blame |= CLI_BLAME_DOCUMENT;
     xml = cli_vol_spec_xml(&spec);
     if (cli_args_has(args, "print-xml")) {
         cli_document(ctl, "xml", xml);
         return TRUE;
     }
-    if (cli_dry_run(ctl, _("Would create vol %s in pool %s"), spec.name, pool->name))
-        return TRUE;
+    cli_plan(ctl, _("Would create vol %s in pool %s"), spec.name, pool->name);
     vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol %s"), spec.name);
@@ -174,9 +181,8 @@ gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **erro
     source = cli_vol(ctl, args, "inputpool", NULL, error);
     if (!source || !cli_read_xml(from, &xml, error))
         return FALSE;
-    if (cli_dry_run(ctl, _("Would create a vol in pool %s from %s and input vol %s"), pool->name,
-                    from, source->name))
-        return TRUE;
+    cli_plan(ctl, _("Would create a vol in pool %s from %s and input vol %s"), pool->name, from,
+             source->name);
     vol = create(ctl, args, pool, source, xml, _("Copying"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
@@ -196,7 +202,7 @@ static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef 
 
     if (!pool)
         return cli_failed(ctl, "%s", _("failed to get parent pool"));
-    if (!cli_args_string(args, "newname", &name, error))
+    if (!cli_vol_new_name(ctl, args, "newname", &name, error))
         return FALSE;
     xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
     if (!xml)
@@ -223,8 +229,7 @@ gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
         cli_document(ctl, "xml", xml);
         return TRUE;
     }
-    if (cli_dry_run(ctl, _("Would clone vol %s of pool %s as %s"), source->name, pool->name, name))
-        return TRUE;
+    cli_plan(ctl, _("Would clone vol %s of pool %s as %s"), source->name, pool->name, name);
     vol = create(ctl, args, pool, source, xml, _("Cloning"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);

@@ -35,20 +35,27 @@ gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
     g_autofree char *path = NULL;
+    g_autoptr(GPtrArray) problems = NULL;
     Work work = {.conn = ctl->conn, .vol = vol};
 
     if (!vol || !cli_check_repair(args, &work.flags, error))
         return FALSE;
-    if (work.flags && cli_dry_run(ctl, _("Would check and repair vol %s"), name))
-        return TRUE;
+    if (work.flags)
+        cli_plan(ctl, _("Would check and repair vol %s"), name);
     path = cst_conn_vol_path(ctl->conn, vol, error);
     if (!path || !cli_run_task(ctl, _("Checking"), run_check, &work, error))
         return FALSE;
+    problems = cli_vol_problems(ctl, vol);
     {
         const CliCheckRow rows[] = CLI_CHECK_ROWS(&work.report);
 
-        cli_check_print(ctl, path, work.report.format, rows, G_N_ELEMENTS(rows));
+        cli_check_print(ctl, path, work.report.format, rows, G_N_ELEMENTS(rows), problems);
     }
+    if (!ctl->settings.json)
+        cli_vol_warn(ctl, name, problems);
+    if (problems->len > 0)
+        return cst_fail(error, CST_ERROR_MISMATCH, _("vol %s: %s"), name,
+                        (const char *)g_ptr_array_index(problems, 0));
     return cli_check_judge(name, work.report.errors, work.report.leaks, error);
 }
 
@@ -71,8 +78,7 @@ gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!vol)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would flatten vol %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would flatten vol %s"), name);
     if (!cli_run_task(ctl, _("Flattening"), run_flatten, &work, error))
         return cli_failed(ctl, _("Failed to flatten vol %s"), name);
     cli_done(ctl, "volume", vol->name, _("Vol %s holds all of its content"), name);
@@ -106,11 +112,11 @@ gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (cli_args_has(args, "keep"))
         work.flags = CST_VOL_COMMIT_KEEP;
-    if (cli_dry_run(ctl, _("Would commit vol %s"), name))
-        return TRUE;
-    if (work.base &&
-        !cli_confirm(ctl, error, _("What is between %s and %s can't be used any more. Go on?"),
-                     name, work.base))
+    cli_plan(ctl, _("Would commit vol %s"), name);
+    if (!(work.base ? cli_confirm(ctl, error,
+                                  _("What is between %s and %s can't be used any more. Go on?"),
+                                  name, work.base)
+                    : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
         return FALSE;
     if (!cli_run_task(ctl, _("Committing"), run_commit, &work, error))
         return cli_failed(ctl, _("Failed to commit vol %s"), name);
@@ -134,8 +140,7 @@ gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!vol)
         return FALSE;
-    if (cli_dry_run(ctl, _("Would sparsify vol %s"), name))
-        return TRUE;
+    cli_plan(ctl, _("Would sparsify vol %s"), name);
     if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
         return cli_failed(ctl, _("Failed to sparsify vol %s"), name);
     size = cli_size_text(ctl, work.given_back);

@@ -178,8 +178,7 @@ gboolean cli_cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!vol || !find_source(ctl, args, &source, error))
         return FALSE;
     bitmap = work.change.name;
-    if (cli_dry_run(ctl, _("Would change bitmap %s of vol %s"), bitmap, name))
-        return TRUE;
+    cli_plan(ctl, _("Would change bitmap %s of vol %s"), bitmap, name);
     work.conn = ctl->conn;
     work.vol = vol;
     work.source = source;

@@ -25,8 +25,11 @@ typedef enum {
 
 typedef enum {
     CLI_OPT_REQUIRED = 1 << 0,
-    CLI_OPT_EMPTY_OK = 1 << 1, /**< "" is a value */
-    CLI_OPT_NAMED = 1 << 2     /**< never positional */
+    CLI_OPT_EMPTY_OK = 1 << 1,   /**< "" is a value */
+    CLI_OPT_NAMED = 1 << 2,      /**< never positional */
+    CLI_OPT_FILE = 1 << 3,       /**< the value names a file: completed as such */
+    CLI_OPT_HELP_LISTS = 1 << 4, /**< "%s" in help: what complete offers, with commas */
+    CLI_OPT_LIST = 1 << 5        /**< a list with commas; may be given again, which adds to it */
 } CliOptionFlags;
 
 /** Appends candidates (owned strings) for a value; what they start with is checked by the
@@ -38,14 +41,14 @@ typedef struct {
     CliOptionKind kind;
     unsigned flags; /**< CliOptionFlags */
     const char *help;
-    CliCompleter complete;     /**< NULL: file names */
+    CliCompleter complete;     /**< NULL: nothing is offered but, with CLI_OPT_FILE, files */
     gboolean complete_by_list; /**< the value is a list with commas */
     char letter;               /**< "-f" means the same; 0: none */
 } CliOption;
 
 typedef enum {
     CLI_CMD_MUTATES = 1 << 0,  /**< changes something: takes --dry-run */
-    CLI_CMD_DESTROYS = 1 << 1, /**< may destroy data: takes --yes */
+    CLI_CMD_DESTROYS = 1 << 1, /**< may destroy data: asks (cli_confirm), takes --yes */
     CLI_CMD_OFFLINE = 1 << 2,  /**< needs no connection */
     CLI_CMD_HIDDEN = 1 << 3,   /**< not in help, nor in completion */
     CLI_CMD_OURS = 1 << 4      /**< virsh has no such command: free to ask for --yes */
@@ -79,7 +82,7 @@ const CliCommand *cli_command_find(const char *name);
 /** The command called "FIRST-SECOND" (`pool list` is `pool-list`), NULL when there is none. */
 const CliCommand *cli_command_find_joined(const char *first, const char *second);
 
-/** Options that go with every command (--json, --bytes) or with some (--dry-run, --yes). */
+/** Options that go with every command (--json, --root) or with some (--dry-run, --yes). */
 const CliOption *cli_common_options(void);
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
 
@@ -111,6 +114,10 @@ extern const CliCommand cli_internal_commands[];
 #define CLI_NAMED(option, text)                                                      \
     {                                                                                \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .help = text \
+    }
+#define CLI_FILE(option, how, text)                                                         \
+    {                                                                                       \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_FILE | (how), .help = text \
     }
 /** Further members (.complete = …) may follow the text. */
 #define CLI_REQUIRED(option, text, ...)                                                  \

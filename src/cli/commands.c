@@ -18,12 +18,25 @@ static const CliGroup groups[] = {
     {0},
 };
 
-/* Accepted after any command they apply to, as well as before it. */
+/* Accepted after any command they apply to, as well as before it. Letters of a command's own
+   options win over these. */
 static const CliOption common_options[] = {
     {.name = "json", .kind = CLI_OPT_BOOL, .help = N_("print JSON instead of text")},
     {.name = "bytes", .kind = CLI_OPT_BOOL, .help = N_("print sizes in bytes")},
     {.name = "dry-run", .kind = CLI_OPT_BOOL, .help = N_("say what would be done, change nothing")},
     {.name = "yes", .kind = CLI_OPT_BOOL, .help = N_("destroy data without asking")},
+    {.name = "no-input", .kind = CLI_OPT_BOOL, .help = N_("never ask anything")},
+    {.name = "quiet", .kind = CLI_OPT_BOOL, .help = N_("quiet mode"), .letter = 'q'},
+    CLI_FILE("root", CLI_OPT_NAMED, N_("root directory of definitions, state and sockets")),
+    {.name = "connect",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_EMPTY_OK,
+     .help = N_("server or embedded root to connect to"),
+     .letter = 'c'},
+    {.name = "readonly", .kind = CLI_OPT_BOOL, .help = N_("connect readonly")},
+    {.name = "embedded",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("work in this process, never through a daemon")},
     {0},
 };
 
@@ -68,6 +81,11 @@ gboolean cli_common_option_applies(const CliOption *option, const CliCommand *co
     for (const CliOption *own = command->options; own && own->name; own++)
         if (g_str_equal(own->name, option->name))
             return FALSE;
+    /* It says itself what to connect to. */
+    if (g_str_equal(command->name, "connect") &&
+        (g_str_equal(option->name, "root") || g_str_equal(option->name, "connect") ||
+         g_str_equal(option->name, "embedded")))
+        return FALSE;
     if (g_str_equal(option->name, "dry-run"))
         return command->flags & CLI_CMD_MUTATES;
     if (g_str_equal(option->name, "yes"))

@@ -131,13 +131,18 @@ static const CliOption *wanted_positional(const CliArgs *args)
 }
 
 static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *pending,
-                            gboolean data_only, const char *typed, GPtrArray *words)
+                            gboolean data_only, const char *typed, gboolean *ret_files,
+                            GPtrArray *words)
 {
     const CliOption *option = pending ? pending : wanted_positional(args);
 
+    /* The image commands work on files, and have no other words but those that are completed. */
+    *ret_files = option && !option->complete &&
+                 ((option->flags & CLI_OPT_FILE) || (args->command->flags & CLI_CMD_OFFLINE));
     if (!pending && !data_only && *typed == '-') {
         add_options(args->command->options, args, words);
         add_common_options(args, words);
+        *ret_files = FALSE;
         return;
     }
     if (option)
@@ -160,7 +165,8 @@ static void finish(GPtrArray *words, const char *typed, gboolean describe)
     }
 }
 
-GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean describe)
+GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean describe,
+                             gboolean *ret_files)
 {
     GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
     const char *typed = argc > 0 ? argv[argc - 1] : "";
@@ -168,15 +174,18 @@ GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean descri
     gboolean data_only = FALSE;
     g_autoptr(CliArgs) args = NULL;
 
+    *ret_files = FALSE;
+    ctl->typed = typed;
     if (argc <= 1) {
         cli_complete_commands(ctl, NULL, words);
     } else {
         args = cli_parse_partial(argc - 1, argv, &pending, &data_only);
         if (args)
-            add_for_command(ctl, args, pending, data_only, typed, words);
+            add_for_command(ctl, args, pending, data_only, typed, ret_files, words);
         else if (argc == 2)
             add_second_words(argv[0], words);
     }
+    ctl->typed = NULL;
     finish(words, typed, describe);
     return words;
 }
@@ -192,7 +201,8 @@ static GPtrArray *complete_global(const char *typed, gboolean describe)
     return words;
 }
 
-GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean describe)
+GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean describe,
+                                gboolean *ret_files)
 {
     g_autofree char **program = g_new0(char *, argc + 2);
     const char *typed = argc > 0 ? argv[argc - 1] : "";
@@ -204,8 +214,12 @@ GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean des
     program[0] = (char *)"cistern";
     for (int i = 0; i + 1 < argc; i++)
         program[i + 1] = argv[i];
-    if (!cli_options_parse(MAX(argc, 1), program, &settings, &action, &first, NULL))
+    *ret_files = FALSE;
+    if (!cli_options_parse(MAX(argc, 1), program, &settings, &action, &first, NULL)) {
+        /* The value of --root or another option of the program is being typed. */
+        *ret_files = TRUE;
         return g_ptr_array_new_with_free_func(g_free);
+    }
     ctl->settings.root = settings.root;
     ctl->settings.embedded = settings.embedded;
     if (settings.uri) {
@@ -215,5 +229,5 @@ GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean des
     ctl->settings.read_only = settings.read_only;
     if (first >= argc && *typed == '-')
         return complete_global(typed, describe);
-    return cli_complete_line(ctl, argc - (first - 1), argv + (first - 1), describe);
+    return cli_complete_line(ctl, argc - (first - 1), argv + (first - 1), describe, ret_files);
 }

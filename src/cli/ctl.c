@@ -27,6 +27,19 @@ void cli_ctl_clear(CliCtl *ctl)
     g_clear_pointer(&ctl->conn, cst_conn_free);
     g_clear_pointer(&ctl->connected_uri, g_free);
     g_clear_pointer(&ctl->headline, g_free);
+    g_clear_pointer(&ctl->hint, g_free);
+    g_clear_pointer(&ctl->plan, g_free);
+}
+
+/* A URI that can't be read, or whose scheme nobody serves, is no matter of a running server. */
+static void hint_at_uris(CliCtl *ctl, const GError *why)
+{
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_CONNECT) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
+        return;
+    g_free(ctl->hint);
+    ctl->hint = g_strdup(_("URIs are storage:///system, storage:///session, "
+                           "storage+ssh://HOST/system and storage:///embed?root=DIR"));
 }
 
 CstConn *cli_conn(CliCtl *ctl, GError **error)
@@ -35,14 +48,18 @@ CstConn *cli_conn(CliCtl *ctl, GError **error)
         .root = ctl->settings.root,
         .read_only = ctl->settings.read_only,
         .embedded = ctl->settings.embedded,
+        .must_exist = ctl->settings.dry_run || !ctl->current ||
+                      !(ctl->current->command->flags & CLI_CMD_MUTATES),
     };
 
-    if (ctl->conn)
-        return ctl->conn;
-    ctl->conn = cst_conn_open(ctl->connected_uri, &options, error);
     if (!ctl->conn)
+        ctl->conn = cst_conn_open(ctl->connected_uri, &options, error);
+    if (!ctl->conn) {
         cli_failed(ctl, "%s", _("failed to connect to the hypervisor"));
-    return ctl->conn;
+        hint_at_uris(ctl, *error);
+        return NULL;
+    }
+    return cst_conn_set_dry_run(ctl->conn, ctl->settings.dry_run, error) ? ctl->conn : NULL;
 }
 
 gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError **error)
@@ -87,6 +104,13 @@ char *cli_size_text(const CliCtl *ctl, uint64_t bytes)
     return g_strdup_printf("%.2lf %s", value, unit);
 }
 
+char *cli_time_text(int64_t seconds)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(seconds);
+
+    return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S%z") : g_strdup("-");
+}
+
 static gboolean read_stream(FILE *file, GString *text, const char *path, GError **error)
 {
     char buffer[4096];
@@ -119,16 +143,25 @@ gboolean cli_read_xml(const char *path, char **ret_xml, GError **error)
     return ok;
 }
 
-gboolean cli_dry_run(CliCtl *ctl, const char *format, ...)
+void cli_plan(CliCtl *ctl, const char *format, ...)
 {
-    g_autofree char *plan = NULL;
     va_list args;
 
     if (!ctl->settings.dry_run)
-        return FALSE;
+        return;
+    g_free(ctl->plan);
     va_start(args, format);
-    plan = g_strdup_vprintf(format, args);
+    ctl->plan = g_strdup_vprintf(format, args);
     va_end(args);
+}
+
+void cli_tell_plan(CliCtl *ctl)
+{
+    g_autofree char *plan = g_steal_pointer(&ctl->plan);
+
+    g_clear_pointer(&ctl->headline, g_free);
+    if (!plan)
+        return;
     if (ctl->settings.json) {
         JsonBuilder *json = cli_json_begin();
 
@@ -138,19 +171,26 @@ gboolean cli_dry_run(CliCtl *ctl, const char *format, ...)
         cli_json_end(ctl->out, json);
     }
     cli_print(ctl, "%s\n", plan);
-    return TRUE;
+}
+
+/* TRUE when @answer begins with the letter of @word, which is "yes" in some language. */
+static gboolean begins_alike(const char *answer, const char *word)
+{
+    return *word && g_unichar_tolower(g_utf8_get_char_validated(answer, -1)) ==
+                        g_unichar_tolower(g_utf8_get_char_validated(word, -1));
 }
 
 static gboolean ask(CliCtl *ctl, const char *question)
 {
     char answer[16] = "";
 
-    fprintf(ctl->err, "%s [y/N] ", question);
+    /* Translators: the letters for yes and no; "no" is the answer to Enter alone. */
+    fprintf(ctl->err, "%s %s ", question, _("[y/N]"));
     fflush(ctl->err);
     if (!fgets(answer, sizeof(answer), stdin))
         return FALSE;
     /* Translators: the letter that means "yes" in the answer to "… [y/N]". */
-    return g_ascii_tolower(answer[0]) == _("y")[0] || g_ascii_tolower(answer[0]) == 'y';
+    return begins_alike(answer, _("y")) || begins_alike(answer, "y");
 }
 
 gboolean cli_confirm(CliCtl *ctl, GError **error, const char *format, ...)
@@ -159,17 +199,17 @@ gboolean cli_confirm(CliCtl *ctl, GError **error, const char *format, ...)
     gboolean terminal = !ctl->settings.no_input && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
     va_list args;
 
-    if (ctl->settings.yes)
+    g_assert(ctl->current->command->flags & CLI_CMD_DESTROYS);
+    if (ctl->settings.yes || ctl->settings.dry_run)
         return TRUE;
     if (!terminal && !(ctl->current->command->flags & CLI_CMD_OURS))
         return TRUE;
-    if (!terminal)
-        return cst_fail(error, CST_ERROR_USAGE,
-                        _("'%s' destroys data and there is no terminal to ask; say --yes"),
-                        ctl->current->command->name);
     va_start(args, format);
     question = g_strdup_vprintf(format, args);
     va_end(args);
+    if (!terminal)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("%s There is no terminal to ask at: --yes says yes"), question);
     if (!ask(ctl, question))
         return cst_fail(error, CST_ERROR_CANCELLED, "%s", _("not confirmed"));
     return TRUE;

@@ -85,8 +85,7 @@ static char *time_stamp(void)
 
 static void print_json_event(const Waiter *waiter, const CstConnEvent *event)
 {
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *when = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *when = cli_json_time(g_get_real_time() / G_USEC_PER_SEC);
     JsonBuilder *json = cli_json_begin();
     char uuid[CST_UUID_TEXT_LEN];
 

@@ -70,7 +70,7 @@ gboolean cli_facts_any_known(const CliFact *facts, unsigned count)
 void cli_facts_begin_object(CliFactSheet *sheet, const char *key, const char *label)
 {
     if (sheet->json) {
-        json_builder_set_member_name(sheet->json, key);
+        cli_json_add_member(sheet->json, key);
         json_builder_begin_object(sheet->json);
     } else {
         print_line(sheet, label, "");
@@ -89,7 +89,7 @@ void cli_facts_begin_list(CliFactSheet *sheet, const char *key, const char *labe
                           const char *summary)
 {
     if (sheet->json) {
-        json_builder_set_member_name(sheet->json, key);
+        cli_json_add_member(sheet->json, key);
         json_builder_begin_array(sheet->json);
     } else {
         print_line(sheet, label, summary);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "help.h"
 
+#include <string.h>
+
 #include <base/i18n.h>
 
 #include "width.h"
@@ -77,6 +79,22 @@ char *cli_help_usage(const CliCommand *command, const CliOption *option)
     return usage;
 }
 
+char *cli_help_text(const CliOption *option)
+{
+    g_autoptr(GPtrArray) words = NULL;
+    g_autofree char *list = NULL;
+    const char *text = _(option->help);
+    const char *mark = strstr(text, "%s");
+
+    if (!(option->flags & CLI_OPT_HELP_LISTS) || !mark)
+        return g_strdup(text);
+    words = g_ptr_array_new_with_free_func(g_free);
+    option->complete(NULL, NULL, words);
+    g_ptr_array_add(words, NULL);
+    list = g_strjoinv(",", (char **)words->pdata);
+    return g_strdup_printf("%.*s%s%s", (int)(mark - text), text, list, mark + 2);
+}
+
 static void print_options(CliCtl *ctl, const CliCommand *command)
 {
     if (!command->options)
@@ -86,8 +104,10 @@ static void print_options(CliCtl *ctl, const CliCommand *command)
         g_autofree char *usage = cli_help_usage(command, option);
         g_autofree char *padded = usage ? cli_text_pad(usage, 15) : NULL;
 
+        g_autofree char *help = cli_help_text(option);
+
         if (usage)
-            cli_print(ctl, "    %s  %s\n", padded, _(option->help));
+            cli_print(ctl, "    %s  %s\n", padded, help);
     }
 }
 
@@ -120,6 +140,7 @@ static void add_json_option(JsonBuilder *json, const CliCommand *command, const 
 {
     static const char *const kinds[] = {"switch", "string", "number", "words", "alias"};
     g_autofree char *usage = cli_help_usage(command, option);
+    g_autofree char *help = cli_help_text(option);
 
     json_builder_begin_object(json);
     cli_json_add_string(json, "name", option->name);
@@ -130,7 +151,7 @@ static void add_json_option(JsonBuilder *json, const CliCommand *command, const 
     cli_json_add_bool(json, "positional",
                       option->kind != CLI_OPT_BOOL && option->kind != CLI_OPT_ALIAS &&
                           !(option->flags & CLI_OPT_NAMED));
-    cli_json_add_string(json, "help", option->help);
+    cli_json_add_string(json, "help", help);
     json_builder_end_object(json);
 }
 

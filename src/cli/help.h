@@ -5,6 +5,8 @@
 
 /** Usage of one option as SYNOPSIS shows it: "<pool>", "[--type <string>]", …. */
 char *cli_help_synopsis(const CliCommand *command, const CliOption *option);
+/** What the option is for, translated; the caller frees it. */
+char *cli_help_text(const CliOption *option);
 /** Usage of one option as OPTIONS shows it: "[--pool] <string>", "--bytes", …. */
 char *cli_help_usage(const CliCommand *command, const CliOption *option);
 

@@ -16,6 +16,8 @@ gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *nam
                                const char **ret_text, gboolean *ret_help, GError **error);
 
 /** Names of formats, for completion. */
+/** Formats that a volume or an image can be created in. */
+void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
 /** USAGE when @format is NULL: --@option must tell it. */
@@ -34,8 +36,8 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
 /* Rows of option tables. */
 #define CLI_IMAGE_OPTIONS                                                                 \
     {                                                                                     \
-        .name = "options", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'o', \
-        .help = N_("name=value,... of the new image; -o help lists them")                 \
+        .name = "options", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_LIST, \
+        .letter = 'o', .help = N_("name=value,... of the new image; -o help lists them")  \
     }
 #define CLI_COMPRESS                                                             \
     {                                                                            \

@@ -26,11 +26,23 @@ void cli_json_end(FILE *stream, JsonBuilder *builder)
     g_object_unref(builder);
 }
 
+char *cli_json_key(const char *key)
+{
+    return g_strdelimit(g_strdup(key), "-", '_');
+}
+
+void cli_json_add_member(JsonBuilder *builder, const char *key)
+{
+    g_autofree char *name = cli_json_key(key);
+
+    json_builder_set_member_name(builder, name);
+}
+
 void cli_json_add_string(JsonBuilder *builder, const char *key, const char *value)
 {
     g_autofree char *valid = NULL;
 
-    json_builder_set_member_name(builder, key);
+    cli_json_add_member(builder, key);
     if (!value) {
         json_builder_add_null_value(builder);
         return;
@@ -42,14 +54,21 @@ void cli_json_add_string(JsonBuilder *builder, const char *key, const char *valu
 
 void cli_json_add_bool(JsonBuilder *builder, const char *key, gboolean value)
 {
-    json_builder_set_member_name(builder, key);
+    cli_json_add_member(builder, key);
     json_builder_add_boolean_value(builder, value);
 }
 
 void cli_json_add_size(JsonBuilder *builder, const char *key, uint64_t value)
 {
-    json_builder_set_member_name(builder, key);
+    cli_json_add_member(builder, key);
     json_builder_add_int_value(builder, (gint64)MIN(value, (uint64_t)G_MAXINT64));
+}
+
+char *cli_json_time(int64_t seconds)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(seconds);
+
+    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup("-");
 }
 
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
@@ -57,6 +76,9 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
     g_autofree char *text = NULL;
     va_list args;
 
+    /* It was not done: a dry run ends with its plan. */
+    if (ctl->plan)
+        return;
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);

@@ -4,11 +4,11 @@
 
 #include <base/error_class.h>
 #include <base/i18n.h>
+#include <base/locale.h>
 #include <base/log.h>
 
 #include "ctl.h"
 #include "help.h"
-#include "locale_dir.h"
 #include "options.h"
 #include "run.h"
 #include "shell.h"
@@ -105,7 +105,7 @@ static void start_locale(const CliSettings *settings)
     setlocale(LC_ALL, "");
     if (settings->json)
         setlocale(LC_MESSAGES, "C");
-    cli_bind_locale();
+    cst_bind_locale();
 }
 
 int main(int argc, char **argv)

@@ -77,13 +77,14 @@ static void append_global_options(GString *page)
 static void append_command_option(GString *page, const CliCommand *command, const CliOption *option)
 {
     g_autofree char *usage = cli_help_usage(command, option);
+    g_autofree char *help = cli_help_text(option);
 
     if (!usage)
         return;
     g_string_append(page, "\t*");
     append_escaped(page, usage);
     g_string_append(page, "*\n\t");
-    append_paragraph(page, option->help);
+    append_paragraph(page, help);
 }
 
 static void append_command(GString *page, const CliCommand *command)

@@ -6,6 +6,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "suggest.h"
 #include "words.h"
 
 /** State while one command is read. */
@@ -16,7 +17,11 @@ typedef struct {
 } Parser;
 
 static const CliOption help_option = {
-    .name = "help", .kind = CLI_OPT_BOOL, .help = N_("print help for this function")};
+    .name = "help",
+    .kind = CLI_OPT_BOOL,
+    .help = N_("print help for this function"),
+    .letter = 'h',
+};
 
 static void arg_clear(gpointer data)
 {
@@ -35,12 +40,54 @@ static CliArgs *args_new(const CliCommand *command)
     return args;
 }
 
-static void add_arg(Parser *parser, const CliOption *option, const char *value)
+/** The value of @option that was given before; NULL: none. */
+static CliArg *earlier_value(const Parser *parser, const CliOption *option)
 {
+    for (guint i = 0; i < parser->args->items->len; i++) {
+        CliArg *arg = &g_array_index(parser->args->items, CliArg, i);
+
+        if (arg->option == option)
+            return arg;
+    }
+    return NULL;
+}
+
+/** Whether another list can be put behind @list, or @list behind another one, with a comma. */
+static gboolean can_be_joined(const char *list, const CliOption *option, GError **error)
+{
+    size_t end = strlen(list), commas = 0;
+
+    while (commas < end && list[end - commas - 1] == ',')
+        commas++;
+    return (*list != ',' && commas % 2 == 0) ||
+           cst_fail(error, CST_ERROR_USAGE, _("the list '%s' of option --%s has an empty part"),
+                    list, option->name);
+}
+
+/** Lists with commas (CLI_OPT_LIST) become one list; other values are items of their own. */
+static gboolean add_arg(Parser *parser, const CliOption *option, const char *value, GError **error)
+{
+    CliArg *earlier = option->flags & CLI_OPT_LIST ? earlier_value(parser, option) : NULL;
     CliArg arg = {.option = option, .value = g_strdup(value)};
 
-    g_array_append_val(parser->args->items, arg);
     parser->pending = NULL;
+    if (earlier) {
+        g_autofree char *first = g_steal_pointer(&earlier->value);
+
+        earlier->value = g_strdup_printf("%s,%s", first, arg.value);
+        g_free(arg.value);
+        return can_be_joined(first, option, error) && can_be_joined(value, option, error);
+    }
+    g_array_append_val(parser->args->items, arg);
+    return TRUE;
+}
+
+static gboolean may_be_given(const Parser *parser, const CliOption *option, const char *name,
+                             GError **error)
+{
+    return option->kind == CLI_OPT_ARGV || (option->flags & CLI_OPT_LIST) ||
+           !cli_args_has(parser->args, option->name) ||
+           cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), name);
 }
 
 static const CliOption *option_in(const CliOption *options, const char *name)
@@ -71,6 +118,18 @@ static const CliOption *lookup_option(const CliCommand *command, const char *nam
     return option && cli_common_option_applies(option, command) ? option : NULL;
 }
 
+static gboolean fail_option(const CliCommand *command, const char *name, GError **error)
+{
+    g_autofree char *meant = cli_suggest_option(command, name);
+
+    if (meant)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("command '%s' doesn't support option --%s; did you mean --%s?"),
+                        command->name, name, meant);
+    return cst_fail(error, CST_ERROR_USAGE, _("command '%s' doesn't support option --%s"),
+                    command->name, name);
+}
+
 static gboolean take_option(Parser *parser, const char *word, GError **error)
 {
     const CliCommand *command = parser->args->command;
@@ -81,18 +140,16 @@ static gboolean take_option(Parser *parser, const char *word, GError **error)
     const CliOption *option = lookup_option(command, name, &alias_value);
 
     if (!option)
-        return cst_fail(error, CST_ERROR_USAGE, _("command '%s' doesn't support option --%s"),
-                        command->name, name);
-    if (option->kind != CLI_OPT_ARGV && cli_args_has(parser->args, option->name))
-        return cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), name);
+        return fail_option(command, name, error);
+    if (!may_be_given(parser, option, name, error))
+        return FALSE;
     if (value && (option->kind == CLI_OPT_BOOL || alias_value))
         return cst_fail(error, CST_ERROR_USAGE, _("invalid '=' after option --%s"), name);
     if (alias_value)
         value = g_steal_pointer(&alias_value);
     if (option->kind == CLI_OPT_BOOL || value)
-        add_arg(parser, option, value);
-    else
-        parser->pending = option;
+        return add_arg(parser, option, value, error);
+    parser->pending = option;
     return TRUE;
 }
 
@@ -101,7 +158,14 @@ static const CliOption *option_of_letter(const CliCommand *command, char letter)
     for (const CliOption *option = command->options; option && option->name; option++)
         if (option->letter == letter)
             return option;
-    return NULL;
+    /* Where any word may be data, as for `echo`, letters of ours are, too. */
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->kind == CLI_OPT_ARGV && (option->flags & CLI_OPT_EMPTY_OK))
+            return NULL;
+    for (const CliOption *option = cli_common_options(); option->name; option++)
+        if (option->letter == letter && cli_common_option_applies(option, command))
+            return option;
+    return letter == help_option.letter ? &help_option : NULL;
 }
 
 /** Takes "-f" and "-fVALUE" where the command knows the letter; FALSE: it is a plain word. */
@@ -114,10 +178,10 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
     if (!option || (option->kind == CLI_OPT_BOOL && word[2]))
         return FALSE;
     *ret_ok = TRUE;
-    if (cli_args_has(parser->args, option->name))
-        *ret_ok = cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), option->name);
+    if (!may_be_given(parser, option, option->name, error))
+        *ret_ok = FALSE;
     else if (option->kind == CLI_OPT_BOOL || word[2])
-        add_arg(parser, option, option->kind == CLI_OPT_BOOL ? NULL : word + 2);
+        *ret_ok = add_arg(parser, option, option->kind == CLI_OPT_BOOL ? NULL : word + 2, error);
     else
         parser->pending = option;
     return TRUE;
@@ -143,7 +207,9 @@ static gboolean take_data(Parser *parser, const char *word, GError **error)
 
     if (!option)
         return cst_fail(error, CST_ERROR_USAGE, _("unexpected data '%s'"), word);
-    add_arg(parser, option, word);
+    if (!add_arg(parser, option, word, error))
+        return FALSE;
+    earlier_value(parser, option)->plain = TRUE;
     return TRUE;
 }
 
@@ -151,10 +217,8 @@ static gboolean take_word(Parser *parser, const char *word, GError **error)
 {
     gboolean ok = FALSE;
 
-    if (parser->pending) {
-        add_arg(parser, parser->pending, word);
-        return TRUE;
-    }
+    if (parser->pending)
+        return add_arg(parser, parser->pending, word, error);
     if (parser->data_only)
         return take_data(parser, word, error);
     if (g_str_equal(word, "--")) {
@@ -211,6 +275,16 @@ static const CliCommand *command_of(const char *const *words, guint *ret_used)
     return command;
 }
 
+static gboolean fail_command(const char *const *words, GError **error)
+{
+    g_autofree char *meant = cli_suggest_command(words);
+
+    if (meant)
+        return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'; did you mean '%s'?"),
+                        words[0], meant);
+    return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'"), words[0]);
+}
+
 static CliArgs *parse_one(const char *const *words, GError **error)
 {
     guint used;
@@ -219,7 +293,7 @@ static CliArgs *parse_one(const char *const *words, GError **error)
     Parser parser = {0};
 
     if (!command) {
-        cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'"), words[0]);
+        fail_command(words, error);
         return NULL;
     }
     args = args_new(command);

@@ -6,6 +6,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "suggest.h"
+
 /* The names and bits of virsh's pool-list --type; the last two are types of other drivers. */
 static const CliPoolType pool_types[] = {
     {"dir", CST_LIST_POOLS_DIR},
@@ -46,6 +48,12 @@ static gboolean option_uuid(const char *text, CstUuid *ret_uuid)
     return strlen(text) == CST_UUID_TEXT_LEN - 1 && cst_uuid_parse(text, ret_uuid);
 }
 
+static void fail_pool(CliCtl *ctl, const char *name)
+{
+    cli_failed(ctl, _("failed to get pool '%s'"), name);
+    cli_suggest_pool(ctl, name);
+}
+
 CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
                      GError **error)
 {
@@ -61,7 +69,7 @@ CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const
     if (!pool)
         pool = cst_conn_pool_by_name(conn, name, error);
     if (!pool)
-        cli_failed(ctl, _("failed to get pool '%s'"), name);
+        fail_pool(ctl, name);
     else if (ret_name)
         *ret_name = name;
     return pool;
@@ -77,7 +85,7 @@ CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *optio
         return NULL;
     pool = cst_conn_pool_by_name(conn, name, error);
     if (!pool)
-        cli_failed(ctl, _("failed to get pool '%s'"), name);
+        fail_pool(ctl, name);
     return pool;
 }
 

@@ -23,9 +23,18 @@ typedef struct {
 /** Ended by one without name. */
 const CliPoolType *cli_pool_types(void);
 
-/** The <pool> of pool-define-as and pool-create-as, as virsh builds it (nothing is escaped). */
-gboolean cli_pool_build_xml(const CliArgs *args, const char **ret_name, char **ret_xml,
+/**
+ * The <pool> of pool-define-as and pool-create-as, as virsh builds it (nothing is escaped), but
+ * with an absolute target.
+ */
+gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
                             GError **error);
+
+/**
+ * Refuses a --type that there is not, naming the one that was meant: a server would complain of an
+ * attribute in XML that the user has not written.
+ */
+gboolean cli_pool_check_type(const CliArgs *args, GError **error);
 
 /** --build, --overwrite, --no-overwrite as CstPoolCreateFlags. */
 gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error);
@@ -37,3 +46,6 @@ gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error);
+
+extern const CliOption cli_pool_trust_options[];
+gboolean cli_cmd_pool_trust(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pool.h"
 
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
+
+#include "suggest.h"
 
 /** Values of pool-define-as's options, NULL where not given. */
 typedef struct {
@@ -56,6 +60,26 @@ static gboolean has_source(const Fields *f)
 {
     return f->host || f->path || f->dev || f->format || f->source_name || f->initiator ||
            f->adapter || (f->wwnn && f->wwpn);
+}
+
+/**
+ * --target as an absolute path: a server has a working directory of its own. On another host a
+ * relative path means nothing.
+ */
+static gboolean resolve_target(const CliCtl *ctl, const char *target, char **ret_path,
+                               GError **error)
+{
+    *ret_path = NULL;
+    if (!target || !*target || g_path_is_absolute(target)) {
+        *ret_path = g_strdup(target);
+        return TRUE;
+    }
+    if (ctl->connected_uri && strstr(ctl->connected_uri, "+ssh:"))
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("--target '%s' must be an absolute path: the pool is on another host"),
+                        target);
+    *ret_path = g_canonicalize_filename(target, NULL);
+    return TRUE;
 }
 
 /** A Fibre Channel adapter needs both names; with them --adapter-name plays no part. */
@@ -112,22 +136,43 @@ static void append_source(GString *xml, const Fields *f)
     g_string_append(xml, "  </source>\n");
 }
 
-gboolean cli_pool_build_xml(const CliArgs *args, const char **ret_name, char **ret_xml,
+gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
                             GError **error)
 {
     g_autoptr(GString) xml = g_string_new(NULL);
+    g_autofree char *target = NULL;
     Fields fields = {0};
 
-    if (!read_fields(args, &fields, error))
+    if (!read_fields(args, &fields, error) || !resolve_target(ctl, fields.target, &target, error))
         return FALSE;
+    ctl->blame |= CLI_BLAME_DOCUMENT;
     g_string_append_printf(xml, "<pool type='%s'>\n  <name>%s</name>\n", fields.type, fields.name);
     if (has_source(&fields))
         append_source(xml, &fields);
-    if (fields.target)
-        g_string_append_printf(xml, "  <target>\n    <path>%s</path>\n  </target>\n",
-                               fields.target);
+    if (target)
+        g_string_append_printf(xml, "  <target>\n    <path>%s</path>\n  </target>\n", target);
     g_string_append(xml, "</pool>\n");
     *ret_name = fields.name;
     *ret_xml = g_string_free(g_steal_pointer(&xml), FALSE);
     return TRUE;
+}
+
+gboolean cli_pool_check_type(const CliArgs *args, GError **error)
+{
+    g_auto(CliNearest) nearest = {0};
+    const char *type;
+
+    if (!cli_args_string(args, "type", &type, error))
+        return FALSE;
+    cli_nearest_init(&nearest, type);
+    for (const CliPoolType *known = cli_pool_types(); known->name; known++) {
+        if (g_str_equal(known->name, type))
+            return TRUE;
+        cli_nearest_offer(&nearest, known->name);
+    }
+    if (nearest.found)
+        return cst_fail(error, CST_ERROR_USAGE, _("unknown pool type '%s'; did you mean '%s'?"),
+                        type, nearest.found);
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("unknown pool type '%s'; `cistern pool-capabilities` lists the types"), type);
 }

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -24,6 +25,7 @@ typedef struct {
     CstTask *task;
     GError *error;
     gboolean ok;
+    gboolean dry_run;
     GMutex lock;
     GCond done;
     gboolean finished; /**< under lock */
@@ -44,6 +46,7 @@ static gpointer work_thread(gpointer data)
 {
     Work *work = data;
 
+    cst_dry_run_set(work->dry_run);
     work->ok = work->func(work->task, work->data, &work->error);
     g_mutex_lock(&work->lock);
     work->finished = TRUE;
@@ -205,7 +208,7 @@ gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer
                       GError **error)
 {
     g_autoptr(CstTask) task = cst_task_new();
-    Work work = {.func = func, .data = data, .task = task};
+    Work work = {.func = func, .data = data, .task = task, .dry_run = cst_dry_run()};
     gboolean detach = cli_args_has(ctl->current, "detach");
 
     if (!read_rate(ctl, task, error) || (detach && !cst_conn_set_detach(ctl->conn, TRUE, error)))

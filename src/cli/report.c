@@ -60,7 +60,6 @@ static const char *hint_for(CstErrorCode code)
     case CST_ERROR_NO_SECRET: return _("`cistern secret-list` lists the secrets that exist");
     case CST_ERROR_USAGE: return _("`cistern help COMMAND` shows what a command takes");
     case CST_ERROR_READ_ONLY: return _("connect without --readonly to change things");
-    case CST_ERROR_NO_CONNECT:
     case CST_ERROR_UNREACHABLE:
         return _("check that the server is running and that the URI names its socket");
     case CST_ERROR_TIMEOUT: return _("try again later");
@@ -68,10 +67,21 @@ static const char *hint_for(CstErrorCode code)
     }
 }
 
+CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)
+{
+    CstErrorCode code = cst_error_code(error);
+    gboolean is_document =
+        code == CST_ERROR_XML || code == CST_ERROR_XML_SCHEMA || code == CST_ERROR_CONFIG;
+
+    if ((ctl->blame & CLI_BLAME_ALL) || ((ctl->blame & CLI_BLAME_DOCUMENT) && is_document))
+        return CST_EXIT_USAGE;
+    return cst_error_info(code)->exit;
+}
+
 static void report_json(CliCtl *ctl, const GError *error)
 {
     const CstErrorInfo *info = cst_error_info(cst_error_code(error));
-    const char *hint = hint_for(cst_error_code(error));
+    const char *hint = ctl->hint ? ctl->hint : hint_for(cst_error_code(error));
     g_autofree char *text = cst_error_text(error);
     JsonBuilder *json = cli_json_begin();
 
@@ -82,7 +92,7 @@ static void report_json(CliCtl *ctl, const GError *error)
     if (ctl->headline)
         cli_json_add_string(json, "context", ctl->headline);
     json_builder_set_member_name(json, "exit");
-    json_builder_add_int_value(json, info->exit);
+    json_builder_add_int_value(json, cli_exit_status(ctl, error));
     if (hint)
         cli_json_add_string(json, "hint", hint);
     json_builder_end_object(json);
@@ -105,9 +115,10 @@ static void report_text(CliCtl *ctl, const GError *error)
     } else if (*text) {
         error_line(ctl, text, strlen(text));
     }
-    /* Scripts compare stderr; the hint is for the person at the terminal. */
-    if (hint && isatty(fileno(ctl->err)))
-        fprintf(ctl->err, _("hint: %s\n"), hint);
+    /* Scripts compare stderr: a hint that goes with every such error is for the person at the
+       terminal, one about this very name is for everybody. */
+    if (ctl->hint || (hint && isatty(fileno(ctl->err))))
+        fprintf(ctl->err, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
 }
 
 void cli_report(CliCtl *ctl, const GError *error)
@@ -120,4 +131,5 @@ void cli_report(CliCtl *ctl, const GError *error)
     fflush(ctl->err);
     ctl->told = FALSE;
     g_clear_pointer(&ctl->headline, g_free);
+    g_clear_pointer(&ctl->hint, g_free);
 }

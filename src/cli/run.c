@@ -3,6 +3,7 @@
 
 #include <locale.h>
 
+#include <base/dry_run.h>
 #include <base/error_class.h>
 #include <base/i18n.h>
 
@@ -13,13 +14,57 @@ static void apply_common(CliSettings *settings, const CliArgs *args)
     settings->bytes |= cli_args_has(args, "bytes");
     settings->dry_run |= cli_args_has(args, "dry-run");
     settings->yes |= cli_args_has(args, "yes");
+    settings->no_input |= cli_args_has(args, "no-input");
+    settings->quiet |= cli_args_has(args, "quiet");
+}
+
+/** The connection that commands without such options use, while one that has them runs. */
+typedef struct {
+    gboolean moved;
+    CstConn *conn;
+    char *uri;
+} Moved;
+
+/** --root, --connect, --readonly and --embedded after a command say where that one command works.
+ */
+static gboolean move_connection(CliCtl *ctl, const CliArgs *args, Moved *moved, GError **error)
+{
+    const char *root = NULL, *uri = NULL;
+
+    *moved = (Moved){0};
+    if (!cli_args_string(args, "root", &root, error) ||
+        !cli_args_string(args, "connect", &uri, error))
+        return FALSE;
+    /* `connect` has a --readonly of its own, which lasts. */
+    moved->moved = root || uri || cli_args_has(args, "embedded") ||
+                   (cli_args_has(args, "readonly") && !(args->command->flags & CLI_CMD_OFFLINE));
+    if (!moved->moved)
+        return TRUE;
+    moved->conn = g_steal_pointer(&ctl->conn);
+    moved->uri = g_steal_pointer(&ctl->connected_uri);
+    ctl->connected_uri = uri ? g_strdup(uri) : root ? NULL : g_strdup(moved->uri);
+    ctl->settings.root = root ? root : ctl->settings.root;
+    ctl->settings.embedded |= cli_args_has(args, "embedded");
+    ctl->settings.read_only |= cli_args_has(args, "readonly");
+    return TRUE;
+}
+
+static void restore_connection(CliCtl *ctl, Moved *moved)
+{
+    if (!moved->moved)
+        return;
+    g_clear_pointer(&ctl->conn, cst_conn_free);
+    g_free(ctl->connected_uri);
+    ctl->conn = moved->conn;
+    ctl->connected_uri = moved->uri;
 }
 
 static gboolean run_handler(CliCtl *ctl, const CliArgs *args, gboolean *ret_connected,
                             GError **error)
 {
     *ret_connected = TRUE;
-    if (!(args->command->flags & CLI_CMD_OFFLINE) && !ctl->conn && ctl->connected_uri &&
+    cst_dry_run_set(ctl->settings.dry_run);
+    if (!(args->command->flags & CLI_CMD_OFFLINE) && (ctl->conn || ctl->connected_uri) &&
         !cli_conn(ctl, error)) {
         *ret_connected = FALSE;
         return FALSE;
@@ -36,6 +81,22 @@ static void print_end(CliCtl *ctl, gint64 started)
     else
         cli_extra(ctl, "\n");
     fflush(ctl->out);
+}
+
+/* TRUE: a dry run has come to its end, and to no error. */
+static gboolean ends_dry_run(CliCtl *ctl, gboolean ok, const GError *error)
+{
+    gboolean passed =
+        ctl->settings.dry_run && (ok || g_error_matches(error, CST_ERROR, CST_ERROR_DRY_RUN));
+
+    if (passed)
+        cli_tell_plan(ctl);
+    g_clear_pointer(&ctl->plan, g_free);
+    /* A server that can't be told is one that no other call reaches either. */
+    if (ctl->settings.dry_run && ctl->conn)
+        cst_conn_set_dry_run(ctl->conn, FALSE, NULL);
+    cst_dry_run_set(FALSE);
+    return passed;
 }
 
 /* What was to be done is being done, by the server. */
@@ -57,27 +118,35 @@ static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
     CliSettings saved = ctl->settings;
     gint64 started = g_get_monotonic_time();
     CstExitStatus status = CST_EXIT_OK;
-    gboolean connected;
+    gboolean connected = FALSE, ok;
+    Moved moved;
 
     apply_common(&ctl->settings, args);
     /* JSON is for programs: the same words everywhere. */
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "C");
     ctl->current = args;
-    if (!run_handler(ctl, args, &connected, &error) && ctl->detached) {
+    ctl->blame = 0;
+    ok = move_connection(ctl, args, &moved, &error) && run_handler(ctl, args, &connected, &error);
+    if (ends_dry_run(ctl, ok, error)) {
+        /* Its plan is the output. */
+    } else if (!ok && ctl->detached) {
         tell_detached(ctl);
     } else if (error) {
-        status = cst_error_info(cst_error_code(error))->exit;
+        status = cli_exit_status(ctl, error);
         cli_report(ctl, error);
     }
-    if (!ctl->leave && connected && !ctl->silent)
+    if (!ctl->leave && connected && !ctl->silent && !ctl->out_is_data)
         print_end(ctl, started);
     ctl->silent = FALSE;
+    ctl->out_is_data = FALSE;
     ctl->current = NULL;
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "");
+    restore_connection(ctl, &moved);
     /* `connect` has changed what lasts. */
-    saved.read_only = ctl->settings.read_only;
+    if (!moved.moved)
+        saved.read_only = ctl->settings.read_only;
     ctl->settings = saved;
     return status;
 }

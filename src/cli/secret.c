@@ -15,9 +15,9 @@ CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_nam
     if (cst_uuid_parse(name, &uuid))
         secret = cst_conn_secret_by_uuid(ctl->conn, &uuid, error);
     else
-        /* libvirt's library says this one, with its own function's name. */
-        cst_fail(error, CST_ERROR_USAGE, _("uuidstr in %s must be a valid UUID"),
-                 "virSecretLookupByUUIDString");
+        cst_fail(error, CST_ERROR_USAGE,
+                 _("'%s' is not a UUID; `cistern secret-list` shows the UUIDs of the secrets"),
+                 name);
     if (!secret)
         cli_failed(ctl, _("failed to get secret '%s'"), name);
     else if (ret_name)

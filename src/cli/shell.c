@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "shell.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <readline/history.h>
@@ -61,11 +65,65 @@ static char *give_candidate(const char *text, int state)
 static char **complete(const char *text, int start, int end)
 {
     g_auto(GStrv) words = words_to_cursor(start);
+    gboolean files;
 
     g_clear_pointer(&candidates, g_ptr_array_unref);
-    candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words, FALSE);
-    /* With nothing of ours readline goes on to file names. */
+    candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words, FALSE, &files);
+    /* With nothing of ours readline would go on to file names. */
+    rl_attempted_completion_over = !files;
     return candidates->len ? rl_completion_matches(text, give_candidate) : NULL;
+}
+
+/* Readable after a ^C. A flag would be missed when the signal comes right before the wait for a
+ * key. */
+static int interrupts = -1;
+
+static void on_interrupt(int number)
+{
+    const uint64_t one = 1;
+    int before = errno;
+
+    /* It can only fail because there are very many already. */
+    (void)!write(interrupts, &one, sizeof(one));
+    errno = before;
+}
+
+/* As in other shells: what was typed stays on the screen, and the next prompt is empty. */
+static void clear_line(void)
+{
+    fputs("^C\n", rl_outstream);
+    rl_replace_line("", 1);
+    rl_on_new_line();
+    rl_redisplay();
+}
+
+static int next_key(FILE *stream)
+{
+    uint64_t count;
+
+    for (;;) {
+        struct pollfd fds[] = {{.fd = fileno(stream), .events = POLLIN},
+                               {.fd = interrupts, .events = POLLIN}};
+
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno == EINTR)
+            continue;
+        if (!(fds[1].revents & POLLIN) || read(interrupts, &count, sizeof(count)) < 0)
+            return rl_getc(stream);
+        clear_line();
+    }
+}
+
+/* readline() with ^C clearing the line. Commands have handlers of their own. */
+static char *read_line(const CliCtl *ctl)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}, old;
+    char *line;
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, &old);
+    line = readline(prompt(ctl));
+    sigaction(SIGINT, &old, NULL);
+    return line;
 }
 
 static void start_readline(CliCtl *ctl, const char *history)
@@ -76,6 +134,9 @@ static void start_readline(CliCtl *ctl, const char *history)
     rl_readline_name = "cistern";
     rl_basic_word_break_characters = " \t\n;";
     rl_attempted_completion_function = complete;
+    rl_catch_signals = 0;
+    interrupts = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rl_getc_function = next_key;
     stifle_history(HISTORY_LINES);
     cst_dir_ensure(dir, 0700, NULL);
     read_history(history);
@@ -94,7 +155,7 @@ static void run_terminal(CliCtl *ctl)
 
     start_readline(ctl, history);
     while (!ctl->leave) {
-        char *line = readline(prompt(ctl));
+        char *line = read_line(ctl);
 
         if (!line)
             break;
@@ -135,7 +196,7 @@ CstExitStatus cli_shell(CliCtl *ctl)
     g_autoptr(GError) error = NULL;
 
     if (ctl->connected_uri && !cli_conn(ctl, &error)) {
-        CstExitStatus status = cst_error_info(cst_error_code(error))->exit;
+        CstExitStatus status = cli_exit_status(ctl, error);
 
         cli_report(ctl, error);
         return status;

@@ -95,6 +95,11 @@ void cli_table_add_duration(CliTable *table, uint64_t seconds)
     add_cell(table, CLI_CELL_DURATION, &(Cell){.present = TRUE, .number = seconds});
 }
 
+void cli_table_add_time(CliTable *table, int64_t seconds)
+{
+    add_cell(table, CLI_CELL_TIME, &(Cell){.present = seconds != 0, .number = (uint64_t)seconds});
+}
+
 void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole)
 {
     uint64_t hundredths = whole ? (uint64_t)((double)part * 10000 / (double)whole + 0.5) : 0;
@@ -127,6 +132,7 @@ static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *c
     case CLI_CELL_DURATION:
         return g_strdup_printf("%" G_GUINT64_FORMAT ":%02u:%02u", cell->number / 3600,
                                (unsigned)(cell->number / 60 % 60), (unsigned)(cell->number % 60));
+    case CLI_CELL_TIME: return cli_time_text((int64_t)cell->number);
     case CLI_CELL_PERCENT:
         return g_strdup_printf("%" G_GUINT64_FORMAT ".%02u%%", cell->number / 100,
                                (unsigned)(cell->number % 100));
@@ -167,7 +173,9 @@ static void append_json_string(GString *out, const char *text)
 
 static void append_json_cell(GString *out, const CliColumn *column, const Cell *cell)
 {
-    g_string_append_printf(out, "\"%s\":", column->key);
+    g_autofree char *key = cli_json_key(column->key);
+
+    g_string_append_printf(out, "\"%s\":", key);
     if (!cell->present) {
         g_string_append(out, "null");
         return;
@@ -181,6 +189,12 @@ static void append_json_cell(GString *out, const CliColumn *column, const Cell *
     case CLI_CELL_DURATION: /* as cli_json_add_size() */
         g_string_append_printf(out, "%" G_GUINT64_FORMAT, MIN(cell->number, (uint64_t)G_MAXINT64));
         break;
+    case CLI_CELL_TIME: {
+        g_autofree char *time = cli_json_time((int64_t)cell->number);
+
+        append_json_string(out, time);
+        break;
+    }
     case CLI_CELL_PERCENT:
         g_string_append_printf(out, "%" G_GUINT64_FORMAT ".%02u", cell->number / 100,
                                (unsigned)(cell->number % 100));

@@ -15,6 +15,7 @@ typedef enum {
     CLI_CELL_SIZE,     /**< bytes: "1.00 GiB" or, with --bytes, digits */
     CLI_CELL_NUMBER,   /**< plain digits */
     CLI_CELL_DURATION, /**< seconds: "1:02:03" */
+    CLI_CELL_TIME,     /**< seconds since 1970: "2026-11-21 03:44:39+0100"; JSON: ISO 8601, UTC */
     CLI_CELL_PERCENT   /**< hundredths of a percent: "12.34%" */
 } CliCellKind;
 
@@ -47,6 +48,8 @@ void cli_table_add_bool(CliTable *table, gboolean value);
 void cli_table_add_size(CliTable *table, uint64_t bytes);
 void cli_table_add_number(CliTable *table, uint64_t value);
 void cli_table_add_duration(CliTable *table, uint64_t seconds);
+/** 0: absent. */
+void cli_table_add_time(CliTable *table, int64_t seconds);
 void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole);
 void cli_table_add_absent(CliTable *table);
 

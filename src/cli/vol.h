@@ -7,8 +7,9 @@
  * What the commands on volumes share.
  *
  * cli_vol() finds the volume that <vol> names as virsh does: by name in the pool that
- * @pool_option names, else by key, else by path. With @pool_option NULL the command takes no pool
- * and only keys and paths. *ret_name (may be NULL) is what the user wrote.
+ * @pool_option names (NULL: the command takes no pool), else by key, else by path. What virsh does
+ * not find may also be POOL/NAME or, without a pool, a name that only one active pool has.
+ * *ret_name (may be NULL) is what the user wrote.
  */
 CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
                    GError **error);
@@ -19,8 +20,23 @@ CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, cons
 /** A volume that goes with one of @pool: by name in that pool, by key or by path. */
 CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error);
 
+/**
+ * Who may be writing to @vol now, for a warning once it has been copied: "" when nobody is, or the
+ * server can't tell. Looks at --force-share of the command, which asks not to be warned.
+ */
+char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol);
+/** Warns that the copy of the volume that the user calls @name may be inconsistent; "": doesn't. */
+void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers);
+
 /** "file", …, "unknown"; untranslated. */
 const char *cli_vol_type_word(int type);
+
+/**
+ * The name of a new volume, from option @option. A name that no volume can have goes on to the
+ * server, whose words virsh prints, but fails as a mistake in the command line.
+ */
+gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
+                          const char **ret_name, GError **error);
 
 /** "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
 gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
@@ -46,7 +62,6 @@ char *cli_vol_clone_xml(const char *xml, const char *name, GError **error);
 void cli_complete_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_input_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 /** Number of the algorithm, -1 when there is no such one. */
 int cli_wipe_algorithm(const char *name);
@@ -69,6 +84,7 @@ extern const CliOption cli_vol_flatten_options[];
 extern const CliOption cli_vol_map_options[];
 extern const CliOption cli_vol_measure_options[];
 extern const CliOption cli_vol_rebase_options[];
+extern const CliOption cli_vol_trust_options[];
 
 gboolean cli_cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error);
@@ -81,3 +97,14 @@ gboolean cli_cmd_vol_map(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error);
+
+/** What is wrong with it, elements char *; empty where the server does not say. */
+GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol);
+/** A line on stderr for each. */
+void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems);
+/** The same as member "problems" of a JSON object. */
+void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems);
+/** Declares what the volume's content is. */
+gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
+                         GError **error);

@@ -4,6 +4,7 @@
 #include <base/i18n.h>
 
 #include "complete.h"
+#include "image_twin.h"
 #include "pool.h"
 #include "vol.h"
 
@@ -19,7 +20,13 @@
 /* Ours; never taken from a plain word. */
 #define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
 #define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
-#define FORMAT_OPTION(option, text)                                                                \
-    {                                                                                              \
-        .name = option, .kind = CLI_OPT_STRING, .help = text, .complete = cli_complete_vol_formats \
+#define FORCE_SHARE                                                 \
+    {                                                               \
+        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U', \
+        .help = N_("copy also what another program is writing to")  \
+    }
+#define FORMAT_OPTION(option, text)                                                        \
+    {                                                                                      \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_HELP_LISTS, .help = text, \
+        .complete = cli_complete_vol_formats                                               \
     }

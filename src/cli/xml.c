@@ -77,6 +77,13 @@ static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GEr
     return wrap ? wrap_nodes(object->nodesetval) : list_nodes(doc, object->nodesetval);
 }
 
+char *cli_xml_text(const char *xml, const char *xpath)
+{
+    char *found = select_nodes(xml, xpath, FALSE, NULL);
+
+    return found && *g_strstrip(found) ? found : (g_free(found), NULL);
+}
+
 gboolean cli_xml_has(const char *xml, const char *xpath)
 {
     g_autofree char *found = select_nodes(xml, xpath, FALSE, NULL);

@@ -15,5 +15,7 @@
  * dumpxml commands of virsh do.
  */
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
+/** The text that @xpath selects in @xml, NULL when it selects none; the caller frees it. */
+char *cli_xml_text(const char *xml, const char *xpath);
 /** TRUE when @xpath selects something in @xml. */
 gboolean cli_xml_has(const char *xml, const char *xpath);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "conn_private.h"
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -36,6 +37,7 @@ gboolean cst_conn_is_embedded(const CstConn *conn)
 
 gboolean cst_conn_allow(const CstConn *conn, CstConnAccess access, const char *api, GError **error)
 {
+    cst_dry_run_set(conn->dry_run);
     if (access == CST_ACCESS_WRITE && conn->read_only)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"), api);
     return TRUE;
@@ -51,6 +53,17 @@ gboolean cst_conn_checked(gboolean ok, const char *api, GError **error)
     if (!ok && error && !*error)
         return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without saying why"), api);
     return ok;
+}
+
+gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
+{
+    if (conn->dry_run == dry_run)
+        return TRUE;
+    if (conn->ops->set_dry_run && !conn->ops->set_dry_run(conn->self, dry_run, error))
+        return FALSE;
+    conn->dry_run = dry_run;
+    cst_dry_run_set(dry_run);
+    return TRUE;
 }
 
 /* --- about the connection -------------------------------------------------------------------- */

@@ -10,6 +10,15 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return result;
 }
 
+GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    GPtrArray *result = NULL;
+
+    if (!CST_DISPATCH_PTR(conn, result, vol_holders, CST_ACCESS_WRITE, "cisternVolHolders", vol))
+        return NULL;
+    return result;
+}
+
 gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
                             CstCheckReport *ret_report, GError **error)
 {
@@ -51,6 +60,28 @@ gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRe
                              CstTask *task, GError **error)
 {
     return CST_DISPATCH(conn, vol_rebase, CST_ACCESS_WRITE, "cisternVolRebase", vol, how, task);
+}
+
+gboolean cst_conn_vol_declare(CstConn *conn, const CstVolRef *vol, const CstVolDeclare *how,
+                              CstTask *task, GError **error)
+{
+    return CST_DISPATCH(conn, vol_declare, CST_ACCESS_WRITE, "cisternVolDeclare", vol, how, task);
+}
+
+GPtrArray *cst_conn_vol_problems(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    GPtrArray *result = NULL;
+
+    if (!CST_DISPATCH_PTR(conn, result, vol_problems, CST_ACCESS_READ, "cisternVolProblems", vol))
+        return NULL;
+    return result;
+}
+
+gboolean cst_conn_pool_follow(CstConn *conn, const CstPoolRef *pool, const CstFollow *follow,
+                              CstFollow *ret_follow, GError **error)
+{
+    return CST_DISPATCH(conn, pool_follow, CST_ACCESS_WRITE, "cisternPoolFollow", pool, follow,
+                        ret_follow);
 }
 
 gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,

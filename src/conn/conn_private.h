@@ -9,11 +9,15 @@ struct CstConn {
     const CstConnOps *ops;
     gpointer self;
     gboolean read_only;
+    gboolean dry_run;
 };
 
 typedef enum { CST_ACCESS_READ, CST_ACCESS_WRITE } CstConnAccess;
 
-/** FALSE when a writing call meets a read-only connection. @api is libvirt's name of the call. */
+/**
+ * FALSE when a writing call meets a read-only connection. @api is libvirt's name of the call. Also
+ * tells the calling thread whether the call is a dry run.
+ */
 gboolean cst_conn_allow(const CstConn *conn, CstConnAccess access, const char *api, GError **error);
 
 /** The provider has no call @api. Always FALSE. */

@@ -2,12 +2,21 @@
 #include "local_private.h"
 
 #include <service/images.h>
+#include <service/trust.h>
+#include <service/volumes.h>
 
 GPtrArray *cst_local_vol_chain(gpointer self, const CstVolRef *vol, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool ? cst_vol_chain(pool, vol->name, error) : NULL;
+}
+
+GPtrArray *cst_local_vol_holders(gpointer self, const CstVolRef *vol, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool ? cst_vol_holders(pool, vol->name, error) : NULL;
 }
 
 gboolean cst_local_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
@@ -58,6 +67,30 @@ gboolean cst_local_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolR
     g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
     return pool && cst_vol_rebase(pool, vol->name, how, task, error);
+}
+
+gboolean cst_local_vol_declare(gpointer self, const CstVolRef *vol, const CstVolDeclare *how,
+                               CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool && cst_vol_declare(pool, vol->name, how, task, error);
+}
+
+GPtrArray *cst_local_vol_problems(gpointer self, const CstVolRef *vol, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
+
+    return pool ? cst_vol_problems(pool, vol->name, error) : NULL;
+}
+
+gboolean cst_local_pool_follow(gpointer self, const CstPoolRef *ref, const CstFollow *follow,
+                               CstFollow *ret, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
+
+    return pool && (!follow || cst_pool_set_follow(pool, *follow, error)) &&
+           cst_pool_get_follow(pool, ret, error);
 }
 
 gboolean cst_local_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,

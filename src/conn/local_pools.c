@@ -70,42 +70,42 @@ CstPoolRef *cst_local_pool_define(gpointer self, const char *xml, unsigned flags
 
 CstPoolRef *cst_local_pool_create(gpointer self, const char *xml, unsigned flags, GError **error)
 {
-    return ref_of(cst_service_pool_create(((CstLocal *)self)->service, xml, flags, error));
+    return ref_of(cst_service_pool_create(((CstLocal *)self)->service, xml, flags, NULL, error));
 }
 
 gboolean cst_local_pool_undefine(gpointer self, const CstPoolRef *ref, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
 
-    return pool && cst_pool_undefine(pool, error);
+    return pool && cst_pool_undefine(pool, NULL, error);
 }
 
 gboolean cst_local_pool_build(gpointer self, const CstPoolRef *ref, unsigned flags, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
 
-    return pool && cst_pool_build(pool, flags, error);
+    return pool && cst_pool_build(pool, flags, NULL, error);
 }
 
 gboolean cst_local_pool_start(gpointer self, const CstPoolRef *ref, unsigned flags, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
 
-    return pool && cst_pool_start(pool, flags, error);
+    return pool && cst_pool_start(pool, flags, NULL, error);
 }
 
 gboolean cst_local_pool_stop(gpointer self, const CstPoolRef *ref, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
 
-    return pool && cst_pool_stop(pool, error);
+    return pool && cst_pool_stop(pool, NULL, error);
 }
 
 gboolean cst_local_pool_delete(gpointer self, const CstPoolRef *ref, unsigned flags, GError **error)
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
 
-    return pool && cst_pool_delete(pool, flags, error);
+    return pool && cst_pool_delete(pool, flags, NULL, error);
 }
 
 gboolean cst_local_pool_refresh(gpointer self, const CstPoolRef *ref, unsigned flags,
@@ -113,7 +113,7 @@ gboolean cst_local_pool_refresh(gpointer self, const CstPoolRef *ref, unsigned f
 {
     g_autoptr(CstPool) pool = cst_local_pool(self, ref, error);
 
-    return pool && cst_pool_refresh(pool, flags, error);
+    return pool && cst_pool_refresh(pool, flags, NULL, error);
 }
 
 gboolean cst_local_pool_set_autostart(gpointer self, const CstPoolRef *ref, gboolean autostart,

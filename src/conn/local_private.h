@@ -90,6 +90,7 @@ gboolean cst_local_vol_download(gpointer self, const CstVolRef *vol, int fd, uin
 CstVolRef *cst_local_vol_take(CstPool *pool, char *name, GError **error);
 
 GPtrArray *cst_local_vol_chain(gpointer self, const CstVolRef *vol, GError **error);
+GPtrArray *cst_local_vol_holders(gpointer self, const CstVolRef *vol, GError **error);
 gboolean cst_local_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
                              CstCheckReport *ret, GError **error);
 gboolean cst_local_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *task, GError **error);
@@ -101,6 +102,11 @@ CstVolRef *cst_local_vol_convert(gpointer self, const CstPoolRef *pool, const Cs
                                  const CstVolConvert *how, CstTask *task, GError **error);
 gboolean cst_local_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
                               CstTask *task, GError **error);
+gboolean cst_local_vol_declare(gpointer self, const CstVolRef *vol, const CstVolDeclare *how,
+                               CstTask *task, GError **error);
+GPtrArray *cst_local_vol_problems(gpointer self, const CstVolRef *vol, GError **error);
+gboolean cst_local_pool_follow(gpointer self, const CstPoolRef *pool, const CstFollow *follow,
+                               CstFollow *ret, GError **error);
 gboolean cst_local_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
                                CstTask *task, CstCompareReport *ret, GError **error);
 gboolean cst_local_vol_measure(gpointer self, const CstVolRef *vol, const char *format,

@@ -79,6 +79,6 @@ gboolean cst_local_secret_set_value(gpointer self, const CstConnSecret *secret,
 gboolean cst_local_secret_get_value(gpointer self, const CstConnSecret *secret, uint8_t **ret_value,
                                     size_t *ret_len, GError **error)
 {
-    return cst_service_secret_get_value(service_of(self), &secret->uuid, 0, ret_value, ret_len,
-                                        error);
+    return cst_service_secret_get_value(service_of(self), &secret->uuid, 0, NULL, ret_value,
+                                        ret_len, error);
 }

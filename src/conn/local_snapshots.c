@@ -7,7 +7,7 @@ GPtrArray *cst_local_snapshot_list(gpointer self, const CstVolRef *vol, GError *
 {
     g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
-    return pool ? cst_vol_snapshots(pool, vol->name, error) : NULL;
+    return pool ? cst_vol_snapshots(pool, vol->name, NULL, error) : NULL;
 }
 
 gboolean cst_local_snapshot_create(gpointer self, const CstVolRef *vol, const char *name,
@@ -39,7 +39,7 @@ gboolean cst_local_snapshot_rename(gpointer self, const CstVolRef *vol, const ch
 {
     g_autoptr(CstPool) pool = cst_local_pool_of(self, vol, error);
 
-    return pool && cst_vol_snapshot_rename(pool, vol->name, name, new_name, error);
+    return pool && cst_vol_snapshot_rename(pool, vol->name, name, new_name, NULL, error);
 }
 
 gboolean cst_local_snapshot_clone(gpointer self, const CstVolRef *vol, const char *name,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/dry_run.h>
 #include <base/error.h>
+#include <base/i18n.h>
 #include <store/paths.h>
 
 #include "conn_private.h"
@@ -7,12 +9,20 @@
 #include "remote.h"
 #include "uri.h"
 
-static CstConn *open_local(const char *root, gboolean read_only, GError **error)
+static CstConn *open_local(const char *root, const CstConnOptions *options, GError **error)
 {
     g_autoptr(CstPaths) paths = cst_paths_new(root);
-    gpointer self = cst_local_open(paths, error);
+    gpointer self;
 
-    return self ? cst_conn_new(&cst_local_ops, self, read_only) : NULL;
+    if (root && options->must_exist && !g_file_test(root, G_FILE_TEST_IS_DIR)) {
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("there is no root directory '%s'; the first command that changes something "
+                   "makes it"),
+                 root);
+        return NULL;
+    }
+    self = cst_local_open(paths, error);
+    return self ? cst_conn_new(&cst_local_ops, self, options->read_only) : NULL;
 }
 
 static CstConn *open_remote(const CstConnUri *uri, const char *asked, gboolean read_only,
@@ -37,7 +47,7 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
     if (!cst_conn_uri_parse(text, &places, options->read_only, &uri, error))
         return NULL;
     if (uri.target == CST_URI_EMBEDDED)
-        return open_local(uri.root ? uri.root : options->root, options->read_only, error);
+        return open_local(uri.root ? uri.root : options->root, options, error);
     return open_remote(&uri, text, options->read_only, &reached, error);
 }
 
@@ -58,7 +68,7 @@ static CstConn *open_default(const CstConnOptions *options, GError **error)
     if (conn)
         return conn;
     if (!reached && g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
-        return open_local(options->root, options->read_only, error);
+        return open_local(options->root, options, error);
     g_propagate_error(error, g_steal_pointer(&why));
     return NULL;
 }
@@ -80,10 +90,12 @@ CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **
 {
     const CstConnOptions none = {0};
 
+    /* What a start recovers, it recovers for real. */
+    cst_dry_run_set(FALSE);
     if (!options)
         options = &none;
     if (options->embedded)
-        return open_local(options->root, options->read_only, error);
+        return open_local(options->root, options, error);
     if (uri && !*uri)
         uri = NULL;
     /* --root on the command line is meant more than a variable somebody exported once. */

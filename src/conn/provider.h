@@ -78,6 +78,7 @@ typedef struct {
                              uint64_t length, unsigned flags, CstTask *task, GError **error);
 
     GPtrArray *(*vol_chain)(gpointer self, const CstVolRef *vol, GError **error);
+    GPtrArray *(*vol_holders)(gpointer self, const CstVolRef *vol, GError **error);
     gboolean (*vol_check)(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
                           CstCheckReport *ret, GError **error);
     gboolean (*vol_flatten)(gpointer self, const CstVolRef *vol, CstTask *task, GError **error);
@@ -89,6 +90,11 @@ typedef struct {
                               const CstVolConvert *how, CstTask *task, GError **error);
     gboolean (*vol_rebase)(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
                            CstTask *task, GError **error);
+    gboolean (*vol_declare)(gpointer self, const CstVolRef *vol, const CstVolDeclare *how,
+                            CstTask *task, GError **error);
+    GPtrArray *(*vol_problems)(gpointer self, const CstVolRef *vol, GError **error);
+    gboolean (*pool_follow)(gpointer self, const CstPoolRef *pool, const CstFollow *follow,
+                            CstFollow *ret, GError **error);
     gboolean (*vol_compare)(gpointer self, const CstVolRef *vol, const CstVolRef *other,
                             CstTask *task, CstCompareReport *ret, GError **error);
     gboolean (*vol_measure)(gpointer self, const CstVolRef *vol, const char *format,
@@ -104,6 +110,8 @@ typedef struct {
     gboolean (*job_cancel)(gpointer self, uint64_t id, GError **error);
     gboolean (*job_set_limit)(gpointer self, uint64_t id, uint64_t limit, GError **error);
     gboolean (*set_detach)(gpointer self, gboolean detach, GError **error);
+    /** NULL: the provider works in the calling thread, which knows already. */
+    gboolean (*set_dry_run)(gpointer self, gboolean dry_run, GError **error);
 
     GPtrArray *(*snapshot_list)(gpointer self, const CstVolRef *vol, GError **error);
     gboolean (*snapshot_create)(gpointer self, const CstVolRef *vol, const char *name,

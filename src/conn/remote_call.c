@@ -164,8 +164,11 @@ static void ask_rate(Watch *watch)
 /** FALSE once the call is listed as a job, when that is all that was wanted. */
 static gboolean stay(Watch *watch, GError **error)
 {
-    CstWireProc proc =
-        cst_remote_own_proc(WIRE_CISTERN_CALL_JOB, xdr_wire_serial_args, xdr_wire_call_job_ret);
+    /* A server that doesn't know the one does not cancel calls whose client is gone either. */
+    int number = watch->remote->last_procedure >= WIRE_CISTERN_CALL_DETACH
+                     ? WIRE_CISTERN_CALL_DETACH
+                     : WIRE_CISTERN_CALL_JOB;
+    CstWireProc proc = cst_remote_own_proc(number, xdr_wire_serial_args, xdr_wire_call_job_ret);
     wire_serial_args args = {watch->serial};
     wire_call_job_ret job = {0};
 

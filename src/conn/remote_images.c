@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
 #include <base/i18n.h>
 
 #include "remote_private.h"
@@ -36,6 +37,27 @@ GPtrArray *cst_remote_vol_chain(gpointer self, const CstVolRef *vol, GError **er
         g_ptr_array_add(rows, row_take(&ret.rows.rows_val[i]));
     xdr_free((xdrproc_t)xdr_wire_chain_ret, (char *)&ret);
     return rows;
+}
+
+GPtrArray *cst_remote_vol_holders(gpointer self, const CstVolRef *vol, GError **error)
+{
+    wire_vol_args args = {cst_remote_vol_arg(vol)};
+    wire_holders_ret ret = {0};
+    GPtrArray *holders;
+
+    if (!cst_remote_own_call(self, WIRE_CISTERN_VOL_HOLDERS, _("who has a volume open"),
+                             xdr_wire_vol_args, &args, xdr_wire_holders_ret, &ret, error))
+        return NULL;
+    holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    for (guint i = 0; i < ret.holders.holders_len; i++) {
+        CstVolHolder *holder = g_new0(CstVolHolder, 1);
+
+        holder->what = g_steal_pointer(&ret.holders.holders_val[i].what);
+        holder->reads_only = ret.holders.holders_val[i].reads_only;
+        g_ptr_array_add(holders, holder);
+    }
+    xdr_free((xdrproc_t)xdr_wire_holders_ret, (char *)&ret);
+    return holders;
 }
 
 gboolean cst_remote_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
@@ -126,6 +148,51 @@ gboolean cst_remote_vol_rebase(gpointer self, const CstVolRef *vol, const CstVol
 
     return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_REBASE, "vol-rebase",
                                     xdr_wire_vol_rebase_args, &args, NULL, NULL, task, error);
+}
+
+gboolean cst_remote_vol_declare(gpointer self, const CstVolRef *vol, const CstVolDeclare *how,
+                                CstTask *task, GError **error)
+{
+    char *format = (char *)how->format, *backing = (char *)how->backing;
+    char *backing_format = (char *)how->backing_format;
+    wire_vol_declare_args args = {cst_remote_vol_arg(vol), opt_arg(&format), opt_arg(&backing),
+                                  opt_arg(&backing_format), how->flags};
+
+    return cst_remote_own_long_call(self, WIRE_CISTERN_VOL_DECLARE, "vol-trust",
+                                    xdr_wire_vol_declare_args, &args, NULL, NULL, task, error);
+}
+
+GPtrArray *cst_remote_vol_problems(gpointer self, const CstVolRef *vol, GError **error)
+{
+    wire_vol_args args = {cst_remote_vol_arg(vol)};
+    wire_vol_problems_ret ret = {0};
+    GPtrArray *problems;
+
+    if (!cst_remote_own_call(self, WIRE_CISTERN_VOL_PROBLEMS, "vol-info", xdr_wire_vol_args, &args,
+                             xdr_wire_vol_problems_ret, &ret, error))
+        return NULL;
+    problems = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < ret.problems.problems_len; i++)
+        g_ptr_array_add(problems, g_steal_pointer(&ret.problems.problems_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_vol_problems_ret, (char *)&ret);
+    return problems;
+}
+
+gboolean cst_remote_pool_follow(gpointer self, const CstPoolRef *pool, const CstFollow *follow,
+                                CstFollow *ret_follow, GError **error)
+{
+    char *asked = follow ? (char *)cst_follow_name(*follow) : NULL;
+    wire_pool_follow_args args = {cst_remote_pool_arg(pool), opt_arg(&asked)};
+    wire_pool_follow_ret ret = {0};
+    gboolean known;
+
+    if (!cst_remote_own_call(self, WIRE_CISTERN_POOL_FOLLOW, "pool-trust",
+                             xdr_wire_pool_follow_args, &args, xdr_wire_pool_follow_ret, &ret,
+                             error))
+        return FALSE;
+    known = cst_follow_parse(ret.follow, ret_follow);
+    xdr_free((xdrproc_t)xdr_wire_pool_follow_ret, (char *)&ret);
+    return known || cst_fail(error, CST_ERROR_RPC, _("the server's answer is not known here"));
 }
 
 gboolean cst_remote_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,

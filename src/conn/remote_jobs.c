@@ -75,6 +75,14 @@ gboolean cst_remote_job_set_limit(gpointer self, uint64_t id, uint64_t limit, GE
                                &args, NULL, NULL, error);
 }
 
+gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error)
+{
+    wire_call_mode_args args = {dry_run ? WIRE_CALLS_DRY : 0};
+
+    return cst_remote_own_call(self, WIRE_CISTERN_CALL_MODE, "--dry-run", xdr_wire_call_mode_args,
+                               &args, NULL, NULL, error);
+}
+
 gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error)
 {
     CstRemote *remote = self;

@@ -135,6 +135,7 @@ gboolean cst_remote_vol_download(gpointer self, const CstVolRef *vol, int fd, ui
                                  uint64_t length, unsigned flags, CstTask *task, GError **error);
 
 GPtrArray *cst_remote_vol_chain(gpointer self, const CstVolRef *vol, GError **error);
+GPtrArray *cst_remote_vol_holders(gpointer self, const CstVolRef *vol, GError **error);
 gboolean cst_remote_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
                               CstCheckReport *ret, GError **error);
 gboolean cst_remote_vol_flatten(gpointer self, const CstVolRef *vol, CstTask *task, GError **error);
@@ -146,6 +147,11 @@ CstVolRef *cst_remote_vol_convert(gpointer self, const CstPoolRef *pool, const C
                                   const CstVolConvert *how, CstTask *task, GError **error);
 gboolean cst_remote_vol_rebase(gpointer self, const CstVolRef *vol, const CstVolRebase *how,
                                CstTask *task, GError **error);
+gboolean cst_remote_vol_declare(gpointer self, const CstVolRef *vol, const CstVolDeclare *how,
+                                CstTask *task, GError **error);
+GPtrArray *cst_remote_vol_problems(gpointer self, const CstVolRef *vol, GError **error);
+gboolean cst_remote_pool_follow(gpointer self, const CstPoolRef *pool, const CstFollow *follow,
+                                CstFollow *ret, GError **error);
 gboolean cst_remote_vol_compare(gpointer self, const CstVolRef *vol, const CstVolRef *other,
                                 CstTask *task, CstCompareReport *ret, GError **error);
 gboolean cst_remote_vol_measure(gpointer self, const CstVolRef *vol, const char *format,
@@ -160,6 +166,7 @@ GPtrArray *cst_remote_job_list(gpointer self, gboolean ended, GError **error);
 CstJobInfo *cst_remote_job_info(gpointer self, uint64_t id, GError **error);
 gboolean cst_remote_job_cancel(gpointer self, uint64_t id, GError **error);
 gboolean cst_remote_job_set_limit(gpointer self, uint64_t id, uint64_t limit, GError **error);
+gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error);
 gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error);
 
 GPtrArray *cst_remote_snapshot_list(gpointer self, const CstVolRef *vol, GError **error);

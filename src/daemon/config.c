@@ -80,6 +80,35 @@ static gboolean set_workers(const char *value, DaemonConfig *config, GError **er
     return parse_count(value, 1024, &config->workers, error);
 }
 
+static gboolean set_max_wait(const char *value, DaemonConfig *config, GError **error)
+{
+    guint64 seconds;
+
+    if (!g_ascii_string_to_unsigned(value, 10, 0, 86400, &seconds, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not a number from 0 to %u"), value,
+                        86400);
+    config->has_max_wait = TRUE;
+    config->max_wait = (guint)seconds;
+    return TRUE;
+}
+
+static gboolean set_max_user_memory(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_count(value, 1048576, &config->max_user_memory, error);
+}
+
+/* Quotes are no part of the word, whoever is used to write them. */
+static gboolean set_compatibility(const char *value, DaemonConfig *config, GError **error)
+{
+    if (g_str_equal(value, "libvirt") || g_str_equal(value, "\"libvirt\""))
+        config->like_libvirt = TRUE;
+    else if (g_str_equal(value, "cistern") || g_str_equal(value, "\"cistern\""))
+        config->like_libvirt = FALSE;
+    else
+        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not one of cistern, libvirt"), value);
+    return TRUE;
+}
+
 static gboolean set_log_level(const char *value, DaemonConfig *config, GError **error)
 {
     static const struct {
@@ -109,6 +138,9 @@ static const struct {
     {"limits", "max_clients", set_max_clients},
     {"limits", "max_requests", set_max_requests},
     {"limits", "workers", set_workers},
+    {"limits", "max_wait", set_max_wait},
+    {"limits", "max_user_memory", set_max_user_memory},
+    {"service", "compatibility", set_compatibility},
     {"log", "level", set_log_level},
 };
 
@@ -183,4 +215,29 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         config.mode = config.has_group ? 0770 : 0700;
     *ret_config = config;
     return TRUE;
+}
+
+char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
+{
+    const struct {
+        const char *name;
+        gboolean changed;
+    } settings_of_start[] = {
+        {"group",
+         used->has_group != read->has_group || (used->has_group && used->group != read->group)},
+        {"socket_mode", used->mode != read->mode},
+        {"socket_ro_mode", used->mode_ro != read->mode_ro},
+        {"max_clients", used->max_clients != read->max_clients},
+        {"max_requests", used->max_requests != read->max_requests},
+        {"workers", used->workers != read->workers},
+        {"max_wait", used->has_max_wait != read->has_max_wait || used->max_wait != read->max_wait},
+        {"max_user_memory", used->max_user_memory != read->max_user_memory},
+    };
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(settings_of_start); i++)
+        if (settings_of_start[i].changed)
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "",
+                                   settings_of_start[i].name);
+    return names->len ? g_string_free(g_steal_pointer(&names), FALSE) : NULL;
 }

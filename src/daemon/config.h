@@ -16,6 +16,10 @@ typedef struct {
     guint max_clients;     /**< [limits]; 0: the built-in default */
     guint max_requests;    /**< [limits] of one client in flight; 0: the built-in default */
     guint workers;         /**< [limits]; 0: the built-in default */
+    gboolean has_max_wait; /**< [limits] max_wait is set: */
+    guint max_wait;        /**< seconds that a call waits for others' work; 0: no limit */
+    guint max_user_memory; /**< [limits] MiB held for one user; 0: the built-in default */
+    gboolean like_libvirt; /**< [service] compatibility is libvirt, and not cistern */
     CstLogLevel log_level; /**< [log] level: error, warning, info, debug */
 } DaemonConfig;
 
@@ -28,3 +32,9 @@ char *daemon_config_path(const CstPaths *paths);
  */
 gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
                             GError **error);
+
+/**
+ * Names of the settings that @read has otherwise than @used, and that only a restart puts in force;
+ * NULL: none. The log level is not among them. The caller frees.
+ */
+char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read);

@@ -11,7 +11,9 @@
 
 #include <base/error_class.h>
 #include <base/i18n.h>
+#include <base/locale.h>
 #include <base/log.h>
+#include <service/secrets.h>
 #include <service/service.h>
 #include <store/paths.h>
 #include <wire/server.h>
@@ -19,6 +21,7 @@
 #include "config.h"
 #include "notify.h"
 #include "sockets.h"
+#include "takeover.h"
 
 /* Storage is left as a crash would leave it, which does no harm. Documented in cisternd(8). */
 #define STOP_SECONDS 10
@@ -26,7 +29,7 @@
 typedef struct {
     char *root;
     char *config;
-    gboolean verbose, debug, version;
+    gboolean verbose, debug, version, check_takeover;
 } Options;
 
 static void options_clear(Options *options)
@@ -43,6 +46,8 @@ static gboolean parse_options(int *argc, char ***argv, Options *options, GError 
          N_("Keep definitions, state and sockets below DIR"), N_("DIR")},
         {"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config,
          N_("Read FILE instead of etc/cistern/cisternd.conf"), N_("FILE")},
+        {"check-takeover", 0, 0, G_OPTION_ARG_NONE, &options->check_takeover,
+         N_("Say what stands in the way of a start in libvirt's place; change nothing"), NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, N_("Log what happens"), NULL},
         {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, N_("Log everything"), NULL},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, N_("Print the version"), NULL},
@@ -97,9 +102,11 @@ static void block_signals(sigset_t *ret_set)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void reload(const char *path, const Options *options)
+/* @used: what the daemon was started with. */
+static void reload(const char *path, const Options *options, const DaemonConfig *used)
 {
     g_autoptr(GError) error = NULL;
+    g_autofree char *changes = NULL;
     DaemonConfig config;
 
     if (!daemon_config_load(path, options->config != NULL, &config, &error)) {
@@ -108,9 +115,14 @@ static void reload(const char *path, const Options *options)
     }
     set_log_level(options, &config);
     cst_log(CST_LOG_INFO, _("read %s again"), path);
+    changes = daemon_config_changes(used, &config);
+    if (changes)
+        cst_log(CST_LOG_WARNING, _("%s: a restart puts in force what has changed: %s"), path,
+                changes);
 }
 
-static void wait_for_end(const sigset_t *signals, const char *path, const Options *options)
+static void wait_for_end(const sigset_t *signals, const char *path, const Options *options,
+                         const DaemonConfig *used)
 {
     int signal_number;
 
@@ -119,7 +131,7 @@ static void wait_for_end(const sigset_t *signals, const char *path, const Option
             continue;
         if (signal_number != SIGHUP)
             break;
-        reload(path, options);
+        reload(path, options, used);
     }
     cst_log(CST_LOG_INFO, _("stopping: %s"), strsignal(signal_number));
     /* A second one does not wait for work that goes on. */
@@ -146,6 +158,30 @@ static void end_in_time(void)
         g_thread_unref(thread);
 }
 
+/*
+ * libvirt's daemons look for secrets at virtsecretd's socket. Whoever serves it manages the
+ * secrets; another program that does so already keeps both.
+ */
+static void offer_secrets(CstService *service, const CstPaths *paths, const DaemonConfig *config,
+                          GPtrArray *sockets)
+{
+    DaemonSecrets from = daemon_sockets_secrets(sockets);
+    g_autoptr(GError) error = NULL;
+
+    if (from == DAEMON_SECRETS_LEFT)
+        return;
+    if (cst_service_manage_secrets(service, &error) &&
+        (from == DAEMON_SECRETS_PASSED ||
+         daemon_sockets_add_secrets(paths, config, sockets, &error)))
+        return;
+    if (from == DAEMON_SECRETS_PASSED) {
+        cst_log(CST_LOG_WARNING, _("secrets can't be changed here for now: %s"), error->message);
+        return;
+    }
+    cst_log(CST_LOG_WARNING, _("'%s' is not served: %s"), paths->secret_socket, error->message);
+    cst_service_leave_secrets(service);
+}
+
 static CstWireServer *serve(CstService *service, const CstPaths *paths, const DaemonConfig *config,
                             GPtrArray *sockets, GError **error)
 {
@@ -159,6 +195,9 @@ static CstWireServer *serve(CstService *service, const CstPaths *paths, const Da
     wire.max_clients = config->max_clients ? config->max_clients : wire.max_clients;
     wire.max_requests = config->max_requests ? config->max_requests : wire.max_requests;
     wire.workers = config->workers ? config->workers : wire.workers;
+    wire.max_wait_seconds = config->has_max_wait ? config->max_wait : wire.max_wait_seconds;
+    if (config->max_user_memory)
+        wire.max_user_bytes = (size_t)config->max_user_memory * 1024 * 1024;
     server = cst_wire_server_new(service, &wire, error);
     for (guint i = 0; server && i < sockets->len; i++) {
         const DaemonSocket *s = g_ptr_array_index(sockets, i);
@@ -198,12 +237,14 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     sockets = daemon_sockets_open(paths, &config, error);
     if (!sockets)
         return FALSE;
+    cst_service_set_like_libvirt(service, config.like_libvirt);
+    offer_secrets(service, paths, &config, sockets);
     cst_service_start(service);
     server = serve(service, paths, &config, sockets, error);
     if (server) {
         log_sockets(sockets);
         daemon_notify("READY=1");
-        wait_for_end(&signals, config_path, options);
+        wait_for_end(&signals, config_path, options, &config);
         daemon_notify("STOPPING=1");
         end_in_time();
         cst_service_stop(service);
@@ -230,15 +271,19 @@ int main(int argc, char **argv)
     g_auto(Options) options = {0};
 
     setlocale(LC_ALL, "");
-    bindtextdomain(CST_TEXT_DOMAIN, CST_LOCALE_DIR);
+    cst_bind_locale();
     umask(022);
     if (!parse_options(&argc, &argv, &options, &error))
         return fail(error);
+    /* Logs are searched, and answers read by clients of any language: the same words everywhere. */
+    setlocale(LC_MESSAGES, "C");
     if (options.version) {
         printf("cisternd %s\n", CST_VERSION);
         return CST_EXIT_OK;
     }
     paths = cst_paths_new(options.root);
+    if (options.check_takeover)
+        return daemon_check_takeover(paths, stdout) ? CST_EXIT_OK : CST_EXIT_CONFLICT;
     config_path = options.config ? g_strdup(options.config) : daemon_config_path(paths);
     if (!run(paths, config_path, &options, &error))
         return fail(error);

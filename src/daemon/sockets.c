@@ -17,6 +17,7 @@
 
 #define FIRST_PASSED_FD 3 /* sd_listen_fds(3) */
 #define PASSED_MAX      16
+#define SECRET_SOCKET   "virtsecretd-sock" /* and "-ro" */
 
 static void socket_free(gpointer data)
 {
@@ -36,12 +37,17 @@ static void add_socket(GPtrArray *sockets, int fd, gboolean read_only, const cha
     g_ptr_array_add(sockets, s);
 }
 
-static void close_all(GPtrArray *sockets)
+/* Closes the sockets from @first on, and removes the names of our own. */
+static void close_from(GPtrArray *sockets, guint first)
 {
-    for (guint i = 0; i < sockets->len; i++)
-        close(((DaemonSocket *)g_ptr_array_index(sockets, i))->fd);
-    daemon_sockets_remove(sockets);
-    g_ptr_array_unref(sockets);
+    for (guint i = first; i < sockets->len; i++) {
+        const DaemonSocket *s = g_ptr_array_index(sockets, i);
+
+        close(s->fd);
+        if (s->path)
+            unlink(s->path);
+    }
+    g_ptr_array_set_size(sockets, (gint)first);
 }
 
 /* --- systemd's ------------------------------------------------------------------------------- */
@@ -63,6 +69,7 @@ static int count_passed(void)
 static gboolean add_passed(GPtrArray *sockets, int fd, GError **error)
 {
     struct sockaddr_un address = {0};
+    g_autofree char *name = NULL;
     socklen_t len = sizeof(address) - 1;
     int listening = 0;
     socklen_t size = sizeof(listening);
@@ -76,7 +83,10 @@ static gboolean add_passed(GPtrArray *sockets, int fd, GError **error)
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return cst_fail_errno(error, errno, _("cannot set up the passed socket %d"), fd);
-    add_socket(sockets, fd, g_str_has_suffix(address.sun_path, "-ro"), NULL);
+    name = g_path_get_basename(address.sun_path);
+    add_socket(sockets, fd, g_str_has_suffix(name, "-ro"), NULL);
+    ((DaemonSocket *)g_ptr_array_index(sockets, sockets->len - 1))->secrets =
+        g_str_has_prefix(name, SECRET_SOCKET);
     return TRUE;
 }
 
@@ -107,8 +117,8 @@ static gboolean check_stale(const char *path, GError **error)
         return cst_fail_errno(error, errno, _("cannot make a socket"));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
         return cst_fail(error, CST_ERROR_BUSY,
-                        _("another daemon answers at '%s'; stop it first (libvirtd, virtstoraged "
-                          "or cisternd)"),
+                        _("another daemon answers at '%s'; stop it first (libvirtd, "
+                          "virtstoraged, virtsecretd or cisternd)"),
                         path);
     if (errno != ECONNREFUSED && errno != ENOENT)
         return cst_fail_errno(error, errno, _("cannot look who owns '%s'"), path);
@@ -155,22 +165,31 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
     return TRUE;
 }
 
+/* @path_ro NULL: none for reading. On failure @sockets is as it was. */
+static gboolean open_pair(const char *path, const char *path_ro, const DaemonConfig *config,
+                          GPtrArray *sockets, GError **error)
+{
+    guint first = sockets->len;
+    int fd;
+
+    if (!open_named(path, config->mode, config, FALSE, &fd, error))
+        return FALSE;
+    add_socket(sockets, fd, FALSE, path);
+    if (!path_ro)
+        return TRUE;
+    if (!open_named(path_ro, config->mode_ro, config, TRUE, &fd, error)) {
+        close_from(sockets, first);
+        return FALSE;
+    }
+    add_socket(sockets, fd, TRUE, path_ro);
+    return TRUE;
+}
+
 static gboolean open_own(const CstPaths *paths, const DaemonConfig *config, GPtrArray *sockets,
                          GError **error)
 {
-    int fd;
-
-    if (!cst_dir_ensure(paths->run_dir, paths->session ? 0700 : 0755, error))
-        return FALSE;
-    if (!open_named(paths->socket, config->mode, config, FALSE, &fd, error))
-        return FALSE;
-    add_socket(sockets, fd, FALSE, paths->socket);
-    if (!paths->socket_ro)
-        return TRUE;
-    if (!open_named(paths->socket_ro, config->mode_ro, config, TRUE, &fd, error))
-        return FALSE;
-    add_socket(sockets, fd, TRUE, paths->socket_ro);
-    return TRUE;
+    return cst_dir_ensure(paths->run_dir, paths->session ? 0700 : 0755, error) &&
+           open_pair(paths->socket, paths->socket_ro, config, sockets, error);
 }
 
 GPtrArray *daemon_sockets_open(const CstPaths *paths, const DaemonConfig *config, GError **error)
@@ -183,9 +202,38 @@ GPtrArray *daemon_sockets_open(const CstPaths *paths, const DaemonConfig *config
         ok = add_passed(sockets, FIRST_PASSED_FD + i, error);
     if (passed == 0)
         ok = open_own(paths, config, sockets, error);
-    if (!ok)
-        g_clear_pointer(&sockets, close_all);
+    if (!ok) {
+        close_from(sockets, 0);
+        g_clear_pointer(&sockets, g_ptr_array_unref);
+    }
     return sockets;
+}
+
+DaemonSecrets daemon_sockets_secrets(GPtrArray *sockets)
+{
+    DaemonSecrets secrets = DAEMON_SECRETS_OURS;
+
+    for (guint i = 0; i < sockets->len; i++) {
+        const DaemonSocket *s = g_ptr_array_index(sockets, i);
+
+        if (s->secrets)
+            return DAEMON_SECRETS_PASSED;
+        if (!s->path)
+            secrets = DAEMON_SECRETS_LEFT;
+    }
+    return secrets;
+}
+
+gboolean daemon_sockets_add_secrets(const CstPaths *paths, const DaemonConfig *config,
+                                    GPtrArray *sockets, GError **error)
+{
+    guint first = sockets->len;
+
+    if (!open_pair(paths->secret_socket, paths->secret_socket_ro, config, sockets, error))
+        return FALSE;
+    for (guint i = first; i < sockets->len; i++)
+        ((DaemonSocket *)g_ptr_array_index(sockets, i))->secrets = TRUE;
+    return TRUE;
 }
 
 void daemon_sockets_remove(GPtrArray *sockets)

@@ -337,9 +337,9 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
     return TRUE;
 }
 
-/* What the backing image shows at @offset goes to @host; nothing of it beyond the capacity. */
-static gboolean fill_from_backing(CstBlocks *blocks, uint64_t host, uint64_t length,
-                                  uint64_t offset, GError **error)
+/* What the guest sees at @offset goes to @host, zeroes beyond the capacity. */
+static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
+                                GError **error)
 {
     g_autofree uint8_t *buf = g_malloc((size_t)MIN(length, COPY_CHUNK));
 
@@ -349,7 +349,7 @@ static gboolean fill_from_backing(CstBlocks *blocks, uint64_t host, uint64_t len
         size_t there = (size_t)MIN(n, left);
 
         memset(buf + there, 0, n - there);
-        if ((there > 0 && !read_backing(blocks, buf, there, offset + done, error)) ||
+        if ((there > 0 && !cst_blocks_pread(&blocks->image, buf, there, offset + done, error)) ||
             !cst_blob_pwrite(blocks->blob, buf, n, host + done, error))
             return FALSE;
         done += n;
@@ -364,7 +364,7 @@ static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t
     uint8_t buf[MAX_SECTOR];
 
     if (step->backed)
-        return fill_from_backing(blocks, host, length, offset, error);
+        return fill_from_guest(blocks, host, length, offset, error);
     if (step->unit > MAX_SECTOR)
         return cst_blocks_zero_host(blocks, host, length, CST_ZERO_MAY_UNMAP, error);
     return cst_blocks_pread(&blocks->image, buf, (size_t)length, offset, error) &&
@@ -377,7 +377,7 @@ static gboolean fill_around(CstBlocks *blocks, const CstStep *step, GError **err
     uint64_t end = step->offset + step->length;
     uint64_t after = -end & (step->unit - 1);
 
-    if (step->fresh)
+    if (step->fresh && !step->backed)
         return TRUE;
     return (before == 0 ||
             fill(blocks, step->host - before, before, step->offset - before, step, error)) &&
@@ -471,6 +471,26 @@ gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_
         len -= (size_t)done;
     }
     return TRUE;
+}
+
+gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_t packed_len,
+                                 const uint8_t *buf, size_t len, uint64_t offset, GError **error)
+{
+    CstBlockClaim claim;
+    CstRun run;
+    gboolean ok;
+
+    g_mutex_lock(&blocks->lock);
+    ok = map_or_claim(blocks, offset, len, &run, &claim, error);
+    if (ok && run.kind != CST_RUN_DATA) {
+        CstStep step = {.offset = offset, .length = packed_len, .packed = TRUE};
+
+        ok = do_step(blocks, &step, packed, error);
+        release(blocks, &claim);
+    }
+    g_mutex_unlock(&blocks->lock);
+    return ok &&
+           (run.kind != CST_RUN_DATA || cst_blob_pwrite(blocks->blob, buf, len, run.host, error));
 }
 
 gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,

@@ -43,7 +43,9 @@ typedef struct {
     uint64_t place;          /**< out: the format's own */
     gboolean is_new;         /**< out: the block has been nowhere so far */
     gboolean fresh;          /**< out: the whole place reads as zeroes, and so does the block */
-    gboolean backed; /**< out: around the bytes the backing image shows: filled in from it */
+    gboolean backed; /**< out: around the bytes is not zero what the guest sees (of the backing
+                          image, or compressed): filled in */
+    gboolean packed; /**< in: the bytes are compressed, and all that the block gets */
 } CstStep;
 
 /** Called with the lock held. */
@@ -103,6 +105,12 @@ gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uin
 /** Makes the part of the range that the file reaches read as zeroes. */
 gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
                               GError **error);
+/**
+ * Writes a block's bytes in a compressed form of @packed_len bytes, or, where the block has a place
+ * for its plain bytes already, @len bytes of @buf to that.
+ */
+gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_t packed_len,
+                                 const uint8_t *buf, size_t len, uint64_t offset, GError **error);
 /** Makes the guest's bytes zero, each with a place of its own. */
 gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
                                  unsigned flags, GError **error);

@@ -31,7 +31,12 @@ typedef enum {
     CST_CREATE_SECTOR_SIZE = 1 << 10,
     CST_CREATE_FORCE_SIZE = 1 << 11,
     CST_CREATE_ADAPTER_TYPE = 1 << 12,
-    CST_CREATE_DATA_FILE = 1 << 13
+    CST_CREATE_DATA_FILE = 1 << 13,
+    CST_CREATE_STATIC = 1 << 14, /**< subformat has "dynamic" and "static", and no others */
+    CST_CREATE_HW_VERSION = 1 << 15,
+    CST_CREATE_ZEROED_GRAIN = 1 << 16,
+    CST_CREATE_LOG_SIZE = 1 << 17,
+    CST_CREATE_TABLE_SIZE = 1 << 18
 } CstCreateOptions;
 
 /** Internal snapshots; see image/snapshot.h. Images are open for writing except for list. */
@@ -56,6 +61,18 @@ typedef struct {
                       GError **error);
 } CstBitmapOps;
 
+/** Bytes by which a format is told; len 0: none. */
+typedef struct {
+    size_t offset;
+    const char *bytes;
+    size_t len;
+} CstImageMagic;
+
+#define CST_IMAGE_MAGIC(offset, text)  \
+    {                                  \
+        offset, text, sizeof(text) - 1 \
+    }
+
 struct CstImageFormat {
     const char *name;
     const char *alias;    /**< a second name that is understood; NULL: none */
@@ -68,6 +85,12 @@ struct CstImageFormat {
      * beyond doubt. Pure and cheap. NULL: never guessed.
      */
     int (*probe)(const uint8_t *head, size_t len, uint64_t size);
+
+    /**
+     * Bytes that no other format has there. A blob that has them and that no probe is sure of is an
+     * image of this format with a damaged header, or of an unknown version.
+     */
+    CstImageMagic magic[2];
 
     /**
      * Fills look->info (its format is set already). Reads only through @look. Damage goes to
@@ -99,6 +122,12 @@ struct CstImageFormat {
 
     /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
     gboolean is_plain;
+    /**
+     * A block without an entry holds nothing, with or without a backing image, which is something
+     * else than a block of zeroes. With CST_IMAGE_SAME_CONTENT open() takes a backing image then,
+     * whatever the header says of one.
+     */
+    gboolean is_layered;
     /** Of a format without open: what to do instead, to be shown; marked with N_(). */
     const char *instead;
     /**

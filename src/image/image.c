@@ -74,6 +74,27 @@ void cst_image_info_clear(CstImageInfo *info)
     memset(info, 0, sizeof(*info));
 }
 
+static gboolean has_magic(const CstImageFormat *format, const uint8_t *head, size_t len)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(format->magic); i++) {
+        const CstImageMagic *magic = &format->magic[i];
+
+        if (magic->len > 0 && len >= magic->offset + magic->len &&
+            memcmp(head + magic->offset, magic->bytes, magic->len) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* The format that the magic number alone tells; raw: none. */
+static const CstImageFormat *format_of_magic(const uint8_t *head, size_t len)
+{
+    for (size_t i = 0; cst_image_registry[i]; i++)
+        if (has_magic(cst_image_registry[i], head, len))
+            return cst_image_registry[i];
+    return &cst_format_raw;
+}
+
 const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t size)
 {
     const CstImageFormat *best = &cst_format_raw;
@@ -88,7 +109,21 @@ const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t 
             best_score = score;
         }
     }
-    return best;
+    return best_score > 0 ? best : format_of_magic(head, len);
+}
+
+/* What follows the magic number is no header that this format has. */
+static void note_damaged_header(CstImageLook *look)
+{
+    CstImageInfo *info = look->info;
+    const CstImageFormat *format = info->format;
+    g_autofree char *why = NULL;
+
+    if (!info->problem || !format->probe || !has_magic(format, look->head, look->head_len) ||
+        format->probe(look->head, look->head_len, look->size) > 0)
+        return;
+    why = g_steal_pointer(&info->problem);
+    info->problem = g_strdup_printf(_("the %s header is damaged: %s"), format->name, why);
 }
 
 gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
@@ -107,6 +142,8 @@ gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImage
         info.format->inspect(&look);
     if (!cst_look_ok(&look, error))
         return FALSE;
+    if (!format)
+        note_damaged_header(&look);
     *ret_info = info;
     memset(&info, 0, sizeof(info));
     return TRUE;
@@ -162,6 +199,10 @@ gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCrea
         {CST_CREATE_FORCE_SIZE, options->force_size, "force_size"},
         {CST_CREATE_ADAPTER_TYPE, options->adapter_type != NULL, "adapter_type"},
         {CST_CREATE_DATA_FILE, options->data_file || options->data_file_raw, "data_file"},
+        {CST_CREATE_HW_VERSION, options->hw_version != NULL, "hwversion"},
+        {CST_CREATE_ZEROED_GRAIN, options->zeroed_grain, "zeroed_grain"},
+        {CST_CREATE_LOG_SIZE, options->log_size != 0, "log_size"},
+        {CST_CREATE_TABLE_SIZE, options->table_size != 0, "table_size"},
         {CST_CREATE_METADATA, options->preallocation == CST_PREALLOC_METADATA,
          "preallocation=metadata"},
     };

@@ -153,6 +153,8 @@ void cst_lookup_clear(CstLookup *lookup)
 static gboolean check(const CstBlob *blob, const CstImageInfo *info, const CstImageOpen *how,
                       GError **error)
 {
+    gboolean may_back = info->backing || (how->flags & CST_IMAGE_SAME_CONTENT);
+
     if (info->problem)
         return cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
                         _("'%s' can't be opened: %s"), blob->name, info->problem);
@@ -161,8 +163,20 @@ static gboolean check(const CstBlob *blob, const CstImageInfo *info, const CstIm
                         _("'%s' is encrypted (%s): its content can't be read here; 'qemu-img "
                           "convert' with a secret object can decrypt it"),
                         blob->name, info->encryption);
-    if (how->backing && !info->backing)
+    if (how->backing && !may_back)
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+    return TRUE;
+}
+
+gboolean cst_lookup_inspect(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
+                            CstImageInfo *ret_info, GError **error)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    if (!cst_image_inspect(blob, format, &info, error) || !check(blob, &info, how, error))
+        return FALSE;
+    *ret_info = info;
+    memset(&info, 0, sizeof(info));
     return TRUE;
 }
 
@@ -172,7 +186,7 @@ gboolean cst_lookup_open(CstLookup *lookup, const CstLookupOps *ops, CstBlob *bl
 {
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_image_inspect(blob, format, &info, error) || !check(blob, &info, how, error) ||
+    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
         !cst_lookup_init(lookup, ops, blob, how, info.cluster_size, info.capacity, error))
         return FALSE;
     lookup->blocks.lacks_backing = info.backing && !how->backing;

@@ -57,6 +57,12 @@ gboolean cst_lookup_init(CstLookup *lookup, const CstLookupOps *ops, CstBlob *bl
                          GError **error);
 void cst_lookup_clear(CstLookup *lookup);
 /**
+ * Looks at an image of one file that is to be opened: fails where its header is not sound, where it
+ * is encrypted, and where @how has a backing image that the image does not name.
+ */
+gboolean cst_lookup_inspect(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
+                            CstImageInfo *ret_info, GError **error);
+/**
  * The same for an image of one file, whose header must be sound and not encrypted; sets *ret_info
  * and takes the sizes from it.
  */

@@ -4,6 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <blob/steps.h>
 
 #define STEP (16 * CST_MIB) /* unit of cancel and progress */
 
@@ -44,34 +45,36 @@ static gboolean write_zeroes(CstBlob *blob, uint64_t offset, uint64_t length, GE
     return TRUE;
 }
 
-static gboolean reserve(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+/* *ret_write: it can't be reserved, only written. */
+static gboolean reserve(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
+                        gboolean *ret_write, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (cst_blob_allocate(blob, offset, length, &why))
+    *ret_write = FALSE;
+    if (cst_blob_allocate_steps(blob, offset, length, task, &why))
         return TRUE;
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
-        return write_zeroes(blob, offset, length, error);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    *ret_write = g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED);
+    if (!*ret_write)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return *ret_write;
 }
 
 gboolean cst_space_preallocate(CstBlob *blob, uint64_t offset, uint64_t length,
                                CstPreallocation preallocation, CstTask *task, GError **error)
 {
-    gboolean full = preallocation == CST_PREALLOC_FULL;
+    gboolean write = preallocation == CST_PREALLOC_FULL;
 
-    if (preallocation != CST_PREALLOC_FALLOC && !full)
+    if (preallocation != CST_PREALLOC_FALLOC && !write)
         return TRUE;
-    /* Reserving is one step where it can be: pieces would be fragments. */
-    if (!full && !reserve(blob, offset, length, error))
+    if (!write && !reserve(blob, offset, length, task, &write, error))
         return FALSE;
     for (uint64_t done = 0; done < length;) {
         uint64_t n = MIN(STEP, length - done);
 
-        if (!cst_task_check(task, error) || (full && !write_zeroes(blob, offset + done, n, error)))
+        if (!cst_task_check(task, error) || (write && !write_zeroes(blob, offset + done, n, error)))
             return FALSE;
-        if (full)
+        if (write)
             cst_task_advance(task, n);
         else
             cst_task_skip(task, n);

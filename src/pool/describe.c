@@ -44,6 +44,17 @@ static CstEncryptionFormat encryption_format(const char *name)
     return CST_ENCRYPTION_DEFAULT;
 }
 
+/* What only the content says of itself. */
+static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
+{
+    if (extra->content)
+        cst_options_add(&def->options, "content", extra->content);
+    if (extra->backing_path && extra->backing_trust == CST_TRUST_NONE)
+        cst_options_add(&def->options, "undeclared-backing", extra->backing_path);
+    if (extra->data_file && extra->data_trust == CST_TRUST_NONE)
+        cst_options_add(&def->options, "undeclared-data-file", extra->data_file);
+}
+
 static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
 {
     def->compat = g_strdup(extra->compat);
@@ -51,10 +62,11 @@ static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
     def->cluster_size = extra->cluster_size;
     def->lazy_refcounts = extra->lazy_refcounts;
     def->extended_l2 = extra->extended_l2;
-    if (extra->backing_path)
+    if (extra->backing_path && extra->backing_trust != CST_TRUST_NONE)
         def->backing = cst_backing_def_new(extra->backing_path, extra->backing_format);
     def->extents = extra->extents ? g_ptr_array_ref(extra->extents) : NULL;
     def->options = cst_options_copy(extra->options);
+    describe_claims(def, extra);
     if (extra->encryption)
         def->encryption = cst_encryption_new(encryption_format(extra->encryption));
 }

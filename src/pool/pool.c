@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pool/pool.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
+#include <blob/dry.h>
 #include <image/hold.h>
 
 #include "dispatch.h"
@@ -62,27 +65,31 @@ gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **erro
 {
     if (!state->backend->build)
         return TRUE;
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
     return pool_checked(state->backend->build(state, flags, error), state, "build", error);
 }
 
 gboolean cst_pool_state_start(CstPoolState *state, GError **error)
 {
-    if (state->backend->start &&
-        !pool_checked(state->backend->start(state, error), state, "start", error))
+    if (!state->backend->start)
+        return TRUE;
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
-    /* Far away, what is left there may have to wait: the core sees to it when it can. */
-    return state->backend->remote || cst_pool_state_settle(state, error);
+    return pool_checked(state->backend->start(state, error), state, "start", error);
 }
 
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
 {
-    if (!state->backend->drop_drafts)
+    if (!state->backend->drop_drafts || cst_dry_run())
         return TRUE;
     return pool_checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
 }
 
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     if (!state->backend->stop)
         return TRUE;
     return pool_checked(state->backend->stop(state, error), state, "stop", error);
@@ -92,6 +99,8 @@ gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **er
 {
     if (!state->backend->destroy)
         return pool_unsupported(state, _("pool does not support pool deletion"), error);
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
     return pool_checked(state->backend->destroy(state, flags, error), state, "destroy", error);
 }
 
@@ -135,13 +144,32 @@ char *cst_pool_state_identity(CstPoolState *state, GError **error)
     return state->backend->identity ? state->backend->identity(state, error) : NULL;
 }
 
-gboolean cst_pool_state_identity_check(CstPoolState *state, const char *recorded, gboolean starting,
-                                       GError **error)
+gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboolean starting,
+                               GError **error)
 {
-    if (!state->backend->identity_check)
+    if (!state->backend->expect)
         return TRUE;
-    return pool_checked(state->backend->identity_check(state, recorded, starting, error), state,
-                        "identity_check", error);
+    return pool_checked(state->backend->expect(state, recorded, starting, error), state, "expect",
+                        error);
+}
+
+gboolean cst_pool_state_is_on_mounts(CstPoolState *state)
+{
+    return state->backend->on_mounts;
+}
+
+gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const char *what,
+                                   GError **error)
+{
+    const char *reserved = state->backend->reserved_prefix;
+
+    if (!cst_name_check(name, what, error))
+        return FALSE;
+    if (!reserved || !g_str_has_prefix(name, reserved))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_INVALID,
+                    _("%s name '%s' begins with '%s', which is reserved; choose another name"),
+                    what, name, reserved);
 }
 
 gboolean cst_pool_state_can_create(CstPoolState *state)
@@ -149,11 +177,30 @@ gboolean cst_pool_state_can_create(CstPoolState *state)
     return state->backend->vol_reserve != NULL;
 }
 
+/* A draft that is nowhere, so that the image in it is made with all of its checks. */
+static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                            GError **error)
+{
+    GError *why = NULL;
+
+    if (state->backend->ends_dry_runs && !state->backend->vol_reserve(state, def, draft, &why) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    g_clear_error(&why);
+    draft->zeroed = TRUE;
+    draft->blob = def->type == CST_VOL_DIR ? NULL : cst_blob_dry_new(NULL, def->name);
+    return TRUE;
+}
+
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
     if (!state->backend->vol_reserve)
         return pool_unsupported(state, _("storage pool does not support volume creation"), error);
+    if (cst_dry_run())
+        return reserve_dry(state, def, draft, error);
     return pool_checked(state->backend->vol_reserve(state, def, draft, error), state, "vol_reserve",
                         error);
 }
@@ -161,13 +208,14 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
-    return pool_checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
+    return cst_may_change(error) &&
+           pool_checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
                         error);
 }
 
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
-    if (!state->backend->vol_abandon)
+    if (!state->backend->vol_abandon || cst_dry_run())
         return TRUE;
     return pool_checked(state->backend->vol_abandon(state, token, error), state, "vol_abandon",
                         error);
@@ -178,6 +226,8 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
 {
     if (!state->backend->vol_delete)
         return pool_unsupported(state, _("storage pool does not support vol deletion"), error);
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
     return pool_checked(state->backend->vol_delete(state, name, flags, error), state, "vol_delete",
                         error);
 }
@@ -189,24 +239,35 @@ gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GE
                         error);
 }
 
-void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob)
+gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
+                                    const CstDeclaration *declaration)
 {
-    if (state->backend->vol_replaced)
-        state->backend->vol_replaced(state, blob);
+    return state->backend->vol_declare && state->backend->vol_declare(state, blob, declaration);
+}
+
+CstDeclaration *cst_pool_state_declared(const CstPoolState *state, const CstVolume *volume)
+{
+    return state->host && state->host->declared
+               ? state->host->declared(state, volume, state->host->data)
+               : NULL;
 }
 
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error)
 {
+    /* What opens no file for that (blob/dry.h) is not opened for writing at all. */
+    gboolean below = writable && cst_dry_run() && state->backend->remote;
     CstBlob *blob;
 
     if (!state->backend->vol_open) {
         pool_unsupported(state, _("storage pool does not give access to volume contents"), error);
         return NULL;
     }
-    blob = state->backend->vol_open(state, name, writable, error);
+    blob = state->backend->vol_open(state, name, writable && !below, error);
     if (!pool_checked(blob != NULL, state, "vol_open", error))
         return NULL;
+    if (below)
+        return cst_blob_dry_new(blob, name);
     /* A machine that runs on it and this process refuse each other, whatever is to be written. */
     if (writable && !cst_image_hold(blob, error))
         g_clear_pointer(&blob, cst_blob_unref);
@@ -219,6 +280,8 @@ gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64
     if (!state->backend->vol_resize)
         return pool_unsupported(
             state, _("storage pool does not support changing of volume capacity"), error);
+    if (!cst_may_change(error))
+        return FALSE;
     return pool_checked(state->backend->vol_resize(state, name, capacity, task, error), state,
                         "vol_resize", error);
 }
@@ -231,7 +294,7 @@ gboolean cst_pool_state_can_resize(CstPoolState *state)
 gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                       const char *snapshot, CstVolDraft *draft, GError **error)
 {
-    if (!state->backend->vol_reserve_clone)
+    if (!state->backend->vol_reserve_clone || cst_dry_run())
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("pool type '%s' does not share content between volumes"),
                         cst_pool_type_name(state->backend->type));

@@ -27,7 +27,8 @@ const CstBackend *cst_backend_for(CstPoolType type, GError **error)
     const CstBackend *backend = find(type);
 
     if (!backend)
-        cst_fail(error, CST_ERROR_UNSUPPORTED, _("missing backend for pool type %d (%s)"), type,
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("pools of type '%s' are not supported by this version"),
                  cst_pool_type_name(type));
     return backend;
 }

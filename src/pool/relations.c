@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pool/pool.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -14,7 +15,7 @@ void cst_holder_free(CstHolder *holder)
     g_free(holder);
 }
 
-void cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
+CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
 {
     CstHolder *holder = g_new0(CstHolder, 1);
     va_list args;
@@ -24,6 +25,7 @@ void cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
     va_end(args);
     holder->pid = pid;
     g_ptr_array_add(holders, holder);
+    return holder;
 }
 
 void cst_room_free(CstRoom *room)
@@ -72,6 +74,8 @@ gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTa
 {
     if (!state->backend->vol_flatten)
         return pool_unsupported(state, _("storage pool has no volumes that share content"), error);
+    if (!cst_may_change(error))
+        return FALSE;
     return pool_checked(state->backend->vol_flatten(state, name, task, error), state, "vol_flatten",
                         error);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pool/pool.h>
 
+#include <string.h>
+
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -34,13 +37,41 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
     return g_steal_pointer(&list);
 }
 
+/* What a dry run can know of a change without the technology: what there is. */
+static gboolean check_name(CstPoolState *state, const char *volume, const char *name,
+                           gboolean wanted, GError **error)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(state, volume, error);
+    gboolean found = FALSE;
+
+    for (guint i = 0; list && i < list->len; i++)
+        found |= strcmp(((const CstSnapshot *)list->pdata[i])->name, name) == 0;
+    if (!list || found == wanted)
+        return list != NULL;
+    return wanted ? cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"),
+                             volume, name)
+                  : cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                             volume, name);
+}
+
+/* @name must be there, @fresh must not; either may be NULL. */
+static gboolean may_change(CstPoolState *state, const char *volume, const char *name,
+                           const char *fresh, GError **error)
+{
+    if (!cst_dry_run())
+        return TRUE;
+    return (!name || check_name(state, volume, name, TRUE, error)) &&
+           (!fresh || check_name(state, volume, fresh, FALSE, error)) && cst_may_change(error);
+}
+
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && pool_checked(ops->create(state, volume, name, how, task, error), state,
-                               "snapshots.create", error);
+    return ops && may_change(state, volume, NULL, name, error) &&
+           pool_checked(ops->create(state, volume, name, how, task, error), state,
+                        "snapshots.create", error);
 }
 
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
@@ -48,8 +79,9 @@ gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && pool_checked(ops->revert(state, volume, name, task, error), state,
-                               "snapshots.revert", error);
+    return ops && may_change(state, volume, name, NULL, error) &&
+           pool_checked(ops->revert(state, volume, name, task, error), state, "snapshots.revert",
+                        error);
 }
 
 gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
@@ -57,8 +89,9 @@ gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && pool_checked(ops->remove(state, volume, name, task, error), state,
-                               "snapshots.remove", error);
+    return ops && may_change(state, volume, name, NULL, error) &&
+           pool_checked(ops->remove(state, volume, name, task, error), state, "snapshots.remove",
+                        error);
 }
 
 gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
@@ -66,8 +99,9 @@ gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume,
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
-    return ops && pool_checked(ops->rename(state, volume, name, new_name, error), state,
-                               "snapshots.rename", error);
+    return ops && may_change(state, volume, name, new_name, error) &&
+           pool_checked(ops->rename(state, volume, name, new_name, error), state,
+                        "snapshots.rename", error);
 }
 
 CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <image/image.h>
+
 CstVolume *cst_volume_new(const char *name)
 {
     size_t len = strlen(name) + 1;
@@ -26,6 +28,7 @@ static void extra_free(CstVolumeExtra *extra)
     g_free(extra->key);
     g_free(extra->backing_path);
     g_free(extra->backing_format);
+    g_free(extra->data_file);
     g_free(extra->encryption);
     g_free(extra->compat);
     g_free(extra->problem);
@@ -47,6 +50,58 @@ CstVolumeExtra *cst_volume_extra(CstVolume *volume)
     if (!volume->extra)
         volume->extra = g_new0(CstVolumeExtra, 1);
     return volume->extra;
+}
+
+gboolean cst_volume_same_format(const char *a, const char *b)
+{
+    const CstImageFormat *format = cst_image_format_find(a, NULL);
+
+    return format && format == cst_image_format_find(b, NULL);
+}
+
+CstFileId cst_volume_file_id(const CstVolume *volume)
+{
+    return (CstFileId){.inode = volume->stamp.inode, .btime_ns = volume->btime_ns};
+}
+
+/* --- trust ------------------------------------------------------------------------------------ */
+
+/* Names of formats have aliases ("vhd"); no name agrees with any. */
+static gboolean same_format(const char *declared, const char *found)
+{
+    const CstImageFormat *a = declared ? cst_image_format_find(declared, NULL) : NULL;
+    const CstImageFormat *b = found ? cst_image_format_find(found, NULL) : NULL;
+
+    return !a || !b || a == b;
+}
+
+/* @named: the reference is one of those that are declared one by one. */
+static CstTrust trust_in(const CstVolume *volume, const CstDeclaration *declaration, gboolean named)
+{
+    if (named)
+        return CST_TRUST_NAMED;
+    if ((volume->flags & CST_VOLUME_SHARED) || (declaration && declaration->restricted))
+        return CST_TRUST_NONE;
+    return CST_TRUST_PLACE;
+}
+
+void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
+{
+    CstVolumeExtra *extra = volume->extra;
+
+    if (declaration)
+        volume->flags |=
+            CST_VOLUME_DECLARED | (declaration->restricted ? CST_VOLUME_RESTRICTED : 0);
+    if (!extra)
+        return;
+    extra->backing_trust =
+        trust_in(volume, declaration,
+                 declaration && declaration->backing && extra->backing_path &&
+                     strcmp(declaration->backing, extra->backing_path) == 0 &&
+                     same_format(declaration->backing_format, extra->backing_format));
+    extra->data_trust = trust_in(volume, declaration,
+                                 declaration && declaration->data_file && extra->data_file &&
+                                     strcmp(declaration->data_file, extra->data_file) == 0);
 }
 
 const char *cst_volume_problem(const CstVolume *volume)

@@ -33,14 +33,28 @@ static void boot_task_free(BootTask *task)
     g_free(task);
 }
 
+/* libvirt takes a pool whose storage is there for an active one when it starts. */
+static gboolean is_there(CstPool *pool)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    gboolean there = FALSE;
+
+    if (!pool->service->like_libvirt)
+        return FALSE;
+    state = cst_pool_state_open(pool->def, &pool->service->pool_host, NULL);
+    return state && !cst_pool_state_is_remote(state) && cst_pool_state_check(state, &there, NULL) &&
+           there;
+}
+
 static gboolean wanted(CstPool *pool)
 {
-    gboolean result;
+    gboolean autostart, startable;
 
     g_mutex_lock(&pool->lock);
-    result = pool->autostart && !pool->active && !pool->removed;
+    autostart = pool->autostart;
+    startable = pool->persistent && !pool->active && !pool->removed;
     g_mutex_unlock(&pool->lock);
-    return result;
+    return startable && (autostart || is_there(pool));
 }
 
 /* Refreshes an active pool; FALSE: to be tried again. A pool of files is watched instead. */
@@ -71,7 +85,7 @@ static gboolean bring_up(BootTask *task, GError **error)
 
     if (state)
         return bring_back(task, state);
-    return !wanted(task->pool) || cst_pool_start(task->pool, 0, error);
+    return !wanted(task->pool) || cst_pool_start(task->pool, 0, NULL, error);
 }
 
 /* TRUE: while its task came to an end, something was left to settle, which this is told now. */

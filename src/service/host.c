@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <service/host.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
 #include <base/uuid.h>
 #include <model/pool_def.h>
 #include <service/pools.h>
 
-#define SYS_CPU "/sys/devices/system/cpu/"
+#define SYS_CPU          "/sys/devices/system/cpu/"
+#define KVM_DEVICE       "/dev/kvm"
+#define KVM_CPUS_DEFAULT 4 /* documented in the kernel's KVM_CAP_NR_VCPUS */
 
 static char *read_text(const char *path)
 {
@@ -48,6 +57,23 @@ static void each_in_file(const char *path, void (*func)(int number, gpointer dat
 
     if (list)
         each_in_list(list, func, data);
+}
+
+/* --- KVM ------------------------------------------------------------------------------------- */
+
+gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
+{
+    g_auto(CstFd) fd = open(KVM_DEVICE, O_RDONLY | O_CLOEXEC);
+    int cpus;
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("Unable to open %s"), KVM_DEVICE);
+    cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    /* Kernels that do not know the question: what they recommend, and failing that four. */
+    if (cpus <= 0)
+        cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
+    *ret_cpus = cpus > 0 ? cpus : KVM_CPUS_DEFAULT;
+    return TRUE;
 }
 
 /* --- processors ------------------------------------------------------------------------------ */
@@ -161,6 +187,47 @@ uint64_t cst_host_free_memory(void)
     struct sysinfo memory;
 
     return sysinfo(&memory) == 0 ? (uint64_t)memory.freeram * memory.mem_unit : 0;
+}
+
+static void max_node(int node, gpointer data)
+{
+    int *max = data;
+
+    *max = MAX(*max, node);
+}
+
+/* The number after @key in a text of lines "MemTotal:  123 kB" or "Node 0 MemTotal:  123 kB". */
+static uint64_t meminfo_value(const char *text, const char *key)
+{
+    g_autofree char *wanted = g_strconcat(key, ":", NULL);
+
+    for (const char *p = strstr(text, wanted); p; p = strstr(p + 1, wanted))
+        if (p == text || p[-1] == '\n' || p[-1] == ' ')
+            return g_ascii_strtoull(p + strlen(wanted), NULL, 10);
+    return 0;
+}
+
+gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error)
+{
+    g_autofree char *of_node = g_strdup_printf("/sys/devices/system/node/node%d/meminfo", node);
+    const char *path = node < 0 ? "/proc/meminfo" : of_node;
+    g_autofree char *text = NULL;
+    int last = 0;
+
+    each_in_file("/sys/devices/system/node/online", max_node, &last);
+    if (node < -1 || node > last)
+        return cst_fail(error, CST_ERROR_INVALID, _("there is no NUMA node %d; the last one is %d"),
+                        node, last);
+    text = read_text(path);
+    if (!text)
+        return cst_fail(error, CST_ERROR_IO, _("cannot read '%s'"), path);
+    *ret_memory = (CstHostMemory){
+        .total = meminfo_value(text, "MemTotal"),
+        .free = meminfo_value(text, "MemFree"),
+        .buffers = meminfo_value(text, "Buffers"),
+        .cached = meminfo_value(text, "Cached"),
+    };
+    return TRUE;
 }
 
 /* --- capabilities ---------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "image_outside.h"
+#include "trust.h"
 #include "volume_chain.h"
 
 static void link_free(ImageLink *link)
@@ -15,10 +17,11 @@ static void link_free(ImageLink *link)
         volume_look_again(&link->claim);
     g_clear_pointer(&link->volume, cst_volume_unref);
     volume_release(&link->claim);
+    g_free(link->path);
     g_free(link);
 }
 
-const ImageLink *image_chain_link(const ImageChain *chain, guint index)
+ImageLink *image_chain_link(const ImageChain *chain, guint index)
 {
     return g_ptr_array_index(chain->links, index);
 }
@@ -27,7 +30,7 @@ static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, con
 {
     const VolumeClaim *claim = &image_chain_link(chain, index)->claim;
 
-    return claim->pool == pool && strcmp(claim->name, name) == 0;
+    return pool && claim->pool == pool && strcmp(claim->name, name) == 0;
 }
 
 /* A claim that waits for ourselves would wait for ever. */
@@ -44,7 +47,7 @@ static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char
     return TRUE;
 }
 
-static gboolean open_link(ImageLink *link, gboolean writable, GError **error)
+static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, GError **error)
 {
     const VolumeClaim *claim = &link->claim;
 
@@ -56,8 +59,10 @@ static gboolean open_link(ImageLink *link, gboolean writable, GError **error)
                         claim->name);
     if (writable && !volume_not_held(claim, error))
         return FALSE;
+    link->path = cst_pool_state_vol_path(claim->state, claim->name);
     link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
-    return link->blob != NULL;
+    return link->blob &&
+           (writable || !at_rest || volume_not_written(link->volume, link->blob, error));
 }
 
 static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)
@@ -74,9 +79,50 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
     link->claim.at_once = chain->at_once;
     link->claim.after = depth > 0 ? &image_chain_link(chain, depth - 1)->claim : chain->after;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
-        !open_link(link, writable, error))
+        !open_link(link, writable, chain->at_rest, error))
         return NULL;
     return link;
+}
+
+/* A guest under an overlay that calls its base by the wrong format sees other bytes. */
+static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GError **error)
+{
+    const char *said = overlay->volume->extra->backing_format;
+
+    if (!said || cst_volume_same_format(said, base->volume->format))
+        return TRUE;
+    return cst_fail(
+        error, CST_ERROR_INVALID,
+        _("volume '%s' says that its backing store '%s' is %s, but that is %s; mend the "
+          "reference (vol-rebase --unsafe --backing-vol-format %s), or declare what the "
+          "backing store is (vol-trust --format)"),
+        overlay->volume->name, base->path, said, base->volume->format, base->volume->format);
+}
+
+static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, GError **error)
+{
+    guint depth = chain->links->len;
+    ImageLink *link;
+
+    if (depth == chain->base && depth > 0) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is no volume of an active pool, and is not changed; define and start a "
+                   "pool that holds it"),
+                 owner->volume->extra->backing_path);
+        return NULL;
+    }
+    link = g_new0(ImageLink, 1);
+    g_ptr_array_add(chain->links, link);
+    return image_outside_open(link, owner, error) ? link : NULL;
+}
+
+/* The pool by whose rules references are followed: a file outside has its owner's. */
+static CstPool *pool_of(const ImageChain *chain)
+{
+    for (guint i = chain->links->len; i-- > 0;)
+        if (image_chain_link(chain, i)->claim.pool)
+            return image_chain_link(chain, i)->claim.pool;
+    g_assert_not_reached();
 }
 
 /* The engine asks from the volume down, each time for what the last one is based on. */
@@ -85,20 +131,32 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
     ImageChain *chain = data;
     const ImageLink *last = image_chain_link(chain, chain->links->len - 1);
     const char *path = last->volume->extra ? last->volume->extra->backing_path : NULL;
+    CstPool *rules = pool_of(chain);
     g_autoptr(CstPool) pool = NULL;
     g_autofree char *name = NULL;
     const ImageLink *link;
+    gboolean inside;
 
-    if (last->blob != owner || !path ||
-        !cst_service_volume_by_path(last->claim.pool->service, path, &pool, &name, NULL)) {
-        cst_fail(error, CST_ERROR_NOT_FOUND,
-                 _("volume '%s' is based on '%s', which is no volume of an active pool; define and "
-                   "start a pool that holds it"),
-                 last->claim.name, path ? path : reference);
+    if (last->blob != owner || !path) {
+        cst_fail(error, CST_ERROR_BUSY, _("volume '%s' was changed meanwhile by another program"),
+                 last->volume->name);
         return NULL;
     }
-    link = add_link(chain, pool, name, error);
-    return link ? cst_blob_ref(link->blob) : NULL;
+    inside = cst_service_volume_by_path(rules->service, path, &pool, &name, NULL);
+    if (!trust_check_backing(rules, last->volume, !inside, error))
+        return NULL;
+    link = inside ? add_link(chain, pool, name, error) : open_outside(chain, last, error);
+    if (!link || !check_format(last, link, error))
+        return NULL;
+    return cst_blob_ref(link->blob);
+}
+
+static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
+{
+    const ImageChain *chain = data;
+    const ImageLink *last = image_chain_link(chain, chain->links->len - 1);
+
+    return cst_image_format_find(last->volume->format, NULL);
 }
 
 static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
@@ -106,9 +164,22 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
 {
     const ImageChain *chain = data;
 
-    for (guint i = 0; i < chain->links->len; i++)
-        if (image_chain_link(chain, i)->blob == owner)
-            return volume_open_part(&image_chain_link(chain, i)->claim, name, writable, error);
+    for (guint i = 0; i < chain->links->len; i++) {
+        ImageLink *link = image_chain_link(chain, i);
+        CstImageFiles files;
+
+        if (link->blob != owner)
+            continue;
+        if (!link->claim.pool) {
+            cst_fail(error, CST_ERROR_DENIED,
+                     _("'%s', which is in no active pool, keeps its data in '%s'; that is not "
+                       "followed"),
+                     link->path, name);
+            return NULL;
+        }
+        files = volume_part_files(&link->claim, link->volume);
+        return files.open(name, writable, files.data, error);
+    }
     g_assert_not_reached();
 }
 
@@ -122,7 +193,11 @@ static const ImageLink *begin(ImageChain *chain, CstPool *pool, const char *name
 static gboolean go_on(ImageChain *chain, GError **error)
 {
     const CstChainFiles files = {
-        .open_backing = chain->alone ? NULL : open_backing, .open_part = open_part, .data = chain};
+        .open_backing = chain->alone ? NULL : open_backing,
+        .format_of = format_of,
+        .open_part = open_part,
+        .data = chain,
+    };
     const ImageLink *link = image_chain_link(chain, 0);
     const CstImageFormat *format =
         cst_image_format_find(chain->format ? chain->format : link->volume->format, error);

@@ -5,11 +5,12 @@
 
 #include "volume_plan.h"
 
-/** One volume of a chain, claimed and opened. */
+/** One image of a chain, opened: a volume, claimed, or a declared file outside of all pools. */
 typedef struct {
-    VolumeClaim claim;
-    CstVolume *volume;
+    VolumeClaim claim; /* without a pool: of a file outside */
+    CstVolume *volume; /* of a file outside: what was found out of it */
     CstBlob *blob;
+    char *path; /* of the file */
 } ImageLink;
 
 /** A volume's image with what it is based on. */
@@ -22,6 +23,7 @@ struct ImageChain {
     guint base;               /* the one this far down, too; 0: none */
     gboolean alone;           /* nothing that it is based on is opened */
     gboolean at_once;         /* BUSY instead of waiting for a turn */
+    gboolean at_rest;         /* images that are read are BUSY while somebody writes to them */
     const char *format;       /* of the volume itself; NULL: as its pool lists it */
     GPtrArray *links;         /* of ImageLink *, from the volume down */
     GPtrArray *ahead;         /* of VolumeClaim *: see image_chain_open_pair() */
@@ -30,9 +32,10 @@ struct ImageChain {
 };
 
 /**
- * Claims and opens @name of @pool as the fields above ask for. What it is based on must be a volume
- * of an active pool (NOT_FOUND says what to do). Whoever else has what is to be changed open is
- * BUSY.
+ * Claims and opens @name of @pool as the fields above ask for. What it is based on must be declared
+ * (DENIED), and be a volume of an active pool unless more is declared (NOT_FOUND); its format is
+ * its own, and a reference that says another one is INVALID. Whoever else has what is to be changed
+ * open is BUSY.
  */
 gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GError **error);
 /**
@@ -53,4 +56,4 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageChain, image_chain_close)
  */
 CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **error);
 
-const ImageLink *image_chain_link(const ImageChain *chain, guint index);
+ImageLink *image_chain_link(const ImageChain *chain, guint index);

@@ -257,6 +257,7 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
     if (task)
         *task = entry->task;
     cst_task_owner(entry->task, &uid, &pid);
+    cst_task_set_kind(entry->task, kind);
     entry->info = (CstJobInfo){
         .state = CST_JOB_RUNNING,
         .can_cancel = task != NULL,
@@ -285,6 +286,7 @@ CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *
     entry->file = file;
     entry->asked = info->limit;
     cst_task_set_owner(entry->task, info->uid, info->pid);
+    cst_task_set_kind(entry->task, kind);
     cst_task_set_rate(entry->task, info->limit);
     cst_task_set_job(entry->task, info->id);
     cst_task_set_waiting(entry->task, TRUE);

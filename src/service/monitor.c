@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes behind our back: one thread polls the watches of all active pools, and the kernel's table
+ * of mounts, and hands to workers what is due. inotify tells of names in a directory, but not of a
+ * file system that is unmounted lazily, or of one mounted on top; so with each change of the mounts
+ * every pool whose storage is a mounted directory (CstBackend.on_mounts) is asked whether it is
+ * still there. That costs an open and a stat. It is scanned only when it went away or came back.
+ */
 #include "monitor.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -33,6 +41,7 @@ typedef struct {
     GHashTable *changed; /* names */
     gboolean all;        /* anything may have changed */
     gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
+    guint mounts;        /* changes of mounts that it has been looked at after */
     gint64 due;          /* monotonic; 0: nothing to do */
     gint64 rooms_due;    /* monotonic: when to look how full they are, if there are any */
     gboolean busy;       /* guarded by the monitor's lock: a worker has it */
@@ -44,6 +53,9 @@ struct Monitor {
     GThread *thread;
     GThreadPool *workers;
     CstFd wake;
+    CstFd mountinfo;  /* -1: can't be had */
+    gint64 mounts_at; /* the thread's: when to count a change of mounts; 0: there was none */
+    gint mounts;      /* atomic: so many changes */
     gboolean stop;
 };
 
@@ -74,27 +86,39 @@ static void note_changed(const char *name, gpointer data)
         watch->all = TRUE;
 }
 
+/* Like libvirt, names in a pool are looked at when a client has it refreshed, and not before. */
+static void drop_unwanted(Watch *watch)
+{
+    if (watch->pool->service->like_libvirt)
+        cst_fd_clear(&watch->fd);
+}
+
 /* --- a look, on a worker ---------------------------------------------------------------------- */
 
-static void watch_again(Watch *watch)
+static gboolean watch_again(Watch *watch)
 {
     int fd = cst_pool_state_watch_open(watch->state, NULL);
 
     if (fd < 0)
-        return;
+        return FALSE;
     cst_fd_clear(&watch->fd);
     watch->fd = fd;
-    watch->lost = FALSE;
+    drop_unwanted(watch);
+    return TRUE;
 }
 
 static gboolean rescan(Watch *watch)
 {
+    gboolean watched = !watch->lost || watch_again(watch);
     g_autoptr(GError) error = NULL;
 
-    if (watch->lost)
-        watch_again(watch);
-    if (pool_refresh_table(watch->pool, watch->state, NULL, &error))
+    if (pool_refresh_table(watch->pool, watch->state, NULL, &error)) {
+        /* It came back a moment ago, or there are no more watches to be had. */
+        if (!watched && !watch_again(watch))
+            cst_log(CST_LOG_WARNING, "pool '%s': changes are not seen", watch->pool->name);
+        watch->lost = FALSE;
         return TRUE;
+    }
     if (!watch->lost)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", watch->pool->name, error->message);
     watch->lost = TRUE;
@@ -130,7 +154,8 @@ static void settle(Watch *watch)
 {
     gboolean news;
 
-    cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
+    if (watch->fd >= 0)
+        cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
     watch->due = 0;
     news = !watch->all && look_at_changed(watch);
     g_hash_table_remove_all(watch->changed);
@@ -142,6 +167,17 @@ static void settle(Watch *watch)
     }
     if (news)
         event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
+}
+
+/* Something was mounted or unmounted: the pool is due at once if that was its storage. */
+static void look_at_storage(Watch *watch)
+{
+    gboolean active = FALSE;
+
+    if (!cst_pool_state_check(watch->state, &active, NULL) || active != watch->lost)
+        return;
+    watch->all = TRUE;
+    watch->due = g_get_monotonic_time();
 }
 
 static void look_at_rooms(Watch *watch)
@@ -159,10 +195,21 @@ static void hand_back(Monitor *monitor, Watch *watch)
     wake(monitor);
 }
 
+/* How many changes of mounts the watch has to have been looked at after. */
+static guint mounts_for(const Monitor *monitor, const Watch *watch)
+{
+    return cst_pool_state_is_on_mounts(watch->state) ? (guint)g_atomic_int_get(&monitor->mounts)
+                                                     : watch->mounts;
+}
+
 static void look(gpointer data, gpointer monitor)
 {
     Watch *watch = data;
+    guint mounts = mounts_for(monitor, watch);
 
+    if (mounts != watch->mounts)
+        look_at_storage(watch);
+    watch->mounts = mounts;
     if (watch->due && watch->due <= g_get_monotonic_time())
         settle(watch);
     if (watch->rooms_due <= g_get_monotonic_time())
@@ -206,20 +253,22 @@ static GPtrArray *idle_watches(Monitor *monitor)
 }
 
 /* G_MAXINT64: not before something changes. */
-static gint64 due_at(const Watch *watch)
+static gint64 due_at(const Monitor *monitor, const Watch *watch)
 {
     gint64 due = watch->due ? watch->due : G_MAXINT64;
 
+    if (mounts_for(monitor, watch) != watch->mounts)
+        return 0;
     return pool_has_rooms(watch->pool) ? MIN(due, watch->rooms_due) : due;
 }
 
-static int next_timeout(GPtrArray *watches)
+static int next_timeout(const Monitor *monitor, GPtrArray *watches)
 {
     gint64 now = g_get_monotonic_time();
-    gint64 due = G_MAXINT64;
+    gint64 due = monitor->mounts_at ? monitor->mounts_at : G_MAXINT64;
 
     for (guint i = 0; i < watches->len; i++)
-        due = MIN(due, due_at(g_ptr_array_index(watches, i)));
+        due = MIN(due, due_at(monitor, g_ptr_array_index(watches, i)));
     if (due == G_MAXINT64)
         return -1;
     return due <= now ? 0 : (int)((due - now) / 1000 + 1);
@@ -231,25 +280,40 @@ static int fd_to_poll(const Watch *watch)
     return watch->due ? -1 : watch->fd;
 }
 
+/* What is polled besides the watches. */
+#define OTHER_FDS 2
+
 static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
 {
-    g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + 1);
+    g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + OTHER_FDS);
     uint64_t count;
 
     fds[0] = (struct pollfd){.fd = monitor->wake, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = monitor->mounts_at ? -1 : monitor->mountinfo, .events = POLLPRI};
     for (guint i = 0; i < watches->len; i++)
-        fds[i + 1] =
+        fds[i + OTHER_FDS] =
             (struct pollfd){.fd = fd_to_poll(g_ptr_array_index(watches, i)), .events = POLLIN};
-    if (poll(fds, watches->len + 1, next_timeout(watches)) < 0)
+    if (poll(fds, watches->len + OTHER_FDS, next_timeout(monitor, watches)) < 0)
         return;
     if (fds[0].revents && read(monitor->wake, &count, sizeof(count)) < 0)
         cst_log(CST_LOG_DEBUG, "monitor: woken without a reason");
+    if (fds[1].revents)
+        monitor->mounts_at = g_get_monotonic_time() + SETTLE_MS * 1000;
     for (guint i = 0; i < watches->len; i++) {
         Watch *watch = g_ptr_array_index(watches, i);
 
-        if (fds[i + 1].revents)
+        if (fds[i + OTHER_FDS].revents)
             watch->due = g_get_monotonic_time() + SETTLE_MS * 1000;
     }
+}
+
+/* Hosts that run containers mount all the time: a burst is one change. */
+static void count_mounts(Monitor *monitor)
+{
+    if (!monitor->mounts_at || monitor->mounts_at > g_get_monotonic_time())
+        return;
+    monitor->mounts_at = 0;
+    g_atomic_int_inc(&monitor->mounts);
 }
 
 static void hand_out(Monitor *monitor, Watch *watch)
@@ -281,9 +345,10 @@ static gpointer monitor_thread(gpointer data)
         wait_for_changes(monitor, watches);
         if (is_stopped(monitor))
             return NULL;
+        count_mounts(monitor);
         now = g_get_monotonic_time();
         for (guint i = 0; i < watches->len; i++)
-            if (due_at(g_ptr_array_index(watches, i)) <= now)
+            if (due_at(monitor, g_ptr_array_index(watches, i)) <= now)
                 hand_out(monitor, g_ptr_array_index(watches, i));
     }
 }
@@ -295,6 +360,7 @@ Monitor *monitor_new(void)
     g_mutex_init(&monitor->lock);
     monitor->watches = g_ptr_array_new_with_free_func((GDestroyNotify)watch_free);
     monitor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    monitor->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     monitor->workers = g_thread_pool_new(look, monitor, LOOKS_AT_ONCE, FALSE, NULL);
     monitor->thread = g_thread_new("monitor", monitor_thread, monitor);
     return monitor;
@@ -313,6 +379,7 @@ void monitor_free(Monitor *monitor)
     g_thread_pool_free(monitor->workers, TRUE, TRUE);
     g_ptr_array_unref(monitor->watches);
     cst_fd_clear(&monitor->wake);
+    cst_fd_clear(&monitor->mountinfo);
     g_mutex_clear(&monitor->lock);
     g_free(monitor);
 }
@@ -330,15 +397,19 @@ void monitor_watch(Monitor *monitor, CstPool *pool)
     if (!state)
         return;
     fd = cst_pool_state_watch_open(state, &error);
-    if (fd < 0) {
-        if (error)
-            cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+    if (fd < 0 && !error)
         return;
-    }
+    if (error)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
     watch = g_new0(Watch, 1);
+    /* Storage that is not there yet can't be watched; it is looked for. */
+    watch->lost = watch->all = fd < 0;
+    watch->due = fd < 0 ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
+    watch->mounts = (guint)g_atomic_int_get(&monitor->mounts);
     watch->pool = cst_pool_ref(pool);
     watch->state = g_steal_pointer(&state);
     watch->fd = fd;
+    drop_unwanted(watch);
     watch->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_lock(&monitor->lock);
     g_ptr_array_add(monitor->watches, watch);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
@@ -136,6 +137,9 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
     if (!check_names(service, def, TRUE, &pool, error) || !check_sources(service, def, error) ||
         !cst_backend_for(def->type, error))
         return NULL;
+    /* A dry run tries a pool that nobody else knows of. */
+    if (cst_dry_run())
+        return pool_new(service, g_steal_pointer(&def));
     if (pool) {
         g_mutex_lock(&pool->lock);
         cst_pool_def_free(pool->def);
@@ -148,19 +152,27 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
     return g_steal_pointer(&pool);
 }
 
-static gboolean build_and_start(CstPool *pool, unsigned flags, GError **error)
+static gboolean build_and_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     gboolean done;
 
-    if (!pool_change_begin(pool, error))
+    if (!pool_change_begin(pool, task, error))
         return FALSE;
-    done = pool_build_if_asked(pool, flags, error) && pool_start_in_turn(pool, error);
+    done = pool_build_if_asked(pool, flags, error) && pool_start_in_turn(pool, task, error);
     pool_change_end(pool);
     return done;
 }
 
+static gboolean start_created(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "start", NULL, &task);
+    return job_end(&job, build_and_start(pool, flags, task, error), error);
+}
+
 CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned flags,
-                                 GError **error)
+                                 CstTask *task, GError **error)
 {
     g_autoptr(CstPool) pool = NULL;
     CstPoolDef *def;
@@ -178,8 +190,9 @@ CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned 
     definitions_leave(service);
     if (!pool)
         return NULL;
-    if (!build_and_start(pool, flags, error)) {
-        pool_forget_transient(pool);
+    if (!start_created(pool, flags, task, error)) {
+        if (!cst_dry_run())
+            pool_forget_transient(pool);
         return NULL;
     }
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
@@ -222,12 +235,12 @@ static gboolean undefine_in_turn(CstPool *pool, GError **error)
     return done;
 }
 
-gboolean cst_pool_undefine(CstPool *pool, GError **error)
+static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean done;
 
     /* Before waiting for a turn: an active pool may be busy for hours. */
-    if (!check_inactive(pool, error) || !pool_change_begin(pool, error))
+    if (!check_inactive(pool, error) || !pool_change_begin(pool, task, error))
         return FALSE;
     done = undefine_in_turn(pool, error);
     pool_change_end(pool);
@@ -236,6 +249,14 @@ gboolean cst_pool_undefine(CstPool *pool, GError **error)
         event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_UNDEFINED);
     }
     return done;
+}
+
+gboolean cst_pool_undefine(CstPool *pool, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "undefine", NULL, &task);
+    return job_end(&job, undefine_pool(pool, task, error), error);
 }
 
 static gboolean set_autostart_entered(CstPool *pool, gboolean autostart, GError **error)
@@ -247,7 +268,7 @@ static gboolean set_autostart_entered(CstPool *pool, gboolean autostart, GError 
     unchanged = !pool->autostart == !autostart;
     g_mutex_unlock(&pool->lock);
     if (!persistent)
-        return cst_fail(error, CST_ERROR_INVALID, _("pool has no config file"));
+        return cst_fail(error, CST_ERROR_NOT_PERSISTENT, _("pool has no config file"));
     if (unchanged)
         return TRUE;
     if (!cst_pool_file_set_autostart(pool->service->paths, pool->name, autostart, error))

@@ -10,18 +10,17 @@
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static gboolean check_identity(CstPool *pool, CstPoolState *state, gboolean starting,
-                               GError **error)
+gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
+                              gboolean starting, GError **error)
 {
-    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+    g_autofree char *recorded = cst_pool_identity_load(service->paths, uuid);
 
-    return !recorded || cst_pool_state_identity_check(state, recorded, starting, error);
+    return cst_pool_state_expect(state, recorded, starting, error);
 }
 
-static void record_identity(CstPool *pool, CstPoolState *state)
+static void record_identity(CstPool *pool, const char *identity)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *identity = cst_pool_state_identity(state, &error);
 
     if (identity)
         cst_pool_identity_save(pool->service->paths, &pool->uuid, identity, &error);
@@ -29,11 +28,14 @@ static void record_identity(CstPool *pool, CstPoolState *state)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
-static gboolean start_storage(CstPool *pool, CstPoolState *state, GError **error)
+static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     if (!cst_pool_state_start(state, error))
         return FALSE;
-    if (check_identity(pool, state, TRUE, error) && pool_table_scan(pool, state, NULL, error))
+    /* Far away, what dead processes left may have to wait: pool_settle() sees to it when it can. */
+    if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
+        (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
+        pool_table_scan(pool, state, task, error))
         return TRUE;
     cst_pool_state_stop(state, NULL);
     return FALSE;
@@ -71,20 +73,26 @@ static void set_inactive(CstPool *pool)
     cst_pool_state_unref(state);
 }
 
+/* The storage is asked before the definitions are entered: it may hang, and they are everybody's.
+ */
 static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
 {
+    g_autoptr(GError) why = NULL;
+    g_autofree char *identity = cst_pool_state_identity(state, &why);
     gboolean done;
 
+    if (why)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
     if (!definitions_enter(pool->service, error))
         return FALSE;
     done = cst_pool_state_save(pool->service->paths, pool->def, error);
     if (done)
-        record_identity(pool, state);
+        record_identity(pool, identity);
     definitions_leave(pool->service);
     return done;
 }
 
-gboolean pool_start_in_turn(CstPool *pool, GError **error)
+gboolean pool_start_in_turn(CstPool *pool, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
 
@@ -97,7 +105,7 @@ gboolean pool_start_in_turn(CstPool *pool, GError **error)
     g_mutex_lock(&pool->lock);
     pool->starting = TRUE;
     g_mutex_unlock(&pool->lock);
-    if (start_storage(pool, state, error)) {
+    if (start_storage(pool, state, task, error)) {
         if (save_state(pool, state, error)) {
             set_active(pool, state);
             pool_settle(pool, state);
@@ -125,15 +133,15 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
                                "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
 }
 
-static gboolean start_pool(CstPool *pool, unsigned flags, GError **error)
+static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     gboolean done;
 
     if (!pool_create_flags_check(flags, "storagePoolCreate", error) ||
-        !pool_change_begin(pool, error))
+        !pool_change_begin(pool, task, error))
         return FALSE;
     done = !cst_pool_is_active(pool) ? pool_build_if_asked(pool, flags, error) : TRUE;
-    done = done && pool_start_in_turn(pool, error);
+    done = done && pool_start_in_turn(pool, task, error);
     pool_change_end(pool);
     if (done) {
         cst_log(CST_LOG_INFO, "pool '%s' started", pool->name);
@@ -142,12 +150,39 @@ static gboolean start_pool(CstPool *pool, unsigned flags, GError **error)
     return done;
 }
 
-gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error)
+gboolean cst_pool_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
 
-    job_begin(&job, pool, "start", NULL, NULL);
-    return job_end(&job, start_pool(pool, flags, error), error);
+    job_begin(&job, pool, "start", NULL, &task);
+    return job_end(&job, start_pool(pool, flags, task, error), error);
+}
+
+/* A pool that libvirt started, or an older version of this program, has no identity on record. */
+static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, GError **error)
+{
+    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+
+    if (!recorded && !cst_pool_state_is_remote(state)) {
+        g_autofree char *identity = cst_pool_state_identity(state, NULL);
+
+        record_identity(pool, identity);
+        recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+    }
+    return cst_pool_state_expect(state, recorded, FALSE, error);
+}
+
+/* What is wrong with storage that is not there; the caller frees it. */
+static char *describe_missing(CstPool *pool, CstPoolState *state)
+{
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_pool_state_is_remote(state) && !cst_pool_state_usage(state, &usage, &error))
+        return g_strdup(error->message);
+    return g_strdup_printf(_("its storage is not there: '%s'"), pool->def->target_path
+                                                                    ? pool->def->target_path
+                                                                    : pool->def->source.name);
 }
 
 gboolean pool_adopt(CstPool *pool, GError **error)
@@ -156,13 +191,12 @@ gboolean pool_adopt(CstPool *pool, GError **error)
         cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     gboolean active = FALSE;
 
-    if (state && cst_pool_state_check(state, &active, error)) {
+    if (state && expect_as_adopted(pool, state, error) &&
+        cst_pool_state_check(state, &active, error)) {
         /* Storage that is gone for now is a problem of an active pool, not the pool's end. */
         set_active(pool, state);
         if (!active) {
-            g_autofree char *problem = g_strdup_printf(
-                _("its storage is not there: '%s'"),
-                pool->def->target_path ? pool->def->target_path : pool->def->source.name);
+            g_autofree char *problem = describe_missing(pool, state);
 
             pool_set_problem(pool, problem, TRUE);
         }
@@ -192,11 +226,11 @@ static gboolean stop_in_turn(CstPool *pool, GError **error)
     return TRUE;
 }
 
-gboolean cst_pool_stop(CstPool *pool, GError **error)
+static gboolean stop_pool(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean done;
 
-    if (!pool_change_begin(pool, error))
+    if (!pool_change_begin(pool, task, error))
         return FALSE;
     done = stop_in_turn(pool, error);
     pool_change_end(pool);
@@ -205,6 +239,14 @@ gboolean cst_pool_stop(CstPool *pool, GError **error)
     pool_forget_transient(pool);
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STOPPED);
     return TRUE;
+}
+
+gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "stop", NULL, &task);
+    return job_end(&job, stop_pool(pool, task, error), error);
 }
 
 /* --- build, delete ---------------------------------------------------------------------------- */
@@ -250,13 +292,13 @@ static gboolean refuse_active(CstPool *pool, const InactiveWork *work, GError **
                     work->still);
 }
 
-static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned flags,
+static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned flags, CstTask *task,
                              GError **error)
 {
     gboolean done;
 
     /* Before waiting for a turn: an active pool may be busy for hours. */
-    if (!refuse_active(pool, work, error) || !pool_change_begin(pool, error))
+    if (!refuse_active(pool, work, error) || !pool_change_begin(pool, task, error))
         return FALSE;
     done = refuse_active(pool, work, error) && work->run(pool, flags, error);
     pool_change_end(pool);
@@ -265,19 +307,19 @@ static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned f
     return done;
 }
 
-static gboolean build_pool(CstPool *pool, unsigned flags, GError **error)
+static gboolean build_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     const InactiveWork work = {build_in_turn, CST_POOL_EVENT_CREATED, "already"};
 
-    return run_inactive(pool, &work, flags, error);
+    return run_inactive(pool, &work, flags, task, error);
 }
 
-gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error)
+gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
 
-    job_begin(&job, pool, "build", NULL, NULL);
-    return job_end(&job, build_pool(pool, flags, error), error);
+    job_begin(&job, pool, "build", NULL, &task);
+    return job_end(&job, build_pool(pool, flags, task, error), error);
 }
 
 static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
@@ -288,19 +330,19 @@ static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
     return state && cst_pool_state_destroy(state, flags, error);
 }
 
-static gboolean delete_pool(CstPool *pool, unsigned flags, GError **error)
+static gboolean delete_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     const InactiveWork work = {delete_in_turn, CST_POOL_EVENT_DELETED, "still"};
 
-    return run_inactive(pool, &work, flags, error);
+    return run_inactive(pool, &work, flags, task, error);
 }
 
-gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error)
+gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
 
-    job_begin(&job, pool, "pool-delete", NULL, NULL);
-    return job_end(&job, delete_pool(pool, flags, error), error);
+    job_begin(&job, pool, "pool-delete", NULL, &task);
+    return job_end(&job, delete_pool(pool, flags, task, error), error);
 }
 
 /* --- refresh ---------------------------------------------------------------------------------- */
@@ -309,7 +351,7 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
 {
     GError *local = NULL;
 
-    if (check_identity(pool, state, FALSE, &local) && pool_table_scan(pool, state, task, &local)) {
+    if (pool_table_scan(pool, state, task, &local)) {
         pool_set_problem(pool, NULL, FALSE);
         pool_settle(pool, state);
         return TRUE;
@@ -322,23 +364,42 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
     return FALSE;
 }
 
+/* libvirt stops a pool that it can't refresh. */
+static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_BUSY))
+        return;
+    cst_log(CST_LOG_WARNING, "pool '%s': %s; it is stopped", pool->name, why->message);
+    if (!stop_pool(pool, task, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
 static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
+    GError *why = NULL;
 
     if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
         return FALSE;
     state = pool_state_get(pool, error);
-    if (!state || !pool_refresh_table(pool, state, task, error))
+    if (!state)
         return FALSE;
+    if (!pool_refresh_table(pool, state, task, &why)) {
+        if (pool->service->like_libvirt)
+            stop_unrefreshed(pool, task, why);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
     event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return TRUE;
 }
 
-gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
-    CstTask *task = NULL;
 
     job_begin(&job, pool, "refresh", NULL, &task);
     return job_end(&job, refresh_pool(pool, flags, task, error), error);

@@ -21,7 +21,11 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     g_cond_init(&pool->cond);
     pool->volumes =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
-    pool->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->claims =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    pool->drafts =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)volume_draft_free);
+    pool->orphans = g_ptr_array_new();
     pool->put_off = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return pool;
 }
@@ -38,7 +42,9 @@ void cst_pool_unref(CstPool *pool)
         return;
     pool_table_clear(pool);
     g_hash_table_unref(pool->volumes);
+    g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);
+    g_ptr_array_unref(pool->orphans);
     g_hash_table_unref(pool->put_off);
     cst_pool_state_unref(pool->state);
     cst_pool_def_free(pool->def);
@@ -61,33 +67,159 @@ const CstUuid *cst_pool_uuid(const CstPool *pool)
     return &pool->uuid;
 }
 
-/* --- turns ------------------------------------------------------------------------------------ */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
-gboolean pool_change_begin(CstPool *pool, GError **error)
+#define CANCEL_LOOK_US (50 * G_TIME_SPAN_MILLISECOND)
+
+gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
-    gboolean removed;
+    gint64 now = g_get_monotonic_time(), most = cst_task_max_wait(task);
+
+    if (*since == 0)
+        *since = now;
+    if (most && now - *since >= most)
+        return FALSE;
+    cst_task_set_waiting(task, TRUE);
+    if (task)
+        g_cond_wait_until(&pool->cond, &pool->lock, now + CANCEL_LOOK_US);
+    else
+        g_cond_wait(&pool->cond, &pool->lock);
+    return !cst_task_cancelled(task) || cst_task_check(task, error);
+}
+
+/* Names work that others are refused for, with what job-list shows of it. */
+static char *work_name(CstTask *task)
+{
+    const char *kind = cst_task_kind(task);
+    uint64_t id = cst_task_job(task);
+    uid_t uid;
+    pid_t pid;
+
+    cst_task_owner(task, &uid, &pid);
+    if (!kind)
+        return g_strdup(_("other work"));
+    if (!id)
+        return g_strdup_printf(_("'%s' of process %d, user %u"), kind, (int)pid, (unsigned)uid);
+    return g_strdup_printf(_("'%s' of process %d, user %u (job %" G_GUINT64_FORMAT ")"), kind,
+                           (int)pid, (unsigned)uid, (guint64)id);
+}
+
+static gboolean refuse_held(const VolumeHolder *holder, GError **error)
+{
+    g_autofree char *work = work_name(holder->task);
+
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' is held by %s; try again afterwards, or cancel that "
+                      "(job-list, job-cancel)"),
+                    holder->name, work);
+}
+
+/* --- changes of the pool ---------------------------------------------------------------------- */
+
+static gboolean refuse_changing(const CstPool *pool, GError **error)
+{
+    g_autofree char *work = work_name(pool->changer);
+
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("storage pool '%s' is being changed by %s; try again afterwards"), pool->name,
+                    work);
+}
+
+/* With the lock held: a claim that keeps a change waiting; a stream's, if there is one. */
+static const VolumeHolder *any_holder(const CstPool *pool)
+{
+    const VolumeHolder *found = NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    if (pool->orphans->len > 0)
+        return g_ptr_array_index(pool->orphans, 0);
+    g_hash_table_iter_init(&iter, pool->claims);
+    while (!(found && found->stream) && g_hash_table_iter_next(&iter, NULL, &value)) {
+        const GPtrArray *holders = value;
+
+        for (guint i = 0; i < holders->len && !(found && found->stream); i++)
+            found = g_ptr_array_index(holders, i);
+    }
+    return found;
+}
+
+/* With the lock held: until no other change is under way. */
+static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GError **error)
+{
+    GError *why = NULL;
+
+    while (pool->changing) {
+        if (pool_wait(pool, task, since, &why))
+            continue;
+        if (!why)
+            return refuse_changing(pool, error);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* With the lock held: until the work on volumes has ended. */
+static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GError **error)
+{
+    GError *why = NULL;
+
+    while (pool->claimed > 0) {
+        const VolumeHolder *holder = any_holder(pool);
+
+        if (!holder->stream && pool_wait(pool, task, since, &why))
+            continue;
+        if (!why)
+            return refuse_held(holder->stream ? holder : any_holder(pool), error);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* With the lock held. */
+static void leave_change(CstPool *pool)
+{
+    pool->changing = pool->draining = FALSE;
+    g_clear_pointer(&pool->changer, cst_task_unref);
+    g_cond_broadcast(&pool->cond);
+}
+
+static gboolean enter_change(CstPool *pool, CstTask *task, GError **error)
+{
+    gint64 since = 0;
+    gboolean done;
+
+    if (!wait_for_others(pool, task, &since, error))
+        return FALSE;
+    pool->changing = pool->draining = TRUE;
+    pool->changer = cst_task_ref(task);
+    done = wait_for_claims(pool, task, &since, error);
+    pool->draining = FALSE;
+    if (done && pool->removed)
+        done = cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
+                        pool->name);
+    if (!done)
+        leave_change(pool);
+    return done;
+}
+
+gboolean pool_change_begin(CstPool *pool, CstTask *task, GError **error)
+{
+    gboolean entered;
 
     g_mutex_lock(&pool->lock);
-    while (pool->changing)
-        g_cond_wait(&pool->cond, &pool->lock);
-    pool->changing = pool->draining = TRUE;
-    while (pool->claimed > 0)
-        g_cond_wait(&pool->cond, &pool->lock);
-    pool->draining = FALSE;
-    removed = pool->removed;
+    entered = enter_change(pool, task, error);
     g_mutex_unlock(&pool->lock);
-    if (!removed)
-        return TRUE;
-    pool_change_end(pool);
-    return cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
-                    pool->name);
+    cst_task_set_waiting(task, FALSE);
+    return entered;
 }
 
 void pool_change_end(CstPool *pool)
 {
     g_mutex_lock(&pool->lock);
-    pool->changing = FALSE;
-    g_cond_broadcast(&pool->cond);
+    leave_change(pool);
     g_mutex_unlock(&pool->lock);
 }
 
@@ -121,14 +253,28 @@ void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
 
 /* --- claims ----------------------------------------------------------------------------------- */
 
-static gboolean claim_is_free(const CstPool *pool, const char *name, ClaimKind kind)
+static gboolean gets_along(const VolumeHolder *holder, const VolumeClaim *claim, ClaimKind kind)
 {
-    int holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, name));
-
-    return kind == CLAIM_READ ? holders >= 0 : holders == 0;
+    if (holder->kind == CLAIM_WRITE)
+        return FALSE;
+    return kind == CLAIM_READ || (claim->past_readers && holder->stream);
 }
 
-#define CANCEL_LOOK_US (50 * G_TIME_SPAN_MILLISECOND)
+/* Who keeps @claim waiting; a stream, if there is one. NULL: the volume is free for it. */
+static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim *claim,
+                                         const char *name, ClaimKind kind)
+{
+    const GPtrArray *holders = g_hash_table_lookup(pool->claims, name);
+    const VolumeHolder *found = NULL;
+
+    for (guint i = 0; holders && i < holders->len && !(found && found->stream); i++) {
+        const VolumeHolder *holder = g_ptr_array_index(holders, i);
+
+        if (!gets_along(holder, claim, kind))
+            found = holder;
+    }
+    return found;
+}
 
 /* A change of the pool waits for the claims there are: no new work before it is through. */
 static gboolean pool_is_closed(const CstPool *pool, const VolumeClaim *claim)
@@ -136,62 +282,129 @@ static gboolean pool_is_closed(const CstPool *pool, const VolumeClaim *claim)
     return pool->changing && !(pool->draining && claim->after);
 }
 
-/* With the pool's lock held: until the volume is free, or the task cancelled. */
+static gboolean refuse_claim(const CstPool *pool, const VolumeHolder *conflict, GError **error)
+{
+    return conflict ? refuse_held(conflict, error) : refuse_changing(pool, error);
+}
+
+static gboolean refuses_at_once(const VolumeHolder *holder, const VolumeClaim *claim)
+{
+    return holder->stream || (holder->creating && !claim->creating);
+}
+
+/* With the pool's lock held: until the volume is free, or there is no more waiting for it. */
 static gboolean wait_for_turn(const VolumeClaim *claim, CstPool *pool, const char *name,
                               ClaimKind kind, GError **error)
 {
-    CstTask *task = claim->task;
-    gboolean go_on = TRUE;
+    const VolumeHolder *conflict;
+    GError *why = NULL;
+    gint64 since = 0;
 
-    while (go_on && pool->active &&
-           (pool_is_closed(pool, claim) || !claim_is_free(pool, name, kind))) {
-        if (claim->at_once)
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("volume '%s' is being worked on (job-list); try again afterwards"),
-                            name);
-        cst_task_set_waiting(task, TRUE);
-        if (task)
-            g_cond_wait_until(&pool->cond, &pool->lock, g_get_monotonic_time() + CANCEL_LOOK_US);
-        else
-            g_cond_wait(&pool->cond, &pool->lock);
-        go_on = !cst_task_cancelled(task) || cst_task_check(task, error);
+    while ((conflict = find_conflict(pool, claim, name, kind)) ||
+           (pool->active && pool_is_closed(pool, claim))) {
+        if (!pool->active)
+            break;
+        if (claim->at_once || (conflict && refuses_at_once(conflict, claim)))
+            return refuse_claim(pool, conflict, error);
+        if (pool_wait(pool, claim->task, &since, &why))
+            continue;
+        if (!why)
+            return refuse_claim(pool, find_conflict(pool, claim, name, kind), error);
+        g_propagate_error(error, why);
+        return FALSE;
     }
-    cst_task_set_waiting(task, FALSE);
-    return go_on;
+    return pool->active || not_active(pool, error);
+}
+
+/* With the pool's lock held. */
+static VolumeHolder *add_holder(CstPool *pool, const VolumeClaim *claim, const char *name,
+                                ClaimKind kind)
+{
+    VolumeHolder *holder = g_new0(VolumeHolder, 1);
+    GPtrArray *holders = g_hash_table_lookup(pool->claims, name);
+
+    holder->name = g_strdup(name);
+    holder->kind = kind;
+    holder->stream = claim->stream;
+    holder->creating = claim->creating;
+    holder->task = cst_task_ref(claim->task);
+    if (!holders) {
+        holders = g_ptr_array_new();
+        g_hash_table_insert(pool->claims, g_strdup(name), holders);
+    }
+    g_ptr_array_add(holders, holder);
+    pool->claimed++;
+    return holder;
+}
+
+/* The same. */
+static void remove_holder(CstPool *pool, VolumeHolder *holder)
+{
+    GPtrArray *holders =
+        holder->orphan ? pool->orphans : g_hash_table_lookup(pool->claims, holder->name);
+
+    g_ptr_array_remove_fast(holders, holder);
+    if (holders->len == 0 && !holder->orphan)
+        g_hash_table_remove(pool->claims, holder->name);
+    pool->claimed--;
+    g_cond_broadcast(&pool->cond);
 }
 
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error)
 {
-    int holders;
+    gboolean free;
 
     g_mutex_lock(&pool->lock);
-    if (!wait_for_turn(claim, pool, name, kind, error)) {
-        g_mutex_unlock(&pool->lock);
-        return FALSE;
+    free = wait_for_turn(claim, pool, name, kind, error);
+    if (free) {
+        claim->holder = add_holder(pool, claim, name, kind);
+        claim->state = cst_pool_state_ref(pool->state);
     }
-    if (!pool->active) {
-        g_mutex_unlock(&pool->lock);
-        return not_active(pool, error);
-    }
-    holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, name));
-    g_hash_table_insert(pool->claims, g_strdup(name),
-                        GINT_TO_POINTER(kind == CLAIM_WRITE ? -1 : holders + 1));
-    pool->claimed++;
-    claim->state = cst_pool_state_ref(pool->state);
     g_mutex_unlock(&pool->lock);
+    cst_task_set_waiting(claim->task, FALSE);
+    if (!free)
+        return FALSE;
     claim->pool = cst_pool_ref(pool);
     claim->name = g_strdup(name);
     claim->kind = kind;
     return TRUE;
 }
 
-gboolean volume_put_off_look(CstPool *pool, const char *name)
+void volume_orphan_readers(const VolumeClaim *claim)
 {
-    gboolean claimed;
+    CstPool *pool = claim->pool;
+    GPtrArray *holders;
 
     g_mutex_lock(&pool->lock);
-    claimed = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, name)) < 0;
+    holders = g_hash_table_lookup(pool->claims, claim->name);
+    for (guint i = holders->len; i-- > 0;) {
+        VolumeHolder *holder = g_ptr_array_index(holders, i);
+
+        if (holder == claim->holder)
+            continue;
+        holder->orphan = TRUE;
+        g_ptr_array_add(pool->orphans, g_ptr_array_remove_index_fast(holders, i));
+    }
+    g_mutex_unlock(&pool->lock);
+}
+
+void volume_stream_ends(const VolumeClaim *claim)
+{
+    g_mutex_lock(&claim->pool->lock);
+    claim->holder->stream = FALSE;
+    g_mutex_unlock(&claim->pool->lock);
+}
+
+gboolean volume_put_off_look(CstPool *pool, const char *name)
+{
+    const GPtrArray *holders;
+    gboolean claimed = FALSE;
+
+    g_mutex_lock(&pool->lock);
+    holders = g_hash_table_lookup(pool->claims, name);
+    for (guint i = 0; holders && i < holders->len && !claimed; i++)
+        claimed = ((const VolumeHolder *)g_ptr_array_index(holders, i))->kind == CLAIM_WRITE;
     if (claimed)
         g_hash_table_add(pool->put_off, g_strdup(name));
     g_mutex_unlock(&pool->lock);
@@ -220,21 +433,21 @@ static void look_at_put_off(const VolumeClaim *claim)
 void volume_release(VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;
-    int holders;
+    VolumeHolder *holder = claim->holder;
 
     if (!pool)
         return;
+    g_clear_pointer(&claim->parts, g_ptr_array_unref);
+    g_clear_pointer(&claim->image, cst_volume_unref);
     g_mutex_lock(&pool->lock);
     if (claim->kind == CLAIM_WRITE)
         look_at_put_off(claim);
-    holders = GPOINTER_TO_INT(g_hash_table_lookup(pool->claims, claim->name));
-    if (claim->kind == CLAIM_WRITE || holders == 1)
-        g_hash_table_remove(pool->claims, claim->name);
-    else
-        g_hash_table_insert(pool->claims, g_strdup(claim->name), GINT_TO_POINTER(holders - 1));
-    pool->claimed--;
-    g_cond_broadcast(&pool->cond);
+    remove_holder(pool, holder);
     g_mutex_unlock(&pool->lock);
+    cst_task_unref(holder->task);
+    g_free(holder->name);
+    g_free(holder);
+    claim->holder = NULL;
     g_clear_pointer(&claim->state, cst_pool_state_unref);
     g_clear_pointer(&claim->name, g_free);
     g_clear_pointer(&claim->pool, cst_pool_unref);

@@ -12,7 +12,8 @@
  *
  * - a change of the pool itself (start, stop, build, delete, undefine): one at a time, and none
  *   while volumes are being worked on: pool_change_begin() waits for both;
- * - work on a volume: readers of one volume share it, a writer has it alone: volume_claim() waits;
+ * - work on a volume: readers of one volume share it, a writer has it alone: volume_claim() waits,
+ *   but never for a stream, whose end its client decides;
  * - a scan: one at a time, beside the work on volumes.
  */
 struct CstPool {
@@ -42,23 +43,39 @@ struct CstPool {
     GHashTable *volumes; /* name (inside the record) to CstVolume * */
     GPtrArray *sorted;   /* the same by name; NULL: to be made again */
     guint64 generation;  /* of the table: changes whenever volumes does */
+    GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
     gboolean scanned;
     gboolean scanning;
     GHashTable *touched; /* names changed during the running scan; NULL when there is none */
     gint64 scanned_at;   /* monotonic */
+    gint64 swept_at;     /* the same, of its declarations; for who scans */
 
-    GHashTable *claims;  /* name to number of readers, -1: a writer */
+    GHashTable *claims;  /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
+    GPtrArray *orphans;  /* of VolumeHolder *: streams that read what has been deleted */
     GHashTable *put_off; /* claimed names of which changes were told that nobody has looked at */
     guint claimed;       /* claims altogether */
     gboolean changing;   /* somebody has the turn for a change, */
     gboolean draining;   /* and waits for the claims there are */
+    CstTask *changer;    /* whose turn it is; a reference, NULL while nobody's or unknown */
 };
 
 CstPool *pool_new(CstService *service, CstPoolDef *def);
 
-/* Waits for its turn; STATE when the pool was removed meanwhile. */
-gboolean pool_change_begin(CstPool *pool, GError **error);
+/**
+ * Waits until no other change of the pool is under way, and until the work on its volumes has
+ * ended. @task may end the wait and limits it; NULL: nothing does. BUSY names the holder when the
+ * wait is over in vain, or at once when it is a stream, which lasts as long as its client likes.
+ * NO_POOL when the pool was removed meanwhile.
+ */
+gboolean pool_change_begin(CstPool *pool, CstTask *task, GError **error);
 void pool_change_end(CstPool *pool);
+
+/**
+ * With the pool's lock held: waits until something about the pool has changed, 50 ms at most when
+ * there is a @task. *since: when the caller's wait began, 0 at first. FALSE with CANCELLED when
+ * @task was cancelled, FALSE without an error when it has waited as long as it may.
+ */
+gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 
 /** The state to work with; STATE ("not active") when there is none. */
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
@@ -87,11 +104,20 @@ gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
 /** The same; *ret_changed: the table did not know it like this. */
 gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name,
                             CstVolume **ret_volume, gboolean *ret_changed, GError **error);
+/**
+ * A new reference from memory; NULL when neither the table nor that of drafts has such a volume.
+ * Touches no storage.
+ */
+CstVolume *pool_table_known(CstPool *pool, const char *name);
 /** As it is known, or after a look when it isn't; NO_VOL when there is none. */
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error);
 /** As it is on the storage now; NO_VOL when there is none. */
 CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *name, GError **error);
 void pool_table_remove(CstPool *pool, const char *name);
+/** How many volumes are known, with those that are being created. */
+guint pool_table_count(CstPool *pool);
+/** With the pool's lock held: another list of names is to be made. */
+void pool_table_forget_order(CstPool *pool);
 void pool_table_clear(CstPool *pool);
 /** References in the order of names; the caller frees the array. */
 GPtrArray *pool_table_sorted(CstPool *pool);
@@ -104,6 +130,20 @@ void pool_table_overlays(CstPool *pool, GHashTable *overlays);
 gboolean pool_table_has_overlay(CstPool *pool, const char *path);
 /** Asks the backend for capacity, allocation and available. */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error);
+
+/* --- volumes that are being created (volume_draft.c) ------------------------------------------ */
+
+typedef struct VolumeDraft VolumeDraft;
+
+/** Shows the volume @def that is being created, and claimed; @blob: its content, NULL: none. */
+void volume_draft_show(CstPool *pool, const CstVolDef *def, CstBlob *blob);
+/** It is a volume now, or there is none. Without effect when nothing of that name is shown. */
+void volume_draft_hide(CstPool *pool, const char *name);
+/** With the pool's lock held: a new reference to the record as it was reserved. */
+CstVolume *volume_draft_reserved(const VolumeDraft *draft);
+/** A new record with what is allocated by now; NULL: no volume of that name is being created. */
+CstVolume *volume_draft_now(CstPool *pool, const char *name);
+void volume_draft_free(VolumeDraft *draft);
 
 /* --- rooms that may run full (rooms.c) ------------------------------------------------------- */
 
@@ -125,22 +165,55 @@ typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
  */
 typedef struct VolumeClaim VolumeClaim;
 
+/** A claim as others see it: what they name when they are refused. Guarded by the pool's lock. */
+typedef struct {
+    char *name;
+    ClaimKind kind;
+    gboolean stream;
+    gboolean orphan; /* in the pool's orphans instead of its claims */
+    gboolean creating;
+    CstTask *task; /* a reference; NULL: unknown */
+} VolumeHolder;
+
 struct VolumeClaim {
-    CstTask *task; /* set before the claim, borrowed: it tells of the waiting and may end it */
+    CstTask *task; /* set before the claim, borrowed: it limits the wait and may end it */
     /*
      * The same: one that this work holds already. A change of a pool that waits for the claims
      * there are may be waiting for that one, so it lets this one in.
      */
     const VolumeClaim *after;
     gboolean at_once; /* the same: BUSY instead of waiting */
-    CstPool *pool;    /* referenced */
+    /*
+     * The same: this is a stream, whose client decides how long it lasts. Nobody waits for it:
+     * others are BUSY at once.
+     */
+    gboolean stream;
+    /*
+     * The same: the volume is made by this work. Others can see it and not use it: they are BUSY at
+     * once, but for those that would make a volume of that name, which wait.
+     */
+    gboolean creating;
+    gboolean past_readers; /* the same: a writer that streams may go on reading beside */
+    CstPool *pool;         /* referenced */
+    VolumeHolder *holder;
     CstPoolState *state;
     char *name;
     ClaimKind kind;
+    CstVolume *image; /* what the volume was when its image was opened; NULL: it was not */
+    GPtrArray *parts; /* of VolumeClaim *: other files of that image, claimed with it; NULL: none */
 };
 
+/**
+ * Waits until @name is free for @kind. Fails with BUSY, naming the holder, when that is a stream or
+ * the task's longest wait is over; with CANCELLED when the task is; with STATE when the pool stops.
+ */
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error);
+/** The volume was deleted: streams that read it go on with what they have open, its name is free.
+ */
+void volume_orphan_readers(const VolumeClaim *claim);
+/** The stream ends by itself from here on: others may wait for that. */
+void volume_stream_ends(const VolumeClaim *claim);
 void volume_release(VolumeClaim *claim);
 /**
  * A change of @name was told. TRUE: a writer has it, who looks at it when done, or whose release

@@ -47,12 +47,13 @@ static CstPoolRunState run_state(const CstPool *pool)
 static void refresh_usage_if_embedded(CstPool *pool)
 {
     g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(GError) error = NULL;
 
     if (pool->service->mode != CST_SERVICE_EMBEDDED)
         return;
     state = pool_state_get(pool, NULL);
-    if (state)
-        pool_usage_update(pool, state, NULL);
+    if (state && !pool_usage_update(pool, state, &error))
+        pool_set_problem(pool, error->message, TRUE);
 }
 
 void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)

@@ -6,13 +6,15 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "service_private.h"
+#include "trust.h"
+
 static GHashTable *table_new(void)
 {
     return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
 }
 
-/* With the lock held: the sorted list is out of date. */
-static void forget_order(CstPool *pool)
+void pool_table_forget_order(CstPool *pool)
 {
     pool->generation++;
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
@@ -21,7 +23,7 @@ static void forget_order(CstPool *pool)
 /* With the lock held: what is known is no longer what a running scan or a sorted list says. */
 static void note_change(CstPool *pool, const char *name)
 {
-    forget_order(pool);
+    pool_table_forget_order(pool);
     if (pool->touched)
         g_hash_table_add(pool->touched, g_strdup(name));
 }
@@ -49,7 +51,7 @@ void pool_table_clear(CstPool *pool)
     old = pool->volumes;
     pool->volumes = table_new();
     pool->scanned = FALSE;
-    forget_order(pool);
+    pool_table_forget_order(pool);
     g_mutex_unlock(&pool->lock);
     g_hash_table_unref(old);
 }
@@ -61,9 +63,9 @@ typedef struct {
     GHashTable *found;
 } Scan;
 
-static CstVolume *scan_known(const char *name, gpointer data)
+/* What was found on the storage. */
+static CstVolume *found_before(CstPool *pool, const char *name)
 {
-    CstPool *pool = ((Scan *)data)->pool;
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
@@ -74,19 +76,65 @@ static CstVolume *scan_known(const char *name, gpointer data)
     return volume;
 }
 
+CstVolume *pool_table_known(CstPool *pool, const char *name)
+{
+    const VolumeDraft *draft;
+    CstVolume *volume;
+
+    g_mutex_lock(&pool->lock);
+    volume = g_hash_table_lookup(pool->volumes, name);
+    draft = volume ? NULL : g_hash_table_lookup(pool->drafts, name);
+    if (volume)
+        cst_volume_ref(volume);
+    else if (draft)
+        volume = volume_draft_reserved(draft);
+    g_mutex_unlock(&pool->lock);
+    return volume;
+}
+
+static CstVolume *scan_known(const char *name, gpointer data)
+{
+    return found_before(((Scan *)data)->pool, name);
+}
+
 static void scan_sink(CstVolume *volume, gpointer data)
 {
     g_hash_table_replace(((Scan *)data)->found, volume->name, volume);
 }
 
-static void scan_begin(CstPool *pool)
+/* With the lock held: until no other scan runs. Storage that hangs does not end one. */
+static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
 {
+    GError *why = NULL;
+    gint64 since = 0;
+
+    while (pool->scanning) {
+        if (pool_wait(pool, task, &since, &why))
+            continue;
+        if (!why)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("storage pool '%s' is still being refreshed; its storage may not "
+                              "answer"),
+                            pool->name);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean scan_begin(CstPool *pool, CstTask *task, GError **error)
+{
+    gboolean ours;
+
     g_mutex_lock(&pool->lock);
-    while (pool->scanning)
-        g_cond_wait(&pool->cond, &pool->lock);
-    pool->scanning = TRUE;
-    pool->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    ours = wait_for_scan(pool, task, error);
+    if (ours) {
+        pool->scanning = TRUE;
+        pool->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    }
     g_mutex_unlock(&pool->lock);
+    cst_task_set_waiting(task, FALSE);
+    return ours;
 }
 
 /* What changed through us while the scan ran is newer than what it saw. */
@@ -118,7 +166,7 @@ static void scan_end(CstPool *pool, GHashTable *found)
         pool->volumes = found;
         pool->scanned = TRUE;
         pool->scanned_at = g_get_monotonic_time();
-        forget_order(pool);
+        pool_table_forget_order(pool);
     }
     g_clear_pointer(&pool->touched, g_hash_table_unref);
     pool->scanning = FALSE;
@@ -128,14 +176,31 @@ static void scan_end(CstPool *pool, GHashTable *found)
         g_hash_table_unref(old);
 }
 
+/* The table is not published yet. */
+static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *found)
+{
+    guint count = 0;
+    g_autofree gpointer *volumes = g_malloc_n(g_hash_table_size(found), sizeof(gpointer));
+    GHashTableIter iter;
+    gpointer volume;
+
+    g_hash_table_iter_init(&iter, found);
+    while (g_hash_table_iter_next(&iter, NULL, &volume))
+        volumes[count++] = volume;
+    trust_pin(pool, state, (CstVolume *const *)volumes, count);
+}
+
 gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     Scan context = {.pool = pool};
     CstScan scan = {.known = scan_known, .sink = scan_sink, .data = &context};
 
-    scan_begin(pool);
+    if (!scan_begin(pool, task, error))
+        return FALSE;
     context.found = table_new();
     if (cst_pool_state_scan(state, &scan, task, error)) {
+        pin_found(pool, state, context.found);
+        trust_sweep(pool, state, context.found);
         scan_end(pool, context.found);
         return pool_usage_update(pool, state, error);
     }
@@ -169,20 +234,20 @@ gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
 gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name,
                             CstVolume **ret_volume, gboolean *ret_changed, GError **error)
 {
-    Scan context = {.pool = pool};
     g_autoptr(CstVolume) known = NULL;
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
     g_hash_table_remove(pool->put_off, name);
     g_mutex_unlock(&pool->lock);
-    known = scan_known(name, &context);
+    known = found_before(pool, name);
     if (!cst_pool_state_scan_one(state, name, known, &volume, error))
         return FALSE;
     if (!volume) {
         if (known)
             pool_table_remove(pool, name);
     } else if (volume != known) {
+        trust_pin(pool, state, &volume, 1);
         g_mutex_lock(&pool->lock);
         put(pool, cst_volume_ref(volume));
         g_mutex_unlock(&pool->lock);
@@ -194,18 +259,35 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
 
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
-    Scan context = {.pool = pool};
-    CstVolume *volume = scan_known(name, &context);
+    CstVolume *volume = pool_table_known(pool, name);
 
     return volume ? volume : pool_table_get_now(pool, state, name, error);
+}
+
+/* libvirt knows what the last refresh has found and what was made through it, and no more. */
+static gboolean may_be_looked_for(CstPool *pool, CstPoolState *state, const char *name,
+                                  GError **error)
+{
+    g_autoptr(CstVolume) known = NULL;
+
+    if (!pool->service->like_libvirt)
+        return TRUE;
+    if (!pool_table_ensure(pool, state, error))
+        return FALSE;
+    known = pool_table_known(pool, name);
+    return known ||
+           cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
 }
 
 CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     CstVolume *volume;
 
-    if (!pool_table_look(pool, state, name, &volume, error))
+    if (!may_be_looked_for(pool, state, name, error) ||
+        !pool_table_look(pool, state, name, &volume, error))
         return NULL;
+    if (!volume)
+        volume = volume_draft_now(pool, name);
     if (!volume)
         cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
     return volume;
@@ -220,17 +302,44 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp((*left)->name, (*right)->name);
 }
 
+/* With the lock held: how many drafts are not in the table as well, for the moment of a commit. */
+static guint count_drafts(const CstPool *pool)
+{
+    guint count = 0;
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, pool->drafts);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        count += !g_hash_table_contains(pool->volumes, name);
+    return count;
+}
+
+guint pool_table_count(CstPool *pool)
+{
+    guint count;
+
+    g_mutex_lock(&pool->lock);
+    count = g_hash_table_size(pool->volumes) + count_drafts(pool);
+    g_mutex_unlock(&pool->lock);
+    return count;
+}
+
 /* With the lock held: what there is, in no order. */
 static GPtrArray *collect(CstPool *pool)
 {
     GPtrArray *all =
         g_ptr_array_new_full(g_hash_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
     GHashTableIter iter;
-    gpointer volume;
+    gpointer name, draft, volume;
 
     g_hash_table_iter_init(&iter, pool->volumes);
     while (g_hash_table_iter_next(&iter, NULL, &volume))
         g_ptr_array_add(all, cst_volume_ref(volume));
+    g_hash_table_iter_init(&iter, pool->drafts);
+    while (g_hash_table_iter_next(&iter, &name, &draft))
+        if (!g_hash_table_contains(pool->volumes, name))
+            g_ptr_array_add(all, volume_draft_reserved(draft));
     return all;
 }
 
@@ -254,12 +363,30 @@ static void note_overlay(GHashTable *overlays, const char *path, char *text)
     g_ptr_array_add(texts, text);
 }
 
-static gboolean is_based_on(const CstVolume *volume, const char *path)
+static gboolean is_same_path(const char *reference, const char *path)
 {
-    const char *backing = volume->extra ? volume->extra->backing_path : NULL;
-    g_autofree char *clean = backing ? clean_path(backing) : NULL;
+    g_autofree char *clean = clean_path(reference);
 
-    return backing && strcmp(clean ? clean : backing, path) == 0;
+    return strcmp(clean ? clean : reference, path) == 0;
+}
+
+/* Path of the file with the guest's data; NULL: none, or none that is declared. */
+static char *data_path(const CstPool *pool, const CstVolume *volume)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    return extra && extra->data_file && extra->data_trust != CST_TRUST_NONE
+               ? g_canonicalize_filename(extra->data_file, pool->def->target_path)
+               : NULL;
+}
+
+/* As far as that is declared: what an image merely claims holds nobody's volume. */
+static gboolean is_based_on(const CstPool *pool, const CstVolume *volume, const char *path)
+{
+    g_autofree char *data = data_path(pool, volume);
+
+    return (trust_has_backing(volume) && is_same_path(volume->extra->backing_path, path)) ||
+           (data && strcmp(data, path) == 0);
 }
 
 gboolean pool_table_has_overlay(CstPool *pool, const char *path)
@@ -271,7 +398,7 @@ gboolean pool_table_has_overlay(CstPool *pool, const char *path)
     g_mutex_lock(&pool->lock);
     g_hash_table_iter_init(&iter, pool->volumes);
     while (!found && g_hash_table_iter_next(&iter, NULL, &volume))
-        found = is_based_on(volume, path);
+        found = is_based_on(pool, volume, path);
     g_mutex_unlock(&pool->lock);
     return found;
 }
@@ -285,10 +412,13 @@ void pool_table_overlays(CstPool *pool, GHashTable *overlays)
     g_hash_table_iter_init(&iter, pool->volumes);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const CstVolume *volume = value;
+        g_autofree char *data = data_path(pool, volume);
 
-        if (volume->extra && volume->extra->backing_path)
+        if (trust_has_backing(volume))
             note_overlay(overlays, volume->extra->backing_path,
                          g_strdup_printf("%s/%s", pool->name, volume->name));
+        if (data)
+            note_overlay(overlays, data, g_strdup_printf("%s/%s", pool->name, volume->name));
     }
     g_mutex_unlock(&pool->lock);
 }

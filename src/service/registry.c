@@ -114,32 +114,6 @@ static void settle_vanished(CstPool *pool, gboolean has_definition, gboolean has
     g_mutex_unlock(&pool->lock);
 }
 
-static void load_secrets(CstService *service)
-{
-    g_autoptr(GPtrArray) files = cst_secret_files_load(service->paths);
-    gpointer *items;
-    gsize count;
-
-    g_mutex_lock(&service->tables);
-    /* Ephemeral secrets have no file and live as long as the process. */
-    items = g_hash_table_get_keys_as_array(service->secrets, NULL);
-    for (guint i = 0; items && items[i]; i++) {
-        CstSecretFile *secret = g_hash_table_lookup(service->secrets, items[i]);
-
-        if (!secret->def->ephemeral)
-            g_hash_table_remove(service->secrets, items[i]);
-    }
-    g_free(items);
-    items = g_ptr_array_steal(files, &count);
-    for (gsize i = 0; i < count; i++) {
-        CstSecretFile *secret = items[i];
-
-        g_hash_table_replace(service->secrets, &secret->def->uuid, secret);
-    }
-    g_free(items);
-    g_mutex_unlock(&service->tables);
-}
-
 void registry_load(CstService *service)
 {
     g_autoptr(GPtrArray) files = cst_pool_files_load(service->paths);
@@ -172,7 +146,7 @@ void registry_load(CstService *service)
         g_hash_table_add(active, g_strdup(pool->name));
     }
     forget_others(service, active);
-    load_secrets(service);
+    secrets_load(service);
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */

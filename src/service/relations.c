@@ -3,6 +3,8 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <image/hold.h>
+#include <service/images.h>
 
 #include "volume_family.h"
 
@@ -24,6 +26,39 @@ gboolean volume_not_held(const VolumeClaim *claim, GError **error)
         g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
                                ((const CstHolder *)g_ptr_array_index(holders, i))->what);
     return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
+}
+
+gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error)
+{
+    g_autofree char *who = NULL;
+
+    if (!volume->format || strcmp(volume->format, "raw") == 0 || !cst_image_is_written(blob, &who))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' is open for writing in %s: a copy would mix what the image held "
+                      "at different times; stop that first, or say --force-share"),
+                    volume->name, who);
+}
+
+GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+    g_autoptr(GPtrArray) found = volume ? cst_pool_state_vol_holders(state, name, error) : NULL;
+    GPtrArray *holders;
+
+    if (!found)
+        return NULL;
+    holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    for (guint i = 0; i < found->len; i++) {
+        const CstHolder *from = g_ptr_array_index(found, i);
+        CstVolHolder *to = g_new0(CstVolHolder, 1);
+
+        to->what = g_strdup(from->what);
+        to->reads_only = from->reads_only;
+        g_ptr_array_add(holders, to);
+    }
+    return holders;
 }
 
 static char *tree_of(const GPtrArray *rows)
@@ -51,8 +86,12 @@ static char *tree_below(const VolumeClaim *claim, gboolean images, GError **erro
 
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
 {
-    g_autofree char *tree = tree_below(claim, FALSE, error);
+    g_autofree char *tree = NULL;
 
+    /* What images merely name, libvirt deletes; what shares its content with others, nobody. */
+    if (claim->pool->service->like_libvirt && cst_pool_state_holds_images(claim->state))
+        return TRUE;
+    tree = tree_below(claim, FALSE, error);
     if (!tree || !*tree)
         return tree != NULL;
     return cst_fail(error, CST_ERROR_BUSY,
@@ -61,10 +100,13 @@ gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
                     claim->name, tree);
 }
 
-gboolean volume_not_below(const VolumeClaim *claim, GError **error)
+gboolean volume_not_shown(const VolumeClaim *claim, GError **error)
 {
-    g_autofree char *tree = tree_below(claim, TRUE, error);
+    g_autofree char *tree = NULL;
 
+    if (!volume_not_held(claim, error))
+        return FALSE;
+    tree = tree_below(claim, TRUE, error);
     if (!tree || !*tree)
         return tree != NULL;
     return cst_fail(error, CST_ERROR_BUSY,

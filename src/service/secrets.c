@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <store/system_token.h>
 
 void cst_secret_row_free(CstSecretRow *row)
 {
@@ -86,7 +88,7 @@ GPtrArray *cst_service_secrets(CstService *service, unsigned filter, GError **er
 
     if (!cst_flags_check(filter, CST_LIST_SECRETS_ALL_FLAGS, "secretConnectListAllSecrets",
                          error) ||
-        !definitions_sync(service, error))
+        !secrets_sync(service, error))
         return NULL;
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_row_free);
     g_mutex_lock(&service->tables);
@@ -109,7 +111,7 @@ CstSecretRow *cst_service_secret_by_uuid(CstService *service, const CstUuid *uui
     CstSecretFile *secret;
     CstSecretRow *row;
 
-    if (!definitions_sync(service, error))
+    if (!secrets_sync(service, error))
         return NULL;
     g_mutex_lock(&service->tables);
     secret = find(service, uuid, error);
@@ -124,7 +126,7 @@ CstSecretRow *cst_service_secret_by_usage(CstService *service, int usage, const 
     CstSecretFile *secret;
     CstSecretRow *row;
 
-    if (!definitions_sync(service, error))
+    if (!secrets_sync(service, error))
         return NULL;
     g_mutex_lock(&service->tables);
     secret = find_usage(service, usage, usage_id);
@@ -141,7 +143,7 @@ char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsig
     CstSecretFile *secret;
     char *xml;
 
-    if (!cst_flags_check(flags, 0, "secretGetXMLDesc", error) || !definitions_sync(service, error))
+    if (!cst_flags_check(flags, 0, "secretGetXMLDesc", error) || !secrets_sync(service, error))
         return NULL;
     g_mutex_lock(&service->tables);
     secret = find(service, uuid, error);
@@ -206,7 +208,7 @@ static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, G
     g_mutex_lock(&service->tables);
     fits = check_definition(service, def, &was_stored, error);
     g_mutex_unlock(&service->tables);
-    if (!fits || !store_definition(service, def, was_stored, error))
+    if (!fits || !cst_may_change(error) || !store_definition(service, def, was_stored, error))
         return NULL;
     row = row_new(def);
     g_mutex_lock(&service->tables);
@@ -233,12 +235,12 @@ CstSecretRow *cst_service_secret_define(CstService *service, const char *xml, un
                    "runs here; start cisternd, or define it with ephemeral='no'"));
         return NULL;
     }
-    if (!definitions_enter(service, error)) {
+    if (!secrets_enter(service, error)) {
         cst_secret_def_free(def);
         return NULL;
     }
     row = define_entered(service, def, error);
-    definitions_leave(service);
+    secrets_leave(service);
     if (row)
         emit(service, row, CST_EVENT_SECRET_LIFECYCLE, CST_SECRET_EVENT_DEFINED);
     return row;
@@ -248,7 +250,7 @@ static CstSecretRow *undefine_entered(CstService *service, const CstUuid *uuid, 
 {
     g_autoptr(CstSecretRow) row = cst_service_secret_by_uuid(service, uuid, error);
 
-    if (!row || !cst_secret_file_remove(service->paths, uuid, error))
+    if (!row || !cst_may_change(error) || !cst_secret_file_remove(service->paths, uuid, error))
         return NULL;
     g_mutex_lock(&service->tables);
     g_hash_table_remove(service->secrets, uuid);
@@ -260,10 +262,10 @@ gboolean cst_service_secret_undefine(CstService *service, const CstUuid *uuid, G
 {
     g_autoptr(CstSecretRow) row = NULL;
 
-    if (!definitions_enter(service, error))
+    if (!secrets_enter(service, error))
         return FALSE;
     row = undefine_entered(service, uuid, error);
-    definitions_leave(service);
+    secrets_leave(service);
     if (row)
         emit(service, row, CST_EVENT_SECRET_LIFECYCLE, CST_SECRET_EVENT_UNDEFINED);
     return row != NULL;
@@ -287,7 +289,8 @@ static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
     g_mutex_unlock(&service->tables);
     if (!row)
         return NULL;
-    if (!ephemeral && !cst_secret_value_save(service->paths, uuid, value, len, error)) {
+    if (!cst_may_change(error) ||
+        (!ephemeral && !cst_secret_value_save(service->paths, uuid, value, len, error))) {
         cst_secret_row_free(row);
         return NULL;
     }
@@ -318,10 +321,10 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
     if (len > CST_SECRET_VALUE_MAX)
         return cst_fail(error, CST_ERROR_INVALID, _("a secret's value has at most %d bytes"),
                         CST_SECRET_VALUE_MAX);
-    if (!definitions_enter(service, error))
+    if (!secrets_enter(service, error))
         return FALSE;
     row = set_value_entered(service, uuid, value, len, error);
-    definitions_leave(service);
+    secrets_leave(service);
     if (row)
         emit(service, row, CST_EVENT_SECRET_VALUE, 0);
     return row != NULL;
@@ -343,16 +346,18 @@ static gboolean copy_value(const CstSecretFile *secret, uint8_t **ret_value, siz
 }
 
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
-                                      uint8_t **ret_value, size_t *ret_len, GError **error)
+                                      const char *token, uint8_t **ret_value, size_t *ret_len,
+                                      GError **error)
 {
+    gboolean elevated = token && cst_system_token_matches(service->paths, token);
     CstSecretFile *secret;
     gboolean done = FALSE;
 
-    if (!cst_flags_check(flags, 0, "secretGetValue", error) || !definitions_sync(service, error))
+    if (!cst_flags_check(flags, 0, "secretGetValue", error) || !secrets_sync(service, error))
         return FALSE;
     g_mutex_lock(&service->tables);
     secret = find(service, uuid, error);
-    if (secret && secret->def->is_private)
+    if (secret && secret->def->is_private && !elevated)
         cst_fail(error, CST_ERROR_INVALID_SECRET, _("secret is private"));
     else if (secret)
         done = copy_value(secret, ret_value, ret_len, error);
@@ -372,6 +377,7 @@ gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_l
     CstSecretFile *secret;
     gboolean done;
 
+    secrets_refresh(service);
     g_mutex_lock(&service->tables);
     secret = auth->by_uuid ? find(service, &auth->secret_uuid, error)
                            : find_usage(service, usages[auth->type], auth->secret_usage);

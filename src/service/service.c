@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service_private.h"
+#include "trust.h"
 
 #include <sys/stat.h>
 
@@ -102,6 +103,7 @@ void service_remove_pool(CstService *service, CstPool *pool)
 static void init_tables(CstService *service)
 {
     g_rec_mutex_init(&service->definitions);
+    g_rec_mutex_init(&service->secret_files);
     g_mutex_init(&service->tables);
     service->rebases = g_ptr_array_new();
     service->pools_by_name =
@@ -113,28 +115,21 @@ static void init_tables(CstService *service)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static CstPaths *copy_paths(const CstPaths *paths)
+static void open_declarations(CstService *service)
 {
-    CstPaths *copy = g_new0(CstPaths, 1);
+    g_autoptr(GError) error = NULL;
 
-    *copy = (CstPaths){
-        .root = g_strdup(paths->root),
-        .session = paths->session,
-        .pool_dir = g_strdup(paths->pool_dir),
-        .autostart_dir = g_strdup(paths->autostart_dir),
-        .pool_run_dir = g_strdup(paths->pool_run_dir),
-        .secret_dir = g_strdup(paths->secret_dir),
-        .data_dir = g_strdup(paths->data_dir),
-        .run_dir = g_strdup(paths->run_dir),
-        .socket = g_strdup(paths->socket),
-        .socket_ro = g_strdup(paths->socket_ro),
-    };
-    return copy;
+    if (!cst_declarations_open(service->declarations, &error))
+        cst_log(CST_LOG_ERROR,
+                _("%s; until that is mended, no image's references are followed. Once the file is "
+                  "moved away, what was declared has to be declared again (vol-trust)"),
+                error->message);
 }
 
 static gboolean load(CstService *service, GError **error)
 {
     if (service->mode == CST_SERVICE_DAEMON) {
+        open_declarations(service);
         if (!cst_driver_lock_take(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
             return FALSE;
         registry_load(service);
@@ -152,12 +147,15 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 {
     CstService *service = g_new0(CstService, 1);
 
-    service->paths = copy_paths(paths);
+    service->paths = cst_paths_copy(paths);
     service->mode = mode;
-    service->pool_host = (CstPoolHost){.secret = secret_for_pool, .data = service};
+    service->pool_host =
+        (CstPoolHost){.secret = secret_for_pool, .declared = trust_declared, .data = service};
     service->journal = cst_journal_new(paths);
+    service->declarations = cst_declarations_new(paths);
     service->jobs = jobs_new(service->paths, mode == CST_SERVICE_DAEMON);
-    service->driver_lock = cst_driver_lock_new(paths);
+    service->driver_lock = cst_driver_lock_new(paths, CST_DRIVER_STORAGE);
+    service->secret_lock = cst_driver_lock_new(paths, CST_DRIVER_SECRET);
     init_tables(service);
     if (!load(service, error)) {
         cst_service_free(service);
@@ -166,6 +164,11 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     if (mode == CST_SERVICE_DAEMON)
         service->monitor = monitor_new();
     return service;
+}
+
+void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt)
+{
+    service->like_libvirt = like_libvirt;
 }
 
 void cst_service_start(CstService *service)
@@ -211,12 +214,15 @@ void cst_service_free(CstService *service)
     g_hash_table_unref(service->secrets);
     g_clear_pointer(&service->subscribers, g_ptr_array_unref);
     g_clear_pointer(&service->rebases, g_ptr_array_unref);
+    cst_driver_lock_free(service->secret_lock);
     cst_driver_lock_free(service->driver_lock);
     jobs_free(service->jobs);
     cst_journal_free(service->journal);
+    cst_declarations_free(service->declarations);
     cst_paths_free(service->paths);
     g_free(service->loaded_stamp);
     g_mutex_clear(&service->tables);
+    g_rec_mutex_clear(&service->secret_files);
     g_rec_mutex_clear(&service->definitions);
     g_free(service);
 }

@@ -3,6 +3,7 @@
 
 #include <service/secrets.h>
 #include <service/service.h>
+#include <store/declarations.h>
 #include <store/driver_lock.h>
 #include <store/journal.h>
 #include <store/secret_files.h>
@@ -17,8 +18,11 @@ typedef struct Rebasing Rebasing;
 struct CstService {
     CstPaths *paths;
     CstServiceMode mode;
+    gboolean like_libvirt; /* set before the start: see cst_service_set_like_libvirt() */
     CstJournal *journal;
+    CstDeclarations *declarations;
     CstDriverLock *driver_lock;
+    CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
     Resumption *resumption;
     Monitor *monitor;      /* daemon only */
@@ -32,6 +36,12 @@ struct CstService {
     GRecMutex definitions;
     guint definitions_depth;
     char *loaded_stamp; /* embedded: what the directories looked like when they were last read */
+
+    /* secret_files: held while the secrets' directory is read or changed (secret_sync.c). */
+    GRecMutex secret_files;
+    guint secret_depth;       /* of changes */
+    gboolean manages_secrets; /* the lock is kept for good once it has been had */
+    gint secrets_held;        /* atomic: it is, so that memory is what the directory says */
 
     /* tables: guards the members below; held for moments only, never with I/O. */
     GMutex tables;
@@ -49,6 +59,20 @@ void definitions_leave(CstService *service);
 /** Embedded: brings memory up to date with the files. Daemon: nothing to do. */
 gboolean definitions_sync(CstService *service, GError **error);
 
+/**
+ * Enters and leaves a change of secrets: a change of definitions under the lock of libvirt's secret
+ * driver too. BUSY names the program that manages the secrets. Nests.
+ */
+gboolean secrets_enter(CstService *service, GError **error);
+void secrets_leave(CstService *service);
+/** Before secrets are looked up: brings memory up to date with the files if others change them. */
+gboolean secrets_sync(CstService *service, GError **error);
+/** The same for who may hold locks: in a daemon only, and never waits for a change of definitions.
+ */
+void secrets_refresh(CstService *service);
+/** Reads the secrets' files and brings the table in line with them. */
+void secrets_load(CstService *service);
+
 /** Adds, or removes, under the tables' lock. The service keeps one reference. */
 void service_add_pool(CstService *service, CstPool *pool);
 void service_remove_pool(CstService *service, CstPool *pool);
@@ -61,16 +85,19 @@ void event_emit_pool(CstPool *pool, CstEventType type, int kind);
 
 /**
  * Turns are taken in this order, never the other way round: the pool's (pool_change_begin), then
- * the definitions (definitions_enter), then the locks of tables and pools.
+ * the definitions (definitions_enter), then the secrets' files, then the locks of tables and pools.
  */
 
 /** What cst_pool_start() does once its turn has come. */
-gboolean pool_start_in_turn(CstPool *pool, GError **error);
+gboolean pool_start_in_turn(CstPool *pool, CstTask *task, GError **error);
 /** Checks CstPoolCreateFlags, and builds the pool's storage when they ask for it. */
 gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error);
 gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error);
 /** Makes an active pool of one whose state is on the host already (after a restart). */
 gboolean pool_adopt(CstPool *pool, GError **error);
+/** Has @state make sure that the storage is the one on record for that pool (CstBackend.expect). */
+gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
+                              gboolean starting, GError **error);
 /** Drops a transient pool from the tables. */
 void pool_forget_transient(CstPool *pool);
 

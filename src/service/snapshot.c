@@ -9,6 +9,7 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
+#include "trust.h"
 #include "volume_plan.h"
 
 /* A volume that is being worked on. */
@@ -133,7 +134,10 @@ static gboolean pool_create(Site *site, const char *name, uint64_t limit, CstTas
 
 static gboolean pool_revert(Site *site, const char *name, CstTask *task, GError **error)
 {
-    return cst_pool_state_snapshot_revert(site->claim.state, site->volume->name, name, task, error);
+    if (!cst_pool_state_snapshot_revert(site->claim.state, site->volume->name, name, task, error))
+        return FALSE;
+    trust_keep_for_new_file(&site->claim);
+    return TRUE;
 }
 
 static gboolean pool_remove(Site *site, const char *name, CstTask *task, GError **error)
@@ -214,7 +218,8 @@ static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimK
     keeper = site->volume ? keeper_of(site, error) : NULL;
     if (keeper == &image_keeper)
         keeper = look_beside(site, name, error);
-    if (keeper == &pool_keeper && name && !cst_name_check(name, _("snapshot"), error))
+    if (keeper == &pool_keeper && name &&
+        !cst_pool_state_name_check(site->claim.state, name, _("snapshot"), error))
         return NULL;
     return keeper;
 }
@@ -232,17 +237,12 @@ static GPtrArray *list_all(const Keeper *keeper, Site *site, GError **error)
     return g_steal_pointer(&site->beside);
 }
 
-GPtrArray *volume_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
 {
     g_auto(Site) site = {.claim.task = task};
     const Keeper *keeper = enter(&site, pool, volume, CLAIM_READ, NULL, error);
 
     return keeper ? list_all(keeper, &site, error) : NULL;
-}
-
-GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
-{
-    return volume_snapshots(pool, volume, NULL, error);
 }
 
 /* One call as a job: what the keeper does is given as a closure over its callbacks. */
@@ -293,8 +293,7 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
 static gboolean do_revert(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
                           CstTask *task, GError **error)
 {
-    return volume_not_held(&site->claim, error) && volume_not_below(&site->claim, error) &&
-           keeper->revert(site, name, task, error);
+    return volume_not_shown(&site->claim, error) && keeper->revert(site, name, task, error);
 }
 
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
@@ -320,7 +319,9 @@ static gboolean do_rename(const Keeper *keeper, Site *site, const char *name, gc
 {
     g_autoptr(GPtrArray) inside = NULL;
 
-    if (!cst_name_check(how, _("snapshot"), error))
+    if (keeper == &pool_keeper
+            ? !cst_pool_state_name_check(site->claim.state, how, _("snapshot"), error)
+            : !cst_name_check(how, _("snapshot"), error))
         return FALSE;
     /* Each keeper knows its own; between the two no name may be there twice. */
     if (site->beside && keeper == &pool_keeper) {
@@ -336,7 +337,7 @@ static gboolean do_rename(const Keeper *keeper, Site *site, const char *name, gc
 }
 
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
-                                 const char *new_name, GError **error)
+                                 const char *new_name, CstTask *task, GError **error)
 {
-    return run_change(pool, "rename", volume, name, do_rename, new_name, NULL, error);
+    return run_change(pool, "rename", volume, name, do_rename, new_name, task, error);
 }

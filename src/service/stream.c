@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "trust.h"
 #include "volume_plan.h"
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <blob/steps.h>
 
 /* --- upload ----------------------------------------------------------------------------------- */
 
@@ -12,8 +15,8 @@ struct CstUpload {
     Job job;
     CstTask *task; /* the job's */
     VolumeClaim claim;
+    CstVolume *volume; /* as it was before */
     CstBlob *blob;
-    uint64_t start;
     uint64_t offset;
     uint64_t end;  /* G_MAXUINT64: no limit */
     uint64_t size; /* of the blob, as far as we have made it */
@@ -39,38 +42,36 @@ static gboolean stream_step(Job *job, gboolean ok, GError **error)
     return ok;
 }
 
-static gboolean open_stream(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
-                            unsigned flags, const char *function, CstBlob **ret_blob,
-                            GError **error)
+static CstVolume *claim_stream(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
+                               GError **error)
 {
-    g_autoptr(CstVolume) volume = NULL;
-
-    if (!cst_flags_check(flags, CST_VOL_STREAM_SPARSE, function, error) ||
-        !volume_claim(claim, pool, name, kind, error))
-        return FALSE;
-    volume = pool_table_get(pool, claim->state, name, error);
-    if (!volume)
-        return FALSE;
-    *ret_blob = cst_pool_state_vol_open(claim->state, name, kind == CLAIM_WRITE, error);
-    return *ret_blob != NULL;
+    claim->stream = TRUE;
+    if (!volume_claim(claim, pool, name, kind, error))
+        return NULL;
+    return kind == CLAIM_WRITE ? pool_table_get_now(pool, claim->state, name, error)
+                               : pool_table_get(pool, claim->state, name, error);
 }
 
 static gboolean open_upload(CstUpload *upload, CstPool *pool, const char *name, uint64_t offset,
                             uint64_t length, unsigned flags, GError **error)
 {
     upload->claim.task = upload->task;
-    if (!open_stream(&upload->claim, pool, name, CLAIM_WRITE, flags, "storageVolUpload",
-                     &upload->blob, error) ||
-        !cst_blob_get_size(upload->blob, &upload->size, error))
+    if (!cst_flags_check(flags, CST_VOL_STREAM_SPARSE, "storageVolUpload", error))
+        return FALSE;
+    upload->volume = claim_stream(&upload->claim, pool, name, CLAIM_WRITE, error);
+    if (!upload->volume || !volume_not_shown(&upload->claim, error))
+        return FALSE;
+    upload->blob = cst_pool_state_vol_open(upload->claim.state, name, TRUE, error);
+    if (!upload->blob || !cst_blob_get_size(upload->blob, &upload->size, error))
         return FALSE;
     if (offset > G_MAXINT64)
         return cst_fail(error, CST_ERROR_OVERFLOW, _("the offset is too large"));
-    upload->start = upload->offset = offset;
+    upload->offset = offset;
     /* "-1" on virsh's command line means as much as there is. */
     upload->end = length && length <= G_MAXINT64 - offset ? offset + length : G_MAXUINT64;
     if (upload->end != G_MAXUINT64 && cst_task_progress(upload->task).total == 0)
         cst_task_set_total(upload->task, length);
-    return TRUE;
+    return cst_may_change(error);
 }
 
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
@@ -93,6 +94,16 @@ static gboolean no_room(GError **error)
                     _("cannot write to stream: No space left on device"));
 }
 
+/* Before the first byte: from here on the content is whatever the sender makes of it. */
+static gboolean begin_change(CstUpload *upload, GError **error)
+{
+    if (!upload->dirty && !trust_restrict(&upload->claim, upload->volume, upload->blob, error))
+        return FALSE;
+    upload->dirty = TRUE;
+    CST_CRASH_POINT("vol.upload.restricted");
+    return TRUE;
+}
+
 static gboolean write_piece(CstUpload *upload, const void *data, size_t len, GError **error)
 {
     size_t fits = (size_t)MIN((uint64_t)len, upload->end - upload->offset);
@@ -100,8 +111,8 @@ static gboolean write_piece(CstUpload *upload, const void *data, size_t len, GEr
     if (!cst_task_check(upload->task, error))
         return FALSE;
     if (fits > 0) {
-        upload->dirty = TRUE;
-        if (!cst_blob_pwrite(upload->blob, data, fits, upload->offset, error))
+        if (!begin_change(upload, error) ||
+            !cst_blob_pwrite(upload->blob, data, fits, upload->offset, error))
             return FALSE;
         CST_CRASH_POINT("vol.upload.written");
     }
@@ -123,11 +134,12 @@ static gboolean put_hole(CstUpload *upload, uint64_t length, GError **error)
     if (length > upload->end - upload->offset || length > G_MAXINT64 - upload->offset)
         return no_room(error);
     end = upload->offset + length;
-    upload->dirty = TRUE;
+    if (!begin_change(upload, error))
+        return FALSE;
     /* What lies inside becomes zeroes, what lies behind the end becomes size. */
     if (upload->offset < upload->size &&
-        !cst_blob_zero(upload->blob, upload->offset, MIN(end, upload->size) - upload->offset,
-                       CST_ZERO_MAY_UNMAP, error))
+        !cst_blob_zero_steps(upload->blob, upload->offset, MIN(end, upload->size) - upload->offset,
+                             CST_ZERO_MAY_UNMAP, upload->task, error))
         return FALSE;
     if (end > upload->size) {
         if (!cst_blob_resize(upload->blob, end, error))
@@ -144,19 +156,11 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
     return stream_step(&upload->job, put_hole(upload, length, error), error);
 }
 
-/* Looks at the volume anew; an upload of its beginning decides what it is. */
 static void settle_upload(CstUpload *upload)
 {
-    CstVolume *volume = NULL;
-
-    if (!upload->dirty)
-        return;
+    if (upload->dirty)
+        volume_look_again(&upload->claim);
     upload->dirty = FALSE;
-    if (upload->start == 0)
-        cst_pool_state_vol_replaced(upload->claim.state, upload->blob);
-    if (pool_table_look(upload->claim.pool, upload->claim.state, upload->claim.name, &volume, NULL))
-        cst_volume_unref(volume);
-    pool_usage_update(upload->claim.pool, upload->claim.state, NULL);
 }
 
 gboolean cst_upload_finish(CstUpload *upload, GError **error)
@@ -169,6 +173,16 @@ gboolean cst_upload_finish(CstUpload *upload, GError **error)
     return done;
 }
 
+void cst_upload_ends(CstUpload *upload)
+{
+    volume_stream_ends(&upload->claim);
+}
+
+gboolean cst_upload_cancelled(const CstUpload *upload)
+{
+    return cst_task_cancelled(upload->task);
+}
+
 void cst_upload_free(CstUpload *upload)
 {
     CstPool *pool;
@@ -179,6 +193,7 @@ void cst_upload_free(CstUpload *upload)
     if (upload->blob)
         settle_upload(upload);
     g_clear_pointer(&upload->blob, cst_blob_unref);
+    g_clear_pointer(&upload->volume, cst_volume_unref);
     volume_release(&upload->claim);
     end_stream(&upload->job, _("the sender went away before the end"));
     if (pool)
@@ -204,18 +219,27 @@ struct CstDownload {
 static gboolean open_download(CstDownload *download, CstPool *pool, const char *name,
                               uint64_t offset, uint64_t length, unsigned flags, GError **error)
 {
+    g_autoptr(CstVolume) volume = NULL;
     uint64_t size;
 
     download->claim.task = download->task;
-    if (!open_stream(&download->claim, pool, name, CLAIM_READ, flags, "storageVolDownload",
-                     &download->blob, error) ||
-        !cst_blob_get_size(download->blob, &size, error))
+    if (!cst_flags_check(flags, CST_VOL_STREAM_SPARSE | CST_VOL_STREAM_FORCE_SHARE,
+                         "storageVolDownload", error))
+        return FALSE;
+    volume = claim_stream(&download->claim, pool, name, CLAIM_READ, error);
+    if (!volume)
+        return FALSE;
+    download->blob = cst_pool_state_vol_open(download->claim.state, name, FALSE, error);
+    if (!download->blob || !cst_blob_get_size(download->blob, &size, error) ||
+        !((flags & CST_VOL_STREAM_FORCE_SHARE) ||
+          volume_not_written(volume, download->blob, error)))
         return FALSE;
     download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
     download->offset = MIN(offset, size);
     download->end = length ? download->offset + MIN(length, size - download->offset) : size;
     cst_task_set_total(download->task, download->end - download->offset);
-    return TRUE;
+    /* The receiver's file is what would change. */
+    return cst_may_change(error);
 }
 
 CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
@@ -283,6 +307,16 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
     if (download->job.entry)
         job_end(&download->job, TRUE, NULL);
     return TRUE;
+}
+
+void cst_download_ends(CstDownload *download)
+{
+    volume_stream_ends(&download->claim);
+}
+
+gboolean cst_download_cancelled(const CstDownload *download)
+{
+    return cst_task_cancelled(download->task);
 }
 
 void cst_download_free(CstDownload *download)

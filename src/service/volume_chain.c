@@ -7,6 +7,8 @@
 #include <base/i18n.h>
 #include <image/chain.h>
 
+#include "trust.h"
+
 /* What a volume is based on, as the pools' tables know it. */
 
 void volume_place_free(VolumePlace *place)
@@ -54,9 +56,11 @@ VolumePlace *volume_place_of_path(CstService *service, const char *path)
     return volume_place_new(NULL, g_strdup(path));
 }
 
+/* What nobody has declared is told as a problem of the volume, and not followed. */
 static const char *backing_of(const VolumePlace *place)
 {
-    return place->volume && place->volume->extra ? place->volume->extra->backing_path : NULL;
+    return place->volume && trust_has_backing(place->volume) ? place->volume->extra->backing_path
+                                                             : NULL;
 }
 
 /* From the volume down; TRUE: it leads back to itself, or too far. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "trust.h"
 #include "volume_plan.h"
 #include "wipe.h"
 
 #include <string.h>
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
@@ -69,16 +71,27 @@ static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsi
     return snapshots->len == 0 || remove_snapshots(claim, snapshots, task, error);
 }
 
+/* Whoever reads a file goes on reading it when its name is gone. */
+static gboolean is_file(CstPool *pool, const char *name)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, NULL) : NULL;
+
+    return volume && volume->type == CST_VOL_FILE;
+}
+
 static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                               GError **error)
 {
-    g_auto(VolumeClaim) claim = {.task = task};
+    g_auto(VolumeClaim) claim = {.task = task, .past_readers = is_file(pool, name)};
     g_autoptr(CstVolume) volume = NULL;
 
     if (!claim_existing(&claim, pool, name, &volume, error) || !volume_not_held(&claim, error) ||
         !volume_not_needed(&claim, error) || !drop_snapshots(&claim, volume, &flags, task, error) ||
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
+    trust_forget(&claim);
+    volume_orphan_readers(&claim);
     pool_table_remove(pool, name);
     pool_usage_update(pool, claim.state, NULL);
     return TRUE;
@@ -121,8 +134,9 @@ static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, 
 {
     CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
 
-    if (capacity < volume->allocation && capacity < volume->capacity &&
-        !(flags & CST_VOL_RESIZE_SHRINK))
+    gboolean below = (flags & CST_VOL_RESIZE_SHRINK) && !claim->pool->service->like_libvirt;
+
+    if (capacity < volume->allocation && capacity < volume->capacity && !below)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("can't shrink capacity below existing allocation"));
     if (capacity < volume->capacity && !(flags & CST_VOL_RESIZE_SHRINK))
@@ -138,22 +152,14 @@ static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, 
     return TRUE;
 }
 
-/* Raw bytes on something that is no file: the pool's technology makes room, or takes it. */
-static gboolean resize_raw(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
-                           CstTask *task, GError **error)
-{
-    if (capacity < volume->capacity && !volume_not_held(claim, error))
-        return FALSE;
-    return cst_pool_state_vol_resize(claim->state, volume->name, capacity, task, error);
-}
-
 static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                              unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image = NULL;
 
+    /* Raw bytes on something that is no file: the pool's technology adds or removes the space. */
     if (volume->type != CST_VOL_FILE)
-        return resize_raw(claim, volume, capacity, task, error);
+        return cst_pool_state_vol_resize(claim->state, volume->name, capacity, task, error);
     image = volume_open_image(claim, volume, CST_IMAGE_WRITE, error);
     if (!image)
         return FALSE;
@@ -183,8 +189,10 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim.state))
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool does not support changing of volume capacity"));
+    /* Growth adds zeroes behind the old end, which is what overlays read there anyway. */
     if (!resize_target(volume, capacity, flags, &target, error) ||
-        !check_resize(&claim, volume, target, flags, error))
+        !check_resize(&claim, volume, target, flags, error) ||
+        (target < volume->capacity && !volume_not_shown(&claim, error)))
         return FALSE;
     done = resize_image(&claim, volume, target, flags, task, error);
     volume_look_again(&claim);
@@ -220,15 +228,15 @@ static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, uns
     if (volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("storage pool doesn't support volume wiping"));
-    if (!job_left_alone(job, volume, error) || !volume_not_held(&claim, error) ||
-        !volume_not_below(&claim, error) ||
+    if (!job_left_alone(job, volume, error) || !volume_not_shown(&claim, error) ||
         !cst_pool_state_vol_check_wipe(claim.state, name, error))
         return FALSE;
     blob = cst_pool_state_vol_open(claim.state, name, TRUE, error);
     if (!blob)
         return FALSE;
+    if (!cst_may_change(error) || !trust_restrict(&claim, volume, blob, error))
+        return FALSE;
     done = wipe_blob(blob, algorithm, task, error);
-    cst_pool_state_vol_replaced(claim.state, blob);
     volume_look_again(&claim);
     return done;
 }

@@ -56,7 +56,10 @@ static gboolean fill(CstBlob *guest, const Making *making, Conversion *conversio
 static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
                         Conversion *conversion, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = conversion->task};
+    g_auto(ImageChain) chain = {
+        .task = conversion->task,
+        .at_rest = !(conversion->how->flags & CST_VOL_CONVERT_FORCE_SHARE),
+    };
     g_auto(Making) making = {.claim.task = conversion->task};
     CstVolDef *def = conversion->def = cst_vol_def_new();
     CstBlob *guest;
@@ -78,7 +81,8 @@ static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *
     g_auto(Conversion) conversion = {.how = how, .task = task};
     g_autoptr(CstPoolState) state = NULL;
 
-    if (!cst_flags_check(how->flags, CST_VOL_CONVERT_COMPRESS, "storageVolConvert", error) ||
+    if (!cst_flags_check(how->flags, CST_VOL_CONVERT_COMPRESS | CST_VOL_CONVERT_FORCE_SHARE,
+                         "storageVolConvert", error) ||
         !cst_name_check(how->name, _("volume"), error))
         return FALSE;
     state = pool_state_get(pool, error);

@@ -7,40 +7,68 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <blob/steps.h>
 #include <image/snapshot.h>
 #include <service/snapshots.h>
+
+#include "trust.h"
 
 static unsigned parse_flags(unsigned create_flags, unsigned more)
 {
     return more | (create_flags & CST_VOL_CREATE_VALIDATE ? CST_VOL_PARSE_VALIDATE : 0);
 }
 
+/* What is of the format "dir" is a directory, whatever type the document says. */
+static CstVolDef *parse_definition(const char *xml, const CstPoolState *state, unsigned flags,
+                                   GError **error)
+{
+    CstVolDef *def = cst_vol_def_parse(xml, state->def->type, flags, error);
+
+    if (def && g_strcmp0(def->format, "dir") == 0)
+        def->type = CST_VOL_DIR;
+    return def;
+}
+
 /* --- from nothing ----------------------------------------------------------------------------- */
 
 /* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
 static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flags,
-                              const VolumePlan *plan, GError **error)
+                              const VolumePlan *plan, CstTask *task, GError **error)
 {
-    if (strcmp(cst_image_format_name(plan->format), "raw") != 0 ||
-        plan->options.preallocation != CST_PREALLOC_OFF || (flags & CST_VOL_CREATE_PREALLOC_OFF) ||
-        !def->has_allocation || def->allocation == 0)
+    if (!volume_is_raw(def) || plan->options.preallocation != CST_PREALLOC_OFF ||
+        (flags & CST_VOL_CREATE_PREALLOC_OFF) || !def->has_allocation || def->allocation == 0)
         return TRUE;
-    return cst_blob_allocate(blob, 0, MIN(def->allocation, def->capacity), error);
+    return cst_blob_allocate_steps(blob, 0, MIN(def->allocation, def->capacity), task, error);
 }
 
-/* A size left out means the backing volume's. */
-static gboolean take_backing_capacity(CstService *service, CstVolDef *def, GError **error)
+/*
+ * Claims the backing volume, so that it stays what it is until its overlay is there. What the
+ * definition leaves out of its backing store is that volume's: format and size. A backing file that
+ * is no volume of an active pool must be described whole; nothing is claimed then.
+ */
+static gboolean claim_backing(VolumeClaim *claim, CstService *service, CstVolDef *def,
+                              GError **error)
 {
     g_autoptr(CstPool) pool = NULL;
     g_autofree char *name = NULL;
-    CstVolInfo info;
+    g_autoptr(CstVolume) base = NULL;
+    g_autoptr(GError) why = NULL;
 
-    if (def->has_capacity || !def->backing)
+    if (!def->backing)
         return TRUE;
-    if (!cst_service_volume_by_path(service, def->backing->path, &pool, &name, error) ||
-        !cst_vol_get_info(pool, name, &info, error))
+    if (!cst_service_volume_by_path(service, def->backing->path, &pool, &name, &why)) {
+        if (def->has_capacity)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
-    def->capacity = info.capacity;
+    }
+    if (!volume_claim(claim, pool, name, CLAIM_READ, error))
+        return FALSE;
+    base = pool_table_get_now(pool, claim->state, name, error);
+    if (!base || !volume_base_format(base, def->backing->path, &def->backing->format, error))
+        return FALSE;
+    if (!def->has_capacity)
+        def->capacity = base->capacity;
     return TRUE;
 }
 
@@ -54,10 +82,10 @@ static gboolean is_made_whole(CstPool *pool, unsigned flags)
            !(flags & CST_VOL_CREATE_PREALLOC_FULL);
 }
 
-static gboolean fill_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
-                            GError **error)
+static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeClaim *backing,
+                            unsigned flags, CstTask *task, GError **error)
 {
-    g_auto(Making) making = {.claim.task = task};
+    g_auto(Making) making = {.claim.task = task, .claim.after = backing->holder ? backing : NULL};
     VolumePlan plan = {0};
 
     if (!volume_flags_fit(def, flags, error) ||
@@ -66,18 +94,18 @@ static gboolean fill_volume(CstPool *pool, const CstVolDef *def, unsigned flags,
         return FALSE;
     if (plan.format &&
         (!cst_image_create(making.draft.blob, plan.format, &plan.options, task, error) ||
-         !allocate_part(making.draft.blob, def, flags, &plan, error)))
+         !allocate_part(making.draft.blob, def, flags, &plan, task, error)))
         return FALSE;
     return making_commit(&making, def, error);
 }
 
-static gboolean create_volume(CstPool *pool, const CstVolDef *def, unsigned flags, CstTask *task,
+static gboolean create_volume(CstPool *pool, CstVolDef *def, unsigned flags, CstTask *task,
                               GError **error)
 {
-    g_auto(Job) job = {0};
+    g_auto(VolumeClaim) backing = {.task = task};
 
-    job_begin(&job, pool, "create", def->name, &task);
-    return job_end(&job, fill_volume(pool, def, flags, task, error), error);
+    return claim_backing(&backing, pool->service, def, error) &&
+           fill_volume(pool, def, &backing, flags, task, error);
 }
 
 gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
@@ -85,6 +113,7 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
 {
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
+    g_auto(Job) job = {0};
 
     if (!cst_flags_check(flags, CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_VALIDATE,
                          "storageVolCreateXML", error))
@@ -92,10 +121,11 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
     state = pool_state_get(pool, error);
     if (!state)
         return FALSE;
-    def = cst_vol_def_parse(xml, state->def->type, parse_flags(flags, CST_VOL_PARSE_OPT_CAPACITY),
-                            error);
-    if (!def || !take_backing_capacity(pool->service, def, error) ||
-        !create_volume(pool, def, flags, task, error))
+    def = parse_definition(xml, state, parse_flags(flags, CST_VOL_PARSE_OPT_CAPACITY), error);
+    if (!def)
+        return FALSE;
+    job_begin(&job, pool, "create", def->name, &task);
+    if (!job_end(&job, create_volume(pool, def, flags, task, error), error))
         return FALSE;
     *ret_name = g_steal_pointer(&def->name);
     return TRUE;
@@ -135,6 +165,9 @@ static gboolean bytes_will_do(const Cloning *cloning)
     const CstVolDef *def = cloning->def;
     const char *backing = extra ? extra->backing_path : NULL;
 
+    /* Two volumes with one file of data would write into each other. */
+    if (extra && extra->data_file)
+        return FALSE;
     if (!same_format(def->format, cloning->source->format) || (extra && extra->problem) ||
         (cloning->snapshot && volume_keeps_snapshots(cloning->source)))
         return FALSE;
@@ -186,6 +219,13 @@ static CstBlob *open_bytes(const Cloning *cloning, GError **error)
                : cst_pool_state_vol_open(cloning->from->state, name, FALSE, error);
 }
 
+/* A snapshot's bytes rest, whoever writes to the volume. */
+static gboolean check_at_rest(const Cloning *cloning, CstBlob *from, GError **error)
+{
+    return cloning->snapshot || (cloning->flags & CST_VOL_CREATE_FORCE_SHARE) ||
+           volume_not_written(cloning->source, from, error);
+}
+
 /*
  * A clone is what its source holds now. One that can't be opened is left as it is: its bytes are
  * all there.
@@ -217,7 +257,8 @@ static gboolean copy_bytes(const Making *making, const Cloning *cloning, GError 
 
     if (!making->shared) {
         from = open_bytes(cloning, error);
-        if (!from || !copy_whole(from, making->draft.blob, making->draft.zeroed, cloning, error))
+        if (!from || !check_at_rest(cloning, from, error) ||
+            !copy_whole(from, making->draft.blob, making->draft.zeroed, cloning, error))
             return FALSE;
     }
     return drop_snapshots_inside(making->draft.blob, cloning, error) &&
@@ -270,6 +311,7 @@ static gboolean clone_bytes(CstPool *pool, Cloning *cloning, GError **error)
     g_auto(Making) making = {.claim.task = cloning->task, .claim.after = cloning->from};
 
     drop_raw_backing(cloning);
+    making.declaration = trust_of_copy(cloning->def, cloning->source);
     return making_begin_clone(&making, pool, cloning->def, cloning->from->pool,
                               cloning->source->name, cloning->snapshot, error) &&
            copy_bytes(&making, cloning, error) && making_commit(&making, cloning->def, error);
@@ -278,7 +320,11 @@ static gboolean clone_bytes(CstPool *pool, Cloning *cloning, GError **error)
 /* A change of shape needs a format that we can make. */
 static gboolean clone_content(CstPool *pool, Cloning *cloning, GError **error)
 {
-    g_auto(ImageChain) source = {.task = cloning->task, .after = cloning->from};
+    g_auto(ImageChain) source = {
+        .task = cloning->task,
+        .after = cloning->from,
+        .at_rest = !(cloning->flags & CST_VOL_CREATE_FORCE_SHARE),
+    };
     g_auto(Making) making = {.claim.task = cloning->task, .claim.after = cloning->from};
 
     if (cloning->flags & CST_VOL_CREATE_REFLINK)
@@ -321,15 +367,15 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     g_autoptr(GError) bad_xml = NULL;
     Cloning cloning = {.flags = flags, .task = task};
 
-    if (!cst_flags_check(
-            flags, CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK | CST_VOL_CREATE_VALIDATE,
-            "storageVolCreateXMLFrom", error))
+    if (!cst_flags_check(flags,
+                         CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK |
+                             CST_VOL_CREATE_VALIDATE | CST_VOL_CREATE_FORCE_SHARE,
+                         "storageVolCreateXMLFrom", error))
         return FALSE;
     state = pool_state_get(pool, error);
     if (!state)
         return FALSE;
-    def = cst_vol_def_parse(xml, state->def->type, parse_flags(flags, CST_VOL_PARSE_NO_CAPACITY),
-                            &bad_xml);
+    def = parse_definition(xml, state, parse_flags(flags, CST_VOL_PARSE_NO_CAPACITY), &bad_xml);
     if (def)
         job_set_volume(job, def->name);
     if (!volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))
@@ -402,7 +448,7 @@ static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot 
 static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,
                                const char *new_volume, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) snapshots = volume_snapshots(pool, volume, task, error);
+    g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, task, error);
     const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
     Cloning cloning = {.snapshot = name, .task = task};
     g_auto(VolumeClaim) claim = {.task = task};

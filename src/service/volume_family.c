@@ -9,6 +9,7 @@
 #include <service/images.h>
 
 #include "volume_chain.h"
+#include "volume_problem.h"
 
 /*
  * All that is based on a volume, and on what it is based on. A family may be large (a golden image
@@ -62,10 +63,11 @@ static CstChainRow *add_place(Family *family, const VolumePlace *place, unsigned
         row->format = g_strdup(place->volume->format);
         row->capacity = place->volume->capacity;
         row->allocation = place->volume->allocation;
-        row->problem = g_strdup(cst_volume_problem(place->volume));
+        row->problem = volume_problem(place->pool, place->volume, NULL);
     } else {
-        row->problem = g_strdup(place->pool ? _("it is not there")
-                                            : _("it is in no active pool, and was not opened"));
+        row->problem = g_strdup(place->pool || !g_file_test(place->name, G_FILE_TEST_EXISTS)
+                                    ? _("it is not there")
+                                    : _("it is in no active pool, and was not opened"));
     }
     return row;
 }

@@ -31,16 +31,10 @@ static void fill_report(const CstImageCheck *check, CstCheckReport *report)
     };
 }
 
-/* Extents are volumes beside it. */
-static CstBlob *open_extent(const char *name, gboolean writable, gpointer data, GError **error)
-{
-    return volume_open_part(data, name, writable, error);
-}
-
-static gboolean look(const ImageLink *link, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+static gboolean look(ImageLink *link, unsigned flags, CstImageCheck *ret_check, CstTask *task,
                      GError **error)
 {
-    const CstImageFiles files = {.open = open_extent, .data = (gpointer)&link->claim};
+    const CstImageFiles files = volume_part_files(&link->claim, link->volume);
     const CstImageFormat *format = cst_image_format_find(link->volume->format, error);
 
     return format && cst_image_check_as(link->blob, format, flags, &files, ret_check, task, error);
@@ -53,7 +47,7 @@ static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, C
     unsigned flags = (repair & CST_REPAIR_LEAKS ? CST_CHECK_REPAIR_LEAKS : 0) |
                      (repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL : 0);
     CstImageCheck check = {0}, again = {0};
-    const ImageLink *link;
+    ImageLink *link;
 
     if (!cst_flags_check(repair, CST_REPAIR_LEAKS | CST_REPAIR_ALL, "storageVolCheck", error) ||
         !image_chain_open(&chain, pool, name, error))
@@ -115,7 +109,7 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
 
 static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = task, .write = TRUE};
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
     gboolean handled;
 
     if (!flatten_in_pool(pool, name, task, &handled, error))
@@ -144,9 +138,7 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
 
 static gboolean is_named(const ImageLink *link, const char *name)
 {
-    g_autofree char *path = cst_pool_state_vol_path(link->claim.state, link->claim.name);
-
-    return strcmp(link->claim.name, name) == 0 || g_strcmp0(path, name) == 0;
+    return strcmp(link->volume->name, name) == 0 || g_strcmp0(link->path, name) == 0;
 }
 
 /* How far down @base is; the chain is let go again, to be claimed anew for what it takes. */
@@ -174,6 +166,11 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
         const ImageLink *link = image_chain_link(chain, i);
         guint children;
 
+        if (!link->claim.pool)
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("'%s' is no volume of an active pool, and what else is based on it "
+                              "is not known; define and start a pool that holds it"),
+                            link->path);
         if (!volume_count_children(&link->claim, &children, error))
             return FALSE;
         if (children > 1)
@@ -188,7 +185,7 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
 static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, const char *base,
                               unsigned flags, CstTask *task, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = task, .write = TRUE};
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
     /* Not emptied where it must go on hiding what is between. */
     gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
 

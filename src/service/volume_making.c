@@ -7,6 +7,8 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
+#include "trust.h"
+
 /*
  * The intent holds the whole pool definition: a transient pool is gone when it is replayed. @token
  * NULL: there is no draft, what is left halfway is for the backend to find.
@@ -60,9 +62,11 @@ static gboolean prepare(Making *making, CstPool *pool, const CstVolDef *def, con
     CstUuid id;
     char token[CST_UUID_TEXT_LEN];
 
+    making->claim.creating = TRUE;
     if (!cst_name_check(def->name, _("volume"), error) ||
         !look_first(making, pool, def->name, error) ||
-        !volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error))
+        !volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error) ||
+        !cst_pool_state_name_check(making->claim.state, def->name, _("volume"), error))
         return FALSE;
     /* Says that it can't. */
     if (!cst_pool_state_can_create(making->claim.state))
@@ -83,6 +87,7 @@ gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const
         !cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
+    volume_draft_show(pool, def, making->draft.blob);
     return TRUE;
 }
 
@@ -104,6 +109,7 @@ gboolean making_begin_clone(Making *making, CstPool *pool, const CstVolDef *def,
     if (!making->shared && !cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
+    volume_draft_show(pool, def, making->draft.blob);
     return TRUE;
 }
 
@@ -112,34 +118,48 @@ gboolean making_commit(Making *making, const CstVolDef *def, GError **error)
     CstPool *pool = making->claim.pool;
     g_autoptr(CstVolume) volume = NULL;
 
+    if (!making->declaration)
+        making->declaration = trust_of_definition(def);
     CST_CRASH_POINT("vol.create.filled");
+    if (!trust_declare_draft(&making->claim, &making->draft, making->declaration, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.declared");
     if (!cst_pool_state_commit(making->claim.state, &making->draft, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&making->intent, cst_intent_end);
     /* It is there, even if a first look at it fails: the next one will find it. */
     pool_table_look(pool, making->claim.state, def->name, &volume, NULL);
+    volume_draft_hide(pool, def->name);
     pool_usage_update(pool, making->claim.state, NULL);
     return TRUE;
 }
 
-void making_end(Making *making)
+/* What can't be dropped now stays in the journal for the next start. */
+static void roll_back(Making *making, CstPool *pool)
 {
     g_autoptr(GError) error = NULL;
 
-    if (making->intent) {
-        /* What can't be dropped now stays in the journal for the next start. */
-        if (cst_pool_state_abandon(making->claim.state, making->draft.token, &error)) {
-            cst_intent_end(making->intent);
-        } else {
-            cst_intent_leave(making->intent);
-            pool_tend(making->claim.pool, making->claim.state);
-        }
-        making->intent = NULL;
+    if (cst_pool_state_abandon(making->claim.state, making->draft.token, &error)) {
+        cst_intent_end(making->intent);
+        return;
     }
-    if (error)
-        cst_log(CST_LOG_WARNING, "pool '%s': %s", making->claim.pool->name, error->message);
+    cst_intent_leave(making->intent);
+    pool_tend(pool, making->claim.state);
+    cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
+void making_end(Making *making)
+{
+    CstPool *pool = making->claim.pool;
+
+    if (pool)
+        volume_draft_hide(pool, making->claim.name);
+    if (pool && making->intent)
+        roll_back(making, pool);
+    making->intent = NULL;
     cst_vol_draft_clear(&making->draft);
+    g_clear_pointer(&making->declaration, cst_declaration_free);
     volume_release(&making->claim);
 }
 
@@ -157,7 +177,10 @@ static gboolean open_recorded(CstService *service, const CstIntentRecord *record
         return TRUE;
     def = cst_pool_def_parse(xml, 0, error);
     *ret_state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
-    return *ret_state != NULL;
+    if (*ret_state && pool_expect_recorded(service, &def->uuid, *ret_state, FALSE, error))
+        return TRUE;
+    g_clear_pointer(ret_state, cst_pool_state_unref);
+    return FALSE;
 }
 
 /* Drops the draft, or whatever a change of a volume left halfway. */

@@ -5,30 +5,46 @@
 
 #include <base/error.h>
 #include <base/file.h>
+#include <base/flags.h>
 #include <base/i18n.h>
 
-/* Longer chains are refused rather than followed. */
-static gboolean is_raw(const CstVolDef *def)
+#include "trust.h"
+
+gboolean volume_is_raw(const CstVolDef *def)
 {
     return !def->format || strcmp(def->format, "raw") == 0;
 }
 
+/* Made as a raw image, and declared to be a medium. */
+static gboolean is_medium(const CstVolDef *def)
+{
+    return g_strcmp0(def->format, "iso") == 0;
+}
+
+static gboolean is_plain(const CstVolDef *def)
+{
+    return volume_is_raw(def) || is_medium(def);
+}
+
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
 {
-    if (is_raw(def) && (flags & CST_VOL_CREATE_PREALLOC_METADATA))
-        return cst_fail(error, CST_ERROR_CONFIG,
-                        _("metadata preallocation is not supported for raw volumes"));
-    return TRUE;
+    if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !is_plain(def))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_CONFIG,
+                    is_medium(def) ? _("metadata preallocation only available with qcow2")
+                                   : _("metadata preallocation is not supported for raw volumes"));
 }
 
 static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!volume_flags_fit(def, flags, error))
         return FALSE;
-    if (def->backing)
-        return cst_fail(error, CST_ERROR_NO_SUPPORT,
-                        _("backing storage not supported for raw volumes"));
-    return TRUE;
+    if (!def->backing)
+        return TRUE;
+    if (is_medium(def))
+        return cst_fail(error, CST_ERROR_CONFIG, _("cannot set backing store for raw volume"));
+    return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                    _("backing storage not supported for raw volumes"));
 }
 
 static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
@@ -43,6 +59,20 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
                         _("the backing store '%s' needs a <format>: guessing it from its content "
                           "would trust the guest"),
                         def->backing->path);
+    return TRUE;
+}
+
+gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error)
+{
+    const CstImageFormat *said = *format ? cst_image_format_find(*format, NULL) : NULL;
+
+    if (!*format)
+        *format = g_strdup(base->format);
+    else if (said != cst_image_format_find(base->format, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("the backing store '%s' is %s, not %s: the guest would see other bytes "
+                          "than are meant; leave the format out, or name the right one"),
+                        path, base->format, *format);
     return TRUE;
 }
 
@@ -65,7 +95,8 @@ static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboo
     return raw && covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF;
 }
 
-static gboolean refuse_format(const char *name, GError **error)
+/* @more: names of formats that are none of the engine's; NULL: none. */
+static gboolean refuse_format(const char *name, const char *more, GError **error)
 {
     g_autoptr(GString) can = g_string_new(NULL);
 
@@ -73,18 +104,20 @@ static gboolean refuse_format(const char *name, GError **error)
         if (cst_image_format_can_create(*format))
             g_string_append_printf(can, "%s%s", can->len ? ", " : "",
                                    cst_image_format_name(*format));
+    if (more)
+        g_string_append_printf(can, ", %s", more);
     return cst_fail(error, CST_ERROR_CONFIG,
                     _("volumes of format '%s' can't be created; those of these formats can: %s"),
                     name, can->str);
 }
 
-const CstImageFormat *volume_format(const char *name, GError **error)
+static const CstImageFormat *find_format(const char *name, const char *more, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);
 
     if (format && cst_image_format_can_create(format))
         return format;
-    refuse_format(name, error);
+    refuse_format(name, more, error);
     return NULL;
 }
 
@@ -92,7 +125,7 @@ gboolean volume_copy_options(const char *format, const char *text,
                              const CstImageFormat **ret_format, CstImageOptions *ret_options,
                              GError **error)
 {
-    *ret_format = volume_format(format, error);
+    *ret_format = find_format(format, NULL, error);
     return *ret_format &&
            cst_image_options_parse(ret_options, *ret_format, text ? text : "", error) &&
            cst_image_options_for_copy(ret_options, error);
@@ -100,16 +133,16 @@ gboolean volume_copy_options(const char *format, const char *text,
 
 static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
 {
-    gboolean raw = is_raw(def);
+    gboolean plain = is_plain(def);
 
-    plan->format = volume_format(def->format ? def->format : "raw", error);
+    plan->format = find_format(plain ? "raw" : def->format, "iso, dir", error);
     if (!plan->format)
         return FALSE;
     if (def->encryption)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("encrypted volumes can't be created by this version; create the volume "
                           "without <encryption>"));
-    if (raw ? !refuse_raw_extras(def, flags, error) : !check_backing(def, flags, error))
+    if (plain ? !refuse_raw_extras(def, flags, error) : !check_backing(def, flags, error))
         return FALSE;
     if (def->lazy_refcounts && g_strcmp0(def->compat, "0.10") == 0)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -117,7 +150,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
     plan->options = (CstImageCreate){
         .capacity = def->capacity,
         .file_name = def->name,
-        .preallocation = preallocation(def, flags, raw),
+        .preallocation = preallocation(def, flags, volume_is_raw(def)),
         .backing = def->backing ? def->backing->path : NULL,
         .backing_format = def->backing ? def->backing->format : NULL,
         .compat = def->compat,
@@ -132,32 +165,93 @@ gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan,
 {
     if (def->type != CST_VOL_DIR)
         return plan_image(def, flags, ret_plan, error);
+    if (!cst_flags_check(flags & CST_VOL_CREATE_PREALLOC_FLAGS, 0, "createFileDir", error))
+        return FALSE;
     if (def->backing)
-        return cst_fail(error, CST_ERROR_CONFIG,
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("backing storage not supported for directories volumes"));
     return TRUE;
 }
 
 /* --- reading a volume's content --------------------------------------------------------------- */
 
-CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean writable,
-                          GError **error)
+/* The volume of the same pool that an image means by @reference; NULL: there can be none. */
+static char *name_of_part(const VolumeClaim *claim, const char *reference)
 {
-    return cst_name_check(name, _("volume"), error)
+    if (g_path_is_absolute(reference))
+        return cst_pool_state_vol_resolve(claim->state, reference);
+    return cst_name_check(reference, _("volume"), NULL) ? g_strdup(reference) : NULL;
+}
+
+static gboolean has_claimed(const VolumeClaim *claim, const char *name)
+{
+    for (guint i = 0; claim->parts && i < claim->parts->len; i++)
+        if (strcmp(((const VolumeClaim *)g_ptr_array_index(claim->parts, i))->name, name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+static void part_free(VolumeClaim *part)
+{
+    if (part->pool && part->kind == CLAIM_WRITE)
+        volume_look_again(part);
+    volume_release(part);
+    g_free(part);
+}
+
+static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
+{
+    VolumeClaim *part;
+
+    if (strcmp(claim->name, name) == 0)
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("the image of volume '%s' names itself as a file with its data"), name);
+    if (has_claimed(claim, name))
+        return TRUE;
+    part = g_new0(VolumeClaim, 1);
+    part->task = claim->task;
+    part->at_once = claim->at_once;
+    part->after = claim;
+    if (!volume_claim(part, claim->pool, name, claim->kind, error)) {
+        g_free(part);
+        return FALSE;
+    }
+    if (!claim->parts)
+        claim->parts = g_ptr_array_new_with_free_func((GDestroyNotify)part_free);
+    g_ptr_array_add(claim->parts, part);
+    return TRUE;
+}
+
+static CstBlob *part_open(const char *reference, gboolean writable, gpointer data, GError **error)
+{
+    VolumeClaim *claim = data;
+    g_autofree char *name = name_of_part(claim, reference);
+
+    if (!trust_check_part(claim->pool, claim->image, reference, error))
+        return NULL;
+    if (!name) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("volume '%s' keeps its data in '%s', which is no volume of pool '%s'"),
+                 claim->name, reference, claim->pool->name);
+        return NULL;
+    }
+    return claim_part(claim, name, error)
                ? cst_pool_state_vol_open(claim->state, name, writable, error)
                : NULL;
 }
 
-static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GError **error)
+CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume)
 {
-    return volume_open_part(data, name, writable, error);
+    cst_volume_unref(claim->image);
+    claim->image = cst_volume_ref((CstVolume *)volume);
+    return (CstImageFiles){.open = part_open, .data = claim};
 }
 
-CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                             GError **error)
 {
     gboolean writable = (flags & CST_IMAGE_WRITE) != 0;
-    const CstImageFiles files = {.open = part_open, .data = (gpointer)claim};
+    const CstImageFiles files = volume_part_files(claim, volume);
     const CstImageOpen how = {.flags = flags, .files = &files};
     const CstImageFormat *format = cst_image_format_find(volume->format, error);
     g_autoptr(CstBlob) blob = NULL;

@@ -16,32 +16,39 @@ typedef struct {
 /** Refuses what can't be made, in libvirt's words. @flags: CstVolCreateFlags. */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error);
 
-/** The format that new volumes can have; CONFIG, naming those that there are. */
-const CstImageFormat *volume_format(const char *name, GError **error);
+/**
+ * What an overlay says of the format of @base, which its definition calls @path: *format is filled
+ * in when nothing was said; CONFIG when it contradicts the base's own.
+ */
+gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error);
 
-/** The same of a copy, with @text ("name=value,…"; NULL: none) as its options. */
+/**
+ * The format of a copy, with @text ("name=value,…"; NULL: none) as its options. CONFIG, naming
+ * those that there are, when images of that format can't be made.
+ */
 gboolean volume_copy_options(const char *format, const char *text,
                              const CstImageFormat **ret_format, CstImageOptions *ret_options,
                              GError **error);
+
+/** The definition names raw, or no format. */
+gboolean volume_is_raw(const CstVolDef *def);
 
 /** CONFIG when @flags ask for what the format of @def has not. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);
 
 /**
- * A file that the image of a claimed volume keeps a part of its content in: it must be in the same
- * pool, under the name that the image gives.
+ * Opens the other files that the image of @volume, which @claim holds, keeps its content in: those
+ * that are declared, and are volumes of the same pool. They are claimed with the volume, and
+ * released with it. The result is good as long as the claim.
  */
-CstBlob *volume_open_part(const VolumeClaim *claim, const char *name, gboolean writable,
-                          GError **error);
+CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume);
 /**
  * Opens a claimed volume's image alone, without what it is based on; @claim
  * outlives it. With CST_IMAGE_WRITE only when
  * nobody else has it open (BUSY, naming the holder).
  */
-CstImage *volume_open_image(const VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
                             GError **error);
-/** As cst_vol_snapshots(); the task tells of waiting for the volume, and ends it. */
-GPtrArray *volume_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error);
 /** NULL: there is none of that name. */
 const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);
 /** The format of the volume keeps snapshots inside of the image. */
@@ -51,9 +58,19 @@ void volume_look_again(const VolumeClaim *claim);
 
 /** BUSY, naming who has the volume open. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
-/** BUSY, with the tree of images that are based on it, and would show something else. */
-gboolean volume_not_below(const VolumeClaim *claim, GError **error);
-/** The same, with everything that is based on it, by whatever technology. */
+/**
+ * Call before the image of a claimed volume, which @blob has open, is copied: BUSY names a process
+ * that writes to it. What is copied while its metadata changes is likely to be no valid image. Raw
+ * volumes pass, for any of their moments is one that a guest may have to start from.
+ */
+gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error);
+/**
+ * Call before whatever changes what a claimed volume reads as (wipe, upload, shrink, revert). BUSY
+ * names who has the volume open, or shows the tree of images that are based on it and would read
+ * something else.
+ */
+gboolean volume_not_shown(const VolumeClaim *claim, GError **error);
+/** BUSY, with the tree of everything that is based on it, by whatever technology. */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
 
 /**
@@ -67,6 +84,8 @@ typedef struct {
     VolumeClaim claim;
     CstVolDraft draft;
     CstIntent *intent;
+    /* What is declared of it; set by who knows more than its definition says. NULL: that. */
+    CstDeclaration *declaration;
     gboolean shared; /* the draft has the source's content already (making_begin_clone) */
 } Making;
 

@@ -8,6 +8,8 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
+#include "volume_problem.h"
+
 /* A details listing may show sizes this old; older ones are looked at again first. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
 
@@ -40,7 +42,8 @@ static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-static CstVolRow *row_new(CstPoolState *state, const CstVolume *volume, unsigned flags)
+static CstVolRow *row_new(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                          unsigned flags, VolumeBases *bases)
 {
     CstVolRow *row = g_new0(CstVolRow, 1);
 
@@ -48,9 +51,11 @@ static CstVolRow *row_new(CstPoolState *state, const CstVolume *volume, unsigned
     row->path = cst_pool_state_vol_path(state, volume->name);
     row->key = cst_pool_state_vol_key(state, volume);
     if (flags & CST_VOL_ROWS_DETAILS) {
-        volume_info(volume, &row->info);
+        g_autoptr(CstVolume) draft = volume_draft_now(pool, volume->name);
+
+        volume_info(draft ? draft : volume, &row->info);
         row->format = volume->format;
-        row->problem = g_strdup(cst_volume_problem(volume));
+        row->problem = volume_problem(pool, volume, bases);
     }
     return row;
 }
@@ -61,9 +66,7 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 
     if (!state || !pool_table_ensure(pool, state, error))
         return FALSE;
-    g_mutex_lock(&pool->lock);
-    *ret_count = g_hash_table_size(pool->volumes);
-    g_mutex_unlock(&pool->lock);
+    *ret_count = pool_table_count(pool);
     return TRUE;
 }
 
@@ -75,7 +78,8 @@ static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
     if (!pool_table_ensure(pool, state, error))
         return FALSE;
     g_mutex_lock(&pool->lock);
-    fresh = pool->inaccessible || g_get_monotonic_time() - pool->scanned_at < LISTING_MAX_AGE_US;
+    fresh = pool->inaccessible || pool->service->like_libvirt ||
+            g_get_monotonic_time() - pool->scanned_at < LISTING_MAX_AGE_US;
     g_mutex_unlock(&pool->lock);
     return fresh || pool_refresh_table(pool, state, NULL, error);
 }
@@ -101,6 +105,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(GPtrArray) sorted = NULL;
+    g_autoptr(VolumeBases) bases = volume_bases_new();
     GPtrArray *rows;
     guint start, end;
 
@@ -114,7 +119,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
     end = limit && sorted->len - start > limit ? start + limit : sorted->len;
     rows = g_ptr_array_new_full(end - start, (GDestroyNotify)cst_vol_row_free);
     for (guint i = start; i < end; i++)
-        g_ptr_array_add(rows, row_new(state, g_ptr_array_index(sorted, i), flags));
+        g_ptr_array_add(rows, row_new(pool, state, g_ptr_array_index(sorted, i), flags, bases));
     return rows;
 }
 
@@ -209,6 +214,22 @@ char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+
+    return volume ? cst_pool_state_vol_key(state, volume) : NULL;
+}
+
+char *cst_vol_known_path(CstPool *pool, const char *name)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    g_autoptr(CstVolume) volume = state ? pool_table_known(pool, name) : NULL;
+
+    return volume ? cst_pool_state_vol_path(state, name) : NULL;
+}
+
+char *cst_vol_known_key(CstPool *pool, const char *name)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    g_autoptr(CstVolume) volume = state ? pool_table_known(pool, name) : NULL;
 
     return volume ? cst_pool_state_vol_key(state, volume) : NULL;
 }

@@ -10,6 +10,7 @@
 #include <image/rebase.h>
 
 #include "image_chain.h"
+#include "trust.h"
 #include "volume_chain.h"
 
 /* --- rings ------------------------------------------------------------------------------------ */
@@ -123,6 +124,7 @@ typedef struct {
     CstPool *pool, *base_pool; /* base_pool NULL: on nothing */
     const char *name;
     char *base;
+    char *format; /* of the base */
     const CstVolRebase *how;
     CstTask *task;
 } Rebase;
@@ -131,8 +133,20 @@ static void rebase_clear(Rebase *rebase)
 {
     g_clear_pointer(&rebase->base_pool, cst_pool_unref);
     g_clear_pointer(&rebase->base, g_free);
+    g_clear_pointer(&rebase->format, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, rebase_clear)
+
+/* The format of the base is its own; a caller who names another one is mistaken. */
+static gboolean take_format(Rebase *rebase, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(rebase->base_pool, error);
+    g_autoptr(CstVolume) base =
+        state ? pool_table_get_now(rebase->base_pool, state, rebase->base, error) : NULL;
+
+    rebase->format = g_strdup(rebase->how->backing_format);
+    return base && volume_base_format(base, rebase->how->backing, &rebase->format, error);
+}
 
 static gboolean find_base(Rebase *rebase, GError **error)
 {
@@ -140,24 +154,20 @@ static gboolean find_base(Rebase *rebase, GError **error)
 
     if (!how->backing)
         return TRUE;
-    if (!how->backing_format)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the backing store '%s' needs a <format>: guessing it from its content "
-                          "would trust the guest"),
-                        how->backing);
-    if (!cst_image_format_find(how->backing_format, error))
+    if (how->backing_format && !cst_image_format_find(how->backing_format, error))
         return FALSE;
     /* The reference is read by machines, too. */
     if (!g_path_is_absolute(how->backing))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' can't be based on '%s', which has no path"), rebase->name,
                         how->backing);
-    return cst_service_volume_by_path(rebase->pool->service, how->backing, &rebase->base_pool,
-                                      &rebase->base, NULL) ||
-           cst_fail(error, CST_ERROR_NOT_FOUND,
-                    _("volume '%s' can't be based on '%s', which is no volume of an active pool; "
-                      "define and start a pool that holds it"),
-                    rebase->name, how->backing);
+    if (!cst_service_volume_by_path(rebase->pool->service, how->backing, &rebase->base_pool,
+                                    &rebase->base, NULL))
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("volume '%s' can't be based on '%s', which is no volume of an active "
+                          "pool; define and start a pool that holds it"),
+                        rebase->name, how->backing);
+    return take_format(rebase, error);
 }
 
 static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
@@ -166,13 +176,15 @@ static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *ta
     if (!cst_chain_rebase(chain->chain, how, task, error))
         return FALSE;
     CST_CRASH_POINT("vol.rebase.rebased");
+    trust_note_backing(&image_chain_link(chain, 0)->claim, how->backing, how->backing_format);
     return TRUE;
 }
 
 /* On nothing, or without a look at anything but the volume. */
 static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = rebase->task, .write = TRUE, .alone = how->unsafe};
+    g_auto(ImageChain)
+        chain = {.task = rebase->task, .write = TRUE, .alone = how->unsafe, .at_rest = TRUE};
 
     return image_chain_open(&chain, rebase->pool, rebase->name, error) &&
            change(&chain, how, rebase->task, error);
@@ -180,8 +192,9 @@ static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError *
 
 static gboolean rebase_upon(const Rebase *rebase, CstImageRebase *how, GError **error)
 {
-    g_auto(ImageChain) chain = {.task = rebase->task, .write = TRUE};
-    g_auto(ImageChain) below = {.task = rebase->task, .format = how->backing_format};
+    g_auto(ImageChain) chain = {.task = rebase->task, .write = TRUE, .at_rest = TRUE};
+    g_auto(ImageChain)
+        below = {.task = rebase->task, .format = how->backing_format, .at_rest = TRUE};
 
     if (!image_chain_open_pair(&chain, rebase->pool, rebase->name, &below, rebase->base_pool,
                                rebase->base, error))
@@ -196,12 +209,12 @@ static gboolean rebase_volume(CstPool *pool, const char *name, const CstVolRebas
     g_auto(Rebase) rebase = {.pool = pool, .name = name, .how = how, .task = task};
     g_auto(Enlisted) enlisted = {0};
     CstImageRebase image = {.backing = how->backing,
-                            .backing_format = how->backing ? how->backing_format : NULL,
                             .unsafe = (how->flags & CST_VOL_REBASE_UNSAFE) != 0};
 
     if (!cst_flags_check(how->flags, CST_VOL_REBASE_UNSAFE, "storageVolRebase", error) ||
         !find_base(&rebase, error))
         return FALSE;
+    image.backing_format = rebase.format;
     if (rebase.base) {
         enlist(&enlisted, pool, name, rebase.base_pool, rebase.base);
         if (!check_no_ring(&enlisted, error))

@@ -107,15 +107,13 @@ static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, gu
 
     if (!image_chain_open(&chain, pool, name, error))
         return NULL;
-    if (!cst_chain_map_from(chain.chain, start, add_run, &page, task, &why) && !map->more) {
+    if (!cst_chain_map_range(chain.chain, start, UINT64_MAX, add_run, &page, task, &why) &&
+        !map->more) {
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
     }
-    for (guint i = 0; i < chain.links->len; i++) {
-        const VolumeClaim *claim = &image_chain_link(&chain, i)->claim;
-
-        g_ptr_array_add(map->files, cst_pool_state_vol_path(claim->state, claim->name));
-    }
+    for (guint i = 0; i < chain.links->len; i++)
+        g_ptr_array_add(map->files, g_strdup(image_chain_link(&chain, i)->path));
     return g_steal_pointer(&map);
 }
 

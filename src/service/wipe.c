@@ -7,6 +7,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <blob/steps.h>
 
 #define CHUNK (1 * CST_MIB)
 
@@ -180,9 +181,9 @@ gboolean wipe_blob(CstBlob *blob, CstWipeAlgorithm algorithm, CstTask *task, GEr
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (algorithm == CST_WIPE_TRIM)
-        return size == 0 ||
-               (cst_blob_zero(blob, 0, size, CST_ZERO_MAY_UNMAP | CST_ZERO_FAST, error) &&
-                cst_blob_flush(blob, error));
+        return size == 0 || (cst_blob_zero_steps(blob, 0, size, CST_ZERO_MAY_UNMAP | CST_ZERO_FAST,
+                                                 task, error) &&
+                             cst_blob_flush(blob, error));
     if (algorithm == CST_WIPE_ZERO && !zero_sparse(blob, size, &done, error))
         return FALSE;
     if (done)

@@ -12,21 +12,27 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/process.h>
 
 #define RETRY_US 10000
 
 struct CstDriverLock {
+    CstDriver driver;
     char *dir;
+    mode_t dir_mode; /* libvirt's */
     char *path;
     CstFd fd;
 };
 
-CstDriverLock *cst_driver_lock_new(const CstPaths *paths)
+CstDriverLock *cst_driver_lock_new(const CstPaths *paths, CstDriver driver)
 {
     CstDriverLock *lock = g_new0(CstDriverLock, 1);
 
-    lock->dir = g_strdup(paths->pool_run_dir);
-    lock->path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
+    lock->driver = driver;
+    lock->dir =
+        g_strdup(driver == CST_DRIVER_STORAGE ? paths->pool_run_dir : paths->secret_run_dir);
+    lock->dir_mode = driver == CST_DRIVER_STORAGE ? 0755 : 0700;
+    lock->path = g_build_filename(lock->dir, "driver.pid", NULL);
     lock->fd = -1;
     return lock;
 }
@@ -43,19 +49,24 @@ void cst_driver_lock_free(CstDriverLock *lock)
     g_free(lock);
 }
 
-/* Who holds it, for the message: "process 123 (libvirtd)". */
+/* The process that holds the lock, for messages. */
 static char *describe_holder(int fd)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-    g_autofree char *comm_path = NULL;
-    g_autofree char *comm = NULL;
+    gboolean known = fcntl(fd, F_GETLK, &query) == 0 && query.l_type != F_UNLCK;
 
-    if (fcntl(fd, F_GETLK, &query) < 0 || query.l_type == F_UNLCK || query.l_pid <= 0)
-        return g_strdup(_("another process"));
-    comm_path = g_strdup_printf("/proc/%d/comm", (int)query.l_pid);
-    if (!g_file_get_contents(comm_path, &comm, NULL, NULL))
-        return g_strdup_printf(_("process %d"), (int)query.l_pid);
-    return g_strdup_printf(_("process %d (%s)"), (int)query.l_pid, g_strchomp(comm));
+    return cst_process_describe(known ? query.l_pid : 0);
+}
+
+char *cst_driver_lock_holder(const CstPaths *paths)
+{
+    struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    g_autofree char *path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0 || fcntl(fd, F_GETLK, &query) < 0 || query.l_type == F_UNLCK)
+        return NULL;
+    return describe_holder(fd);
 }
 
 typedef enum { TRY_TAKEN, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
@@ -81,11 +92,24 @@ static TryResult try_lock(int fd, const char *path, GError **error)
     return TRY_TAKEN;
 }
 
+static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError **error)
+{
+    if (lock->driver == CST_DRIVER_SECRET)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("%s manages the secrets (it holds '%s'); change them through it, or "
+                          "stop it"),
+                        holder, lock->path);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("%s manages the storage definitions (it holds '%s'); stop it, or connect to "
+                      "it with -c"),
+                    holder, lock->path);
+}
+
 gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
 
-    if (!cst_dir_ensure(lock->dir, 0755, error))
+    if (!cst_dir_ensure(lock->dir, lock->dir_mode, error))
         return FALSE;
     for (;;) {
         g_auto(CstFd) fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -104,10 +128,7 @@ gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError *
         }
         if (g_get_monotonic_time() >= deadline) {
             holder = describe_holder(fd);
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("%s manages the storage definitions (it holds '%s'); stop it, or "
-                              "connect to it with -c"),
-                            holder, lock->path);
+            return fail_held(lock, holder, error);
         }
         g_usleep(RETRY_US);
     }
@@ -120,4 +141,9 @@ void cst_driver_lock_release(CstDriverLock *lock)
     if (ftruncate(lock->fd, 0) < 0)
         cst_log(CST_LOG_DEBUG, "cannot empty '%s'", lock->path);
     cst_fd_clear(&lock->fd);
+}
+
+gboolean cst_driver_lock_is_held(const CstDriverLock *lock)
+{
+    return lock->fd >= 0;
 }

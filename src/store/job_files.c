@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -377,7 +378,8 @@ gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
                         _("job %" G_GUINT64_FORMAT " (%.*s) cannot be cancelled; it ends by "
                           "itself"),
                         id, (int)sizeof(record.told.kind), record.told.kind);
-    return cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, asked.cancel), "job", error);
+    return cst_may_change(error) &&
+           cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, asked.cancel), "job", error);
 }
 
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error)
@@ -385,8 +387,9 @@ gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t lim
     JobRecord record;
     g_auto(CstFd) fd = open_live(paths, id, &record, error);
 
-    return fd >= 0 && cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, asked.limit),
-                                      "job", error);
+    return fd >= 0 && cst_may_change(error) &&
+           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, asked.limit), "job",
+                           error);
 }
 
 /* --- tidying --------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -98,6 +99,12 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
     g_autofree char *text = NULL;
     va_list fields;
 
+    /* A dry run changes nothing that would have to be replayed. */
+    if (cst_dry_run()) {
+        intent = g_new0(CstIntent, 1);
+        intent->fd = -1;
+        return intent;
+    }
     if (!cst_dir_ensure(journal->dir, 0700, error))
         return NULL;
     va_start(fields, operation);
@@ -118,7 +125,7 @@ void cst_intent_end(CstIntent *intent)
 {
     if (!intent)
         return;
-    if (unlink(intent->path) < 0)
+    if (intent->path && unlink(intent->path) < 0)
         cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
     intent_free(intent);
 }

@@ -9,8 +9,10 @@ static void set_system_layout(CstPaths *paths, const char *root)
     paths->secret_dir = g_build_filename(root, "etc/libvirt/secrets", NULL);
     paths->run_dir = g_build_filename(root, "run/libvirt", NULL);
     paths->pool_run_dir = g_build_filename(paths->run_dir, "storage", NULL);
+    paths->secret_run_dir = g_build_filename(paths->run_dir, "secrets", NULL);
     paths->data_dir = g_build_filename(root, "var/lib/cistern", NULL);
     paths->socket_ro = g_build_filename(paths->run_dir, "virtstoraged-sock-ro", NULL);
+    paths->secret_socket_ro = g_build_filename(paths->run_dir, "virtsecretd-sock-ro", NULL);
 }
 
 static void set_session_layout(CstPaths *paths)
@@ -22,6 +24,7 @@ static void set_session_layout(CstPaths *paths)
     paths->secret_dir = g_build_filename(config, "libvirt/secrets", NULL);
     paths->run_dir = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
     paths->pool_run_dir = g_build_filename(paths->run_dir, "storage/run", NULL);
+    paths->secret_run_dir = g_build_filename(paths->run_dir, "secrets/run", NULL);
     paths->data_dir = g_build_filename(g_get_user_data_dir(), "cistern", NULL);
 }
 
@@ -38,8 +41,33 @@ CstPaths *cst_paths_new(const char *root)
         set_session_layout(paths);
     }
     paths->autostart_dir = g_build_filename(paths->pool_dir, "autostart", NULL);
+    paths->system_token = g_build_filename(paths->run_dir, "common/system.token", NULL);
     paths->socket = g_build_filename(paths->run_dir, "virtstoraged-sock", NULL);
+    paths->secret_socket = g_build_filename(paths->run_dir, "virtsecretd-sock", NULL);
     return paths;
+}
+
+CstPaths *cst_paths_copy(const CstPaths *paths)
+{
+    CstPaths *copy = g_new0(CstPaths, 1);
+
+    *copy = (CstPaths){
+        .root = g_strdup(paths->root),
+        .session = paths->session,
+        .pool_dir = g_strdup(paths->pool_dir),
+        .autostart_dir = g_strdup(paths->autostart_dir),
+        .pool_run_dir = g_strdup(paths->pool_run_dir),
+        .secret_dir = g_strdup(paths->secret_dir),
+        .secret_run_dir = g_strdup(paths->secret_run_dir),
+        .system_token = g_strdup(paths->system_token),
+        .data_dir = g_strdup(paths->data_dir),
+        .run_dir = g_strdup(paths->run_dir),
+        .socket = g_strdup(paths->socket),
+        .socket_ro = g_strdup(paths->socket_ro),
+        .secret_socket = g_strdup(paths->secret_socket),
+        .secret_socket_ro = g_strdup(paths->secret_socket_ro),
+    };
+    return copy;
 }
 
 void cst_paths_free(CstPaths *paths)
@@ -51,9 +79,13 @@ void cst_paths_free(CstPaths *paths)
     g_free(paths->autostart_dir);
     g_free(paths->pool_run_dir);
     g_free(paths->secret_dir);
+    g_free(paths->secret_run_dir);
+    g_free(paths->system_token);
     g_free(paths->data_dir);
     g_free(paths->run_dir);
     g_free(paths->socket);
     g_free(paths->socket_ro);
+    g_free(paths->secret_socket);
+    g_free(paths->secret_socket_ro);
     g_free(paths);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -92,6 +93,19 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
     return TRUE;
 }
 
+CstPoolDef *cst_pool_file_read(const char *path, GError **error)
+{
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free);
+    Loading loading = {files, parse_definition};
+    g_autofree char *stem = g_path_get_basename(path);
+
+    if (g_str_has_suffix(stem, SUFFIX))
+        stem[strlen(stem) - strlen(SUFFIX)] = '\0';
+    if (!load_one(path, stem, &loading, error))
+        return NULL;
+    return g_steal_pointer(&((CstPoolFile *)g_ptr_array_index(files, 0))->def);
+}
+
 static GPtrArray *load_directory(const char *dir, ParseFunc parse)
 {
     Loading loading = {g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_file_free), parse};
@@ -176,6 +190,8 @@ gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gb
     g_autofree char *definition = definition_path(paths, name);
     g_autofree char *link = autostart_path(paths, name);
 
+    if (!cst_may_change(error))
+        return FALSE;
     CST_CRASH_POINT("pool.autostart.before");
     if (!autostart) {
         if (!cst_file_remove(link, error))

@@ -76,9 +76,10 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
     return FALSE;
 }
 
-/* Values whose definition is gone: an undefine was cut short. */
-static void drop_orphan_values(const CstPaths *paths)
+/* Paths of values whose definition is gone: an undefine was cut short, or is under way. */
+static GPtrArray *lone_values(const CstPaths *paths)
 {
+    GPtrArray *lone = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GDir) dir = g_dir_open(paths->secret_dir, 0, NULL);
     const char *entry;
 
@@ -91,15 +92,30 @@ static void drop_orphan_values(const CstPaths *paths)
         definition =
             g_strdup_printf("%.*s.xml", (int)(strlen(value) - strlen(VALUE_SUFFIX)), value);
         if (access(definition, F_OK) < 0 && errno == ENOENT)
-            cst_file_remove(value, NULL);
+            g_ptr_array_add(lone, g_steal_pointer(&value));
     }
+    return lone;
+}
+
+gboolean cst_secret_files_have_lone_values(const CstPaths *paths)
+{
+    g_autoptr(GPtrArray) lone = lone_values(paths);
+
+    return lone->len > 0;
+}
+
+void cst_secret_files_drop_lone_values(const CstPaths *paths)
+{
+    g_autoptr(GPtrArray) lone = lone_values(paths);
+
+    for (guint i = 0; i < lone->len; i++)
+        cst_file_remove(g_ptr_array_index(lone, i), NULL);
 }
 
 GPtrArray *cst_secret_files_load(const CstPaths *paths)
 {
     Loading loading = {paths, g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_file_free)};
 
-    drop_orphan_values(paths);
     store_xml_load(paths->secret_dir, "secret", load_one, &loading);
     return loading.files;
 }

@@ -61,7 +61,7 @@ char *volume_names(Site *site)
 char *snapshot_names(Site *site, const char *volume)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) rows = cst_vol_snapshots(site->pool, volume, &error);
+    g_autoptr(GPtrArray) rows = cst_vol_snapshots(site->pool, volume, NULL, &error);
     GString *text = g_string_new(NULL);
 
     assert_no_error(error);

@@ -80,7 +80,7 @@ static gboolean do_remove(Site *site, GError **error)
 
 static gboolean do_rename(Site *site, GError **error)
 {
-    return cst_vol_snapshot_rename(site->pool, "v", "s", "t", error);
+    return cst_vol_snapshot_rename(site->pool, "v", "s", "t", NULL, error);
 }
 
 static gboolean do_snapshot_clone(Site *site, GError **error)
@@ -90,7 +90,7 @@ static gboolean do_snapshot_clone(Site *site, GError **error)
 
 static gboolean do_refresh(Site *site, GError **error)
 {
-    return cst_pool_refresh(site->pool, 0, error);
+    return cst_pool_refresh(site->pool, 0, NULL, error);
 }
 
 static gboolean (*const operations[])(Site *site, GError **error) = {
@@ -106,7 +106,7 @@ static void stage(Site *site)
     for (char **name = names; *name; name++)
         cst_memory_take("p", *name);
     g_strfreev(names);
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     volume_make(site, "v", VOLUME_SIZE);
     volume_make(site, "w", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS, 1);
@@ -124,7 +124,7 @@ static void assert_as_before(Site *site, const char *native)
     assert_string_equal(snapshots, "s");
     assert_int_equal(volume_size(site, "v"), VOLUME_SIZE);
     content_assert_all(site, "v", 2);
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     names = volume_names(site);
     assert_string_equal(names, "v w");
 }
@@ -175,17 +175,17 @@ static void a_pool_does_not_start(Site *site)
 
     volume_make(site, "v", VOLUME_SIZE);
     for (size_t i = 0; i < G_N_ELEMENTS(during); i++) {
-        assert_true(cst_pool_stop(site->pool, NULL));
+        assert_true(cst_pool_stop(site->pool, NULL, NULL));
         cst_memory_fault(during[i], 1);
-        assert_false(cst_pool_start(site->pool, 0, &error));
+        assert_false(cst_pool_start(site->pool, 0, NULL, &error));
         assert_error_says(&error, CST_ERROR_IO, during[i]);
         assert_false(cst_pool_is_active(site->pool));
         cst_memory_release();
-        cst_pool_start(site->pool, 0, &error);
+        cst_pool_start(site->pool, 0, NULL, &error);
         assert_no_error(error);
     }
     cst_memory_fault("stop", 1);
-    assert_false(cst_pool_stop(site->pool, &error));
+    assert_false(cst_pool_stop(site->pool, NULL, &error));
     assert_error(&error, CST_ERROR_IO);
     assert_true(cst_pool_is_active(site->pool));
 }
@@ -219,14 +219,14 @@ static void a_pool_that_is_gone(Site *site)
 
     volume_make(site, "v", VOLUME_SIZE);
     cst_memory_fault("scan", 1);
-    assert_false(cst_pool_refresh(site->pool, 0, &error));
+    assert_false(cst_pool_refresh(site->pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_IO);
     cst_pool_get_info(site->pool, &info);
     assert_int_equal(info.state, CST_POOL_INACCESSIBLE);
     assert_int_equal(info.volumes, 1);
     problem = cst_pool_get_problem(site->pool);
     assert_non_null(strstr(problem, "scan"));
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     cst_pool_get_info(site->pool, &info);
     assert_int_equal(info.state, CST_POOL_RUNNING);
 }
@@ -235,7 +235,7 @@ static void a_pool_that_is_gone(Site *site)
 
 static gpointer refresh(gpointer pool)
 {
-    return GINT_TO_POINTER(cst_pool_refresh(pool, 0, NULL));
+    return GINT_TO_POINTER(cst_pool_refresh(pool, 0, NULL, NULL));
 }
 
 static void a_hung_pool_delays_no_other(Site *site)

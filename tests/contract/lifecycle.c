@@ -37,9 +37,9 @@ static void it_is_not_active_now(CstPool *pool)
     g_autoptr(GError) error = NULL;
 
     assert_false(cst_pool_is_active(pool));
-    assert_false(cst_pool_stop(pool, &error));
+    assert_false(cst_pool_stop(pool, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_refresh(pool, 0, &error));
+    assert_false(cst_pool_refresh(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
     assert_null(cst_pool_list_volumes(pool, NULL, 0, 0, &error));
     assert_error(&error, CST_ERROR_STATE);
@@ -50,14 +50,14 @@ static void it_is_active_now(CstPool *pool)
     g_autoptr(GError) error = NULL;
 
     assert_true(cst_pool_is_active(pool));
-    assert_false(cst_pool_start(pool, 0, &error));
+    assert_false(cst_pool_start(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_build(pool, 0, &error));
+    assert_false(cst_pool_build(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_undefine(pool, &error));
+    assert_false(cst_pool_undefine(pool, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
     for (int i = 0; i < 2; i++) {
-        cst_pool_refresh(pool, 0, &error);
+        cst_pool_refresh(pool, 0, NULL, &error);
         assert_no_error(error);
     }
 }
@@ -68,21 +68,21 @@ static void a_life(Site *site)
     g_autoptr(GError) error = NULL;
 
     it_is_not_active_now(pool);
-    cst_pool_build(pool, 0, &error);
+    cst_pool_build(pool, 0, NULL, &error);
     assert_no_error(error);
     /* A device that carries something by now is not formatted again unasked; nothing is lost. */
-    if (!cst_pool_build(pool, 0, &error))
+    if (!cst_pool_build(pool, 0, NULL, &error))
         assert_int_not_equal(error->code, CST_ERROR_INTERNAL);
     g_clear_error(&error);
     for (int i = 0; i < 2; i++) {
-        cst_pool_start(pool, 0, &error);
+        cst_pool_start(pool, 0, NULL, &error);
         assert_no_error(error);
         it_is_active_now(pool);
-        cst_pool_stop(pool, &error);
+        cst_pool_stop(pool, NULL, &error);
         assert_no_error(error);
         it_is_not_active_now(pool);
     }
-    assert_true(cst_pool_undefine(pool, NULL));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
     assert_null(cst_service_pool_by_name(site->service, "q", NULL));
 }
 
@@ -91,15 +91,15 @@ static void not_built(Site *site)
     g_autoptr(CstPool) pool = define(site, "q");
     g_autoptr(GError) error = NULL;
 
-    assert_false(cst_pool_start(pool, 0, &error));
+    assert_false(cst_pool_start(pool, 0, NULL, &error));
     assert_non_null(error);
     g_clear_error(&error);
     it_is_not_active_now(pool);
-    assert_true(cst_pool_build(pool, 0, NULL));
-    cst_pool_start(pool, 0, &error);
+    assert_true(cst_pool_build(pool, 0, NULL, NULL));
+    cst_pool_start(pool, 0, NULL, &error);
     assert_no_error(error);
-    assert_true(cst_pool_stop(pool, NULL));
-    assert_true(cst_pool_undefine(pool, NULL));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
 }
 
 static void stopping_keeps_everything(Site *site)
@@ -109,9 +109,9 @@ static void stopping_keeps_everything(Site *site)
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 3, 2, 7);
     content_write(site, "v", 0, 3, 1);
-    assert_true(cst_pool_stop(site->pool, NULL));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
     assert_native(site, "v");
-    cst_pool_start(site->pool, 0, &error);
+    cst_pool_start(site->pool, 0, NULL, &error);
     assert_no_error(error);
     assert_volumes(site, "v");
     assert_int_equal(volume_size(site, "v"), VOLUME_SIZE);
@@ -124,21 +124,21 @@ static void deleting(Site *site)
     g_autoptr(GError) error = NULL;
 
     volume_make(site, "v", VOLUME_SIZE);
-    assert_false(cst_pool_delete(site->pool, 0, &error));
+    assert_false(cst_pool_delete(site->pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_true(cst_pool_stop(site->pool, NULL));
-    assert_false(cst_pool_delete(site->pool, 0, &error));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
+    assert_false(cst_pool_delete(site->pool, 0, NULL, &error));
     assert_non_null(error);
     g_clear_error(&error);
     assert_native(site, "v");
-    assert_true(cst_pool_start(site->pool, 0, NULL));
+    assert_true(cst_pool_start(site->pool, 0, NULL, NULL));
     assert_true(cst_vol_delete(site->pool, "v", 0, NULL, NULL));
-    assert_true(cst_pool_stop(site->pool, NULL));
-    cst_pool_delete(site->pool, 0, &error);
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
+    cst_pool_delete(site->pool, 0, NULL, &error);
     assert_no_error(error);
-    assert_false(site_has(site, GROUND_NEEDS_BUILD) && cst_pool_start(site->pool, 0, NULL));
-    assert_true(cst_pool_build(site->pool, 0, NULL));
-    assert_true(cst_pool_start(site->pool, 0, NULL));
+    assert_false(site_has(site, GROUND_NEEDS_BUILD) && cst_pool_start(site->pool, 0, NULL, NULL));
+    assert_true(cst_pool_build(site->pool, 0, NULL, NULL));
+    assert_true(cst_pool_start(site->pool, 0, NULL, NULL));
 }
 
 static void deleting_otherwise(Site *site)
@@ -146,14 +146,14 @@ static void deleting_otherwise(Site *site)
     g_autoptr(GError) error = NULL;
 
     volume_make(site, "v", VOLUME_SIZE);
-    assert_true(cst_pool_stop(site->pool, NULL));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
     if (site_has(site, GROUND_DELETES_ALL)) {
-        cst_pool_delete(site->pool, 0, &error);
+        cst_pool_delete(site->pool, 0, NULL, &error);
         assert_no_error(error);
         assert_native(site, "");
         return;
     }
-    assert_false(cst_pool_delete(site->pool, 0, &error));
+    assert_false(cst_pool_delete(site->pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_NO_SUPPORT);
 }
 
@@ -182,12 +182,12 @@ static void autostart(Site *site)
 {
     volume_make(site, "v", VOLUME_SIZE);
     assert_true(cst_pool_set_autostart(site->pool, TRUE, NULL));
-    assert_true(cst_pool_stop(site->pool, NULL));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
     site_restart(site);
     site_wait_active(site->pool);
     assert_volumes(site, "v");
     assert_true(cst_pool_set_autostart(site->pool, FALSE, NULL));
-    assert_true(cst_pool_stop(site->pool, NULL));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
     site_restart(site);
     assert_false(cst_pool_is_active(site->pool));
 }
@@ -203,12 +203,12 @@ static void changes_by_others(Site *site)
     /* Asked for by name it is found at once. */
     assert_true(cst_pool_has_volume(site->pool, "theirs", NULL));
     site->ground->native_create("p", "other", VOLUME_SIZE);
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     assert_volumes(site, "mine other theirs");
     assert_int_equal(volume_size(site, "theirs"), VOLUME_SIZE);
     site->ground->native_delete("p", "theirs");
     site->ground->native_delete("p", "mine");
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     assert_volumes(site, "other");
     assert_false(cst_vol_delete(site->pool, "mine", 0, NULL, &error));
     assert_error(&error, CST_ERROR_NO_VOL);
@@ -306,16 +306,16 @@ static void a_draft_without_a_word(Site *site)
     Maker maker = {0};
 
     volume_make(site, "v", VOLUME_SIZE);
-    assert_true(cst_pool_stop(site->pool, NULL));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
     maker_begin(&maker, site);
     with_draft = site_native(site, "p");
     /* One that lives still is not a dead one's. */
-    assert_true(cst_pool_start(site->pool, 0, NULL));
+    assert_true(cst_pool_start(site->pool, 0, NULL, NULL));
     assert_volumes(site, "v");
     assert_native(site, with_draft);
-    assert_true(cst_pool_stop(site->pool, NULL));
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
     maker_die(&maker, site, FALSE);
-    assert_true(cst_pool_start(site->pool, 0, NULL));
+    assert_true(cst_pool_start(site->pool, 0, NULL, NULL));
     assert_volumes(site, "v");
     assert_native(site, site_has(site, GROUND_SHARED) ? with_draft : "v");
 }

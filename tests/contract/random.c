@@ -200,7 +200,7 @@ static void step_rename_snapshot(World *world)
     if (!shot)
         return;
     name = fresh_name(world, "s");
-    cst_vol_snapshot_rename(world->site->pool, vol->name, shot->name, name, &error);
+    cst_vol_snapshot_rename(world->site->pool, vol->name, shot->name, name, NULL, &error);
     assert_no_error(error);
     for (guint i = 0; i < world->vols->len; i++) {
         Vol *other = g_ptr_array_index(world->vols, i);
@@ -287,7 +287,7 @@ static void step_delete(World *world)
 
 static void step_refresh(World *world)
 {
-    assert_true(cst_pool_refresh(world->site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(world->site->pool, 0, NULL, NULL));
 }
 
 typedef struct {
@@ -347,7 +347,7 @@ static void look_at_all(World *world)
     g_autofree char *names = NULL;
     GString *expected = g_string_new(NULL);
 
-    assert_true(cst_pool_refresh(world->site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(world->site->pool, 0, NULL, NULL));
     names = volume_names(world->site);
     g_ptr_array_sort(world->vols, compare_vols);
     for (guint i = 0; i < world->vols->len; i++) {

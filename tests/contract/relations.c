@@ -14,6 +14,7 @@
 
 typedef struct {
     Site *site;
+    CstWipeAlgorithm algorithm;
     CstTask *task;
     GError *error;
     gboolean done;
@@ -23,7 +24,7 @@ static gpointer wipe(gpointer data)
 {
     Wipe *work = data;
 
-    work->done = cst_vol_wipe(work->site->pool, "v", CST_WIPE_ZERO, 0, work->task, &work->error);
+    work->done = cst_vol_wipe(work->site->pool, "v", work->algorithm, 0, work->task, &work->error);
     return NULL;
 }
 
@@ -38,27 +39,50 @@ static void wait_until_it_waits(CstTask *task)
 
 static void two_writers(Site *site)
 {
-    g_autofree char *piece = g_malloc0(TAG_BLOCK);
-    Wipe second = {.site = site, .task = cst_task_new()};
-    g_autoptr(CstUpload) first = NULL;
-    g_autoptr(GError) error = NULL;
-    GThread *thread;
+    /* Of many passes, so that it lasts however little there is to wipe. */
+    Wipe first = {.site = site, .algorithm = CST_WIPE_GUTMANN, .task = cst_task_new()};
+    Wipe second = {.site = site, .algorithm = CST_WIPE_ZERO, .task = cst_task_new()};
+    GThread *threads[2];
 
     volume_make(site, "v", VOLUME_SIZE);
     volume_make(site, "w", VOLUME_SIZE);
-    first = cst_vol_upload(site->pool, "v", 0, TAG_BLOCK, 0, NULL, &error);
-    assert_no_error(error);
-    thread = g_thread_new("wipe", wipe, &second);
+    cst_task_set_rate(first.task, 1000);
+    threads[0] = g_thread_new("first", wipe, &first);
+    while (cst_task_progress(first.task).total == 0)
+        g_usleep(1000);
+    threads[1] = g_thread_new("second", wipe, &second);
     wait_until_it_waits(second.task);
     /* Others go on meanwhile. */
     assert_true(cst_vol_delete(site->pool, "w", 0, NULL, NULL));
-    assert_true(cst_upload_write(first, piece, TAG_BLOCK, NULL));
-    assert_true(cst_upload_finish(first, NULL));
-    g_clear_pointer(&first, cst_upload_free);
-    g_thread_join(thread);
+    cst_task_cancel(first.task);
+    g_thread_join(threads[0]);
+    g_thread_join(threads[1]);
+    assert_true(g_error_matches(first.error, CST_ERROR, CST_ERROR_CANCELLED));
     assert_no_error(second.error);
     assert_true(second.done);
+    g_clear_error(&first.error);
+    cst_task_unref(first.task);
     cst_task_unref(second.task);
+}
+
+/* A stream lasts as long as its client likes. */
+static void a_stream_and_a_writer(Site *site)
+{
+    g_autofree char *piece = g_malloc0(TAG_BLOCK);
+    Wipe other = {.site = site, .algorithm = CST_WIPE_ZERO};
+    g_autoptr(CstUpload) upload = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    upload = cst_vol_upload(site->pool, "v", 0, TAG_BLOCK, 0, NULL, NULL);
+    assert_non_null(upload);
+    wipe(&other);
+    assert_true(g_error_matches(other.error, CST_ERROR, CST_ERROR_BUSY));
+    g_clear_error(&other.error);
+    assert_true(cst_upload_write(upload, piece, TAG_BLOCK, NULL));
+    assert_true(cst_upload_finish(upload, NULL));
+    g_clear_pointer(&upload, cst_upload_free);
+    wipe(&other);
+    assert_no_error(other.error);
 }
 
 static void two_readers(Site *site)
@@ -198,7 +222,7 @@ static void numbers_add_up(Site *site)
 
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, VOLUME_SIZE / TAG_BLOCK, 1);
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     cst_pool_get_info(site->pool, &info);
     assert_int_equal(info.volumes, 1);
     assert_true(info.capacity > 0 && info.allocation <= info.capacity);
@@ -217,6 +241,7 @@ static void numbers_add_up(Site *site)
 
 const ContractTest relation_tests[] = {
     {"two writers wait for one another", two_writers, 0, NULL},
+    {"nobody waits for a stream", a_stream_and_a_writer, 0, NULL},
     {"two readers do not", two_readers, 0, NULL},
     {"a volume that is in use is not deleted, wiped or reverted", holders, 0, NULL},
     {"clones keep their source until they are flattened", clones_keep_their_source,

@@ -63,9 +63,9 @@ CstPool *site_make_pool(Site *site, const char *name)
     CstPool *pool = cst_service_pool_define(site->service, xml, 0, &error);
 
     assert_no_error(error);
-    cst_pool_build(pool, 0, &error);
+    cst_pool_build(pool, 0, NULL, &error);
     assert_no_error(error);
-    cst_pool_start(pool, 0, &error);
+    cst_pool_start(pool, 0, NULL, &error);
     assert_no_error(error);
     return pool;
 }

@@ -184,8 +184,8 @@ static void restarts_keep_them(Site *site)
     site_restart(site);
     site_wait_active(site->pool);
     assert_snapshots(site, "v", "s");
-    assert_true(cst_pool_stop(site->pool, NULL));
-    cst_pool_start(site->pool, 0, &error);
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
+    cst_pool_start(site->pool, 0, NULL, &error);
     assert_no_error(error);
     assert_snapshots(site, "v", "s");
     revert(site, "v", "s");
@@ -203,12 +203,12 @@ static void renaming(Site *site)
     snapshot(site, "v", "a");
     content_write(site, "v", 0, BLOCKS, 2);
     snapshot(site, "v", "b");
-    cst_vol_snapshot_rename(site->pool, "v", "a", "c", &error);
+    cst_vol_snapshot_rename(site->pool, "v", "a", "c", NULL, &error);
     assert_no_error(error);
     assert_snapshots(site, "v", "c b");
-    assert_false(cst_vol_snapshot_rename(site->pool, "v", "c", "b", &error));
+    assert_false(cst_vol_snapshot_rename(site->pool, "v", "c", "b", NULL, &error));
     assert_error(&error, CST_ERROR_EXISTS);
-    assert_false(cst_vol_snapshot_rename(site->pool, "v", "a", "d", &error));
+    assert_false(cst_vol_snapshot_rename(site->pool, "v", "a", "d", NULL, &error));
     assert_error(&error, CST_ERROR_NOT_FOUND);
     revert(site, "v", "c");
     expect(site, "v", 1, 1, 1);
@@ -233,7 +233,7 @@ static void what_is_not_there(Site *site)
     assert_error(&error, CST_ERROR_VOL_EXISTS);
     assert_false(cst_vol_snapshot_create(site->pool, "nobody", "s", 0, NULL, &error));
     assert_error(&error, CST_ERROR_NO_VOL);
-    assert_null(cst_vol_snapshots(site->pool, "nobody", &error));
+    assert_null(cst_vol_snapshots(site->pool, "nobody", NULL, &error));
     assert_error(&error, CST_ERROR_NO_VOL);
     assert_snapshots(site, "w", "");
 }
@@ -253,7 +253,7 @@ static void names_refused(Site *site)
         assert_false(cst_vol_snapshot_create(site->pool, "v", names[i], 0, NULL, &error));
         assert_non_null(error);
         g_clear_error(&error);
-        assert_false(cst_vol_snapshot_rename(site->pool, "v", "s", names[i], &error));
+        assert_false(cst_vol_snapshot_rename(site->pool, "v", "s", names[i], NULL, &error));
         assert_non_null(error);
         g_clear_error(&error);
         assert_false(cst_vol_snapshot_clone(site->pool, "v", "s", names[i], NULL, &error));
@@ -293,7 +293,7 @@ static void they_are_no_volumes(Site *site)
 
     volume_make(site, "v", VOLUME_SIZE);
     snapshot(site, "v", "s");
-    assert_true(cst_pool_refresh(site->pool, 0, NULL));
+    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     names = volume_names(site);
     assert_string_equal(names, "v");
 }

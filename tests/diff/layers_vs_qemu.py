@@ -113,7 +113,7 @@ def commit_does_what_qemu_does(parameter):
     copies("base", "mid", "top")
     flat("mid", "before")
     mid_size = qemu_json("info", "mid")["virtual-size"]
-    cistern("image-commit", CHAIN, "-f", "qcow2", "mid")
+    cistern("image-commit", CHAIN, "-f", "qcow2", "mid", "--yes")
     qemu_img("commit", "-q", "-f", "qcow2", "q/mid")
     sound("mid", *(["base"] if fmt == "qcow2" else []))
     same("before", "raw", "mid", "qcow2")
@@ -148,7 +148,7 @@ def commit_keeps_on_request(_):
     before = digest("top")
     flat("top", "view")
     cistern("image-commit", CHAIN, "-f", "qcow2", "-d", "top", "--dry-run")
-    cistern("image-commit", CHAIN, "-f", "qcow2", "-d", "top")
+    cistern("image-commit", CHAIN, "-f", "qcow2", "-d", "top", "--yes")
     equal("unchanged", digest("top"), before)
     same("view", "raw", "mid", "qcow2")
 
@@ -161,7 +161,7 @@ def commit_refuses(_):
     refused(*words, CHAIN, "-b", "other", status=3, words="not among")
     refused("image-commit", "-f", "raw", "base", CHAIN, status=1, words="no backing")
     qemu_img("snapshot", "-c", "s", "mid")
-    refused("image-commit", CHAIN, "-f", "qcow2", "mid", status=5, words="snapshots")
+    refused("image-commit", CHAIN, "-f", "qcow2", "mid", "--yes", status=5, words="snapshots")
 
 
 @case()
@@ -261,7 +261,7 @@ def vmdk_sound(*names):
 def vmdk_commit_does_what_qemu_does(parameter):
     vmdks(*parameter)
     shutil.copytree(".", "q")
-    cistern("image-commit", CHAIN, "-f", "vmdk", "top")
+    cistern("image-commit", CHAIN, "-f", "vmdk", "top", "--yes")
     run("qemu-img", "commit", "-q", "-f", "vmdk", "q/top")
     vmdk_sound("base", "top")
     same("base", "vmdk", "q/base", "vmdk")
@@ -271,7 +271,7 @@ def vmdk_commit_does_what_qemu_does(parameter):
     # and QEMU goes on with ours
     scatter(random.Random(9), "top", "vmdk", 8 * MIB)
     qemu_img("convert", "-f", "vmdk", "-O", "raw", "top", "after")
-    cistern("image-commit", CHAIN, "-f", "vmdk", "top")
+    cistern("image-commit", CHAIN, "-f", "vmdk", "top", "--yes")
     same("after", "raw", "base", "vmdk")
 
 
@@ -346,7 +346,7 @@ def cancelled_work_can_be_done_again(_):
     size = 3 << 30
     make("base", "raw", "", size)
     write("base", "raw", *(f"write -P {n + 1} {n * 64}M 48M" for n in range(12)))
-    for number, words in enumerate((["image-flatten"], ["image-commit"])):
+    for number, words in enumerate((["image-flatten"], ["image-commit", "--yes"])):
         name = f"top{number}"
         qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", name)
         write(name, "qcow2", "write -P 99 100M 300M")
@@ -413,6 +413,36 @@ def sparsify_makes_holes_of_free_clusters(_):
         raise Failed(str(report))
     sound("a")
     write("a", "qcow2", "read -P 3 0 32M", "read -P 2 40M 1M")
+
+
+# --- growing with preallocation -------------------------------------------------------------------
+
+@case(*[(mode, base, options) for mode in ("metadata", "falloc", "full")
+        for base, options in ((2 << 20, ""), (4 << 20, ""), (8 << 20, ""), (3 << 20, "compat=0.10"),
+                              (8 << 20, "compat=0.10"), (8 << 20, "extended_l2=on"),
+                              ((4 << 20) - 512, ""))])
+def an_overlay_is_grown_with_preallocation(entry):
+    """A backing file may be longer than the overlay was: it must not show, nor be hidden before."""
+    mode, base, options = entry
+    qemu_img("create", "-q", "-f", "raw", "base", str(base))
+    write("base", "raw", f"write -P 5 0 {base}")
+    for name in ("a", "b"):
+        qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw",
+                 *(["-o", options] if options else []), name, str((4 << 20) - 512))
+        write(name, "qcow2", "write -P 9 1M 64k")
+    cistern("image-resize", "--backing-chain", "-f", "qcow2", "--preallocation", mode, "a", "9M")
+    if options == "compat=0.10":  # QEMU can't hide a longer backing file in such an image
+        qemu_img("convert", "-f", "qcow2", "-O", "qcow2", "b", "flat")
+        os.rename("flat", "b")
+    qemu_img("resize", "-q", "-f", "qcow2", "b", "9M")
+    qemu_img("compare", "-q", "-f", "qcow2", "-F", "qcow2", "a", "b")
+    qemu_img("check", "-q", "-f", "qcow2", "a")
+    placed = sum(run["start"] + run["length"] - max(run["start"], 4 << 20)
+                 for run in qemu_json("map", "a") if "offset" in run and run["depth"] == 0
+                 and run["start"] + run["length"] > 4 << 20)
+    equal("bytes that have their place", placed, 5 << 20)
+    if mode != "metadata" and os.stat("a").st_blocks * 512 < 5 << 20:
+        raise Failed("not allocated")
 
 
 # --- bitmaps --------------------------------------------------------------------------------------
@@ -490,7 +520,7 @@ def bitmaps_follow_a_new_size_as_in_qemu(seed):
         qemu_img("bitmap", *options or ("--enable",), "a", name)
     shutil.copy("a", "b")
     for size in sizes[1:]:
-        cistern("image-resize", "-f", "qcow2", "--shrink", "a", size)
+        cistern("image-resize", "-f", "qcow2", "--shrink", "--yes", "a", size)
         qemu_img("resize", "-q", "-f", "qcow2", "--shrink", "b", size)
         equal("bitmaps", bitmaps("a"), bitmaps("b"))
         for name in ("on", "off"):
@@ -509,10 +539,10 @@ def inconsistent_bitmaps_stay_so_when_resized(_):
     equal("flags", [flags for _, _, flags in bitmaps("a")], [["auto", "in-use"]])
     cistern("image-check", "-f", "qcow2", "-r", "all", "a", ok=(0, 3))
     cistern("image-resize", "-f", "qcow2", "a", "+1G")
-    cistern("image-resize", "-f", "qcow2", "--shrink", "a", "1M")
+    cistern("image-resize", "-f", "qcow2", "--shrink", "--yes", "a", "1M")
     equal("flags", [flags for _, _, flags in bitmaps("a")], [["auto", "in-use"]])
     sound("a")
-    cistern("image-resize", "-f", "qcow2", "--shrink", "a", "0")  # nothing to be dirty
+    cistern("image-resize", "-f", "qcow2", "--shrink", "--yes", "a", "0")  # nothing to be dirty
     equal("bitmaps", bitmaps("a"), [])
     sound("a")
 

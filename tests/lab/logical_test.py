@@ -224,7 +224,7 @@ def a_mounted_volume_is_neither_deleted_nor_wiped_nor_shrunk():
 def an_open_volume_names_the_process():
     holder = subprocess.Popen(["sleep", "1000"], stdin=open("/dev/vglab/disk", "rb"))
     try:
-        expect_in(f"sleep (pid {holder.pid})", OURS.fails("vol-delete disk lv"))
+        expect_in(f"process {holder.pid} (sleep)", OURS.fails("vol-delete disk lv"))
     finally:
         holder.kill()
         holder.wait()

@@ -167,7 +167,7 @@ def what_is_open_or_mounted_is_not_reverted_and_the_holder_is_named():
         holder = subprocess.Popen(["sleep", "1000"], stdin=held)
     try:
         for verb in ("revert", "delete"):
-            expect_in(f"sleep (pid {holder.pid})", snap(verb, "third", "s", status=CONFLICT))
+            expect_in(f"process {holder.pid} (sleep)", snap(verb, "third", "s", status=CONFLICT))
     finally:
         holder.kill()
         holder.wait()

@@ -79,7 +79,7 @@ class Snapshots(OnCeph):
         self.snap("create", "a", "one")
         self.snap("create", "a", "one", fails="has a snapshot 'one' already")
         self.snap("create", "a", "x@y", fails="could not address it")
-        self.snap("create", "a", ".cistern-x", fails="is a name for what clones hang on")
+        self.snap("create", "a", ".cistern-x", fails="which is reserved")
         self.snap("create", "b", "one", fails="no storage vol with matching")
         for verb in ("revert", "delete"):
             self.snap(verb, "a", "two", fails="has no snapshot 'two'")

@@ -6,8 +6,11 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 import unittest
+
+import libvirt
 
 from harness import ceph, peers, space
 
@@ -359,6 +362,41 @@ class Clones(OnCeph):
 class ClonesOfVersion2(Clones):
     OPTIONS = (("rbd_default_clone_format", "2"),)
     KEEPS_HELPER = False
+
+
+class ClonesOfMany(OnCeph):
+    """librbd must be done with opening an image before we close it: on a busy machine it was not, and
+    the daemon ended within some hundred deletions."""
+
+    OPTIONS = (("rbd_default_clone_format", "1"),)
+    SECONDS = 15
+    VOLUME = "<volume><name>{}</name><capacity>1048576</capacity></volume>"
+
+    def come_and_go(self, number, until, failures):
+        try:
+            conn = libvirt.open(self.peer.uri)
+            pool = conn.storagePoolLookupByName("r")
+            while time.monotonic() < until:
+                base = pool.createXML(self.VOLUME.format(f"base{number}"))
+                clones = [pool.createXMLFrom(self.VOLUME.format(f"{letter}{number}"), base)
+                          for letter in "abc"]
+                for volume in [*clones, base]:
+                    volume.delete()
+            conn.close()
+        except libvirt.libvirtError as error:
+            failures.append(str(error))
+
+    def test_clones_come_and_go(self):
+        failures = []
+        until = time.monotonic() + self.SECONDS
+        threads = [threading.Thread(target=self.come_and_go, args=(n, until, failures))
+                   for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], failures, self.peer.ended())
+        self.assertEqual([], self.ceph.images())
 
 
 class Holders(OnCeph):

@@ -2,7 +2,6 @@
 """Other stock clients, numbers of things, and long repetition."""
 
 import os
-
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
@@ -13,39 +12,8 @@ from harness import peers
 from harness.cases import WithDaemon
 from harness.wire import RemoteError, string, u32, u64, vol_arg
 
-PERL = r"""
-use strict; use warnings; use Sys::Virt;
-my ($uri, $dir) = @ARGV;
-my $c = Sys::Virt->new(uri => $uri);
-my $p = $c->define_storage_pool(
-    "<pool type='dir'><name>perl</name><target><path>$dir</path></target></pool>");
-$p->build; $p->create; $p->set_autostart(1);
-print join(",", map { $_->get_name } $c->list_storage_pools), "\n";
-my $v = $p->create_volume(
-    "<volume><name>v.qcow2</name><capacity>1048576</capacity><target><format type='qcow2'/></target></volume>");
-my $clone = $p->clone_volume(
-    "<volume><name>c.qcow2</name><capacity>1048576</capacity><target><format type='qcow2'/></target></volume>", $v);
-print join(",", sort map { $_->get_name } $p->list_volumes), "\n";
-print join(",", sort map { $_->get_name } $p->list_all_volumes), "\n";
-print $v->get_info->{capacity}, " ", $p->get_info->{state}, " ", $p->num_of_storage_volumes, "\n";
-my $st = $c->new_stream();
-$v->upload($st, 0, 0); $st->send("hello", 5); $st->finish;
-$st = $c->new_stream();
-$v->download($st, 0, 5); my $data; $st->recv($data, 5); print "$data\n"; $st->finish;
-$_->delete for $p->list_volumes;
-$p->destroy; $p->delete; $p->undefine;
-eval { $c->get_storage_pool_by_name("perl") }; print $@->code, " ", $@->domain, "\n";
-"""
-
 
 class StockClients(WithDaemon):
-    def test_sys_virt(self):
-        script = self.file("t.pl", PERL)
-        status, out, err = peers.run(["perl", script, self.peer.uri, self.at("perl")])
-        self.assertEqual((0, ""), (status, err))
-        self.assertEqual("p,perl\nc.qcow2,v.qcow2\nc.qcow2,v.qcow2\n1048576 2 2\nhello\n49 18\n",
-                         out)
-
     def test_libvirt_python_sees_every_property(self):
         conn = libvirt.open(self.peer.uri)
         self.addCleanup(conn.close)
@@ -107,6 +75,29 @@ class StockClients(WithDaemon):
             with self.subTest(command=command):
                 status, _, err = peers.run(["virsh", "-c", uri, *command.split()])
                 self.assertEqual((0, ""), (status, err))
+
+    def test_memory_of_the_machine_as_cockpit_asks_for_it(self):
+        """A hypervisor's connection has it, one of the storage driver has not, as with libvirt."""
+        conn = libvirt.open(f"qemu+unix:///system?socket={self.peer.sock}")
+        self.addCleanup(conn.close)
+        with open("/proc/meminfo", encoding="ascii") as stream:
+            total = int(stream.readline().split()[1])
+        whole = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
+        self.assertEqual(["total", "free", "buffers", "cached"], list(whole))
+        self.assertEqual(total, whole["total"])
+        self.assertTrue(0 < whole["free"] < total and 0 < whole["cached"] < total, whole)
+        if os.path.exists("/sys/devices/system/node/node0/meminfo"):
+            node = conn.getMemoryStats(0)
+            self.assertEqual(["total", "free"], list(node))
+            self.assertTrue(0 < node["free"] < node["total"] <= total, node)
+        storage = libvirt.open(self.peer.uri)
+        self.addCleanup(storage.close)
+        for code, call in ((libvirt.VIR_ERR_INVALID_ARG, lambda: conn.getMemoryStats(4096)),
+                           (libvirt.VIR_ERR_INVALID_ARG, lambda: conn.getMemoryStats(-1, 1)),
+                           (libvirt.VIR_ERR_NO_SUPPORT, lambda: storage.getMemoryStats(-1))):
+            with self.assertRaises(libvirt.libvirtError) as caught:
+                call()
+            self.assertEqual(code, caught.exception.get_error_code(), str(caught.exception))
 
     def test_every_document_follows_libvirts_schema(self):
         schemas = "/usr/share/libvirt/schemas"

@@ -173,12 +173,93 @@ class Held(WithDaemon):
             self.assertIn(f"process {pid}", self.fails("vol-wipe", "base", "--pool", "p"))
         self.assertTrue(os.path.exists(base))
 
-    def test_reading_a_volume_that_qemu_has_open_goes_on(self):
-        self.ok("vol-create-as", "p", "v", "4M", "--format", "qcow2")
-        with qemu_io(self.at("p", "v"), "qcow2"):
-            self.ok("vol-download", "v", self.at("out"), "--pool", "p")
-            self.ok("vol-clone", "v", "w", "--pool", "p")
-            self.ok("vol-info", "v", "--pool", "p")
+    def copies(self, name):
+        """(what, command) of everything that copies a volume, as virsh and we have them."""
+        xml = self.file("copy.xml", "<volume><name>copy</name><capacity>0</capacity>"
+                        "<target><format type='qcow2'/></target></volume>")
+        raw = self.file("raw.xml", "<volume><name>copy</name><capacity>0</capacity></volume>")
+        return {"clone": f"vol-clone {name} copy --pool p",
+                "create-from": f"vol-create-from p {xml} {name} --inputpool p",
+                "another format": f"vol-create-from p {raw} {name} --inputpool p",
+                "download": f"vol-download {name} {self.at('copy')} --pool p",
+                "convert": f"vol-convert {name} copy --pool p --format qcow2"}
+
+    def forget_copy(self):
+        self.virsh("vol-delete", "copy", "--pool", "p")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.at("copy"))
+
+    def test_an_image_that_is_written_to_is_not_copied(self):
+        for form in ("qcow2", "vmdk", "vdi", "vpc", "vhdx"):
+            self.ok("vol-create-as", "p", "v", "4M", "--format", form)
+            with qemu_io(self.at("p", "v"), form) as pid:
+                for what, command in self.copies("v").items():
+                    with self.subTest(form=form, what=what):
+                        if what != "convert":
+                            err = self.fails(*command.split())
+                            self.assertIn(f"process {pid} (qemu-io)", err)
+                        status, _, err = self.cistern(*command.split())
+                        self.assertEqual(5, status, err)
+                        self.assertIn(f"process {pid} (qemu-io)", err)
+                        self.assertEqual(["v"], self.entries("p"))
+                        self.assertFalse(os.path.exists(self.at("copy")))
+                        status, _, err = self.cistern(*command.split(), "-U")
+                        self.assertEqual((0, ""), (status, err))
+                        self.forget_copy()
+                self.ok("vol-info", "v", "--pool", "p")
+            self.ok("vol-delete", "v", "--pool", "p")
+
+    def test_a_raw_volume_that_is_written_to_is_copied_with_a_warning(self):
+        self.ok("vol-create-as", "p", "v", "4M")
+        with qemu_io(self.at("p", "v"), "raw") as pid:
+            for what, command in self.copies("v").items():
+                with self.subTest(what=what):
+                    status, _, err = self.cistern(*command.split())
+                    self.assertEqual(0, status, err)
+                    self.assertIn(f"process {pid} (qemu-io); the copy may be inconsistent", err)
+                    self.forget_copy()
+                    status, _, err = self.cistern(*command.split(), "--force-share")
+                    self.assertEqual((0, ""), (status, err))
+                    self.forget_copy()
+                    if what != "convert":
+                        status, _, err = self.virsh(*command.split())
+                        self.assertEqual((0, ""), (status, err))
+                        self.forget_copy()
+
+    def test_the_base_of_a_running_machine_is_copied(self):
+        """QEMU shares what it only reads; what it writes to is refused also below an image."""
+        base = self.image("base")
+        top = self.image("top", "-b", base, "-F", "qcow2")
+        self.ok("pool-refresh", "p")
+        with qemu_system(top, "qcow2"):
+            for command in self.copies("base").values():
+                status, _, err = self.cistern(*command.split())
+                self.assertEqual((0, ""), (status, err))
+                self.forget_copy()
+        with qemu_io(base, "qcow2") as pid:
+            for command in ("vol-convert top copy --pool p --format raw", "vol-flatten top --pool p"):
+                status, _, err = self.cistern(*command.split())
+                self.assertEqual(5, status, err)
+                self.assertIn(f"process {pid}", err)
+
+    def test_the_holder_is_named_with_its_domain(self):
+        if not space.private_mounts():
+            self.skipTest("needs a mount namespace of its own")
+        os.makedirs("/run/libvirt", exist_ok=True)
+        space.tmpfs("/run/libvirt", "1m")
+        self.addCleanup(space.unmount, "/run/libvirt")
+        os.makedirs("/run/libvirt/qemu")
+        self.ok("vol-create-as", "p", "v", "4M")
+        with qemu_io(self.at("p", "v"), "raw") as pid:
+            for name, number in (("other", pid + 1), ("web1", pid)):
+                with open(f"/run/libvirt/qemu/{name}.pid", "w", encoding="ascii") as stream:
+                    stream.write(str(number))
+            status, _, err = peers.run([space.CISTERN, "image-resize", "-f", "raw",
+                                        self.at("p", "v"), "8M"])
+            self.assertNotEqual(0, status)
+            self.assertIn(f"process {pid} (qemu-io, domain 'web1')", err)
+            self.assertIn(f"process {pid} (qemu-io, domain 'web1')",
+                          self.fails("vol-delete", "v", "--pool", "p"))
 
     def test_qemu_does_not_open_what_we_change(self):
         self.ok("vol-create-as", "p", "v", "4M", "--format", "raw")

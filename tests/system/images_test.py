@@ -191,5 +191,9 @@ class Images(WithDaemon):
                 self.clean("copy")
                 self.qemu("qemu-img", "compare", "-f", "vmdk", "-F", "qcow2",
                           self.at("p", "disk.vmdk"), self.at("p", "copy"))
-                for name in sorted(os.listdir(self.at("p"))):
+                names = sorted(os.listdir(self.at("p")))
+                parts = [name for name in names if name.startswith("disk-")]
+                for name in parts:
+                    self.assertIn("p/disk.vmdk", self.fails("vol-delete", name, "--pool", "p"))
+                for name in sorted(names, key=parts.__contains__):
                     self.ok("vol-delete", name, "--pool", "p")

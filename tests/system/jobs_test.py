@@ -79,20 +79,34 @@ class Jobs(WithDaemon):
         self.assertIn("operation aborted: cancelled by request", err)
         self.assertEqual("cancelled", self.job(job["id"])["state"])
 
-    def test_a_clone_outlives_its_client(self):
-        """kill -9 of virsh in the middle of vol-clone: the clone is made, whole."""
+    def test_a_call_ends_with_its_client(self):
+        """kill -9 of virsh in the middle of vol-clone, and of what it waits for: nothing is left."""
         holder = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
                             "--rate-limit", "1M", program="cistern")
         wipe = self.running("wipe", "big")
         virsh = self.start("vol-clone", "big", "copy", "--pool", "p")
         clone = self.running("clone", "copy")
         self.assertEqual("waiting", self.job(clone["id"])["state"])
-        virsh.kill()
-        virsh.wait()
+        for child, job in ((virsh, clone), (holder, wipe)):
+            child.kill()
+            child.wait()
+            self.wait_until(lambda number=job["id"]: self.job(number)["state"] == "cancelled",
+                            "it is cancelled")
+            self.assertIn("its client is gone", self.job(job["id"])["error"])
+        self.assertEqual([], self.drafts())
+
+    def test_a_detached_clone_outlives_its_client(self):
+        """It waits for its turn with nobody there, and is made, whole."""
+        holder = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",
+                            "--rate-limit", "1M", program="cistern")
+        wipe = self.running("wipe", "big")
+        status, out, err = self.cistern("vol-clone", "big", "copy", "--pool", "p", "--detach")
+        self.assertEqual((0, ""), (status, err))
+        self.assertEqual("waiting", self.job(out.strip())["state"])
         self.assertEqual(0, self.cistern("job-rate", str(wipe["id"]), "0")[0])
         self.assertEqual(0, holder.wait(30))
-        status, out, _ = self.cistern("job-wait", str(clone["id"]))
-        self.assertEqual((0, f"Job {clone['id']} is done\n\n"), (status, out))
+        status, said, _ = self.cistern("job-wait", out.strip())
+        self.assertEqual((0, f"Job {out.strip()} is done\n\n"), (status, said))
         with open(self.at("p", "big"), "rb") as one, open(self.at("p", "copy"), "rb") as two:
             self.assertEqual(one.read(), two.read())
 

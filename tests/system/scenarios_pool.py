@@ -453,6 +453,20 @@ def pool_edit_with_an_editor(s):
 
 
 @scenario
+def links_in_a_directory_that_others_may_write(s):
+    s.sh("mkdir {d}/p; truncate -s 3M {d}/p/a; ln -s a {d}/p/link; ln {d}/p/a {d}/p/hard; "
+         "chmod 777 {d}/p")
+    s("pool-create-as p dir --target {d}/p")
+    s("vol-list p")
+    for name in ("link", "hard"):
+        s(f"vol-info {name} --pool p")
+        s(f"vol-resize {name} 5M --pool p")
+        s(f"vol-wipe {name} --pool p")
+        s(f"vol-delete {name} --pool p")
+    s.sh("ls {d}/p; stat -c %s {d}/p/a")
+
+
+@scenario
 def refresh_sees_what_changed(s):
     s.sh("mkdir {d}/p; truncate -s 3M {d}/p/a; mkdir {d}/p/sub; ln -s a {d}/p/link; "
          "ln -s gone {d}/p/dangling; mkfifo {d}/p/fifo; ln -s loop {d}/p/loop; touch {d}/p/.hidden")

@@ -63,7 +63,7 @@ READING = {
 }
 
 EMPTY_LISTS = {  # answered so that tools that ask for everything don't stumble
-    51: b"", 25: b"", 52: b"", 50: b"", 126: b"", 111: u32(0) + u32(0),
+    51: b"", 25: b"", 52: b"", 50: b"", 126: b"", 137: b"", 111: u32(0) + u32(0),
     37: u32(16), 21: u32(16), 38: u32(16), 36: u32(16),
     273: u32(1) + u32(0), 283: u32(1) + u32(0), 284: u32(1) + u32(0), 285: u32(1) + u32(0),
 }
@@ -370,6 +370,20 @@ class Streams(WithDaemon):
         with open(self.at("p", "v"), "rb") as done:
             after = done.read()
         self.assertEqual(self.data[1100:], after[1100:])
+        self.client.call(71)
+
+    def test_a_download_that_is_never_finished_lets_go_of_its_volume(self):
+        serials = []
+        for _ in range(40):  # more than may be open at a time
+            serials.append(self.begin(209, 0, 100000))
+            self.assertEqual(self.data[:100000], self.drain(serials[-1])[0])
+        self.ok("vol-wipe", "v", "--pool", "p")
+        self.ok("pool-destroy", "p")
+        self.assertEqual([], self.peer.open_files(self.at("p", "v")))
+        self.finish(209, serials[0])  # which is not too late
+        self.client.stream_send(209, serials[1], status=ERROR)
+        self.assertEqual(OK, self.client.answer(serials[1]).status)
+        self.client.stream_send(209, serials[2], b"data")
         self.client.call(71)
 
     def test_aborted_upload_and_download(self):

@@ -122,6 +122,7 @@ static const struct {
     {"cluster_size", OPTION_SIZE, offsetof(CstImageCreate, cluster_size)},
     {"block_size", OPTION_SIZE, offsetof(CstImageCreate, block_size)},
     {"refcount_bits", OPTION_NUMBER, offsetof(CstImageCreate, refcount_bits)},
+    {"table_size", OPTION_NUMBER, offsetof(CstImageCreate, table_size)},
     {"logical_sector_size", OPTION_NUMBER, offsetof(CstImageCreate, sector_size)},
     {"lazy_refcounts", OPTION_SWITCH, offsetof(CstImageCreate, lazy_refcounts)},
     {"extended_l2", OPTION_SWITCH, offsetof(CstImageCreate, extended_l2)},

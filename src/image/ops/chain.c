@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "chain.h"
 
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
+
+#include "format.h"
 
 /** One image of the chain. */
 typedef struct {
@@ -65,6 +69,19 @@ static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *form
     return cst_image_inspect(blob, format, &link->info, error) ? link : NULL;
 }
 
+/** The image below @owner; where the owner says that it is none that its guest can make look like
+ *  another one, the format found is as good as declared. */
+static Link *add_backing(CstChain *chain, const Link *owner, CstBlob *blob,
+                         const CstImageFormat *format, GError **error)
+{
+    gboolean not_raw = owner->info.backing_not_raw;
+    Link *link = add_link(chain, blob, format, error);
+
+    if (link && not_raw && !link->info.format->is_plain)
+        link->declared = TRUE;
+    return link;
+}
+
 /** Follows @link's reference by one step. */
 static Link *next_link(CstChain *chain, const Link *link, GError **error)
 {
@@ -88,7 +105,12 @@ static Link *next_link(CstChain *chain, const Link *link, GError **error)
         !(format = cst_image_format_find(link->info.backing_format, error)))
         return NULL;
     blob = chain->files.open_backing(link->blob, link->info.backing, chain->files.data, error);
-    return blob ? add_link(chain, blob, format, error) : NULL;
+    if (blob && chain->files.format_of) {
+        const CstImageFormat *known = chain->files.format_of(blob, chain->files.data);
+
+        format = known ? known : format;
+    }
+    return blob ? add_backing(chain, link, blob, format, error) : NULL;
 }
 
 static gboolean collect(CstChain *chain, Link *link, GError **error)

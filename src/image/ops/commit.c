@@ -2,6 +2,7 @@
 #include <image/backing.h>
 #include <image/commit.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -159,7 +160,7 @@ gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *
     if (!check(chain, base, error) || !open_all(chain, base, &commit, task, error))
         return FALSE;
     cst_task_add_total(task, commit.size);
-    if (!push_with_child(&commit, task, error))
+    if (!cst_may_change(error) || !push_with_child(&commit, task, error))
         return FALSE;
     if (base > 1 || (flags & CST_COMMIT_KEEP))
         return TRUE;

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Copies what a guest sees into an image: a new one that stands alone, a new one upon a backing
+ * image (which gets only what differs), or one that is there. Compression, sharing and holes are
+ * decided here; moving the bytes is cst_blob_copy(), cst_lift() or cst_image_pack().
+ */
 #include <image/convert.h>
 
 #include <string.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <blob/copy.h>
 #include <image/pack.h>
+
+#include "lift.h"
+#include "mark.h"
 
 #define STREAM "streamOptimized"
 
@@ -13,6 +23,7 @@ typedef struct {
     CstBlob *from, *to;
     const CstImageFormat *format;
     CstImageCreate create;
+    const uint64_t *zero_run; /* NULL: what is fastest */
     unsigned flags;
 } Conversion;
 
@@ -35,24 +46,44 @@ static gboolean fill_compressed(Conversion *conversion, CstImage *image, CstTask
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("compressed images of format '%s' can't be written"),
                         cst_image_format_name(conversion->format));
-    return cst_image_pack(conversion->from, image, task, error) && cst_image_flush(image, error);
+    return cst_may_change(error) && cst_image_pack(conversion->from, image, task, error) &&
+           cst_image_flush(image, error);
 }
 
-/** Copies what the guest sees into the empty image. */
+/** Copies all of @from over what the guest sees. */
+static gboolean copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gboolean zero,
+                     CstTask *task, GError **error)
+{
+    unsigned flags = zero ? CST_COPY_DST_ZERO : 0;
+    uint64_t size;
+
+    if (!cst_blob_get_size(from, &size, error))
+        return FALSE;
+    return zero_run ? cst_blob_copy_sparse(from, 0, guest, 0, size, *zero_run, flags, task, error)
+                    : cst_blob_copy(from, 0, guest, 0, size, flags, task, error);
+}
+
+/** Fills the empty image. */
 static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GError **error)
 {
     /* An image made just now reads as zeroes; a bare device holds what it held. */
     gboolean zero = guest != conversion->to || (conversion->flags & CST_CONVERT_TARGET_ZERO);
+    g_autoptr(CstBlob) endless = NULL;
 
-    return cst_blob_copy(conversion->from, 0, guest, 0, conversion->create.capacity,
-                         zero ? CST_COPY_DST_ZERO : 0, task, error) &&
+    if (!conversion->create.backing)
+        return copy(conversion->from, guest, conversion->zero_run, zero, task, error) &&
+               cst_blob_flush(guest, error);
+    endless = cst_mark_new(conversion->from);
+    return cst_may_change(error) &&
+           cst_lift(endless, guest, conversion->create.backing_guest, 0, task, error) &&
            cst_blob_flush(guest, error);
 }
 
 static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
-                              .files = conversion->create.files};
+                              .files = conversion->create.files,
+                              .backing = conversion->create.backing_guest};
     g_autoptr(CstBlob) guest = NULL;
     CstImage *image;
 
@@ -71,6 +102,38 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
     }
     guest = cst_image_guest_blob(image);
     return fill(conversion, guest, task, error);
+}
+
+static gboolean check_target_size(CstBlob *from, CstBlob *guest, CstTask *task, GError **error)
+{
+    uint64_t size, capacity;
+
+    if (!cst_blob_get_size(from, &size, error) || !cst_blob_get_size(guest, &capacity, error))
+        return FALSE;
+    cst_task_set_total(task, size);
+    return size <= capacity ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("'%s' is smaller than what is to be copied into it"), guest->name);
+}
+
+gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
+                             unsigned flags, CstTask *task, GError **error)
+{
+    return check_target_size(from, guest, task, error) &&
+           copy(from, guest, zero_run, (flags & CST_CONVERT_TARGET_ZERO) != 0, task, error) &&
+           cst_blob_flush(guest, error);
+}
+
+gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageFormat *format,
+                                  const CstImageCreate *options, uint64_t zero_run, unsigned flags,
+                                  CstTask *task, GError **error)
+{
+    Conversion conversion = {
+        .from = from, .to = to, .format = format, .zero_run = &zero_run, .flags = flags};
+
+    if (options)
+        conversion.create = *options;
+    return convert(&conversion, task, error);
 }
 
 gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *format,

@@ -10,21 +10,29 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/process.h>
 
 enum { READ, WRITE, WRITE_UNCHANGED, RESIZE };
 
 #define DOES    100
 #define FORBIDS 200
 
-static const off_t claimed[] = {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBIDS + WRITE,
-                                FORBIDS + RESIZE};
-/* Who has one of these does not go together with us. */
-static const off_t refused[] = {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE,
-                                DOES + RESIZE};
-/* Who has one of these reads what must not go away. */
-static const off_t reading[] = {DOES + READ};
-/* Who has one of these changes the file. */
-static const off_t changing[] = {DOES + WRITE, DOES + RESIZE};
+typedef struct {
+    size_t count;
+    off_t at[6];
+} Bytes;
+
+static const Bytes claimed = {
+    5, {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBIDS + WRITE, FORBIDS + RESIZE}};
+/* Another process holding any of these conflicts with our open mode. */
+static const Bytes refused = {
+    5, {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE, DOES + RESIZE}};
+/* Held by whoever has the file open in any mode. */
+static const Bytes using = {
+    6,
+    {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + READ, DOES + WRITE, DOES + RESIZE}};
+/* Held by whoever changes the file. */
+static const Bytes changing = {2, {DOES + WRITE, DOES + RESIZE}};
 
 static int lock_byte(int fd, int command, short type, off_t byte, short *ret_type)
 {
@@ -39,30 +47,44 @@ static void let_go(int fd)
 {
     short type;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(claimed); i++)
-        lock_byte(fd, F_OFD_SETLK, F_UNLCK, claimed[i], &type);
+    for (size_t i = 0; i < claimed.count; i++)
+        lock_byte(fd, F_OFD_SETLK, F_UNLCK, claimed.at[i], &type);
 }
 
 /* --- who holds it ----------------------------------------------------------------------------- */
 
-/** A line "lock: 1: OFDLCK ADVISORY READ -1 08:01:INODE FIRST LAST" of our file. */
-static gboolean has_lock(const char *path, const char *inode)
+/* One line of proc_pid_fdinfo(5): "lock:\t1: OFDLCK  ADVISORY  READ -1 08:01:INODE FIRST LAST". */
+static gboolean is_lock_on(const char *line, const char *inode, const Bytes *bytes)
 {
-    g_autofree char *text = NULL;
-    const char *at;
+    const char *at = strstr(line, "OFDLCK") ? strstr(line, inode) : NULL;
+    char *end;
+    gint64 first, last;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL))
+    if (!at)
         return FALSE;
-    for (at = strstr(text, "OFDLCK"); at; at = strstr(at + 1, "OFDLCK")) {
-        const char *found = strstr(at, inode), *end = strchr(at, '\n');
-
-        if (found && (!end || found < end))
+    first = g_ascii_strtoll(at + strlen(inode), &end, 10);
+    last = g_str_has_prefix(end, " EOF") ? G_MAXINT64 : g_ascii_strtoll(end, NULL, 10);
+    for (size_t i = 0; i < bytes->count; i++)
+        if (bytes->at[i] >= first && bytes->at[i] <= last)
             return TRUE;
-    }
     return FALSE;
 }
 
-static gboolean process_holds(const char *pid, const char *inode)
+static gboolean has_lock(const char *path, const char *inode, const Bytes *bytes)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !strstr(text, inode))
+        return FALSE;
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++)
+        if (is_lock_on(*line, inode, bytes))
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean process_holds(const char *pid, const char *inode, const Bytes *bytes)
 {
     g_autofree char *dir_name = g_strdup_printf("/proc/%s/fdinfo", pid);
     GDir *dir = g_dir_open(dir_name, 0, NULL);
@@ -72,15 +94,16 @@ static gboolean process_holds(const char *pid, const char *inode)
     while (dir && !found && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(dir_name, name, NULL);
 
-        found = has_lock(path, inode);
+        found = has_lock(path, inode, bytes);
     }
     if (dir)
         g_dir_close(dir);
     return found;
 }
 
-/** 0: not known, for others' descriptors show to root only. */
-static int64_t holder(int fd)
+/* The process that has a lock on one of @bytes; 0: not known, for only root sees others'
+ * descriptors. */
+static int64_t holder(int fd, const Bytes *bytes)
 {
     g_autofree char *self = g_strdup_printf("%d", getpid());
     g_autofree char *inode = NULL;
@@ -92,36 +115,22 @@ static int64_t holder(int fd)
     if (fstat(fd, &st) == 0)
         inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
     while (dir && inode && result == 0 && (name = g_dir_read_name(dir)))
-        if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 && process_holds(name, inode))
+        if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 && process_holds(name, inode, bytes))
             result = g_ascii_strtoll(name, NULL, 10);
     if (dir)
         g_dir_close(dir);
     return result;
 }
 
-/** "process 123 (qemu-nbd)", or as much of it as can be found out. */
-static char *holder_in_words(int fd)
-{
-    int64_t pid = holder(fd);
-    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/comm", pid);
-    g_autofree char *command = NULL;
-
-    if (pid == 0)
-        return g_strdup(_("another process"));
-    if (!g_file_get_contents(path, &command, NULL, NULL))
-        return g_strdup_printf(_("process %d"), (int)pid);
-    return g_strdup_printf(_("process %d (%s)"), (int)pid, g_strchomp(command));
-}
-
 /* --- claiming --------------------------------------------------------------------------------- */
 
-/** Does anybody else have a lock on one of @bytes? */
-static gboolean is_locked(int fd, const off_t *bytes, size_t count)
+/* Whether another open file description has a lock on one of @bytes. */
+static gboolean is_locked(int fd, const Bytes *bytes)
 {
     short type;
 
-    for (size_t i = 0; i < count; i++)
-        if (lock_byte(fd, F_OFD_GETLK, F_WRLCK, bytes[i], &type) == 0 && type != F_UNLCK)
+    for (size_t i = 0; i < bytes->count; i++)
+        if (lock_byte(fd, F_OFD_GETLK, F_WRLCK, bytes->at[i], &type) == 0 && type != F_UNLCK)
             return TRUE;
     return FALSE;
 }
@@ -135,13 +144,13 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
     if (fd < 0)
         return TRUE;
     /* Claim first, look then: of two that do so at once, at least one sees the other. */
-    for (size_t i = 0; i < G_N_ELEMENTS(claimed); i++)
-        if (lock_byte(fd, F_OFD_SETLK, F_RDLCK, claimed[i], &type) < 0 && errno != EAGAIN &&
+    for (size_t i = 0; i < claimed.count; i++)
+        if (lock_byte(fd, F_OFD_SETLK, F_RDLCK, claimed.at[i], &type) < 0 && errno != EAGAIN &&
             errno != EACCES)
             return TRUE; /* no locks here */
-    if (!is_locked(fd, refused, G_N_ELEMENTS(refused)))
+    if (!is_locked(fd, &refused))
         return TRUE;
-    who = holder_in_words(fd);
+    who = cst_process_describe(holder(fd, &refused));
     let_go(fd);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("'%s' is in use by %s; stop it before the image is changed"), blob->name,
@@ -152,10 +161,9 @@ gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
 {
     int fd = cst_blob_file_fd(blob);
 
-    if (fd < 0 || !(is_locked(fd, refused, G_N_ELEMENTS(refused)) ||
-                    is_locked(fd, reading, G_N_ELEMENTS(reading))))
+    if (fd < 0 || !is_locked(fd, &using))
         return FALSE;
-    *ret_pid = holder(fd);
+    *ret_pid = holder(fd, is_locked(fd, &changing) ? &changing : &using);
     return TRUE;
 }
 
@@ -163,8 +171,9 @@ gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
 {
     int fd = cst_blob_file_fd(blob);
 
-    if (fd < 0 || !is_locked(fd, changing, G_N_ELEMENTS(changing)))
+    if (fd < 0 || !is_locked(fd, &changing))
         return FALSE;
-    *ret_who = holder_in_words(fd);
+    if (ret_who)
+        *ret_who = cst_process_describe(holder(fd, &changing));
     return TRUE;
 }

@@ -7,15 +7,20 @@
 
 /*
  * Every image is opened upon a stand-in for the image below, all of whose extents are marked. Where
- * an image answers with the mark, it holds nothing, and the next one is asked.
+ * an image answers with the mark, it holds nothing, and the next one is asked. An image without a
+ * backing file gets the stand-in as well if its format has blocks that hold nothing: that tells
+ * them from blocks that hold zeroes. Their places are asked for without the stand-in.
+ *
+ * An extent is found once and then located piece by piece: a format may find long extents and know
+ * only the places of single blocks.
  */
 
 /** One image of the chain. */
 typedef struct {
     CstBlob *guest;
+    CstBlob *alone; /**< the same without a stand-in; NULL: guest has none, or needs it */
     uint64_t size;
-    gboolean plain; /**< the guest's bytes are the file's */
-    gboolean based; /**< may show what is below */
+    gboolean based; /**< it names a backing image */
 } Layer;
 
 typedef struct {
@@ -29,22 +34,32 @@ static void layer_clear(gpointer data)
 {
     Layer *layer = data;
 
-    if (layer->guest)
-        cst_blob_unref(layer->guest);
+    cst_blob_unref(layer->guest);
+    cst_blob_unref(layer->alone);
+}
+
+static CstBlob *open_guest(CstChain *chain, guint index, CstBlob *stand_in, GError **error)
+{
+    CstImage *image = cst_chain_open_one(chain, index, CST_IMAGE_SAME_CONTENT, stand_in, error);
+
+    return image ? cst_image_guest_blob(image) : NULL;
 }
 
 static gboolean add_layer(Map *map, CstChain *chain, guint index, CstBlob *stand_in, GError **error)
 {
     const CstImageInfo *info = cst_chain_info(chain, index);
-    Layer layer = {.plain = info->format->is_plain, .based = info->backing != NULL};
-    CstImage *image = cst_chain_open_one(chain, index, 0, layer.based ? stand_in : NULL, error);
+    Layer layer = {.based = info->backing != NULL};
+    gboolean apart = info->format->is_layered && !layer.based;
+    gboolean ok;
 
-    if (!image)
+    layer.guest = open_guest(chain, index, apart || layer.based ? stand_in : NULL, error);
+    if (!layer.guest)
         return FALSE;
-    layer.size = cst_image_capacity(image);
-    layer.guest = cst_image_guest_blob(image);
+    if (apart)
+        layer.alone = open_guest(chain, index, NULL, error);
+    ok = (!apart || layer.alone) && cst_blob_get_size(layer.guest, &layer.size, error);
     g_array_append_val(map->layers, layer);
-    return TRUE;
+    return ok;
 }
 
 static gboolean add_layers(Map *map, CstChain *chain, GError **error)
@@ -55,45 +70,6 @@ static gboolean add_layers(Map *map, CstChain *chain, GError **error)
     for (guint i = 0; ok && i < cst_chain_length(chain); i++)
         ok = add_layer(map, chain, i, stand_in, error);
     return ok;
-}
-
-static gboolean describe(const Layer *layer, const CstExtent *extent, CstMapRun *run,
-                         GError **error)
-{
-    CstPlace place;
-
-    if (!cst_blob_locate(layer->guest, extent->offset, extent->length, &place, error))
-        return FALSE;
-    run->zero = (extent->flags & CST_EXTENT_ZERO) != 0;
-    run->data = !(extent->flags & CST_EXTENT_HOLE);
-    /* A format that can show what is below says so by a hole, when nothing is below. */
-    run->present = run->data || layer->plain || layer->based;
-    run->length = place.length;
-    run->has_offset = place.blob != NULL;
-    run->offset = place.offset;
-    return TRUE;
-}
-
-/** What decides at run->start; run->length is cut to where that is so. */
-static gboolean resolve(Map *map, CstMapRun *run, GError **error)
-{
-    for (guint i = 0; i < map->layers->len; i++) {
-        const Layer *layer = &g_array_index(map->layers, Layer, i);
-        CstExtent extent;
-
-        if (run->start >= layer->size) { /* the one above is longer */
-            run->zero = TRUE;
-            return TRUE;
-        }
-        run->depth = i;
-        run->length = MIN(run->length, layer->size - run->start);
-        if (!cst_blob_extent(layer->guest, run->start, run->length, &extent, error))
-            return FALSE;
-        run->length = extent.length;
-        if (!(extent.flags & CST_EXTENT_BELOW))
-            return describe(layer, &extent, run, error);
-    }
-    return TRUE;
 }
 
 static gboolean put(Map *map, const CstMapRun *run, GError **error)
@@ -112,18 +88,70 @@ static gboolean put(Map *map, const CstMapRun *run, GError **error)
     return TRUE;
 }
 
-static gboolean walk(Map *map, uint64_t start, CstTask *task, GError **error)
+/* Puts the runs of an extent that @layer decides about: one for each place in its file. */
+static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstExtent *extent,
+                           GError **error)
+{
+    uint64_t end = extent->offset + extent->length;
+    CstMapRun run = {
+        .start = extent->offset,
+        .depth = depth,
+        .present = !(extent->flags & CST_EXTENT_BELOW),
+        .zero = (extent->flags & CST_EXTENT_ZERO) != 0,
+        .data = !(extent->flags & CST_EXTENT_HOLE),
+    };
+
+    for (; run.start < end; run.start += run.length) {
+        CstPlace place;
+
+        if (!cst_blob_locate(layer->alone ? layer->alone : layer->guest, run.start, end - run.start,
+                             &place, error))
+            return FALSE;
+        run.length = place.length;
+        run.has_offset = place.blob != NULL;
+        run.offset = place.offset;
+        if (!put(map, &run, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Puts what decides about at most *length bytes at @start; *length is cut to where that is so. */
+static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **error)
+{
+    CstMapRun run = {.start = start};
+
+    for (guint i = 0; i < map->layers->len; i++) {
+        const Layer *layer = &g_array_index(map->layers, Layer, i);
+        CstExtent extent;
+
+        run.zero = start >= layer->size; /* the one above is longer */
+        if (run.zero)
+            break;
+        run.depth = i;
+        *length = MIN(*length, layer->size - start);
+        if (!cst_blob_extent(layer->guest, start, *length, &extent, error))
+            return FALSE;
+        *length = extent.length;
+        if (!layer->based || !(extent.flags & CST_EXTENT_BELOW))
+            return put_extent(map, layer, i, &extent, error);
+    }
+    run.length = *length;
+    return put(map, &run, error);
+}
+
+static gboolean walk(Map *map, uint64_t start, uint64_t length, CstTask *task, GError **error)
 {
     uint64_t size = g_array_index(map->layers, Layer, 0).size;
 
+    if (length < size && start < size - length)
+        size = start + length;
     cst_task_add_total(task, size > start ? size - start : 0);
-    for (uint64_t at = start; at < size;) {
-        CstMapRun run = {.start = at, .length = size - at};
-
-        if (!cst_task_check(task, error) || !resolve(map, &run, error) || !put(map, &run, error))
+    for (uint64_t at = start; at < size; at += length) {
+        length = size - at;
+        if (!cst_task_check(task, error) || !resolve(map, at, &length, error))
             return FALSE;
-        at += run.length;
-        cst_task_skip(task, run.length);
+        cst_task_skip(task, length);
     }
     return map->run.length == 0 || map->func(&map->run, map->data, error);
 }
@@ -131,18 +159,18 @@ static gboolean walk(Map *map, uint64_t start, CstTask *task, GError **error)
 gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask *task,
                        GError **error)
 {
-    return cst_chain_map_from(chain, 0, func, data, task, error);
+    return cst_chain_map_range(chain, 0, UINT64_MAX, func, data, task, error);
 }
 
-gboolean cst_chain_map_from(CstChain *chain, uint64_t start, CstMapFunc func, gpointer data,
-                            CstTask *task, GError **error)
+gboolean cst_chain_map_range(CstChain *chain, uint64_t start, uint64_t length, CstMapFunc func,
+                             gpointer data, CstTask *task, GError **error)
 {
     Map map = {.func = func, .data = data};
     gboolean ok;
 
     map.layers = g_array_new(FALSE, FALSE, sizeof(Layer));
     g_array_set_clear_func(map.layers, layer_clear);
-    ok = add_layers(&map, chain, error) && walk(&map, start, task, error);
+    ok = add_layers(&map, chain, error) && walk(&map, start, length, task, error);
     g_array_unref(map.layers);
     return ok;
 }

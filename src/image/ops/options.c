@@ -69,6 +69,14 @@ static gboolean set_switch(CstImageOptions *options, gpointer member, char *valu
     return strcmp(text, "on") == 0 || strcmp(text, "off") == 0;
 }
 
+static gboolean set_static(CstImageOptions *options, gpointer member, char *value)
+{
+    g_autofree char *text = value;
+
+    *(const char **)member = strcmp(text, "on") == 0 ? "static" : "dynamic";
+    return strcmp(text, "on") == 0 || strcmp(text, "off") == 0;
+}
+
 static gboolean set_preallocation(CstImageOptions *options, gpointer member, char *value)
 {
     g_autofree char *text = value;
@@ -123,10 +131,18 @@ static const Row rows[] = {
      CST_CREATE_FORCE_SIZE,
      MEMBER(force_size),
      set_switch},
+    {{"hwversion", "number", N_("version of the virtual hardware to be named")},
+     CST_CREATE_HW_VERSION,
+     MEMBER(hw_version),
+     set_text},
     {{"lazy_refcounts", "on|off", N_("write reference counts late")},
      CST_CREATE_LAZY_REFCOUNTS,
      MEMBER(lazy_refcounts),
      set_switch},
+    {{"log_size", "size", N_("space for the log")},
+     CST_CREATE_LOG_SIZE,
+     MEMBER(log_size),
+     set_bytes},
     {{"logical_sector_size", "512|4096", N_("sector that the guest sees")},
      CST_CREATE_SECTOR_SIZE,
      MEMBER(sector_size),
@@ -140,10 +156,22 @@ static const Row rows[] = {
      MEMBER(refcount_bits),
      set_number},
     {{"size", "size", N_("capacity: what the guest sees")}, 0, MEMBER(capacity), set_capacity},
+    {{"static", "on|off", N_("give every block its place at once")},
+     CST_CREATE_STATIC,
+     MEMBER(subformat),
+     set_static},
     {{"subformat", "name", N_("variant of the format: dynamic, fixed, streamOptimized, ...")},
      CST_CREATE_SUBFORMAT,
      MEMBER(subformat),
      set_text},
+    {{"zeroed_grain", "on|off", N_("let the tables tell which grains are zero")},
+     CST_CREATE_ZEROED_GRAIN,
+     MEMBER(zeroed_grain),
+     set_switch},
+    {{"table_size", "1|2|4|8|16", N_("clusters of a table")},
+     CST_CREATE_TABLE_SIZE,
+     MEMBER(table_size),
+     set_number},
 };
 
 gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallocation)

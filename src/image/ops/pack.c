@@ -4,15 +4,34 @@
 #include <string.h>
 
 #include "crew.h"
+#include "format.h"
+#include "mark.h"
 
 typedef struct {
     CstBlob *src;
+    CstBlob *below; /* what the destination is based on, without an end; NULL: nothing */
     CstImage *dst;
     CstTask *task;
     uint64_t size, capacity; /* of the source; of the destination */
     uint64_t unit;
     uint64_t cursor;
 } Pack;
+
+/** The next run that the destination shows already; zero means nothing is to be written. */
+static gboolean next_run(const Pack *pack, uint64_t left, CstExtent *run, GError **error)
+{
+    CstExtent under;
+
+    if (!cst_blob_extent(pack->src, pack->cursor, left, run, error))
+        return FALSE;
+    if (!pack->below || !(run->flags & CST_EXTENT_ZERO))
+        return TRUE;
+    if (!cst_blob_extent(pack->below, pack->cursor, run->length, &under, error))
+        return FALSE;
+    run->length = under.length;
+    run->flags &= under.flags;
+    return TRUE;
+}
 
 /** Passes over whole units that are known to be zero. */
 static gboolean skip_zeroes(Pack *pack, GError **error)
@@ -21,7 +40,7 @@ static gboolean skip_zeroes(Pack *pack, GError **error)
         uint64_t left = pack->size - pack->cursor, skip;
         CstExtent run;
 
-        if (!cst_blob_extent(pack->src, pack->cursor, left, &run, error))
+        if (!next_run(pack, left, &run, error))
             return FALSE;
         if (!(run.flags & CST_EXTENT_ZERO))
             return TRUE;
@@ -45,6 +64,22 @@ static gboolean draw(gpointer data, CstPiece *piece, GError **error)
     return TRUE;
 }
 
+/* Whether the destination shows these bytes without being written to. */
+static gboolean is_shown(const Pack *pack, const uint8_t *buf, size_t len, uint64_t offset,
+                         gboolean *ret_shown, GError **error)
+{
+    g_autofree uint8_t *under = NULL;
+
+    *ret_shown = !pack->below && cst_bytes_are_zero(buf, len);
+    if (!pack->below)
+        return TRUE;
+    under = g_malloc(len);
+    if (!cst_blob_pread(pack->below, under, len, offset, error))
+        return FALSE;
+    *ret_shown = memcmp(buf, under, len) == 0;
+    return TRUE;
+}
+
 /* A unit may be longer than the crew's buffers. */
 static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
@@ -52,12 +87,14 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
     size_t there = (size_t)piece->length;
     size_t len = (size_t)MIN(pack->unit, pack->capacity - piece->offset);
     g_autofree uint8_t *buf = g_malloc(len);
+    gboolean shown = FALSE;
 
     if (!cst_blob_pread(pack->src, buf, there, piece->offset, error))
         return FALSE;
     memset(buf + there, 0, len - there);
-    if (!cst_bytes_are_zero(buf, there) &&
-        !cst_image_write_compressed(pack->dst, buf, len, piece->offset, error))
+    if (!is_shown(pack, buf, len, piece->offset, &shown, error))
+        return FALSE;
+    if (!shown && !cst_image_write_compressed(pack->dst, buf, len, piece->offset, error))
         return FALSE;
     cst_task_advance(pack->task, there);
     return TRUE;
@@ -67,7 +104,8 @@ static const CstCrewOps pack_ops = {.everybody = TRUE, .draw = draw, .work = wor
 
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, CstTask *task, GError **error)
 {
-    Pack pack = {.src = src, .dst = dst, .task = task};
+    g_autoptr(CstBlob) below = dst->backing ? cst_mark_new(dst->backing) : NULL;
+    Pack pack = {.src = src, .below = below, .dst = dst, .task = task};
 
     if (!cst_blob_get_size(src, &pack.size, error))
         return FALSE;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -67,7 +68,8 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
 
 static CstBlob *create_part(CstBlob *owner, const char *name, gpointer data, GError **error)
 {
-    return beside(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error);
+    return cst_may_change(error) ? beside(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error)
+                                 : NULL;
 }
 
 static CstBlob *open_own_part(const char *name, gboolean writable, gpointer data, GError **error)

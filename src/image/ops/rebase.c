@@ -2,14 +2,13 @@
 #include <image/backing.h>
 #include <image/rebase.h>
 
-#include <string.h>
-
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "chain.h"
-#include "crew.h"
 #include "format.h"
+#include "lift.h"
 #include "mark.h"
 
 /*
@@ -18,133 +17,11 @@
  * guest.
  */
 
-enum { OLD_ZERO = 1, NEW_ZERO = 2 };
-
-#define SMALL_UNIT 4096 /* what differs is written in units of this, or of the format */
-
-typedef struct {
-    CstBlob *guest;
-    CstBlob *below; /* the new backing: a mark, so that it has no end */
-    uint64_t size;
-    uint64_t unit;
-    uint64_t cursor;
-    CstTask *task;
-} Lift;
-
-/** What may have to be copied at the cursor; FALSE without error: nothing. */
-static gboolean look(Lift *lift, CstPiece *piece, GError **error)
-{
-    CstExtent old, new;
-    uint64_t end;
-
-    if (!cst_blob_extent(lift->guest, lift->cursor, lift->size - lift->cursor, &old, error))
-        return FALSE;
-    piece->offset = lift->cursor;
-    piece->length = old.length;
-    if (!(old.flags & CST_EXTENT_BELOW))
-        return FALSE;
-    if (!cst_blob_extent(lift->below, lift->cursor, old.length, &new, error))
-        return FALSE;
-    piece->length = new.length;
-    piece->flags =
-        (old.flags & CST_EXTENT_ZERO ? OLD_ZERO : 0) | (new.flags &CST_EXTENT_ZERO ? NEW_ZERO : 0);
-    if (piece->flags == (OLD_ZERO | NEW_ZERO))
-        return FALSE;
-    end = (lift->cursor / CST_CREW_PIECE + 1) * CST_CREW_PIECE;
-    piece->length = MIN(piece->length, end - lift->cursor);
-    return TRUE;
-}
-
-static gboolean draw(gpointer job, CstPiece *piece, GError **error)
-{
-    Lift *lift = job;
-
-    while (lift->cursor < lift->size) {
-        GError *why = NULL;
-        gboolean found = look(lift, piece, &why);
-
-        if (why) {
-            g_propagate_error(error, why);
-            return FALSE;
-        }
-        lift->cursor += piece->length;
-        if (found)
-            return TRUE;
-        cst_task_skip(lift->task, piece->length);
-        if (!cst_task_check(lift->task, error))
-            return FALSE;
-    }
-    return FALSE;
-}
-
-static gboolean read_side(CstBlob *blob, const CstPiece *piece, unsigned zero, uint8_t *buf,
-                          GError **error)
-{
-    if (!(piece->flags & zero))
-        return cst_blob_pread(blob, buf, piece->length, piece->offset, error);
-    memset(buf, 0, piece->length);
-    return TRUE;
-}
-
-typedef enum { SAME, ZERO, DATA } Verdict;
-
-static Verdict judge(const uint8_t *old, const uint8_t *new, size_t len)
-{
-    if (memcmp(old, new, len) == 0)
-        return SAME;
-    return cst_bytes_are_zero(old, len) ? ZERO : DATA;
-}
-
-static gboolean settle(const Lift *lift, Verdict verdict, const uint8_t *buf, size_t len,
-                       uint64_t offset, GError **error)
-{
-    if (verdict == SAME)
-        return TRUE;
-    return verdict == ZERO ? cst_blob_zero(lift->guest, offset, len, CST_ZERO_MAY_UNMAP, error)
-                           : cst_blob_pwrite(lift->guest, buf, len, offset, error);
-}
-
-/** Units of one verdict in a row are written together. */
-static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
-{
-    const Lift *lift = job;
-    size_t start = 0, at = 0, end = (size_t)piece->length;
-    Verdict last = SAME;
-
-    if (!read_side(lift->guest, piece, OLD_ZERO, bufs[0], error) ||
-        !read_side(lift->below, piece, NEW_ZERO, bufs[1], error))
-        return FALSE;
-    while (at < end) {
-        size_t n = (size_t)MIN(lift->unit - (piece->offset + at) % lift->unit, end - at);
-        Verdict verdict = judge(bufs[0] + at, bufs[1] + at, n);
-
-        if (verdict != last) {
-            if (!settle(lift, last, bufs[0] + start, at - start, piece->offset + start, error))
-                return FALSE;
-            start = at;
-            last = verdict;
-        }
-        at += n;
-    }
-    if (!settle(lift, last, bufs[0] + start, end - start, piece->offset + start, error))
-        return FALSE;
-    cst_task_advance(lift->task, piece->length);
-    return TRUE;
-}
-
-static const CstCrewOps lift_ops = {.draw = draw, .work = work};
-
 static gboolean lift_up(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) mark = cst_mark_new(below);
-    CstImage *image = cst_guest_image(guest);
-    Lift lift = {.guest = guest, .below = mark, .unit = SMALL_UNIT, .task = task};
-
-    if (image->format->zero_unit)
-        lift.unit = image->format->zero_unit(image);
-    lift.size = cst_image_capacity(image);
-    cst_task_add_total(task, lift.size);
-    return cst_crew_run(&lift_ops, &lift, task, error) && cst_blob_flush(guest, error);
+    cst_task_add_total(task, cst_image_capacity(cst_guest_image(guest)));
+    return cst_lift(guest, guest, below, CST_LIFT_NOT_HELD, task, error) &&
+           cst_blob_flush(guest, error);
 }
 
 static gboolean check(const CstChain *chain, const CstImageRebase *how, GError **error)
@@ -197,6 +74,8 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
     if (!image)
         return FALSE;
     guest = cst_image_guest_blob(image);
+    if (!how->unsafe && !cst_may_change(error))
+        return FALSE;
     if ((!how->unsafe && !lift_up(guest, how->guest, task, error)) ||
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
                                how->guest, error))

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -210,7 +211,7 @@ static gboolean give_back(CstImage *image, const Files *files, uint64_t *ret_giv
         sparsify.unit = format->zero_unit(image);
     sparsify.guest = guest = cst_image_guest_blob(image);
     cst_task_add_total(task, sparsify.size);
-    if (!space_taken(files, &before, error) ||
+    if (!space_taken(files, &before, error) || !cst_may_change(error) ||
         !cst_crew_run(&sparsify_ops, &sparsify, task, error) || !cst_blob_flush(guest, error))
         return FALSE;
     if (cst_guest_image(guest) && !cst_image_trim(cst_guest_image(guest), task, error))

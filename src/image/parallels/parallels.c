@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "parallels.h"
+
 #include <base/i18n.h>
 
 #include "bytes.h"
-#include "lookup.h"
 
-/* Parallels' expandable disk, ploop in libvirt's words, little endian (qemu
- * docs/interop/parallels, "Catalog file"). */
-#define PARALLELS_HEADER_LEN 64
-#define PARALLELS_IN_USE     0x746f6e59u
 #define PARALLELS_MAX_TRACKS (G_MAXINT32 / 513u)
 #define PARALLELS_MAX_BAT    (G_MAXINT32 / 4u)
 
-/* The older magic has 32 bits of size; the newer one 64. */
-static gboolean is_old(const uint8_t *head)
+gboolean parallels_is_old(const uint8_t *head)
 {
     return memcmp(head, "WithoutFreeSpace", 16) == 0;
 }
@@ -23,7 +19,7 @@ static int parallels_probe(const uint8_t *head, size_t len, uint64_t size)
         return 0;
     if (memcmp(head, "WithouFreSpacExt", 16) == 0) /* libvirt takes any version of this one */
         return 100;
-    return is_old(head) && cst_le32(head + 16) == 2 ? 100 : 0;
+    return parallels_is_old(head) && cst_le32(head + 16) == 2 ? 100 : 0;
 }
 
 static void parallels_inspect(CstImageLook *look)
@@ -40,7 +36,7 @@ static void parallels_inspect(CstImageLook *look)
     }
     tracks = cst_le32(raw + 28);
     entries = cst_le32(raw + 32);
-    sectors = is_old(raw) ? cst_le32(raw + 36) : cst_le64(raw + 36);
+    sectors = parallels_is_old(raw) ? cst_le32(raw + 36) : cst_le64(raw + 36);
     info->dirty = cst_le32(raw + 44) == PARALLELS_IN_USE;
     if (sectors > (uint64_t)G_MAXINT64 / 512) {
         cst_look_problem(look, _("the Parallels header has a bad size"));
@@ -77,7 +73,7 @@ static gboolean parallels_find(CstLookup *lookup, uint64_t index, CstLookupClust
         return FALSE;
     if (cst_le32(raw) != 0)
         return cst_lookup_place(lookup, cst_le32(raw) * parallels->unit, ret_cluster, error);
-    *ret_cluster = (CstLookupCluster){CST_RUN_ZERO, 0, 1};
+    *ret_cluster = (CstLookupCluster){cst_lookup_nowhere(lookup), 0, 1};
     return TRUE;
 }
 
@@ -96,7 +92,7 @@ static CstImage *parallels_open(CstBlob *blob, const CstImageOpen *how, GError *
         cst_lookup_clear(&parallels->lookup);
         return NULL;
     }
-    parallels->unit = is_old(raw) ? 512 : info.cluster_size;
+    parallels->unit = parallels_is_old(raw) ? 512 : info.cluster_size;
     return &g_steal_pointer(&parallels)->lookup.blocks.image;
 }
 
@@ -105,10 +101,13 @@ const CstImageFormat cst_format_parallels = {
     .alias = "ploop",
     .xml_name = "ploop",
     .probe = parallels_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "WithouFreSpacExt"), CST_IMAGE_MAGIC(0, "WithoutFreeSpace")},
     .inspect = parallels_inspect,
+    .is_layered = TRUE,
     .open = parallels_open,
     .close = cst_lookup_close,
     .pread = cst_blocks_pread,
     .extent = cst_blocks_extent,
     .locate = cst_blocks_locate,
+    .check = parallels_check,
 };

@@ -9,6 +9,7 @@
 #include "refs.h"
 #include "review.h"
 #include "snaptable.h"
+#include "switch.h"
 
 /*
  * A check counts everything that the tables refer to, compares that with the refcounts in the file,
@@ -27,7 +28,11 @@ typedef struct {
     CstTask *task;
     gboolean refs_sound; /* the refcount structure can be used as it is */
     uint64_t refs_errors;
-    gboolean complete; /* all snapshots and bitmaps could be looked at */
+    gboolean complete;        /* all snapshots and bitmaps could be looked at */
+    gboolean counted;         /* the refcounts in the file are right (again), but for leaks */
+    uint64_t snapshots_cut;   /* snapshots that the repair has taken out of the table */
+    uint64_t snapshots_wrong; /* entries of the snapshot table that have to be written anew */
+    gboolean again;           /* they have been: everything has to be looked at again */
 } Check;
 
 static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
@@ -72,19 +77,54 @@ static gboolean note_damage(Check *check, GError *why, GError **error)
     return TRUE;
 }
 
+static gboolean put_header(Qcow2 *q, uint64_t offset, const uint8_t *raw, size_t len,
+                           GError **error)
+{
+    return cst_blob_flush(q->blob, error) && cst_blob_pwrite(q->blob, raw, len, offset, error) &&
+           cst_blob_flush(q->blob, error);
+}
+
+/*
+ * Snapshots beyond the limits are taken out at once, as QEMU does, so that what only they refer to
+ * is leaked. Entries that break the format's rules stay until the refcounts are right, which a new
+ * table needs (renew_snapshots()).
+ */
+static gboolean judge_snapshots(Check *check, const Qcow2SnapshotFaults *faults, GError **error)
+{
+    Qcow2Header *header = &check->q->header;
+    uint8_t raw[4];
+
+    check->walk.found.errors += (uint64_t)faults->too_many + faults->too_long + faults->too_short;
+    check->snapshots_wrong = (uint64_t)faults->too_long + faults->too_short;
+    if (faults->too_many == 0)
+        return TRUE;
+    if (!(check->flags & CST_CHECK_REPAIR_ALL) || (check->flags & QCOW2_CHECK_UNASKED)) {
+        check->complete = FALSE;
+        return TRUE;
+    }
+    cst_put_be32(raw, header->snapshots - faults->too_many);
+    if (!put_header(check->q, QCOW2_AT_SNAPSHOTS, raw, sizeof(raw), error))
+        return FALSE;
+    header->snapshots -= faults->too_many;
+    check->snapshots_cut = faults->too_many;
+    return TRUE;
+}
+
 static gboolean walk_l1s(Check *check, GError **error)
 {
     g_autoptr(GArray) snapshots = NULL;
+    Qcow2SnapshotFaults faults = {0};
     GError *why = NULL;
     gboolean sound = FALSE;
-    uint64_t bytes = 0;
 
     if (!qcow2_walk_l1(&check->walk, check->q->header.l1_offset, check->q->header.l1_size, TRUE,
                        &sound, error))
         return FALSE;
-    snapshots = qcow2_snapshots_read(check->q, &bytes, &why);
+    snapshots = qcow2_snapshots_salvage(check->q, &faults, &why);
     if (!snapshots)
         return note_damage(check, why, error);
+    if (!judge_snapshots(check, &faults, error))
+        return FALSE;
     for (guint i = 0; i < snapshots->len; i++) {
         const Qcow2Snapshot *snapshot = &g_array_index(snapshots, Qcow2Snapshot, i);
 
@@ -93,8 +133,8 @@ static gboolean walk_l1s(Check *check, GError **error)
             return FALSE;
         check->complete = check->complete && sound;
     }
-    if (bytes > 0) {
-        Qcow2Area area = {check->q->header.snapshots_offset, bytes};
+    if (faults.bytes > 0) {
+        Qcow2Area area = {check->q->header.snapshots_offset, faults.bytes};
 
         g_array_append_val(check->walk.areas, area);
     }
@@ -161,13 +201,6 @@ static gboolean walk_refs(Check *check, GError **error)
 
 /* --- repairing ------------------------------------------------------------------------------ */
 
-static gboolean put_header(Qcow2 *q, uint64_t offset, const uint8_t *raw, size_t len,
-                           GError **error)
-{
-    return cst_blob_flush(q->blob, error) && cst_blob_pwrite(q->blob, raw, len, offset, error) &&
-           cst_blob_flush(q->blob, error);
-}
-
 /* A whole new structure behind the end of the file; the old one becomes free space. */
 static gboolean rebuild(Check *check, GError **error)
 {
@@ -219,8 +252,9 @@ static gboolean compare(Check *check, CstImageCheck *result, GError **error)
                !cst_blob_flush(check->q->blob, error)) {
         return FALSE;
     }
+    check->counted = check->complete && report.errors == report.errors_fixed;
     result->errors += damage + report.errors;
-    result->errors_fixed += report.errors_fixed;
+    result->errors_fixed += report.errors_fixed + check->snapshots_cut;
     result->leaks += report.leaks;
     result->leaks_fixed += report.leaks_fixed;
     result->image_end = report.end << check->q->cluster_bits;
@@ -241,12 +275,64 @@ static gboolean mark_clean(Check *check, GError **error)
     return put_header(check->q, QCOW2_AT_INCOMPATIBLE, raw, sizeof(raw), error);
 }
 
+/* Features that are unknown here would not be kept up to date by a repair. */
+static gboolean clear_unknown_features(Check *check, GError **error)
+{
+    Qcow2Header *header = &check->q->header;
+    uint64_t known = header->autoclear & QCOW2_AUTOCLEAR_KEPT;
+    uint8_t raw[8];
+
+    if (check->flags == 0 || known == header->autoclear)
+        return TRUE;
+    header->autoclear = known;
+    cst_put_be64(raw, known);
+    return put_header(check->q, QCOW2_AT_AUTOCLEAR, raw, sizeof(raw), error);
+}
+
+/* Writes the snapshot table anew, as the format wants it; one write to the header switches. */
+static gboolean renew_snapshots(Check *check, GError **error)
+{
+    Qcow2 *q = check->q;
+    Qcow2SnapshotFaults faults;
+    g_autoptr(GArray) snapshots = qcow2_snapshots_salvage(q, &faults, error);
+    g_autofree uint8_t *raw = NULL;
+    g_auto(Qcow2Switch) change = {0};
+    const Qcow2Header header = q->header;
+    uint64_t bytes = 0;
+    gboolean ok;
+
+    if (!snapshots)
+        return FALSE;
+    g_mutex_lock(&q->lock);
+    ok = qcow2_state_renew(q, &header, error); /* refcounts have been written behind its back */
+    g_mutex_unlock(&q->lock);
+    if (!ok || !qcow2_switch_begin(&change, q, check->task, error) ||
+        !qcow2_switch_drop(&change, header.snapshots_offset, faults.bytes, error))
+        return FALSE;
+    raw = qcow2_snapshots_pack(q, snapshots, &bytes, error);
+    return raw && qcow2_switch_put(&change, raw, bytes, &change.header.snapshots_offset, error) &&
+           qcow2_switch_commit(&change, error);
+}
+
+/*
+ * COPIED flags are put right with the errors. With the leaks they are as well, but only when there
+ * was nothing else: then the counts are right, and each flag that differs is left over from what
+ * has leaked.
+ */
+static gboolean may_fix_flags(const Check *check, const CstImageCheck *result)
+{
+    return (check->flags & CST_CHECK_REPAIR_ALL) ||
+           (check->flags != 0 && check->counted && result->errors == 0 &&
+            result->leaks == result->leaks_fixed);
+}
+
 static gboolean run(Check *check, CstImageCheck *result, GError **error)
 {
     Qcow2Review review = {&check->walk, FALSE, FALSE};
 
     check->walk.mend = (check->flags & CST_CHECK_REPAIR_ALL) != 0;
-    if (!walk_all(check, error) || !walk_refs(check, error))
+    if (!clear_unknown_features(check, error) || !walk_all(check, error) ||
+        !walk_refs(check, error))
         return FALSE;
     *result = (CstImageCheck){
         .total_clusters = cst_div_up(check->q->header.size, check->q->cluster_size),
@@ -256,15 +342,21 @@ static gboolean run(Check *check, CstImageCheck *result, GError **error)
     };
     if (!compare(check, result, error))
         return FALSE;
-    review.fix = (check->flags & CST_CHECK_REPAIR_ALL) != 0;
+    check->again =
+        check->snapshots_wrong > 0 && check->counted && (check->flags & CST_CHECK_REPAIR_ALL) != 0;
+    if (check->again) {
+        result->errors_fixed += check->snapshots_wrong;
+        return renew_snapshots(check, error);
+    }
+    review.fix = may_fix_flags(check, result);
     review.ask_file = result->errors + result->leaks > result->errors_fixed + result->leaks_fixed;
     if (!qcow2_review(&review, result, check->task, error))
         return FALSE;
     return check->flags == 0 || result->errors > result->errors_fixed || mark_clean(check, error);
 }
 
-gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                     CstImageCheck *ret_check, CstTask *task, GError **error)
+static gboolean check_once(CstBlob *blob, unsigned flags, CstImageCheck *ret_check,
+                           gboolean *ret_again, CstTask *task, GError **error)
 {
     Check check = {
         .q = open_unchecked(blob, error), .flags = flags, .task = task, .complete = TRUE};
@@ -273,7 +365,28 @@ gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
     if (!check.q)
         return FALSE;
     ok = qcow2_walk_init(&check.walk, check.q, error) && run(&check, ret_check, error);
+    *ret_again = check.again;
     qcow2_walk_clear(&check.walk);
     qcow2_state_free(check.q);
     return ok;
+}
+
+gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                     CstImageCheck *ret_check, CstTask *task, GError **error)
+{
+    CstImageCheck first = {0};
+    gboolean again = FALSE;
+
+    if (!check_once(blob, flags, ret_check, &again, task, error))
+        return FALSE;
+    if (!again)
+        return TRUE;
+    first = *ret_check; /* with a new snapshot table; what was not repaired is found again */
+    if (!check_once(blob, flags, ret_check, &again, task, error))
+        return FALSE;
+    ret_check->errors += first.errors_fixed;
+    ret_check->errors_fixed += first.errors_fixed;
+    ret_check->leaks += first.leaks_fixed;
+    ret_check->leaks_fixed += first.leaks_fixed;
+    return TRUE;
 }

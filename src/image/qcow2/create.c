@@ -54,8 +54,10 @@ static gboolean parse_cluster_size(const CstImageCreate *options, Qcow2Header *h
     if ((size & (size - 1)) != 0 || size < UINT64_C(1) << least ||
         size > UINT64_C(1) << QCOW2_MAX_CLUSTER_BITS)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("the cluster size must be a power of two between %u and %u KiB"),
-                        1u << least >> 10, 1u << QCOW2_MAX_CLUSTER_BITS >> 10);
+                        _("a cluster size of %" G_GUINT64_FORMAT
+                          " bytes: it must be a power of two "
+                          "between %u bytes and %u KiB"),
+                        size, 1u << least, 1u << QCOW2_MAX_CLUSTER_BITS >> 10);
     header->cluster_bits = (uint32_t)__builtin_ctzll(size);
     return TRUE;
 }
@@ -97,9 +99,6 @@ static gboolean parse_data_file(const CstImageCreate *options, Qcow2Header *head
     if (options->data_file_raw && options->backing)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a data file that is a raw image of its own can't have a backing image"));
-    if (!options->files || !options->files->create)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("an image with a data file is two files, which can't be made here"));
     header->incompatible |= QCOW2_INCOMPAT_DATA_FILE;
     if (options->data_file_raw)
         header->autoclear |= QCOW2_AUTOCLEAR_RAW_DATA;
@@ -132,6 +131,21 @@ static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout,
     header->l1_offset = (1 + layout.reftable_clusters + layout.block_clusters) * cluster_size;
     *ret_layout = layout;
     return TRUE;
+}
+
+static gboolean plan_image(const CstImageCreate *options, Qcow2Header *header, Layout *ret_layout,
+                           GError **error)
+{
+    return parse_version(options, header, error) && parse_cluster_size(options, header, error) &&
+           parse_features(options, header, error) && parse_data_file(options, header, error) &&
+           plan(header, options->capacity, ret_layout, error);
+}
+
+gboolean qcow2_plan(const CstImageCreate *options, Qcow2Header *ret_header, GError **error)
+{
+    Layout layout;
+
+    return plan_image(options, ret_header, &layout, error);
 }
 
 static gboolean write_refcounts(CstBlob *blob, const Qcow2Header *header, const Layout *layout,
@@ -185,6 +199,9 @@ static gboolean make_data_file(const CstImageCreate *options, CstBlob **ret_data
 
     if (!options->data_file)
         return TRUE;
+    if (!files || !files->create)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("an image with a data file is two files, which can't be made here"));
     *ret_data = files->create(options->data_file, files->data, error);
     return *ret_data && cst_blob_resize(*ret_data, options->capacity, error);
 }
@@ -209,11 +226,7 @@ gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *tas
     Qcow2Header header = {0};
     Layout layout;
 
-    if (!parse_version(options, &header, error) || !parse_cluster_size(options, &header, error) ||
-        !parse_features(options, &header, error) || !parse_data_file(options, &header, error) ||
-        !plan(&header, options->capacity, &layout, error))
-        return FALSE;
-    if (!make_data_file(options, &data, error) ||
+    if (!plan_image(options, &header, &layout, error) || !make_data_file(options, &data, error) ||
         !write_empty(blob, &header, options, &layout, error))
         return FALSE;
     if (options->data_file_raw) /* whose tables leave nothing out */

@@ -60,18 +60,16 @@ static gboolean measure_bitmaps(const CstMeasuring *measuring, uint64_t cluster,
 gboolean qcow2_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
 {
     const CstImageCreate *options = measuring->options;
-    uint64_t cluster = options->cluster_size ? options->cluster_size : 64 * CST_KIB;
-    unsigned bits = options->refcount_bits ? options->refcount_bits : 16;
-    uint64_t entry = options->extended_l2 ? 16 : 8, clusters, tables, meta, data = 0;
+    uint64_t entry = options->extended_l2 ? 16 : 8, cluster, clusters, tables, meta, data = 0;
+    Qcow2Header header = {0};
 
-    if (cluster < 512 || cluster > 2 * CST_MIB || (cluster & (cluster - 1)) || bits > 64 ||
-        (bits & (bits - 1)))
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the cluster size or the width of reference counts is out of range"));
+    if (!qcow2_plan(options, &header, error))
+        return FALSE;
+    cluster = UINT64_C(1) << header.cluster_bits;
     clusters = cst_div_up(options->capacity, cluster);
     tables = cst_div_up(clusters, cluster / entry);
     meta = cluster + tables * cluster + cst_div_up(tables, cluster / 8) * cluster;
-    meta += refcount_bytes(meta / cluster + clusters, cluster, bits);
+    meta += refcount_bytes(meta / cluster + clusters, cluster, 1u << header.refcount_order);
     if (!cst_measuring_count(measuring, cluster, &data, error))
         return FALSE;
     if (options->preallocation == CST_PREALLOC_FALLOC ||

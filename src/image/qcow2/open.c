@@ -37,7 +37,8 @@ static gboolean repair(CstBlob *blob, GError **error)
 {
     CstImageCheck check = {0};
 
-    if (!cst_image_check(blob, &cst_format_qcow2, CST_CHECK_REPAIR_ALL, &check, NULL, error)) {
+    if (!cst_image_check(blob, &cst_format_qcow2, CST_CHECK_REPAIR_ALL | QCOW2_CHECK_UNASKED,
+                         &check, NULL, error)) {
         g_prefix_error(error, _("'%s' was not closed cleanly: "), blob->name);
         return FALSE;
     }

@@ -1,64 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
-#include <zlib.h>
 #include <zstd.h>
 
+#include "deflate.h"
 #include "state.h"
 
-/*
- * QEMU packs and unpacks with a window of 4 KiB and no zlib header, so nothing larger may be used.
- * That is also why this is zlib: libdeflate (as in VMDK) is two to three times as fast, but its
- * window of 32 KiB is fixed; ISA-L's window can be set, but on binaries and documents it makes 8 %
- * more of them. So the speed comes from packing on all processors, where qemu-img packs one cluster
- * after the other.
- */
-#define WINDOW_BITS  (-12)
-#define MEMORY_LEVEL 9
-
 /* Setting up costs more than packing a small cluster: each thread keeps its own. */
-static void free_deflater(void *stream)
-{
-    deflateEnd(stream);
-    g_free(stream);
-}
-
 static void free_zstd(void *context)
 {
     ZSTD_freeCCtx(context);
 }
 
-static GPrivate deflaters = G_PRIVATE_INIT(free_deflater);
 static GPrivate zstds = G_PRIVATE_INIT(free_zstd);
-
-static z_stream *get_deflater(void)
-{
-    z_stream *stream = g_private_get(&deflaters);
-
-    if (stream)
-        return deflateReset(stream) == Z_OK ? stream : NULL;
-    stream = g_new0(z_stream, 1);
-    if (deflateInit2(stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        g_free(stream);
-        return NULL;
-    }
-    g_private_set(&deflaters, stream);
-    return stream;
-}
-
-static size_t deflate_cluster(const uint8_t *cluster, size_t len, uint8_t *packed, size_t room)
-{
-    z_stream *stream = get_deflater();
-
-    if (!stream)
-        return 0;
-    stream->next_in = (Bytef *)cluster; /* zlib only reads it */
-    stream->avail_in = (uInt)len;
-    stream->next_out = packed;
-    stream->avail_out = (uInt)room;
-    return deflate(stream, Z_FINISH) == Z_STREAM_END ? room - stream->avail_out : 0;
-}
 
 static size_t zstd_cluster(const uint8_t *cluster, size_t len, uint8_t *packed, size_t room)
 {
@@ -79,5 +31,5 @@ size_t qcow2_pack(const Qcow2 *q, const uint8_t *cluster, uint8_t *packed, size_
 {
     if (q->header.compression == QCOW2_ZSTD)
         return zstd_cluster(cluster, q->cluster_size, packed, room);
-    return deflate_cluster(cluster, q->cluster_size, packed, room);
+    return cst_deflate(cluster, q->cluster_size, packed, room);
 }

@@ -41,10 +41,10 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = offset + (i << q->cluster_bits);
         Qcow2Entry entry = {(first + i) << q->cluster_bits | QCOW2_COPIED, 0};
+        Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
 
+        entry.word |= old.word; /* zeroes that hide a backing image stay zeroes */
         if (q->sub_count > 1) {
-            Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
-
             entry.bitmap = old.bitmap; /* a place, but the backing image still shows */
             if (!qcow2_backing_shows(q, at) && old.bitmap == 0)
                 entry.bitmap = G_MAXUINT32;
@@ -54,6 +54,17 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
     *ret_host = first << q->cluster_bits;
     *ret_count = count;
     return TRUE;
+}
+
+/*
+ * Nothing, or zeroes without a place, as growing hides a longer backing image by. A place would
+ * hide what a backing image shows, but for subclusters.
+ */
+static gboolean is_placeless(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
+{
+    if (q->sub_count > 1 || q->data)
+        return entry->word == 0;
+    return entry->word == QCOW2_READS_ZERO || (entry->word == 0 && !qcow2_backing_shows(q, offset));
 }
 
 /* Lock held. Clusters from @offset on that have no place yet, inside one L2 table. */
@@ -72,7 +83,7 @@ static gboolean find_placeless(Qcow2 *q, uint64_t offset, uint64_t end, uint64_t
 
         if (table)
             entry = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
-        if (entry.word == 0)
+        if (is_placeless(q, &entry, at))
             count++;
         else if (count > 0)
             break;

@@ -41,6 +41,7 @@ static void qcow2_inspect_luks(CstImageLook *look, CstImageLuks *luks)
 const CstImageFormat cst_format_qcow2 = {
     .name = "qcow2",
     .probe = qcow2_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "QFI\xfb")},
     .inspect = qcow2_inspect,
     .inspect_luks = qcow2_inspect_luks,
     .create_options = CST_CREATE_BACKING | CST_CREATE_COMPAT | CST_CREATE_CLUSTER_SIZE |
@@ -48,6 +49,7 @@ const CstImageFormat cst_format_qcow2 = {
                       CST_CREATE_REFCOUNT_BITS | CST_CREATE_METADATA | CST_CREATE_DATA_FILE,
     .create = qcow2_create,
     .measure = qcow2_measure,
+    .is_layered = TRUE,
     .open = qcow2_open,
     .close = qcow2_close,
     .pread = qcow2_pread,

@@ -32,6 +32,8 @@ gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format
 gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error);
 uint64_t qcow2_zero_unit(CstImage *image);
 gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error);
+/** Beside CstCheckFlags: nobody has asked for the repair, so it takes no snapshot out. */
+#define QCOW2_CHECK_UNASKED (1u << 16)
 gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                      CstImageCheck *ret_check, CstTask *task, GError **error);
 

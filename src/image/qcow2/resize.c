@@ -146,10 +146,6 @@ static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
                         _("an image of clusters of %" G_GUINT64_FORMAT
                           " bytes can have at most %" G_GUINT64_FORMAT " bytes"),
                         q->cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(&q->header));
-    if (preallocation != CST_PREALLOC_OFF && (q->backing || q->lacks_backing) && q->sub_count == 1)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("an image with a backing image can't be preallocated, as the backing "
-                          "image would be hidden"));
     g_mutex_lock(&q->lock);
     ok = grow_l1(q, entries, error);
     g_mutex_unlock(&q->lock);

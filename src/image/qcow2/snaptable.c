@@ -125,6 +125,75 @@ static uint32_t extra_size(const Qcow2 *q, const Qcow2Snapshot *snapshot)
     return MAX(snapshot->extra_size, wide ? 16 : 0);
 }
 
+static uint64_t entry_bytes(uint64_t extra, uint64_t id_size, uint64_t name_size)
+{
+    return (FIXED + extra + id_size + name_size + 7) / 8 * 8;
+}
+
+/*
+ * The entry at *at, its extra data cut to what may be; *at moves behind it. An entry may say that
+ * its extra data has gigabytes, so only what is kept is read.
+ */
+static gboolean salvage_entry(Qcow2 *q, uint64_t size, uint64_t *at, Qcow2Snapshot *snapshot,
+                              gboolean *ret_cut, GError **error)
+{
+    uint8_t fixed[FIXED];
+    g_autofree uint8_t *raw = NULL;
+    uint64_t extra, kept, names;
+
+    if (*at > size || size - *at < FIXED)
+        return qcow2_corrupt(q, error, _("the snapshot table is cut off or too long"));
+    if (!cst_blob_pread(q->blob, fixed, FIXED, *at, error))
+        return FALSE;
+    extra = cst_be32(fixed + 36);
+    kept = MIN(extra, QCOW2_MAX_SNAPSHOT_EXTRA);
+    names = (uint64_t)cst_be16(fixed + 12) + cst_be16(fixed + 14);
+    if (size - *at < FIXED + extra + names)
+        return qcow2_corrupt(q, error, _("the snapshot table is cut off or too long"));
+    raw = g_malloc(FIXED + kept + names);
+    memcpy(raw, fixed, FIXED);
+    cst_put_be32(raw + 36, (uint32_t)kept);
+    if (!cst_blob_pread(q->blob, raw + FIXED, kept, *at + FIXED, error) ||
+        !cst_blob_pread(q->blob, raw + FIXED + kept, names, *at + FIXED + extra, error))
+        return FALSE;
+    parse_entry(q, raw, snapshot);
+    *at += entry_bytes(extra, names, 0);
+    *ret_cut = kept < extra;
+    return TRUE;
+}
+
+GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GError **error)
+{
+    g_autoptr(GArray) snapshots = qcow2_snapshots_new();
+    uint32_t count = MIN(q->header.snapshots, QCOW2_MAX_SNAPSHOTS);
+    uint64_t start = q->header.snapshots_offset, at = start, packed = 0, size = 0;
+    Qcow2SnapshotFaults faults = {0};
+
+    if (!cst_blob_get_size(q->blob, &size, error))
+        return NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        Qcow2Snapshot snapshot = {0};
+        uint64_t before = at;
+        gboolean cut = FALSE;
+
+        if (!salvage_entry(q, size, &at, &snapshot, &cut, error))
+            return NULL;
+        packed += entry_bytes(extra_size(q, &snapshot), strlen(snapshot.id), strlen(snapshot.name));
+        if (packed > QCOW2_MAX_SNAPSHOT_BYTES || at - start > G_MAXINT32) {
+            qcow2_snapshot_clear(&snapshot);
+            at = before;
+            break;
+        }
+        faults.too_long += cut;
+        faults.too_short += q->header.version >= 3 && snapshot.extra_size < 16;
+        g_array_append_val(snapshots, snapshot);
+    }
+    faults.bytes = at - start;
+    faults.too_many = q->header.snapshots - snapshots->len;
+    *ret_faults = faults;
+    return g_steal_pointer(&snapshots);
+}
+
 static void pack_entry(const Qcow2 *q, const Qcow2Snapshot *snapshot, GByteArray *out)
 {
     uint32_t extra = extra_size(q, snapshot);

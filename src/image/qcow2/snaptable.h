@@ -28,6 +28,20 @@ void qcow2_snapshot_clear(Qcow2Snapshot *snapshot);
  * the table. CORRUPT when it does not fit into the file or its bounds.
  */
 GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error);
+/** What is wrong with a snapshot table that can be read all the same. */
+typedef struct {
+    uint64_t bytes;     /**< of the table in the file */
+    uint32_t too_many;  /**< snapshots beyond the limits of their number or of the table's size */
+    uint32_t too_long;  /**< entries whose extra data exceeds QCOW2_MAX_SNAPSHOT_EXTRA */
+    uint32_t too_short; /**< entries without the extra data that version 3 demands */
+} Qcow2SnapshotFaults;
+
+/**
+ * As qcow2_snapshots_read(), but with what can be had of a table that breaks the limits: without
+ * the snapshots that are too many, and with too long extra data cut. CORRUPT when an entry does not
+ * fit into the file.
+ */
+GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GError **error);
 GArray *qcow2_snapshots_new(void);
 /** The table's bytes; *ret_len of them. LIMIT when they are too many. */
 uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const GArray *snapshots, uint64_t *ret_len,

@@ -251,3 +251,11 @@ gboolean qcow2_cut_file(Qcow2 *q, GError **error);
 /** Gives every unallocated cluster of the range its place; it reads as before. */
 gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
                            CstPreallocation preallocation, CstTask *task, GError **error);
+
+/* --- create.c --------------------------------------------------------------------------------- */
+
+/**
+ * The header of an empty image with @options; *ret_header is zeroed. INVALID for options and
+ * capacities that no image can have.
+ */
+gboolean qcow2_plan(const CstImageCreate *options, Qcow2Header *ret_header, GError **error);

@@ -139,6 +139,8 @@ Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry)
         mended.bitmap = 0;
     } else if (q->sub_count > 1) {
         mended.bitmap &= ~(entry->bitmap >> 32); /* zero is what counts (and what is read) */
+        if ((qcow2_entry_host(entry) & (q->cluster_size - 1)) && (uint32_t)mended.bitmap == 0)
+            mended.word = 0; /* nothing is read from its place */
     } else if ((entry->word & QCOW2_READS_ZERO) && q->header.version >= 3 &&
                (qcow2_entry_host(entry) & (q->cluster_size - 1))) {
         mended.word = QCOW2_READS_ZERO; /* its place was not used for reading anyway */

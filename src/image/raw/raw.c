@@ -2,8 +2,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <blob/steps.h>
 
-#include "format.h"
+#include "raw.h"
 #include "space.h"
 
 static void raw_inspect(CstImageLook *look)
@@ -17,7 +18,8 @@ static gboolean raw_create(CstBlob *blob, const CstImageCreate *options, CstTask
     gboolean zeroed = FALSE;
 
     if (!cst_space_reset(blob, options->capacity, &zeroed, error) ||
-        (!zeroed && !cst_blob_zero(blob, 0, options->capacity, CST_ZERO_MAY_UNMAP, error)))
+        (!zeroed &&
+         !cst_blob_zero_steps(blob, 0, options->capacity, CST_ZERO_MAY_UNMAP, task, error)))
         return FALSE;
     return cst_space_preallocate(blob, 0, options->capacity, options->preallocation, task, error);
 }
@@ -32,7 +34,7 @@ static gboolean raw_measure(const CstMeasuring *measuring, CstImageMeasure *ret_
     return TRUE;
 }
 
-static CstImage *raw_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *cst_raw_open(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     uint64_t size = 0;
     CstImage *image;
@@ -48,18 +50,18 @@ static CstImage *raw_open(CstBlob *blob, const CstImageOpen *how, GError **error
     return image;
 }
 
-static void raw_close(CstImage *image)
+void cst_raw_close(CstImage *image)
 {
     g_free(image);
 }
 
-static gboolean raw_flush(CstImage *image, GError **error)
+gboolean cst_raw_flush(CstImage *image, GError **error)
 {
     return cst_blob_flush(image->blob, error);
 }
 
-static gboolean raw_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
-                           CstTask *task, GError **error)
+gboolean cst_raw_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                        CstTask *task, GError **error)
 {
     uint64_t old = image->capacity;
 
@@ -76,12 +78,13 @@ static gboolean raw_resize(CstImage *image, uint64_t capacity, CstPreallocation 
 
 const CstImageFormat cst_format_raw = {
     .name = "raw",
+    .alias = "host_device", /* QEMU's word for the raw content of a block device */
     .inspect = raw_inspect,
     .create = raw_create,
     .measure = raw_measure,
     .is_plain = TRUE,
-    .open = raw_open,
-    .close = raw_close,
-    .flush = raw_flush,
-    .resize = raw_resize,
+    .open = cst_raw_open,
+    .close = cst_raw_close,
+    .flush = cst_raw_flush,
+    .resize = cst_raw_resize,
 };

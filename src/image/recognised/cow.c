@@ -34,6 +34,7 @@ static void cow_inspect(CstImageLook *look)
 const CstImageFormat cst_format_cow = {
     .name = "cow",
     .probe = cow_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "OOOM")},
     .inspect = cow_inspect,
     .instead = N_("the format is obsolete; QEMU up to version 2.1 can read it"),
 };

@@ -59,6 +59,7 @@ const CstImageFormat cst_format_luks = {
     .name = "luks",
     .xml_name = "raw",
     .probe = luks_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "LUKS\xba\xbe")},
     .inspect = luks_inspect,
     .inspect_luks = luks_describe,
     .instead = N_(

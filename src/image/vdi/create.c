@@ -11,12 +11,18 @@
 #define BLOCK_SIZE (1 * CST_MIB) /* the only one that QEMU knows */
 #define DATA_ALIGN 4096u         /* so that holes of the file and blocks of its file system agree */
 
+/* "fixed" is what the other formats call it. */
+static gboolean is_static(const CstImageCreate *options)
+{
+    return g_strcmp0(options->subformat, "static") == 0 ||
+           g_strcmp0(options->subformat, "fixed") == 0;
+}
+
 static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **error)
 {
     uint64_t blocks = cst_div_up(options->capacity, BLOCK_SIZE);
 
-    if (options->subformat && strcmp(options->subformat, "dynamic") != 0 &&
-        strcmp(options->subformat, "static") != 0)
+    if (options->subformat && strcmp(options->subformat, "dynamic") != 0 && !is_static(options))
         return cst_fail(error, CST_ERROR_INVALID, _("unknown VDI subformat '%s'"),
                         options->subformat);
     if (blocks > VDI_MAX_BLOCKS)
@@ -24,7 +30,7 @@ static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **
                         _("a VDI image can have at most %" G_GUINT64_FORMAT " bytes"),
                         (uint64_t)VDI_MAX_CAPACITY);
     vdi_header_init(header);
-    header->kind = g_strcmp0(options->subformat, "static") == 0 ? VDI_STATIC : VDI_DYNAMIC;
+    header->kind = is_static(options) ? VDI_STATIC : VDI_DYNAMIC;
     header->capacity = options->capacity;
     header->block_size = BLOCK_SIZE;
     header->blocks = (uint32_t)blocks;

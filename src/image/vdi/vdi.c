@@ -11,8 +11,9 @@ static void vdi_inspect(CstImageLook *look)
 const CstImageFormat cst_format_vdi = {
     .name = "vdi",
     .probe = vdi_probe,
+    .magic = {CST_IMAGE_MAGIC(64, "\x7f\x10\xda\xbe")},
     .inspect = vdi_inspect,
-    .create_options = CST_CREATE_SUBFORMAT | CST_CREATE_METADATA,
+    .create_options = CST_CREATE_SUBFORMAT | CST_CREATE_STATIC | CST_CREATE_METADATA,
     .create = vdi_create,
     .measure = vdi_measure,
     .open = vdi_open,

@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 #include <base/uuid.h>
+#include <blob/steps.h>
 
 #include "bytes.h"
 #include "format.h"
@@ -17,9 +18,8 @@
  * from a MiB border on; then the blocks of a fixed image.
  */
 #define LOG_AT      (1 * CST_MIB)
-#define METADATA_AT (2 * CST_MIB)
-#define BAT_AT      (3 * CST_MIB)
-#define LOG_LENGTH  CST_MIB
+#define LOG_DEFAULT CST_MIB
+#define LOG_MAX     (4 * CST_GIB - CST_MIB) /* its length has 32 bits */
 #define MAX_BAT     (CST_GIB - CST_MIB)
 
 typedef struct {
@@ -30,6 +30,8 @@ typedef struct {
     gboolean allocated; /* every block has a place */
     uint64_t blocks;
     uint64_t bat_length;
+    uint64_t log_length;
+    uint64_t metadata_at, bat_at; /* behind the log */
     const char *parent;
 } Plan;
 
@@ -70,11 +72,21 @@ static gboolean plan_subformat(const CstImageCreate *options, Plan *plan, GError
     return TRUE;
 }
 
+static gboolean plan_log(const CstImageCreate *options, Plan *plan, GError **error)
+{
+    if (options->log_size > LOG_MAX)
+        return cst_fail(error, CST_ERROR_INVALID, _("the log of a VHDX image is below 4 GiB"));
+    plan->log_length = MAX(cst_round_up(options->log_size, CST_MIB), LOG_DEFAULT);
+    plan->metadata_at = LOG_AT + plan->log_length;
+    plan->bat_at = plan->metadata_at + CST_MIB;
+    return TRUE;
+}
+
 static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **error)
 {
     uint64_t block_size = options->block_size;
 
-    if (!plan_subformat(options, plan, error))
+    if (!plan_subformat(options, plan, error) || !plan_log(options, plan, error))
         return FALSE;
     plan->sector_size = options->sector_size ? options->sector_size : 512;
     if (plan->sector_size != 512 && plan->sector_size != 4096)
@@ -179,7 +191,7 @@ static gboolean write_metadata(CstBlob *blob, const Plan *plan, const CstImageCr
     add_item(&metadata, vhdx_guid_physical_sector, value, 4, ITEM_FOR_DISK);
     if (plan->parent && !add_parent(&metadata, options, error))
         return FALSE;
-    return cst_blob_pwrite(blob, raw, metadata.used, METADATA_AT, error);
+    return cst_blob_pwrite(blob, raw, metadata.used, plan->metadata_at, error);
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -193,9 +205,9 @@ static gboolean write_identifier(CstBlob *blob, GError **error)
     return cst_blob_pwrite(blob, raw, sizeof(raw), 0, error);
 }
 
-static gboolean write_headers(CstBlob *blob, GError **error)
+static gboolean write_headers(CstBlob *blob, const Plan *plan, GError **error)
 {
-    VhdxHeader header = {.slot = 2, .log_length = LOG_LENGTH, .log_offset = LOG_AT};
+    VhdxHeader header = {.slot = 2, .log_length = (uint32_t)plan->log_length, .log_offset = LOG_AT};
     CstUuid guid;
 
     cst_uuid_generate(&guid);
@@ -213,11 +225,11 @@ static gboolean write_regions(CstBlob *blob, const Plan *plan, GError **error)
     vhdx_put_signature(raw, "regi");
     cst_put_le32(raw + 8, 2);
     memcpy(raw + 16, vhdx_guid_bat, 16);
-    cst_put_le64(raw + 32, BAT_AT);
+    cst_put_le64(raw + 32, plan->bat_at);
     cst_put_le32(raw + 40, (uint32_t)plan->bat_length);
     cst_put_le32(raw + 44, 1);
     memcpy(raw + 48, vhdx_guid_metadata, 16);
-    cst_put_le64(raw + 64, METADATA_AT);
+    cst_put_le64(raw + 64, plan->metadata_at);
     cst_put_le32(raw + 72, (uint32_t)CST_MIB);
     cst_put_le32(raw + 76, 1);
     vhdx_checksum_set(raw, VHDX_REGIONS_LEN);
@@ -231,7 +243,7 @@ static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError
     enum { CHUNK = 64 * 1024 };
     uint64_t group = vhdx_chunk_ratio(plan->block_size, plan->sector_size) + 1;
     uint64_t entries = vhdx_bat_entries(plan->capacity, plan->block_size, plan->sector_size, FALSE);
-    uint64_t place = (BAT_AT + plan->bat_length) / CST_MIB;
+    uint64_t place = (plan->bat_at + plan->bat_length) / CST_MIB;
     g_autofree uint8_t *raw = g_malloc(CHUNK);
 
     for (uint64_t first = 0; first < entries; first += CHUNK / 8) {
@@ -245,7 +257,7 @@ static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError
             cst_put_le64(raw + i * 8, is_bitmap ? 0 : vhdx_entry(VHDX_PRESENT, place));
             place += is_bitmap ? 0 : plan->block_size / CST_MIB;
         }
-        if (!cst_blob_pwrite(blob, raw, count * 8, BAT_AT + first * 8, error))
+        if (!cst_blob_pwrite(blob, raw, count * 8, plan->bat_at + first * 8, error))
             return FALSE;
     }
     return TRUE;
@@ -268,7 +280,7 @@ gboolean vhdx_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measur
     if (!make_plan(measuring->options, &plan, error) ||
         !cst_measuring_count(measuring, plan.block_size, &used, error))
         return FALSE;
-    tables = BAT_AT + plan.bat_length;
+    tables = plan.bat_at + plan.bat_length;
     if (plan.allocated)
         used = plan.blocks;
     *ret_measure = cst_measure_of(tables, used, plan.blocks, plan.block_size);
@@ -285,10 +297,10 @@ gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
 
     if (!make_plan(options, &plan, error))
         return FALSE;
-    tables = BAT_AT + plan.bat_length;
+    tables = plan.bat_at + plan.bat_length;
     size = tables + (plan.allocated ? plan.blocks * plan.block_size : 0);
     if (!cst_space_reset(blob, size, &zeroed, error) ||
-        (!zeroed && !cst_blob_zero(blob, 0, size, CST_ZERO_MAY_UNMAP, error)))
+        (!zeroed && !cst_blob_zero_steps(blob, 0, size, CST_ZERO_MAY_UNMAP, task, error)))
         return FALSE;
     if (plan.allocated &&
         (!write_bat(blob, &plan, task, error) ||
@@ -296,5 +308,5 @@ gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
         return FALSE;
     /* what makes it an image comes last */
     return write_metadata(blob, &plan, options, error) && write_regions(blob, &plan, error) &&
-           write_headers(blob, error) && write_identifier(blob, error);
+           write_headers(blob, &plan, error) && write_identifier(blob, error);
 }

@@ -43,9 +43,10 @@ static void vhdx_inspect(CstImageLook *look)
 const CstImageFormat cst_format_vhdx = {
     .name = "vhdx",
     .probe = vhdx_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "vhdxfile")},
     .inspect = vhdx_inspect,
     .create_options = CST_CREATE_BACKING | CST_CREATE_SUBFORMAT | CST_CREATE_BLOCK_SIZE |
-                      CST_CREATE_SECTOR_SIZE | CST_CREATE_METADATA,
+                      CST_CREATE_SECTOR_SIZE | CST_CREATE_METADATA | CST_CREATE_LOG_SIZE,
     .create = vhdx_create,
     .measure = vhdx_measure,
     .open = vhdx_open,

@@ -99,8 +99,10 @@ static const VmdkExtentOps cowd_ops = {
 static gboolean check(const CstBlob *blob, const uint8_t *raw, const VmdkExtentHow *how,
                       GError **error)
 {
-    VmdkHeader header = {
-        .capacity = cst_le32(raw + 12), .grain = cst_le32(raw + 16), .gtes = VMDK_MAX_GTES};
+    VmdkHeader header = {.version = cst_le32(raw + 4),
+                         .capacity = cst_le32(raw + 12),
+                         .grain = cst_le32(raw + 16),
+                         .gtes = VMDK_MAX_GTES};
     const char *problem = vmdk_header_problem(&header);
 
     if (how->image.flags & CST_IMAGE_WRITE)

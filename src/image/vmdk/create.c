@@ -7,6 +7,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <blob/steps.h>
 
 #include "space.h"
 #include "sparse.h"
@@ -34,7 +35,7 @@ typedef struct {
     const CstImageCreate *options;
     const Subformat *subformat;
     uint64_t grain; /* sectors */
-    const char *adapter;
+    const char *adapter, *hw_version;
     char *name; /* of the image's file */
     char *stem; /* the same without ".vmdk" */
     VmdkDescriptor descriptor;
@@ -133,6 +134,23 @@ static gboolean parse_name(Making *making, GError **error)
     return TRUE;
 }
 
+/* Which of the descriptor's and the extents' features are wanted. */
+static gboolean parse_features(Making *making, GError **error)
+{
+    const CstImageCreate *options = making->options;
+    guint64 number;
+
+    making->hw_version = options->hw_version ? options->hw_version : "4";
+    if (!g_ascii_string_to_unsigned(making->hw_version, 10, 1, 9999, &number, NULL))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is no version of VMware's virtual hardware"), making->hw_version);
+    return !options->zeroed_grain ||
+           !(is_plain(making) || vmdk_is_stream(making->subformat->name)) ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("a VMDK image of subformat '%s' can't have zeroed grains"),
+                    making->subformat->name);
+}
+
 static gboolean parse_options(Making *making, GError **error)
 {
     const CstImageCreate *options = making->options;
@@ -156,7 +174,8 @@ static gboolean parse_options(Making *making, GError **error)
     making->grain = grain / VMDK_SECTOR;
     making->descriptor.cid = vmdk_new_cid(0);
     making->descriptor.create_type = g_strdup(making->subformat->name);
-    return parse_backing(making, error) && parse_name(making, error);
+    return parse_features(making, error) && parse_backing(making, error) &&
+           parse_name(making, error);
 }
 
 /* --- one sparse extent ------------------------------------------------------------------------ */
@@ -184,11 +203,12 @@ static gboolean write_tables(CstBlob *blob, const VmdkHeader *header, GError **e
            vmdk_write_directory(blob, header->gd, 0, count, header->gd + directory, len, error);
 }
 
-static gboolean sparse_header(uint64_t sectors, uint64_t grain, const char *text,
+static gboolean sparse_header(uint64_t sectors, uint64_t grain, const char *text, gboolean zeroed,
                               VmdkHeader *ret_header, GError **error)
 {
-    VmdkHeader header = {.version = 1,
-                         .flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_REDUNDANT,
+    VmdkHeader header = {.version = zeroed ? 2 : 1,
+                         .flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_REDUNDANT |
+                                  (zeroed ? VMDK_FLAG_ZERO_GRAINS : 0),
                          .capacity = sectors,
                          .grain = grain,
                          .gtes = VMDK_MAX_GTES};
@@ -207,12 +227,12 @@ static gboolean sparse_header(uint64_t sectors, uint64_t grain, const char *text
 }
 
 gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
-                            GError **error)
+                            gboolean zero_grains, GError **error)
 {
     gboolean zeroed = FALSE;
     VmdkHeader header;
 
-    if (!sparse_header(sectors, grain, text, &header, error))
+    if (!sparse_header(sectors, grain, text, zero_grains, &header, error))
         return FALSE;
     if (!cst_space_reset(blob, header.overhead * VMDK_SECTOR, &zeroed, error) ||
         (!zeroed &&
@@ -230,7 +250,8 @@ static gboolean make_sparse(Making *making, CstBlob *blob, uint64_t sectors, con
     VmdkExtent *extent;
     gboolean ok;
 
-    if (!vmdk_sparse_create(blob, sectors, making->grain, text, error))
+    if (!vmdk_sparse_create(blob, sectors, making->grain, text, making->options->zeroed_grain,
+                            error))
         return FALSE;
     if (making->options->preallocation == CST_PREALLOC_OFF)
         return TRUE;
@@ -252,7 +273,8 @@ static gboolean make_plain(Making *making, CstBlob *blob, uint64_t sectors, GErr
     gboolean zeroed = FALSE;
 
     return cst_space_reset(blob, length, &zeroed, error) &&
-           (zeroed || cst_blob_zero(blob, 0, length, CST_ZERO_MAY_UNMAP, error)) &&
+           (zeroed ||
+            cst_blob_zero_steps(blob, 0, length, CST_ZERO_MAY_UNMAP, making->task, error)) &&
            cst_space_preallocate(blob, 0, length, making->options->preallocation, making->task,
                                  error);
 }
@@ -329,7 +351,7 @@ gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
     if (!parse_options(&making, error))
         return FALSE;
     plan_extents(&making);
-    text = vmdk_descriptor_compose(&making.descriptor, making.adapter);
+    text = vmdk_descriptor_compose(&making.descriptor, making.adapter, making.hw_version);
     if (making.subformat->mark)
         return make_files(&making, text, error);
     if (vmdk_is_stream(making.subformat->name))
@@ -350,7 +372,8 @@ static gboolean measure_meta(const Making *making, const char *text, uint64_t *r
         const VmdkLine *line = vmdk_descriptor_line(&making->descriptor, i);
         VmdkHeader header;
 
-        if (!sparse_header(line->sectors, making->grain, is_one ? text : NULL, &header, error))
+        if (!sparse_header(line->sectors, making->grain, is_one ? text : NULL, FALSE, &header,
+                           error))
             return FALSE;
         meta += header.overhead * VMDK_SECTOR;
     }
@@ -370,7 +393,7 @@ gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measur
     grain = making.grain * VMDK_SECTOR;
     total = cst_div_up(options->capacity, grain);
     plan_extents(&making);
-    text = vmdk_descriptor_compose(&making.descriptor, making.adapter);
+    text = vmdk_descriptor_compose(&making.descriptor, making.adapter, making.hw_version);
     if (!cst_measuring_count(measuring, grain, &used, error))
         return FALSE;
     if (vmdk_is_stream(making.subformat->name))

@@ -12,9 +12,10 @@
 gboolean vmdk_is_quotable(const char *text);
 gboolean vmdk_is_stream(const char *create_type);
 
-/** An empty sparse extent; @text is embedded, if any. @blob's content is replaced. */
+/** An empty sparse extent; @text is embedded, if any; @zero_grains: its tables may tell that
+ *  grains are zero. @blob's content is replaced. */
 gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
-                            GError **error);
+                            gboolean zero_grains, GError **error);
 gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
                             GError **error);
 

@@ -82,12 +82,51 @@ static GArray *lines_new(void)
     return lines;
 }
 
+static const char *const kinds[] = {"SPARSE",     "FLAT",    "ZERO",    "VMFS",
+                                    "VMFSSPARSE", "VMFSRDM", "VMFSRAW", "SESPARSE"};
+
+const char *vmdk_line_kind(const VmdkLine *line)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (strcmp(line->type, kinds[i]) == 0)
+            return kinds[i];
+    return "";
+}
+
+/* Only zeroes need no file; what is "FLAT" must say where in its file it begins. */
+static gboolean line_is_sound(const VmdkLine *line, gboolean has_offset)
+{
+    const char *kind = vmdk_line_kind(line);
+
+    return *kind != '\0' && (line->file || strcmp(kind, "ZERO") == 0) &&
+           (has_offset || strcmp(kind, "FLAT") != 0) &&
+           line->offset <= VMDK_MAX_SECTORS - line->sectors;
+}
+
+/* TYPE ["FILE" [OFFSET]] */
+static gboolean parse_place(const char *at, VmdkLine *line)
+{
+    size_t len = strcspn(at, " \t\r\n");
+    char *end = NULL;
+
+    line->type = g_strndup(at, len);
+    at += len;
+    at += strspn(at, " \t");
+    if (*at == '"') {
+        len = strcspn(at + 1, "\"\r\n");
+        line->file = g_strndup(at + 1, len);
+        at += 1 + len;
+        if (*at == '"')
+            line->offset = g_ascii_strtoull(at + 1, &end, 10);
+    }
+    return line_is_sound(line, end && end != at + 1);
+}
+
 /* ACCESS SECTORS TYPE ["FILE" [OFFSET]] */
 static void parse_extent(VmdkDescriptor *d, gboolean keep, int access, const char *at)
 {
     VmdkLine line = {.access = (VmdkAccess)access};
     char *end = NULL;
-    size_t len;
 
     line.sectors = g_ascii_strtoull(at, &end, 10);
     if (end == at || line.sectors > VMDK_MAX_SECTORS - d->sectors ||
@@ -96,23 +135,12 @@ static void parse_extent(VmdkDescriptor *d, gboolean keep, int access, const cha
         return;
     }
     d->sectors += line.sectors;
-    if (d->extents++ > 0 && !keep)
-        return;
-    at = end + strspn(end, " \t");
-    len = strcspn(at, " \t\r\n");
-    line.type = g_strndup(at, len);
-    at += len;
-    at += strspn(at, " \t");
-    if (*at == '"') {
-        len = strcspn(at + 1, "\"\r\n");
-        line.file = g_strndup(at + 1, len);
-        at += 1 + len;
-        if (*at == '"')
-            line.offset = g_ascii_strtoull(at + 1, NULL, 10);
-    }
-    if (line.offset > VMDK_MAX_SECTORS - line.sectors)
+    if (!parse_place(end + strspn(end, " \t"), &line))
         note(d, _("the VMDK descriptor has a bad extent"));
-    g_array_append_val(d->lines, line);
+    if (d->extents++ == 0 || keep)
+        g_array_append_val(d->lines, line);
+    else
+        line_clear(&line);
 }
 
 static void take_string(char **field, char *value)
@@ -281,7 +309,8 @@ char *vmdk_descriptor_render(const VmdkDescriptor *descriptor)
     return g_string_free(text, FALSE);
 }
 
-char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type)
+char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type,
+                              const char *hw_version)
 {
     GString *text = g_string_new(VMDK_DESCRIPTOR_MARK "\nversion=1\n");
     unsigned heads = strcmp(adapter_type, "ide") == 0 ? 16 : 255, track = 63;
@@ -292,7 +321,8 @@ char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adap
         g_string_append_printf(text, "parentFileNameHint=\"%s\"\n", descriptor->parent);
     g_string_append(text, "\n# Extent description\n");
     append_extents(descriptor, text);
-    g_string_append(text, "\n# The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"4\"\n");
+    g_string_append_printf(text, "\n# The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"%s\"\n",
+                           hw_version);
     g_string_append_printf(text,
                            "ddb.geometry.cylinders = \"%" G_GUINT64_FORMAT
                            "\"\nddb.geometry.heads = \"%u\"\nddb.geometry.sectors = \"%u\"\n"

@@ -47,6 +47,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmdkDescriptor, vmdk_descriptor_clear)
 /** @type and @file are copied. */
 void vmdk_descriptor_add(VmdkDescriptor *descriptor, uint64_t sectors, const char *type,
                          const char *file);
+/** The type that an extent's line gives, as a constant; "" for those that no VMDK has. */
+const char *vmdk_line_kind(const VmdkLine *line);
+
 static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, guint index)
 {
     return &g_array_index(descriptor->lines, VmdkLine, index);
@@ -59,4 +62,5 @@ static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, g
 char *vmdk_descriptor_render(const VmdkDescriptor *descriptor);
 
 /** A new text: cid, parent_cid, create_type, parent and lines from @descriptor. */
-char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type);
+char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type,
+                              const char *hw_version);

@@ -64,6 +64,8 @@ void vmdk_header_encode(const VmdkHeader *header, uint8_t *raw)
 
 const char *vmdk_header_problem(const VmdkHeader *header)
 {
+    if (header->version == 0 || header->version > VMDK_MAX_VERSION)
+        return _("the VMDK image has an unknown version");
     if (header->mangled)
         return _("the VMDK image was transferred as text");
     if (header->capacity > VMDK_MAX_SECTORS)

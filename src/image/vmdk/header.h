@@ -14,6 +14,7 @@
 #define VMDK_SECTOR       512u
 #define VMDK_HEADER_LEN   512u
 #define VMDK_MAX_SECTORS  ((uint64_t)G_MAXINT64 / VMDK_SECTOR)
+#define VMDK_MAX_VERSION  3 /* of a sparse extent */
 #define VMDK_MAX_GTES     512u
 #define VMDK_GD_AT_END    UINT64_MAX /**< as header.gd: a copy of the header near the end knows */
 #define VMDK_GTE_ZERO     1u         /**< the grain reads as zeroes, if the header allows that */

@@ -64,7 +64,7 @@ static VmdkExtent *make_extent(Vmdk *vmdk, const char *name, gboolean is_sparse,
     how.start = last_extent(vmdk)->start + last_extent(vmdk)->length;
     if (!is_sparse)
         return vmdk_flat_new(blob, 0, &how, error);
-    if (!vmdk_sparse_create(blob, 0, VMDK_SPLIT_GRAIN, NULL, error)) {
+    if (!vmdk_sparse_create(blob, 0, VMDK_SPLIT_GRAIN, NULL, FALSE, error)) {
         cst_blob_unref(blob);
         return NULL;
     }

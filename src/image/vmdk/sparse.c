@@ -211,19 +211,26 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
 {
     VmdkSparse *sparse = vmdk_sparse_of(extent);
     CstBlocks *blocks = &sparse->blocks;
-    uint64_t grain = offset / blocks->block_size, count = 0;
-    uint64_t limit = cst_div_up(offset + length, blocks->block_size) - grain;
+    uint64_t grain = offset / blocks->block_size, limit, count = 0;
+    CstExtent found;
     gboolean ok;
     CstRun run;
 
     g_mutex_lock(&blocks->lock);
-    ok = sparse_map(blocks, offset, 1, &run, error) &&
-         count_alike(sparse, grain, limit, &count, error);
+    ok = sparse_map(blocks, offset, length, &run, error);
+    g_mutex_unlock(&blocks->lock);
+    /* The shorter answer first: grains that a hole in the file cuts off are not counted in vain. */
+    if (!ok || !cst_blocks_run_extent(blocks, offset, &run, &found, error))
+        return FALSE;
+    limit = cst_div_up(offset + found.length, blocks->block_size) - grain;
+    g_mutex_lock(&blocks->lock);
+    ok = count_alike(sparse, grain, limit, &count, error);
     g_mutex_unlock(&blocks->lock);
     if (!ok)
         return FALSE;
-    run.length = MIN(length, (grain + count) * blocks->block_size - offset);
-    return cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
+    found.length = MIN(found.length, (grain + count) * blocks->block_size - offset);
+    *ret_extent = found;
+    return TRUE;
 }
 
 static gboolean sparse_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,

@@ -182,9 +182,11 @@ static gboolean stream_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
             break;
         done += count;
     }
-    ret_extent->offset = offset;
-    ret_extent->length = MIN(length, (number + done) * stream->grain - offset);
-    ret_extent->flags = first == 0 ? CST_EXTENT_HOLE | CST_EXTENT_ZERO : CST_EXTENT_DATA;
+    length = MIN(length, (number + done) * stream->grain - offset);
+    if (first == 0 && stream->backing)
+        return cst_blob_extent(stream->backing, extent->start + offset, length, ret_extent, error);
+    *ret_extent = (CstExtent){offset, length,
+                              first == 0 ? CST_EXTENT_HOLE | CST_EXTENT_ZERO : CST_EXTENT_DATA};
     return TRUE;
 }
 
@@ -269,6 +271,7 @@ VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkE
     stream->extent = (VmdkExtent){&stream_ops, blob, how->start, how->length, how->access};
     stream->header = *header;
     stream->grain = header->grain * VMDK_SECTOR;
+    stream->backing = how->image.backing;
     stream->barriers = !(how->image.flags & CST_IMAGE_NO_BARRIERS);
     g_mutex_init(&stream->lock);
     g_rw_lock_init(&stream->file);

@@ -38,6 +38,7 @@ typedef struct {
     VmdkExtent extent;
     VmdkHeader header; /**< where the directory is known: the footer, if there is one */
     uint64_t grain;    /**< bytes */
+    CstBlob *backing;  /**< borrowed; asked for extents only, as it reads as zeroes. NULL: none */
     gboolean barriers;
     GRWLock file;       /**< held by readers of the file; to write, by who cuts it */
     GMutex lock;        /**< guards what follows */

@@ -31,7 +31,7 @@ static int vmdk_probe(const uint8_t *head, size_t len, uint64_t size)
         return 0;
     version = cst_le32(head + 4);
     if (memcmp(head, "KDMV", 4) == 0)
-        return version >= 1 && version <= 3 ? 100 : 0;
+        return version >= 1 && version <= VMDK_MAX_VERSION ? 100 : 0;
     return memcmp(head, "COWD", 4) == 0 && version == 1 ? 90 : 0;
 }
 
@@ -95,6 +95,8 @@ static void inspect_kdmv(CstImageLook *look)
         return;
     vmdk_header_decode(raw, &header);
     take_geometry(look, &header);
+    if (header.overhead > look->size / VMDK_SECTOR)
+        cst_look_problem(look, _("the VMDK image is cut off in front of its first grain"));
     look->info->dirty = header.unclean;
     if (header.flags & VMDK_FLAG_COMPRESSED)
         cst_look_set(&look->info->compression, "zlib");
@@ -110,6 +112,7 @@ static void inspect_cowd(CstImageLook *look)
 
     if (!cst_look_read(look, 0, raw, sizeof(raw)))
         return;
+    header.version = cst_le32(raw + 4) == 1 ? 1 : 0;
     header.capacity = cst_le32(raw + 12);
     header.grain = cst_le32(raw + 16);
     cst_look_set(&look->info->subformat, "vmfsSparse");
@@ -130,17 +133,6 @@ static void vmdk_inspect(CstImageLook *look)
 
 /* --- the files that it is --------------------------------------------------------------------- */
 
-static const char *known_kind(const char *type)
-{
-    static const char *const kinds[] = {"SPARSE",     "FLAT",    "ZERO",    "VMFS",
-                                        "VMFSSPARSE", "VMFSRDM", "VMFSRAW", "SESPARSE"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-        if (strcmp(type, kinds[i]) == 0)
-            return kinds[i];
-    return "";
-}
-
 static void list_lines(CstImageLook *look, GPtrArray *parts)
 {
     g_autofree char *text = cst_look_string(look, 0, (size_t)MIN(look->size, VMDK_MAX_DESCRIPTOR));
@@ -154,7 +146,7 @@ static void list_lines(CstImageLook *look, GPtrArray *parts)
         CstImagePart *part = g_new0(CstImagePart, 1);
 
         part->file = g_strdup(line->file);
-        part->kind = known_kind(line->type);
+        part->kind = vmdk_line_kind(line);
         part->capacity = line->sectors * VMDK_SECTOR;
         g_ptr_array_add(parts, part);
     }
@@ -180,12 +172,15 @@ static void vmdk_inspect_parts(CstImageLook *look, GPtrArray *parts)
 const CstImageFormat cst_format_vmdk = {
     .name = "vmdk",
     .probe = vmdk_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "KDMV"), CST_IMAGE_MAGIC(0, "COWD")},
     .inspect = vmdk_inspect,
     .inspect_parts = vmdk_inspect_parts,
     .create_options = CST_CREATE_BACKING | CST_CREATE_CLUSTER_SIZE | CST_CREATE_METADATA |
-                      CST_CREATE_SUBFORMAT | CST_CREATE_ADAPTER_TYPE,
+                      CST_CREATE_SUBFORMAT | CST_CREATE_ADAPTER_TYPE | CST_CREATE_HW_VERSION |
+                      CST_CREATE_ZEROED_GRAIN,
     .create = vmdk_create,
     .measure = vmdk_measure,
+    .is_layered = TRUE,
     .open = vmdk_open,
     .close = vmdk_close,
     .pread = vmdk_pread,

@@ -4,6 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <blob/steps.h>
 
 #include "space.h"
 #include "vpc.h"
@@ -70,7 +71,7 @@ static gboolean create_fixed(CstBlob *blob, VpcHeader *header, const CstImageCre
         !cst_blob_get_size(blob, &size, error))
         return FALSE;
     at = size - VPC_FOOTER_LEN;
-    if (!zeroed && !cst_blob_zero(blob, 0, at, CST_ZERO_MAY_UNMAP, error))
+    if (!zeroed && !cst_blob_zero_steps(blob, 0, at, CST_ZERO_MAY_UNMAP, task, error))
         return FALSE;
     return cst_space_preallocate(blob, 0, header->capacity, options->preallocation, task, error) &&
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, at, error);

@@ -12,6 +12,7 @@ const CstImageFormat cst_format_vpc = {
     .name = "vpc",
     .alias = "vhd",
     .probe = vpc_probe,
+    .magic = {CST_IMAGE_MAGIC(0, "conectix")},
     .inspect = vpc_inspect,
     .create_options =
         CST_CREATE_BACKING | CST_CREATE_SUBFORMAT | CST_CREATE_FORCE_SIZE | CST_CREATE_METADATA,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pool/device.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
@@ -16,6 +15,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/process.h>
 
 typedef struct {
     dev_t device;
@@ -32,12 +32,14 @@ typedef struct {
 #define PASSING_US (3 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
+#define BLOCK_DEVICES "/sys/block"
+
 /* --- device-mapper's own count ---------------------------------------------------------------- */
 
 /* How often the device is open; -1: it is no device-mapper device, or can't be asked. */
 static int open_count(dev_t device)
 {
-    g_auto(CstFd) control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+    g_auto(CstFd) control = cst_node_open("/dev/mapper/control", O_RDWR);
     struct dm_ioctl status = {.version = {DM_VERSION_MAJOR, 0, 0},
                               .data_size = sizeof(status),
                               .data_start = sizeof(status)};
@@ -56,79 +58,104 @@ static void find_stacked(Search *search)
 {
     g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u/holders", major(search->device),
                                             minor(search->device));
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
+    g_auto(GStrv) names = cst_kernel_list(path);
 
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_strdup_printf("%s/%s/dm/name", path, name);
-        g_autofree char *mapped = NULL;
+    for (char **name = names; *name; name++) {
+        g_autofree char *file = g_strdup_printf("%s/%s/dm/name", path, *name);
+        g_autofree char *mapped = cst_kernel_read(file);
 
         search->named++;
-        if (g_file_get_contents(file, &mapped, NULL, NULL))
+        if (mapped)
             cst_holders_add(search->holders, 0, _("device '%s' (%s) lies on it"),
-                            g_strchomp(mapped), name);
+                            g_strchomp(mapped), *name);
         else
-            cst_holders_add(search->holders, 0, _("device '%s' lies on it"), name);
+            cst_holders_add(search->holders, 0, _("device '%s' lies on it"), *name);
     }
 }
 
-/* proc(5): "36 35 98:0 /root /mount/point …", with spaces in paths as \040. */
+/* proc_pid_mountinfo(5): "36 35 98:0 /root /mount/point ro,…", with spaces in paths as \040. */
 static void find_mounts(Search *search)
 {
     g_autofree char *wanted =
         g_strdup_printf("%u:%u", major(search->device), minor(search->device));
-    g_autofree char *table = NULL;
+    g_autofree char *table = cst_kernel_read("/proc/self/mountinfo");
     g_auto(GStrv) lines = NULL;
 
-    if (!g_file_get_contents("/proc/self/mountinfo", &table, NULL, NULL))
+    if (!table)
         return;
     lines = g_strsplit(table, "\n", -1);
     for (char **line = lines; *line; line++) {
-        g_auto(GStrv) fields = g_strsplit(*line, " ", 6);
+        g_auto(GStrv) fields = g_strsplit(*line, " ", 7);
         g_autofree char *where = NULL;
 
-        if (g_strv_length(fields) < 6 || strcmp(fields[2], wanted) != 0)
+        if (g_strv_length(fields) < 7 || strcmp(fields[2], wanted) != 0)
             continue;
         where = g_strcompress(fields[4]);
         search->named++;
-        cst_holders_add(search->holders, 0, _("mounted on '%s'"), where);
+        cst_holders_add(search->holders, 0, _("mounted on '%s'"), where)->reads_only =
+            g_str_has_prefix(fields[5], "ro");
     }
+}
+
+gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
+                     gconstpointer data)
+{
+    g_autofree char *table = cst_kernel_read("/proc/swaps");
+    g_auto(GStrv) lines = table ? g_strsplit(table, "\n", -1) : NULL;
+
+    for (char **line = lines; line && *line; line++) {
+        g_autofree char *word = g_strndup(*line, strcspn(*line, " \t"));
+        g_autofree char *path = g_strcompress(word);
+        struct stat st;
+
+        if (path[0] == '/' && cst_node_stat(path, &st) && is_it(&st, data))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean is_device(const struct stat *st, gconstpointer device)
+{
+    return st->st_rdev == *(const dev_t *)device;
 }
 
 static void find_swap(Search *search)
 {
-    g_autofree char *table = NULL;
-    g_auto(GStrv) lines = NULL;
-
-    if (!g_file_get_contents("/proc/swaps", &table, NULL, NULL))
+    if (!cst_is_swap(is_device, &search->device))
         return;
-    lines = g_strsplit(table, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        g_autofree char *path = g_strndup(*line, strcspn(*line, " \t"));
-        struct stat st;
-
-        if (path[0] != '/' || stat(path, &st) < 0 || st.st_rdev != search->device)
-            continue;
-        search->named++;
-        cst_holders_add(search->holders, 0, "%s", _("swap space"));
-    }
+    search->named++;
+    cst_holders_add(search->holders, 0, "%s", _("swap space"));
 }
 
-static guint descriptors_of(const char *pid, dev_t device)
+/* fdinfo: "flags:\t0100002", in octal. */
+static gboolean is_writable(const char *pid, const char *descriptor)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/fdinfo/%s", pid, descriptor);
+    g_autofree char *text = cst_kernel_read(path);
+    const char *flags;
+
+    if (!text)
+        return TRUE;
+    flags = strstr(text, "flags:");
+    return !flags || (strtoul(flags + strlen("flags:"), NULL, 8) & O_ACCMODE) != O_RDONLY;
+}
+
+static guint descriptors_of(const char *pid, dev_t device, gboolean *ret_writes)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    struct stat st;
+    g_auto(GStrv) names = cst_kernel_list(path);
     guint count = 0;
 
-    if (!dir)
-        return 0;
-    while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
-            S_ISBLK(st.st_mode) && st.st_rdev == device)
+    *ret_writes = FALSE;
+    for (char **name = names; *name; name++) {
+        g_autofree char *descriptor = g_build_filename(path, *name, NULL);
+        struct stat st;
+
+        if (cst_node_stat(descriptor, &st) && S_ISBLK(st.st_mode) && st.st_rdev == device) {
+            *ret_writes |= is_writable(pid, *name);
             count++;
-    closedir(dir);
+        }
+    }
     return count;
 }
 
@@ -140,37 +167,39 @@ static gboolean passes_by(const char *process)
     return g_strv_contains(names, process);
 }
 
-static void add_process(Search *search, const char *pid)
+static void add_process(Search *search, int64_t pid, gboolean writes)
 {
-    g_autofree char *file = g_strdup_printf("/proc/%s/comm", pid);
-    g_autofree char *name = NULL;
+    g_autofree char *command = cst_process_command(pid);
+    g_autofree char *who = cst_process_describe(pid);
 
     search->named++;
-    if (!g_file_get_contents(file, &name, NULL, NULL))
-        name = g_strdup(_("a process"));
-    g_strchomp(name);
-    search->passing += passes_by(name);
-    cst_holders_add(search->holders, atoll(pid), _("%s (pid %s) has it open"), name, pid);
+    search->passing += command && passes_by(command);
+    cst_holders_add(search->holders, pid, "%s", who)->reads_only = !writes;
 }
 
 static void find_processes(Search *search)
 {
-    DIR *dir = opendir("/proc");
-    struct dirent *entry;
+    g_auto(GStrv) names = cst_kernel_list("/proc");
 
-    while (dir && (entry = readdir(dir))) {
+    for (char **pid = names; *pid; pid++) {
+        gboolean writes;
         guint count;
 
-        if (!g_ascii_isdigit(entry->d_name[0]))
+        if (!g_ascii_isdigit(**pid))
             continue;
-        count = descriptors_of(entry->d_name, search->device);
-        if (atoll(entry->d_name) == getpid())
+        count = descriptors_of(*pid, search->device, &writes);
+        if (atoll(*pid) == getpid())
             search->ours = count;
         else if (count > 0)
-            add_process(search, entry->d_name);
+            add_process(search, atoll(*pid), writes);
     }
-    if (dir)
-        closedir(dir);
+}
+
+static void find_uses(Search *search)
+{
+    find_stacked(search);
+    find_mounts(search);
+    find_swap(search);
 }
 
 /* One look. Nobody admits to what only the kernel counts: that may be over already, too. */
@@ -180,9 +209,7 @@ static void find_holders(Search *search)
 
     if (count == 0)
         return;
-    find_stacked(search);
-    find_mounts(search);
-    find_swap(search);
+    find_uses(search);
     find_processes(search);
     if (search->named > 0 || count <= (int)search->ours)
         return;
@@ -192,13 +219,40 @@ static void find_holders(Search *search)
                     count - (int)search->ours);
 }
 
+static void find_uses_of(const char *node, GPtrArray *holders)
+{
+    Search search = {.holders = holders};
+    g_autofree char *path = g_build_filename(BLOCK_DEVICES, node, "dev", NULL);
+    g_autofree char *text = cst_kernel_read(path);
+    unsigned device_major, device_minor;
+
+    if (!text || sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
+        return;
+    search.device = makedev(device_major, device_minor);
+    find_uses(&search);
+}
+
+void cst_device_uses(const char *name, GPtrArray *holders)
+{
+    g_autofree char *path = g_build_filename(BLOCK_DEVICES, name, NULL);
+    g_auto(GStrv) entries = cst_kernel_list(path);
+
+    find_uses_of(name, holders);
+    for (char **entry = entries; *entry; entry++)
+        if (g_str_has_prefix(*entry, name)) {
+            g_autofree char *partition = g_build_filename(name, *entry, NULL);
+
+            find_uses_of(partition, holders);
+        }
+}
+
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error)
 {
     gint64 end = g_get_monotonic_time() + PASSING_US;
     guint before = holders->len;
     struct stat st;
 
-    if (stat(path, &st) < 0) {
+    if (!cst_node_stat(path, &st)) {
         if (errno == ENOENT)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot stat '%s'"), path);

@@ -45,7 +45,7 @@ static int probe_fd(int fd, char **ret_name)
 
 gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
 {
-    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
 
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open device '%s'"), path);
@@ -58,7 +58,7 @@ gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
 
 static int open_alone(const char *path, int flags, GError **error)
 {
-    int fd = open(path, flags | O_EXCL | O_CLOEXEC);
+    int fd = cst_node_open(path, flags | O_EXCL);
 
     if (fd < 0 && errno == EBUSY)
         cst_fail(error, CST_ERROR_BUSY, _("device '%s', or a partition of it, is in use"), path);

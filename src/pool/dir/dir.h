@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <dirent.h>
-
-#include <base/file.h>
+#include <base/sync_group.h>
 #include <pool/backend.h>
+
+#include "beneath.h"
 
 /**
  * Pools that are a directory of files: type dir, and the part of fs and netfs above the mount.
@@ -12,18 +12,45 @@
  */
 extern const CstBackend cst_dir_backend;
 
-/** Drafts are called PREFIX<token>SUFFIX and are never listed. */
+/** Names that begin like this are ours: no listing shows them and no volume may have one. */
 #define CST_DRAFT_PREFIX ".cistern-"
+/** Drafts are called PREFIX<token>SUFFIX. */
 #define CST_DRAFT_SUFFIX ".part"
 
-/** In the target directory, never listed: VOLUME/NAME below it is a snapshot. */
+/** In the target directory: VOLUME/NAME below it is a snapshot. */
 #define CST_SNAPSHOT_DIR ".cistern-snapshots"
 
-/** Opens the target directory; -1 and @error when it is not there or no directory. */
-int cst_dir_open_target(const CstPoolState *state, GError **error);
+/** What a target directory must be (identity.c). */
+typedef struct {
+    gboolean known; /**< FALSE: anything will do */
+    gboolean exact; /**< inode and device count, because they were seen since the last boot */
+    int mounted;
+    unsigned long type;
+    unsigned long long inode;
+    unsigned long long device;
+} DirIdentity;
 
-/** For readdir(), the directory @name of @dirfd, which stays open itself; NULL: it can't be had. */
-DIR *cst_dir_list(int dirfd, const char *name);
+typedef struct {
+    CstPoolState head;
+    GMutex lock;
+    DirIdentity must;    /**< guarded by the lock */
+    CstSyncGroup *names; /**< syncs of the target directory */
+} DirState;
+
+/**
+ * Opens the target directory for one call. STATE when it is not the one that the pool was started
+ * with; NOT_FOUND and the like when it can't be opened.
+ */
+gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GError **error);
+gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean starting,
+                        GError **error);
+char *cst_dir_identity(CstPoolState *state, GError **error);
+
+/** Makes the names in the target durable, with one sync for all who wait for it. */
+gboolean cst_dir_names_sync(CstPoolState *state, const CstDirPlace *target, GError **error);
+
+gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
+gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error);
 
 /** Gives @fd the owner and group of @perms, as far as they are given; @name is for the message. */
 gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error);
@@ -32,8 +59,15 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
 
-/** One entry of @dirfd, looked into; NULL when it is no volume, or gone. */
-CstVolume *cst_dir_look(CstPoolState *state, int dirfd, const char *name);
+/** 0 where the file system does not keep the time of birth. */
+int64_t cst_dir_btime_ns(const struct statx *st);
+
+/**
+ * One entry of @place, looked into; NULL when it is no volume, or gone. @state: the pool that lists
+ * it as a volume; NULL: none does.
+ */
+CstVolume *cst_dir_look(const CstPoolState *state, const CstDirPlace *place, const char *name,
+                        CstVolume *known);
 
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
@@ -41,31 +75,30 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
                             GError **error);
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error);
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
-void cst_dir_vol_replaced(CstPoolState *state, CstBlob *blob);
+gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
-/** Removes the drafts in @dirfd whose makers are gone. */
-void cst_dir_drop_dead(int dirfd);
+/** Removes the drafts in @place whose makers are gone. */
+void cst_dir_drop_dead(const CstDirPlace *place);
 /** A live draft is locked by its maker, so that nobody else takes it for a dead one's. */
 gboolean cst_dir_lock_draft(int fd);
 
 extern const CstSnapshotBackend cst_dir_snapshots;
-/** Removes the directories of @volume's snapshots when they are empty. */
-void cst_dir_tidy_snapshots(int target, const char *volume);
-void cst_dir_drop_snapshot_drafts(int target);
+void cst_dir_drop_snapshot_drafts(const CstDirPlace *target);
 
 int cst_dir_watch_open(CstPoolState *state, GError **error);
 void cst_dir_watch_read(CstPoolState *state, int fd,
                         void (*changed)(const char *name, gpointer data), gpointer data);
 
 gboolean cst_dir_is_draft(const char *name);
-/** TRUE for names that no listing shows: ".", "..", drafts, names with control characters. */
+/** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
 gboolean cst_dir_name_hidden(const char *name);
 
 /**
- * Whoever made a raw volume said that it is raw: remembered beside the file, because a guest can
- * write anything at its start, also the magic of a format that refers to other files.
+ * What is declared of the content of @volume, whose file is open as @fd: by the core's records,
+ * else by what stands beside the content. @state NULL: a file that the core has no records of.
+ * NULL: nothing.
  */
-gboolean cst_dir_marked_raw(int fd);
+CstDeclaration *cst_dir_declared(const CstPoolState *state, const CstVolume *volume, int fd);

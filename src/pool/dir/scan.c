@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,11 +14,17 @@
 #include <base/threads.h>
 #include <image/image.h>
 
+/*
+ * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
+ * since it was last seen is opened and inspected on several threads. A record describes the file
+ * that was open while it was made; the stat before tells only whether the old record still holds,
+ * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
+ * listed with the reason as its problem.
+ */
+
 /* Inspecting a file waits for the disk, so more threads than cores; a few files need none. */
 #define SCAN_THREADS_MAX 32
 #define FILES_PER_THREAD 16
-
-#define STATX_WANTED (STATX_BASIC_STATS | STATX_BTIME)
 
 gboolean cst_dir_is_draft(const char *name)
 {
@@ -30,10 +35,11 @@ gboolean cst_dir_name_hidden(const char *name)
 {
     if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
         return TRUE;
-    if (cst_dir_is_draft(name) || strcmp(name, CST_SNAPSHOT_DIR) == 0)
+    if (g_str_has_prefix(name, CST_DRAFT_PREFIX))
         return TRUE;
+    /* XML has no way to write other control characters. */
     for (const char *p = name; *p; p++)
-        if (g_ascii_iscntrl(*p))
+        if (g_ascii_iscntrl(*p) && *p != '\t' && *p != '\n')
             return TRUE;
     return FALSE;
 }
@@ -41,6 +47,11 @@ gboolean cst_dir_name_hidden(const char *name)
 static int64_t to_ns(const struct statx_timestamp *time)
 {
     return time->tv_sec * G_GINT64_CONSTANT(1000000000) + time->tv_nsec;
+}
+
+int64_t cst_dir_btime_ns(const struct statx *st)
+{
+    return st->stx_mask & STATX_BTIME ? to_ns(&st->stx_btime) : 0;
 }
 
 static CstVolumeStamp stamp_of(const struct statx *st)
@@ -54,17 +65,24 @@ static CstVolumeStamp stamp_of(const struct statx *st)
     };
 }
 
-/* What stat alone tells. */
-static CstVolume *volume_from_stat(const char *name, const struct statx *st)
+/* What stat tells of an entry. */
+typedef struct {
+    struct statx st; /* of what a trusted link leads to, else of the entry itself */
+    gboolean shared; /* others can write where its content lies, as far as we know */
+} Seen;
+
+static CstVolume *volume_from_stat(const char *name, const Seen *seen)
 {
+    const struct statx *st = &seen->st;
     CstVolume *volume = cst_volume_new(name);
 
+    volume->flags = seen->shared ? CST_VOLUME_SHARED : 0;
     volume->stamp = stamp_of(st);
     volume->mode = st->stx_mode & 07777;
     volume->uid = st->stx_uid;
     volume->gid = st->stx_gid;
     volume->atime_ns = to_ns(&st->stx_atime);
-    volume->btime_ns = st->stx_mask & STATX_BTIME ? to_ns(&st->stx_btime) : 0;
+    volume->btime_ns = cst_dir_btime_ns(st);
     volume->type = CST_VOL_FILE;
     volume->format = "raw";
     if (S_ISDIR(st->stx_mode)) {
@@ -84,157 +102,236 @@ static CstVolume *volume_from_stat(const char *name, const struct statx *st)
  * the stamp (a hole filled within the same clock tick, space punched by the file system), so it
  * is compared as well.
  */
-static gboolean still_fits(const CstVolume *known, const struct statx *st)
+static gboolean still_fits(const CstVolume *known, const Seen *seen)
 {
-    CstVolumeStamp now = stamp_of(st);
+    CstVolumeStamp now = stamp_of(&seen->st);
 
-    return known && cst_volume_stamp_equal(&known->stamp, &now) &&
-           (known->type != CST_VOL_FILE || known->allocation == st->stx_blocks * 512) &&
+    return known && !(known->flags & CST_VOLUME_SHARED) == !seen->shared &&
+           cst_volume_stamp_equal(&known->stamp, &now) &&
+           (known->type != CST_VOL_FILE || known->allocation == seen->st.stx_blocks * 512) &&
            !cst_volume_problem(known);
 }
 
 /* --- looking into one file -------------------------------------------------------------------- */
 
 /* Relative references are relative to the image's directory; URLs and json: stay as they are. */
-static char *absolute_backing(const CstPoolState *state, const char *reference)
+static char *absolute_backing(const char *directory, const char *reference)
 {
     const char *colon = strchr(reference, ':');
     const char *slash = strchr(reference, '/');
 
     if (reference[0] == '/' || (colon && (!slash || colon < slash)))
         return g_strdup(reference);
-    return g_canonicalize_filename(reference, state->def->target_path);
+    return g_canonicalize_filename(reference, directory);
 }
 
-static void take_info(const CstPoolState *state, CstVolume *volume, const CstImageInfo *info)
+static void take_info(const CstDirPlace *place, CstVolume *volume, const CstImageInfo *info)
 {
     CstVolumeExtra *extra;
 
     volume->format = cst_image_format_name(info->format);
     if (info->capacity)
         volume->capacity = info->capacity;
-    if (!info->backing && !info->encryption && !info->compat && !info->problem)
+    if (!info->backing && !info->data_file && !info->encryption && !info->compat && !info->problem)
         return;
     extra = cst_volume_extra(volume);
-    extra->backing_path = info->backing ? absolute_backing(state, info->backing) : NULL;
+    extra->backing_path = info->backing ? absolute_backing(place->path, info->backing) : NULL;
     extra->backing_format = g_strdup(info->backing_format);
+    extra->data_file = g_strdup(info->data_file);
     extra->encryption = g_strdup(info->encryption);
     extra->compat = g_strdup(info->compat);
     extra->problem = g_strdup(info->problem);
-    extra->cluster_size = info->cluster_size;
+    extra->cluster_size = info->compat ? info->cluster_size : 0; /* libvirt: of qcow2 only */
     extra->lazy_refcounts = info->lazy_refcounts;
     extra->extended_l2 = info->extended_l2;
 }
 
-static gboolean inspect(const CstPoolState *state, int dirfd, CstVolume *volume, GError **error)
+/* The content of a volume whose format is declared may be that of another one. */
+static gboolean note_content(CstVolume *volume, CstBlob *blob, const CstImageFormat *declared,
+                             GError **error)
 {
-    g_auto(CstFd) fd = openat(dirfd, volume->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    g_autoptr(CstBlob) blob = NULL;
-    g_auto(CstImageInfo) info = {0};
-    gboolean raw_by_word;
-    struct stat st;
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    const CstImageFormat *found;
+    uint64_t size;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return cst_fail_errno(error, errno, _("cannot open volume '%s'"), volume->name);
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return cst_fail(error, CST_ERROR_INVALID, _("unexpected type for file '%s'"), volume->name);
-    raw_by_word = cst_dir_marked_raw(fd);
-    blob = cst_blob_file_new(fd, volume->name, FALSE, error);
-    fd = -1;
+    if (!cst_blob_get_size(blob, &size, error) ||
+        !cst_blob_pread(blob, head, (size_t)MIN(size, sizeof(head)), 0, error))
+        return FALSE;
+    found = cst_image_probe(head, (size_t)MIN(size, sizeof(head)), size);
+    /* A medium without its mark, which lies beyond the head, is not another format yet. */
+    if (found != declared && !(strcmp(cst_image_format_name(declared), "iso") == 0 &&
+                               strcmp(cst_image_format_name(found), "raw") == 0))
+        cst_volume_extra(volume)->content = cst_image_format_name(found);
+    return TRUE;
+}
+
+/* Takes @fd over. */
+static gboolean inspect(const CstPoolState *state, const CstDirPlace *place, int fd,
+                        CstVolume *volume, GError **error)
+{
+    g_autoptr(CstDeclaration) declaration = cst_dir_declared(state, volume, fd);
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cst_blob_file_new(fd, volume->name, FALSE, error);
+    g_auto(CstImageInfo) info = {0};
+
     if (!blob)
         return FALSE;
     if (volume->type == CST_VOL_BLOCK && !cst_blob_get_size(blob, &volume->capacity, error))
         return FALSE;
-    if (raw_by_word)
-        return TRUE;
-    if (!cst_image_inspect(blob, NULL, &info, error))
+    if (declaration && declaration->format)
+        format = cst_image_format_find(declaration->format, NULL);
+    if (!cst_image_inspect(blob, format, &info, error) ||
+        (format && !note_content(volume, blob, format, error)))
         return FALSE;
-    take_info(state, volume, &info);
+    take_info(place, volume, &info);
+    cst_volume_judge(volume, declaration);
     return TRUE;
 }
 
-static void inspect_or_note(const CstPoolState *state, int dirfd, CstVolume *volume)
+static CstVolume *with_problem(CstVolume *volume, const char *problem)
 {
-    g_autoptr(GError) error = NULL;
-
-    if (volume->type == CST_VOL_DIR || inspect(state, dirfd, volume, &error))
-        return;
-    cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", state->def->name, volume->name,
-            error->message);
-    cst_volume_extra(volume)->problem = g_strdup(error->message);
+    cst_volume_extra(volume)->problem = g_strdup(problem);
+    return volume;
 }
 
-typedef enum { LOOK_NONE, LOOK_FOUND, LOOK_DONE } Look;
-
-/*
- * Stats one entry. LOOK_NONE: no volume (gone, dangling or looping link, FIFO, socket, character
- * device); LOOK_DONE: *ret_volume is complete; LOOK_FOUND: it wants inspecting.
- */
-static Look look(int dirfd, const char *name, CstVolume *known, CstVolume **ret_volume)
+/* Opens and inspects; a stat said @seen. NULL: gone, or no volume. */
+static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirPlace *place,
+                                   const char *name, const Seen *seen, CstVolume *known)
 {
-    struct statx st;
+    g_autoptr(GError) error = NULL;
+    CstVolume *volume = NULL;
+    Seen now = {.shared = seen->shared};
+    int fd = cst_entry_open(place, name, O_RDONLY, &error);
 
-    if (statx(dirfd, name, AT_STATX_SYNC_AS_STAT, STATX_WANTED, &st) < 0) {
-        if (errno != ENOENT && errno != ELOOP && errno != ENAMETOOLONG) {
-            *ret_volume = cst_volume_new(name);
-            (*ret_volume)->format = "raw";
-            cst_volume_extra(*ret_volume)->problem =
-                g_strdup_printf(_("cannot stat file '%s': %s"), name, g_strerror(errno));
-            return LOOK_DONE;
-        }
-        return LOOK_NONE;
+    if (fd < 0 && (g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+                   g_error_matches(error, CST_ERROR, CST_ERROR_INVALID)))
+        return NULL;
+    if (fd < 0)
+        volume = volume_from_stat(name, seen);
+    else if (!cst_fd_stat(fd, &now.st))
+        cst_fail_errno(&error, errno, _("cannot stat file '%s'"), name);
+    else if (still_fits(known, &now))
+        volume = cst_volume_ref(known);
+    else
+        volume = volume_from_stat(name, &now);
+    if (!error && volume && volume != known) {
+        inspect(state, place, fd, volume, &error);
+        return error ? with_problem(volume, error->message) : volume;
     }
-    if (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode) && !S_ISBLK(st.stx_mode))
+    if (fd >= 0)
+        close(fd);
+    if (!error)
+        return volume;
+    return with_problem(volume ? volume : volume_from_stat(name, seen), error->message);
+}
+
+/* LOOK_NONE: no volume; LOOK_DONE: *ret_volume is complete; LOOK_OPEN: it wants to be opened. */
+typedef enum { LOOK_NONE, LOOK_DONE, LOOK_OPEN } Look;
+
+static Look look_failed(const char *name, CstVolume **ret_volume)
+{
+    g_autofree char *problem = NULL;
+
+    if (errno == ENOENT || errno == ELOOP || errno == ENAMETOOLONG)
         return LOOK_NONE;
-    if (still_fits(known, &st)) {
+    problem = g_strdup_printf(_("cannot stat file '%s': %s"), name, g_strerror(errno));
+    *ret_volume = with_problem(cst_volume_new(name), problem);
+    (*ret_volume)->format = "raw";
+    return LOOK_DONE;
+}
+
+static Look look(const CstDirPlace *place, const char *name, CstVolume *known, Seen *ret_seen,
+                 CstVolume **ret_volume)
+{
+    struct statx *st = &ret_seen->st;
+    g_autofree char *distrust = NULL;
+    CstEntryOwner owner;
+
+    if (!cst_entry_stat(place, name, FALSE, st))
+        return look_failed(name, ret_volume);
+    /* What a link leads to may lie anywhere. */
+    ret_seen->shared = !place->is_private || S_ISLNK(st->stx_mode);
+    owner = (CstEntryOwner){st->stx_mode, st->stx_uid, st->stx_nlink};
+    distrust = cst_entry_distrust(place, name, &owner);
+    if (distrust) {
+        *ret_volume = with_problem(volume_from_stat(name, ret_seen), distrust);
+        return LOOK_DONE;
+    }
+    if (S_ISLNK(st->stx_mode) && !cst_entry_stat(place, name, TRUE, st))
+        return look_failed(name, ret_volume);
+    if (!S_ISREG(st->stx_mode) && !S_ISDIR(st->stx_mode) && !S_ISBLK(st->stx_mode))
+        return LOOK_NONE;
+    if (still_fits(known, ret_seen)) {
         *ret_volume = cst_volume_ref(known);
         return LOOK_DONE;
     }
-    *ret_volume = volume_from_stat(name, &st);
-    return S_ISDIR(st.stx_mode) ? LOOK_DONE : LOOK_FOUND;
+    if (!S_ISDIR(st->stx_mode))
+        return LOOK_OPEN;
+    *ret_volume = volume_from_stat(name, ret_seen);
+    return LOOK_DONE;
 }
 
-static CstVolume *look_into(const CstPoolState *state, int dirfd, const char *name,
-                            CstVolume *known)
+CstVolume *cst_dir_look(const CstPoolState *state, const CstDirPlace *place, const char *name,
+                        CstVolume *known)
 {
     CstVolume *volume = NULL;
+    Seen seen;
 
-    if (look(dirfd, name, known, &volume) == LOOK_FOUND)
-        inspect_or_note(state, dirfd, volume);
+    if (look(place, name, known, &seen, &volume) == LOOK_OPEN)
+        volume = open_and_inspect(state, place, name, &seen, known);
     return volume;
+}
+
+static void log_problem(const CstPoolState *state, const CstVolume *volume)
+{
+    const char *problem = volume ? cst_volume_problem(volume) : NULL;
+
+    if (problem)
+        cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", state->def->name, volume->name,
+                problem);
 }
 
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
-    g_auto(CstFd) dirfd = -1;
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
 
     *ret_volume = NULL;
     if (cst_dir_name_hidden(name) || strchr(name, '/'))
         return TRUE;
-    dirfd = cst_dir_open_target(state, error);
-    if (dirfd < 0)
+    if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    *ret_volume = look_into(state, dirfd, name, known);
+    *ret_volume = cst_dir_look(state, &target, name, known);
+    if (*ret_volume != known)
+        log_problem(state, *ret_volume);
     return TRUE;
 }
 
-CstVolume *cst_dir_look(CstPoolState *state, int dirfd, const char *name)
-{
-    return look_into(state, dirfd, name, NULL);
-}
-
 /* --- scanning the directory ------------------------------------------------------------------- */
+
+/* An entry that is to be opened. */
+typedef struct {
+    char *name;
+    CstVolume *known; /* referenced; NULL: nothing */
+    Seen seen;
+} Entry;
 
 typedef struct {
     CstPoolState *state;
     const CstScan *scan;
     CstTask *task;
-    int dirfd;
-    GPtrArray *waiting; /* of CstVolume *, to be inspected */
+    const CstDirPlace *target;
+    GPtrArray *waiting; /* of Entry */
     gint next;          /* index of the next one, shared by the threads */
     GMutex sink_lock;
 } Scanning;
+
+static void entry_free(Entry *entry)
+{
+    g_free(entry->name);
+    cst_volume_unref(entry->known);
+    g_free(entry);
+}
 
 static gpointer inspect_waiting(gpointer data)
 {
@@ -242,9 +339,13 @@ static gpointer inspect_waiting(gpointer data)
     guint i;
 
     while ((i = (guint)g_atomic_int_add(&s->next, 1)) < s->waiting->len) {
-        CstVolume *volume = g_ptr_array_index(s->waiting, i);
+        const Entry *entry = g_ptr_array_index(s->waiting, i);
+        CstVolume *volume =
+            open_and_inspect(s->state, s->target, entry->name, &entry->seen, entry->known);
 
-        inspect_or_note(s->state, s->dirfd, volume);
+        if (!volume)
+            continue;
+        log_problem(s->state, volume);
         g_mutex_lock(&s->sink_lock);
         s->scan->sink(volume, s->scan->data);
         g_mutex_unlock(&s->sink_lock);
@@ -259,52 +360,59 @@ static void inspect_all(Scanning *s)
     cst_threads_run(inspect_waiting, s, 1 + others);
 }
 
+static void scan_entry(Scanning *s, const char *name)
+{
+    g_autoptr(CstVolume) known = s->scan->known(name, s->scan->data);
+    CstVolume *volume = NULL;
+    Seen seen;
+    Entry *entry;
+
+    switch (look(s->target, name, known, &seen, &volume)) {
+    case LOOK_NONE: break;
+    case LOOK_DONE: s->scan->sink(volume, s->scan->data); break;
+    case LOOK_OPEN:
+        entry = g_new(Entry, 1);
+        *entry = (Entry){.name = g_strdup(name), .known = g_steal_pointer(&known), .seen = seen};
+        g_ptr_array_add(s->waiting, entry);
+        break;
+    }
+}
+
 static gboolean read_entries(Scanning *s, DIR *dir, GError **error)
 {
     struct dirent *entry;
 
     for (errno = 0; (entry = readdir(dir)); errno = 0) {
-        CstVolume *volume = NULL;
-        g_autoptr(CstVolume) known = NULL;
-
         if (cst_dir_name_hidden(entry->d_name) || entry->d_type == DT_FIFO ||
             entry->d_type == DT_SOCK || entry->d_type == DT_CHR)
             continue;
         if (!cst_task_check(s->task, error))
             return FALSE;
-        known = s->scan->known(entry->d_name, s->scan->data);
-        switch (look(s->dirfd, entry->d_name, known, &volume)) {
-        case LOOK_NONE: break;
-        case LOOK_DONE: s->scan->sink(volume, s->scan->data); break;
-        case LOOK_FOUND: g_ptr_array_add(s->waiting, volume); break;
-        }
+        scan_entry(s, entry->d_name);
     }
     if (errno)
-        return cst_fail_errno(error, errno, _("cannot read dir '%s'"), s->state->def->target_path);
+        return cst_fail_errno(error, errno, _("cannot read dir '%s'"), s->target->path);
     return TRUE;
 }
 
 gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) waiting = g_ptr_array_new();
-    Scanning s = {.state = state, .scan = scan, .task = task, .waiting = waiting};
+    g_autoptr(GPtrArray) waiting = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    Scanning s = {
+        .state = state, .scan = scan, .task = task, .target = &target, .waiting = waiting};
     DIR *dir;
     gboolean done;
 
-    s.dirfd = cst_dir_open_target(state, error);
-    if (s.dirfd < 0)
+    if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    dir = fdopendir(s.dirfd);
-    if (!dir) {
-        close(s.dirfd);
-        return cst_fail_errno(error, errno, _("cannot open path '%s'"), state->def->target_path);
-    }
+    dir = cst_place_list(&target);
+    if (!dir)
+        return cst_fail_errno(error, errno, _("cannot open path '%s'"), target.path);
     g_mutex_init(&s.sink_lock);
     done = read_entries(&s, dir, error);
     if (done)
         inspect_all(&s);
-    else
-        g_ptr_array_foreach(waiting, (GFunc)(void (*)(void))cst_volume_unref, NULL);
     g_mutex_clear(&s.sink_lock);
     closedir(dir);
     return done;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -20,30 +19,65 @@
  * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
  * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
  * being made has a draft's name and lock, so that what a dead process left is told from it.
+ *
+ * The two directories are ours alone (cst_place_open_own): who may write to the target can put
+ * something else in their place, which is refused, or take them away. Each is opened below the
+ * other; a path of two parts would only have the last one guarded.
  */
 
 #define XATTR_LIST_MAX 65536
+/* Somebody who removes the last snapshot of another volume may take the upper directory along. */
+#define MAKE_TRIES 8
 
-/* Opens the directory of @volume's snapshots. Missing: made with @make, else -1 without an
- * error. */
-static gboolean open_dir(const CstPoolState *state, const char *volume, gboolean make, int *ret_fd,
-                         GError **error)
+/* The directory of all snapshots and, in it, the volume's. */
+typedef struct {
+    CstDirPlace all;
+    CstDirPlace volume; /* fd -1: the volume has none */
+} Shelf;
+
+#define SHELF_NONE ((Shelf){CST_DIR_PLACE_NONE, CST_DIR_PLACE_NONE})
+
+static void shelf_clear(Shelf *shelf)
 {
-    g_auto(CstFd) target = cst_dir_open_target(state, error);
-    g_autofree char *path = g_build_filename(CST_SNAPSHOT_DIR, volume, NULL);
+    cst_place_clear(&shelf->volume);
+    cst_place_clear(&shelf->all);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shelf, shelf_clear)
 
-    *ret_fd = -1;
-    if (target < 0)
+static gboolean shelf_try_open(const CstDirPlace *target, const char *volume, gboolean make,
+                               Shelf *ret_shelf, GError **error)
+{
+    *ret_shelf = SHELF_NONE;
+    if (!cst_place_open_own(target, CST_SNAPSHOT_DIR, make, &ret_shelf->all, error))
         return FALSE;
-    if (make && ((mkdirat(target, CST_SNAPSHOT_DIR, 0700) < 0 && errno != EEXIST) ||
-                 (mkdirat(target, path, 0700) < 0 && errno != EEXIST)))
-        return cst_fail_errno(error, errno, _("cannot create directory '%s/%s'"),
-                              state->def->target_path, path);
-    *ret_fd = openat(target, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (*ret_fd < 0 && (make || errno != ENOENT))
-        return cst_fail_errno(error, errno, _("cannot open directory '%s/%s'"),
-                              state->def->target_path, path);
-    return TRUE;
+    return ret_shelf->all.fd < 0 ||
+           cst_place_open_own(&ret_shelf->all, volume, make, &ret_shelf->volume, error);
+}
+
+/* @make: with the directories made, and durable; else without an error where they are missing. */
+static gboolean shelf_open(CstPoolState *state, const CstDirPlace *target, const char *volume,
+                           gboolean make, Shelf *ret_shelf, GError **error)
+{
+    for (guint tries = MAKE_TRIES;; tries--) {
+        g_autoptr(GError) why = NULL;
+
+        if (shelf_try_open(target, volume, make, ret_shelf, &why))
+            break;
+        shelf_clear(ret_shelf);
+        if (tries == 1 || !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+    return !make || (cst_dir_sync(ret_shelf->all.fd, ret_shelf->all.path, error) &&
+                     cst_dir_names_sync(state, target, error));
+}
+
+/* Removes the directories of @volume's snapshots when they are empty. */
+static void shelf_tidy(const CstDirPlace *target, const CstDirPlace *all, const char *volume)
+{
+    if (cst_entry_remove(all, volume, TRUE))
+        cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }
 
 static gboolean missing(const char *volume, const char *name, GError **error)
@@ -53,21 +87,20 @@ static gboolean missing(const char *volume, const char *name, GError **error)
 }
 
 /* The snapshot's file, for reading; -1 with @error. */
-static int open_snapshot(const CstPoolState *state, const char *volume, const char *name,
-                         GError **error)
+static int open_snapshot(CstPoolState *state, const CstDirPlace *target, const char *volume,
+                         const char *name, GError **error)
 {
-    g_auto(CstFd) dir = -1;
-    int fd = -1;
+    g_auto(Shelf) shelf = SHELF_NONE;
+    struct statx st;
 
-    if (!open_dir(state, volume, FALSE, &dir, error))
+    if (!shelf_open(state, target, volume, FALSE, &shelf, error))
         return -1;
-    if (dir >= 0)
-        fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && (dir < 0 || errno == ENOENT))
+    if (shelf.volume.fd < 0 ||
+        (!cst_entry_stat(&shelf.volume, name, FALSE, &st) && errno == ENOENT)) {
         missing(volume, name, error);
-    else if (fd < 0)
-        cst_fail_errno(error, errno, _("cannot open snapshot '%s' of volume '%s'"), name, volume);
-    return fd;
+        return -1;
+    }
+    return cst_entry_open_file(&shelf.volume, name, O_RDONLY, error);
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */
@@ -78,9 +111,9 @@ typedef struct {
     int64_t ns;
 } Found;
 
-static gboolean describe(CstPoolState *state, int dir, const char *name, Found *ret_found)
+static gboolean describe(const CstDirPlace *place, const char *name, Found *ret_found)
 {
-    g_autoptr(CstVolume) file = cst_dir_look(state, dir, name);
+    g_autoptr(CstVolume) file = cst_dir_look(NULL, place, name, NULL);
     CstSnapshot *snapshot;
 
     if (!file)
@@ -109,23 +142,23 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
                               GError **error)
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Found));
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(Shelf) shelf = SHELF_NONE;
     const struct dirent *entry;
-    int fd = -1;
     DIR *dir;
 
-    if (!open_dir(state, volume, FALSE, &fd, error))
+    if (!cst_dir_target_open(state, &target, error) ||
+        !shelf_open(state, &target, volume, FALSE, &shelf, error))
         return FALSE;
-    if (fd < 0)
+    if (shelf.volume.fd < 0)
         return TRUE;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
+    dir = cst_place_list(&shelf.volume);
+    if (!dir)
         return cst_fail_errno(error, errno, _("cannot list the snapshots of volume '%s'"), volume);
-    }
     while ((entry = readdir(dir))) {
         Found found;
 
-        if (!cst_dir_name_hidden(entry->d_name) && describe(state, fd, entry->d_name, &found))
+        if (!cst_dir_name_hidden(entry->d_name) && describe(&shelf.volume, entry->d_name, &found))
             g_array_append_val(all, found);
     }
     closedir(dir);
@@ -150,7 +183,10 @@ static gboolean share(int from, int to, const char *volume, GError **error)
     return cst_fail_errno(error, errno, _("cannot copy volume '%s'"), volume);
 }
 
-/* Labels, the word about the format, whatever else was attached: best effort but for the copy. */
+/*
+ * Labels, the word about the format, whatever else was attached: best effort but for the copy.
+ * Except what gives rights to whoever runs the file.
+ */
 static void copy_attributes(int from, int to)
 {
     g_autofree char *names = g_malloc(XATTR_LIST_MAX);
@@ -158,15 +194,18 @@ static void copy_attributes(int from, int to)
     ssize_t len = flistxattr(from, names, XATTR_LIST_MAX);
 
     for (const char *name = names; len > 0 && name < names + len; name += strlen(name) + 1) {
-        ssize_t size = fgetxattr(from, name, value, XATTR_LIST_MAX);
+        ssize_t size = strcmp(name, "security.capability") == 0
+                           ? -1
+                           : fgetxattr(from, name, value, XATTR_LIST_MAX);
 
         if (size >= 0 && fsetxattr(to, name, value, (size_t)size, 0) < 0)
             continue; /* not ours to set */
     }
 }
 
-/* A locked draft in @dir that shares the content of @from; *ret_draft is its name. */
-static int copy_to_draft(int from, int dir, const char *volume, char **ret_draft, GError **error)
+/* A locked draft in @place that shares the content of @from; *ret_draft is its name. */
+static int copy_to_draft(int from, const CstDirPlace *place, const char *volume, char **ret_draft,
+                         GError **error)
 {
     char token[CST_UUID_TEXT_LEN];
     g_autofree char *draft = NULL;
@@ -176,7 +215,7 @@ static int copy_to_draft(int from, int dir, const char *volume, char **ret_draft
 
     cst_uuid_generate(&id);
     draft = g_strconcat(CST_DRAFT_PREFIX, cst_uuid_format(&id, token), CST_DRAFT_SUFFIX, NULL);
-    fd = openat(dir, draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = cst_entry_create(place, draft);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a copy of volume '%s'"), volume);
         return -1;
@@ -184,7 +223,7 @@ static int copy_to_draft(int from, int dir, const char *volume, char **ret_draft
     cst_dir_lock_draft(fd);
     CST_CRASH_POINT("snapshot.draft.created");
     if (!share(from, fd, volume, error)) {
-        unlinkat(dir, draft, 0);
+        cst_entry_remove(place, draft, FALSE);
         return -1;
     }
     copy_attributes(from, fd);
@@ -196,117 +235,146 @@ static int copy_to_draft(int from, int dir, const char *volume, char **ret_draft
 
 /* --- the changes ------------------------------------------------------------------------------ */
 
-static gboolean settle(int fd, int dir, const char *draft, const char *name, unsigned how,
-                       const char *volume, GError **error)
+/* Before the rename: the content is on the disk. */
+static gboolean sync_draft(int fd, const char *volume, GError **error)
 {
     if (fsync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync a copy of volume '%s'"), volume);
     CST_CRASH_POINT("snapshot.draft.synced");
-    if (renameat2(dir, draft, dir, name, how) < 0) {
+    return TRUE;
+}
+
+static gboolean put_on_shelf(const Shelf *shelf, int fd, const char *draft, const char *name,
+                             const char *volume, GError **error)
+{
+    if (!sync_draft(fd, volume, error))
+        return FALSE;
+    if (!cst_entry_rename_new(&shelf->volume, draft, name)) {
         if (errno == EEXIST)
             return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
                             volume, name);
         return cst_fail_errno(error, errno, _("cannot put a copy of volume '%s' in place"), volume);
     }
     CST_CRASH_POINT("snapshot.draft.renamed");
-    return cst_dir_sync(dir, volume, error);
+    return cst_dir_sync(shelf->volume.fd, volume, error);
 }
 
 static gboolean snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
-    g_auto(CstFd) target = cst_dir_open_target(state, error);
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(Shelf) shelf = SHELF_NONE;
     g_autofree char *draft = NULL;
-    g_auto(CstFd) dir = -1;
     g_auto(CstFd) from = -1;
     g_auto(CstFd) copy = -1;
 
     if (how->limit)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
                         _("snapshots of files have no size of their own"));
-    if (target < 0)
+    if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    from = openat(target, volume, O_RDONLY | O_CLOEXEC);
-    if (from < 0)
-        return cst_fail_errno(error, errno, _("cannot open volume '%s'"), volume);
-    if (!open_dir(state, volume, TRUE, &dir, error))
+    from = cst_entry_open_file(&target, volume, O_RDONLY, error);
+    if (from < 0 || !shelf_open(state, &target, volume, TRUE, &shelf, error))
         return FALSE;
-    copy = copy_to_draft(from, dir, volume, &draft, error);
-    if (copy >= 0 && settle(copy, dir, draft, name, RENAME_NOREPLACE, volume, error))
+    copy = copy_to_draft(from, &shelf.volume, volume, &draft, error);
+    if (copy >= 0 && put_on_shelf(&shelf, copy, draft, name, volume, error))
         return TRUE;
     if (copy >= 0)
-        unlinkat(dir, draft, 0);
-    cst_dir_tidy_snapshots(target, volume);
+        cst_entry_remove(&shelf.volume, draft, FALSE);
+    shelf_tidy(&target, &shelf.all, volume);
     return FALSE;
 }
 
+/* The snapshot may be of a time when the file's owner was another: the mode gives no rights. */
 static gboolean take_owner(int from, int to, const char *volume, GError **error)
 {
     struct stat st;
 
     if (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
-        fchmod(to, st.st_mode & 07777) < 0)
+        fchmod(to, st.st_mode & 0777) < 0)
         return cst_fail_errno(error, errno, _("cannot set the owner of volume '%s'"), volume);
     return TRUE;
+}
+
+/* The draft takes the place of the file that @now has open, and of no other. */
+static gboolean put_in_place(CstPoolState *state, const CstDirPlace *target, int now, int copy,
+                             const char *draft, const char *volume, GError **error)
+{
+    if (!take_owner(now, copy, volume, error) || !sync_draft(copy, volume, error))
+        return FALSE;
+    if (!cst_entry_is(target, volume, now) || !cst_entry_is(target, draft, copy))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("somebody put something else in the place of volume '%s' while it was "
+                          "reverted; see who may write to '%s'"),
+                        volume, target->path);
+    if (!cst_entry_rename_over(target, draft, volume))
+        return cst_fail_errno(error, errno, _("cannot put a copy of volume '%s' in place"), volume);
+    CST_CRASH_POINT("snapshot.draft.renamed");
+    return cst_dir_names_sync(state, target, error);
 }
 
 /* The volume's file is replaced whole; owner and mode are those that it has now. */
 static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(CstFd) target = cst_dir_open_target(state, error);
-    g_auto(CstFd) from = target < 0 ? -1 : open_snapshot(state, volume, name, error);
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
     g_autofree char *draft = NULL;
+    g_auto(CstFd) from = -1;
     g_auto(CstFd) now = -1;
     g_auto(CstFd) copy = -1;
 
-    if (from < 0)
+    if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    now = openat(target, volume, O_RDONLY | O_CLOEXEC);
+    from = open_snapshot(state, &target, volume, name, error);
+    now = from < 0 ? -1 : cst_entry_open_file(&target, volume, O_RDONLY, error);
     if (now < 0)
-        return cst_fail_errno(error, errno, _("cannot open volume '%s'"), volume);
-    copy = copy_to_draft(from, target, volume, &draft, error);
-    if (copy >= 0 && take_owner(now, copy, volume, error) &&
-        settle(copy, target, draft, volume, 0, volume, error))
+        return FALSE;
+    copy = copy_to_draft(from, &target, volume, &draft, error);
+    if (copy >= 0 && put_in_place(state, &target, now, copy, draft, volume, error))
         return TRUE;
     if (copy >= 0)
-        unlinkat(target, draft, 0);
+        cst_entry_remove(&target, draft, FALSE);
     return FALSE;
 }
 
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(CstFd) target = cst_dir_open_target(state, error);
-    g_auto(CstFd) dir = -1;
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(Shelf) shelf = SHELF_NONE;
 
-    if (target < 0 || !open_dir(state, volume, FALSE, &dir, error))
+    if (!cst_dir_target_open(state, &target, error) ||
+        !shelf_open(state, &target, volume, FALSE, &shelf, error))
         return FALSE;
-    if (dir < 0)
+    if (shelf.volume.fd < 0)
         return missing(volume, name, error);
     CST_CRASH_POINT("snapshot.remove.before");
-    if (unlinkat(dir, name, 0) < 0) {
+    if (!cst_entry_remove(&shelf.volume, name, FALSE)) {
         if (errno == ENOENT)
             return missing(volume, name, error);
         return cst_fail_errno(error, errno, _("cannot remove snapshot '%s' of volume '%s'"), name,
                               volume);
     }
     CST_CRASH_POINT("snapshot.remove.done");
-    cst_dir_tidy_snapshots(target, volume);
+    if (!cst_dir_sync(shelf.volume.fd, volume, error))
+        return FALSE;
+    shelf_tidy(&target, &shelf.all, volume);
     return TRUE;
 }
 
 static gboolean snapshot_rename(CstPoolState *state, const char *volume, const char *name,
                                 const char *new_name, GError **error)
 {
-    g_auto(CstFd) dir = -1;
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(Shelf) shelf = SHELF_NONE;
 
-    if (!open_dir(state, volume, FALSE, &dir, error))
+    if (!cst_dir_target_open(state, &target, error) ||
+        !shelf_open(state, &target, volume, FALSE, &shelf, error))
         return FALSE;
-    if (dir < 0)
+    if (shelf.volume.fd < 0)
         return missing(volume, name, error);
-    if (renameat2(dir, name, dir, new_name, RENAME_NOREPLACE) == 0)
-        return cst_dir_sync(dir, volume, error);
+    if (cst_entry_rename_new(&shelf.volume, name, new_name))
+        return cst_dir_sync(shelf.volume.fd, volume, error);
     if (errno == ENOENT)
         return missing(volume, name, error);
     if (errno == EEXIST)
@@ -319,8 +387,12 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
 static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const char *name,
                               GError **error)
 {
-    int fd = open_snapshot(state, volume, name, error);
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    int fd;
 
+    if (!cst_dir_target_open(state, &target, error))
+        return NULL;
+    fd = open_snapshot(state, &target, volume, name, error);
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, FALSE, error);
 }
 
@@ -335,30 +407,24 @@ const CstSnapshotBackend cst_dir_snapshots = {
 
 /* --- what is left over ------------------------------------------------------------------------ */
 
-void cst_dir_tidy_snapshots(int target, const char *volume)
+void cst_dir_drop_snapshot_drafts(const CstDirPlace *target)
 {
-    g_autofree char *path = g_build_filename(CST_SNAPSHOT_DIR, volume, NULL);
-
-    if (unlinkat(target, path, AT_REMOVEDIR) == 0)
-        unlinkat(target, CST_SNAPSHOT_DIR, AT_REMOVEDIR);
-}
-
-void cst_dir_drop_snapshot_drafts(int target)
-{
-    DIR *dir = cst_dir_list(target, CST_SNAPSHOT_DIR);
+    g_auto(CstDirPlace) all = CST_DIR_PLACE_NONE;
     const struct dirent *entry;
+    DIR *dir;
 
-    if (!dir)
+    if (!cst_place_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, NULL) || all.fd < 0)
         return;
-    while ((entry = readdir(dir))) {
-        g_auto(CstFd) below = -1;
+    dir = cst_place_list(&all);
+    while (dir && (entry = readdir(dir))) {
+        g_auto(CstDirPlace) below = CST_DIR_PLACE_NONE;
 
         if (cst_dir_name_hidden(entry->d_name))
             continue;
-        below = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (below >= 0)
-            cst_dir_drop_dead(below);
-        cst_dir_tidy_snapshots(target, entry->d_name);
+        if (cst_place_open_own(&all, entry->d_name, FALSE, &below, NULL) && below.fd >= 0)
+            cst_dir_drop_dead(&below);
+        shelf_tidy(target, &all, entry->d_name);
     }
-    closedir(dir);
+    if (dir)
+        closedir(dir);
 }

@@ -6,6 +6,7 @@
 
 #include <base/crash.h>
 #include <base/error.h>
+#include <base/file.h>
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -26,8 +27,8 @@ static gboolean same_device(const char *a, const char *b)
 
     if (strcmp(a, b) == 0)
         return TRUE;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode) &&
-           x.st_rdev == y.st_rdev;
+    return cst_node_stat(a, &x) && cst_node_stat(b, &y) && S_ISBLK(x.st_mode) &&
+           S_ISBLK(y.st_mode) && x.st_rdev == y.st_rdev;
 }
 
 static gboolean has_device(const LvmGroup *group, const char *path)
@@ -81,7 +82,7 @@ gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error
     g_autoptr(LvmGroup) group = look_matching(state, &why);
     gboolean any = FALSE, active = FALSE;
 
-    if (!group)
+    if (why)
         cst_log(CST_LOG_INFO, "pool '%s': %s", state->def->name, why->message);
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);

@@ -15,6 +15,7 @@ static void state_free(CstPoolState *state)
 
     logical_seen_clear(&logical->seen);
     logical_options_clear(&logical->options);
+    g_free(logical->uuid);
     cst_pool_def_free(state->def);
     g_free(logical);
 }
@@ -84,29 +85,27 @@ static char *logical_identity(CstPoolState *state, GError **error)
     return group ? g_strdup_printf("vg=%s\n", group->uuid) : NULL;
 }
 
-static gboolean logical_identity_check(CstPoolState *state, const char *recorded, gboolean starting,
-                                       GError **error)
+/* A start may find another group of the name: restored, or made anew. It is known by its uuid. */
+static gboolean logical_expect(CstPoolState *state, const char *recorded, gboolean starting,
+                               GError **error)
 {
+    LogicalState *logical = LOGICAL(state);
     g_autoptr(LvmGroup) group = NULL;
-    g_autofree char *now = NULL;
 
-    if (starting || !g_str_has_prefix(recorded, "vg="))
-        return TRUE;
-    group = logical_look_lately(LOGICAL(state), error);
-    if (!group)
-        return FALSE;
-    now = g_strdup_printf("vg=%s\n", group->uuid);
-    if (strcmp(now, recorded) == 0)
-        return TRUE;
-    return cst_fail(
-        error, CST_ERROR_STATE,
-        _("the volume group '%s' is not the one that the pool was started with; restart "
-          "the pool to accept this one"),
-        group->name);
+    g_clear_pointer(&logical->uuid, g_free);
+    if (starting) {
+        group = logical_look_lately(logical, error);
+        logical->uuid = group ? g_strdup(group->uuid) : NULL;
+        return group != NULL;
+    }
+    if (recorded && g_str_has_prefix(recorded, "vg="))
+        logical->uuid = g_strchomp(g_strdup(recorded + strlen("vg=")));
+    return TRUE;
 }
 
 const CstBackend cst_logical_backend = {
     .type = CST_POOL_LOGICAL,
+    .reserved_prefix = LOGICAL_PREFIX,
     .open = logical_open,
     .close = state_free,
     .check = logical_check,
@@ -121,7 +120,7 @@ const CstBackend cst_logical_backend = {
     .destroy = logical_destroy,
     .drop_drafts = logical_drop_drafts,
     .identity = logical_identity,
-    .identity_check = logical_identity_check,
+    .expect = logical_expect,
     .discover = logical_discover,
     .vol_reserve = logical_vol_reserve,
     .vol_commit = logical_vol_commit,

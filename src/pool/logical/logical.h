@@ -52,6 +52,7 @@ void logical_seen_clear(LogicalSeen *seen);
 typedef struct {
     CstPoolState head;
     const char *vg; /**< the definition's */
+    char *uuid;     /**< of the group that it must be; NULL: any of the name */
     LogicalOptions options;
     LogicalSeen seen;
 } LogicalState;
@@ -61,7 +62,7 @@ typedef struct {
 gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
 void logical_options_clear(LogicalOptions *options);
 
-/** The group as it is now; the caller unrefs. NOT_FOUND when there is none. */
+/** The group as it is now; the caller unrefs. NOT_FOUND: there is none; STATE: another one. */
 LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error);
 /** The same, or what was seen a moment ago (lvm_host.fresh_us) when no change is known of since. */
 LvmGroup *logical_look_lately(LogicalState *state, GError **error);
@@ -78,6 +79,9 @@ char *logical_device(const LogicalState *state, const char *name);
 char *logical_target(const LogicalState *state, const char *name);
 
 /* --- names and tags (names.c) ----------------------------------------------------------------- */
+
+/** Names that begin like this are ours. */
+#define LOGICAL_PREFIX ".cistern-"
 
 /** INVALID when LVM would not take @name, or would take it for something of its own. */
 gboolean logical_name_check(const char *name, GError **error);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "logical.h"
 
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
 /*
  * A report takes LVM about as long as a change does. So one serves all who ask for what is so now,
  * for a moment, or until something is known to have changed since it was begun.
@@ -101,11 +106,25 @@ static void look_end(LogicalSeen *seen, LvmGroup *group, guint changes)
     g_mutex_unlock(&seen->lock);
 }
 
+/* Takes @group over; NULL when it is another one than that the pool was started with. */
+static LvmGroup *expected_group(const LogicalState *state, LvmGroup *group, GError **error)
+{
+    if (!group || !state->uuid || strcmp(group->uuid, state->uuid) == 0)
+        return group;
+    cst_fail(error, CST_ERROR_STATE,
+             _("the volume group '%s' is not the one that the pool was started with; restart "
+               "the pool to accept this one"),
+             group->name);
+    lvm_group_unref(group);
+    return NULL;
+}
+
 LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error)
 {
     guint changes = look_begin(&state->seen);
     LvmGroup *group = lvm_group_read(state->vg, task, error);
 
+    group = expected_group(state, group, error);
     look_end(&state->seen, group, changes);
     return group;
 }

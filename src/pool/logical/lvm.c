@@ -85,11 +85,12 @@ gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, 
                     GError **error)
 {
     g_autofree char *path = find_tool(argv[0]);
+    g_autofree char *program = g_find_program_in_path(path);
     g_auto(CstChildResult) result = {0};
     g_autoptr(GPtrArray) vector = g_ptr_array_new();
     CstChild child = {.timeout_s = timeout_s, .output_limit = OUTPUT_LIMIT};
 
-    if (!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
+    if (!program)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("there is no '%s' on this host; install LVM's tools (package lvm2)"),
                         argv[0]);

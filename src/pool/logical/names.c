@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 #include <base/uuid.h>
 
-#define PREFIX          ".cistern-"
 #define DRAFT_SUFFIX    ".part"
 #define OLD_SUFFIX      ".old"
 #define SNAPSHOT_SUFFIX ".snap"
@@ -52,11 +52,11 @@ gboolean logical_name_check(const char *name, GError **error)
 static unsigned long long start_of(int pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
-    g_autofree char *text = NULL;
+    g_autofree char *text = cst_kernel_read(path);
     unsigned long long start = 0;
     const char *rest;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL))
+    if (!text)
         return 0;
     /* The second field is a name that may hold anything, so the count begins behind its ")". */
     rest = strrchr(text, ')');
@@ -71,10 +71,10 @@ static unsigned long long start_of(int pid)
 /* The first characters of this boot's id: the same process number may be another's tomorrow. */
 static void boot_mark(char mark[5])
 {
-    g_autofree char *text = NULL;
+    g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
 
     g_strlcpy(mark, "0000", 5);
-    if (g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
+    if (text)
         g_strlcpy(mark, text, 5);
 }
 
@@ -94,7 +94,7 @@ char *logical_draft_name(const char *token)
     char boot[5];
 
     boot_mark(boot);
-    return g_strdup_printf(PREFIX "%s.%s_%d_%llu" DRAFT_SUFFIX, hex, boot, getpid(),
+    return g_strdup_printf(LOGICAL_PREFIX "%s.%s_%d_%llu" DRAFT_SUFFIX, hex, boot, getpid(),
                            start_of(getpid()));
 }
 
@@ -111,12 +111,12 @@ char *logical_snapshot_name(void)
 
     cst_uuid_generate(&uuid);
     hex = hex_of(cst_uuid_format(&uuid, text));
-    return g_strconcat(PREFIX, hex, SNAPSHOT_SUFFIX, NULL);
+    return g_strconcat(LOGICAL_PREFIX, hex, SNAPSHOT_SUFFIX, NULL);
 }
 
 gboolean logical_is_hidden(const char *name)
 {
-    return g_str_has_prefix(name, PREFIX);
+    return g_str_has_prefix(name, LOGICAL_PREFIX);
 }
 
 gboolean logical_is_draft(const char *name)
@@ -134,8 +134,8 @@ gboolean logical_is_draft_of(const char *name, const char *token)
     g_autofree char *hex = hex_of(token);
 
     return strlen(hex) == HEX_LEN && logical_is_draft(name) &&
-           strncmp(name + strlen(PREFIX), hex, HEX_LEN) == 0 &&
-           name[strlen(PREFIX) + HEX_LEN] == '.';
+           strncmp(name + strlen(LOGICAL_PREFIX), hex, HEX_LEN) == 0 &&
+           name[strlen(LOGICAL_PREFIX) + HEX_LEN] == '.';
 }
 
 gboolean logical_maker_lives(const char *name)
@@ -145,7 +145,8 @@ gboolean logical_maker_lives(const char *name)
     int pid = 0;
 
     if (!logical_is_hidden(name) ||
-        sscanf(name + strlen(PREFIX), "%*32[0-9a-f].%4[0-9a-f]_%d_%llu", boot, &pid, &start) != 3)
+        sscanf(name + strlen(LOGICAL_PREFIX), "%*32[0-9a-f].%4[0-9a-f]_%d_%llu", boot, &pid,
+               &start) != 3)
         return FALSE;
     boot_mark(now);
     return strcmp(boot, now) == 0 && start != 0 && start_of(pid) == start;

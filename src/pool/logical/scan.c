@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 
 /* Parts of an LV are LVs themselves, which may have parts: that deep is believed. */
@@ -110,7 +111,7 @@ static void take_node(CstVolume *volume, const char *path)
     struct stat st;
 
     volume->mode = 0600;
-    if (stat(path, &st) < 0)
+    if (!cst_node_stat(path, &st))
         return;
     volume->mode = st.st_mode & 07777;
     volume->uid = st.st_uid;
@@ -152,6 +153,7 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
     if (lv->origin && !logical_is_hidden(lv->origin)) {
         extra->backing_path = g_strdup_printf("%s/%s", state->head.def->target_path, lv->origin);
         extra->backing_format = g_strdup("raw");
+        extra->backing_trust = CST_TRUST_NAMED;
     }
     if (lvm_is_thin(lv))
         take_thin(lv, volume, extra);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "logical.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/crash.h>
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/uuid.h>
@@ -29,7 +31,10 @@ static gboolean change_tag(LogicalState *state, const char *lv, const char *opti
 /* The name's owner and mode go over to whoever has it next. */
 static void copy_owner(const struct stat *from, const char *path)
 {
-    if (chown(path, from->st_uid, from->st_gid) < 0 || chmod(path, from->st_mode & 07777) < 0)
+    g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
+
+    if (fd < 0 || fchown(fd, from->st_uid, from->st_gid) < 0 ||
+        fchmod(fd, from->st_mode & 07777) < 0)
         cst_log(CST_LOG_WARNING, "cannot give '%s' the owner it had", path);
 }
 
@@ -40,7 +45,7 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     g_autofree char *was = logical_tag("was", name);
     struct stat owner;
 
-    if (stat(path, &owner) < 0)
+    if (!cst_node_stat(path, &owner))
         return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
     if (!change_tag(state, name, "--addtag", was, error))
         return FALSE;

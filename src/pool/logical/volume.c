@@ -30,7 +30,7 @@ const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **
 CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error)
 {
     g_autofree char *path = logical_device(state, lv);
-    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+    int fd = cst_node_open(path, writable ? O_RDWR : O_RDONLY);
 
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot open volume '%s'"), path);
@@ -65,7 +65,7 @@ gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat
 {
     g_autofree char *path = logical_device(state, lv);
 
-    return stat(path, ret_st) == 0;
+    return cst_node_stat(path, ret_st);
 }
 
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)

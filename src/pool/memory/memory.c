@@ -108,6 +108,7 @@ static CstVolume *describe(CstPoolState *state, MemoryDisk *disk, CstVolume *kno
     if (disk->origin) {
         cst_volume_extra(volume)->backing_path = memory_vol_path(state, disk->origin);
         cst_volume_extra(volume)->backing_format = g_strdup("raw");
+        cst_volume_extra(volume)->backing_trust = CST_TRUST_NAMED;
     }
     return volume;
 }

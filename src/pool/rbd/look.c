@@ -95,7 +95,7 @@ static gboolean next_step(RbdLook *look)
         look->step = ASK_MAP;
         if (!s->capacity_only && cst_rbd_header_has_map(&look->header))
             return TRUE;
-        /* fall through */
+        G_GNUC_FALLTHROUGH;
     case ASK_MAP: look->step = ASK_PARENT; return s->thorough && has_parent_here(look);
     case ASK_OLD:
     case ASK_PARENT: break;

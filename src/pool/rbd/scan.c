@@ -111,6 +111,7 @@ static CstVolume *volume_new(const CstPoolState *state, const RbdHeader *header,
     if (header->parent) {
         cst_volume_extra(volume)->backing_path = g_strdup(header->parent);
         cst_volume_extra(volume)->backing_format = g_strdup("raw");
+        cst_volume_extra(volume)->backing_trust = CST_TRUST_NAMED;
     }
     return volume;
 }
@@ -131,6 +132,7 @@ static CstVolume *volume_unanswered(const char *name, const CstVolume *known, co
     if (known && known->extra) {
         volume->extra->backing_path = g_strdup(known->extra->backing_path);
         volume->extra->backing_format = g_strdup(known->extra->backing_format);
+        volume->extra->backing_trust = known->extra->backing_trust;
     }
     return volume;
 }

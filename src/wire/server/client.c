@@ -18,8 +18,6 @@
 #define PACKETS_PER_TURN 128
 #define READ_MIN         (64u * 1024u)
 #define READ_MAX         (1024u * 1024u)
-/* Replies that wait to be read; above this no further call of the client is looked at. */
-#define OUT_HIGH (4u * 1024u * 1024u)
 /* Nobody who only reads, or has not said who to talk to, has a reason for larger packets. */
 #define GUEST_PACKET_MAX (1024u * 1024u)
 
@@ -28,9 +26,15 @@ static const CstWireOptions *options_of(const Client *client)
     return &client->loop->server->options;
 }
 
+static gboolean is_blocked(const Client *client)
+{
+    return (client->watched & EPOLLOUT) != 0;
+}
+
 gboolean client_is_timed(const Client *client)
 {
-    return client->keepalive || client->state == CLIENT_NEW || client->state == CLIENT_CLOSING;
+    return client->keepalive || client->state == CLIENT_NEW || client->state == CLIENT_CLOSING ||
+           client->starved || client->parked || client_has_streams(client) || is_blocked(client);
 }
 
 void client_set_timed(Client *client, gboolean was_timed)
@@ -43,29 +47,76 @@ void client_set_timed(Client *client, gboolean was_timed)
         client->loop->timed--;
 }
 
+gboolean client_has_room(const Client *client)
+{
+    return client->out.bytes < OUT_HIGH && !user_is_over(client->user);
+}
+
 /* Whether more packets of this client may be looked at. */
 static gboolean may_read(const Client *client)
 {
     return client->state <= CLIENT_OPEN && client->in_flight < options_of(client)->max_requests &&
-           client->out.bytes < OUT_HIGH && client->upload_bytes < STREAM_QUEUE_MAX;
+           client_has_room(client) && client->upload_bytes < STREAM_QUEUE_MAX;
+}
+
+/* Tells the user's account what is held for this client, and the workers whether it reads. */
+static void settle_account(Client *client)
+{
+    CstWireServer *server = client->loop->server;
+    size_t held = client->out.bytes + client->upload_bytes + client->call_bytes +
+                  (client->in ? client->in->len : 0);
+    gboolean closed = client->out.bytes >= OUT_HIGH;
+
+    user_charge(server, client->user, client->held, held);
+    client->held = held;
+    for (int i = 0; i < WORK_CLASSES; i++)
+        if (closed != client->lanes[i].closed)
+            workers_close_lane(server->workers[i], &client->lanes[i], closed);
 }
 
 static void update_watch(Client *client, gboolean blocked)
 {
     uint32_t wanted = (may_read(client) ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0);
+    gboolean was_timed = client_is_timed(client);
 
-    if (client->state == CLIENT_DEAD || wanted == client->watched)
+    if (client->state == CLIENT_DEAD)
         return;
-    client->watched = wanted;
-    loop_rewatch(client->loop, client->fd, wanted, &client->source);
-}
-
-static gboolean is_blocked(const Client *client)
-{
-    return (client->watched & EPOLLOUT) != 0;
+    settle_account(client);
+    client->starved = user_is_over(client->user);
+    if (wanted != client->watched) {
+        client->watched = wanted;
+        loop_rewatch(client->loop, client->fd, wanted, &client->source);
+    }
+    client_set_timed(client, was_timed);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
+
+/*
+ * A call may carry a secret's value, so no byte of one is left behind: a packet that has been
+ * handled is overwritten where it lies, and so is whatever bytes are moved away from. Pieces of
+ * streams carry no secrets; they are as many as all else together, and are left alone.
+ */
+static gboolean is_stream_packet(const uint8_t *data, size_t len)
+{
+    CstWireHeader header;
+
+    if (len < CST_WIRE_HEADER_LEN)
+        return FALSE;
+    cst_wire_header_read(data, &header);
+    return header.type == WIRE_STREAM;
+}
+
+/* The bytes at @data, which begin with a packet, are no longer needed there. */
+static void wipe_left(uint8_t *data, size_t len)
+{
+    size_t need;
+
+    if (len >= CST_WIRE_HEADER_LEN && is_stream_packet(data, len) &&
+        cst_wire_packet_length(data, &need, NULL) && need >= len)
+        return;
+    explicit_bzero(data, len);
+}
 
 static size_t packet_limit(const Client *client)
 {
@@ -82,12 +133,13 @@ static void add_to_backlog(Client *client)
 }
 
 /* Handles whole packets at the front of @data; returns how many bytes they had. */
-static size_t consume(Client *client, const uint8_t *data, size_t len)
+static size_t consume(Client *client, uint8_t *data, size_t len)
 {
     size_t done = 0;
 
     for (int turn = 0; may_read(client) && len - done >= 4; turn++) {
         g_autoptr(GError) error = NULL;
+        gboolean stream, handled;
         size_t need;
 
         if (!cst_wire_packet_length(data + done, &need, &error) || need > packet_limit(client)) {
@@ -100,7 +152,11 @@ static size_t consume(Client *client, const uint8_t *data, size_t len)
             add_to_backlog(client);
             break;
         }
-        if (!dispatch_packet(client, data + done, need)) {
+        stream = is_stream_packet(data + done, need);
+        handled = dispatch_packet(client, data + done, need);
+        if (!stream)
+            explicit_bzero(data + done, need);
+        if (!handled) {
             client_drop(client, "it broke the protocol");
             break;
         }
@@ -125,30 +181,62 @@ static void consume_kept(Client *client)
     g_byte_array_unref(in);
 }
 
-static void keep_rest(Client *client, const uint8_t *data, size_t len)
+/* Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. */
+static void keep(Client *client, uint8_t *data, size_t len, size_t room)
 {
-    if (client->state > CLIENT_OPEN || len == 0)
-        return;
-    client->in = g_byte_array_sized_new(len);
+    GByteArray *in = g_byte_array_sized_new((guint)room);
+
+    g_byte_array_append(in, data, (guint)len);
+    wipe_left(data, len);
+    if (client->in)
+        g_byte_array_unref(client->in);
+    client->in = in;
+    client->in_room = room;
     client->in_done = 0;
-    g_byte_array_append(client->in, data, len);
+}
+
+static void keep_rest(Client *client, uint8_t *data, size_t len)
+{
+    if (client->state <= CLIENT_OPEN && len > 0)
+        keep(client, data, len, len + READ_MIN);
+    else
+        wipe_left(data, len);
+}
+
+/* Moves what is not handled to the front, over what is. */
+static void move_to_front(Client *client)
+{
+    GByteArray *in = client->in;
+    guint old = in->len;
+
+    if (client->in_done == 0)
+        return;
+    g_byte_array_remove_range(in, 0, client->in_done);
+    client->in_done = 0;
+    if (!is_stream_packet(in->data, in->len))
+        explicit_bzero(in->data + in->len, old - in->len);
 }
 
 /* Room for the rest of the first packet, but never for much more than has really come in. */
 static size_t make_room(Client *client)
 {
-    GByteArray *in = client->in;
     size_t want = READ_MIN, need, have;
 
-    if (client->in_done > 0) {
-        g_byte_array_remove_range(in, 0, client->in_done);
-        client->in_done = 0;
-    }
-    have = in->len;
-    if (have >= 4 && cst_wire_packet_length(in->data, &need, NULL) && need > have)
+    move_to_front(client);
+    have = client->in->len;
+    if (have >= 4 && cst_wire_packet_length(client->in->data, &need, NULL) && need > have)
         want = CLAMP(need - have, READ_MIN, READ_MAX);
-    g_byte_array_set_size(in, have + want);
+    if (have + want > client->in_room)
+        keep(client, client->in->data, have, have + want);
+    g_byte_array_set_size(client->in, have + want);
     return want;
+}
+
+static void forget_kept(Client *client)
+{
+    if (client->in)
+        wipe_left(client->in->data + client->in_done, client->in->len - client->in_done);
+    g_clear_pointer(&client->in, g_byte_array_unref);
 }
 
 static ssize_t receive(int fd, void *buf, size_t size)
@@ -189,10 +277,8 @@ static void read_some(Client *client)
 {
     ssize_t n;
 
-    if (client->keepalive) {
-        client->heard = g_get_monotonic_time();
-        client->pings = 0;
-    }
+    client->heard = client->moved = g_get_monotonic_time();
+    client->pings = 0;
     n = client->in ? read_kept(client) : read_fresh(client);
     if (client->state == CLIENT_DEAD)
         return;
@@ -217,6 +303,9 @@ static void ready(Loop *loop, Source *source, uint32_t events)
         update_watch(client, is_blocked(client));
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         client_drop(client, "it hung up");
+    } else {
+        /* Its user may have come to the end of his budget through others. */
+        update_watch(client, is_blocked(client));
     }
 }
 
@@ -231,8 +320,12 @@ void client_continue(Client *client)
 
 void client_resume(Client *client)
 {
-    if (client->state > CLIENT_OPEN || !may_read(client))
+    if (client->state > CLIENT_OPEN)
         return;
+    if (!may_read(client)) {
+        settle_account(client);
+        return;
+    }
     /* Through the list, because the caller may be in the middle of a packet of this client. */
     if (client->in)
         add_to_backlog(client);
@@ -252,11 +345,15 @@ void client_sends(Client *client)
 void client_flush(Client *client)
 {
     OutResult result;
+    size_t before;
 
     client->in_unsent = FALSE;
     if (client->state == CLIENT_DEAD)
         return;
+    before = client->out.bytes;
     result = out_flush(&client->out, client->fd);
+    if (client->out.bytes < before)
+        client->moved = g_get_monotonic_time();
     if (result == OUT_BROKEN) {
         client_drop(client, g_strerror(errno));
         return;
@@ -268,6 +365,7 @@ void client_flush(Client *client)
     if (result == OUT_MORE)
         client_sends(client);
     update_watch(client, result == OUT_BLOCKED);
+    streams_continue(client);
     client_resume(client);
 }
 
@@ -311,16 +409,17 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
     client->refs = 1;
     client->fd = fd;
     client->read_only = read_only;
-    client->born = client->heard = g_get_monotonic_time();
+    client->born = client->heard = client->moved = g_get_monotonic_time();
     client->watched = EPOLLIN;
-    g_queue_init(&client->waiting);
     if (!peer_identify(client) || !loop_watch(loop, fd, EPOLLIN, &client->source)) {
         peer_forget(client);
         g_atomic_int_add(&loop->server->n_clients, -1);
         close(fd);
-        g_free(client);
+        client_unref(client);
         return NULL;
     }
+    for (int i = 0; i < WORK_CLASSES; i++)
+        client->lanes[i].user = client->user;
     client->link.data = client;
     g_queue_push_tail_link(&loop->clients, &client->link);
     client_set_timed(client, FALSE);
@@ -337,6 +436,8 @@ void client_unref(Client *client)
 {
     if (--client->refs > 0)
         return;
+    if (client->user)
+        user_put(client->loop->server, client->user);
     g_free(client->uri);
     g_free(client);
 }
@@ -371,12 +472,13 @@ void client_drop(Client *client, const char *why)
     close(client->fd);
     client->fd = -1;
     peer_forget(client);
-    g_queue_clear_full(&client->waiting, (GDestroyNotify)call_free);
-    g_clear_pointer(&client->tasks, g_hash_table_unref);
+    dispatch_abandon(client);
     callbacks_clear(client);
     streams_abandon(client);
     out_clear(&client->out);
-    g_clear_pointer(&client->in, g_byte_array_unref);
+    forget_kept(client);
+    user_charge(loop->server, client->user, client->held, 0);
+    client->held = 0;
     g_ptr_array_add(loop->dead, client);
     g_atomic_int_add(&loop->server->n_clients, -1);
     if (!loop->stopping)
@@ -394,16 +496,56 @@ static void ping(Client *client)
     client_send(client, &header, NULL, NULL);
 }
 
+static gboolean is_longer(gint64 span, guint seconds)
+{
+    return span > (gint64)seconds * G_USEC_PER_SEC;
+}
+
+/* Its user is at the end of his budget, and this client has not moved what it holds of it. */
+static gboolean is_stalled(const Client *client, gint64 now)
+{
+    return (client->user->starved || user_is_over(client->user)) &&
+           (client->out.bytes > 0 || (client->in && client->in->len > READ_MIN)) &&
+           is_longer(now - client->moved, options_of(client)->stall_seconds);
+}
+
+static gboolean is_idle(const Client *client, gint64 now)
+{
+    return !client->trusted && client->read_only && client->in_flight == 0 && !client->callbacks &&
+           !client->keepalive && !client_has_streams(client) &&
+           is_longer(now - client->heard, options_of(client)->idle_seconds);
+}
+
+/* Why the connection is to end now; NULL: it isn't. */
+static const char *reason_to_drop(const Client *client, gint64 now)
+{
+    if (client->state != CLIENT_OPEN)
+        return is_longer(now - client->born, options_of(client)->handshake_seconds)
+                   ? "it took too long to open or to close"
+                   : NULL;
+    if (is_stalled(client, now))
+        return "it does not read, and its user has used up the memory that he may";
+    if (server_is_scarce(client->loop->server) && is_idle(client, now))
+        return "it is idle, and connections are scarce";
+    return NULL;
+}
+
 void client_tick(Client *client, gint64 now)
 {
     const CstWireOptions *options = options_of(client);
     gint64 interval = (gint64)options->keepalive_seconds * G_USEC_PER_SEC;
+    const char *reason = reason_to_drop(client, now);
 
-    if (client->state != CLIENT_OPEN) {
-        if (now - client->born > (gint64)options->handshake_seconds * G_USEC_PER_SEC)
-            client_drop(client, "it took too long to open or to close");
+    if (reason) {
+        client_drop(client, reason);
         return;
     }
+    if (client->state != CLIENT_OPEN)
+        return;
+    streams_tick(client);
+    streams_continue(client);
+    if (client->starved)
+        client_resume(client);
     if (!client->keepalive || interval == 0)
         return;
     /* Its answer may wait in a socket that is deliberately not read. */

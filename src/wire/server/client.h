@@ -6,10 +6,12 @@
 #include <sys/types.h>
 
 #include <base/uuid.h>
+#include <store/system_token.h>
 #include <wire/codec.h>
 
 #include "loop.h"
 #include "out.h"
+#include "user.h"
 
 typedef enum {
     CLIENT_NEW,     /**< connected */
@@ -44,23 +46,31 @@ struct Client {
 
     uid_t uid;
     pid_t pid;
-    gboolean counted; /**< in the server's table of users */
+    User *user;       /**< who it is; NULL: nobody could be told */
+    gboolean counted; /**< in the user's connections, and in the server's guests */
     gboolean allowed; /**< may use this socket */
     gboolean trusted; /**< root or the daemon's user */
     gboolean read_only;
+    char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token it has shown; "": none */
     Driver driver;
     char *uri; /**< as CONNECT_GET_URI tells it; NULL until open */
 
-    GByteArray *in; /**< read but not yet handled; NULL: nothing */
+    GByteArray *in; /**< read but not yet handled; NULL: nothing. See "reading" in client.c */
+    size_t in_room; /**< bytes that @in has without moving */
     size_t in_done; /**< bytes at its front that are handled */
     OutQueue out;
     gboolean in_backlog, in_unsent;
 
     guint in_flight;
-    guint running;       /**< of these, at the workers */
-    GQueue waiting;      /**< calls that wait for their turn */
-    GHashTable *tasks;   /**< serial -> CstTask of running calls; NULL: none */
+    Lane lanes[WORK_CLASSES];
+    size_t call_bytes;   /**< of the packets of calls in flight */
+    size_t held;         /**< bytes charged to the user */
+    gboolean starved;    /**< not read from because its user holds too much */
+    gboolean parked;     /**< a download waits for room in the out queue */
+    gint64 moved;        /**< monotonic µs; when bytes came in or went out last */
+    GHashTable *tasks;   /**< serial -> CstTask of calls in flight; NULL: none */
     uint64_t next_rate;  /**< limit of the next call that may be long, bytes a second; 0: none */
+    gboolean dry_run;    /**< the calls from now on are (CALL_MODE) */
     GHashTable *streams; /**< serial -> Stream; NULL: none */
     size_t upload_bytes; /**< received and not yet written */
 
@@ -68,7 +78,7 @@ struct Client {
     int next_callback;
 
     gboolean keepalive;
-    gint64 born, heard; /**< monotonic µs */
+    gint64 born, heard; /**< monotonic µs; heard: of its last packet or answer */
     guint pings;
 };
 
@@ -94,6 +104,17 @@ void client_tick(Client *client, gint64 now);
 /** Keeps Loop.timed right; after a change of state or keepalive. */
 void client_set_timed(Client *client, gboolean was_timed);
 gboolean client_is_timed(const Client *client);
+
+/** Replies that wait to be read; above this nothing more is started or read for the client. */
+#define OUT_HIGH (4u * 1024u * 1024u)
+
+static inline gboolean client_has_streams(const Client *client)
+{
+    return client->streams && g_hash_table_size(client->streams) > 0;
+}
+
+/** Whether a download may add to what waits to be sent. */
+gboolean client_has_room(const Client *client);
 
 /** Queues a packet. */
 void client_send(Client *client, const CstWireHeader *header, xdrproc_t func, const void *args);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/dry_run.h>
+
 #include "procedures.h"
 #include "server.h"
 #include "stream.h"
@@ -84,21 +86,24 @@ static gboolean check_write(const Client *client, const Procedure *procedure, GE
 
 /* --- running --------------------------------------------------------------------------------- */
 
-void call_free(Call *call)
+static void clear_args(Call *call)
 {
+    if (call->procedure->wipe_args)
+        call->procedure->wipe_args(call->args);
     if (call->procedure->args_func)
         xdr_free(call->procedure->args_func, (char *)call->args);
+}
+
+static void call_free(Call *call)
+{
+    clear_args(call);
+    if (call->reply && call->procedure->wipe)
+        explicit_bzero(call->reply->data, call->reply->len);
     if (call->reply)
         g_byte_array_unref(call->reply);
     cst_task_unref(call->task);
     client_unref(call->client);
     g_free(call);
-}
-
-static void clear_args(Call *call)
-{
-    if (call->procedure->args_func)
-        xdr_free(call->procedure->args_func, (char *)call->args);
 }
 
 /* Runs the handler and appends the reply, whichever it is, to @buf. */
@@ -110,8 +115,10 @@ static void answer(Call *call, GByteArray *buf)
     gboolean ok;
 
     memset(ret, 0, procedure->ret_size);
+    cst_dry_run_set(call->dry_run);
     ok = procedure->handler(call, call->args, ret, &error) &&
          cst_wire_append(buf, &call->header, procedure->ret_func, ret, &error);
+    cst_dry_run_set(FALSE);
     if (!ok)
         cst_wire_append_error(buf, &call->header, procedure->domain, error);
     if (procedure->wipe)
@@ -131,13 +138,28 @@ static void run_inline(Call *call)
     client_sends(client);
 }
 
+static gboolean run_from_memory(Call *call)
+{
+    const Procedure *procedure = call->procedure;
+    uint64_t ret[ARGS_MAX / sizeof(uint64_t)];
+
+    if (!procedure->from_memory)
+        return FALSE;
+    memset(ret, 0, procedure->ret_size);
+    if (!procedure->from_memory(call, call->args, ret))
+        return FALSE;
+    client_send(call->client, &call->header, procedure->ret_func, ret);
+    xdr_free(procedure->ret_func, (char *)ret);
+    return TRUE;
+}
+
 static void forget_task(Call *call)
 {
     Client *client = call->client;
 
     if (!call->task)
         return;
-    g_hash_table_remove(client->loop->tasks, call->task);
+    g_hash_table_remove(client->loop->calls, call);
     if (client->tasks &&
         g_hash_table_lookup(client->tasks, GUINT_TO_POINTER(call->header.serial)) == call->task)
         g_hash_table_remove(client->tasks, GUINT_TO_POINTER(call->header.serial));
@@ -167,7 +189,8 @@ static void call_done(Loop *loop, Message *message)
 
     loop->jobs--;
     client->in_flight--;
-    client->running--;
+    client->call_bytes -= call->size;
+    user_charge(loop->server, client->user, call->item.cost, 0);
     forget_task(call);
     settle_stream(call);
     if (client->state != CLIENT_DEAD) {
@@ -175,47 +198,140 @@ static void call_done(Loop *loop, Message *message)
         client_sends(client);
         if (call->stream)
             stream_start(client, g_steal_pointer(&call->stream), &call->header);
-        dispatch_waiting(client);
         client_resume(client);
     }
     call_free(call);
 }
 
-void dispatch_work(gpointer data, gpointer server)
-{
-    Call *call = data;
+/* --- at the workers -------------------------------------------------------------------------- */
 
-    call->reply = g_byte_array_new();
+/* Of a listed volume: the row, its strings twice, and its part of the reply. */
+#define LISTED_COST 640u
+#define CALL_COST   4096u
+/* More than the longest value of a secret, twice, because the encoder doubles its room. */
+#define SECRET_REPLY (4u * 65536u)
+
+static Call *call_of(WorkItem *item)
+{
+    return (Call *)((char *)item - G_STRUCT_OFFSET(Call, item));
+}
+
+void dispatch_run(WorkItem *item)
+{
+    Call *call = call_of(item);
+
+    /* What is secret must not be left behind by a growing array: it has room from the beginning. */
+    call->reply = g_byte_array_sized_new(call->procedure->wipe ? SECRET_REPLY : 0);
     answer(call, call->reply);
+    /* A stream that it started has the task from here on. */
+    if (call->task)
+        cst_task_on_wait(call->task, NULL, NULL);
+}
+
+void dispatch_done(WorkItem *item)
+{
+    Call *call = call_of(item);
+
     loop_post(call->client->loop, &call->message);
 }
 
-static void submit(Call *call)
+static void waits(gboolean waiting, gpointer data)
 {
-    Client *client = call->client;
-    CstWireServer *server = client->loop->server;
+    Call *call = data;
 
-    client->running++;
-    client->loop->jobs++;
-    if (call->procedure->run == RUN_LONG) {
-        call->task = cst_task_new();
-        cst_task_set_owner(call->task, client->uid, client->pid);
-        cst_task_set_rate(call->task, call->rate);
-        g_hash_table_add(client->loop->tasks, call->task);
-        if (!client->tasks)
-            client->tasks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)cst_task_unref);
-        g_hash_table_insert(client->tasks, GUINT_TO_POINTER(call->header.serial),
-                            cst_task_ref(call->task));
-    }
-    /* Fails only when no thread could be made; the call then runs when another one ends. */
-    g_thread_pool_push(call->procedure->run == RUN_LONG ? server->slow : server->quick, call, NULL);
+    workers_wait(call->client->loop->server->workers[WORK_LONG], &call->item, waiting);
 }
 
-void dispatch_waiting(Client *client)
+static gboolean lists_volumes(const Procedure *procedure)
 {
-    while (client->running < client->loop->server->options.max_running &&
-           !g_queue_is_empty(&client->waiting))
-        submit(g_queue_pop_head(&client->waiting));
+    return procedure->ret_func == (xdrproc_t)xdr_wire_vols_ret ||
+           procedure->ret_func == (xdrproc_t)xdr_wire_vol_page_ret ||
+           procedure->ret_func == (xdrproc_t)xdr_wire_names;
+}
+
+/* Bytes that the call may take until it is answered, from what is in memory. */
+static size_t cost_of(Call *call)
+{
+    size_t cost = CALL_COST + 2 * call->size;
+    CstPoolInfo info = {0};
+
+    /* All of these have the pool as their first argument. */
+    if (call->procedure->run == RUN_LONG && lists_volumes(call->procedure)) {
+        g_autoptr(CstPool) pool = find_pool(call, (const wire_pool *)call->args, NULL);
+
+        if (pool)
+            cst_pool_get_info(pool, &info);
+        cost += (size_t)MIN(info.volumes, WIRE_LIST_MAX) * LISTED_COST;
+    }
+    return cost;
+}
+
+static void add_task(Call *call)
+{
+    Client *client = call->client;
+    guint seconds = client->loop->server->options.max_wait_seconds;
+
+    call->task = cst_task_new();
+    cst_task_set_owner(call->task, client->uid, client->pid);
+    cst_task_set_rate(call->task, client->next_rate);
+    cst_task_set_max_wait(call->task, seconds * G_TIME_SPAN_SECOND);
+    cst_task_on_wait(call->task, waits, call);
+    client->next_rate = 0;
+    g_hash_table_add(client->loop->calls, call);
+    if (!client->tasks)
+        client->tasks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)cst_task_unref);
+    g_hash_table_insert(client->tasks, GUINT_TO_POINTER(call->header.serial),
+                        cst_task_ref(call->task));
+}
+
+static void submit(const Call *from, size_t size)
+{
+    Call *call = g_memdup2(from, sizeof(*from));
+    Client *client = client_ref(call->client);
+    WorkClass class = call->procedure->run == RUN_LONG ? WORK_LONG : WORK_QUICK;
+
+    call->message.func = call_done;
+    call->size = size;
+    call->item.lane = &client->lanes[class];
+    call->item.cost = cost_of(call);
+    if (class == WORK_LONG)
+        add_task(call);
+    client->in_flight++;
+    client->call_bytes += size;
+    client->loop->jobs++;
+    workers_push(client->loop->server->workers[class], &call->item);
+}
+
+/* In no order that matters: they have not begun. */
+static void drop_queued(Client *client, WorkClass class)
+{
+    Loop *loop = client->loop;
+    GQueue items;
+    WorkItem *item;
+
+    workers_drain(loop->server->workers[class], &client->lanes[class], &items);
+    while ((item = g_queue_pop_head(&items))) {
+        Call *call = call_of(item);
+
+        loop->jobs--;
+        client->call_bytes -= call->size;
+        forget_task(call);
+        call_free(call);
+    }
+}
+
+void dispatch_abandon(Client *client)
+{
+    GHashTableIter iter;
+    gpointer call;
+
+    for (int class = 0; class < WORK_CLASSES; class ++)
+        drop_queued(client, class);
+    g_hash_table_iter_init(&iter, client->loop->calls);
+    while (g_hash_table_iter_next(&iter, &call, NULL))
+        if (((Call *)call)->client == client)
+            cst_task_abandon(((Call *)call)->task);
+    g_clear_pointer(&client->tasks, g_hash_table_unref);
 }
 
 static void dispatch_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
@@ -223,7 +339,7 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
 {
     g_autoptr(GError) error = NULL;
     const Procedure *procedure = find_procedure(client->loop->server, header, &error);
-    Call *kept, call = {0};
+    Call call = {0};
 
     if (!procedure || !check_access(client, procedure, &error)) {
         refuse(client, header,
@@ -236,6 +352,8 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
     call.service = client->loop->server->service;
     call.procedure = procedure;
     call.header = reply_to(header);
+    call.dry_run = client->dry_run;
+    memcpy(call.token, client->token, sizeof(call.token));
     if ((procedure->args_func &&
          !cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error)) ||
         !check_write(client, procedure, &error)) {
@@ -245,19 +363,11 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
     }
     if (procedure->run == RUN_INLINE) {
         run_inline(&call);
-        clear_args(&call);
+    } else if (!run_from_memory(&call)) {
+        submit(&call, len);
         return;
     }
-    kept = g_memdup2(&call, sizeof(call));
-    kept->message.func = call_done;
-    if (procedure->run == RUN_LONG) {
-        kept->rate = client->next_rate;
-        client->next_rate = 0;
-    }
-    client_ref(client);
-    client->in_flight++;
-    g_queue_push_tail(&client->waiting, kept);
-    dispatch_waiting(client);
+    clear_args(&call);
 }
 
 /* --- packets --------------------------------------------------------------------------------- */

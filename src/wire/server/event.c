@@ -79,6 +79,14 @@ static gboolean wants(const Callback *callback, const CstEvent *event)
            (!callback->has_uuid || cst_uuid_equal(&callback->uuid, &event->uuid));
 }
 
+/* A user at the end of his budget has not much room for events either. */
+static size_t max_unread(const Client *client)
+{
+    size_t most = client->loop->server->options.max_events;
+
+    return user_is_over(client->user) ? most / 16 : most;
+}
+
 static void tell_client(Client *client, const CstEvent *event)
 {
     for (guint i = 0; client->callbacks && i < client->callbacks->len; i++) {
@@ -87,7 +95,7 @@ static void tell_client(Client *client, const CstEvent *event)
         if (wants(callback, event))
             send_event(client, callback, event);
     }
-    if (client->out.event_bytes > client->loop->server->options.max_events)
+    if (client->out.event_bytes > max_unread(client))
         client_drop(client, "it does not read its events");
 }
 
@@ -262,7 +270,7 @@ static gboolean other_deregister(Call *call, const void *data, void *ret, GError
 #define ROW(number, api, permission, domain, args, ret, handler)                                 \
     {                                                                                            \
         WIRE_PROC_##number, RUN_INLINE, NEEDS_READ, api, permission, domain, args, ret, handler, \
-            NULL                                                                                 \
+            NULL, NULL, NULL                                                                     \
     }
 
 const Procedure procedures_event[] = {

@@ -33,6 +33,7 @@ static void adopt(Loop *loop, Message *message)
         g_atomic_int_add(&loop->server->n_clients, -1);
     } else {
         client_new(loop, adoption->fd, adoption->read_only);
+        listeners_resume(loop);
     }
     g_free(adoption);
 }

@@ -111,11 +111,16 @@ static void tick(Loop *loop)
         listeners_resume(loop);
 }
 
+static gboolean needs_clock(const Loop *loop)
+{
+    return loop->timed || !loop->accepting || server_is_scarce(loop->server);
+}
+
 static int wait_ms(const Loop *loop)
 {
     if (loop->backlog->len || loop->unsent->len)
         return 0;
-    return loop->timed || !loop->accepting ? TICK_MS : -1;
+    return needs_clock(loop) ? TICK_MS : -1;
 }
 
 static void round_of(Loop *loop)
@@ -130,7 +135,7 @@ static void round_of(Loop *loop)
     }
     take_turns(loop->backlog, client_continue);
     take_turns(loop->unsent, client_flush);
-    if (loop->timed || !loop->accepting)
+    if (needs_clock(loop))
         tick(loop);
     /* Only now: this round's events may have named them. */
     while (loop->dead->len)
@@ -149,11 +154,11 @@ static gpointer run(gpointer data)
 static void cancel_tasks(Loop *loop)
 {
     GHashTableIter iter;
-    gpointer task;
+    gpointer call;
 
-    g_hash_table_iter_init(&iter, loop->tasks);
-    while (g_hash_table_iter_next(&iter, &task, NULL))
-        cst_task_cancel(task);
+    g_hash_table_iter_init(&iter, loop->calls);
+    while (g_hash_table_iter_next(&iter, &call, NULL))
+        cst_task_cancel(((Call *)call)->task);
 }
 
 static void stop(Loop *loop, Message *message)
@@ -161,11 +166,11 @@ static void stop(Loop *loop, Message *message)
     g_free(message);
     loop->stopping = TRUE;
     listeners_close(loop);
+    cancel_tasks(loop);
     for (GList *link = loop->clients.head, *next; link; link = next) {
         next = link->next;
         client_drop(link->data, "the daemon stops");
     }
-    cancel_tasks(loop);
 }
 
 static void destroy(Loop *loop)
@@ -179,7 +184,7 @@ static void destroy(Loop *loop)
     g_ptr_array_unref(loop->unsent);
     g_ptr_array_unref(loop->dead);
     listeners_free(loop);
-    g_hash_table_unref(loop->tasks);
+    g_hash_table_unref(loop->calls);
     g_free(loop->scratch);
     g_free(loop);
 }
@@ -196,7 +201,7 @@ Loop *loop_new(struct CstWireServer *server, GError **error)
     loop->unsent = g_ptr_array_new();
     loop->dead = g_ptr_array_new();
     loop->listeners = g_ptr_array_new_with_free_func(g_free);
-    loop->tasks = g_hash_table_new(NULL, NULL);
+    loop->calls = g_hash_table_new(NULL, NULL);
     loop->scratch = g_malloc(LOOP_SCRATCH);
     loop->wake.ready = woken;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

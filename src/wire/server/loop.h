@@ -44,7 +44,7 @@ struct Loop {
     gboolean accepting;
     guint timed;       /**< clients that need the clock */
     guint jobs;        /**< calls and stream jobs at the workers */
-    GHashTable *tasks; /**< set of CstTask of the calls at the workers */
+    GHashTable *calls; /**< set of struct Call * with a task, of the calls at the workers */
     gint64 ticked;     /**< monotonic µs of the last look at the clock */
     gint n_callbacks;  /**< event callbacks of this loop's clients; read by other threads */
     gboolean stopping;

@@ -33,16 +33,20 @@ void fill_pool(wire_pool *ret, CstPool *pool)
     memcpy(ret->uuid, cst_pool_uuid(pool)->bytes, sizeof(ret->uuid));
 }
 
+void set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key)
+{
+    ret->pool = g_strdup(cst_pool_name(pool));
+    ret->name = g_strdup(name);
+    ret->key = key;
+}
+
 gboolean fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error)
 {
     char *key = cst_vol_get_key(pool, name, error);
 
-    if (!key)
-        return FALSE;
-    ret->pool = g_strdup(cst_pool_name(pool));
-    ret->name = g_strdup(name);
-    ret->key = key;
-    return TRUE;
+    if (key)
+        set_vol(ret, pool, name, key);
+    return key != NULL;
 }
 
 void fill_secret(wire_secret *ret, const CstSecretRow *row)

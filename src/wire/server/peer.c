@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <base/i18n.h>
 #include <base/log.h>
@@ -30,25 +29,45 @@ static gboolean in_supplementary_groups(int fd, gid_t group)
     return FALSE;
 }
 
-/* Counts the connection; FALSE when the user has as many as allowed. */
+/* What is left for root and the daemon's user when everybody else has connected. */
+static guint reserve(const CstWireOptions *options)
+{
+    return MIN(MAX(options->max_clients / 10, 32), options->max_clients / 2);
+}
+
+/* TRUE: say so. Once in a while only: who is refused can try again as often as he likes. */
+static gboolean note_refusal(CstWireServer *server)
+{
+    gboolean first = !server_is_scarce(server);
+
+    server->scarce_at = g_get_monotonic_time();
+    return first;
+}
+
+/* Counts the connection; FALSE when there are, or the user has, as many as allowed. */
 static gboolean count_user(Client *client)
 {
     CstWireServer *server = client->loop->server;
-    gpointer key = GUINT_TO_POINTER(client->uid);
-    gboolean ok;
-    guint n;
+    guint most = server->options.max_clients - reserve(&server->options);
 
-    g_mutex_lock(&server->users_lock);
-    n = GPOINTER_TO_UINT(g_hash_table_lookup(server->users, key));
-    ok = n < server->options.max_user_clients;
-    if (ok)
-        g_hash_table_insert(server->users, key, GUINT_TO_POINTER(n + 1));
-    g_mutex_unlock(&server->users_lock);
-    client->counted = ok;
-    if (!ok)
-        cst_log(CST_LOG_WARNING, _("user %u has %u connections already, another is refused"),
-                (unsigned)client->uid, n);
-    return ok;
+    if (client->trusted)
+        return TRUE;
+    if ((guint)g_atomic_int_add(&server->n_guests, 1) >= most) {
+        g_atomic_int_add(&server->n_guests, -1);
+        if (note_refusal(server))
+            cst_log(CST_LOG_WARNING,
+                    _("user %u is refused: %u connections are open, the rest is for root"),
+                    (unsigned)client->uid, most);
+        return FALSE;
+    }
+    client->counted = user_connect(server, client->user);
+    if (!client->counted) {
+        g_atomic_int_add(&server->n_guests, -1);
+        if (note_refusal(server))
+            cst_log(CST_LOG_WARNING, _("user %u has %u connections already, another is refused"),
+                    (unsigned)client->uid, server->options.max_user_clients);
+    }
+    return client->counted;
 }
 
 gboolean peer_identify(Client *client)
@@ -61,27 +80,21 @@ gboolean peer_identify(Client *client)
         return FALSE;
     client->uid = peer.uid;
     client->pid = peer.pid;
-    client->trusted = peer.uid == 0 || peer.uid == geteuid();
+    client->user = user_get(client->loop->server, peer.uid);
+    client->trusted = client->user->trusted;
     client->allowed = client->trusted || client->read_only ||
                       (options->has_group && (peer.gid == options->group ||
                                               in_supplementary_groups(client->fd, options->group)));
-    return client->trusted || count_user(client);
+    return count_user(client);
 }
 
 void peer_forget(Client *client)
 {
     CstWireServer *server = client->loop->server;
-    gpointer key = GUINT_TO_POINTER(client->uid);
-    guint n;
 
     if (!client->counted)
         return;
     client->counted = FALSE;
-    g_mutex_lock(&server->users_lock);
-    n = GPOINTER_TO_UINT(g_hash_table_lookup(server->users, key));
-    if (n > 1)
-        g_hash_table_insert(server->users, key, GUINT_TO_POINTER(n - 1));
-    else
-        g_hash_table_remove(server->users, key);
-    g_mutex_unlock(&server->users_lock);
+    user_disconnect(server, client->user);
+    g_atomic_int_add(&server->n_guests, -1);
 }

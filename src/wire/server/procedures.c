@@ -15,6 +15,7 @@ static void add(const Procedure **index, int last, const Procedure *table)
 void procedures_index(CstWireServer *server)
 {
     add(server->remote, WIRE_PROC_LAST, procedures_connect);
+    add(server->remote, WIRE_PROC_LAST, procedures_identity);
     add(server->remote, WIRE_PROC_LAST, procedures_node);
     add(server->remote, WIRE_PROC_LAST, procedures_event);
     add(server->remote, WIRE_PROC_LAST, procedures_pool);

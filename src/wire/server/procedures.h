@@ -25,10 +25,18 @@ typedef struct Call Call;
  */
 typedef gboolean (*Handler)(Call *call, const void *args, void *ret, GError **error);
 
+/**
+ * Answers one call in the I/O thread, from what is in memory, as a Handler would: TRUE. FALSE: it
+ * isn't there, and the handler is run by a worker. Leaves @ret empty then.
+ */
+typedef gboolean (*FromMemory)(Call *call, const void *args, void *ret);
+
 typedef enum {
     RUN_INLINE, /**< needs memory only, never waits: in the I/O thread */
-    RUN_QUICK,  /**< may read a little from the storage */
-    RUN_LONG    /**< may take long; has a task for progress and cancel */
+    RUN_QUICK,  /**< touches the daemon's own files or /proc, never a pool's storage; waits for no
+                     volume, pool, scan or stream, and for no other call of more than a moment */
+    RUN_LONG    /**< may touch a pool's storage, wait or take long; has a task for progress, cancel
+                     and the end of its client */
 } RunClass;
 
 typedef enum {
@@ -49,7 +57,9 @@ struct Procedure {
     xdrproc_t ret_func; /**< NULL: none */
     size_t ret_size;
     Handler handler;
-    void (*wipe)(void *ret); /**< overwrites what is secret in the result; NULL: nothing is */
+    void (*wipe)(void *ret);       /**< overwrites what is secret in the result; NULL: nothing is */
+    void (*wipe_args)(void *args); /**< the same in the arguments */
+    FromMemory from_memory;        /**< of RUN_LONG; NULL: it is not tried */
 };
 
 /** Columns of a row: the types of arguments and result, by the name of the .x file. */
@@ -60,12 +70,18 @@ struct Procedure {
 #define STORAGE_ROW(number, run, needs, api, permission, args, ret, handler)               \
     {                                                                                      \
         WIRE_PROC_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
-            handler, NULL                                                                  \
+            handler, NULL, NULL, NULL                                                      \
+    }
+/** RUN_LONG, unless the answer is in memory. */
+#define KNOWN_ROW(number, needs, api, permission, args, ret, handler, from_memory)              \
+    {                                                                                           \
+        WIRE_PROC_##number, RUN_LONG, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
+            handler, NULL, NULL, from_memory                                                    \
     }
 #define OWN_ROW(number, run, needs, api, permission, args, ret, handler)                      \
     {                                                                                         \
         WIRE_CISTERN_##number, run, needs, api, permission, CST_WIRE_FROM_STORAGE, args, ret, \
-            handler, NULL                                                                     \
+            handler, NULL, NULL, NULL                                                         \
     }
 
 /** Room that any arguments or result need; checked when the table is built. */
@@ -75,19 +91,23 @@ typedef struct Stream Stream;
 
 struct Call {
     Message message; /**< brings it back from a worker */
+    WorkItem item;
+    size_t size; /**< bytes of its packet; the decoded arguments take about as much */
     Client *client;
     CstService *service;
     const Procedure *procedure;
     CstWireHeader header;
-    CstTask *task;     /**< of RUN_LONG; otherwise NULL */
-    uint64_t rate;     /**< its limit from the beginning, bytes a second; 0: none */
-    Stream *stream;    /**< what an upload or download call started */
-    GByteArray *reply; /**< encoded by the worker */
+    CstTask *task;                        /**< of RUN_LONG; otherwise NULL */
+    gboolean dry_run;                     /**< changes nothing (base/dry_run.h) */
+    char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< of the client when the call came */
+    Stream *stream;                       /**< what an upload or download call started */
+    GByteArray *reply;                    /**< encoded by the worker */
     uint64_t args[ARGS_MAX / sizeof(uint64_t)];
 };
 
 /* Tables, each ended by a row without a handler. */
 extern const Procedure procedures_connect[];
+extern const Procedure procedures_identity[];
 extern const Procedure procedures_node[];
 extern const Procedure procedures_event[];
 extern const Procedure procedures_pool[];
@@ -109,11 +129,11 @@ void procedures_index(struct CstWireServer *server);
 
 /** Handles one whole packet. FALSE: the connection can't go on. */
 gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len);
-/** In a worker thread. */
-void dispatch_work(gpointer call, gpointer server);
-/** Starts calls that waited for one of the client's turns. */
-void dispatch_waiting(Client *client);
-void call_free(Call *call);
+/** In a worker thread: runs the handler; hands the call back to its loop. */
+void dispatch_run(WorkItem *item);
+void dispatch_done(WorkItem *item);
+/** The client is gone: drops its calls that have not begun, cancels the others. */
+void dispatch_abandon(Client *client);
 
 /* objects.c: between the wire's names and the service's objects */
 
@@ -121,6 +141,8 @@ CstPool *find_pool(Call *call, const wire_pool *pool, GError **error);
 /** The pool of a volume's name. */
 CstPool *find_vol_pool(Call *call, const wire_vol *vol, GError **error);
 void fill_pool(wire_pool *ret, CstPool *pool);
+/** Takes @key over. */
+void set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key);
 gboolean fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error);
 void fill_secret(wire_secret *ret, const CstSecretRow *row);
 /** Take @text over. */

@@ -95,6 +95,19 @@ static gboolean call_job(Call *call, const void *args, void *data, GError **erro
     return TRUE;
 }
 
+/* Only what is listed can be left to itself: before that, nobody could find it again. */
+static gboolean call_detach(Call *call, const void *args, void *data, GError **error)
+{
+    wire_call_job_ret *ret = data;
+    CstTask *task = find_task(call, args);
+
+    ret->found = task != NULL;
+    ret->id = cst_task_job(task);
+    if (ret->id)
+        cst_task_detach(task);
+    return TRUE;
+}
+
 static gboolean call_rate(Call *call, const void *data, void *ret, GError **error)
 {
     const wire_serial_rate_args *args = data;
@@ -105,6 +118,16 @@ static gboolean call_rate(Call *call, const void *data, void *ret, GError **erro
         call->client->next_rate = args->limit;
     cst_task_set_rate(task, args->limit);
     ((wire_int *)ret)->value = task || args->serial == 0;
+    return TRUE;
+}
+
+static gboolean call_mode(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_call_mode_args *args = data;
+
+    if (!cst_flags_check(args->flags, WIRE_CALLS_DRY, "cisternCallMode", error))
+        return FALSE;
+    call->client->dry_run = (args->flags & WIRE_CALLS_DRY) != 0;
     return TRUE;
 }
 
@@ -147,7 +170,7 @@ static gboolean pool_thin(Call *call, const void *args, void *data, GError **err
 const Procedure procedures_cistern[] = {
     ROW(VERSION, RUN_INLINE, NEEDS_READ, "cisternVersion", "conn:getattr", NOTHING,
         WIRE_TYPE(version_ret), version),
-    ROW(VOL_LIST_PAGE, RUN_QUICK, NEEDS_READ, "cisternVolListPage",
+    ROW(VOL_LIST_PAGE, RUN_LONG, NEEDS_READ, "cisternVolListPage",
         "storage_pool:search_storage_vols", WIRE_TYPE(vol_page_args), WIRE_TYPE(vol_page_ret),
         vol_list_page),
     ROW(CALL_PROGRESS, RUN_INLINE, NEEDS_READ, "cisternCallProgress", "conn:read",
@@ -156,11 +179,15 @@ const Procedure procedures_cistern[] = {
         WIRE_TYPE(serial_args), WIRE_TYPE(int), call_cancel),
     ROW(POOL_STATUS, RUN_INLINE, NEEDS_READ, "cisternPoolStatus", "storage_pool:read",
         WIRE_TYPE(pool_args), WIRE_TYPE(pool_status_ret), pool_status),
-    ROW(POOL_THIN, RUN_QUICK, NEEDS_READ, "cisternPoolThin", "storage_pool:read",
+    ROW(POOL_THIN, RUN_LONG, NEEDS_READ, "cisternPoolThin", "storage_pool:read",
         WIRE_TYPE(pool_args), WIRE_TYPE(pool_thin_ret), pool_thin),
     ROW(CALL_JOB, RUN_INLINE, NEEDS_READ, "cisternCallJob", "conn:read", WIRE_TYPE(serial_args),
         WIRE_TYPE(call_job_ret), call_job),
+    ROW(CALL_DETACH, RUN_INLINE, NEEDS_WRITE, "cisternCallDetach", "conn:write",
+        WIRE_TYPE(serial_args), WIRE_TYPE(call_job_ret), call_detach),
     ROW(CALL_RATE, RUN_INLINE, NEEDS_WRITE, "cisternCallRate", "conn:write",
         WIRE_TYPE(serial_rate_args), WIRE_TYPE(int), call_rate),
+    ROW(CALL_MODE, RUN_INLINE, NEEDS_READ, "cisternCallMode", "conn:read",
+        WIRE_TYPE(call_mode_args), NOTHING, call_mode),
     {0},
 };

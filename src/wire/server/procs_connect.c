@@ -135,6 +135,11 @@ static gboolean get_version(Call *call, const void *args, void *ret, GError **er
 {
     unsigned major = 0, minor = 0, micro = 0;
 
+    /* Tools switch off what old QEMUs lack: formats of volumes, backing files. */
+    if (call->client->driver == DRIVER_QEMU) {
+        ((wire_hyper *)ret)->value = CST_QEMU_GENERATION;
+        return TRUE;
+    }
     sscanf(CST_VERSION, "%u.%u.%u", &major, &minor, &micro);
     ((wire_hyper *)ret)->value = major * UINT64_C(1000000) + minor * 1000 + micro;
     return TRUE;
@@ -164,19 +169,10 @@ static gboolean get_capabilities(Call *call, const void *args, void *ret, GError
     return ((wire_text *)ret)->value != NULL;
 }
 
-/* A daemon tells on whose behalf it calls; it may, and there is nobody else to ask about. */
-static gboolean set_identity(Call *call, const void *data, void *ret, GError **error)
-{
-    if (!call->client->trusted)
-        return cst_fail(error, CST_ERROR_AUTH, _("only root may speak for somebody else"));
-    return cst_flags_check(((const wire_identity_args *)data)->flags, 0, "virConnectSetIdentity",
-                           error);
-}
-
 #define ROW(number, needs, api, permission, args, ret, handler)                               \
     {                                                                                         \
         WIRE_PROC_##number, RUN_INLINE, needs, api, permission, CST_WIRE_FROM_RPC, args, ret, \
-            handler, NULL                                                                     \
+            handler, NULL, NULL, NULL                                                         \
     }
 
 const Procedure procedures_connect[] = {
@@ -207,13 +203,11 @@ const Procedure procedures_connect[] = {
         WIRE_TYPE(text), get_hostname),
     ROW(CONNECT_IS_SECURE, NEEDS_READ, "virConnectIsSecure", "none", NOTHING, WIRE_TYPE(int),
         is_secure),
-    ROW(CONNECT_SET_IDENTITY, NEEDS_READ, "virConnectSetIdentity", "conn:write",
-        WIRE_TYPE(identity_args), NOTHING, set_identity),
     ROW(CONNECT_REGISTER_CLOSE_CALLBACK, NEEDS_READ, "virConnectRegisterCloseCallback",
         "conn:getattr", NOTHING, NOTHING, done),
     ROW(CONNECT_UNREGISTER_CLOSE_CALLBACK, NEEDS_READ, "virConnectUnregisterCloseCallback",
         "conn:getattr", NOTHING, NOTHING, done),
     {WIRE_PROC_CONNECT_GET_CAPABILITIES, RUN_QUICK, NEEDS_READ, "virConnectGetCapabilities",
-     "conn:read", CST_WIRE_FROM_RPC, NOTHING, WIRE_TYPE(text), get_capabilities, NULL},
+     "conn:read", CST_WIRE_FROM_RPC, NOTHING, WIRE_TYPE(text), get_capabilities, NULL, NULL, NULL},
     {0},
 };

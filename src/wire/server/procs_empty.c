@@ -26,7 +26,7 @@ static gboolean no_devices(Call *call, const void *args, void *ret, GError **err
 #define ROW(number, api, permission, args, ret, handler)                                         \
     {                                                                                            \
         WIRE_PROC_##number, RUN_INLINE, NEEDS_READ, api, permission, CST_WIRE_FROM_DRIVER, args, \
-            ret, handler, NULL                                                                   \
+            ret, handler, NULL, NULL, NULL                                                       \
     }
 #define NUM(number, api, permission) ROW(number, api, permission, NOTHING, WIRE_TYPE(int), empty)
 #define NAMES(number, api, permission) \
@@ -47,6 +47,10 @@ const Procedure procedures_empty[] = {
     NAMES(CONNECT_LIST_NWFILTERS, "virConnectListNWFilters", "conn:search_nwfilters"),
     NUM(CONNECT_NUM_OF_INTERFACES, "virConnectNumOfInterfaces", "conn:search_interfaces"),
     NAMES(CONNECT_LIST_INTERFACES, "virConnectListInterfaces", "conn:search_interfaces"),
+    NUM(CONNECT_NUM_OF_DEFINED_INTERFACES, "virConnectNumOfDefinedInterfaces",
+        "conn:search_interfaces"),
+    NAMES(CONNECT_LIST_DEFINED_INTERFACES, "virConnectListDefinedInterfaces",
+          "conn:search_interfaces"),
     ALL(CONNECT_LIST_ALL_DOMAINS, "virConnectListAllDomains", "conn:search_domains"),
     ALL(CONNECT_LIST_ALL_NETWORKS, "virConnectListAllNetworks", "conn:search_networks"),
     ALL(CONNECT_LIST_ALL_INTERFACES, "virConnectListAllInterfaces", "conn:search_interfaces"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <service/images.h>
+#include <service/trust.h>
 
 #include "procedures.h"
 
@@ -35,6 +36,25 @@ static gboolean chain(Call *call, const void *args, void *ret_data, GError **err
     ret->rows.rows_val = g_new0(wire_chain_row, rows->len + 1);
     for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++)
         fill_row(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
+    return TRUE;
+}
+
+static gboolean holders(Call *call, const void *args, void *ret_data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_holders_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(GPtrArray) rows = pool ? cst_vol_holders(pool, vol->name, error) : NULL;
+
+    if (!rows)
+        return FALSE;
+    ret->holders.holders_val = g_new0(wire_holder, rows->len + 1);
+    for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++) {
+        CstVolHolder *row = g_ptr_array_index(rows, i);
+
+        ret->holders.holders_val[ret->holders.holders_len++] =
+            (wire_holder){or_empty(g_steal_pointer(&row->what)), row->reads_only};
+    }
     return TRUE;
 }
 
@@ -106,6 +126,50 @@ static gboolean rebase(Call *call, const void *data, void *ret, GError **error)
     g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
 
     return pool && cst_vol_rebase(pool, args->vol.name, &how, call->task, error);
+}
+
+static gboolean declare(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_declare_args *args = data;
+    const CstVolDeclare how = {opt_text(args->format), opt_text(args->backing),
+                               opt_text(args->backing_format), args->flags};
+    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+
+    return pool && cst_vol_declare(pool, args->vol.name, &how, call->task, error);
+}
+
+static gboolean problems(Call *call, const void *args, void *ret_data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_vol_problems_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(GPtrArray) found = pool ? cst_vol_problems(pool, vol->name, error) : NULL;
+
+    if (!found)
+        return FALSE;
+    ret->problems.problems_val = g_new0(wire_string, found->len + 1);
+    for (guint i = 0; i < found->len && i < WIRE_LIST_MAX; i++)
+        ret->problems.problems_val[ret->problems.problems_len++] =
+            g_strdup(g_ptr_array_index(found, i));
+    return TRUE;
+}
+
+static gboolean follow(Call *call, const void *data, void *ret, GError **error)
+{
+    const wire_pool_follow_args *args = data;
+    g_autoptr(CstPool) pool = find_pool(call, &args->pool, error);
+    const char *asked = opt_text(args->follow);
+    CstFollow now;
+
+    if (!pool)
+        return FALSE;
+    if (asked && !cst_follow_parse(asked, &now))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("references are followed to pools, none or anywhere, not '%s'"), asked);
+    if (!(asked ? cst_pool_set_follow(pool, now, error) : cst_pool_get_follow(pool, &now, error)))
+        return FALSE;
+    ((wire_pool_follow_ret *)ret)->follow = g_strdup(cst_follow_name(now));
+    return TRUE;
 }
 
 static gboolean compare(Call *call, const void *data, void *ret_data, GError **error)
@@ -201,8 +265,10 @@ static gboolean bitmap(Call *call, const void *data, void *ret, GError **error)
 #define ROW OWN_ROW
 
 const Procedure procedures_image[] = {
-    ROW(VOL_CHAIN, RUN_QUICK, NEEDS_READ, "cisternVolChain", "storage_vol:read",
-        WIRE_TYPE(vol_args), WIRE_TYPE(chain_ret), chain),
+    ROW(VOL_CHAIN, RUN_LONG, NEEDS_READ, "cisternVolChain", "storage_vol:read", WIRE_TYPE(vol_args),
+        WIRE_TYPE(chain_ret), chain),
+    ROW(VOL_HOLDERS, RUN_LONG, NEEDS_WRITE, "cisternVolHolders", "storage_vol:read",
+        WIRE_TYPE(vol_args), WIRE_TYPE(holders_ret), holders),
     ROW(VOL_CHECK, RUN_LONG, NEEDS_WRITE, "cisternVolCheck", "storage_vol:data_read",
         WIRE_TYPE(vol_flags_args), WIRE_TYPE(check_ret), check),
     ROW(VOL_FLATTEN, RUN_LONG, NEEDS_WRITE, "cisternVolFlatten", "storage_vol:data_write",
@@ -215,6 +281,12 @@ const Procedure procedures_image[] = {
         WIRE_TYPE(vol_convert_args), WIRE_TYPE(vol_args), convert),
     ROW(VOL_REBASE, RUN_LONG, NEEDS_WRITE, "cisternVolRebase", "storage_vol:data_write",
         WIRE_TYPE(vol_rebase_args), NOTHING, rebase),
+    ROW(VOL_DECLARE, RUN_LONG, NEEDS_WRITE, "cisternVolDeclare", "storage_vol:data_write",
+        WIRE_TYPE(vol_declare_args), NOTHING, declare),
+    ROW(VOL_PROBLEMS, RUN_LONG, NEEDS_READ, "cisternVolProblems", "storage_vol:read",
+        WIRE_TYPE(vol_args), WIRE_TYPE(vol_problems_ret), problems),
+    ROW(POOL_FOLLOW, RUN_LONG, NEEDS_WRITE, "cisternPoolFollow", "storage_pool:write",
+        WIRE_TYPE(pool_follow_args), WIRE_TYPE(pool_follow_ret), follow),
     ROW(VOL_COMPARE, RUN_LONG, NEEDS_WRITE, "cisternVolCompare", "storage_vol:data_read",
         WIRE_TYPE(vol_pair_args), WIRE_TYPE(compare_ret), compare),
     ROW(VOL_MEASURE, RUN_LONG, NEEDS_WRITE, "cisternVolMeasure", "storage_vol:data_read",

@@ -184,7 +184,8 @@ static gboolean create_xml(Call *call, const void *data, void *ret, GError **err
 {
     const wire_text_flags_args *args = data;
 
-    return give_pool(cst_service_pool_create(call->service, args->text, args->flags, error), ret);
+    return give_pool(
+        cst_service_pool_create(call->service, args->text, args->flags, call->task, error), ret);
 }
 
 static gboolean define_xml(Call *call, const void *data, void *ret, GError **error)
@@ -201,7 +202,7 @@ static gboolean define_xml(Call *call, const void *data, void *ret, GError **err
     {                                                                                            \
         g_autoptr(CstPool) pool = find_pool(call, &((const wire_pool_args *)args)->pool, error); \
                                                                                                  \
-        return pool && use_case(pool, error);                                                    \
+        return pool && use_case(pool, call->task, error);                                        \
     }
 
 #define POOL_FLAGS_CALL(name, use_case)                                           \
@@ -210,7 +211,7 @@ static gboolean define_xml(Call *call, const void *data, void *ret, GError **err
         const wire_pool_flags_args *args = data;                                  \
         g_autoptr(CstPool) pool = find_pool(call, &args->pool, error);            \
                                                                                   \
-        return pool && use_case(pool, args->flags, error);                        \
+        return pool && use_case(pool, args->flags, call->task, error);            \
     }
 
 POOL_FLAGS_CALL(create, cst_pool_start)
@@ -274,7 +275,7 @@ const Procedure procedures_pool[] = {
         WIRE_TYPE(pool_args), NOTHING, destroy),
     ROW(STORAGE_POOL_DELETE, RUN_LONG, NEEDS_WRITE, "virStoragePoolDelete", "storage_pool:format",
         WIRE_TYPE(pool_flags_args), NOTHING, delete),
-    ROW(STORAGE_POOL_UNDEFINE, RUN_QUICK, NEEDS_WRITE, "virStoragePoolUndefine",
+    ROW(STORAGE_POOL_UNDEFINE, RUN_LONG, NEEDS_WRITE, "virStoragePoolUndefine",
         "storage_pool:delete", WIRE_TYPE(pool_args), NOTHING, undefine),
     ROW(STORAGE_POOL_REFRESH, RUN_LONG, NEEDS_WRITE, "virStoragePoolRefresh",
         "storage_pool:refresh", WIRE_TYPE(pool_flags_args), NOTHING, refresh),

@@ -126,14 +126,18 @@ static gboolean set_value(Call *call, const void *data, void *ret, GError **erro
 {
     const wire_secret_set_value_args *args = data;
     CstUuid uuid = uuid_of(args->secret.uuid);
-    gboolean ok =
-        cst_service_secret_set_value(call->service, &uuid, (const uint8_t *)args->value.value_val,
-                                     args->value.value_len, args->flags, error);
 
-    /* These are the call's own bytes, about to be freed. */
-    if (args->value.value_len > 0)
+    return cst_service_secret_set_value(call->service, &uuid,
+                                        (const uint8_t *)args->value.value_val,
+                                        args->value.value_len, args->flags, error);
+}
+
+static void wipe_new_value(void *data)
+{
+    wire_secret_set_value_args *args = data;
+
+    if (args->value.value_val)
         explicit_bzero(args->value.value_val, args->value.value_len);
-    return ok;
 }
 
 static gboolean get_value(Call *call, const void *data, void *ret_data, GError **error)
@@ -144,7 +148,8 @@ static gboolean get_value(Call *call, const void *data, void *ret_data, GError *
     uint8_t *value;
     size_t len;
 
-    if (!cst_service_secret_get_value(call->service, &uuid, args->flags, &value, &len, error))
+    if (!cst_service_secret_get_value(call->service, &uuid, args->flags, call->token, &value, &len,
+                                      error))
         return FALSE;
     ret->value.value_val = (char *)value;
     ret->value.value_len = (u_int)len;
@@ -162,7 +167,7 @@ static void wipe_value(void *ret_data)
 #define ROW(number, needs, api, permission, args, ret, handler)                                 \
     {                                                                                           \
         WIRE_PROC_##number, RUN_QUICK, needs, api, permission, CST_WIRE_FROM_SECRET, args, ret, \
-            handler, NULL                                                                       \
+            handler, NULL, NULL, NULL                                                           \
     }
 
 const Procedure procedures_secret[] = {
@@ -182,10 +187,11 @@ const Procedure procedures_secret[] = {
         NOTHING, undefine),
     ROW(SECRET_GET_XML_DESC, NEEDS_READ, "virSecretGetXMLDesc", "secret:read",
         WIRE_TYPE(secret_flags_args), WIRE_TYPE(text), get_xml),
-    ROW(SECRET_SET_VALUE, NEEDS_WRITE, "virSecretSetValue", "secret:write",
-        WIRE_TYPE(secret_set_value_args), NOTHING, set_value),
+    {WIRE_PROC_SECRET_SET_VALUE, RUN_QUICK, NEEDS_WRITE, "virSecretSetValue", "secret:write",
+     CST_WIRE_FROM_SECRET, WIRE_TYPE(secret_set_value_args), NOTHING, set_value, NULL,
+     wipe_new_value, NULL},
     {WIRE_PROC_SECRET_GET_VALUE, RUN_QUICK, NEEDS_WRITE, "virSecretGetValue", "secret:read_secure",
      CST_WIRE_FROM_SECRET, WIRE_TYPE(secret_flags_args), WIRE_TYPE(secret_value_ret), get_value,
-     wipe_value},
+     wipe_value, NULL, NULL},
     {0},
 };

@@ -22,7 +22,8 @@ static gboolean list(Call *call, const void *args, void *data, GError **error)
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_snapshot_list_ret *ret = data;
     g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
-    g_autoptr(GPtrArray) snapshots = pool ? cst_vol_snapshots(pool, vol->name, error) : NULL;
+    g_autoptr(GPtrArray) snapshots =
+        pool ? cst_vol_snapshots(pool, vol->name, call->task, error) : NULL;
 
     if (!snapshots || !check_max((int)MIN(snapshots->len, G_MAXINT), WIRE_LIST_MAX, "snapshots",
                                  "WIRE_LIST_MAX", error))
@@ -64,7 +65,8 @@ static gboolean rename_one(Call *call, const void *data, void *ret, GError **err
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
 
-    return pool && cst_vol_snapshot_rename(pool, args->vol.name, args->name, args->other, error);
+    return pool && cst_vol_snapshot_rename(pool, args->vol.name, args->name, args->other,
+                                           call->task, error);
 }
 
 static gboolean clone_one(Call *call, const void *data, void *ret, GError **error)
@@ -76,16 +78,16 @@ static gboolean clone_one(Call *call, const void *data, void *ret, GError **erro
            cst_vol_snapshot_clone(pool, args->vol.name, args->name, args->other, call->task, error);
 }
 
-#define CHANGE(number, api, permission, handler)                                    \
-    {                                                                               \
-        WIRE_CISTERN_SNAPSHOT_##number, RUN_LONG, NEEDS_WRITE, api, permission,     \
-            CST_WIRE_FROM_STORAGE, WIRE_TYPE(snapshot_args), NOTHING, handler, NULL \
+#define CHANGE(number, api, permission, handler)                                                \
+    {                                                                                           \
+        WIRE_CISTERN_SNAPSHOT_##number, RUN_LONG, NEEDS_WRITE, api, permission,                 \
+            CST_WIRE_FROM_STORAGE, WIRE_TYPE(snapshot_args), NOTHING, handler, NULL, NULL, NULL \
     }
 
 const Procedure procedures_snapshot[] = {
-    {WIRE_CISTERN_SNAPSHOT_LIST, RUN_QUICK, NEEDS_READ, "cisternVolSnapshotList",
-     "storage_vol:read", CST_WIRE_FROM_STORAGE, WIRE_TYPE(vol_args), WIRE_TYPE(snapshot_list_ret),
-     list, NULL},
+    {WIRE_CISTERN_SNAPSHOT_LIST, RUN_LONG, NEEDS_READ, "cisternVolSnapshotList", "storage_vol:read",
+     CST_WIRE_FROM_STORAGE, WIRE_TYPE(vol_args), WIRE_TYPE(snapshot_list_ret), list, NULL, NULL,
+     NULL},
     CHANGE(CREATE, "cisternVolSnapshotCreate", "storage_vol:create", create),
     CHANGE(REVERT, "cisternVolSnapshotRevert", "storage_vol:format", revert),
     CHANGE(DELETE, "cisternVolSnapshotDelete", "storage_vol:delete", delete),

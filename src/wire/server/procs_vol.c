@@ -91,6 +91,17 @@ static gboolean by_name(Call *call, const void *data, void *ret, GError **error)
     return pool && fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 
+static gboolean by_known_name(Call *call, const void *data, void *ret)
+{
+    const wire_vol_by_name_args *args = data;
+    g_autoptr(CstPool) pool = find_pool(call, &args->pool, NULL);
+    char *key = pool ? cst_vol_known_key(pool, args->name) : NULL;
+
+    if (key)
+        set_vol(&((wire_vol_args *)ret)->vol, pool, args->name, key);
+    return key != NULL;
+}
+
 static gboolean by_key(Call *call, const void *args, void *ret, GError **error)
 {
     const char *key = ((const wire_text *)args)->value;
@@ -157,6 +168,16 @@ static gboolean get_path(Call *call, const void *args, void *ret, GError **error
 
     if (pool)
         ((wire_text *)ret)->value = cst_vol_get_path(pool, vol->name, error);
+    return ((wire_text *)ret)->value != NULL;
+}
+
+static gboolean get_known_path(Call *call, const void *args, void *ret)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = find_vol_pool(call, vol, NULL);
+
+    if (pool)
+        ((wire_text *)ret)->value = cst_vol_known_path(pool, vol->name);
     return ((wire_text *)ret)->value != NULL;
 }
 
@@ -257,28 +278,29 @@ static gboolean download(Call *call, const void *data, void *ret, GError **error
 #define ROW STORAGE_ROW
 
 const Procedure procedures_vol[] = {
-    ROW(STORAGE_POOL_NUM_OF_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolNumOfVolumes",
+    ROW(STORAGE_POOL_NUM_OF_VOLUMES, RUN_LONG, NEEDS_READ, "virStoragePoolNumOfVolumes",
         "storage_pool:search_storage_vols", WIRE_TYPE(pool_args), WIRE_TYPE(int), num_of_volumes),
-    ROW(STORAGE_POOL_LIST_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolListVolumes",
+    ROW(STORAGE_POOL_LIST_VOLUMES, RUN_LONG, NEEDS_READ, "virStoragePoolListVolumes",
         "storage_pool:search_storage_vols", WIRE_TYPE(pool_max_args), WIRE_TYPE(names),
         list_volumes),
-    ROW(STORAGE_POOL_LIST_ALL_VOLUMES, RUN_QUICK, NEEDS_READ, "virStoragePoolListAllVolumes",
+    ROW(STORAGE_POOL_LIST_ALL_VOLUMES, RUN_LONG, NEEDS_READ, "virStoragePoolListAllVolumes",
         "storage_pool:search_storage_vols", WIRE_TYPE(vols_args), WIRE_TYPE(vols_ret),
         list_all_volumes),
-    ROW(STORAGE_VOL_LOOKUP_BY_NAME, RUN_QUICK, NEEDS_READ, "virStorageVolLookupByName",
-        "storage_vol:getattr", WIRE_TYPE(vol_by_name_args), WIRE_TYPE(vol_args), by_name),
-    ROW(STORAGE_VOL_LOOKUP_BY_KEY, RUN_QUICK, NEEDS_READ, "virStorageVolLookupByKey",
+    KNOWN_ROW(STORAGE_VOL_LOOKUP_BY_NAME, NEEDS_READ, "virStorageVolLookupByName",
+              "storage_vol:getattr", WIRE_TYPE(vol_by_name_args), WIRE_TYPE(vol_args), by_name,
+              by_known_name),
+    ROW(STORAGE_VOL_LOOKUP_BY_KEY, RUN_LONG, NEEDS_READ, "virStorageVolLookupByKey",
         "storage_vol:getattr", WIRE_TYPE(text), WIRE_TYPE(vol_args), by_key),
-    ROW(STORAGE_VOL_LOOKUP_BY_PATH, RUN_QUICK, NEEDS_READ, "virStorageVolLookupByPath",
+    ROW(STORAGE_VOL_LOOKUP_BY_PATH, RUN_LONG, NEEDS_READ, "virStorageVolLookupByPath",
         "storage_vol:getattr", WIRE_TYPE(text), WIRE_TYPE(vol_args), by_path),
-    ROW(STORAGE_VOL_GET_INFO, RUN_QUICK, NEEDS_READ, "virStorageVolGetInfo", "storage_vol:read",
+    ROW(STORAGE_VOL_GET_INFO, RUN_LONG, NEEDS_READ, "virStorageVolGetInfo", "storage_vol:read",
         WIRE_TYPE(vol_args), WIRE_TYPE(vol_info_ret), get_info),
-    ROW(STORAGE_VOL_GET_INFO_FLAGS, RUN_QUICK, NEEDS_READ, "virStorageVolGetInfoFlags",
+    ROW(STORAGE_VOL_GET_INFO_FLAGS, RUN_LONG, NEEDS_READ, "virStorageVolGetInfoFlags",
         "storage_vol:read", WIRE_TYPE(vol_flags_args), WIRE_TYPE(vol_info_ret), get_info_flags),
-    ROW(STORAGE_VOL_GET_XML_DESC, RUN_QUICK, NEEDS_READ, "virStorageVolGetXMLDesc",
+    ROW(STORAGE_VOL_GET_XML_DESC, RUN_LONG, NEEDS_READ, "virStorageVolGetXMLDesc",
         "storage_vol:read", WIRE_TYPE(vol_flags_args), WIRE_TYPE(text), get_xml),
-    ROW(STORAGE_VOL_GET_PATH, RUN_QUICK, NEEDS_READ, "virStorageVolGetPath", "storage_vol:read",
-        WIRE_TYPE(vol_args), WIRE_TYPE(text), get_path),
+    KNOWN_ROW(STORAGE_VOL_GET_PATH, NEEDS_READ, "virStorageVolGetPath", "storage_vol:read",
+              WIRE_TYPE(vol_args), WIRE_TYPE(text), get_path, get_known_path),
     ROW(STORAGE_VOL_CREATE_XML, RUN_LONG, NEEDS_WRITE, "virStorageVolCreateXML",
         "storage_vol:create", WIRE_TYPE(vol_create_args), WIRE_TYPE(vol_args), create),
     ROW(STORAGE_VOL_CREATE_XML_FROM, RUN_LONG, NEEDS_WRITE, "virStorageVolCreateXMLFrom",

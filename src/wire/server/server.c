@@ -11,9 +11,15 @@ void cst_wire_options_init(CstWireOptions *ret_options)
     *ret_options = (CstWireOptions){
         .io_threads = 1,
         .workers = 20,
+        .max_threads = 500,
+        .max_user_threads = 40,
+        .max_wait_seconds = 60,
         .stream_workers = 16,
         .max_clients = 5000,
         .max_user_clients = 500,
+        .idle_seconds = 300,
+        .max_user_bytes = 64 * 1024 * 1024,
+        .stall_seconds = 10,
         .max_requests = 64,
         .max_running = 10,
         .max_streams = 32,
@@ -24,20 +30,29 @@ void cst_wire_options_init(CstWireOptions *ret_options)
     };
 }
 
-static GThreadPool *pool_new(GFunc func, CstWireServer *server, guint threads, GError **error)
+static gboolean start_workers(CstWireServer *server, GError **error)
 {
-    return g_thread_pool_new(func, server, MAX(threads, 1), FALSE, error);
+    static const WorkerFuncs funcs = {.run = dispatch_run, .done = dispatch_done};
+    const CstWireOptions *options = &server->options;
+    const WorkerLimits limits = {.running = MAX(options->workers, 1),
+                                 .lane_running = MAX(options->max_running, 1),
+                                 .user_threads = MAX(options->max_user_threads, 1),
+                                 .threads = MAX(options->max_threads, 1)};
+
+    for (int class = 0; class < WORK_CLASSES; class ++) {
+        server->workers[class] = workers_new(class, &limits, &funcs, error);
+        if (!server->workers[class])
+            return FALSE;
+    }
+    return TRUE;
 }
 
 static gboolean start(CstWireServer *server, GError **error)
 {
-    server->quick = pool_new(dispatch_work, server, server->options.workers, error);
-    if (!server->quick)
+    if (!start_workers(server, error))
         return FALSE;
-    server->slow = pool_new(dispatch_work, server, server->options.workers, error);
-    if (!server->slow)
-        return FALSE;
-    server->streams = pool_new(stream_work, server, server->options.stream_workers, error);
+    server->streams = g_thread_pool_new(stream_work, server,
+                                        (int)MAX(server->options.stream_workers, 1), FALSE, error);
     if (!server->streams)
         return FALSE;
     for (guint i = 0; i < MAX(server->options.io_threads, 1); i++) {
@@ -106,10 +121,8 @@ void cst_wire_server_free(CstWireServer *server)
         cst_service_unsubscribe(server->service, server->subscription);
     for (guint i = 0; i < server->n_loops; i++)
         loop_free(server->loops[i]);
-    if (server->quick)
-        g_thread_pool_free(server->quick, FALSE, TRUE);
-    if (server->slow)
-        g_thread_pool_free(server->slow, FALSE, TRUE);
+    for (int class = 0; class < WORK_CLASSES; class ++)
+        workers_free(server->workers[class]);
     if (server->streams)
         g_thread_pool_free(server->streams, FALSE, TRUE);
     g_hash_table_unref(server->users);

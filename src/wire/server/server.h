@@ -6,23 +6,33 @@
 
 #include "loop.h"
 #include "procedures.h"
+#include "user.h"
 
 /** What all threads share; constant once the threads run, but for what says otherwise. */
 struct CstWireServer {
     CstService *service;
     CstWireOptions options;
     guint subscription;
-    GThreadPool *quick;   /**< calls that end soon unless the storage hangs */
-    GThreadPool *slow;    /**< calls that may take as long as they like */
+    Workers *workers[WORK_CLASSES];
     GThreadPool *streams; /**< pieces of streams */
     Loop **loops;
     guint n_loops;
-    guint next_loop; /**< atomic */
-    gint n_clients;  /**< atomic */
+    guint next_loop;          /**< atomic */
+    gint n_clients;           /**< atomic */
+    gint n_guests;            /**< atomic; of these, of users who aren't trusted */
+    _Atomic gint64 scarce_at; /**< when a connection was refused last; monotonic µs */
 
     GMutex users_lock;
-    GHashTable *users; /**< uid -> number of connections, of those who aren't trusted */
+    GHashTable *users; /**< uid -> User * */
 
     const Procedure *remote[WIRE_PROC_LAST + 1];
     const Procedure *cistern[WIRE_CISTERN_LAST + 1];
 };
+
+#define SCARCE_US (10 * G_TIME_SPAN_SECOND)
+
+/** A connection was refused lately because there are too many. */
+static inline gboolean server_is_scarce(const CstWireServer *server)
+{
+    return server->scarce_at && g_get_monotonic_time() - server->scarce_at < SCARCE_US;
+}

@@ -38,12 +38,17 @@ Stream *stream_new_download(CstDownload *download, gboolean sparse)
     return stream;
 }
 
+static void drop_chunks(Stream *stream)
+{
+    for (int i = 0; i < STREAM_CHUNKS; i++)
+        g_clear_pointer(&stream->chunks[i].data, g_free);
+}
+
 static void stream_unref(Stream *stream)
 {
     if (--stream->refs > 0)
         return;
-    for (int i = 0; i < STREAM_CHUNKS; i++)
-        g_free(stream->chunks[i].data);
+    drop_chunks(stream);
     g_queue_clear_full(&stream->items, g_free);
     g_clear_error(&stream->error);
     if (stream->client)
@@ -116,6 +121,50 @@ static void start_write(Stream *stream)
     submit(stream, JOB_WRITE);
 }
 
+/* A client that does not read what it has is read for no further. */
+static void read_next(Stream *stream)
+{
+    gboolean was_timed = client_is_timed(stream->client);
+
+    if (!client_has_room(stream->client)) {
+        stream->client->parked = TRUE;
+        client_set_timed(stream->client, was_timed);
+        return;
+    }
+    stream->chunk = free_chunk(stream);
+    if (stream->chunk)
+        submit(stream, JOB_READ);
+}
+
+/* It was closed without a word of the client's (is_sent), who may still say one. */
+static gboolean stream_is_over(const Stream *stream)
+{
+    return !stream->busy && !stream->upload && !stream->download;
+}
+
+/* What comes now lasts as long as the storage needs for it, not as long as the client likes. */
+static void say_it_ends(Stream *stream)
+{
+    /* A worker closes it, and did not need to be told. */
+    if (stream->busy && (stream->job == JOB_FINISH || stream->job == JOB_CLOSE))
+        return;
+    if (stream->upload)
+        cst_upload_ends(stream->upload);
+    if (stream->download)
+        cst_download_ends(stream->download);
+}
+
+/* All of a download is in the socket: its volume is needed no longer, whatever the client says. */
+static gboolean is_sent(const Stream *stream)
+{
+    if (!stream->download || !stream->at_end)
+        return FALSE;
+    for (int i = 0; i < STREAM_CHUNKS; i++)
+        if (stream->chunks[i].queued)
+            return FALSE;
+    return TRUE;
+}
+
 /* Whatever is to be done next, when nothing is being done. */
 static void next_job(Stream *stream)
 {
@@ -129,11 +178,14 @@ static void next_job(Stream *stream)
     if (stream->upload && !g_queue_is_empty(&stream->items)) {
         start_write(stream);
     } else if (stream->finish) {
+        say_it_ends(stream);
         submit(stream, JOB_FINISH);
+    } else if (is_sent(stream)) {
+        drop_chunks(stream);
+        say_it_ends(stream);
+        submit(stream, JOB_CLOSE);
     } else if (stream->download && !stream->at_end) {
-        stream->chunk = free_chunk(stream);
-        if (stream->chunk)
-            submit(stream, JOB_READ);
+        read_next(stream);
     }
 }
 
@@ -151,12 +203,19 @@ static void drop_items(Stream *stream)
 /* Takes the stream from the client's table; its packets are orphans from now on. */
 static void end_stream(Stream *stream, gboolean answer)
 {
+    gboolean was_timed;
+
     if (stream->ending)
         return;
     stream->ending = TRUE;
     stream->answer = answer;
+    say_it_ends(stream);
     drop_items(stream);
+    was_timed = client_is_timed(stream->client);
     g_hash_table_remove(stream->client->streams, GUINT_TO_POINTER(stream->header.serial));
+    client_set_timed(stream->client, was_timed);
+    if (answer && stream_is_over(stream))
+        send_end(stream);
     next_job(stream);
     stream_unref(stream);
 }
@@ -192,6 +251,30 @@ static void job_done(Loop *loop, Message *message)
 
 /* --- beginning and end ----------------------------------------------------------------------- */
 
+/*
+ * Streams that are not over. Clients that never finish a download leave those that are: the oldest
+ * of them, which is the least likely to be finished still, is forgotten when there are too many.
+ */
+static guint count_open(Client *client)
+{
+    g_autoptr(GList) streams = g_hash_table_get_values(client->streams);
+    Stream *oldest = NULL;
+    guint over = 0;
+
+    for (GList *l = streams; l; l = l->next) {
+        Stream *stream = l->data;
+
+        if (!stream_is_over(stream))
+            continue;
+        over++;
+        if (!oldest || stream->header.serial < oldest->header.serial)
+            oldest = stream;
+    }
+    if (over >= STREAMS_OVER_MAX)
+        end_stream(oldest, FALSE);
+    return g_list_length(streams) - over;
+}
+
 gboolean stream_can_start(Client *client, uint32_t serial, GError **error)
 {
     guint max = client->loop->server->options.max_streams;
@@ -200,7 +283,7 @@ gboolean stream_can_start(Client *client, uint32_t serial, GError **error)
         return TRUE;
     if (g_hash_table_contains(client->streams, GUINT_TO_POINTER(serial)))
         return cst_fail(error, CST_ERROR_RPC, _("a stream with serial %u is open already"), serial);
-    if (g_hash_table_size(client->streams) >= max)
+    if (count_open(client) >= max)
         return cst_fail(error, CST_ERROR_RPC,
                         _("%u streams are open on this connection, finish one first"), max);
     return TRUE;
@@ -208,6 +291,8 @@ gboolean stream_can_start(Client *client, uint32_t serial, GError **error)
 
 void stream_start(Client *client, Stream *stream, const CstWireHeader *header)
 {
+    gboolean was_timed = client_is_timed(client);
+
     stream->message.func = job_done;
     stream->client = client_ref(client);
     stream->loop = client->loop;
@@ -216,6 +301,7 @@ void stream_start(Client *client, Stream *stream, const CstWireHeader *header)
     if (!client->streams)
         client->streams = g_hash_table_new(NULL, NULL);
     g_hash_table_insert(client->streams, GUINT_TO_POINTER(header->serial), stream);
+    client_set_timed(client, was_timed);
     next_job(stream);
 }
 
@@ -238,6 +324,46 @@ void streams_abandon(Client *client)
     for (GList *l = streams; l; l = l->next)
         end_stream(l->data, FALSE);
     g_clear_pointer(&client->streams, g_hash_table_unref);
+}
+
+void streams_continue(Client *client)
+{
+    g_autoptr(GList) streams = NULL;
+    gboolean was_timed = client_is_timed(client);
+
+    if (!client->parked || client->state == CLIENT_DEAD || !client_has_room(client))
+        return;
+    client->parked = FALSE;
+    client_set_timed(client, was_timed);
+    streams = client->streams ? g_hash_table_get_values(client->streams) : NULL;
+    for (GList *l = streams; l; l = l->next)
+        next_job(l->data);
+}
+
+/* A job under way sees by itself that it was cancelled, and what is in it is not ours to look at.
+ */
+static gboolean is_cancelled(const Stream *stream)
+{
+    if (stream->busy || stream->ending)
+        return FALSE;
+    return stream->upload ? cst_upload_cancelled(stream->upload)
+                          : stream->download && cst_download_cancelled(stream->download);
+}
+
+void streams_tick(Client *client)
+{
+    g_autoptr(GList) streams = client->streams ? g_hash_table_get_values(client->streams) : NULL;
+
+    for (GList *l = streams; l; l = l->next) {
+        Stream *stream = l->data;
+        g_autoptr(GError) error = NULL;
+
+        if (!is_cancelled(stream))
+            continue;
+        cst_fail(&error, CST_ERROR_CANCELLED, _("cancelled by request"));
+        send_error(stream, error);
+        end_stream(stream, FALSE);
+    }
 }
 
 /* --- packets --------------------------------------------------------------------------------- */

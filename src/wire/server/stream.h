@@ -17,6 +17,7 @@
 #define STREAM_CHUNK     (1024u * 1024u)
 #define STREAM_QUEUE_MAX (4u * 1024u * 1024u) /* bytes of uploads before the socket waits */
 #define STREAM_CHUNKS    2
+#define STREAMS_OVER_MAX 256 /* downloads of a connection that are sent and not finished */
 
 typedef struct Stream Stream;
 
@@ -84,6 +85,10 @@ gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_
                        size_t len);
 /** The client is gone. */
 void streams_abandon(Client *client);
+/** There may be room again for downloads that waited for it. */
+void streams_continue(Client *client);
+/** Ends streams whose job was cancelled; their clients may not move for long. Once a second. */
+void streams_tick(Client *client);
 
 /* stream_job.c: in a worker thread */
 void stream_work(gpointer stream, gpointer server);

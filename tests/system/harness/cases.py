@@ -15,10 +15,11 @@ class WithDaemon(unittest.TestCase):
     """One cisternd for the class, with an active directory pool "p" made anew for each test."""
 
     maxDiff = None
+    CONFIG = None  # of the daemon
 
     @classmethod
     def setUpClass(cls):
-        cls.peer = peers.ours()
+        cls.peer = peers.ours(cls.CONFIG)
         cls.peer.fresh()
 
     @classmethod

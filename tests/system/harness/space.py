@@ -16,9 +16,13 @@ IS_ROOT = os.geteuid() == 0
 # Output is compared byte by byte: no locale, no user's configuration, no colours.
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
        "LIBVIRT_AUTOSTART": "0", "TERM": "dumb"}
-for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "CISTERN_CRASH_AT", "CISTERN_CRASH_LOG"):
+for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "G_SLICE",
+              "CISTERN_CRASH_AT", "CISTERN_CRASH_LOG"):
     if _name in os.environ:
         ENV[_name] = os.environ[_name]
+
+# What a sanitizer's build is linked with, and other users may not be able to reach (scripts/test).
+LIBRARIES = os.environ.get("CST_LIBRARIES")
 
 _mounts = []
 
@@ -64,3 +68,16 @@ def unmount(where):
 
 def tmpfs(where, size):
     mount(where, "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs")
+
+
+def as_other_user():
+    """
+    (cistern, environment) for a test that runs it as somebody else: copies, because the build may be
+    where only its owner can look.
+    """
+    program = shutil.copy(CISTERN, path("cistern-of-user"))
+    os.chmod(program, 0o755)
+    if not LIBRARIES:
+        return program, {}
+    shutil.copytree(LIBRARIES, path("libraries"), dirs_exist_ok=True)
+    return program, {"LD_LIBRARY_PATH": path("libraries")}

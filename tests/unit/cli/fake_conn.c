@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
 FakeWorld fake_world;
@@ -54,6 +55,12 @@ void fake_world_reset(void)
     images->info.allocation = UINT64_C(17092767744);
     images->info.available = UINT64_C(253460406272);
     fake_world_add_pool("backup", "00000000-8b86-d011-b42d-00c04fc964ff", FALSE);
+}
+
+gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
+{
+    cst_dry_run_set(dry_run);
+    return TRUE;
 }
 
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error)
@@ -187,27 +194,37 @@ static CstPoolRef *take_xml(CstConn *conn, const char *xml, unsigned flags, GErr
 
 CstPoolRef *cst_conn_pool_define(CstConn *conn, const char *xml, unsigned flags, GError **error)
 {
+    if (!cst_may_change(error))
+        return NULL;
     return take_xml(conn, xml, flags, error);
 }
 
 CstPoolRef *cst_conn_pool_create(CstConn *conn, const char *xml, unsigned flags, GError **error)
 {
+    if (!cst_may_change(error))
+        return NULL;
     return take_xml(conn, xml, flags, error);
 }
 
 gboolean cst_conn_pool_undefine(CstConn *conn, const CstPoolRef *pool, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return change(conn, "virStoragePoolUndefine", error);
 }
 
 gboolean cst_conn_pool_build(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_world.last_flags = flags;
     return change(conn, "virStoragePoolBuild", error);
 }
 
 gboolean cst_conn_pool_start(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     if (!change(conn, "virStoragePoolCreate", error))
         return FALSE;
     if (find(pool->name)->active)
@@ -218,11 +235,15 @@ gboolean cst_conn_pool_start(CstConn *conn, const CstPoolRef *pool, unsigned fla
 
 gboolean cst_conn_pool_stop(CstConn *conn, const CstPoolRef *pool, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return change(conn, "virStoragePoolDestroy", error);
 }
 
 gboolean cst_conn_pool_delete(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return change(conn, "virStoragePoolDelete", error);
 }
 
@@ -235,6 +256,8 @@ gboolean cst_conn_pool_refresh(CstConn *conn, const CstPoolRef *pool, unsigned f
 gboolean cst_conn_pool_set_autostart(CstConn *conn, const CstPoolRef *pool, gboolean autostart,
                                      GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return change(conn, "virStoragePoolSetAutostart", error);
 }
 

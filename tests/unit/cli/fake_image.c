@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_image.h"
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
 FakeImages fake_images;
@@ -29,6 +30,8 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
 
 gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_images.last = "flatten";
     return TRUE;
 }
@@ -36,6 +39,8 @@ gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task
 gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
                              CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     asked("commit", flags, "%s", base ? base : "-");
     return TRUE;
 }
@@ -43,6 +48,8 @@ gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *ba
 gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
                                uint64_t *ret_given_back, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_images.last = "sparsify";
     *ret_given_back = 3 << 20;
     return TRUE;
@@ -76,11 +83,19 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return rows;
 }
 
+GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+}
+
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error)
 {
-    CstVolRef *ref = g_new0(CstVolRef, 1);
+    CstVolRef *ref;
 
+    if (!cst_may_change(error))
+        return NULL;
+    ref = g_new0(CstVolRef, 1);
     asked("convert", how->flags, "%s/%s %s/%s %s %s", source->pool, source->name, pool->name,
           how->name, how->format, how->options ? how->options : "-");
     ref->pool = g_strdup(pool->name);
@@ -91,8 +106,35 @@ CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const Cst
 gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRebase *how,
                              CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     asked("rebase", how->flags, "%s %s %s", vol->name, how->backing ? how->backing : "-",
           how->backing_format ? how->backing_format : "-");
+    return TRUE;
+}
+
+gboolean cst_conn_vol_declare(CstConn *conn, const CstVolRef *vol, const CstVolDeclare *how,
+                              CstTask *task, GError **error)
+{
+    asked("declare", how->flags, "%s %s %s", vol->name, how->format ? how->format : "-",
+          how->backing ? how->backing : "-");
+    return TRUE;
+}
+
+GPtrArray *cst_conn_vol_problems(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
+
+    if (fake_images.problem)
+        g_ptr_array_add(problems, g_strdup(fake_images.problem));
+    return problems;
+}
+
+gboolean cst_conn_pool_follow(CstConn *conn, const CstPoolRef *pool, const CstFollow *follow,
+                              CstFollow *ret_follow, GError **error)
+{
+    asked("follow", 0, "%s %s", pool->name, follow ? cst_follow_name(*follow) : "-");
+    *ret_follow = follow ? *follow : CST_FOLLOW_NONE;
     return TRUE;
 }
 
@@ -143,6 +185,8 @@ gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitma
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
+    if (!cst_may_change(error))
+        return FALSE;
     for (guint i = 0; i < change->steps->len; i++) {
         const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 

@@ -10,6 +10,7 @@ typedef struct {
     unsigned flags;
     char *base;
     CstCompareReport difference;
+    const char *problem; /**< of every volume; NULL: none */
 } FakeImages;
 
 extern FakeImages fake_images;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_job.h"
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
 #define MIB (1024 * 1024)
@@ -46,6 +47,8 @@ gboolean cst_conn_job_cancel(CstConn *conn, uint64_t id, GError **error)
 {
     g_autoptr(CstJobInfo) job = cst_conn_job_info(conn, id, error);
 
+    if (!cst_may_change(error))
+        return FALSE;
     if (!job)
         return FALSE;
     if (job->state != CST_JOB_RUNNING)
@@ -56,6 +59,8 @@ gboolean cst_conn_job_cancel(CstConn *conn, uint64_t id, GError **error)
 
 gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_jobs.limited = id;
     fake_jobs.limit = limit;
     return TRUE;

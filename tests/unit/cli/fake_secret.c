@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_secret.h"
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
 FakeSecrets fake_secrets;
@@ -87,6 +88,8 @@ static gboolean change(GError **error)
 CstConnSecret *cst_conn_secret_define(CstConn *conn, const char *xml, unsigned flags,
                                       GError **error)
 {
+    if (!cst_may_change(error))
+        return NULL;
     if (!change(error))
         return NULL;
     g_free(fake_secrets.last_xml);
@@ -97,6 +100,8 @@ CstConnSecret *cst_conn_secret_define(CstConn *conn, const char *xml, unsigned f
 
 gboolean cst_conn_secret_undefine(CstConn *conn, const CstConnSecret *secret, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return change(error);
 }
 
@@ -111,6 +116,8 @@ gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, c
 {
     FakeSecret *mine = find(&secret->uuid);
 
+    if (!cst_may_change(error))
+        return FALSE;
     if (!change(error))
         return FALSE;
     g_clear_pointer(&mine->value, g_bytes_unref);

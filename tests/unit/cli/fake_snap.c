@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <conn/conn.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
 /* Every volume has two snapshots, "old" and "broken"; what is done to others fails. */
@@ -34,29 +35,39 @@ static gboolean find(const CstVolRef *vol, const char *name, GError **error)
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return !find(vol, name, NULL) || cst_fail(error, CST_ERROR_EXISTS, "there is one already");
 }
 
 gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
                                   CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return find(vol, name, error);
 }
 
 gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
                                   CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return find(vol, name, error);
 }
 
 gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
                                   const char *new_name, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return find(vol, name, error);
 }
 
 gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
                                  const char *new_volume, CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     return find(vol, name, error);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
 #include "fake_conn.h"
@@ -160,6 +161,8 @@ CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const
     const char *end = strstr(xml, "</name>");
     g_autofree char *name = start && end ? g_strndup(start + 6, end - start - 6) : NULL;
 
+    if (!cst_may_change(error))
+        return NULL;
     if (!change(error))
         return NULL;
     g_free(fake_vols.last_xml);
@@ -173,12 +176,16 @@ CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const
 CstVolRef *cst_conn_vol_create(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                unsigned flags, CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return NULL;
     return cst_conn_vol_create_from(conn, pool, xml, NULL, flags, task, error);
 }
 
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_vols.last_flags = flags;
     return change(error);
 }
@@ -186,6 +193,8 @@ gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_vols.last_algorithm = algorithm;
     fake_vols.last_rate = cst_task_rate(task);
     cst_task_set_job(task, fake_vols.detach_as);
@@ -197,6 +206,8 @@ gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorit
 gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capacity, unsigned flags,
                              CstTask *task, GError **error)
 {
+    if (!cst_may_change(error))
+        return FALSE;
     fake_vols.last_size = capacity;
     fake_vols.last_flags = flags;
     return change(error);
@@ -215,6 +226,8 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
     char buffer[64];
     ssize_t n;
 
+    if (!cst_may_change(error))
+        return FALSE;
     remember_transfer(offset, length, flags);
     cst_task_set_total(task, lseek(fd, 0, SEEK_END));
     cst_task_advance(task, fake_vols.fail_after);
@@ -236,6 +249,8 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
     const char *content = fake_vols.content ? fake_vols.content : "";
     size_t n = fake_vols.fail ? fake_vols.fail_after : strlen(content);
 
+    if (!cst_may_change(error))
+        return FALSE;
     remember_transfer(offset, length, flags);
     if (write(fd, content, n) != (ssize_t)n)
         return cst_fail(error, CST_ERROR_IO, "cannot write");

@@ -82,6 +82,18 @@ static void mistakes_are_named_as_virsh_names_them(void **state)
     check("pool-info p --bytes=1", "{invalid '=' after option --bytes}");
 }
 
+static void lists_with_commas_may_be_given_again(void **state)
+{
+    check("vol-convert v w -O raw -o a=1 --options b=2 -o=c=3",
+          "vol-convert vol=v newname=w format=raw options=a=1,b=2,=c=3");
+    check("vol-convert v w -O raw -o a=1,, -o b=2",
+          "vol-convert vol=v newname=w format=raw options=a=1,,,b=2");
+    check("vol-convert v w -O raw -o a=1, -o b=2",
+          "{the list 'a=1,' of option --options has an empty part}");
+    check("vol-convert v w -O raw -o a=1 -o ,b=2",
+          "{the list ',b=2' of option --options has an empty part}");
+}
+
 static void help_takes_anything_and_dash_dash_help_is_help(void **state)
 {
     check("help pool x --y", "help command=pool");
@@ -94,7 +106,7 @@ static void common_options_go_where_they_apply(void **state)
     check("pool-start p --dry-run", "pool-start pool=p dry-run");
     check("pool-delete p --yes", "pool-delete pool=p yes");
     check("pool-list --dry-run", "{command 'pool-list' doesn't support option --dry-run}");
-    check("pool-start p --yes", "{command 'pool-start' doesn't support option --yes}");
+    check("pool-destroy p --yes", "{command 'pool-destroy' doesn't support option --yes}");
 }
 
 static void rest_takes_all_words_that_are_left(void **state)
@@ -162,6 +174,7 @@ int main(void)
         cmocka_unit_test(two_words_name_one_command),
         cmocka_unit_test(double_dash_ends_options),
         cmocka_unit_test(mistakes_are_named_as_virsh_names_them),
+        cmocka_unit_test(lists_with_commas_may_be_given_again),
         cmocka_unit_test(help_takes_anything_and_dash_dash_help_is_help),
         cmocka_unit_test(common_options_go_where_they_apply),
         cmocka_unit_test(rest_takes_all_words_that_are_left),

@@ -233,7 +233,7 @@ static void dumpxml_selects_with_xpath(void **state)
     says(state, "pool-dumpxml images --xpath //name --wrap", CST_EXIT_OK,
          "<nodes>\n  <name>images</name>\n</nodes>\n\n", "");
     says(state, "pool-dumpxml images --xpath //none --wrap", CST_EXIT_OK, "<nodes/>\n\n", "");
-    says(state, "pool-dumpxml images --xpath //[", CST_EXIT_FAILED, "\n",
+    says(state, "pool-dumpxml images --xpath //[", CST_EXIT_USAGE, "\n",
          "error: invalid argument: Incorrect xpath '//['\n");
 }
 
@@ -317,7 +317,31 @@ static void no_server_is_exit_6(void **state)
     session->settings.uri = "x:///";
     says(state, "pool-list", CST_EXIT_UNREACHABLE, "",
          "error: failed to connect to the hypervisor\n"
-         "error: no connection driver available for x:///\n");
+         "error: no connection driver available for x:///\n"
+         "hint: URIs are storage:///system, storage:///session, storage+ssh://HOST/system and "
+         "storage:///embed?root=DIR\n");
+}
+
+static void a_mistyped_type_is_no_mistake_in_xml(void **state)
+{
+    says(state, "pool-define-as n dirr", CST_EXIT_USAGE, "\n",
+         "error: unknown pool type 'dirr'; did you mean 'dir'?\n");
+    says(state, "pool-create-as n warehouse --target /x", CST_EXIT_USAGE, "\n",
+         "error: unknown pool type 'warehouse'; `cistern pool-capabilities` lists the types\n");
+}
+
+static void a_relative_target_is_seen_from_here(void **state)
+{
+    g_autofree char *here = g_get_current_dir();
+    g_autofree char *path = g_strdup_printf("    <path>%s/d</path>\n", here);
+    Session *session = *state;
+
+    assert_non_null(strstr(output(state, "pool-define-as n dir --target d/ --print-xml"), path));
+    assert_non_null(
+        strstr(output(state, "pool-define-as n dir --target ./x/../d --print-xml"), path));
+    session->settings.uri = "storage+ssh://h/system";
+    says(state, "pool-define-as n dir --target d", CST_EXIT_USAGE, "\n",
+         "error: --target 'd' must be an absolute path: the pool is on another host\n");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, session_setup, session_teardown)
@@ -345,6 +369,8 @@ int main(void)
         TEST(events_are_awaited_one_or_in_a_loop),
         TEST(several_commands_run_and_the_last_status_counts),
         TEST(no_server_is_exit_6),
+        TEST(a_mistyped_type_is_no_mistake_in_xml),
+        TEST(a_relative_target_is_seen_from_here),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,7 @@ static void what_is_not_found_is_said_as_virsh_says_it(void **state)
          "'cccccccc-0000-0000-0000-00000000000c'\n");
     says(state, "secret-undefine mine", CST_EXIT_USAGE, "\n",
          "error: failed to get secret 'mine'\n"
-         "error: uuidstr in virSecretLookupByUUIDString must be a valid UUID\n");
+         "error: 'mine' is not a UUID; `cistern secret-list` shows the UUIDs of the secrets\n");
 }
 
 /* --- values ---------------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ static void events_name_their_secret(void **state)
     says(state, "secret-event --event x", CST_EXIT_USAGE, "\n", "error: unknown event type x\n");
     says(state, "secret-event --event lifecycle --secret mine", CST_EXIT_USAGE, "\n",
          "error: failed to get secret 'mine'\n"
-         "error: uuidstr in virSecretLookupByUUIDString must be a valid UUID\n");
+         "error: 'mine' is not a UUID; `cistern secret-list` shows the UUIDs of the secrets\n");
     says(state, "secret-event --event value-changed --secret " A, CST_EXIT_OK,
          "event 'value-changed' for secret " A "\nevents received: 1\n\n", "");
     says(state, "secret-event --event lifecycle --secret " B, CST_EXIT_OK,

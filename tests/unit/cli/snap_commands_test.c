@@ -16,13 +16,13 @@ static int setup(void **state)
 static void test_list(void **state)
 {
     says(state, "snap-list disk --pool images", CST_EXIT_OK,
-         " Name     Created                Capacity   Own data   Limit      Used    Kept by   "
+         " Name     Created                    Capacity   Own data   Limit      Used    Kept by   "
          "State\n"
-         "------------------------------------------------------------------------------------"
+         "----------------------------------------------------------------------------------------"
          "-------\n"
-         " old      2023-11-14T22:13:20Z   1.00 GiB   4.00 KiB   1.00 MiB   0.39%   logical   "
+         " old      2023-11-14 22:13:20+0000   1.00 GiB   4.00 KiB   1.00 MiB   0.39%   logical   "
          "good\n"
-         " broken   -                      1.00 GiB   -          -          -       logical   "
+         " broken   -                          1.00 GiB   -          -          -       logical   "
          "lost\n\n",
          "warning: snapshot 'broken': it is full\n");
 }

@@ -134,18 +134,60 @@ static void a_volume_is_found_by_name_key_or_path(void **state)
 
 static void what_is_not_found_is_said_as_virsh_says_it(void **state)
 {
-    says(state, "vol-path Beta", CST_EXIT_NOT_FOUND, "\n",
-         "error: failed to get vol 'Beta', specifying --pool might help\n"
-         "error: Storage volume not found: no storage vol with matching path 'Beta'\n");
-    says(state, "vol-name Beta", CST_EXIT_NOT_FOUND, "\n",
-         "error: failed to get vol 'Beta'\n"
-         "error: Storage volume not found: no storage vol with matching path 'Beta'\n");
+    says(state, "vol-path nothing", CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get vol 'nothing', specifying --pool might help\n"
+         "error: Storage volume not found: no storage vol with matching path 'nothing'\n");
+    says(state, "vol-name nothing", CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get vol 'nothing'\n"
+         "error: Storage volume not found: no storage vol with matching path 'nothing'\n");
     says(state, "vol-path gamma --pool images", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get vol 'gamma'\n"
          "error: Storage volume not found: no storage vol with matching path 'gamma'\n");
     says(state, "vol-path gamma --pool none", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get pool 'none'\n"
          "error: Storage pool not found: no storage pool with matching name 'none'\n");
+}
+
+static void a_name_that_one_pool_has_needs_no_pool(void **state)
+{
+    says(state, "vol-path Beta", CST_EXIT_OK, "/images/Beta\n\n", "");
+    says(state, "vol-name Beta", CST_EXIT_OK, "Beta\n\n", "");
+    says(state, "vol-path images/Beta", CST_EXIT_OK, "/images/Beta\n\n", "");
+    says(state, "vol-path images/Beta --pool images", CST_EXIT_OK, "/images/Beta\n\n", "");
+    fake_vols_add("images", "twin", 1, 1);
+    fake_vols_add("images2", "twin", 1, 1);
+    says(state, "vol-path images/twin", CST_EXIT_OK, "/images/twin\n\n", "");
+}
+
+static void a_near_name_is_suggested(void **state)
+{
+    says(state, "vol-path alhpa", CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get vol 'alhpa', specifying --pool might help\n"
+         "error: Storage volume not found: no storage vol with matching path 'alhpa'\n"
+         "hint: did you mean 'alpha'?\n");
+    says(state, "vol-path images/bea", CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get vol 'images/bea', specifying --pool might help\n"
+         "error: Storage volume not found: no storage vol with matching path 'images/bea'\n"
+         "hint: did you mean 'images/Beta'?\n");
+    says(state, "vol-list imgaes", CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get pool 'imgaes'\n"
+         "error: Storage pool not found: no storage pool with matching name 'imgaes'\n"
+         "hint: did you mean 'images'?\n");
+    /* The next failure has nothing of it. */
+    says(state, "vol-list nothing", CST_EXIT_NOT_FOUND, "\n",
+         "error: failed to get pool 'nothing'\n"
+         "error: Storage pool not found: no storage pool with matching name 'nothing'\n");
+}
+
+static void mistakes_in_the_words_are_usage_errors(void **state)
+{
+    fake_vols.fail = g_strdup("no");
+    says(state, "vol-create-as images a/b 1M", CST_EXIT_USAGE, "\n",
+         "error: Failed to create vol a/b\nerror: operation failed: no\n");
+    says(state, "vol-clone alpha a/b --pool images", CST_EXIT_USAGE, "\n",
+         "error: Failed to clone vol from alpha\nerror: operation failed: no\n");
+    says(state, "vol-create-as images a 1M", CST_EXIT_FAILED, "\n",
+         "error: Failed to create vol a\nerror: operation failed: no\n");
 }
 
 static void a_volume_of_another_pool_is_refused(void **state)
@@ -264,14 +306,14 @@ static void create_as_can_print_instead(void **state)
 
 static void malformed_sizes(void **state)
 {
-    says(state, "vol-create-as images a 1X", CST_EXIT_FAILED, "\n",
+    says(state, "vol-create-as images a 1X", CST_EXIT_USAGE, "\n",
          "error: Malformed size 1X\nerror: invalid argument: unknown suffix 'X'\n");
     says(state, "vol-create-as images a -1", CST_EXIT_USAGE, "\n", "error: Malformed size -1\n");
     says(state, "vol-create-as images a 1 --allocation x", CST_EXIT_USAGE, "\n",
          "error: Malformed size x\n");
     says(state, "vol-create-as images a 99999999999999999999", CST_EXIT_USAGE, "\n",
          "error: Malformed size 99999999999999999999\n");
-    says(state, "vol-create-as images a 16E", CST_EXIT_FAILED, "\n",
+    says(state, "vol-create-as images a 16E", CST_EXIT_USAGE, "\n",
          "error: Malformed size 16E\nerror: numerical overflow: value too large: 16E\n");
     says(state, "vol-create-as images a ''", CST_EXIT_USAGE, "\n",
          "error: Failed to get option 'capacity': Option argument is empty\n");
@@ -349,6 +391,23 @@ static void resize_by_and_to(void **state)
     assert_int_equal(fake_vols.last_flags, CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA);
     says(state, "vol-resize Beta -1M images", CST_EXIT_USAGE, "\n",
          "error: negative size requires --shrink\n");
+}
+
+static void resize_by_a_size_with_a_plus(void **state)
+{
+    says(state, "vol-resize Beta +2M images", CST_EXIT_OK,
+         "Size of volume 'Beta' successfully changed by 2M\n\n", "");
+    assert_int_equal(fake_vols.last_flags, CST_VOL_RESIZE_DELTA);
+    assert_true(fake_vols.last_size == 2 * CST_MIB);
+    says(state, "vol-resize Beta +2M images --delta", CST_EXIT_OK,
+         "Size of volume 'Beta' successfully changed by 2M\n\n", "");
+    assert_int_equal(fake_vols.last_flags, CST_VOL_RESIZE_DELTA);
+    /* It shrank a volume of 20G to 5G. */
+    fake_vols.last_size = 0;
+    says(state, "vol-resize Beta +5G images --shrink", CST_EXIT_USAGE, "\n",
+         "error: '+5G' grows the volume, which --shrink contradicts: write '-5G' to shrink it by "
+         "that much, or '5G' for the new size\n");
+    assert_true(fake_vols.last_size == 0);
 }
 
 static void wipe_knows_virshs_algorithms(void **state)
@@ -431,7 +490,7 @@ static void uploads_say_in_which_step_they_failed(void **state)
     }
     g_unlink(file.path);
     says_of(state, file.path, "vol-upload Beta FILE images", CST_EXIT_NOT_FOUND, "\n",
-            "error: cannot read FILE\n");
+            "error: cannot read FILE: No such file or directory\n");
     temp_file_clear(&file);
 }
 
@@ -460,7 +519,7 @@ static void a_download_needs_a_place(void **state)
     TempFile file = temp_file(NULL);
 
     says_of(state, file.path, "vol-download Beta FILE/x images", CST_EXIT_NOT_FOUND, "\n",
-            "error: cannot create FILE/x\n");
+            "error: cannot create FILE/x: No such file or directory\n");
     says_of(state, file.path, "vol-download Beta FILE images --dry-run", CST_EXIT_OK,
             "Would download vol Beta to FILE\n\n", "");
     temp_file_clear(&file);
@@ -479,6 +538,9 @@ int main(void)
         cmocka_unit_test(clone_refuses_what_is_no_volume),
         VOL_TEST(a_volume_is_found_by_name_key_or_path),
         VOL_TEST(what_is_not_found_is_said_as_virsh_says_it),
+        VOL_TEST(a_name_that_one_pool_has_needs_no_pool),
+        VOL_TEST(a_near_name_is_suggested),
+        VOL_TEST(mistakes_in_the_words_are_usage_errors),
         VOL_TEST(a_volume_of_another_pool_is_refused),
         VOL_TEST(an_inactive_pool_has_no_volumes),
         VOL_TEST(lists_are_virshs),
@@ -492,6 +554,7 @@ int main(void)
         VOL_TEST(create_and_create_from_read_a_file),
         VOL_TEST(clone_names_both),
         VOL_TEST(resize_by_and_to),
+        VOL_TEST(resize_by_a_size_with_a_plus),
         VOL_TEST(wipe_knows_virshs_algorithms),
         VOL_TEST(delete_never_asks),
         VOL_TEST(upload_and_download),

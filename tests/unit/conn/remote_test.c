@@ -244,8 +244,9 @@ static void serve(int fd, gpointer data)
     while (going && fake_read(fd, &packet)) {
         call.packet = &packet;
         answer(&call);
-        going = !call.model->hang_up && (packet.header.program != WIRE_REMOTE_PROGRAM ||
-                                         packet.header.procedure != WIRE_PROC_CONNECT_CLOSE);
+        going = !g_atomic_int_get(&call.model->hang_up) &&
+                (packet.header.program != WIRE_REMOTE_PROGRAM ||
+                 packet.header.procedure != WIRE_PROC_CONNECT_CLOSE);
         fake_packet_clear(&packet);
     }
 }
@@ -444,7 +445,7 @@ static void end_of_the_server_is_an_event_once(void **state)
 
     assert_true(
         cst_conn_subscribe(conn, CST_CONN_EVENT_CLOSED, NULL, count_closed, &closed, &id, NULL));
-    model.hang_up = TRUE;
+    g_atomic_int_set(&model.hang_up, TRUE);
     assert_null(cst_conn_hostname(conn, NULL));
     assert_true(cst_conn_wait_events(conn, 5000, -1, &delivered, NULL));
     assert_int_equal(delivered, 1);

@@ -63,6 +63,11 @@ static const Variant variants[] = {
     {"vhdx", {0}},
     {"vhdx", {.block_size = CST_MIB}},
     {"vhdx", {.block_size = CST_MIB, .subformat = "fixed"}},
+    {"qcow", {0}},
+    {"qcow", {.preallocation = CST_PREALLOC_METADATA}},
+    {"qed", {0}},
+    {"qed", {.cluster_size = 4096, .table_size = 1}},
+    {"qed", {.preallocation = CST_PREALLOC_METADATA}},
 };
 
 /* Files of images of several files, by name; all images share one directory. */
@@ -219,6 +224,12 @@ static void random_work_equals_a_plain_array(void **state)
     }
 }
 
+/* QEMU makes no qcow image of no bytes and opens none, and so do we. */
+static gboolean can_be(const Variant *variant, uint64_t size)
+{
+    return size > 0 || strcmp(variant->format, "qcow") != 0;
+}
+
 static void sizes_at_every_border_work(void **state)
 {
     static const uint64_t sizes[] = {0,           512,     1024,   32768 - 512, 32768,
@@ -227,10 +238,14 @@ static void sizes_at_every_border_work(void **state)
 
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(sizes); j++) {
-            g_autoptr(CstBlob) blob = create(&variants[i], sizes[j]);
             g_autofree uint8_t *model = g_malloc(sizes[j] + 1);
-            g_autoptr(CstBlob) guest = open_guest(&variants[i], blob);
+            g_autoptr(CstBlob) blob = NULL;
+            g_autoptr(CstBlob) guest = NULL;
 
+            if (!can_be(&variants[i], sizes[j]))
+                continue;
+            blob = create(&variants[i], sizes[j]);
+            guest = open_guest(&variants[i], blob);
             memset(model, 7, sizes[j]);
             assert_true(cst_blob_pwrite(guest, model, sizes[j], 0, NULL));
             assert_equals(guest, model, sizes[j]);
@@ -432,7 +447,7 @@ static void measured_sizes_hold(void **state)
         g_autoptr(CstBlob) blob = NULL;
         g_autoptr(CstBlob) guest = NULL;
 
-        if (size == 0 && strcmp(variant->format, "qcow2") == 0)
+        if (!can_be(variant, size) || (size == 0 && strcmp(variant->format, "qcow2") == 0))
             continue; /* qemu-img forgets the L1 table of an image of no bytes, and so do we */
         g_hash_table_remove_all(directory);
         options.capacity = size;

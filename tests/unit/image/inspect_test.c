@@ -118,19 +118,14 @@ static void guesses_agree_with_libvirt(void **state)
         {"QFI\xfb\0\0\0\1", 8, "qcow"},
         {"QFI\xfb\0\0\0\2", 8, "qcow2"},
         {"QFI\xfb\0\0\0\3", 8, "qcow2"},
-        {"QFI\xfb\0\0\0\4", 8, "raw"}, /* a version nobody knows */
         {"QED\0", 4, "qed"},
         {"KDMV\1\0\0\0", 8, "vmdk"},
         {"KDMV\3\0\0\0", 8, "vmdk"},
-        {"KDMV\4\0\0\0", 8, "raw"},
         {"OOOM\0\0\0\2", 8, "cow"},
-        {"OOOM\0\0\0\1", 8, "raw"},
         {"conectix\0\0\0\0\0\1\0\0", 16, "vpc"},
-        {"conectix\0\0\0\0\0\2\0\0", 16, "raw"},
         {"WithouFreSpacExt\2\0\0\0", 20, "parallels"},
         {"LUKS\xba\xbe\0\1", 8, "luks"},
         {"LUKS\xba\xbe\0\2", 8, "luks"},
-        {"LUKS\xba\xbe\0\3", 8, "raw"},
         {"vhdxfile", 8, "vhdx"},
         {"# Disk DescriptorFile\n", 22, "vmdk"},
         {"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", 37, "raw"},
@@ -174,7 +169,7 @@ static void every_prefix_of_every_magic_is_harmless(void **state)
                 if (with_magic && len >= 8)
                     put(blob, 0, "QFI\xfb\0\0\0\3", 8);
                 inspect(blob, name, &info);
-                assert_true(strcmp(name, "raw") == 0 || info.corrupt);
+                assert_true(strcmp(name, "raw") == 0 || strcmp(name, "iso") == 0 || info.corrupt);
             }
         }
     }
@@ -193,6 +188,37 @@ static void an_unreadable_blob_is_an_error(void **state)
         assert_false(cst_image_inspect(blob, NULL, &info, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
         assert_null(info.format);
+    }
+}
+
+/* libvirt takes these for raw disks. */
+static void a_magic_number_alone_tells_a_damaged_image(void **state)
+{
+    static const struct {
+        const char *head;
+        size_t len;
+        const char *format;
+    } rows[] = {
+        {"QFI\xfb\0\0\0\4", 8, "qcow2"},
+        {"QFI\xfb\0\0\0\0", 8, "qcow2"},
+        {"QFI\xfb", 4, "qcow2"},
+        {"KDMV\4\0\0\0", 8, "vmdk"},
+        {"COWD\7\0\0\0", 8, "vmdk"},
+        {"OOOM\0\0\0\1", 8, "cow"},
+        {"conectix\0\0\0\0\0\2\0\0", 16, "vpc"},
+        {"LUKS\xba\xbe\0\3", 8, "luks"},
+        {"WithoutFreeSpace\1\0\0\0", 20, "parallels"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
+        g_auto(CstImageInfo) info = {0};
+
+        put(blob, 0, rows[i].head, rows[i].len);
+        assert_true(cst_image_inspect(blob, NULL, &info, NULL));
+        assert_string_equal(cst_image_format_name(info.format), rows[i].format);
+        assert_non_null(info.problem);
+        assert_null(cst_image_open(blob, info.format, 0, NULL, NULL));
     }
 }
 
@@ -547,6 +573,7 @@ int main(void)
         cmocka_unit_test(iso_is_seen_beyond_the_head_but_never_wins_over_it),
         cmocka_unit_test(every_prefix_of_every_magic_is_harmless),
         cmocka_unit_test(an_unreadable_blob_is_an_error),
+        cmocka_unit_test(a_magic_number_alone_tells_a_damaged_image),
         cmocka_unit_test(looking_at_raw_and_qcow2_is_cheap),
         cmocka_unit_test(hostile_qcow2_headers_are_corrupt),
         cmocka_unit_test(a_damaged_qcow2_still_tells_its_references),

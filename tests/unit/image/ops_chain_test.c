@@ -114,6 +114,21 @@ static void test_guessed_image_leads_nowhere(void **state)
     assert_int_equal(world.asked, 1);
 }
 
+/** QED says of what is below either that it is raw, or that it is what its first bytes tell. */
+static void test_qed_declares_by_leaving_out(void **state)
+{
+    g_autoptr(CstBlob) below = make("qed", "base", "qed");
+    g_autoptr(CstBlob) upon_qed = make("qed", "base", "qed");
+    g_autoptr(CstBlob) upon_raw = make("qed", "base", "raw");
+    World world = {below, 0};
+    g_autoptr(CstChain) chain = open_chain(upon_raw, &world, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(cst_chain_length(chain), 2);
+    assert_null(open_chain(upon_qed, &world, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT)); /* it leads on, to itself */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_opened_without_leave),
         cmocka_unit_test(test_loop_ends),
         cmocka_unit_test(test_guessed_image_leads_nowhere),
+        cmocka_unit_test(test_qed_declares_by_leaving_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

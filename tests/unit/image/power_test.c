@@ -35,6 +35,10 @@ static const Variant variants[] = {
     {"vpc", {.capacity = SIZE, .force_size = TRUE, .backing = "base", .backing_format = "vpc"}},
     {"vhdx", {.capacity = SIZE, .block_size = CST_MIB}},
     {"vhdx", {.capacity = SIZE, .block_size = CST_MIB, .subformat = "fixed"}},
+    {"qcow", {.capacity = SIZE}},
+    {"qcow", {.capacity = SIZE, .backing = "base", .backing_format = "raw"}},
+    {"qed", {.capacity = SIZE, .cluster_size = 8192, .table_size = 1}},
+    {"qed", {.capacity = SIZE, .table_size = 1, .backing = "base", .backing_format = "raw"}},
 };
 
 /* What the guest did, and when, in calls to the blob. */
@@ -192,14 +196,20 @@ static CstImageCheck check(const Run *run, CstBlob *blob, unsigned flags, unsign
     return found;
 }
 
+/* A table of qcow is 64 clusters long where these have 512 bytes: shorter gaps may stay. */
+static uint64_t gaps_that_stay(const Run *run)
+{
+    return run->backing && strcmp(cst_image_format_name(run->format), "qcow") == 0 ? 64 : 0;
+}
+
 static void assert_sound(const Run *run, CstBlob *blob, unsigned steps)
 {
     CstImageCheck found;
 
     check(run, blob, 0, steps);
     found = check(run, blob, CST_CHECK_REPAIR_LEAKS, steps);
-    assert_int_equal(found.leaks, found.leaks_fixed);
-    assert_int_equal(check(run, blob, 0, steps).leaks, 0);
+    assert_in_range(found.leaks - found.leaks_fixed, 0, gaps_that_stay(run));
+    assert_int_equal(check(run, blob, 0, steps).leaks, found.leaks - found.leaks_fixed);
 }
 
 /* Metadata is under way. */

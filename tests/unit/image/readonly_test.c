@@ -242,6 +242,8 @@ static void they_can_only_be_read(void **state)
         const CstImageFormat *format = cst_image_format_find(makers[i].format, NULL);
 
         assert_true(cst_image_format_can_open(format));
+        if (strcmp(makers[i].format, "qcow") == 0 || strcmp(makers[i].format, "qed") == 0)
+            continue;
         assert_null(cst_image_open(blob, format, CST_IMAGE_WRITE, NULL, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED));
         assert_non_null(strstr(error->message, "convert"));
@@ -469,9 +471,11 @@ static void unknown_features_are_refused(void **state)
 
 static void what_is_only_described_says_what_to_do(void **state)
 {
-    static const char *const table[][2] = {{"iso", "open it as raw"}, {"luks", "cryptsetup"},
-                                           {"bochs", "qemu-img"},     {"cloop", "qemu-img"},
-                                           {"dmg", "qemu-img"},       {"cow", "QEMU up to"}};
+    static const char *const table[][2] = {{"luks", "cryptsetup"},
+                                           {"bochs", "qemu-img"},
+                                           {"cloop", "qemu-img"},
+                                           {"dmg", "qemu-img"},
+                                           {"cow", "QEMU up to"}};
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 65536);
 
     for (const CstImageFormat *const *format = cst_image_formats(); *format; format++) {

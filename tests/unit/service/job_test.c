@@ -187,7 +187,7 @@ static void test_short_ones_are_not_listed(void **state)
     g_autoptr(GPtrArray) after = NULL;
 
     for (int i = 0; i < 20; i++)
-        assert_true(cst_pool_refresh(pool, 0, NULL));
+        assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     after = cst_service_jobs(f->service, TRUE);
     assert_int_equal(after->len, before->len);
 }

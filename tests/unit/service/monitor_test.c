@@ -152,7 +152,8 @@ static CstPool *start_pool(Fixture *f, const char *name)
                         "<host name='localhost'/><name>%s</name></source></pool>",
                         name, name);
     GError *error = NULL;
-    CstPool *pool = cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, &error);
+    CstPool *pool =
+        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, &error);
 
     assert_no_error(error);
     return pool;
@@ -334,7 +335,7 @@ static void a_pool_stops_and_starts_while_a_look_hangs(void **state)
     hang("scan_one", "slow");
     put("slow", "a");
     assert_waiting(1);
-    assert_true(cst_pool_stop(pool, NULL));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
     again = start_pool(f, "slow");
     assert_int_equal(count_volumes(again), 1);
     release();

@@ -55,13 +55,13 @@ static void a_transient_pool_is_gone_once_stopped(void **state)
     g_autofree char *xml = fixture_pool_xml(f, "t");
     g_autoptr(GError) error = NULL;
     g_autoptr(CstPool) pool =
-        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, &error);
+        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, &error);
 
     assert_no_error(error);
     assert_true(cst_pool_is_active(pool));
     assert_false(cst_pool_set_autostart(pool, TRUE, &error));
-    assert_error(&error, CST_ERROR_INVALID);
-    assert_true(cst_pool_stop(pool, NULL));
+    assert_error(&error, CST_ERROR_NOT_PERSISTENT);
+    assert_true(cst_pool_stop(pool, NULL, NULL));
     assert_null(cst_service_pool_by_name(f->service, "t", &error));
     assert_error(&error, CST_ERROR_NO_POOL);
 }
@@ -89,21 +89,21 @@ static void states_refuse_what_does_not_fit_them(void **state)
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
     g_autoptr(GError) error = NULL;
 
-    assert_false(cst_pool_start(pool, 0, &error));
+    assert_false(cst_pool_start(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_build(pool, 0, &error));
+    assert_false(cst_pool_build(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_undefine(pool, &error));
+    assert_false(cst_pool_undefine(pool, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_delete(pool, 0, &error));
+    assert_false(cst_pool_delete(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_true(cst_pool_stop(pool, NULL));
-    assert_false(cst_pool_stop(pool, &error));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_false(cst_pool_stop(pool, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_false(cst_pool_refresh(pool, 0, &error));
+    assert_false(cst_pool_refresh(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
-    assert_true(cst_pool_delete(pool, 0, NULL));
-    assert_true(cst_pool_undefine(pool, NULL));
+    assert_true(cst_pool_delete(pool, 0, NULL, NULL));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
 }
 
 static void delete_removes_only_an_empty_directory(void **state)
@@ -113,8 +113,8 @@ static void delete_removes_only_an_empty_directory(void **state)
     g_autoptr(GError) error = NULL;
 
     fixture_write(f, "p", "a.img", "x");
-    assert_true(cst_pool_stop(pool, NULL));
-    assert_false(cst_pool_delete(pool, 0, &error));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_false(cst_pool_delete(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_IO);
     assert_true(fixture_exists(f, "p", "a.img"));
 }
@@ -130,10 +130,10 @@ static void a_vanished_directory_is_a_problem_not_an_empty_pool(void **state)
     CstPoolInfo info;
 
     fixture_write(f, "p", "a.img", "x");
-    assert_true(cst_pool_refresh(pool, 0, NULL));
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     assert_int_equal(rename(there, away), 0);
     assert_int_equal(mkdir(there, 0700), 0);
-    assert_false(cst_pool_refresh(pool, 0, &error));
+    assert_false(cst_pool_refresh(pool, 0, NULL, &error));
     assert_error(&error, CST_ERROR_STATE);
     cst_pool_get_info(pool, &info);
     assert_int_equal(info.state, CST_POOL_INACCESSIBLE);
@@ -143,7 +143,7 @@ static void a_vanished_directory_is_a_problem_not_an_empty_pool(void **state)
 
     assert_int_equal(rmdir(there), 0);
     assert_int_equal(rename(away, there), 0);
-    assert_true(cst_pool_refresh(pool, 0, NULL));
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     cst_pool_get_info(pool, &info);
     assert_int_equal(info.state, CST_POOL_RUNNING);
 }
@@ -156,7 +156,7 @@ static void autostart_starts_at_boot_and_retries(void **state)
     g_autoptr(CstPool) again = NULL;
 
     assert_true(cst_pool_set_autostart(pool, TRUE, NULL));
-    assert_true(cst_pool_stop(pool, NULL));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
     assert_int_equal(rmdir(dir), 0);
     g_clear_pointer(&pool, cst_pool_unref);
     fixture_restart(f, CST_SERVICE_DAEMON);
@@ -192,7 +192,7 @@ static void an_embedded_service_sees_what_another_process_did(void **state)
     seen = cst_service_pool_by_name(other, "p", &error);
     assert_no_error(error);
     assert_non_null(seen);
-    assert_true(cst_pool_undefine(pool, &error));
+    assert_true(cst_pool_undefine(pool, NULL, &error));
     assert_no_error(error);
     assert_null(cst_service_pool_by_name(other, "p", &error));
     assert_error(&error, CST_ERROR_NO_POOL);

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -44,7 +49,7 @@ static void a_value_survives_a_restart_in_libvirts_files(void **state)
     assert_int_equal(stat(file, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     fixture_restart(f, CST_SERVICE_DAEMON);
-    assert_true(cst_service_secret_get_value(f->service, &row->uuid, 0, &value, &len, NULL));
+    assert_true(cst_service_secret_get_value(f->service, &row->uuid, 0, NULL, &value, &len, NULL));
     assert_int_equal(len, 6);
     assert_memory_equal(value, "s3cret", 6);
     g_free(value);
@@ -60,7 +65,8 @@ static void a_private_value_is_never_given_out(void **state)
 
     assert_true(
         cst_service_secret_set_value(f->service, &row->uuid, (const uint8_t *)"x", 1, 0, NULL));
-    assert_false(cst_service_secret_get_value(f->service, &row->uuid, 0, &value, &len, &error));
+    assert_false(
+        cst_service_secret_get_value(f->service, &row->uuid, 0, NULL, &value, &len, &error));
     assert_error(&error, CST_ERROR_INVALID_SECRET);
 }
 
@@ -97,6 +103,146 @@ static void one_usage_belongs_to_one_secret(void **state)
     assert_error(&error, CST_ERROR_NO_SECRET);
 }
 
+/* --- beside libvirt's secret driver ----------------------------------------------------------- */
+
+#define OTHER "bbbbbbbb-0000-0000-0000-000000000001"
+#define LONE  "bbbbbbbb-0000-0000-0000-000000000002"
+
+/* In a child: libvirt's lock of the secrets; FALSE: somebody has it. */
+static gboolean lock_as_libvirt_does(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "driver.pid", NULL);
+    struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    int fd;
+
+    g_mkdir_with_parents(dir, 0700);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    return fd >= 0 && fcntl(fd, F_SETLK, &request) == 0;
+}
+
+/* A process that holds the lock until it is killed; 0: it can't have it. */
+static pid_t start_rival(Fixture *f)
+{
+    int ready[2];
+    char answer = 'n';
+    pid_t pid;
+
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a check of the test fails */
+        answer = lock_as_libvirt_does(f->paths->secret_run_dir) ? 'y' : 'n';
+        if (write(ready[1], &answer, 1) == 1 && answer == 'y')
+            pause();
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &answer, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    if (answer == 'y')
+        return pid;
+    waitpid(pid, NULL, 0);
+    return 0;
+}
+
+static void stop_rival(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* As virtsecretd would. */
+static void write_secret(Fixture *f, const char *uuid, const char *value)
+{
+    g_autofree char *xml = g_strdup_printf("%s/%s.xml", f->paths->secret_dir, uuid);
+    g_autofree char *base64 = g_strdup_printf("%s/%s.base64", f->paths->secret_dir, uuid);
+    g_autofree char *text = g_strdup_printf("<secret><uuid>%s</uuid></secret>", uuid);
+
+    g_mkdir_with_parents(f->paths->secret_dir, 0700);
+    assert_true(g_file_set_contents(xml, text, -1, NULL));
+    assert_true(g_file_set_contents(base64, value, -1, NULL));
+}
+
+static void assert_value(Fixture *f, const char *uuid_text, const char *expected)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree uint8_t *value = NULL;
+    CstUuid uuid;
+    size_t len = 0;
+
+    assert_true(cst_uuid_parse(uuid_text, &uuid));
+    cst_service_secret_get_value(f->service, &uuid, 0, NULL, &value, &len, &error);
+    assert_no_error(error);
+    assert_string_equal((const char *)value, expected);
+}
+
+static void what_another_program_manages_is_read_anew_and_not_changed(void **state)
+{
+    Fixture *f = *state;
+    pid_t rival = start_rival(f);
+    g_autofree char *pid = g_strdup_printf("process %d (", (int)rival);
+    g_autofree char *lone = g_strdup_printf("%s/" LONE ".base64", f->paths->secret_dir);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_not_equal(rival, 0);
+    assert_false(cst_service_manage_secrets(f->service, &error));
+    assert_non_null(strstr(error->message, pid));
+    assert_error(&error, CST_ERROR_BUSY);
+    write_secret(f, OTHER, "b25l");
+    assert_value(f, OTHER, "one");
+    write_secret(f, OTHER, "dHdv");
+    assert_value(f, OTHER, "two");
+    assert_true(g_file_set_contents(lone, "eA==", -1, NULL));
+    assert_null(cst_service_secret_define(f->service, "<secret/>", 0, &error));
+    assert_non_null(strstr(error->message, pid));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_int_equal(access(lone, F_OK), 0);
+    stop_rival(rival);
+    /* Now they are ours, and stay it. */
+    assert_value(f, OTHER, "two");
+    assert_int_equal(access(lone, F_OK), -1);
+    assert_int_equal(start_rival(f), 0);
+}
+
+static void the_lock_is_kept_by_whom_the_secrets_are_left_to(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstSecretRow) row = NULL;
+    pid_t rival;
+
+    assert_true(cst_service_manage_secrets(f->service, NULL));
+    assert_int_equal(start_rival(f), 0);
+    row = define(f, "no", "no", "t1");
+    assert_int_equal(start_rival(f), 0);
+    cst_service_leave_secrets(f->service);
+    /* Only while it changes something. */
+    assert_true(cst_service_secret_undefine(f->service, &row->uuid, NULL));
+    rival = start_rival(f);
+    assert_int_not_equal(rival, 0);
+    stop_rival(rival);
+}
+
+static void a_command_without_daemon_takes_the_lock_for_a_change(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstSecretRow) row = NULL;
+    g_autoptr(GError) error = NULL;
+    pid_t rival;
+
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    rival = start_rival(f);
+    assert_int_not_equal(rival, 0);
+    assert_null(cst_service_secret_define(f->service, "<secret/>", 0, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    write_secret(f, OTHER, "b25l");
+    assert_value(f, OTHER, "one");
+    stop_rival(rival);
+    row = define(f, "no", "no", "t1");
+    rival = start_rival(f);
+    assert_int_not_equal(rival, 0);
+    stop_rival(rival);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -106,6 +252,9 @@ int main(void)
         CASE(a_private_value_is_never_given_out),
         CASE(an_ephemeral_secret_never_reaches_the_disk),
         CASE(one_usage_belongs_to_one_secret),
+        CASE(what_another_program_manages_is_read_anew_and_not_changed),
+        CASE(the_lock_is_kept_by_whom_the_secrets_are_left_to),
+        CASE(a_command_without_daemon_takes_the_lock_for_a_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

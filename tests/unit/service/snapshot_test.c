@@ -29,7 +29,7 @@ static void create(CstPool *pool, const char *name, const char *format, const ch
 static char *names_of(CstPool *pool, const char *volume)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) rows = cst_vol_snapshots(pool, volume, &error);
+    g_autoptr(GPtrArray) rows = cst_vol_snapshots(pool, volume, NULL, &error);
     GString *text = g_string_new(NULL);
 
     assert_no_error(error);
@@ -58,7 +58,7 @@ static void a_qcow2_volume_keeps_its_own(void **state)
     assert_false(cst_vol_snapshot_create(pool, "v", "one", 0, NULL, &error));
     assert_error(&error, CST_ERROR_EXISTS);
     assert_true(cst_vol_resize(pool, "v", 2097152, 0, NULL, NULL));
-    assert_true(cst_vol_snapshot_rename(pool, "v", "one", "first", NULL));
+    assert_true(cst_vol_snapshot_rename(pool, "v", "one", "first", NULL, NULL));
     assert_true(cst_vol_snapshot_revert(pool, "v", "first", NULL, NULL));
     assert_true(cst_vol_get_info(pool, "v", &info, NULL));
     assert_int_equal(info.capacity, 1048576);

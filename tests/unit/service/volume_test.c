@@ -86,7 +86,7 @@ static void pages_follow_one_another_without_a_gap(void **state)
 
         fixture_write(f, "p", name, "x");
     }
-    assert_true(cst_pool_refresh(pool, 0, NULL));
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     for (;;) {
         g_autoptr(GPtrArray) rows = cst_pool_list_volumes(pool, after, 10, 0, NULL);
 
@@ -132,7 +132,7 @@ static void a_raw_volume_stays_raw_whatever_its_guest_writes(void **state)
 
     assert_int_equal(fwrite("QFI\xfb\0\0\0\3", 1, 8, file), 8);
     fclose(file);
-    assert_true(cst_pool_refresh(pool, 0, NULL));
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     rows = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
     assert_string_equal(((CstVolRow *)g_ptr_array_index(rows, 0))->format, "raw");
 }
@@ -170,7 +170,7 @@ static void one_bad_entry_never_fails_a_refresh(void **state)
     assert_int_equal(symlink("loop", loop), 0);
     fixture_write(f, "p", "good", "x");
     fixture_write(f, "p", "broken.qcow2", "QFI\xfb garbage that is no header");
-    cst_pool_refresh(pool, 0, &error);
+    cst_pool_refresh(pool, 0, NULL, &error);
     assert_no_error(error);
     assert_true(cst_pool_count_volumes(pool, &count, NULL));
     assert_int_equal(count, 2);
@@ -320,7 +320,7 @@ static gpointer clone_to_n(gpointer data)
 
 static gpointer stop_pool(gpointer pool)
 {
-    return GINT_TO_POINTER(cst_pool_stop(pool, NULL));
+    return GINT_TO_POINTER(cst_pool_stop(pool, NULL, NULL));
 }
 
 static void wait_until_waiting(CstTask *task)

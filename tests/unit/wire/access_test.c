@@ -59,6 +59,8 @@ static const struct {
     {122, NULL},
     {126, NULL},
     {127, NULL},
+    {137, NULL},
+    {138, NULL},
     {139, NULL},
     {140, NULL},
     {141, NULL},
@@ -329,6 +331,67 @@ static void one_user_may_not_take_all_places(void **state)
     probe_close(&root);
 }
 
+static Probe open_as_reader(Bench *bench)
+{
+    Probe probe = connect_as(bench, STRANGER, STRANGER, TRUE);
+
+    open_allowed(&probe);
+    return probe;
+}
+
+static void wait_for_events(Probe *probe)
+{
+    wire_pool_event_args args = {.event = 0};
+
+    probe_call(probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, XDR_OF(pool_event_args),
+               &args, NULL, NULL);
+}
+
+/*
+ * Connections are scarce while one more is refused. The silent reader makes room then; not before,
+ * and not who calls, waits for events, may write, or is root.
+ */
+static void silent_readers_make_room_when_connections_are_scarce(void **state)
+{
+    enum { BUSY, EVENTS, WRITER, ROOT, N_KEPT };
+    wire_int keepalive = {.value = 10};
+    Bench *bench = *state;
+    Probe kept[N_KEPT], silent, refused;
+
+    bench->options.max_user_clients = 4;
+    bench->options.idle_seconds = 1;
+    bench->options.keepalive_seconds = 60;
+    bench->options.has_group = TRUE;
+    bench->options.group = STORAGE_TEAM;
+    bench_restart(bench);
+    silent = open_as_reader(bench);
+    kept[BUSY] = open_as_reader(bench);
+    kept[EVENTS] = open_as_reader(bench);
+    wait_for_events(&kept[EVENTS]);
+    kept[WRITER] = connect_as(bench, STORAGE_TEAM, STRANGER, FALSE);
+    open_allowed(&kept[WRITER]);
+    kept[ROOT] = probe_open(bench, TRUE);
+    /* With such a client the server looks at all of them every second. */
+    probe_call(&kept[ROOT], WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &keepalive, NULL,
+               NULL);
+    assert_true(probe_is_silent(&silent, 2500));
+    probe_call(&silent, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    refused = connect_as(bench, STRANGER, STRANGER, TRUE);
+    probe_assert_dropped(&refused);
+    for (int i = 0; i < 15; i++) {
+        probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+        g_usleep(200 * G_TIME_SPAN_MILLISECOND);
+    }
+    probe_assert_dropped(&silent);
+    for (int i = 0; i < N_KEPT; i++) {
+        probe_call(&kept[i], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+        probe_close(&kept[i]);
+    }
+    probe_close(&silent);
+    probe_close(&refused);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -342,6 +405,7 @@ int main(void)
         BENCH_TEST(a_stranger_may_only_read),
         BENCH_TEST(members_of_the_group_may_write),
         BENCH_TEST(one_user_may_not_take_all_places),
+        BENCH_TEST(silent_readers_make_room_when_connections_are_scarce),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
 
 #include <base/error.h>
 #include <service/images.h>
+#include <service/trust.h>
+#include <service/volumes.h>
 
 #include "fake_service.h"
 
@@ -45,6 +47,11 @@ GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
     return rows;
 }
 
+GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+}
+
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error)
 {
@@ -53,6 +60,31 @@ gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source
 
 gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how, CstTask *task,
                         GError **error)
+{
+    return fake_changed();
+}
+
+gboolean cst_vol_declare(CstPool *pool, const char *name, const CstVolDeclare *how, CstTask *task,
+                         GError **error)
+{
+    return fake_changed();
+}
+
+GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
+{
+    GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
+
+    g_ptr_array_add(problems, g_strdup("its backing store is missing"));
+    return problems;
+}
+
+gboolean cst_pool_get_follow(CstPool *pool, CstFollow *ret_follow, GError **error)
+{
+    *ret_follow = CST_FOLLOW_NONE;
+    return TRUE;
+}
+
+gboolean cst_pool_set_follow(CstPool *pool, CstFollow follow, GError **error)
 {
     return fake_changed();
 }

@@ -70,9 +70,11 @@ gboolean cst_service_secret_set_value(CstService *s, const CstUuid *uuid, const 
 }
 
 gboolean cst_service_secret_get_value(CstService *s, const CstUuid *uuid, unsigned flags,
-                                      uint8_t **ret_value, size_t *ret_len, GError **error)
+                                      const char *token, uint8_t **ret_value, size_t *ret_len,
+                                      GError **error)
 {
     fake_changed();
+    g_strlcpy(fake.token, token, sizeof(fake.token));
     if (!is_the_secret(uuid, error))
         return FALSE;
     *ret_value = g_memdup2("s3cret\0", 7);

@@ -34,7 +34,8 @@ void fake_reset(void)
         fake.data = g_byte_array_new();
     g_byte_array_set_size(fake.data, 0);
     fake.hole_at = fake.hole_len = fake.upload_limit = 0;
-    fake.hold_refresh = fake.hold_wipe = fake.hold_writes = fake.cancelled = FALSE;
+    fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
+    fake.cancelled = FALSE;
     fake.refreshing = fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
     g_mutex_unlock(&fake.lock);
 }
@@ -74,6 +75,23 @@ static void wait_while(const gboolean *flag)
     while (*flag)
         g_cond_wait(&fake.changed, &fake.lock);
     g_mutex_unlock(&fake.lock);
+}
+
+static gboolean is_held(const gboolean *flag)
+{
+    g_mutex_lock(&fake.lock);
+    gboolean held = *flag;
+    g_mutex_unlock(&fake.lock);
+    return held;
+}
+
+/** FALSE, what a call that saw its cancel answers. */
+static gboolean see_cancel(void)
+{
+    g_mutex_lock(&fake.lock);
+    fake.cancelled = TRUE;
+    g_mutex_unlock(&fake.lock);
+    return FALSE;
 }
 
 gboolean fake_changed(void)
@@ -202,13 +220,14 @@ CstPool *cst_service_pool_define(CstService *s, const char *xml, unsigned flags,
     return &pools[0];
 }
 
-CstPool *cst_service_pool_create(CstService *s, const char *xml, unsigned flags, GError **error)
+CstPool *cst_service_pool_create(CstService *s, const char *xml, unsigned flags, CstTask *task,
+                                 GError **error)
 {
     fake_changed();
     return &pools[0];
 }
 
-gboolean cst_pool_undefine(CstPool *pool, GError **error)
+gboolean cst_pool_undefine(CstPool *pool, CstTask *task, GError **error)
 {
     return fake_changed();
 }
@@ -218,22 +237,34 @@ gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **erro
     return fake_changed();
 }
 
-#define POOL_CHANGE(name)                                        \
-    gboolean name(CstPool *pool, unsigned flags, GError **error) \
-    {                                                            \
-        return fake_changed();                                   \
+#define POOL_CHANGE(name)                                                       \
+    gboolean name(CstPool *pool, unsigned flags, CstTask *task, GError **error) \
+    {                                                                           \
+        return fake_changed();                                                  \
     }
 
-POOL_CHANGE(cst_pool_build)
 POOL_CHANGE(cst_pool_start)
 POOL_CHANGE(cst_pool_delete)
 
-gboolean cst_pool_stop(CstPool *pool, GError **error)
+gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    count(&fake.building, 1);
+    cst_task_set_waiting(task, TRUE);
+    g_mutex_lock(&fake.lock);
+    while (fake.hold_build && !cst_task_cancelled(task))
+        g_cond_wait_until(&fake.changed, &fake.lock, g_get_monotonic_time() + 10000);
+    g_mutex_unlock(&fake.lock);
+    cst_task_set_waiting(task, FALSE);
+    count(&fake.building, -1);
+    return cst_task_check(task, error) && fake_changed();
+}
+
+gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error)
 {
     return fake_changed();
 }
 
-gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error)
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
         return FALSE;
@@ -341,6 +372,16 @@ char *cst_vol_get_path(CstPool *pool, const char *name, GError **error)
     return cst_vol_get_key(pool, name, error);
 }
 
+char *cst_vol_known_key(CstPool *pool, const char *name)
+{
+    return cst_vol_get_key(pool, name, NULL);
+}
+
+char *cst_vol_known_path(CstPool *pool, const char *name)
+{
+    return cst_vol_get_key(pool, name, NULL);
+}
+
 char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error)
 {
     return cst_pool_has_volume(pool, name, error) ? g_strdup("<volume/>") : NULL;
@@ -377,17 +418,17 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
                       CstTask *task, GError **error)
 {
     fake_changed();
+    g_mutex_lock(&fake.lock);
     fake.rate = cst_task_rate(task);
+    g_mutex_unlock(&fake.lock);
     cst_task_set_total(task, 1000);
     cst_task_advance(task, 250);
-    while (fake.hold_wipe && cst_task_check(task, error))
+    while (is_held(&fake.hold_wipe)) {
+        if (!cst_task_check(task, error))
+            return see_cancel();
         g_usleep(1000);
-    if (!fake.hold_wipe)
-        return TRUE;
-    g_mutex_lock(&fake.lock);
-    fake.cancelled = TRUE;
-    g_mutex_unlock(&fake.lock);
-    return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
@@ -470,6 +511,15 @@ gboolean cst_upload_finish(CstUpload *upload, GError **error)
     return TRUE;
 }
 
+void cst_upload_ends(CstUpload *upload)
+{
+}
+
+gboolean cst_upload_cancelled(const CstUpload *upload)
+{
+    return FALSE;
+}
+
 void cst_upload_free(CstUpload *upload)
 {
     if (!upload->finished)
@@ -510,6 +560,15 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
     download->at += (guint)(*ret_len + *ret_hole);
     g_mutex_unlock(&fake.lock);
     return TRUE;
+}
+
+void cst_download_ends(CstDownload *download)
+{
+}
+
+gboolean cst_download_cancelled(const CstDownload *download)
+{
+    return FALSE;
 }
 
 void cst_download_free(CstDownload *download)

@@ -20,13 +20,16 @@ typedef struct {
     GByteArray *data;        /**< what downloads read and uploads write, whichever volume */
     guint hole_at, hole_len; /**< sparse downloads tell this range as a hole */
     guint upload_limit;      /**< bytes after which an upload is out of space; 0: none */
-    gboolean hold_refresh;   /**< refresh waits */
+    gboolean hold_refresh;   /**< refresh runs on */
+    gboolean hold_build;     /**< build waits for others, and ends when it is cancelled */
+    guint building;          /**< calls in build */
     gboolean hold_wipe;      /**< a wipe goes on until it is cancelled */
     gboolean hold_writes;    /**< uploads wait */
     guint refreshing;        /**< calls in refresh */
     guint mutations;         /**< calls that would have changed something */
     guint streams_open;
     guint finished, abandoned; /**< uploads that ended, by finish or without */
+    char token[64];            /**< that the last call for a secret's value came with */
     gboolean cancelled;        /**< a wipe saw its cancel */
     uint64_t rate;             /**< of the last wipe, at its beginning */
 } FakeState;

@@ -6,7 +6,7 @@
 
 /* Every volume has one snapshot, "s", and every pool one thin pool, "tp". */
 
-GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error)
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
 {
     GPtrArray *snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
@@ -37,7 +37,7 @@ gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *
 }
 
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
-                                 const char *new_name, GError **error)
+                                 const char *new_name, CstTask *task, GError **error)
 {
     return fake_changed();
 }

@@ -213,18 +213,138 @@ static void a_limit_is_there_before_its_call(void **state)
     probe_close(&probe);
 }
 
-static void calls_go_on_when_their_client_is_gone(void **state)
+static void send_build(Probe *probe)
 {
-    Probe probe = probe_open(*state, FALSE);
-    guint before;
+    wire_pool_flags_args args = {.pool = probe_pool("images")};
 
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_BUILD, XDR_OF(pool_flags_args),
+               &args);
+}
+
+/* The turns of calls that wait for others are for those who don't. */
+static void calls_that_wait_hold_nobody_up(void **state)
+{
+    Bench *bench = *state;
+    Probe greedy[4], other;
+
+    bench->options.workers = 2;
+    bench->options.max_running = 2;
+    bench_restart(bench);
+    other = probe_open(bench, FALSE);
+    fake_hold(&fake.hold_build, TRUE);
+    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
+        greedy[i] = probe_open(bench, FALSE);
+        for (int j = 0; j < 10; j++)
+            send_build(&greedy[i]);
+    }
+    assert_true(fake_wait(&fake.building, 40));
+    send_refresh(&other);
+    reply_serial(&other);
+    fake_hold(&fake.hold_build, FALSE);
+    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
+        for (int j = 0; j < 10; j++)
+            reply_serial(&greedy[i]);
+        probe_close(&greedy[i]);
+    }
+    probe_close(&other);
+}
+
+/* All turns are taken by work that lasts: a connection that has none gets one all the same. */
+static void calls_that_run_leave_room_for_the_first_of_others(void **state)
+{
+    Bench *bench = *state;
+    Probe greedy[4], other;
+    wire_vol_args args = {.vol = probe_vol("vol00000")};
+
+    bench->options.workers = 4;
+    bench->options.max_running = 2;
+    bench_restart(bench);
+    other = probe_open(bench, FALSE);
+    fake_hold(&fake.hold_refresh, TRUE);
+    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
+        greedy[i] = probe_open(bench, FALSE);
+        for (int j = 0; j < 5; j++)
+            send_refresh(&greedy[i]);
+    }
+    /* Four at first, and one for each connection that had none. */
+    assert_true(fake_wait(&fake.refreshing, 6));
+    probe_call(&other, WIRE_PROC_STORAGE_VOL_GET_INFO, XDR_OF(vol_args), &args, NULL, NULL);
+    fake_hold(&fake.hold_refresh, FALSE);
+    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
+        for (int j = 0; j < 5; j++)
+            reply_serial(&greedy[i]);
+        probe_close(&greedy[i]);
+    }
+    probe_close(&other);
+}
+
+/* What the table knows takes no worker's turn; what may have to be looked for on the storage does.
+ */
+static void known_volumes_are_found_without_a_worker(void **state)
+{
+    Bench *bench = *state;
+    wire_vol_by_name_args known = {.pool = probe_pool("images"), .name = (char *)"vol00001"};
+    wire_vol_args vol = {.vol = probe_vol("vol00001")};
+    wire_vol_args found = {0};
+    wire_text path = {0};
+    Probe probe;
+
+    bench->options.max_running = 1;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
     fake_hold(&fake.hold_refresh, TRUE);
     send_refresh(&probe);
     assert_true(fake_wait(&fake.refreshing, 1));
-    before = fake.mutations;
-    probe_close(&probe);
+    probe_call(&probe, WIRE_PROC_STORAGE_VOL_LOOKUP_BY_NAME, XDR_OF(vol_by_name_args), &known,
+               XDR_OF(vol_args), &found);
+    assert_string_equal(found.vol.key, "/images/vol00001");
+    xdr_free((xdrproc_t)xdr_wire_vol_args, (char *)&found);
+    probe_call(&probe, WIRE_PROC_STORAGE_VOL_GET_PATH, XDR_OF(vol_args), &vol, XDR_OF(text), &path);
+    assert_string_equal(path.value, "/images/vol00001");
+    xdr_free((xdrproc_t)xdr_wire_text, (char *)&path);
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_GET_INFO, XDR_OF(vol_args), &vol);
+    assert_true(probe_is_silent(&probe, 50));
     fake_hold(&fake.hold_refresh, FALSE);
-    assert_true(fake_wait(&fake.mutations, before + 1));
+    reply_serial(&probe);
+    reply_serial(&probe);
+    probe_close(&probe);
+}
+
+/* Those that run, those that wait for others, and those that have not begun. */
+static void calls_end_with_their_client(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+    guint before;
+
+    fake_hold(&fake.hold_wipe, TRUE);
+    fake_hold(&fake.hold_build, TRUE);
+    send_build(&probe);
+    assert_true(fake_wait(&fake.building, 1));
+    before = fake.mutations;
+    for (int i = 0; i < 20; i++)
+        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
+                   &args);
+    assert_true(fake_wait(&fake.mutations, before + 10));
+    probe_close(&probe);
+    assert_true(fake_wait(&fake.building, 0));
+    bench_restart(*state);
+    assert_true(fake.cancelled);
+    assert_int_equal(fake.mutations, before + 10);
+}
+
+/* Two calls may have one serial, if their client likes; both end with it. */
+static void calls_of_one_serial_end_with_their_client(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+
+    fake_hold(&fake.hold_build, TRUE);
+    send_build(&probe);
+    probe.serial--;
+    send_build(&probe);
+    assert_true(fake_wait(&fake.building, 2));
+    probe_close(&probe);
+    assert_true(fake_wait(&fake.building, 0));
 }
 
 static void stopping_cancels_what_can_be_cancelled(void **state)
@@ -292,7 +412,11 @@ int main(void)
         BENCH_TEST(an_answered_ping_keeps_the_connection),
         BENCH_TEST(a_long_call_tells_its_progress_and_can_be_cancelled),
         BENCH_TEST(a_limit_is_there_before_its_call),
-        BENCH_TEST(calls_go_on_when_their_client_is_gone),
+        BENCH_TEST(calls_that_wait_hold_nobody_up),
+        BENCH_TEST(calls_that_run_leave_room_for_the_first_of_others),
+        BENCH_TEST(known_volumes_are_found_without_a_worker),
+        BENCH_TEST(calls_end_with_their_client),
+        BENCH_TEST(calls_of_one_serial_end_with_their_client),
         BENCH_TEST(stopping_cancels_what_can_be_cancelled),
         BENCH_TEST(clients_over_the_limit_wait_their_turn),
     };

@@ -11,6 +11,7 @@
  * Ceph's client libraries, loaded when somebody first needs them: linking them would cost every
  * start of every program more than most commands take, and whoever has no Ceph need not have them.
  * Calls go through the table: ceph->rbd_open(…), as documented in rados/librados.h, rbd/librbd.h.
+ * Images are opened by wrappers of ours, which return once librbd has let go of the new image.
  */
 #define CST_CEPH_FUNCTIONS(X)             \
     X(rados_create)                       \
@@ -34,6 +35,7 @@
     X(rados_buffer_free)                  \
     X(rados_aio_create_completion2)       \
     X(rados_aio_read_op_operate)          \
+    X(rados_aio_flush_async)              \
     X(rados_aio_get_return_value)         \
     X(rados_aio_release)                  \
     X(rbd_list2)                          \

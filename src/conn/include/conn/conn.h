@@ -3,6 +3,7 @@
 
 #include <base/task.h>
 #include <base/uuid.h>
+#include <model/declaration.h>
 #include <model/flags.h>
 #include <model/image_report.h>
 #include <model/job.h>
@@ -21,9 +22,10 @@
 typedef struct CstConn CstConn;
 
 typedef struct {
-    const char *root;   /**< --root; NULL: this user's default */
-    gboolean read_only; /**< -r */
-    gboolean embedded;  /**< never a daemon (storage:///embed) */
+    const char *root;    /**< --root; NULL: this user's default */
+    gboolean read_only;  /**< -r */
+    gboolean embedded;   /**< never a daemon (storage:///embed) */
+    gboolean must_exist; /**< NOT_FOUND, instead of making the root of an embedded connection */
 } CstConnOptions;
 
 /**
@@ -44,6 +46,13 @@ gboolean cst_conn_hv_version(CstConn *conn, uint64_t *ret_version, GError **erro
 char *cst_conn_capabilities(CstConn *conn, GError **error);
 gboolean cst_conn_is_read_only(const CstConn *conn);
 gboolean cst_conn_is_embedded(const CstConn *conn);
+
+/**
+ * Makes the calls that follow dry runs, or real ones again: they pass every check, change nothing,
+ * and end with CST_ERROR_DRY_RUN where the real call would have succeeded, or with its error. A
+ * call that changes nothing by nature is answered as ever. NO_SUPPORT where the server can't.
+ */
+gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error);
 
 /* --- pools ----------------------------------------------------------------------------------- */
 
@@ -174,6 +183,9 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
 /** Elements CstChainRow *, each before those that hang on it. */
 GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **error);
 
+/** Elements CstVolHolder *: who has it open. NO_SUPPORT where the server can't say. */
+GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error);
+
 /* Long calls, as above. Files that an image names are opened only as volumes of active pools. */
 
 /** @repair: CstRepairFlags. Finding damage is no failure. */
@@ -190,6 +202,14 @@ CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const Cst
                                 const CstVolConvert *how, CstTask *task, GError **error);
 gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRebase *how,
                              CstTask *task, GError **error);
+/** Declares what a volume's content is, and what it is based on; see service/trust.h. */
+gboolean cst_conn_vol_declare(CstConn *conn, const CstVolRef *vol, const CstVolDeclare *how,
+                              CstTask *task, GError **error);
+/** Elements char *: what is wrong with it, for people. NO_SUPPORT by a stock server. */
+GPtrArray *cst_conn_vol_problems(CstConn *conn, const CstVolRef *vol, GError **error);
+/** Which references of its volumes a pool follows; sets it first when @follow is not NULL. */
+gboolean cst_conn_pool_follow(CstConn *conn, const CstPoolRef *pool, const CstFollow *follow,
+                              CstFollow *ret_follow, GError **error);
 /** That they differ is no failure. */
 gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
                               CstTask *task, CstCompareReport *ret_report, GError **error);

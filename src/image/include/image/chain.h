@@ -16,6 +16,11 @@ typedef struct CstChain CstChain;
 typedef struct {
     /** @name is a backing reference as the image has it. NULL: chains end after one image. */
     CstBlob *(*open_backing)(CstBlob *owner, const char *name, gpointer data, GError **error);
+    /**
+     * The format of @backing, which open_backing has opened, where the opener knows it; NULL: it
+     * is what the image declares. NULL callback: always that.
+     */
+    const CstImageFormat *(*format_of)(CstBlob *backing, gpointer data);
     /** A part of an image of several files. NULL: such images are refused. */
     CstBlob *(*open_part)(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error);

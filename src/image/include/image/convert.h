@@ -14,10 +14,31 @@ typedef enum {
 /**
  * Writes a copy of @from (the guest's view of an image, or any blob) onto @to as a new image of
  * @format, and flushes it. @options are those of cst_image_create() (NULL: the defaults), with
- * capacity left out: the image gets the size of @from. @flags are CstConvertFlags. Zeroes are left
+ * capacity left out: the image gets the size of @from. With a backing image, which then comes as
+ * backing_guest, it gets what differs from that. @flags are CstConvertFlags. Zeroes are left
  * out, extents shared where the file system can. After a failure @to holds nothing of use. Sets
  * @task's total, in bytes, and advances it.
  */
 gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *format,
                            const CstImageCreate *options, unsigned flags, CstTask *task,
                            GError **error);
+
+/* --- not in the library: other ways to fill an image -------------------------------------------
+ */
+
+/**
+ * The same, where runs of less than @zero_run zero bytes (a multiple of 512) are written as data,
+ * and with 0 all of them, so that the image has space for everything. Shares no extents. Not with
+ * CST_CONVERT_COMPRESS, nor upon a backing image.
+ */
+gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageFormat *format,
+                                  const CstImageCreate *options, uint64_t zero_run, unsigned flags,
+                                  CstTask *task, GError **error);
+
+/**
+ * Overwrites @guest, what the guest of an image that is there sees, with @from; what is longer is
+ * left alone. INVALID when the image is too small. @zero_run as above; NULL: what is fastest.
+ * @flags is CST_CONVERT_TARGET_ZERO or 0. Flushes @guest.
+ */
+gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
+                             unsigned flags, CstTask *task, GError **error);

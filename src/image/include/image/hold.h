@@ -20,12 +20,13 @@ gboolean cst_image_hold(CstBlob *blob, GError **error);
 
 /**
  * TRUE when somebody else has the file open by the same locks, to read or to write. *ret_pid is the
- * process, 0 where it can't be found out.
+ * process, a writer if there is one, 0 where it can't be found out.
  */
 gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid);
 
 /**
  * TRUE when somebody else writes to the file by the same locks: what is read may be stale, or torn
- * between old and new. *ret_who then says who, in words ("process 123 (qemu-nbd)"); g_free() it.
+ * between old and new. *ret_who (NULL: not wanted) then says who, in words ("process 123
+ * (qemu-nbd)"); g_free() it.
  */
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who);

@@ -22,7 +22,8 @@ const char *cst_image_format_name(const CstImageFormat *format);
  * has no word for (luks, which is raw with <encryption>, and vhdx).
  */
 const char *cst_image_format_xml_name(const CstImageFormat *format);
-/** NULL with INVALID for an unknown name. "vhd" is accepted for "vpc", "ploop" for "parallels". */
+/** NULL with INVALID for an unknown name. "vhd" is accepted for "vpc", "ploop" for "parallels",
+ *  "host_device" for "raw". */
 const CstImageFormat *cst_image_format_find(const char *name, GError **error);
 /** All formats in probing order, NULL-terminated. */
 const CstImageFormat *const *cst_image_formats(void);
@@ -45,6 +46,8 @@ typedef struct {
     char *backing;        /**< reference found in the image, never followed */
     char *backing_format; /**< declared in the image or certain (a VMDK's parent is a VMDK); NULL:
                              not */
+    gboolean backing_not_raw; /**< qed: the format is not declared, but that it is another one than
+                                   raw, so that looking at the content can't be deceived */
     char *data_file;  /**< external file with the guest's data, never followed: of qcow2 ("" when
                            the image does not name it), or the first one of a VMDK descriptor */
     char *encryption; /**< "luks", "luks2", "aes"; NULL: none */
@@ -80,6 +83,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageInfo, cst_image_info_clear)
  *   is no raw disk, and qemu sees the same there;
  * - a magic number at the start wins over an ISO 9660 one at 32 KiB (libvirt: the other way round),
  *   because in an image of small clusters the guest decides what is at 32 KiB;
+ * - a magic number before a version that there is not, or before nothing, is of its format, with a
+ *   problem (libvirt: raw): what has become unreadable is no empty disk;
  * - a fixed VHD has nothing but a footer: it is raw here, as for libvirt and qemu, unless the
  * caller says "vpc"; neither are bochs, cloop and dmg ever guessed.
  *
@@ -154,11 +159,15 @@ typedef struct {
     gboolean data_file_raw;   /**< that file alone reads as the guest's disk does */
     const char *compression;  /**< qcow2: "zlib" or "zstd", for clusters compressed later */
     unsigned refcount_bits;   /**< qcow2: 1, 2, 4 … 64; 0 = 16 */
+    unsigned table_size;      /**< qed: clusters of a table, 1, 2, 4, 8 or 16; 0 = 4 */
     const char *subformat;    /**< "fixed", "monolithicSparse", …; NULL: the format's default */
     uint64_t block_size;      /**< vhdx: bytes; 0: chosen by capacity */
     unsigned sector_size;     /**< vhdx: 512 or 4096; 0 = 512 */
     gboolean force_size;      /**< vpc: keep the exact capacity, not one of whole cylinders */
     const char *adapter_type; /**< vmdk: "ide", "lsilogic", …; NULL: "ide" */
+    const char *hw_version;   /**< vmdk: of the virtual hardware, a number; NULL: "4" */
+    gboolean zeroed_grain;    /**< vmdk: grains may be marked as zero in the tables */
+    uint64_t log_size;        /**< vhdx: bytes of its log, rounded up to 1 MiB; 0: 1 MiB */
     const CstImageFiles *files; /**< vmdk of several files, data file of qcow2: how to make them;
                                      NULL: refused */
 } CstImageCreate;

@@ -27,6 +27,7 @@ gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask 
 
 /* --- not in the library: maps in pages -------------------------------------------------------- */
 
-/** The same from @start on, which may cut the first run off. Nothing at the end and beyond. */
-gboolean cst_chain_map_from(CstChain *chain, uint64_t start, CstMapFunc func, gpointer data,
-                            CstTask *task, GError **error);
+/** The same for at most @length bytes from @start on, which may cut the first and the last run off.
+ * Nothing at the end of the image and beyond. */
+gboolean cst_chain_map_range(CstChain *chain, uint64_t start, uint64_t length, CstMapFunc func,
+                             gpointer data, CstTask *task, GError **error);

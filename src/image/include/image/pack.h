@@ -4,8 +4,9 @@
 #include <image/image.h>
 
 /**
- * Copies @src into @dst, an empty image at least as large that reads as zeroes and whose
- * cst_image_compression_unit() is not 0, compressed; on all processors. Zeroes are left out.
+ * Copies @src into @dst, an empty image at least as large whose cst_image_compression_unit() is
+ * not 0, compressed; on all processors. Left out is what @dst shows anyway: zeroes, or what the
+ * image that it is opened upon has.
  * Advances @task by bytes of @src. The caller flushes @dst.
  */
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, CstTask *task, GError **error);

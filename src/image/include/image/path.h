@@ -5,8 +5,8 @@
 
 /**
  * Images by their paths. What an image names is opened only as far as the caller agreed: its parts
- * (the extents of a VMDK, a data file of qcow2) from its own directory and nowhere else, its
- * backing files from anywhere, but only when asked to follow them.
+ * (the extents of a VMDK, a data file of qcow2) from its own directory and nowhere else, because
+ * they are written to; its backing files from anywhere, but only when asked to follow them.
  */
 
 typedef enum {

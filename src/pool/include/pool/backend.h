@@ -29,6 +29,7 @@
  */
 
 typedef struct CstBackend CstBackend;
+typedef struct CstPoolState CstPoolState;
 
 /** What the core lends to a state for as long as it lives. Any thread; takes no long locks. */
 typedef struct {
@@ -38,16 +39,21 @@ typedef struct {
      */
     gboolean (*secret)(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
                        GError **error);
+    /**
+     * What is declared of the content of @volume, a record that says name, file and place so far
+     * (CST_VOLUME_SHARED). A new declaration; NULL: nothing. NULL callback: never anything.
+     */
+    CstDeclaration *(*declared)(const CstPoolState *state, const CstVolume *volume, gpointer data);
     gpointer data;
 } CstPoolHost;
 
 /** Head of every backend's own state struct. */
-typedef struct {
+struct CstPoolState {
     gint refs;
     const CstBackend *backend;
     const CstPoolHost *host;
     CstPoolDef *def; /**< copy, owned; what the state was opened with */
-} CstPoolState;
+};
 
 /** What an active pool's storage says of itself. */
 typedef struct {
@@ -81,21 +87,28 @@ typedef struct {
 typedef struct {
     char *token;     /**< a uuid's text, made by the core; names the draft in the journal */
     CstBlob *blob;   /**< open for reading and writing; NULL for a directory volume */
+    CstFileId id;    /**< of the file; zero where a volume is none */
+    gboolean shared; /**< others than root and our user can write where it lies */
     gboolean zeroed; /**< what nobody has written reads as zeroes */
 } CstVolDraft;
 
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
 
-/** Who has a volume open, in the words of whoever told: "mounted on /srv", "QEMU (pid 812)", … */
+/**
+ * Who has a volume open, in words for a message: "mounted on '/srv'", "process 812 (qemu-nbd)" (as
+ * cst_process_describe() has it), …
+ */
 typedef struct {
     char *what;
-    int64_t pid; /**< 0: not a process of this host, or unknown */
+    int64_t pid;         /**< 0: not a process of this host, or unknown */
+    gboolean reads_only; /**< known not to write */
 } CstHolder;
 
 void cst_holder_free(CstHolder *holder);
-/** Appends to @holders, an array that frees them. */
-void cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/** Appends to @holders, an array that frees them; returns the new one, borrowed. */
+CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /** Room that was set aside and may run out: a thin pool's data or metadata, a snapshot's room. */
 typedef struct {
@@ -141,10 +154,24 @@ typedef struct {
 struct CstBackend {
     CstPoolType type;
     /**
+     * In a dry run build, start, destroy, vol_reserve and vol_delete end by themselves right before
+     * their first change (cst_may_change), after their checks. FALSE: the dispatcher does not call
+     * them then, and does not know what they would have refused.
+     */
+    gboolean ends_dry_runs;
+    /**
      * Its storage is reached over a network and may not answer for long: check touches nothing
      * then, and the core does nothing with the storage while the program starts.
      */
     gboolean remote;
+    /**
+     * Its storage is what is mounted at a path: with each change of the host's mounts the daemon
+     * calls check, which must be cheap, and scans the pool when it went away or came back.
+     */
+    gboolean on_mounts;
+    /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
+     */
+    const char *reserved_prefix;
 
     /* --- required ---------------------------------------------------------------------------- */
 
@@ -184,12 +211,16 @@ struct CstBackend {
     /** One line that describes the storage now. */
     char *(*identity)(CstPoolState *state, GError **error);
     /**
-     * FALSE with STATE, saying what is missing, when the storage now can't be @recorded's.
-     * @starting: a start may find the storage replaced by something of the same kind (restored,
-     * made anew); an active pool may not.
+     * From now on the storage must be @recorded's (NULL, or a line that says nothing: any), and
+     * each callback makes sure of that before it touches anything: STATE, saying what is missing,
+     * when it can't be the same. Called once, before the state is shared.
+     *
+     * @starting: compares at once, takes something of the same kind (restored, made anew) as well,
+     * and expects from then on what is there now. Else it touches no storage: an active pool's may
+     * be away for the moment.
      */
-    gboolean (*identity_check)(CstPoolState *state, const char *recorded, gboolean starting,
-                               GError **error);
+    gboolean (*expect)(CstPoolState *state, const char *recorded, gboolean starting,
+                       GError **error);
 
     /* --- discover ---------------------------------------------------------------------------- */
 
@@ -211,8 +242,12 @@ struct CstBackend {
     /** Drops a draft, by token: also one of a dead process. A missing one is success. */
     gboolean (*vol_abandon)(CstPoolState *state, const char *token, GError **error);
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
-    /** The volume now holds bytes that its owner put there whole: look at them, not at its past. */
-    void (*vol_replaced)(CstPoolState *state, CstBlob *blob);
+    /**
+     * Writes beside the content of @blob, a volume or a draft, what is declared of its format and
+     * that its references are restricted; a copy of the file by other tools takes that along. FALSE
+     * (no error) where the storage has no place for it. NULL: it never has.
+     */
+    gboolean (*vol_declare)(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
     /** FALSE with the reason where writing to all of a volume would break it. NULL: never. */
     gboolean (*vol_check_wipe)(CstPoolState *state, const char *name, GError **error);
     /** The volume's bytes as they are stored. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/stat.h>
+
 #include <pool/backend.h>
 
 /** Block devices of this host, for the backends whose volumes or sources are such. */
@@ -12,6 +14,22 @@
  * waited for, some seconds at most. A path that is no block device has no holders.
  */
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error);
+
+/**
+ * Appends a CstHolder for each thing of the kernel's that lies on the block device called @name in
+ * /sys/block ("loop3"), or on one of its partitions: devices on top of it, mounts, swap space.
+ */
+void cst_device_uses(const char *name, GPtrArray *holders);
+
+/** Whether the kernel swaps to a device or file that @is_it knows by its stat. */
+gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
+                     gconstpointer data);
+
+/**
+ * Appends a CstHolder for each loop device upon the regular file that @fd has open, saying what
+ * uses it, and for swap space in the file. Nothing is appended for what is no regular file.
+ */
+void cst_file_holders(int fd, GPtrArray *holders);
 
 /**
  * What a block device carries, as libblkid tells it: a file system's, RAID's or partition table's

@@ -21,7 +21,7 @@ gboolean cst_pool_state_is_remote(CstPoolState *state);
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error);
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error);
 gboolean cst_pool_state_start(CstPoolState *state, GError **error);
-/** Drops and finishes what processes that are gone left behind; a start does it, unless remote. */
+/** Drops and finishes what processes that are gone left behind: after a start and its expect. */
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error);
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error);
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error);
@@ -38,8 +38,18 @@ char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path);
 
 /** NULL (no error) where the backend has no identity. */
 char *cst_pool_state_identity(CstPoolState *state, GError **error);
-gboolean cst_pool_state_identity_check(CstPoolState *state, const char *recorded, gboolean starting,
-                                       GError **error);
+/** CstBackend.expect; any storage will do where the backend has no identity. */
+gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboolean starting,
+                               GError **error);
+/** Whether a change of the host's mounts may take its storage away (CstBackend.on_mounts). */
+gboolean cst_pool_state_is_on_mounts(CstPoolState *state);
+
+/**
+ * A name that a volume or snapshot (@what) of this pool may get: cst_name_check(), and not one of
+ * the backend's own. INVALID.
+ */
+gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const char *what,
+                                   GError **error);
 
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error);
@@ -49,7 +59,11 @@ gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError *
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error);
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
-void cst_pool_state_vol_replaced(CstPoolState *state, CstBlob *blob);
+/** FALSE where the storage keeps no declarations beside the content; no error is set. */
+gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
+                                    const CstDeclaration *declaration);
+/** What the core knows to be declared of a volume; NULL: nothing. For backends. */
+CstDeclaration *cst_pool_state_declared(const CstPoolState *state, const CstVolume *volume);
 /** For writing it is held by QEMU's locks as well (image/hold.h); BUSY names who has it open. */
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include <model/declaration.h>
 #include <model/vol_def.h>
 
 /**
@@ -22,24 +23,43 @@ typedef struct {
     int64_t ctime_ns;
 } CstVolumeStamp;
 
+/** Why a file that an image names may be opened, or that it may not. */
+typedef enum {
+    CST_TRUST_NONE,  /**< nobody stands behind the reference: it is shown, and never followed */
+    CST_TRUST_PLACE, /**< the image lies where only root writes; followed to other volumes */
+    CST_TRUST_NAMED  /**< declared one by one: followed wherever it leads */
+} CstTrust;
+
 /** What the rarer volumes have: backing store, features, a problem. */
 typedef struct {
     char *key;            /**< NULL: the same as the path */
     char *backing_path;   /**< as found in the image, made absolute; NULL: none */
     char *backing_format; /**< declared in the image; NULL: not declared */
-    char *encryption;     /**< "luks", …; NULL: none */
-    char *compat;         /**< qcow2: "1.1"; NULL: none */
-    char *problem;        /**< why it can't be used; NULL: fine */
+    char *data_file;     /**< other file with the guest's data, as the image names it; NULL: none */
+    const char *content; /**< the format that the content has, where it is not the declared one;
+                              static; NULL: it is */
+    char *encryption;    /**< "luks", …; NULL: none */
+    char *compat;        /**< qcow2: "1.1"; NULL: none */
+    char *problem;       /**< why it can't be used; NULL: fine */
     uint64_t cluster_size;
+    uint8_t backing_trust; /**< CstTrust */
+    uint8_t data_trust;    /**< of data_file, and of the extents of an image of several files */
     gboolean lazy_refcounts;
     gboolean extended_l2;
     GPtrArray *extents; /**< of CstVolExtent: where it lies on devices; NULL: not told */
     GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: none */
 } CstVolumeExtra;
 
+typedef enum {
+    CST_VOLUME_SHARED = 1 << 0,    /**< others than root and our user can write where it lies */
+    CST_VOLUME_DECLARED = 1 << 1,  /**< something is declared of its content */
+    CST_VOLUME_RESTRICTED = 1 << 2 /**< its references are declared one by one */
+} CstVolumeFlags;
+
 typedef struct {
     gint refs;
-    uint8_t type; /**< CstVolType */
+    uint8_t type;  /**< CstVolType */
+    uint8_t flags; /**< CstVolumeFlags */
     uint32_t mode;
     uint32_t uid;
     uint32_t gid;
@@ -62,6 +82,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolume, cst_volume_unref)
 
 /** The extra part, made on first use; only while the record is being filled. */
 CstVolumeExtra *cst_volume_extra(CstVolume *volume);
+
+/** Identity of the file behind a record. */
+CstFileId cst_volume_file_id(const CstVolume *volume);
+
+/**
+ * Decides for each file that the volume's image names whether somebody stands behind it, from what
+ * is declared (NULL: nothing) and from where it lies (CST_VOLUME_SHARED). Call it once the record
+ * says what the image names.
+ */
+void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration);
+
+/** Whether both are names of one format, aliases ("vhd", "vpc") included; FALSE for unknown ones.
+ */
+gboolean cst_volume_same_format(const char *a, const char *b);
 
 /** NULL: fine. */
 const char *cst_volume_problem(const CstVolume *volume);

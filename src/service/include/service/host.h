@@ -10,6 +10,8 @@
 
 /** The libvirt generation whose calls are answered: major·10⁶ + minor·10³ + micro. */
 #define CST_LIBVIRT_GENERATION 9000000
+/** The QEMU whose image formats are written, in the same form. */
+#define CST_QEMU_GENERATION 7002000
 
 #define CST_HOST_CPUS_MAX 16384 /* as many as a cpu map on the wire has bits */
 
@@ -25,6 +27,14 @@ void cst_host_get_info(CstHostInfo *ret_info);
 /** Bytes. */
 uint64_t cst_host_free_memory(void);
 
+/** Counters of the kernel; the last two are known of the whole machine only. In KiB. */
+typedef struct {
+    uint64_t total, free, buffers, cached;
+} CstHostMemory;
+
+/** Reads the memory statistics of NUMA node @node, or of the whole machine when it is -1. */
+gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error);
+
 typedef struct {
     int present;
     int online;
@@ -32,6 +42,9 @@ typedef struct {
 } CstHostCpus;
 
 void cst_host_get_cpus(CstHostCpus *ret_cpus);
+
+/** The most processors of a KVM guest, as /dev/kvm says; an error where there is no KVM. */
+gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error);
 
 /** The <capabilities> document: host uuid and architecture, and the pool types there are. */
 char *cst_service_capabilities(CstService *service, GError **error);

@@ -67,6 +67,9 @@ CstVolMap *cst_vol_map(CstPool *pool, const char *name, uint64_t start, guint li
 gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
                         CstPool *source_pool, const char *source, CstTask *task, GError **error);
 
+/** Elements CstVolHolder *: who has the volume open now, this process not counted. */
+GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
+
 /**
  * Elements CstChainRow *: the whole family, from what is based on nothing (level 0) down, each
  * before those that hang on it: what the volume is based on, it, what is based on it, and what

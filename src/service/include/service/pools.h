@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/task.h>
 #include <model/flags.h>
 #include <model/pool_def.h>
 #include <model/thin_store.h>
@@ -53,21 +54,29 @@ gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError *
 /** Defines or redefines. @flags: CstPoolDefineFlags. */
 CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned flags,
                                  GError **error);
-/** A transient pool, started at once. @flags: CstPoolCreateFlags. */
+/** A transient pool, started at once. @flags: CstPoolCreateFlags. @task: as with the lifecycle. */
 CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned flags,
-                                 GError **error);
-gboolean cst_pool_undefine(CstPool *pool, GError **error);
+                                 CstTask *task, GError **error);
+/** @task: as with the lifecycle. */
+gboolean cst_pool_undefine(CstPool *pool, CstTask *task, GError **error);
 gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **error);
 
 /* --- lifecycle ------------------------------------------------------------------------------- */
 
-gboolean cst_pool_build(CstPool *pool, unsigned flags, GError **error);
-gboolean cst_pool_start(CstPool *pool, unsigned flags, GError **error);
+/*
+ * Each waits until other changes of the pool and the work on its volumes have ended; @task (NULL:
+ * nobody) limits and cancels the wait. BUSY names who is in the way: at once when that is an upload
+ * or a download, which lasts as long as its client likes.
+ */
+
+gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **error);
+gboolean cst_pool_start(CstPool *pool, unsigned flags, CstTask *task, GError **error);
 /** libvirt's "destroy": deactivates; the data stays. */
-gboolean cst_pool_stop(CstPool *pool, GError **error);
+gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error);
 /** libvirt's "delete": removes the pool's storage (a directory: only an empty one). */
-gboolean cst_pool_delete(CstPool *pool, unsigned flags, GError **error);
-gboolean cst_pool_refresh(CstPool *pool, unsigned flags, GError **error);
+gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **error);
+/** Waits for no work on volumes, only for another refresh. */
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError **error);
 
 /* --- about pools ----------------------------------------------------------------------------- */
 

@@ -30,8 +30,20 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
                                       const uint8_t *value, size_t len, unsigned flags,
                                       GError **error);
 /**
- * INVALID_SECRET for a private secret ("secret is private"), NO_SECRET when it has no value. The
- * caller wipes (explicit_bzero) and frees *ret_value.
+ * INVALID_SECRET for a private secret ("secret is private") unless @token is the host's system
+ * token (store/system_token.h), by which libvirt's daemons prove themselves to each other; NULL:
+ * none. NO_SECRET when the secret has no value. The caller wipes (explicit_bzero) and frees
+ * *ret_value.
  */
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
-                                      uint8_t **ret_value, size_t *ret_len, GError **error);
+                                      const char *token, uint8_t **ret_value, size_t *ret_len,
+                                      GError **error);
+
+/**
+ * Manages the secrets from now on in libvirt's place: keeps libvirt's lock of them, as virtsecretd
+ * would. FALSE with BUSY while another program has it, who is named; it is taken as soon as it can
+ * be, and until then the files are read anew for each answer and changes are refused.
+ */
+gboolean cst_service_manage_secrets(CstService *service, GError **error);
+/** Leaves them to others again: the lock is held during changes only. */
+void cst_service_leave_secrets(CstService *service);

@@ -26,6 +26,12 @@ typedef enum {
  */
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error);
 
+/**
+ * Before cst_service_start(): whether what clients see is libvirt's, where this service does
+ * otherwise on purpose and no safety depends on it. docs/compatibility.md lists what changes.
+ */
+void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
+
 /** Restores active pools and starts the autostart ones, in parallel, retrying with backoff. */
 void cst_service_start(CstService *service);
 

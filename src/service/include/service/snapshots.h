@@ -13,8 +13,11 @@
  * Reverting and deleting are refused (BUSY, naming the holder) while somebody has the volume open.
  */
 
-/** Elements CstSnapshot, oldest first; frees them. */
-GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, GError **error);
+/**
+ * Elements CstSnapshot, oldest first; frees them. Claims the volume, as all of these do; @task
+ * limits and ends the wait.
+ */
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error);
 
 /** @limit: bytes to set aside for changes, where the technology wants that; 0: its default. */
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
@@ -24,7 +27,7 @@ gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error);
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
-                                 const char *new_name, GError **error);
+                                 const char *new_name, CstTask *task, GError **error);
 /** A new volume of the same pool and format that holds what the snapshot does. */
 gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
                                 const char *new_volume, CstTask *task, GError **error);

@@ -54,8 +54,21 @@ gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPo
 
 char *cst_vol_get_key(CstPool *pool, const char *name, GError **error);
 char *cst_vol_get_path(CstPool *pool, const char *name, GError **error);
+
+/**
+ * The same from memory, for callers that must not wait: NULL when the pool's table has no such
+ * volume, which doesn't mean that there is none.
+ */
+char *cst_vol_known_key(CstPool *pool, const char *name);
+char *cst_vol_known_path(CstPool *pool, const char *name);
 char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error);
 gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info, GError **error);
+
+/**
+ * Elements char *, for people: what is wrong with the volume, or with what it names, and what only
+ * its content claims. Empty: nothing.
+ */
+GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error);
 
 /** @flags: CstVolCreateFlags. *ret_name: the name the volume got. */
 gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
@@ -86,6 +99,13 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
 gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error);
 /** Syncs, refreshes the volume, sends REFRESH. Free it afterwards. */
 gboolean cst_upload_finish(CstUpload *upload, GError **error);
+/** Its job was asked to stop. For a stream whose client does not move; not beside another call. */
+gboolean cst_upload_cancelled(const CstUpload *upload);
+/**
+ * Its client has nothing more to say: finish or free follows, and who needs the volume may wait for
+ * that. Takes no time; beside another call, but not beside those two.
+ */
+void cst_upload_ends(CstUpload *upload);
 /** Without a finish before it: abandons (bytes written stay, as with libvirt). */
 void cst_upload_free(CstUpload *upload);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstUpload, cst_upload_free)
@@ -101,5 +121,8 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
  */
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error);
+/** As cst_upload_ends() and cst_upload_cancelled(). */
+void cst_download_ends(CstDownload *download);
+gboolean cst_download_cancelled(const CstDownload *download);
 void cst_download_free(CstDownload *download);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDownload, cst_download_free)

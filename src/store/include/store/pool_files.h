@@ -20,7 +20,12 @@ void cst_pool_file_free(CstPoolFile *file);
 /** Elements CstPoolFile *. A file that can't be read is logged and left out, never removed.
  * Autostart links to definitions that are gone are dropped. */
 GPtrArray *cst_pool_files_load(const CstPaths *paths);
-/** The same for the state of active pools. */
+/**
+ * Reads the one definition at @path, with the checks of cst_pool_files_load(), and changes nothing.
+ * NULL with the reason for which that function would leave it out.
+ */
+CstPoolDef *cst_pool_file_read(const char *path, GError **error);
+/** cst_pool_files_load() for the state of active pools. */
 GPtrArray *cst_pool_states_load(const CstPaths *paths);
 
 gboolean cst_pool_file_save(const CstPaths *paths, const CstPoolDef *def, GError **error);

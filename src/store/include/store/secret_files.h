@@ -15,11 +15,12 @@ typedef struct {
 /** Wipes the value. */
 void cst_secret_file_free(CstSecretFile *file);
 
-/**
- * Elements CstSecretFile *. What can't be read is logged and left out; values without a definition
- * are removed.
- */
+/** Elements CstSecretFile *. What can't be read is logged and left out. */
 GPtrArray *cst_secret_files_load(const CstPaths *paths);
+/** Whether there are values without a definition: an undefine was cut short, or is under way. */
+gboolean cst_secret_files_have_lone_values(const CstPaths *paths);
+/** Removes them; for whoever holds the secrets' lock (CST_DRIVER_SECRET). */
+void cst_secret_files_drop_lone_values(const CstPaths *paths);
 gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error);
 gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid, const uint8_t *value,
                                size_t len, GError **error);

@@ -18,12 +18,20 @@ typedef struct CstWireServer CstWireServer;
 typedef struct {
     gboolean session;        /**< answers /session instead of /system */
     guint io_threads;        /**< threads that move bytes */
-    guint workers;           /**< most calls that run at once, of each class (quick, long) */
+    guint workers;           /**< calls that run at once, of each class (quick, long); above it
+                                  only the first of a trusted client or of another user */
+    guint max_threads;       /**< most calls of each class that run or wait for others */
+    guint max_user_threads;  /**< of these, of one user who is not trusted */
+    guint max_wait_seconds;  /**< longest wait of a call for others' work; 0: no limit */
     guint stream_workers;    /**< most streams that wait for the disk at once */
-    guint max_clients;       /**< more wait in the listen queue */
+    guint max_clients;       /**< more wait in the listen queue; a tenth, but at least 32 or half,
+                                  is for root and the daemon's user */
+    guint idle_seconds;      /**< connections are scarce: who is silent for longer is dropped */
+    size_t max_user_bytes;   /**< held for one user who is not trusted; then he isn't read from */
+    guint stall_seconds;     /**< such a user's client that reads nothing for longer is dropped */
     guint max_user_clients;  /**< of one user who is not trusted */
     guint max_requests;      /**< of one client in flight; then its socket is not read */
-    guint max_running;       /**< of one client at the workers; the rest waits its turn */
+    guint max_running;       /**< of one client and class; the rest waits its turn */
     guint max_streams;       /**< of one client */
     gsize max_events;        /**< bytes of events that a client may leave unread */
     guint handshake_seconds; /**< until a connection must be open */

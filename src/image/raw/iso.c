@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <base/i18n.h>
+/*
+ * CD and DVD images (ECMA-119 8.1.2): raw, with a mark in sector 16 that the head does not reach.
+ * They are read and written as raw. A new one is a raw image that is declared to be a medium, so
+ * nothing is created in this format, and one without the mark is not damaged.
+ */
+#include "raw.h"
 
-#include "format.h"
-
-/* A CD or DVD image (ECMA-119 8.1.2): raw, with a mark in sector 16 that the head does not
- * reach. */
 #define ISO_MARK_AT 32769
 
 static int iso_probe(const uint8_t *head, size_t len, uint64_t size)
@@ -15,13 +16,15 @@ static int iso_probe(const uint8_t *head, size_t len, uint64_t size)
 static void iso_inspect(CstImageLook *look)
 {
     look->info->capacity = look->size;
-    if (!cst_look_is_iso(look) && !look->error)
-        cst_look_problem(look, _("this is no ISO 9660 image"));
 }
 
 const CstImageFormat cst_format_iso = {
     .name = "iso",
     .probe = iso_probe,
     .inspect = iso_inspect,
-    .instead = N_("the medium is what the file holds; open it as raw"),
+    .is_plain = TRUE,
+    .open = cst_raw_open,
+    .close = cst_raw_close,
+    .flush = cst_raw_flush,
+    .resize = cst_raw_resize,
 };

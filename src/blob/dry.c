@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A blob whose changes are thrown away: reads fall through to the blob below as far as nobody has
+ * written, what is written stays in pages in memory. A dry run opens files for writing as such
+ * blobs, so that a change of an image's tables runs whole, with all of its checks, and the file
+ * stays as it is. The layer is small on purpose: a change that is larger than DRY_MAX moves data
+ * and not only tables, and nothing that is checked comes after so much; it ends with DRY_RUN.
+ *
+ * pages: number of a page to its bytes; a page that is there hides what is below. visible: bytes of
+ * the blob below that still show through; cutting the blob off lowers it for good.
+ */
+#include <blob/dry.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define PAGE    4096u
+#define DRY_MAX (16 * CST_MIB)
+
+typedef struct {
+    CstBlob head;
+    CstBlob *below; /* NULL: nothing */
+    GMutex lock;    /* guards what follows */
+    GHashTable *pages;
+    uint64_t size;
+    uint64_t visible;
+    uint64_t changed; /* bytes altogether */
+} DryBlob;
+
+static gboolean read_page(DryBlob *dry, uint64_t number, uint8_t *page, GError **error)
+{
+    const uint8_t *own = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(number));
+    uint64_t start = number * PAGE;
+    size_t shown = start < dry->visible ? (size_t)MIN(PAGE, dry->visible - start) : 0;
+
+    if (own) {
+        memcpy(page, own, PAGE);
+        return TRUE;
+    }
+    memset(page + shown, 0, PAGE - shown);
+    return shown == 0 || cst_blob_pread(dry->below, page, shown, start, error);
+}
+
+static gboolean read_locked(DryBlob *dry, uint8_t *buf, size_t len, uint64_t offset, GError **error)
+{
+    uint8_t page[PAGE];
+
+    while (len > 0) {
+        size_t inside = (size_t)(offset % PAGE), n = MIN(len, PAGE - inside);
+
+        if (!read_page(dry, offset / PAGE, page, error))
+            return FALSE;
+        memcpy(buf, page + inside, n);
+        buf += n;
+        offset += n;
+        len -= n;
+    }
+    return TRUE;
+}
+
+static gboolean dry_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    DryBlob *dry = (DryBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&dry->lock);
+    ok = read_locked(dry, buf, len, offset, error);
+    g_mutex_unlock(&dry->lock);
+    return ok;
+}
+
+static gboolean dry_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    DryBlob *dry = (DryBlob *)blob;
+
+    g_mutex_lock(&dry->lock);
+    *ret_size = dry->size;
+    g_mutex_unlock(&dry->lock);
+    return TRUE;
+}
+
+/* @buf NULL: zeroes. */
+static gboolean write_locked(DryBlob *dry, const uint8_t *buf, uint64_t len, uint64_t offset,
+                             GError **error)
+{
+    if (len > DRY_MAX - dry->changed)
+        return cst_fail(error, CST_ERROR_DRY_RUN, _("a dry run ends before '%s' is changed"),
+                        dry->head.name);
+    dry->changed += len;
+    dry->size = MAX(dry->size, offset + len);
+    while (len > 0) {
+        uint64_t number = offset / PAGE;
+        size_t inside = (size_t)(offset % PAGE), n = (size_t)MIN(len, PAGE - inside);
+        g_autofree uint8_t *page = g_malloc(PAGE);
+
+        if (n < PAGE && !read_page(dry, number, page, error))
+            return FALSE;
+        if (buf)
+            memcpy(page + inside, buf, n);
+        else
+            memset(page + inside, 0, n);
+        g_hash_table_replace(dry->pages, GSIZE_TO_POINTER(number), g_steal_pointer(&page));
+        buf = buf ? buf + n : NULL;
+        offset += n;
+        len -= n;
+    }
+    return TRUE;
+}
+
+static gboolean dry_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                           GError **error)
+{
+    DryBlob *dry = (DryBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&dry->lock);
+    ok = write_locked(dry, buf, len, offset, error);
+    g_mutex_unlock(&dry->lock);
+    return ok;
+}
+
+static gboolean dry_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                         GError **error)
+{
+    DryBlob *dry = (DryBlob *)blob;
+    gboolean ok;
+
+    g_mutex_lock(&dry->lock);
+    ok = write_locked(dry, NULL, length, offset, error);
+    g_mutex_unlock(&dry->lock);
+    return ok;
+}
+
+static gboolean is_behind(gpointer number, gpointer page, gpointer size)
+{
+    return GPOINTER_TO_SIZE(number) * PAGE >= *(const uint64_t *)size;
+}
+
+static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
+{
+    DryBlob *dry = (DryBlob *)blob;
+    uint8_t *last;
+
+    g_mutex_lock(&dry->lock);
+    g_hash_table_foreach_remove(dry->pages, is_behind, &size);
+    last = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(size / PAGE));
+    if (last)
+        memset(last + size % PAGE, 0, PAGE - size % PAGE);
+    dry->visible = MIN(dry->visible, size);
+    dry->size = size;
+    g_mutex_unlock(&dry->lock);
+    return TRUE;
+}
+
+static gboolean dry_flush(CstBlob *blob, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean dry_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return TRUE;
+}
+
+static void dry_close(CstBlob *blob)
+{
+    DryBlob *dry = (DryBlob *)blob;
+
+    g_clear_pointer(&dry->below, cst_blob_unref);
+    g_hash_table_unref(dry->pages);
+    g_mutex_clear(&dry->lock);
+    g_free(dry);
+}
+
+static const CstBlobOps dry_ops = {
+    .kind = "dry run",
+    .pread = dry_pread,
+    .get_size = dry_get_size,
+    .close = dry_close,
+    .pwrite = dry_pwrite,
+    .flush = dry_flush,
+    .zero = dry_zero,
+    .allocate = dry_allocate,
+    .resize = dry_resize,
+};
+
+CstBlob *cst_blob_dry_new(CstBlob *below, const char *name)
+{
+    DryBlob *dry = g_new0(DryBlob, 1);
+
+    cst_blob_init(&dry->head, &dry_ops, name, TRUE);
+    g_mutex_init(&dry->lock);
+    dry->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    dry->below = below;
+    /* The size of a blob that is open is known without asking, which can't fail. */
+    if (below)
+        cst_blob_get_size(below, &dry->size, NULL);
+    dry->visible = dry->size;
+    return &dry->head;
+}
+
+CstBlob *cst_blob_dry_below(CstBlob *blob)
+{
+    return blob->ops == &dry_ops ? ((DryBlob *)blob)->below : NULL;
+}

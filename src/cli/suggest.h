@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl.h"
+
+/** A search for the name that somebody most likely meant when @typed named nothing. */
+typedef struct {
+    const char *typed;
+    guint distance; /**< edits between @typed and @found; only smaller ones replace it */
+    char *found;    /**< owned; NULL: nothing is near */
+} CliNearest;
+
+/** Starts a search. @typed is borrowed. */
+void cli_nearest_init(CliNearest *nearest, const char *typed);
+/** Remembers a copy of @name when it is nearer than all that were offered before. */
+void cli_nearest_offer(CliNearest *nearest, const char *name);
+void cli_nearest_clear(CliNearest *nearest);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliNearest, cli_nearest_clear)
+
+/** The command that @words (NULL-terminated) most likely mean; NULL: none is near. */
+char *cli_suggest_command(const char *const *words);
+/** The option of @command that --@name most likely means, without its dashes; NULL: none. */
+char *cli_suggest_option(const CliCommand *command, const char *name);
+
+/**
+ * Sets the hint of the error being reported to the pool, or the volume, that @name most likely
+ * means. @pool limits the search for volumes; NULL: all active pools. Without a near name the hint
+ * stays what it was.
+ */
+void cli_suggest_pool(CliCtl *ctl, const char *name);
+void cli_suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name);

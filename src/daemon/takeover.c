@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cisternd --check-takeover: who manages the storage of this host now, who listens where we would,
+ * what would start again and fight, and which definitions would be lost on us. Everything is looked
+ * at in the places below the root; the service manager is not asked, so that it works before it is
+ * there, in a chroot and with --root.
+ *
+ * A line begins with "ok", "note" (to be known, in nobody's way) or "problem" (the daemon would not
+ * start, would be stopped by others, or would not have a pool that was there).
+ */
+#include "takeover.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/i18n.h>
+#include <service/takeover.h>
+#include <store/driver_lock.h>
+
+typedef struct {
+    const CstPaths *paths;
+    const char *root; /* "/" without --root */
+    FILE *out;
+    guint problems;
+} Check;
+
+static void say(Check *check, const char *word, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static void say(Check *check, const char *word, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    fprintf(check->out, "%-7s %s\n", word, text);
+    if (strcmp(word, "problem") == 0)
+        check->problems++;
+}
+
+static void check_lock(Check *check)
+{
+    g_autofree char *holder = cst_driver_lock_holder(check->paths);
+
+    if (holder)
+        say(check, "problem", _("%s manages the storage (it holds '%s/driver.pid'); stop it"),
+            holder, check->paths->pool_run_dir);
+    else
+        say(check, "ok", _("nobody manages the storage: '%s/driver.pid' is not locked"),
+            check->paths->pool_run_dir);
+}
+
+/* --- sockets --------------------------------------------------------------------------------- */
+
+/* Process that listens at @path, as it was when it began to; 0: nobody answers. */
+static pid_t listener_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+    g_auto(CstFd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0 ||
+        g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path) ||
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return 0;
+    return peer.pid;
+}
+
+static char *command_of(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
+    char *command = NULL;
+
+    return g_file_get_contents(path, &command, NULL, NULL) ? g_strchomp(command) : g_strdup("?");
+}
+
+/* @ours: where we would listen. */
+static void check_socket(Check *check, const char *path, gboolean ours)
+{
+    pid_t pid = listener_of(path);
+    g_autofree char *command = pid > 0 ? command_of(pid) : NULL;
+
+    if (pid == 1 && ours)
+        say(check, "note",
+            _("systemd listens at '%s': for cisternd.socket, or stop virtstoraged's"), path);
+    else if (pid > 0 && ours)
+        say(check, "problem", _("process %d (%s) listens at '%s'; stop it"), (int)pid, command,
+            path);
+    else if (pid > 0)
+        say(check, "note",
+            _("process %d (%s) listens at '%s': clients of qemu:///system find no pools there "
+              "once the storage is Cistern's; they find them at storage:///system"),
+            (int)pid, command, path);
+    else if (ours && access(path, F_OK) == 0)
+        say(check, "ok", _("'%s' is left over, nobody answers; it would be replaced"), path);
+    else if (ours)
+        say(check, "ok", _("'%s' is free"), path);
+}
+
+static void check_sockets(Check *check)
+{
+    g_autofree char *libvirt = g_build_filename(check->paths->run_dir, "libvirt-sock", NULL);
+
+    check_socket(check, check->paths->socket, TRUE);
+    if (check->paths->socket_ro)
+        check_socket(check, check->paths->socket_ro, TRUE);
+    check_socket(check, libvirt, FALSE);
+}
+
+/* --- what would start again ------------------------------------------------------------------ */
+
+/* The module without which libvirtd runs guests, and no storage. */
+static gboolean has_storage_driver(const Check *check)
+{
+    g_autofree char *base = g_build_filename(check->root, "usr/lib", NULL);
+    GDir *dir = g_dir_open(base, 0, NULL);
+    const char *name;
+    gboolean found = FALSE;
+
+    while (dir && !found && (name = g_dir_read_name(dir))) {
+        g_autofree char *module = g_build_filename(
+            base, name, "libvirt/connection-driver/libvirt_driver_storage.so", NULL);
+
+        found = access(module, F_OK) == 0;
+    }
+    if (dir)
+        g_dir_close(dir);
+    return found;
+}
+
+static void check_unit(Check *check, const char *target, const char *unit)
+{
+    g_autofree char *link = g_build_filename(check->root, "etc/systemd/system", target, unit, NULL);
+    gboolean libvirtd = g_str_has_prefix(unit, "libvirtd");
+
+    if (!g_file_test(link, G_FILE_TEST_IS_SYMLINK))
+        return;
+    if (libvirtd && !has_storage_driver(check))
+        say(check, "note", _("%s is enabled; libvirtd has no storage driver, so that is no matter"),
+            unit);
+    else if (libvirtd)
+        say(check, "problem",
+            _("%s is enabled: libvirtd would be started, for a client or at boot, and one of the "
+              "two "
+              "would not get the storage; systemctl disable --now %s, or take its storage driver "
+              "away (see cisternd(8))"),
+            unit, unit);
+    else
+        say(check, "problem", _("%s is enabled; systemctl disable --now %s"), unit, unit);
+}
+
+static void check_units(Check *check)
+{
+    static const char *const targets[] = {"sockets.target.wants", "multi-user.target.wants"};
+    static const char *const units[] = {
+        "libvirtd.service",    "libvirtd.socket",        "libvirtd-ro.socket",
+        "libvirtd-tcp.socket", "libvirtd-tls.socket",    "virtstoraged.service",
+        "virtstoraged.socket", "virtstoraged-ro.socket",
+    };
+    guint before = check->problems;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(targets); i++)
+        for (size_t j = 0; j < G_N_ELEMENTS(units); j++)
+            check_unit(check, targets[i], units[j]);
+    if (check->problems == before)
+        say(check, "ok", _("no unit of libvirt's is enabled that would take the storage back"));
+}
+
+/* --- definitions ------------------------------------------------------------------------------ */
+
+static void check_definitions(Check *check)
+{
+    guint count;
+    g_autoptr(GPtrArray) problems = cst_takeover_definitions(check->paths, &count);
+
+    for (guint i = 0; i < problems->len; i++)
+        say(check, "problem", "%s", (const char *)g_ptr_array_index(problems, i));
+    say(check, "ok", _("%u of %u pool definitions in '%s' would be there"), count - problems->len,
+        count, check->paths->pool_dir);
+}
+
+gboolean daemon_check_takeover(const CstPaths *paths, FILE *out)
+{
+    Check check = {.paths = paths, .root = paths->root ? paths->root : "/", .out = out};
+
+    check_lock(&check);
+    check_sockets(&check);
+    if (!paths->session)
+        check_units(&check);
+    check_definitions(&check);
+    if (check.problems == 0)
+        fprintf(out, "%s\n", _("Nothing stands in the way."));
+    else
+        fprintf(out, _("%u problems stand in the way.\n"), check.problems);
+    return check.problems == 0;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/error.h>
+
+#include "blocks.h"
+
+/**
+ * What qcow (version 1) and QED have in common: an L1 table holds the offsets of L2 tables, which
+ * hold the offsets of clusters; all entries have 64 bits, and 0 is nowhere. A format describes the
+ * rest: the header, the byte order, what else an entry can say.
+ *
+ * Order of writing: data and new L2 tables filled with zeroes, a barrier, L2 tables, a barrier, the
+ * L1 table. So no table on the disk refers to what is not there, and a power cut leaves clusters
+ * that nothing refers to, at worst.
+ */
+typedef struct CstLevels CstLevels;
+typedef struct CstLevelsPage CstLevelsPage;
+
+#define CST_LEVELS_SECTOR 512u
+
+/** What an L2 entry says. */
+typedef struct {
+    CstRunKind kind; /**< CST_RUN_BACKING: nowhere */
+    uint64_t host;   /**< of the first byte */
+    uint64_t packed; /**< bytes of a compressed cluster */
+} CstLevelsEntry;
+
+/** Bytes of the file that are neither tables nor clusters. */
+typedef struct {
+    uint64_t offset, length;
+} CstLevelsRange;
+
+typedef struct {
+    gboolean big_endian;
+    gboolean zero_entries; /**< the entry 1 reads as zeroes */
+    gboolean packed;       /**< the highest bit marks a compressed cluster */
+    /**
+     * Called with the lock held before a cluster is allocated or a table changed; NULL: nothing to
+     * do. May write the header; must be cheap when there is nothing to do.
+     */
+    gboolean (*begin)(CstLevels *levels, GError **error);
+    /** Writes the header with levels->image.capacity and levels->l1_offset, in one sector. */
+    gboolean (*write_header)(CstLevels *levels, GError **error);
+    /** Number of entries of an L1 table for @capacity; the table can't move where it is always the
+     *  same. */
+    uint64_t (*l1_entries)(const CstLevels *levels, uint64_t capacity);
+    /** INVALID when the format has no images of this capacity. */
+    gboolean (*check_capacity)(const CstLevels *levels, uint64_t capacity, GError **error);
+} CstLevelsFormat;
+
+#define CST_LEVELS_PAGES 1024u
+
+/** Head of the format's struct. */
+struct CstLevels {
+    CstBlocks blocks;
+    const CstLevelsFormat *format;
+    uint64_t cluster_size;
+    uint64_t align;      /**< of a data cluster in the file */
+    uint64_t l2_align;   /**< of an L2 table */
+    uint64_t l2_entries; /**< of one table, a power of two */
+    uint64_t l1_offset, l1_entries;
+    CstLevelsRange header; /**< never given up */
+    CstLevelsRange name;   /**< of the backing file, outside of header; length 0: none */
+
+    CstLevelsPage *pages[CST_LEVELS_PAGES];
+    unsigned page_count, dirty_l1, dirty_l2;
+    GHashTable *places; /**< key → page */
+    CstLevelsPage *last;
+    uint64_t clock;
+
+    gboolean end_known;
+    uint64_t end;      /**< of all that is in use: allocations go on here */
+    uint64_t old_size; /**< of the file when end was found: what is beyond reads as zeroes */
+    GArray *spare;     /**< uint64_t: clusters that were allocated and taken back */
+};
+
+static inline CstLevels *cst_levels_of(CstImage *image)
+{
+    return (CstLevels *)image;
+}
+
+/** Opened for reading only: nothing is allocated, so what lies over what does no further harm. */
+static inline gboolean cst_levels_is_read_only(const CstLevels *levels)
+{
+    return levels->blocks.block_size == CST_BLOCKS_ANY_LENGTH;
+}
+
+static inline uint64_t cst_levels_l2_bytes(const CstLevels *levels)
+{
+    return levels->l2_entries * 8;
+}
+
+/**
+ * The geometry is set, and checked by the caller as far as memory and overflows go. The image's
+ * capacity is set from @capacity. @how->backing is taken. On failure there is nothing to clear.
+ */
+gboolean cst_levels_init(CstLevels *levels, const CstLevelsFormat *format, CstBlob *blob,
+                         const CstImageOpen *how, uint64_t capacity, GError **error);
+void cst_levels_clear(CstLevels *levels);
+
+gboolean cst_levels_corrupt(const CstLevels *levels, GError **error, const char *what);
+#define cst_levels_corrupt(...) CST_GIVES_FALSE(cst_levels_corrupt(__VA_ARGS__))
+
+/* --- tables.c: a bounded write-back cache of pages of tables; lock held ----------------------- */
+
+gboolean cst_levels_l1_get(CstLevels *levels, uint64_t index, uint64_t *ret_entry, GError **error);
+gboolean cst_levels_l1_set(CstLevels *levels, uint64_t index, uint64_t entry, GError **error);
+/** CORRUPT when the table lies outside the file or is not aligned. */
+gboolean cst_levels_l2_get(CstLevels *levels, uint64_t table, uint64_t index, uint64_t *ret_entry,
+                           GError **error);
+gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, uint64_t entry,
+                           GError **error);
+gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size);
+/** Writes changed pages in their order; no barrier at the end. */
+gboolean cst_levels_sync(CstBlocks *blocks, GError **error);
+/** Drops all pages, for when tables move. What has not been written is lost. */
+void cst_levels_forget(CstLevels *levels);
+
+/* --- alloc.c; lock held ---------------------------------------------------------------------- */
+
+/** Whole clusters for @length bytes; *ret_fresh: they read as zeroes once the file reaches them. */
+gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host,
+                          gboolean *ret_fresh, GError **error);
+/** Bytes at the very end, for compressed data. */
+gboolean cst_levels_alloc_packed(CstLevels *levels, uint64_t length, uint64_t *ret_host,
+                                 GError **error);
+/** An L2 table of zeroes, entered into the L1 table. */
+gboolean cst_levels_new_table(CstLevels *levels, uint64_t l1_index, uint64_t *ret_table,
+                              GError **error);
+/** Cuts the file behind @end where it can be cut; nothing refers to what is behind it. */
+gboolean cst_levels_cut(CstLevels *levels, uint64_t end, GError **error);
+
+/* --- map.c ------------------------------------------------------------------------------------ */
+
+extern const CstBlocksOps cst_levels_blocks;
+
+/** FALSE: the entry is damaged. */
+gboolean cst_levels_decode(const CstLevels *levels, uint64_t raw, CstLevelsEntry *ret_entry);
+/**
+ * What guest cluster @index is, and that as many from it on are alike (1 unless a whole table is
+ * missing); lock held.
+ */
+gboolean cst_levels_find(CstLevels *levels, uint64_t index, CstLevelsEntry *ret_entry,
+                         uint64_t *ret_count, GError **error);
+/** Enters a place for guest cluster @index, in a new table where needed; lock held. */
+gboolean cst_levels_enter(CstLevels *levels, uint64_t index, uint64_t raw, GError **error);
+
+/* --- write.c: for the format's table ---------------------------------------------------------- */
+
+gboolean cst_levels_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
+                         GError **error);
+uint64_t cst_levels_packed_unit(CstImage *image);
+gboolean cst_levels_write_packed(CstImage *image, const void *buf, size_t len, uint64_t offset,
+                                 GError **error);
+/** Gives each cluster from @first to before @end that has no place one, and reserves its space. */
+gboolean cst_levels_preallocate(CstLevels *levels, uint64_t first, uint64_t end,
+                                CstPreallocation preallocation, CstTask *task, GError **error);
+/** Does that for all of a new image. */
+gboolean cst_levels_fill(CstBlob *blob, const CstImageFormat *format,
+                         CstPreallocation preallocation, CstTask *task, GError **error);
+gboolean cst_levels_empty(CstImage *image, CstTask *task, GError **error);
+
+/* --- resize.c --------------------------------------------------------------------------------- */
+
+gboolean cst_levels_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                           CstTask *task, GError **error);
+
+/* --- check.c ---------------------------------------------------------------------------------- */
+
+/** Beside CstCheckFlags: errors and no leaks, for an image that is opened. */
+#define CST_LEVELS_REPAIR_ERRORS (1u << 16)
+
+/** Nobody else uses the image, and nothing waits to be written. */
+gboolean cst_levels_check(CstLevels *levels, unsigned flags, CstImageCheck *ret_check,
+                          CstTask *task, GError **error);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Clusters of the file. Neither format counts references, so allocations go on at the end of the
+ * file, as QEMU's do; on a device, whose end says nothing, behind all that the tables refer to.
+ */
+#include "levels.h"
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define MAX_FILE ((uint64_t)G_MAXINT64 / 2)
+
+static gboolean find_end(CstLevels *levels, GError **error)
+{
+    CstImageCheck check = {0};
+
+    if (levels->end_known)
+        return TRUE;
+    if (!cst_blob_get_size(levels->blocks.blob, &levels->old_size, error))
+        return FALSE;
+    levels->end = levels->old_size;
+    if (!levels->blocks.blob->ops->resize) {
+        if (!cst_levels_check(levels, 0, &check, NULL, error))
+            return FALSE;
+        levels->end = check.image_end;
+    }
+    levels->end_known = TRUE;
+    return TRUE;
+}
+
+static gboolean take(CstLevels *levels, uint64_t host, uint64_t length, GError **error)
+{
+    if (host > MAX_FILE - length)
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long for more data"),
+                        levels->blocks.blob->name);
+    levels->end = host + length;
+    return TRUE;
+}
+
+gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host,
+                          gboolean *ret_fresh, GError **error)
+{
+    uint64_t host;
+
+    if (!find_end(levels, error))
+        return FALSE;
+    if (length == levels->cluster_size && levels->spare->len > 0) {
+        *ret_host = g_array_index(levels->spare, uint64_t, levels->spare->len - 1);
+        *ret_fresh = FALSE;
+        g_array_set_size(levels->spare, levels->spare->len - 1);
+        return TRUE;
+    }
+    host = cst_round_up(MIN(levels->end, MAX_FILE), levels->cluster_size);
+    if (!take(levels, host, cst_round_up(length, levels->cluster_size), error))
+        return FALSE;
+    *ret_host = host;
+    *ret_fresh = host >= levels->old_size;
+    return TRUE;
+}
+
+gboolean cst_levels_alloc_packed(CstLevels *levels, uint64_t length, uint64_t *ret_host,
+                                 GError **error)
+{
+    uint64_t host;
+
+    if (!find_end(levels, error))
+        return FALSE;
+    host = levels->end;
+    if (!take(levels, host, length, error))
+        return FALSE;
+    *ret_host = host;
+    return TRUE;
+}
+
+/* Makes the file reach @end. */
+static gboolean reach(CstLevels *levels, uint64_t end, GError **error)
+{
+    static const uint8_t zeroes[8];
+    uint64_t size = 0;
+
+    return cst_blob_get_size(levels->blocks.blob, &size, error) &&
+           (size >= end || cst_blob_pwrite(levels->blocks.blob, zeroes, sizeof(zeroes),
+                                           end - sizeof(zeroes), error));
+}
+
+gboolean cst_levels_new_table(CstLevels *levels, uint64_t l1_index, uint64_t *ret_table,
+                              GError **error)
+{
+    uint64_t table = 0, bytes = cst_round_up(cst_levels_l2_bytes(levels), levels->cluster_size);
+    gboolean fresh = FALSE;
+
+    if (!cst_levels_alloc(levels, bytes, &table, &fresh, error) ||
+        (!fresh &&
+         !cst_blocks_zero_host(&levels->blocks, table, bytes, CST_ZERO_MAY_UNMAP, error)) ||
+        !reach(levels, table + bytes, error) || !cst_levels_l1_set(levels, l1_index, table, error))
+        return FALSE;
+    *ret_table = table;
+    return TRUE;
+}
+
+gboolean cst_levels_cut(CstLevels *levels, uint64_t end, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    CstBlob *blob = levels->blocks.blob;
+    uint64_t size = 0;
+
+    cst_levels_forget(levels);
+    levels->end_known = FALSE;
+    g_array_set_size(levels->spare, 0);
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    if (size <= end || cst_blob_resize(blob, end, &why) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}

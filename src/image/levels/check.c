@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Check and repair: errors first, and leaks only when the tables are sound. */
+#include "compact.h"
+#include "walk.h"
+
+/* The walk goes on from sound tables when it returns. */
+static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
+{
+    CstLevels *levels = walk->levels;
+    CstImageCheck found = *walk->check;
+
+    if (levels->format->begin && !levels->format->begin(levels, error))
+        return FALSE;
+    walk->fix = TRUE;
+    if (!cst_levels_walk(walk, error) || !cst_levels_sync(&levels->blocks, error) ||
+        !cst_blob_flush(levels->blocks.blob, error))
+        return FALSE;
+    walk->fix = FALSE;
+    if (!cst_levels_walk(walk, error))
+        return FALSE;
+    found.errors_fixed = found.errors - MIN(found.errors, walk->check->errors);
+    found.image_end = walk->check->image_end;
+    found.leaks = walk->check->leaks;
+    *walk->check = found;
+    return TRUE;
+}
+
+static gboolean repair_leaks(CstLevelsWalk *walk, GError **error)
+{
+    CstLevels *levels = walk->levels;
+    CstImageCheck found = *walk->check;
+
+    if (levels->format->begin && !levels->format->begin(levels, error))
+        return FALSE;
+    if (!cst_levels_compact(walk, error) || !cst_levels_walk(walk, error) ||
+        !cst_levels_cut(levels, walk->check->image_end, error) || !cst_levels_walk(walk, error))
+        return FALSE;
+    found.leaks_fixed = found.leaks - MIN(found.leaks, walk->check->leaks);
+    found.image_end = walk->check->image_end;
+    *walk->check = found;
+    return TRUE;
+}
+
+static gboolean repair(CstLevelsWalk *walk, unsigned flags, GError **error)
+{
+    CstImageCheck *check = walk->check;
+    gboolean errors = (flags & (CST_CHECK_REPAIR_ALL | CST_LEVELS_REPAIR_ERRORS)) != 0;
+
+    if (errors && check->errors > 0 && !repair_errors(walk, error))
+        return FALSE;
+    return (flags & ~CST_LEVELS_REPAIR_ERRORS) == 0 || check->leaks == 0 ||
+           check->errors > check->errors_fixed || repair_leaks(walk, error);
+}
+
+gboolean cst_levels_check(CstLevels *levels, unsigned flags, CstImageCheck *ret_check,
+                          CstTask *task, GError **error)
+{
+    CstLevelsWalk walk = {.levels = levels, .check = ret_check, .task = task};
+    gboolean ok = cst_levels_walk(&walk, error) && repair(&walk, flags, error);
+
+    cst_levels_walk_clear(&walk);
+    return ok;
+}

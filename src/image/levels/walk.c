@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A walk through all tables, for check and repair. The tables come first, so that data that lies
+ * over one is the data's fault; compressed data comes last, because several pieces may share a
+ * unit. A cluster or table that two entries use is copied by a repair, as either may be right; an
+ * entry that leads nowhere is cleared.
+ */
+#include "walk.h"
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define MAX_UNITS (UINT64_C(1) << 33)
+
+static gboolean is_set(const uint8_t *bits, uint64_t bit)
+{
+    return (bits[bit / 8] & 1 << bit % 8) != 0;
+}
+
+/* Whether some unit of the range is set; what is behind the end is not. */
+static gboolean meets(const CstLevelsWalk *walk, const uint8_t *bits, uint64_t offset,
+                      uint64_t length)
+{
+    uint64_t unit = walk->levels->align, end = MIN(cst_div_up(offset + length, unit), walk->units);
+
+    for (uint64_t i = offset / unit; i < end; i++)
+        if (is_set(bits, i))
+            return TRUE;
+    return FALSE;
+}
+
+void cst_levels_walk_mark(const CstLevelsWalk *walk, uint8_t *bits, uint64_t offset,
+                          uint64_t length)
+{
+    uint64_t unit = walk->levels->align, end = MIN(cst_div_up(offset + length, unit), walk->units);
+
+    for (uint64_t i = offset / unit; i < end; i++)
+        bits[i / 8] |= (uint8_t)(1 << i % 8);
+}
+
+gboolean cst_levels_walk_is_free(const CstLevelsWalk *walk, uint64_t number)
+{
+    uint64_t size = walk->levels->cluster_size;
+
+    return !meets(walk, walk->used, number * size, size) &&
+           !meets(walk, walk->packed, number * size, size);
+}
+
+static void take(CstLevelsWalk *walk, uint8_t *bits, uint64_t offset, uint64_t length)
+{
+    cst_levels_walk_mark(walk, bits, offset, length);
+    walk->check->image_end = MAX(walk->check->image_end, offset + length);
+}
+
+/* --- tables ----------------------------------------------------------------------------------- */
+
+/* A second user of a table gets a copy. */
+static gboolean copy_table(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error)
+{
+    uint64_t table = 0;
+
+    return cst_levels_sync(&levels->blocks, error) &&
+           cst_levels_new_table(levels, l1_index, &table, error) &&
+           cst_blocks_copy_host(&levels->blocks, from, table, cst_levels_l2_bytes(levels), error);
+}
+
+static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t table,
+                              GError **error)
+{
+    CstLevels *levels = walk->levels;
+    gboolean sound = cst_levels_table_is_sound(levels, table, walk->file_size);
+    uint64_t bytes = cst_levels_l2_bytes(levels);
+    /* tables that begin inside of a unit may share it */
+    gboolean shared = sound && table % levels->align == 0 && meets(walk, walk->used, table, bytes);
+
+    if (sound && !shared) {
+        take(walk, walk->used, table, bytes);
+        return TRUE;
+    }
+    walk->check->errors++;
+    if (!walk->fix)
+        return g_hash_table_add(walk->bad, GUINT_TO_POINTER((guint)l1_index + 1)) || TRUE;
+    return sound ? copy_table(levels, l1_index, table, error)
+                 : cst_levels_l1_set(levels, l1_index, 0, error);
+}
+
+static gboolean walk_tables(CstLevelsWalk *walk, GError **error)
+{
+    CstLevels *levels = walk->levels;
+    uint64_t table = 0;
+
+    for (uint64_t i = 0; i < levels->l1_entries; i++)
+        if (!cst_levels_l1_get(levels, i, &table, error) ||
+            (table != 0 && !look_at_table(walk, i, table, error)))
+            return FALSE;
+    return TRUE;
+}
+
+/* --- clusters --------------------------------------------------------------------------------- */
+
+/* A second user of a cluster gets a copy. */
+static gboolean copy_cluster(CstLevels *levels, uint64_t table, uint64_t inside, uint64_t from,
+                             GError **error)
+{
+    uint64_t host = 0;
+    gboolean fresh;
+
+    return cst_levels_alloc(levels, levels->cluster_size, &host, &fresh, error) &&
+           cst_blocks_copy_host(&levels->blocks, from, host, levels->cluster_size, error) &&
+           cst_levels_l2_set(levels, table, inside, host, error);
+}
+
+static void count(CstLevelsWalk *walk, const CstLevelsEntry *entry)
+{
+    CstImageCheck *check = walk->check;
+
+    check->allocated_clusters++;
+    if (entry->kind == CST_RUN_PACKED) {
+        check->compressed_clusters++;
+        take(walk, walk->packed, entry->host, entry->packed);
+        return;
+    }
+    if (walk->before != 0 && entry->host != walk->before + walk->levels->cluster_size)
+        check->fragmented_clusters++;
+    walk->before = entry->host;
+    take(walk, walk->used, entry->host, walk->levels->cluster_size);
+}
+
+/* One entry that says where its cluster is. */
+static gboolean look_at_entry(CstLevelsWalk *walk, uint64_t table, uint64_t inside, uint64_t raw,
+                              gboolean packed, GError **error)
+{
+    CstLevels *levels = walk->levels;
+    CstLevelsEntry entry;
+    gboolean sound = cst_levels_decode(levels, raw, &entry);
+    uint64_t length = entry.kind == CST_RUN_PACKED ? entry.packed : levels->cluster_size;
+
+    if ((entry.kind == CST_RUN_PACKED) != packed ||
+        (sound && entry.kind != CST_RUN_PACKED && entry.kind != CST_RUN_DATA))
+        return TRUE;
+    sound = sound && entry.host < walk->file_size;
+    if (sound && !meets(walk, walk->used, entry.host, length)) {
+        count(walk, &entry);
+        return TRUE;
+    }
+    walk->check->errors++;
+    if (!walk->fix)
+        return TRUE;
+    return sound && !packed ? copy_cluster(levels, table, inside, entry.host, error)
+                            : cst_levels_l2_set(levels, table, inside, 0, error);
+}
+
+static gboolean walk_table(CstLevelsWalk *walk, uint64_t table, gboolean packed, GError **error)
+{
+    uint64_t raw = 0;
+
+    for (uint64_t i = 0; i < walk->levels->l2_entries; i++)
+        if (!cst_levels_l2_get(walk->levels, table, i, &raw, error) ||
+            (raw != 0 && !look_at_entry(walk, table, i, raw, packed, error)))
+            return FALSE;
+    return cst_task_check(walk->task, error);
+}
+
+static gboolean walk_clusters(CstLevelsWalk *walk, gboolean packed, GError **error)
+{
+    CstLevels *levels = walk->levels;
+    uint64_t table = 0;
+
+    for (uint64_t i = 0; i < levels->l1_entries; i++) {
+        if (!cst_levels_l1_get(levels, i, &table, error))
+            return FALSE;
+        if (table == 0 || g_hash_table_contains(walk->bad, GUINT_TO_POINTER((guint)i + 1)))
+            continue;
+        if (!walk_table(walk, table, packed, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- all -------------------------------------------------------------------------------------- */
+
+static gboolean prepare(CstLevelsWalk *walk, GError **error)
+{
+    CstLevels *levels = walk->levels;
+    CstBlob *blob = levels->blocks.blob;
+
+    cst_levels_walk_clear(walk);
+    if (!cst_blob_get_size(blob, &walk->file_size, error))
+        return FALSE;
+    walk->units = cst_div_up(walk->file_size, levels->align);
+    if (walk->units <= MAX_UNITS) {
+        walk->used = g_try_malloc0(walk->units / 8 + 1);
+        walk->packed = g_try_malloc0(walk->units / 8 + 1);
+    }
+    if (!walk->used || !walk->packed)
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long to be checked"), blob->name);
+    walk->bad = g_hash_table_new(NULL, NULL);
+    walk->before = 0;
+    take(walk, walk->used, 0, levels->header.length);
+    take(walk, walk->used, levels->l1_offset, levels->l1_entries * 8);
+    /* QEMU writes whole sectors of it, wherever it begins */
+    cst_levels_walk_mark(walk, walk->packed, levels->l1_offset,
+                         cst_round_up(levels->l1_entries * 8, CST_LEVELS_SECTOR));
+    if (levels->name.length > 0)
+        take(walk, walk->used, levels->name.offset, levels->name.length);
+    return TRUE;
+}
+
+static void count_leaks(CstLevelsWalk *walk)
+{
+    uint64_t clusters = cst_div_up(walk->file_size, walk->levels->cluster_size);
+
+    for (uint64_t i = 0; i < clusters; i++)
+        walk->check->leaks += cst_levels_walk_is_free(walk, i);
+}
+
+gboolean cst_levels_walk(CstLevelsWalk *walk, GError **error)
+{
+    CstLevels *levels = walk->levels;
+
+    *walk->check = (CstImageCheck){0};
+    if (!prepare(walk, error) || !walk_tables(walk, error) || !walk_clusters(walk, FALSE, error) ||
+        (levels->format->packed && !walk_clusters(walk, TRUE, error)))
+        return FALSE;
+    walk->check->total_clusters = cst_div_up(levels->blocks.image.capacity, levels->cluster_size);
+    count_leaks(walk);
+    return TRUE;
+}
+
+void cst_levels_walk_clear(CstLevelsWalk *walk)
+{
+    g_clear_pointer(&walk->used, g_free);
+    g_clear_pointer(&walk->packed, g_free);
+    g_clear_pointer(&walk->bad, g_hash_table_unref);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "levels.h"
+
+/** What a walk through all tables has found. */
+typedef struct {
+    CstLevels *levels;
+    gboolean fix;       /**< entries that are wrong are mended on the way */
+    uint64_t file_size; /**< when the walk began: what is beyond was allocated by it */
+    uint64_t units;     /**< of the file, each levels->align bytes */
+    uint8_t *used;      /**< bit by unit: header, tables, plain clusters */
+    uint8_t *packed;    /**< bit by unit: compressed data, which may share units */
+    GHashTable *bad;    /**< indexes of L1 entries that could not be followed */
+    CstImageCheck *check;
+    CstTask *task;
+    uint64_t before; /**< where the last plain cluster was */
+} CstLevelsWalk;
+
+/** LIMIT when the file is too long to be kept account of. */
+gboolean cst_levels_walk(CstLevelsWalk *walk, GError **error);
+void cst_levels_walk_clear(CstLevelsWalk *walk);
+
+/** No unit of cluster @number of the file is in use. */
+gboolean cst_levels_walk_is_free(const CstLevelsWalk *walk, uint64_t number);
+void cst_levels_walk_mark(const CstLevelsWalk *walk, uint8_t *bits, uint64_t offset,
+                          uint64_t length);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * An opened QED image. The header has 64 bytes, so that any change of it is one write of one
+ * sector; the L1 table never moves. "Need check" is set in the header before the first table
+ * changes and cleared when the image is closed, as the specification wants it. Our order of writing
+ * leaves nothing but leaks without a check, but others that write need not keep it: an image that
+ * has the bit is repaired when it is opened for writing.
+ */
+#include "qed.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+#include "lookup.h"
+
+/* --- the header ------------------------------------------------------------------------------- */
+
+static uint64_t features(const Qed *qed)
+{
+    return cst_le64(qed->raw + QED_AT_FEATURES);
+}
+
+static gboolean write_header(CstLevels *levels, GError **error)
+{
+    Qed *qed = (Qed *)levels;
+
+    cst_put_le64(qed->raw + QED_AT_SIZE, levels->blocks.image.capacity);
+    cst_put_le64(qed->raw + QED_AT_L1, levels->l1_offset);
+    return cst_blob_pwrite(levels->blocks.blob, qed->raw, sizeof(qed->raw), 0, error);
+}
+
+/* On the disk before anything that depends on it. */
+static gboolean begin(CstLevels *levels, GError **error)
+{
+    Qed *qed = (Qed *)levels;
+    uint64_t old = features(qed);
+
+    if (old & QED_NEED_CHECK)
+        return TRUE;
+    cst_put_le64(qed->raw + QED_AT_FEATURES, old | QED_NEED_CHECK);
+    /* optional features that are not known describe what is going to change */
+    cst_put_le64(qed->raw + QED_AT_AUTOCLEAR, 0);
+    if (write_header(levels, error) && cst_blocks_barrier(&levels->blocks, error))
+        return TRUE;
+    cst_put_le64(qed->raw + QED_AT_FEATURES, old);
+    return FALSE;
+}
+
+/* All that was written is on the disk. */
+static gboolean end(Qed *qed, GError **error)
+{
+    uint64_t old = features(qed);
+
+    if (!(old & QED_NEED_CHECK))
+        return TRUE;
+    cst_put_le64(qed->raw + QED_AT_FEATURES, old & ~(uint64_t)QED_NEED_CHECK);
+    return write_header(&qed->levels, error);
+}
+
+static uint64_t l1_entries(const CstLevels *levels, uint64_t capacity)
+{
+    return levels->l2_entries;
+}
+
+uint64_t qed_max_capacity(uint64_t cluster_size, uint64_t table_size)
+{
+    uint64_t entries = table_size * cluster_size / 8;
+
+    if (entries > G_MAXINT64 / entries / cluster_size)
+        return (uint64_t)G_MAXINT64 / 512 * 512;
+    return entries * entries * cluster_size;
+}
+
+static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GError **error)
+{
+    uint64_t most =
+        qed_max_capacity(levels->cluster_size, levels->l2_entries * 8 / levels->cluster_size);
+
+    return capacity <= most ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"),
+                    most);
+}
+
+static const CstLevelsFormat qed_levels = {
+    .zero_entries = TRUE,
+    .begin = begin,
+    .write_header = write_header,
+    .l1_entries = l1_entries,
+    .check_capacity = check_capacity,
+};
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+/* What is allocated at the end of the file must not be what the L1 table will reach. */
+static gboolean check_l1(const CstLevels *levels, CstBlob *blob, GError **error)
+{
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    return (levels->l1_offset <= size && levels->l1_entries <= (size - levels->l1_offset) / 8) ||
+           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name,
+                    _("a table lies outside the file"));
+}
+
+static Qed *qed_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    g_autofree Qed *qed = g_new0(Qed, 1);
+    g_auto(CstImageInfo) info = {0};
+    CstLevels *levels = &qed->levels;
+
+    if (!cst_lookup_inspect(blob, &cst_format_qed, how, &info, error) ||
+        !cst_blob_pread(blob, qed->raw, sizeof(qed->raw), 0, error))
+        return NULL;
+    levels->cluster_size = levels->align = levels->l2_align = info.cluster_size;
+    levels->l2_entries = cst_le32(qed->raw + QED_AT_TABLE) * info.cluster_size / 8;
+    levels->l1_entries = levels->l2_entries;
+    levels->l1_offset = cst_le64(qed->raw + QED_AT_L1);
+    levels->header.length = cst_le32(qed->raw + QED_AT_HEADER) * info.cluster_size;
+    if ((how->flags & CST_IMAGE_WRITE) && !check_l1(levels, blob, error))
+        return NULL;
+    if (!cst_levels_init(levels, &qed_levels, blob, how, info.capacity, error))
+        return NULL;
+    levels->blocks.lacks_backing = info.backing && !how->backing;
+    return g_steal_pointer(&qed);
+}
+
+static void qed_free(Qed *qed)
+{
+    cst_levels_clear(&qed->levels);
+    g_free(qed);
+}
+
+/* Nothing has been opened yet; what is left of the damage is the caller's to see. */
+static gboolean repair(Qed *qed, GError **error)
+{
+    CstBlob *blob = qed->levels.blocks.blob;
+    CstImageCheck check = {0};
+
+    if (!cst_levels_check(&qed->levels, CST_LEVELS_REPAIR_ERRORS, &check, NULL, error))
+        return FALSE;
+    if (check.errors > check.errors_fixed)
+        return cst_fail(error, CST_ERROR_STATE, _("'%s' was not closed cleanly and is damaged"),
+                        blob->name);
+    return cst_blob_flush(blob, error) && end(qed, error);
+}
+
+CstImage *qed_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    Qed *qed = qed_new(blob, how, error);
+
+    if (!qed)
+        return NULL;
+    if ((how->flags & CST_IMAGE_WRITE) && (features(qed) & QED_NEED_CHECK) && !repair(qed, error)) {
+        qed_free(qed);
+        return NULL;
+    }
+    return &qed->levels.blocks.image;
+}
+
+/* Whoever cares for the outcome has flushed before. The bit stays where something goes wrong. */
+void qed_close(CstImage *image)
+{
+    Qed *qed = (Qed *)image;
+
+    if (image->writable && cst_blocks_write_back(&qed->levels.blocks, NULL) &&
+        (!(features(qed) & QED_NEED_CHECK) || cst_blocks_barrier(&qed->levels.blocks, NULL)))
+        end(qed, NULL);
+    qed_free(qed);
+}
+
+/* --- check ------------------------------------------------------------------------------------ */
+
+gboolean qed_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
+                   CstImageCheck *ret_check, CstTask *task, GError **error)
+{
+    const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
+    Qed *qed = qed_new(blob, &how, error);
+    gboolean ok = qed && cst_levels_check(&qed->levels, flags, ret_check, task, error);
+
+    if (ok && flags && ret_check->errors == ret_check->errors_fixed)
+        ok = cst_blob_flush(blob, error) && end(qed, error) && cst_blob_flush(blob, error);
+    if (qed)
+        qed_free(qed);
+    return ok;
+}
+
+/* --- what is below ---------------------------------------------------------------------------- */
+
+/* There are two places for a name in the smallest header: the one that is not in use is taken. */
+static uint64_t place_for_name(const Qed *qed, uint64_t len)
+{
+    uint64_t used = cst_le32(qed->raw + QED_AT_NAME), end = used;
+    uint64_t at = QED_HEADER_LEN;
+
+    if (features(qed) & QED_BACKING)
+        end += cst_le32(qed->raw + QED_AT_NAME_LEN);
+    if (used < at + len && at < end)
+        at = QED_MIN_CLUSTER / 2;
+    if (at != QED_HEADER_LEN && used < at + len && at < end)
+        at = QED_MIN_CLUSTER - QED_MAX_NAME;
+    return at;
+}
+
+/* Lock held. */
+static gboolean change_name(Qed *qed, const char *name, const char *format, GError **error)
+{
+    CstBlob *blob = qed->levels.blocks.blob;
+    uint64_t bits = features(qed) & ~(uint64_t)(QED_BACKING | QED_BACKING_NO_PROBE);
+    uint64_t len = name ? strlen(name) : 0, at = len > 0 ? place_for_name(qed, len) : 0;
+
+    if (len > 0) {
+        bits |= QED_BACKING | (strcmp(format, "raw") == 0 ? QED_BACKING_NO_PROBE : 0);
+        if (!cst_blob_pwrite(blob, name, len, at, error) ||
+            !cst_blocks_barrier(&qed->levels.blocks, error))
+            return FALSE;
+    }
+    cst_put_le64(qed->raw + QED_AT_FEATURES, bits);
+    cst_put_le32(qed->raw + QED_AT_NAME, (uint32_t)at);
+    cst_put_le32(qed->raw + QED_AT_NAME_LEN, (uint32_t)len);
+    return write_header(&qed->levels, error) && cst_blob_flush(blob, error);
+}
+
+gboolean qed_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
+                         GError **error)
+{
+    Qed *qed = (Qed *)image;
+    gboolean ok;
+
+    if (name && strlen(name) > QED_MAX_NAME)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("the name of the backing file is longer than %u bytes"), QED_MAX_NAME);
+    if (!cst_blocks_flush(image, error))
+        return FALSE;
+    g_mutex_lock(&qed->levels.blocks.lock);
+    ok = change_name(qed, name, format, error);
+    g_mutex_unlock(&qed->levels.blocks.lock);
+    return ok;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "beneath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+
+/*
+ * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
+ * Such an owner can rename, replace and link entries at any moment, so a name is worth nothing from
+ * one call to the next; what counts is the descriptor, and what fstat says of it.
+ *
+ * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
+ * of its own; all that is decided is decided again on the descriptor. Links are refused by the
+ * kernel (openat2 with RESOLVE_NO_SYMLINKS), not by a check before. They are followed only in a
+ * directory in which root and we alone can make entries, when the link is root's or ours.
+ */
+
+#define STRICT    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+#define SAFELY    (O_NONBLOCK | O_NOCTTY)
+#define LINKS_MAX 40
+
+void cst_place_clear(CstDirPlace *place)
+{
+    cst_fd_clear(&place->fd);
+    g_clear_pointer(&place->path, g_free);
+}
+
+/* Takes @fd over; FALSE and errno. */
+static gboolean place_init(CstDirPlace *place, int fd, const char *path)
+{
+    *place = (CstDirPlace){.fd = fd};
+    if (fd < 0 || fstat(fd, &place->st) < 0) {
+        cst_fd_clear(&place->fd);
+        return FALSE;
+    }
+    place->path = g_strdup(path);
+    place->is_private = cst_only_we_write(&place->st);
+    return TRUE;
+}
+
+gboolean cst_place_open(const char *path, CstDirPlace *ret_place, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+
+    return place_init(ret_place, fd, path) ||
+           cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
+}
+
+/* --- a path whose parts may belong to others -------------------------------------------------- */
+
+/* A walk along a path: the directory reached, and what is still to go. */
+typedef struct {
+    const char *path; /* all of it, for messages */
+    CstFd at;         /* O_PATH */
+    char *rest;
+    guint links;
+} Walk;
+
+static void walk_clear(Walk *walk)
+{
+    cst_fd_clear(&walk->at);
+    g_clear_pointer(&walk->rest, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
+
+static gboolean walk_to(Walk *walk, int fd)
+{
+    if (fd < 0)
+        return FALSE;
+    cst_fd_clear(&walk->at);
+    walk->at = fd;
+    return TRUE;
+}
+
+/* Goes on where the link @fd leads, if whoever made it may be trusted. */
+static gboolean follow(Walk *walk, const char *part, int fd, const struct stat *link,
+                       GError **error)
+{
+    char target[PATH_MAX];
+    ssize_t len = readlinkat(fd, "", target, sizeof(target) - 1);
+    g_autofree char *rest = walk->rest;
+    struct stat above;
+
+    walk->rest = NULL;
+    if (len < 0 || fstat(walk->at, &above) < 0)
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+    if (!cst_owner_is_us(link->st_uid) || !cst_only_we_write(&above))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("'%s' in the path '%s' is a symbolic link that others than root can have "
+                          "made; use the path that it leads to, if that is what is meant"),
+                        part, walk->path);
+    if (++walk->links > LINKS_MAX)
+        return cst_fail_errno(error, ELOOP, _("cannot open directory '%s'"), walk->path);
+    target[len] = '\0';
+    walk->rest = g_strconcat(target, "/", rest, NULL);
+    return target[0] != '/' || walk_to(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) ||
+           cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+}
+
+/* Takes the next part off the rest; NULL: there is none. */
+static char *next_part(Walk *walk)
+{
+    const char *begin = walk->rest + strspn(walk->rest, "/");
+    size_t len = strcspn(begin, "/");
+    char *part = len ? g_strndup(begin, len) : NULL;
+    char *rest = g_strdup(begin + len + strspn(begin + len, "/"));
+
+    g_free(walk->rest);
+    walk->rest = rest;
+    return part;
+}
+
+static gboolean walk_part(Walk *walk, const char *part, GError **error)
+{
+    g_auto(CstFd) fd = openat(walk->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int next;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+    if (S_ISLNK(st.st_mode))
+        return follow(walk, part, fd, &st, error);
+    if (!S_ISDIR(st.st_mode))
+        return cst_fail_errno(error, ENOTDIR, _("cannot open directory '%s'"), walk->path);
+    next = fd;
+    fd = -1;
+    return walk_to(walk, next);
+}
+
+gboolean cst_place_open_trusted(const char *path, gboolean make, mode_t mode,
+                                CstDirPlace *ret_place, GError **error)
+{
+    g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path)};
+    char *part;
+
+    if (!walk_to(&walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)))
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
+    while ((part = next_part(&walk))) {
+        g_autofree char *name = part;
+
+        if (make && mkdirat(walk.at, name, *walk.rest ? 0755 : mode) < 0 && errno != EEXIST)
+            return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
+        if (!walk_part(&walk, name, error))
+            return FALSE;
+    }
+    return place_init(ret_place, openat(walk.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), path) ||
+           cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
+}
+
+gboolean cst_place_stat_above(const CstDirPlace *place, struct stat *ret_st)
+{
+    return fstatat(place->fd, "..", ret_st, 0) == 0;
+}
+
+/* --- directories of ours ---------------------------------------------------------------------- */
+
+static gboolean not_ours(const char *path, GError **error)
+{
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' was not made by this program: it is no directory, belongs to another "
+                      "user, or others may write to it; look what it is, and remove it"),
+                    path);
+}
+
+gboolean cst_place_open_own(const CstDirPlace *in, const char *name, gboolean make,
+                            CstDirPlace *ret_place, GError **error)
+{
+    g_autofree char *path = g_build_filename(in->path, name, NULL);
+    gboolean made = make && mkdirat(in->fd, name, 0700) == 0;
+
+    *ret_place = CST_DIR_PLACE_NONE;
+    if (make && !made && errno != EEXIST)
+        return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
+    if (!place_init(ret_place,
+                    cst_openat2(in->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT), path)) {
+        if (errno == ENOENT && !make)
+            return TRUE;
+        if (errno == ELOOP || errno == ENOTDIR)
+            return not_ours(path, error);
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
+    }
+    if (ret_place->st.st_uid == geteuid() && cst_only_we_write(&ret_place->st))
+        return TRUE;
+    cst_place_clear(ret_place);
+    if (made)
+        unlinkat(in->fd, name, AT_REMOVEDIR);
+    return not_ours(path, error);
+}
+
+DIR *cst_place_list(const CstDirPlace *place)
+{
+    g_auto(CstFd) fd = openat(place->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (dir)
+        fd = -1; /* closedir() closes it */
+    return dir;
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+char *cst_entry_distrust(const CstDirPlace *place, const char *name, const CstEntryOwner *owner)
+{
+    if (S_ISLNK(owner->mode)) {
+        if (place->is_private && cst_owner_is_us(owner->uid))
+            return NULL;
+        return g_strdup_printf(_("'%s' is a symbolic link that others than root can have made, so "
+                                 "it is not followed; put the file itself into '%s', or let only "
+                                 "root own and write that directory and the link"),
+                               name, place->path);
+    }
+    if (place->is_private)
+        return NULL;
+    if (S_ISREG(owner->mode) && owner->nlink > 1)
+        return g_strdup_printf(_("'%s' has %u names (hard links) and others may write to '%s', so "
+                                 "it may be somebody else's file and is not opened; put a copy in "
+                                 "its place, or let only root write to the directory"),
+                               name, owner->nlink, place->path);
+    if (S_ISBLK(owner->mode))
+        return g_strdup_printf(_("'%s' is a device node and others may write to '%s', so it is not "
+                                 "opened; let only root write to the directory"),
+                               name, place->path);
+    return NULL;
+}
+
+static gboolean check_trust(const CstDirPlace *place, const char *name, const struct stat *st,
+                            GError **error)
+{
+    const CstEntryOwner owner = {st->st_mode, st->st_uid, (guint)st->st_nlink};
+    g_autofree char *why = cst_entry_distrust(place, name, &owner);
+
+    return !why || cst_fail(error, CST_ERROR_DENIED, "%s", why);
+}
+
+static gboolean has_content(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+}
+
+static gboolean cannot_open(const CstDirPlace *place, const char *name, int err, GError **error)
+{
+    return cst_fail_errno(error, err, _("cannot open volume '%s/%s'"), place->path, name);
+}
+
+static gboolean no_content(const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is neither a file nor a block device"),
+                    name);
+}
+
+/* What is there now may be opened; *ret_link: through a link. */
+static gboolean check_entry(const CstDirPlace *place, const char *name, gboolean *ret_link,
+                            GError **error)
+{
+    struct stat st;
+
+    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return cannot_open(place, name, errno, error);
+    if (!check_trust(place, name, &st, error))
+        return FALSE;
+    *ret_link = S_ISLNK(st.st_mode);
+    if (*ret_link && fstatat(place->fd, name, &st, 0) < 0)
+        return cannot_open(place, name, errno, error);
+    return has_content(&st) || no_content(name, error);
+}
+
+/* It was no link a moment ago. */
+static gboolean became_link(const CstDirPlace *place, const char *name, GError **error)
+{
+    const struct stat link = {.st_mode = S_IFLNK, .st_uid = (uid_t)-1};
+
+    return check_trust(place, name, &link, error);
+}
+
+int cst_entry_open(const CstDirPlace *place, const char *name, int flags, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+    gboolean link = FALSE;
+    struct stat st;
+    int opened;
+
+    if (!check_entry(place, name, &link, error))
+        return -1;
+    fd = cst_openat2(place->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        if (link || errno != ELOOP || became_link(place, name, error))
+            cannot_open(place, name, errno, error);
+        return -1;
+    }
+    if (!has_content(&st)) {
+        no_content(name, error);
+        return -1;
+    }
+    /* What a trusted link leads to is its maker's affair. */
+    if (!link && !check_trust(place, name, &st, error))
+        return -1;
+    opened = fd;
+    fd = -1;
+    return opened;
+}
+
+int cst_entry_open_file(const CstDirPlace *place, const char *name, int flags, GError **error)
+{
+    g_auto(CstFd) fd = cst_entry_open(place, name, flags, error);
+    struct stat st;
+    int opened;
+
+    if (fd < 0)
+        return -1;
+    if (!cst_entry_is(place, name, fd) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is no regular file that lies in '%s' itself"), name, place->path);
+        return -1;
+    }
+    opened = fd;
+    fd = -1;
+    return opened;
+}
+
+int cst_entry_open_draft(const CstDirPlace *place, const char *name)
+{
+    struct stat st;
+    int fd;
+
+    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -1;
+    errno = EINVAL;
+    fd = S_ISREG(st.st_mode) ? cst_openat2(place->fd, name, O_RDWR | SAFELY, 0, STRICT) : -1;
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
+        cst_fd_clear(&fd);
+    return fd;
+}
+
+int cst_entry_create(const CstDirPlace *place, const char *name)
+{
+    return cst_openat2(place->fd, name, O_RDWR | O_CREAT | O_EXCL | SAFELY, 0600, STRICT);
+}
+
+#define STATX_WANTED (STATX_BASIC_STATS | STATX_BTIME)
+
+gboolean cst_entry_stat(const CstDirPlace *place, const char *name, gboolean follow,
+                        struct statx *ret_st)
+{
+    return statx(place->fd, name, AT_STATX_SYNC_AS_STAT | (follow ? 0 : AT_SYMLINK_NOFOLLOW),
+                 STATX_WANTED, ret_st) == 0;
+}
+
+gboolean cst_fd_stat(int fd, struct statx *ret_st)
+{
+    return statx(fd, "", AT_STATX_SYNC_AS_STAT | AT_EMPTY_PATH, STATX_WANTED, ret_st) == 0;
+}
+
+gboolean cst_entry_is(const CstDirPlace *place, const char *name, int fd)
+{
+    struct stat entry, open_file;
+
+    return fstatat(place->fd, name, &entry, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstat(fd, &open_file) == 0 && entry.st_dev == open_file.st_dev &&
+           entry.st_ino == open_file.st_ino;
+}
+
+gboolean cst_entry_remove(const CstDirPlace *place, const char *name, gboolean is_dir)
+{
+    return unlinkat(place->fd, name, is_dir ? AT_REMOVEDIR : 0) == 0;
+}
+
+/* File systems that can't rename without replacing (some network ones) link and unlink. */
+gboolean cst_entry_rename_new(const CstDirPlace *place, const char *from, const char *to)
+{
+    if (renameat2(place->fd, from, place->fd, to, RENAME_NOREPLACE) == 0)
+        return TRUE;
+    if (errno != EINVAL && errno != ENOSYS)
+        return FALSE;
+    return linkat(place->fd, from, place->fd, to, 0) == 0 && unlinkat(place->fd, from, 0) == 0;
+}
+
+gboolean cst_entry_rename_over(const CstDirPlace *place, const char *from, const char *to)
+{
+    return renameat(place->fd, from, place->fd, to) == 0;
+}
+
+gboolean cst_place_may_change(const CstDirPlace *place)
+{
+    return !cst_dry_run() || faccessat(place->fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+gboolean cst_entry_is_empty(const CstDirPlace *place, const char *name)
+{
+    int fd = cst_openat2(place->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    gboolean is_empty = TRUE;
+
+    if (!dir) {
+        cst_fd_clear(&fd);
+        return FALSE;
+    }
+    for (const struct dirent *entry; is_empty && (entry = readdir(dir));)
+        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(dir);
+    errno = ENOTEMPTY;
+    return is_empty;
+}
+
+gboolean cst_path_readable(const char *path)
+{
+    return access(path, R_OK) == 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Declarations beside the content of a file: the extended attribute "user.cistern.format" holds
+ * "FORMAT" or "FORMAT restricted". It goes along where a tool copies a file with its attributes,
+ * and is there when our own records are lost. Whoever owns the file can write it, so it only ever
+ * takes away: it fixes the format and restricts the references, and declares none.
+ */
+#include "dir.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include <base/error.h>
+#include <base/log.h>
+#include <image/image.h>
+#include <pool/pool.h>
+
+#define DECLARATION_XATTR "user.cistern.format"
+#define RESTRICTED        " restricted"
+#define VALUE_MAX         64
+
+gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration)
+{
+    g_autofree char *value =
+        g_strconcat(declaration->format, declaration->restricted ? RESTRICTED : NULL, NULL);
+
+    if (fsetxattr(cst_blob_file_fd(blob), DECLARATION_XATTR, value, strlen(value), 0) == 0)
+        return TRUE;
+    cst_log(CST_LOG_DEBUG, "cannot write the declaration of '%s' beside it: %s", blob->name,
+            g_strerror(errno));
+    return FALSE;
+}
+
+/* What stands beside the content; NULL: nothing, or what no version of ours has written. */
+static CstDeclaration *read_attribute(int fd)
+{
+    char value[VALUE_MAX];
+    ssize_t len = fgetxattr(fd, DECLARATION_XATTR, value, sizeof(value) - 1);
+    gboolean restricted;
+
+    if (len <= 0)
+        return NULL;
+    value[len] = '\0';
+    restricted = g_str_has_suffix(value, RESTRICTED);
+    if (restricted)
+        value[len - (ssize_t)strlen(RESTRICTED)] = '\0';
+    return cst_image_format_find(value, NULL) ? cst_declaration_new(value, restricted) : NULL;
+}
+
+CstDeclaration *cst_dir_declared(const CstPoolState *state, const CstVolume *volume, int fd)
+{
+    g_autoptr(CstDeclaration) recorded = state ? cst_pool_state_declared(state, volume) : NULL;
+    g_autoptr(CstDeclaration) beside = read_attribute(fd);
+
+    if (!recorded)
+        return g_steal_pointer(&beside);
+    if (beside && !recorded->format)
+        recorded->format = g_steal_pointer(&beside->format);
+    return g_steal_pointer(&recorded);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dir.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/uuid.h>
+
+/*
+ * Which directory is the pool's. The target is opened once in each call, here, and before anything
+ * else happens it is compared with the one that the pool was started with: when its file system is
+ * not mounted, the directory below is somebody else's, and nothing may be read there or written.
+ *
+ * What the target must be comes from the core (expect) and is written as one line:
+ *
+ *     mounted=1 type=58465342 inode=128 device=2049 boot=UUID
+ *
+ * whether the directory is the root of a mounted file system, which kind, and which inode it is
+ * there. Device numbers hold until the next boot only. So after one, what is found counts as the
+ * same if it is mounted as before, and from then on its inode and device count as well.
+ *
+ * state->lock guards what is expected.
+ */
+
+typedef DirIdentity Identity;
+
+static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
+{
+    g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
+
+    boot[0] = '\0';
+    if (text)
+        g_strlcpy(boot, g_strchomp(text), CST_UUID_TEXT_LEN);
+}
+
+static gboolean identify(const CstDirPlace *target, Identity *ret, GError **error)
+{
+    struct statfs fs;
+    struct stat above;
+
+    if (!cst_place_stat_above(target, &above) || fstatfs(target->fd, &fs) < 0)
+        return cst_fail_errno(error, errno, _("cannot stat path '%s'"), target->path);
+    ret->known = TRUE;
+    ret->exact = TRUE;
+    ret->mounted = target->st.st_dev != above.st_dev;
+    ret->type = (unsigned long)fs.f_type;
+    ret->inode = target->st.st_ino;
+    ret->device = target->st.st_dev;
+    return TRUE;
+}
+
+/* A line that can't be read says nothing. */
+static void parse(const char *recorded, Identity *ret)
+{
+    char was[CST_UUID_TEXT_LEN] = "", is[CST_UUID_TEXT_LEN];
+
+    *ret = (Identity){0};
+    if (!recorded || sscanf(recorded, "mounted=%d type=%lx inode=%llu device=%llu boot=%36s",
+                            &ret->mounted, &ret->type, &ret->inode, &ret->device, was) < 4)
+        return;
+    read_boot_id(is);
+    ret->known = TRUE;
+    ret->exact = strcmp(was, is) == 0;
+}
+
+static gboolean is_exactly(const Identity *must, const CstDirPlace *target)
+{
+    return must->device == target->st.st_dev && must->inode == target->st.st_ino;
+}
+
+/* STATE, saying what is missing, when @is can't be @must. */
+static gboolean compare(const Identity *must, const Identity *is, const char *path, GError **error)
+{
+    if (!must->known)
+        return TRUE;
+    if (must->mounted && !is->mounted)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("'%s' was the root of a mounted file system and nothing is mounted "
+                          "there now; mount it, or run pool-build to accept the directory"),
+                        path);
+    if (must->mounted && must->type != is->type)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("another file system is mounted on '%s' than when the pool was last "
+                          "started; mount the right one, or run pool-build to accept this one"),
+                        path);
+    if (must->exact && (must->device != is->device || must->inode != is->inode))
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("'%s' is not the directory that the pool was started with; restore it, "
+                          "or restart the pool to accept this one"),
+                        path);
+    return TRUE;
+}
+
+static void set_expected(DirState *state, const Identity *must)
+{
+    g_mutex_lock(&state->lock);
+    state->must = *must;
+    g_mutex_unlock(&state->lock);
+}
+
+gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GError **error)
+{
+    DirState *dir = (DirState *)state;
+    Identity must, is = {0};
+
+    if (!cst_place_open(state->def->target_path, ret_target, error))
+        return FALSE;
+    g_mutex_lock(&dir->lock);
+    must = dir->must;
+    g_mutex_unlock(&dir->lock);
+    if (!must.known || (must.exact && is_exactly(&must, ret_target)))
+        return TRUE;
+    if (identify(ret_target, &is, error) && compare(&must, &is, state->def->target_path, error)) {
+        set_expected(dir, &is);
+        return TRUE;
+    }
+    cst_place_clear(ret_target);
+    return FALSE;
+}
+
+gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean starting,
+                        GError **error)
+{
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    Identity must, is = {0};
+
+    parse(recorded, &must);
+    if (starting) {
+        /* A start may find another directory of the same kind: restored, or made anew. */
+        must.exact = FALSE;
+        if (!cst_place_open(state->def->target_path, &target, error) ||
+            !identify(&target, &is, error) || !compare(&must, &is, target.path, error))
+            return FALSE;
+        must = is;
+    }
+    set_expected((DirState *)state, &must);
+    return TRUE;
+}
+
+char *cst_dir_identity(CstPoolState *state, GError **error)
+{
+    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    char boot[CST_UUID_TEXT_LEN];
+    Identity id = {0};
+
+    if (!cst_dir_target_open(state, &target, error) || !identify(&target, &id, error))
+        return NULL;
+    read_boot_id(boot);
+    return g_strdup_printf("mounted=%d type=%lx inode=%llu device=%llu boot=%s\n", id.mounted,
+                           id.type, id.inode, id.device, boot);
+}

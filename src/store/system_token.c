@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirt's system token: a random number in a file of mode 0600, shared by the daemons of one user
+ * on one host. Who can tell it is such a daemon, or might as well be one. This program only
+ * compares; a client that knows the token has it from the file, so there is nothing to make when it
+ * is missing.
+ */
+#include <store/system_token.h>
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/file.h>
+
+static gboolean read_token(const char *path, char *ret_token)
+{
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return FALSE;
+    if (!S_ISREG(st.st_mode) || !cst_owner_is_us(st.st_uid) || (st.st_mode & (S_IRWXG | S_IRWXO)))
+        return FALSE;
+    return st.st_size == CST_SYSTEM_TOKEN_LEN &&
+           cst_pread_full(fd, ret_token, CST_SYSTEM_TOKEN_LEN, 0, path, NULL);
+}
+
+/* In the same time wherever they differ. */
+static gboolean same_bytes(const char *a, const char *b, size_t len)
+{
+    unsigned char difference = 0;
+
+    for (size_t i = 0; i < len; i++)
+        difference |= (unsigned char)(a[i] ^ b[i]);
+    return difference == 0;
+}
+
+gboolean cst_system_token_matches(const CstPaths *paths, const char *token)
+{
+    char ours[CST_SYSTEM_TOKEN_LEN];
+
+    return strlen(token) == CST_SYSTEM_TOKEN_LEN && read_token(paths->system_token, ours) &&
+           same_bytes(ours, token, CST_SYSTEM_TOKEN_LEN);
+}

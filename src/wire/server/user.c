@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Users of the server by uid. The table is guarded by the server's users_lock; the bytes are an
+ * atomic number, because the threads of all loops charge them.
+ */
+#include "user.h"
+
+#include <unistd.h>
+
+#include "server.h"
+
+User *user_get(struct CstWireServer *server, uid_t uid)
+{
+    User *user;
+
+    g_mutex_lock(&server->users_lock);
+    user = g_hash_table_lookup(server->users, GUINT_TO_POINTER(uid));
+    if (!user) {
+        user = g_new0(User, 1);
+        user->uid = uid;
+        user->trusted = uid == 0 || uid == geteuid();
+        user->budget = user->trusted ? G_MAXSIZE : server->options.max_user_bytes;
+        g_hash_table_insert(server->users, GUINT_TO_POINTER(uid), user);
+    }
+    user->refs++;
+    g_mutex_unlock(&server->users_lock);
+    return user;
+}
+
+void user_put(struct CstWireServer *server, User *user)
+{
+    g_mutex_lock(&server->users_lock);
+    if (--user->refs == 0) {
+        g_hash_table_remove(server->users, GUINT_TO_POINTER(user->uid));
+        g_free(user);
+    }
+    g_mutex_unlock(&server->users_lock);
+}
+
+gboolean user_connect(struct CstWireServer *server, User *user)
+{
+    gboolean ok;
+
+    g_mutex_lock(&server->users_lock);
+    ok = user->trusted || user->connections < server->options.max_user_clients;
+    if (ok)
+        user->connections++;
+    g_mutex_unlock(&server->users_lock);
+    return ok;
+}
+
+void user_disconnect(struct CstWireServer *server, User *user)
+{
+    g_mutex_lock(&server->users_lock);
+    user->connections--;
+    g_mutex_unlock(&server->users_lock);
+}
+
+void user_charge(struct CstWireServer *server, User *user, size_t before, size_t now)
+{
+    if (now == before)
+        return;
+    user->bytes += now - before;
+    if (now < before && user->starved && !user_is_over(user)) {
+        user->starved = FALSE;
+        for (int i = 0; i < WORK_CLASSES; i++)
+            workers_kick(server->workers[i]);
+    }
+}

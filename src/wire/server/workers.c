@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A ring of users that have calls to start; each has a ring of lanes, each lane a queue. A thread
+ * that is free takes the first user that may start something, the first such lane of his, and its
+ * oldest call; both go to the end of their rings.
+ *
+ * A call that works has one of WorkerLimits.running turns. When those are all taken, there is still
+ * a thread for the first call of a connection whose user is trusted, and for the first call of
+ * another user: calls that take minutes delay those who have many, not those who have none. Calls
+ * that wait have no turn, only a thread; threads are bounded for each user and altogether.
+ */
+#include "workers.h"
+
+#include "user.h"
+
+struct Workers {
+    WorkClass class;
+    WorkerLimits limits;
+    WorkerFuncs funcs;
+    GThreadPool *threads;
+    GMutex lock;  /* guards what follows, and all lanes and shares of the class */
+    GQueue users; /* WorkerShare.link; the data is the User */
+    guint running, waiting;
+};
+
+static WorkerShare *share_of(const Workers *workers, const Lane *lane)
+{
+    return &lane->user->shares[workers->class];
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+static gboolean fits(const User *user, const WorkItem *item)
+{
+    /* A call of any size starts once its user holds little else. */
+    size_t cost = MIN(item->cost, user->budget / 2);
+
+    return user->bytes <= user->budget - cost;
+}
+
+/* A user without bytes left is starved: who gives bytes back kicks us. */
+static gboolean has_bytes(User *user, const WorkItem *item)
+{
+    if (fits(user, item))
+        return TRUE;
+    user->starved = TRUE;
+    /* They may have been given back before the flag could be seen. */
+    return fits(user, item);
+}
+
+static gboolean user_has_threads(const Workers *workers, const User *user, const WorkerShare *share)
+{
+    guint threads = workers->running + workers->waiting;
+
+    if (user->trusted)
+        return threads < workers->limits.threads;
+    return threads < workers->limits.threads - workers->limits.threads / 5 &&
+           share->running + share->waiting < workers->limits.user_threads;
+}
+
+static gboolean may_start(const Workers *workers, Lane *lane, const WorkerShare *share)
+{
+    if (lane->closed || lane->running >= workers->limits.lane_running ||
+        !has_bytes(lane->user, g_queue_peek_head(&lane->calls)))
+        return FALSE;
+    if (workers->running < workers->limits.running)
+        return TRUE;
+    return lane->user->trusted ? lane->running == 0 : share->running == 0;
+}
+
+static void enlist(GQueue *ring, GList *link, gpointer data, gboolean *listed)
+{
+    if (*listed)
+        return;
+    link->data = data;
+    g_queue_push_tail_link(ring, link);
+    *listed = TRUE;
+}
+
+static void delist(GQueue *ring, GList *link, gboolean *listed)
+{
+    if (*listed)
+        g_queue_unlink(ring, link);
+    *listed = FALSE;
+}
+
+/* Puts the lane and its user into the rings, or takes them out, as their queues ask for. */
+static void relist(Workers *workers, Lane *lane)
+{
+    WorkerShare *share = share_of(workers, lane);
+
+    if (!g_queue_is_empty(&lane->calls))
+        enlist(&share->lanes, &lane->link, lane, &lane->listed);
+    else
+        delist(&share->lanes, &lane->link, &lane->listed);
+    if (!g_queue_is_empty(&share->lanes))
+        enlist(&workers->users, &share->link, lane->user, &share->listed);
+    else
+        delist(&workers->users, &share->link, &share->listed);
+}
+
+static WorkItem *take_from(Workers *workers, Lane *lane)
+{
+    WorkerShare *share = share_of(workers, lane);
+    WorkItem *item = g_queue_pop_head(&lane->calls);
+
+    delist(&share->lanes, &lane->link, &lane->listed);
+    delist(&workers->users, &share->link, &share->listed);
+    relist(workers, lane);
+    lane->running++;
+    share->running++;
+    workers->running++;
+    lane->user->bytes += item->cost;
+    return item;
+}
+
+/* The next call, whose turn has begun; NULL: none may start. */
+static WorkItem *take(Workers *workers)
+{
+    for (GList *u = workers->users.head; u; u = u->next) {
+        User *user = u->data;
+        WorkerShare *share = &user->shares[workers->class];
+
+        if (!user_has_threads(workers, user, share))
+            continue;
+        for (GList *l = share->lanes.head; l; l = l->next)
+            if (may_start(workers, l->data, share))
+                return take_from(workers, l->data);
+    }
+    return NULL;
+}
+
+/* Lends threads to all that may start. Fails to only when no thread could be made; GLib then runs
+ * the call when another one ends. */
+static void lend(Workers *workers)
+{
+    WorkItem *item;
+
+    while ((item = take(workers)))
+        g_thread_pool_push(workers->threads, item, NULL);
+}
+
+static void give_back(Workers *workers, WorkItem *item)
+{
+    item->lane->running--;
+    share_of(workers, item->lane)->running--;
+    workers->running--;
+}
+
+static void work(gpointer data, gpointer user_data)
+{
+    Workers *workers = user_data;
+    WorkItem *item = data;
+
+    while (item) {
+        WorkItem *next;
+
+        workers->funcs.run(item);
+        g_mutex_lock(&workers->lock);
+        give_back(workers, item);
+        next = take(workers);
+        if (next)
+            lend(workers);
+        g_mutex_unlock(&workers->lock);
+        workers->funcs.done(item);
+        item = next;
+    }
+}
+
+/* --- from outside ----------------------------------------------------------------------------- */
+
+Workers *workers_new(WorkClass class, const WorkerLimits *limits, const WorkerFuncs *funcs,
+                     GError **error)
+{
+    Workers *workers = g_new0(Workers, 1);
+
+    workers->class = class;
+    workers->limits = *limits;
+    workers->funcs = *funcs;
+    g_mutex_init(&workers->lock);
+    g_queue_init(&workers->users);
+    workers->threads = g_thread_pool_new(work, workers, (int)limits->threads, FALSE, error);
+    if (!workers->threads)
+        g_clear_pointer(&workers, workers_free);
+    return workers;
+}
+
+void workers_free(Workers *workers)
+{
+    if (!workers)
+        return;
+    if (workers->threads)
+        g_thread_pool_free(workers->threads, FALSE, TRUE);
+    g_mutex_clear(&workers->lock);
+    g_free(workers);
+}
+
+void workers_push(Workers *workers, WorkItem *item)
+{
+    g_mutex_lock(&workers->lock);
+    g_queue_push_tail(&item->lane->calls, item);
+    relist(workers, item->lane);
+    lend(workers);
+    g_mutex_unlock(&workers->lock);
+}
+
+void workers_wait(Workers *workers, WorkItem *item, gboolean waiting)
+{
+    WorkerShare *share = share_of(workers, item->lane);
+    int by = waiting ? 1 : -1;
+
+    g_mutex_lock(&workers->lock);
+    if (item->waiting != waiting) {
+        item->waiting = waiting;
+        item->lane->waiting += by;
+        share->waiting += by;
+        workers->waiting += by;
+        item->lane->running -= by;
+        share->running -= by;
+        workers->running -= by;
+        lend(workers);
+    }
+    g_mutex_unlock(&workers->lock);
+}
+
+void workers_close_lane(Workers *workers, Lane *lane, gboolean closed)
+{
+    g_mutex_lock(&workers->lock);
+    lane->closed = closed;
+    if (!closed)
+        lend(workers);
+    g_mutex_unlock(&workers->lock);
+}
+
+void workers_drain(Workers *workers, Lane *lane, GQueue *ret_items)
+{
+    g_mutex_lock(&workers->lock);
+    *ret_items = lane->calls;
+    g_queue_init(&lane->calls);
+    relist(workers, lane);
+    g_mutex_unlock(&workers->lock);
+}
+
+void workers_kick(Workers *workers)
+{
+    g_mutex_lock(&workers->lock);
+    lend(workers);
+    g_mutex_unlock(&workers->lock);
+}

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What destroys data asks a person at a terminal. Every command that the table says destroys has
+its case here."""
+
+import hashlib
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+SECRET = "aaaaaaaa-0000-0000-0000-00000000000c"
+
+# Command line, by command; {at} is the directory of pools. All of them would succeed.
+CASES = {
+    "vol-delete": "vol-delete v --pool p",
+    "vol-wipe": "vol-wipe v --pool p",
+    "vol-upload": "vol-upload v {at}/data --pool p",
+    "vol-download": "vol-download v {at}/data --pool p",
+    "vol-resize": "vol-resize v 1M --pool p --shrink",
+    "vol-commit": "vol-commit top --pool p",
+    "snap-revert": "snap-revert snapped s --pool p",
+    "snap-delete": "snap-delete snapped s --pool p",
+    "pool-delete": "pool-delete idle",
+    "secret-undefine": f"secret-undefine {SECRET}",
+    "image-create": "image-create {at}/old.img 1M --format qcow2",
+    "image-convert": "image-convert {at}/data {at}/old.img -f raw -O qcow2",
+    "image-dd": "image-dd -f raw if={at}/data of={at}/old.img",
+    "image-bench": "image-bench {at}/data -f raw -w -c 4",
+    "image-resize": "image-resize {at}/old.img 1M -f qcow2 --shrink",
+    "image-snapshot": "image-snapshot {at}/p/snapped -f qcow2 --apply s",
+    "image-commit": "image-commit {at}/p/top -f qcow2 --backing-chain",
+}
+# Pools of directories refuse to be overwritten: these ask, and fail afterwards.
+REFUSED = {
+    "pool-build": "pool-build idle --overwrite",
+    "pool-start": "pool-start idle --build --overwrite",
+    "pool-create-as": "pool-create-as new dir --target {at}/new --build --overwrite",
+    "pool-create": "pool-create {at}/pool.xml --build --overwrite",
+}
+# The same commands where they destroy nothing.
+HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
+            "image-resize {at}/old.img 9M -f qcow2", "image-create {at}/fresh.img 1M --format raw",
+            "image-dd -f raw if={at}/data of={at}/part.img", "image-bench {at}/data -f raw -c 4",
+            "image-snapshot {at}/p/snapped -f qcow2 --create other", "pool-build idle")
+# virsh has none of these.
+OURS = ("image-", "snap-", "vol-commit")
+
+
+class Confirm(WithDaemon):
+    def setUp(self):
+        super().setUp()
+        for name in self.virsh("secret-list")[1].split():
+            if name.startswith("aaaaaaaa"):
+                self.virsh("secret-undefine", name)
+        self.ok("vol-create-as", "p", "v", "4M")
+        for name, more in (("base", ()), ("top", ("--backing-vol", "base",
+                                                  "--backing-vol-format", "qcow2"))):
+            self.ok("vol-create-as", "p", name, "4M", "--format", "qcow2", *more)
+        self.ok("vol-create-as", "p", "snapped", "4M", "--format", "qcow2")
+        peers.run(["qemu-img", "snapshot", "-c", "s", self.at("p", "snapped")])
+        peers.run(["qemu-io", "-f", "qcow2", "-c", "write -P 9 0 64k", self.at("p", "snapped")])
+        with open(self.at("p", "v"), "r+b") as stream:
+            stream.write(b"v" * MIB)
+        peers.run(["qemu-io", "-f", "qcow2", "-c", "write -P 9 0 64k", self.at("p", "top")])
+        peers.run(["qemu-img", "create", "-q", "-f", "qcow2", self.at("old.img"), "8M"])
+        with open(self.at("data"), "wb") as stream:
+            stream.write(b"x" * MIB)
+        os.makedirs(self.at("idle"))
+        self.ok("pool-define-as", "idle", "dir", "--target", self.at("idle"))
+        with open(self.at("pool.xml"), "w", encoding="ascii") as stream:
+            stream.write(f"<pool type='dir'><name>new</name><target><path>{self.at('new')}</path>"
+                         "</target></pool>")
+        self.ok("secret-define", self.file("secret.xml", "<secret ephemeral='no' private='no'>"
+                                           f"<uuid>{SECRET}</uuid></secret>"))
+
+    def tearDown(self):
+        self.virsh("secret-undefine", SECRET)
+
+    def words(self, command):
+        return [space.CISTERN, "-c", self.peer.uri, *command.format(at=self.at()).split()]
+
+    def state(self):
+        """Everything that a command here could destroy."""
+        found = {"secrets": self.virsh("secret-list")[1]}
+        for top, dirs, files in os.walk(self.at()):
+            found.update({os.path.join(top, name): None for name in dirs})
+            for name in files:
+                with open(os.path.join(top, name), "rb") as stream:
+                    found[os.path.join(top, name)] = hashlib.sha256(stream.read()).hexdigest()
+        return found
+
+    def at_terminal(self, command, answer):
+        """(exit status, what the terminal showed) of a command with a terminal for everything."""
+        master, slave = pty.openpty()
+        with subprocess.Popen(self.words(command), stdin=slave, stdout=slave, stderr=slave,
+                              env=space.ENV, start_new_session=True) as process:
+            os.close(slave)
+            shown, asked, end = b"", False, time.monotonic() + 30
+            while time.monotonic() < end:
+                if select.select([master], [], [], 0.05)[0]:
+                    try:
+                        shown += os.read(master, 4096)
+                    except OSError:
+                        break
+                elif process.poll() is not None:
+                    break
+                if b"[y/N]" in shown and not asked:
+                    asked = True
+                    os.write(master, answer.encode() + b"\n")
+            process.wait(30)
+        os.close(master)
+        return process.returncode, shown.decode(errors="replace")
+
+    def test_the_table_of_this_test_is_whole(self):
+        status, out, err = self.cistern("--json", "help")
+        self.assertEqual(0, status, err)
+        destroying = {command["name"] for group in json.loads(out)["groups"]
+                      for command in group["commands"] if command.get("destroys")}
+        self.assertEqual(destroying, set(CASES) | set(REFUSED))
+
+    def test_no_is_an_answer(self):
+        before = self.state()
+        for name, command in {**CASES, **REFUSED}.items():
+            with self.subTest(command=name):
+                status, shown = self.at_terminal(command, "n")
+                self.assertIn("[y/N]", shown)
+                self.assertNotEqual(0, status)
+                self.assertEqual(before, self.state())
+
+    def test_yes_is_an_answer(self):
+        for name, command in CASES.items():
+            with self.subTest(command=name):
+                before = self.state()
+                status, shown = self.at_terminal(command, "y")
+                self.assertEqual((0, True), (status, "[y/N]" in shown), shown)
+                self.assertNotEqual(before, self.state())
+                self.tearDown()
+                self.setUp()
+
+    def test_who_says_yes_is_not_asked(self):
+        for name, command in CASES.items():
+            with self.subTest(command=name):
+                status, shown = self.at_terminal(command + " --yes", "n")
+                self.assertEqual((0, False), (status, "[y/N]" in shown), shown)
+                self.tearDown()
+                self.setUp()
+
+    def test_what_destroys_nothing_does_not_ask(self):
+        for command in HARMLESS:
+            with self.subTest(command=command):
+                status, shown = self.at_terminal(command, "n")
+                self.assertEqual((0, False), (status, "[y/N]" in shown), shown)
+
+    def test_without_a_terminal(self):
+        """Scripts of virsh's commands go on; ours want --yes."""
+        for name, command in CASES.items():
+            with self.subTest(command=name):
+                before = self.state()
+                status, _, err = peers.run(self.words(command))
+                if name.startswith(OURS):
+                    self.assertEqual((2, True), (status, "--yes" in err), err)
+                    self.assertEqual(before, self.state())
+                else:
+                    self.assertEqual(0, status, err)
+                    self.assertNotIn("[y/N]", err)
+                self.tearDown()
+                self.setUp()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A volume that is being created, as others see it, and what is left when its creation ends early."""
+
+import os
+import signal
+import subprocess
+import time
+
+import libvirt
+
+from harness import space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+SIZE = 24 * MIB
+
+
+class Creating(WithDaemon):
+    """A clone that takes seconds, and a stock client beside it."""
+
+    def setUp(self):
+        super().setUp()
+        with open(self.at("p", "source"), "wb") as out:
+            out.write(os.urandom(SIZE))
+        self.ok("pool-refresh", "p")
+        self.conn = libvirt.open(self.peer.uri)
+        self.addCleanup(self.close)
+        self.pool = self.conn.storagePoolLookupByName("p")
+
+    def close(self):
+        try:
+            self.conn.close()
+        except libvirt.libvirtError:
+            pass  # its daemon was killed
+
+    def clone(self, rate="6M"):
+        """Starts cloning to qcow2, which moves each byte; returns the process once it is seen."""
+        xml = self.file("clone.xml", f"<volume><name>new</name><capacity>{SIZE}</capacity>"
+                        "<target><format type='qcow2'/></target></volume>")
+        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-create-from", "p", xml,
+                                  "source", "--inputpool", "p", "--rate-limit", rate],
+                                 env=space.ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(child.communicate)
+        self.addCleanup(child.kill)
+        self.eventually(lambda: "new" in self.pool.listVolumes())
+        return child
+
+    def eventually(self, condition):
+        end = time.monotonic() + 20
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
+    def test_it_is_seen_and_grows(self):
+        child = self.clone("12M")
+        volume = self.pool.storageVolLookupByName("new")
+        self.assertEqual(self.at("p", "new"), volume.path())
+        self.assertEqual("new", self.conn.storageVolLookupByPath(volume.path()).name())
+        self.assertEqual("new", self.conn.storageVolLookupByKey(volume.key()).name())
+        self.assertEqual(2, self.pool.numOfVolumes())
+        self.assertEqual(["new", "source"], sorted(v.name() for v in self.pool.listAllVolumes()))
+        self.assertIn("<format type='qcow2'/>", volume.XMLDesc())
+        seen = set()
+        while child.poll() is None:
+            kind, capacity, allocation = volume.info()
+            self.assertEqual((libvirt.VIR_STORAGE_VOL_FILE, SIZE), (kind, capacity))
+            seen.add(allocation)
+            time.sleep(0.05)
+        self.assertEqual(0, child.returncode)
+        self.assertGreater(len(seen), 4, seen)
+        self.assertEqual(2, self.pool.numOfVolumes())
+        self.assertGreaterEqual(volume.info()[2], SIZE)
+
+    def test_a_refresh_leaves_it_and_details_show_it(self):
+        child = self.clone()
+        self.pool.refresh()
+        self.assertEqual(["new", "source"], sorted(self.pool.listVolumes()))
+        self.assertRegex(self.ok("vol-list", "p", "--details"), r"\bnew +\S+/new +file +24\.00 MiB")
+        child.kill()
+
+    def test_nobody_can_use_it_yet(self):
+        child = self.clone()
+        started = time.monotonic()
+        image = self.file("x", b"x")
+        for words in (["vol-delete", "new"], ["vol-wipe", "new"], ["vol-resize", "new", "48M"],
+                      ["vol-clone", "new", "other"], ["vol-download", "new", self.file("out")],
+                      ["vol-upload", "new", image]):
+            with self.subTest(words[0]):
+                self.fails(*words, "--pool", "p", text=f"'clone' of process {child.pid}, user")
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            self.pool.storageVolLookupByName("new").delete()
+        self.assertEqual(libvirt.VIR_ERR_OPERATION_INVALID, caught.exception.get_error_code())
+        self.assertLess(time.monotonic() - started, 3, "they have waited")
+        self.assertIsNone(child.poll(), "the clone was too quick for this")
+
+    def test_a_second_one_of_that_name_waits_for_it(self):
+        child = self.clone("24M")
+        self.fails("vol-create-as", "p", "new", "1M", text="exists already")
+        self.assertEqual(0, child.wait(20))
+
+    def test_it_is_gone_when_the_creation_is_cancelled(self):
+        child = self.clone()
+        child.kill()
+        self.eventually(lambda: self.pool.listVolumes() == ["source"])
+        self.assertEqual(1, self.pool.numOfVolumes())
+        self.fails("vol-info", "new", "--pool", "p")
+        self.eventually(lambda: self.entries("p") == ["source"])
+
+    def test_it_is_gone_after_a_kill(self):
+        self.clone()
+        self.peer.stop(signal.SIGKILL)
+        self.peer.start()
+        self.assertEqual(["source"], self.ok("vol-list", "p").split()[3::2])
+        self.assertEqual(["source"], self.entries("p"))

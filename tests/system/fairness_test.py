@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Nobody locks others out: what one client does, has done to it, or leaves undone, delays no other
+one. Attackers are processes of another user: "nobody" on the read-only socket, or a member of the
+configured group on the other one."""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import time
+import traceback
+import unittest
+
+from harness import peers, reports, space, wire
+from harness.cases import WithDaemon
+from harness.wire import RemoteError, opt_string, packet, string, u32, u64, vol_arg
+
+NOBODY = 65534
+CISTERN = 0x43495354
+SNAPSHOT_LIST, CALL_RATE, JOB_LIST, JOB_CANCEL = 12, 11, 6, 8
+BUSY = 55
+# What counts as "at once" here: far below what any lock-out took, far above the machine's noise.
+AT_ONCE = 1.0
+MIB = 1 << 20
+
+
+# A sanitizer's allocator and its pace are not the program's.
+MEASURES = unittest.skipIf(reports.PREFIX, "measures memory and time, which a sanitizer changes")
+
+
+class Attacker:
+    """Python code in a process of another user; ready once its function has called ready()."""
+
+    def __init__(self, function, uid=NOBODY):
+        self.read, write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(uid)
+                function(lambda: os.write(write, b"."))
+                status = 0
+            except BaseException:  # pylint: disable=broad-except
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        os.close(write)
+
+    def wait_ready(self, seconds=60):
+        if not select.select([self.read], [], [], seconds)[0] or not os.read(self.read, 1):
+            raise AssertionError("the attacker did not get to its attack")
+
+    def stop(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        with contextlib.suppress(OSError):
+            os.close(self.read)
+
+
+@unittest.skipUnless(space.IS_ROOT, "needs root, to become somebody else")
+class Fair(WithDaemon):
+    SETTINGS = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.peer = peers.ours()
+        cls.fresh()
+
+    @classmethod
+    def fresh(cls):
+        cls.peer.stop()
+        cls.peer.wipe()
+        etc = os.path.join(cls.peer.root, "etc/cistern")
+        os.makedirs(etc, exist_ok=True)
+        with open(os.path.join(etc, "cisternd.conf"), "w", encoding="utf-8") as out:
+            out.write("[access]\ngroup = nogroup\n[limits]\n" + cls.SETTINGS)
+        cls.peer.start()
+
+    def attack(self, function, uid=NOBODY):
+        """Starts it and waits until the attack is under way."""
+        attacker = Attacker(function, uid)
+        self.addCleanup(attacker.stop)
+        attacker.wait_ready()
+        return attacker
+
+    def timed(self, client, proc, payload=b"", **options):
+        """Seconds until the call was answered, whatever the answer."""
+        started = time.monotonic()
+        with contextlib.suppress(RemoteError):
+            client.call(proc, payload, **options)
+        return time.monotonic() - started
+
+    def busy(self, client, proc, payload, **options):
+        """The call is refused with BUSY, at once; returns the sentence."""
+        started = time.monotonic()
+        error = self.refused(client, proc, payload, code=BUSY, **options)
+        self.assertLess(time.monotonic() - started, AT_ONCE)
+        return error.text
+
+    def upload(self, client, name="v"):
+        serial = client.post(208, vol_arg("p", name) + u64(0) + u64(0) + u32(0))
+        client.answer(serial).reader()
+        return serial
+
+    def download(self, client, name="v"):
+        serial = client.post(209, vol_arg("p", name) + u64(0) + u64(0) + u32(0))
+        client.answer(serial).reader()
+        return serial
+
+    def pool(self, name):
+        os.makedirs(self.at(name))
+        self.ok("pool-define-as", name, "dir", "--target", self.at(name))
+        self.ok("pool-start", name)
+
+    def create_and_delete(self, client, pool, count=5):
+        """The longest that a volume took to be made, or deleted, in seconds."""
+        arg, worst = client.pool(pool), 0.0
+        for _ in range(count):
+            xml = "<volume><name>n</name><capacity>4096</capacity></volume>"
+            worst = max(worst, self.timed(client, 93, arg + string(xml) + u32(0)))
+            self.assertTrue(os.path.exists(self.at(pool, "n")))
+            worst = max(worst, self.timed(client, 94, vol_arg(pool, "n") + u32(0)))
+        return worst
+
+    def wait_until(self, condition, what, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.05)
+        self.fail(f"never: {what}")
+
+
+class Streams(Fair):
+    """Only its client decides how long a stream lasts, so nobody waits for one."""
+
+    def setUp(self):
+        super().setUp()
+        self.ok("vol-create-as", "p", "v", "8M", "--format", "qcow2")
+
+    def test_readers_who_wait_for_an_upload_stop_nobody(self):
+        """20 calls of "nobody" on the read-only socket, for a volume that root uploads to."""
+        holder = self.wire().open()
+        self.upload(holder)
+        path = self.peer.sock_ro
+
+        def attack(ready):
+            client = wire.Wire(path).open()
+            for _ in range(20):
+                client.post(SNAPSHOT_LIST, vol_arg("p", "v"), prog=CISTERN)
+            time.sleep(0.3)
+            ready()
+            time.sleep(60)
+
+        self.attack(attack)
+        root = self.wire(timeout=5).open()
+        arg = root.pool("p")
+        for proc, payload, options in (
+                (98, vol_arg("p", "v"), {}), (282, arg + u32(1) + u32(0), {}),
+                (95, arg + string("v"), {}), (JOB_LIST, u32(0), {"prog": CISTERN}),
+                (217, b"", {}), (139, b"", {}), (JOB_CANCEL, u64(999999), {"prog": CISTERN})):
+            self.assertLess(self.timed(root, proc, payload, **options), AT_ONCE, proc)
+
+    def test_an_upload_is_not_waited_for(self):
+        holder = self.wire().open()
+        self.upload(holder)
+        other = self.wire(timeout=5).open()
+        for proc, payload in ((260, vol_arg("p", "v") + u64(16 * MIB) + u32(0)),
+                              (94, vol_arg("p", "v") + u32(0)),
+                              (208, vol_arg("p", "v") + u64(0) + u64(0) + u32(0)),
+                              (209, vol_arg("p", "v") + u64(0) + u64(0) + u32(0)),
+                              (80, other.pool("p"))):
+            text = self.busy(other, proc, payload)
+            self.assertIn(f"'upload' of process {os.getpid()}, user 0", text)
+        holder.close()
+        self.wait_until(lambda: self.virsh("pool-destroy", "p")[0] == 0, "the upload has ended")
+
+    def test_a_client_does_not_wait_for_its_own_download(self):
+        """In one thread: start a download, delete the volume; then read the download."""
+        content = os.urandom(MIB)
+        with open(self.at("p", "raw"), "wb") as out:
+            out.write(content)
+        self.ok("pool-refresh", "p")
+        client = self.wire(timeout=5).open()
+        serial = self.download(client, "raw")
+        self.busy(client, 260, vol_arg("p", "raw") + u64(16 * MIB) + u32(0))
+        self.assertLess(self.timed(client, 94, vol_arg("p", "raw") + u32(0)), AT_ONCE)
+        self.assertFalse(os.path.exists(self.at("p", "raw")))
+        self.ok("vol-create-as", "p", "raw", "1M")
+        got = b""
+        while len(got) < MIB:
+            got += client.answer(serial).payload
+        self.assertEqual(content, got)
+
+    def test_a_stream_that_does_not_move_is_cancelled(self):
+        """job-cancel frees the volume, whether its client does anything or not."""
+        os.truncate(self.at("p", "v"), 64 * MIB)
+        for begin in (self.upload, self.download):
+            begin(self.wire().open())
+            text = self.busy(self.wire().open(), 260, vol_arg("p", "v") + u64(16 * MIB) + u32(0))
+            job = self.wait_until(lambda: re.search(r"^ *(\d+) .*load",
+                                                    self.cistern("job-list")[1], re.M),
+                                  f"it is listed: {text}").group(1)
+            self.assertEqual(0, self.cistern("job-cancel", job)[0])
+            self.wait_until(lambda: "load" not in self.cistern("job-list")[1], "it has ended", 5)
+        self.ok("vol-delete", "v", "--pool", "p")
+
+
+class Turns(Fair):
+    """Calls of one client, or of many of one user, and everybody else."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool("q")
+        self.ok("vol-create-as", "p", "v", "8M", "--allocation", "8M")
+
+    def hold(self, name="v"):
+        """A wipe that takes hours; it is a detached job."""
+        status, out, err = self.cistern("vol-wipe", name, "--pool", "p", "--algorithm", "random",
+                                        "--rate-limit", "1K", "--detach")
+        self.assertEqual(0, status, err)
+        self.addCleanup(self.cistern, "job-cancel", out.strip())
+
+    def waiting_wipes(self, path, connections, calls):
+        def attack(ready):
+            clients = [wire.Wire(path).open() for _ in range(connections)]
+            for client in clients:
+                for _ in range(calls):
+                    client.post(165, vol_arg("p", "v") + u32(0))
+            time.sleep(0.5)
+            ready()
+            time.sleep(60)
+        return attack
+
+    def running_wipes(self, path, names):
+        def attack(ready):
+            for start in range(0, len(names), 20):
+                client = wire.Wire(path).open()
+                for name in names[start:start + 20]:
+                    client.post(CALL_RATE, u32(0) + u64(4096), prog=CISTERN)
+                    client.post(259, vol_arg("p", name) + u32(8) + u32(0))
+                keep.append(client)
+            time.sleep(0.5)
+            ready()
+            time.sleep(60)
+        keep = []
+        return attack
+
+    def test_calls_that_wait_delay_nobody(self):
+        for uid in (NOBODY, 0):
+            for connections, calls in ((1, 20), (10, 20)):
+                with self.subTest(uid=uid, connections=connections):
+                    self.hold()
+                    attacker = self.attack(
+                        self.waiting_wipes(self.peer.sock, connections, calls), uid)
+                    root = self.wire(timeout=10).open()
+                    self.assertLess(self.create_and_delete(root, "q"), AT_ONCE)
+                    attacker.stop()
+                    self.doCleanups()
+
+    def test_calls_that_run_delay_nobody(self):
+        names = [f"w{number}" for number in range(200)]
+        for name in names:
+            with open(self.at("p", name), "wb") as out:
+                out.truncate(2 * MIB)
+        self.ok("pool-refresh", "p")
+        for uid in (NOBODY, 0):
+            for count in (20, 200):
+                with self.subTest(uid=uid, count=count):
+                    attacker = self.attack(self.running_wipes(self.peer.sock, names[:count]), uid)
+                    root = self.wire(timeout=10).open()
+                    self.assertLess(self.create_and_delete(root, "q"), AT_ONCE)
+                    attacker.stop()
+                    self.wait_until(lambda: "wipe" not in self.cistern("job-list")[1],
+                                    "what they began has ended with them")
+
+    def test_a_call_that_waits_ends_with_its_client(self):
+        """kill -9 of a stock client: what it waited for is not done later."""
+        self.hold()
+        before = os.stat(self.at("p", "v")).st_size
+        virsh = subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-resize", "v", "16M", "--pool",
+                                  "p"], env=space.ENV, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        self.wait_until(lambda: "waiting" in self.cistern("job-list")[1], "it waits")
+        virsh.kill()
+        virsh.wait()
+        self.wait_until(lambda: "waiting" not in self.cistern("job-list")[1], "it has ended", 5)
+        self.doCleanups()
+        self.wait_until(lambda: "wipe" not in self.cistern("job-list")[1], "the wipe has ended")
+        time.sleep(0.2)
+        self.assertEqual(before, os.stat(self.at("p", "v")).st_size)
+
+    def test_an_allocation_ends_with_its_client(self):
+        """On a file system in memory, which writes what is only to be allocated."""
+        client = self.wire().open()
+        size = 280 * MIB
+        xml = (f"<volume><name>full</name><capacity>{size}</capacity>"
+               f"<allocation>{size}</allocation></volume>")
+        client.post(93, client.pool("p") + string(xml) + u32(0))
+        client.close()
+        time.sleep(1)
+        self.assertEqual(["v"], self.entries("p"))
+
+    @unittest.skipUnless(space.private_mounts() and os.path.exists("/dev/fuse"), "needs FUSE")
+    def test_storage_that_hangs_holds_up_only_who_asks_for_it(self):
+        os.makedirs(self.at("hung"))
+        self.ok("pool-define-as", "hung", "dir", "--target", self.at("hung"))
+        self.ok("pool-start", "hung")
+        root = self.wire(timeout=10).open()
+        hung, path = root.pool("hung"), self.peer.sock_ro
+        fuse, mounted = os.open("/dev/fuse", os.O_RDWR), False
+
+        def attack(ready):
+            clients = [wire.Wire(path).open() for _ in range(10)]
+            for client in clients:
+                for number in range(64):
+                    client.post(95, hung + string(f"v{number}"))
+            time.sleep(0.5)
+            ready()
+            time.sleep(60)
+
+        try:
+            space.mount(self.at("hung"), "-i", "-t", "fuse", "-o",
+                        f"fd={fuse},rootmode=40000,user_id=0,group_id=0", "nobody", pass_fds=[fuse])
+            mounted = True
+            self.attack(attack)
+            for proc, payload in ((84, string("p")), (87, hung), (88, hung + u32(0)),
+                                  (281, u32(1) + u32(0)), (139, b""), (403, u32(0)),
+                                  (98, vol_arg("p", "v"))):
+                self.assertLess(self.timed(root, proc, payload), AT_ONCE, proc)
+            secret = "<secret ephemeral='yes' private='no'><description>x</description></secret>"
+            self.assertLess(self.timed(root, 142, string(secret) + u32(0)), AT_ONCE)
+            self.assertLess(self.create_and_delete(root, "q"), AT_ONCE)
+        finally:
+            os.close(fuse)
+            if mounted:
+                space.unmount(self.at("hung"))
+
+
+class Patience(Fair):
+    SETTINGS = "max_wait = 1\n"
+
+    def test_a_wait_has_its_limit_and_names_the_holder(self):
+        self.ok("vol-create-as", "p", "v", "8M", "--allocation", "8M")
+        status, out, err = self.cistern("vol-wipe", "v", "--pool", "p", "--algorithm", "random",
+                                        "--rate-limit", "1K", "--detach")
+        self.assertEqual(0, status, err)
+        self.addCleanup(self.cistern, "job-cancel", out.strip())
+        for words in (("vol-resize", "v", "16M", "--pool", "p"), ("pool-destroy", "p")):
+            started = time.monotonic()
+            status, _, err = self.cistern(*words)
+            self.assertEqual(5, status, err)
+            self.assertTrue(0.9 < time.monotonic() - started < 5)
+            self.assertIn(f"(job {out.strip()})", err)
+        status, number, _ = self.cistern("vol-resize", "v", "16M", "--pool", "p", "--detach")
+        if status == 0:
+            time.sleep(1.5)
+            self.assertIn("waiting", self.cistern("job-info", number.strip())[1])
+
+
+@MEASURES
+class Memory(Fair):
+    VOLUMES = 10000
+
+    def setUp(self):
+        super().setUp()
+        for number in range(self.VOLUMES):
+            with open(self.at("p", f"a-volume-with-a-name-of-some-length-{number:05}.img"), "wb"):
+                pass
+        self.ok("pool-refresh", "p")
+
+    def test_replies_that_nobody_reads_are_bounded(self):
+        path = self.peer.sock_ro
+        root = self.wire(timeout=30).open()
+        arg = root.pool("p")
+
+        def attack(ready):
+            clients = [wire.Wire(path).open() for _ in range(15)]
+            for client in clients:
+                for _ in range(64):
+                    client.post(282, arg + u32(1) + u32(0))
+            ready()
+            time.sleep(60)
+
+        self.attack(attack)
+        worst = rss = 0
+        for _ in range(30):
+            worst = max(worst, self.timed(root, 87, arg), self.timed(root, 98, vol_arg("p", "x")),
+                        self.timed(root, 139, b""))
+            rss = max(rss, self.peer.rss())
+            time.sleep(0.1)
+        self.assertLess(rss, 150 * MIB)
+        self.assertLess(worst, AT_ONCE)
+
+        def read(ready):
+            client = wire.Wire(path, timeout=40).open()
+            if client.call(282, arg + u32(1) + u32(0)).u32() == self.VOLUMES:
+                ready()
+
+        # Another client of the same user is answered, at the latest when the deaf are dropped.
+        self.attack(read)
+
+    def test_packets_that_never_end_are_bounded(self):
+        """100 connections with a megabyte less one byte each."""
+        path = self.peer.sock_ro
+        root = self.wire(timeout=30).open()
+        before = self.peer.rss()
+
+        def attack(ready):
+            clients = []
+            for _ in range(200):
+                client = wire.Wire(path).open()
+                client.sock.setblocking(False)
+                clients.append([client, memoryview(struct.pack(">I", MIB) + bytes(MIB - 8))])
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                for item in clients:
+                    with contextlib.suppress(OSError):
+                        item[1] = item[1][item[0].sock.send(item[1]):]
+                time.sleep(0.01)
+            ready()
+            time.sleep(60)
+
+        self.attack(attack)
+        self.assertLess(self.peer.rss() - before, 100 * MIB)
+        self.assertLess(self.timed(root, 139, b""), AT_ONCE)
+
+
+class Connections(Fair):
+    SETTINGS = "max_clients = 200\n"
+
+    def test_others_connections_leave_room_for_root(self):
+        path = self.peer.sock_ro
+
+        def attack(ready):
+            keep = []
+            for _ in range(400):
+                client = socket.socket(socket.AF_UNIX)
+                client.settimeout(2)
+                try:
+                    client.connect(path)
+                    client.sendall(packet(66, b"", 1))
+                    client.sendall(packet(1, opt_string("storage:///system") + u32(1), 2))
+                except OSError:
+                    client.close()
+                    if len(keep) > 150:
+                        break
+                    continue
+                keep.append(client)
+            ready()
+            time.sleep(60)
+
+        for uid in (NOBODY, 60001, 60002):
+            self.attack(attack, uid)
+        for sock in (self.peer.sock, self.peer.sock_ro):
+            started = time.monotonic()
+            clients = [wire.Wire(sock, timeout=5).open() for _ in range(10)]
+            self.assertLess(time.monotonic() - started, AT_ONCE)
+            for client in clients:
+                client.close()
+
+
+@MEASURES
+class Secrets(Fair):
+    """A secret's value is in memory where the secret is kept, and nowhere else."""
+
+    def occurrences(self, value):
+        found = 0
+        with open(f"/proc/{self.peer.process.pid}/maps", encoding="utf-8") as maps, \
+                open(f"/proc/{self.peer.process.pid}/mem", "rb") as memory:
+            for line in maps:
+                low, high, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+                if "r" not in mode or "[v" in line or int(high, 16) - int(low, 16) > 1 << 32:
+                    continue  # what is larger is a sanitizer's
+                with contextlib.suppress(OSError, ValueError, OverflowError):
+                    memory.seek(int(low, 16))
+                    found += memory.read(int(high, 16) - int(low, 16)).count(value)
+        return found
+
+    def test_a_value_leaves_no_copy(self):
+        for size in (32, 40000):
+            for pieces in (1, 3):
+                with self.subTest(size=size, pieces=pieces):
+                    self.one_value(size, pieces)
+
+    def one_value(self, size, pieces):
+        value = os.urandom(size)
+        tail = value[-24:]
+        client = self.wire(timeout=10).open()
+        reader = client.call(142, string("<secret ephemeral='yes' private='no'>"
+                                         "<description>x</description></secret>") + u32(0))
+        secret = reader.data[:16] + u32(0) + string("")
+        payload = secret + string(value) + u32(0)
+        client.serial += 1
+        data = packet(144, payload, client.serial)
+        # With a call before and a call behind it, whose bytes move when those of the value go.
+        data = packet(139, b"", 1000) + data + packet(139, b"", 1001)
+        step = len(data) // pieces + 1
+        for start in range(0, len(data), step):
+            client.send(data[start:start + step])
+            time.sleep(0.1)
+        client.answer(client.serial).reader()
+        client.answer(1001).reader()
+        self.assertLessEqual(self.occurrences(tail), 1)
+        self.assertIn(value, client.call(145, secret + u32(0)).data)
+        client.call(139, b"")
+        self.assertLessEqual(self.occurrences(tail), 1)
+        client.call(146, secret)
+        self.assertEqual(0, self.occurrences(tail))
+        client.close()

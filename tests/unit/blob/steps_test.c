@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Storage that writes what is only to be reserved or zeroed: the work ends when it is cancelled. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/steps.h>
+
+#define SIZE (64 * CST_GIB)
+
+/* Counts what it was asked for; cancels its task during the call with the number @cancel_at. */
+typedef struct {
+    CstBlob blob;
+    CstTask *task;
+    unsigned calls, cancel_at;
+    gulong us; /* that each call takes */
+    uint64_t done;
+} Slow;
+
+static Slow *slow_of(CstBlob *blob)
+{
+    return (Slow *)blob;
+}
+
+static gboolean slow_work(CstBlob *blob, uint64_t offset, uint64_t length)
+{
+    Slow *slow = slow_of(blob);
+
+    assert_true(offset == slow->done);
+    slow->done += length;
+    g_usleep(slow->us);
+    if (++slow->calls == slow->cancel_at)
+        cst_task_cancel(slow->task);
+    return TRUE;
+}
+
+static gboolean slow_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
+{
+    return slow_work(blob, offset, length);
+}
+
+static gboolean slow_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
+                          GError **error)
+{
+    return slow_work(blob, offset, length);
+}
+
+static gboolean slow_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = SIZE;
+    return TRUE;
+}
+
+static gboolean slow_read(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean slow_write(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                           GError **error)
+{
+    return TRUE;
+}
+
+static void slow_close(CstBlob *blob)
+{
+}
+
+static const CstBlobOps slow_ops = {
+    .pread = slow_read,
+    .get_size = slow_size,
+    .close = slow_close,
+    .pwrite = slow_write,
+    .zero = slow_zero,
+    .allocate = slow_allocate,
+};
+
+static void slow_init(Slow *slow, unsigned cancel_at, gulong us)
+{
+    *slow = (Slow){.task = cst_task_new(), .cancel_at = cancel_at, .us = us};
+    slow->blob = (CstBlob){.ops = &slow_ops, .refs = 1, .writable = TRUE, .name = (char *)"slow"};
+}
+
+static void allocating_ends_when_it_is_cancelled(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    Slow slow;
+
+    slow_init(&slow, 1, 0);
+    assert_false(cst_blob_allocate_steps(&slow.blob, 0, SIZE, slow.task, &error));
+    assert_int_equal(error->code, CST_ERROR_CANCELLED);
+    assert_true(slow.done <= 16 * CST_MIB);
+    cst_task_unref(slow.task);
+}
+
+static void zeroing_ends_when_it_is_cancelled(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    Slow slow;
+
+    /* Slow enough that the steps become shorter. */
+    slow_init(&slow, 3, 60000);
+    assert_false(cst_blob_zero_steps(&slow.blob, 0, SIZE, 0, slow.task, &error));
+    assert_int_equal(error->code, CST_ERROR_CANCELLED);
+    assert_true(slow.done <= (16 + 8 + 4) * CST_MIB);
+    cst_task_unref(slow.task);
+}
+
+/* Where nothing is written, few calls do all. */
+static void what_is_fast_is_done_in_few_steps(void **state)
+{
+    Slow slow;
+
+    slow_init(&slow, 0, 0);
+    assert_true(cst_blob_allocate_steps(&slow.blob, 0, SIZE, slow.task, NULL));
+    assert_true(slow.done == SIZE);
+    assert_true(slow.calls < 40);
+    cst_task_unref(slow.task);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocating_ends_when_it_is_cancelled),
+        cmocka_unit_test(zeroing_ends_when_it_is_cancelled),
+        cmocka_unit_test(what_is_fast_is_done_in_few_steps),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who waits for whom: work on a volume waits for other work, for as long as it may and while
+ * somebody wants it; it never waits for a stream, which lasts as long as its client likes.
+ */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <service/snapshots.h>
+
+#define AT_ONCE_US (2 * G_TIME_SPAN_SECOND)
+
+static char *create(CstPool *pool, const char *name, const char *format)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>%s</name><capacity unit='MiB'>8</capacity>"
+                        "<target><format type='%s'/></target></volume>",
+                        name, format);
+    g_autoptr(GError) error = NULL;
+    char *made = NULL;
+
+    cst_vol_create(pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+    return made;
+}
+
+static gboolean clone_to(CstPool *pool, const char *source, const char *name, CstTask *task,
+                         GError **error)
+{
+    g_autofree char *xml = g_strdup_printf("<volume><name>%s</name></volume>", name);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(pool, xml, pool, source, 0, task, &made, error);
+}
+
+/* Each call is made while the volume is held by a stream; all of them must answer at once. */
+static void assert_all_busy(CstPool *pool, const char *kind)
+{
+    gint64 began = g_get_monotonic_time();
+    GError *errors[4] = {NULL};
+    g_autofree char *quoted = g_strdup_printf("'%s'", kind);
+
+    assert_false(cst_vol_resize(pool, "v", 16 * CST_MIB, 0, NULL, &errors[0]));
+    assert_false(cst_vol_wipe(pool, "v", CST_WIPE_ZERO, 0, NULL, &errors[1]));
+    assert_false(cst_vol_snapshot_create(pool, "v", "s", 0, NULL, &errors[2]));
+    assert_false(cst_pool_stop(pool, NULL, &errors[3]));
+    assert_true(g_get_monotonic_time() - began < AT_ONCE_US);
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        assert_non_null(strstr(errors[i]->message, quoted));
+        assert_error(&errors[i], CST_ERROR_BUSY);
+    }
+}
+
+static void nobody_waits_for_an_upload(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "qcow2");
+    g_autoptr(GError) error = NULL;
+    CstUpload *upload = cst_vol_upload(pool, "v", 0, 0, 0, NULL, &error);
+    gint64 began = g_get_monotonic_time();
+
+    assert_no_error(error);
+    assert_all_busy(pool, "upload");
+    assert_false(cst_vol_delete(pool, "v", 0, NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_null(cst_vol_download(pool, "v", 0, 0, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_false(clone_to(pool, "v", "copy", NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_null(cst_vol_snapshots(pool, "v", NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_true(g_get_monotonic_time() - began < 2 * AT_ONCE_US);
+    cst_upload_free(upload);
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+}
+
+static gboolean create_overlay(CstPool *pool, const char *name, GError **error)
+{
+    g_autofree char *path = cst_vol_get_path(pool, "v", NULL);
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>%s</name><capacity>8388608</capacity><target><format type='qcow2'/></target>"
+        "<backingStore><path>%s</path></backingStore></volume>",
+        name, path);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create(pool, xml, 0, NULL, &made, error);
+}
+
+static void nothing_is_based_on_what_is_changing(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "qcow2");
+    g_autoptr(GError) error = NULL;
+    CstUpload *upload = cst_vol_upload(pool, "v", 0, 0, 0, NULL, &error);
+
+    assert_no_error(error);
+    assert_false(create_overlay(pool, "o", &error));
+    assert_non_null(strstr(error->message, "'upload'"));
+    assert_error(&error, CST_ERROR_BUSY);
+    cst_upload_free(upload);
+    assert_true(create_overlay(pool, "o", NULL));
+    assert_false(create_overlay(pool, "v", &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+}
+
+static void downloads_share_and_nobody_waits_for_them(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "raw");
+    CstDownload *one = cst_vol_download(pool, "v", 0, 0, 0, NULL, NULL);
+    CstDownload *two = cst_vol_download(pool, "v", 0, 0, 0, NULL, NULL);
+
+    assert_non_null(one);
+    assert_non_null(two);
+    assert_all_busy(pool, "download");
+    assert_true(clone_to(pool, "v", "copy", NULL, NULL));
+    cst_download_free(one);
+    assert_all_busy(pool, "download");
+    cst_download_free(two);
+    assert_true(cst_vol_resize(pool, "v", 16 * CST_MIB, 0, NULL, NULL));
+}
+
+/* As unlink() does: the reader goes on reading what it has open, the name is free. */
+static void a_file_is_deleted_while_it_is_downloaded(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *made = create(pool, "v", "raw"), *again = NULL;
+    CstDownload *download;
+    g_autoptr(GError) error = NULL;
+    char got[6];
+    uint64_t hole;
+    size_t len;
+
+    fixture_write(f, "p", "v", "before");
+    download = cst_vol_download(pool, "v", 0, 0, 0, NULL, NULL);
+    assert_true(cst_vol_delete(pool, "v", 0, NULL, &error));
+    assert_no_error(error);
+    assert_false(fixture_exists(f, "p", "v"));
+    again = create(pool, "v", "raw");
+    assert_true(cst_vol_resize(pool, "v", 16 * CST_MIB, 0, NULL, NULL));
+    assert_true(cst_download_read(download, got, sizeof(got), &len, &hole, NULL));
+    assert_int_equal(len, 6);
+    assert_memory_equal(got, "before", 6);
+    assert_false(cst_pool_stop(pool, NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    cst_download_free(download);
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+}
+
+/* --- waiting for work ------------------------------------------------------------------------- */
+
+typedef struct {
+    CstPool *pool;
+    CstTask *task;
+    GThread *thread;
+} Slow;
+
+static gpointer wipe_slowly(gpointer data)
+{
+    Slow *slow = data;
+
+    cst_vol_wipe(slow->pool, "v", CST_WIPE_RANDOM, 0, slow->task, NULL);
+    return NULL;
+}
+
+static void slow_begin(Slow *slow, CstPool *pool)
+{
+    slow->pool = pool;
+    slow->task = cst_task_new();
+    cst_task_set_rate(slow->task, 1000);
+    slow->thread = g_thread_new("slow", wipe_slowly, slow);
+    while (cst_task_progress(slow->task).total == 0)
+        g_usleep(1000);
+}
+
+static void slow_end(Slow *slow)
+{
+    cst_task_cancel(slow->task);
+    g_thread_join(slow->thread);
+    cst_task_unref(slow->task);
+}
+
+static void a_wait_has_its_limit(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "raw");
+    g_autoptr(CstTask) task = cst_task_new();
+    gint64 began = g_get_monotonic_time();
+    GError *errors[3] = {NULL};
+    Slow slow;
+
+    cst_task_set_max_wait(task, 300 * G_TIME_SPAN_MILLISECOND);
+    slow_begin(&slow, pool);
+    assert_false(cst_vol_resize(pool, "v", 16 * CST_MIB, 0, task, &errors[0]));
+    assert_false(cst_pool_stop(pool, task, &errors[1]));
+    assert_false(clone_to(pool, "v", "copy", task, &errors[2]));
+    assert_true(g_get_monotonic_time() - began > 900 * G_TIME_SPAN_MILLISECOND);
+    slow_end(&slow);
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        assert_non_null(strstr(errors[i]->message, "'wipe'"));
+        assert_error(&errors[i], CST_ERROR_BUSY);
+    }
+    assert_true(cst_vol_resize(pool, "v", 16 * CST_MIB, 0, task, NULL));
+}
+
+typedef struct {
+    CstPool *pool;
+    CstTask *task;
+    gboolean (*call)(CstPool *pool, CstTask *task, GError **error);
+    gboolean done;
+    GError *error;
+} Waiter;
+
+static gboolean call_resize(CstPool *pool, CstTask *task, GError **error)
+{
+    return cst_vol_resize(pool, "v", 16 * CST_MIB, 0, task, error);
+}
+
+static gpointer run_waiter(gpointer data)
+{
+    Waiter *waiter = data;
+
+    waiter->done = waiter->call(waiter->pool, waiter->task, &waiter->error);
+    return NULL;
+}
+
+static GThread *waiter_begin(Waiter *waiter)
+{
+    GThread *thread = g_thread_new("waiter", run_waiter, waiter);
+
+    while (!cst_task_waiting(waiter->task))
+        g_usleep(1000);
+    return thread;
+}
+
+static void a_wait_ends_with_its_client(void **state)
+{
+    static const struct {
+        gboolean (*call)(CstPool *pool, CstTask *task, GError **error);
+    } calls[] = {{call_resize}, {cst_pool_stop}};
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "raw");
+    Slow slow;
+
+    slow_begin(&slow, pool);
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(CstTask) task = cst_task_new();
+        Waiter waiter = {.pool = pool, .task = task, .call = calls[i].call};
+        GThread *thread = waiter_begin(&waiter);
+
+        cst_task_abandon(task);
+        g_thread_join(thread);
+        assert_error(&waiter.error, CST_ERROR_CANCELLED);
+    }
+    slow_end(&slow);
+    assert_true(cst_pool_is_active(pool));
+}
+
+/* What is closing is waited for: it is a matter of moments, whoever had it. */
+static void a_stream_that_ends_is_waited_for(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "raw");
+    g_autoptr(CstTask) task = cst_task_new();
+    Waiter waiter = {.pool = pool, .task = task, .call = call_resize};
+    CstUpload *upload = cst_vol_upload(pool, "v", 0, 0, 0, NULL, NULL);
+    GThread *thread;
+
+    cst_upload_ends(upload);
+    thread = waiter_begin(&waiter);
+    cst_upload_free(upload);
+    g_thread_join(thread);
+    assert_no_error(waiter.error);
+    assert_true(waiter.done);
+}
+
+/* A job that was left to itself waits as long as it takes, and is done. */
+static void a_detached_wait_outlives_its_client(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "raw");
+    g_autoptr(CstTask) task = cst_task_new();
+    Waiter waiter = {.pool = pool, .task = task, .call = call_resize};
+    GThread *thread;
+    Slow slow;
+
+    cst_task_set_max_wait(task, 300 * G_TIME_SPAN_MILLISECOND);
+    cst_task_detach(task);
+    slow_begin(&slow, pool);
+    thread = waiter_begin(&waiter);
+    cst_task_abandon(task);
+    g_usleep(500000);
+    assert_true(cst_task_waiting(task));
+    slow_end(&slow);
+    g_thread_join(thread);
+    assert_no_error(waiter.error);
+    assert_true(waiter.done);
+}
+
+/* A stop that gave up lets others in again. */
+static void work_goes_on_after_a_stop_that_gave_up(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "raw"), *other = NULL;
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+    Slow slow;
+
+    cst_task_set_max_wait(task, 100 * G_TIME_SPAN_MILLISECOND);
+    slow_begin(&slow, pool);
+    assert_false(cst_pool_stop(pool, task, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    other = create(pool, "other", "raw");
+    slow_end(&slow);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(nobody_waits_for_an_upload),
+        CASE(nothing_is_based_on_what_is_changing),
+        CASE(downloads_share_and_nobody_waits_for_them),
+        CASE(a_file_is_deleted_while_it_is_downloaded),
+        CASE(a_wait_has_its_limit),
+        CASE(a_wait_ends_with_its_client),
+        CASE(a_stream_that_ends_is_waited_for),
+        CASE(a_detached_wait_outlives_its_client),
+        CASE(work_goes_on_after_a_stop_that_gave_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <store/declarations.h>
+
+typedef struct {
+    char *dir;
+    CstPaths *paths;
+    CstDeclarations *store;
+} Root;
+
+static int setup(void **state)
+{
+    Root *root = g_new0(Root, 1);
+
+    root->dir = g_dir_make_tmp("cst-declarations-XXXXXX", NULL);
+    root->paths = cst_paths_new(root->dir);
+    root->store = cst_declarations_new(root->paths);
+    *state = root;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Root *root = *state;
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root->dir);
+    int status;
+
+    cst_declarations_free(root->store);
+    status = system(command);
+    cst_paths_free(root->paths);
+    g_free(root->dir);
+    g_free(root);
+    return status;
+}
+
+static CstDeclaredFile file(const char *dir, const char *name, uint64_t inode, int64_t btime)
+{
+    return (CstDeclaredFile){.dir = dir, .name = name, .id = {inode, btime}};
+}
+
+static void set(Root *root, CstDeclaredFile about, const char *format, gboolean restricted)
+{
+    g_autoptr(CstDeclaration) declaration = cst_declaration_new(format, restricted);
+    g_autoptr(GError) error = NULL;
+
+    cst_declaration_set_backing(declaration, "/images/base", "raw");
+    declaration->data_file = g_strdup("data.raw");
+    assert_true(cst_declarations_set(root->store, &about, declaration, FALSE, &error));
+    assert_null(error);
+}
+
+static CstDeclaration *find(Root *root, CstDeclaredFile about, gboolean by_name)
+{
+    CstDeclaration *declaration = NULL;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_declarations_find(root->store, &about, by_name, &declaration, &error));
+    assert_null(error);
+    return declaration;
+}
+
+static void assert_format(Root *root, CstDeclaredFile about, gboolean by_name, const char *format)
+{
+    g_autoptr(CstDeclaration) found = find(root, about, by_name);
+
+    if (!format) {
+        assert_null(found);
+        return;
+    }
+    assert_non_null(found);
+    assert_string_equal(format, found->format);
+}
+
+static void test_everything_comes_back_from_the_disk(void **state)
+{
+    Root *root = *state;
+    g_autoptr(CstDeclaration) found = NULL;
+
+    set(root, file("/p", "a", UINT64_MAX, 5), "qcow2", TRUE);
+    cst_declarations_free(root->store);
+    root->store = cst_declarations_new(root->paths);
+    found = find(root, file("/p", "a", UINT64_MAX, 5), FALSE);
+    assert_non_null(found);
+    assert_string_equal("qcow2", found->format);
+    assert_true(found->restricted);
+    assert_string_equal("/images/base", found->backing);
+    assert_string_equal("raw", found->backing_format);
+    assert_string_equal("data.raw", found->data_file);
+}
+
+static void test_nothing_is_known_of_other_files(void **state)
+{
+    Root *root = *state;
+
+    assert_format(root, file("/p", "a", 7, 5), FALSE, NULL);
+    set(root, file("/p", "a", 7, 5), "qcow2", TRUE);
+    assert_format(root, file("/p", "b", 8, 5), FALSE, NULL);
+    assert_format(root, file("/q", "a", 9, 5), TRUE, NULL);
+}
+
+static void test_a_file_is_known_under_another_name_and_in_another_directory(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "qcow2", TRUE);
+    assert_format(root, file("/q", "b", 7, 5), FALSE, "qcow2");
+    set(root, file("/q", "b", 7, 5), "raw", FALSE);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+}
+
+static void test_a_file_in_the_place_of_another_is_not_taken_for_it(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "qcow2", TRUE);
+    /* Another inode; the same one, used again. */
+    assert_format(root, file("/p", "a", 8, 6), FALSE, NULL);
+    assert_format(root, file("/p", "a", 7, 6), FALSE, NULL);
+    /* Unless its place is what counts. */
+    assert_format(root, file("/p", "a", 8, 6), TRUE, "qcow2");
+    assert_format(root, file("/p", "elsewhere", 8, 6), FALSE, "qcow2");
+}
+
+static void test_without_a_time_of_birth_name_and_inode_identify_it(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 0), "raw", FALSE);
+    assert_format(root, file("/p", "a", 7, 0), FALSE, "raw");
+    assert_format(root, file("/p", "a", 8, 0), FALSE, NULL);
+    assert_format(root, file("/p", "b", 7, 0), FALSE, NULL);
+}
+
+static void test_removed_is_forgotten(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    assert_true(cst_declarations_remove(root->store, "/p", "a", NULL));
+    assert_true(cst_declarations_remove(root->store, "/p", "never", NULL));
+    assert_format(root, file("/p", "a", 7, 5), TRUE, NULL);
+}
+
+static void test_many_at_once(void **state)
+{
+    Root *root = *state;
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+    CstDeclaredFile files[300];
+    char names[300][8];
+
+    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_snprintf(names[i], sizeof(names[i]), "v%u", i);
+        files[i] = file("/p", names[i], i + 1, 5);
+    }
+    assert_true(cst_declarations_set_many(root->store, files, G_N_ELEMENTS(files), raw, NULL));
+    assert_format(root, files[0], FALSE, "raw");
+    assert_format(root, files[299], FALSE, "raw");
+}
+
+static gboolean is_a(const char *name, const CstFileId *id, gpointer data)
+{
+    return strcmp(name, "a") == 0;
+}
+
+static gboolean is_not(const char *name, const CstFileId *id, gpointer data)
+{
+    return FALSE;
+}
+
+static void sweep(Root *root, gboolean (*may_be_there)(const char *, const CstFileId *, gpointer),
+                  gint64 now)
+{
+    const CstDeclarationSweep how = {.may_be_there = may_be_there, .now = now, .patience = 100};
+
+    assert_true(cst_declarations_sweep(root->store, "/p", &how, NULL));
+}
+
+static void test_what_has_been_missed_for_long_is_dropped(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    set(root, file("/p", "b", 8, 5), "raw", FALSE);
+    set(root, file("/q", "b", 9, 5), "raw", FALSE);
+    sweep(root, is_a, 1000);
+    assert_format(root, file("/p", "b", 8, 5), FALSE, "raw");
+    sweep(root, is_a, 1099);
+    assert_format(root, file("/p", "b", 8, 5), FALSE, "raw");
+    sweep(root, is_a, 1100);
+    assert_format(root, file("/p", "b", 8, 5), FALSE, NULL);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    assert_format(root, file("/q", "b", 9, 5), FALSE, "raw");
+}
+
+static void test_what_comes_back_has_not_been_missed(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    sweep(root, is_not, 1000);
+    sweep(root, is_a, 1050);
+    sweep(root, is_not, 1100);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    /* Nor has what is made anew. */
+    set(root, file("/p", "a", 8, 6), "raw", FALSE);
+    sweep(root, is_not, 1200);
+    assert_format(root, file("/p", "a", 8, 6), FALSE, "raw");
+    sweep(root, is_not, 1300);
+    assert_format(root, file("/p", "a", 8, 6), FALSE, NULL);
+}
+
+static void test_a_database_of_before_is_swept_too(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = g_build_filename(root->paths->data_dir, "declarations.db", NULL);
+    static const char before[] =
+        "CREATE TABLE declarations (dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL,"
+        " btime INTEGER NOT NULL, format TEXT, restricted INTEGER NOT NULL, backing TEXT,"
+        " backing_format TEXT, data_file TEXT, PRIMARY KEY (dir, name)) WITHOUT ROWID;"
+        "INSERT INTO declarations VALUES ('/p', 'a', 7, 5, 'raw', 0, NULL, NULL, NULL);";
+    sqlite3 *db;
+
+    g_mkdir_with_parents(root->paths->data_dir, 0700);
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db, before, NULL, NULL, NULL));
+    sqlite3_close(db);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    sweep(root, is_not, 1000);
+    sweep(root, is_not, 1100);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, NULL);
+}
+
+/* What a process that was killed had recorded is there, and another process sees it at once. */
+static void test_killed(void **state)
+{
+    Root *root = *state;
+    int status;
+    pid_t child;
+
+    cst_declarations_free(root->store);
+    child = fork();
+    if (child == 0) {
+        root->store = cst_declarations_new(root->paths);
+        set(root, file("/p", "a", 7, 5), "qcow2", TRUE);
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(child, waitpid(child, &status, 0));
+    assert_true(WIFSIGNALED(status));
+    root->store = cst_declarations_new(root->paths);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "qcow2");
+}
+
+static void test_two_processes_write_at_once(void **state)
+{
+    Root *root = *state;
+    char name[8];
+    int status;
+    pid_t child;
+
+    cst_declarations_free(root->store);
+    child = fork();
+    root->store = cst_declarations_new(root->paths);
+    for (guint i = 0; i < 100; i++) {
+        g_snprintf(name, sizeof(name), "%c%u", child ? 'p' : 'c', i);
+        set(root, file("/p", name, i * 2 + (child ? 1 : 2), 5), "raw", FALSE);
+    }
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(child, waitpid(child, &status, 0));
+    assert_int_equal(0, status);
+    assert_format(root, file("/p", "c99", 200, 5), FALSE, "raw");
+    assert_format(root, file("/p", "p99", 199, 5), FALSE, "raw");
+}
+
+/* Whoever asks must not take what can't be read for "nothing is declared". */
+static void test_a_damaged_database_is_an_error(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = g_build_filename(root->paths->data_dir, "declarations.db", NULL);
+    const CstDeclaredFile about = file("/p", "a", 7, 5);
+    CstDeclaration *declaration = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_mkdir_with_parents(root->paths->data_dir, 0700);
+    assert_true(
+        g_file_set_contents(path, "this is no database, and is long enough to tell", -1, NULL));
+    assert_false(cst_declarations_find(root->store, &about, FALSE, &declaration, &error));
+    assert_int_equal(CST_ERROR_IO, error->code);
+    assert_non_null(strstr(error->message, path));
+}
+
+static void test_policies(void **state)
+{
+    Root *root = *state;
+    CstFollow follow = CST_FOLLOW_ANYWHERE;
+
+    assert_true(cst_declarations_follow(root->store, "/p", &follow, NULL));
+    assert_int_equal(CST_FOLLOW_POOLS, follow);
+    assert_true(cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, NULL));
+    assert_true(cst_declarations_follow(root->store, "/p", &follow, NULL));
+    assert_int_equal(CST_FOLLOW_NONE, follow);
+    assert_true(cst_declarations_follow(root->store, "/q", &follow, NULL));
+    assert_int_equal(CST_FOLLOW_POOLS, follow);
+    assert_false(cst_follow_parse("sideways", &follow));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_everything_comes_back_from_the_disk),
+        TEST(test_nothing_is_known_of_other_files),
+        TEST(test_a_file_is_known_under_another_name_and_in_another_directory),
+        TEST(test_a_file_in_the_place_of_another_is_not_taken_for_it),
+        TEST(test_without_a_time_of_birth_name_and_inode_identify_it),
+        TEST(test_removed_is_forgotten),
+        TEST(test_many_at_once),
+        TEST(test_what_has_been_missed_for_long_is_dropped),
+        TEST(test_what_comes_back_has_not_been_missed),
+        TEST(test_a_database_of_before_is_swept_too),
+        TEST(test_killed),
+        TEST(test_two_processes_write_at_once),
+        TEST(test_a_damaged_database_is_an_error),
+        TEST(test_policies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
