@@ -115,9 +115,12 @@ class Browser:
     def sees(self, text, seconds=20):
         self.until(lambda: text in self.text(), f"no '{text}'", seconds)
 
+    def click_if_there(self, selector, text=None):
+        """Clicks the first one that is shown and can be clicked; returns whether there is one."""
+        return self.js(CLICK, [selector, text])
+
     def click(self, selector, text=None, seconds=20):
-        """Clicks the first one that is shown and can be clicked, once there is one."""
-        self.until(lambda: self.js(CLICK, [selector, text]), f"no {selector} '{text or ''}'", seconds)
+        self.until(lambda: self.click_if_there(selector, text), f"no {selector} '{text or ''}'", seconds)
 
     def choose(self, selector, value):
         self.js(CHOOSE, [selector, value])
