@@ -256,7 +256,7 @@ static void pin(CstPool *pool, const CstPoolState *state, GPtrArray *volumes,
         files[i] = file_of(state, volume->name, cst_volume_file_id(volume));
         volume->flags |= CST_VOLUME_DECLARED;
     }
-    if (!cst_declarations_set_many(store_of(pool), files, volumes->len, declaration, &error))
+    if (!cst_declarations_add_many(store_of(pool), files, volumes->len, declaration, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 

@@ -6,6 +6,9 @@
  */
 #include "declarations_db.h"
 
+/* Of the rows of SQL_FIND_NAME and SQL_FIND_DIR, after what is declared. */
+enum { COLUMN_INODE = 5, COLUMN_BTIME, COLUMN_NAME };
+
 CstDeclarations *cst_declarations_new(const CstPaths *paths)
 {
     CstDeclarations *declarations = g_new0(CstDeclarations, 1);
@@ -34,6 +37,15 @@ gboolean cst_declarations_open(CstDeclarations *declarations, GError **error)
     return db_open(declarations, error);
 }
 
+/* Ends the transaction that is under way, either way. */
+static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
+{
+    if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
+        return TRUE;
+    db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
+    return FALSE;
+}
+
 static char *column_text(sqlite3_stmt *statement, int index)
 {
     return g_strdup((const char *)sqlite3_column_text(statement, index));
@@ -53,11 +65,17 @@ static CstDeclaration *read_row(sqlite3_stmt *statement)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* Its file system tells when the file was born, so that no other file is taken for it. */
+static gboolean has_identity(const CstDeclaredFile *file)
+{
+    return file->id.inode && file->id.btime_ns;
+}
+
 /* Whether the row of a name, just stepped to, is about @id. */
 static gboolean is_about(sqlite3_stmt *statement, const CstFileId *id)
 {
-    sqlite3_int64 inode = sqlite3_column_int64(statement, 5);
-    sqlite3_int64 btime = sqlite3_column_int64(statement, 6);
+    sqlite3_int64 inode = sqlite3_column_int64(statement, COLUMN_INODE);
+    sqlite3_int64 btime = sqlite3_column_int64(statement, COLUMN_BTIME);
 
     return inode == (sqlite3_int64)id->inode && (btime == id->btime_ns || !btime || !id->btime_ns);
 }
@@ -70,7 +88,7 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
     int result = SQLITE_DONE;
 
     *ret_statement = statement;
-    if (file->id.inode && file->id.btime_ns) {
+    if (has_identity(file)) {
         db_bind_id(statement, 1, &file->id);
         db_bind_text(statement, 3, file->dir);
         db_bind_text(statement, 4, file->name);
@@ -97,17 +115,14 @@ static void follow_name(CstDeclarations *declarations, const CstDeclaredFile *fi
     db_run(declarations, statement, NULL);
 }
 
-gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
-                               gboolean by_name, CstDeclaration **ret_declaration, GError **error)
+/* With the lock held, and the database open. */
+static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
+                     CstDeclaration **ret_declaration, GError **error)
 {
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     gboolean moved = FALSE;
     sqlite3_stmt *statement;
-    int result;
+    int result = find_row(declarations, file, by_name, &statement, &moved);
 
-    if (!db_open(declarations, error))
-        return FALSE;
-    result = find_row(declarations, file, by_name, &statement, &moved);
     if (result == SQLITE_ROW || result == SQLITE_DONE)
         *ret_declaration = result == SQLITE_ROW ? read_row(statement) : NULL;
     else
@@ -118,15 +133,166 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
     return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
+gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
+                               gboolean by_name, CstDeclaration **ret_declaration, GError **error)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
+
+    return db_open(declarations, error) &&
+           find(declarations, file, by_name, ret_declaration, error);
+}
+
+/* --- reading many ----------------------------------------------------------------------------- */
+
+/* Fewer files than this are searched for one by one: the records of other directories are read
+ * as well when many are looked up together. */
+#define MANY 64
+
+/*
+ * All records of the directory are read, which answers what is recorded of a file under its own
+ * name, and then which files all records are about. The few that lie under another name than their
+ * record says, or in the place of the file that it was made for, are searched for one by one.
+ */
+typedef struct {
+    GHashTable *by_name; /* name to CstDeclaredLookup * */
+    GHashTable *by_file; /* CstFileId to those that may still be known by their file */
+    GPtrArray *singly;   /* of CstDeclaredLookup *: to be searched for one by one */
+} Many;
+
+static void many_init(Many *many, CstDeclaredLookup *lookups, guint count)
+{
+    many->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    many->by_file = g_hash_table_new(cst_file_id_hash, cst_file_id_equal);
+    many->singly = g_ptr_array_new();
+    for (guint i = 0; i < count; i++) {
+        CstDeclaredLookup *lookup = &lookups[i];
+
+        g_hash_table_insert(many->by_name, (char *)lookup->file.name, lookup);
+        if (!has_identity(&lookup->file))
+            continue;
+        if (!g_hash_table_contains(many->by_file, &lookup->file.id))
+            g_hash_table_insert(many->by_file, &lookup->file.id, lookup);
+        else /* another name of a file that is looked up already */
+            g_ptr_array_add(many->singly, lookup);
+    }
+}
+
+static void many_clear(Many *many)
+{
+    g_hash_table_unref(many->by_name);
+    g_hash_table_unref(many->by_file);
+    g_ptr_array_unref(many->singly);
+}
+
+static void take_row_of_dir(Many *many, sqlite3_stmt *row)
+{
+    CstDeclaredLookup *lookup =
+        g_hash_table_lookup(many->by_name, sqlite3_column_text(row, COLUMN_NAME));
+
+    if (!lookup)
+        return;
+    if (is_about(row, &lookup->file.id)) {
+        lookup->declaration = read_row(row);
+        /* Nothing that is recorded of the file under other names comes before this. */
+        if (sqlite3_column_int64(row, COLUMN_BTIME) == lookup->file.id.btime_ns &&
+            g_hash_table_lookup(many->by_file, &lookup->file.id) == lookup)
+            g_hash_table_remove(many->by_file, &lookup->file.id);
+    } else if (lookup->by_name) {
+        g_ptr_array_add(many->singly, lookup);
+    }
+}
+
+static void take_row_of_file(Many *many, sqlite3_stmt *row)
+{
+    const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 0),
+                          .btime_ns = sqlite3_column_int64(row, 1)};
+    CstDeclaredLookup *lookup = g_hash_table_lookup(many->by_file, &id);
+
+    if (lookup)
+        g_ptr_array_add(many->singly, lookup);
+}
+
+static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, Many *many,
+                         void (*take)(Many *many, sqlite3_stmt *row), GError **error)
+{
+    int result;
+
+    while ((result = sqlite3_step(row)) == SQLITE_ROW)
+        take(many, row);
+    sqlite3_reset(row);
+    return result == SQLITE_DONE || db_fail(declarations, error);
+}
+
+/* As one transaction: no record moves from one part to the other meanwhile. */
+static gboolean read_many(CstDeclarations *declarations, const char *dir, Many *many,
+                          GError **error)
+{
+    sqlite3_stmt *rows_of_dir = db_use(declarations, SQL_FIND_DIR);
+    gboolean done;
+
+    if (!db_run(declarations, db_use(declarations, SQL_BEGIN_READ), error))
+        return FALSE;
+    db_bind_text(rows_of_dir, 1, dir);
+    done =
+        each_row(declarations, rows_of_dir, many, take_row_of_dir, error) &&
+        each_row(declarations, db_use(declarations, SQL_FIND_FILES), many, take_row_of_file, error);
+    return end_transaction(declarations, done, error);
+}
+
+static gboolean find_singly(CstDeclarations *declarations, CstDeclaredLookup *lookup,
+                            GError **error)
+{
+    g_clear_pointer(&lookup->declaration, cst_declaration_free);
+    return find(declarations, &lookup->file, lookup->by_name, &lookup->declaration, error);
+}
+
+static gboolean find_together(CstDeclarations *declarations, CstDeclaredLookup *lookups,
+                              guint count, GError **error)
+{
+    Many many;
+    gboolean done;
+
+    many_init(&many, lookups, count);
+    done = read_many(declarations, lookups->file.dir, &many, error);
+    for (guint i = 0; done && i < many.singly->len; i++)
+        done = find_singly(declarations, g_ptr_array_index(many.singly, i), error);
+    many_clear(&many);
+    return done;
+}
+
+gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLookup *lookups,
+                                    guint count, GError **error)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
+    gboolean done = count == 0 || db_open(declarations, error);
+
+    for (guint i = 0; i < count; i++)
+        lookups[i].declaration = NULL;
+    if (done && count >= MANY)
+        done = find_together(declarations, lookups, count, error);
+    for (guint i = 0; done && count < MANY && i < count; i++)
+        done = find_singly(declarations, &lookups[i], error);
+    for (guint i = 0; !done && i < count; i++)
+        g_clear_pointer(&lookups[i].declaration, cst_declaration_free);
+    return done;
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* Ends the transaction that BEGIN has begun, either way. */
-static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
+static void bind_declaration(sqlite3_stmt *statement, const CstDeclaration *declaration)
 {
-    if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
-        return TRUE;
-    db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
-    return FALSE;
+    db_bind_text(statement, 5, declaration->format);
+    sqlite3_bind_int(statement, 6, declaration->restricted);
+    db_bind_text(statement, 7, declaration->backing);
+    db_bind_text(statement, 8, declaration->backing_format);
+    db_bind_text(statement, 9, declaration->data_file);
+}
+
+static void bind_file(sqlite3_stmt *statement, const CstDeclaredFile *file)
+{
+    db_bind_text(statement, 1, file->dir);
+    db_bind_text(statement, 2, file->name);
+    db_bind_id(statement, 3, &file->id);
 }
 
 static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *file,
@@ -134,35 +300,24 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
 {
     sqlite3_stmt *statement;
 
-    if (file->id.inode && file->id.btime_ns) {
+    if (has_identity(file)) {
         statement = db_use(declarations, SQL_FORGET_FILE);
         db_bind_id(statement, 1, &file->id);
         if (!db_run(declarations, statement, error))
             return FALSE;
     }
     statement = db_use(declarations, SQL_SET);
-    db_bind_text(statement, 1, file->dir);
-    db_bind_text(statement, 2, file->name);
-    db_bind_id(statement, 3, &file->id);
-    db_bind_text(statement, 5, declaration->format);
-    sqlite3_bind_int(statement, 6, declaration->restricted);
-    db_bind_text(statement, 7, declaration->backing);
-    db_bind_text(statement, 8, declaration->backing_format);
-    db_bind_text(statement, 9, declaration->data_file);
+    bind_file(statement, file);
+    bind_declaration(statement, declaration);
     return db_run(declarations, statement, error);
 }
 
 /* With the lock held, and the database open. */
-static gboolean set_rows(CstDeclarations *declarations, const CstDeclaredFile *files, guint count,
-                         const CstDeclaration *declaration, GError **error)
+static gboolean set(CstDeclarations *declarations, const CstDeclaredFile *file,
+                    const CstDeclaration *declaration, GError **error)
 {
-    gboolean done = TRUE;
-
-    if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
-        return FALSE;
-    for (guint i = 0; done && i < count; i++)
-        done = set_row(declarations, &files[i], declaration, error);
-    return end_transaction(declarations, done, error);
+    return db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
+           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
 }
 
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
@@ -175,18 +330,35 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
         return FALSE;
     if (durable)
         sqlite3_exec(declarations->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
-    done = set_rows(declarations, file, 1, declaration, error);
+    done = set(declarations, file, declaration, error);
     if (durable)
         sqlite3_exec(declarations->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
     return done;
 }
 
-gboolean cst_declarations_set_many(CstDeclarations *declarations, const CstDeclaredFile *files,
+/* With the lock held, and the database open. */
+static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredFile *files, guint count,
+                         const CstDeclaration *declaration, GError **error)
+{
+    sqlite3_stmt *statement = db_use(declarations, SQL_ADD);
+    gboolean done = TRUE;
+
+    if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
+        return FALSE;
+    bind_declaration(statement, declaration);
+    for (guint i = 0; done && i < count; i++) {
+        bind_file(statement, &files[i]);
+        done = db_run(declarations, statement, error);
+    }
+    return end_transaction(declarations, done, error);
+}
+
+gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredFile *files,
                                    guint count, const CstDeclaration *declaration, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     gboolean done =
-        db_open(declarations, error) && set_rows(declarations, files, count, declaration, error);
+        db_open(declarations, error) && add_rows(declarations, files, count, declaration, error);
 
     /* A large transaction leaves a cache that nothing else needs. */
     if (declarations->db)

@@ -29,15 +29,22 @@ static const char schema[] =
 
 static const char *const texts[SQL_N_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_BEGIN_READ] = "BEGIN",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_FIND_FILE] = "SELECT " COLUMNS " FROM declarations WHERE inode = ?1 AND btime = ?2"
                       " ORDER BY dir = ?3 AND name = ?4 DESC, restricted DESC LIMIT 1",
     [SQL_FIND_NAME] =
         "SELECT " COLUMNS ", inode, btime FROM declarations WHERE dir = ?1 AND name = ?2",
+    [SQL_FIND_DIR] = "SELECT " COLUMNS ", inode, btime, name FROM declarations WHERE dir = ?1",
+    [SQL_FIND_FILES] = "SELECT inode, btime FROM declarations INDEXED BY by_file WHERE btime <> 0",
     [SQL_FORGET_FILE] = "DELETE FROM declarations WHERE inode = ?1 AND btime = ?2",
     [SQL_SET] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [SQL_ADD] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
+                " (SELECT 1 FROM declarations WHERE inode = ?3 AND btime = ?4"
+                "  AND (btime <> 0 OR (dir = ?1 AND name = ?2)))",
     [SQL_SET_FILE] = "UPDATE declarations SET inode = ?3, btime = ?4 WHERE dir = ?1 AND name = ?2",
     [SQL_REMOVE] = "DELETE FROM declarations WHERE dir = ?1 AND name = ?2",
     [SQL_LIST] = "SELECT name, inode, btime, missing FROM declarations WHERE dir = ?1",

@@ -9,12 +9,16 @@
 
 typedef enum {
     SQL_BEGIN,
+    SQL_BEGIN_READ,
     SQL_COMMIT,
     SQL_ROLLBACK,
     SQL_FIND_FILE,
     SQL_FIND_NAME,
+    SQL_FIND_DIR,
+    SQL_FIND_FILES,
     SQL_FORGET_FILE,
     SQL_SET,
+    SQL_ADD,
     SQL_SET_FILE,
     SQL_REMOVE,
     SQL_LIST,
