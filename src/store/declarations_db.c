@@ -90,12 +90,16 @@ static int add_missing(sqlite3 *db)
     return sqlite3_exec(db, look, NULL, NULL, NULL);
 }
 
-/* The mutex of ours is enough: SQLite needs none of its own. */
+/*
+ * The mutex of ours is enough: SQLite needs none of its own. The cache is small, for what is kept
+ * between calls; but a page that a transaction changes stays in memory to its end, since a first
+ * look's records, in no order, would have each page written and read again many times.
+ */
 static int try_open(CstDeclarations *declarations)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                                   "PRAGMA cache_size = -128;";
+                                   "PRAGMA cache_size = -128; PRAGMA cache_spill = OFF;";
     int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
 
     if (result == SQLITE_OK)
