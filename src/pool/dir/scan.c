@@ -165,17 +165,15 @@ static CstBlob *open_entry(const CstDirPlace *place, const char *name, CstVolume
                            CstVolume **ret_volume)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(CstFd) fd = cst_entry_open(place, name, O_RDONLY, &error);
     Seen now = {.shared = seen->shared};
+    g_auto(CstFd) fd = cst_entry_open_stat(place, name, O_RDONLY, &now.st, &error);
     CstBlob *blob = NULL;
 
     *ret_volume = NULL;
-    if (fd < 0 && (g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) ||
-                   g_error_matches(error, CST_ERROR, CST_ERROR_INVALID)))
+    if (g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+        g_error_matches(error, CST_ERROR, CST_ERROR_INVALID))
         return NULL;
-    if (fd >= 0 && !cst_fd_stat(fd, &now.st)) {
-        cst_fail_errno(&error, errno, _("cannot stat file '%s'"), name);
-    } else if (fd >= 0 && still_fits(known, &now)) {
+    if (fd >= 0 && still_fits(known, &now)) {
         *ret_volume = cst_volume_ref(known);
     } else if (fd >= 0) {
         *seen = now;
