@@ -65,3 +65,17 @@ gboolean cst_follow_parse(const char *name, CstFollow *ret_follow)
     }
     return FALSE;
 }
+
+guint cst_file_id_hash(gconstpointer id)
+{
+    const CstFileId *file = id;
+
+    return (guint)(file->inode ^ (file->inode >> 32) ^ (guint64)file->btime_ns);
+}
+
+gboolean cst_file_id_equal(gconstpointer a, gconstpointer b)
+{
+    const CstFileId *left = a, *right = b;
+
+    return left->inode == right->inode && left->btime_ns == right->btime_ns;
+}

@@ -245,11 +245,11 @@ gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
     return state->backend->vol_declare && state->backend->vol_declare(state, blob, declaration);
 }
 
-CstDeclaration *cst_pool_state_declared(const CstPoolState *state, const CstVolume *volume)
+void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                             CstDeclaration **declarations)
 {
-    return state->host && state->host->declared
-               ? state->host->declared(state, volume, state->host->data)
-               : NULL;
+    if (count > 0 && state->host && state->host->declared)
+        state->host->declared(state, volumes, count, declarations, state->host->data);
 }
 
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,

@@ -141,6 +141,8 @@ void volume_draft_show(CstPool *pool, const CstVolDef *def, CstBlob *blob);
 void volume_draft_hide(CstPool *pool, const char *name);
 /** With the pool's lock held: a new reference to the record as it was reserved. */
 CstVolume *volume_draft_reserved(const VolumeDraft *draft);
+/** Whether any volume is being created: cheaper than asking of each. */
+gboolean volume_drafts_any(CstPool *pool);
 /** A new record with what is allocated by now; NULL: no volume of that name is being created. */
 CstVolume *volume_draft_now(CstPool *pool, const char *name);
 void volume_draft_free(VolumeDraft *draft);

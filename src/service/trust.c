@@ -47,18 +47,23 @@ static gboolean has_declarations(CstPoolState *state)
     return state->def->target_path && cst_pool_state_holds_images(state);
 }
 
-CstDeclaration *trust_declared(const CstPoolState *state, const CstVolume *volume, gpointer data)
+void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                    CstDeclaration **ret_declarations, gpointer data)
 {
     const CstService *service = data;
-    const CstDeclaredFile file = file_of(state, volume->name, cst_volume_file_id(volume));
-    CstDeclaration *declaration = NULL;
+    g_autofree CstDeclaredLookup *lookups = g_new0(CstDeclaredLookup, count);
     g_autoptr(GError) error = NULL;
 
-    if (cst_declarations_find(service->declarations, &file,
-                              (volume->flags & CST_VOLUME_SHARED) != 0, &declaration, &error))
-        return declaration;
-    cst_log(CST_LOG_WARNING, "volume '%s/%s': %s", file.dir, file.name, error->message);
-    return cst_declaration_new(NULL, TRUE);
+    for (guint i = 0; i < count; i++) {
+        const CstVolume *volume = volumes[i];
+
+        lookups[i].file = file_of(state, volume->name, cst_volume_file_id(volume));
+        lookups[i].by_name = (volume->flags & CST_VOLUME_SHARED) != 0;
+    }
+    if (!cst_declarations_find_many(service->declarations, lookups, count, &error))
+        cst_log(CST_LOG_WARNING, "volumes in '%s': %s", state->def->target_path, error->message);
+    for (guint i = 0; i < count; i++)
+        ret_declarations[i] = error ? cst_declaration_new(NULL, TRUE) : lookups[i].declaration;
 }
 
 /* --- new volumes ------------------------------------------------------------------------------ */
@@ -256,7 +261,7 @@ static void pin(CstPool *pool, const CstPoolState *state, GPtrArray *volumes,
         files[i] = file_of(state, volume->name, cst_volume_file_id(volume));
         volume->flags |= CST_VOLUME_DECLARED;
     }
-    if (!cst_declarations_set_many(store_of(pool), files, volumes->len, declaration, &error))
+    if (!cst_declarations_add_many(store_of(pool), files, volumes->len, declaration, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 

@@ -13,7 +13,8 @@
  */
 
 /** CstPoolHost.declared; @data is the service. What can't be looked up counts as restricted. */
-CstDeclaration *trust_declared(const CstPoolState *state, const CstVolume *volume, gpointer data);
+void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                    CstDeclaration **ret_declarations, gpointer data);
 
 /** What the definition of a new volume declares. The caller frees it. */
 CstDeclaration *trust_of_definition(const CstVolDef *def);

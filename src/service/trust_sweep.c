@@ -29,20 +29,6 @@ typedef struct {
     gboolean unknown;  /* there is a pool of which nobody knows what is in it */
 } Sweep;
 
-static guint file_hash(gconstpointer file)
-{
-    const CstFileId *id = file;
-
-    return (guint)(id->inode ^ (id->inode >> 32) ^ (guint64)id->btime_ns);
-}
-
-static gboolean file_equal(gconstpointer a, gconstpointer b)
-{
-    const CstFileId *left = a, *right = b;
-
-    return left->inode == right->inode && left->btime_ns == right->btime_ns;
-}
-
 static void collect(Sweep *sweep, GHashTable *volumes)
 {
     GHashTableIter iter;
@@ -73,7 +59,7 @@ static void collect_all(Sweep *sweep)
     GHashTableIter iter;
     gpointer pool;
 
-    sweep->files = g_hash_table_new_full(file_hash, file_equal, g_free, NULL);
+    sweep->files = g_hash_table_new_full(cst_file_id_hash, cst_file_id_equal, g_free, NULL);
     collect(sweep, sweep->found);
     g_mutex_lock(&service->tables);
     g_hash_table_iter_init(&iter, service->pools_by_name);

@@ -87,6 +87,16 @@ CstVolume *volume_draft_reserved(const VolumeDraft *draft)
     return cst_volume_ref(draft->volume);
 }
 
+gboolean volume_drafts_any(CstPool *pool)
+{
+    gboolean any;
+
+    g_mutex_lock(&pool->lock);
+    any = g_hash_table_size(pool->drafts) > 0;
+    g_mutex_unlock(&pool->lock);
+    return any;
+}
+
 /* As @then, with what the file has by now. */
 static CstVolume *volume_with_sizes(const CstVolume *then, const struct stat *st)
 {

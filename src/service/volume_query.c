@@ -42,20 +42,29 @@ static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-static CstVolRow *row_new(CstPool *pool, CstPoolState *state, const CstVolume *volume,
-                          unsigned flags, VolumeBases *bases)
+/* What the rows of one list have in common. */
+typedef struct {
+    CstPool *pool;
+    CstPoolState *state;
+    VolumeBases *bases;
+    gboolean details;
+    gboolean drafts; /* volumes are being created */
+} Listing;
+
+static CstVolRow *row_new(const Listing *listing, const CstVolume *volume)
 {
     CstVolRow *row = g_new0(CstVolRow, 1);
 
     row->name = g_strdup(volume->name);
-    row->path = cst_pool_state_vol_path(state, volume->name);
-    row->key = cst_pool_state_vol_key(state, volume);
-    if (flags & CST_VOL_ROWS_DETAILS) {
-        g_autoptr(CstVolume) draft = volume_draft_now(pool, volume->name);
+    row->path = cst_pool_state_vol_path(listing->state, volume->name);
+    row->key = cst_pool_state_vol_key(listing->state, volume);
+    if (listing->details) {
+        g_autoptr(CstVolume) draft =
+            listing->drafts ? volume_draft_now(listing->pool, volume->name) : NULL;
 
         volume_info(draft ? draft : volume, &row->info);
         row->format = volume->format;
-        row->problem = volume_problem(pool, volume, bases);
+        row->problem = volume_problem(listing->pool, volume, listing->bases);
     }
     return row;
 }
@@ -106,20 +115,24 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(GPtrArray) sorted = NULL;
     g_autoptr(VolumeBases) bases = volume_bases_new();
+    Listing listing = {.pool = pool,
+                       .state = state,
+                       .bases = bases,
+                       .details = (flags & CST_VOL_ROWS_DETAILS) != 0};
     GPtrArray *rows;
     guint start, end;
 
     if (!state)
         return NULL;
-    if (!(flags & CST_VOL_ROWS_DETAILS ? freshen(pool, state, error)
-                                       : pool_table_ensure(pool, state, error)))
+    if (!(listing.details ? freshen(pool, state, error) : pool_table_ensure(pool, state, error)))
         return NULL;
     sorted = pool_table_sorted(pool);
+    listing.drafts = volume_drafts_any(pool);
     start = after ? first_after(sorted, after) : 0;
     end = limit && sorted->len - start > limit ? start + limit : sorted->len;
     rows = g_ptr_array_new_full(end - start, (GDestroyNotify)cst_vol_row_free);
     for (guint i = start; i < end; i++)
-        g_ptr_array_add(rows, row_new(pool, state, g_ptr_array_index(sorted, i), flags, bases));
+        g_ptr_array_add(rows, row_new(&listing, g_ptr_array_index(sorted, i)));
     return rows;
 }
 

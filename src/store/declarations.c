@@ -1,82 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Declarations in SQLite: one row a file. Written in WAL mode, so that a process that is killed
- * loses nothing that was committed, readers do not wait for writers, and a commit costs no sync
- * unless it is asked to be durable. Every statement is prepared once and used under one mutex.
- *
  * A file is looked up by (inode, time of birth) first: that finds it after a rename, and does not
  * find another file that has taken its name. Rows of files whose time of birth is not known are
  * found by directory and name, with the same inode.
  */
-#include <store/declarations.h>
+#include "declarations_db.h"
 
-#include <sqlite3.h>
-
-#include <base/error.h>
-#include <base/file.h>
-#include <base/i18n.h>
-
-#define BUSY_TIMEOUT_MS 5000
-
-/* An inode is stored as a signed number, as SQLite has no other; only equality matters. */
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS declarations ("
-    "  dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL, btime INTEGER NOT NULL,"
-    "  format TEXT, restricted INTEGER NOT NULL, backing TEXT, backing_format TEXT, data_file TEXT,"
-    "  missing INTEGER NOT NULL DEFAULT 0,"
-    "  PRIMARY KEY (dir, name)) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS by_file ON declarations (inode, btime);"
-    "CREATE TABLE IF NOT EXISTS policies (dir TEXT PRIMARY KEY, follow TEXT NOT NULL) WITHOUT "
-    "ROWID;";
-
-typedef enum {
-    BEGIN,
-    COMMIT,
-    ROLLBACK,
-    FIND_FILE,
-    FIND_NAME,
-    FORGET_FILE,
-    SET,
-    SET_FILE,
-    REMOVE,
-    LIST,
-    SET_MISSING,
-    DROP,
-    FIND_POLICY,
-    SET_POLICY,
-    N_STATEMENTS
-} Statement;
-
-/* The record as it was read: not one that has been made for the name since. */
-#define SAME_ROW " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
-#define COLUMNS  "format, restricted, backing, backing_format, data_file"
-
-static const char *const texts[N_STATEMENTS] = {
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
-    [FIND_FILE] = "SELECT " COLUMNS " FROM declarations WHERE inode = ?1 AND btime = ?2"
-                  " ORDER BY dir = ?3 AND name = ?4 DESC, restricted DESC LIMIT 1",
-    [FIND_NAME] = "SELECT " COLUMNS ", inode, btime FROM declarations WHERE dir = ?1 AND name = ?2",
-    [FORGET_FILE] = "DELETE FROM declarations WHERE inode = ?1 AND btime = ?2",
-    [SET] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    [SET_FILE] = "UPDATE declarations SET inode = ?3, btime = ?4 WHERE dir = ?1 AND name = ?2",
-    [REMOVE] = "DELETE FROM declarations WHERE dir = ?1 AND name = ?2",
-    [LIST] = "SELECT name, inode, btime, missing FROM declarations WHERE dir = ?1",
-    [SET_MISSING] = "UPDATE declarations SET missing = ?5" SAME_ROW,
-    [DROP] = "DELETE FROM declarations" SAME_ROW,
-    [FIND_POLICY] = "SELECT follow FROM policies WHERE dir = ?1",
-    [SET_POLICY] = "INSERT OR REPLACE INTO policies (dir, follow) VALUES (?1, ?2)",
-};
-
-struct CstDeclarations {
-    char *path;
-    char *dir;
-    GMutex lock; /* guards what follows, and the use of the connection */
-    sqlite3 *db; /* NULL: not opened yet */
-    sqlite3_stmt *statements[N_STATEMENTS];
-};
+/* Of the rows of SQL_FIND_NAME and SQL_FIND_DIR, after what is declared. */
+enum { COLUMN_INODE = 5, COLUMN_BTIME, COLUMN_NAME };
 
 CstDeclarations *cst_declarations_new(const CstPaths *paths)
 {
@@ -88,132 +19,31 @@ CstDeclarations *cst_declarations_new(const CstPaths *paths)
     return declarations;
 }
 
-static void close_database(CstDeclarations *declarations)
-{
-    for (int i = 0; i < N_STATEMENTS; i++)
-        g_clear_pointer(&declarations->statements[i], sqlite3_finalize);
-    g_clear_pointer(&declarations->db, sqlite3_close);
-}
-
 void cst_declarations_free(CstDeclarations *declarations)
 {
     if (!declarations)
         return;
-    close_database(declarations);
+    db_close(declarations);
     g_mutex_clear(&declarations->lock);
     g_free(declarations->path);
     g_free(declarations->dir);
     g_free(declarations);
 }
 
-static gboolean fail(const CstDeclarations *declarations, GError **error)
-{
-    return cst_fail(error, CST_ERROR_IO, _("cannot use '%s': %s"), declarations->path,
-                    declarations->db ? sqlite3_errmsg(declarations->db)
-                                     : sqlite3_errstr(SQLITE_NOMEM));
-}
-
-static gboolean prepare_all(CstDeclarations *declarations)
-{
-    for (int i = 0; i < N_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(declarations->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &declarations->statements[i], NULL) != SQLITE_OK)
-            return FALSE;
-    return TRUE;
-}
-
-/* Databases of before had no column for when a record's file was first missed. */
-static int add_missing(sqlite3 *db)
-{
-    static const char look[] = "SELECT missing FROM declarations LIMIT 0";
-
-    if (sqlite3_exec(db, look, NULL, NULL, NULL) == SQLITE_OK)
-        return SQLITE_OK;
-    sqlite3_exec(db, "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT 0", NULL,
-                 NULL, NULL);
-    /* Another process may have been quicker. */
-    return sqlite3_exec(db, look, NULL, NULL, NULL);
-}
-
-/* The mutex of ours is enough: SQLite needs none of its own. */
-static int try_open(CstDeclarations *declarations)
-{
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                                   "PRAGMA cache_size = -128;";
-    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
-
-    if (result == SQLITE_OK)
-        result = sqlite3_busy_timeout(declarations->db, BUSY_TIMEOUT_MS);
-    if (result == SQLITE_OK)
-        result = sqlite3_exec(declarations->db, settings, NULL, NULL, NULL);
-    if (result == SQLITE_OK)
-        result = sqlite3_exec(declarations->db, schema, NULL, NULL, NULL);
-    if (result == SQLITE_OK)
-        result = add_missing(declarations->db);
-    return result;
-}
-
-/*
- * With the lock held. Two processes that make the database together meet in the change to WAL,
- * which SQLite does not wait for.
- */
-static gboolean open_database(CstDeclarations *declarations, GError **error)
-{
-    gint64 end = g_get_monotonic_time() + BUSY_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
-    int result;
-
-    if (declarations->db)
-        return TRUE;
-    if (!cst_dir_ensure(declarations->dir, 0700, error))
-        return FALSE;
-    while ((result = try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
-        close_database(declarations);
-        g_usleep(5 * G_TIME_SPAN_MILLISECOND);
-    }
-    if (result == SQLITE_OK && prepare_all(declarations))
-        return TRUE;
-    fail(declarations, error);
-    close_database(declarations);
-    return FALSE;
-}
-
 gboolean cst_declarations_open(CstDeclarations *declarations, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
 
-    return open_database(declarations, error);
+    return db_open(declarations, error);
 }
 
-/* --- statements ------------------------------------------------------------------------------- */
-
-static sqlite3_stmt *use(CstDeclarations *declarations, Statement which)
+/* Ends the transaction that is under way, either way. */
+static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
 {
-    sqlite3_stmt *statement = declarations->statements[which];
-
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    return statement;
-}
-
-static void bind_text(sqlite3_stmt *statement, int index, const char *text)
-{
-    sqlite3_bind_text(statement, index, text, -1, SQLITE_TRANSIENT);
-}
-
-static void bind_id(sqlite3_stmt *statement, int index, const CstFileId *id)
-{
-    sqlite3_bind_int64(statement, index, (sqlite3_int64)id->inode);
-    sqlite3_bind_int64(statement, index + 1, id->btime_ns);
-}
-
-/* Runs a statement that gives no rows. */
-static gboolean run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error)
-{
-    int result = sqlite3_step(statement);
-
-    sqlite3_reset(statement);
-    return result == SQLITE_DONE || fail(declarations, error);
+    if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
+        return TRUE;
+    db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
+    return FALSE;
 }
 
 static char *column_text(sqlite3_stmt *statement, int index)
@@ -235,11 +65,17 @@ static CstDeclaration *read_row(sqlite3_stmt *statement)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* Its file system tells when the file was born, so that no other file is taken for it. */
+static gboolean has_identity(const CstDeclaredFile *file)
+{
+    return file->id.inode && file->id.btime_ns;
+}
+
 /* Whether the row of a name, just stepped to, is about @id. */
 static gboolean is_about(sqlite3_stmt *statement, const CstFileId *id)
 {
-    sqlite3_int64 inode = sqlite3_column_int64(statement, 5);
-    sqlite3_int64 btime = sqlite3_column_int64(statement, 6);
+    sqlite3_int64 inode = sqlite3_column_int64(statement, COLUMN_INODE);
+    sqlite3_int64 btime = sqlite3_column_int64(statement, COLUMN_BTIME);
 
     return inode == (sqlite3_int64)id->inode && (btime == id->btime_ns || !btime || !id->btime_ns);
 }
@@ -248,21 +84,21 @@ static gboolean is_about(sqlite3_stmt *statement, const CstFileId *id)
 static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
                     sqlite3_stmt **ret_statement, gboolean *ret_moved)
 {
-    sqlite3_stmt *statement = use(declarations, FIND_FILE);
+    sqlite3_stmt *statement = db_use(declarations, SQL_FIND_FILE);
     int result = SQLITE_DONE;
 
     *ret_statement = statement;
-    if (file->id.inode && file->id.btime_ns) {
-        bind_id(statement, 1, &file->id);
-        bind_text(statement, 3, file->dir);
-        bind_text(statement, 4, file->name);
+    if (has_identity(file)) {
+        db_bind_id(statement, 1, &file->id);
+        db_bind_text(statement, 3, file->dir);
+        db_bind_text(statement, 4, file->name);
         result = sqlite3_step(statement);
     }
     if (result != SQLITE_DONE)
         return result;
-    *ret_statement = statement = use(declarations, FIND_NAME);
-    bind_text(statement, 1, file->dir);
-    bind_text(statement, 2, file->name);
+    *ret_statement = statement = db_use(declarations, SQL_FIND_NAME);
+    db_bind_text(statement, 1, file->dir);
+    db_bind_text(statement, 2, file->name);
     result = sqlite3_step(statement);
     *ret_moved = result == SQLITE_ROW && !is_about(statement, &file->id);
     return *ret_moved && !by_name ? SQLITE_DONE : result;
@@ -271,44 +107,192 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
 /* A record found by its name is from now on about the file that is there. */
 static void follow_name(CstDeclarations *declarations, const CstDeclaredFile *file)
 {
-    sqlite3_stmt *statement = use(declarations, SET_FILE);
+    sqlite3_stmt *statement = db_use(declarations, SQL_SET_FILE);
 
-    bind_text(statement, 1, file->dir);
-    bind_text(statement, 2, file->name);
-    bind_id(statement, 3, &file->id);
-    run(declarations, statement, NULL);
+    db_bind_text(statement, 1, file->dir);
+    db_bind_text(statement, 2, file->name);
+    db_bind_id(statement, 3, &file->id);
+    db_run(declarations, statement, NULL);
 }
 
-gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
-                               gboolean by_name, CstDeclaration **ret_declaration, GError **error)
+/* With the lock held, and the database open. */
+static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
+                     CstDeclaration **ret_declaration, GError **error)
 {
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     gboolean moved = FALSE;
     sqlite3_stmt *statement;
-    int result;
+    int result = find_row(declarations, file, by_name, &statement, &moved);
 
-    if (!open_database(declarations, error))
-        return FALSE;
-    result = find_row(declarations, file, by_name, &statement, &moved);
     if (result == SQLITE_ROW || result == SQLITE_DONE)
         *ret_declaration = result == SQLITE_ROW ? read_row(statement) : NULL;
     else
-        fail(declarations, error);
+        db_fail(declarations, error);
     sqlite3_reset(statement);
     if (moved && by_name && file->id.inode)
         follow_name(declarations, file);
     return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
+gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
+                               gboolean by_name, CstDeclaration **ret_declaration, GError **error)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
+
+    return db_open(declarations, error) &&
+           find(declarations, file, by_name, ret_declaration, error);
+}
+
+/* --- reading many ----------------------------------------------------------------------------- */
+
+/* Fewer files than this are searched for one by one: the records of other directories are read
+ * as well when many are looked up together. */
+#define MANY 64
+
+/*
+ * All records of the directory are read, which answers what is recorded of a file under its own
+ * name, and then which files all records are about. The few that lie under another name than their
+ * record says, or in the place of the file that it was made for, are searched for one by one.
+ */
+typedef struct {
+    GHashTable *by_name; /* name to CstDeclaredLookup * */
+    GHashTable *by_file; /* CstFileId to those that may still be known by their file */
+    GPtrArray *singly;   /* of CstDeclaredLookup *: to be searched for one by one */
+} Many;
+
+static void many_init(Many *many, CstDeclaredLookup *lookups, guint count)
+{
+    many->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    many->by_file = g_hash_table_new(cst_file_id_hash, cst_file_id_equal);
+    many->singly = g_ptr_array_new();
+    for (guint i = 0; i < count; i++) {
+        CstDeclaredLookup *lookup = &lookups[i];
+
+        g_hash_table_insert(many->by_name, (char *)lookup->file.name, lookup);
+        if (!has_identity(&lookup->file))
+            continue;
+        if (!g_hash_table_contains(many->by_file, &lookup->file.id))
+            g_hash_table_insert(many->by_file, &lookup->file.id, lookup);
+        else /* another name of a file that is looked up already */
+            g_ptr_array_add(many->singly, lookup);
+    }
+}
+
+static void many_clear(Many *many)
+{
+    g_hash_table_unref(many->by_name);
+    g_hash_table_unref(many->by_file);
+    g_ptr_array_unref(many->singly);
+}
+
+static void take_row_of_dir(Many *many, sqlite3_stmt *row)
+{
+    CstDeclaredLookup *lookup =
+        g_hash_table_lookup(many->by_name, sqlite3_column_text(row, COLUMN_NAME));
+
+    if (!lookup)
+        return;
+    if (is_about(row, &lookup->file.id)) {
+        lookup->declaration = read_row(row);
+        /* Nothing that is recorded of the file under other names comes before this. */
+        if (sqlite3_column_int64(row, COLUMN_BTIME) == lookup->file.id.btime_ns &&
+            g_hash_table_lookup(many->by_file, &lookup->file.id) == lookup)
+            g_hash_table_remove(many->by_file, &lookup->file.id);
+    } else if (lookup->by_name) {
+        g_ptr_array_add(many->singly, lookup);
+    }
+}
+
+static void take_row_of_file(Many *many, sqlite3_stmt *row)
+{
+    const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 0),
+                          .btime_ns = sqlite3_column_int64(row, 1)};
+    CstDeclaredLookup *lookup = g_hash_table_lookup(many->by_file, &id);
+
+    if (lookup)
+        g_ptr_array_add(many->singly, lookup);
+}
+
+static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, Many *many,
+                         void (*take)(Many *many, sqlite3_stmt *row), GError **error)
+{
+    int result;
+
+    while ((result = sqlite3_step(row)) == SQLITE_ROW)
+        take(many, row);
+    sqlite3_reset(row);
+    return result == SQLITE_DONE || db_fail(declarations, error);
+}
+
+/* As one transaction: no record moves from one part to the other meanwhile. */
+static gboolean read_many(CstDeclarations *declarations, const char *dir, Many *many,
+                          GError **error)
+{
+    sqlite3_stmt *rows_of_dir = db_use(declarations, SQL_FIND_DIR);
+    gboolean done;
+
+    if (!db_run(declarations, db_use(declarations, SQL_BEGIN_READ), error))
+        return FALSE;
+    db_bind_text(rows_of_dir, 1, dir);
+    done =
+        each_row(declarations, rows_of_dir, many, take_row_of_dir, error) &&
+        each_row(declarations, db_use(declarations, SQL_FIND_FILES), many, take_row_of_file, error);
+    return end_transaction(declarations, done, error);
+}
+
+static gboolean find_singly(CstDeclarations *declarations, CstDeclaredLookup *lookup,
+                            GError **error)
+{
+    g_clear_pointer(&lookup->declaration, cst_declaration_free);
+    return find(declarations, &lookup->file, lookup->by_name, &lookup->declaration, error);
+}
+
+static gboolean find_together(CstDeclarations *declarations, CstDeclaredLookup *lookups,
+                              guint count, GError **error)
+{
+    Many many;
+    gboolean done;
+
+    many_init(&many, lookups, count);
+    done = read_many(declarations, lookups->file.dir, &many, error);
+    for (guint i = 0; done && i < many.singly->len; i++)
+        done = find_singly(declarations, g_ptr_array_index(many.singly, i), error);
+    many_clear(&many);
+    return done;
+}
+
+gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLookup *lookups,
+                                    guint count, GError **error)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
+    gboolean done = count == 0 || db_open(declarations, error);
+
+    for (guint i = 0; i < count; i++)
+        lookups[i].declaration = NULL;
+    if (done && count >= MANY)
+        done = find_together(declarations, lookups, count, error);
+    for (guint i = 0; done && count < MANY && i < count; i++)
+        done = find_singly(declarations, &lookups[i], error);
+    for (guint i = 0; !done && i < count; i++)
+        g_clear_pointer(&lookups[i].declaration, cst_declaration_free);
+    return done;
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
-/* Ends the transaction that BEGIN has begun, either way. */
-static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
+static void bind_declaration(sqlite3_stmt *statement, const CstDeclaration *declaration)
 {
-    if (done && run(declarations, use(declarations, COMMIT), error))
-        return TRUE;
-    run(declarations, use(declarations, ROLLBACK), NULL);
-    return FALSE;
+    db_bind_text(statement, 5, declaration->format);
+    sqlite3_bind_int(statement, 6, declaration->restricted);
+    db_bind_text(statement, 7, declaration->backing);
+    db_bind_text(statement, 8, declaration->backing_format);
+    db_bind_text(statement, 9, declaration->data_file);
+}
+
+static void bind_file(sqlite3_stmt *statement, const CstDeclaredFile *file)
+{
+    db_bind_text(statement, 1, file->dir);
+    db_bind_text(statement, 2, file->name);
+    db_bind_id(statement, 3, &file->id);
 }
 
 static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *file,
@@ -316,35 +300,24 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
 {
     sqlite3_stmt *statement;
 
-    if (file->id.inode && file->id.btime_ns) {
-        statement = use(declarations, FORGET_FILE);
-        bind_id(statement, 1, &file->id);
-        if (!run(declarations, statement, error))
+    if (has_identity(file)) {
+        statement = db_use(declarations, SQL_FORGET_FILE);
+        db_bind_id(statement, 1, &file->id);
+        if (!db_run(declarations, statement, error))
             return FALSE;
     }
-    statement = use(declarations, SET);
-    bind_text(statement, 1, file->dir);
-    bind_text(statement, 2, file->name);
-    bind_id(statement, 3, &file->id);
-    bind_text(statement, 5, declaration->format);
-    sqlite3_bind_int(statement, 6, declaration->restricted);
-    bind_text(statement, 7, declaration->backing);
-    bind_text(statement, 8, declaration->backing_format);
-    bind_text(statement, 9, declaration->data_file);
-    return run(declarations, statement, error);
+    statement = db_use(declarations, SQL_SET);
+    bind_file(statement, file);
+    bind_declaration(statement, declaration);
+    return db_run(declarations, statement, error);
 }
 
 /* With the lock held, and the database open. */
-static gboolean set_rows(CstDeclarations *declarations, const CstDeclaredFile *files, guint count,
-                         const CstDeclaration *declaration, GError **error)
+static gboolean set(CstDeclarations *declarations, const CstDeclaredFile *file,
+                    const CstDeclaration *declaration, GError **error)
 {
-    gboolean done = TRUE;
-
-    if (!run(declarations, use(declarations, BEGIN), error))
-        return FALSE;
-    for (guint i = 0; done && i < count; i++)
-        done = set_row(declarations, &files[i], declaration, error);
-    return end_transaction(declarations, done, error);
+    return db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
+           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
 }
 
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
@@ -353,22 +326,39 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     gboolean done;
 
-    if (!open_database(declarations, error))
+    if (!db_open(declarations, error))
         return FALSE;
     if (durable)
         sqlite3_exec(declarations->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
-    done = set_rows(declarations, file, 1, declaration, error);
+    done = set(declarations, file, declaration, error);
     if (durable)
         sqlite3_exec(declarations->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
     return done;
 }
 
-gboolean cst_declarations_set_many(CstDeclarations *declarations, const CstDeclaredFile *files,
+/* With the lock held, and the database open. */
+static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredFile *files, guint count,
+                         const CstDeclaration *declaration, GError **error)
+{
+    sqlite3_stmt *statement = db_use(declarations, SQL_ADD);
+    gboolean done = TRUE;
+
+    if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
+        return FALSE;
+    bind_declaration(statement, declaration);
+    for (guint i = 0; done && i < count; i++) {
+        bind_file(statement, &files[i]);
+        done = db_run(declarations, statement, error);
+    }
+    return end_transaction(declarations, done, error);
+}
+
+gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredFile *files,
                                    guint count, const CstDeclaration *declaration, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
-    gboolean done = open_database(declarations, error) &&
-                    set_rows(declarations, files, count, declaration, error);
+    gboolean done =
+        db_open(declarations, error) && add_rows(declarations, files, count, declaration, error);
 
     /* A large transaction leaves a cache that nothing else needs. */
     if (declarations->db)
@@ -382,12 +372,12 @@ gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir,
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     sqlite3_stmt *statement;
 
-    if (!open_database(declarations, error))
+    if (!db_open(declarations, error))
         return FALSE;
-    statement = use(declarations, REMOVE);
-    bind_text(statement, 1, dir);
-    bind_text(statement, 2, name);
-    return run(declarations, statement, error);
+    statement = db_use(declarations, SQL_REMOVE);
+    db_bind_text(statement, 1, dir);
+    db_bind_text(statement, 2, name);
+    return db_run(declarations, statement, error);
 }
 
 /* --- records whose files are gone ------------------------------------------------------------- */
@@ -431,14 +421,14 @@ static Change *judge_row(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
 static gboolean apply_change(CstDeclarations *declarations, const char *dir, const Change *change,
                              GError **error)
 {
-    sqlite3_stmt *statement = use(declarations, change->drop ? DROP : SET_MISSING);
+    sqlite3_stmt *statement = db_use(declarations, change->drop ? SQL_DROP : SQL_SET_MISSING);
 
-    bind_text(statement, 1, dir);
-    bind_text(statement, 2, change->name);
-    bind_id(statement, 3, &change->id);
+    db_bind_text(statement, 1, dir);
+    db_bind_text(statement, 2, change->name);
+    db_bind_id(statement, 3, &change->id);
     if (!change->drop)
         sqlite3_bind_int64(statement, 5, change->missing);
-    return run(declarations, statement, error);
+    return db_run(declarations, statement, error);
 }
 
 gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
@@ -450,10 +440,10 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
     sqlite3_stmt *row;
     int result;
 
-    if (!open_database(declarations, error))
+    if (!db_open(declarations, error))
         return FALSE;
-    row = use(declarations, LIST);
-    bind_text(row, 1, dir);
+    row = db_use(declarations, SQL_LIST);
+    db_bind_text(row, 1, dir);
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {
         Change *change = judge_row(row, sweep);
 
@@ -462,10 +452,10 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
     }
     sqlite3_reset(row);
     if (result != SQLITE_DONE)
-        return fail(declarations, error);
+        return db_fail(declarations, error);
     if (changes->len == 0)
         return TRUE;
-    if (!run(declarations, use(declarations, BEGIN), error))
+    if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
         return FALSE;
     for (guint i = 0; done && i < changes->len; i++)
         done = apply_change(declarations, dir, g_ptr_array_index(changes, i), error);
@@ -482,12 +472,12 @@ gboolean cst_declarations_follow(CstDeclarations *declarations, const char *dir,
     gboolean done;
     int result;
 
-    if (!open_database(declarations, error))
+    if (!db_open(declarations, error))
         return FALSE;
-    statement = use(declarations, FIND_POLICY);
-    bind_text(statement, 1, dir);
+    statement = db_use(declarations, SQL_FIND_POLICY);
+    db_bind_text(statement, 1, dir);
     result = sqlite3_step(statement);
-    done = result == SQLITE_ROW || result == SQLITE_DONE || fail(declarations, error);
+    done = result == SQLITE_ROW || result == SQLITE_DONE || db_fail(declarations, error);
     if (done && (result == SQLITE_DONE ||
                  !cst_follow_parse((const char *)sqlite3_column_text(statement, 0), ret_follow)))
         *ret_follow = CST_FOLLOW_POOLS;
@@ -501,10 +491,10 @@ gboolean cst_declarations_set_follow(CstDeclarations *declarations, const char *
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     sqlite3_stmt *statement;
 
-    if (!open_database(declarations, error))
+    if (!db_open(declarations, error))
         return FALSE;
-    statement = use(declarations, SET_POLICY);
-    bind_text(statement, 1, dir);
-    bind_text(statement, 2, cst_follow_name(follow));
-    return run(declarations, statement, error);
+    statement = db_use(declarations, SQL_SET_POLICY);
+    db_bind_text(statement, 1, dir);
+    db_bind_text(statement, 2, cst_follow_name(follow));
+    return db_run(declarations, statement, error);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A volume that is being created, as others see it, and what is left when its creation ends early."""
 
+import json
 import os
 import signal
 import subprocess
@@ -71,11 +72,18 @@ class Creating(WithDaemon):
         self.assertEqual(2, self.pool.numOfVolumes())
         self.assertGreaterEqual(volume.info()[2], SIZE)
 
+    def listed_allocation(self, name):
+        out = self.cistern("--json", "vol-list", "p", "--details")[1]
+        listed = json.loads(out)["volumes"]
+        return next(v["allocation"] for v in listed if v["name"] == name)
+
     def test_a_refresh_leaves_it_and_details_show_it(self):
         child = self.clone()
         self.pool.refresh()
         self.assertEqual(["new", "source"], sorted(self.pool.listVolumes()))
         self.assertRegex(self.ok("vol-list", "p", "--details"), r"\bnew +\S+/new +file +24\.00 MiB")
+        self.eventually(lambda: 2 * MIB < self.listed_allocation("new") < SIZE)
+        self.assertIsNone(child.poll(), "the clone was too quick for this")
         child.kill()
 
     def test_nobody_can_use_it_yet(self):

@@ -233,18 +233,17 @@ char *cst_entry_distrust(const CstDirPlace *place, const char *name, const CstEn
     return NULL;
 }
 
-static gboolean check_trust(const CstDirPlace *place, const char *name, const struct stat *st,
+static gboolean check_trust(const CstDirPlace *place, const char *name, const CstEntryOwner *owner,
                             GError **error)
 {
-    const CstEntryOwner owner = {st->st_mode, st->st_uid, (guint)st->st_nlink};
-    g_autofree char *why = cst_entry_distrust(place, name, &owner);
+    g_autofree char *why = cst_entry_distrust(place, name, owner);
 
     return !why || cst_fail(error, CST_ERROR_DENIED, "%s", why);
 }
 
-static gboolean has_content(const struct stat *st)
+static gboolean has_content(mode_t mode)
 {
-    return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+    return S_ISREG(mode) || S_ISBLK(mode);
 }
 
 static gboolean cannot_open(const CstDirPlace *place, const char *name, int err, GError **error)
@@ -262,51 +261,62 @@ static gboolean no_content(const char *name, GError **error)
 static gboolean check_entry(const CstDirPlace *place, const char *name, gboolean *ret_link,
                             GError **error)
 {
+    CstEntryOwner owner;
     struct stat st;
 
     if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return cannot_open(place, name, errno, error);
-    if (!check_trust(place, name, &st, error))
+    owner = (CstEntryOwner){st.st_mode, st.st_uid, (guint)st.st_nlink};
+    if (!check_trust(place, name, &owner, error))
         return FALSE;
     *ret_link = S_ISLNK(st.st_mode);
     if (*ret_link && fstatat(place->fd, name, &st, 0) < 0)
         return cannot_open(place, name, errno, error);
-    return has_content(&st) || no_content(name, error);
+    return has_content(st.st_mode) || no_content(name, error);
 }
 
 /* It was no link a moment ago. */
 static gboolean became_link(const CstDirPlace *place, const char *name, GError **error)
 {
-    const struct stat link = {.st_mode = S_IFLNK, .st_uid = (uid_t)-1};
+    const CstEntryOwner link = {.mode = S_IFLNK, .uid = (uid_t)-1};
 
     return check_trust(place, name, &link, error);
 }
 
-int cst_entry_open(const CstDirPlace *place, const char *name, int flags, GError **error)
+int cst_entry_open_stat(const CstDirPlace *place, const char *name, int flags, struct statx *ret_st,
+                        GError **error)
 {
     g_auto(CstFd) fd = -1;
     gboolean link = FALSE;
-    struct stat st;
+    CstEntryOwner owner;
     int opened;
 
     if (!check_entry(place, name, &link, error))
         return -1;
     fd = cst_openat2(place->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    if (fd < 0 || !cst_fd_stat(fd, ret_st)) {
         if (link || errno != ELOOP || became_link(place, name, error))
             cannot_open(place, name, errno, error);
         return -1;
     }
-    if (!has_content(&st)) {
+    if (!has_content(ret_st->stx_mode)) {
         no_content(name, error);
         return -1;
     }
+    owner = (CstEntryOwner){ret_st->stx_mode, ret_st->stx_uid, ret_st->stx_nlink};
     /* What a trusted link leads to is its maker's affair. */
-    if (!link && !check_trust(place, name, &st, error))
+    if (!link && !check_trust(place, name, &owner, error))
         return -1;
     opened = fd;
     fd = -1;
     return opened;
+}
+
+int cst_entry_open(const CstDirPlace *place, const char *name, int flags, GError **error)
+{
+    struct statx st;
+
+    return cst_entry_open_stat(place, name, flags, &st, error);
 }
 
 int cst_entry_open_file(const CstDirPlace *place, const char *name, int flags, GError **error)

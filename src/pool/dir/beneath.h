@@ -75,6 +75,9 @@ char *cst_entry_distrust(const CstDirPlace *place, const char *name, const CstEn
  * where cst_entry_distrust() has a reason, INVALID where it is something else.
  */
 int cst_entry_open(const CstDirPlace *place, const char *name, int flags, GError **error);
+/** The same; *ret_st is a stat of what was opened. */
+int cst_entry_open_stat(const CstDirPlace *place, const char *name, int flags, struct statx *ret_st,
+                        GError **error);
 
 /** The same, of a regular file that lies there itself: links are UNSUPPORTED. */
 int cst_entry_open_file(const CstDirPlace *place, const char *name, int flags, GError **error);

@@ -32,11 +32,10 @@ gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclar
     return FALSE;
 }
 
-/* What stands beside the content; NULL: nothing, or what no version of ours has written. */
-static CstDeclaration *read_attribute(int fd)
+CstDeclaration *cst_dir_declared_beside(CstBlob *blob)
 {
     char value[VALUE_MAX];
-    ssize_t len = fgetxattr(fd, DECLARATION_XATTR, value, sizeof(value) - 1);
+    ssize_t len = fgetxattr(cst_blob_file_fd(blob), DECLARATION_XATTR, value, sizeof(value) - 1);
     gboolean restricted;
 
     if (len <= 0)
@@ -48,14 +47,19 @@ static CstDeclaration *read_attribute(int fd)
     return cst_image_format_find(value, NULL) ? cst_declaration_new(value, restricted) : NULL;
 }
 
-CstDeclaration *cst_dir_declared(const CstPoolState *state, const CstVolume *volume, int fd)
+void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                      CstDeclaration **declarations)
 {
-    g_autoptr(CstDeclaration) recorded = state ? cst_pool_state_declared(state, volume) : NULL;
-    g_autoptr(CstDeclaration) beside = read_attribute(fd);
+    g_autofree CstDeclaration **recorded = g_new0(CstDeclaration *, count);
 
-    if (!recorded)
-        return g_steal_pointer(&beside);
-    if (beside && !recorded->format)
-        recorded->format = g_steal_pointer(&beside->format);
-    return g_steal_pointer(&recorded);
+    if (state)
+        cst_pool_state_declared(state, volumes, count, recorded);
+    for (guint i = 0; i < count; i++) {
+        if (!recorded[i])
+            continue;
+        if (declarations[i] && !recorded[i]->format)
+            recorded[i]->format = g_steal_pointer(&declarations[i]->format);
+        cst_declaration_free(declarations[i]);
+        declarations[i] = recorded[i];
+    }
 }

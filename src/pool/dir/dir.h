@@ -96,9 +96,13 @@ gboolean cst_dir_is_draft(const char *name);
 /** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
 gboolean cst_dir_name_hidden(const char *name);
 
+/** What stands beside the content of @blob, a file; NULL: nothing, or what we have not written. */
+CstDeclaration *cst_dir_declared_beside(CstBlob *blob);
+
 /**
- * What is declared of the content of @volume, whose file is open as @fd: by the core's records,
- * else by what stands beside the content. @state NULL: a file that the core has no records of.
- * NULL: nothing.
+ * What is declared of the content of @count volumes, which has been read already: by the core's
+ * records, else by what stands beside the content, which declarations[i] is at first. NULL there:
+ * nothing. @state NULL: files that the core has no records of.
  */
-CstDeclaration *cst_dir_declared(const CstPoolState *state, const CstVolume *volume, int fd);
+void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                      CstDeclaration **declarations);

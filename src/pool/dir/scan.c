@@ -20,6 +20,11 @@
  * that was open while it was made; the stat before tells only whether the old record still holds,
  * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
  * listed with the reason as its problem.
+ *
+ * What is declared of a file is looked up after its content has been read, for all files of a scan
+ * at once. Whoever writes content that nobody stands behind restricts the file before the first
+ * byte, so content that was seen is never judged by an older declaration. Each file is first taken
+ * for what it looks like, and inspected again only where another format is declared.
  */
 
 /* Inspecting a file waits for the disk, so more threads than cores; a few files need none. */
@@ -146,83 +151,114 @@ static void take_info(const CstDirPlace *place, CstVolume *volume, const CstImag
     extra->extended_l2 = info->extended_l2;
 }
 
-/* The content of a volume whose format is declared may be that of another one. */
-static gboolean note_content(CstVolume *volume, CstBlob *blob, const CstImageFormat *declared,
-                             GError **error)
-{
-    uint8_t head[CST_IMAGE_PROBE_LEN];
-    const CstImageFormat *found;
-    uint64_t size;
-
-    if (!cst_blob_get_size(blob, &size, error) ||
-        !cst_blob_pread(blob, head, (size_t)MIN(size, sizeof(head)), 0, error))
-        return FALSE;
-    found = cst_image_probe(head, (size_t)MIN(size, sizeof(head)), size);
-    /* A medium without its mark, which lies beyond the head, is not another format yet. */
-    if (found != declared && !(strcmp(cst_image_format_name(declared), "iso") == 0 &&
-                               strcmp(cst_image_format_name(found), "raw") == 0))
-        cst_volume_extra(volume)->content = cst_image_format_name(found);
-    return TRUE;
-}
-
-/* Takes @fd over. */
-static gboolean inspect(const CstPoolState *state, const CstDirPlace *place, int fd,
-                        CstVolume *volume, GError **error)
-{
-    g_autoptr(CstDeclaration) declaration = cst_dir_declared(state, volume, fd);
-    const CstImageFormat *format = NULL;
-    g_autoptr(CstBlob) blob = cst_blob_file_new(fd, volume->name, FALSE, error);
-    g_auto(CstImageInfo) info = {0};
-
-    if (!blob)
-        return FALSE;
-    if (volume->type == CST_VOL_BLOCK && !cst_blob_get_size(blob, &volume->capacity, error))
-        return FALSE;
-    if (declaration && declaration->format)
-        format = cst_image_format_find(declaration->format, NULL);
-    if (!cst_image_inspect(blob, format, &info, error) ||
-        (format && !note_content(volume, blob, format, error)))
-        return FALSE;
-    take_info(place, volume, &info);
-    cst_volume_judge(volume, declaration);
-    return TRUE;
-}
-
 static CstVolume *with_problem(CstVolume *volume, const char *problem)
 {
     cst_volume_extra(volume)->problem = g_strdup(problem);
     return volume;
 }
 
-/* Opens and inspects; a stat said @seen. NULL: gone, or no volume. */
-static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirPlace *place,
-                                   const char *name, const Seen *seen, CstVolume *known)
+/*
+ * Opens an entry of which a stat said *seen, which is then what was opened. NULL: *ret_volume is
+ * complete, or NULL as well when the entry is gone, or no volume.
+ */
+static CstBlob *open_entry(const CstDirPlace *place, const char *name, CstVolume *known, Seen *seen,
+                           CstVolume **ret_volume)
 {
     g_autoptr(GError) error = NULL;
-    CstVolume *volume = NULL;
     Seen now = {.shared = seen->shared};
-    int fd = cst_entry_open(place, name, O_RDONLY, &error);
+    g_auto(CstFd) fd = cst_entry_open_stat(place, name, O_RDONLY, &now.st, &error);
+    CstBlob *blob = NULL;
 
-    if (fd < 0 && (g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) ||
-                   g_error_matches(error, CST_ERROR, CST_ERROR_INVALID)))
+    *ret_volume = NULL;
+    if (g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+        g_error_matches(error, CST_ERROR, CST_ERROR_INVALID))
         return NULL;
-    if (fd < 0)
-        volume = volume_from_stat(name, seen);
-    else if (!cst_fd_stat(fd, &now.st))
-        cst_fail_errno(&error, errno, _("cannot stat file '%s'"), name);
-    else if (still_fits(known, &now))
-        volume = cst_volume_ref(known);
-    else
-        volume = volume_from_stat(name, &now);
-    if (!error && volume && volume != known) {
-        inspect(state, place, fd, volume, &error);
-        return error ? with_problem(volume, error->message) : volume;
+    if (fd >= 0 && still_fits(known, &now)) {
+        *ret_volume = cst_volume_ref(known);
+    } else if (fd >= 0) {
+        *seen = now;
+        blob = cst_blob_file_new(fd, name, FALSE, &error);
+        fd = -1;
     }
-    if (fd >= 0)
-        close(fd);
-    if (!error)
-        return volume;
-    return with_problem(volume ? volume : volume_from_stat(name, seen), error->message);
+    if (error)
+        *ret_volume = with_problem(volume_from_stat(name, seen), error->message);
+    return blob;
+}
+
+/*
+ * What an open file says of itself when it is taken for @format; NULL: for what it looks like,
+ * which is the volume's format then. *ret_readable FALSE: it could not be read, and is listed with
+ * that as its problem.
+ */
+static CstVolume *read_as(const CstDirPlace *place, CstBlob *blob, const Seen *seen,
+                          const CstImageFormat *format, gboolean *ret_readable)
+{
+    CstVolume *volume = volume_from_stat(blob->name, seen);
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(GError) error = NULL;
+
+    *ret_readable =
+        (volume->type != CST_VOL_BLOCK || cst_blob_get_size(blob, &volume->capacity, &error)) &&
+        cst_image_inspect(blob, format, &info, &error);
+    if (!*ret_readable)
+        return with_problem(volume, error->message);
+    take_info(place, volume, &info);
+    return volume;
+}
+
+/* The declared format, where that is another one than the volume's; NULL: it is not. */
+static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclaration *declaration)
+{
+    const CstImageFormat *format;
+
+    if (!declaration || !declaration->format)
+        return NULL;
+    format = cst_image_format_find(declaration->format, NULL);
+    return format != cst_image_format_find(volume->format, NULL) ? format : NULL;
+}
+
+/* A medium and a raw disk are told apart by a mark that the guest can write and take away. */
+static gboolean holds_guest_bytes(const char *format)
+{
+    return strcmp(format, "raw") == 0 || strcmp(format, "iso") == 0;
+}
+
+/* @volume is declared to be of another format than its content looks like. */
+static void note_content(CstVolume *volume, const char *content)
+{
+    if (!holds_guest_bytes(volume->format) || !holds_guest_bytes(content))
+        cst_volume_extra(volume)->content = content;
+}
+
+static CstVolume *look_into(const CstPoolState *state, const CstDirPlace *place, CstBlob *blob,
+                            const Seen *seen)
+{
+    gboolean readable, again;
+    CstVolume *volume = read_as(place, blob, seen, NULL, &readable);
+    g_autoptr(CstDeclaration) declaration = cst_dir_declared_beside(blob);
+    const CstImageFormat *format;
+
+    cst_dir_declared(state, &volume, 1, &declaration);
+    format = overruling(volume, declaration);
+    if (format) {
+        const char *content = volume->format;
+
+        cst_volume_unref(volume);
+        volume = read_as(place, blob, seen, format, &again);
+        if (readable && again)
+            note_content(volume, content);
+    }
+    cst_volume_judge(volume, declaration);
+    return volume;
+}
+
+static CstVolume *open_and_look(const CstPoolState *state, const CstDirPlace *place,
+                                const char *name, Seen *seen, CstVolume *known)
+{
+    CstVolume *volume = NULL;
+    g_autoptr(CstBlob) blob = open_entry(place, name, known, seen, &volume);
+
+    return blob ? look_into(state, place, blob, seen) : volume;
 }
 
 /* LOOK_NONE: no volume; LOOK_DONE: *ret_volume is complete; LOOK_OPEN: it wants to be opened. */
@@ -278,7 +314,7 @@ CstVolume *cst_dir_look(const CstPoolState *state, const CstDirPlace *place, con
     Seen seen;
 
     if (look(place, name, known, &seen, &volume) == LOOK_OPEN)
-        volume = open_and_inspect(state, place, name, &seen, known);
+        volume = open_and_look(state, place, name, &seen, known);
     return volume;
 }
 
@@ -309,11 +345,14 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- scanning the directory ------------------------------------------------------------------- */
 
-/* An entry that is to be opened. */
+/* An entry that is to be opened, and what was found in it. */
 typedef struct {
     char *name;
     CstVolume *known; /* referenced; NULL: nothing */
     Seen seen;
+    CstVolume *volume;           /* NULL: not looked at yet; gone, or no volume */
+    CstDeclaration *declaration; /* at first what stands beside the content */
+    gboolean undeclared;         /* what is declared of the volume has still to be asked for */
 } Entry;
 
 typedef struct {
@@ -323,41 +362,84 @@ typedef struct {
     const CstDirPlace *target;
     GPtrArray *waiting; /* of Entry */
     gint next;          /* index of the next one, shared by the threads */
-    GMutex sink_lock;
 } Scanning;
 
 static void entry_free(Entry *entry)
 {
     g_free(entry->name);
     cst_volume_unref(entry->known);
+    cst_volume_unref(entry->volume);
+    cst_declaration_free(entry->declaration);
     g_free(entry);
 }
 
-static gpointer inspect_waiting(gpointer data)
+static gpointer read_waiting(gpointer data)
 {
     Scanning *s = data;
     guint i;
 
     while ((i = (guint)g_atomic_int_add(&s->next, 1)) < s->waiting->len) {
-        const Entry *entry = g_ptr_array_index(s->waiting, i);
-        CstVolume *volume =
-            open_and_inspect(s->state, s->target, entry->name, &entry->seen, entry->known);
+        Entry *entry = g_ptr_array_index(s->waiting, i);
+        g_autoptr(CstBlob) blob =
+            open_entry(s->target, entry->name, entry->known, &entry->seen, &entry->volume);
+        gboolean readable;
 
-        if (!volume)
+        if (!blob)
             continue;
-        log_problem(s->state, volume);
-        g_mutex_lock(&s->sink_lock);
-        s->scan->sink(volume, s->scan->data);
-        g_mutex_unlock(&s->sink_lock);
+        entry->volume = read_as(s->target, blob, &entry->seen, NULL, &readable);
+        entry->declaration = cst_dir_declared_beside(blob);
+        entry->undeclared = TRUE;
     }
     return NULL;
 }
 
-static void inspect_all(Scanning *s)
+/* The content of all of them has been read. */
+static void declare_waiting(Scanning *s)
+{
+    g_autofree CstVolume **volumes = g_new(CstVolume *, s->waiting->len);
+    g_autofree CstDeclaration **declarations = g_new(CstDeclaration *, s->waiting->len);
+    guint count = 0;
+
+    for (guint i = 0; i < s->waiting->len; i++) {
+        Entry *entry = g_ptr_array_index(s->waiting, i);
+
+        if (!entry->undeclared)
+            continue;
+        volumes[count] = entry->volume;
+        declarations[count++] = g_steal_pointer(&entry->declaration);
+    }
+    cst_dir_declared(s->state, volumes, count, declarations);
+    for (guint i = s->waiting->len; i-- > 0;) {
+        Entry *entry = g_ptr_array_index(s->waiting, i);
+
+        if (entry->undeclared)
+            entry->declaration = declarations[--count];
+    }
+}
+
+/* Hands on what became of an entry. */
+static void conclude(const Scanning *s, Entry *entry)
+{
+    if (entry->undeclared && overruling(entry->volume, entry->declaration)) {
+        cst_volume_unref(entry->volume);
+        entry->volume = cst_dir_look(s->state, s->target, entry->name, NULL);
+    } else if (entry->undeclared) {
+        cst_volume_judge(entry->volume, entry->declaration);
+    }
+    if (!entry->volume)
+        return;
+    log_problem(s->state, entry->volume);
+    s->scan->sink(g_steal_pointer(&entry->volume), s->scan->data);
+}
+
+static void look_into_waiting(Scanning *s)
 {
     guint others = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
 
-    cst_threads_run(inspect_waiting, s, 1 + others);
+    cst_threads_run(read_waiting, s, 1 + others);
+    declare_waiting(s);
+    for (guint i = 0; i < s->waiting->len; i++)
+        conclude(s, g_ptr_array_index(s->waiting, i));
 }
 
 static void scan_entry(Scanning *s, const char *name)
@@ -371,7 +453,7 @@ static void scan_entry(Scanning *s, const char *name)
     case LOOK_NONE: break;
     case LOOK_DONE: s->scan->sink(volume, s->scan->data); break;
     case LOOK_OPEN:
-        entry = g_new(Entry, 1);
+        entry = g_new0(Entry, 1);
         *entry = (Entry){.name = g_strdup(name), .known = g_steal_pointer(&known), .seen = seen};
         g_ptr_array_add(s->waiting, entry);
         break;
@@ -409,11 +491,9 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     dir = cst_place_list(&target);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot open path '%s'"), target.path);
-    g_mutex_init(&s.sink_lock);
     done = read_entries(&s, dir, error);
     if (done)
-        inspect_all(&s);
-    g_mutex_clear(&s.sink_lock);
+        look_into_waiting(&s);
     closedir(dir);
     return done;
 }

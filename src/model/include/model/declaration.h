@@ -34,6 +34,10 @@ typedef struct {
     int64_t btime_ns; /**< time of birth, which tells two users of one inode number apart */
 } CstFileId;
 
+/** For hash tables whose keys are CstFileId. */
+guint cst_file_id_hash(gconstpointer id);
+gboolean cst_file_id_equal(gconstpointer a, gconstpointer b);
+
 /** Which references a pool's volumes follow that nobody has declared one by one. */
 typedef enum {
     CST_FOLLOW_POOLS,   /**< those that lead to volumes of active pools; the default */

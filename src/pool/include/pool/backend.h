@@ -40,10 +40,13 @@ typedef struct {
     gboolean (*secret)(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
                        GError **error);
     /**
-     * What is declared of the content of @volume, a record that says name, file and place so far
-     * (CST_VOLUME_SHARED). A new declaration; NULL: nothing. NULL callback: never anything.
+     * What is declared of the content of @count volumes, records that say name, file and place
+     * (CST_VOLUME_SHARED): a new declaration for each in @ret_declarations; NULL: nothing. It is
+     * asked after the content has been read, since who writes a stranger's bytes declares that
+     * before them. NULL callback: nothing is ever declared.
      */
-    CstDeclaration *(*declared)(const CstPoolState *state, const CstVolume *volume, gpointer data);
+    void (*declared)(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                     CstDeclaration **ret_declarations, gpointer data);
     gpointer data;
 } CstPoolHost;
 

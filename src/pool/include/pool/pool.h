@@ -62,8 +62,10 @@ gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GE
 /** FALSE where the storage keeps no declarations beside the content; no error is set. */
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration);
-/** What the core knows to be declared of a volume; NULL: nothing. For backends. */
-CstDeclaration *cst_pool_state_declared(const CstPoolState *state, const CstVolume *volume);
+/** CstPoolHost.declared, for backends. @declarations holds NULLs, which stay for nothing declared.
+ */
+void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                             CstDeclaration **declarations);
 /** For writing it is held by QEMU's locks as well (image/hold.h); BUSY names who has it open. */
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error);

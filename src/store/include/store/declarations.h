@@ -33,6 +33,21 @@ typedef struct {
 gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
                                gboolean by_name, CstDeclaration **ret_declaration, GError **error);
 
+/** One of several files that are looked up together. */
+typedef struct {
+    CstDeclaredFile file;
+    gboolean by_name;            /**< as of cst_declarations_find() */
+    CstDeclaration *declaration; /**< what is found: the caller's */
+} CstDeclaredLookup;
+
+/**
+ * Finds what is declared of @count files of one directory (file.dir is the same in all). Many are
+ * looked up by reading the records once, which is cheaper than a search for each. All that was
+ * committed before the call is seen. When it fails, declaration is NULL in all of them.
+ */
+gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLookup *lookups,
+                                    guint count, GError **error);
+
 /**
  * Records @declaration, in place of what there was for the file and for its name. It survives the
  * end of the process; with @durable a power cut as well when the call returns.
@@ -40,8 +55,11 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
                               const CstDeclaration *declaration, gboolean durable, GError **error);
 
-/** The same for @count files of one kind, as one transaction. */
-gboolean cst_declarations_set_many(CstDeclarations *declarations, const CstDeclaredFile *files,
+/**
+ * Records @declaration of each of @count files that nothing is recorded of, as one transaction; in
+ * place of what there was for its name, made for another file.
+ */
+gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredFile *files,
                                    guint count, const CstDeclaration *declaration, GError **error);
 
 /** Forgets what was recorded for the name. */

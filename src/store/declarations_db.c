@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Declarations in SQLite: one row a file. Written in WAL mode, so that a process that is killed
+ * loses nothing that was committed, readers do not wait for writers, and a commit costs no sync
+ * unless it is asked to be durable. Every statement is prepared once and used under one mutex.
+ */
+#include "declarations_db.h"
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#define BUSY_TIMEOUT_MS 5000
+
+/* An inode is stored as a signed number, as SQLite has no other; only equality matters. */
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS declarations ("
+    "  dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL, btime INTEGER NOT NULL,"
+    "  format TEXT, restricted INTEGER NOT NULL, backing TEXT, backing_format TEXT, data_file TEXT,"
+    "  missing INTEGER NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY (dir, name)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS by_file ON declarations (inode, btime);"
+    "CREATE TABLE IF NOT EXISTS policies (dir TEXT PRIMARY KEY, follow TEXT NOT NULL) WITHOUT "
+    "ROWID;";
+
+/* The record as it was read: not one that has been made for the name since. */
+#define SAME_ROW " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
+#define COLUMNS  "format, restricted, backing, backing_format, data_file"
+
+static const char *const texts[SQL_N_STATEMENTS] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_BEGIN_READ] = "BEGIN",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_FIND_FILE] = "SELECT " COLUMNS " FROM declarations WHERE inode = ?1 AND btime = ?2"
+                      " ORDER BY dir = ?3 AND name = ?4 DESC, restricted DESC LIMIT 1",
+    [SQL_FIND_NAME] =
+        "SELECT " COLUMNS ", inode, btime FROM declarations WHERE dir = ?1 AND name = ?2",
+    [SQL_FIND_DIR] = "SELECT " COLUMNS ", inode, btime, name FROM declarations WHERE dir = ?1",
+    [SQL_FIND_FILES] = "SELECT inode, btime FROM declarations INDEXED BY by_file WHERE btime <> 0",
+    [SQL_FORGET_FILE] = "DELETE FROM declarations WHERE inode = ?1 AND btime = ?2",
+    [SQL_SET] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [SQL_ADD] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
+                " (SELECT 1 FROM declarations WHERE inode = ?3 AND btime = ?4"
+                "  AND (btime <> 0 OR (dir = ?1 AND name = ?2)))",
+    [SQL_SET_FILE] = "UPDATE declarations SET inode = ?3, btime = ?4 WHERE dir = ?1 AND name = ?2",
+    [SQL_REMOVE] = "DELETE FROM declarations WHERE dir = ?1 AND name = ?2",
+    [SQL_LIST] = "SELECT name, inode, btime, missing FROM declarations WHERE dir = ?1",
+    [SQL_SET_MISSING] = "UPDATE declarations SET missing = ?5" SAME_ROW,
+    [SQL_DROP] = "DELETE FROM declarations" SAME_ROW,
+    [SQL_FIND_POLICY] = "SELECT follow FROM policies WHERE dir = ?1",
+    [SQL_SET_POLICY] = "INSERT OR REPLACE INTO policies (dir, follow) VALUES (?1, ?2)",
+};
+
+void db_close(CstDeclarations *declarations)
+{
+    for (int i = 0; i < SQL_N_STATEMENTS; i++)
+        g_clear_pointer(&declarations->statements[i], sqlite3_finalize);
+    g_clear_pointer(&declarations->db, sqlite3_close);
+}
+
+gboolean db_fail(const CstDeclarations *declarations, GError **error)
+{
+    return cst_fail(error, CST_ERROR_IO, _("cannot use '%s': %s"), declarations->path,
+                    declarations->db ? sqlite3_errmsg(declarations->db)
+                                     : sqlite3_errstr(SQLITE_NOMEM));
+}
+
+static gboolean prepare_all(CstDeclarations *declarations)
+{
+    for (int i = 0; i < SQL_N_STATEMENTS; i++)
+        if (sqlite3_prepare_v3(declarations->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &declarations->statements[i], NULL) != SQLITE_OK)
+            return FALSE;
+    return TRUE;
+}
+
+/* Databases of before had no column for when a record's file was first missed. */
+static int add_missing(sqlite3 *db)
+{
+    static const char look[] = "SELECT missing FROM declarations LIMIT 0";
+
+    if (sqlite3_exec(db, look, NULL, NULL, NULL) == SQLITE_OK)
+        return SQLITE_OK;
+    sqlite3_exec(db, "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT 0", NULL,
+                 NULL, NULL);
+    /* Another process may have been quicker. */
+    return sqlite3_exec(db, look, NULL, NULL, NULL);
+}
+
+/*
+ * The mutex of ours is enough: SQLite needs none of its own. The cache is small, for what is kept
+ * between calls; but a page that a transaction changes stays in memory to its end, since a first
+ * look's records, in no order, would have each page written and read again many times.
+ */
+static int try_open(CstDeclarations *declarations)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                                   "PRAGMA cache_size = -128; PRAGMA cache_spill = OFF;";
+    int result = sqlite3_open_v2(declarations->path, &declarations->db, flags, NULL);
+
+    if (result == SQLITE_OK)
+        result = sqlite3_busy_timeout(declarations->db, BUSY_TIMEOUT_MS);
+    if (result == SQLITE_OK)
+        result = sqlite3_exec(declarations->db, settings, NULL, NULL, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_exec(declarations->db, schema, NULL, NULL, NULL);
+    if (result == SQLITE_OK)
+        result = add_missing(declarations->db);
+    return result;
+}
+
+/*
+ * Two processes that make the database together meet in the change to WAL,
+ * which SQLite does not wait for.
+ */
+gboolean db_open(CstDeclarations *declarations, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + BUSY_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+    int result;
+
+    if (declarations->db)
+        return TRUE;
+    if (!cst_dir_ensure(declarations->dir, 0700, error))
+        return FALSE;
+    while ((result = try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
+        db_close(declarations);
+        g_usleep(5 * G_TIME_SPAN_MILLISECOND);
+    }
+    if (result == SQLITE_OK && prepare_all(declarations))
+        return TRUE;
+    db_fail(declarations, error);
+    db_close(declarations);
+    return FALSE;
+}
+
+sqlite3_stmt *db_use(CstDeclarations *declarations, SqlStatement which)
+{
+    sqlite3_stmt *statement = declarations->statements[which];
+
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return statement;
+}
+
+void db_bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+}
+
+void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id)
+{
+    sqlite3_bind_int64(statement, index, (sqlite3_int64)id->inode);
+    sqlite3_bind_int64(statement, index + 1, id->btime_ns);
+}
+
+gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error)
+{
+    int result = sqlite3_step(statement);
+
+    sqlite3_reset(statement);
+    return result == SQLITE_DONE || db_fail(declarations, error);
+}
