@@ -95,9 +95,11 @@ void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found)
     if (cst_dry_run() || !state->def->target_path || !cst_pool_state_holds_images(state) ||
         (pool->swept_at && now - pool->swept_at < EVERY_US))
         return;
-    pool->swept_at = now;
     if (!cst_declarations_sweep(pool->service->declarations, state->def->target_path, &how, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+    /* A sweep that could not tell comes again with the next scan: others may be through by then. */
+    if (!sweep.unknown)
+        pool->swept_at = now;
     if (sweep.files)
         g_hash_table_unref(sweep.files);
 }
