@@ -28,6 +28,7 @@ typedef struct {
 static const Variant variants[] = {
     {{.capacity = CLUSTERS * CST_MIB}, "vdi", CST_MIB, 512, 1},
     {{.capacity = CLUSTERS * 2 * CST_MIB, .force_size = TRUE}, "vpc", 2 * CST_MIB, 1536, 2},
+    {{.capacity = CLUSTERS * CST_MIB}, "parallels", CST_MIB, 64, 2},
 };
 
 static CstBlob *open_guest(const CstImageFormat *format, CstBlob *blob)
