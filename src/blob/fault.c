@@ -25,6 +25,8 @@ typedef struct {
     CstFaultMode mode;
     gboolean cut;
     gboolean struck;
+    CstTask *cancel;    /* borrowed; NULL: none */
+    unsigned cancel_in; /* changes until it is asked to stop */
 } CstFaultBlob;
 
 static void change_free(void *data)
@@ -122,6 +124,8 @@ static gboolean change_strikes(CstFaultBlob *fault, CstFaultKind kind)
 
     g_mutex_lock(&fault->lock);
     hit = fault->cut || count_call(fault, kind);
+    if (kind == CST_FAULT_WRITE && fault->cancel && --fault->cancel_in == 0)
+        cst_task_cancel(g_steal_pointer(&fault->cancel));
     g_mutex_unlock(&fault->lock);
     return hit;
 }
@@ -305,6 +309,16 @@ gboolean cst_blob_fault_struck(CstBlob *blob)
     struck = fault->struck;
     g_mutex_unlock(&fault->lock);
     return struck;
+}
+
+void cst_blob_fault_cancel(CstBlob *blob, CstTask *task, unsigned nth)
+{
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+
+    g_mutex_lock(&fault->lock);
+    fault->cancel = task;
+    fault->cancel_in = nth;
+    g_mutex_unlock(&fault->lock);
 }
 
 gboolean cst_blob_fault_track(CstBlob *blob, GError **error)

@@ -48,7 +48,7 @@ gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error)
 
 static uint64_t in_block(const CstBlocks *blocks, uint64_t offset, uint64_t length)
 {
-    return MIN(length, blocks->block_size - (offset & (blocks->block_size - 1)));
+    return MIN(length, blocks->block_size - offset % blocks->block_size);
 }
 
 static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
@@ -373,9 +373,8 @@ static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t
 
 static gboolean fill_around(CstBlocks *blocks, const CstStep *step, GError **error)
 {
-    uint64_t before = step->offset & (step->unit - 1);
-    uint64_t end = step->offset + step->length;
-    uint64_t after = -end & (step->unit - 1);
+    uint64_t before = step->offset % step->unit, end = step->offset + step->length;
+    uint64_t after = cst_round_up(end, step->unit) - end;
 
     if (step->fresh && !step->backed)
         return TRUE;

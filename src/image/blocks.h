@@ -4,9 +4,9 @@
 #include "format.h"
 
 /**
- * What formats of simple blocks (VDI, VHD) have in common: the guest's bytes are cut into blocks of
- * one size, each of which is somewhere in the file or nowhere. This file moves the bytes; a format
- * says where they are.
+ * What formats of simple blocks (VDI, VHD, Parallels) have in common: the guest's bytes are cut
+ * into blocks of one size, each of which is somewhere in the file or nowhere. This file moves the
+ * bytes; a format says where they are.
  *
  * One lock guards all metadata; data is read and written outside of it. A byte that has its place
  * is written there, by any number of threads. Bytes without a place get one step by step: the
@@ -79,7 +79,7 @@ struct CstBlocks {
     uint64_t backing_start; /**< what lies there in the backing image is at 0 here */
     gboolean lacks_backing; /**< the image names one, none was handed over */
     gboolean barriers;
-    uint64_t block_size; /**< a power of two */
+    uint64_t block_size; /**< bytes */
     GMutex lock;
     GCond released;
     CstBlockClaim *claims;

@@ -135,6 +135,11 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
 {
     gboolean plain = is_plain(def);
 
+    if (g_strcmp0(def->format, "ploop") == 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("a new volume of format 'ploop' is a directory that the tool 'ploop' "
+                          "makes, which is not used here; format 'parallels' makes one image "
+                          "file of that kind"));
     plan->format = find_format(plain ? "raw" : def->format, "iso, dir", error);
     if (!plan->format)
         return FALSE;

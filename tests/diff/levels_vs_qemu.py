@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Compare what the engine writes of QEMU's older formats (qcow of version 1, QED) with what qemu-img and
-qemu-io make of it. Prints TAP.
+"""Compare what the engine writes of qcow (version 1), QED and Parallels with what qemu-img and qemu-io
+make of it. Prints TAP.
 
 usage: levels_vs_qemu.py CST_IMG CST_POWERCUT [PATTERN]
 """
@@ -19,7 +19,8 @@ from image_vs_qemu import (  # noqa: E402
 CASES.clear()  # those of the other program
 
 VARIANTS = [("qcow", {}), ("qed", {}), ("qed", {"cluster_size": 8192, "table_size": 4}),
-            ("qed", {"cluster_size": 131072, "table_size": 16})]
+            ("qed", {"cluster_size": 131072, "table_size": 16}), ("parallels", {}),
+            ("parallels", {"cluster_size": 65536}), ("parallels", {"cluster_size": 32256})]
 WITH_BACKING = [v for v in VARIANTS if v[0] != "parallels"]
 QEMU_CHECKS = ("qed", "parallels")
 
@@ -31,6 +32,8 @@ def check_clean(path, fmt):
     if fmt in QEMU_CHECKS:
         report = json.loads(run("qemu-img", "check", "-f", fmt, "--output=json", path,
                                 ok=range(9)))
+        if fmt == "parallels" and "allocated-clusters" not in report:
+            report["leaks"] = 0  # QEMU 7.2 takes all but the table's first cluster for leaks then
         if any(report.get(key) for key in ("corruptions", "leaks", "check-errors")):
             raise Failed(f"qemu-img check: {report}")
         if "allocated-clusters" in report:

@@ -260,7 +260,8 @@ def create_says_what_is_wrong(_):
             (["-f", "qcow2", "-o", "cluster_size=3k", "a", "1M"], 1, "cluster"),
             (["-f", "qcow2", "a"], 2, "<size>"), (["-f", "qcow2"], 2, "<file>"),
             (["-f", "qcow2", "a", "huge"], 2, "size"), (["a", "1M"], 2, "--format"),
-            (["-f", "parallels", "a", "1M"], 1, "can't be created")):
+            (["-f", "bochs", "a", "1M"], 1, "can't be created"),
+            (["-f", "parallels", "-o", "cluster_size=3G", "a", "1M"], 1, "at most 2143297024")):
         refused("image-create", *args, status=status, words=words)
         equal("files", os.listdir("."), [])
     ours = {line.split("=")[0].strip() for line in

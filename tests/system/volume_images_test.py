@@ -201,7 +201,7 @@ class Images(WithDaemon):
         return json.loads(out)
 
     def test_convert(self):
-        for image_format in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx"):
+        for image_format in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx", "parallels"):
             name = f"as-{image_format}"
             self.done("vol-convert", "top", name, "--pool", "p", "--format", image_format)
             if image_format == "vpc":  # whole cylinders; longer is no difference
@@ -219,6 +219,24 @@ class Images(WithDaemon):
         self.assertEqual((4096, "zstd"), (info["cluster-size"],
                                           info["format-specific"]["data"]["compression-type"]))
         self.assertLess(info["actual-size"], 1 * MIB)
+
+    def test_parallels_volumes(self):
+        """libvirt's name for the format is that of directories which only a tool makes."""
+        self.ok("vol-create-as", "p", "v", "8M", "--format", "parallels")
+        self.assertIn("<format type='ploop'/>", self.ok("vol-dumpxml", "v", "--pool", "p"))
+        status, _, err = peers.run(["qemu-io", "-f", "parallels", "-c", "write -P 7 1M 1M",
+                                    self.at("p", "v")])
+        self.assertEqual(0, status, err)
+        self.ok("vol-clone", "v", "copy", "--pool", "p")
+        self.ok("vol-resize", "v", "20M", "--pool", "p")
+        self.assertEqual(20 * MIB, self.info("v")["virtual-size"])
+        self.done("vol-check", "v", "--pool", "p")
+        for name in ("v", "copy"):
+            _, out, _ = peers.run(["qemu-io", "-f", "parallels", "-c", "read -P 7 1M 1M",
+                                   self.at("p", name)])
+            self.assertNotIn("failed", out)
+        self.fails("vol-create-as", "p", "d", "8M", "--format", "ploop", text="the tool 'ploop'")
+        self.assertNotIn("d", self.entries("p"))
 
     def test_convert_refuses(self):
         for words, code, text in (

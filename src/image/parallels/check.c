@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Check and repair of a Parallels image, as QEMU counts it: an image that was not closed is an
- * error, and so is a place outside of the file; what is behind the last cluster has leaked. Two
- * entries with one place are an error too, and the second one gets a copy.
+ * Check and repair, as QEMU counts: an image that was not closed is an error, and so is a place
+ * outside of the file; what is behind the last cluster has leaked. Two entries with one place are
+ * an error too, and the second one gets a copy.
  */
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -12,156 +14,203 @@
 #include "bytes.h"
 #include "parallels.h"
 
-#define SECTOR    512u
-#define MAX_BYTES (UINT64_C(1) << 42) /* of a file whose sectors are kept account of */
+#define CANCEL_EVERY 65536
 
 typedef struct {
-    CstLookup *lookup;
-    unsigned flags;
+    Parallels *parallels;
+    gboolean fix;
     CstImageCheck *check;
     CstTask *task;
-    uint64_t unit;    /* bytes that an entry counts in */
-    uint64_t entries; /* of the table */
-    uint64_t end;     /* of what is in use */
-    uint64_t before;  /* where the last cluster was */
-    uint8_t *starts;  /* bit by sector of the file: a cluster begins there */
-    uint8_t raw[PARALLELS_HEADER_LEN];
+    uint64_t before; /* where the last cluster was */
+    uint64_t shift;  /* added to a place, makes it count in whole clusters */
+    uint8_t *used;   /* bit by cluster of the file */
+    size_t used_bytes;
 } Walk;
 
-static gboolean write_entry(Walk *walk, uint64_t index, uint32_t entry, GError **error)
+static gboolean is_used(const Walk *walk, uint64_t cluster)
 {
-    uint8_t raw[4];
-
-    cst_put_le32(raw, entry);
-    return cst_blob_pwrite(walk->lookup->blocks.blob, raw, sizeof(raw),
-                           PARALLELS_HEADER_LEN + index * sizeof(raw), error);
+    return (walk->used[cluster / 8] & 1 << cluster % 8) != 0;
 }
 
-/* The copy is on the disk before the table refers to it. */
-static gboolean copy_cluster(Walk *walk, uint64_t index, uint64_t from, GError **error)
+/* The last cluster of the file that the bytes at @host reach; those of an odd place lie in two. */
+static uint64_t last_cluster(const Walk *walk, uint64_t host)
 {
-    CstBlocks *blocks = &walk->lookup->blocks;
-    uint64_t size = walk->lookup->cluster_size, file = 0, to;
+    return (host + walk->shift + walk->parallels->cluster_size - 1) / walk->parallels->cluster_size;
+}
 
-    if (!cst_blob_get_size(blocks->blob, &file, error))
+static gboolean init(Walk *walk, GError **error)
+{
+    Parallels *parallels = walk->parallels;
+    uint64_t size = parallels->cluster_size, first = parallels_align(parallels, 0);
+    uint64_t most = UINT32_MAX * parallels->unit;
+
+    if (!cst_blob_get_size(parallels->blocks.blob, &parallels->file_size, error))
         return FALSE;
-    to = cst_round_up(file, size);
-    if (to / walk->unit > UINT32_MAX)
-        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long for more data"),
-                        blocks->blob->name);
-    walk->end = to + size;
-    return cst_blocks_copy_host(blocks, from, to, size, error) &&
-           cst_blob_flush(blocks->blob, error) &&
-           write_entry(walk, index, (uint32_t)(to / walk->unit), error);
+    walk->shift = first ? size - first : 0;
+    walk->used_bytes = (size_t)last_cluster(walk, MIN(parallels->file_size, most)) / 8 + 1;
+    walk->used = g_try_malloc0(walk->used_bytes);
+    return walk->used || cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long to be checked"),
+                                  parallels->blocks.blob->name);
 }
 
 static void count(Walk *walk, uint64_t host)
 {
     CstImageCheck *check = walk->check;
-    uint64_t size = walk->lookup->cluster_size, sector = host / SECTOR;
+    uint64_t size = walk->parallels->cluster_size;
 
-    walk->starts[sector / 8] |= (uint8_t)(1 << sector % 8);
     check->allocated_clusters++;
     if (walk->before != 0 && host != walk->before + size)
         check->fragmented_clusters++;
     walk->before = host;
-    walk->end = MAX(walk->end, host + size);
 }
 
 static gboolean look_at(Walk *walk, uint64_t index, uint64_t host, GError **error)
 {
-    uint64_t sector = host / SECTOR, table_end = PARALLELS_HEADER_LEN + walk->entries * 4;
-    gboolean outside = host >= walk->lookup->file_size || host < table_end;
+    Parallels *parallels = walk->parallels;
+    uint64_t first = (host + walk->shift) / parallels->cluster_size;
+    uint64_t last = last_cluster(walk, host);
+    gboolean outside =
+        host >= parallels->file_size || host < parallels_table_end(parallels->entries);
 
-    if (!outside && !(walk->starts[sector / 8] & 1 << sector % 8)) {
+    if (!outside)
+        walk->check->image_end = MAX(walk->check->image_end, host + parallels->cluster_size);
+    if (!outside && !is_used(walk, first) && !is_used(walk, last)) {
+        walk->used[first / 8] |= (uint8_t)(1 << first % 8);
+        walk->used[last / 8] |= (uint8_t)(1 << last % 8);
         count(walk, host);
         return TRUE;
     }
     walk->check->errors++;
-    if (!(walk->flags & CST_CHECK_REPAIR_ALL))
+    if (!walk->fix)
         return TRUE;
-    walk->check->errors_fixed++;
-    return outside ? write_entry(walk, index, 0, error) : copy_cluster(walk, index, host, error);
+    if (outside)
+        return parallels_set(parallels, index, 0, error);
+    return cst_task_check(walk->task, error) && parallels_move(parallels, index, host, error);
 }
 
 static gboolean look_at_table(Walk *walk, GError **error)
 {
-    uint8_t raw[4];
+    Parallels *parallels = walk->parallels;
+    uint32_t entry = 0;
 
-    for (uint64_t i = 0; i < walk->entries; i++) {
-        if (!cst_lookup_read(walk->lookup, PARALLELS_HEADER_LEN + i * 4, raw, sizeof(raw), error) ||
-            (i % 65536 == 0 && !cst_task_check(walk->task, error)) ||
-            (cst_le32(raw) != 0 && !look_at(walk, i, cst_le32(raw) * walk->unit, error)))
+    walk->check->image_end = MAX(parallels->data_start, parallels_table_end(parallels->entries));
+    for (uint64_t i = 0; i < parallels->entries; i++)
+        if ((i % CANCEL_EVERY == 0 && !cst_task_check(walk->task, error)) ||
+            !cst_table_get(parallels->bat, i, &entry, error) ||
+            (entry != 0 && !look_at(walk, i, entry * parallels->unit, error)))
             return FALSE;
-    }
     return TRUE;
 }
 
-static gboolean look_at_end(Walk *walk, GError **error)
+/* Both walks come to the same conclusions, as the second one meets no entry that it has changed. */
+static gboolean repair_table(const Walk *walk, GError **error)
 {
-    CstBlob *blob = walk->lookup->blocks.blob;
+    Parallels *parallels = walk->parallels;
+    CstImageCheck *found = walk->check, recount = {0};
+    Walk again = *walk;
+
+    parallels->end = found->image_end;
+    parallels->end_known = TRUE;
+    parallels->old_size = parallels->file_size;
+    memset(again.used, 0, again.used_bytes);
+    again.before = 0;
+    again.check = &recount;
+    again.fix = TRUE;
+    if (!parallels_begin(parallels, error) || !look_at_table(&again, error) ||
+        !parallels_sync(&parallels->blocks, error) ||
+        !cst_blob_flush(parallels->blocks.blob, error))
+        return FALSE;
+    found->errors_fixed = found->errors;
+    found->image_end = parallels->end;
+    return TRUE;
+}
+
+gboolean parallels_review(Parallels *parallels, gboolean fix, CstImageCheck *ret_check,
+                          CstTask *task, GError **error)
+{
+    Walk walk = {.parallels = parallels, .check = ret_check, .task = task};
+    gboolean ok = init(&walk, error) && look_at_table(&walk, error) &&
+                  (!fix || ret_check->errors == 0 || repair_table(&walk, error));
+
+    ret_check->total_clusters =
+        cst_div_up(parallels->blocks.image.capacity, parallels->cluster_size);
+    g_free(walk.used);
+    return ok;
+}
+
+/* Space between clusters that no entry refers to goes back to the file system. */
+static gboolean give_back_gaps(const Walk *walk, GError **error)
+{
+    Parallels *parallels = walk->parallels;
+    uint64_t size = parallels->cluster_size, end = walk->check->image_end;
+
+    for (uint64_t at = parallels_align(parallels, parallels->data_start); at < end; at += size)
+        if (!is_used(walk, (at + walk->shift) / size) &&
+            (!cst_task_check(walk->task, error) ||
+             !cst_blob_discard(parallels->blocks.blob, at, size, error)))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean parallels_give_back(Parallels *parallels, CstTask *task, GError **error)
+{
+    CstImageCheck check = {0};
+    Walk walk = {.parallels = parallels, .check = &check, .task = task};
+    gboolean ok = init(&walk, error) && look_at_table(&walk, error) &&
+                  (check.errors > 0 || (give_back_gaps(&walk, error) &&
+                                        parallels_cut(parallels, check.image_end, error)));
+
+    g_free(walk.used);
+    return ok;
+}
+
+/* Clusters of the extension are not followed, and lie anywhere. */
+static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck *check,
+                            GError **error)
+{
+    CstBlob *blob = parallels->blocks.blob;
     uint64_t size = 0;
 
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
-    walk->check->image_end = walk->end;
-    if (size <= walk->end || !blob->ops->resize)
+    if (size <= check->image_end || !blob->ops->resize ||
+        cst_le64(parallels->raw + PARALLELS_AT_EXTENSION) != 0)
         return TRUE;
-    walk->check->leaks = cst_div_up(size - walk->end, walk->lookup->cluster_size);
-    if (walk->flags == 0 || walk->check->errors > walk->check->errors_fixed)
+    check->leaks = cst_div_up(size - check->image_end, parallels->cluster_size);
+    if (flags == 0 || check->errors > check->errors_fixed)
         return TRUE;
-    walk->check->leaks_fixed = walk->check->leaks;
-    return cst_blob_flush(blob, error) && cst_blob_resize(blob, walk->end, error);
+    check->leaks_fixed = check->leaks;
+    return parallels_begin(parallels, error) && cst_blob_flush(blob, error) &&
+           parallels_cut(parallels, check->image_end, error);
 }
 
-/* The mark goes last. */
-static gboolean look_at_mark(Walk *walk, GError **error)
+/* The mark goes last. One that was there before is an error of its own. */
+static gboolean look_at_mark(Parallels *parallels, gboolean was_in_use, unsigned flags,
+                             CstImageCheck *check, GError **error)
 {
-    CstBlob *blob = walk->lookup->blocks.blob;
+    CstBlob *blob = parallels->blocks.blob;
+    gboolean all = (flags & CST_CHECK_REPAIR_ALL) != 0;
 
-    if (cst_le32(walk->raw + PARALLELS_AT_IN_USE) != PARALLELS_IN_USE)
-        return TRUE;
-    walk->check->errors++;
-    if (!(walk->flags & CST_CHECK_REPAIR_ALL))
-        return TRUE;
-    walk->check->errors_fixed++;
-    cst_put_le32(walk->raw + PARALLELS_AT_IN_USE, 0);
-    return cst_blob_flush(blob, error) &&
-           cst_blob_pwrite(blob, walk->raw, sizeof(walk->raw), 0, error);
-}
-
-static gboolean walk_all(Walk *walk, GError **error)
-{
-    CstBlob *blob = walk->lookup->blocks.blob;
-    uint64_t size = walk->lookup->file_size, data;
-
-    if (!cst_blob_pread(blob, walk->raw, sizeof(walk->raw), 0, error))
-        return FALSE;
-    if (size > MAX_BYTES || !(walk->starts = g_try_malloc0(size / SECTOR / 8 + 1)))
-        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long to be checked"), blob->name);
-    walk->unit = parallels_is_old(walk->raw) ? SECTOR : walk->lookup->cluster_size;
-    walk->entries = cst_le32(walk->raw + PARALLELS_AT_ENTRIES);
-    data = (uint64_t)cst_le32(walk->raw + PARALLELS_AT_DATA) * SECTOR;
-    walk->end = MAX(MIN(data, size), PARALLELS_HEADER_LEN + walk->entries * 4);
-    walk->check->total_clusters =
-        cst_div_up(walk->lookup->blocks.image.capacity, walk->lookup->cluster_size);
-    return look_at_table(walk, error) && look_at_end(walk, error) && look_at_mark(walk, error) &&
-           (walk->flags == 0 || cst_blob_flush(blob, error));
+    check->errors += was_in_use;
+    check->errors_fixed += was_in_use && all;
+    return flags == 0 || (was_in_use && !all) ||
+           (cst_blob_flush(blob, error) && parallels_end(parallels, error) &&
+            cst_blob_flush(blob, error));
 }
 
 gboolean parallels_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                          CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    const CstImageOpen how = {0};
-    CstImage *image = cst_format_parallels.open(blob, &how, error);
-    Walk walk = {.lookup = image ? cst_lookup_of(image) : NULL,
-                 .flags = flags,
-                 .check = ret_check,
-                 .task = task};
-    gboolean ok = image && walk_all(&walk, error);
+    const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
+    Parallels *parallels = parallels_new(blob, &how, error);
+    gboolean was_in_use, ok;
 
-    g_free(walk.starts);
-    if (image)
-        cst_lookup_close(image);
+    if (!parallels)
+        return FALSE;
+    was_in_use = parallels_is_in_use(parallels);
+    ok = parallels_review(parallels, (flags & CST_CHECK_REPAIR_ALL) != 0, ret_check, task, error) &&
+         look_at_end(parallels, flags, ret_check, error) &&
+         look_at_mark(parallels, was_in_use, flags, ret_check, error);
+    parallels_free(parallels);
     return ok;
 }

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What can be told from the header of a Parallels image, and the format's row. */
 #include "parallels.h"
 
 #include <base/i18n.h>
 
 #include "bytes.h"
 
-#define PARALLELS_MAX_TRACKS (G_MAXINT32 / 513u)
-#define PARALLELS_MAX_BAT    (G_MAXINT32 / 4u)
-
 gboolean parallels_is_old(const uint8_t *head)
 {
-    return memcmp(head, "WithoutFreeSpace", 16) == 0;
+    return memcmp(head, PARALLELS_MAGIC_OLD, 16) == 0;
 }
 
 static int parallels_probe(const uint8_t *head, size_t len, uint64_t size)
 {
     if (len < 20)
         return 0;
-    if (memcmp(head, "WithouFreSpacExt", 16) == 0) /* libvirt takes any version of this one */
+    if (memcmp(head, PARALLELS_MAGIC_NEW, 16) == 0) /* libvirt takes any version of this one */
         return 100;
-    return parallels_is_old(head) && cst_le32(head + 16) == 2 ? 100 : 0;
+    return parallels_is_old(head) && cst_le32(head + PARALLELS_AT_VERSION) == PARALLELS_VERSION
+               ? 100
+               : 0;
 }
 
 static void parallels_inspect(CstImageLook *look)
@@ -34,17 +35,18 @@ static void parallels_inspect(CstImageLook *look)
         cst_look_problem(look, _("this is no Parallels image"));
         return;
     }
-    tracks = cst_le32(raw + 28);
-    entries = cst_le32(raw + 32);
-    sectors = parallels_is_old(raw) ? cst_le32(raw + 36) : cst_le64(raw + 36);
-    info->dirty = cst_le32(raw + 44) == PARALLELS_IN_USE;
-    if (sectors > (uint64_t)G_MAXINT64 / 512) {
+    tracks = cst_le32(raw + PARALLELS_AT_TRACKS);
+    entries = cst_le32(raw + PARALLELS_AT_ENTRIES);
+    sectors = parallels_is_old(raw) ? cst_le32(raw + PARALLELS_AT_SECTORS)
+                                    : cst_le64(raw + PARALLELS_AT_SECTORS);
+    info->dirty = cst_le32(raw + PARALLELS_AT_IN_USE) == PARALLELS_IN_USE;
+    if (sectors > (uint64_t)G_MAXINT64 / PARALLELS_SECTOR) {
         cst_look_problem(look, _("the Parallels header has a bad size"));
         return;
     }
-    info->capacity = sectors * 512;
-    info->cluster_size = tracks * 512;
-    if (cst_le32(raw + 16) != 2)
+    info->capacity = sectors * PARALLELS_SECTOR;
+    info->cluster_size = tracks * PARALLELS_SECTOR;
+    if (cst_le32(raw + PARALLELS_AT_VERSION) != PARALLELS_VERSION)
         cst_look_unsupported(look, _("the Parallels image has an unknown version"));
     else if (tracks == 0 || tracks > PARALLELS_MAX_TRACKS)
         cst_look_problem(look, _("the Parallels header has a bad cluster size"));
@@ -54,60 +56,26 @@ static void parallels_inspect(CstImageLook *look)
         cst_look_problem(look, _("the Parallels block table is too small for the image"));
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
-
-/* "BAT": the place of each cluster, in sectors or, with the newer magic, in clusters; 0 is
- * nowhere. */
-typedef struct {
-    CstLookup lookup;
-    uint64_t unit; /* bytes that an entry counts in */
-} Parallels;
-
-static gboolean parallels_find(CstLookup *lookup, uint64_t index, CstLookupCluster *ret_cluster,
-                               GError **error)
-{
-    const Parallels *parallels = (const Parallels *)lookup;
-    uint8_t raw[4];
-
-    if (!cst_lookup_read(lookup, PARALLELS_HEADER_LEN + index * 4, raw, sizeof(raw), error))
-        return FALSE;
-    if (cst_le32(raw) != 0)
-        return cst_lookup_place(lookup, cst_le32(raw) * parallels->unit, ret_cluster, error);
-    *ret_cluster = (CstLookupCluster){cst_lookup_nowhere(lookup), 0, 1};
-    return TRUE;
-}
-
-static const CstLookupOps parallels_ops = {.find = parallels_find};
-
-static CstImage *parallels_open(CstBlob *blob, const CstImageOpen *how, GError **error)
-{
-    g_autofree Parallels *parallels = g_new0(Parallels, 1);
-    g_auto(CstImageInfo) info = {0};
-    uint8_t raw[PARALLELS_HEADER_LEN];
-
-    if (!cst_lookup_open(&parallels->lookup, &parallels_ops, blob, &cst_format_parallels, how,
-                         &info, error))
-        return NULL;
-    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error)) {
-        cst_lookup_clear(&parallels->lookup);
-        return NULL;
-    }
-    parallels->unit = parallels_is_old(raw) ? 512 : info.cluster_size;
-    return &g_steal_pointer(&parallels)->lookup.blocks.image;
-}
-
 const CstImageFormat cst_format_parallels = {
     .name = "parallels",
     .alias = "ploop",
     .xml_name = "ploop",
     .probe = parallels_probe,
-    .magic = {CST_IMAGE_MAGIC(0, "WithouFreSpacExt"), CST_IMAGE_MAGIC(0, "WithoutFreeSpace")},
+    .magic = {CST_IMAGE_MAGIC(0, PARALLELS_MAGIC_NEW), CST_IMAGE_MAGIC(0, PARALLELS_MAGIC_OLD)},
     .inspect = parallels_inspect,
     .is_layered = TRUE,
+    .create_options = CST_CREATE_CLUSTER_SIZE | CST_CREATE_METADATA,
+    .create = parallels_create,
+    .measure = parallels_measure,
     .open = parallels_open,
-    .close = cst_lookup_close,
+    .close = parallels_close,
     .pread = cst_blocks_pread,
     .extent = cst_blocks_extent,
     .locate = cst_blocks_locate,
+    .pwrite = parallels_pwrite,
+    .zero = parallels_zero,
+    .discard = parallels_discard,
+    .flush = cst_blocks_flush,
+    .resize = parallels_resize,
     .check = parallels_check,
 };

@@ -66,14 +66,14 @@ static void count_rest(Walk *walk)
 }
 
 /* A second user of a block gets a copy: either of the two may be right. */
-static gboolean repair_entry(Vdi *vdi, uint32_t index, uint32_t entry, uint32_t room,
-                             GError **error)
+static gboolean repair_entry(const Walk *walk, uint32_t index, uint32_t entry, GError **error)
 {
+    Vdi *vdi = walk->vdi;
     uint32_t block = VDI_NOWHERE;
     gboolean fresh;
 
-    if (entry < room &&
-        (!vdi_alloc(vdi, &block, &fresh, error) ||
+    if (entry < walk->room &&
+        (!cst_task_check(walk->task, error) || !vdi_alloc(vdi, &block, &fresh, error) ||
          !cst_blocks_copy_host(&vdi->blocks, vdi_place(vdi, entry), vdi_place(vdi, block),
                                vdi->header.block_size, error)))
         return FALSE;
@@ -95,7 +95,7 @@ static gboolean repair_errors(Walk *walk, GError **error)
             set(seen, entry);
             continue;
         }
-        if (!repair_entry(vdi, i, entry, walk->room, error))
+        if (!repair_entry(walk, i, entry, error))
             return FALSE;
     }
     vdi->header.allocated = MAX(vdi->header.allocated, vdi->high);

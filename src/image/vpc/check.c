@@ -106,7 +106,7 @@ static gboolean part_sharing(Walk *walk, GError **error)
         uint64_t host = 0;
         gboolean fresh;
 
-        if (!vpc_alloc(vpc, &host, &fresh, error) ||
+        if (!cst_task_check(walk->task, error) || !vpc_alloc(vpc, &host, &fresh, error) ||
             !cst_blocks_copy_host(&vpc->blocks, piece->host, host, piece->length, error) ||
             !cst_table_set(vpc->table, piece->block, (uint32_t)(host / VPC_SECTOR), error))
             return FALSE;

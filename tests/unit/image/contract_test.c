@@ -68,6 +68,10 @@ static const Variant variants[] = {
     {"qed", {0}},
     {"qed", {.cluster_size = 4096, .table_size = 1}},
     {"qed", {.preallocation = CST_PREALLOC_METADATA}},
+    {"parallels", {0}},
+    {"parallels", {.cluster_size = 32256}},
+    {"parallels", {.cluster_size = 512}},
+    {"parallels", {.preallocation = CST_PREALLOC_METADATA}},
 };
 
 /* Files of images of several files, by name; all images share one directory. */

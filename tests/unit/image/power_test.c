@@ -39,6 +39,9 @@ static const Variant variants[] = {
     {"qcow", {.capacity = SIZE, .backing = "base", .backing_format = "raw"}},
     {"qed", {.capacity = SIZE, .cluster_size = 8192, .table_size = 1}},
     {"qed", {.capacity = SIZE, .table_size = 1, .backing = "base", .backing_format = "raw"}},
+    {"parallels", {.capacity = SIZE}},
+    {"parallels", {.capacity = SIZE, .cluster_size = 32256}},
+    {"parallels", {.capacity = SIZE, .cluster_size = 65536}},
 };
 
 /* What the guest did, and when, in calls to the blob. */
@@ -184,14 +187,24 @@ static void assert_flushed_is_there(const Run *run, CstBlob *blob, unsigned step
                      model[i]);
 }
 
+/* That a Parallels image was not closed is an error by itself, as QEMU counts. */
+static uint64_t errors_to_expect(const Run *run, CstBlob *blob)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    assert_true(cst_image_inspect(blob, run->format, &info, NULL));
+    return strcmp(cst_image_format_name(run->format), "parallels") == 0 && info.dirty ? 1 : 0;
+}
+
 static CstImageCheck check(const Run *run, CstBlob *blob, unsigned flags, unsigned steps)
 {
     g_autoptr(GError) error = NULL;
+    uint64_t expected = errors_to_expect(run, blob);
     CstImageCheck found = {0};
 
     if (!cst_image_check(blob, run->format, flags, &found, NULL, &error))
         fail_msg("check: %s", error->message);
-    if (found.errors > 0)
+    if (found.errors > expected)
         fail_msg("%u errors after %u calls", (unsigned)found.errors, steps);
     return found;
 }

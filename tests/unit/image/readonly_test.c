@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What is only read: qcow (version 1), QED, Parallels, and VMDK extents of ESX servers. Images by
- * the formats' own rules, clusters of 4 KiB; tests/diff reads what QEMU makes.
+ * Reading qcow (version 1), QED, Parallels, and VMDK extents of ESX servers. Images by the
+ * formats' own rules, clusters of 4 KiB; tests/diff reads what QEMU makes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -233,22 +233,19 @@ static void extents_skip_what_has_no_table(void **state)
     }
 }
 
-static void they_can_only_be_read(void **state)
+static void extents_of_a_server_can_only_be_read(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(makers); i++) {
         g_autoptr(CstBlob) blob = makers[i].make();
         g_autoptr(GError) error = NULL;
-        const CstImageCreate options = {.capacity = CST_MIB};
         const CstImageFormat *format = cst_image_format_find(makers[i].format, NULL);
 
         assert_true(cst_image_format_can_open(format));
-        if (strcmp(makers[i].format, "qcow") == 0 || strcmp(makers[i].format, "qed") == 0)
+        if (strcmp(makers[i].format, "vmdk") != 0)
             continue;
         assert_null(cst_image_open(blob, format, CST_IMAGE_WRITE, NULL, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED));
         assert_non_null(strstr(error->message, "convert"));
-        if (strcmp(makers[i].format, "vmdk") != 0) /* of which others are written */
-            assert_false(cst_image_create(blob, format, &options, NULL, NULL));
     }
 }
 
@@ -494,7 +491,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_and_holes_read_as_they_are),
         cmocka_unit_test(extents_skip_what_has_no_table),
-        cmocka_unit_test(they_can_only_be_read),
+        cmocka_unit_test(extents_of_a_server_can_only_be_read),
         cmocka_unit_test(holes_show_the_backing_image),
         cmocka_unit_test(a_backing_image_nobody_asked_for_is_refused),
         cmocka_unit_test(extents_of_a_server_are_found_through_their_descriptor),

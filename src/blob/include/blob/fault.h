@@ -32,6 +32,9 @@ unsigned cst_blob_fault_count(CstBlob *blob, CstFaultKind kind);
 /** TRUE once a fault has struck. */
 gboolean cst_blob_fault_struck(CstBlob *blob);
 
+/** The @nth change (from 1) from now on asks @task (borrowed) to stop, and is done all the same. */
+void cst_blob_fault_cancel(CstBlob *blob, CstTask *task, unsigned nth);
+
 /**
  * From now on a power cut can be played: what changes after a flush may or may not reach the disk.
  * The content must fit in memory twice. Discarded ranges are filled with junk, as the contract of

@@ -221,8 +221,8 @@ typedef struct {
  * opens, but
  * what it does not hold itself can't be read (INVALID), nor partly overwritten.
  *
- * A qcow2 image with lazy refcounts that was not closed cleanly is repaired when it is opened for
- * writing; what is left of its damage then is STATE.
+ * A QED or Parallels image, or a qcow2 image with lazy refcounts, that was not closed cleanly is
+ * repaired when it is opened for writing; what is left of its damage then is STATE.
  *
  * Formats that are only read are UNSUPPORTED with WRITE, and so are those that can only be
  * described, with or without. Unknown features and encryption with WRITE or read are UNSUPPORTED,

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opening, closing, and the mark that the image is in use. Our order of writing leaves nothing but
+ * leaks behind, but others that write need not keep it: an image that has the mark is repaired when
+ * it is opened for writing, as QEMU does it from 8.2 on (before, it refuses).
+ */
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+#include "lookup.h"
+#include "parallels.h"
+
+/* --- the header ------------------------------------------------------------------------------- */
+
+uint64_t parallels_align(const Parallels *parallels, uint64_t at)
+{
+    uint64_t size = parallels->cluster_size;
+    uint64_t first = parallels_is_old(parallels->raw) ? parallels->data_start % size : 0;
+
+    return at <= first ? first : first + cst_round_up(at - first, size);
+}
+
+gboolean parallels_write_header(Parallels *parallels, GError **error)
+{
+    return cst_blob_pwrite(parallels->blocks.blob, parallels->raw, sizeof(parallels->raw), 0,
+                           error);
+}
+
+gboolean parallels_is_in_use(const Parallels *parallels)
+{
+    return cst_le32(parallels->raw + PARALLELS_AT_IN_USE) == PARALLELS_IN_USE;
+}
+
+gboolean parallels_begin(Parallels *parallels, GError **error)
+{
+    uint32_t flags = cst_le32(parallels->raw + PARALLELS_AT_FLAGS);
+
+    if (parallels_is_in_use(parallels))
+        return TRUE;
+    cst_put_le32(parallels->raw + PARALLELS_AT_IN_USE, PARALLELS_IN_USE);
+    cst_put_le32(parallels->raw + PARALLELS_AT_FLAGS, flags & ~PARALLELS_EMPTY);
+    if (parallels_write_header(parallels, error) && cst_blocks_barrier(&parallels->blocks, error))
+        return TRUE;
+    cst_put_le32(parallels->raw + PARALLELS_AT_IN_USE, 0);
+    return FALSE;
+}
+
+/* Not the value that says that the extension has been kept true: there is none. */
+gboolean parallels_end(Parallels *parallels, GError **error)
+{
+    if (!parallels_is_in_use(parallels))
+        return TRUE;
+    cst_put_le32(parallels->raw + PARALLELS_AT_IN_USE, 0);
+    return parallels_write_header(parallels, error);
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+static gboolean spill(void *owner, GError **error)
+{
+    return parallels_sync(owner, error);
+}
+
+void parallels_reset_bat(Parallels *parallels)
+{
+    cst_table_free(parallels->bat);
+    parallels->entries = cst_le32(parallels->raw + PARALLELS_AT_ENTRIES);
+    parallels->bat = cst_table_new(parallels->blocks.blob, PARALLELS_HEADER_LEN, parallels->entries,
+                                   FALSE, spill, &parallels->blocks);
+}
+
+/* What the header says can't be relied upon: QEMU, too, takes what lies behind the table then. */
+static uint64_t find_data_start(const Parallels *parallels)
+{
+    uint64_t start = cst_le32(parallels->raw + PARALLELS_AT_DATA) * (uint64_t)PARALLELS_SECTOR;
+    uint64_t table_end = cst_round_up(parallels_table_end(parallels->entries), PARALLELS_SECTOR);
+
+    if (start < table_end || start > parallels->file_size)
+        start = table_end;
+    return parallels_is_old(parallels->raw) ? start : parallels_align(parallels, start);
+}
+
+static gboolean check_extension(const Parallels *parallels, const CstImageOpen *how, CstBlob *blob,
+                                GError **error)
+{
+    return !(how->flags & CST_IMAGE_WRITE) ||
+           cst_le64(parallels->raw + PARALLELS_AT_EXTENSION) == 0 ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("'%s' has a format extension (dirty bitmaps), which would not be true any "
+                      "more when the image is written to: convert it to a new image"),
+                    blob->name);
+}
+
+Parallels *parallels_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    g_autofree Parallels *parallels = g_new0(Parallels, 1);
+    g_auto(CstImageInfo) info = {0};
+
+    if (!cst_lookup_inspect(blob, &cst_format_parallels, how, &info, error) ||
+        !cst_blob_pread(blob, parallels->raw, sizeof(parallels->raw), 0, error) ||
+        !check_extension(parallels, how, blob, error) ||
+        !cst_blob_get_size(blob, &parallels->file_size, error) ||
+        !cst_blocks_init(&parallels->blocks, &parallels_blocks, blob, how, error))
+        return NULL;
+    parallels->cluster_size = info.cluster_size;
+    parallels->unit = parallels_is_old(parallels->raw) ? PARALLELS_SECTOR : info.cluster_size;
+    parallels->blocks.image.capacity = info.capacity;
+    parallels->blocks.block_size =
+        how->flags & CST_IMAGE_WRITE ? info.cluster_size : CST_BLOCKS_ANY_LENGTH;
+    parallels->spare = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    parallels_reset_bat(parallels);
+    parallels->data_start = find_data_start(parallels);
+    return g_steal_pointer(&parallels);
+}
+
+void parallels_free(Parallels *parallels)
+{
+    cst_table_free(parallels->bat);
+    g_array_unref(parallels->spare);
+    cst_blocks_clear(&parallels->blocks);
+    g_free(parallels);
+}
+
+static gboolean repair(Parallels *parallels, GError **error)
+{
+    CstImageCheck check = {0};
+
+    return parallels_review(parallels, TRUE, &check, NULL, error) &&
+           cst_blob_flush(parallels->blocks.blob, error) && parallels_end(parallels, error);
+}
+
+CstImage *parallels_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+{
+    Parallels *parallels = parallels_new(blob, how, error);
+
+    if (!parallels)
+        return NULL;
+    if ((how->flags & CST_IMAGE_WRITE) && parallels_is_in_use(parallels) &&
+        !repair(parallels, error)) {
+        parallels_free(parallels);
+        return NULL;
+    }
+    return &parallels->blocks.image;
+}
+
+/* Whoever cares for the outcome has flushed before. The mark stays where something goes wrong. */
+void parallels_close(CstImage *image)
+{
+    Parallels *parallels = (Parallels *)image;
+
+    if (image->writable && cst_blocks_write_back(&parallels->blocks, NULL) &&
+        (!parallels_is_in_use(parallels) || cst_blocks_barrier(&parallels->blocks, NULL)))
+        parallels_end(parallels, NULL);
+    parallels_free(parallels);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Another capacity, which QEMU can't give these images. The table can't grow where the data begin:
+ * the clusters that are in the way move to the end of the file first, and entries of zero take
+ * their place. One write of the header switches.
+ */
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "bytes.h"
+#include "parallels.h"
+
+static gboolean write_out(Parallels *parallels, GError **error)
+{
+    return parallels_sync(&parallels->blocks, error) &&
+           cst_blocks_barrier(&parallels->blocks, error);
+}
+
+/* What was waiting to be written is on the disk. What is written next is right with either header:
+ * no entry refers to what is cut off, and a longer table reaches over nothing that is in use. */
+static gboolean switch_header(Parallels *parallels, uint64_t capacity, uint64_t entries,
+                              GError **error)
+{
+    uint64_t sectors = capacity / PARALLELS_SECTOR;
+    uint8_t *raw = parallels->raw, before[PARALLELS_HEADER_LEN];
+
+    memcpy(before, raw, sizeof(before));
+    if (parallels_is_old(raw))
+        cst_put_le32(raw + PARALLELS_AT_SECTORS, (uint32_t)sectors);
+    else
+        cst_put_le64(raw + PARALLELS_AT_SECTORS, sectors);
+    cst_put_le32(raw + PARALLELS_AT_ENTRIES, (uint32_t)entries);
+    cst_put_le32(raw + PARALLELS_AT_DATA, (uint32_t)(parallels->data_start / PARALLELS_SECTOR));
+    if (!parallels_write_header(parallels, error)) {
+        memcpy(raw, before, sizeof(before));
+        return FALSE;
+    }
+    parallels->blocks.image.capacity = capacity;
+    parallels_reset_bat(parallels);
+    return TRUE;
+}
+
+/* --- growing ---------------------------------------------------------------------------------- */
+
+/* What lies in the last cluster behind the old end is not known to be zero. */
+static gboolean zero_tail(Parallels *parallels, GError **error)
+{
+    uint64_t end = parallels->blocks.image.capacity, size = parallels->cluster_size;
+    uint32_t entry = 0;
+
+    if (end % size == 0)
+        return TRUE;
+    if (!cst_table_get(parallels->bat, end / size, &entry, error))
+        return FALSE;
+    return entry == 0 ||
+           cst_blocks_zero_host(&parallels->blocks, entry * parallels->unit + end % size,
+                                size - end % size, CST_ZERO_MAY_UNMAP, error);
+}
+
+/* Entries from @first on, which the guest does not reach any more or not yet, become zero. */
+static gboolean forget_from(Parallels *parallels, uint64_t first, CstTask *task, GError **error)
+{
+    uint32_t entry = 0;
+
+    for (uint64_t i = first; i < parallels->entries; i++)
+        if (!cst_task_check(task, error) || !cst_table_get(parallels->bat, i, &entry, error) ||
+            (entry != 0 && !parallels_set(parallels, i, 0, error)))
+            return FALSE;
+    return write_out(parallels, error);
+}
+
+/* Nothing lies before @start. The table on the disk refers to the copies when this is done. */
+static gboolean make_room(Parallels *parallels, uint64_t start, CstTask *task, GError **error)
+{
+    uint32_t entry = 0;
+
+    parallels->end = MAX(parallels->end, start);
+    g_array_set_size(parallels->spare, 0); /* they may lie there */
+    for (uint64_t i = 0; i < parallels->entries; i++) {
+        if (!cst_task_check(task, error) || !cst_table_get(parallels->bat, i, &entry, error))
+            return FALSE;
+        if (entry != 0 && entry * parallels->unit < start &&
+            !parallels_move(parallels, i, entry * parallels->unit, error))
+            return FALSE;
+    }
+    return write_out(parallels, error);
+}
+
+static gboolean lengthen_table(Parallels *parallels, uint64_t entries, CstTask *task,
+                               GError **error)
+{
+    uint64_t start = parallels->data_start, table_end = parallels_table_end(entries);
+
+    if (table_end > start)
+        start += cst_round_up(table_end - start, parallels->cluster_size);
+    if (!make_room(parallels, start, task, error) ||
+        !cst_table_fill(parallels->blocks.blob, PARALLELS_HEADER_LEN, parallels->entries,
+                        entries - parallels->entries, 0, task, error) ||
+        !cst_blocks_barrier(&parallels->blocks, error))
+        return FALSE;
+    parallels->data_start = start;
+    return TRUE;
+}
+
+static gboolean grow(Parallels *parallels, uint64_t capacity, CstPreallocation preallocation,
+                     CstTask *task, GError **error)
+{
+    uint64_t size = parallels->cluster_size;
+    uint64_t old = cst_div_up(parallels->blocks.image.capacity, size);
+    uint64_t wanted = cst_div_up(capacity, size), entries = MAX(wanted, parallels->entries);
+
+    if (!parallels_find_end(parallels, error) || !zero_tail(parallels, error) ||
+        !forget_from(parallels, old, task, error) ||
+        !lengthen_table(parallels, entries, task, error) ||
+        !switch_header(parallels, capacity, entries, error))
+        return FALSE;
+    return preallocation == CST_PREALLOC_OFF ||
+           parallels_preallocate(parallels, old, wanted, preallocation, task, error);
+}
+
+/* --- shrinking -------------------------------------------------------------------------------- */
+
+/*
+ * Entries that are cut off are forgotten first, so that growing again finds zeroes. What they leave
+ * at the end of the file is cut off, and what they leave between others goes back to the file
+ * system.
+ */
+static gboolean shrink(Parallels *parallels, uint64_t capacity, CstTask *task, GError **error)
+{
+    uint64_t entries = cst_div_up(capacity, parallels->cluster_size);
+
+    return forget_from(parallels, entries, task, error) &&
+           switch_header(parallels, capacity, entries, error) &&
+           parallels_give_back(parallels, task, error);
+}
+
+gboolean parallels_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
+                          CstTask *task, GError **error)
+{
+    Parallels *parallels = (Parallels *)image;
+    gboolean ok;
+
+    if (!parallels_check_capacity(capacity, parallels->cluster_size,
+                                  parallels_is_old(parallels->raw), error))
+        return FALSE;
+    g_mutex_lock(&parallels->blocks.lock);
+    ok = parallels_begin(parallels, error) && write_out(parallels, error);
+    if (ok && capacity > image->capacity)
+        ok = grow(parallels, capacity, preallocation, task, error);
+    else if (ok && capacity < image->capacity)
+        ok = shrink(parallels, capacity, task, error);
+    g_mutex_unlock(&parallels->blocks.lock);
+    return ok;
+}
