@@ -24,17 +24,31 @@ typedef struct {
     uint64_t total;
 } Layout;
 
+gboolean qcow2_parse_compat(const char *compat, uint32_t *ret_version, GError **error)
+{
+    if (strcmp(compat, "1.1") == 0 || strcmp(compat, "v3") == 0)
+        *ret_version = 3;
+    else if (strcmp(compat, "0.10") == 0 || strcmp(compat, "v2") == 0)
+        *ret_version = 2;
+    else
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown qcow2 compatibility level '%s'"),
+                        compat);
+    return TRUE;
+}
+
+gboolean qcow2_parse_refcount_bits(unsigned bits, uint32_t *ret_order, GError **error)
+{
+    if (bits == 0 || bits > 64 || (bits & (bits - 1)) != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the refcount width must be a power of two of at most 64 bits"));
+    *ret_order = (uint32_t)__builtin_ctz(bits);
+    return TRUE;
+}
+
 static gboolean parse_version(const CstImageCreate *options, Qcow2Header *header, GError **error)
 {
-    if (!options->compat || strcmp(options->compat, "1.1") == 0 ||
-        strcmp(options->compat, "v3") == 0) {
-        header->version = 3;
-    } else if (strcmp(options->compat, "0.10") == 0 || strcmp(options->compat, "v2") == 0) {
-        header->version = 2;
-    } else {
-        return cst_fail(error, CST_ERROR_INVALID, _("unknown qcow2 compatibility level '%s'"),
-                        options->compat);
-    }
+    if (!qcow2_parse_compat(options->compat ? options->compat : "1.1", &header->version, error))
+        return FALSE;
     if (header->version == 2 && (options->lazy_refcounts || options->extended_l2 ||
                                  (options->refcount_bits && options->refcount_bits != 16) ||
                                  g_strcmp0(options->compression, "zstd") == 0))
@@ -63,12 +77,9 @@ static gboolean parse_cluster_size(const CstImageCreate *options, Qcow2Header *h
 
 static gboolean parse_features(const CstImageCreate *options, Qcow2Header *header, GError **error)
 {
-    unsigned bits = options->refcount_bits ? options->refcount_bits : 16;
-
-    if (bits > 64 || (bits & (bits - 1)) != 0)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the refcount width must be a power of two of at most 64 bits"));
-    header->refcount_order = (uint32_t)__builtin_ctz(bits);
+    if (!qcow2_parse_refcount_bits(options->refcount_bits ? options->refcount_bits : 16,
+                                   &header->refcount_order, error))
+        return FALSE;
     if (options->compression && strcmp(options->compression, "zstd") == 0) {
         header->compression = QCOW2_ZSTD;
         header->incompatible |= QCOW2_INCOMPAT_COMPRESSION;
