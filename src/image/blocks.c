@@ -430,6 +430,30 @@ static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8
     return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
 }
 
+/* Zeroes need no place where an entry for the whole block can say them. */
+static gboolean hide_block(CstBlocks *blocks, const CstRun *run, uint64_t offset,
+                           gboolean *ret_done, GError **error)
+{
+    uint64_t whole = MIN(blocks->block_size, blocks->image.capacity - offset);
+
+    if (!blocks->ops->hide || run->kind != CST_RUN_BACKING || offset % blocks->block_size != 0 ||
+        run->length < whole)
+        return TRUE;
+    return blocks->ops->hide(blocks, offset, ret_done, error);
+}
+
+/* Lock held, the block claimed. @buf NULL: zeroes. */
+static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8_t *buf,
+                               uint64_t offset, GError **error)
+{
+    CstStep step = {.offset = offset, .length = run->length, .unit = SECTOR};
+    gboolean done = FALSE;
+
+    if (!buf && !hide_block(blocks, run, offset, &done, error))
+        return FALSE;
+    return done || do_step(blocks, &step, buf, error);
+}
+
 /* Writes some of the bytes, at least one. */
 static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
                            unsigned flags, uint64_t *ret_done, GError **error)
@@ -442,9 +466,7 @@ static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t lengt
     g_mutex_lock(&blocks->lock);
     ok = map_or_claim(blocks, offset, length, &run, &claim, error);
     if (ok && run.kind != CST_RUN_DATA) {
-        CstStep step = {.offset = offset, .length = run.length, .unit = SECTOR};
-
-        ok = do_step(blocks, &step, buf, error);
+        ok = write_to_place(blocks, &run, buf, offset, error);
         release(blocks, &claim);
     }
     g_mutex_unlock(&blocks->lock);

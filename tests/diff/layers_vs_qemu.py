@@ -295,6 +295,30 @@ def vmdk_rebase_and_flatten_keep_the_view(parameter):
     same("before", "raw", "top", "vmdk")
 
 
+@case("monolithicSparse", "twoGbMaxExtentSparse")
+def zeroes_upon_a_backing_file_are_entries_where_that_is_wanted(subformat):
+    make("base", "vmdk", f"subformat={subformat}", "8M")
+    write("base", "vmdk", "write -P 1 0 8M")
+    make("source", "raw", "", "8M")
+    write("source", "raw", "write -P 1 0 8M", "write -P 0 1M 5M", "write -P 2 100k 1k")
+    for zeroed in ("on", "off"):
+        name = f"top-{zeroed}"
+        cistern("image-convert", "-f", "raw", "-O", "vmdk", "-o", f"zeroed_grain={zeroed}", "-B",
+                "base", "-F", "vmdk", "source", name)
+        vmdk_sound(name)
+        same("source", "raw", name, "vmdk")
+    kinds = {(run["depth"], run["zero"], run["data"]) for run in qemu_json("map", "top-on")
+             if 1 * MIB <= run["start"] < 6 * MIB}
+    equal("entries", kinds, {(0, True, False)})
+    write("top-on", "vmdk", "write -P 3 2M 70k")
+    write("source", "raw", "write -P 3 2M 70k")
+    same("source", "raw", "top-on", "vmdk")
+    size = {name: sum(os.path.getsize(file) for file in os.listdir(".") if file.startswith(name))
+            for name in ("top-on", "top-off")}
+    if size["top-off"] - size["top-on"] < 4 * MIB:
+        raise Failed(f"zeroes with entries take places, too: {size}")
+
+
 @case()
 def rebase_without_looking(_):
     build(5, "raw")
