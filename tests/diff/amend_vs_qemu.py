@@ -14,8 +14,8 @@ from cases import (CISTERN, MIB, Failed, call, case, cistern, cistern_json, equa
 
 # --- what becomes of the same image ---------------------------------------------------------------
 
-CREATED = ("", "compat=0.10", "refcount_bits=64,lazy_refcounts=on", "refcount_bits=8",
-           "cluster_size=4096", "cluster_size=2M", "compat=0.10,cluster_size=512",
+CREATED = ("", "compat=0.10", "refcount_bits=64,lazy_refcounts=on", "refcount_bits=32",
+           "cluster_size=4096", "compat=0.10,cluster_size=512",
            "compression_type=zstd", "extended_l2=on")
 AMENDED = ("compat=0.10", "compat=1.1", "compat=v3,refcount_bits=1", "refcount_bits=64",
            "compat=0.10,refcount_bits=16,lazy_refcounts=off", "lazy_refcounts=on",
