@@ -102,7 +102,7 @@ def what_qemu_refuses_is_refused(created):
             equal(options, amend_both(options), False)
 
 
-@case("", "compat=0.10", "refcount_bits=64,lazy_refcounts=on", "cluster_size=512")
+@case("", "compat=0.10", "refcount_bits=64,lazy_refcounts=on", "cluster_size=4096")
 def snapshots_are_kept(created):
     """An L2 table that several snapshots share has zeroes that are expanded for all of them."""
     for options in AMENDED:

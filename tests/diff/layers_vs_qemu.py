@@ -320,6 +320,47 @@ def zeroes_upon_a_backing_file_are_entries_where_that_is_wanted(subformat):
 
 
 @case()
+def zeroes_that_a_rebase_keeps_are_entries(_):
+    """Where the old base has nothing and the new one has data."""
+    for name in ("old", "new"):
+        make(name, "qcow2", "", "8M")
+    write("old", "qcow2", "write -P 5 1M 64k")
+    write("new", "qcow2", "write -P 1 0 8M")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "old", "-F", "qcow2", "top")
+    cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "new", "-F", "qcow2", "top")
+    same("old", "qcow2", "top", "qcow2")
+    equal("map", [(run["start"], run["length"], run["zero"], run["data"])
+                  for run in qemu_json("map", "top") if run["depth"] == 0],
+          [(0, MIB, True, False), (MIB, 64 * KIB, False, True),
+           (MIB + 64 * KIB, 7 * MIB - 64 * KIB, True, False)])
+
+
+@case()
+def a_base_to_commit_into_is_seen_from_here(_):
+    os.mkdir("sub")
+    make("sub/base", "raw", "", "8M")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "sub/top")
+    for number, base in enumerate(("sub/base", "base", os.path.abspath("sub/base"))):
+        write("sub/top", "qcow2", f"write -P {number + 1} {number}M 1M")
+        cistern("image-commit", CHAIN, "-f", "qcow2", "-b", base, "sub/top", "--yes")
+        write("sub/base", "raw", f"read -P {number + 1} {number}M 1M")
+
+
+@case()
+def a_snapshot_has_a_size_of_its_own(_):
+    make("ours", "qcow2", "", "8M")
+    write("ours", "qcow2", "write -P 7 6M 1M")
+    cistern("image-snapshot", "-f", "qcow2", "-c", "large", "ours")
+    cistern("image-resize", "-f", "qcow2", "ours", "4M", "--shrink", "--yes")
+    qemu_img("snapshot", "-c", "small", "ours")
+    for name, size in (("large", 8 * MIB), ("small", 4 * MIB), ("large", 8 * MIB)):
+        cistern("image-snapshot", "-f", "qcow2", "-a", name, "ours", "--yes")
+        equal(name, qemu_json("info", "ours")["virtual-size"], size)
+        qemu_img("check", "-q", "-f", "qcow2", "ours")
+    write("ours", "qcow2", "read -P 7 6M 1M")
+
+
+@case()
 def rebase_without_looking(_):
     build(5, "raw")
     os.rename("mid", "moved")
