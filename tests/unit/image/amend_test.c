@@ -86,13 +86,15 @@ static uint8_t *content(CstBlob *blob, CstBlob *backing, const char *snapshot)
     return bytes;
 }
 
-static void assert_same(CstBlob *blob, CstBlob *backing, uint8_t *const *was)
+/* A new size, which is a step of its own, may leak when the power goes; else there is no moment. */
+static void assert_same(CstBlob *blob, CstBlob *backing, uint8_t *const *was, gboolean may_leak)
 {
     static const char *const names[] = {NULL, "one", "two"};
     CstImageCheck check;
 
     assert_true(cst_image_check(blob, qcow2(), 0, &check, NULL, NULL));
     assert_int_equal(check.errors, 0);
+    assert_true(may_leak || check.leaks == 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree uint8_t *is = content(blob, backing, names[i]);
 
@@ -106,7 +108,7 @@ static gboolean same_options(const CstImageInfo *a, const CstImageInfo *b)
            a->lazy_refcounts == b->lazy_refcounts;
 }
 
-/* Either all options are the old ones or all are the new ones; nothing leaks but by a new size. */
+/* Either all options are the old ones or all are the new ones. */
 static void assert_old_or_new(CstBlob *left, const CstImageInfo *before, const CstImageInfo *after)
 {
     g_auto(CstImageInfo) now = {0};
@@ -150,16 +152,16 @@ static void cut_while_amending(const Change *change, CstBlob *backing)
     assert_true(cst_image_inspect(power, qcow2(), &after, NULL));
     assert_false(same_options(&before, &after));
     assert_int_equal(after.capacity, change->size);
-    assert_same(power, backing, was);
+    assert_same(power, backing, was, FALSE);
     for (unsigned step = 0; step <= cst_blob_power_steps(power); step++)
         for (uint32_t fate = 0; fate < 3; fate++) {
             g_autoptr(CstBlob) left = cst_blob_power_crash(power, step, fate, NULL);
 
             assert_old_or_new(left, &before, &after);
-            assert_same(left, backing, was);
+            assert_same(left, backing, was, change->amend.has_size);
             if (step % 16 == 0) { /* it can be made again */
                 amend(left, backing, &change->amend);
-                assert_same(left, backing, was);
+                assert_same(left, backing, was, change->amend.has_size);
             }
         }
     for (unsigned i = 0; i < G_N_ELEMENTS(was); i++)
