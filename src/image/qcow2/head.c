@@ -216,7 +216,7 @@ static uint64_t place_name(const Qcow2Head *head, const Layout *layout)
 {
     uint64_t at = cst_round_up(layout->end, 8), old, old_end;
 
-    if (!head->q)
+    if (!head->raw)
         return at;
     old = head->q->header.backing_offset;
     old_end = old + head->q->header.backing_size;
