@@ -430,26 +430,17 @@ static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8
     return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
 }
 
-/* Zeroes need no place where an entry for the whole block can say them. */
-static gboolean hide_block(CstBlocks *blocks, const CstRun *run, uint64_t offset,
-                           gboolean *ret_done, GError **error)
-{
-    uint64_t whole = MIN(blocks->block_size, blocks->image.capacity - offset);
-
-    if (!blocks->ops->hide || run->kind != CST_RUN_BACKING || offset % blocks->block_size != 0 ||
-        run->length < whole)
-        return TRUE;
-    return blocks->ops->hide(blocks, offset, ret_done, error);
-}
-
-/* Lock held, the block claimed. @buf NULL: zeroes. */
+/* Lock held, the block claimed. @buf NULL: zeroes, which an entry for the whole block may say. */
 static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8_t *buf,
                                uint64_t offset, GError **error)
 {
     CstStep step = {.offset = offset, .length = run->length, .unit = SECTOR};
+    gboolean whole = offset % blocks->block_size == 0 &&
+                     run->length >= MIN(blocks->block_size, blocks->image.capacity - offset);
     gboolean done = FALSE;
 
-    if (!buf && !hide_block(blocks, run, offset, &done, error))
+    if (!buf && whole && run->kind == CST_RUN_BACKING && blocks->ops->hide &&
+        !blocks->ops->hide(blocks, offset, &done, error))
         return FALSE;
     return done || do_step(blocks, &step, buf, error);
 }
