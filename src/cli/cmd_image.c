@@ -176,6 +176,19 @@ static const CliOption resize_options[] = {
     {0},
 };
 
+static const CliOption amend_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "options",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_LIST | CLI_OPT_REQUIRED,
+     .letter = 'o',
+     .help = N_("name=value,... that the image shall have; -o help lists them")},
+    CLI_SWITCH("shrink", N_("cut off what is at the end")),
+    FOLLOW,
+    {0},
+};
+
 #define SNAPSHOT_NAME(option, short_name, text)                                               \
     {                                                                                         \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = short_name, \
@@ -330,6 +343,12 @@ const CliCommand cli_image_commands[] = {
      N_("What is added reads as zeroes. Making an image smaller needs --shrink, and asks before, "
         "or needs --yes."),
      resize_options, cli_cmd_image_resize, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {"image-amend", N_("change options that an image was made with"),
+     N_("For qcow2 images: compat, lazy_refcounts, refcount_bits, size, data_file and "
+        "data_file_raw=off. What compat=0.10 lacks is converted, as entries for zeroes are, or "
+        "refused. A power cut leaves the old image or the new one; a size is changed in a step of "
+        "its own. A smaller size needs --shrink, and asks before, or needs --yes."),
+     amend_options, cli_cmd_image_amend, OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
     {"image-snapshot", N_("list, take, revert to and delete snapshots inside an image"),
      N_("For qcow2 images that no machine uses. Reverting and deleting lose data and ask before, "
         "or need --yes."),

@@ -78,6 +78,10 @@ gboolean cli_image_target_commit(CliImageTarget *target, GError **error);
 void cli_image_target_clear(CliImageTarget *target);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliImageTarget, cli_image_target_clear)
 
+/** One of the words of -o, which may be NULL, asks which options there are. */
+gboolean cli_image_asks_for_help(const char *text);
+/** Tells them; @options: of CstImageOption. */
+void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options);
 /** -o; TRUE with *ret_help when it asked for help, which is then printed. */
 gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
                            CstImageOptions *options, gboolean *ret_help, GError **error);
@@ -121,6 +125,7 @@ gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error);
+gboolean cli_cmd_image_amend(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_snapshot(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -7,9 +7,8 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-static void print_option_help(CliCtl *ctl, const CstImageFormat *format)
+void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options)
 {
-    g_autoptr(GPtrArray) options = cst_image_options_of(format);
     JsonBuilder *json = ctl->settings.json ? cli_json_begin() : NULL;
 
     if (json) {
@@ -37,8 +36,7 @@ static void print_option_help(CliCtl *ctl, const CstImageFormat *format)
     }
 }
 
-/** One of the words in the list asks which options there are. */
-static gboolean asks_for_help(const char *text)
+gboolean cli_image_asks_for_help(const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
 
@@ -57,8 +55,10 @@ gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *nam
     if (!cst_image_format_can_create(format))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
                         cst_image_format_name(format));
-    if (asks_for_help(*ret_text)) {
-        print_option_help(ctl, format);
+    if (cli_image_asks_for_help(*ret_text)) {
+        g_autoptr(GPtrArray) options = cst_image_options_of(format);
+
+        cli_image_print_options(ctl, format, options);
         *ret_help = TRUE;
     }
     return TRUE;

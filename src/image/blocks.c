@@ -430,6 +430,21 @@ static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8
     return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
 }
 
+/* Lock held, the block claimed. @buf NULL: zeroes, which an entry for the whole block may say. */
+static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8_t *buf,
+                               uint64_t offset, GError **error)
+{
+    CstStep step = {.offset = offset, .length = run->length, .unit = SECTOR};
+    gboolean whole = offset % blocks->block_size == 0 &&
+                     run->length >= MIN(blocks->block_size, blocks->image.capacity - offset);
+    gboolean done = FALSE;
+
+    if (!buf && whole && run->kind == CST_RUN_BACKING && blocks->ops->hide &&
+        !blocks->ops->hide(blocks, offset, &done, error))
+        return FALSE;
+    return done || do_step(blocks, &step, buf, error);
+}
+
 /* Writes some of the bytes, at least one. */
 static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
                            unsigned flags, uint64_t *ret_done, GError **error)
@@ -442,9 +457,7 @@ static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t lengt
     g_mutex_lock(&blocks->lock);
     ok = map_or_claim(blocks, offset, length, &run, &claim, error);
     if (ok && run.kind != CST_RUN_DATA) {
-        CstStep step = {.offset = offset, .length = run.length, .unit = SECTOR};
-
-        ok = do_step(blocks, &step, buf, error);
+        ok = write_to_place(blocks, &run, buf, offset, error);
         release(blocks, &claim);
     }
     g_mutex_unlock(&blocks->lock);

@@ -63,6 +63,11 @@ typedef struct {
     gboolean (*settle)(CstBlocks *blocks, const CstStep *step, GError **error);
     /** The data could not be written, or settle() failed: takes the place back. */
     void (*take_back)(CstBlocks *blocks, const CstStep *step);
+    /**
+     * A claimed block that shows the backing image reads as zeroes from now on, without a place;
+     * *ret_done stays FALSE where this image has no entry for that. NULL: the format has none.
+     */
+    gboolean (*hide)(CstBlocks *blocks, uint64_t offset, gboolean *ret_done, GError **error);
     /** Writes all changed metadata in its order; no barrier at the end. */
     gboolean (*sync)(CstBlocks *blocks, GError **error);
 } CstBlocksOps;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <image/amend.h>
 #include <image/bitmap.h>
 #include <image/image.h>
 #include <image/luks.h>
@@ -176,6 +177,10 @@ struct CstImageFormat {
     /** @capacity is a multiple of 512; sets image->capacity. */
     gboolean (*resize)(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                        CstTask *task, GError **error);
+
+    unsigned amend_options; /**< CstCreateOptions that amend() changes, beside the size */
+    /** See cst_image_amend(); a size is a multiple of 512. */
+    gboolean (*amend)(CstImage *image, const CstImageAmend *amend, CstTask *task, GError **error);
 
     /* --- what is below ------------------------------------------------------------------- */
 

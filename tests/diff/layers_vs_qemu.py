@@ -295,6 +295,71 @@ def vmdk_rebase_and_flatten_keep_the_view(parameter):
     same("before", "raw", "top", "vmdk")
 
 
+@case("monolithicSparse", "twoGbMaxExtentSparse")
+def zeroes_upon_a_backing_file_are_entries_where_that_is_wanted(subformat):
+    make("base", "vmdk", f"subformat={subformat}", "8M")
+    write("base", "vmdk", "write -P 1 0 8M")
+    make("source", "raw", "", "8M")
+    write("source", "raw", "write -P 1 0 8M", "write -P 0 1M 5M", "write -P 2 100k 1k")
+    for zeroed in ("on", "off"):
+        name = f"top-{zeroed}"
+        cistern("image-convert", "-f", "raw", "-O", "vmdk", "-o", f"zeroed_grain={zeroed}", "-B",
+                "base", "-F", "vmdk", "source", name)
+        vmdk_sound(name)
+        same("source", "raw", name, "vmdk")
+    kinds = {(run["depth"], run["zero"], run["data"]) for run in qemu_json("map", "top-on")
+             if 1 * MIB <= run["start"] < 6 * MIB}
+    equal("entries", kinds, {(0, True, False)})
+    write("top-on", "vmdk", "write -P 3 2M 70k")
+    write("source", "raw", "write -P 3 2M 70k")
+    same("source", "raw", "top-on", "vmdk")
+    size = {name: sum(os.path.getsize(file) for file in os.listdir(".") if file.startswith(name))
+            for name in ("top-on", "top-off")}
+    if size["top-off"] - size["top-on"] < 4 * MIB:
+        raise Failed(f"zeroes with entries take places, too: {size}")
+
+
+@case()
+def zeroes_that_a_rebase_keeps_are_entries(_):
+    """Where the old base has nothing and the new one has data."""
+    for name in ("old", "new"):
+        make(name, "qcow2", "", "8M")
+    write("old", "qcow2", "write -P 5 1M 64k")
+    write("new", "qcow2", "write -P 1 0 8M")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "old", "-F", "qcow2", "top")
+    cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "new", "-F", "qcow2", "top")
+    same("old", "qcow2", "top", "qcow2")
+    equal("map", [(run["start"], run["length"], run["zero"], run["data"])
+                  for run in qemu_json("map", "top") if run["depth"] == 0],
+          [(0, MIB, True, False), (MIB, 64 * KIB, False, True),
+           (MIB + 64 * KIB, 7 * MIB - 64 * KIB, True, False)])
+
+
+@case()
+def a_base_to_commit_into_is_seen_from_here(_):
+    os.mkdir("sub")
+    make("sub/base", "raw", "", "8M")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "sub/top")
+    for number, base in enumerate(("sub/base", "base", os.path.abspath("sub/base"))):
+        write("sub/top", "qcow2", f"write -P {number + 1} {number}M 1M")
+        cistern("image-commit", CHAIN, "-f", "qcow2", "-b", base, "sub/top", "--yes")
+        write("sub/base", "raw", f"read -P {number + 1} {number}M 1M")
+
+
+@case()
+def a_snapshot_has_a_size_of_its_own(_):
+    make("ours", "qcow2", "", "8M")
+    write("ours", "qcow2", "write -P 7 6M 1M")
+    cistern("image-snapshot", "-f", "qcow2", "-c", "large", "ours")
+    cistern("image-resize", "-f", "qcow2", "ours", "4M", "--shrink", "--yes")
+    qemu_img("snapshot", "-c", "small", "ours")
+    for name, size in (("large", 8 * MIB), ("small", 4 * MIB), ("large", 8 * MIB)):
+        cistern("image-snapshot", "-f", "qcow2", "-a", name, "ours", "--yes")
+        equal(name, qemu_json("info", "ours")["virtual-size"], size)
+        qemu_img("check", "-q", "-f", "qcow2", "ours")
+    write("ours", "qcow2", "read -P 7 6M 1M")
+
+
 @case()
 def rebase_without_looking(_):
     build(5, "raw")

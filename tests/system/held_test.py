@@ -61,6 +61,7 @@ PROGRAMS = {"qemu-io": qemu_io, "qemu-nbd": qemu_nbd, "qemu-system": qemu_system
 
 CHANGES = (
     "image-resize {0} 8M",
+    "image-amend {0} -o lazy_refcounts=on",
     "image-check {0} --repair all",
     "image-snapshot {0} --create s",
     "image-snapshot {0} --apply old --yes",

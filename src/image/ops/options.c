@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/amend.h>
 #include <image/options.h>
 
 #include <stddef.h>
@@ -59,6 +60,11 @@ static gboolean set_number(CstImageOptions *options, gpointer member, char *valu
         return FALSE;
     *(unsigned *)member = (unsigned)number;
     return TRUE;
+}
+
+static gboolean set_refcount_bits(CstImageOptions *options, gpointer member, char *value)
+{
+    return set_number(options, member, value) && *(unsigned *)member > 0;
 }
 
 static gboolean set_switch(CstImageOptions *options, gpointer member, char *value)
@@ -154,7 +160,7 @@ static const Row rows[] = {
     {{"refcount_bits", "number", N_("width of a reference count")},
      CST_CREATE_REFCOUNT_BITS,
      MEMBER(refcount_bits),
-     set_number},
+     set_refcount_bits},
     {{"size", "size", N_("capacity: what the guest sees")}, 0, MEMBER(capacity), set_capacity},
     {{"static", "on|off", N_("give every block its place at once")},
      CST_CREATE_STATIC,
@@ -191,19 +197,35 @@ gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallo
     return FALSE;
 }
 
-static gboolean has(const CstImageFormat *format, const Row *row)
+/** What options are read for. */
+typedef enum { TO_CREATE, TO_AMEND } Purpose;
+
+static gboolean has(const CstImageFormat *format, Purpose purpose, const Row *row)
 {
-    return (row->bit & ~format->create_options) == 0;
+    if (purpose == TO_AMEND && !row->bit)
+        return format->amend && row->set == set_capacity;
+    return (row->bit & ~(purpose == TO_AMEND ? format->amend_options : format->create_options)) ==
+           0;
 }
 
-GPtrArray *cst_image_options_of(const CstImageFormat *format)
+static GPtrArray *list(const CstImageFormat *format, Purpose purpose)
 {
     GPtrArray *options = g_ptr_array_new();
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (has(format, &rows[i]))
+        if (has(format, purpose, &rows[i]))
             g_ptr_array_add(options, (gpointer)&rows[i].option);
     return options;
+}
+
+GPtrArray *cst_image_options_of(const CstImageFormat *format)
+{
+    return list(format, TO_CREATE);
+}
+
+GPtrArray *cst_image_amend_options_of(const CstImageFormat *format)
+{
+    return list(format, TO_AMEND);
 }
 
 void cst_image_options_clear(CstImageOptions *options)
@@ -228,44 +250,97 @@ static char *next_word(const char **text)
     return g_string_free(word, FALSE);
 }
 
-static const Row *find(const CstImageFormat *format, const char *name, GError **error)
+static const Row *find(const CstImageFormat *format, Purpose purpose, const char *name,
+                       GError **error)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (strcmp(rows[i].option.name, name) == 0 && has(format, &rows[i]))
-            return &rows[i];
-    cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("image format '%s' has no option '%s'"),
-             format->name, name);
+    const Row *known = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows) && !known; i++)
+        if (strcmp(rows[i].option.name, name) == 0 && has(format, TO_CREATE, &rows[i]))
+            known = &rows[i];
+    if (known && has(format, purpose, known))
+        return known;
+    if (known)
+        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                 _("option '%s' of an image can't be changed; 'image-convert' makes a copy with "
+                   "another one"),
+                 name);
+    else if (purpose == TO_AMEND && g_str_has_prefix(name, "encrypt."))
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s': keys of encrypted images can't be changed here"), name);
+    else
+        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("image format '%s' has no option '%s'"),
+                 format->name, name);
     return NULL;
 }
 
-static gboolean take(CstImageOptions *options, const CstImageFormat *format, const char *word,
-                     GError **error)
+static gboolean take(CstImageOptions *options, const CstImageFormat *format, Purpose purpose,
+                     const char *word, GError **error)
 {
     const char *equals = strchr(word, '=');
     g_autofree char *name = equals ? g_strndup(word, (gsize)(equals - word)) : g_strdup(word);
     const char *value = equals ? equals + 1 : "on";
-    const Row *row = find(format, name, error);
+    const Row *row = find(format, purpose, name, error);
 
     if (!row)
         return FALSE;
     if (!row->set(options, (char *)&options->create + row->member, g_strdup(value)))
         return cst_fail(error, CST_ERROR_INVALID, _("option '%s' can't be '%s'; it takes %s"), name,
                         value, row->option.value);
+    options->given |= 1u << (row - rows);
     return TRUE;
 }
 
-gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat *format,
-                                 const char *text, GError **error)
+static gboolean parse(CstImageOptions *options, const CstImageFormat *format, Purpose purpose,
+                      const char *text, GError **error)
 {
     if (!options->texts)
         options->texts = g_ptr_array_new_with_free_func(g_free);
     while (*text) {
         g_autofree char *word = next_word(&text);
 
-        if (!take(options, format, word, error))
+        if (!take(options, format, purpose, word, error))
             return FALSE;
     }
     return TRUE;
+}
+
+gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat *format,
+                                 const char *text, GError **error)
+{
+    return parse(options, format, TO_CREATE, text, error);
+}
+
+gboolean cst_image_amend_parse(CstImageOptions *options, const CstImageFormat *format,
+                               const char *text, GError **error)
+{
+    return parse(options, format, TO_AMEND, text, error);
+}
+
+/** @value where the option that sets @member was given. */
+static CstAmendSwitch given_switch(const CstImageOptions *options, size_t member, gboolean value)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i].member == member && (options->given & (1u << i)))
+            return value ? CST_AMEND_ON : CST_AMEND_OFF;
+    return CST_AMEND_KEEP;
+}
+
+void cst_image_amend_read(const CstImageOptions *options, CstImageAmend *ret_amend)
+{
+    const CstImageCreate *create = &options->create;
+
+    *ret_amend = (CstImageAmend){
+        .compat = create->compat,
+        .refcount_bits = create->refcount_bits,
+        .lazy_refcounts = given_switch(options, MEMBER(lazy_refcounts), create->lazy_refcounts),
+        .data_file = create->data_file,
+        .data_file_raw = given_switch(options, MEMBER(data_file_raw), create->data_file_raw),
+        .backing = create->backing,
+        .backing_format = create->backing_format,
+        .has_size = options->has_size,
+        .size = create->capacity,
+    };
 }
 
 gboolean cst_image_options_for_copy(const CstImageOptions *options, GError **error)

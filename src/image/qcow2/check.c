@@ -204,8 +204,8 @@ static gboolean walk_refs(Check *check, GError **error)
 /* A whole new structure behind the end of the file; the old one becomes free space. */
 static gboolean rebuild(Check *check, GError **error)
 {
-    Qcow2Sum sum = {&check->walk.counts, NULL, NULL};
     Qcow2 *q = check->q;
+    Qcow2Sum sum = {q->header.refcount_order, &check->walk.counts, NULL, NULL};
     uint64_t offset = 0;
     uint32_t clusters = 0;
     uint8_t raw[12];
@@ -295,10 +295,8 @@ static gboolean renew_snapshots(Check *check, GError **error)
     Qcow2 *q = check->q;
     Qcow2SnapshotFaults faults;
     g_autoptr(GArray) snapshots = qcow2_snapshots_salvage(q, &faults, error);
-    g_autofree uint8_t *raw = NULL;
     g_auto(Qcow2Switch) change = {0};
     const Qcow2Header header = q->header;
-    uint64_t bytes = 0;
     gboolean ok;
 
     if (!snapshots)
@@ -306,11 +304,8 @@ static gboolean renew_snapshots(Check *check, GError **error)
     g_mutex_lock(&q->lock);
     ok = qcow2_state_renew(q, &header, error); /* refcounts have been written behind its back */
     g_mutex_unlock(&q->lock);
-    if (!ok || !qcow2_switch_begin(&change, q, check->task, error) ||
-        !qcow2_switch_drop(&change, header.snapshots_offset, faults.bytes, error))
-        return FALSE;
-    raw = qcow2_snapshots_pack(q, snapshots, &bytes, error);
-    return raw && qcow2_switch_put(&change, raw, bytes, &change.header.snapshots_offset, error) &&
+    return ok && qcow2_switch_begin(&change, q, check->task, error) &&
+           qcow2_switch_put_snapshots(&change, snapshots, faults.bytes, error) &&
            qcow2_switch_commit(&change, error);
 }
 

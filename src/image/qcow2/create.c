@@ -6,11 +6,12 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "header.h"
+#include "head.h"
 #include "qcow2.h"
 #include "refcount.h"
 #include "space.h"
-#include "state.h"
+
+#define MAX_HEAD 4096u /* bytes that header, extensions and names may take */
 
 /*
  * An empty image is four areas in a row: header, refcount table, refcount blocks, L1 table. The
@@ -23,19 +24,31 @@ typedef struct {
     uint64_t total;
 } Layout;
 
+gboolean qcow2_parse_compat(const char *compat, uint32_t *ret_version, GError **error)
+{
+    if (strcmp(compat, "1.1") == 0 || strcmp(compat, "v3") == 0)
+        *ret_version = 3;
+    else if (strcmp(compat, "0.10") == 0 || strcmp(compat, "v2") == 0)
+        *ret_version = 2;
+    else
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown qcow2 compatibility level '%s'"),
+                        compat);
+    return TRUE;
+}
+
+gboolean qcow2_parse_refcount_bits(unsigned bits, uint32_t *ret_order, GError **error)
+{
+    if (bits == 0 || bits > 64 || (bits & (bits - 1)) != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the refcount width must be a power of two of at most 64 bits"));
+    *ret_order = (uint32_t)__builtin_ctz(bits);
+    return TRUE;
+}
+
 static gboolean parse_version(const CstImageCreate *options, Qcow2Header *header, GError **error)
 {
-    if (!options->compat || strcmp(options->compat, "1.1") == 0 ||
-        strcmp(options->compat, "v3") == 0) {
-        header->version = 3;
-        header->length = 112; /* up to and with the compression type, padded */
-    } else if (strcmp(options->compat, "0.10") == 0 || strcmp(options->compat, "v2") == 0) {
-        header->version = 2;
-        header->length = QCOW2_V2_LENGTH;
-    } else {
-        return cst_fail(error, CST_ERROR_INVALID, _("unknown qcow2 compatibility level '%s'"),
-                        options->compat);
-    }
+    if (!qcow2_parse_compat(options->compat ? options->compat : "1.1", &header->version, error))
+        return FALSE;
     if (header->version == 2 && (options->lazy_refcounts || options->extended_l2 ||
                                  (options->refcount_bits && options->refcount_bits != 16) ||
                                  g_strcmp0(options->compression, "zstd") == 0))
@@ -64,12 +77,9 @@ static gboolean parse_cluster_size(const CstImageCreate *options, Qcow2Header *h
 
 static gboolean parse_features(const CstImageCreate *options, Qcow2Header *header, GError **error)
 {
-    unsigned bits = options->refcount_bits ? options->refcount_bits : 16;
-
-    if (bits > 64 || (bits & (bits - 1)) != 0)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the refcount width must be a power of two of at most 64 bits"));
-    header->refcount_order = (uint32_t)__builtin_ctz(bits);
+    if (!qcow2_parse_refcount_bits(options->refcount_bits ? options->refcount_bits : 16,
+                                   &header->refcount_order, error))
+        return FALSE;
     if (options->compression && strcmp(options->compression, "zstd") == 0) {
         header->compression = QCOW2_ZSTD;
         header->incompatible |= QCOW2_INCOMPAT_COMPRESSION;
@@ -167,19 +177,28 @@ static gboolean write_refcounts(CstBlob *blob, const Qcow2Header *header, const 
            cst_blob_pwrite(blob, counts, count_bytes, blocks_at, error);
 }
 
+static uint8_t *pack_head(const Qcow2Header *header, const CstImageCreate *options, size_t *ret_len,
+                          GError **error)
+{
+    g_auto(Qcow2Head) head = {0};
+
+    qcow2_head_init(&head, header, MIN(MAX_HEAD, UINT64_C(1) << header->cluster_bits));
+    qcow2_head_name_features(&head);
+    qcow2_head_set_text(&head, QCOW2_EXT_DATA_FILE, options->data_file);
+    qcow2_head_set_text(&head, QCOW2_EXT_BACKING_FORMAT, options->backing_format);
+    qcow2_head_set_backing(&head, options->backing);
+    return qcow2_head_pack(&head, ret_len, error);
+}
+
 static gboolean write_empty(CstBlob *blob, const Qcow2Header *header, const CstImageCreate *options,
                             const Layout *layout, GError **error)
 {
-    uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
     uint64_t end = header->l1_offset + (uint64_t)header->l1_size * 8;
-    uint8_t head[4096];
     size_t len = 0;
+    g_autofree uint8_t *head = pack_head(header, options, &len, error);
     gboolean zeroed = FALSE;
 
-    if (!qcow2_header_write(header, options->backing, options->backing_format, options->data_file,
-                            head, MIN(sizeof(head), cluster_size), &len, error))
-        return FALSE;
-    if (!cst_space_reset(blob, end, &zeroed, error))
+    if (!head || !cst_space_reset(blob, end, &zeroed, error))
         return FALSE;
     if (!zeroed && !cst_blob_zero(blob, 0, end, CST_ZERO_MAY_UNMAP, error))
         return FALSE;

@@ -267,39 +267,7 @@ gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header)
     return TRUE;
 }
 
-/* --- writing ------------------------------------------------------------------------------- */
-
-typedef struct {
-    uint8_t *buf;
-    size_t room;
-    size_t used;
-    gboolean full;
-} Writer;
-
-static void put(Writer *writer, const void *data, size_t len, size_t padded)
-{
-    if (padded > writer->room - writer->used) {
-        writer->full = TRUE;
-        return;
-    }
-    memset(writer->buf + writer->used, 0, padded);
-    if (len > 0)
-        memcpy(writer->buf + writer->used, data, len);
-    writer->used += padded;
-}
-
-static void put_extension(Writer *writer, uint32_t type, const char *text)
-{
-    uint8_t head[8];
-    size_t len = text ? strlen(text) : 0;
-
-    cst_put_be32(head, type);
-    cst_put_be32(head + 4, (uint32_t)len);
-    put(writer, head, sizeof(head), sizeof(head));
-    put(writer, text, len, (len + 7) / 8 * 8);
-}
-
-static void encode(const Qcow2Header *header, uint8_t *raw)
+void qcow2_header_encode(const Qcow2Header *header, uint8_t *raw)
 {
     cst_put_be32(raw, QCOW2_MAGIC);
     cst_put_be32(raw + 4, header->version);
@@ -322,31 +290,4 @@ static void encode(const Qcow2Header *header, uint8_t *raw)
     cst_put_be32(raw + 96, header->refcount_order);
     cst_put_be32(raw + 100, header->length);
     raw[104] = header->compression;
-}
-
-gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
-                            const char *backing_format, const char *data_file, uint8_t *buf,
-                            size_t room, size_t *ret_len, GError **error)
-{
-    Qcow2Header complete = *header;
-    Writer writer = {buf, room, 0, FALSE};
-
-    put(&writer, NULL, 0, header->length);
-    if (backing_format)
-        put_extension(&writer, QCOW2_EXT_BACKING_FORMAT, backing_format);
-    if (data_file)
-        put_extension(&writer, QCOW2_EXT_DATA_FILE, data_file);
-    put_extension(&writer, QCOW2_EXT_END, NULL);
-    if (backing) {
-        complete.backing_offset = writer.used;
-        complete.backing_size = (uint32_t)strlen(backing);
-        put(&writer, backing, complete.backing_size, complete.backing_size);
-    }
-    if (writer.full || complete.backing_size > QCOW2_MAX_BACKING_NAME)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("the name of the backing image, or of the data file, is too long for the "
-                          "image's header"));
-    encode(&complete, buf);
-    *ret_len = writer.used;
-    return TRUE;
 }

@@ -8,10 +8,9 @@
  * limits that qemu puts on top of the format, which keep memory bounded.
  */
 
-#define QCOW2_MAGIC       0x514649fbu
-#define QCOW2_V2_LENGTH   72
-#define QCOW2_V3_LENGTH   104  /* the least a version 3 header has */
-#define QCOW2_HEADER_ROOM 1024 /* name table aside, all we write before the backing file's name */
+#define QCOW2_MAGIC     0x514649fbu
+#define QCOW2_V2_LENGTH 72
+#define QCOW2_V3_LENGTH 104 /* the least a version 3 header has */
 
 #define QCOW2_MIN_CLUSTER_BITS     9
 #define QCOW2_MAX_CLUSTER_BITS     21
@@ -106,11 +105,5 @@ static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
  */
 gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header);
 
-/**
- * The first bytes of an image: header, extensions (@data_file: NULL if none), the backing file's
- * name. @buf has @room bytes (at most one cluster), *ret_len of which are used. INVALID when it
- * does not fit.
- */
-gboolean qcow2_header_write(const Qcow2Header *header, const char *backing,
-                            const char *backing_format, const char *data_file, uint8_t *buf,
-                            size_t room, size_t *ret_len, GError **error);
+/** The fields, as the first bytes of an image: 72 of them in version 2, 105 in version 3. */
+void qcow2_header_encode(const Qcow2Header *header, uint8_t *raw);

@@ -62,6 +62,9 @@ const CstImageFormat cst_format_qcow2 = {
     .discard = qcow2_discard,
     .flush = qcow2_flush,
     .resize = qcow2_resize,
+    .amend_options = CST_CREATE_BACKING | CST_CREATE_COMPAT | CST_CREATE_LAZY_REFCOUNTS |
+                     CST_CREATE_REFCOUNT_BITS | CST_CREATE_DATA_FILE,
+    .amend = qcow2_amend,
     .set_backing = qcow2_set_backing,
     .empty = qcow2_empty,
     .zero_unit = qcow2_zero_unit,

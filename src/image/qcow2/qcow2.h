@@ -25,6 +25,7 @@ gboolean qcow2_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned 
                     GError **error);
 gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean qcow2_flush(CstImage *image, GError **error);
+gboolean qcow2_amend(CstImage *image, const CstImageAmend *amend, CstTask *task, GError **error);
 gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                       CstTask *task, GError **error);
 gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,

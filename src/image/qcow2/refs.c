@@ -268,6 +268,11 @@ uint64_t qcow2_sum_get(const Qcow2Sum *sum, uint64_t cluster)
     return count;
 }
 
+static unsigned new_block_bits(const Qcow2 *q, const Qcow2Sum *sum)
+{
+    return q->cluster_bits + 3 - sum->order;
+}
+
 /* A new structure in the making. */
 typedef struct {
     GArray *places; /* uint64_t cluster of each block, 0: not needed */
@@ -276,7 +281,7 @@ typedef struct {
 
 static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
-    uint64_t entries = cst_div_up(sum->base->clusters, UINT64_C(1) << q->block_bits);
+    uint64_t entries = cst_div_up(sum->base->clusters, UINT64_C(1) << new_block_bits(q, sum));
     uint64_t wanted = cst_div_up(entries * 8, q->cluster_size);
 
     if (wanted <= new->clusters)
@@ -292,6 +297,7 @@ static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *n
 /* Places may lie in ranges that have no block yet: until nothing is missing. */
 static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
+    unsigned bits = new_block_bits(q, sum);
     gboolean missing = TRUE;
 
     while (missing) {
@@ -299,18 +305,18 @@ static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *
 
         if (!place_table(q, sum, from, new, error))
             return FALSE;
-        g_array_set_size(new->places, (guint)(sum->base->clusters >> q->block_bits) + 1);
+        g_array_set_size(new->places, (guint)(sum->base->clusters >> bits) + 1);
         missing = FALSE;
         end = sum->base->clusters;
         while ((at = qcow2_counts_next(sum->base, at, end)) < end) {
-            uint64_t *place = &g_array_index(new->places, uint64_t, at >> q->block_bits);
+            uint64_t *place = &g_array_index(new->places, uint64_t, at >> bits);
 
             if (*place == 0) {
                 missing = TRUE;
                 if (!qcow2_counts_take(sum->base, from, 1, place, error))
                     return FALSE;
             }
-            at = ((at >> q->block_bits) + 1) << q->block_bits;
+            at = ((at >> bits) + 1) << bits;
         }
     }
     return TRUE;
@@ -319,8 +325,8 @@ static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *
 static gboolean write_block(Qcow2 *q, const Qcow2Sum *sum, uint64_t index, uint64_t place,
                             uint8_t *block, GError **error)
 {
-    uint64_t first = index << q->block_bits, end = first + (UINT64_C(1) << q->block_bits);
-    unsigned order = q->header.refcount_order;
+    unsigned order = sum->order, bits = new_block_bits(q, sum);
+    uint64_t first = index << bits, end = first + (UINT64_C(1) << bits);
     uint64_t most = qcow2_refcount_max(order), at = first;
 
     memset(block, 0, q->cluster_size);

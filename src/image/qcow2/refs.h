@@ -29,6 +29,7 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
 
 /** Counts to be: base + plus - minus. */
 typedef struct {
+    unsigned order; /**< log2 of their width in bits, which need not be that of the old ones */
     Qcow2Counts *base;
     const Qcow2Counts *plus;  /**< NULL: none */
     const Qcow2Counts *minus; /**< NULL: none; nothing is free on its account */

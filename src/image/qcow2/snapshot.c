@@ -130,18 +130,7 @@ static void end(Job *job)
 
 static gboolean put_snapshots(Job *job, GError **error)
 {
-    Qcow2Header *header = &job->change.header;
-    g_autofree uint8_t *raw = NULL;
-    uint64_t bytes = 0;
-
-    header->snapshots = job->snapshots->len;
-    header->snapshots_offset = 0;
-    if (!qcow2_switch_drop(&job->change, job->q->header.snapshots_offset, job->table_bytes, error))
-        return FALSE;
-    if (job->snapshots->len == 0)
-        return TRUE;
-    raw = qcow2_snapshots_pack(job->q, job->snapshots, &bytes, error);
-    return raw && qcow2_switch_put(&job->change, raw, bytes, &header->snapshots_offset, error);
+    return qcow2_switch_put_snapshots(&job->change, job->snapshots, job->table_bytes, error);
 }
 
 static uint64_t l1_bytes(uint32_t entries)

@@ -117,10 +117,10 @@ GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
 }
 
 /* Version 3 wants the two 64-bit sizes; an entry that has them keeps them. */
-static uint32_t extra_size(const Qcow2 *q, const Qcow2Snapshot *snapshot)
+static uint32_t extra_size(const Qcow2Header *header, const Qcow2Snapshot *snapshot)
 {
-    gboolean wide = snapshot->state_size > G_MAXUINT32 || q->header.version >= 3 ||
-                    snapshot->disk_size != q->header.size;
+    gboolean wide = snapshot->state_size > G_MAXUINT32 || header->version >= 3 ||
+                    snapshot->disk_size != header->size;
 
     return MAX(snapshot->extra_size, wide ? 16 : 0);
 }
@@ -178,7 +178,8 @@ GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GErro
 
         if (!salvage_entry(q, size, &at, &snapshot, &cut, error))
             return NULL;
-        packed += entry_bytes(extra_size(q, &snapshot), strlen(snapshot.id), strlen(snapshot.name));
+        packed += entry_bytes(extra_size(&q->header, &snapshot), strlen(snapshot.id),
+                              strlen(snapshot.name));
         if (packed > QCOW2_MAX_SNAPSHOT_BYTES || at - start > G_MAXINT32) {
             qcow2_snapshot_clear(&snapshot);
             at = before;
@@ -194,9 +195,9 @@ GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GErro
     return g_steal_pointer(&snapshots);
 }
 
-static void pack_entry(const Qcow2 *q, const Qcow2Snapshot *snapshot, GByteArray *out)
+static void pack_entry(const Qcow2Header *header, const Qcow2Snapshot *snapshot, GByteArray *out)
 {
-    uint32_t extra = extra_size(q, snapshot);
+    uint32_t extra = extra_size(header, snapshot);
     size_t id_size = strlen(snapshot->id), name_size = strlen(snapshot->name);
     size_t len = (FIXED + extra + id_size + name_size + 7) / 8 * 8;
     guint at = out->len;
@@ -224,13 +225,13 @@ static void pack_entry(const Qcow2 *q, const Qcow2Snapshot *snapshot, GByteArray
     memcpy(raw + FIXED + extra + id_size, snapshot->name, name_size);
 }
 
-uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const GArray *snapshots, uint64_t *ret_len,
-                              GError **error)
+uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const Qcow2Header *header, const GArray *snapshots,
+                              uint64_t *ret_len, GError **error)
 {
     GByteArray *out = g_byte_array_new();
 
     for (guint i = 0; i < snapshots->len && out->len <= QCOW2_MAX_SNAPSHOT_BYTES; i++)
-        pack_entry(q, &g_array_index(snapshots, Qcow2Snapshot, i), out);
+        pack_entry(header, &g_array_index(snapshots, Qcow2Snapshot, i), out);
     if (out->len > QCOW2_MAX_SNAPSHOT_BYTES || snapshots->len > QCOW2_MAX_SNAPSHOTS) {
         g_byte_array_unref(out);
         cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many snapshots"), q->blob->name);

@@ -43,6 +43,6 @@ typedef struct {
  */
 GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GError **error);
 GArray *qcow2_snapshots_new(void);
-/** The table's bytes; *ret_len of them. LIMIT when they are too many. */
-uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const GArray *snapshots, uint64_t *ret_len,
-                              GError **error);
+/** The table's bytes for an image with @header; *ret_len of them. LIMIT when they are too many. */
+uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const Qcow2Header *header, const GArray *snapshots,
+                              uint64_t *ret_len, GError **error);

@@ -96,6 +96,7 @@ gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
 {
     q->header = *header;
     q->image.capacity = header->size;
+    set_geometry(q);
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
     q->l1_dirty_end = q->reftable_dirty_end = 0;
     q->free_hint = 0;

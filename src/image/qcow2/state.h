@@ -254,6 +254,11 @@ gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
 
 /* --- create.c --------------------------------------------------------------------------------- */
 
+/** "0.10" or "1.1", or "v2" or "v3"; INVALID, here and below. */
+gboolean qcow2_parse_compat(const char *compat, uint32_t *ret_version, GError **error);
+/** @ret_order: log2 of the width. */
+gboolean qcow2_parse_refcount_bits(unsigned bits, uint32_t *ret_order, GError **error);
+
 /**
  * The header of an empty image with @options; *ret_header is zeroed. INVALID for options and
  * capacities that no image can have.

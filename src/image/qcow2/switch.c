@@ -8,6 +8,7 @@
 #include <base/units.h>
 
 #include "bytes.h"
+#include "snaptable.h"
 
 #define SWITCHED_AT  QCOW2_AT_SIZE /* the header's bytes that change in one write … */
 #define SWITCHED_END 72            /* … up to here: all inside the first sector */
@@ -62,12 +63,14 @@ void qcow2_switch_clear(Qcow2Switch *change)
     qcow2_counts_clear(&change->minus);
 }
 
-/* Every cluster of the tree is counted. */
-static gboolean add_tree(Qcow2Switch *change, const Qcow2Walk *walk, Qcow2Counts *counts,
-                         GError **error)
+/* Every cluster of the trees is counted. */
+static gboolean add_trees(Qcow2Switch *change, const Qcow2Walk *walk, Qcow2Counts *counts,
+                          GError **error)
 {
     uint64_t end = walk->counts.clusters, at = 0;
 
+    if (walk->found.errors > 0)
+        return qcow2_corrupt(change->q, error, _("its tables must be checked and repaired first"));
     for (; (at = qcow2_counts_next(&walk->counts, at, end)) < end; at++) {
         if (qcow2_counts_get(&change->base, at) == 0)
             return qcow2_corrupt(change->q, error, _("a cluster in use is not counted"));
@@ -83,13 +86,28 @@ gboolean qcow2_switch_add(Qcow2Switch *change, uint64_t l1_offset, uint32_t l1_s
     g_auto(Qcow2Walk) walk = {0};
     gboolean sound = FALSE;
 
-    if (!qcow2_walk_init(&walk, change->q, error) ||
-        !qcow2_walk_l1(&walk, l1_offset, l1_size, TRUE, &sound, error) ||
-        !qcow2_walk_tables(&walk, change->task, error))
+    return qcow2_walk_init(&walk, change->q, error) &&
+           qcow2_walk_l1(&walk, l1_offset, l1_size, TRUE, &sound, error) &&
+           qcow2_walk_tables(&walk, change->task, error) && add_trees(change, &walk, counts, error);
+}
+
+gboolean qcow2_switch_walk(Qcow2Switch *change, const GArray *snapshots, Qcow2Walk *ret_walk,
+                           GError **error)
+{
+    const Qcow2Header *header = &change->q->header;
+    gboolean sound = FALSE;
+
+    if (!qcow2_walk_init(ret_walk, change->q, error) ||
+        !qcow2_walk_l1(ret_walk, header->l1_offset, header->l1_size, TRUE, &sound, error))
         return FALSE;
-    if (walk.found.errors > 0)
-        return qcow2_corrupt(change->q, error, _("its tables must be checked and repaired first"));
-    return add_tree(change, &walk, counts, error);
+    for (guint i = 0; i < snapshots->len; i++) {
+        const Qcow2Snapshot *snapshot = &g_array_index(snapshots, Qcow2Snapshot, i);
+
+        if (!qcow2_walk_l1(ret_walk, snapshot->l1_offset, snapshot->l1_size, FALSE, &sound, error))
+            return FALSE;
+    }
+    return qcow2_walk_tables(ret_walk, change->task, error) &&
+           add_trees(change, ret_walk, NULL, error);
 }
 
 gboolean qcow2_switch_drop(Qcow2Switch *change, uint64_t offset, uint64_t bytes, GError **error)
@@ -129,9 +147,27 @@ gboolean qcow2_switch_put_l1(Qcow2Switch *change, const uint64_t *l1, uint32_t c
     return qcow2_switch_put(change, raw, count * UINT64_C(8), &change->header.l1_offset, error);
 }
 
+gboolean qcow2_switch_put_snapshots(Qcow2Switch *change, const GArray *snapshots,
+                                    uint64_t old_bytes, GError **error)
+{
+    Qcow2Header *header = &change->header;
+    g_autofree uint8_t *raw = NULL;
+    uint64_t bytes = 0;
+
+    header->snapshots = snapshots->len;
+    header->snapshots_offset = 0;
+    if (!qcow2_switch_drop(change, change->q->header.snapshots_offset, old_bytes, error))
+        return FALSE;
+    if (snapshots->len == 0)
+        return TRUE;
+    raw = qcow2_snapshots_pack(change->q, header, snapshots, &bytes, error);
+    return raw && qcow2_switch_put(change, raw, bytes, &header->snapshots_offset, error);
+}
+
 uint64_t qcow2_switch_count(const Qcow2Switch *change, uint64_t cluster)
 {
-    const Qcow2Sum sum = {(Qcow2Counts *)&change->base, &change->plus, &change->minus};
+    const Qcow2Sum sum = {change->header.refcount_order, (Qcow2Counts *)&change->base,
+                          &change->plus, &change->minus};
 
     return qcow2_sum_get(&sum, cluster);
 }
@@ -141,7 +177,7 @@ uint64_t qcow2_switch_count(const Qcow2Switch *change, uint64_t cluster)
 static gboolean put_refs(Qcow2Switch *change, GError **error)
 {
     Qcow2 *q = change->q;
-    Qcow2Sum sum = {&change->base, &change->plus, &change->minus};
+    Qcow2Sum sum = {change->header.refcount_order, &change->base, &change->plus, &change->minus};
 
     if (!qcow2_switch_drop(change, q->header.reftable_offset,
                            (uint64_t)q->header.reftable_clusters << q->cluster_bits, error))
@@ -153,8 +189,7 @@ static gboolean put_refs(Qcow2Switch *change, GError **error)
                             &change->header.reftable_clusters, change->task, error);
 }
 
-/* The moment: everything new is on the disk, then the header, in one write. */
-static gboolean put_header(Qcow2Switch *change, GError **error)
+static gboolean put_fields(Qcow2Switch *change, GError **error)
 {
     Qcow2 *q = change->q;
     const Qcow2Header *header = &change->header;
@@ -170,6 +205,18 @@ static gboolean put_header(Qcow2Switch *change, GError **error)
     cst_put_be32(raw + QCOW2_AT_SNAPSHOTS, header->snapshots);
     cst_put_be64(raw + QCOW2_AT_SNAPSHOTS + 4, header->snapshots_offset);
     return qcow2_put_header(q, raw + SWITCHED_AT, SWITCHED_AT, SWITCHED_END - SWITCHED_AT, error);
+}
+
+/* The moment: everything new is on the disk, then the header, in one write. */
+static gboolean put_header(Qcow2Switch *change, GError **error)
+{
+    if (!change->head)
+        return put_fields(change, error);
+    change->head->header = change->header;
+    if (!qcow2_head_write(change->head, error))
+        return FALSE;
+    change->header = change->q->header;
+    return TRUE;
 }
 
 typedef struct {

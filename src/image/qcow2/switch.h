@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "head.h"
 #include "refs.h"
 
 /**
@@ -17,7 +18,8 @@
 typedef struct {
     Qcow2 *q; /**< borrowed */
     CstTask *task;
-    Qcow2Header header; /**< what it shall be: size, L1 table, snapshot table */
+    Qcow2Header header; /**< what it shall be: size, L1 table, snapshot table; with @head, any */
+    Qcow2Head *head;    /**< the rest of the first cluster, when it changes too; NULL: it stays */
     Qcow2Counts base;   /**< the file's, and what has been taken since */
     Qcow2Counts plus, minus;
 } Qcow2Switch;
@@ -34,6 +36,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Switch, qcow2_switch_clear)
  */
 gboolean qcow2_switch_add(Qcow2Switch *change, uint64_t l1_offset, uint32_t l1_size,
                           Qcow2Counts *counts, GError **error);
+/** Walks all trees, those of @snapshots included; the same error. @ret_walk is zeroed. */
+gboolean qcow2_switch_walk(Qcow2Switch *change, const GArray *snapshots, Qcow2Walk *ret_walk,
+                           GError **error);
 /** The clusters of an area are used once less. */
 gboolean qcow2_switch_drop(Qcow2Switch *change, uint64_t offset, uint64_t bytes, GError **error);
 /** Writes @bytes bytes to a new place of whole clusters. */
@@ -42,6 +47,9 @@ gboolean qcow2_switch_put(Qcow2Switch *change, const uint8_t *data, uint64_t byt
 /** Writes @count entries as the new L1 table. */
 gboolean qcow2_switch_put_l1(Qcow2Switch *change, const uint64_t *l1, uint32_t count,
                              GError **error);
+/** Writes @snapshots as the new snapshot table; the old one of @old_bytes is used no more. */
+gboolean qcow2_switch_put_snapshots(Qcow2Switch *change, const GArray *snapshots,
+                                    uint64_t old_bytes, GError **error);
 /** What a cluster's count will be. */
 uint64_t qcow2_switch_count(const Qcow2Switch *change, uint64_t cluster);
 /** Writes the refcounts and the header; the image's state follows. */

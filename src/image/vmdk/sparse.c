@@ -117,6 +117,18 @@ static void sparse_take_back(CstBlocks *blocks, const CstStep *step)
         sparse->end -= blocks->block_size;
 }
 
+static gboolean sparse_hide(CstBlocks *blocks, uint64_t offset, gboolean *ret_done, GError **error)
+{
+    VmdkSparse *sparse = sparse_of(blocks);
+    uint64_t grain = offset / blocks->block_size;
+
+    if (!(sparse->header.flags & VMDK_FLAG_ZERO_GRAINS))
+        return TRUE;
+    *ret_done = TRUE;
+    return ensure_table(sparse, grain, error) &&
+           vmdk_tables_set(sparse->tables, grain, VMDK_GTE_ZERO, error);
+}
+
 static gboolean barrier(void *owner, GError **error)
 {
     return cst_blocks_barrier(owner, error);
@@ -135,6 +147,7 @@ const CstBlocksOps vmdk_sparse_blocks = {
     .place = sparse_place,
     .settle = sparse_settle,
     .take_back = sparse_take_back,
+    .hide = sparse_hide,
     .sync = sparse_sync,
 };
 

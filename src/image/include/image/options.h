@@ -23,6 +23,7 @@ gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallo
 typedef struct {
     CstImageCreate create; /**< capacity 0 unless has_size */
     gboolean has_size;
+    unsigned given; /**< a bit for each option that was there */
     GPtrArray *texts;
 } CstImageOptions;
 

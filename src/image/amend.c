@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <image/amend.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "format.h"
+
+/* The checked dispatch for changing what an image was created with. */
+
+gboolean cst_image_format_can_amend(const CstImageFormat *format)
+{
+    return format->amend != NULL;
+}
+
+gboolean cst_image_amend(CstImage *image, const CstImageAmend *amend, CstTask *task, GError **error)
+{
+    CstImageAmend rounded = *amend;
+
+    if (!image->writable)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
+                        image->blob->name);
+    if (!image->format->amend)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("options of an image of format '%s' can't be changed"),
+                        image->format->name);
+    if (amend->size > G_MAXINT64 - 511)
+        return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
+    rounded.size = cst_round_up(amend->size, 512);
+    return image->format->amend(image, &rounded, task, error);
+}
