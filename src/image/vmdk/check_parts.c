@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/i18n.h>
 
 #include "check.h"
 
@@ -28,7 +29,10 @@ static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
         return FALSE;
     if (size >= end)
         return TRUE;
-    check->errors = 1;
+    cst_check_errors(check, 1,
+                     _("'%s' has %" G_GUINT64_FORMAT " bytes, and the image needs "
+                       "%" G_GUINT64_FORMAT " of it"),
+                     blob->name, size, end);
     if (!(flags & CST_CHECK_REPAIR_ALL))
         return TRUE;
     if (!cst_blob_resize(blob, end, error) || !cst_blob_flush(blob, error))
@@ -63,7 +67,7 @@ gboolean vmdk_check_parts(Vmdk *vmdk, unsigned flags, CstImageCheck *ret_check, 
                           GError **error)
 {
     for (guint i = 0; i < vmdk->descriptor.lines->len; i++) {
-        CstImageCheck part = {0};
+        CstImageCheck part = {.findings = ret_check->findings};
 
         if (!check_part(vmdk, i, flags, &part, task, error))
             return FALSE;
