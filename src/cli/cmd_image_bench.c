@@ -174,8 +174,7 @@ static void report(CliCtl *ctl, const Bench *bench)
 /** The image, for writing when that is what is measured. */
 static CstChain *open_image(CliCtl *ctl, const CliArgs *args, gboolean writes, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;
 

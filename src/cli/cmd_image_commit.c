@@ -53,11 +53,20 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
 }
 
+static CstBlob *open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    Commit *commit = data;
+
+    return cli_image_open_data(owner, name, writable, (gpointer)commit->ctl->current, error);
+}
+
 static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format, GError **error)
 {
     CstChainFiles files = cst_path_files(0);
 
     files.open_backing = open_backing;
+    files.open_data = open_data;
     files.data = commit;
     commit->opened = 0;
     cst_chain_free(commit->chain);

@@ -223,8 +223,7 @@ static gboolean open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conve
                              GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
-    gboolean follow = cli_args_has(args, "backing-chain");
-    const CstChainFiles files = cst_path_files(follow ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = cst_image_format_find(create->backing_format, error);
     g_autofree char *path = cst_path_named(conversion->path, create->backing);
     g_autoptr(CstBlob) blob = NULL;
@@ -269,8 +268,7 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
 /** The image that is there, for writing. */
 static gboolean open_there(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstBlob) blob = cli_image_blob(ctl, conversion->path, TRUE, error);
 
     if (!blob || !check_apart(conversion, blob, error) ||
@@ -299,7 +297,7 @@ static gboolean make_new(Conversion *conversion, CstTask *task, GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
     CstBlob *draft = conversion->target.blob;
-    const CstImageFiles files = cst_path_parts(draft);
+    const CstImageFiles files = cli_image_target_files(&conversion->target);
     /* A draft is a new file; a device holds what it held. */
     unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
 

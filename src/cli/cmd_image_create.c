@@ -147,7 +147,7 @@ static gboolean run_creation(CstTask *task, gpointer data, GError **error)
 {
     Creation *creation = data;
     CstImageOptions *options = &creation->options;
-    const CstImageFiles files = cst_path_parts(creation->target.blob);
+    const CstImageFiles files = cli_image_target_files(&creation->target);
 
     cst_task_set_total(task, options->create.capacity);
     options->create.files = &files;

@@ -60,8 +60,7 @@ static gboolean read_arguments(const CliArgs *args, uint64_t old, Resizing *resi
 
 gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = NULL;
     Resizing resizing = {0};
     g_autofree char *size = NULL;

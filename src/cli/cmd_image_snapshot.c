@@ -86,7 +86,7 @@ static gboolean find_action(const CliArgs *args, const Action **ret_action, GErr
 static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
                                 const char *path, GError **error)
 {
-    const CstChainFiles files = cst_path_files(0);
+    const CstChainFiles files = cli_image_files(args);
     Change change = {.action = action};
     g_autoptr(CstChain) chain = NULL;
 

@@ -855,7 +855,7 @@ def data_files_are_made_and_written(raw):
     cistern("image-create", "-f", "qcow2", "-o", f"data_file=d,data_file_raw={raw}", "a", "5M")
     equal("size of the file", os.path.getsize("d"), 5 * MIB)
     write("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
-    refused("image-resize", "-f", "qcow2", "a", "7M", status=4, words="not to be followed")
+    refused("image-resize", "-f", "qcow2", "a", "7M", status=4, words="--data-file")
     cistern("image-resize", "-f", "qcow2", "--backing-chain", "a", "7M")
     write("a", "qcow2", "write -P 9 6M 100k")
     qemu_img("check", "-q", "-f", "qcow2", "a")
@@ -871,6 +871,88 @@ def data_files_are_made_and_written(raw):
     if raw == "on":
         equal("size of the file", os.path.getsize("e"), 3 * MIB)
         qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", "e", "b")
+
+
+@case("off", "on")
+def data_files_elsewhere_are_named_by_the_caller(raw):
+    os.mkdir("far")
+    far = os.path.abspath("far/d")
+    cistern("image-create", "-f", "qcow2", "-o", f"data_file={far},data_file_raw={raw}", "a", "5M")
+    equal("size of the file", os.path.getsize(far), 5 * MIB)
+    write("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
+    given = ("-f", "qcow2", "--data-file", "far/d")
+    cistern("image-convert", *given, "-O", "raw", "a", "plain")
+    cistern("image-compare", "-F", "raw", *given, "a", "plain")
+    equal("mapped", cistern_json("image-map", *given, "a")["map"][0]["start"], 0)
+    cistern("image-resize", *given, "a", "7M")
+    write("a", "qcow2", "write -P 9 6M 100k")
+    cistern("image-check", "-f", "qcow2", "a")
+    qemu_img("check", "-q", "-f", "qcow2", "a")
+    if raw == "on":
+        qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", far, "a")
+    qemu_img("resize", "-q", "-f", "raw", "plain", "7M")
+    write("plain", "raw", "write -P 5 0 1M")
+    cistern("image-convert", "-n", "-f", "raw", "--data-file", "far/d", "-O", "qcow2", "--yes",
+            "plain", "a")
+    qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", "plain", "a")
+    refused("image-create", "-f", "qcow2", "-o", f"data_file={far}", "b", "5M", status=5,
+            words="exists")
+    refused("image-create", "-f", "qcow2", "-o", f"data_file={far}2,cluster_size=3", "b", "5M",
+            status=2, words="cluster")
+    equal("nothing else is left", (sorted(os.listdir(".")), os.listdir("far")),
+          (["a", "far", "plain"], ["d"]))
+
+
+@case()
+def data_files_below_an_overlay_are_committed_to(_):
+    os.mkdir("far")
+    cistern("image-create", "-f", "qcow2", "-o", f"data_file={os.path.abspath('far/d')}", "base",
+            "5M")
+    write("base", "qcow2", "write -P 1 0 1M")
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "top")
+    write("top", "qcow2", "write -P 2 512k 1M")
+    refused("image-commit", "-f", "qcow2", "--backing-chain", "--yes", "top", status=4,
+            words="--data-file")
+    cistern("image-commit", "-f", "qcow2", "--backing-chain", "--data-file", "far/d", "--yes", "top")
+    write("base", "qcow2", "read -P 1 0 512k", "read -P 2 512k 1M", "read -P 0 1536k 1M")
+    cistern("image-rebase", "-f", "qcow2", "--backing-chain", "--data-file", "far/d", "-b", "",
+            "top")
+    write("top", "qcow2", "read -P 1 0 512k", "read -P 2 512k 1M")
+
+
+@case("far/victim", "../{here}/far/victim", "link")
+def a_data_file_that_the_caller_did_not_name_stays_shut(named):
+    """Who wrote the image chose the name: the victim is neither read nor written."""
+    os.mkdir("far")
+    named = named.format(here=os.path.basename(os.getcwd()))
+    secret = os.urandom(MIB)
+    for path, content in (("far/victim", secret), ("far/own", bytes(MIB))):
+        with open(path, "wb") as file:
+            file.write(content)
+    os.symlink(os.path.abspath("far/victim"), "link")  # which leads out of the directory
+    qemu_img("create", "-q", "-f", "qcow2", "-o", "data_file=" + "x" * len(named), "a", "1M")
+    write("a", "qcow2", "write -P 1 0 64k")
+    with open("a", "r+b") as image:
+        at = image.read().index(b"x" * len(named))
+        image.seek(at)
+        image.write(named.encode())
+    os.unlink("x" * len(named))
+    for consent in ((), ("--backing-chain",), ("--data-file", "far/own"),
+                    ("--data-file", "far/own", "--backing-chain")):
+        for words in (("image-convert", "-O", "raw", "a", "out"), ("image-compare", "a", "far/own"),
+                      ("image-resize", "a", "2M"), ("image-sparsify", "a"),
+                      ("image-bench", "-w", "--yes", "-c", "1", "a"),
+                      ("image-bench", "-c", "1", "a"),
+                      ("image-convert", "-n", "-O", "qcow2", "--yes", "far/own", "a")):
+            if words[0] == "image-sparsify" and "--backing-chain" in consent:
+                continue
+            fmt = () if "-n" in words else ("-f", "qcow2")
+            done = call(CISTERN, words[0], *fmt, *consent, *words[1:])
+            if done.returncode == 0:
+                raise Failed(f"{words} {consent} passed")
+    with open("far/victim", "rb") as victim:
+        equal("the victim", victim.read() == secret, True)
+    equal("no copy", os.path.exists("out"), False)
 
 
 @case()
