@@ -33,6 +33,9 @@ const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *n
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,
                               const CstImageFormat **ret_format, GError **error);
 
+/** --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk. */
+gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error);
+
 /** "1.5 GiB" as qemu-img has it; with --bytes digits. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 

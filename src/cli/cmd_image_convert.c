@@ -51,20 +51,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
 /* --- arguments ------------------------------------------------------------------------------- */
 
-/* qemu-img's words. Without the option the copy is on the disk when the command ends. */
-static gboolean read_cache(const CliArgs *args, Conversion *conversion, GError **error)
-{
-    const char *cache = NULL;
-
-    if (!cli_args_string(args, "cache", &cache, error))
-        return FALSE;
-    if (g_strcmp0(cache, "unsafe") == 0)
-        conversion->unsafe = TRUE;
-    return !cache || g_strcmp0(cache, "unsafe") == 0 || g_strcmp0(cache, "writeback") == 0 ||
-           cst_fail(error, CST_ERROR_USAGE, _("--cache must be writeback or unsafe, not '%s'"),
-                    cache);
-}
-
 static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GError **error)
 {
     conversion->scans = cli_args_has(args, "sparse-size");
@@ -77,9 +63,9 @@ static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GErro
 static gboolean check_combination(const CliArgs *args, GError **error)
 {
     static const char *const pairs[][2] = {
-        {"no-create", "options"},    {"no-create", "backing"},   {"no-create", "compress"},
-        {"sparse-size", "compress"}, {"sparse-size", "backing"}, {"sparse-size", "offload"},
-        {"offload", "compress"},     {"more", "backing"},        {"more", "snapshot"},
+        {"no-create", "options"},   {"no-create", "backing"},   {"sparse-size", "compress"},
+        {"sparse-size", "backing"}, {"sparse-size", "offload"}, {"offload", "compress"},
+        {"more", "backing"},        {"more", "snapshot"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
@@ -141,7 +127,7 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
            cli_image_format_arg(args, "target-format", &conversion->format, error) &&
            cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
                              error) &&
-           check_combination(args, error) && read_cache(args, conversion, error) &&
+           check_combination(args, error) && cli_image_cache(args, &conversion->unsafe, error) &&
            read_zero_run(args, conversion, error) && read_backing(args, conversion, error);
 }
 

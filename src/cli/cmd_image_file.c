@@ -53,6 +53,18 @@ gboolean cli_image_format_arg(const CliArgs *args, const char *option,
     return !name || *ret_format;
 }
 
+gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error)
+{
+    const char *cache = NULL;
+
+    if (!cli_args_string(args, "cache", &cache, error))
+        return FALSE;
+    *ret_unsafe = g_strcmp0(cache, "unsafe") == 0;
+    return !cache || *ret_unsafe || g_strcmp0(cache, "writeback") == 0 ||
+           cst_fail(error, CST_ERROR_USAGE, _("--cache must be writeback or unsafe, not '%s'"),
+                    cache);
+}
+
 static void warn_of_guess(CliCtl *ctl, const char *path)
 {
     if (ctl->settings.json || ctl->settings.quiet)

@@ -154,7 +154,7 @@ def what_an_image_that_is_there_must_be(_):
     write("old", "raw", "write -P 7 0 2M")
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "old", status=2, words="--yes")
     write("old", "raw", "read -P 7 0 2M")
-    for more in (["-c"], ["-o", "compat=1.1"], ["-B", "x", "-F", "raw"]):
+    for more in (["-o", "compat=1.1"], ["-B", "x", "-F", "raw"]):
         refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "old", *more, status=2,
                 words="mutually exclusive")
 

@@ -352,6 +352,34 @@ def convert_compresses(variant):
         qemu_img("check", "-q", "b")
 
 
+@case("", "compression_type=zstd", "cluster_size=4k", "extended_l2=on")
+def convert_compresses_into_what_is_there(options):
+    """QEMU fails where something was written before; we give that up and go on."""
+    make("a", "raw", "", "4M")
+    write("a", "raw", "write -P 3 0 1M", "write -P 4 2M 512k")
+    qemu_img("create", "-q", "-f", "raw", "base", "6M")
+    write("base", "raw", "write -P 9 0 6M")
+    for name, below in (("empty", ()), ("over", ("-b", "base", "-F", "raw"))):
+        more = ("-o", options) if options else ()
+        qemu_img("create", "-q", "-f", "qcow2", *more, *below, name, "6M")
+    qemu_img("create", "-q", "-f", "qcow2", *(("-o", options) if options else ()), "full", "6M")
+    write("full", "qcow2", "write -P 7 0 6M")
+    for name in ("empty", "full", "over"):
+        # what is longer is left alone: zeroes, the old content, what is below
+        rest = {"empty": 0, "full": 7, "over": 9}[name]
+        cistern("image-convert", "-n", "-c", "-f", "raw", "--backing-chain", "-O", "qcow2", "--yes",
+                "a", name)
+        write(name, "qcow2", "read -P 3 0 1M", "read -P 0 1M 1M", "read -P 4 2M 512k",
+              "read -P 0 2560k 1536k", f"read -P {rest} 4M 2M")
+        qemu_img("check", "-q", "-f", "qcow2", name)
+        found = qemu_json("check", "-f", "qcow2", name)
+        if not found.get("compressed-clusters"):
+            raise Failed(f"nothing is compressed: {found}")
+    refused("image-convert", "-n", "-c", "-f", "raw", "-O", "raw", "--yes", "a", "base", status=1,
+            words="compressed")
+    write("base", "raw", "read -P 9 0 6M")
+
+
 @case()
 def convert_compresses_only_what_can_be(_):
     make("plain", "raw", "")
