@@ -313,6 +313,8 @@ static const CliOption bench_options[] = {
      .help = N_("write, which overwrites the content; else read")},
     CLI_NAMED("pattern", N_("with --write: the byte that is written; default: 0")),
     CLI_NAMED("flush-interval", N_("with --write: requests between flushes; default: none")),
+    CLI_SWITCH("no-drain", N_("with --flush-interval: let other requests go on meanwhile")),
+    CACHE,
     FOLLOW,
     DATA_FILE,
     FORCE_SHARE,
