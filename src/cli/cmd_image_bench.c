@@ -6,6 +6,7 @@
  */
 #include "cmd_image.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -182,8 +183,10 @@ static gboolean check_numbers(const CliArgs *args, Bench *bench, GError **error)
     if (!cst_blob_get_size(bench->guest, &bench->size, error))
         return FALSE;
     if (bench->buffer_size > bench->size || bench->start > bench->size - bench->buffer_size)
-        return cst_fail(error, CST_ERROR_INVALID, "%s",
-                        _("the image is too small for a request at this offset"));
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("image '%s' of %" PRIu64 " bytes is too small for a request of %" PRIu64
+                          " at %" PRIu64 "; see --buffer-size and --offset"),
+                        bench->guest->name, bench->size, bench->buffer_size, bench->start);
     bench->offset = bench->start;
     return TRUE;
 }

@@ -92,7 +92,9 @@ static gboolean find_base(Commit *commit, const char *name, GError **error)
     const char *top = cst_chain_blob(commit->chain, 0)->name;
 
     if (length == 1)
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image to commit to"), top);
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is based on no other image, so there is nothing to commit to"),
+                        top);
     for (guint i = 1; i < length; i++)
         if (!name || is_base(commit->chain, i, name)) {
             commit->base = i;
@@ -100,8 +102,10 @@ static gboolean find_base(Commit *commit, const char *name, GError **error)
                 cst_image_format_minds_changes(cst_chain_info(commit->chain, i - 1)->format);
             return TRUE;
         }
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' is not among the backing files of '%s'"),
-                    name, top);
+    return cst_fail(
+        error, CST_ERROR_NOT_FOUND,
+        _("'%s' is not among the backing files of '%s'; image-info --backing-chain lists them"),
+        name, top);
 }
 
 static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, GError **error)

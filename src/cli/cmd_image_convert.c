@@ -111,7 +111,8 @@ static gboolean read_backing(const CliArgs *args, Conversion *conversion, GError
     create->backing_format = format ? format : create->backing_format;
     if (create->backing && conversion->paths->len > 1)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("an image made of several has no backing file"));
+                        _("an image made of several has no backing file; leave it out, or convert "
+                          "one of them"));
     return !create->backing ||
            cli_backing_format_given(create->backing_format, "backing-format", error);
 }
@@ -245,8 +246,10 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
 
         for (guint k = 0; k < cst_chain_length(chain); k++)
             if (is_same_file(target, cst_chain_blob(chain, k)))
-                return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be copied into itself"),
-                                target->name);
+                return cst_fail(
+                    error, CST_ERROR_INVALID,
+                    _("'%s' is read and can't be written to at the same time; give another target"),
+                    target->name);
     }
     return TRUE;
 }

@@ -199,7 +199,9 @@ static gboolean move(const CliImageTarget *target, const char *name, GError **er
     if (errno == EINVAL && access(to, F_OK) < 0 && rename(from, to) == 0)
         return TRUE;
     if (errno == EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), to);
+        return cst_fail(error, CST_ERROR_EXISTS,
+                        _("'%s' has been made by somebody else meanwhile, and was not overwritten"),
+                        to);
     return cst_fail_errno(error, errno, _("cannot create '%s'"), to);
 }
 

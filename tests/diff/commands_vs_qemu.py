@@ -145,11 +145,11 @@ def what_an_image_that_is_there_must_be(_):
     make("src", "raw", "", "2M")
     make("small", "qcow2", "", "1M")
     refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "small", "--yes", status=1,
-            words="is smaller than")
+            words="has room for")
     refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "none", "--yes", status=3,
             words="No such file")
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "src", "--yes", status=1,
-            words="into itself")
+            words="at the same time")
     make("old", "raw", "", "2M")
     write("old", "raw", "write -P 7 0 2M")
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "old", status=2, words="--yes")

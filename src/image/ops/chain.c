@@ -94,14 +94,16 @@ static Link *next_link(CstChain *chain, const Link *link, GError **error)
 
     if (!link->declared) {
         cst_fail(error, CST_ERROR_DENIED,
-                 _("'%s' is based on '%s', but its own format was only guessed; only images whose "
-                   "format is declared may point to other files"),
+                 _("'%s' is based on '%s', but its own format was only guessed, and its guest "
+                   "may have made it look so; give the format of each image that points to others"),
                  link->blob->name, link->info.backing);
         return NULL;
     }
     if (chain->links->len >= CST_CHAIN_MAX) {
         cst_fail(error, CST_ERROR_LIMIT,
-                 _("the chain of backing files of '%s' is longer than %d, or a loop"),
+                 _("the chain of backing files of '%s' is longer than %d images, or comes back to "
+                   "itself; look what each of them is based on, and base the one that is wrong on "
+                   "another"),
                  cst_chain_blob(chain, 0)->name, CST_CHAIN_MAX);
         return NULL;
     }

@@ -6,6 +6,7 @@
  */
 #include <image/convert.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -132,9 +133,10 @@ static gboolean check_target_size(CstBlob *from, CstBlob *guest, CstTask *task, 
     if (!cst_blob_get_size(from, &size, error) || !cst_blob_get_size(guest, &capacity, error))
         return FALSE;
     cst_task_set_total(task, size);
-    return size <= capacity ||
-           cst_fail(error, CST_ERROR_INVALID,
-                    _("'%s' is smaller than what is to be copied into it"), guest->name);
+    return size <= capacity || cst_fail(error, CST_ERROR_INVALID,
+                                        _("'%s' has room for %" PRIu64 " bytes, and %" PRIu64
+                                          " are to be copied into it; make it larger first"),
+                                        guest->name, capacity, size);
 }
 
 gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,

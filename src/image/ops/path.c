@@ -116,7 +116,8 @@ CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const 
         return NULL;
     }
     cst_fail(error, CST_ERROR_DENIED,
-             _("'%s' keeps its data in '%s', which is none of the data files that may be opened"),
+             _("'%s' keeps its data in '%s', which is not the data file that was named for it; "
+               "nothing was opened"),
              owner->name, path ? path : name);
     return NULL;
 }
