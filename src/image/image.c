@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <image/image.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -337,8 +338,7 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
     if (offset % unit != 0 || offset >= image->capacity ||
         len != MIN(unit, image->capacity - offset))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("compressed data must be whole units of %" G_GUINT64_FORMAT " bytes"),
-                        unit);
+                        _("compressed data must be whole units of %" PRIu64 " bytes"), unit);
     return result(image->format->write_packed(image, buf, len, offset, error), error);
 }
 
@@ -440,8 +440,8 @@ void cst_check_run_end(CstCheckRun *run)
 
     if (run->count > 0)
         cst_findings_add(run->findings, run->kind, run->count,
-                         _("bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT " of the file: %s"),
-                         first, first + run->count * run->unit - 1, _(run->what));
+                         _("bytes %" PRIu64 " to %" PRIu64 " of the file: %s"), first,
+                         first + run->count * run->unit - 1, _(run->what));
     run->count = 0;
 }
 

@@ -8,6 +8,8 @@
  */
 #include "walk.h"
 
+#include <inttypes.h>
+
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -80,13 +82,13 @@ static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t t
     }
     if (sound)
         cst_check_errors(walk->check, 1,
-                         _("the table of L1 entry %" G_GUINT64_FORMAT " lies at %" G_GUINT64_FORMAT
+                         _("the table of L1 entry %" PRIu64 " lies at %" PRIu64
                            ", where something else lies as well"),
                          l1_index, table);
     else
         cst_check_errors(walk->check, 1,
-                         _("the table of L1 entry %" G_GUINT64_FORMAT " can't lie at "
-                           "%" G_GUINT64_FORMAT),
+                         _("the table of L1 entry %" PRIu64 " can't lie at "
+                           "%" PRIu64),
                          l1_index, table);
     if (!walk->fix)
         return g_hash_table_add(walk->bad, GUINT_TO_POINTER((guint)l1_index + 1)) || TRUE;
@@ -155,15 +157,14 @@ static gboolean look_at_entry(CstLevelsWalk *walk, uint64_t table, uint64_t insi
     }
     if (sound)
         cst_check_errors(walk->check, 1,
-                         _("entry %" G_GUINT64_FORMAT " of the table at %" G_GUINT64_FORMAT
-                           ": its data lie at %" G_GUINT64_FORMAT
+                         _("entry %" PRIu64 " of the table at %" PRIu64 ": its data lie at %" PRIu64
                            ", where something else lies as well"),
                          inside, table, entry.host);
     else
-        cst_check_errors(walk->check, 1,
-                         _("entry %" G_GUINT64_FORMAT " of the table at %" G_GUINT64_FORMAT
-                           " leads to no place inside the file"),
-                         inside, table);
+        cst_check_errors(
+            walk->check, 1,
+            _("entry %" PRIu64 " of the table at %" PRIu64 " leads to no place inside the file"),
+            inside, table);
     if (!walk->fix)
         return TRUE;
     return sound && !packed ? copy_cluster(levels, table, inside, entry.host, error)

@@ -5,6 +5,7 @@
  * outside of the file; what is behind the last cluster has leaked. Two entries with one place are
  * an error too, and the second one gets a copy.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -81,14 +82,13 @@ static gboolean look_at(Walk *walk, uint64_t index, uint64_t host, GError **erro
         return TRUE;
     }
     if (outside)
-        cst_check_errors(walk->check, 1,
-                         _("cluster %" G_GUINT64_FORMAT " can't lie at %" G_GUINT64_FORMAT), index,
+        cst_check_errors(walk->check, 1, _("cluster %" PRIu64 " can't lie at %" PRIu64), index,
                          host);
     else
-        cst_check_errors(walk->check, 1,
-                         _("cluster %" G_GUINT64_FORMAT " lies at %" G_GUINT64_FORMAT
-                           ", where another one lies as well"),
-                         index, host);
+        cst_check_errors(
+            walk->check, 1,
+            _("cluster %" PRIu64 " lies at %" PRIu64 ", where another one lies as well"), index,
+            host);
     if (!walk->fix)
         return TRUE;
     if (outside)
@@ -185,8 +185,7 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
         cst_le64(parallels->raw + PARALLELS_AT_EXTENSION) != 0)
         return TRUE;
     cst_check_leaks(check, cst_div_up(size - check->image_end, parallels->cluster_size),
-                    _("bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
-                      " of the file: nothing refers to them"),
+                    _("bytes %" PRIu64 " to %" PRIu64 " of the file: nothing refers to them"),
                     check->image_end, size - 1);
     if (flags == 0 || check->errors > check->errors_fixed)
         return TRUE;

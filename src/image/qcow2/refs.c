@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "refs.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -31,8 +32,7 @@ static gboolean mark_block(Qcow2Walk *walk, uint64_t place, gboolean *ret_sound,
     unsigned bits = walk->q->cluster_bits;
 
     if ((place & REFTABLE_RESERVED) || !is_usable(walk, place))
-        cst_check_errors(&walk->found, 1, _("a refcount block can't lie at %" G_GUINT64_FORMAT),
-                         place);
+        cst_check_errors(&walk->found, 1, _("a refcount block can't lie at %" PRIu64), place);
     else if (!qcow2_walk_mark(walk, place, walk->q->cluster_size, error))
         return FALSE;
     else if (qcow2_counts_get(&walk->counts, place >> bits) == 1)
@@ -40,8 +40,7 @@ static gboolean mark_block(Qcow2Walk *walk, uint64_t place, gboolean *ret_sound,
     else
         cst_check_errors(
             &walk->found, 1,
-            _("a refcount block lies at %" G_GUINT64_FORMAT ", where something else lies as well"),
-            place);
+            _("a refcount block lies at %" PRIu64 ", where something else lies as well"), place);
     *ret_sound = FALSE;
     return TRUE;
 }

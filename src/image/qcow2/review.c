@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "review.h"
 
+#include <inttypes.h>
+
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -28,10 +30,9 @@ static void review_place(const Qcow2Review *review, uint64_t cluster, uint64_t e
     uint64_t count = qcow2_counts_get(&review->walk->counts, cluster);
 
     if (count != expected && count_of(review, cluster) == count)
-        cst_check_errors(
-            result, 1,
-            _("a table lies at %" G_GUINT64_FORMAT ", where something else lies as well"),
-            cluster << review->walk->q->cluster_bits);
+        cst_check_errors(result, 1,
+                         _("a table lies at %" PRIu64 ", where something else lies as well"),
+                         cluster << review->walk->q->cluster_bits);
 }
 
 static void review_places(const Qcow2Review *review, CstImageCheck *result)
@@ -64,8 +65,7 @@ static uint64_t with_flag(uint64_t word, gboolean copied)
 static void note(const Qcow2Review *review, uint64_t place, CstImageCheck *result)
 {
     cst_check_errors(
-        result, 1,
-        _("the flag that says whether the cluster at %" G_GUINT64_FORMAT " is used once is wrong"),
+        result, 1, _("the flag that says whether the cluster at %" PRIu64 " is used once is wrong"),
         place);
     result->errors_fixed += review->fix;
 }

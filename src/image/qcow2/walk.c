@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "walk.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -49,8 +50,8 @@ gboolean qcow2_walk_mark(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GErro
         return TRUE;
     if (!is_inside(walk, offset, bytes)) {
         cst_check_errors(&walk->found, 1,
-                         _("%" G_GUINT64_FORMAT " bytes that are in use can't lie at "
-                           "%" G_GUINT64_FORMAT ", behind the end of the file"),
+                         _("%" PRIu64 " bytes that are in use can't lie at "
+                           "%" PRIu64 ", behind the end of the file"),
                          bytes, offset);
         return TRUE;
     }
@@ -87,14 +88,13 @@ static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError 
     Qcow2WalkTable table = {place, 0, active};
 
     if (entry & L1_RESERVED)
-        cst_check_errors(&walk->found, 1,
-                         _("the L1 entry of the L2 table at %" G_GUINT64_FORMAT
-                           " has bits that must not be set"),
-                         place);
+        cst_check_errors(
+            &walk->found, 1,
+            _("the L1 entry of the L2 table at %" PRIu64 " has bits that must not be set"), place);
     if (place == 0)
         return TRUE;
     if ((place & (walk->q->cluster_size - 1)) || !is_inside(walk, place, walk->q->cluster_size)) {
-        cst_check_errors(&walk->found, 1, _("an L2 table can't lie at %" G_GUINT64_FORMAT), place);
+        cst_check_errors(&walk->found, 1, _("an L2 table can't lie at %" PRIu64), place);
         return TRUE;
     }
     if (qcow2_counts_get(&walk->counts, cluster) == 0)
@@ -113,8 +113,8 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
                  is_inside(walk, offset, bytes);
     if (!*ret_sound) {
         cst_check_errors(&walk->found, 1,
-                         active ? _("the L1 table can't lie at %" G_GUINT64_FORMAT)
-                                : _("the L1 table of a snapshot can't lie at %" G_GUINT64_FORMAT),
+                         active ? _("the L1 table can't lie at %" PRIu64)
+                                : _("the L1 table of a snapshot can't lie at %" PRIu64),
                          offset);
         return TRUE;
     }
@@ -181,8 +181,8 @@ static void found_error(Worker *worker, const Qcow2WalkTable *table, gboolean fi
                         const char *what)
 {
     cst_check_errors(&worker->found, table->uses,
-                     _("entry %" G_GUINT64_FORMAT " of the L2 table at %" G_GUINT64_FORMAT ": %s"),
-                     worker->index, table->place, _(what));
+                     _("entry %" PRIu64 " of the L2 table at %" PRIu64 ": %s"), worker->index,
+                     table->place, _(what));
     if (fixable)
         worker->fixable += table->uses;
 }

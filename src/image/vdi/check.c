@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -78,7 +80,7 @@ static void count_rest(Walk *walk)
                          _("the header counts %u allocated blocks, and block %u is in use"),
                          vdi->header.allocated, vdi->high - 1);
     cst_check_leaks(walk->check, taken - walk->check->allocated_clusters,
-                    _("of the file's %u blocks, no entry refers to %" G_GUINT64_FORMAT), taken,
+                    _("of the file's %u blocks, no entry refers to %" PRIu64), taken,
                     taken - walk->check->allocated_clusters);
     walk->check->total_clusters = vdi->header.blocks;
     walk->check->image_end = vdi_place(vdi, vdi->high);

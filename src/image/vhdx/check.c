@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -166,8 +168,8 @@ static void list_damage(const VhdxSurvey *survey, CstFindings *findings)
         const VhdxDamage *damage = &g_array_index(survey->damage, VhdxDamage, i);
 
         cst_findings_add(findings, CST_FINDING_ERROR, 1,
-                         _("entry %" G_GUINT64_FORMAT " of the block table, for the file's MiB "
-                           "%" G_GUINT64_FORMAT ": %s"),
+                         _("entry %" PRIu64 " of the block table, for the file's MiB "
+                           "%" PRIu64 ": %s"),
                          damage->index, VHDX_PLACE(damage->entry), _(what[damage->kind]));
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -97,10 +98,10 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     mark_shared(walk);
     for (uint64_t i = 0; i < count; i++)
         if (is_set(walk->bad, i))
-            cst_check_errors(&walk->check, 1,
-                             _("'%s': grain table %" G_GUINT64_FORMAT
-                               " lies outside of the file or over another one"),
-                             sparse->blocks.blob->name, i);
+            cst_check_errors(
+                &walk->check, 1,
+                _("'%s': grain table %" PRIu64 " lies outside of the file or over another one"),
+                sparse->blocks.blob->name, i);
     return TRUE;
 }
 
@@ -119,10 +120,9 @@ static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, u
         return FALSE;
     if (memcmp(a, b, len) != 0) {
         g_array_append_val(walk->lagging, index);
-        cst_check_leaks(
-            &walk->check, 1,
-            _("'%s': the second copy of grain table %" G_GUINT64_FORMAT " is out of date"),
-            sparse->blocks.blob->name, index);
+        cst_check_leaks(&walk->check, 1,
+                        _("'%s': the second copy of grain table %" PRIu64 " is out of date"),
+                        sparse->blocks.blob->name, index);
     }
     return TRUE;
 }
@@ -132,8 +132,7 @@ static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, u
 static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
 {
     if (!vmdk_sparse_holds(walk->sparse, grain, entry)) {
-        cst_check_errors(&walk->check, 1,
-                         _("'%s': grain %" G_GUINT64_FORMAT " can't lie at sector %u"),
+        cst_check_errors(&walk->check, 1, _("'%s': grain %" PRIu64 " can't lie at sector %u"),
                          walk->sparse->blocks.blob->name, grain, entry);
         return TRUE;
     }
@@ -168,10 +167,10 @@ gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, G
 static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
 {
     if (g_hash_table_add(walk->conflicts, g_memdup2(&grain->index, sizeof(grain->index))))
-        cst_check_errors(&walk->check, 1,
-                         _("'%s': grain %" G_GUINT64_FORMAT
-                           " lies at sector %u, where something else lies as well"),
-                         walk->sparse->blocks.blob->name, grain->index, grain->sector);
+        cst_check_errors(
+            &walk->check, 1,
+            _("'%s': grain %" PRIu64 " lies at sector %u, where something else lies as well"),
+            walk->sparse->blocks.blob->name, grain->index, grain->sector);
 }
 
 /* Two users of a sector, one of them a grain: each grain among them is an error. */
@@ -224,8 +223,7 @@ static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError *
         if (!cst_blob_pread(blob, buf, (size_t)n, at, error))
             return FALSE;
         if (!cst_bytes_are_zero(buf, (size_t)n)) {
-            cst_check_leaks(&walk->check, 1,
-                            _("'%s': nothing refers to what lies at %" G_GUINT64_FORMAT),
+            cst_check_leaks(&walk->check, 1, _("'%s': nothing refers to what lies at %" PRIu64),
                             blob->name, at);
             leaks = TRUE;
             n = MIN(unit - at % unit, to - at); /* the rest of the unit does not count again */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -30,8 +31,8 @@ static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
     if (size >= end)
         return TRUE;
     cst_check_errors(check, 1,
-                     _("'%s' has %" G_GUINT64_FORMAT " bytes, and the image needs "
-                       "%" G_GUINT64_FORMAT " of it"),
+                     _("'%s' has %" PRIu64 " bytes, and the image needs "
+                       "%" PRIu64 " of it"),
                      blob->name, size, end);
     if (!(flags & CST_CHECK_REPAIR_ALL))
         return TRUE;

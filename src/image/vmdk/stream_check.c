@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -37,7 +39,7 @@ gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask
             vmdk_stream_read_grain(stream, number, entry, buf, &why);
         }
         if (g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
-            cst_check_errors(&check, 1, _("grain %" G_GUINT64_FORMAT " can't be read: %s"), number,
+            cst_check_errors(&check, 1, _("grain %" PRIu64 " can't be read: %s"), number,
                              why->message);
         } else if (why) {
             g_propagate_error(error, g_steal_pointer(&why));

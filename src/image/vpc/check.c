@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -47,15 +49,13 @@ static gboolean look_at_entries(Walk *walk, GError **error)
         host = (uint64_t)entry * VPC_SECTOR;
         if (host > size || vpc->header.bitmap_size > size - host ||
             vpc_meets_metadata(vpc, host, stride)) {
-            cst_check_errors(walk->check, 1, _("block %u can't lie at %" G_GUINT64_FORMAT), i,
-                             host);
+            cst_check_errors(walk->check, 1, _("block %u can't lie at %" PRIu64), i, host);
             g_array_append_val(walk->misplaced, i);
             continue;
         }
         if (stride > size - host) { /* the file is cut off: the rest is lost, and reads as zeroes */
             cst_check_errors(walk->check, 1,
-                             _("block %u at %" G_GUINT64_FORMAT " is cut off by the file's end"), i,
-                             host);
+                             _("block %u at %" PRIu64 " is cut off by the file's end"), i, host);
             walk->footers = TRUE;
         }
         if (i >= needed) {
@@ -68,7 +68,7 @@ static gboolean look_at_entries(Walk *walk, GError **error)
         before = host;
     }
     cst_check_leaks(walk->check, walk->fallen_off,
-                    _("%" G_GUINT64_FORMAT " blocks are for what lies behind the disk's end"),
+                    _("%" PRIu64 " blocks are for what lies behind the disk's end"),
                     walk->fallen_off);
     walk->check->total_clusters = needed;
     return TRUE;
@@ -89,15 +89,14 @@ static gboolean look_at_places(Walk *walk, GError **error)
             vpc_meets_metadata(walk->vpc, piece->host, piece->length))
             continue; /* told already */
         if (piece->host < end && piece->block != VPC_NOWHERE) {
-            cst_check_errors(walk->check, 1,
-                             _("block %u at %" G_GUINT64_FORMAT " lies over another one"),
+            cst_check_errors(walk->check, 1, _("block %u at %" PRIu64 " lies over another one"),
                              piece->block, piece->host);
             g_array_append_val(walk->sharing, *piece);
         } else if (piece->host > end) {
-            cst_check_leaks(walk->check, (piece->host - end) / stride,
-                            _("bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
-                              " of the file: nothing refers to them"),
-                            end, piece->host - 1);
+            cst_check_leaks(
+                walk->check, (piece->host - end) / stride,
+                _("bytes %" PRIu64 " to %" PRIu64 " of the file: nothing refers to them"), end,
+                piece->host - 1);
         }
         end = MAX(end, piece->host + piece->length);
     }
