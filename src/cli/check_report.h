@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/findings.h>
 #include <base/i18n.h>
 
 #include "ctl.h"
@@ -14,6 +15,9 @@ typedef struct {
     uint64_t value;
     gboolean always; /**< shown when it is 0, too */
 } CliCheckRow;
+
+/** The first rows, which findings are listed of: errors and leaks. */
+#define CLI_CHECK_LISTED 2
 
 /** Rows of @r, a pointer to any struct whose members are named like CstCheckReport's. */
 #define CLI_CHECK_ROWS(r)                                                                        \
@@ -30,11 +34,12 @@ typedef struct {
     }
 
 /**
- * @name: of the file, as JSON's "filename". @problems: elements char *, what else is wrong with a
- * volume, as JSON's "problems"; NULL: it is none.
+ * @name: of the file, as JSON's "filename". @findings: which errors and leaks the first rows count;
+ * NULL: not known, from a daemon that only counts. @problems: elements char *, what else is wrong
+ * with a volume, as JSON's "problems"; NULL: it is none.
  */
 void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
-                     size_t count, const GPtrArray *problems);
+                     size_t count, const CstFindings *findings, const GPtrArray *problems);
 /** MISMATCH when something is left that is wrong. */
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error);
 /** --repair as CstRepairFlags. */

@@ -13,6 +13,15 @@
 #define SOURCE_FORMAT FORMAT("format", 'f', N_("format of the image; else it is looked for"))
 #define FOLLOW        CLI_SWITCH("backing-chain", N_("open the backing files that the images name, too"))
 
+/* Not --backing-chain, for this one is written to. */
+#define DATA_FILE                                                                                 \
+    {                                                                                             \
+        .name = "data-file", .kind = CLI_OPT_STRING,                                              \
+        .flags = CLI_OPT_NAMED | CLI_OPT_FILE | CLI_OPT_LIST,                                     \
+        .help = N_("file that a qcow2 image may keep its data in, wherever it lies; must be the " \
+                   "one that the image names")                                                    \
+    }
+
 #define FORCE_SHARE                                                             \
     {                                                                           \
         .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U',             \
@@ -109,6 +118,7 @@ static const CliOption convert_options[] = {
     CACHE,
     RATE_LIMIT,
     FOLLOW,
+    DATA_FILE,
     FORCE_SHARE,
     {0},
 };
@@ -132,6 +142,7 @@ static const CliOption compare_options[] = {
     FORMAT("b-format", 'F', N_("format of the second image; else it is looked for")),
     CLI_STRICT,
     FOLLOW,
+    DATA_FILE,
     FORCE_SHARE,
     {0},
 };
@@ -150,6 +161,7 @@ static const CliOption map_options[] = {
      .letter = 'l',
      .help = N_("bytes to look at; default: up to the end")},
     FOLLOW,
+    DATA_FILE,
     FORCE_SHARE,
     {0},
 };
@@ -162,6 +174,7 @@ static const CliOption measure_options[] = {
     CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
     FROM_SNAPSHOT,
     FOLLOW,
+    DATA_FILE,
     FORCE_SHARE,
     {0},
 };
@@ -173,6 +186,7 @@ static const CliOption resize_options[] = {
     CLI_NAMED("preallocation", N_("off, metadata, falloc or full: space taken for what is added")),
     CLI_SWITCH("shrink", N_("cut off what is at the end")),
     FOLLOW,
+    DATA_FILE,
     {0},
 };
 
@@ -202,6 +216,7 @@ static const CliOption snapshot_options[] = {
     SNAPSHOT_NAME("create", 'c', N_("take one of this name")),
     SNAPSHOT_NAME("apply", 'a', N_("make the image what it was then")),
     SNAPSHOT_NAME("delete", 'd', N_("remove the one of this name")),
+    DATA_FILE,
     {0},
 };
 
@@ -219,6 +234,7 @@ static const CliOption commit_options[] = {
      .help = N_("don't empty the image afterwards")},
     RATE_LIMIT,
     FOLLOW,
+    DATA_FILE,
     {0},
 };
 
@@ -233,19 +249,18 @@ static const CliOption rebase_options[] = {
     FORMAT("backing-format", 'F', N_("format of that image")),
     CLI_UNSAFE,
     FOLLOW,
+    DATA_FILE,
     {0},
 };
 
 static const CliOption flatten_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
-    SOURCE_FORMAT,
-    FOLLOW,
-    {0},
+    CLI_REQUIRED("file", N_("image file or block device")), SOURCE_FORMAT, FOLLOW, DATA_FILE, {0},
 };
 
 static const CliOption sparsify_options[] = {
     CLI_REQUIRED("file", N_("image file or block device")),
     SOURCE_FORMAT,
+    DATA_FILE,
     {0},
 };
 
@@ -260,6 +275,7 @@ static const CliOption bitmap_options[] = {
      .letter = 'b',
      .help = N_("with --merge: image that has that bitmap")},
     FORMAT("source-format", 'F', N_("format of that image")),
+    DATA_FILE,
     {0},
 };
 
@@ -272,6 +288,7 @@ static const CliOption dd_options[] = {
     FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
     RATE_LIMIT,
     FOLLOW,
+    DATA_FILE,
     FORCE_SHARE,
     {0},
 };
@@ -296,7 +313,10 @@ static const CliOption bench_options[] = {
      .help = N_("write, which overwrites the content; else read")},
     CLI_NAMED("pattern", N_("with --write: the byte that is written; default: 0")),
     CLI_NAMED("flush-interval", N_("with --write: requests between flushes; default: none")),
+    CLI_SWITCH("no-drain", N_("with --flush-interval: let other requests go on meanwhile")),
+    CACHE,
     FOLLOW,
+    DATA_FILE,
     FORCE_SHARE,
     {0},
 };

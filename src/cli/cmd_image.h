@@ -33,6 +33,9 @@ const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *n
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,
                               const CstImageFormat **ret_format, GError **error);
 
+/** --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk. */
+gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error);
+
 /** "1.5 GiB" as qemu-img has it; with --bytes digits. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 
@@ -65,6 +68,7 @@ typedef struct {
     gboolean replace; /**< there is a file, and it was agreed to replace it */
     CstBlob *old;     /**< that file, claimed so that nobody else opens it; NULL: none */
     CstBlob *blob;
+    CstBlob *data;    /**< a data file of it that lies elsewhere; NULL: none */
     mode_t most;      /**< mode bits that a new file may have, beside what the umask takes */
     gboolean guarded; /**< an interrupt waits until the draft is cleared away */
 } CliImageTarget;
@@ -72,6 +76,11 @@ typedef struct {
 /** Asks before something is overwritten; see cli_confirm(). */
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
                                GError **error);
+/**
+ * For the parts that the image is made with: they grow with it, but for a data file in another
+ * directory, which -o data_file names. That one must not be there yet, and is made where it stays.
+ */
+CstImageFiles cli_image_target_files(CliImageTarget *target);
 /** The image is written and flushed, and nobody else uses the blob: puts it in its place. */
 gboolean cli_image_target_commit(CliImageTarget *target, GError **error);
 /** Removes what was not committed. */
@@ -106,6 +115,23 @@ gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GE
 
 /** The mode of a copy that shows no file of @source to more users than may read that. */
 mode_t cli_image_copy_mode(const CstChain *source);
+
+/**
+ * What the command line lets an image open: its backing files with --backing-chain, its data file
+ * with --data-file (or, when it lies beside the image, with --backing-chain). Borrows @args.
+ */
+CstChainFiles cli_image_files(const CliArgs *args);
+/** The callback of cli_image_files() for data files; @args is a CliArgs. */
+CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer args,
+                             GError **error);
+/** An image that is opened alone, for writing. */
+typedef struct {
+    const CliArgs *args;
+    CstBlob *blob;
+} CliImageParts;
+
+/** Its parts: those beside it, or with --data-file its data file and nothing else. */
+CstImageFiles cli_image_parts(CliImageParts *parts);
 
 /** DENIED when the image points to another file and --backing-chain is not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,

@@ -6,6 +6,7 @@
  */
 #include "cmd_image.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -29,11 +30,16 @@ typedef struct {
     unsigned depth, pattern;
     uint64_t flush_every; /**< requests; 0: never */
     gboolean write;
-    double seconds; /**< that it took */
-    GMutex lock;    /**< guards what follows */
+    gboolean drain;  /**< a flush waits until it is alone, and nothing begins meanwhile */
+    gboolean unsafe; /**< flushes need not reach the disk */
+    double seconds;  /**< that it took */
+    GMutex lock;     /**< guards what follows */
+    GCond changed;   /**< a request or a flush has ended */
     uint64_t drawn;
-    uint64_t offset; /**< of the next request */
-    GError *error;   /**< the first one */
+    unsigned under_way;
+    gboolean flushing; /**< drained, or about to be */
+    uint64_t offset;   /**< of the next request */
+    GError *error;     /**< the first one */
 } Bench;
 
 static gboolean draw(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
@@ -41,6 +47,8 @@ static gboolean draw(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
     gboolean more;
 
     g_mutex_lock(&bench->lock);
+    while (bench->flushing)
+        g_cond_wait(&bench->changed, &bench->lock);
     more =
         !bench->error && bench->drawn < bench->count && cst_task_check(bench->task, &bench->error);
     if (more) {
@@ -50,9 +58,40 @@ static gboolean draw(Bench *bench, uint64_t *ret_offset, gboolean *ret_flush)
             bench->offset = 0;
         *ret_offset = bench->offset;
         bench->offset += MIN(bench->step, bench->size);
+        bench->flushing = *ret_flush && bench->drain;
+        bench->under_way++;
     }
     g_mutex_unlock(&bench->lock);
     return more;
+}
+
+/* Until the request that flushes is the last one under way. */
+static void drain(Bench *bench)
+{
+    g_mutex_lock(&bench->lock);
+    while (bench->drain && bench->under_way > 1)
+        g_cond_wait(&bench->changed, &bench->lock);
+    g_mutex_unlock(&bench->lock);
+}
+
+static gboolean flush_all(Bench *bench, GError **error)
+{
+    drain(bench);
+    return cst_blob_flush(bench->guest, error);
+}
+
+/* Takes over @error; the first one ends the run. */
+static void end_request(Bench *bench, gboolean flushed, GError *error)
+{
+    g_mutex_lock(&bench->lock);
+    bench->under_way--;
+    if (flushed)
+        bench->flushing = FALSE;
+    if (error && !bench->error)
+        bench->error = g_steal_pointer(&error);
+    g_clear_error(&error);
+    g_cond_broadcast(&bench->changed);
+    g_mutex_unlock(&bench->lock);
 }
 
 static gboolean request(Bench *bench, void *buf, uint64_t offset, gboolean flush, GError **error)
@@ -62,7 +101,7 @@ static gboolean request(Bench *bench, void *buf, uint64_t offset, gboolean flush
     if (!bench->write)
         return cst_blob_pread(bench->guest, buf, len, offset, error);
     return cst_blob_pwrite(bench->guest, buf, len, offset, error) &&
-           (!flush || cst_blob_flush(bench->guest, error));
+           (!flush || flush_all(bench, error));
 }
 
 static gpointer work(gpointer data)
@@ -76,16 +115,9 @@ static gpointer work(gpointer data)
     while (draw(bench, &offset, &flush)) {
         GError *error = NULL;
 
-        if (request(bench, buf, offset, flush, &error)) {
+        if (request(bench, buf, offset, flush, &error))
             cst_task_advance(bench->task, bench->buffer_size);
-            continue;
-        }
-        g_mutex_lock(&bench->lock);
-        if (bench->error)
-            g_error_free(error);
-        else
-            bench->error = error;
-        g_mutex_unlock(&bench->lock);
+        end_request(bench, flush, error);
     }
     g_free(buf);
     return NULL;
@@ -101,8 +133,10 @@ static gboolean run_bench(CstTask *task, gpointer data, GError **error)
     bench->task = task;
     cst_task_set_total(task, bench->count * bench->buffer_size);
     g_mutex_init(&bench->lock);
+    g_cond_init(&bench->changed);
     cst_threads_run(work, bench, bench->depth);
     g_mutex_clear(&bench->lock);
+    g_cond_clear(&bench->changed);
     if (bench->error) {
         g_propagate_error(error, g_steal_pointer(&bench->error));
         return FALSE;
@@ -117,12 +151,14 @@ static gboolean read_numbers(const CliArgs *args, Bench *bench, GError **error)
 
     *bench = (Bench){.buffer_size = BUFFER_SIZE, .depth = DEPTH_DEFAULT};
     bench->write = cli_args_has(args, "write");
+    bench->drain = !cli_args_has(args, "no-drain");
     if (!cli_args_uint(args, "count", &count, error) ||
         !cli_args_uint(args, "depth", &bench->depth, error) ||
         !cli_args_uint(args, "pattern", &bench->pattern, error) ||
         !cli_args_uint(args, "flush-interval", &every, error) ||
         !cli_args_size(args, "offset", 1, &bench->start, error) ||
-        !cli_args_size(args, "buffer-size", 1, &bench->buffer_size, error))
+        !cli_args_size(args, "buffer-size", 1, &bench->buffer_size, error) ||
+        !cli_image_cache(args, &bench->unsafe, error))
         return FALSE;
     bench->count = count;
     bench->flush_every = every;
@@ -142,11 +178,15 @@ static gboolean check_numbers(const CliArgs *args, Bench *bench, GError **error)
     if (!bench->write && (cli_args_has(args, "pattern") || cli_args_has(args, "flush-interval")))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("--pattern and --flush-interval go with --write"));
+    if (!bench->flush_every && cli_args_has(args, "no-drain"))
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--no-drain goes with --flush-interval"));
     if (!cst_blob_get_size(bench->guest, &bench->size, error))
         return FALSE;
     if (bench->buffer_size > bench->size || bench->start > bench->size - bench->buffer_size)
-        return cst_fail(error, CST_ERROR_INVALID, "%s",
-                        _("the image is too small for a request at this offset"));
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("image '%s' of %" PRIu64 " bytes is too small for a request of %" PRIu64
+                          " at %" PRIu64 "; see --buffer-size and --offset"),
+                        bench->guest->name, bench->size, bench->buffer_size, bench->start);
     bench->offset = bench->start;
     return TRUE;
 }
@@ -172,19 +212,20 @@ static void report(CliCtl *ctl, const Bench *bench)
 }
 
 /** The image, for writing when that is what is measured. */
-static CstChain *open_image(CliCtl *ctl, const CliArgs *args, gboolean writes, GError **error)
+static CstChain *open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;
 
-    if (!writes)
+    if (!bench->write)
         return cli_image_source(ctl, args, "file", "format", error);
     blob = cli_image_changing(ctl, args, &format, error);
     if (!blob || !cli_image_may_follow(args, blob, format, error) ||
         !cli_confirm(ctl, error, _("Overwrite what is in image '%s'?"), blob->name))
         return NULL;
+    if (bench->unsafe)
+        cst_blob_file_skip_sync(blob);
     return cst_chain_open(blob, format, CST_IMAGE_WRITE, &files, error);
 }
 
@@ -196,7 +237,7 @@ gboolean cli_cmd_image_bench(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_args_string(args, "file", &path, error) || !read_numbers(args, &bench, error))
         return FALSE;
-    chain = open_image(ctl, args, bench.write, error);
+    chain = open_image(ctl, args, &bench, error);
     if (!chain)
         return FALSE;
     bench.guest = cst_chain_guest(chain);

@@ -79,7 +79,7 @@ static gboolean open_source(CliCtl *ctl, const CliArgs *args, CstImage **ret_sou
 static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char *path,
                         GError **error)
 {
-    const CstChainFiles files = cst_path_files(0);
+    const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = cli_image_open_changing(ctl, args, &files, error);
 
     if (!chain || !open_source(ctl, args, &work->source, error))

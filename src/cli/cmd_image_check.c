@@ -11,35 +11,19 @@
 typedef struct {
     CstBlob *blob;
     const CstImageFormat *format;
-    unsigned flags;       /**< CstCheckFlags */
-    CstImageCheck result; /**< what is left, and what was repaired */
+    unsigned flags;        /**< CstCheckFlags */
+    CstFindings *findings; /**< borrowed; what is left */
+    CstImageCheck result;  /**< what is left, and what was repaired */
 } Check;
 
 /* Extents of an image of several files lie beside it. */
-static gboolean look(const Check *check, unsigned flags, CstImageCheck *ret_result, CstTask *task,
-                     GError **error)
-{
-    const CstImageFiles files = cst_path_parts(check->blob);
-
-    return cst_image_check_as(check->blob, check->format, flags, &files, ret_result, task, error);
-}
-
 static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
     Check *check = data;
-    CstImageCheck first = {0};
+    const CstImageFiles files = cst_path_parts(check->blob);
 
-    if (!look(check, check->flags, &first, task, error))
-        return FALSE;
-    check->result = first;
-    if (first.errors_fixed + first.leaks_fixed == 0)
-        return TRUE;
-    /* What is left is not what the repair believes, but what another look finds. */
-    if (!cst_blob_flush(check->blob, error) || !look(check, 0, &check->result, task, error))
-        return FALSE;
-    check->result.errors_fixed = first.errors_fixed;
-    check->result.leaks_fixed = first.leaks_fixed;
-    return TRUE;
+    return cst_image_check_list(check->blob, check->format, check->flags, &files, check->findings,
+                                &check->result, task, error);
 }
 
 static void print_result(CliCtl *ctl, const Check *check)
@@ -47,14 +31,15 @@ static void print_result(CliCtl *ctl, const Check *check)
     const CliCheckRow rows[] = CLI_CHECK_ROWS(&check->result);
 
     cli_check_print(ctl, check->blob->name, cst_image_format_name(check->format), rows,
-                    G_N_ELEMENTS(rows), NULL);
+                    G_N_ELEMENTS(rows), check->findings, NULL);
 }
 
 gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL, *format = NULL;
-    Check check = {0};
+    g_autoptr(CstFindings) findings = cst_findings_new();
+    Check check = {.findings = findings};
     unsigned repair = 0;
 
     if (!cli_args_string(args, "file", &path, error) ||

@@ -53,11 +53,20 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
 }
 
+static CstBlob *open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    Commit *commit = data;
+
+    return cli_image_open_data(owner, name, writable, (gpointer)commit->ctl->current, error);
+}
+
 static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format, GError **error)
 {
     CstChainFiles files = cst_path_files(0);
 
     files.open_backing = open_backing;
+    files.open_data = open_data;
     files.data = commit;
     commit->opened = 0;
     cst_chain_free(commit->chain);
@@ -83,7 +92,9 @@ static gboolean find_base(Commit *commit, const char *name, GError **error)
     const char *top = cst_chain_blob(commit->chain, 0)->name;
 
     if (length == 1)
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image to commit to"), top);
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is based on no other image, so there is nothing to commit to"),
+                        top);
     for (guint i = 1; i < length; i++)
         if (!name || is_base(commit->chain, i, name)) {
             commit->base = i;
@@ -91,8 +102,10 @@ static gboolean find_base(Commit *commit, const char *name, GError **error)
                 cst_image_format_minds_changes(cst_chain_info(commit->chain, i - 1)->format);
             return TRUE;
         }
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' is not among the backing files of '%s'"),
-                    name, top);
+    return cst_fail(
+        error, CST_ERROR_NOT_FOUND,
+        _("'%s' is not among the backing files of '%s'; image-info --backing-chain lists them"),
+        name, top);
 }
 
 static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, GError **error)

@@ -51,20 +51,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
 /* --- arguments ------------------------------------------------------------------------------- */
 
-/* qemu-img's words. Without the option the copy is on the disk when the command ends. */
-static gboolean read_cache(const CliArgs *args, Conversion *conversion, GError **error)
-{
-    const char *cache = NULL;
-
-    if (!cli_args_string(args, "cache", &cache, error))
-        return FALSE;
-    if (g_strcmp0(cache, "unsafe") == 0)
-        conversion->unsafe = TRUE;
-    return !cache || g_strcmp0(cache, "unsafe") == 0 || g_strcmp0(cache, "writeback") == 0 ||
-           cst_fail(error, CST_ERROR_USAGE, _("--cache must be writeback or unsafe, not '%s'"),
-                    cache);
-}
-
 static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GError **error)
 {
     conversion->scans = cli_args_has(args, "sparse-size");
@@ -77,9 +63,9 @@ static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GErro
 static gboolean check_combination(const CliArgs *args, GError **error)
 {
     static const char *const pairs[][2] = {
-        {"no-create", "options"},    {"no-create", "backing"},   {"no-create", "compress"},
-        {"sparse-size", "compress"}, {"sparse-size", "backing"}, {"sparse-size", "offload"},
-        {"offload", "compress"},     {"more", "backing"},        {"more", "snapshot"},
+        {"no-create", "options"},   {"no-create", "backing"},   {"sparse-size", "compress"},
+        {"sparse-size", "backing"}, {"sparse-size", "offload"}, {"offload", "compress"},
+        {"more", "backing"},        {"more", "snapshot"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
@@ -125,7 +111,8 @@ static gboolean read_backing(const CliArgs *args, Conversion *conversion, GError
     create->backing_format = format ? format : create->backing_format;
     if (create->backing && conversion->paths->len > 1)
         return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("an image made of several has no backing file"));
+                        _("an image made of several has no backing file; leave it out, or convert "
+                          "one of them"));
     return !create->backing ||
            cli_backing_format_given(create->backing_format, "backing-format", error);
 }
@@ -141,7 +128,7 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
            cli_image_format_arg(args, "target-format", &conversion->format, error) &&
            cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
                              error) &&
-           check_combination(args, error) && read_cache(args, conversion, error) &&
+           check_combination(args, error) && cli_image_cache(args, &conversion->unsafe, error) &&
            read_zero_run(args, conversion, error) && read_backing(args, conversion, error);
 }
 
@@ -223,8 +210,7 @@ static gboolean open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conve
                              GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
-    gboolean follow = cli_args_has(args, "backing-chain");
-    const CstChainFiles files = cst_path_files(follow ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = cst_image_format_find(create->backing_format, error);
     g_autofree char *path = cst_path_named(conversion->path, create->backing);
     g_autoptr(CstBlob) blob = NULL;
@@ -260,8 +246,10 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
 
         for (guint k = 0; k < cst_chain_length(chain); k++)
             if (is_same_file(target, cst_chain_blob(chain, k)))
-                return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be copied into itself"),
-                                target->name);
+                return cst_fail(
+                    error, CST_ERROR_INVALID,
+                    _("'%s' is read and can't be written to at the same time; give another target"),
+                    target->name);
     }
     return TRUE;
 }
@@ -269,8 +257,7 @@ static gboolean check_apart(const Conversion *conversion, CstBlob *target, GErro
 /** The image that is there, for writing. */
 static gboolean open_there(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstBlob) blob = cli_image_blob(ctl, conversion->path, TRUE, error);
 
     if (!blob || !check_apart(conversion, blob, error) ||
@@ -299,7 +286,7 @@ static gboolean make_new(Conversion *conversion, CstTask *task, GError **error)
 {
     CstImageCreate *create = &conversion->options.create;
     CstBlob *draft = conversion->target.blob;
-    const CstImageFiles files = cst_path_parts(draft);
+    const CstImageFiles files = cli_image_target_files(&conversion->target);
     /* A draft is a new file; a device holds what it held. */
     unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
 

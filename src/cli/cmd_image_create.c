@@ -131,7 +131,9 @@ static gboolean read_arguments(const CliArgs *args, Creation *creation, GError *
         create->backing_format = backing_format;
     if (cli_args_has(args, "size")) {
         if (creation->options.has_size)
-            return cst_fail(error, CST_ERROR_USAGE, "%s", _("give the size only once"));
+            return cst_fail(
+                error, CST_ERROR_USAGE, "%s",
+                _("the size is given twice, also as an option of the format; leave one out"));
         if (!cli_args_size(args, "size", 1, &create->capacity, error))
             return FALSE;
         creation->options.has_size = TRUE;
@@ -147,7 +149,7 @@ static gboolean run_creation(CstTask *task, gpointer data, GError **error)
 {
     Creation *creation = data;
     CstImageOptions *options = &creation->options;
-    const CstImageFiles files = cst_path_parts(creation->target.blob);
+    const CstImageFiles files = cli_image_target_files(&creation->target);
 
     cst_task_set_total(task, options->create.capacity);
     options->create.files = &files;

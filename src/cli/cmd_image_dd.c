@@ -6,6 +6,7 @@
  */
 #include "cmd_image.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -58,7 +59,8 @@ static gboolean read_operand(const char *word, Copying *copying, GError **error)
         if (operands[i].text)
             *operands[i].text = value;
         return operands[i].text || cst_units_parse(value, 1, operands[i].number, NULL) ||
-               cst_fail(error, CST_ERROR_USAGE, _("'%s' has no number"), word);
+               cst_fail(error, CST_ERROR_USAGE, _("operand '%s' needs a number, as in bs=64k"),
+                        word);
     }
     return cst_fail(error, CST_ERROR_USAGE,
                     _("unknown operand '%s'; use if=, of=, bs=, count= and skip="), word);
@@ -74,7 +76,8 @@ static gboolean read_operands(const CliArgs *args, Copying *copying, GError **er
         if (!read_operand(g_ptr_array_index(words, i), copying, error))
             return FALSE;
     if (!copying->input || !*copying->input || !copying->output || !*copying->output)
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("both if= and of= are needed"));
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("say what to copy with if=FILE, and where to with of=FILE"));
     if (copying->block_size == 0 || copying->block_size > BLOCK_SIZE_MAX)
         return cst_fail(error, CST_ERROR_USAGE, _("bs= must be from 1 to %d bytes"),
                         BLOCK_SIZE_MAX);
@@ -90,8 +93,10 @@ static gboolean cut(Copying *copying, GError **error)
     if (!cst_blob_get_size(part.blob, &size, error))
         return FALSE;
     if (copying->skip > size / copying->block_size)
-        return cst_fail(error, CST_ERROR_INVALID, _("skip= leads past the end of '%s'"),
-                        copying->input);
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("skip= leads past the end of '%s', which has %" PRIu64
+                          " blocks of %" PRIu64 " bytes"),
+                        copying->input, size / copying->block_size, copying->block_size);
     part.offset = copying->skip * copying->block_size;
     part.length = size - part.offset;
     if (copying->count < part.length / copying->block_size)

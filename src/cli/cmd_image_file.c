@@ -53,6 +53,18 @@ gboolean cli_image_format_arg(const CliArgs *args, const char *option,
     return !name || *ret_format;
 }
 
+gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error)
+{
+    const char *cache = NULL;
+
+    if (!cli_args_string(args, "cache", &cache, error))
+        return FALSE;
+    *ret_unsafe = g_strcmp0(cache, "unsafe") == 0;
+    return !cache || *ret_unsafe || g_strcmp0(cache, "writeback") == 0 ||
+           cst_fail(error, CST_ERROR_USAGE, _("--cache must be writeback or unsafe, not '%s'"),
+                    cache);
+}
+
 static void warn_of_guess(CliCtl *ctl, const char *path)
 {
     if (ctl->settings.json || ctl->settings.quiet)
@@ -105,35 +117,86 @@ void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words
 
 /* --- sources --------------------------------------------------------------------------------- */
 
-/** The first other file that the guest's data is in; NULL: none. */
-static const char *named_file(const CstImageInfo *info)
+/* Extents of a VMDK are parts beside it; the data file of a qcow2 image could be any file. */
+static gboolean names_data_file(const CstImageInfo *info)
 {
-    /* Extents of a VMDK are parts beside it; the data file of a qcow2 image could be any file. */
-    if (info->backing)
-        return info->backing;
-    return info->compat ? info->data_file : NULL;
+    return info->compat && info->data_file;
 }
 
-static gboolean check_stands_alone(CstBlob *blob, const CstImageFormat *format, GError **error)
+static gboolean deny_data(CstBlob *blob, const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' keeps its data in '%s', which is opened only when --data-file names "
+                      "it; look whether that is the file that it should be"),
+                    blob->name, name);
+}
+
+CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                             GError **error)
+{
+    const CliArgs *args = data;
+    const CstImageFiles beside = cst_path_parts(owner);
+    g_auto(GStrv) consented = NULL;
+    const char *text = NULL;
+
+    if (!cli_args_string(args, "data-file", &text, error))
+        return NULL;
+    if (text) {
+        consented = g_strsplit(text, ",", -1);
+        return cst_path_open_data(owner, name, (const char *const *)consented, writable, error);
+    }
+    if (cli_args_has(args, "backing-chain") && !strchr(name, '/'))
+        return beside.open(name, writable, beside.data, error);
+    deny_data(owner, name, error);
+    return NULL;
+}
+
+CstChainFiles cli_image_files(const CliArgs *args)
+{
+    CstChainFiles files = cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+
+    files.open_data = cli_image_open_data;
+    files.data = (gpointer)args;
+    return files;
+}
+
+static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    CliImageParts *parts = data;
+    const CstImageFiles beside = cst_path_parts(parts->blob);
+
+    return cli_args_has(parts->args, "data-file")
+               ? cli_image_open_data(parts->blob, name, writable, (gpointer)parts->args, error)
+               : beside.open(name, writable, beside.data, error);
+}
+
+CstImageFiles cli_image_parts(CliImageParts *parts)
+{
+    return (CstImageFiles){.open = open_part, .data = parts};
+}
+
+static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                                   GError **error)
 {
     g_auto(CstImageInfo) info = {0};
 
     if (!cst_image_inspect(blob, format, &info, error))
         return FALSE;
-    if (!named_file(&info))
-        return TRUE;
-    return cst_fail(error, CST_ERROR_DENIED,
-                    _("'%s' is based on '%s', which is opened only with --backing-chain"),
-                    blob->name, named_file(&info));
+    if (info.backing)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("'%s' is based on '%s', which is opened only with --backing-chain"),
+                        blob->name, info.backing);
+    return !names_data_file(&info) || cli_args_has(args, "data-file") ||
+           deny_data(blob, info.data_file, error);
 }
 
-static CstChain *open_source(CstBlob *blob, const CstImageFormat *format, gboolean follow,
+static CstChain *open_source(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                              const char *snapshot, GError **error)
 {
-    const CstChainFiles files = cst_path_files(follow ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = NULL;
 
-    if (!follow && !check_stands_alone(blob, format, error))
+    if (!cli_image_may_follow(args, blob, format, error))
         return NULL;
     chain = cst_chain_look(blob, format, &files, error);
     return chain && cst_chain_open_images(chain, 0, snapshot, error) ? g_steal_pointer(&chain)
@@ -167,14 +230,13 @@ CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *pa
         return NULL;
     blob = cli_image_blob(ctl, path, FALSE, error);
     found = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    return found ? open_source(blob, found, cli_args_has(args, "backing-chain"), snapshot, error)
-                 : NULL;
+    return found ? open_source(args, blob, found, snapshot, error) : NULL;
 }
 
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                               GError **error)
 {
-    return cli_args_has(args, "backing-chain") || check_stands_alone(blob, format, error);
+    return cli_args_has(args, "backing-chain") || check_stands_alone(args, blob, format, error);
 }
 
 CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,

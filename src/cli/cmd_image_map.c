@@ -39,8 +39,7 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 
 gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const char *path = NULL, *name = NULL;
     const CstImageFormat *format;
     g_autoptr(CstBlob) blob = NULL;

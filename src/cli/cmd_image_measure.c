@@ -37,13 +37,17 @@ static gboolean read_subject(CliCtl *ctl, const CliArgs *args, const char *subje
     gboolean sized = cli_args_has(args, "size") || measuring->options.has_size;
 
     if (cli_args_has(args, "size") && measuring->options.has_size)
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("give the size only once"));
+        return cst_fail(
+            error, CST_ERROR_USAGE, "%s",
+            _("the size is given twice, also as an option of the format; leave one out"));
     if (sized == cli_args_has(args, subject))
         return cst_fail(error, CST_ERROR_USAGE, _("give either <%s> or --size"), subject);
     if (!cli_args_string(args, "snapshot", &snapshot, error))
         return FALSE;
     if (sized && snapshot)
-        return cst_fail(error, CST_ERROR_USAGE, _("--snapshot is for a <%s>"), subject);
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("--snapshot names one inside of a <%s>; give that instead of a size"),
+                        subject);
     if (sized)
         return cli_args_size(args, "size", 1, &measuring->options.create.capacity, error);
     measuring->source = cli_image_source_at(ctl, args, subject, "source-format", snapshot, error);

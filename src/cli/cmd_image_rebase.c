@@ -41,12 +41,14 @@ static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
 static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Rebase *rebase,
                            GError **error)
 {
-    const CstChainFiles files = cst_path_files(follow ? CST_PATH_FOLLOW : 0);
+    CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = cli_image_changing(ctl, args, &format, error);
 
     if (!blob || (follow && !cli_image_may_follow(args, blob, format, error)))
         return FALSE;
+    if (!follow)
+        files.open_backing = NULL;
     rebase->chain = cst_chain_look(blob, format, &files, error);
     return rebase->chain != NULL;
 }
@@ -71,8 +73,7 @@ static gboolean check_no_loop(const Rebase *rebase, GError **error)
 /** As seen from the image's directory, where the reference will be read. */
 static gboolean open_below(CliCtl *ctl, const CliArgs *args, Rebase *rebase, GError **error)
 {
-    gboolean follow = cli_args_has(args, "backing-chain");
-    const CstChainFiles files = cst_path_files(follow ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = cst_image_format_find(rebase->how.backing_format, error);
     g_autofree char *path =
         cst_path_named(cst_chain_blob(rebase->chain, 0)->name, rebase->how.backing);

@@ -54,14 +54,15 @@ static gboolean read_arguments(const CliArgs *args, uint64_t old, Resizing *resi
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("shrinking cuts off what is at the end of the image; say --shrink"));
     if (resizing->capacity <= old && resizing->preallocation != CST_PREALLOC_OFF)
-        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--preallocation is for images that grow"));
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("the image does not grow, so --preallocation has nothing to take space "
+                          "for; leave it out"));
     return TRUE;
 }
 
 gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = NULL;
     Resizing resizing = {0};
     g_autofree char *size = NULL;

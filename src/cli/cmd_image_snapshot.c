@@ -10,6 +10,7 @@ typedef gboolean (*ChangeFunc)(CstImage *image, const char *name, CstTask *task,
 /** What can be done to a snapshot, by the option that asks for it. */
 typedef struct {
     const char *option;
+    /* of the snapshot and the image */
     const char *question; /**< asked when data is lost; NULL: none is */
     const char *plan, *done;
     ChangeFunc change;
@@ -18,10 +19,10 @@ typedef struct {
 static const Action actions[] = {
     {"create", NULL, N_("Would take snapshot %s of image %s"), N_("Snapshot %s of image %s taken"),
      cst_image_snapshot_create},
-    {"apply", N_("What image %s holds now is lost when it reverts to a snapshot. Go on?"),
+    {"apply", N_("Revert to snapshot %s? What image %s holds now is lost."),
      N_("Would revert to snapshot %s of image %s"), N_("Reverted to snapshot %s of image %s"),
      cst_image_snapshot_revert},
-    {"delete", N_("Delete a snapshot of image %s?"), N_("Would delete snapshot %s of image %s"),
+    {"delete", N_("Delete snapshot %s of image %s?"), N_("Would delete snapshot %s of image %s"),
      N_("Snapshot %s of image %s deleted"), cst_image_snapshot_delete},
 };
 
@@ -86,7 +87,7 @@ static gboolean find_action(const CliArgs *args, const Action **ret_action, GErr
 static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
                                 const char *path, GError **error)
 {
-    const CstChainFiles files = cst_path_files(0);
+    const CstChainFiles files = cli_image_files(args);
     Change change = {.action = action};
     g_autoptr(CstChain) chain = NULL;
 
@@ -95,7 +96,7 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     cli_plan(ctl, _(action->plan), change.name, path);
-    if (action->question && !cli_confirm(ctl, error, _(action->question), path))
+    if (action->question && !cli_confirm(ctl, error, _(action->question), change.name, path))
         return FALSE;
     chain = cli_image_open_changing(ctl, args, &files, error);
     if (!chain)

@@ -6,6 +6,7 @@
 #include <image/sparsify.h>
 
 typedef struct {
+    const CliArgs *args;
     CstBlob *blob;
     const CstImageFormat *format;
     uint64_t given_back;
@@ -14,7 +15,8 @@ typedef struct {
 static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
 {
     Sparsify *sparsify = data;
-    const CstImageFiles files = cst_path_parts(sparsify->blob);
+    CliImageParts parts = {.args = sparsify->args, .blob = sparsify->blob};
+    const CstImageFiles files = cli_image_parts(&parts);
 
     return cst_image_sparsify(sparsify->blob, sparsify->format, &files, &sparsify->given_back, task,
                               error);
@@ -39,7 +41,7 @@ gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL;
-    Sparsify sparsify = {0};
+    Sparsify sparsify = {.args = args};
 
     if (!cli_args_string(args, "file", &path, error))
         return FALSE;

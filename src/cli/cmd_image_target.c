@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -74,6 +75,63 @@ static gboolean open_nowhere(CliImageTarget *target, const char *path, GError **
     return TRUE;
 }
 
+/* The draft has the mode that the umask left it, in a directory that nobody else can enter. */
+static gboolean limit_mode(const char *draft, mode_t most, GError **error)
+{
+    struct stat st;
+
+    return (stat(draft, &st) == 0 && chmod(draft, st.st_mode & most) == 0) ||
+           cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), draft, most);
+}
+
+/* Named on this command line, so nobody else decides which file that is; yet none is replaced. */
+static CstBlob *create_elsewhere(CliImageTarget *target, const char *name, GError **error)
+{
+    g_autofree char *path = cst_path_named(target->path, name);
+
+    if (!path || target->data) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be a data file of '%s'"), name,
+                 target->path);
+        return NULL;
+    }
+    if (!cst_may_change(error) || !(target->data = cst_blob_file_create(path, error)))
+        return NULL;
+    return cst_blob_ref(target->data);
+}
+
+static CstBlob *create_part(const char *name, gpointer data, GError **error)
+{
+    CliImageTarget *target = data;
+    const CstImageFiles beside = cst_path_parts(target->blob);
+
+    return strchr(name, '/') ? create_elsewhere(target, name, error)
+                             : beside.create(name, beside.data, error);
+}
+
+static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    CliImageTarget *target = data;
+    const CstImageFiles beside = cst_path_parts(target->blob);
+
+    /* an image has one data file, and this is the one that has just been made */
+    return strchr(name, '/') && target->data ? cst_blob_ref(target->data)
+                                             : beside.open(name, writable, beside.data, error);
+}
+
+CstImageFiles cli_image_target_files(CliImageTarget *target)
+{
+    return (CstImageFiles){.open = open_part, .create = create_part, .data = target};
+}
+
+static gboolean sync_elsewhere(CstBlob *data, mode_t most, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(data->name);
+    g_auto(CstFd) dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return limit_mode(data->name, most, error) && cst_blob_flush(data, error) &&
+           (dirfd < 0 || cst_dir_sync(dirfd, dir, error));
+}
+
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
                                GError **error)
 {
@@ -115,15 +173,6 @@ static GPtrArray *draft_names(const CliImageTarget *target)
     return names;
 }
 
-/* The draft has the mode that the umask left it, in a directory that nobody else can enter. */
-static gboolean limit_mode(const char *draft, mode_t most, GError **error)
-{
-    struct stat st;
-
-    return (stat(draft, &st) == 0 && chmod(draft, st.st_mode & most) == 0) ||
-           cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), draft, most);
-}
-
 /** Keeps mode and, where that is allowed, owner of the file that is replaced. */
 static void keep_mode(const char *from, const char *to)
 {
@@ -150,7 +199,9 @@ static gboolean move(const CliImageTarget *target, const char *name, GError **er
     if (errno == EINVAL && access(to, F_OK) < 0 && rename(from, to) == 0)
         return TRUE;
     if (errno == EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), to);
+        return cst_fail(error, CST_ERROR_EXISTS,
+                        _("'%s' has been made by somebody else meanwhile, and was not overwritten"),
+                        to);
     return cst_fail_errno(error, errno, _("cannot create '%s'"), to);
 }
 
@@ -160,8 +211,13 @@ gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
     g_auto(CstFd) dirfd = -1;
 
     g_clear_pointer(&target->blob, cst_blob_unref);
-    if (!target->dir)
+    /* the image that names it must not be there without it */
+    if (target->data && !sync_elsewhere(target->data, target->most, error))
+        return FALSE;
+    if (!target->dir) {
+        g_clear_pointer(&target->data, cst_blob_unref);
         return TRUE;
+    }
     names = draft_names(target);
     for (guint i = 0; i < names->len; i++)
         if (!move(target, g_ptr_array_index(names, i), error)) {
@@ -176,6 +232,7 @@ gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
         }
     rmdir(target->dir);
     g_clear_pointer(&target->dir, g_free);
+    g_clear_pointer(&target->data, cst_blob_unref);
     dirfd = open(target->final_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return dirfd < 0 || cst_dir_sync(dirfd, target->final_dir, error);
 }
@@ -186,6 +243,10 @@ void cli_image_target_clear(CliImageTarget *target)
         cst_blob_unref(target->blob);
     if (target->old)
         cst_blob_unref(target->old);
+    if (target->data) {
+        unlink(target->data->name);
+        cst_blob_unref(target->data);
+    }
     if (target->dir) {
         g_autoptr(GPtrArray) names = draft_names(target);
 

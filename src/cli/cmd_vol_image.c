@@ -13,7 +13,7 @@ typedef struct {
     const CstVolRef *vol;
     const char *base;
     unsigned flags;
-    CstCheckReport report;
+    CstCheckReport *report; /**< borrowed */
     uint64_t given_back;
 } Work;
 
@@ -27,7 +27,7 @@ static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
 
-    return cst_conn_vol_check(work->conn, work->vol, work->flags, task, &work->report, error);
+    return cst_conn_vol_check(work->conn, work->vol, work->flags, task, work->report, error);
 }
 
 gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -36,7 +36,8 @@ gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
     g_autofree char *path = NULL;
     g_autoptr(GPtrArray) problems = NULL;
-    Work work = {.conn = ctl->conn, .vol = vol};
+    g_auto(CstCheckReport) report = {0};
+    Work work = {.conn = ctl->conn, .vol = vol, .report = &report};
 
     if (!vol || !cli_check_repair(args, &work.flags, error))
         return FALSE;
@@ -47,16 +48,17 @@ gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     problems = cli_vol_problems(ctl, vol);
     {
-        const CliCheckRow rows[] = CLI_CHECK_ROWS(&work.report);
+        const CliCheckRow rows[] = CLI_CHECK_ROWS(&report);
 
-        cli_check_print(ctl, path, work.report.format, rows, G_N_ELEMENTS(rows), problems);
+        cli_check_print(ctl, path, report.format, rows, G_N_ELEMENTS(rows), report.findings,
+                        problems);
     }
     if (!ctl->settings.json)
         cli_vol_warn(ctl, name, problems);
     if (problems->len > 0)
         return cst_fail(error, CST_ERROR_MISMATCH, _("vol %s: %s"), name,
                         (const char *)g_ptr_array_index(problems, 0));
-    return cli_check_judge(name, work.report.errors, work.report.leaks, error);
+    return cli_check_judge(name, report.errors, report.leaks, error);
 }
 
 /* --- flatten, commit, sparsify --------------------------------------------------------------- */

@@ -60,29 +60,59 @@ GPtrArray *cst_remote_vol_holders(gpointer self, const CstVolRef *vol, GError **
     return holders;
 }
 
+static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
+{
+    *ret = (CstCheckReport){
+        .errors = wire->errors,
+        .leaks = wire->leaks,
+        .errors_fixed = wire->errors_fixed,
+        .leaks_fixed = wire->leaks_fixed,
+        .total_clusters = wire->total_clusters,
+        .allocated_clusters = wire->allocated_clusters,
+        .fragmented_clusters = wire->fragmented_clusters,
+        .compressed_clusters = wire->compressed_clusters,
+        .image_end = wire->image_end,
+    };
+    g_strlcpy(ret->format, wire->format, sizeof(ret->format));
+}
+
+/* A daemon from before VOL_CHECK_LIST counts, and lists nothing. */
+static gboolean only_count(gpointer self, const wire_vol_flags_args *args, CstTask *task,
+                           CstCheckReport *ret, GError **error)
+{
+    wire_check_ret report = {0};
+
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_CHECK, "vol-check",
+                                  xdr_wire_vol_flags_args, args, xdr_wire_check_ret, &report, task,
+                                  error))
+        return FALSE;
+    fill_report(&report, ret);
+    xdr_free((xdrproc_t)xdr_wire_check_ret, (char *)&report);
+    return TRUE;
+}
+
 gboolean cst_remote_vol_check(gpointer self, const CstVolRef *vol, unsigned repair, CstTask *task,
                               CstCheckReport *ret, GError **error)
 {
     wire_vol_flags_args args = {cst_remote_vol_arg(vol), repair};
-    wire_check_ret report = {0};
+    wire_check_list_ret report = {0};
 
-    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_CHECK, "vol-check",
-                                  xdr_wire_vol_flags_args, &args, xdr_wire_check_ret, &report, task,
-                                  error))
+    if (!cst_remote_needs(self, WIRE_CISTERN_VOL_CHECK_LIST, "vol-check", NULL))
+        return only_count(self, &args, task, ret, error);
+    if (!cst_remote_own_long_call(self, WIRE_CISTERN_VOL_CHECK_LIST, "vol-check",
+                                  xdr_wire_vol_flags_args, &args, xdr_wire_check_list_ret, &report,
+                                  task, error))
         return FALSE;
-    *ret = (CstCheckReport){
-        .errors = report.errors,
-        .leaks = report.leaks,
-        .errors_fixed = report.errors_fixed,
-        .leaks_fixed = report.leaks_fixed,
-        .total_clusters = report.total_clusters,
-        .allocated_clusters = report.allocated_clusters,
-        .fragmented_clusters = report.fragmented_clusters,
-        .compressed_clusters = report.compressed_clusters,
-        .image_end = report.image_end,
-    };
-    g_strlcpy(ret->format, report.format, sizeof(ret->format));
-    xdr_free((xdrproc_t)xdr_wire_check_ret, (char *)&report);
+    fill_report(&report.report, ret);
+    ret->findings = cst_findings_new();
+    for (guint i = 0; i < report.findings.findings_len; i++) {
+        const wire_finding *finding = &report.findings.findings_val[i];
+
+        cst_findings_add(ret->findings,
+                         finding->kind == CST_FINDING_LEAK ? CST_FINDING_LEAK : CST_FINDING_ERROR,
+                         finding->count, "%s", finding->text);
+    }
+    xdr_free((xdrproc_t)xdr_wire_check_list_ret, (char *)&report);
     return TRUE;
 }
 

@@ -205,7 +205,10 @@ struct CstImageFormat {
 
     /* --- check --------------------------------------------------------------------------- */
 
-    /** See cst_image_check_as(). *ret_check is zeroed. Works on images that open() refuses. */
+    /**
+     * See cst_image_check_as(). *ret_check is zeroed, but for its findings, which stay; there are
+     * none when @flags ask for a repair. Works on images that open() refuses.
+     */
     gboolean (*check)(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                       CstImageCheck *ret_check, CstTask *task, GError **error);
 
@@ -214,6 +217,29 @@ struct CstImageFormat {
     const CstSnapshotOps *snapshots;
     const CstBitmapOps *bitmaps;
 };
+
+/* --- what a check counts, and lists --------------------------------------------------------- */
+
+/** Counts @count errors (leaks), and lists them as one finding. */
+void cst_check_errors(CstImageCheck *check, uint64_t count, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+void cst_check_leaks(CstImageCheck *check, uint64_t count, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/** Units of the file that have the same fault and lie in a row: one finding. They are counted
+ * elsewhere. */
+typedef struct {
+    CstFindings *findings; /**< borrowed */
+    uint64_t unit;         /**< bytes */
+    CstFindingKind kind;
+    const char *what; /**< marked with N_() */
+    uint64_t first, count;
+} CstCheckRun;
+
+/** Unit @number of the file has fault @what, the same pointer for the same fault. */
+void cst_check_run_add(CstCheckRun *run, CstFindingKind kind, uint64_t number, const char *what);
+/** Lists the last run. */
+void cst_check_run_end(CstCheckRun *run);
 
 /** Head of every opened image. */
 struct CstImage {

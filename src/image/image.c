@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <image/image.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -337,8 +338,7 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
     if (offset % unit != 0 || offset >= image->capacity ||
         len != MIN(unit, image->capacity - offset))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("compressed data must be whole units of %" G_GUINT64_FORMAT " bytes"),
-                        unit);
+                        _("compressed data must be whole units of %" PRIu64 " bytes"), unit);
     return result(image->format->write_packed(image, buf, len, offset, error), error);
 }
 
@@ -360,17 +360,11 @@ gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation p
 
 /* --- checking ------------------------------------------------------------------------------ */
 
-gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
-                         CstImageCheck *ret_check, CstTask *task, GError **error)
+static gboolean check_once(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                           const CstImageFiles *files, CstFindings *findings,
+                           CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    return cst_image_check_as(blob, format, flags, NULL, ret_check, task, error);
-}
-
-gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigned flags,
-                            const CstImageFiles *files, CstImageCheck *ret_check, CstTask *task,
-                            GError **error)
-{
-    CstImageCheck check = {0};
+    CstImageCheck check = {.findings = findings};
 
     if (!format->check)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be checked"),
@@ -381,4 +375,83 @@ gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigne
         return FALSE;
     *ret_check = check;
     return TRUE;
+}
+
+gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                         CstImageCheck *ret_check, CstTask *task, GError **error)
+{
+    return cst_image_check_as(blob, format, flags, NULL, ret_check, task, error);
+}
+
+gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                            const CstImageFiles *files, CstImageCheck *ret_check, CstTask *task,
+                            GError **error)
+{
+    return check_once(blob, format, flags, files, NULL, ret_check, task, error);
+}
+
+/* Only looks list what they find: a repair may look several times, and changes what it has found.
+ */
+gboolean cst_image_check_list(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                              const CstImageFiles *files, CstFindings *findings,
+                              CstImageCheck *ret_check, CstTask *task, GError **error)
+{
+    CstImageCheck repaired = {0}, left = {0};
+
+    if (flags && !check_once(blob, format, flags, files, NULL, &repaired, task, error))
+        return FALSE;
+    if (flags && repaired.errors + repaired.leaks == 0) {
+        *ret_check = repaired;
+        return TRUE;
+    }
+    if (repaired.errors_fixed + repaired.leaks_fixed > 0 && !cst_blob_flush(blob, error))
+        return FALSE;
+    if (!check_once(blob, format, 0, files, findings, &left, task, error))
+        return FALSE;
+    left.errors_fixed = repaired.errors_fixed;
+    left.leaks_fixed = repaired.leaks_fixed;
+    *ret_check = left;
+    return TRUE;
+}
+
+void cst_check_errors(CstImageCheck *check, uint64_t count, const char *format, ...)
+{
+    va_list args;
+
+    check->errors += count;
+    va_start(args, format);
+    cst_findings_add_v(check->findings, CST_FINDING_ERROR, count, format, args);
+    va_end(args);
+}
+
+void cst_check_leaks(CstImageCheck *check, uint64_t count, const char *format, ...)
+{
+    va_list args;
+
+    check->leaks += count;
+    va_start(args, format);
+    cst_findings_add_v(check->findings, CST_FINDING_LEAK, count, format, args);
+    va_end(args);
+}
+
+void cst_check_run_end(CstCheckRun *run)
+{
+    uint64_t first = run->first * run->unit;
+
+    if (run->count > 0)
+        cst_findings_add(run->findings, run->kind, run->count,
+                         _("bytes %" PRIu64 " to %" PRIu64 " of the file: %s"), first,
+                         first + run->count * run->unit - 1, _(run->what));
+    run->count = 0;
+}
+
+void cst_check_run_add(CstCheckRun *run, CstFindingKind kind, uint64_t number, const char *what)
+{
+    if (run->what != what || number != run->first + run->count)
+        cst_check_run_end(run);
+    if (run->count++ > 0)
+        return;
+    run->first = number;
+    run->what = what;
+    run->kind = kind;
 }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <model/image_report.h>
 
+void cst_check_report_clear(CstCheckReport *report)
+{
+    g_clear_pointer(&report->findings, cst_findings_free);
+}
+
 void cst_vol_holder_free(CstVolHolder *holder)
 {
     if (!holder)

@@ -16,7 +16,8 @@
 
 /* --- check ------------------------------------------------------------------------------------ */
 
-static void fill_report(const CstImageCheck *check, CstCheckReport *report)
+/* Takes the list of findings over. */
+static void fill_report(const CstImageCheck *check, CstFindings *findings, CstCheckReport *report)
 {
     *report = (CstCheckReport){
         .errors = check->errors,
@@ -28,16 +29,8 @@ static void fill_report(const CstImageCheck *check, CstCheckReport *report)
         .fragmented_clusters = check->fragmented_clusters,
         .compressed_clusters = check->compressed_clusters,
         .image_end = check->image_end,
+        .findings = findings,
     };
-}
-
-static gboolean look(ImageLink *link, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                     GError **error)
-{
-    const CstImageFiles files = volume_part_files(&link->claim, link->volume);
-    const CstImageFormat *format = cst_image_format_find(link->volume->format, error);
-
-    return format && cst_image_check_as(link->blob, format, flags, &files, ret_check, task, error);
 }
 
 static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, CstTask *task,
@@ -46,24 +39,22 @@ static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, C
     g_auto(ImageChain) chain = {.task = task, .write = repair != 0, .alone = TRUE};
     unsigned flags = (repair & CST_REPAIR_LEAKS ? CST_CHECK_REPAIR_LEAKS : 0) |
                      (repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL : 0);
-    CstImageCheck check = {0}, again = {0};
+    g_autoptr(CstFindings) findings = cst_findings_new();
+    const CstImageFormat *format;
+    CstImageCheck check = {0};
+    CstImageFiles files;
     ImageLink *link;
 
     if (!cst_flags_check(repair, CST_REPAIR_LEAKS | CST_REPAIR_ALL, "storageVolCheck", error) ||
         !image_chain_open(&chain, pool, name, error))
         return FALSE;
     link = image_chain_link(&chain, 0);
-    if (!look(link, flags, &check, task, error))
+    files = volume_part_files(&link->claim, link->volume);
+    format = cst_image_format_find(link->volume->format, error);
+    if (!format ||
+        !cst_image_check_list(link->blob, format, flags, &files, findings, &check, task, error))
         return FALSE;
-    if (check.errors_fixed + check.leaks_fixed > 0) {
-        /* What is left is what another look finds, not what the repair believes. */
-        if (!cst_blob_flush(link->blob, error) || !look(link, 0, &again, task, error))
-            return FALSE;
-        again.errors_fixed = check.errors_fixed;
-        again.leaks_fixed = check.leaks_fixed;
-        check = again;
-    }
-    fill_report(&check, ret_report);
+    fill_report(&check, g_steal_pointer(&findings), ret_report);
     g_strlcpy(ret_report->format, link->volume->format, sizeof(ret_report->format));
     return TRUE;
 }

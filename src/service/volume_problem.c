@@ -36,6 +36,13 @@ static const char *look_up_format(CstService *service, const char *path)
     return volume ? volume->format : nowhere;
 }
 
+const char *volume_format_at(CstService *service, const char *path)
+{
+    const char *format = look_up_format(service, path);
+
+    return format == nowhere ? NULL : format;
+}
+
 static const char *format_at(CstService *service, const char *path, VolumeBases *bases)
 {
     const char *format = bases ? g_hash_table_lookup(bases, path) : NULL;

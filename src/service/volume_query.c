@@ -7,6 +7,7 @@
 #include <base/file.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <image/image.h>
 
 #include "volume_problem.h"
 
@@ -247,6 +248,16 @@ char *cst_vol_known_key(CstPool *pool, const char *name)
     return volume ? cst_pool_state_vol_key(state, volume) : NULL;
 }
 
+/* Some images do not say it (no qcow of version 1 does): then the volume that it is says it. */
+static void describe_backing(CstService *service, CstBackingDef *backing)
+{
+    const char *known = backing->format ? NULL : volume_format_at(service, backing->path);
+    const CstImageFormat *format = known ? cst_image_format_find(known, NULL) : NULL;
+
+    if (format)
+        backing->format = g_strdup(cst_image_format_xml_name(format));
+}
+
 char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -260,6 +271,8 @@ char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **
     if (!volume)
         return NULL;
     def = cst_volume_describe(state, volume);
+    if (def->backing)
+        describe_backing(pool->service, def->backing);
     return cst_vol_def_format(def, state->def->type, error);
 }
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 
-from cases import (KIB, MIB, Failed, call, case, cistern, equal, fill, main, make, qemu_img,
+from cases import (CISTERN, KIB, MIB, Failed, call, case, cistern, equal, fill, main, make, qemu_img,
                    qemu_json, refused, write)
 
 
@@ -145,16 +145,16 @@ def what_an_image_that_is_there_must_be(_):
     make("src", "raw", "", "2M")
     make("small", "qcow2", "", "1M")
     refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "small", "--yes", status=1,
-            words="is smaller than")
+            words="has room for")
     refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "none", "--yes", status=3,
             words="No such file")
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "src", "--yes", status=1,
-            words="into itself")
+            words="at the same time")
     make("old", "raw", "", "2M")
     write("old", "raw", "write -P 7 0 2M")
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "old", status=2, words="--yes")
     write("old", "raw", "read -P 7 0 2M")
-    for more in (["-c"], ["-o", "compat=1.1"], ["-B", "x", "-F", "raw"]):
+    for more in (["-o", "compat=1.1"], ["-B", "x", "-F", "raw"]):
         refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "old", *more, status=2,
                 words="mutually exclusive")
 
@@ -295,6 +295,13 @@ def a_bench_sends_what_it_is_told_to(fmt):
     # 100 requests from 1 MiB on, at every 64 KiB up to the end; no other bytes
     write("a", fmt, "read -P 7 1M 4k", f"read -P 0 {MIB + 4 * KIB} 60k", "read -P 7 7M 4k",
           "read -P 0 4096 60k")
+    for how in (("--no-drain",), ("-t", "unsafe"), ("-t", "writeback")):
+        cistern("image-bench", "-f", fmt, "-w", "--pattern", "8", "-c", "200", "-d", "16", "-s", "4k",
+                "--flush-interval", "7", *how, "a", "--yes")
+    write("a", fmt, "read -P 8 0 800k", "read -P 7 1M 4k")
+    refused("image-bench", "-f", fmt, "-w", "--no-drain", "--yes", "a", status=2,
+            words="--flush-interval")
+    refused("image-bench", "-f", fmt, "-t", "none", "a", status=2, words="writeback or unsafe")
     lines = cistern("image-bench", "-f", fmt, "-c", "20", "a").splitlines()
     equal("told", lines[0], "Sending 20 read requests, 4096 bytes each, 64 in parallel")
     if not lines[1].startswith("Run completed in "):
@@ -302,6 +309,29 @@ def a_bench_sends_what_it_is_told_to(fmt):
     refused("image-bench", "-f", fmt, "-s", "9M", "a", status=1, words="too small")
     refused("image-bench", "-f", fmt, "--pattern", "7", "a", status=2, words="--write")
     refused("image-bench", "-f", fmt, "-d", "0", "a", status=2, words="--depth")
+
+
+@case()
+def a_bench_drains_before_it_flushes(_):
+    """With 8 requests at a time and a flush for every 8th, each flush follows 8 whole writes."""
+    make("a", "raw", "", "8M")
+    for more, drained in (((), True), (("--no-drain",), False)):
+        trace = call("strace", "-f", "-qq", "-e", "trace=pwrite64,fdatasync,fsync", CISTERN,
+                     "image-bench", "-f", "raw", "-w", "--yes", "-c", "400", "-d", "8", "-s", "64k",
+                     "--flush-interval", "8", *more, "a").stderr
+        begun = ended = flushes = 0
+        apart = True
+        for line in trace.splitlines():
+            if "pwrite64(" in line:
+                begun += 1
+            if "pwrite64" in line and "unfinished" not in line:
+                ended += 1
+            if "sync(" in line:
+                flushes += 1
+                apart = apart and begun == ended and begun % 8 == 0
+        equal("flushes", flushes >= 50, True)
+        if drained:
+            equal("alone", apart, True)
 
 
 # --- what images name -----------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def create_qcow(s):
     s.file("x.xml", vol("x", "67108864", target="<format type='qcow'/>"))
     s("vol-create p {f}/x.xml")
     s("pool-refresh p")
-    for name in ("a", "base", "x"):
+    for name in ("a", "base", "over", "x"):
         s(f"vol-dumpxml {name} --pool p")
     s("vol-info over --pool p --bytes")
     s("vol-list p --details")

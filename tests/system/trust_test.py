@@ -336,6 +336,20 @@ class Backing(Ground):
         info = json.loads(qemu("qemu-img", "info", "--output=json", self.at("p", "over")))
         self.assertEqual("qcow2", info["backing-filename-format"])
 
+    def test_the_xml_of_who_does_not_say_shows_what_the_base_is_declared(self):
+        base, outside = self.base(), self.file("outside")
+        qemu("qemu-img", "create", "-f", "qcow2", outside, "1M")
+        self.ok("vol-create-as", "p", "rawdisk", "1M", "--format", "raw")
+        with open(base, "rb") as image, open(self.at("p", "rawdisk"), "r+b") as disk:
+            disk.write(image.read(65536))  # a guest that makes its raw disk look like an image
+        for name, below in (("known", base), ("guest", self.at("p", "rawdisk")), ("far", outside)):
+            qemu("qemu-img", "create", "-u", "-f", "qcow", "-b", below, "-F", "qcow2",
+                 self.at("p", name), "1M")
+        self.ok("pool-refresh", "p")
+        for name, shown in (("known", "qcow2"), ("guest", "raw"), ("far", "raw")):
+            below = self.ok("vol-dumpxml", name, "--pool", "p").partition("<backingStore>")[2]
+            self.assertIn(f"<format type='{shown}'/>", below, name)
+
     def test_another_format_than_the_bases_own_is_refused(self):
         self.base()
         for verb in (("vol-create-as", "p", "over", "1M", "--format", "qcow2", "--backing-vol",

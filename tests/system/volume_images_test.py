@@ -45,6 +45,9 @@ class Images(WithDaemon):
         status, _, err = self.cistern(*words)
         self.assertEqual(0, status, err)
 
+    def offline(self, *words):
+        return peers.run([space.CISTERN, *words])
+
     def family(self, name):
         status, out, err = self.cistern("vol-chain", name, "--pool", "p", "--json")
         self.assertEqual(0, status, err)
@@ -100,6 +103,28 @@ class Images(WithDaemon):
         self.assertEqual([(0, "top", True)], self.chain("top"))
         self.done("vol-check", "top", "--pool", "p")
         self.done("vol-delete", "mid", "--pool", "p")
+
+    def test_check_lists_what_it_counts(self):
+        path = self.at("p", "top")
+        with open(path, "r+b") as file:
+            file.seek(40)  # of the header: where the L1 table is
+            l1 = int.from_bytes(file.read(8), "big")
+            file.seek(l1)
+            l2 = int.from_bytes(file.read(8), "big") & ~(1 << 63)
+            file.seek(l2 + 8 * 48)  # 3 MiB, where its data begin
+            file.write((1 << 63 | 1 << 40).to_bytes(8, "big"))
+        said = {}
+        for name, run, words in (
+                ("daemon", self.cistern, ["vol-check", "top", "--pool", "p"]),
+                ("image", self.offline, ["image-check", "-f", "qcow2", path])):
+            status, out, err = run(*words)
+            self.assertEqual(7, status, err)
+            self.assertIn(f"error: entry 48 of the L2 table at {l2}: its data lie behind", out)
+            self.assertIn("leak: bytes ", out)
+            status, listed, err = run(*words, "--json")
+            self.assertEqual(7, status, err)
+            said[name] = out, json.loads(listed)["findings"]
+        self.assertEqual(said["daemon"], said["image"])
 
     def test_commit(self):
         self.done("vol-commit", "top", "--pool", "p", "--base", "base", "--yes")

@@ -8,6 +8,8 @@
  */
 #include "walk.h"
 
+#include <inttypes.h>
+
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -78,7 +80,16 @@ static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t t
         take(walk, walk->used, table, bytes);
         return TRUE;
     }
-    walk->check->errors++;
+    if (sound)
+        cst_check_errors(walk->check, 1,
+                         _("the table of L1 entry %" PRIu64 " lies at %" PRIu64
+                           ", where something else lies as well"),
+                         l1_index, table);
+    else
+        cst_check_errors(walk->check, 1,
+                         _("the table of L1 entry %" PRIu64 " can't lie at "
+                           "%" PRIu64),
+                         l1_index, table);
     if (!walk->fix)
         return g_hash_table_add(walk->bad, GUINT_TO_POINTER((guint)l1_index + 1)) || TRUE;
     return sound ? copy_table(levels, l1_index, table, error)
@@ -144,7 +155,16 @@ static gboolean look_at_entry(CstLevelsWalk *walk, uint64_t table, uint64_t insi
         count(walk, &entry);
         return TRUE;
     }
-    walk->check->errors++;
+    if (sound)
+        cst_check_errors(walk->check, 1,
+                         _("entry %" PRIu64 " of the table at %" PRIu64 ": its data lie at %" PRIu64
+                           ", where something else lies as well"),
+                         inside, table, entry.host);
+    else
+        cst_check_errors(
+            walk->check, 1,
+            _("entry %" PRIu64 " of the table at %" PRIu64 " leads to no place inside the file"),
+            inside, table);
     if (!walk->fix)
         return TRUE;
     return sound && !packed ? copy_cluster(levels, table, inside, entry.host, error)
@@ -210,16 +230,22 @@ static gboolean prepare(CstLevelsWalk *walk, GError **error)
 static void count_leaks(CstLevelsWalk *walk)
 {
     uint64_t clusters = cst_div_up(walk->file_size, walk->levels->cluster_size);
+    CstCheckRun run = {.findings = walk->check->findings, .unit = walk->levels->cluster_size};
 
-    for (uint64_t i = 0; i < clusters; i++)
-        walk->check->leaks += cst_levels_walk_is_free(walk, i);
+    for (uint64_t i = 0; i < clusters; i++) {
+        if (!cst_levels_walk_is_free(walk, i))
+            continue;
+        walk->check->leaks++;
+        cst_check_run_add(&run, CST_FINDING_LEAK, i, N_("nothing refers to them"));
+    }
+    cst_check_run_end(&run);
 }
 
 gboolean cst_levels_walk(CstLevelsWalk *walk, GError **error)
 {
     CstLevels *levels = walk->levels;
 
-    *walk->check = (CstImageCheck){0};
+    *walk->check = (CstImageCheck){.findings = walk->check->findings};
     if (!prepare(walk, error) || !walk_tables(walk, error) || !walk_clusters(walk, FALSE, error) ||
         (levels->format->packed && !walk_clusters(walk, TRUE, error)))
         return FALSE;

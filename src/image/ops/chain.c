@@ -37,14 +37,18 @@ static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GE
 {
     Link *link = data;
 
+    const CstChainFiles *files = &link->chain->files;
+
     /* Extents of a VMDK are parts of it; a qcow2 image can name any other file as its data. */
-    if (link->info.compat && !link->chain->files.open_backing) {
+    if (link->info.compat && files->open_data)
+        return files->open_data(link->blob, name, writable, files->data, error);
+    if (link->info.compat && !files->open_backing) {
         cst_fail(error, CST_ERROR_DENIED,
                  _("'%s' keeps its data in '%s', which was not to be followed"), link->blob->name,
                  name);
         return NULL;
     }
-    return link->chain->files.open_part(link->blob, name, writable, link->chain->files.data, error);
+    return files->open_part(link->blob, name, writable, files->data, error);
 }
 
 static CstBlob *part_create(const char *name, gpointer data, GError **error)
@@ -63,7 +67,7 @@ static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *form
     link->blob = blob;
     link->declared = format != NULL;
     link->files.data = link;
-    link->files.open = chain->files.open_part ? part_open : NULL;
+    link->files.open = chain->files.open_part || chain->files.open_data ? part_open : NULL;
     link->files.create = chain->files.create_part ? part_create : NULL;
     g_ptr_array_add(chain->links, link);
     return cst_image_inspect(blob, format, &link->info, error) ? link : NULL;
@@ -90,14 +94,16 @@ static Link *next_link(CstChain *chain, const Link *link, GError **error)
 
     if (!link->declared) {
         cst_fail(error, CST_ERROR_DENIED,
-                 _("'%s' is based on '%s', but its own format was only guessed; only images whose "
-                   "format is declared may point to other files"),
+                 _("'%s' is based on '%s', but its own format was only guessed, and its guest "
+                   "may have made it look so; give the format of each image that points to others"),
                  link->blob->name, link->info.backing);
         return NULL;
     }
     if (chain->links->len >= CST_CHAIN_MAX) {
         cst_fail(error, CST_ERROR_LIMIT,
-                 _("the chain of backing files of '%s' is longer than %d, or a loop"),
+                 _("the chain of backing files of '%s' is longer than %d images, or comes back to "
+                   "itself; look what each of them is based on, and base the one that is wrong on "
+                   "another"),
                  cst_chain_blob(chain, 0)->name, CST_CHAIN_MAX);
         return NULL;
     }

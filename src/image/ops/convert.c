@@ -6,6 +6,7 @@
  */
 #include <image/convert.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -14,6 +15,7 @@
 #include <blob/copy.h>
 #include <image/pack.h>
 
+#include "format.h"
 #include "lift.h"
 #include "mark.h"
 
@@ -39,15 +41,35 @@ static gboolean make(Conversion *conversion, CstTask *task, GError **error)
     return cst_image_create(conversion->to, conversion->format, create, task, error);
 }
 
-static gboolean fill_compressed(Conversion *conversion, CstImage *image, CstTask *task,
-                                GError **error)
+/* @image: NULL where the guest's bytes are the file's, as they are. */
+static gboolean check_compression(CstImage *image, GError **error)
 {
-    if (cst_image_compression_unit(image) == 0)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("compressed images of format '%s' can't be written"),
-                        cst_image_format_name(conversion->format));
-    return cst_may_change(error) && cst_image_pack(conversion->from, image, task, error) &&
-           cst_image_flush(image, error);
+    return (image && cst_image_compression_unit(image) > 0) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("images of format '%s' can't be written compressed; leave --compress out"),
+                    image ? image->format->name : "raw");
+}
+
+static gboolean fill_compressed(CstBlob *from, CstImage *image, CstTask *task, GError **error)
+{
+    return check_compression(image, error) && cst_may_change(error) &&
+           cst_image_pack(from, image, FALSE, task, error) && cst_image_flush(image, error);
+}
+
+/*
+ * Compressed data takes another place than what it replaces, so the old content is given up first:
+ * the copy then needs no more space than it has to, and what is left out reads as zeroes.
+ */
+static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, gboolean zero, CstTask *task,
+                                     GError **error)
+{
+    CstImage *image = cst_guest_image(guest);
+    uint64_t size;
+
+    return check_compression(image, error) && cst_may_change(error) &&
+           cst_blob_get_size(from, &size, error) &&
+           (zero || cst_blob_zero(guest, 0, size, CST_ZERO_MAY_UNMAP, error)) &&
+           cst_image_pack(from, image, TRUE, task, error);
 }
 
 /** Copies all of @from over what the guest sees. */
@@ -95,7 +117,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
     /* What compresses by itself takes plain writes. */
     if ((conversion->flags & CST_CONVERT_COMPRESS) &&
         g_strcmp0(conversion->create.subformat, STREAM) != 0) {
-        gboolean ok = fill_compressed(conversion, image, task, error);
+        gboolean ok = fill_compressed(conversion->from, image, task, error);
 
         cst_image_free(image);
         return ok;
@@ -111,16 +133,20 @@ static gboolean check_target_size(CstBlob *from, CstBlob *guest, CstTask *task, 
     if (!cst_blob_get_size(from, &size, error) || !cst_blob_get_size(guest, &capacity, error))
         return FALSE;
     cst_task_set_total(task, size);
-    return size <= capacity ||
-           cst_fail(error, CST_ERROR_INVALID,
-                    _("'%s' is smaller than what is to be copied into it"), guest->name);
+    return size <= capacity || cst_fail(error, CST_ERROR_INVALID,
+                                        _("'%s' has room for %" PRIu64 " bytes, and %" PRIu64
+                                          " are to be copied into it; make it larger first"),
+                                        guest->name, capacity, size);
 }
 
 gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
                              unsigned flags, CstTask *task, GError **error)
 {
+    gboolean zero = (flags & CST_CONVERT_TARGET_ZERO) != 0;
+
     return check_target_size(from, guest, task, error) &&
-           copy(from, guest, zero_run, (flags & CST_CONVERT_TARGET_ZERO) != 0, task, error) &&
+           (flags & CST_CONVERT_COMPRESS ? overwrite_compressed(from, guest, zero, task, error)
+                                         : copy(from, guest, zero_run, zero, task, error)) &&
            cst_blob_flush(guest, error);
 }
 

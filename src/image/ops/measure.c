@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <image/measure.h>
 
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -47,7 +49,10 @@ gboolean cst_image_measure(const CstImageFormat *format, const CstImageCreate *o
     if (source)
         rounded.capacity = measuring.source_size;
     if (rounded.capacity > G_MAXINT64 / 2)
-        return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a capacity of %" PRIu64
+                          " bytes is too large to be measured: it must be below 4 EiB"),
+                        rounded.capacity);
     if (!source || !format->is_plain)
         rounded.capacity = cst_div_up(rounded.capacity, 512) * 512;
     cst_task_add_total(task, measuring.source_size);

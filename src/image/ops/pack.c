@@ -102,9 +102,9 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
 
 static const CstCrewOps pack_ops = {.everybody = TRUE, .draw = draw, .work = work};
 
-gboolean cst_image_pack(CstBlob *src, CstImage *dst, CstTask *task, GError **error)
+gboolean cst_image_pack(CstBlob *src, CstImage *dst, gboolean zeroed, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) below = dst->backing ? cst_mark_new(dst->backing) : NULL;
+    g_autoptr(CstBlob) below = dst->backing && !zeroed ? cst_mark_new(dst->backing) : NULL;
     Pack pack = {.src = src, .below = below, .dst = dst, .task = task};
 
     if (!cst_blob_get_size(src, &pack.size, error))

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>
@@ -70,6 +71,55 @@ static CstBlob *create_part(CstBlob *owner, const char *name, gpointer data, GEr
 {
     return cst_may_change(error) ? beside(owner, name, O_RDWR | O_CREAT | O_EXCL, TRUE, error)
                                  : NULL;
+}
+
+static gboolean is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/** @path, opened, if it leads to @file. */
+static CstBlob *open_if_same(const char *path, const struct stat *file, gboolean writable,
+                             gboolean *ret_same, GError **error)
+{
+    g_autoptr(CstBlob) blob = NULL;
+    struct stat st;
+
+    *ret_same = stat(path, &st) == 0 && is_same_file(&st, file);
+    if (!*ret_same)
+        return NULL;
+    blob = cst_blob_file_open(path, writable, error);
+    if (!blob)
+        return NULL;
+    /* names may be changed meanwhile: what was opened is what counts */
+    *ret_same = fstat(cst_blob_file_fd(blob), &st) == 0 && is_same_file(&st, file);
+    return *ret_same && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
+}
+
+CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const *consented,
+                            gboolean writable, GError **error)
+{
+    g_autofree char *path = cst_path_named(owner->name, name);
+    struct stat named;
+    gboolean same = FALSE;
+
+    if (path && stat(path, &named) == 0)
+        for (; *consented && !same; consented++) {
+            CstBlob *blob = open_if_same(*consented, &named, writable, &same, error);
+
+            if (blob || same)
+                return blob;
+        }
+    else if (path) {
+        cst_fail_errno(error, errno, _("'%s' keeps its data in '%s', which can't be found"),
+                       owner->name, path);
+        return NULL;
+    }
+    cst_fail(error, CST_ERROR_DENIED,
+             _("'%s' keeps its data in '%s', which is not the data file that was named for it; "
+               "nothing was opened"),
+             owner->name, path ? path : name);
+    return NULL;
 }
 
 static CstBlob *open_own_part(const char *name, gboolean writable, gpointer data, GError **error)

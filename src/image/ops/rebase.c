@@ -30,9 +30,10 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     const char *name = cst_chain_blob(chain, 0)->name;
 
     if (!cst_image_format_can_rebase(info->format))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("what an image of format '%s' is based on can't be changed"),
-                        cst_image_format_name(info->format));
+        return cst_fail(
+            error, CST_ERROR_UNSUPPORTED,
+            _("'%s' is of format '%s', where what it is based on can't be changed; convert it"),
+            name, cst_image_format_name(info->format));
     if (!cst_chain_check_writable(chain, 0, error))
         return FALSE;
     if (how->backing && !how->guest && cst_image_format_minds_changes(info->format))
@@ -43,11 +44,15 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     if (how->unsafe)
         return TRUE;
     if (how->backing && !how->guest)
-        return cst_fail(error, CST_ERROR_INVALID, _("the new backing image '%s' is not open"),
-                        how->backing);
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("the new backing image '%s' of '%s' has to be open, so that the two can be compared"),
+            how->backing, name);
     if (info->backing && cst_chain_length(chain) == 1)
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is based on '%s', which was not opened"),
-                        name, info->backing);
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("'%s' is based on '%s', which has to be open so that its content can be kept"), name,
+            info->backing);
     return cst_chain_check_snapshots(chain, 1, error);
 }
 

@@ -175,9 +175,10 @@ static gboolean check(CstBlob *blob, const CstImageFormat *format, CstTask *task
 
     if (!format->trim || !cst_image_check(blob, format, 0, &found, task, error))
         return !format->trim;
-    return found.errors == 0 ||
-           cst_fail(error, CST_ERROR_STATE,
-                    _("'%s' has errors in its metadata, which must be repaired first"), blob->name);
+    return found.errors == 0 || cst_fail(error, CST_ERROR_STATE,
+                                         _("'%s' has errors in its metadata, which must be "
+                                           "repaired first; a check lists them"),
+                                         blob->name);
 }
 
 static CstImage *open_image(CstBlob *blob, const CstImageFormat *format, Files *files,

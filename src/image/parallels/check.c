@@ -5,6 +5,7 @@
  * outside of the file; what is behind the last cluster has leaked. Two entries with one place are
  * an error too, and the second one gets a copy.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -80,7 +81,14 @@ static gboolean look_at(Walk *walk, uint64_t index, uint64_t host, GError **erro
         count(walk, host);
         return TRUE;
     }
-    walk->check->errors++;
+    if (outside)
+        cst_check_errors(walk->check, 1, _("cluster %" PRIu64 " can't lie at %" PRIu64), index,
+                         host);
+    else
+        cst_check_errors(
+            walk->check, 1,
+            _("cluster %" PRIu64 " lies at %" PRIu64 ", where another one lies as well"), index,
+            host);
     if (!walk->fix)
         return TRUE;
     if (outside)
@@ -176,7 +184,9 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
     if (size <= check->image_end || !blob->ops->resize ||
         cst_le64(parallels->raw + PARALLELS_AT_EXTENSION) != 0)
         return TRUE;
-    check->leaks = cst_div_up(size - check->image_end, parallels->cluster_size);
+    cst_check_leaks(check, cst_div_up(size - check->image_end, parallels->cluster_size),
+                    _("bytes %" PRIu64 " to %" PRIu64 " of the file: nothing refers to them"),
+                    check->image_end, size - 1);
     if (flags == 0 || check->errors > check->errors_fixed)
         return TRUE;
     check->leaks_fixed = check->leaks;
@@ -191,7 +201,8 @@ static gboolean look_at_mark(Parallels *parallels, gboolean was_in_use, unsigned
     CstBlob *blob = parallels->blocks.blob;
     gboolean all = (flags & CST_CHECK_REPAIR_ALL) != 0;
 
-    check->errors += was_in_use;
+    if (was_in_use)
+        cst_check_errors(check, 1, _("the image is marked as in use: it was not closed"));
     check->errors_fixed += was_in_use && all;
     return flags == 0 || (was_in_use && !all) ||
            (cst_blob_flush(blob, error) && parallels_end(parallels, error) &&

@@ -71,8 +71,8 @@ static gboolean note_damage(Check *check, GError *why, GError **error)
         g_propagate_error(error, why);
         return FALSE;
     }
+    cst_check_errors(&check->walk.found, 1, "%s", why->message);
     g_error_free(why);
-    check->walk.found.errors++;
     check->complete = FALSE;
     return TRUE;
 }
@@ -94,7 +94,11 @@ static gboolean judge_snapshots(Check *check, const Qcow2SnapshotFaults *faults,
     Qcow2Header *header = &check->q->header;
     uint8_t raw[4];
 
-    check->walk.found.errors += (uint64_t)faults->too_many + faults->too_long + faults->too_short;
+    cst_check_errors(&check->walk.found, faults->too_many,
+                     _("%u snapshots are beyond the limits of the format"), faults->too_many);
+    cst_check_errors(&check->walk.found, (uint64_t)faults->too_long + faults->too_short,
+                     _("%u entries of the snapshot table break the rules of the format"),
+                     faults->too_long + faults->too_short);
     check->snapshots_wrong = (uint64_t)faults->too_long + faults->too_short;
     if (faults->too_many == 0)
         return TRUE;
@@ -157,7 +161,10 @@ static gboolean walk_bitmap(Check *check, const Qcow2Bitmap *bitmap, GError **er
 
         if ((table[i] & ~(QCOW2_OFFSET_MASK | 1)) || (place != 0 && (table[i] & 1)) ||
             (place & mask))
-            check->walk.found.errors++;
+            cst_check_errors(&check->walk.found, 1,
+                             _("entry %u of the table of bitmap '%s' leads to no place inside the "
+                               "file"),
+                             i, bitmap->name);
         else if (place != 0 && !qcow2_walk_mark(&check->walk, place, check->q->cluster_size, error))
             return FALSE;
     }
@@ -334,6 +341,7 @@ static gboolean run(Check *check, CstImageCheck *result, GError **error)
         .allocated_clusters = check->walk.found.allocated_clusters,
         .fragmented_clusters = check->walk.found.fragmented_clusters,
         .compressed_clusters = check->walk.found.compressed_clusters,
+        .findings = check->walk.found.findings,
     };
     if (!compare(check, result, error))
         return FALSE;
@@ -359,7 +367,9 @@ static gboolean check_once(CstBlob *blob, unsigned flags, CstImageCheck *ret_che
 
     if (!check.q)
         return FALSE;
-    ok = qcow2_walk_init(&check.walk, check.q, error) && run(&check, ret_check, error);
+    ok = qcow2_walk_init(&check.walk, check.q, error);
+    check.walk.found.findings = ret_check->findings;
+    ok = ok && run(&check, ret_check, error);
     *ret_again = check.again;
     qcow2_walk_clear(&check.walk);
     qcow2_state_free(check.q);

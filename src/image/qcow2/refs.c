@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "refs.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -30,16 +31,16 @@ static gboolean mark_block(Qcow2Walk *walk, uint64_t place, gboolean *ret_sound,
 {
     unsigned bits = walk->q->cluster_bits;
 
-    if (place & REFTABLE_RESERVED)
-        walk->found.errors++;
-    else if (!is_usable(walk, place))
-        walk->found.errors++;
+    if ((place & REFTABLE_RESERVED) || !is_usable(walk, place))
+        cst_check_errors(&walk->found, 1, _("a refcount block can't lie at %" PRIu64), place);
     else if (!qcow2_walk_mark(walk, place, walk->q->cluster_size, error))
         return FALSE;
     else if (qcow2_counts_get(&walk->counts, place >> bits) == 1)
         return TRUE;
     else
-        walk->found.errors++; /* something else is in the same place */
+        cst_check_errors(
+            &walk->found, 1,
+            _("a refcount block lies at %" PRIu64 ", where something else lies as well"), place);
     *ret_sound = FALSE;
     return TRUE;
 }
@@ -93,7 +94,12 @@ typedef struct {
     Qcow2RefsReport *report;
     uint8_t *block;
     gboolean dirty; /* the block has been repaired */
+    CstCheckRun run;
 } Comparison;
+
+static const char *const too_low =
+    N_("in use, and counted too low: the next writes may go over what is there");
+static const char *const too_high = N_("counted as in use more often than they are");
 
 static void compare_count(Comparison *c, uint64_t cluster, uint64_t index)
 {
@@ -110,6 +116,8 @@ static void compare_count(Comparison *c, uint64_t cluster, uint64_t index)
         c->report->leaks++;
     else
         c->report->errors++;
+    cst_check_run_add(&c->run, leak ? CST_FINDING_LEAK : CST_FINDING_ERROR, cluster,
+                      leak ? too_high : too_low);
     fix = (c->fix & CST_CHECK_REPAIR_ALL) || (leak && (c->fix & CST_CHECK_REPAIR_LEAKS));
     if (!fix || wanted > qcow2_refcount_max(order))
         return;
@@ -170,6 +178,7 @@ static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
 
     while ((at = qcow2_counts_next(&c->walk->counts, at, end)) < end) {
         c->report->errors++;
+        cst_check_run_add(&c->run, CST_FINDING_ERROR, at, too_low);
         c->report->end = MAX(c->report->end, at + 1);
         at++;
     }
@@ -194,7 +203,11 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
     uint64_t blocks = MAX(cst_div_up(walk->counts.clusters, per_block), q->reftable_entries);
     g_autofree uint8_t *block = g_malloc(q->cluster_size);
     Qcow2RefsReport report = {0};
-    Comparison c = {walk, fix, &report, block, FALSE};
+    Comparison c = {.walk = walk,
+                    .fix = fix,
+                    .report = &report,
+                    .block = block,
+                    .run = {.findings = walk->found.findings, .unit = q->cluster_size}};
 
     for (uint64_t i = 0, done = 0; done < blocks; done = i + 1) {
         uint64_t place;
@@ -211,6 +224,7 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
         if (c.dirty && !cst_blob_pwrite(q->blob, block, q->cluster_size, place, error))
             return FALSE;
     }
+    cst_check_run_end(&c.run);
     *ret_report = report;
     return TRUE;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "review.h"
 
+#include <inttypes.h>
+
+#include <base/i18n.h>
 #include <base/units.h>
 
 #include "bytes.h"
@@ -27,7 +30,9 @@ static void review_place(const Qcow2Review *review, uint64_t cluster, uint64_t e
     uint64_t count = qcow2_counts_get(&review->walk->counts, cluster);
 
     if (count != expected && count_of(review, cluster) == count)
-        result->errors++;
+        cst_check_errors(result, 1,
+                         _("a table lies at %" PRIu64 ", where something else lies as well"),
+                         cluster << review->walk->q->cluster_bits);
 }
 
 static void review_places(const Qcow2Review *review, CstImageCheck *result)
@@ -56,9 +61,12 @@ static uint64_t with_flag(uint64_t word, gboolean copied)
     return copied ? word | QCOW2_COPIED : word & ~QCOW2_COPIED;
 }
 
-static void note(const Qcow2Review *review, CstImageCheck *result)
+/* @place: of what the entry refers to. */
+static void note(const Qcow2Review *review, uint64_t place, CstImageCheck *result)
 {
-    result->errors++;
+    cst_check_errors(
+        result, 1, _("the flag that says whether the cluster at %" PRIu64 " is used once is wrong"),
+        place);
     result->errors_fixed += review->fix;
 }
 
@@ -76,7 +84,7 @@ static gboolean review_l1(const Qcow2Review *review, CstImageCheck *result, GErr
         wanted = with_flag(q->l1[i], count_of(review, place >> q->cluster_bits) == 1);
         if (wanted == q->l1[i])
             continue;
-        note(review, result);
+        note(review, place, result);
         if (!review->fix)
             continue;
         q->l1[i] = wanted;
@@ -124,7 +132,7 @@ static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *ta
         if (wanted.word == entry.word && wanted.bitmap == entry.bitmap)
             continue;
         if ((wanted.word ^ entry.word) == QCOW2_COPIED && !(entry.word & QCOW2_COMPRESSED))
-            note(review, result);
+            note(review, qcow2_entry_host(&entry), result);
         else
             result->errors_fixed += table->uses; /* counted by the walk */
         cst_put_be64(at, wanted.word);

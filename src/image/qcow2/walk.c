@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "walk.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -48,7 +49,10 @@ gboolean qcow2_walk_mark(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GErro
     if (bytes == 0)
         return TRUE;
     if (!is_inside(walk, offset, bytes)) {
-        walk->found.errors++;
+        cst_check_errors(&walk->found, 1,
+                         _("%" PRIu64 " bytes that are in use can't lie at "
+                           "%" PRIu64 ", behind the end of the file"),
+                         bytes, offset);
         return TRUE;
     }
     for (uint64_t at = offset >> bits; at <= (offset + bytes - 1) >> bits; at++)
@@ -84,11 +88,13 @@ static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError 
     Qcow2WalkTable table = {place, 0, active};
 
     if (entry & L1_RESERVED)
-        walk->found.errors++;
+        cst_check_errors(
+            &walk->found, 1,
+            _("the L1 entry of the L2 table at %" PRIu64 " has bits that must not be set"), place);
     if (place == 0)
         return TRUE;
     if ((place & (walk->q->cluster_size - 1)) || !is_inside(walk, place, walk->q->cluster_size)) {
-        walk->found.errors++;
+        cst_check_errors(&walk->found, 1, _("an L2 table can't lie at %" PRIu64), place);
         return TRUE;
     }
     if (qcow2_counts_get(&walk->counts, cluster) == 0)
@@ -106,7 +112,10 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
     *ret_sound = bytes <= QCOW2_MAX_L1_BYTES && (offset & (walk->q->cluster_size - 1)) == 0 &&
                  is_inside(walk, offset, bytes);
     if (!*ret_sound) {
-        walk->found.errors++;
+        cst_check_errors(&walk->found, 1,
+                         active ? _("the L1 table can't lie at %" PRIu64)
+                                : _("the L1 table of a snapshot can't lie at %" PRIu64),
+                         offset);
         return TRUE;
     }
     /* more than fits into the file overlaps, and could keep us busy for hours */
@@ -154,6 +163,7 @@ typedef struct {
     uint8_t *buf;
     uint64_t *clusters; /* that the table at hand refers to */
     size_t count;
+    uint64_t index; /* of the table's entry at hand */
     CstImageCheck found;
     uint64_t fixable;
 } Worker;
@@ -166,9 +176,13 @@ typedef struct {
     GError *error;
 } Crew;
 
-static void found_error(Worker *worker, const Qcow2WalkTable *table, gboolean fixable)
+/* @what: marked with N_() */
+static void found_error(Worker *worker, const Qcow2WalkTable *table, gboolean fixable,
+                        const char *what)
 {
-    worker->found.errors += table->uses;
+    cst_check_errors(&worker->found, table->uses,
+                     _("entry %" PRIu64 " of the L2 table at %" PRIu64 ": %s"), worker->index,
+                     table->place, _(what));
     if (fixable)
         worker->fixable += table->uses;
 }
@@ -179,14 +193,15 @@ static void scan_packed(Worker *worker, const Qcow2WalkTable *table, const Qcow2
     uint64_t host = 0, bytes = 0;
 
     if ((entry->word & QCOW2_COPIED) || entry->bitmap != 0)
-        found_error(worker, table, TRUE);
+        found_error(worker, table, TRUE, N_("bits are set that compressed data can't have"));
     if (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) {
-        found_error(worker, table, FALSE);
+        found_error(worker, table, FALSE,
+                    N_("compressed data in an image whose data are in another file"));
         return;
     }
     qcow2_packed_place(q, entry->word, &host, &bytes);
     if (!is_inside(worker->walk, host, bytes)) {
-        found_error(worker, table, FALSE);
+        found_error(worker, table, FALSE, N_("its compressed data lie behind the end of the file"));
         return;
     }
     for (uint64_t at = host >> q->cluster_bits; at <= (host + bytes - 1) >> q->cluster_bits; at++)
@@ -212,7 +227,7 @@ static void scan_damaged(Worker *worker, const Qcow2WalkTable *table, Qcow2Entry
     Qcow2Entry mended = qcow2_entry_mended(worker->walk->q, entry);
     gboolean helps = !is_damaged(worker->walk->q, &mended);
 
-    found_error(worker, table, helps);
+    found_error(worker, table, helps, N_("its bits contradict each other"));
     if (helps && worker->walk->mend)
         *entry = mended;
 }
@@ -225,7 +240,7 @@ static void scan_place(Worker *worker, const Qcow2WalkTable *table, uint64_t hos
     gboolean aligned = (host & (q->cluster_size - 1)) == 0;
 
     if (!is_inside(worker->walk, host, aligned ? q->cluster_size : 1)) {
-        found_error(worker, table, FALSE);
+        found_error(worker, table, FALSE, N_("its data lie behind the end of the file"));
         return;
     }
     worker->clusters[worker->count++] = host >> q->cluster_bits;
@@ -250,6 +265,7 @@ static void scan_table(Worker *worker, const Qcow2WalkTable *table, const uint8_
             entry.bitmap = cst_be64(raw + i * q->entry_size + 8);
         if ((entry.word | entry.bitmap) == 0)
             continue;
+        worker->index = i;
         if (entry.word & QCOW2_COMPRESSED) {
             scan_packed(worker, table, &entry);
             continue;
@@ -334,7 +350,7 @@ static void *work(void *data)
     Crew *crew = data;
     const Qcow2 *q = crew->walk->q;
     g_autoptr(GError) error = NULL;
-    Worker worker = {.walk = crew->walk};
+    Worker worker = {.walk = crew->walk, .found.findings = crew->walk->found.findings};
     guint first = 0, count;
 
     worker.buf = g_malloc(MAX(BATCH_BYTES, q->cluster_size));

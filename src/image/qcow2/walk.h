@@ -30,7 +30,7 @@ typedef struct {
     GArray *areas;  /**< Qcow2Area: what only one thing may refer to */
     uint64_t l1_bytes;
     gboolean mend;       /**< entries that can be mended count as if they were */
-    CstImageCheck found; /**< errors, and figures of the L1 table in use */
+    CstImageCheck found; /**< errors, also in words, and figures of the L1 table in use */
     uint64_t fixable;    /**< those of the errors that qcow2_entry_mended() mends */
 } Qcow2Walk;
 

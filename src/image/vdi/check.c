@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
+#include <base/i18n.h>
 
 #include "vdi.h"
 
@@ -22,6 +25,20 @@ static void set(uint8_t *bits, uint32_t bit)
     bits[bit / 8] |= (uint8_t)(1 << bit % 8);
 }
 
+static void note_entry(Walk *walk, uint32_t index, uint32_t entry)
+{
+    if (entry >= walk->room)
+        cst_check_errors(walk->check, 1,
+                         _("block %u is said to be the file's block %u, which is "
+                           "behind its end"),
+                         index, entry);
+    else
+        cst_check_errors(walk->check, 1,
+                         _("block %u is said to be the file's block %u, which "
+                           "another one is as well"),
+                         index, entry);
+}
+
 /* Fills in what is found, and vdi->used and high, which a repair allocates by. */
 static gboolean look_through(Walk *walk, GError **error)
 {
@@ -39,7 +56,7 @@ static gboolean look_through(Walk *walk, GError **error)
         if (entry >= VDI_ZERO)
             continue;
         if (entry >= walk->room || is_set(vdi->used, entry)) {
-            walk->check->errors++;
+            note_entry(walk, i, entry);
             continue;
         }
         set(vdi->used, entry);
@@ -59,8 +76,12 @@ static void count_rest(Walk *walk)
 
     /* who trusts too low a count writes over blocks that are in use */
     if (vdi->header.allocated < vdi->high)
-        walk->check->errors++;
-    walk->check->leaks = taken - walk->check->allocated_clusters;
+        cst_check_errors(walk->check, 1,
+                         _("the header counts %u allocated blocks, and block %u is in use"),
+                         vdi->header.allocated, vdi->high - 1);
+    cst_check_leaks(walk->check, taken - walk->check->allocated_clusters,
+                    _("of the file's %u blocks, no entry refers to %" PRIu64), taken,
+                    taken - walk->check->allocated_clusters);
     walk->check->total_clusters = vdi->header.blocks;
     walk->check->image_end = vdi_place(vdi, vdi->high);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -35,6 +37,7 @@ static gboolean is_zero(CstBlob *file, uint64_t offset, uint64_t length, gboolea
 static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, CstImageCheck *found,
                            CstTask *task, GError **error)
 {
+    CstCheckRun run = {.findings = found->findings, .unit = CST_MIB};
     uint64_t size = 0, end;
 
     if (!cst_blob_get_size(vhdx->file, &size, error))
@@ -60,10 +63,12 @@ static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, C
         if (zero)
             continue;
         found->leaks++;
+        cst_check_run_add(&run, CST_FINDING_LEAK, unit, N_("nothing refers to them"));
         if (repair && !cst_blob_zero(vhdx->file, offset, length, CST_ZERO_MAY_UNMAP, error))
             return FALSE;
         found->leaks_fixed += repair;
     }
+    cst_check_run_end(&run);
     return TRUE;
 }
 
@@ -151,6 +156,24 @@ static gboolean repair_errors(Vhdx *vhdx, VhdxSurvey *survey, CstImageCheck *fou
 
 /* --- the check -------------------------------------------------------------------------------- */
 
+static void list_damage(const VhdxSurvey *survey, CstFindings *findings)
+{
+    static const char *const what[] = {
+        [VHDX_BAD_PLACE] = N_("no data can be there"),
+        [VHDX_BAD_SHARED] = N_("something else is there as well"),
+        [VHDX_BAD_STATE] = N_("its state is one that it can't have"),
+    };
+
+    for (guint i = 0; i < survey->damage->len && i < CST_FINDINGS_MAX; i++) {
+        const VhdxDamage *damage = &g_array_index(survey->damage, VhdxDamage, i);
+
+        cst_findings_add(findings, CST_FINDING_ERROR, 1,
+                         _("entry %" PRIu64 " of the block table, for the file's MiB "
+                           "%" PRIu64 ": %s"),
+                         damage->index, VHDX_PLACE(damage->entry), _(what[damage->kind]));
+    }
+}
+
 static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, CstTask *task,
                             GError **error)
 {
@@ -159,6 +182,7 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
 
     if (!vhdx_survey(vhdx, &survey, task, error))
         return FALSE;
+    list_damage(&survey, found->findings);
     found->errors = survey.errors;
     ok = !(flags & CST_CHECK_REPAIR_ALL) || repair_errors(vhdx, &survey, found, task, error);
     if (ok) {
@@ -182,7 +206,7 @@ gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                                                  : 0;
     const CstImageOpen how = {.flags = open};
     Vhdx *vhdx = vhdx_open_for(blob, &how, error);
-    CstImageCheck found = {0};
+    CstImageCheck found = {.findings = ret_check->findings};
     gboolean ok;
 
     if (!vhdx)

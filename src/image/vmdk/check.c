@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -96,7 +97,11 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     }
     mark_shared(walk);
     for (uint64_t i = 0; i < count; i++)
-        walk->check.errors += is_set(walk->bad, i);
+        if (is_set(walk->bad, i))
+            cst_check_errors(
+                &walk->check, 1,
+                _("'%s': grain table %" PRIu64 " lies outside of the file or over another one"),
+                sparse->blocks.blob->name, i);
     return TRUE;
 }
 
@@ -115,7 +120,9 @@ static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, u
         return FALSE;
     if (memcmp(a, b, len) != 0) {
         g_array_append_val(walk->lagging, index);
-        walk->check.leaks++;
+        cst_check_leaks(&walk->check, 1,
+                        _("'%s': the second copy of grain table %" PRIu64 " is out of date"),
+                        sparse->blocks.blob->name, index);
     }
     return TRUE;
 }
@@ -125,7 +132,8 @@ static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, u
 static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
 {
     if (!vmdk_sparse_holds(walk->sparse, grain, entry)) {
-        walk->check.errors++;
+        cst_check_errors(&walk->check, 1, _("'%s': grain %" PRIu64 " can't lie at sector %u"),
+                         walk->sparse->blocks.blob->name, grain, entry);
         return TRUE;
     }
     use(walk, entry, VMDK_USE_GRAIN, grain);
@@ -155,6 +163,16 @@ gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, G
     return TRUE;
 }
 
+/* A grain is one error, however many lie over it. */
+static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
+{
+    if (g_hash_table_add(walk->conflicts, g_memdup2(&grain->index, sizeof(grain->index))))
+        cst_check_errors(
+            &walk->check, 1,
+            _("'%s': grain %" PRIu64 " lies at sector %u, where something else lies as well"),
+            walk->sparse->blocks.blob->name, grain->index, grain->sector);
+}
+
 /* Two users of a sector, one of them a grain: each grain among them is an error. */
 static void find_conflicts(VmdkWalk *walk)
 {
@@ -170,14 +188,13 @@ static void find_conflicts(VmdkWalk *walk)
 
             for (unsigned n = 0; n < 2; n++)
                 if (both[n]->kind == VMDK_USE_GRAIN)
-                    g_hash_table_add(walk->conflicts, g_memdup2(&both[n]->index, 8));
+                    note_conflict(walk, both[n]);
         }
         if (!last || entry->sector + length_of(walk, entry) > end) {
             end = entry->sector + length_of(walk, entry);
             last = entry;
         }
     }
-    walk->check.errors += g_hash_table_size(walk->conflicts);
     walk->check.image_end = MAX(end, walk->sparse->header.overhead) * VMDK_SECTOR;
 }
 
@@ -206,7 +223,8 @@ static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError *
         if (!cst_blob_pread(blob, buf, (size_t)n, at, error))
             return FALSE;
         if (!cst_bytes_are_zero(buf, (size_t)n)) {
-            walk->check.leaks++;
+            cst_check_leaks(&walk->check, 1, _("'%s': nothing refers to what lies at %" PRIu64),
+                            blob->name, at);
             leaks = TRUE;
             n = MIN(unit - at % unit, to - at); /* the rest of the unit does not count again */
         }
@@ -303,7 +321,7 @@ gboolean vmdk_walk_is_bad(const VmdkWalk *walk, uint64_t index)
 static gboolean check_sparse(VmdkSparse *sparse, unsigned flags, CstImageCheck *ret_check,
                              CstTask *task, GError **error)
 {
-    g_auto(VmdkWalk) walk = {0};
+    g_auto(VmdkWalk) walk = {.check.findings = ret_check->findings};
 
     if (!vmdk_walk(&walk, sparse, task, error) || (flags && !vmdk_repair(&walk, flags, error)))
         return FALSE;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
+#include <base/i18n.h>
 
 #include "check.h"
 
@@ -28,7 +30,10 @@ static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
         return FALSE;
     if (size >= end)
         return TRUE;
-    check->errors = 1;
+    cst_check_errors(check, 1,
+                     _("'%s' has %" PRIu64 " bytes, and the image needs "
+                       "%" PRIu64 " of it"),
+                     blob->name, size, end);
     if (!(flags & CST_CHECK_REPAIR_ALL))
         return TRUE;
     if (!cst_blob_resize(blob, end, error) || !cst_blob_flush(blob, error))
@@ -63,7 +68,7 @@ gboolean vmdk_check_parts(Vmdk *vmdk, unsigned flags, CstImageCheck *ret_check, 
                           GError **error)
 {
     for (guint i = 0; i < vmdk->descriptor.lines->len; i++) {
-        CstImageCheck part = {0};
+        CstImageCheck part = {.findings = ret_check->findings};
 
         if (!check_part(vmdk, i, flags, &part, task, error))
             return FALSE;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
+#include <base/i18n.h>
 #include <base/units.h>
 
 #include "check.h"
@@ -14,7 +17,8 @@ gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask
 {
     VmdkStream *stream = vmdk_stream_of(extent);
     g_autofree uint8_t *buf = g_malloc((size_t)stream->grain);
-    CstImageCheck check = {.total_clusters = cst_div_up(extent->length, stream->grain)};
+    CstImageCheck check = {.total_clusters = cst_div_up(extent->length, stream->grain),
+                           .findings = ret_check->findings};
     uint64_t count = 0;
     uint32_t entry = 0;
 
@@ -35,7 +39,8 @@ gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask
             vmdk_stream_read_grain(stream, number, entry, buf, &why);
         }
         if (g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
-            check.errors++;
+            cst_check_errors(&check, 1, _("grain %" PRIu64 " can't be read: %s"), number,
+                             why->message);
         } else if (why) {
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;

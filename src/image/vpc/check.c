@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include <base/error.h>
+#include <base/i18n.h>
 #include <base/units.h>
 
 #include "vpc.h"
@@ -46,12 +49,13 @@ static gboolean look_at_entries(Walk *walk, GError **error)
         host = (uint64_t)entry * VPC_SECTOR;
         if (host > size || vpc->header.bitmap_size > size - host ||
             vpc_meets_metadata(vpc, host, stride)) {
-            walk->check->errors++;
+            cst_check_errors(walk->check, 1, _("block %u can't lie at %" PRIu64), i, host);
             g_array_append_val(walk->misplaced, i);
             continue;
         }
         if (stride > size - host) { /* the file is cut off: the rest is lost, and reads as zeroes */
-            walk->check->errors++;
+            cst_check_errors(walk->check, 1,
+                             _("block %u at %" PRIu64 " is cut off by the file's end"), i, host);
             walk->footers = TRUE;
         }
         if (i >= needed) {
@@ -63,7 +67,9 @@ static gboolean look_at_entries(Walk *walk, GError **error)
             walk->check->fragmented_clusters++;
         before = host;
     }
-    walk->check->leaks = walk->fallen_off;
+    cst_check_leaks(walk->check, walk->fallen_off,
+                    _("%" PRIu64 " blocks are for what lies behind the disk's end"),
+                    walk->fallen_off);
     walk->check->total_clusters = needed;
     return TRUE;
 }
@@ -83,10 +89,14 @@ static gboolean look_at_places(Walk *walk, GError **error)
             vpc_meets_metadata(walk->vpc, piece->host, piece->length))
             continue; /* told already */
         if (piece->host < end && piece->block != VPC_NOWHERE) {
-            walk->check->errors++;
+            cst_check_errors(walk->check, 1, _("block %u at %" PRIu64 " lies over another one"),
+                             piece->block, piece->host);
             g_array_append_val(walk->sharing, *piece);
         } else if (piece->host > end) {
-            walk->check->leaks += (piece->host - end) / stride;
+            cst_check_leaks(
+                walk->check, (piece->host - end) / stride,
+                _("bytes %" PRIu64 " to %" PRIu64 " of the file: nothing refers to them"), end,
+                piece->host - 1);
         }
         end = MAX(end, piece->host + piece->length);
     }
@@ -169,7 +179,8 @@ static gboolean check_blocks(Walk *walk, unsigned flags, GError **error)
     if (!look_at_entries(walk, error) || !look_at_places(walk, error))
         return FALSE;
     walk->footers = walk->footers || !header->has_front || !header->has_end || header->differ;
-    check->leaks += walk->footers;
+    cst_check_leaks(check, walk->footers,
+                    _("the footer or its copy in front is missing or out of date"));
     if ((flags & CST_CHECK_REPAIR_ALL) && check->errors > 0 && !repair_errors(walk, error))
         return FALSE;
     /* moving blocks about needs a sound table */

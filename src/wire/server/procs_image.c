@@ -58,27 +58,57 @@ static gboolean holders(Call *call, const void *args, void *ret_data, GError **e
     return TRUE;
 }
 
-static gboolean check(Call *call, const void *data, void *ret_data, GError **error)
+static gboolean run_check(Call *call, const wire_vol_flags_args *args, CstCheckReport *ret_report,
+                          GError **error)
 {
-    const wire_vol_flags_args *args = data;
-    wire_check_ret *ret = ret_data;
     g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
-    CstCheckReport report;
 
-    if (!pool || !cst_vol_check(pool, args->vol.name, args->flags, call->task, &report, error))
-        return FALSE;
-    *ret = (wire_check_ret){
-        .format = g_strdup(report.format),
-        .errors = report.errors,
-        .leaks = report.leaks,
-        .errors_fixed = report.errors_fixed,
-        .leaks_fixed = report.leaks_fixed,
-        .total_clusters = report.total_clusters,
-        .allocated_clusters = report.allocated_clusters,
-        .fragmented_clusters = report.fragmented_clusters,
-        .compressed_clusters = report.compressed_clusters,
-        .image_end = report.image_end,
+    return pool && cst_vol_check(pool, args->vol.name, args->flags, call->task, ret_report, error);
+}
+
+static wire_check_ret report_arg(const CstCheckReport *report)
+{
+    return (wire_check_ret){
+        .format = g_strdup(report->format),
+        .errors = report->errors,
+        .leaks = report->leaks,
+        .errors_fixed = report->errors_fixed,
+        .leaks_fixed = report->leaks_fixed,
+        .total_clusters = report->total_clusters,
+        .allocated_clusters = report->allocated_clusters,
+        .fragmented_clusters = report->fragmented_clusters,
+        .compressed_clusters = report->compressed_clusters,
+        .image_end = report->image_end,
     };
+}
+
+static gboolean check(Call *call, const void *args, void *ret, GError **error)
+{
+    g_auto(CstCheckReport) report = {0};
+
+    if (!run_check(call, args, &report, error))
+        return FALSE;
+    *(wire_check_ret *)ret = report_arg(&report);
+    return TRUE;
+}
+
+static gboolean check_list(Call *call, const void *args, void *ret_data, GError **error)
+{
+    wire_check_list_ret *ret = ret_data;
+    g_auto(CstCheckReport) report = {0};
+    guint count;
+
+    if (!run_check(call, args, &report, error))
+        return FALSE;
+    ret->report = report_arg(&report);
+    count = MIN(cst_findings_length(report.findings), WIRE_FINDINGS_MAX);
+    ret->findings.findings_val = g_new0(wire_finding, count + 1);
+    for (guint i = 0; i < count; i++) {
+        const CstFinding *finding = cst_findings_get(report.findings, i);
+
+        ret->findings.findings_val[ret->findings.findings_len++] =
+            (wire_finding){finding->kind, finding->count, g_strdup(finding->text)};
+    }
     return TRUE;
 }
 
@@ -271,6 +301,8 @@ const Procedure procedures_image[] = {
         WIRE_TYPE(vol_args), WIRE_TYPE(holders_ret), holders),
     ROW(VOL_CHECK, RUN_LONG, NEEDS_WRITE, "cisternVolCheck", "storage_vol:data_read",
         WIRE_TYPE(vol_flags_args), WIRE_TYPE(check_ret), check),
+    ROW(VOL_CHECK_LIST, RUN_LONG, NEEDS_WRITE, "cisternVolCheck", "storage_vol:data_read",
+        WIRE_TYPE(vol_flags_args), WIRE_TYPE(check_list_ret), check_list),
     ROW(VOL_FLATTEN, RUN_LONG, NEEDS_WRITE, "cisternVolFlatten", "storage_vol:data_write",
         WIRE_TYPE(vol_args), NOTHING, flatten),
     ROW(VOL_COMMIT, RUN_LONG, NEEDS_WRITE, "cisternVolCommit", "storage_vol:data_write",

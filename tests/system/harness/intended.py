@@ -165,7 +165,7 @@ INTENDED = [
      "vol-list p --details", masked(r" +[\d.]+ [KM]iB$", "")),
     ("a new qcow2 is of version 3, as in libvirt 11", "create_qcow2", "qemu-img",
      masked(r"^    (compat|lazy refcounts|corrupt|extended l2): .*\n", "")),
-    ("what an image points to is named, never touched", "create_with_backing", "vol-dumpxml",
+    ("what an image points to is named, never touched", "create_with_backing|create_qcow", "vol-dumpxml",
      POINTED_AT),
     ("a name relative to the image is shown as what it leads to", "create_with_backing",
      "vol-dumpxml rel", masked(r"<path>(/SPACE/PEER/p/)?base<", "<path>base<")),

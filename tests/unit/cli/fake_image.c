@@ -24,6 +24,10 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
                             CstCheckReport *ret_report, GError **error)
 {
     *ret_report = fake_images.report;
+    ret_report->findings = fake_images.counts_only ? NULL : cst_findings_new();
+    for (unsigned i = 0; i < fake_images.listed; i++)
+        cst_findings_add(ret_report->findings, i % 2 ? CST_FINDING_LEAK : CST_FINDING_ERROR, 2,
+                         "number %u in \033[2J", i);
     fake_images.flags = repair;
     return TRUE;
 }

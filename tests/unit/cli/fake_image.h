@@ -6,7 +6,9 @@
 /** What was asked of volumes as images, and what a check answers. */
 typedef struct {
     CstCheckReport report;
-    const char *last; /**< "flatten", … */
+    unsigned listed;      /**< findings of a check, each of which stands for two */
+    gboolean counts_only; /**< the server is too old to list any */
+    const char *last;     /**< "flatten", … */
     unsigned flags;
     char *base;
     CstCompareReport difference;

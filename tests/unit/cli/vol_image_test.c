@@ -46,6 +46,31 @@ static void test_check(void **state)
     assert_non_null(strstr(session->out, "\"filename\":\"/images/disk\",\"format\":\"qcow2\""));
 }
 
+static void test_check_lists(void **state)
+{
+    Session *session = *state;
+
+    fake_images.listed = 2;
+    fake_images.report.errors = 2;
+    fake_images.report.leaks = 7;
+    session_run(session, "vol-check disk --pool images");
+    assert_int_equal(session->status, CST_EXIT_MISMATCH);
+    assert_true(g_str_has_prefix(session->out, "error: number 0 in \\x1b[2J\n"
+                                               "leak: number 1 in \\x1b[2J\n"
+                                               "and 5 more, which are not listed\n"
+                                               "errors: 2\nleaked clusters: 7\n"));
+    session_run(session, "vol-check disk --pool images --json");
+    assert_non_null(strstr(session->out,
+                           "\"findings\":[{\"kind\":\"error\",\"count\":2,\"text\":\"number 0 "
+                           "in \\u001b[2J\"},{\"kind\":\"leak\",\"count\":2,"));
+    assert_non_null(strstr(session->out, "],\"findings_left_out\":5"));
+    fake_images.counts_only = TRUE;
+    session_run(session, "vol-check disk --pool images --json");
+    assert_null(strstr(session->out, "findings"));
+    session_run(session, "vol-check disk --pool images");
+    assert_true(g_str_has_prefix(session->out, "errors: 2\n"));
+}
+
 static void test_changes(void **state)
 {
     says(state, "vol-flatten disk --pool images", CST_EXIT_OK,
@@ -207,10 +232,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_check),   TEST(test_changes), TEST(test_commit_deeper_asks),
-        TEST(test_chain),   TEST(test_convert), TEST(test_rebase),
-        TEST(test_compare), TEST(test_map),     TEST(test_measure),
-        TEST(test_bitmap),
+        TEST(test_check), TEST(test_check_lists), TEST(test_changes), TEST(test_commit_deeper_asks),
+        TEST(test_chain), TEST(test_convert),     TEST(test_rebase),  TEST(test_compare),
+        TEST(test_map),   TEST(test_measure),     TEST(test_bitmap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 typedef struct {
     gboolean cistern; /* speaks the second program */
+    int last;         /* procedure of it; 0: one of long ago */
     guint volumes;
     int registrations, deregistrations;
     int progress_asked;
@@ -194,9 +195,31 @@ static void cancel(const Call *call)
 
 static void version(const Call *call)
 {
-    wire_version_ret ret = {(char *)"cistern", (char *)"0", 5};
+    int last = call->model->last ? call->model->last : 5;
+    wire_version_ret ret = {(char *)"cistern", (char *)"0", last};
 
     reply(call, xdr_wire_version_ret, &ret);
+}
+
+static wire_check_ret check_result(void)
+{
+    return (wire_check_ret){.format = (char *)"qcow2", .errors = 3, .leaks = 4};
+}
+
+static void check(const Call *call)
+{
+    wire_check_ret ret = check_result();
+
+    reply(call, xdr_wire_check_ret, &ret);
+}
+
+static void check_list(const Call *call)
+{
+    wire_finding findings[] = {
+        {0, 3, (char *)"wrong"}, {1, 4, (char *)"lost"}, {99, 1, (char *)"?"}};
+    wire_check_list_ret ret = {check_result(), {G_N_ELEMENTS(findings), findings}};
+
+    reply(call, xdr_wire_check_list_ret, &ret);
 }
 
 static const struct {
@@ -216,6 +239,8 @@ static const struct {
     {WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_LIST_PAGE, page},
     {WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_PROGRESS, tell_progress},
     {WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_CANCEL, cancel},
+    {WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_CHECK, check},
+    {WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_CHECK_LIST, check_list},
 };
 
 static void answer(const Call *call)
@@ -314,6 +339,34 @@ static void libvirtd_is_asked_for_each_volume(void **state)
     assert_int_equal(last->info.capacity, 1499);
     cst_conn_free(conn);
     fake_stop(&server);
+}
+
+/* --- checks ---------------------------------------------------------------------------------- */
+
+static void an_older_daemon_counts_and_a_newer_one_lists(void **state)
+{
+    for (int last = WIRE_CISTERN_VOL_CHECK_LIST - 1; last <= WIRE_CISTERN_VOL_CHECK_LIST; last++) {
+        Model model = {.cistern = TRUE, .last = last};
+        FakeServer server;
+        CstConn *conn = connect_to(&server, &model);
+        g_auto(CstCheckReport) report = {0};
+
+        assert_true(cst_conn_vol_check(conn, &vol, 0, NULL, &report, NULL));
+        assert_int_equal(report.errors, 3);
+        assert_int_equal(report.leaks, 4);
+        assert_string_equal(report.format, "qcow2");
+        if (last < WIRE_CISTERN_VOL_CHECK_LIST) {
+            assert_null(report.findings);
+        } else {
+            assert_int_equal(cst_findings_length(report.findings), 3);
+            assert_string_equal(cst_findings_get(report.findings, 1)->text, "lost");
+            assert_int_equal(cst_findings_get(report.findings, 1)->kind, CST_FINDING_LEAK);
+            assert_int_equal(cst_findings_get(report.findings, 1)->count, 4);
+            assert_int_equal(cst_findings_get(report.findings, 2)->kind, CST_FINDING_ERROR);
+        }
+        cst_conn_free(conn);
+        fake_stop(&server);
+    }
 }
 
 /* --- long calls ------------------------------------------------------------------------------ */
@@ -479,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cisternd_is_listed_in_pages),
         cmocka_unit_test(libvirtd_is_asked_for_each_volume),
+        cmocka_unit_test(an_older_daemon_counts_and_a_newer_one_lists),
         cmocka_unit_test(long_call_brings_progress_home),
         cmocka_unit_test(cancelled_task_cancels_at_cisternd),
         cmocka_unit_test(cancelled_task_leaves_libvirtd_to_finish),

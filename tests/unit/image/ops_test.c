@@ -122,7 +122,7 @@ static void test_pack_reads_back_the_same(void **state)
     g_autoptr(CstBlob) guest = NULL;
     CstDifference difference;
 
-    assert_true(cst_image_pack(source, image, task, NULL));
+    assert_true(cst_image_pack(source, image, FALSE, task, NULL));
     assert_int_equal(cst_task_progress(task).done, SIZE - 100);
     assert_true(cst_image_flush(image, NULL));
     guest = cst_image_guest_blob(image);
@@ -142,11 +142,11 @@ static void test_pack_fails_with_the_storage_and_stops_when_told(void **state)
         g_autoptr(GError) error = NULL;
 
         cst_blob_fault_arm(source, CST_FAULT_READ, nth, CST_FAULT_ONCE);
-        assert_false(cst_image_pack(source, image, NULL, &error));
+        assert_false(cst_image_pack(source, image, FALSE, NULL, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
         g_clear_error(&error);
         cst_task_cancel(task);
-        assert_false(cst_image_pack(inner, image, task, &error));
+        assert_false(cst_image_pack(inner, image, FALSE, task, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
     }
 }

@@ -8,6 +8,7 @@
 #include <image/snapshot.h>
 
 #include "bytes.h"
+#include "listed.h"
 #include "qcow2/counts.h"
 #include "qcow2/header.h"
 #include "qcow2_images.h"
@@ -50,12 +51,7 @@ static void put32(CstBlob *blob, uint64_t offset, uint32_t value)
 
 static CstImageCheck check(CstBlob *blob, unsigned flags)
 {
-    g_autoptr(GError) error = NULL;
-    CstImageCheck found = {0};
-
-    if (!cst_image_check(blob, qcow2(), flags, &found, NULL, &error))
-        fail_msg("check: %s", error->message);
-    return found;
+    return check_listed(blob, qcow2(), flags);
 }
 
 /* --- counts -------------------------------------------------------------------------------- */
@@ -119,6 +115,41 @@ static void an_l2_table_that_is_its_own_data_is_found(void **state)
     check(blob, CST_CHECK_REPAIR_ALL);
     /* two use it and that is counted now, but it stays wrong: the guest can write to the table */
     assert_true(check(blob, 0).errors > 0);
+}
+
+static void what_is_wrong_is_listed(void **state)
+{
+    Places at;
+    g_autoptr(CstBlob) blob = make_filled(&at);
+    g_autoptr(CstFindings) findings = cst_findings_new(), left = cst_findings_new();
+    g_autofree char *entry = NULL, *leaks = NULL;
+    CstImageCheck found = {0};
+
+    /* the data of entry 1 are said to lie behind the end, so two clusters in a row are free */
+    put64(blob, at.l2 + 8, UINT64_C(1) << 40);
+    put64(blob, at.l2 + 16, 0);
+    assert_true(cst_image_check_list(blob, qcow2(), 0, NULL, findings, &found, NULL, NULL));
+    assert_int_equal(found.errors, 1);
+    assert_int_equal(found.leaks, 2);
+    assert_int_equal(cst_findings_length(findings), 2);
+    entry = g_strdup_printf("entry 1 of the L2 table at %" G_GUINT64_FORMAT
+                            ": its data lie behind the end of the file",
+                            at.l2);
+    leaks = g_strdup_printf("bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
+                            " of the file: counted as in use more often than they are",
+                            at.data + CLUSTER, at.data + 3 * CLUSTER - 1);
+    assert_string_equal(cst_findings_get(findings, 0)->text, entry);
+    assert_string_equal(cst_findings_get(findings, 1)->text, leaks);
+    assert_int_equal(cst_findings_get(findings, 1)->count, 2);
+    assert_int_equal(cst_findings_get(findings, 1)->kind, CST_FINDING_LEAK);
+
+    /* a repair lists what is left: who points nowhere can't be told where to point */
+    assert_true(
+        cst_image_check_list(blob, qcow2(), CST_CHECK_REPAIR_ALL, NULL, left, &found, NULL, NULL));
+    assert_int_equal(found.leaks_fixed, 2);
+    assert_int_equal(found.leaks, 0);
+    assert_int_equal(cst_findings_length(left), 1);
+    assert_string_equal(cst_findings_get(left, 0)->text, entry);
 }
 
 static void tables_that_are_each_others_data_are_found(void **state)
@@ -527,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_go_beyond_sixteen_bits),
         cmocka_unit_test(an_l2_table_that_is_its_own_data_is_found),
+        cmocka_unit_test(what_is_wrong_is_listed),
         cmocka_unit_test(tables_that_are_each_others_data_are_found),
         cmocka_unit_test(an_l1_table_as_l2_table_is_found),
         cmocka_unit_test(snapshots_that_share_an_l1_table_end_the_check),

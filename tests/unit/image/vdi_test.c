@@ -12,6 +12,7 @@
 #include <image/image.h>
 
 #include "bytes.h"
+#include "listed.h"
 
 #define BLOCK CST_MIB
 
@@ -77,12 +78,7 @@ static gboolean is_marked(CstBlob *guest, uint64_t block)
 
 static CstImageCheck check(CstBlob *blob, unsigned flags)
 {
-    g_autoptr(GError) error = NULL;
-    CstImageCheck found = {0};
-
-    if (!cst_image_check(blob, vdi(), flags, &found, NULL, &error))
-        fail_msg("check: %s", error->message);
-    return found;
+    return check_listed(blob, vdi(), flags);
 }
 
 static void assert_clean(CstBlob *blob)

@@ -16,6 +16,8 @@
 #include <image/image.h>
 #include <vhdx/header.h>
 
+#include "listed.h"
+
 /* What the VHDX tests share: images in sparse memory, and their content against plain arrays. */
 
 static inline const CstImageFormat *vhdx(void)
@@ -73,12 +75,7 @@ static inline void assert_byte(CstBlob *blob, uint64_t offset, size_t len, int b
 
 static inline CstImageCheck check_image(CstBlob *blob, unsigned flags)
 {
-    g_autoptr(GError) error = NULL;
-    CstImageCheck found = {0};
-
-    if (!cst_image_check(blob, vhdx(), flags, &found, NULL, &error))
-        fail_msg("check: %s", error->message);
-    return found;
+    return check_listed(blob, vhdx(), flags);
 }
 
 static inline void assert_clean(CstBlob *blob)

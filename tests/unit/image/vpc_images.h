@@ -14,6 +14,7 @@
 #include <image/image.h>
 
 #include "bytes.h"
+#include "listed.h"
 
 /*
  * An image of this size has: footer copy at 0, header at 512, table at 1536 (padded to 512 bytes),
@@ -118,12 +119,7 @@ static inline void put_footers(CstBlob *blob, size_t at, const void *data, size_
 
 static inline CstImageCheck check(CstBlob *blob, unsigned flags)
 {
-    g_autoptr(GError) error = NULL;
-    CstImageCheck found = {0};
-
-    if (!cst_image_check(blob, vpc(), flags, &found, NULL, &error))
-        fail_msg("check: %s", error->message);
-    return found;
+    return check_listed(blob, vpc(), flags);
 }
 
 static inline void assert_clean(CstBlob *blob)

@@ -24,6 +24,12 @@ typedef struct {
     /** A part of an image of several files. NULL: such images are refused. */
     CstBlob *(*open_part)(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error);
+    /**
+     * The file that a qcow2 image has its guest's data in, which could be any file, and is written
+     * to. NULL: open_part, in chains that follow backing files; else it is refused.
+     */
+    CstBlob *(*open_data)(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error);
     /** Makes an empty part beside the image. NULL: can't. */
     CstBlob *(*create_part)(CstBlob *owner, const char *name, gpointer data, GError **error);
     gpointer data; /**< must live as long as the chain */

@@ -38,7 +38,8 @@ gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageForm
 /**
  * Overwrites @guest, what the guest of an image that is there sees, with @from; what is longer is
  * left alone. INVALID when the image is too small. @zero_run as above; NULL: what is fastest.
- * @flags is CST_CONVERT_TARGET_ZERO or 0. Flushes @guest.
+ * @flags are CstConvertFlags; with CST_CONVERT_COMPRESS the old content is given up first, so that
+ * a failure leaves less of it. Flushes @guest.
  */
 gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
                              unsigned flags, CstTask *task, GError **error);

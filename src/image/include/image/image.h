@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/findings.h>
 #include <blob/blob.h>
 
 /**
@@ -293,6 +294,8 @@ typedef struct {
     uint64_t fragmented_clusters;
     uint64_t compressed_clusters;
     uint64_t image_end; /**< bytes: the end of what is in use */
+    CstFindings
+        *findings; /**< borrowed: where errors and leaks are listed as well; NULL: nowhere */
 } CstImageCheck;
 
 /**
@@ -307,6 +310,14 @@ typedef struct {
 gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                             const CstImageFiles *files, CstImageCheck *ret_check, CstTask *task,
                             GError **error);
-/** The same for images of one file. */
+/**
+ * The same for who wants to know what is wrong: when a repair has changed something, the image is
+ * looked at again, and what is left is what that look finds. Errors and leaks that are left are
+ * listed in @findings (NULL: they are only counted).
+ */
+gboolean cst_image_check_list(CstBlob *blob, const CstImageFormat *format, unsigned flags,
+                              const CstImageFiles *files, CstFindings *findings,
+                              CstImageCheck *ret_check, CstTask *task, GError **error);
+/** cst_image_check_as() for images of one file. */
 gboolean cst_image_check(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstImageCheck *ret_check, CstTask *task, GError **error);

@@ -23,6 +23,15 @@ CstChainFiles cst_path_files(unsigned flags);
 /** The same for the parts of one image that is made or opened alone; borrows @owner. */
 CstImageFiles cst_path_parts(CstBlob *owner);
 
+/**
+ * Opens the data file that the image at @owner calls @name, wherever it lies, if it is one that the
+ * caller has named as well: @consented is a list of paths that ends with NULL. The caller's path is
+ * what is opened, and only where the image's name leads to the same file; for writing the file is
+ * claimed as by cst_image_hold(). DENIED when the image names another file.
+ */
+CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const *consented,
+                            gboolean writable, GError **error);
+
 /** The path that a reference @name means in the image at @owner; NULL: no file. g_free() it. */
 char *cst_path_named(const char *owner, const char *name);
 

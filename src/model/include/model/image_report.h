@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/findings.h>
+
 /** What questions about a volume's image are answered with. */
 
 /** What a check found; the numbers are the image engine's (CstImageCheck). */
@@ -17,8 +19,12 @@ typedef struct {
     uint64_t allocated_clusters;
     uint64_t fragmented_clusters;
     uint64_t compressed_clusters;
-    uint64_t image_end; /**< bytes */
+    uint64_t image_end;    /**< bytes */
+    CstFindings *findings; /**< owned: which errors and leaks; NULL: the daemon only counts them */
 } CstCheckReport;
+
+void cst_check_report_clear(CstCheckReport *report);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstCheckReport, cst_check_report_clear)
 
 typedef enum { CST_REPAIR_LEAKS = 1 << 0, CST_REPAIR_ALL = 1 << 1 } CstRepairFlags;
 

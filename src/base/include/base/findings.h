@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+/**
+ * What a check has found, in words. The list is bounded, because whoever made what is checked
+ * decides how much is wrong with it: the first CST_FINDINGS_MAX are kept, and how many there are in
+ * all is for the check's own numbers to say. Any thread may add.
+ */
+
+#define CST_FINDINGS_MAX    100
+#define CST_FINDING_MAX_LEN 512 /* bytes of a text; what is longer is cut */
+
+typedef enum { CST_FINDING_ERROR, CST_FINDING_LEAK } CstFindingKind;
+
+typedef struct {
+    CstFindingKind kind;
+    uint64_t count; /**< errors or leaks that it stands for, at least 1 */
+    char *text; /**< one sentence without a full stop; may name files: escape it for a terminal */
+} CstFinding;
+
+typedef struct CstFindings CstFindings;
+
+/** An empty list; owned by the caller. */
+CstFindings *cst_findings_new(void);
+/** Frees the list and its texts; @findings may be NULL. */
+void cst_findings_free(CstFindings *findings);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstFindings, cst_findings_free)
+
+/** How many are in the list; 0 for NULL. No thread may add any more. */
+guint cst_findings_length(const CstFindings *findings);
+/** Borrowed. */
+const CstFinding *cst_findings_get(const CstFindings *findings, guint index);
+
+/* --- not in the library -------------------------------------------------------------------- */
+
+/** Adds a finding that stands for @count, unless the list is full, NULL, or @count 0. */
+void cst_findings_add(CstFindings *findings, CstFindingKind kind, uint64_t count,
+                      const char *format, ...) G_GNUC_PRINTF(4, 5);
+/** The same with an argument list. */
+void cst_findings_add_v(CstFindings *findings, CstFindingKind kind, uint64_t count,
+                        const char *format, va_list args) G_GNUC_PRINTF(4, 0);
