@@ -12,6 +12,9 @@ import time
 
 from spelling import as_qemu_spells
 
+# Whoever imports this finds the harness of the system tests as well.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system"))
+
 CISTERN = os.path.abspath(sys.argv[1])
 PATTERN = sys.argv[2] if len(sys.argv) > 2 else ""
 # Both sides flush after each run; on a memory file system that costs nothing.

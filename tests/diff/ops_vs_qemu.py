@@ -14,6 +14,7 @@ import time
 
 from cases import (CISTERN, KIB, MIB, Failed, call, case, cistern, cistern_json, equal, fill, main,
                    make, qemu_img, qemu_json, refused, write, run as run_any)
+from harness import luks
 
 # --- info -----------------------------------------------------------------------------------------
 
@@ -1045,22 +1046,6 @@ def snapshots_are_those_of_qemu(_):
 
 # --- LUKS -----------------------------------------------------------------------------------------
 
-def encrypt(path, fmt, **options):
-    """As QEMU makes it. Its key derivation fails on too coarse a CPU clock."""
-    prefix = "encrypt." if fmt == "qcow2" else ""
-    table = {prefix + "key-secret": "s", **{prefix + k.replace("_", "-"): v
-                                            for k, v in options.items()}}
-    if fmt == "qcow2":
-        table["encrypt.format"] = "luks"
-    for attempt in range(20):
-        table[prefix + "iter-time"] = 10 + 20 * attempt
-        done = call("qemu-img", "create", "-q", "-f", fmt, "--object", "secret,id=s,data=x", "-o",
-                    ",".join(f"{k}={v}" for k, v in table.items()), path, "4M")
-        if done.returncode == 0:
-            return
-    raise Failed(done.stderr)
-
-
 @case(*[(fmt, table) for fmt in ("luks", "qcow2") for table in (
     (), (("cipher_alg", "aes-128"), ("cipher_mode", "cbc"), ("ivgen_alg", "essiv"),
          ("ivgen_hash_alg", "sha256"), ("hash_alg", "sha1")),
@@ -1068,7 +1053,7 @@ def encrypt(path, fmt, **options):
     (("cipher_alg", "twofish-256"), ("cipher_mode", "cbc"), ("ivgen_alg", "plain64")))])
 def luks_headers_are_described_as_qemu_does(parameter):
     fmt, table = parameter
-    encrypt("image", fmt, **dict(table))
+    luks.create("image", "4M", fmt, **dict(table))
     theirs = qemu_json("info", "image")["format-specific"]["data"]
     ours = cistern_json("image-info", "image")["images"][0]["format-specific"]["data"]
     if fmt == "qcow2":

@@ -7,7 +7,7 @@ import time
 import unittest
 import uuid
 
-from harness import modular, peers, space
+from harness import luks, modular, peers, space
 
 # Says on the serial port that it runs, writes its own second sector, and says whether it could.
 BOOT_SECTOR = r"""
@@ -242,9 +242,7 @@ class Secrets(OnCisternd):
         return new
 
     def encrypted(self):
-        subprocess.run(["qemu-img", "create", "-q", "--object", "secret,id=s,data=hunter22", "-f",
-                        "luks", "-o", "key-secret=s,iter-time=10", self.at("p", "enc"), "2M"],
-                       check=True)
+        luks.create(self.at("p", "enc"), "2M", passphrase="hunter22")
         self.storage("pool-refresh", "p")
 
     def test_an_encrypted_volume_is_opened_with_a_secret(self):
