@@ -38,9 +38,8 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a qcow image can have at most %" G_GUINT64_FORMAT " bytes"),
                         span * QCOW_MAX_L1);
-    if (plan->name_len > QCOW_MAX_NAME)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the name of the backing file is longer than %u bytes"), QCOW_MAX_NAME);
+    if (!cst_levels_check_name(options->backing, error))
+        return FALSE;
     if (options->backing && options->preallocation != CST_PREALLOC_OFF)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("an image with a backing file can't be preallocated"));

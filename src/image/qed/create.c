@@ -42,9 +42,8 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(
             error, CST_ERROR_INVALID,
             _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"), most);
-    if (plan->name_len > QED_MAX_NAME)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the name of the backing file is longer than %u bytes"), QED_MAX_NAME);
+    if (!cst_levels_check_name(options->backing, error))
+        return FALSE;
     if (options->backing && options->preallocation != CST_PREALLOC_OFF)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("an image with a backing file can't be preallocated"));

@@ -60,7 +60,8 @@ static void qed_inspect(CstImageLook *look)
         return;
     name = cst_le32(raw + QED_AT_NAME);
     name_len = cst_le32(raw + QED_AT_NAME_LEN);
-    if (name > header * cluster || name_len > header * cluster - name || name_len > QED_MAX_NAME) {
+    if (name > header * cluster || name_len > header * cluster - name ||
+        name_len > CST_LEVELS_MAX_NAME) {
         cst_look_problem(look, _("the QED header has a bad backing file name"));
         return;
     }
@@ -91,7 +92,7 @@ const CstImageFormat cst_format_qed = {
     .discard = cst_blocks_discard,
     .flush = cst_blocks_flush,
     .resize = cst_levels_resize,
-    .set_backing = qed_set_backing,
+    .set_backing = cst_levels_set_backing,
     .empty = cst_levels_empty,
     .check = qed_check,
 };
