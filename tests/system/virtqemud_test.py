@@ -2,6 +2,7 @@
 """A real virtqemud on cisternd: domains on its volumes, with secrets that it keeps."""
 
 import os
+import shutil
 import subprocess
 import time
 import unittest
@@ -295,3 +296,70 @@ class Secrets(OnCisternd):
         self.ok(own, "secret-undefine", new)
         self.peer.restart()
         self.assertIn(known, self.ok(self.secret_uri, "secret-list"))
+
+
+@unittest.skipUnless(shutil.which("virt-install"), "virt-install is not installed")
+class VirtInstall(OnCisternd):
+    NEW_DISK = "pool=p,size=0.0625,format=qcow2"
+
+    def install(self, *words):
+        """The outcome of making the domain "d", which boots from the volume "v"."""
+        serial = os.path.join(self.peer.files, "d.serial")
+        return peers.run(
+            ["virt-install", "--connect", self.qemu.uri, "--name", "d", "--memory", "64",
+             "--virt-type", "qemu", "--osinfo", "generic", "--import", "--noautoconsole",
+             "--graphics", "none", "--network", "none", "--serial", f"file,path={serial}",
+             "--disk", "vol=p/v", *words], timeout=120)
+
+    def installed(self, *words):
+        status, out, err = self.install(*words)
+        self.assertEqual(0, status, f"{out}{err}\n{self.qemu.log()[-2000:]}")
+        return out
+
+    def state(self):
+        return (self.content(), sorted(os.listdir(self.at("p"))), self.storage("vol-list", "p"),
+                self.domain("list", "--all", "--name").split())
+
+    def test_a_domain_gets_a_new_volume_and_boots(self):
+        self.volume()
+        self.installed("--disk", self.NEW_DISK)
+        self.assertIn("running", self.domain("domstate", "d"))
+        self.assertLessEqual({self.at("p", "v"), self.at("p", "d.qcow2")}, set(self.opened()))
+        self.wait_for(lambda: "WRITTEN" in self.serial(), "the guest does not write")
+        made = self.storage("vol-dumpxml", "d.qcow2", "--pool", "p")
+        self.assertIn("<capacity unit='bytes'>67108864</capacity>", made)
+        self.assertIn("<format type='qcow2'/>", made)
+        status, _, err = self.play(self.peer.uri, "vol-delete", "d.qcow2", "--pool", "p")
+        self.assertEqual(1, status)
+        self.assertIn("domain 'd'", err)
+        self.domain("destroy", "d")
+        self.domain("undefine", "d", "--storage", self.at("p", "d.qcow2"))
+        self.assertNotIn("d.qcow2", self.storage("vol-list", "p"))
+
+    def test_an_overlay_is_made_on_a_volume(self):
+        self.volume()
+        self.installed("--disk", f"{self.NEW_DISK},backing_store={self.at('p', 'boot')},"
+                                 "backing_format=raw")
+        self.assertIn(f"<path>{self.at('p', 'boot')}</path>",
+                      self.storage("vol-dumpxml", "d.qcow2", "--pool", "p"))
+        self.assertIn(self.at("p", "boot"), self.opened())
+
+    def test_a_dry_run_leaves_nothing_behind(self):
+        self.volume()
+        before = self.state()
+        self.installed("--dry-run", "--disk", self.NEW_DISK)
+        self.assertEqual(before, self.state())
+        xml = self.installed("--dry-run", "--print-xml", "--disk", self.NEW_DISK)
+        self.assertIn(self.at("p", "d.qcow2"), xml)
+        self.assertEqual(before, self.state())
+
+    def test_an_installation_that_fails_takes_its_volume_along(self):
+        """QEMU refuses to have one file as a disk and below another."""
+        self.volume()
+        before = self.state()
+        status, out, err = self.install(
+            "--disk", f"{self.NEW_DISK},backing_store={self.at('p', 'v')},backing_format=qcow2")
+        self.assertEqual(1, status, out)
+        self.assertIn("lock", err)
+        self.assertIn("Removing disk 'd.qcow2'", out)
+        self.assertEqual(before, self.state())
