@@ -50,7 +50,7 @@ typedef struct {
     gboolean (*check_capacity)(const CstLevels *levels, uint64_t capacity, GError **error);
     /**
      * Called with the lock held and nothing waiting to be written: enters the name of the backing
-     * file, which cst_levels_check_name() has let through, and its format. NULL: there is none
+     * file, which is no longer than CST_LEVELS_MAX_NAME, and its format. NULL: there is none
      * below. On the disk when it returns, and the name is there before the header refers to it.
      */
     gboolean (*set_name)(CstLevels *levels, const char *name, const char *format, GError **error);
@@ -172,8 +172,8 @@ gboolean cst_levels_preallocate(CstLevels *levels, uint64_t first, uint64_t end,
 gboolean cst_levels_fill(CstBlob *blob, const CstImageFormat *format,
                          CstPreallocation preallocation, CstTask *task, GError **error);
 gboolean cst_levels_empty(CstImage *image, CstTask *task, GError **error);
-/** LIMIT when the name of a backing file is longer than a header can say; NULL is not. */
-gboolean cst_levels_check_name(const char *name, GError **error);
+/** LIMIT or INVALID when what is asked for with a backing file can't be. */
+gboolean cst_levels_check_create(const CstImageCreate *options, GError **error);
 gboolean cst_levels_set_backing(CstImage *image, const char *name, const char *format,
                                 CstImage *parent, GError **error);
 

@@ -37,12 +37,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(
             error, CST_ERROR_INVALID,
             _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"), most);
-    if (!cst_levels_check_name(options->backing, error))
-        return FALSE;
-    if (options->backing && options->preallocation != CST_PREALLOC_OFF)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("an image with a backing file can't be preallocated"));
-    return TRUE;
+    return cst_levels_check_create(options, error);
 }
 
 gboolean qed_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
