@@ -4,11 +4,10 @@
 import os
 import shutil
 import subprocess
-import time
 import unittest
 import uuid
 
-from harness import luks, modular, peers, space
+from harness import cases, luks, modular, peers, space
 
 # Says on the serial port that it runs, writes its own second sector, and says whether it could.
 BOOT_SECTOR = r"""
@@ -60,7 +59,7 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory
 LUKS = "<encryption format='luks'><secret type='passphrase' uuid='{0}'/></encryption>"
 
 
-class OnCisternd(unittest.TestCase):
+class OnCisternd(cases.Patient):
     maxDiff = None
 
     @classmethod
@@ -141,12 +140,6 @@ class OnCisternd(unittest.TestCase):
         self.domain("start", name)
         return f"process {self.qemu.domain_pid(name)} (qemu-system-x86, domain '{name}')"
 
-    def wait_for(self, condition, what, seconds=60):
-        end = time.monotonic() + seconds
-        while not condition():
-            self.assertLess(time.monotonic(), end, what)
-            time.sleep(0.1)
-
     def serial(self, name="d"):
         with open(os.path.join(self.peer.files, name + ".serial"), encoding="ascii") as stream:
             return stream.read()
@@ -166,7 +159,7 @@ class Domains(OnCisternd):
         self.volume()
         self.start()
         self.assertIn(self.at("p", "v"), self.opened())
-        self.wait_for(lambda: "WRITTEN" in self.serial(), "the guest does not write")
+        self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
         self.assertIn("BOOTED", self.serial())
 
     def test_what_a_domain_has_is_not_changed(self):
@@ -174,7 +167,7 @@ class Domains(OnCisternd):
         data = self.boot_disk()
         self.cistern("snap-create", "v", "before", "--pool", "p")
         holder = self.start()
-        self.wait_for(lambda: "WRITTEN" in self.serial(), "the guest does not write")
+        self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
         before = self.content()
         copy = self.file("copy.xml", "<volume><name>c</name><capacity>0</capacity></volume>")
         for command in ("vol-resize v 8M --pool p", "vol-delete v --pool p", "vol-wipe v --pool p",
@@ -203,11 +196,11 @@ class Domains(OnCisternd):
         self.volume()
         holder = self.start()
         self.domain("blockresize", "d", "vda", "16M")
-        self.wait_for(lambda: "16777216" in self.storage("vol-info", "v", "--pool", "p", "--bytes"),
-                      "the new size is not seen")
+        self.wait_until(lambda: "16777216" in self.storage("vol-info", "v", "--pool", "p",
+                                                           "--bytes"), "the new size is seen")
         self.domain("snapshot-create-as", "d", "s", "--disk-only", "--no-metadata", "--diskspec",
                     f"vda,file={self.at('p', 'v.s')}")
-        self.wait_for(lambda: "v.s" in self.storage("vol-list", "p"), "the overlay is not seen")
+        self.wait_until(lambda: "v.s" in self.storage("vol-list", "p"), "the overlay is seen")
         for name in ("v", "v.s"):
             status, _, err = self.play(self.peer.uri, "vol-delete", name, "--pool", "p")
             self.assertEqual(1, status)
@@ -325,7 +318,7 @@ class VirtInstall(OnCisternd):
         self.installed("--disk", self.NEW_DISK)
         self.assertIn("running", self.domain("domstate", "d"))
         self.assertLessEqual({self.at("p", "v"), self.at("p", "d.qcow2")}, set(self.opened()))
-        self.wait_for(lambda: "WRITTEN" in self.serial(), "the guest does not write")
+        self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
         made = self.storage("vol-dumpxml", "d.qcow2", "--pool", "p")
         self.assertIn("<capacity unit='bytes'>67108864</capacity>", made)
         self.assertIn("<format type='qcow2'/>", made)
