@@ -2,9 +2,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The program itself says what may come next: commands, options, names of pools and volumes.
 
+# Sets unquoted to a word as the program would get it; a quote may still be open at its end.
+_cistern_unquote()
+{
+    local word=$1 quote='' i
+    unquoted=
+    for ((i = 0; i < ${#word}; i++)); do
+        case $quote${word:i:1} in
+            \' | \") quote=${word:i:1} ;;
+            "''" | '""') quote= ;;
+            \\ | \"\\) ((++i)) && unquoted+=${word:i:1} ;;
+            *) unquoted+=${word:i:1} ;;
+        esac
+    done
+}
+
 _cistern()
 {
-    local cur cword words=() line answer
+    local cur cword words=() asked=() word unquoted line answer
     # URIs and lists contain characters that bash would break words at.
     if declare -F _get_comp_words_by_ref >/dev/null; then
         _get_comp_words_by_ref -n "\"'><=;|&(:" -w words -i cword
@@ -14,13 +29,20 @@ _cistern()
     fi
     cur=${words[cword]}
     COMPREPLY=()
+    for word in "${words[@]:0:cword+1}"; do
+        _cistern_unquote "$word"
+        asked+=("$unquoted")
+    done
     # The program fails where the name of a file is meant, and only there.
-    if ! answer=$("${words[0]}" complete -- "${words[@]:1:cword}" 2>/dev/null); then
+    if ! answer=$("${asked[0]}" complete -- "${asked[@]:1}" 2>/dev/null); then
         compopt -o default 2>/dev/null
         return
     fi
     while IFS= read -r line; do
-        [ -n "$line" ] && COMPREPLY+=("$(printf '%q' "$line")")
+        [ -n "$line" ] || continue
+        # Behind an open quote readline quotes by itself.
+        [[ $cur == [\'\"]* ]] || line=$(printf '%q' "$line")
+        COMPREPLY+=("$line")
     done <<< "$answer"
     if declare -F __ltrim_colon_completions >/dev/null; then
         __ltrim_colon_completions "$cur"

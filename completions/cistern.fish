@@ -3,7 +3,9 @@
 # The program itself says what may come next: commands, options, names of pools and volumes.
 
 function __cistern_complete
-    set -l words (commandline -opc) (commandline -ct)
+    # The word at the cursor has the quotes that are typed; it may end in half an escape.
+    set -l current (string unescape -- (commandline -ct); or commandline -ct)
+    set -l words (commandline -opc) $current
     set -l program $words[1]
     set -l answer ($program complete --describe -- $words[2..-1] 2>/dev/null)
     # The program fails where the name of a file is meant, and only there.

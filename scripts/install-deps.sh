@@ -17,7 +17,7 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvi
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
     g++ binutils locales e2fsprogs
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
-    systemd python3-seccomp lvm2"
+    systemd python3-seccomp lvm2 zsh fish"
 # For scripts/libvirt-daemons, and what they run.
 virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils libgnutls28-dev xsltproc
     libxml2-utils libyajl-dev libnl-3-dev libnl-route-3-dev libcap-ng-dev libpciaccess-dev libudev-dev

@@ -15,6 +15,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "extents.h"
 
@@ -336,7 +337,7 @@ static uint64_t share_unit_of(const struct stat *st)
 {
     uint64_t unit = (uint64_t)st->st_blksize;
 
-    return S_ISREG(st->st_mode) && (unit & (unit - 1)) == 0 ? unit : 0;
+    return S_ISREG(st->st_mode) && cst_is_power_of_two(unit, 1, UINT64_MAX) ? unit : 0;
 }
 
 static gboolean measure(int fd, const char *name, CstFileBlob *file, GError **error)

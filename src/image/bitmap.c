@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "format.h"
 
@@ -48,8 +49,7 @@ gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granul
     if (*name == '\0' || strlen(name) > NAME_MAX_BYTES)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a bitmap's name must have between 1 and %d bytes"), NAME_MAX_BYTES);
-    if (granularity != 0 && ((granularity & (granularity - 1)) != 0 ||
-                             granularity < MIN_GRANULARITY || granularity > MAX_GRANULARITY))
+    if (granularity != 0 && !cst_is_power_of_two(granularity, MIN_GRANULARITY, MAX_GRANULARITY))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a bitmap's granularity must be a power of two between 512 bytes and "
                           "2 GiB"));

@@ -17,7 +17,8 @@
 typedef struct CstLevels CstLevels;
 typedef struct CstLevelsPage CstLevelsPage;
 
-#define CST_LEVELS_SECTOR 512u
+#define CST_LEVELS_SECTOR   512u
+#define CST_LEVELS_MAX_NAME 1023u /**< bytes of a backing file's name */
 
 /** What an L2 entry says. */
 typedef struct {
@@ -47,6 +48,12 @@ typedef struct {
     uint64_t (*l1_entries)(const CstLevels *levels, uint64_t capacity);
     /** INVALID when the format has no images of this capacity. */
     gboolean (*check_capacity)(const CstLevels *levels, uint64_t capacity, GError **error);
+    /**
+     * Called with the lock held and nothing waiting to be written: enters the name of the backing
+     * file, which is no longer than CST_LEVELS_MAX_NAME, and its format. NULL: there is none
+     * below. On the disk when it returns, and the name is there before the header refers to it.
+     */
+    gboolean (*set_name)(CstLevels *levels, const char *name, const char *format, GError **error);
 } CstLevelsFormat;
 
 #define CST_LEVELS_PAGES 1024u
@@ -111,6 +118,11 @@ gboolean cst_levels_l2_get(CstLevels *levels, uint64_t table, uint64_t index, ui
                            GError **error);
 gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, uint64_t entry,
                            GError **error);
+/**
+ * CORRUPT when the L1 table does not end inside the file: what is allocated at the file's end would
+ * be what the table reaches. For before cst_levels_init(); its place and length are set.
+ */
+gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **error);
 gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size);
 /** Writes changed pages in their order; no barrier at the end. */
 gboolean cst_levels_sync(CstBlocks *blocks, GError **error);
@@ -160,6 +172,10 @@ gboolean cst_levels_preallocate(CstLevels *levels, uint64_t first, uint64_t end,
 gboolean cst_levels_fill(CstBlob *blob, const CstImageFormat *format,
                          CstPreallocation preallocation, CstTask *task, GError **error);
 gboolean cst_levels_empty(CstImage *image, CstTask *task, GError **error);
+/** LIMIT or INVALID when what is asked for with a backing file can't be. */
+gboolean cst_levels_check_create(const CstImageCreate *options, GError **error);
+gboolean cst_levels_set_backing(CstImage *image, const char *name, const char *format,
+                                CstImage *parent, GError **error);
 
 /* --- resize.c --------------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 
 from cases import (CISTERN, MIB, Failed, call, case, cistern, cistern_json, equal, main, make,
-                   qemu_img, qemu_json, refused, write)
+                   qemu_img, qemu_io, qemu_json, refused)
 
 # --- what becomes of the same image ---------------------------------------------------------------
 
@@ -27,7 +27,7 @@ REFUSED = ("refcount_bits=3", "refcount_bits=0", "compat=0.9", "compat=0.10,lazy
 
 def write_all_kinds(path):
     """Data, compressed clusters, zeroes with and without a place of their own."""
-    write(path, "qcow2", "write -P 1 0 3M", "write -P 2 5M 1536k", "write -c -P 3 8M 2M",
+    qemu_io(path, "qcow2", "write -P 1 0 3M", "write -P 2 5M 1536k", "write -c -P 3 8M 2M",
           "write -z 1M 512k", "write -z -u 2M 512k", "write -z 12M 1M", "discard 5M 256k")
 
 
@@ -39,7 +39,7 @@ def based(options):
     """On a base that shows through, and behind whose end nothing does."""
     if not os.path.exists("base"):
         make("base", "raw", "", "13M")
-        write("base", "raw", "write -P 99 0 13M")
+        qemu_io("base", "raw", "write -P 99 0 13M")
     qemu_img("create", "-q", "-f", "qcow2", *(["-o", options] if options else []), "-b", "base",
              "-F", "raw", "ours", "16M")
 
@@ -79,7 +79,7 @@ def amend_both(options, snapshots=()):
         return False
     equal("info", details("ours"), details("theirs"))
     same_content("ours", "theirs", snapshots)
-    write("ours", "qcow2", "write -P 77 700k 1M", "write -z 6M 1M")
+    qemu_io("ours", "qcow2", "write -P 77 700k 1M", "write -z 6M 1M")
     sound("ours")
     return True
 
@@ -111,7 +111,7 @@ def snapshots_are_kept(created):
             for name, command in (("one", "write -P 5 9M 1M"), ("two", "write -z 10M 1M"),
                                   ("three", "write -P 6 1M 128k")):
                 qemu_img("snapshot", "-c", name, "ours")
-                write("ours", "qcow2", command)
+                qemu_io("ours", "qcow2", command)
             if amend_both(options, ("one", "two", "three")):
                 qemu_img("snapshot", "-a", "two", "ours")
                 qemu_img("snapshot", "-d", "one", "ours")
@@ -119,7 +119,7 @@ def snapshots_are_kept(created):
 
 
 @case()
-def snapshots_of_another_size_stay_in_version_3(_):
+def snapshots_of_another_size_stay_in_version_3():
     make("ours", "qcow2", "", "16M")
     qemu_img("snapshot", "-c", "small", "ours")
     qemu_img("resize", "-q", "-f", "qcow2", "ours", "18M")
@@ -128,7 +128,7 @@ def snapshots_of_another_size_stay_in_version_3(_):
 
 
 @case()
-def the_header_is_that_of_qemu(_):
+def the_header_is_that_of_qemu():
     for options in ("", "compat=0.10", "refcount_bits=8"):
         make("theirs", "qcow2", options)
         cistern("image-create", "--yes", "-f", "qcow2", *(["-o", options] if options else []),
@@ -141,7 +141,7 @@ def the_header_is_that_of_qemu(_):
 
 
 @case()
-def amended_headers_name_their_features(_):
+def amended_headers_name_their_features():
     make("ours", "qcow2", "compat=0.10")
     cistern("image-amend", "-f", "qcow2", "-o", "compat=1.1", "ours")
     with open("ours", "rb") as file:
@@ -155,9 +155,9 @@ def amended_headers_name_their_features(_):
 # --- data files -----------------------------------------------------------------------------------
 
 @case()
-def a_data_file_gets_another_name(_):
+def a_data_file_gets_another_name():
     make("ours", "qcow2", "data_file=data,data_file_raw=on", "1M")
-    write("ours", "qcow2", "write -P 3 0 1M")
+    qemu_io("ours", "qcow2", "write -P 3 0 1M")
     for options, name, raw in (("data_file_raw=off", "data", False),
                                ("data_file=a/very/long/name/of/a/data/file", None, False)):
         cistern("image-amend", "--backing-chain", "-f", "qcow2", "-o", options, "ours")
@@ -167,7 +167,7 @@ def a_data_file_gets_another_name(_):
     os.makedirs("a/very/long/name/of/a/data")
     os.rename("data", "a/very/long/name/of/a/data/file")
     sound("ours")
-    write("ours", "qcow2", "read -P 3 0 1M")
+    qemu_io("ours", "qcow2", "read -P 3 0 1M")
 
 
 @case("data_file_raw=on", "compat=0.10", "backing_file=x")
@@ -184,7 +184,7 @@ def a_data_file_stands_in_the_way(options):
 # --- what is ours -----------------------------------------------------------------------------------
 
 @case()
-def bitmaps_are_not_lost(_):
+def bitmaps_are_not_lost():
     make("ours", "qcow2", "", "16M")
     qemu_img("bitmap", "--add", "ours", "b")
     refused("image-amend", "-f", "qcow2", "-o", "compat=0.10", "ours", status=1, words="bitmaps")
@@ -197,7 +197,7 @@ def bitmaps_are_not_lost(_):
 
 
 @case()
-def shrinking_is_asked_for(_):
+def shrinking_is_asked_for():
     make("ours", "qcow2", "", "16M")
     words = ("image-amend", "-f", "qcow2", "-o", "size=1M", "ours")
     refused(*words, status=2, words="--shrink")
@@ -206,7 +206,7 @@ def shrinking_is_asked_for(_):
 
 
 @case()
-def what_can_be_amended_is_told(_):
+def what_can_be_amended_is_told():
     make("ours", "qcow2", "")
     told = cistern("image-amend", "-f", "qcow2", "-o", "help", "ours")
     theirs = qemu_img("amend", "-f", "qcow2", "-o", "help")

@@ -12,11 +12,14 @@ import time
 
 from spelling import as_qemu_spells
 
+# Whoever imports this finds the harness of the system tests as well.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system"))
+
 CISTERN = os.path.abspath(sys.argv[1])
 PATTERN = sys.argv[2] if len(sys.argv) > 2 else ""
 # Both sides flush after each run; on a memory file system that costs nothing.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-KIB, MIB = 1 << 10, 1 << 20
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 ENV = {**os.environ, "LC_ALL": "C"}
 
 
@@ -70,7 +73,7 @@ def equal(what, ours, theirs):
         raise Failed(f"{what}: ours {ours!r}, expected {theirs!r}")
 
 
-def write(path, fmt, *commands):
+def qemu_io(path, fmt, *commands):
     args = [arg for command in commands for arg in ("-c", command)]
     text = run("qemu-io", "-f", fmt, *args, path)
     if "failed" in text:
@@ -95,20 +98,22 @@ def make(path, fmt, options, size="64M"):
 
 def fill(path, fmt, seed=1):
     """Data at the start, in the middle of a cluster, zeroes written out, and at the end."""
-    write(path, fmt, f"write -P {seed} 0 200k", f"write -P {seed + 1} 3M 1536k", "write -z 4M 64k",
-          f"write -P {seed + 2} 20000k 4k", "write -P 0 30M 1M", f"write -P {seed + 3} 65535k 1k")
+    qemu_io(path, fmt, f"write -P {seed} 0 200k", f"write -P {seed + 1} 3M 1536k",
+            "write -z 4M 64k", f"write -P {seed + 2} 20000k 4k", "write -P 0 30M 1M",
+            f"write -P {seed + 3} 65535k 1k")
 
 
-def registered():
-    """The registered cases that PATTERN names, as main() takes them."""
+def registered(pattern=PATTERN):
+    """The registered cases that the pattern names, as main() takes them."""
     for function, parameter in CASES:
-        if PATTERN in f"{function.__name__} {parameter}":
-            name = function.__name__.replace("_", " ")
-            if isinstance(parameter, tuple):
-                name += f" ({' '.join(map(str, parameter))})"
-            elif parameter is not None:
-                name += f" ({parameter})"
-            yield name, functools.partial(function, parameter)
+        if pattern not in f"{function.__name__} {parameter}":
+            continue
+        name = function.__name__.replace("_", " ")
+        if parameter is None:
+            yield name, function
+            continue
+        text = " ".join(map(str, parameter)) if isinstance(parameter, tuple) else str(parameter)
+        yield f"{name} ({text.replace('#', '')})", functools.partial(function, parameter)
 
 
 def main(cases=None, scratch=SCRATCH):

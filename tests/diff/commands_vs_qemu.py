@@ -11,7 +11,7 @@ import shutil
 import sys
 
 from cases import (CISTERN, KIB, MIB, Failed, call, case, cistern, equal, fill, main, make, qemu_img,
-                   qemu_json, refused, write)
+                   qemu_io, qemu_json, refused)
 
 
 def same(a, a_format, b, b_format):
@@ -50,7 +50,7 @@ def what_qemu_img_takes_for_no_size_is_none(size):
 
 
 @case()
-def options_may_be_given_again(_):
+def options_may_be_given_again():
     cistern("image-create", "-f", "qcow2", "-o", "compat=0.10,cluster_size=4k", "-o",
             "cluster_size=0x2000", "a", "1M")
     info = qemu_json("info", "a")
@@ -92,13 +92,13 @@ def a_vhdx_log_has_the_size_that_is_asked_for(size):
 
 
 def fill_small(path, fmt):
-    write(path, fmt, "write -P 3 1M 3M", "write -P 4 15M 64k", "read -P 3 1M 3M")
+    qemu_io(path, fmt, "write -P 3 1M 3M", "write -P 4 15M 64k", "read -P 3 1M 3M")
 
 
 @case()
-def a_vmdk_names_its_hardware_and_may_have_zeroed_grains(_):
+def a_vmdk_names_its_hardware_and_may_have_zeroed_grains():
     make("base", "vmdk", "")
-    write("base", "vmdk", "write -P 5 0 8M")
+    qemu_io("base", "vmdk", "write -P 5 0 8M")
     for options in ("hwversion=6", "zeroed_grain=on", "zeroed_grain=on,hwversion=19"):
         cistern("image-create", "-f", "vmdk", "-o", options, "-b", "base", "-F", "vmdk", "ours",
                 "--yes")
@@ -110,7 +110,7 @@ def a_vmdk_names_its_hardware_and_may_have_zeroed_grains(_):
                 heads.append((image.read(4), bytes([image.read(1)[0] & 4]), [
                     line for line in image.read(8192).split(b"\n") if b"virtualHW" in line]))
         equal("header", heads[0], heads[1])
-        write("ours", "vmdk", "write -z 1M 2M", "read -P 0 1M 2M", "read -P 5 3M 1M")
+        qemu_io("ours", "vmdk", "write -z 1M 2M", "read -P 0 1M 2M", "read -P 5 3M 1M")
         sound("ours", "vmdk")
         cistern("image-check", "-f", "vmdk", "ours")
         cistern("image-convert", "--backing-chain", "-f", "vmdk", "-O", "raw", "ours", "flat",
@@ -128,11 +128,11 @@ def a_copy_goes_into_an_image_that_is_there(fmt):
     make("src", "qcow2", "")
     fill("src", "qcow2")
     make("old", fmt, "", "80M")
-    write("old", fmt, "write -P 99 0 80M")
+    qemu_io("old", fmt, "write -P 99 0 80M")
     there = os.stat("old").st_ino
     cistern("image-convert", "-n", "-f", "qcow2", "-O", fmt, "src", "old", "--yes")
     equal("file", os.stat("old").st_ino, there)
-    write("old", fmt, "read -P 99 64M 8M", "read -P 0 10M 8M")
+    qemu_io("old", fmt, "read -P 99 64M 8M", "read -P 0 10M 8M")
     qemu_img("convert", "-f", fmt, "-O", "raw", "old", "flat")
     os.truncate("flat", 64 * MIB)
     same("flat", "raw", "src", "qcow2")
@@ -141,7 +141,7 @@ def a_copy_goes_into_an_image_that_is_there(fmt):
 
 
 @case()
-def what_an_image_that_is_there_must_be(_):
+def what_an_image_that_is_there_must_be():
     make("src", "raw", "", "2M")
     make("small", "qcow2", "", "1M")
     refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "small", "--yes", status=1,
@@ -151,18 +151,18 @@ def what_an_image_that_is_there_must_be(_):
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "src", "--yes", status=1,
             words="at the same time")
     make("old", "raw", "", "2M")
-    write("old", "raw", "write -P 7 0 2M")
+    qemu_io("old", "raw", "write -P 7 0 2M")
     refused("image-convert", "-n", "-f", "raw", "-O", "raw", "src", "old", status=2, words="--yes")
-    write("old", "raw", "read -P 7 0 2M")
+    qemu_io("old", "raw", "read -P 7 0 2M")
     for more in (["-o", "compat=1.1"], ["-B", "x", "-F", "raw"]):
         refused("image-convert", "-n", "-f", "raw", "-O", "qcow2", "src", "old", *more, status=2,
                 words="mutually exclusive")
 
 
 @case()
-def zeroes_hide_what_the_backing_file_of_the_target_shows(_):
+def zeroes_hide_what_the_backing_file_of_the_target_shows():
     make("base", "raw", "")
-    write("base", "raw", "write -P 5 0 64M")
+    qemu_io("base", "raw", "write -P 5 0 64M")
     make("src", "qcow2", "")
     fill("src", "qcow2")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "top")
@@ -177,7 +177,7 @@ def the_shortest_run_of_zeroes_is_chosen(run):
     make("src", "raw", "", "8M")
     # data, with zeroes of 32 KiB every 128 KiB, and a hole at the end
     for at in range(0, 4 * MIB, 128 * KIB):
-        write("src", "raw", f"write -P 1 {at} 96k", f"write -P 0 {at + 96 * KIB} 32k")
+        qemu_io("src", "raw", f"write -P 1 {at} 96k", f"write -P 0 {at + 96 * KIB} 32k")
     cistern("image-convert", "-f", "raw", "-O", "raw", "src", "usual")
     cistern("image-convert", "-S", run, "-f", "raw", "-O", "raw", "src", "ours")
     qemu_img("convert", "-S", run, "-f", "raw", "-O", "raw", "src", "theirs")
@@ -187,7 +187,7 @@ def the_shortest_run_of_zeroes_is_chosen(run):
 
 
 @case()
-def a_sparse_size_is_whole_sectors(_):
+def a_sparse_size_is_whole_sectors():
     make("src", "raw", "", "1M")
     refused("image-convert", "-S", "100", "-f", "raw", "-O", "raw", "src", "x", status=2,
             words="multiple of 512")
@@ -202,9 +202,9 @@ def a_copy_upon_a_backing_file_holds_what_differs(variant):
     fmt, compress = variant
     more = [compress] if compress else []
     make("base", fmt, "")
-    write("base", fmt, "write -P 5 0 32M")
+    qemu_io("base", fmt, "write -P 5 0 32M")
     qemu_img("create", "-q", "-f", fmt, "-b", "base", "-F", fmt, "src")
-    write("src", fmt, "write -P 6 1M 1M", "write -z 4M 1M", "write -P 7 40M 64k",
+    qemu_io("src", fmt, "write -P 6 1M 1M", "write -z 4M 1M", "write -P 7 40M 64k",
           "write -P 5 8M 1M")
     for name, options in (("a", ["-B", "base", "-F", fmt]),
                           ("b", ["-o", f"backing_file=base,backing_fmt={fmt}"])):
@@ -220,14 +220,14 @@ def a_copy_upon_a_backing_file_holds_what_differs(variant):
 
 
 @case()
-def a_copy_upon_another_backing_file_shows_the_same(_):
+def a_copy_upon_another_backing_file_shows_the_same():
     make("base", "qcow2", "")
     fill("base", "qcow2", 20)
     make("other", "qcow2", "", "20M")
     fill_small = ["write -P 9 0 8M", "write -P 22 12M 1M"]
-    write("other", "qcow2", *fill_small)
+    qemu_io("other", "qcow2", *fill_small)
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "src", "70M")
-    write("src", "qcow2", "write -P 6 1M 1M")
+    qemu_io("src", "qcow2", "write -P 6 1M 1M")
     cistern("image-convert", "--backing-chain", "-B", "other", "-F", "qcow2", "-f", "qcow2", "-O",
             "qcow2", "src", "new")
     same("src", "qcow2", "new", "qcow2")
@@ -244,7 +244,7 @@ def several_images_become_one(fmt):
     with open("a", "wb") as a:
         a.write(b"a" * 1000)
     make("b", "raw", "", "3M")
-    write("b", "raw", "write -P 3 1M 1M")
+    qemu_io("b", "raw", "write -P 3 1M 1M")
     with open("c", "wb") as c:
         c.write(b"c" * 700000)
     cistern("image-convert", "-f", "raw", "-O", fmt, "a", "b", "c", "ours")
@@ -275,7 +275,7 @@ def a_part_is_copied_as_dd_copies_it(operands):
 
 
 @case()
-def what_dd_can_not_do_is_said(_):
+def what_dd_can_not_do_is_said():
     make("src", "raw", "", "1M")
     for words, status, said in ((["if=src"], 2, "of="), (["if=src", "of=x", "seek=1"], 2, "seek"),
                                 (["if=src", "of=x", "bs=0"], 2, "bs="),
@@ -293,12 +293,12 @@ def a_bench_sends_what_it_is_told_to(fmt):
     cistern("image-bench", "-f", fmt, "-w", "--pattern", "7", "-c", "100", "-d", "4", "-s", "4k",
             "-S", "64k", "-o", "1M", "--flush-interval", "10", "a", "--yes")
     # 100 requests from 1 MiB on, at every 64 KiB up to the end; no other bytes
-    write("a", fmt, "read -P 7 1M 4k", f"read -P 0 {MIB + 4 * KIB} 60k", "read -P 7 7M 4k",
+    qemu_io("a", fmt, "read -P 7 1M 4k", f"read -P 0 {MIB + 4 * KIB} 60k", "read -P 7 7M 4k",
           "read -P 0 4096 60k")
     for how in (("--no-drain",), ("-t", "unsafe"), ("-t", "writeback")):
         cistern("image-bench", "-f", fmt, "-w", "--pattern", "8", "-c", "200", "-d", "16", "-s", "4k",
                 "--flush-interval", "7", *how, "a", "--yes")
-    write("a", fmt, "read -P 8 0 800k", "read -P 7 1M 4k")
+    qemu_io("a", fmt, "read -P 8 0 800k", "read -P 7 1M 4k")
     refused("image-bench", "-f", fmt, "-w", "--no-drain", "--yes", "a", status=2,
             words="--flush-interval")
     refused("image-bench", "-f", fmt, "-t", "none", "a", status=2, words="writeback or unsafe")
@@ -312,7 +312,7 @@ def a_bench_sends_what_it_is_told_to(fmt):
 
 
 @case()
-def a_bench_drains_before_it_flushes(_):
+def a_bench_drains_before_it_flushes():
     """With 8 requests at a time and a flush for every 8th, each flush follows 8 whole writes."""
     make("a", "raw", "", "8M")
     for more, drained in (((), True), (("--no-drain",), False)):
@@ -337,11 +337,11 @@ def a_bench_drains_before_it_flushes(_):
 # --- what images name -----------------------------------------------------------------------------
 
 @case()
-def a_backing_file_can_be_called_a_host_device(_):
+def a_backing_file_can_be_called_a_host_device():
     make("base", "raw", "")
     fill("base", "raw")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "top")
-    write("top", "qcow2", "write -P 8 1M 1M")
+    qemu_io("top", "qcow2", "write -P 8 1M 1M")
     qemu_img("convert", "-O", "raw", "top", "before")
     shutil.copy("base", "other")
     cistern("image-rebase", "--backing-chain", "-f", "qcow2", "-b", "other", "-F", "host_device",
@@ -352,12 +352,12 @@ def a_backing_file_can_be_called_a_host_device(_):
 
 
 @case()
-def chains_of_qed_have_any_depth(_):
+def chains_of_qed_have_any_depth():
     make("0", "qed", "")
     fill("0", "qed")
     for i in range(1, 5):
         qemu_img("create", "-q", "-f", "qed", "-b", str(i - 1), "-F", "qed", str(i))
-        write(str(i), "qed", f"write -P {i} {i}M 1M")
+        qemu_io(str(i), "qed", f"write -P {i} {i}M 1M")
     cistern("image-convert", "--backing-chain", "-f", "qed", "-O", "raw", "4", "flat")
     same("4", "qed", "flat", "raw")
     # what is raw for all that is known stays so

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 
-from cases import (CISTERN, ENV, KIB, MIB, Failed, call, case, cistern, cistern_json, equal, fill, main,
-                   make, qemu_img, qemu_json, refused, run, write)
+from cases import (CISTERN, ENV, KIB, MIB, Failed, call, case, cistern, cistern_json, equal, fill,
+                   main, make, qemu_img, qemu_io, qemu_json, refused, run)
 
 CHAIN = "--backing-chain"
 
@@ -29,7 +29,7 @@ def scatter(rand, path, fmt, size, count=6):
         if kind == "write":
             kind += f" -P {rand.randrange(0, 256)}"
         commands.append(f"{kind} {offset} {min(length, size - offset)}")
-    write(path, fmt, *commands)
+    qemu_io(path, fmt, *commands)
 
 
 def options_of(rand):
@@ -143,7 +143,7 @@ def commit_further_down(parameter):
 
 
 @case()
-def commit_keeps_on_request(_):
+def commit_keeps_on_request():
     build(7, "raw")
     before = digest("top")
     flat("top", "view")
@@ -154,7 +154,7 @@ def commit_keeps_on_request(_):
 
 
 @case()
-def commit_refuses(_):
+def commit_refuses():
     build(8, "raw")
     words = ("image-commit", "-f", "qcow2", "top")
     refused(*words, status=4, words=CHAIN)
@@ -165,7 +165,7 @@ def commit_refuses(_):
 
 
 @case()
-def layers_in_use_are_left_alone(_):
+def layers_in_use_are_left_alone():
     """Whoever has the base, or reads it below another image, is not pulled from under."""
     build(9, "qcow2")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "another")
@@ -298,9 +298,9 @@ def vmdk_rebase_and_flatten_keep_the_view(parameter):
 @case("monolithicSparse", "twoGbMaxExtentSparse")
 def zeroes_upon_a_backing_file_are_entries_where_that_is_wanted(subformat):
     make("base", "vmdk", f"subformat={subformat}", "8M")
-    write("base", "vmdk", "write -P 1 0 8M")
+    qemu_io("base", "vmdk", "write -P 1 0 8M")
     make("source", "raw", "", "8M")
-    write("source", "raw", "write -P 1 0 8M", "write -P 0 1M 5M", "write -P 2 100k 1k")
+    qemu_io("source", "raw", "write -P 1 0 8M", "write -P 0 1M 5M", "write -P 2 100k 1k")
     for zeroed in ("on", "off"):
         name = f"top-{zeroed}"
         cistern("image-convert", "-f", "raw", "-O", "vmdk", "-o", f"zeroed_grain={zeroed}", "-B",
@@ -310,8 +310,8 @@ def zeroes_upon_a_backing_file_are_entries_where_that_is_wanted(subformat):
     kinds = {(run["depth"], run["zero"], run["data"]) for run in qemu_json("map", "top-on")
              if 1 * MIB <= run["start"] < 6 * MIB}
     equal("entries", kinds, {(0, True, False)})
-    write("top-on", "vmdk", "write -P 3 2M 70k")
-    write("source", "raw", "write -P 3 2M 70k")
+    qemu_io("top-on", "vmdk", "write -P 3 2M 70k")
+    qemu_io("source", "raw", "write -P 3 2M 70k")
     same("source", "raw", "top-on", "vmdk")
     size = {name: sum(os.path.getsize(file) for file in os.listdir(".") if file.startswith(name))
             for name in ("top-on", "top-off")}
@@ -320,12 +320,12 @@ def zeroes_upon_a_backing_file_are_entries_where_that_is_wanted(subformat):
 
 
 @case()
-def zeroes_that_a_rebase_keeps_are_entries(_):
+def zeroes_that_a_rebase_keeps_are_entries():
     """Where the old base has nothing and the new one has data."""
     for name in ("old", "new"):
         make(name, "qcow2", "", "8M")
-    write("old", "qcow2", "write -P 5 1M 64k")
-    write("new", "qcow2", "write -P 1 0 8M")
+    qemu_io("old", "qcow2", "write -P 5 1M 64k")
+    qemu_io("new", "qcow2", "write -P 1 0 8M")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "old", "-F", "qcow2", "top")
     cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "new", "-F", "qcow2", "top")
     same("old", "qcow2", "top", "qcow2")
@@ -336,20 +336,20 @@ def zeroes_that_a_rebase_keeps_are_entries(_):
 
 
 @case()
-def a_base_to_commit_into_is_seen_from_here(_):
+def a_base_to_commit_into_is_seen_from_here():
     os.mkdir("sub")
     make("sub/base", "raw", "", "8M")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "sub/top")
     for number, base in enumerate(("sub/base", "base", os.path.abspath("sub/base"))):
-        write("sub/top", "qcow2", f"write -P {number + 1} {number}M 1M")
+        qemu_io("sub/top", "qcow2", f"write -P {number + 1} {number}M 1M")
         cistern("image-commit", CHAIN, "-f", "qcow2", "-b", base, "sub/top", "--yes")
-        write("sub/base", "raw", f"read -P {number + 1} {number}M 1M")
+        qemu_io("sub/base", "raw", f"read -P {number + 1} {number}M 1M")
 
 
 @case()
-def a_snapshot_has_a_size_of_its_own(_):
+def a_snapshot_has_a_size_of_its_own():
     make("ours", "qcow2", "", "8M")
-    write("ours", "qcow2", "write -P 7 6M 1M")
+    qemu_io("ours", "qcow2", "write -P 7 6M 1M")
     cistern("image-snapshot", "-f", "qcow2", "-c", "large", "ours")
     cistern("image-resize", "-f", "qcow2", "ours", "4M", "--shrink", "--yes")
     qemu_img("snapshot", "-c", "small", "ours")
@@ -357,11 +357,11 @@ def a_snapshot_has_a_size_of_its_own(_):
         cistern("image-snapshot", "-f", "qcow2", "-a", name, "ours", "--yes")
         equal(name, qemu_json("info", "ours")["virtual-size"], size)
         qemu_img("check", "-q", "-f", "qcow2", "ours")
-    write("ours", "qcow2", "read -P 7 6M 1M")
+    qemu_io("ours", "qcow2", "read -P 7 6M 1M")
 
 
 @case()
-def rebase_without_looking(_):
+def rebase_without_looking():
     build(5, "raw")
     os.rename("mid", "moved")
     before = digest("base")
@@ -375,14 +375,14 @@ def rebase_without_looking(_):
 
 
 @case()
-def rebase_upon_a_backing_file_for_the_first_time(_):
+def rebase_upon_a_backing_file_for_the_first_time():
     """What read as zeroes must go on doing so."""
     make("base", "raw", "")
     fill("base", "raw")
     for number, options in enumerate(("", "compat=0.10", "extended_l2=on")):
         name = f"top{number}"
         make(name, "qcow2", options)
-        write(name, "qcow2", "write -P 9 3M 1M")
+        qemu_io(name, "qcow2", "write -P 9 3M 1M")
         flat(name, "before")
         cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "base", "-F", "raw", name)
         sound(name)
@@ -390,7 +390,7 @@ def rebase_upon_a_backing_file_for_the_first_time(_):
 
 
 @case()
-def rebase_refuses(_):
+def rebase_refuses():
     build(6, "raw")
     words = ("image-rebase", "-f", "qcow2", "top")
     refused(*words, "-b", "other", status=2, words="--backing-format")
@@ -407,14 +407,14 @@ def rebase_refuses(_):
 
 
 @case()
-def cancelled_work_can_be_done_again(_):
+def cancelled_work_can_be_done_again():
     size = 3 << 30
     make("base", "raw", "", size)
-    write("base", "raw", *(f"write -P {n + 1} {n * 64}M 48M" for n in range(12)))
+    qemu_io("base", "raw", *(f"write -P {n + 1} {n * 64}M 48M" for n in range(12)))
     for number, words in enumerate((["image-flatten"], ["image-commit", "--yes"])):
         name = f"top{number}"
         qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", name)
-        write(name, "qcow2", "write -P 99 100M 300M")
+        qemu_io(name, "qcow2", "write -P 99 100M 300M")
         command = [CISTERN, *words, CHAIN, "-f", "qcow2", name]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               env=ENV) as process:
@@ -423,10 +423,10 @@ def cancelled_work_can_be_done_again(_):
             process.send_signal(signal.SIGINT)
             process.wait(60)
         sound(name)
-        write(name, "qcow2", "read -P 99 100M 300M", "read -P 1 0 48M", "read -P 8 448M 48M")
+        qemu_io(name, "qcow2", "read -P 99 100M 300M", "read -P 1 0 48M", "read -P 8 448M 48M")
         cistern(*words, CHAIN, "-f", "qcow2", name)
         sound(name)
-        write(name, "qcow2", "read -P 99 100M 300M", "read -P 1 0 48M", "read -P 8 448M 48M")
+        qemu_io(name, "qcow2", "read -P 99 100M 300M", "read -P 1 0 48M", "read -P 8 448M 48M")
 
 
 # --- sparsify -------------------------------------------------------------------------------------
@@ -434,7 +434,7 @@ def cancelled_work_can_be_done_again(_):
 @case("raw", "qcow2", "vdi", "vpc", "vhdx", "vmdk")
 def sparsify_gives_space_back(fmt):
     make("a", fmt, "force_size" if fmt == "vpc" else "")
-    write("a", fmt, "write -P 1 0 40M", "write -P 0 8M 16M", "write -P 0 63M 1M")
+    qemu_io("a", fmt, "write -P 1 0 40M", "write -P 0 8M 16M", "write -P 0 63M 1M")
     qemu_img("convert", "-f", fmt, "-O", "raw", "a", "before")
     used = os.stat("a").st_blocks * 512
     cistern("image-sparsify", "-f", fmt, "a", "--dry-run")
@@ -463,11 +463,11 @@ def sparsify_hides_what_is_below(parameter):
 
 
 @case()
-def sparsify_makes_holes_of_free_clusters(_):
+def sparsify_makes_holes_of_free_clusters():
     make("a", "qcow2", "")
-    write("a", "qcow2", "write -P 1 0 32M", "write -P 2 40M 1M")
+    qemu_io("a", "qcow2", "write -P 1 0 32M", "write -P 2 40M 1M")
     qemu_img("snapshot", "-c", "s", "a")
-    write("a", "qcow2", "write -P 3 0 32M")
+    qemu_io("a", "qcow2", "write -P 3 0 32M")
     qemu_img("snapshot", "-d", "s", "a")  # free, and still in the file
     with open("a", "r+b") as image:  # no holes anywhere
         content = image.read()
@@ -477,7 +477,7 @@ def sparsify_makes_holes_of_free_clusters(_):
     if report["given-back"] < 30 * MIB:
         raise Failed(str(report))
     sound("a")
-    write("a", "qcow2", "read -P 3 0 32M", "read -P 2 40M 1M")
+    qemu_io("a", "qcow2", "read -P 3 0 32M", "read -P 2 40M 1M")
 
 
 # --- growing with preallocation -------------------------------------------------------------------
@@ -490,11 +490,11 @@ def an_overlay_is_grown_with_preallocation(entry):
     """A backing file may be longer than the overlay was: it must not show, nor be hidden before."""
     mode, base, options = entry
     qemu_img("create", "-q", "-f", "raw", "base", str(base))
-    write("base", "raw", f"write -P 5 0 {base}")
+    qemu_io("base", "raw", f"write -P 5 0 {base}")
     for name in ("a", "b"):
         qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw",
                  *(["-o", options] if options else []), name, str((4 << 20) - 512))
-        write(name, "qcow2", "write -P 9 1M 64k")
+        qemu_io(name, "qcow2", "write -P 9 1M 64k")
     cistern("image-resize", "--backing-chain", "-f", "qcow2", "--preallocation", mode, "a", "9M")
     if options == "compat=0.10":  # QEMU can't hide a longer backing file in such an image
         qemu_img("convert", "-f", "qcow2", "-O", "qcow2", "b", "flat")
@@ -518,7 +518,7 @@ def bitmaps(path):
 
 
 @case()
-def bitmaps_are_those_of_qemu(_):
+def bitmaps_are_those_of_qemu():
     make("a", "qcow2", "")
     make("b", "qcow2", "")
     for step in (["--add", "-g", "128k", "one"], ["--add", "--disable", "two"], ["--add", "three"],
@@ -537,12 +537,12 @@ def bitmaps_are_those_of_qemu(_):
 
 
 @case()
-def bitmaps_merge_from_another_image(_):
+def bitmaps_merge_from_another_image():
     """QEMU tracks what is written; the bits arrive where they are merged to."""
     for name in ("a", "b"):
         make(name, "qcow2", "")
     qemu_img("bitmap", "--add", "-g", "64k", "a", "src")
-    write("a", "qcow2", "write -P 1 1M 128k", "write -P 1 63M 64k")
+    qemu_io("a", "qcow2", "write -P 1 1M 128k", "write -P 1 63M 64k")
     cistern("image-bitmap", "-f", "qcow2", "--add", "--merge", "src", "-b", "a", "-F", "qcow2",
             "-g", "64k", "b", "dst")
     qemu_img("bitmap", "--add", "-g", "64k", "--merge", "src", "-b", "a", "-F", "qcow2", "b", "qd")
@@ -595,7 +595,7 @@ def bitmaps_follow_a_new_size_as_in_qemu(seed):
 
 
 @case()
-def inconsistent_bitmaps_stay_so_when_resized(_):
+def inconsistent_bitmaps_stay_so_when_resized():
     make("a", "qcow2", "")
     qemu_img("bitmap", "--add", "-g", "512", "a", "b")
     cistern("image-resize", "-f", "qcow2", "a", "+1G")  # its table grows
@@ -613,7 +613,7 @@ def inconsistent_bitmaps_stay_so_when_resized(_):
 
 
 @case()
-def bitmap_refuses(_):
+def bitmap_refuses():
     make("a", "qcow2", "")
     make("r", "raw", "")
     words = ("image-bitmap", "-f", "qcow2")
@@ -631,7 +631,7 @@ def bitmap_refuses(_):
 
 
 @case()
-def bitmaps_survive_what_changes_nothing(_):
+def bitmaps_survive_what_changes_nothing():
     build(11, "raw")
     qemu_img("bitmap", "--add", "top", "kept")
     cistern("image-rebase", CHAIN, "-f", "qcow2", "-b", "base", "-F", "raw", "top")

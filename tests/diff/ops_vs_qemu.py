@@ -13,7 +13,8 @@ import sys
 import time
 
 from cases import (CISTERN, KIB, MIB, Failed, call, case, cistern, cistern_json, equal, fill, main,
-                   make, qemu_img, qemu_json, refused, write, run as run_any)
+                   make, qemu_img, qemu_io, qemu_json, refused, run as run_any)
+from harness import luks
 
 # --- info -----------------------------------------------------------------------------------------
 
@@ -60,7 +61,7 @@ def info_says_what_qemu_says(variant):
 
 
 @case()
-def info_shows_lists_as_qemu_does(_):
+def info_shows_lists_as_qemu_does():
     make("a", "qcow2", "refcount_bits=8,data_file=d,data_file_raw=on", "1M")
     for name, options in (("one", ()), ("two", ("--disable",)), ("three", ("-g", "512"))):
         qemu_img("bitmap", "--add", *options, "a", name)
@@ -81,7 +82,7 @@ def info_shows_lists_as_qemu_does(_):
 
 
 @case()
-def info_shows_the_extent_of_a_part_without_descriptor(_):
+def info_shows_the_extent_of_a_part_without_descriptor():
     make("part", "vmdk", "subformat=monolithicSparse", "5M")
     with open("part", "r+b") as part:
         part.seek(28)
@@ -95,7 +96,7 @@ def info_shows_the_extent_of_a_part_without_descriptor(_):
 
 
 @case()
-def info_shows_the_chain_only_on_request(_):
+def info_shows_the_chain_only_on_request():
     os.mkdir("sub")
     make("sub/base.raw", "raw", "")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "sub/mid.qcow2")
@@ -116,7 +117,7 @@ def info_shows_the_chain_only_on_request(_):
 
 
 @case()
-def info_does_not_follow_guessed_images(_):
+def info_does_not_follow_guessed_images():
     """A raw disk whose guest wrote a qcow2 header must not lead to a file of the guest's choice."""
     make("secret", "raw", "")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "secret", "-F", "raw", "guest")
@@ -134,14 +135,14 @@ def info_does_not_follow_guessed_images(_):
 
 
 @case()
-def info_stops_at_a_loop(_):
+def info_stops_at_a_loop():
     qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "b", "-F", "qcow2", "a", "1M")
     qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "a", "-F", "qcow2", "b", "1M")
     refused("image-info", "--backing-chain", "a", status=1, words="comes back to itself")
 
 
 @case()
-def info_of_many_goes_on_after_a_failure(_):
+def info_of_many_goes_on_after_a_failure():
     make("a", "qcow2", "")
     os.mkfifo("pipe")
     done = call(CISTERN, "image-info", "pipe", "a", "nosuch", "--json")
@@ -155,7 +156,7 @@ def info_of_many_goes_on_after_a_failure(_):
 
 
 @case()
-def info_tells_damage_and_escapes_names(_):
+def info_tells_damage_and_escapes_names():
     make("a", "qcow2", "")
     with open("a", "r+b") as image:
         image.seek(20)
@@ -170,7 +171,7 @@ def info_tells_damage_and_escapes_names(_):
 
 
 @case()
-def info_of_a_thousand_images_is_one_quick_process(_):
+def info_of_a_thousand_images_is_one_quick_process():
     make("a", "qcow2", "")
     names = [f"i{n}" for n in range(1000)]
     for name in names:
@@ -215,7 +216,7 @@ def empty(size):
 
 
 @case()
-def create_on_a_backing_file(_):
+def create_on_a_backing_file():
     os.mkdir("d")
     make("d/base", "qcow2", "", "100M")
     cistern("image-create", "-f", "qcow2", "-b", "base", "-F", "qcow2", "d/top")
@@ -234,7 +235,7 @@ def create_on_a_backing_file(_):
 
 
 @case()
-def create_does_not_replace_without_leave(_):
+def create_does_not_replace_without_leave():
     with open("a", "w", encoding="utf-8") as old:
         old.write("precious")
     os.chmod("a", 0o640)
@@ -252,7 +253,7 @@ def create_does_not_replace_without_leave(_):
 
 
 @case()
-def create_says_what_is_wrong(_):
+def create_says_what_is_wrong():
     for args, status, words in (
             (["-f", "qcow2", "-o", "nosuch=1", "a", "1M"], 1, "no option 'nosuch'"),
             (["-f", "raw", "-o", "cluster_size=4k", "a", "1M"], 1, "no option 'cluster_size'"),
@@ -299,7 +300,7 @@ def snapshots_are_converted_and_measured(name):
     fill("a", "qcow2", 5)
     qemu_img("snapshot", "-c", "s", "a")
     fill("a", "qcow2", 9)
-    write("a", "qcow2", "write -P 1 40M 3M")
+    qemu_io("a", "qcow2", "write -P 1 40M 3M")
     cistern("image-convert", "-l", name, "-t", "unsafe", "-f", "qcow2", "-O", "raw", "a", "ours")
     qemu_img("convert", "-l", "snapshot.name=s", "-f", "qcow2", "-O", "raw", "a", "theirs")
     qemu_img("compare", "-q", "-f", "raw", "-F", "raw", "ours", "theirs")
@@ -338,7 +339,7 @@ def convert_to_and_from_variants_of_vmdk(subformat):
 def convert_compresses(variant):
     fmt, options = variant
     make("plain", "raw", "", "16777728")
-    write("plain", "raw", "write -P 7 0 12M", "write -P 8 16777216 512", "write -z 1M 3M")
+    qemu_io("plain", "raw", "write -P 7 0 12M", "write -P 8 16777216 512", "write -z 1M 3M")
     with open("plain", "r+b") as image:
         image.seek(5 * MIB)
         image.write(os.urandom(100 * KIB))
@@ -356,20 +357,20 @@ def convert_compresses(variant):
 def convert_compresses_into_what_is_there(options):
     """QEMU fails where something was written before; we give that up and go on."""
     make("a", "raw", "", "4M")
-    write("a", "raw", "write -P 3 0 1M", "write -P 4 2M 512k")
+    qemu_io("a", "raw", "write -P 3 0 1M", "write -P 4 2M 512k")
     qemu_img("create", "-q", "-f", "raw", "base", "6M")
-    write("base", "raw", "write -P 9 0 6M")
+    qemu_io("base", "raw", "write -P 9 0 6M")
     for name, below in (("empty", ()), ("over", ("-b", "base", "-F", "raw"))):
         more = ("-o", options) if options else ()
         qemu_img("create", "-q", "-f", "qcow2", *more, *below, name, "6M")
     qemu_img("create", "-q", "-f", "qcow2", *(("-o", options) if options else ()), "full", "6M")
-    write("full", "qcow2", "write -P 7 0 6M")
+    qemu_io("full", "qcow2", "write -P 7 0 6M")
     for name in ("empty", "full", "over"):
         # what is longer is left alone: zeroes, the old content, what is below
         rest = {"empty": 0, "full": 7, "over": 9}[name]
         cistern("image-convert", "-n", "-c", "-f", "raw", "--backing-chain", "-O", "qcow2", "--yes",
                 "a", name)
-        write(name, "qcow2", "read -P 3 0 1M", "read -P 0 1M 1M", "read -P 4 2M 512k",
+        qemu_io(name, "qcow2", "read -P 3 0 1M", "read -P 0 1M 1M", "read -P 4 2M 512k",
               "read -P 0 2560k 1536k", f"read -P {rest} 4M 2M")
         qemu_img("check", "-q", "-f", "qcow2", name)
         found = qemu_json("check", "-f", "qcow2", name)
@@ -377,24 +378,24 @@ def convert_compresses_into_what_is_there(options):
             raise Failed(f"nothing is compressed: {found}")
     refused("image-convert", "-n", "-c", "-f", "raw", "-O", "raw", "--yes", "a", "base", status=1,
             words="compressed")
-    write("base", "raw", "read -P 9 0 6M")
+    qemu_io("base", "raw", "read -P 9 0 6M")
 
 
 @case()
-def convert_compresses_only_what_can_be(_):
+def convert_compresses_only_what_can_be():
     make("plain", "raw", "")
     refused("image-convert", "-c", "-f", "raw", "-O", "vdi", "plain", "c", status=1,
             words="compressed")
 
 
 @case()
-def convert_takes_the_chain_only_on_request(_):
+def convert_takes_the_chain_only_on_request():
     make("base", "raw", "")
     fill("base", "raw", 10)
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "mid", "80M")
-    write("mid", "qcow2", "write -P 40 1M 1M", "write -z 3M 64k")
+    qemu_io("mid", "qcow2", "write -P 40 1M 1M", "write -z 3M 64k")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "mid", "-F", "qcow2", "top", "70M")
-    write("top", "qcow2", "write -P 50 66M 100k")
+    qemu_io("top", "qcow2", "write -P 50 66M 100k")
     refused("image-convert", "-f", "qcow2", "-O", "raw", "top", "out", status=4,
             words="--backing-chain")
     cistern("image-convert", "--backing-chain", "-f", "qcow2", "-O", "qcow2", "top", "out")
@@ -413,7 +414,7 @@ def convert_takes_the_chain_only_on_request(_):
 
 
 @case()
-def convert_warns_of_a_guess_and_leaves_nothing_half_made(_):
+def convert_warns_of_a_guess_and_leaves_nothing_half_made():
     make("a", "raw", "", "1M")
     done = call(CISTERN, "image-convert", "-O", "qcow2", "a", "b")
     if done.returncode or "guessed as raw" not in done.stderr:
@@ -434,10 +435,10 @@ def convert_warns_of_a_guess_and_leaves_nothing_half_made(_):
 
 
 @case()
-def convert_is_cancelled_without_a_trace(_):
+def convert_is_cancelled_without_a_trace():
     with open("a", "wb") as image:
         image.truncate(64 * MIB)
-    write("a", "raw", "write -P 3 0 64M")
+    qemu_io("a", "raw", "write -P 3 0 64M")
     with subprocess.Popen([CISTERN, "image-convert", "-r", "4M", "-f", "raw", "-O", "vmdk", "-c",
                            "a", "b"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         while not leftovers() and child.poll() is None:
@@ -471,9 +472,9 @@ def convert_of_2_tib_takes_little_memory(fmt):
 
 
 @case()
-def convert_keeps_to_a_rate(_):
+def convert_keeps_to_a_rate():
     make("a", "raw", "", "64M")
-    write("a", "raw", "write -P 3 0 4M")
+    qemu_io("a", "raw", "write -P 3 0 4M")
     started = time.monotonic()
     cistern("image-convert", "-r", "8M", "-f", "raw", "-O", "qcow2", "a", "b")
     if time.monotonic() - started < 0.3:  # holes cost nothing, 4 MiB half a second
@@ -491,7 +492,7 @@ SAME_IN_CHECK = ("filename", "format", "check-errors", "corruptions", "leaks", "
 
 
 @case()
-def check_finds_what_qemu_finds(_):
+def check_finds_what_qemu_finds():
     make("a", "qcow2", "")
     fill("a", "qcow2")
     ours, theirs = cistern_json("image-check", "-f", "qcow2", "a"), qemu_json("check", "a")
@@ -517,7 +518,7 @@ def check_finds_what_qemu_finds(_):
 
 
 @case()
-def check_repairs_errors(_):
+def check_repairs_errors():
     make("a", "qcow2", "")
     fill("a", "qcow2")
     qemu_img("convert", "-q", "-f", "qcow2", "-O", "raw", "a", "content")
@@ -546,7 +547,7 @@ def compare_sees_what_qemu_sees(fmt):
     equal("same", cistern(*words), "Images are identical.\n\n")
     equal("json", cistern_json(*words), {"schema": 1, "identical": True, "same-size": True})
     for place in (65535 * KIB + 512, 40 * MIB + 5, 1):
-        write("a", "raw", f"write -P 99 {place} 1")
+        qemu_io("a", "raw", f"write -P 99 {place} 1")
         theirs = qemu_img("compare", "-f", "raw", "-F", fmt, "a", "b", ok=(1,))
         equal("offset", cistern_json(*words, ok=(7,))["offset"], place)
         if str(place) not in theirs and str(place // 512 * 512) not in theirs:
@@ -554,14 +555,14 @@ def compare_sees_what_qemu_sees(fmt):
 
 
 @case()
-def compare_of_different_sizes(_):
+def compare_of_different_sizes():
     make("a", "raw", "", "1M")
     make("b", "qcow2", "", "2M")
     words = ("image-compare", "-f", "raw", "-F", "qcow2", "a", "b")
     text = cistern(*words)
     equal("text", text, qemu_img("compare", "-f", "raw", "-F", "qcow2", "a", "b") + "\n")
     refused(*words, "-s", status=7, words="size")
-    write("b", "qcow2", "write -P 1 1500k 1")
+    qemu_io("b", "qcow2", "write -P 1 1500k 1")
     refused(*words, status=7, words="1536000")
     refused("image-compare", "a", "nosuch", status=3, words="nosuch")
 
@@ -632,12 +633,12 @@ def check_places(ours, theirs):
 def map_says_where_qcow2_has_what(options):
     make("a", "qcow2", options)
     fill("a", "qcow2")
-    write("a", "qcow2", "write -z 0 1M", "write -P 9 64k 4k", "write -z -u 2M 64k")
+    qemu_io("a", "qcow2", "write -z 0 1M", "write -P 9 64k 4k", "write -z -u 2M 64k")
     check_places(cistern_json("image-map", "-f", "qcow2", "a")["map"], qemu_json("map", "a"))
 
 
 @case()
-def map_has_no_place_for_compressed_data(_):
+def map_has_no_place_for_compressed_data():
     make("plain", "raw", "")
     fill("plain", "raw")
     cistern("image-convert", "-c", "-f", "raw", "-O", "qcow2", "plain", "a")
@@ -671,7 +672,7 @@ def map_tells_zeroes_from_nothing(kind):
     fmt, _, options = kind.partition(" ")
     make("a", fmt, options, "8M")
     if options != "subformat=streamOptimized":
-        write("a", fmt, "write 0 64k", "write -z 1M 1M", "write -z -u 4M 64k")
+        qemu_io("a", fmt, "write 0 64k", "write -z 1M 1M", "write -z -u 4M 64k")
     ours, theirs = cistern_json("image-map", "-f", fmt, "a")["map"], qemu_json("map", "-f", fmt, "a")
     equal("present", story(ours, "present"), story(theirs, "present"))
     if fmt != "qcow":  # where its data is, only QEMU tells
@@ -728,13 +729,13 @@ def map_of_a_range(entry):
 
 
 @case()
-def map_of_a_chain(_):
+def map_of_a_chain():
     make("base", "raw", "")
     fill("base", "raw", 10)
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "mid", "80M")
-    write("mid", "qcow2", "write -P 40 1M 1M", "write -z 3M 64k", "write -P 41 79M 1M")
+    qemu_io("mid", "qcow2", "write -P 40 1M 1M", "write -z 3M 64k", "write -P 41 79M 1M")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "mid", "-F", "qcow2", "top", "90M")
-    write("top", "qcow2", "write -P 50 66M 128k", "write -z 0 64k")
+    qemu_io("top", "qcow2", "write -P 50 66M 128k", "write -z 0 64k")
     ours = cistern_json("image-map", "--backing-chain", "-f", "qcow2", "top")["map"]
     theirs = qemu_json("map", "top")
     for key in ("depth", "present"):
@@ -767,7 +768,7 @@ def measure_refuses_what_create_refuses(words):
 
 
 @case()
-def a_size_is_given_once(_):
+def a_size_is_given_once():
     refused("image-create", "-f", "qcow2", "-o", "size=1M", "a", "2M", status=2, words="given twice")
     refused("image-measure", "-O", "qcow2", "-o", "size=1M", "--size", "2M", status=2,
             words="given twice")
@@ -814,7 +815,7 @@ def info_fails_for_a_bad_extent_line(line):
 
 
 @case()
-def info_fails_for_unknown_features(_):
+def info_fails_for_unknown_features():
     make("a", "qcow2", "", "1M")
     with open("a", "r+b") as file:
         file.seek(72)
@@ -848,7 +849,7 @@ def measure_says_what_qemu_says(variant):
 
 
 @case()
-def measure_refuses(_):
+def measure_refuses():
     refused("image-measure", "-O", "qcow2", status=2, words="either")
     refused("image-measure", "-O", "iso", "--size", "1M", status=1, words="can't be created")
     refused("image-measure", "-O", "qcow2", "-o", "cluster_size=3k", "--size", "1M", status=1,
@@ -882,10 +883,10 @@ def resize_keeps_the_data(fmt):
 def data_files_are_made_and_written(raw):
     cistern("image-create", "-f", "qcow2", "-o", f"data_file=d,data_file_raw={raw}", "a", "5M")
     equal("size of the file", os.path.getsize("d"), 5 * MIB)
-    write("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
+    qemu_io("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
     refused("image-resize", "-f", "qcow2", "a", "7M", status=4, words="--data-file")
     cistern("image-resize", "-f", "qcow2", "--backing-chain", "a", "7M")
-    write("a", "qcow2", "write -P 9 6M 100k")
+    qemu_io("a", "qcow2", "write -P 9 6M 100k")
     qemu_img("check", "-q", "-f", "qcow2", "a")
     same_info("a", "qcow2", cistern_json("image-info", "a")["images"][0])
     if raw == "on":
@@ -907,19 +908,19 @@ def data_files_elsewhere_are_named_by_the_caller(raw):
     far = os.path.abspath("far/d")
     cistern("image-create", "-f", "qcow2", "-o", f"data_file={far},data_file_raw={raw}", "a", "5M")
     equal("size of the file", os.path.getsize(far), 5 * MIB)
-    write("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
+    qemu_io("a", "qcow2", "write -P 7 1M 300k", "write -P 3 4000k 100k")
     given = ("-f", "qcow2", "--data-file", "far/d")
     cistern("image-convert", *given, "-O", "raw", "a", "plain")
     cistern("image-compare", "-F", "raw", *given, "a", "plain")
     equal("mapped", cistern_json("image-map", *given, "a")["map"][0]["start"], 0)
     cistern("image-resize", *given, "a", "7M")
-    write("a", "qcow2", "write -P 9 6M 100k")
+    qemu_io("a", "qcow2", "write -P 9 6M 100k")
     cistern("image-check", "-f", "qcow2", "a")
     qemu_img("check", "-q", "-f", "qcow2", "a")
     if raw == "on":
         qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", far, "a")
     qemu_img("resize", "-q", "-f", "raw", "plain", "7M")
-    write("plain", "raw", "write -P 5 0 1M")
+    qemu_io("plain", "raw", "write -P 5 0 1M")
     cistern("image-convert", "-n", "-f", "raw", "--data-file", "far/d", "-O", "qcow2", "--yes",
             "plain", "a")
     qemu_img("compare", "-q", "-f", "raw", "-F", "qcow2", "plain", "a")
@@ -932,20 +933,20 @@ def data_files_elsewhere_are_named_by_the_caller(raw):
 
 
 @case()
-def data_files_below_an_overlay_are_committed_to(_):
+def data_files_below_an_overlay_are_committed_to():
     os.mkdir("far")
     cistern("image-create", "-f", "qcow2", "-o", f"data_file={os.path.abspath('far/d')}", "base",
             "5M")
-    write("base", "qcow2", "write -P 1 0 1M")
+    qemu_io("base", "qcow2", "write -P 1 0 1M")
     qemu_img("create", "-q", "-f", "qcow2", "-b", "base", "-F", "qcow2", "top")
-    write("top", "qcow2", "write -P 2 512k 1M")
+    qemu_io("top", "qcow2", "write -P 2 512k 1M")
     refused("image-commit", "-f", "qcow2", "--backing-chain", "--yes", "top", status=4,
             words="--data-file")
     cistern("image-commit", "-f", "qcow2", "--backing-chain", "--data-file", "far/d", "--yes", "top")
-    write("base", "qcow2", "read -P 1 0 512k", "read -P 2 512k 1M", "read -P 0 1536k 1M")
+    qemu_io("base", "qcow2", "read -P 1 0 512k", "read -P 2 512k 1M", "read -P 0 1536k 1M")
     cistern("image-rebase", "-f", "qcow2", "--backing-chain", "--data-file", "far/d", "-b", "",
             "top")
-    write("top", "qcow2", "read -P 1 0 512k", "read -P 2 512k 1M")
+    qemu_io("top", "qcow2", "read -P 1 0 512k", "read -P 2 512k 1M")
 
 
 @case("far/victim", "../{here}/far/victim", "link")
@@ -959,7 +960,7 @@ def a_data_file_that_the_caller_did_not_name_stays_shut(named):
             file.write(content)
     os.symlink(os.path.abspath("far/victim"), "link")  # which leads out of the directory
     qemu_img("create", "-q", "-f", "qcow2", "-o", "data_file=" + "x" * len(named), "a", "1M")
-    write("a", "qcow2", "write -P 1 0 64k")
+    qemu_io("a", "qcow2", "write -P 1 0 64k")
     with open("a", "r+b") as image:
         at = image.read().index(b"x" * len(named))
         image.seek(at)
@@ -984,7 +985,7 @@ def a_data_file_that_the_caller_did_not_name_stays_shut(named):
 
 
 @case()
-def resize_refuses_nonsense(_):
+def resize_refuses_nonsense():
     make("a", "qcow2", "", "1M")
     for size in ("", "-1M", "-2M", "x", "+16E", "--", "+"):
         done = call(CISTERN, "image-resize", "-f", "qcow2", "--shrink", "--yes", "a", f"--size={size}")
@@ -996,7 +997,7 @@ def resize_refuses_nonsense(_):
 # --- in use ---------------------------------------------------------------------------------------
 
 @case()
-def images_in_use_are_not_changed(_):
+def images_in_use_are_not_changed():
     make("a", "qcow2", "")
     with subprocess.Popen(["qemu-io", "-f", "qcow2", "a"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as user:
@@ -1016,12 +1017,12 @@ def images_in_use_are_not_changed(_):
 # --- snapshots ------------------------------------------------------------------------------------
 
 @case()
-def snapshots_are_those_of_qemu(_):
+def snapshots_are_those_of_qemu():
     make("a", "qcow2", "")
-    write("a", "qcow2", "write -P 1 0 1M")
+    qemu_io("a", "qcow2", "write -P 1 0 1M")
     qemu_img("convert", "-f", "qcow2", "-O", "raw", "a", "then")
     cistern("image-snapshot", "-f", "qcow2", "-c", "one", "a")
-    write("a", "qcow2", "write -P 2 512k 1M")
+    qemu_io("a", "qcow2", "write -P 2 512k 1M")
     qemu_img("snapshot", "-c", "two", "a")
     ours = cistern_json("image-snapshot", "-f", "qcow2", "-l", "a")["snapshots"]
     theirs = qemu_json("info", "a")["snapshots"]
@@ -1045,22 +1046,6 @@ def snapshots_are_those_of_qemu(_):
 
 # --- LUKS -----------------------------------------------------------------------------------------
 
-def encrypt(path, fmt, **options):
-    """As QEMU makes it. Its key derivation fails on too coarse a CPU clock."""
-    prefix = "encrypt." if fmt == "qcow2" else ""
-    table = {prefix + "key-secret": "s", **{prefix + k.replace("_", "-"): v
-                                            for k, v in options.items()}}
-    if fmt == "qcow2":
-        table["encrypt.format"] = "luks"
-    for attempt in range(20):
-        table[prefix + "iter-time"] = 10 + 20 * attempt
-        done = call("qemu-img", "create", "-q", "-f", fmt, "--object", "secret,id=s,data=x", "-o",
-                    ",".join(f"{k}={v}" for k, v in table.items()), path, "4M")
-        if done.returncode == 0:
-            return
-    raise Failed(done.stderr)
-
-
 @case(*[(fmt, table) for fmt in ("luks", "qcow2") for table in (
     (), (("cipher_alg", "aes-128"), ("cipher_mode", "cbc"), ("ivgen_alg", "essiv"),
          ("ivgen_hash_alg", "sha256"), ("hash_alg", "sha1")),
@@ -1068,7 +1053,7 @@ def encrypt(path, fmt, **options):
     (("cipher_alg", "twofish-256"), ("cipher_mode", "cbc"), ("ivgen_alg", "plain64")))])
 def luks_headers_are_described_as_qemu_does(parameter):
     fmt, table = parameter
-    encrypt("image", fmt, **dict(table))
+    luks.create("image", "4M", fmt, **dict(table))
     theirs = qemu_json("info", "image")["format-specific"]["data"]
     ours = cistern_json("image-info", "image")["images"][0]["format-specific"]["data"]
     if fmt == "qcow2":
@@ -1081,7 +1066,7 @@ def luks_headers_are_described_as_qemu_does(parameter):
 
 
 @case()
-def luks2_headers_are_described(_):
+def luks2_headers_are_described():
     with open("image", "wb") as image:
         image.truncate(32 * MIB)
     with open("key", "w", encoding="ascii") as key:

@@ -14,22 +14,15 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from image_vs_qemu import (  # noqa: E402
-    CASES, CST_IMG, MIB, VARIANTS, Failed, case, check_clean, compare, cst, equal, fill, main,
-    options, qemu_create, qemu_info, qemu_io, read_equal, run)
+from cases import MIB, Failed, case, equal, qemu_img, qemu_io  # noqa: E402
+from engine import (  # noqa: E402
+    CST_IMG, QCOW2_VARIANTS, check_clean, compare, cst, cst_check, fill, main, options, qemu_check,
+    qemu_create, qemu_info, read_equal)
 from qcow2_tables import COPIED, ZERO, OFFSET, Image  # noqa: E402
 
-CASES.clear()  # those of the other program
 
-
-def qemu_check(path, *repair):
-    return json.loads(run("qemu-img", "check", "-f", "qcow2", "--output=json", *repair, path,
-                          ok=range(9)))
-
-
-def cst_check(path, *repair, ok=(0, 2, 3)):
-    return {key: int(value) for key, value in
-            (line.split("=") for line in cst("check", "qcow2", path, *repair, ok=ok).splitlines())}
+def our_check(path, *repair, ok=(0, 2, 3)):
+    return cst_check(path, "qcow2", *repair, ok=ok)
 
 
 FIGURES = {"errors": "corruptions", "leaks": "leaks", "total": "total-clusters",
@@ -38,7 +31,7 @@ FIGURES = {"errors": "corruptions", "leaks": "leaks", "total": "total-clusters",
 
 
 def checks_agree(path, figures=FIGURES):
-    ours, theirs = cst_check(path), qemu_check(path)
+    ours, theirs = our_check(path), qemu_check(path, "qcow2")
     equal("check", {key: ours[key] for key in figures},
           {key: theirs.get(name, 0) for key, name in figures.items()})
     return ours
@@ -48,24 +41,24 @@ def filled(path, seed, size=4 * MIB, snapshots=0, count=20, **table):
     qemu_create("qcow2", path, size, **table)
     for number in range(snapshots):
         fill(path, "qcow2", seed + 100 + number, size, count)
-        run("qemu-img", "snapshot", "-c", f"s{number}", path)
+        qemu_img("snapshot", "-c", f"s{number}", path)
     fill(path, "qcow2", seed, size, count)
 
 
 # --- check ---------------------------------------------------------------------------------------
 
-@case(*VARIANTS)
+@case(*QCOW2_VARIANTS)
 def check_agrees_on_sound_images(table):
     filled("image", 1, snapshots=0 if table.get("refcount_bits") == 1 else 3, **table)
     equal("errors", checks_agree("image")["errors"], 0)
 
 
-@case(*[v for v in VARIANTS if "refcount_bits" not in v])
+@case(*[v for v in QCOW2_VARIANTS if "refcount_bits" not in v])
 def check_agrees_on_compressed_images(table):
     filled("plain", 2)
-    run("qemu-img", "convert", "-c", "-O", "qcow2",
+    qemu_img("convert", "-c", "-O", "qcow2",
         *(["-o", ",".join(options(table))] if table else []), "plain", "image")
-    run("qemu-img", "snapshot", "-c", "s", "image")
+    qemu_img("snapshot", "-c", "s", "image")
     fill("image", "qcow2", 3, 4 * MIB, 5)
     checks_agree("image")
 
@@ -74,7 +67,7 @@ def check_agrees_on_compressed_images(table):
 def check_counts_bitmaps(table):
     filled("image", 4, **table)
     for number in range(3):
-        run("qemu-img", "bitmap", "--add", "-g", "4k", "image", f"b{number}")
+        qemu_img("bitmap", "--add", "-g", "4k", "image", f"b{number}")
         fill("image", "qcow2", 5 + number, 4 * MIB, 5)
     equal("found", checks_agree("image")["errors"], 0)
 
@@ -117,7 +110,7 @@ def damage_is_found_as_qemu_finds_it(entry):
     harm(Image("image"), random.Random(seed), kind)
     if kind == "unaligned zero":  # QEMU counts a cluster behind the end of the file as well
         equal("leaks", checks_agree("image", {"leaks": "leaks"})["leaks"], 0)
-        equal("status", cst_check("image")["errors"] > 0, True)
+        equal("status", our_check("image")["errors"] > 0, True)
         return
     checks_agree("image", {key: FIGURES[key] for key in ("errors", "leaks")})
 
@@ -128,8 +121,8 @@ def leaks_are_repaired_alone(seed):
     image, rand = Image("image"), random.Random(seed)
     image.set_count(300, 3)
     harm(image, rand, "low")
-    before = cst_check("image")
-    repaired = cst_check("image", "leaks")
+    before = our_check("image")
+    repaired = our_check("image", "leaks")
     equal("leaks", repaired["leaks_fixed"], before["leaks"])
     equal("errors", repaired["errors_fixed"], 0)
     after = checks_agree("image", {key: FIGURES[key] for key in ("errors", "leaks")})
@@ -143,14 +136,14 @@ def all_damage_is_repaired(seed):
     """The tables are right here, so that the content stays what it is."""
     rand = random.Random(seed)
     filled("image", seed, snapshots=seed % 3)
-    run("qemu-img", "convert", "-O", "raw", "image", "content")
+    qemu_img("convert", "-O", "raw", "image", "content")
     image = Image("image")
     for _ in range(rand.randrange(1, 6)):
         harm(image, rand, rand.choice(("leak", "low", "stray", "flag", "l1 flag")))
-    report = cst_check("image", "all", ok=(0,))
+    report = our_check("image", "all", ok=(0,))
     equal("fixed", report["errors"], report["errors_fixed"])
     check_clean("image")
-    equal("second check", [cst_check("image")[key] for key in ("errors", "leaks")], [0, 0])
+    equal("second check", [our_check("image")[key] for key in ("errors", "leaks")], [0, 0])
     compare("content", "raw", "image", "qcow2")
 
 
@@ -181,11 +174,11 @@ def broken_refcounts_are_built_anew(entry):
     kind, text = entry
     table = dict(pair.split("=") for pair in text.split(",")) if text else {}
     filled("image", 6, snapshots=1, **table)
-    run("qemu-img", "convert", "-O", "raw", "image", "content")
+    qemu_img("convert", "-O", "raw", "image", "content")
     break_refcounts(Image("image"), kind)
-    if not cst_check("image")["errors"]:
+    if not our_check("image")["errors"]:
         raise Failed("not found")
-    cst_check("image", "all", ok=(0,))
+    our_check("image", "all", ok=(0,))
     check_clean("image")
     compare("content", "raw", "image", "qcow2")
     fill("image", "qcow2", 7, 4 * MIB, 10)
@@ -205,7 +198,7 @@ def an_image_that_was_not_closed_is_repaired(repair):
     qemu_io("written", "qcow2", "read -P 1 0 512", "read -P 5 512 1048064")
     if not checks_agree("image", {"errors": "corruptions", "leaks": "leaks"})["errors"]:
         raise Failed("nothing to repair")
-    cst_check("image", repair)
+    our_check("image", repair)
     # with leaks alone repaired the counts are still too low
     equal("dirty", "dirty=1" in cst("info", "image"), repair == "leaks")
     if repair == "all":
@@ -247,7 +240,7 @@ def random_damage_does_not_upset_the_check(seed):
 # --- snapshots -----------------------------------------------------------------------------------
 
 def qemu_snapshots(path):
-    info = json.loads(run("qemu-img", "info", "-f", "qcow2", "--output=json", path))
+    info = json.loads(qemu_img("info", "-f", "qcow2", "--output=json", path))
     return [(s["id"], s["name"], s["vm-state-size"]) for s in info.get("snapshots", [])]
 
 
@@ -258,17 +251,17 @@ def cst_snapshots(path):
 
 def sound(path):
     check_clean(path)
-    found = cst_check(path)
+    found = our_check(path)
     equal("our check", (found["errors"], found["leaks"]), (0, 0))
     equal("snapshots", cst_snapshots(path), qemu_snapshots(path))
 
 
 def content(path, name, snapshot=None):
-    run("qemu-img", "convert", "-f", "qcow2", "-O", "raw",
+    qemu_img("convert", "-f", "qcow2", "-O", "raw",
         *(["-l", f"snapshot.name={snapshot}"] if snapshot else []), path, name)
 
 
-SNAPPABLE = [v for v in VARIANTS if v.get("refcount_bits") != 1]
+SNAPPABLE = [v for v in QCOW2_VARIANTS if v.get("refcount_bits") != 1]
 
 
 @case(*[(table, seed) for seed, table in enumerate(SNAPPABLE)])
@@ -289,7 +282,7 @@ def random_work_with_snapshots_stays_sound(entry):
         if ours:
             cst("snapshot", "qcow2", "image", what, name)
         else:
-            run("qemu-img", "snapshot", {"create": "-c", "revert": "-a", "delete": "-d"}[what], name,
+            qemu_img("snapshot", {"create": "-c", "revert": "-a", "delete": "-d"}[what], name,
                 "image")
         if what == "delete":
             kept.remove(name)
@@ -304,7 +297,7 @@ def random_work_with_snapshots_stays_sound(entry):
 @case({"compat": "0.10"}, {})
 def compressed_clusters_are_in_snapshots_too(table):
     filled("plain", 2)
-    run("qemu-img", "convert", "-c", "-O", "qcow2",
+    qemu_img("convert", "-c", "-O", "qcow2",
         *(["-o", ",".join(options(table))] if table else []), "plain", "image")
     cst("snapshot", "qcow2", "image", "create", "a")
     content("image", "before")
@@ -367,13 +360,13 @@ def the_machines_state_is_kept():
 @case()
 def bitmaps_survive_snapshots_but_not_a_revert():
     filled("image", 6)
-    run("qemu-img", "bitmap", "--add", "image", "b")
+    qemu_img("bitmap", "--add", "image", "b")
     cst("snapshot", "qcow2", "image", "create", "s")
     cst("snapshot", "qcow2", "image", "create", "t")
     cst("snapshot", "qcow2", "image", "delete", "s")
     flags = [b["flags"] for b in bitmaps("image")]
     equal("flags", flags, [["auto"]])
-    run("qemu-img", "bitmap", "--add", "--disable", "image", "frozen")
+    qemu_img("bitmap", "--add", "--disable", "image", "frozen")
     cst("snapshot", "qcow2", "image", "revert", "nobody", ok=(1,))
     equal("flags", [b["flags"] for b in bitmaps("image")], [["auto"], []])
     cst("snapshot", "qcow2", "image", "revert", "t")
@@ -386,10 +379,10 @@ def a_revert_to_another_size_outdates_bitmaps():
     """QEMU refuses; here they stay listed, as what can only be removed."""
     filled("image", 6)
     cst("snapshot", "qcow2", "image", "create", "s")
-    size = json.loads(run("qemu-img", "info", "-f", "qcow2", "--output=json", "image"))["virtual-size"]
+    size = json.loads(qemu_img("info", "-f", "qcow2", "--output=json", "image"))["virtual-size"]
     cst("resize", "qcow2", "image", size + 600 * MIB)
     for flags in ((), ("--disable",)):
-        run("qemu-img", "bitmap", "--add", "-g", "512", *flags, "image", f"b{len(flags)}")
+        qemu_img("bitmap", "--add", "-g", "512", *flags, "image", f"b{len(flags)}")
     refused = subprocess.run(["qemu-img", "snapshot", "-a", "s", "image"], stderr=subprocess.DEVNULL)
     equal("QEMU's answer", refused.returncode, 1)
     cst("snapshot", "qcow2", "image", "revert", "s")
@@ -397,12 +390,12 @@ def a_revert_to_another_size_outdates_bitmaps():
         raise Failed("a bitmap passes for consistent")
     checks_agree("image")
     for name in ("b0", "b1"):
-        run("qemu-img", "bitmap", "--remove", "image", name)
+        qemu_img("bitmap", "--remove", "image", name)
     sound("image")
 
 
 def bitmaps(path):
-    info = json.loads(run("qemu-img", "info", "-f", "qcow2", "--output=json", path))
+    info = json.loads(qemu_img("info", "-f", "qcow2", "--output=json", path))
     return info["format-specific"]["data"].get("bitmaps", [])
 
 
@@ -448,7 +441,7 @@ def snapshots_come_and_go_in_the_same_space():
 
 # --- compressed writing --------------------------------------------------------------------------
 
-PACKABLE = VARIANTS + [{"compression_type": "zstd", "cluster_size": 2 * MIB},
+PACKABLE = QCOW2_VARIANTS + [{"compression_type": "zstd", "cluster_size": 2 * MIB},
                        {"compression_type": "zstd", "extended_l2": "on"}, {"refcount_bits": 8}]
 
 
@@ -464,7 +457,7 @@ def compressed_by_us_is_sound_and_equal(table):
     cst("pack", "raw", "plain", "qcow2", "image", *options(table))
     sound("image")
     compare("plain", "raw", "image", "qcow2")
-    if not cst_check("image")["compressed"]:
+    if not our_check("image")["compressed"]:
         raise Failed("nothing is compressed")
     checks_agree("image")
     fill("image", "qcow2", 32, size, 10)
@@ -480,7 +473,7 @@ def compressed_images_are_as_small_as_qemus(table):
     with open("plain", "wb") as file:
         file.write(b"".join(rand.choice(words) for _ in range(1100000))[:6 * MIB])
     cst("pack", "raw", "plain", "qcow2", "ours", *options(table))
-    run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2",
+    qemu_img("convert", "-c", "-f", "raw", "-O", "qcow2",
         *(["-o", ",".join(options(table))] if table else []), "plain", "theirs")
     ours, theirs = (Image(name).file.seek(0, 2) for name in ("ours", "theirs"))
     if ours > theirs * 1.02 + 65536:
@@ -517,7 +510,7 @@ def bitmaps_are_managed_in_turns_with_qemu(table):
     fill("image", "qcow2", 50, size, 5)
     cst("bitmap", "qcow2", "image", "add", "ours", 4096)
     equal("added", bitmap_sound("image"), [("ours", 4096, True, False)])
-    run("qemu-img", "bitmap", "--add", "-g", "512", "image", "theirs")
+    qemu_img("bitmap", "--add", "-g", "512", "image", "theirs")
     fill("image", "qcow2", 51, size, 10)  # QEMU tracks its own writes in both
     cst("bitmap", "qcow2", "image", "add", "third")
     cst("bitmap", "qcow2", "image", "disable", "theirs")
@@ -535,7 +528,7 @@ def bitmaps_are_managed_in_turns_with_qemu(table):
     cst("bitmap", "qcow2", "image", "add", "theirs", ok=(1,))
     equal("left", [b[0] for b in bitmap_sound("image")], ["theirs", "third"])
     cst("bitmap", "qcow2", "image", "remove", "theirs")
-    run("qemu-img", "bitmap", "--remove", "image", "third")
+    qemu_img("bitmap", "--remove", "image", "third")
     equal("left", bitmap_sound("image"), [])
     cst("bitmap", "qcow2", "image", "add", "again")
     cst("bitmap", "qcow2", "image", "remove", "again")
@@ -549,11 +542,11 @@ def merging_gives_the_bits_that_qemu_gives(entry):
     size = 70 * MIB + 512
     qemu_create("qcow2", "image", size, cluster_size=4096)
     for seed, (name, granularity) in enumerate(zip("ab", entry)):
-        run("qemu-img", "bitmap", "--add", "-g", str(granularity), "image", name)
+        qemu_img("bitmap", "--add", "-g", str(granularity), "image", name)
         fill("image", "qcow2", 60 + seed, size, 15)
-        run("qemu-img", "bitmap", "--disable", "image", name)
+        qemu_img("bitmap", "--disable", "image", name)
     shutil.copy("image", "theirs")
-    run("qemu-img", "bitmap", "--merge", "b", "theirs", "a")
+    qemu_img("bitmap", "--merge", "b", "theirs", "a")
     cst("bitmap", "qcow2", "image", "merge", "a", "b")
     equal("merged", Image("image").bitmaps(), Image("theirs").bitmaps())
     bitmap_sound("image")
@@ -622,7 +615,7 @@ def external_data_files_are_read(table):
     qemu_io("image", "qcow2", "write -P 9 0 4k")  # at place 0 of the file
     read_equal("image")
     checks_agree("image")
-    equal("damage", cst_check("image")["errors"], 0)
+    equal("damage", our_check("image")["errors"], 0)
     cst("io", "qcow2", "image", "write", 0, 512, 1)
     qemu_io("image", "qcow2", "read -P 1 0 512", "read -P 9 512 3584")
     read_equal("image")
@@ -631,5 +624,4 @@ def external_data_files_are_read(table):
 
 
 if __name__ == "__main__":
-    random.seed(1)
     sys.exit(main())

@@ -12,7 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 from cases import (CISTERN, KIB, Failed, call, case, cistern_json, equal, main,  # noqa: E402
-                   make, qemu_img, qemu_json, write)
+                   make, qemu_img, qemu_io, qemu_json)
 from qcow2_tables import OFFSET, Image  # noqa: E402
 
 AT_AUTOCLEAR, AT_SNAPSHOTS = 88, 60
@@ -72,7 +72,7 @@ class Table:
                                  body[extra + ident:]))
             at += (40 + extra + ident + name + 7) // 8 * 8
 
-    def write(self, place=None):
+    def qemu_io(self, place=None):
         """In place, or behind the end of the file."""
         raw = bytearray()
         for fixed, extra, ident, name in self.entries:
@@ -90,9 +90,9 @@ class Table:
 def with_snapshots(count=3, options=""):
     make("image", "qcow2", options, "4M")
     for number in range(count):
-        write("image", "qcow2", f"write -P {number + 1} {number * 512}k 600k")
+        qemu_io("image", "qcow2", f"write -P {number + 1} {number * 512}k 600k")
         qemu_img("snapshot", "-c", f"s{number}", "image")
-    write("image", "qcow2", "write -P 99 1M 64k")
+    qemu_io("image", "qcow2", "write -P 99 1M 64k")
 
 
 def end_of(path):
@@ -122,7 +122,7 @@ def a_repair_clears_unknown_autoclear_bits(mode):
 
 
 @case()
-def a_check_alone_leaves_unknown_autoclear_bits(_):
+def a_check_alone_leaves_unknown_autoclear_bits():
     with_snapshots(1)
     Image("image").put64(AT_AUTOCLEAR, 1 << 40)
     ours("image")
@@ -160,7 +160,7 @@ def too_much_extra_data_is_cut(length):
 
 
 @case()
-def snapshots_beyond_their_limit_are_taken_out(_):
+def snapshots_beyond_their_limit_are_taken_out():
     with_snapshots()
     table = Table("image")
     table.entries += [(bytes(40), bytes(16), b"%d" % number, b"")
@@ -174,7 +174,7 @@ def snapshots_beyond_their_limit_are_taken_out(_):
 
 
 @case()
-def a_snapshot_table_of_more_than_64_mib_is_cut(_):
+def a_snapshot_table_of_more_than_64_mib_is_cut():
     with_snapshots()
     table = Table("image")
     table.entries += [(bytes(40), bytes(1024), b"%d" % number + b"x" * 65000, b"n" * 65535)
@@ -189,7 +189,7 @@ def a_snapshot_table_of_more_than_64_mib_is_cut(_):
 
 
 @case()
-def a_repair_nobody_asked_for_takes_no_snapshot_out(_):
+def a_repair_nobody_asked_for_takes_no_snapshot_out():
     """Writing to an image that was not closed cleanly repairs its refcounts, and no more."""
     with_snapshots(1, "lazy_refcounts=on")
     table = Table("image")
@@ -205,7 +205,7 @@ def a_repair_nobody_asked_for_takes_no_snapshot_out(_):
 def unaligned_places_without_data_are_dropped(bitmap):
     """An entry whose subclusters are all unallocated or zero reads nothing from its place."""
     make("image", "qcow2", "extended_l2=on", "4M")
-    write("image", "qcow2", "write -P 1 0 256k", "write -P 2 1M 64k")
+    qemu_io("image", "qcow2", "write -P 1 0 256k", "write -P 2 1M 64k")
     image = Image("image")
     at = image.entries()[1]
     image.put64(at, (image.get64(at) & ~OFFSET) | ((image.get64(at) & OFFSET) + 0x2000))
@@ -217,9 +217,9 @@ def unaligned_places_without_data_are_dropped(bitmap):
 
 
 @case()
-def unaligned_places_with_data_are_left_alone(_):
+def unaligned_places_with_data_are_left_alone():
     make("image", "qcow2", "extended_l2=on", "4M")
-    write("image", "qcow2", "write -P 1 0 256k")
+    qemu_io("image", "qcow2", "write -P 1 0 256k")
     image = Image("image")
     at = image.entries()[1]
     wanted = (image.get64(at) & ~OFFSET) | ((image.get64(at) & OFFSET) + 0x2000)

@@ -113,7 +113,7 @@ def raw_to_qcow2_and_back(options):
 
 
 @case()
-def dense_data_moves_not_at_all(_):
+def dense_data_moves_not_at_all():
     with open("a", "wb") as out:
         out.write(os.urandom(SIZE))
     before = used()
@@ -127,7 +127,7 @@ def dense_data_moves_not_at_all(_):
 
 
 @case()
-def what_was_just_written_is_there(_):
+def what_was_just_written_is_there():
     """Nothing of the source has reached the disk when its extents are shared."""
     make_raw("a")
     write_over("a", "raw")
@@ -163,7 +163,7 @@ def from_other_formats(form):
 
 
 @case()
-def a_chain_and_its_snapshots(_):
+def a_chain_and_its_snapshots():
     make_raw("base")
     run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "top")
     run("qemu-io", "-f", "qcow2", "-c", "write -q -P 7 10M 20M", "top")
@@ -177,7 +177,7 @@ def a_chain_and_its_snapshots(_):
 
 
 @case()
-def compressed_data_is_unpacked(_):
+def compressed_data_is_unpacked():
     make_raw("a")
     run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", "a", "b")
     convert("-f", "qcow2", "-O", "raw", "b", "c")

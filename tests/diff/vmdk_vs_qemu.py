@@ -5,17 +5,17 @@
 usage: vmdk_vs_qemu.py CST_IMG CST_POWERCUT [PATTERN]
 """
 
+import functools
 import glob
 import os
-import random
 import sys
 
 sys.dont_write_bytecode = True
-from image_vs_qemu import (  # noqa: E402
-    CASES, GIB, KIB, MIB, Failed, agree_on_info, case, compare, cst, equal, fill, main,
-    options, our_io, qemu_create, qemu_info, qemu_io, read_equal, run)
-
-CASES.clear()  # those of the other program
+from cases import GIB, KIB, MIB, case, equal, qemu_img, qemu_io, run  # noqa: E402
+from engine import (  # noqa: E402
+    agree_on_info, compare, convert_there_and_back, cst, cst_check, discard_all, fill, grow_far,
+    main, mirror_of, new_pair, options, preallocate, qemu_create, qemu_info, read_equal,
+    resize_at_random, shrink_back, write_both)
 
 SPARSE, STREAM = {}, {"subformat": "streamOptimized"}
 FLAT = {"subformat": "monolithicFlat"}
@@ -34,15 +34,14 @@ def is_text(path):
         return file.read(1) == b"#"
 
 
-def check_clean(path="image", may_leak=False):
+def check_clean(path="image", _fmt="vmdk", may_leak=False):
     """The image, and its extents of their own one by one, which together are the image."""
-    run("qemu-img", "check", "-q", "-f", "vmdk", path, ok=(0, 63))
+    qemu_img("check", "-q", "-f", "vmdk", path, ok=(0, 63))
     for name in glob.glob(path + "-s*") + [path] if is_text(path) else [path]:
-        report = cst("check", "vmdk", name, ok=(0, 3) if may_leak else (0,))
-        found = dict(line.split("=") for line in report.splitlines())
-        equal("errors", found["errors"], "0")
+        found = cst_check(name, "vmdk", ok=(0, 3) if may_leak else (0,))
+        equal("errors", found["errors"], 0)
         if not may_leak:
-            equal("leaks", found["leaks"], "0")
+            equal("leaks", found["leaks"], 0)
 
 
 def remove(path):
@@ -75,14 +74,10 @@ def written_by_qemu_reads_equal(entry):
 
 @case(*OURS)
 def written_by_us_is_sound_and_equal(table):
-    size = 9 * MIB + 512
     for seed in (3, 4):
-        cst("create", "vmdk", "image", size, *options(table))
-        qemu_create("raw", "mirror", size)
+        size = new_pair("vmdk", 9 * MIB + 512, table)
         for step in range(3):
-            our_io("image", "mirror", seed * 10 + step, size, fmt="vmdk")
-            check_clean()
-            compare("mirror", "raw", "image", "vmdk")
+            write_both("vmdk", seed * 10 + step, size, check=check_clean)
             read_equal("image", "vmdk")
         remove("image")
 
@@ -96,80 +91,36 @@ def both_write_in_turn(entry):
     qemu_create("vmdk", "image", size, **table)
     for step in range(3):
         fill("image", "vmdk", seed * 10 + step, size, 5)
-        run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", "image", "mirror")
-        our_io("image", "mirror", seed * 10 + step, size, 5, fmt="vmdk")
+        mirror_of("image", "vmdk")
         # QEMU forgets a grain that it marks as zeroes
-        check_clean(may_leak="zeroed_grain" in table)
-        compare("mirror", "raw", "image", "vmdk")
+        write_both("vmdk", seed * 10 + step, size, 5,
+                   functools.partial(check_clean, may_leak="zeroed_grain" in table))
 
 
 @case(*OURS)
 def resized_images_are_sound(table):
-    rand = random.Random(21)
-    size = 4 * MIB
-    cst("create", "vmdk", "image", size, *options(table))
-    qemu_create("raw", "mirror", size)
-    for step in range(8):
-        our_io("image", "mirror", 30 + step, size, 8, fmt="vmdk")
-        size = rand.choice((512, size + 512, size * 2, size // 3 // 512 * 512 + 512, 9 * MIB + 1536,
-                            70 * MIB))
-        cst("resize", "vmdk", "image", size)
-        os.truncate("mirror", size)
-        check_clean()
-        compare("mirror", "raw", "image", "vmdk")
-        equal("capacity", qemu_info("image", "vmdk")["virtual-size"], size)
+    resize_at_random("vmdk", table, check_clean)
 
 
 @case(SPARSE, STREAM, SPLIT)
 def images_grow_far(table):
-    size = 3 << 40
-    if table == SPLIT:
-        size = 7 * GIB
-    cst("create", "vmdk", "image", 4 * MIB, *options(table))
-    cst("io", "vmdk", "image", "write", 0, 4 * MIB, 9)
-    cst("resize", "vmdk", "image", size)
-    check_clean()
-    cst("io", "vmdk", "image", "write", size - 4096, 4096, 8)
-    check_clean()
-    qemu_io("image", "vmdk", "read -P 9 0 4M", "read -P 0 4M 1M", f"read -P 8 {size - 4096} 4096")
+    grow_far("vmdk", table, 7 * GIB if table == SPLIT else 3 << 40, check_clean)
     if table == SPLIT:
         equal("extents", len(glob.glob("image-s*")), 4)
-        return
-    cst("resize", "vmdk", "image", 5 * MIB)
-    check_clean()
-    qemu_io("image", "vmdk", "read -P 9 0 4M", "read -P 0 4M 1M")
+    else:
+        shrink_back("vmdk", check_clean)
 
 
 @case(*[(table, mode) for table in (SPARSE, FLAT, SPLIT, SPLIT_FLAT)
         for mode in ("metadata", "falloc", "full")])
 def preallocated_images_are_sound(entry):
     table, mode = entry
-    size = 3 * MIB + 512
-    cst("create", "vmdk", "image", size, "preallocation=" + mode, *options(table))
-    check_clean()
-    qemu_io("image", "vmdk", f"read -P 0 0 {size}")
-    used = sum(os.stat(name).st_blocks for name in glob.glob("image*")) * 512
-    if mode != "metadata" and used < size:
-        raise Failed("not allocated")
-    qemu_create("raw", "mirror", size)
-    our_io("image", "mirror", 20, size, fmt="vmdk")
-    check_clean()
-    compare("mirror", "raw", "image", "vmdk")
+    preallocate("vmdk", table, mode, check_clean)
 
 
 @case(*OURS)
 def converting_there_and_back_keeps_the_bytes(table):
-    size = 20 * MIB + 512
-    qemu_create("raw", "a", size)
-    fill("a", "raw", 40, size, 60)
-    cst("convert", "raw", "a", "vmdk", "image", *options(table))
-    check_clean()
-    compare("a", "raw", "image", "vmdk")
-    cst("convert", "vmdk", "image", "qcow2", "c")
-    compare("a", "raw", "c", "qcow2")
-    used = sum(os.stat(name).st_blocks for name in glob.glob("image*"))
-    if used > os.stat("a").st_blocks * 2 + 8192:
-        raise Failed("zeroes were written")
+    convert_there_and_back("vmdk", table, check_clean)
 
 
 @case(1, 2)
@@ -178,14 +129,12 @@ def streams_made_by_qemu_read_and_go_on(seed):
     size = 5 * MIB + 512
     qemu_create("raw", "mirror", size)
     fill("mirror", "raw", seed, size)
-    run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized",
+    qemu_img("convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized",
         "mirror", "image")
     agree_on_info("image", "vmdk", "vmdk")
     check_clean()
     read_equal("image", "vmdk")
-    our_io("image", "mirror", 10 + seed, size, 10, fmt="vmdk")
-    check_clean()
-    compare("mirror", "raw", "image", "vmdk")
+    write_both("vmdk", 10 + seed, size, 10, check_clean)
 
 
 def markers(path):
@@ -229,12 +178,10 @@ def overlays_agree(table):
     fill("base", "vmdk", 1, size)
     cst("create", "vmdk", "image", size, "backing_file=base", "backing_fmt=vmdk", *options(table))
     agree_on_info("image", "vmdk", "vmdk")
-    run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", "image", "mirror")
+    mirror_of("image", "vmdk")
     compare("mirror", "raw", "base", "vmdk")
     for step in range(3):
-        our_io("image", "mirror", 10 + step, size, 6, fmt="vmdk")
-        check_clean()
-        compare("mirror", "raw", "image", "vmdk")
+        write_both("vmdk", 10 + step, size, 6, check_clean)
         read_equal("image", "vmdk")
 
 
@@ -262,16 +209,8 @@ def a_changed_parent_is_refused_by_both():
 
 @case(*SUBFORMATS)
 def discarded_data_gives_its_space_back(table):
-    cst("create", "vmdk", "image", 16 * MIB, *options(table))
-    cst("io", "vmdk", "image", "write", 0, 16 * MIB, 1)
-    before = sum(os.stat(name).st_blocks for name in glob.glob("image*"))
-    cst("io", "vmdk", "image", "discard", 0, 16 * MIB, 0)
-    check_clean()
-    if sum(os.stat(name).st_blocks for name in glob.glob("image*")) * 2 > before:
-        raise Failed("the space did not come back")
-    qemu_io("image", "vmdk", "read -P 0 0 16M")
+    discard_all("vmdk", table, check_clean)
 
 
 if __name__ == "__main__":
-    random.seed(1)
     sys.exit(main())

@@ -130,15 +130,6 @@ class Fair(WithDaemon):
             worst = max(worst, self.timed(client, 94, vol_arg(pool, "n") + u32(0)))
         return worst
 
-    def wait_until(self, condition, what, seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.05)
-        self.fail(f"never: {what}")
-
 
 class Streams(Fair):
     """Only its client decides how long a stream lasts, so nobody waits for one."""

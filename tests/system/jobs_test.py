@@ -34,15 +34,6 @@ class Jobs(WithDaemon):
     def job(self, number):
         return self.cistern_json("job-info", str(number))["job"]
 
-    def wait_until(self, condition, what):
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.05)
-        self.fail(f"never: {what}")
-
     def running(self, operation, volume):
         """The job that does it, once it is listed."""
         return self.wait_until(lambda: next(

@@ -2,12 +2,12 @@
 """A real virtqemud on cisternd: domains on its volumes, with secrets that it keeps."""
 
 import os
+import shutil
 import subprocess
-import time
 import unittest
 import uuid
 
-from harness import modular, peers, space
+from harness import cases, luks, modular, peers, space
 
 # Says on the serial port that it runs, writes its own second sector, and says whether it could.
 BOOT_SECTOR = r"""
@@ -59,7 +59,7 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory
 LUKS = "<encryption format='luks'><secret type='passphrase' uuid='{0}'/></encryption>"
 
 
-class OnCisternd(unittest.TestCase):
+class OnCisternd(cases.Patient):
     maxDiff = None
 
     @classmethod
@@ -140,12 +140,6 @@ class OnCisternd(unittest.TestCase):
         self.domain("start", name)
         return f"process {self.qemu.domain_pid(name)} (qemu-system-x86, domain '{name}')"
 
-    def wait_for(self, condition, what, seconds=60):
-        end = time.monotonic() + seconds
-        while not condition():
-            self.assertLess(time.monotonic(), end, what)
-            time.sleep(0.1)
-
     def serial(self, name="d"):
         with open(os.path.join(self.peer.files, name + ".serial"), encoding="ascii") as stream:
             return stream.read()
@@ -165,7 +159,7 @@ class Domains(OnCisternd):
         self.volume()
         self.start()
         self.assertIn(self.at("p", "v"), self.opened())
-        self.wait_for(lambda: "WRITTEN" in self.serial(), "the guest does not write")
+        self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
         self.assertIn("BOOTED", self.serial())
 
     def test_what_a_domain_has_is_not_changed(self):
@@ -173,7 +167,7 @@ class Domains(OnCisternd):
         data = self.boot_disk()
         self.cistern("snap-create", "v", "before", "--pool", "p")
         holder = self.start()
-        self.wait_for(lambda: "WRITTEN" in self.serial(), "the guest does not write")
+        self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
         before = self.content()
         copy = self.file("copy.xml", "<volume><name>c</name><capacity>0</capacity></volume>")
         for command in ("vol-resize v 8M --pool p", "vol-delete v --pool p", "vol-wipe v --pool p",
@@ -202,11 +196,11 @@ class Domains(OnCisternd):
         self.volume()
         holder = self.start()
         self.domain("blockresize", "d", "vda", "16M")
-        self.wait_for(lambda: "16777216" in self.storage("vol-info", "v", "--pool", "p", "--bytes"),
-                      "the new size is not seen")
+        self.wait_until(lambda: "16777216" in self.storage("vol-info", "v", "--pool", "p",
+                                                           "--bytes"), "the new size is seen")
         self.domain("snapshot-create-as", "d", "s", "--disk-only", "--no-metadata", "--diskspec",
                     f"vda,file={self.at('p', 'v.s')}")
-        self.wait_for(lambda: "v.s" in self.storage("vol-list", "p"), "the overlay is not seen")
+        self.wait_until(lambda: "v.s" in self.storage("vol-list", "p"), "the overlay is seen")
         for name in ("v", "v.s"):
             status, _, err = self.play(self.peer.uri, "vol-delete", name, "--pool", "p")
             self.assertEqual(1, status)
@@ -242,9 +236,7 @@ class Secrets(OnCisternd):
         return new
 
     def encrypted(self):
-        subprocess.run(["qemu-img", "create", "-q", "--object", "secret,id=s,data=hunter22", "-f",
-                        "luks", "-o", "key-secret=s,iter-time=10", self.at("p", "enc"), "2M"],
-                       check=True)
+        luks.create(self.at("p", "enc"), "2M", passphrase="hunter22")
         self.storage("pool-refresh", "p")
 
     def test_an_encrypted_volume_is_opened_with_a_secret(self):
@@ -297,3 +289,70 @@ class Secrets(OnCisternd):
         self.ok(own, "secret-undefine", new)
         self.peer.restart()
         self.assertIn(known, self.ok(self.secret_uri, "secret-list"))
+
+
+@unittest.skipUnless(shutil.which("virt-install"), "virt-install is not installed")
+class VirtInstall(OnCisternd):
+    NEW_DISK = "pool=p,size=0.0625,format=qcow2"
+
+    def install(self, *words):
+        """The outcome of making the domain "d", which boots from the volume "v"."""
+        serial = os.path.join(self.peer.files, "d.serial")
+        return peers.run(
+            ["virt-install", "--connect", self.qemu.uri, "--name", "d", "--memory", "64",
+             "--virt-type", "qemu", "--osinfo", "generic", "--import", "--noautoconsole",
+             "--graphics", "none", "--network", "none", "--serial", f"file,path={serial}",
+             "--disk", "vol=p/v", *words], timeout=120)
+
+    def installed(self, *words):
+        status, out, err = self.install(*words)
+        self.assertEqual(0, status, f"{out}{err}\n{self.qemu.log()[-2000:]}")
+        return out
+
+    def state(self):
+        return (self.content(), sorted(os.listdir(self.at("p"))), self.storage("vol-list", "p"),
+                self.domain("list", "--all", "--name").split())
+
+    def test_a_domain_gets_a_new_volume_and_boots(self):
+        self.volume()
+        self.installed("--disk", self.NEW_DISK)
+        self.assertIn("running", self.domain("domstate", "d"))
+        self.assertLessEqual({self.at("p", "v"), self.at("p", "d.qcow2")}, set(self.opened()))
+        self.wait_until(lambda: "WRITTEN" in self.serial(), "the guest writes", 60)
+        made = self.storage("vol-dumpxml", "d.qcow2", "--pool", "p")
+        self.assertIn("<capacity unit='bytes'>67108864</capacity>", made)
+        self.assertIn("<format type='qcow2'/>", made)
+        status, _, err = self.play(self.peer.uri, "vol-delete", "d.qcow2", "--pool", "p")
+        self.assertEqual(1, status)
+        self.assertIn("domain 'd'", err)
+        self.domain("destroy", "d")
+        self.domain("undefine", "d", "--storage", self.at("p", "d.qcow2"))
+        self.assertNotIn("d.qcow2", self.storage("vol-list", "p"))
+
+    def test_an_overlay_is_made_on_a_volume(self):
+        self.volume()
+        self.installed("--disk", f"{self.NEW_DISK},backing_store={self.at('p', 'boot')},"
+                                 "backing_format=raw")
+        self.assertIn(f"<path>{self.at('p', 'boot')}</path>",
+                      self.storage("vol-dumpxml", "d.qcow2", "--pool", "p"))
+        self.assertIn(self.at("p", "boot"), self.opened())
+
+    def test_a_dry_run_leaves_nothing_behind(self):
+        self.volume()
+        before = self.state()
+        self.installed("--dry-run", "--disk", self.NEW_DISK)
+        self.assertEqual(before, self.state())
+        xml = self.installed("--dry-run", "--print-xml", "--disk", self.NEW_DISK)
+        self.assertIn(self.at("p", "d.qcow2"), xml)
+        self.assertEqual(before, self.state())
+
+    def test_an_installation_that_fails_takes_its_volume_along(self):
+        """QEMU refuses to have one file as a disk and below another."""
+        self.volume()
+        before = self.state()
+        status, out, err = self.install(
+            "--disk", f"{self.NEW_DISK},backing_store={self.at('p', 'v')},backing_format=qcow2")
+        self.assertEqual(1, status, out)
+        self.assertIn("lock", err)
+        self.assertIn("Removing disk 'd.qcow2'", out)
+        self.assertEqual(before, self.state())

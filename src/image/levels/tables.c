@@ -189,6 +189,17 @@ static CstLevelsPage *l1_page(CstLevels *levels, uint64_t index, GError **error)
     return page;
 }
 
+gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **error)
+{
+    uint64_t size = 0;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    return (levels->l1_offset <= size && levels->l1_entries <= (size - levels->l1_offset) / 8) ||
+           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name,
+                    _("a table lies outside the file"));
+}
+
 gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size)
 {
     return table % levels->l2_align == 0 && table <= file_size &&

@@ -167,3 +167,33 @@ gboolean cst_levels_empty(CstImage *image, CstTask *task, GError **error)
     g_mutex_unlock(&levels->blocks.lock);
     return ok && cst_blocks_flush(image, error);
 }
+
+static gboolean check_name(const char *name, GError **error)
+{
+    return !name || strlen(name) <= CST_LEVELS_MAX_NAME ||
+           cst_fail(error, CST_ERROR_LIMIT,
+                    _("the name of the backing file is longer than %u bytes"), CST_LEVELS_MAX_NAME);
+}
+
+gboolean cst_levels_check_create(const CstImageCreate *options, GError **error)
+{
+    if (!check_name(options->backing, error))
+        return FALSE;
+    return !options->backing || options->preallocation == CST_PREALLOC_OFF ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("an image with a backing file can't be preallocated"));
+}
+
+gboolean cst_levels_set_backing(CstImage *image, const char *name, const char *format,
+                                CstImage *parent, GError **error)
+{
+    CstLevels *levels = cst_levels_of(image);
+    gboolean ok;
+
+    if (!check_name(name, error) || !cst_blocks_flush(image, error))
+        return FALSE;
+    g_mutex_lock(&levels->blocks.lock);
+    ok = levels->format->set_name(levels, name, format, error);
+    g_mutex_unlock(&levels->blocks.lock);
+    return ok;
+}

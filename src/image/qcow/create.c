@@ -38,13 +38,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a qcow image can have at most %" G_GUINT64_FORMAT " bytes"),
                         span * QCOW_MAX_L1);
-    if (plan->name_len > QCOW_MAX_NAME)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the name of the backing file is longer than %u bytes"), QCOW_MAX_NAME);
-    if (options->backing && options->preallocation != CST_PREALLOC_OFF)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("an image with a backing file can't be preallocated"));
-    return TRUE;
+    return cst_levels_check_create(options, error);
 }
 
 gboolean qcow_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)

@@ -40,21 +40,37 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
                     _("a qcow image can have at most %" G_GUINT64_FORMAT " bytes"), most);
 }
 
+static gboolean set_name(CstLevels *levels, const char *name, const char *format, GError **error)
+{
+    Qcow *qcow = (Qcow *)levels;
+    CstBlob *blob = levels->blocks.blob;
+    uint64_t at = 0, len = name ? strlen(name) : 0;
+    gboolean fresh;
+
+    if (len > 0 && (!cst_levels_alloc(levels, len, &at, &fresh, error) ||
+                    !cst_blob_pwrite(blob, name, len, at, error) ||
+                    !cst_blocks_barrier(&levels->blocks, error)))
+        return FALSE;
+    cst_put_be64(qcow->raw + QCOW_AT_NAME, at);
+    cst_put_be32(qcow->raw + QCOW_AT_NAME_LEN, (uint32_t)len);
+    levels->name = (CstLevelsRange){at, len};
+    return write_header(levels, error) && cst_blob_flush(blob, error);
+}
+
 static const CstLevelsFormat qcow_levels = {
     .big_endian = TRUE,
     .packed = TRUE,
     .write_header = write_header,
     .l1_entries = l1_entries,
     .check_capacity = check_capacity,
+    .set_name = set_name,
 };
 
 static gboolean take_geometry(Qcow *qcow, CstBlob *blob, uint64_t capacity, GError **error)
 {
     CstLevels *levels = &qcow->levels;
-    uint64_t size = 0;
 
-    if (!cst_blob_pread(blob, qcow->raw, sizeof(qcow->raw), 0, error) ||
-        !cst_blob_get_size(blob, &size, error))
+    if (!cst_blob_pread(blob, qcow->raw, sizeof(qcow->raw), 0, error))
         return FALSE;
     levels->cluster_size = UINT64_C(1) << qcow->raw[QCOW_AT_CLUSTER_BITS];
     levels->l2_entries = UINT64_C(1) << qcow->raw[QCOW_AT_L2_BITS];
@@ -67,9 +83,7 @@ static gboolean take_geometry(Qcow *qcow, CstBlob *blob, uint64_t capacity, GErr
                                     cst_be32(qcow->raw + QCOW_AT_NAME_LEN)};
     if (levels->name.offset == 0)
         levels->name.length = 0;
-    return (levels->l1_offset <= size && levels->l1_entries <= (size - levels->l1_offset) / 8) ||
-           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name,
-                    _("a table lies outside the file"));
+    return cst_levels_check_l1(levels, blob, error);
 }
 
 CstImage *qcow_open(CstBlob *blob, const CstImageOpen *how, GError **error)
@@ -103,40 +117,5 @@ gboolean qcow_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
 
     if (image)
         qcow_close(image);
-    return ok;
-}
-
-/* Lock held. The new name is on the disk before the header refers to it. */
-static gboolean change_name(Qcow *qcow, const char *name, GError **error)
-{
-    CstLevels *levels = &qcow->levels;
-    CstBlob *blob = levels->blocks.blob;
-    uint64_t at = 0, len = name ? strlen(name) : 0;
-    gboolean fresh;
-
-    if (len > 0 && (!cst_levels_alloc(levels, len, &at, &fresh, error) ||
-                    !cst_blob_pwrite(blob, name, len, at, error) ||
-                    !cst_blocks_barrier(&levels->blocks, error)))
-        return FALSE;
-    cst_put_be64(qcow->raw + QCOW_AT_NAME, at);
-    cst_put_be32(qcow->raw + QCOW_AT_NAME_LEN, (uint32_t)len);
-    levels->name = (CstLevelsRange){at, len};
-    return write_header(levels, error) && cst_blob_flush(blob, error);
-}
-
-gboolean qcow_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
-                          GError **error)
-{
-    Qcow *qcow = (Qcow *)image;
-    gboolean ok;
-
-    if (name && strlen(name) > QCOW_MAX_NAME)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the name of the backing file is longer than %u bytes"), QCOW_MAX_NAME);
-    if (!cst_blocks_flush(image, error))
-        return FALSE;
-    g_mutex_lock(&qcow->levels.blocks.lock);
-    ok = change_name(qcow, name, error);
-    g_mutex_unlock(&qcow->levels.blocks.lock);
     return ok;
 }

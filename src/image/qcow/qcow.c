@@ -76,7 +76,7 @@ const CstImageFormat cst_format_qcow = {
     .packed_unit = cst_levels_packed_unit,
     .write_packed = cst_levels_write_packed,
     .resize = cst_levels_resize,
-    .set_backing = qcow_set_backing,
+    .set_backing = cst_levels_set_backing,
     .empty = cst_levels_empty,
     .check = qcow_check,
 };

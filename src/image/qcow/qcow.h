@@ -10,7 +10,6 @@
  */
 #define QCOW_MAGIC      0x514649fbu
 #define QCOW_HEADER_LEN 48
-#define QCOW_MAX_NAME   1023u
 #define QCOW_MAX_L1     (G_MAXINT32 / 8)
 
 enum {
@@ -32,8 +31,6 @@ typedef struct {
 
 CstImage *qcow_open(CstBlob *blob, const CstImageOpen *how, GError **error);
 void qcow_close(CstImage *image);
-gboolean qcow_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
-                          GError **error);
 gboolean qcow_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                     CstImageCheck *ret_check, CstTask *task, GError **error);
 

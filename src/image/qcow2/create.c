@@ -38,7 +38,7 @@ gboolean qcow2_parse_compat(const char *compat, uint32_t *ret_version, GError **
 
 gboolean qcow2_parse_refcount_bits(unsigned bits, uint32_t *ret_order, GError **error)
 {
-    if (bits == 0 || bits > 64 || (bits & (bits - 1)) != 0)
+    if (!cst_is_power_of_two(bits, 1, 64))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the refcount width must be a power of two of at most 64 bits"));
     *ret_order = (uint32_t)__builtin_ctz(bits);
@@ -64,8 +64,7 @@ static gboolean parse_cluster_size(const CstImageCreate *options, Qcow2Header *h
     uint64_t size = options->cluster_size ? options->cluster_size : 64 * CST_KIB;
     unsigned least = options->extended_l2 ? QCOW2_MIN_EXT_CLUSTER_BITS : QCOW2_MIN_CLUSTER_BITS;
 
-    if ((size & (size - 1)) != 0 || size < UINT64_C(1) << least ||
-        size > UINT64_C(1) << QCOW2_MAX_CLUSTER_BITS)
+    if (!cst_is_power_of_two(size, UINT64_C(1) << least, UINT64_C(1) << QCOW2_MAX_CLUSTER_BITS))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a cluster size of %" G_GUINT64_FORMAT
                           " bytes: it must be a power of two "

@@ -17,11 +17,6 @@ typedef struct {
     uint64_t name_len;
 } Plan;
 
-static gboolean is_between(uint64_t n, uint64_t least, uint64_t most)
-{
-    return n >= least && n <= most && (n & (n - 1)) == 0;
-}
-
 static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **error)
 {
     uint64_t table = options->table_size ? options->table_size : QED_DEFAULT_TABLE, most;
@@ -29,12 +24,12 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
     plan->cluster = options->cluster_size ? options->cluster_size : QED_DEFAULT_CLUSTER;
     plan->table = table * plan->cluster;
     plan->name_len = options->backing ? strlen(options->backing) : 0;
-    if (!is_between(plan->cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
+    if (!cst_is_power_of_two(plan->cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a QED cluster must have a power of two of bytes from %" G_GUINT64_FORMAT
                           " to %" G_GUINT64_FORMAT),
                         QED_MIN_CLUSTER, QED_MAX_CLUSTER);
-    if (!is_between(table, 1, QED_MAX_TABLE))
+    if (!cst_is_power_of_two(table, 1, QED_MAX_TABLE))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a QED table must have 1, 2, 4, 8 or 16 clusters"));
     most = qed_max_capacity(plan->cluster, table);
@@ -42,13 +37,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(
             error, CST_ERROR_INVALID,
             _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"), most);
-    if (plan->name_len > QED_MAX_NAME)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the name of the backing file is longer than %u bytes"), QED_MAX_NAME);
-    if (options->backing && options->preallocation != CST_PREALLOC_OFF)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("an image with a backing file can't be preallocated"));
-    return TRUE;
+    return cst_levels_check_create(options, error);
 }
 
 gboolean qed_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)

@@ -86,27 +86,50 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
                     most);
 }
 
+/* There are two places for a name in the smallest header: the one that is not in use is taken. */
+static uint64_t place_for_name(const Qed *qed, uint64_t len)
+{
+    uint64_t used = cst_le32(qed->raw + QED_AT_NAME), end = used;
+    uint64_t at = QED_HEADER_LEN;
+
+    if (features(qed) & QED_BACKING)
+        end += cst_le32(qed->raw + QED_AT_NAME_LEN);
+    if (used < at + len && at < end)
+        at = QED_MIN_CLUSTER / 2;
+    if (at != QED_HEADER_LEN && used < at + len && at < end)
+        at = QED_MIN_CLUSTER - CST_LEVELS_MAX_NAME;
+    return at;
+}
+
+static gboolean set_name(CstLevels *levels, const char *name, const char *format, GError **error)
+{
+    Qed *qed = (Qed *)levels;
+    CstBlob *blob = levels->blocks.blob;
+    uint64_t bits = features(qed) & ~(uint64_t)(QED_BACKING | QED_BACKING_NO_PROBE);
+    uint64_t len = name ? strlen(name) : 0, at = len > 0 ? place_for_name(qed, len) : 0;
+
+    if (len > 0) {
+        bits |= QED_BACKING | (strcmp(format, "raw") == 0 ? QED_BACKING_NO_PROBE : 0);
+        if (!cst_blob_pwrite(blob, name, len, at, error) ||
+            !cst_blocks_barrier(&levels->blocks, error))
+            return FALSE;
+    }
+    cst_put_le64(qed->raw + QED_AT_FEATURES, bits);
+    cst_put_le32(qed->raw + QED_AT_NAME, (uint32_t)at);
+    cst_put_le32(qed->raw + QED_AT_NAME_LEN, (uint32_t)len);
+    return write_header(levels, error) && cst_blob_flush(blob, error);
+}
+
 static const CstLevelsFormat qed_levels = {
     .zero_entries = TRUE,
     .begin = begin,
     .write_header = write_header,
     .l1_entries = l1_entries,
     .check_capacity = check_capacity,
+    .set_name = set_name,
 };
 
 /* --- opening and closing ---------------------------------------------------------------------- */
-
-/* What is allocated at the end of the file must not be what the L1 table will reach. */
-static gboolean check_l1(const CstLevels *levels, CstBlob *blob, GError **error)
-{
-    uint64_t size = 0;
-
-    if (!cst_blob_get_size(blob, &size, error))
-        return FALSE;
-    return (levels->l1_offset <= size && levels->l1_entries <= (size - levels->l1_offset) / 8) ||
-           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name,
-                    _("a table lies outside the file"));
-}
 
 static Qed *qed_new(CstBlob *blob, const CstImageOpen *how, GError **error)
 {
@@ -122,7 +145,7 @@ static Qed *qed_new(CstBlob *blob, const CstImageOpen *how, GError **error)
     levels->l1_entries = levels->l2_entries;
     levels->l1_offset = cst_le64(qed->raw + QED_AT_L1);
     levels->header.length = cst_le32(qed->raw + QED_AT_HEADER) * info.cluster_size;
-    if ((how->flags & CST_IMAGE_WRITE) && !check_l1(levels, blob, error))
+    if ((how->flags & CST_IMAGE_WRITE) && !cst_levels_check_l1(levels, blob, error))
         return NULL;
     if (!cst_levels_init(levels, &qed_levels, blob, how, info.capacity, error))
         return NULL;
@@ -187,58 +210,5 @@ gboolean qed_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
         ok = cst_blob_flush(blob, error) && end(qed, error) && cst_blob_flush(blob, error);
     if (qed)
         qed_free(qed);
-    return ok;
-}
-
-/* --- what is below ---------------------------------------------------------------------------- */
-
-/* There are two places for a name in the smallest header: the one that is not in use is taken. */
-static uint64_t place_for_name(const Qed *qed, uint64_t len)
-{
-    uint64_t used = cst_le32(qed->raw + QED_AT_NAME), end = used;
-    uint64_t at = QED_HEADER_LEN;
-
-    if (features(qed) & QED_BACKING)
-        end += cst_le32(qed->raw + QED_AT_NAME_LEN);
-    if (used < at + len && at < end)
-        at = QED_MIN_CLUSTER / 2;
-    if (at != QED_HEADER_LEN && used < at + len && at < end)
-        at = QED_MIN_CLUSTER - QED_MAX_NAME;
-    return at;
-}
-
-/* Lock held. */
-static gboolean change_name(Qed *qed, const char *name, const char *format, GError **error)
-{
-    CstBlob *blob = qed->levels.blocks.blob;
-    uint64_t bits = features(qed) & ~(uint64_t)(QED_BACKING | QED_BACKING_NO_PROBE);
-    uint64_t len = name ? strlen(name) : 0, at = len > 0 ? place_for_name(qed, len) : 0;
-
-    if (len > 0) {
-        bits |= QED_BACKING | (strcmp(format, "raw") == 0 ? QED_BACKING_NO_PROBE : 0);
-        if (!cst_blob_pwrite(blob, name, len, at, error) ||
-            !cst_blocks_barrier(&qed->levels.blocks, error))
-            return FALSE;
-    }
-    cst_put_le64(qed->raw + QED_AT_FEATURES, bits);
-    cst_put_le32(qed->raw + QED_AT_NAME, (uint32_t)at);
-    cst_put_le32(qed->raw + QED_AT_NAME_LEN, (uint32_t)len);
-    return write_header(&qed->levels, error) && cst_blob_flush(blob, error);
-}
-
-gboolean qed_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
-                         GError **error)
-{
-    Qed *qed = (Qed *)image;
-    gboolean ok;
-
-    if (name && strlen(name) > QED_MAX_NAME)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the name of the backing file is longer than %u bytes"), QED_MAX_NAME);
-    if (!cst_blocks_flush(image, error))
-        return FALSE;
-    g_mutex_lock(&qed->levels.blocks.lock);
-    ok = change_name(qed, name, format, error);
-    g_mutex_unlock(&qed->levels.blocks.lock);
     return ok;
 }

@@ -14,18 +14,13 @@ static int qed_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 4 && memcmp(head, "QED", 4) == 0 ? 100 : 0;
 }
 
-static gboolean is_power_of_two(uint64_t n)
-{
-    return n != 0 && (n & (n - 1)) == 0;
-}
-
 static gboolean check(CstImageLook *look, uint64_t cluster, uint64_t table, uint64_t header)
 {
     uint64_t capacity = look->info->capacity, entries = table * cluster / 8;
 
-    if (!is_power_of_two(cluster) || cluster < QED_MIN_CLUSTER || cluster > QED_MAX_CLUSTER)
+    if (!cst_is_power_of_two(cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
         cst_look_problem(look, _("the QED header has a bad cluster size"));
-    else if (!is_power_of_two(table) || table > QED_MAX_TABLE)
+    else if (!cst_is_power_of_two(table, 1, QED_MAX_TABLE))
         cst_look_problem(look, _("the QED header has a bad table size"));
     else if (header == 0 || header > G_MAXUINT32 / cluster)
         cst_look_problem(look, _("the QED header has a bad header size"));
@@ -60,7 +55,8 @@ static void qed_inspect(CstImageLook *look)
         return;
     name = cst_le32(raw + QED_AT_NAME);
     name_len = cst_le32(raw + QED_AT_NAME_LEN);
-    if (name > header * cluster || name_len > header * cluster - name || name_len > QED_MAX_NAME) {
+    if (name > header * cluster || name_len > header * cluster - name ||
+        name_len > CST_LEVELS_MAX_NAME) {
         cst_look_problem(look, _("the QED header has a bad backing file name"));
         return;
     }
@@ -91,7 +87,7 @@ const CstImageFormat cst_format_qed = {
     .discard = cst_blocks_discard,
     .flush = cst_blocks_flush,
     .resize = cst_levels_resize,
-    .set_backing = qed_set_backing,
+    .set_backing = cst_levels_set_backing,
     .empty = cst_levels_empty,
     .check = qed_check,
 };

@@ -6,7 +6,6 @@
 
 /** QEMU's enhanced disk, little endian (qemu docs/interop/qed_spec, "Header"). */
 #define QED_HEADER_LEN      64
-#define QED_MAX_NAME        1023u
 #define QED_MIN_CLUSTER     UINT64_C(4096)
 #define QED_MAX_CLUSTER     (UINT64_C(64) << 20)
 #define QED_MAX_TABLE       16u /* clusters */
@@ -38,8 +37,6 @@ uint64_t qed_max_capacity(uint64_t cluster_size, uint64_t table_size);
 
 CstImage *qed_open(CstBlob *blob, const CstImageOpen *how, GError **error);
 void qed_close(CstImage *image);
-gboolean qed_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
-                         GError **error);
 gboolean qed_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
                    CstImageCheck *ret_check, CstTask *task, GError **error);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "bytes.h"
 #include "format.h"
@@ -28,7 +29,7 @@ static void bochs_inspect(CstImageLook *look)
     extent = cst_le32(raw + 80);
     info->capacity = cst_le64(raw + (version == BOCHS_V1 ? 84 : 88)) / 512 * 512;
     info->cluster_size = extent;
-    if (extent < 512 || (extent & (extent - 1)) != 0 || extent > 0x800000)
+    if (!cst_is_power_of_two(extent, 512, 0x800000))
         cst_look_problem(look, _("the Bochs header has a bad extent size"));
     else if (catalog > 0x100000 || (uint64_t)catalog * extent < info->capacity)
         cst_look_problem(look, _("the Bochs catalogue does not fit the image's size"));

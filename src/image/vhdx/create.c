@@ -96,8 +96,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(error, CST_ERROR_INVALID, _("a VHDX image can have at most 64 TiB"));
     if (block_size == 0)
         block_size = default_block_size(plan->capacity);
-    if (block_size < VHDX_MIN_BLOCK || block_size > VHDX_MAX_BLOCK ||
-        (block_size & (block_size - 1)) != 0)
+    if (!cst_is_power_of_two(block_size, VHDX_MIN_BLOCK, VHDX_MAX_BLOCK))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the VHDX block size must be a power of two between 1 and 256 MiB"));
     plan->block_size = (uint32_t)block_size;

@@ -224,8 +224,7 @@ static gboolean check_layout(CstImageLook *look, const VhdxLayout *layout)
 {
     gboolean has_parent = (layout->flags & VHDX_FLAG_PARENT) != 0;
 
-    if (layout->block_size < VHDX_MIN_BLOCK || layout->block_size > VHDX_MAX_BLOCK ||
-        (layout->block_size & (layout->block_size - 1)) != 0)
+    if (!cst_is_power_of_two(layout->block_size, VHDX_MIN_BLOCK, VHDX_MAX_BLOCK))
         cst_look_problem(look, _("the VHDX image has a bad block size"));
     else if (layout->sector_size != 512 && layout->sector_size != 4096)
         cst_look_problem(look, _("the VHDX image has a bad sector size"));

@@ -160,7 +160,7 @@ static gboolean parse_options(Making *making, GError **error)
     making->adapter = options->adapter_type ? options->adapter_type : "ide";
     if (!making->subformat || !check_adapter(making->adapter, error))
         return FALSE;
-    if (grain < GRAIN_MIN || grain > GRAIN_MAX || (grain & (grain - 1)) != 0)
+    if (!cst_is_power_of_two(grain, GRAIN_MIN, GRAIN_MAX))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the grain size must be a power of two between 8 KiB and 1 MiB"));
     if (options->cluster_size && is_plain(making))

@@ -86,6 +86,16 @@ static gboolean missing(const char *volume, const char *name, GError **error)
                     name);
 }
 
+/* The place of @volume's snapshots; NOT_FOUND, of snapshot @name, where there are none. */
+static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
+                           CstDirPlace *ret_target, Shelf *ret_shelf, GError **error)
+{
+    if (!cst_dir_target_open(state, ret_target, error) ||
+        !shelf_open(state, ret_target, volume, FALSE, ret_shelf, error))
+        return FALSE;
+    return ret_shelf->volume.fd >= 0 || missing(volume, name, error);
+}
+
 /* The snapshot's file, for reading; -1 with @error. */
 static int open_snapshot(CstPoolState *state, const CstDirPlace *target, const char *volume,
                          const char *name, GError **error)
@@ -343,11 +353,8 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
     g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
     g_auto(Shelf) shelf = SHELF_NONE;
 
-    if (!cst_dir_target_open(state, &target, error) ||
-        !shelf_open(state, &target, volume, FALSE, &shelf, error))
+    if (!shelf_find(state, volume, name, &target, &shelf, error))
         return FALSE;
-    if (shelf.volume.fd < 0)
-        return missing(volume, name, error);
     CST_CRASH_POINT("snapshot.remove.before");
     if (!cst_entry_remove(&shelf.volume, name, FALSE)) {
         if (errno == ENOENT)
@@ -368,11 +375,8 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
     g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
     g_auto(Shelf) shelf = SHELF_NONE;
 
-    if (!cst_dir_target_open(state, &target, error) ||
-        !shelf_open(state, &target, volume, FALSE, &shelf, error))
+    if (!shelf_find(state, volume, name, &target, &shelf, error))
         return FALSE;
-    if (shelf.volume.fd < 0)
-        return missing(volume, name, error);
     if (cst_entry_rename_new(&shelf.volume, name, new_name))
         return cst_dir_sync(shelf.volume.fd, volume, error);
     if (errno == ENOENT)

@@ -2,6 +2,7 @@
 """Test case bases: a daemon of ours, alone or with stock libvirtd beside it."""
 
 import os
+import time
 import unittest
 
 from . import peers, space, wire
@@ -11,7 +12,20 @@ def run(argv, **options):
     return peers.run(argv, **options)
 
 
-class WithDaemon(unittest.TestCase):
+class Patient(unittest.TestCase):
+    """Waits for what others do."""
+
+    def wait_until(self, condition, what, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.05)
+        self.fail(f"never: {what}")
+
+
+class WithDaemon(Patient):
     """One cisternd for the class, with an active directory pool "p" made anew for each test."""
 
     maxDiff = None

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sizes as people write them: the numbers that qemu-img reads, with the units that libvirt has. */
+/* Sizes as people write them: the numbers that qemu-img reads, with the units that libvirt has; and
+ * sizes that must be powers of two. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,11 +80,23 @@ static void what_is_no_size_is_refused(void **state)
     }
 }
 
+static void powers_of_two_have_one_bit(void **state)
+{
+    assert_true(cst_is_power_of_two(1, 1, 1));
+    assert_true(cst_is_power_of_two(4096, 512, 4096));
+    assert_true(cst_is_power_of_two(UINT64_C(1) << 63, 1, UINT64_MAX));
+    assert_false(cst_is_power_of_two(0, 0, 4096));
+    assert_false(cst_is_power_of_two(256, 512, 4096));
+    assert_false(cst_is_power_of_two(8192, 512, 4096));
+    assert_false(cst_is_power_of_two(1536, 512, 4096));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_have_fractions_and_digits_of_two_kinds),
         cmocka_unit_test(what_is_no_size_is_refused),
+        cmocka_unit_test(powers_of_two_have_one_bit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

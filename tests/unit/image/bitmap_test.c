@@ -7,7 +7,6 @@
 #include <blob/sparse.h>
 #include <image/bitmap.h>
 
-#include "bytes.h"
 #include "qcow2_images.h"
 
 enum { SIZE = 8 * 1024 * 1024 };
@@ -27,16 +26,6 @@ static char *look(CstBlob *blob)
                                bitmap->inconsistent ? "!" : "");
     }
     return g_string_free(text, FALSE);
-}
-
-static void assert_sound(CstBlob *blob, gboolean leaks_allowed)
-{
-    CstImageCheck check;
-
-    assert_true(cst_image_check(blob, qcow2(), 0, &check, NULL, NULL));
-    assert_int_equal(check.errors, 0);
-    if (!leaks_allowed)
-        assert_int_equal(check.leaks, 0);
 }
 
 /* --- steps --------------------------------------------------------------------------------- */
@@ -199,22 +188,6 @@ static void the_first_write_outdates_what_is_enabled(void **state)
     assert_string_equal(after, "b- a! ");
 }
 
-static void set32(CstBlob *blob, uint64_t offset, uint32_t value)
-{
-    uint8_t raw[4];
-
-    cst_put_be32(raw, value);
-    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), offset, NULL));
-}
-
-static uint64_t get64(CstBlob *blob, uint64_t offset)
-{
-    uint8_t raw[8];
-
-    assert_true(cst_blob_pread(blob, raw, sizeof(raw), offset, NULL));
-    return cst_be64(raw);
-}
-
 /* A header of ours has the extension right behind its 112 bytes. */
 enum { EXT = 112, COUNT = EXT + 8, DIR_SIZE_AT = EXT + 16, DIR_AT = EXT + 24 };
 
@@ -246,7 +219,7 @@ static void damaged_directories_are_refused_and_dropped_by_writers(void **state)
 
         assert_true(add_a(image, NULL));
         cst_image_free(image);
-        set32(blob, at < 1 << 20 ? at : get64(blob, DIR_AT) + at - (1 << 20), damages[i].value);
+        put32(blob, at < 1 << 20 ? at : get64(blob, DIR_AT) + at - (1 << 20), damages[i].value);
         image = open_image(blob, CST_IMAGE_WRITE);
         assert_null(cst_image_bitmap_list(image, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
@@ -270,14 +243,14 @@ static void damaged_tables_are_refused(void **state)
     assert_true(add_a(image, NULL));
     cst_image_free(image);
     table = get64(blob, get64(blob, DIR_AT));
-    set32(blob, table + 4, 512); /* inside of a cluster */
+    put32(blob, table + 4, 512); /* inside of a cluster */
     image = open_image(blob, CST_IMAGE_WRITE);
     assert_false(clear_a(image, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
     g_clear_error(&error);
     assert_false(remove_a(image, &error));
-    set32(blob, table + 4, 0);
-    set32(blob, table, 0x400000); /* outside of the file */
+    put32(blob, table + 4, 0);
+    put32(blob, table, 0x400000); /* outside of the file */
     g_clear_error(&error);
     assert_false(remove_a(image, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
@@ -310,7 +283,7 @@ static CstBlob *make_dirty(void)
     assert_true(cst_image_bitmap_add(image, "a", 512, TRUE, NULL));
     assert_true(add_b(image, NULL));
     cst_image_free(image);
-    set32(blob, get64(blob, get64(blob, DIR_AT)) + 4, 1);
+    put32(blob, get64(blob, get64(blob, DIR_AT)) + 4, 1);
     return blob;
 }
 
@@ -449,7 +422,7 @@ static void a_bitmap_that_can_not_follow_refuses_the_size(void **state)
     after = look_with_size(blob);
     assert_string_equal(after, before);
     assert_sound(blob, FALSE);
-    set32(blob, get64(blob, DIR_AT) + 12, 8); /* a flag that nobody knows */
+    put32(blob, get64(blob, DIR_AT) + 12, 8); /* a flag that nobody knows */
     assert_false(resize(blob, 2 * SIZE, &unknown));
     assert_true(g_error_matches(unknown, CST_ERROR, CST_ERROR_UNSUPPORTED));
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include <base/error.h>
 #include <base/units.h>
 #include <image/backing.h>
 #include <image/image.h>
@@ -247,6 +248,49 @@ static void the_backing_file_changes_in_one_step(void **state)
     }
 }
 
+static void what_goes_with_a_backing_file_is_bounded(void **state)
+{
+    g_autofree char *longest = g_strnfill(1023, 'n'), *too_long = g_strnfill(1024, 'n');
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        const Variant *variant = &variants[i];
+        g_autoptr(CstBlob) blob = make(variant), other = cst_blob_memory_new(NULL, 0);
+        CstImageCreate options = variant->options;
+
+        for (int valid = 0; valid < 2; valid++) {
+            g_autoptr(CstImage) image =
+                cst_image_open(blob, format_of(variant), CST_IMAGE_WRITE, NULL, NULL);
+            g_autoptr(GError) changed = NULL, created = NULL;
+
+            options.backing = valid ? longest : too_long;
+            options.backing_format = "raw";
+            assert_int_equal(cst_image_set_backing(image, options.backing, "raw", NULL, &changed),
+                             valid);
+            assert_int_equal(cst_image_create(other, format_of(variant), &options, NULL, &created),
+                             valid);
+            if (valid)
+                continue;
+            assert_int_equal(changed->code, CST_ERROR_LIMIT);
+            assert_int_equal(created->code, CST_ERROR_LIMIT);
+        }
+        options.preallocation = CST_PREALLOC_METADATA;
+        assert_false(cst_image_create(other, format_of(variant), &options, NULL, NULL));
+    }
+}
+
+static void a_table_behind_the_end_of_the_file_is_not_written_to(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        const Variant *variant = &variants[i];
+        g_autoptr(CstBlob) blob = make(variant);
+        g_autoptr(GError) error = NULL;
+
+        assert_true(cst_blob_resize(blob, variant->l1 + 8, NULL));
+        assert_null(cst_image_open(blob, format_of(variant), CST_IMAGE_WRITE, NULL, &error));
+        assert_int_equal(error->code, CST_ERROR_CORRUPT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +301,8 @@ int main(void)
         cmocka_unit_test(qed_needs_a_check_while_it_is_written),
         cmocka_unit_test(qed_is_repaired_when_it_is_opened_for_writing),
         cmocka_unit_test(the_backing_file_changes_in_one_step),
+        cmocka_unit_test(what_goes_with_a_backing_file_is_bounded),
+        cmocka_unit_test(a_table_behind_the_end_of_the_file_is_not_written_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

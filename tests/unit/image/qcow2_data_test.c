@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* qcow2 images whose data is in another file, and those that were not closed cleanly. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
-
-#include <base/error.h>
 #include <base/units.h>
-#include <image/image.h>
 #include <image/snapshot.h>
 
-#include "bytes.h"
 #include "qcow2/header.h"
+#include "qcow2_images.h"
 
 enum { SIZE = 3 * 1024 * 1024 + 512, CLUSTER = 65536 };
-
-static const CstImageFormat *qcow2(void)
-{
-    return cst_image_format_find("qcow2", NULL);
-}
 
 /* --- data files ------------------------------------------------------------------------------- */
 
@@ -241,22 +227,6 @@ static void what_a_data_file_can_not_do_is_refused(void **state)
 }
 
 /* --- not closed cleanly ----------------------------------------------------------------------- */
-
-static uint64_t get64(CstBlob *blob, uint64_t offset)
-{
-    uint8_t raw[8];
-
-    assert_true(cst_blob_pread(blob, raw, sizeof(raw), offset, NULL));
-    return cst_be64(raw);
-}
-
-static void put64(CstBlob *blob, uint64_t offset, uint64_t value)
-{
-    uint8_t raw[8];
-
-    cst_put_be64(raw, value);
-    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), offset, NULL));
-}
 
 /* Two clusters of data, which nothing counts: a writer with lazy refcounts has died. */
 static CstBlob *make_dirty(void)

@@ -7,7 +7,6 @@
 #include <blob/sparse.h>
 #include <image/snapshot.h>
 
-#include "bytes.h"
 #include "listed.h"
 #include "qcow2/counts.h"
 #include "qcow2/header.h"
@@ -23,30 +22,6 @@ static CstBlob *make(const CstImageCreate *options)
     all.capacity = all.capacity ? all.capacity : SIZE;
     assert_true(cst_image_create(blob, qcow2(), &all, NULL, NULL));
     return blob;
-}
-
-static uint64_t get64(CstBlob *blob, uint64_t offset)
-{
-    uint8_t raw[8];
-
-    assert_true(cst_blob_pread(blob, raw, sizeof(raw), offset, NULL));
-    return cst_be64(raw);
-}
-
-static void put64(CstBlob *blob, uint64_t offset, uint64_t value)
-{
-    uint8_t raw[8];
-
-    cst_put_be64(raw, value);
-    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), offset, NULL));
-}
-
-static void put32(CstBlob *blob, uint64_t offset, uint32_t value)
-{
-    uint8_t raw[4];
-
-    cst_put_be32(raw, value);
-    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), offset, NULL));
 }
 
 static CstImageCheck check(CstBlob *blob, unsigned flags)

@@ -52,16 +52,6 @@ static gboolean is_same(const Sight *a, const Sight *b)
     return strcmp(a->names, b->names) == 0 && memcmp(a->content, b->content, SIZE) == 0;
 }
 
-static void assert_sound(CstBlob *blob, gboolean leaks_allowed)
-{
-    CstImageCheck check;
-
-    assert_true(cst_image_check(blob, qcow2(), 0, &check, NULL, NULL));
-    assert_int_equal(check.errors, 0);
-    if (!leaks_allowed)
-        assert_int_equal(check.leaks, 0);
-}
-
 typedef struct {
     gboolean (*call)(CstImage *image, const char *name, CstTask *task, GError **error);
     const char *name;

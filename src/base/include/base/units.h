@@ -21,6 +21,12 @@ static inline uint64_t cst_round_up(uint64_t bytes, uint64_t piece)
     return cst_div_up(bytes, piece) * piece;
 }
 
+/** A power of two from @least to @most. */
+static inline gboolean cst_is_power_of_two(uint64_t value, uint64_t least, uint64_t most)
+{
+    return value >= least && value <= most && value != 0 && (value & (value - 1)) == 0;
+}
+
 /**
  * Multiplies @value by the unit @suffix, as libvirt's <capacity unit='…'> and virsh's sizes do:
  * "b"/"bytes" 1; "k"…"e", with or without "iB"/"ib" powers of 1024; "KB"…"EB" powers of 1000. Case
