@@ -311,7 +311,8 @@ static void test_options_refuse_nonsense(void **state)
     static const char *const bad[] = {
         "=",       "cluster_size=",      "cluster_size=-1",  "compat",
         "compat=", "size=12x",           "refcount_bits=-1", "nosuch=1",
-        ",",       "lazy_refcounts=yes", "subformat=x"};
+        ",",       "lazy_refcounts=yes", "subformat=x",      "cluster_size=0",
+        "refcount_bits=0"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_auto(CstImageOptions) options = {0};
