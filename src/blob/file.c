@@ -19,6 +19,8 @@
 
 #include "extents.h"
 
+#define WRITE_OUT_MIN CST_MIB /* shorter writes wait for the flush */
+
 typedef struct {
     CstBlob head;
     int fd;
@@ -83,6 +85,16 @@ static void grow_to(CstFileBlob *file, uint64_t end)
         ;
 }
 
+/*
+ * Lets the disk work while the caller prepares its next piece, instead of from the flush on only.
+ * Waits for nothing and promises nothing: an error is reported by the flush.
+ */
+static void start_write_out(const CstFileBlob *file, uint64_t offset, uint64_t length)
+{
+    if (length >= WRITE_OUT_MIN && !file->skips_sync)
+        sync_file_range(file->fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
+}
+
 static gboolean file_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
                             GError **error)
 {
@@ -94,6 +106,7 @@ static gboolean file_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t
     if (!cst_pwrite_full(file->fd, buf, len, offset, blob->name, error))
         return FALSE;
     grow_to(file, offset + len);
+    start_write_out(file, offset, len);
     return TRUE;
 }
 
@@ -309,6 +322,8 @@ static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
                       : kernel_copy(from, src_offset, to, dst_offset, length);
     if (done) {
         grow_to(to, dst_offset + length);
+        if (!share_only)
+            start_write_out(to, dst_offset, length);
         return !share_only || check_shared(from, src_offset, to, dst_offset, length, error);
     }
     if (is_missing_copy(errno))

@@ -90,7 +90,7 @@ static const CliOption convert_options[] = {
      .kind = CLI_OPT_ARGV,
      .help = N_("further images, copied one behind the other; the last plain word is the target")},
     FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
-    TARGET_FORMAT("target-format", 'O'),
+    FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
     CLI_IMAGE_OPTIONS,
     {.name = "backing",
      .kind = CLI_OPT_STRING,

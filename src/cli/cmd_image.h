@@ -35,6 +35,9 @@ gboolean cli_image_format_arg(const CliArgs *args, const char *option,
 
 /** --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk. */
 gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error);
+/** Value of --target-format; raw when it was not given, as with qemu-img. */
+gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
+                                 GError **error);
 
 /** "1.5 GiB" as qemu-img has it; with --bytes digits. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);

@@ -63,9 +63,9 @@ static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GErro
 static gboolean check_combination(const CliArgs *args, GError **error)
 {
     static const char *const pairs[][2] = {
-        {"no-create", "options"},   {"no-create", "backing"},   {"sparse-size", "compress"},
-        {"sparse-size", "backing"}, {"sparse-size", "offload"}, {"offload", "compress"},
-        {"more", "backing"},        {"more", "snapshot"},
+        {"no-create", "options"},   {"no-create", "backing"}, {"sparse-size", "backing"},
+        {"sparse-size", "offload"}, {"offload", "compress"},  {"more", "backing"},
+        {"more", "snapshot"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
@@ -125,7 +125,7 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
     if (cli_args_has(args, "target-is-zero"))
         conversion->flags |= CST_CONVERT_TARGET_ZERO;
     return read_paths(args, conversion, error) &&
-           cli_image_format_arg(args, "target-format", &conversion->format, error) &&
+           cli_image_target_format(args, &conversion->format, error) &&
            cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
                              error) &&
            check_combination(args, error) && cli_image_cache(args, &conversion->unsafe, error) &&

@@ -121,9 +121,7 @@ gboolean cli_cmd_image_dd(CliCtl *ctl, const CliArgs *args, GError **error)
     g_auto(Copying) copying = {0};
 
     if (!read_operands(args, &copying, error) ||
-        !cli_image_format_arg(args, "target-format", &copying.format, error))
-        return FALSE;
-    if (!copying.format && !(copying.format = cst_image_format_find("raw", error)))
+        !cli_image_target_format(args, &copying.format, error))
         return FALSE;
     copying.source = cli_image_source_path(ctl, args, copying.input, "source-format", NULL, error);
     if (!copying.source || !cli_image_check_at_rest(args, copying.source, error) ||

@@ -65,6 +65,16 @@ gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **err
                     cache);
 }
 
+gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
+                                 GError **error)
+{
+    if (!cli_image_format_arg(args, "target-format", ret_format, error))
+        return FALSE;
+    if (!*ret_format)
+        *ret_format = cst_image_format_find("raw", error);
+    return *ret_format != NULL;
+}
+
 static void warn_of_guess(CliCtl *ctl, const char *path)
 {
     if (ctl->settings.json || ctl->settings.quiet)

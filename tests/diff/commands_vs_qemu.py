@@ -186,6 +186,30 @@ def the_shortest_run_of_zeroes_is_chosen(run):
           (8 * MIB, 8 * MIB) if run == "0" else (4 * MIB, 4 * MIB))
 
 
+@case("0", "4k")
+def zeroes_take_compressed_space_where_that_is_asked_for(run):
+    make("src", "raw", "", "8M")
+    write("src", "raw", "write -P 3 0 1M")
+    allocated = []
+    for tool, name in ((cistern, "ours"), (qemu_img, "theirs")):
+        command = ["image-convert" if tool is cistern else "convert", "-c", "-S", run]
+        tool(*command, "-f", "raw", "-O", "qcow2", "src", name)
+        allocated.append(sum(piece["length"] for piece in qemu_json("map", "-f", "qcow2", name)
+                             if piece["present"]))
+    same("ours", "qcow2", "src", "raw")
+    sound("ours")
+    equal("allocated", tuple(allocated), (8 * MIB, 8 * MIB) if run == "0" else (MIB, MIB))
+
+
+@case()
+def a_copy_is_raw_where_nothing_else_is_said(_):
+    make("src", "qcow2", "")
+    fill("src", "qcow2")
+    cistern("image-convert", "-f", "qcow2", "src", "ours")
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", "src", "theirs")
+    same("ours", "raw", "theirs", "raw")
+
+
 @case()
 def a_sparse_size_is_whole_sectors():
     make("src", "raw", "", "1M")

@@ -50,18 +50,26 @@ static gboolean check_compression(CstImage *image, GError **error)
                     image ? image->format->name : "raw");
 }
 
-static gboolean fill_compressed(CstBlob *from, CstImage *image, CstTask *task, GError **error)
+/* Runs of zeroes that are at least 0 bytes long make no holes: all of them are written. */
+static unsigned pack_flags(const uint64_t *zero_run)
+{
+    return zero_run && *zero_run == 0 ? CST_PACK_ALL : 0;
+}
+
+static gboolean fill_compressed(const Conversion *conversion, CstImage *image, CstTask *task,
+                                GError **error)
 {
     return check_compression(image, error) && cst_may_change(error) &&
-           cst_image_pack(from, image, FALSE, task, error) && cst_image_flush(image, error);
+           cst_image_pack(conversion->from, image, pack_flags(conversion->zero_run), task, error) &&
+           cst_image_flush(image, error);
 }
 
 /*
  * Compressed data takes another place than what it replaces, so the old content is given up first:
  * the copy then needs no more space than it has to, and what is left out reads as zeroes.
  */
-static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, gboolean zero, CstTask *task,
-                                     GError **error)
+static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
+                                     gboolean zero, CstTask *task, GError **error)
 {
     CstImage *image = cst_guest_image(guest);
     uint64_t size;
@@ -69,7 +77,7 @@ static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, gboolean zer
     return check_compression(image, error) && cst_may_change(error) &&
            cst_blob_get_size(from, &size, error) &&
            (zero || cst_blob_zero(guest, 0, size, CST_ZERO_MAY_UNMAP, error)) &&
-           cst_image_pack(from, image, TRUE, task, error);
+           cst_image_pack(from, image, CST_PACK_ZEROED | pack_flags(zero_run), task, error);
 }
 
 /** Copies all of @from over what the guest sees. */
@@ -109,6 +117,10 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
     g_autoptr(CstBlob) guest = NULL;
     CstImage *image;
 
+    /* VMDK has a variant whose data is always compressed. */
+    if ((conversion->flags & CST_CONVERT_COMPRESS) && !conversion->create.subformat &&
+        strcmp(cst_image_format_name(conversion->format), "vmdk") == 0)
+        conversion->create.subformat = STREAM;
     if (!make(conversion, task, error))
         return FALSE;
     image = cst_image_open_as(conversion->to, conversion->format, &how, error);
@@ -117,7 +129,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
     /* What compresses by itself takes plain writes. */
     if ((conversion->flags & CST_CONVERT_COMPRESS) &&
         g_strcmp0(conversion->create.subformat, STREAM) != 0) {
-        gboolean ok = fill_compressed(conversion->from, image, task, error);
+        gboolean ok = fill_compressed(conversion, image, task, error);
 
         cst_image_free(image);
         return ok;
@@ -145,8 +157,9 @@ gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero
     gboolean zero = (flags & CST_CONVERT_TARGET_ZERO) != 0;
 
     return check_target_size(from, guest, task, error) &&
-           (flags & CST_CONVERT_COMPRESS ? overwrite_compressed(from, guest, zero, task, error)
-                                         : copy(from, guest, zero_run, zero, task, error)) &&
+           (flags & CST_CONVERT_COMPRESS
+                ? overwrite_compressed(from, guest, zero_run, zero, task, error)
+                : copy(from, guest, zero_run, zero, task, error)) &&
            cst_blob_flush(guest, error);
 }
 
@@ -170,9 +183,5 @@ gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *for
 
     if (options)
         conversion.create = *options;
-    /* VMDK has a variant whose data is always compressed. */
-    if ((flags & CST_CONVERT_COMPRESS) && !conversion.create.subformat &&
-        strcmp(cst_image_format_name(format), "vmdk") == 0)
-        conversion.create.subformat = STREAM;
     return convert(&conversion, task, error);
 }

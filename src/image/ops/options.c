@@ -62,9 +62,15 @@ static gboolean set_number(CstImageOptions *options, gpointer member, char *valu
     return TRUE;
 }
 
-static gboolean set_refcount_bits(CstImageOptions *options, gpointer member, char *value)
+/** Some numbers are 0 in CstImageCreate where nothing has been asked for. */
+static gboolean set_positive_number(CstImageOptions *options, gpointer member, char *value)
 {
-    return set_number(options, member, value) && *(unsigned *)member > 0;
+    return set_number(options, member, value) && *(const unsigned *)member > 0;
+}
+
+static gboolean set_positive_bytes(CstImageOptions *options, gpointer member, char *value)
+{
+    return set_bytes(options, member, value) && *(const uint64_t *)member > 0;
 }
 
 static gboolean set_switch(CstImageOptions *options, gpointer member, char *value)
@@ -112,7 +118,7 @@ static const Row rows[] = {
     {{"cluster_size", "size", N_("unit of allocation")},
      CST_CREATE_CLUSTER_SIZE,
      MEMBER(cluster_size),
-     set_bytes},
+     set_positive_bytes},
     {{"compat", "0.10|1.1", N_("version of the format")},
      CST_CREATE_COMPAT,
      MEMBER(compat),
@@ -160,7 +166,7 @@ static const Row rows[] = {
     {{"refcount_bits", "number", N_("width of a reference count")},
      CST_CREATE_REFCOUNT_BITS,
      MEMBER(refcount_bits),
-     set_refcount_bits},
+     set_positive_number},
     {{"size", "size", N_("capacity: what the guest sees")}, 0, MEMBER(capacity), set_capacity},
     {{"static", "on|off", N_("give every block its place at once")},
      CST_CREATE_STATIC,
@@ -177,7 +183,7 @@ static const Row rows[] = {
     {{"table_size", "1|2|4|8|16", N_("clusters of a table")},
      CST_CREATE_TABLE_SIZE,
      MEMBER(table_size),
-     set_number},
+     set_positive_number},
 };
 
 gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallocation)

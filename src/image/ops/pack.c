@@ -11,6 +11,7 @@ typedef struct {
     CstBlob *src;
     CstBlob *below; /* what the destination is based on, without an end; NULL: nothing */
     CstImage *dst;
+    unsigned flags; /* CstPackFlags */
     CstTask *task;
     uint64_t size, capacity; /* of the source; of the destination */
     uint64_t unit;
@@ -57,7 +58,7 @@ static gboolean draw(gpointer data, CstPiece *piece, GError **error)
 {
     Pack *pack = data;
 
-    if (!skip_zeroes(pack, error) || pack->cursor >= pack->size)
+    if ((!(pack->flags & CST_PACK_ALL) && !skip_zeroes(pack, error)) || pack->cursor >= pack->size)
         return FALSE;
     *piece = (CstPiece){pack->cursor, MIN(pack->unit, pack->size - pack->cursor), 0};
     pack->cursor += piece->length;
@@ -92,7 +93,7 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
     if (!cst_blob_pread(pack->src, buf, there, piece->offset, error))
         return FALSE;
     memset(buf + there, 0, len - there);
-    if (!is_shown(pack, buf, len, piece->offset, &shown, error))
+    if (!(pack->flags & CST_PACK_ALL) && !is_shown(pack, buf, len, piece->offset, &shown, error))
         return FALSE;
     if (!shown && !cst_image_write_compressed(pack->dst, buf, len, piece->offset, error))
         return FALSE;
@@ -102,10 +103,11 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
 
 static const CstCrewOps pack_ops = {.everybody = TRUE, .draw = draw, .work = work};
 
-gboolean cst_image_pack(CstBlob *src, CstImage *dst, gboolean zeroed, CstTask *task, GError **error)
+gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) below = dst->backing && !zeroed ? cst_mark_new(dst->backing) : NULL;
-    Pack pack = {.src = src, .below = below, .dst = dst, .task = task};
+    g_autoptr(CstBlob) below =
+        dst->backing && !(flags & CST_PACK_ZEROED) ? cst_mark_new(dst->backing) : NULL;
+    Pack pack = {.src = src, .below = below, .dst = dst, .flags = flags, .task = task};
 
     if (!cst_blob_get_size(src, &pack.size, error))
         return FALSE;

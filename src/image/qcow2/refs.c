@@ -240,11 +240,29 @@ static uint64_t used_entries(const Qcow2 *q)
     return used;
 }
 
+/**
+ * Adds what one refcount block says of the clusters from @first on. No file holds as many
+ * references as a count of 64 bits can claim; one that claims them would wrap around when one is
+ * added.
+ */
+static gboolean load_block(Qcow2 *q, const uint8_t *block, uint64_t first, Qcow2Counts *counts,
+                           GError **error)
+{
+    for (uint64_t i = 0; i < UINT64_C(1) << q->block_bits; i++) {
+        uint64_t count = qcow2_refcount_get(block, q->header.refcount_order, i);
+
+        if (count > G_MAXINT64)
+            return qcow2_corrupt(q, error, _("a refcount is impossibly high"));
+        if (count != 0 && !qcow2_counts_add(counts, first + i, count, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **error)
 {
     g_autofree uint8_t *block = g_malloc(q->cluster_size);
     uint64_t per_block = UINT64_C(1) << q->block_bits, used = used_entries(q), size = 0;
-    unsigned order = q->header.refcount_order;
 
     if (!cst_blob_get_size(q->blob, &size, error) ||
         !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block), error))
@@ -257,14 +275,9 @@ gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **
         if ((place & (q->cluster_size - 1)) || place > size || q->cluster_size > size - place)
             return qcow2_corrupt(q, error, _("a refcount block lies outside the file"));
         if (!cst_task_check(task, error) ||
-            !cst_blob_pread(q->blob, block, q->cluster_size, place, error))
+            !cst_blob_pread(q->blob, block, q->cluster_size, place, error) ||
+            !load_block(q, block, i * per_block, counts, error))
             return FALSE;
-        for (uint64_t j = 0; j < per_block; j++) {
-            uint64_t count = qcow2_refcount_get(block, order, j);
-
-            if (count != 0 && !qcow2_counts_add(counts, i * per_block + j, count, error))
-                return FALSE;
-        }
     }
     return TRUE;
 }

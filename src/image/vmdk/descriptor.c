@@ -93,13 +93,13 @@ const char *vmdk_line_kind(const VmdkLine *line)
     return "";
 }
 
-/* Only zeroes need no file; what is "FLAT" must say where in its file it begins. */
+/* Only zeroes need no file; what is "FLAT" must say where in its file it begins, others can't. */
 static gboolean line_is_sound(const VmdkLine *line, gboolean has_offset)
 {
     const char *kind = vmdk_line_kind(line);
 
     return *kind != '\0' && (line->file || strcmp(kind, "ZERO") == 0) &&
-           (has_offset || strcmp(kind, "FLAT") != 0) &&
+           has_offset == (strcmp(kind, "FLAT") == 0) &&
            line->offset <= VMDK_MAX_SECTORS - line->sectors;
 }
 

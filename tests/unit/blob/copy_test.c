@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,16 @@
 #include "scratch.h"
 
 #define SIZE (24 * CST_MIB + 777)
+
+/* Bytes whose writing out was started; in the C library's place. */
+static _Atomic uint64_t written_out;
+
+int sync_file_range(int fd, off64_t offset, off64_t count, unsigned int flags)
+{
+    assert_int_equal(flags, SYNC_FILE_RANGE_WRITE);
+    written_out += (uint64_t)count;
+    return 0;
+}
 
 /* Data, zeroes written out and holes in turns, not aligned to anything. */
 static CstBlob *speckled(GRand *rand)
@@ -169,6 +180,30 @@ static void sharing_only_says_when_it_cannot(void **state)
     assert_int_equal(size_of(dst), 0);
 }
 
+/* Long pieces go to the disk while the copy goes on; unless nobody wants them there. */
+static void writing_out_begins_with_the_copy(void **state)
+{
+    enum { LENGTH = 8 * CST_MIB, OFFSET = 512 /* no extent can be shared */ };
+    static const unsigned flags[] = {0, CST_COPY_NO_SHARE};
+    g_autofree uint8_t *data = g_malloc(OFFSET + LENGTH);
+    g_autoptr(CstBlob) src = scratch_file(0);
+
+    memset(data, 7, OFFSET + LENGTH);
+    assert_true(cst_blob_pwrite(src, data, OFFSET + LENGTH, 0, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        g_autoptr(CstBlob) dst = scratch_file(0);
+        g_autoptr(CstBlob) unsafe = scratch_file(0);
+
+        written_out = 0;
+        assert_true(cst_blob_copy(src, OFFSET, dst, 0, LENGTH, flags[i], NULL, NULL));
+        assert_int_equal(written_out, LENGTH);
+        assert_true(cst_blob_pwrite(dst, data, 4096, 0, NULL));
+        cst_blob_file_skip_sync(unsafe);
+        assert_true(cst_blob_copy(src, OFFSET, unsafe, 0, LENGTH, flags[i], NULL, NULL));
+        assert_int_equal(written_out, LENGTH);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +215,7 @@ int main(void)
         cmocka_unit_test(bad_ranges_are_refused),
         cmocka_unit_test(every_failure_is_reported),
         cmocka_unit_test(sharing_only_says_when_it_cannot),
+        cmocka_unit_test(writing_out_begins_with_the_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

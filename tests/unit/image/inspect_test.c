@@ -508,6 +508,7 @@ static void hostile_vmdk_descriptors_are_corrupt(void **state)
         "# Disk DescriptorFile\nRW x FLAT \"a\" 0\n",
         "# Disk DescriptorFile\nRW ",
         "# Disk DescriptorFile\nparentCID=1\nRW 1 FLAT \"a\" 0\n",
+        "# Disk DescriptorFile\nCID=1\ncreateType=\"vmfs\"\nRW 1 VMFS \"a\" 1\n",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {

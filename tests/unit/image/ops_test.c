@@ -122,7 +122,7 @@ static void test_pack_reads_back_the_same(void **state)
     g_autoptr(CstBlob) guest = NULL;
     CstDifference difference;
 
-    assert_true(cst_image_pack(source, image, FALSE, task, NULL));
+    assert_true(cst_image_pack(source, image, 0, task, NULL));
     assert_int_equal(cst_task_progress(task).done, SIZE - 100);
     assert_true(cst_image_flush(image, NULL));
     guest = cst_image_guest_blob(image);
@@ -142,11 +142,11 @@ static void test_pack_fails_with_the_storage_and_stops_when_told(void **state)
         g_autoptr(GError) error = NULL;
 
         cst_blob_fault_arm(source, CST_FAULT_READ, nth, CST_FAULT_ONCE);
-        assert_false(cst_image_pack(source, image, FALSE, NULL, &error));
+        assert_false(cst_image_pack(source, image, 0, NULL, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
         g_clear_error(&error);
         cst_task_cancel(task);
-        assert_false(cst_image_pack(inner, image, FALSE, task, &error));
+        assert_false(cst_image_pack(inner, image, 0, task, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
     }
 }
@@ -309,9 +309,9 @@ static void test_options_of_all_kinds(void **state)
 static void test_options_refuse_nonsense(void **state)
 {
     static const char *const bad[] = {
-        "=",       "cluster_size=",      "cluster_size=-1",  "compat",
-        "compat=", "size=12x",           "refcount_bits=-1", "nosuch=1",
-        ",",       "lazy_refcounts=yes", "subformat=x"};
+        "=",           "cluster_size=",    "cluster_size=-1", "compat", "compat=",
+        "size=12x",    "refcount_bits=-1", "nosuch=1",        ",",      "lazy_refcounts=yes",
+        "subformat=x", "cluster_size=0",   "refcount_bits=0"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_auto(CstImageOptions) options = {0};

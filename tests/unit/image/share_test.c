@@ -193,7 +193,7 @@ static void compressed_clusters_are_unpacked_once(void **state)
 
     make_qcow2(file, &variants[0]);
     image = cst_image_open(file, cst_image_format_find("qcow2", NULL), CST_IMAGE_WRITE, NULL, NULL);
-    assert_true(cst_image_pack(src, image, FALSE, NULL, NULL) && cst_image_flush(image, NULL));
+    assert_true(cst_image_pack(src, image, 0, NULL, NULL) && cst_image_flush(image, NULL));
     cst_image_free(image);
     guest = guest_of(file, 0, NULL);
     assert_same(src, guest); /* now tables are cached */

@@ -318,6 +318,40 @@ static void a_snapshot_is_renamed(void **state)
     cst_blob_unref(blob);
 }
 
+static uint64_t number_at(CstBlob *blob, uint64_t offset)
+{
+    uint64_t number;
+
+    assert_true(cst_blob_pread(blob, &number, 8, offset, NULL));
+    return GUINT64_FROM_BE(number);
+}
+
+static uint64_t table_at(CstBlob *blob, uint64_t offset)
+{
+    return number_at(blob, offset) & UINT64_C(0x00fffffffffffe00);
+}
+
+/* With one reference more it would be 0, and the cluster free. */
+static void a_refcount_that_would_wrap_around_is_damage(void **state)
+{
+    const uint64_t most = G_MAXUINT64;
+    const Step step = {cst_image_snapshot_create, "c"};
+    g_autoptr(CstBlob) blob = make(&variants[3]);
+    g_autoptr(GError) error = NULL;
+    uint64_t first_cluster = table_at(blob, table_at(blob, table_at(blob, 40)));
+    uint64_t counts = number_at(blob, number_at(blob, 48));
+    Sight before, after;
+
+    assert_true(cst_blob_pwrite(blob, &most, 8, counts + first_cluster / 4096 * 8, NULL));
+    before = look(blob);
+    assert_false(take(blob, &step, &error));
+    assert_error(error, CST_ERROR_CORRUPT);
+    after = look(blob);
+    assert_true(is_same(&before, &after));
+    sight_clear(&before);
+    sight_clear(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +363,7 @@ int main(void)
         cmocka_unit_test(work_goes_on_after_each_change),
         cmocka_unit_test(formats_without_snapshots_and_readers_refuse),
         cmocka_unit_test(a_cancelled_change_changes_nothing),
+        cmocka_unit_test(a_refcount_that_would_wrap_around_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,9 @@ gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *for
 
 /**
  * The same, where runs of less than @zero_run zero bytes (a multiple of 512) are written as data,
- * and with 0 all of them, so that the image has space for everything. Shares no extents. Not with
- * CST_CONVERT_COMPRESS, nor upon a backing image.
+ * and with 0 all of them, so that the image has space for everything. Shares no extents. With
+ * CST_CONVERT_COMPRESS only 0 makes a difference, as what is compressed is left out by whole units.
+ * Not upon a backing image.
  */
 gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageFormat *format,
                                   const CstImageCreate *options, uint64_t zero_run, unsigned flags,
