@@ -121,14 +121,18 @@ class Coverage(Build):
                 total.update(stream.read())
         return total.hexdigest()
 
-    def refresh(self, jobs, longest, say):
-        """Bring the map up to date. A test that takes longer than @longest seconds is stopped."""
-        tests = self.tests()
+    def refresh(self, prefixes, jobs, longest, say):
+        """
+        Bring the map up to date, for tests whose names begin with one of @prefixes; afterwards it
+        has no others. A test that takes longer than @longest seconds is stopped.
+        """
+        every = self.tests()
+        tests = {name: test for name, test in every.items() if name.startswith(prefixes)}
         built, output = self.ninja(sorted({t for test in tests.values() for t in test.targets}),
                                    jobs=jobs)
         if not built:
             raise SystemExit(output[-4000:])
-        for name in set(self.reached) - set(tests):
+        for name in set(self.reached) - set(every):
             del self.reached[name]
         stale = [test for name, test in sorted(tests.items())
                  if not self.holds(self.reached.get(name), test, longest)]
@@ -138,6 +142,7 @@ class Coverage(Build):
                 say(f"coverage: {test.name} {facts['seconds']:.1f} s")
                 self.save()
         self.save()
+        self.reached = {name: self.reached[name] for name in tests}
 
     def holds(self, facts, test, longest):
         return facts and facts["digest"] == self.digest(test) and (
@@ -171,11 +176,10 @@ class Coverage(Build):
         return {path: sorted(lines) for path, lines in reached.items() if path.startswith("src/")}
 
     def covering(self, mutant):
-        """(seconds, name) of the tests that reach a line of @mutant, fastest first."""
+        """Names of the tests that reach a line of @mutant."""
         lines = set(range(mutant.first_line, mutant.last_line + 1))
-        return sorted((facts["seconds"], name) for name, facts in self.reached.items()
-                      if facts["status"] == 0 and not lines.isdisjoint(
-                          facts["lines"].get(mutant.file, ())))
+        return [name for name, facts in self.reached.items() if facts["status"] == 0
+                and not lines.isdisjoint(facts["lines"].get(mutant.file, ()))]
 
 
 class Slot(Build):
