@@ -47,6 +47,10 @@ class Build:
         if not os.path.exists(os.path.join(directory, "build.ninja")):
             subprocess.run(["meson", "setup", directory, source, *OPTIONS, *options], check=True,
                            stdout=subprocess.DEVNULL, timeout=SETUP_SECONDS)
+        # Tests that have come since are known from now on.
+        configured, output = self.ninja(["build.ninja"])
+        if not configured:
+            raise SystemExit(output[-4000:])
 
     def ninja(self, targets, seconds=SETUP_SECONDS, jobs=1, **env):
         """Whether @targets could be built, and what was printed."""
