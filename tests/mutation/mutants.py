@@ -24,8 +24,10 @@ BOUNDARY = {b"<": b"<=", b"<=": b"<", b">": b">=", b">=": b">"}
 LOGIC = {b"&&": b"||", b"||": b"&&"}
 # Without those that clang-tidy insists on (android-cloexec-*).
 FLAG = re.compile(rb"(?!\w*CLOEXEC$)[A-Z][A-Z0-9_]*")
-# To leave these out loses memory or a line in the log, which is not what the tests are for.
-HARMLESS = re.compile(r"g_free|g_strfreev|g_clear_\w+|g_dir_close|va_end|cst_log\w*|\w*_(free|unref)")
+# To leave these out loses memory or a line in the log, which is not what the tests are for. Where
+# g_new0 has made them, locks and conditions are ready without a call.
+HARMLESS = re.compile(r"g_free|g_strfreev|g_clear_\w+|g_dir_close|va_end|cst_log\w*|"
+                      r"g_(mutex|rw_lock|cond)_(init|clear)|\w*_(free|unref)")
 # Descriptor 0 is standard input and never what an open of ours gives, so "fd <= 0" is no change.
 DESCRIPTOR = re.compile(rb"[\w>.-]*fd")
 # Calls whose result is used, and without which all looks well until the power fails.
@@ -201,5 +203,6 @@ def identity(mutant):
     return mutant.file, mutant.function, mutant.before, mutant.after, mutant.copy
 
 
-def digest(mutant):
-    return hashlib.sha256(repr(identity(mutant)).encode()).hexdigest()[:16]
+def digest(mutant, seed=0):
+    """A short name for the mutant, or its place in an order that @seed decides."""
+    return hashlib.sha256(repr((identity(mutant), seed)).encode()).hexdigest()[:16]
