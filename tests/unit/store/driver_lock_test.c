@@ -1,13 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scratch.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <store/driver_lock.h>
 
 #define FILE_NAME "driver.pid"
+
+/* What is to be removed right before a lock is taken next, as whoever had it would. */
+static const char *goes_before_lock;
+
+/* In the place of libc's. */
+int fcntl64(int fd, int command, ...)
+{
+    va_list arguments;
+    void *argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_SETLK && goes_before_lock) {
+        unlink(goes_before_lock);
+        goes_before_lock = NULL;
+    }
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
 
 static void taken_it_names_us_and_released_it_stays_empty(void **state)
 {
@@ -167,6 +188,19 @@ static void it_is_waited_for(void **state)
     end_holder(&holder);
 }
 
+static void a_lock_on_a_file_that_went_is_no_lock(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    goes_before_lock = path;
+    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_null(goes_before_lock);
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    cst_driver_lock_free(lock);
+}
+
 static void nobody_holds_what_is_not_there_or_was_left(void **state)
 {
     Scratch *s = *state;
@@ -186,6 +220,7 @@ int main(void)
         scratch_test(what_cannot_be_opened_is_said),
         scratch_test(whoever_holds_it_is_named),
         scratch_test(it_is_waited_for),
+        scratch_test(a_lock_on_a_file_that_went_is_no_lock),
         scratch_test(nobody_holds_what_is_not_there_or_was_left),
     };
 
