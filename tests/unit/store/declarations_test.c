@@ -616,6 +616,23 @@ static void test_damaged_tables_are_an_error(void **state)
     try_everything(root);
 }
 
+static void test_tables_of_something_else_are_an_error(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = database_path(root);
+    sqlite3 *db;
+
+    g_mkdir_with_parents(root->paths->data_dir, 0700);
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db,
+                                             "CREATE TABLE declarations (missing INTEGER, inode"
+                                             " INTEGER, btime INTEGER, dir TEXT, name TEXT)",
+                                             NULL, NULL, NULL));
+    sqlite3_close(db);
+    try_everything(root);
+    assert_int_equal(open_descriptors(root), 0);
+}
+
 static void test_a_directory_that_cannot_be_made_is_an_error(void **state)
 {
     Root *root = *state;
@@ -659,6 +676,7 @@ int main(void)
         TEST(test_a_database_in_the_making_is_waited_for),
         TEST(test_only_what_must_last_is_synced),
         TEST(test_damaged_tables_are_an_error),
+        TEST(test_tables_of_something_else_are_an_error),
         TEST(test_a_directory_that_cannot_be_made_is_an_error),
         TEST(test_many_at_once),
         TEST(test_many_are_added_only_where_nothing_is_recorded),

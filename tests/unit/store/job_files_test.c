@@ -165,6 +165,7 @@ static void test_texts_are_cut_to_fit(void **state)
     Root *root = *state;
     g_autoptr(CstJobInfo) seen = NULL;
     g_autofree char *longest = g_strnfill(255, 'p');
+    g_autofree char *too_long = g_strnfill(32, 'k');
     g_autofree char *error = g_strnfill(2000, 'x');
     CstJobInfo job = sample();
     CstJobFile *file;
@@ -172,6 +173,7 @@ static void test_texts_are_cut_to_fit(void **state)
 
     memcpy(error + 1022, "\xc3\xa9", 2); /* one character over the last two bytes */
     job.pool = longest;
+    job.kind = too_long;
     job.volume = broken;
     job.error = error;
     job.rate = 3;
@@ -181,6 +183,7 @@ static void test_texts_are_cut_to_fit(void **state)
     seen = load(root, id);
     assert_string_equal(seen->pool, longest);
     assert_string_equal(seen->volume, "a\xef\xbf\xbd");
+    assert_int_equal(strlen(seen->kind), 31);
     assert_int_equal(strlen(seen->error), 1022);
     assert_int_equal(seen->error[1021], 'x');
     assert_true(seen->rate == 3 && seen->total == 4 && seen->attempt == 2);
@@ -266,6 +269,86 @@ static void test_what_was_begun_is_dropped(void **state)
     cst_job_files_settle(root->paths, NULL, NULL);
     assert_false(is_there(root, "7.new"));
     assert_false(is_there(root, "8.job"));
+}
+
+typedef struct {
+    CstJobFile *file;
+    CstJobInfo *job;
+    guint count;
+} Taken;
+
+static void take(CstJobFile *file, CstJobInfo *job, gpointer data)
+{
+    Taken *taken = data;
+
+    taken->file = file;
+    taken->job = job;
+    taken->count++;
+}
+
+/* What is in a new file's way stays there, and nothing else is left. */
+static void test_what_is_in_the_way(void **state)
+{
+    Root *root = *state;
+    g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
+    g_autofree char *next = g_build_filename(dir, "next", NULL);
+    g_autofree char *live = g_build_filename(dir, "5.job", NULL);
+    g_autofree char *newborn = g_build_filename(dir, "6.new", NULL);
+    g_autoptr(GError) error = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+
+    assert_int_equal(g_mkdir_with_parents(live, 0700), 0);
+    assert_true(g_file_set_contents(next, "5\n", -1, NULL));
+    assert_true(g_file_set_contents(newborn, "", -1, NULL));
+    assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
+    assert_code(&error, CST_ERROR_IO);
+    assert_false(is_there(root, "5.new"));
+    assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
+    assert_code(&error, CST_ERROR_IO);
+    assert_true(is_there(root, "6.new"));
+}
+
+/* It ended when its process wrote last, whatever happens to the file once that is settled. */
+static void test_when_it_was_interrupted(void **state)
+{
+    const int64_t last = g_get_real_time() / G_USEC_PER_SEC - 1800;
+    const struct timespec then[2] = {{.tv_sec = last}, {.tv_sec = last}};
+    Root *root = *state;
+    g_autofree char *live = g_build_filename(root->paths->data_dir, "jobs/1.job", NULL);
+    g_autofree char *ended = g_build_filename(root->paths->data_dir, "jobs/1.done", NULL);
+    g_autoptr(CstJobInfo) seen = NULL;
+    g_autoptr(CstJobInfo) settled = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    assert_int_equal(utimensat(AT_FDCWD, live, then, 0), 0);
+    seen = load(root, id);
+    assert_int_equal(seen->ended, last * G_USEC_PER_SEC);
+    cst_job_files_settle(root->paths, NULL, NULL);
+    assert_int_equal(utimensat(AT_FDCWD, ended, NULL, 0), 0);
+    settled = load(root, id);
+    assert_int_equal(settled->state, CST_JOB_INTERRUPTED);
+    assert_int_equal(settled->ended, last * G_USEC_PER_SEC);
+}
+
+static void test_taken_from_the_dead(void **state)
+{
+    Root *root = *state;
+    CstJobInfo job = sample();
+    Taken taken = {0};
+    uint64_t id;
+
+    job.resume = (char *)"3";
+    job.attempt = 1;
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_files_settle(root->paths, take, &taken);
+    assert_int_equal(taken.count, 1);
+    assert_in_range(taken.job->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
+    taken.job->state = CST_JOB_DONE;
+    cst_job_file_end(taken.file, taken.job);
+    cst_job_info_free(taken.job);
 }
 
 /* The number that is next is taken from the files when what is told cannot be one. */
@@ -404,21 +487,6 @@ static void test_rubbish(void **state)
     assert_null(cst_job_file_load(root->paths, 2, NULL));
 }
 
-typedef struct {
-    CstJobFile *file;
-    CstJobInfo *job;
-    guint count;
-} Taken;
-
-static void take(CstJobFile *file, CstJobInfo *job, gpointer data)
-{
-    Taken *taken = data;
-
-    taken->file = file;
-    taken->job = job;
-    taken->count++;
-}
-
 /* A daemon leaves it, the next one takes it over, under its number; others only look. */
 static void test_left_and_taken(void **state)
 {
@@ -509,6 +577,9 @@ int main(void)
         TEST(test_what_was_begun_is_dropped),
         TEST(test_a_number_that_cannot_be),
         TEST(test_old_ones_go),
+        TEST(test_what_is_in_the_way),
+        TEST(test_when_it_was_interrupted),
+        TEST(test_taken_from_the_dead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
