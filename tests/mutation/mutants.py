@@ -22,8 +22,10 @@ Edit = collections.namedtuple("Edit", "operator start end replacement")
 
 BOUNDARY = {b"<": b"<=", b"<=": b"<", b">": b">=", b">=": b">"}
 LOGIC = {b"&&": b"||", b"||": b"&&"}
-# Without those that clang-tidy insists on (android-cloexec-*).
-FLAG = re.compile(rb"(?!\w*CLOEXEC$)[A-Z][A-Z0-9_]*")
+# Without those that clang-tidy insists on (android-cloexec-*), and one that is 0.
+FLAG = re.compile(rb"(?!\w*CLOEXEC$|O_RDONLY$)[A-Z][A-Z0-9_]*")
+# To which it is all one which of two comes first.
+SYMMETRIC = re.compile(r"strcmp|g_strcmp0|g_str_equal|memcmp|\w+_equal")
 # To leave these out loses memory or a line in the log, which is not what the tests are for. Where
 # g_new0 has made them, locks and conditions are ready without a call.
 HARMLESS = re.compile(r"g_free|g_strfreev|g_clear_\w+|g_dir_close|va_end|cst_log\w*|"
@@ -32,6 +34,8 @@ HARMLESS = re.compile(r"g_free|g_strfreev|g_clear_\w+|g_dir_close|va_end|cst_log
 DESCRIPTOR = re.compile(rb"[\w>.-]*fd")
 # Calls whose result is used, and without which all looks well until the power fails.
 DURABLE = re.compile(r"sync|flush|barrier|rollback")
+# Operators that change which way is taken, and nothing else.
+DECISIONS = {"boundary", "logic", "invert"}
 SUCCESS = {"gboolean": "TRUE", "int": "0"}
 FAILURES = {"gboolean": re.compile(rb"return\s+(FALSE|cst_fail\w*\(.*\))", re.S),
             "int": re.compile(rb"return\s+-\s*(1|E[A-Z]+|errno)")}
@@ -124,7 +128,7 @@ def inverted_condition(source, cursor, children):
 
 def swapped_arguments(source, cursor, _children):
     if cursor.kind != CursorKind.CALL_EXPR or source.in_macro(cursor) or \
-            HARMLESS.fullmatch(cursor.spelling):
+            HARMLESS.fullmatch(cursor.spelling) or SYMMETRIC.fullmatch(cursor.spelling):
         return
     arguments = list(cursor.get_arguments())
     for one, other in zip(arguments, arguments[1:]):
@@ -135,7 +139,7 @@ def swapped_arguments(source, cursor, _children):
                        source.of(other) + source.text[middle:resume] + source.of(one))
 
 
-def early_returns(function):
+def early_returns(source, function):
     """Back before the first statement, and before the last one, with nothing in the hand."""
     kind = function.result_type.get_canonical().kind
     body = [c for c in function.get_children() if c.kind == CursorKind.COMPOUND_STMT]
@@ -143,7 +147,8 @@ def early_returns(function):
         return
     value = b"return; " if kind == TypeKind.VOID else b"return 0; "
     statements = [c for c in body[0].get_children()
-                  if c.kind not in (CursorKind.DECL_STMT, CursorKind.RETURN_STMT)]
+                  if c.kind not in (CursorKind.DECL_STMT, CursorKind.RETURN_STMT)
+                  and not source.in_macro(c)]
     for at in {0, len(statements) - 1} if statements else ():
         left_out = statements[at:]
         # One call that is skipped is what "drop" does.
@@ -160,15 +165,24 @@ def errors_as_success(source, function, cursor):
 
 
 def edits_of(source, function):
-    yield from early_returns(function)
-    waiting = [function]
+    waiting, found, pointless = [function], list(early_returns(source, function)), []
     while waiting:
         cursor = waiting.pop()
         children = list(cursor.get_children())
         waiting += children
         for operator in (dropped_calls, changed_operators, inverted_condition, swapped_arguments):
-            yield from operator(source, cursor, children)
-        yield from errors_as_success(source, function, cursor)
+            found += operator(source, cursor, children)
+        found += errors_as_success(source, function, cursor)
+        if cursor.kind == CursorKind.IF_STMT and is_harmless(children):
+            pointless.append(span(children[0]))
+    return {e for e in found if e.operator not in DECISIONS or not any(
+        start <= e.start and e.end <= end for start, end in pointless)}
+
+
+def is_harmless(parts):
+    """Of an if's @parts: all that it decides is whether a harmless call is made."""
+    return len(parts) == 2 and parts[1].kind == CursorKind.CALL_EXPR and \
+        HARMLESS.fullmatch(parts[1].spelling)
 
 
 def apply(text, mutant):
@@ -184,7 +198,7 @@ def mutants_of(path, name, arguments):
     source = Source(path, arguments)
     found, copies = [], collections.Counter()
     for function in source.functions():
-        for edit in sorted(set(edits_of(source, function)), key=lambda e: e[1:]):
+        for edit in sorted(edits_of(source, function), key=lambda e: e[1:]):
             start = source.text.rfind(b"\n", 0, edit.start) + 1
             end = source.text.find(b"\n", max(edit.end - 1, edit.start))
             before = shown(source.text[start:end])

@@ -33,11 +33,15 @@ def command(words, visible, writable=()):
     return [*wrapped, "prlimit", f"--as={ADDRESS_SPACE_BYTES}", "--core=0", "--", *words]
 
 
+# What malloc() gives is not zero by chance, so that reading too far shows.
+ENVIRONMENT = {"TMPDIR": "/tmp", "MALLOC_PERTURB_": "165"}
+
+
 def run(words, folder, env, seconds, visible, writable=()):
     """(the exit status, or None when time was up; how many seconds it took)."""
     started = time.monotonic()
     process = subprocess.Popen(command(words, visible, writable), cwd=folder,
-                               env=dict(os.environ, TMPDIR="/tmp", **env), stdin=subprocess.DEVNULL,
+                               env=dict(os.environ, **ENVIRONMENT, **env), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         status = process.wait(seconds)

@@ -46,6 +46,7 @@ OPERATORS = {
     "int f(int a) { return a >= 3; }": ["boundary: int f(int a) { return a > 3; }"],
     "int f(int the_fd) { return the_fd < 0; }": [],
     "int f(int a) { return EITHER(a, 3); }": [],
+    "void f(char *a) { if (a) text_free(a); }": ["return: void f(char *a) { return; if (a) text_free(a); }"],
     "int f(int a) { return a ? 2 : 1; }": ["invert: int f(int a) { return !(a) ? 2 : 1; }"],
     "int f(int a) { return a && f(1); }": ["logic: int f(int a) { return a || f(1); }"],
     "void f(int a) { touch(a, 2, 0); }": ["drop: void f(int a) { ; }",
