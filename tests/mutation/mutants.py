@@ -14,9 +14,11 @@ import re
 from clang.cindex import CursorKind, Index, TranslationUnit, TypeKind
 
 # start and end are offsets in bytes; before and after are the whole lines, for people and for the
-# list of equivalents; copy counts those with equal texts in one function.
+# list of equivalents; copy counts those with equal texts in one function. first_line to last_line is
+# the whole statement, since gcov may count any line of it.
 Mutant = collections.namedtuple(
-    "Mutant", "file function operator start end replacement first_line last_line before after copy")
+    "Mutant",
+    "file function operator start end replacement line first_line last_line before after copy")
 
 Edit = collections.namedtuple("Edit", "operator start end replacement")
 
@@ -73,6 +75,9 @@ class Source:
     def of(self, cursor):
         start, end = span(cursor)
         return self.text[start:end]
+
+    def line_at(self, offset):
+        return self.text.count(b"\n", 0, offset) + 1
 
     def in_macro(self, cursor):
         start, end = span(cursor)
@@ -164,6 +169,23 @@ def errors_as_success(source, function, cursor):
         yield Edit("success", *span(cursor), b"return " + SUCCESS[kind].encode())
 
 
+def statement_spans(function):
+    """Where the statements of @function begin and end, without the statements in them."""
+    for cursor in function.walk_preorder():
+        for statement in list(cursor.get_children())[BODIES.get(cursor.kind, slice(0, 0))]:
+            start, end = span(statement)
+            if statement.kind in BODIES:
+                end = max([start, *(span(part)[1] for part in statement.get_children()
+                                    if part.kind not in BODIES)])
+            yield start, end
+
+
+def around(spans, edit):
+    """The smallest of the statements that @edit lies in."""
+    within = [s for s in spans if s[0] <= edit.start and edit.end <= s[1]]
+    return min(within, key=lambda s: s[1] - s[0], default=(edit.start, edit.end))
+
+
 def edits_of(source, function):
     waiting, found, pointless = [function], list(early_returns(source, function)), []
     while waiting:
@@ -198,6 +220,7 @@ def mutants_of(path, name, arguments):
     source = Source(path, arguments)
     found, copies = [], collections.Counter()
     for function in source.functions():
+        spans = list(statement_spans(function))
         for edit in sorted(edits_of(source, function), key=lambda e: e[1:]):
             start = source.text.rfind(b"\n", 0, edit.start) + 1
             end = source.text.find(b"\n", max(edit.end - 1, edit.start))
@@ -206,9 +229,10 @@ def mutants_of(path, name, arguments):
                           source.text[edit.end:end])
             key = (function.spelling, before, after)
             copies[key] += 1
+            statement = around(spans, edit)
             found.append(Mutant(name, function.spelling, edit.operator, edit.start, edit.end,
-                                edit.replacement, source.text.count(b"\n", 0, start) + 1,
-                                source.text.count(b"\n", 0, end) + 1, before, after, copies[key]))
+                                edit.replacement, source.line_at(edit.start),
+                                *map(source.line_at, statement), before, after, copies[key]))
     return found
 
 

@@ -139,8 +139,8 @@ class Operators(InFolder):
         whole = (PRELUDE + text).encode()
         self.assertEqual(mutants.apply(whole, mutant), whole.replace(b"a &&", b"a ||"))
         lines = (PRELUDE + text).split("\n")
-        self.assertEqual(lines[mutant.first_line - 1], "    return a &&")
-        self.assertEqual(mutant.last_line, mutant.first_line)
+        self.assertEqual(lines[mutant.line - 1], "    return a &&")
+        self.assertEqual((mutant.first_line, mutant.last_line), (mutant.line, mutant.line + 1))
 
     def test_what_does_not_compile_is_said(self):
         with self.assertRaises(ValueError):
@@ -158,7 +158,7 @@ class Equivalents(InFolder):
         text = equivalents.write_entry(mutants.identity(first)) + "\nbecause\n"
         (key,) = self.entries(text)
         moved = self.mutants("int h;\n\n" + self.BODY)[0]
-        self.assertNotEqual(moved.first_line, first.first_line)
+        self.assertNotEqual(moved.line, first.line)
         self.assertEqual(mutants.identity(moved), key)
         changed = self.mutants(self.BODY.replace("return a < 3", "return a < 4"))
         self.assertNotIn(key, map(mutants.identity, changed))

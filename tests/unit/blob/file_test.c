@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <linux/falloc.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,7 +23,22 @@
 static guint syncs;
 static int sync_errno;
 
-/* In the place of libc's. */
+/* What was asked for last; with an error it is not passed on. */
+static struct {
+    int error, mode;
+    off_t offset, length;
+} asked;
+
+/* In the place of libc's, like the one below. */
+int fallocate64(int fd, int mode, off_t offset, off_t length)
+{
+    asked.mode = mode;
+    asked.offset = offset;
+    asked.length = length;
+    errno = asked.error;
+    return asked.error ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
 int fdatasync(int fd)
 {
     syncs++;
@@ -97,6 +113,56 @@ static void a_hole_made_in_known_data_is_seen(void **state)
     assert_true(cst_blob_resize(blob, CST_MIB, NULL));
     assert_extent(blob, 0, CST_MIB, CST_MIB / 2, CST_EXTENT_DATA);
     assert_extent(blob, CST_MIB / 2, CST_MIB / 2, CST_MIB / 2, HOLE);
+}
+
+/* Cutting a file and making it longer again is a hole, too. */
+static void an_end_that_was_cut_off_is_forgotten(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(0);
+    g_autofree char *ones = g_strnfill(2 * CST_MIB, '1');
+
+    assert_true(cst_blob_pwrite(blob, ones, 2 * CST_MIB, 0, NULL));
+    assert_extent(blob, 0, 2 * CST_MIB, 2 * CST_MIB, CST_EXTENT_DATA);
+    assert_true(cst_blob_resize(blob, CST_MIB, NULL));
+    assert_true(cst_blob_resize(blob, 2 * CST_MIB, NULL));
+    assert_extent(blob, CST_MIB, CST_MIB, CST_MIB, HOLE);
+}
+
+static void check_asked(gboolean done, GError **error, CstErrorCode code, int mode)
+{
+    assert_false(done);
+    assert_code(*error, (int)code);
+    assert_int_equal(asked.mode, mode);
+    assert_int_equal(asked.offset, 4096);
+    assert_int_equal(asked.length, 8192);
+    g_clear_error(error);
+}
+
+/* What a file system lacks is UNSUPPORTED, which the calls above it take for "not here". */
+static void what_a_file_system_lacks_is_no_failure(void **state)
+{
+    static const int lacking[] = {EOPNOTSUPP, ENOTTY, ENOSYS, EINVAL};
+    g_autoptr(CstBlob) blob = scratch_file(64 * 1024);
+    const CstBlobOps *ops = blob->ops;
+    const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    const int range = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
+    for (size_t i = 0; i <= G_N_ELEMENTS(lacking); i++) {
+        gboolean lacks = i < G_N_ELEMENTS(lacking);
+        CstErrorCode code = lacks ? CST_ERROR_UNSUPPORTED : CST_ERROR_NO_SPACE;
+        g_autoptr(GError) error = NULL;
+
+        asked.error = lacks ? lacking[i] : ENOSPC;
+        check_asked(ops->discard(blob, 4096, 8192, &error), &error, code, hole);
+        check_asked(ops->allocate(blob, 4096, 8192, &error), &error, code, 0);
+        check_asked(ops->zero(blob, 4096, 8192, CST_ZERO_FAST, &error), &error, code, range);
+        check_asked(ops->zero(blob, 4096, 8192, CST_ZERO_MAY_UNMAP, &error), &error, code,
+                    lacks ? range : hole);
+        assert_int_equal(cst_blob_discard(blob, 4096, 8192, NULL), lacks);
+        assert_int_equal(cst_blob_zero(blob, 4096, 8192, 0, NULL), lacks);
+        assert_false(cst_blob_allocate(blob, 4096, 8192, NULL));
+    }
+    asked.error = 0;
 }
 
 static uint64_t allocated(CstBlob *blob)
@@ -192,6 +258,7 @@ static void the_kernel_copies_between_files(void **state)
     char back[4];
 
     assert_true(cst_blob_pwrite(src, "0123456789", 10, 0, NULL));
+    errno = EINTR; /* of a call before */
     assert_true(src->ops->copy_range(src, 3, dst, 5, 4, FALSE, NULL));
     assert_int_equal(size_of(dst), 9);
     assert_true(cst_blob_pread(dst, back, 4, 5, NULL));
@@ -292,6 +359,8 @@ int main(void)
         cmocka_unit_test(the_last_reference_closes_the_descriptor),
         cmocka_unit_test(a_flush_reaches_the_disk_unless_it_need_not),
         cmocka_unit_test(a_hole_made_in_known_data_is_seen),
+        cmocka_unit_test(an_end_that_was_cut_off_is_forgotten),
+        cmocka_unit_test(what_a_file_system_lacks_is_no_failure),
         cmocka_unit_test(space_is_taken_and_given_back),
         cmocka_unit_test(a_message_names_the_range),
         cmocka_unit_test(only_what_no_file_can_be_is_out_of_range),

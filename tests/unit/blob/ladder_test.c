@@ -242,6 +242,8 @@ static void what_becomes_a_hole_can_be_said(void **state)
     pair->src->hole_end = 8 * K;
     copy_sparse(pair, 12 * K, 0, "w0+4096 w4096+4096 w8192+4096 ");
     copy_sparse(pair, 12 * K, 4096, "w0+4096 z4096+4096 w8192+4096 ");
+    pair->src->hole_end = 7 * K;
+    copy_sparse(pair, 7 * K, 0, "w0+4096 w4096+3072 ");
 }
 
 static void a_hole_is_one_step(void **state)
@@ -372,6 +374,8 @@ static void a_blob_is_copied_within(void **state)
                                        CST_COPY_NO_SHARE, NULL, NULL),
                          stretches[i].good);
     assert_true(cst_blob_copy(blob, ROOM, blob, 0, 0, 0, NULL, NULL));
+    assert_false(cst_blob_copy(&pair->src->head, 0, blob, G_MAXINT64, 4 * K, 0, NULL, NULL));
+    assert_false(cst_blob_copy(&pair->src->head, 0, blob, UINT64_MAX, 4 * K, 0, NULL, NULL));
     assert_false(cst_blob_copy(blob, ROOM + 1, &pair->src->head, 0, 0, 0, NULL, NULL));
     check_log(pair, "w4096+4096 w0+4096 ");
 }

@@ -95,7 +95,6 @@ static void what_cannot_be_opened_is_said(void **state)
     assert_int_equal(symlink(target, path), 0);
     scratch_failed(cst_driver_lock_take(lock, 0, &error), &error, CST_ERROR_IO);
     assert_false(cst_driver_lock_is_held(lock));
-    assert_null(cst_driver_lock_holder(s->paths));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(s->paths->pool_run_dir), 0);
     scratch_block(s->paths->pool_run_dir);
@@ -174,6 +173,20 @@ static void whoever_holds_it_is_named(void **state)
     }
 }
 
+/* A link to a file that somebody has locked says nothing about the lock. */
+static void a_link_has_no_holder(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *secret = g_build_filename(s->paths->secret_run_dir, FILE_NAME, NULL);
+    Holder holder = start_holder(s, CST_DRIVER_SECRET);
+
+    assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
+    assert_int_equal(symlink(secret, path), 0);
+    assert_null(cst_driver_lock_holder(s->paths));
+    end_holder(&holder);
+}
+
 static void it_is_waited_for(void **state)
 {
     Scratch *s = *state;
@@ -219,6 +232,7 @@ int main(void)
         scratch_test(each_driver_has_a_file_and_a_directory_of_its_own),
         scratch_test(what_cannot_be_opened_is_said),
         scratch_test(whoever_holds_it_is_named),
+        scratch_test(a_link_has_no_holder),
         scratch_test(it_is_waited_for),
         scratch_test(a_lock_on_a_file_that_went_is_no_lock),
         scratch_test(nobody_holds_what_is_not_there_or_was_left),

@@ -35,6 +35,15 @@ static char *describe(const CstPaths *paths)
     "/run/libvirt/virtstoraged-sock " root "/run/libvirt/virtstoraged-sock-ro " root       \
     "/run/libvirt/virtsecretd-sock " root "/run/libvirt/virtsecretd-sock-ro"
 
+static void a_root_is_made_absolute(void **state)
+{
+    g_autoptr(CstPaths) paths = cst_paths_new("r");
+    g_autofree char *here = g_get_current_dir();
+    g_autofree char *wanted = g_build_filename(here, "r", NULL);
+
+    assert_string_equal(paths->root, wanted);
+}
+
 static void everything_is_below_the_root(void **state)
 {
     g_autoptr(CstPaths) paths = cst_paths_new("/r/./s/..");
@@ -105,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_below_the_root),
+        cmocka_unit_test(a_root_is_made_absolute),
         cmocka_unit_test(a_user_has_libvirts_session_layout),
         cmocka_unit_test(root_has_the_system_layout),
     };
