@@ -84,13 +84,14 @@ static Layout layouts[2];
 /* In the place of libc's: answers as a kernel does, but from the layouts. */
 int ioctl(int fd, unsigned long request, ...)
 {
-    const Layout *layout = layouts[0].fd == fd ? &layouts[0] : &layouts[1];
-    struct fiemap *map;
     va_list arguments;
+    struct fiemap *map;
+    const Layout *layout;
 
     va_start(arguments, request);
-    map = va_arg(arguments, void *);
+    map = va_arg(arguments, struct fiemap *);
     va_end(arguments);
+    layout = layouts[0].fd == fd ? &layouts[0] : &layouts[1];
     if (request != FS_IOC_FIEMAP || !layout->told)
         return (int)syscall(SYS_ioctl, fd, request, map);
     if (layout->fd != fd) {

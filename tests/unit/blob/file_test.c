@@ -158,7 +158,9 @@ static void what_a_file_system_lacks_is_no_failure(void **state)
         check_asked(ops->zero(blob, 4096, 8192, CST_ZERO_FAST, &error), &error, code, range);
         check_asked(ops->zero(blob, 4096, 8192, CST_ZERO_MAY_UNMAP, &error), &error, code,
                     lacks ? range : hole);
-        assert_int_equal(cst_blob_discard(blob, 4096, 8192, NULL), lacks);
+        assert_int_equal(cst_blob_discard(blob, 4096, 8192, &error), lacks);
+        assert_int_equal(error != NULL, !lacks);
+        assert_int_equal(asked.offset, 4096);
         assert_int_equal(cst_blob_zero(blob, 4096, 8192, 0, NULL), lacks);
         assert_false(cst_blob_allocate(blob, 4096, 8192, NULL));
     }
