@@ -97,6 +97,8 @@ static void a_large_change_ends_it(void **state)
 
     assert_true(cst_blob_resize(dry, CST_TIB, NULL));
     assert_true(cst_blob_allocate(dry, 0, CST_TIB, NULL));
+    assert_true(cst_blob_zero(dry, 0, 16 * CST_MIB, 0, NULL));
+    assert_false(cst_blob_zero(dry, 0, 1, 0, NULL));
     assert_false(cst_blob_zero(dry, 0, CST_TIB, 0, &error));
     assert_int_equal(error->code, CST_ERROR_DRY_RUN);
 }

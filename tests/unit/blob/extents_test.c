@@ -149,6 +149,7 @@ static const Lying lying[] = {
     {0, 0, 64 * K, {{32 * K, 32 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB - 32 * K, 0}}, FALSE},
     {0, 0, 64 * K, {{0, 32 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
     /* A place that says nothing. */
+    {0, 0, 64 * K, {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNKNOWN}}, {{64 * K, K, CST_MIB, 0}}, FALSE},
     {0, 0, 64 * K, {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNKNOWN}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
     {0,
      0,

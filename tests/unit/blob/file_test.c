@@ -29,7 +29,7 @@ static struct {
     off_t offset, length;
 } asked;
 
-/* In the place of libc's, like the one below. */
+/* In the place of libc's, like those below. */
 int fallocate64(int fd, int mode, off_t offset, off_t length)
 {
     asked.mode = mode;
@@ -37,6 +37,24 @@ int fallocate64(int fd, int mode, off_t offset, off_t length)
     asked.length = length;
     errno = asked.error;
     return asked.error ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+static guint seeks;
+
+off_t lseek64(int fd, off_t offset, int whence)
+{
+    seeks++;
+    return (off_t)syscall(SYS_lseek, fd, offset, whence);
+}
+
+static int copy_errno;
+
+ssize_t copy_file_range(int in, loff_t *in_offset, int out, loff_t *out_offset, size_t len,
+                        unsigned flags)
+{
+    errno = copy_errno ? copy_errno : errno;
+    return copy_errno ? -1
+                      : syscall(SYS_copy_file_range, in, in_offset, out, out_offset, len, flags);
 }
 
 int fdatasync(int fd)
@@ -113,6 +131,40 @@ static void a_hole_made_in_known_data_is_seen(void **state)
     assert_true(cst_blob_resize(blob, CST_MIB, NULL));
     assert_extent(blob, 0, CST_MIB, CST_MIB / 2, CST_EXTENT_DATA);
     assert_extent(blob, CST_MIB / 2, CST_MIB / 2, CST_MIB / 2, HOLE);
+}
+
+/* Looking for the end of a run is slow on some file systems, so one run is looked for once. */
+static void a_run_is_looked_for_once(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(0);
+    g_autofree char *ones = g_strnfill(CST_MIB, '1');
+    guint before;
+
+    assert_true(cst_blob_pwrite(blob, ones, CST_MIB, 0, NULL));
+    assert_extent(blob, 4096, CST_MIB - 4096, CST_MIB - 4096, CST_EXTENT_DATA);
+    before = seeks;
+    assert_extent(blob, 4096, CST_MIB - 4096, CST_MIB - 4096, CST_EXTENT_DATA);
+    assert_extent(blob, CST_MIB - 1, 1, 1, CST_EXTENT_DATA);
+    assert_int_equal(seeks, before);
+    assert_extent(blob, 0, CST_MIB, CST_MIB, CST_EXTENT_DATA);
+    assert_int_not_equal(seeks, before);
+}
+
+static void what_the_kernel_cannot_copy_is_no_failure(void **state)
+{
+    static const int lacking[] = {EOPNOTSUPP, EINVAL, EXDEV, EPERM, ETXTBSY, EBADF, EISDIR};
+    g_autoptr(CstBlob) src = scratch_file(4096);
+    g_autoptr(CstBlob) dst = scratch_file(4096);
+
+    for (size_t i = 0; i <= G_N_ELEMENTS(lacking); i++) {
+        gboolean lacks = i < G_N_ELEMENTS(lacking);
+        g_autoptr(GError) error = NULL;
+
+        copy_errno = lacks ? lacking[i] : ENOSPC;
+        assert_false(src->ops->copy_range(src, 0, dst, 0, 4096, FALSE, &error));
+        assert_code(error, (int)(lacks ? CST_ERROR_UNSUPPORTED : CST_ERROR_NO_SPACE));
+    }
+    copy_errno = 0;
 }
 
 /* Cutting a file and making it longer again is a hole, too. */
@@ -361,6 +413,8 @@ int main(void)
         cmocka_unit_test(the_last_reference_closes_the_descriptor),
         cmocka_unit_test(a_flush_reaches_the_disk_unless_it_need_not),
         cmocka_unit_test(a_hole_made_in_known_data_is_seen),
+        cmocka_unit_test(a_run_is_looked_for_once),
+        cmocka_unit_test(what_the_kernel_cannot_copy_is_no_failure),
         cmocka_unit_test(an_end_that_was_cut_off_is_forgotten),
         cmocka_unit_test(what_a_file_system_lacks_is_no_failure),
         cmocka_unit_test(space_is_taken_and_given_back),

@@ -96,6 +96,9 @@ static void test_a_life(void **state)
     assert_null(seen->error);
     g_clear_pointer(&seen, cst_job_info_free);
 
+    all = cst_job_files_load(root->paths);
+    assert_int_equal(all->len, 1);
+    g_clear_pointer(&all, g_ptr_array_unref);
     cst_job_file_asked(file, &cancel, &limit);
     assert_true(!cancel && limit == 5);
     assert_true(cst_job_file_set_limit(root->paths, id, 99, NULL));
@@ -304,8 +307,7 @@ static void test_what_is_in_the_way(void **state)
     assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
     assert_code(&error, CST_ERROR_IO);
     assert_false(is_there(root, "5.new"));
-    assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
-    assert_code(&error, CST_ERROR_IO);
+    assert_null(cst_job_file_publish(root->paths, &job, &id, NULL));
     assert_true(is_there(root, "6.new"));
 }
 
