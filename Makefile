@@ -9,6 +9,7 @@ JOBS ?= $(shell nproc)
 LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cistern-lab
 FUZZ_SECONDS ?= 600
 SEQUENCES ?= 2000
+MUTATION_ARGS ?=
 # Extra options for meson setup, for example MESON_ARGS=-Dbuildtype=release
 MESON_ARGS ?=
 
@@ -21,8 +22,8 @@ endef
 
 .DEFAULT_GOAL := build
 .PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-tsan \
-	test-crash test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench fuzz lint \
-	format install uninstall clean deb
+	test-crash test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench fuzz \
+	mutation lint format install uninstall clean deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +51,11 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@BUILD=$(BUILD) scripts/demo
 
 test: ## everything: unit, fuzz corpora, system and crash tests, packages, lint; ends with the count
-	@$(DEPS) build test virtqemud tsan lab ceph deb lint
+	@$(DEPS) build test virtqemud tsan lab ceph deb mutation lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
-	@$(DEPS) test
+	@$(DEPS) test mutation
 	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test unit
 
 test-system: build ## only the tests with stock clients; T=pattern picks some
@@ -105,6 +106,11 @@ bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick 
 fuzz: build-fuzz ## run each fuzz target for FUZZ_SECONDS (default 600)
 	@BUILD=$(BUILD)-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
 
+mutation: ## change one place at a time: does a test notice? MUTATION_ARGS="--module store --since HEAD~1"
+	@$(DEPS) build test mutation
+	@nice tests/mutation/mutation --build $(abspath $(BUILD)-mutation) --jobs $(JOBS) \
+	    $(MUTATION_ARGS)
+
 lint: build ## layout, clang-tidy, length and complexity, layering, shell and python scripts
 	@$(DEPS) lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/lint
@@ -128,6 +134,7 @@ test-deb: ## packages in a Debian made anew: dependencies from the archive, a pr
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) tests/deb/run long
 
 clean: ## remove the build directories
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-crash $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-crash $(BUILD)-fuzz \
+	    $(BUILD)-mutation
 
 comma := ,

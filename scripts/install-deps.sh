@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # usage: install-deps.sh SET…   (build, demo, test, virtqemud, ecosystem, bench, fuzz, tsan, lint, lab, ceph, tck,
-#        deb)
+#        deb, mutation)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -36,6 +36,8 @@ tck="libsys-virt-perl libyaml-perl libwww-perl libio-interface-perl libio-string
     libnet-openssh-perl libsub-uplevel-perl libtest-exception-perl libxml-twig-perl libxml-writer-perl
     libxml-xpath-perl qemu-utils"
 deb="dpkg-dev debhelper dh-apparmor lintian mmdebstrap apparmor"
+# libclang reads the code to be mutated; in bubblewrap the mutants can do no harm.
+mutation="gcc git meson ninja-build python3-clang-14 bubblewrap"
 lint="clang clang-format clang-tidy clang-tools shellcheck pyflakes3 git"
 
 wanted=
@@ -57,6 +59,7 @@ for set in "$@"; do
     bench) wanted="$wanted $bench" ;;
     fuzz) wanted="$wanted $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
+    mutation) wanted="$wanted $mutation" ;;
     tsan) wanted="$wanted $tsan" ;;
     lab) wanted="$wanted $lab" ;;
     ceph) wanted="$wanted $ceph" ;;

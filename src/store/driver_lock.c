@@ -53,9 +53,10 @@ void cst_driver_lock_free(CstDriverLock *lock)
 static char *describe_holder(int fd)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-    gboolean known = fcntl(fd, F_GETLK, &query) == 0 && query.l_type != F_UNLCK;
 
-    return cst_process_describe(known ? query.l_pid : 0);
+    /* Where nobody holds it any more the pid stays 0, which is described as another process. */
+    fcntl(fd, F_GETLK, &query);
+    return cst_process_describe(query.l_pid);
 }
 
 char *cst_driver_lock_holder(const CstPaths *paths)

@@ -350,7 +350,7 @@ static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, 
     g_autofree char *dir = jobs_dir(paths);
     g_autofree char *path = file_name(dir, id, LIVE);
     g_autoptr(CstJobInfo) job = NULL;
-    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int result;
 
     if (fd >= 0 && look(fd, ret_record) && !cst_job_state_is_end(ret_record->told.state)) {
@@ -449,7 +449,7 @@ static void settle_one(const Settling *settling, uint64_t id)
 {
     g_autofree char *path = file_name(settling->dir, id, LIVE);
     g_autofree char *ended = file_name(settling->dir, id, ENDED);
-    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     JobRecord record;
 
     if (fd < 0 || !lock_file(fd, F_OFD_SETLK))

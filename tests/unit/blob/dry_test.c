@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <blob/dry.h>
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,6 +71,23 @@ static void what_was_cut_off_reads_as_zeroes(void **state)
     memset(wanted, 7, 5000);
     wanted[5000] = 'a';
     assert_bytes(dry, wanted, SIZE);
+    /* Whole pages, too. */
+    assert_true(cst_blob_pwrite(dry, "ab", 2, 50000, NULL));
+    assert_true(cst_blob_resize(dry, 5001, NULL));
+    assert_true(cst_blob_resize(dry, SIZE, NULL));
+    assert_bytes(dry, wanted, SIZE);
+}
+
+static void it_closes_what_is_below(void **state)
+{
+    char name[] = "/tmp/cst-dry-XXXXXX";
+    int fd = g_mkstemp(name);
+    CstBlob *dry = cst_blob_dry_new(cst_blob_file_new(fd, "below", TRUE, NULL), "x");
+
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(cst_blob_file_fd(dry), fd);
+    cst_blob_unref(dry);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
 static void a_large_change_ends_it(void **state)
@@ -79,6 +97,8 @@ static void a_large_change_ends_it(void **state)
 
     assert_true(cst_blob_resize(dry, CST_TIB, NULL));
     assert_true(cst_blob_allocate(dry, 0, CST_TIB, NULL));
+    assert_true(cst_blob_zero(dry, 0, 16 * CST_MIB, 0, NULL));
+    assert_false(cst_blob_zero(dry, 0, 1, 0, NULL));
     assert_false(cst_blob_zero(dry, 0, CST_TIB, 0, &error));
     assert_int_equal(error->code, CST_ERROR_DRY_RUN);
 }
@@ -115,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_show_above_and_not_below),
         cmocka_unit_test(what_was_cut_off_reads_as_zeroes),
+        cmocka_unit_test(it_closes_what_is_below),
         cmocka_unit_test(a_large_change_ends_it),
         cmocka_unit_test(files_are_opened_like_this),
     };

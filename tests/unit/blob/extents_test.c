@@ -4,6 +4,12 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include <base/units.h>
 
@@ -56,11 +62,173 @@ static void what_cannot_be_read_is_an_error(void **state)
     assert_non_null(error);
 }
 
+/* --- where a file system says that files lie ---------------------------------------------------
+ */
+
+#define K 1024u
+
+typedef struct {
+    uint64_t logical, length, physical;
+    unsigned flags;
+} Told;
+
+/* What is told of the file that has this descriptor. */
+typedef struct {
+    int fd;
+    const Told *told;
+    unsigned count;
+} Layout;
+
+static Layout layouts[2];
+
+/* In the place of libc's: answers as a kernel does, but from the layouts. */
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    struct fiemap *map;
+    const Layout *layout;
+
+    va_start(arguments, request);
+    map = va_arg(arguments, struct fiemap *);
+    va_end(arguments);
+    layout = layouts[0].fd == fd ? &layouts[0] : &layouts[1];
+    if (request != FS_IOC_FIEMAP || !layout->told)
+        return (int)syscall(SYS_ioctl, fd, request, map);
+    if (layout->fd != fd) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    for (unsigned i = 0; i < layout->count && map->fm_mapped_extents < map->fm_extent_count; i++) {
+        const Told *told = &layout->told[i];
+
+        if (told->logical + told->length <= map->fm_start ||
+            told->logical >= map->fm_start + map->fm_length)
+            continue;
+        map->fm_extents[map->fm_mapped_extents++] =
+            (struct fiemap_extent){.fe_logical = told->logical,
+                                   .fe_length = told->length,
+                                   .fe_physical = told->physical,
+                                   .fe_flags = told->flags};
+    }
+    return 0;
+}
+
+typedef struct {
+    uint64_t a_offset, b_offset, length;
+    Told a[3], b[3];
+    gboolean lie_in_one_place;
+} Lying;
+
+static const Lying lying[] = {
+    {0, 0, 64 * K, {{0, 64 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB, 0}}, TRUE},
+    {0, 0, 64 * K, {{0, 64 * K, CST_MIB, 0}}, {{0, 64 * K, 2 * CST_MIB, 0}}, FALSE},
+    /* From the middle of an extent, and beyond the range. */
+    {16 * K, 0, 32 * K, {{0, 64 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB + 16 * K, 0}}, TRUE},
+    {16 * K, 0, 32 * K, {{0, 64 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
+    /* In pieces of other lengths; the last of them elsewhere. */
+    {0,
+     0,
+     64 * K,
+     {{0, 64 * K, CST_MIB, 0}},
+     {{0, 32 * K, CST_MIB, 0}, {32 * K, 32 * K, CST_MIB + 32 * K, 0}},
+     TRUE},
+    {0,
+     0,
+     64 * K,
+     {{0, 64 * K, CST_MIB, 0}},
+     {{0, 32 * K, CST_MIB, 0}, {32 * K, 32 * K, CST_MIB + 64 * K, 0}},
+     FALSE},
+    /* Nowhere, and where nothing was written. */
+    {0,
+     0,
+     64 * K,
+     {{64 * K, 64 * K, CST_MIB, 0}},
+     {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNWRITTEN}},
+     TRUE},
+    {0, 0, 64 * K, {{32 * K, 32 * K, CST_MIB, 0}}, {{32 * K, 32 * K, CST_MIB, 0}}, TRUE},
+    {0, 0, 64 * K, {{32 * K, 32 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB - 32 * K, 0}}, FALSE},
+    {0, 0, 64 * K, {{0, 32 * K, CST_MIB, 0}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
+    /* A place that says nothing. */
+    {0, 0, 64 * K, {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNKNOWN}}, {{64 * K, K, CST_MIB, 0}}, FALSE},
+    {0, 0, 64 * K, {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_UNKNOWN}}, {{0, 64 * K, CST_MIB, 0}}, FALSE},
+    {0,
+     0,
+     64 * K,
+     {{0, 64 * K, CST_MIB, 0}},
+     {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_DELALLOC}},
+     FALSE},
+    {0,
+     0,
+     64 * K,
+     {{0, 64 * K, 0, FIEMAP_EXTENT_DATA_INLINE}},
+     {{0, 64 * K, 0, FIEMAP_EXTENT_DATA_INLINE}},
+     FALSE},
+    {0,
+     0,
+     64 * K,
+     {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_ENCODED}},
+     {{0, 64 * K, CST_MIB, FIEMAP_EXTENT_ENCODED}},
+     FALSE},
+};
+
+/* The bytes of the two differ, so they are the same only where the places are believed. */
+static void different_files(CstBlob **ret_a, CstBlob **ret_b)
+{
+    g_autofree char *a = g_strnfill(CST_MIB, 'a'), *b = g_strnfill(CST_MIB, 'b');
+
+    *ret_a = scratch_file(0);
+    *ret_b = scratch_file(0);
+    assert_true(cst_blob_pwrite(*ret_a, a, CST_MIB, 0, NULL));
+    assert_true(cst_blob_pwrite(*ret_b, b, CST_MIB, 0, NULL));
+}
+
+static void places_tell_what_is_shared(void **state)
+{
+    g_autoptr(CstBlob) a = NULL;
+    g_autoptr(CstBlob) b = NULL;
+
+    different_files(&a, &b);
+    for (size_t i = 0; i < G_N_ELEMENTS(lying); i++) {
+        const Lying *how = &lying[i];
+
+        layouts[0] = (Layout){cst_blob_file_fd(a), how->a, G_N_ELEMENTS(how->a)};
+        layouts[1] = (Layout){cst_blob_file_fd(b), how->b, G_N_ELEMENTS(how->b)};
+        if (are_same(a, how->a_offset, b, how->b_offset, how->length) != how->lie_in_one_place)
+            fail_msg("case %zu", i);
+    }
+    /* One of the two is not told of. */
+    layouts[0] = (Layout){-1, lying[0].a, 1};
+    layouts[1] = (Layout){cst_blob_file_fd(b), lying[0].a, 1};
+    assert_false(are_same(a, 0, b, 0, 64 * K));
+    memset(layouts, 0, sizeof(layouts));
+}
+
+/* More extents than are told in one answer. */
+static void many_pieces_are_asked_for_again(void **state)
+{
+    g_autoptr(CstBlob) a = NULL;
+    g_autoptr(CstBlob) b = NULL;
+    Told pieces[256], others[256];
+
+    different_files(&a, &b);
+    for (unsigned i = 0; i < G_N_ELEMENTS(pieces); i++)
+        pieces[i] = (Told){i * 4 * K, 4 * K, (uint64_t)(1000 - i) * CST_MIB, 0};
+    memcpy(others, pieces, sizeof(pieces));
+    layouts[0] = (Layout){cst_blob_file_fd(a), pieces, G_N_ELEMENTS(pieces)};
+    layouts[1] = (Layout){cst_blob_file_fd(b), others, G_N_ELEMENTS(others)};
+    assert_true(are_same(a, 0, b, 0, CST_MIB));
+    others[255].physical++;
+    assert_false(are_same(a, 0, b, 0, CST_MIB));
+    memset(layouts, 0, sizeof(layouts));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_count_where_places_differ),
         cmocka_unit_test(what_cannot_be_read_is_an_error),
+        cmocka_unit_test(places_tell_what_is_shared),
+        cmocka_unit_test(many_pieces_are_asked_for_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

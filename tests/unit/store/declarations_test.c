@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,20 @@ typedef struct {
     CstPaths *paths;
     CstDeclarations *store;
 } Root;
+
+static guint syncs;
+
+/* In the place of libc's, for SQLite. */
+int fdatasync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static char *database_path(const Root *root)
+{
+    return g_build_filename(root->paths->data_dir, "declarations.db", NULL);
+}
 
 static int setup(void **state)
 {
@@ -141,6 +156,104 @@ static void test_without_a_time_of_birth_name_and_inode_identify_it(void **state
     assert_format(root, file("/p", "a", 7, 0), FALSE, "raw");
     assert_format(root, file("/p", "a", 8, 0), FALSE, NULL);
     assert_format(root, file("/p", "b", 7, 0), FALSE, NULL);
+    /* It may be told later, by a kernel that knows it, or no longer. */
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    set(root, file("/p", "c", 8, 5), "raw", FALSE);
+    assert_format(root, file("/p", "c", 8, 0), FALSE, "raw");
+}
+
+static void test_a_record_found_by_name_follows_the_file_that_is_there(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "qcow2", TRUE);
+    assert_format(root, file("/p", "a", 8, 6), TRUE, "qcow2");
+    assert_format(root, file("/p", "a", 8, 6), FALSE, "qcow2");
+    assert_format(root, file("/p", "a", 7, 5), FALSE, NULL);
+    /* Without an inode there is nothing to follow. */
+    assert_format(root, file("/p", "a", 0, 0), TRUE, "qcow2");
+    assert_format(root, file("/p", "a", 8, 6), FALSE, "qcow2");
+}
+
+/* How many descriptors of this process are of the database's files. */
+static guint open_descriptors(const Root *root)
+{
+    g_autofree char *path = database_path(root);
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    const char *name;
+    guint count = 0;
+
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *link = g_build_filename("/proc/self/fd", name, NULL);
+        g_autofree char *target = g_file_read_link(link, NULL);
+
+        count += target && g_str_has_prefix(target, path);
+    }
+    return count;
+}
+
+static void test_nothing_stays_open(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    assert_int_not_equal(open_descriptors(root), 0);
+    cst_declarations_free(root->store);
+    assert_int_equal(open_descriptors(root), 0);
+    root->store = cst_declarations_new(root->paths);
+    cst_declarations_free(NULL);
+}
+
+static gpointer unlock_soon(gpointer data)
+{
+    g_usleep(100 * G_TIME_SPAN_MILLISECOND);
+    assert_int_equal(SQLITE_OK, sqlite3_exec(data, "COMMIT", NULL, NULL, NULL));
+    return NULL;
+}
+
+/* While another process makes the database, which SQLite itself does not wait for. */
+static void test_a_database_in_the_making_is_waited_for(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = database_path(root);
+    GThread *other;
+    sqlite3 *db;
+
+    g_mkdir_with_parents(root->paths->data_dir, 0700);
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL));
+    other = g_thread_new("other", unlock_soon, db);
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    g_thread_join(other);
+    sqlite3_close(db);
+    cst_declarations_free(root->store);
+    assert_int_equal(open_descriptors(root), 0);
+    root->store = cst_declarations_new(root->paths);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+}
+
+static void set_durably(Root *root, gboolean durable)
+{
+    const CstDeclaredFile about = file("/p", "a", 7, 5);
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+
+    assert_true(cst_declarations_set(root->store, &about, raw, durable, NULL));
+}
+
+static void test_only_what_must_last_is_synced(void **state)
+{
+    Root *root = *state;
+    guint before;
+
+    set_durably(root, FALSE);
+    before = syncs;
+    set_durably(root, FALSE);
+    assert_int_equal(syncs, before);
+    set_durably(root, TRUE);
+    assert_int_not_equal(syncs, before);
+    before = syncs;
+    set_durably(root, FALSE);
+    assert_int_equal(syncs, before);
 }
 
 static void test_removed_is_forgotten(void **state)
@@ -363,7 +476,7 @@ static void test_what_comes_back_has_not_been_missed(void **state)
 static void test_a_database_of_before_is_swept_too(void **state)
 {
     Root *root = *state;
-    g_autofree char *path = g_build_filename(root->paths->data_dir, "declarations.db", NULL);
+    g_autofree char *path = database_path(root);
     static const char before[] =
         "CREATE TABLE declarations (dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL,"
         " btime INTEGER NOT NULL, format TEXT, restricted INTEGER NOT NULL, backing TEXT,"
@@ -427,7 +540,7 @@ static void test_two_processes_write_at_once(void **state)
 static void test_a_damaged_database_is_an_error(void **state)
 {
     Root *root = *state;
-    g_autofree char *path = g_build_filename(root->paths->data_dir, "declarations.db", NULL);
+    g_autofree char *path = database_path(root);
     const CstDeclaredFile about = file("/p", "a", 7, 5);
     CstDeclaration *declaration = NULL;
     g_autoptr(GError) error = NULL;
@@ -457,6 +570,81 @@ static void test_many_are_not_found_in_a_damaged_database(void **state)
         assert_null(all.lookups[i].declaration);
 }
 
+static void assert_refused(gboolean done, GError **error)
+{
+    assert_false(done);
+    assert_non_null(*error);
+    assert_int_equal(CST_ERROR_IO, (*error)->code);
+    g_clear_error(error);
+}
+
+/* Every call that comes upon damage says so. */
+static void try_everything(Root *root)
+{
+    const CstDeclaredFile about = file("/p", "a", 7, 5);
+    const CstDeclarationSweep how = {.may_be_there = is_a, .now = 1, .patience = 1};
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+    CstDeclaration *found = NULL;
+    g_autoptr(GError) error = NULL;
+    CstFollow follow;
+
+    assert_refused(cst_declarations_find(root->store, &about, FALSE, &found, &error), &error);
+    assert_refused(cst_declarations_set(root->store, &about, raw, FALSE, &error), &error);
+    assert_refused(cst_declarations_add_many(root->store, &about, 1, raw, &error), &error);
+    assert_refused(cst_declarations_remove(root->store, "/p", "a", &error), &error);
+    assert_refused(cst_declarations_sweep(root->store, "/p", &how, &error), &error);
+    assert_refused(cst_declarations_follow(root->store, "/p", &follow, &error), &error);
+    assert_refused(cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, &error), &error);
+}
+
+static void test_damaged_tables_are_an_error(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = database_path(root);
+    g_autofree char *text = NULL;
+    gsize len;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    cst_declarations_free(root->store);
+    root->store = cst_declarations_new(root->paths);
+    /* The first page has the schema, so that the damage is found in the middle of a call. */
+    assert_true(g_file_get_contents(path, &text, &len, NULL));
+    assert_true(len > 4096);
+    memset(text + 4096, 0xff, len - 4096);
+    assert_true(g_file_set_contents(path, text, (gssize)len, NULL));
+    assert_true(cst_declarations_open(root->store, NULL));
+    try_everything(root);
+}
+
+static void test_tables_of_something_else_are_an_error(void **state)
+{
+    Root *root = *state;
+    g_autofree char *path = database_path(root);
+    sqlite3 *db;
+
+    g_mkdir_with_parents(root->paths->data_dir, 0700);
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db,
+                                             "CREATE TABLE declarations (missing INTEGER, inode"
+                                             " INTEGER, btime INTEGER, dir TEXT, name TEXT)",
+                                             NULL, NULL, NULL));
+    sqlite3_close(db);
+    try_everything(root);
+    assert_int_equal(open_descriptors(root), 0);
+}
+
+static void test_a_directory_that_cannot_be_made_is_an_error(void **state)
+{
+    Root *root = *state;
+    g_autofree char *parent = g_path_get_dirname(root->paths->data_dir);
+    g_autoptr(GError) error = NULL;
+
+    g_mkdir_with_parents(parent, 0700);
+    assert_true(g_file_set_contents(root->paths->data_dir, "", -1, NULL));
+    assert_refused(cst_declarations_open(root->store, &error), &error);
+    try_everything(root);
+}
+
 static void test_policies(void **state)
 {
     Root *root = *state;
@@ -483,6 +671,13 @@ int main(void)
         TEST(test_a_file_in_the_place_of_another_is_not_taken_for_it),
         TEST(test_without_a_time_of_birth_name_and_inode_identify_it),
         TEST(test_removed_is_forgotten),
+        TEST(test_a_record_found_by_name_follows_the_file_that_is_there),
+        TEST(test_nothing_stays_open),
+        TEST(test_a_database_in_the_making_is_waited_for),
+        TEST(test_only_what_must_last_is_synced),
+        TEST(test_damaged_tables_are_an_error),
+        TEST(test_tables_of_something_else_are_an_error),
+        TEST(test_a_directory_that_cannot_be_made_is_an_error),
         TEST(test_many_at_once),
         TEST(test_many_are_added_only_where_nothing_is_recorded),
         TEST(test_many_are_found_as_each_alone_is),

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -95,6 +96,9 @@ static void test_a_life(void **state)
     assert_null(seen->error);
     g_clear_pointer(&seen, cst_job_info_free);
 
+    all = cst_job_files_load(root->paths);
+    assert_int_equal(all->len, 1);
+    g_clear_pointer(&all, g_ptr_array_unref);
     cst_job_file_asked(file, &cancel, &limit);
     assert_true(!cancel && limit == 5);
     assert_true(cst_job_file_set_limit(root->paths, id, 99, NULL));
@@ -150,6 +154,253 @@ static void test_what_cannot_be_cancelled(void **state)
     cst_job_file_end(file, &job);
 }
 
+static gboolean is_there(Root *root, const char *name)
+{
+    g_autofree char *path = g_build_filename(root->paths->data_dir, "jobs", name, NULL);
+
+    return access(path, F_OK) == 0;
+}
+
+/* What does not fit is cut between two characters, and what is no UTF-8 is made some. */
+static void test_texts_are_cut_to_fit(void **state)
+{
+    static char broken[] = "a\xff";
+    Root *root = *state;
+    g_autoptr(CstJobInfo) seen = NULL;
+    g_autofree char *longest = g_strnfill(255, 'p');
+    g_autofree char *too_long = g_strnfill(32, 'k');
+    g_autofree char *error = g_strnfill(2000, 'x');
+    CstJobInfo job = sample();
+    CstJobFile *file;
+    uint64_t id;
+
+    memcpy(error + 1022, "\xc3\xa9", 2); /* one character over the last two bytes */
+    job.pool = longest;
+    job.kind = too_long;
+    job.volume = broken;
+    job.error = error;
+    job.rate = 3;
+    job.total = 4;
+    job.attempt = 2;
+    file = cst_job_file_publish(root->paths, &job, &id, NULL);
+    seen = load(root, id);
+    assert_string_equal(seen->pool, longest);
+    assert_string_equal(seen->volume, "a\xef\xbf\xbd");
+    assert_int_equal(strlen(seen->kind), 31);
+    assert_int_equal(strlen(seen->error), 1022);
+    assert_int_equal(seen->error[1021], 'x');
+    assert_true(seen->rate == 3 && seen->total == 4 && seen->attempt == 2);
+    assert_true(seen->can_cancel && !seen->resume && !seen->error_word);
+    job.state = CST_JOB_DONE;
+    cst_job_file_end(file, &job);
+    assert_true(is_there(root, "1.done") && !is_there(root, "1.job"));
+}
+
+static void test_what_fits_can_be_resumed(void **state)
+{
+    g_autofree char *fits = g_strnfill(255, 'v');
+    g_autofree char *too_long = g_strnfill(256, 'v');
+    CstJobInfo job = sample();
+
+    assert_false(cst_job_file_can_resume(&job));
+    job.resume = (char *)"3";
+    job.attempt = CST_JOB_ATTEMPTS - 1;
+    assert_true(cst_job_file_can_resume(&job));
+    job.volume = fits;
+    assert_true(cst_job_file_can_resume(&job));
+    job.volume = too_long;
+    assert_false(cst_job_file_can_resume(&job));
+    job.volume = NULL;
+    assert_true(cst_job_file_can_resume(&job));
+    job.pool = too_long;
+    assert_false(cst_job_file_can_resume(&job));
+    job.pool = fits;
+    job.attempt = CST_JOB_ATTEMPTS;
+    assert_false(cst_job_file_can_resume(&job));
+}
+
+/* Files are the owner's, and a name that something else has is no job. */
+static void test_only_plain_files_are_jobs(void **state)
+{
+    Root *root = *state;
+    g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
+    g_autofree char *live = g_build_filename(dir, "1.job", NULL);
+    g_autofree char *elsewhere = g_build_filename(root->root, "elsewhere", NULL);
+    g_autofree char *ended = g_build_filename(dir, "2.done", NULL);
+    g_autofree char *pipe_live = g_build_filename(dir, "3.job", NULL);
+    g_autofree char *next = g_build_filename(dir, "next", NULL);
+    g_autoptr(GError) error = NULL;
+    CstJobInfo job = sample();
+    struct stat st;
+    uint64_t id;
+
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    assert_int_equal(stat(dir, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    assert_int_equal(stat(live, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(next, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(rename(live, elsewhere), 0);
+    assert_int_equal(symlink(elsewhere, live), 0);
+    assert_int_equal(mkfifo(ended, 0600), 0);
+    assert_int_equal(mkfifo(pipe_live, 0600), 0);
+    assert_null(cst_job_file_load(root->paths, 1, NULL));
+    assert_null(cst_job_file_load(root->paths, 2, NULL));
+    assert_null(cst_job_file_load(root->paths, 3, NULL));
+    assert_false(cst_job_file_cancel(root->paths, 1, &error));
+    assert_code(&error, CST_ERROR_NOT_FOUND);
+    cst_job_files_settle(root->paths, NULL, NULL);
+    assert_true(is_there(root, "1.job"));
+    /* The numbers are not somebody else's file either. */
+    assert_int_equal(unlink(next), 0);
+    assert_int_equal(symlink(elsewhere, next), 0);
+    assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
+    assert_code(&error, CST_ERROR_IO);
+}
+
+static void test_what_was_begun_is_dropped(void **state)
+{
+    Root *root = *state;
+    g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
+    g_autofree char *newborn = g_build_filename(dir, "7.new", NULL);
+    g_autofree char *rubbish = g_build_filename(dir, "8.job", NULL);
+
+    g_mkdir_with_parents(dir, 0700);
+    assert_true(g_file_set_contents(newborn, "", -1, NULL));
+    assert_true(g_file_set_contents(rubbish, "rubbish", -1, NULL));
+    cst_job_files_settle(root->paths, NULL, NULL);
+    assert_false(is_there(root, "7.new"));
+    assert_false(is_there(root, "8.job"));
+}
+
+typedef struct {
+    CstJobFile *file;
+    CstJobInfo *job;
+    guint count;
+} Taken;
+
+static void take(CstJobFile *file, CstJobInfo *job, gpointer data)
+{
+    Taken *taken = data;
+
+    taken->file = file;
+    taken->job = job;
+    taken->count++;
+}
+
+/* What is in a new file's way stays there, and nothing else is left. */
+static void test_what_is_in_the_way(void **state)
+{
+    Root *root = *state;
+    g_autofree char *dir = g_build_filename(root->paths->data_dir, "jobs", NULL);
+    g_autofree char *next = g_build_filename(dir, "next", NULL);
+    g_autofree char *live = g_build_filename(dir, "5.job", NULL);
+    g_autofree char *newborn = g_build_filename(dir, "6.new", NULL);
+    g_autoptr(GError) error = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+
+    assert_int_equal(g_mkdir_with_parents(live, 0700), 0);
+    assert_true(g_file_set_contents(next, "5\n", -1, NULL));
+    assert_true(g_file_set_contents(newborn, "", -1, NULL));
+    assert_null(cst_job_file_publish(root->paths, &job, &id, &error));
+    assert_code(&error, CST_ERROR_IO);
+    assert_false(is_there(root, "5.new"));
+    assert_null(cst_job_file_publish(root->paths, &job, &id, NULL));
+    assert_true(is_there(root, "6.new"));
+}
+
+/* It ended when its process wrote last, whatever happens to the file once that is settled. */
+static void test_when_it_was_interrupted(void **state)
+{
+    const int64_t last = g_get_real_time() / G_USEC_PER_SEC - 1800;
+    const struct timespec then[2] = {{.tv_sec = last}, {.tv_sec = last}};
+    Root *root = *state;
+    g_autofree char *live = g_build_filename(root->paths->data_dir, "jobs/1.job", NULL);
+    g_autofree char *ended = g_build_filename(root->paths->data_dir, "jobs/1.done", NULL);
+    g_autoptr(CstJobInfo) seen = NULL;
+    g_autoptr(CstJobInfo) settled = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    assert_int_equal(utimensat(AT_FDCWD, live, then, 0), 0);
+    seen = load(root, id);
+    assert_int_equal(seen->ended, last * G_USEC_PER_SEC);
+    cst_job_files_settle(root->paths, NULL, NULL);
+    assert_int_equal(utimensat(AT_FDCWD, ended, NULL, 0), 0);
+    settled = load(root, id);
+    assert_int_equal(settled->state, CST_JOB_INTERRUPTED);
+    assert_int_equal(settled->ended, last * G_USEC_PER_SEC);
+}
+
+static void test_taken_from_the_dead(void **state)
+{
+    Root *root = *state;
+    CstJobInfo job = sample();
+    Taken taken = {0};
+    uint64_t id;
+
+    job.resume = (char *)"3";
+    job.attempt = 1;
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_files_settle(root->paths, take, &taken);
+    assert_int_equal(taken.count, 1);
+    assert_in_range(taken.job->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
+    taken.job->state = CST_JOB_DONE;
+    cst_job_file_end(taken.file, taken.job);
+    cst_job_info_free(taken.job);
+}
+
+/* The number that is next is taken from the files when what is told cannot be one. */
+static void test_a_number_that_cannot_be(void **state)
+{
+    static const char *const texts[] = {"9223372036854775807\n", "99999999999999999999\n", "x\n"};
+    Root *root = *state;
+    g_autofree char *next = g_build_filename(root->paths->data_dir, "jobs/next", NULL);
+    CstJobInfo job = sample();
+    uint64_t id = 0;
+
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        assert_true(g_file_set_contents(next, texts[i], -1, NULL));
+        cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+        assert_int_equal(id, i + 2);
+    }
+    assert_true(g_file_set_contents(next, "9223372036854775806\n", -1, NULL));
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    assert_true(id == G_MAXINT64 - 1);
+}
+
+/* An hour after its end nobody is told of it, and the next that is made has its file dropped. */
+static void test_old_ones_go(void **state)
+{
+    const struct timespec old[2] = {{.tv_sec = g_get_real_time() / G_USEC_PER_SEC - 3700},
+                                    {.tv_sec = g_get_real_time() / G_USEC_PER_SEC - 3700}};
+    Root *root = *state;
+    g_autofree char *path = g_build_filename(root->paths->data_dir, "jobs/1.done", NULL);
+    g_autoptr(GPtrArray) all = NULL;
+    CstJobInfo job = sample();
+    uint64_t id;
+
+    for (int age = 3700; age >= 3500; age -= 200) {
+        CstJobFile *file = cst_job_file_publish(root->paths, &job, &id, NULL);
+        CstJobInfo ended = job;
+
+        ended.state = CST_JOB_DONE;
+        ended.ended = g_get_real_time() - age * G_TIME_SPAN_SECOND;
+        cst_job_file_end(file, &ended);
+    }
+    all = cst_job_files_load(root->paths);
+    assert_int_equal(all->len, 1);
+    assert_int_equal(((CstJobInfo *)all->pdata[0])->id, 2);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    assert_false(is_there(root, "1.done"));
+    assert_true(is_there(root, "2.done"));
+}
+
 /* Its process is killed with kill -9 in the middle. */
 static void test_interrupted(void **state)
 {
@@ -179,9 +430,11 @@ static void test_interrupted(void **state)
     for (int i = 0; i < 2; i++) {
         seen = load(root, 1);
         assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
-        assert_true(seen->ended > 0);
+        assert_in_range(seen->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
+        assert_int_equal(seen->rate, 0);
         g_clear_pointer(&seen, cst_job_info_free);
         cst_job_files_settle(root->paths, NULL, NULL);
+        assert_true(is_there(root, "1.done") && !is_there(root, "1.job"));
     }
     close(there[0]);
     close(there[1]);
@@ -236,21 +489,6 @@ static void test_rubbish(void **state)
     assert_null(cst_job_file_load(root->paths, 2, NULL));
 }
 
-typedef struct {
-    CstJobFile *file;
-    CstJobInfo *job;
-    guint count;
-} Taken;
-
-static void take(CstJobFile *file, CstJobInfo *job, gpointer data)
-{
-    Taken *taken = data;
-
-    taken->file = file;
-    taken->job = job;
-    taken->count++;
-}
-
 /* A daemon leaves it, the next one takes it over, under its number; others only look. */
 static void test_left_and_taken(void **state)
 {
@@ -266,6 +504,8 @@ static void test_left_and_taken(void **state)
 
         job.state = CST_JOB_INTERRUPTED;
         job.ended = g_get_real_time();
+        job.error = (char *)"stopped";
+        job.error_word = (char *)"cancelled";
         cst_job_file_leave(file, &job);
         cst_job_files_settle(root->paths, NULL, NULL);
         seen = load(root, id);
@@ -276,6 +516,8 @@ static void test_left_and_taken(void **state)
         assert_int_equal(taken.job->id, id);
         assert_int_equal(taken.job->attempt, job.attempt + 1);
         assert_int_equal(taken.job->ended, job.ended);
+        assert_int_equal(taken.job->state, CST_JOB_WAITING);
+        assert_true(!taken.job->error && !taken.job->error_word);
         assert_string_equal(taken.job->resume, "3");
         /* It is ours now. */
         cst_job_files_settle(root->paths, take, &taken);
@@ -323,9 +565,23 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_life),      TEST(test_nobody),         TEST(test_what_cannot_be_cancelled),
-        TEST(test_interrupted), TEST(test_left_and_taken), TEST(test_left_for_good),
-        TEST(test_numbers),     TEST(test_rubbish),
+        TEST(test_a_life),
+        TEST(test_nobody),
+        TEST(test_what_cannot_be_cancelled),
+        TEST(test_interrupted),
+        TEST(test_left_and_taken),
+        TEST(test_left_for_good),
+        TEST(test_numbers),
+        TEST(test_rubbish),
+        TEST(test_texts_are_cut_to_fit),
+        TEST(test_what_fits_can_be_resumed),
+        TEST(test_only_plain_files_are_jobs),
+        TEST(test_what_was_begun_is_dropped),
+        TEST(test_a_number_that_cannot_be),
+        TEST(test_old_ones_go),
+        TEST(test_what_is_in_the_way),
+        TEST(test_when_it_was_interrupted),
+        TEST(test_taken_from_the_dead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

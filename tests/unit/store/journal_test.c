@@ -6,7 +6,11 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <base/dry_run.h>
+#include <base/error.h>
 #include <store/journal.h>
 
 typedef struct {
@@ -154,6 +158,98 @@ static void one_look_is_enough_beside_others_that_look(void **state)
     }
 }
 
+/* The path of something in the journal's folder. */
+static char *in_journal(Fixture *f, const char *name)
+{
+    return g_build_filename(f->paths->data_dir, "journal", name, NULL);
+}
+
+static guint count_records(Fixture *f)
+{
+    g_autofree char *path = in_journal(f, "");
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+    guint count = 0;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        count += g_str_has_suffix(name, ".intent");
+    return count;
+}
+
+static void a_record_is_its_owners_and_goes_in_the_end(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *folder = in_journal(f, "");
+    CstIntent *intent = begin(f, "p", "a");
+    struct stat st;
+
+    assert_int_equal(count_records(f), 1);
+    assert_int_equal(stat(folder, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    cst_intent_end(intent);
+    assert_int_equal(count_records(f), 0);
+    cst_intent_leave(begin(f, "p", "a"));
+    cst_journal_replay(f->journal, keep, f);
+    assert_int_equal(count_records(f), 1);
+    cst_journal_replay(f->journal, settle, f);
+    assert_int_equal(count_records(f), 0);
+    cst_intent_end(NULL);
+    cst_intent_leave(NULL);
+    cst_journal_free(NULL);
+}
+
+static void a_dry_run_records_nothing(void **state)
+{
+    Fixture *f = *state;
+    CstIntent *intent;
+
+    cst_dry_run_set(TRUE);
+    intent = cst_journal_begin(f->journal, NULL, "create", NULL);
+    cst_dry_run_set(FALSE);
+    assert_non_null(intent);
+    assert_int_equal(count_records(f), 0);
+    cst_intent_end(intent);
+}
+
+static void what_cannot_be_recorded_is_said(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *folder = in_journal(f, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(g_mkdir_with_parents(f->paths->data_dir, 0700), 0);
+    assert_true(g_file_set_contents(folder, "", -1, NULL));
+    assert_null(cst_journal_begin(f->journal, &error, "create", NULL));
+    assert_int_equal(cst_error_code(error), CST_ERROR_IO);
+}
+
+/* A file that was not finished goes when nobody else is there; rubbish and links stay unread. */
+static void only_records_are_replayed(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *newborn = in_journal(f, "a.intent.new");
+    g_autofree char *rubbish = in_journal(f, "b.intent");
+    g_autofree char *other = in_journal(f, "c.txt");
+    g_autofree char *link = in_journal(f, "d.intent");
+    g_autofree char *huge = g_strnfill(70000, 'x');
+    g_autofree char *large = in_journal(f, "e.intent");
+
+    cst_intent_end(begin(f, "p", "a"));
+    assert_true(g_file_set_contents(newborn, "", -1, NULL));
+    assert_true(g_file_set_contents(rubbish, "rubbish", -1, NULL));
+    assert_true(g_file_set_contents(other, "[intent]\noperation=create\npool=p\n", -1, NULL));
+    assert_true(g_file_set_contents(large, huge, -1, NULL));
+    assert_int_equal(symlink(other, link), 0);
+    cst_journal_replay_kept(f->journal, "p", settle, f);
+    assert_int_equal(access(newborn, F_OK), 0);
+    cst_journal_replay(f->journal, settle, f);
+    assert_string_equal(f->seen->str, "");
+    assert_int_equal(access(newborn, F_OK), -1);
+    assert_int_equal(access(other, F_OK), 0);
+    assert_int_equal(access(link, F_OK), 0);
+    assert_int_equal(access(large, F_OK), 0);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -162,6 +258,10 @@ int main(void)
         CASE(what_is_left_is_replayed_until_it_is_settled),
         CASE(what_is_being_worked_on_is_left_alone),
         CASE(pools_do_not_hide_their_records_from_each_other),
+        CASE(a_record_is_its_owners_and_goes_in_the_end),
+        CASE(a_dry_run_records_nothing),
+        CASE(what_cannot_be_recorded_is_said),
+        CASE(only_records_are_replayed),
         CASE(one_look_is_enough_beside_others_that_look),
     };
 

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/falloc.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <base/dry_run.h>
+#include <base/units.h>
+
+#include "scratch.h"
+
+#define HOLE (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
+
+#define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
+
+static guint syncs;
+static int sync_errno;
+
+/* What was asked for last; with an error it is not passed on. */
+static struct {
+    int error, mode;
+    off_t offset, length;
+} asked;
+
+/* In the place of libc's, like those below. */
+int fallocate64(int fd, int mode, off_t offset, off_t length)
+{
+    asked.mode = mode;
+    asked.offset = offset;
+    asked.length = length;
+    errno = asked.error;
+    return asked.error ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+static guint seeks;
+
+off_t lseek64(int fd, off_t offset, int whence)
+{
+    seeks++;
+    return (off_t)syscall(SYS_lseek, fd, offset, whence);
+}
+
+static int copy_errno;
+
+ssize_t copy_file_range(int in, loff_t *in_offset, int out, loff_t *out_offset, size_t len,
+                        unsigned flags)
+{
+    errno = copy_errno ? copy_errno : errno;
+    return copy_errno ? -1
+                      : syscall(SYS_copy_file_range, in, in_offset, out, out_offset, len, flags);
+}
+
+int fdatasync(int fd)
+{
+    syncs++;
+    errno = sync_errno;
+    return sync_errno ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+static void the_last_reference_closes_the_descriptor(void **state)
+{
+    CstBlob *blob = scratch_file(0);
+    int fd = cst_blob_file_fd(blob);
+
+    assert_ptr_equal(cst_blob_ref(blob), blob);
+    cst_blob_unref(blob);
+    assert_int_not_equal(fcntl(fd, F_GETFD), -1);
+    cst_blob_unref(blob);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    cst_blob_unref(NULL);
+}
+
+static void a_flush_reaches_the_disk_unless_it_need_not(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(4096);
+    g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, 1);
+    g_autoptr(CstBlob) reader =
+        cst_blob_file_new(dup(cst_blob_file_fd(blob)), "reader", FALSE, NULL);
+    g_autoptr(GError) error = NULL;
+
+    syncs = 0;
+    assert_true(cst_blob_flush(reader, NULL));
+    assert_int_equal(syncs, 0);
+    assert_true(cst_blob_flush(blob, NULL));
+    assert_int_equal(syncs, 1);
+    sync_errno = EIO;
+    assert_false(cst_blob_flush(blob, &error));
+    assert_code(error, CST_ERROR_IO);
+    sync_errno = 0;
+    cst_blob_file_skip_sync(memory);
+    cst_blob_file_skip_sync(blob);
+    assert_true(cst_blob_flush(blob, NULL));
+    assert_int_equal(syncs, 2);
+}
+
+static void assert_extent(CstBlob *blob, uint64_t offset, uint64_t length, uint64_t wanted,
+                          unsigned flags)
+{
+    CstExtent extent;
+
+    assert_true(cst_blob_extent(blob, offset, length, &extent, NULL));
+    assert_int_equal(extent.offset, offset);
+    assert_int_equal(extent.length, wanted);
+    assert_int_equal(extent.flags, flags);
+}
+
+/* A run of data is remembered; what makes a hole in it makes it be forgotten. */
+static void a_hole_made_in_known_data_is_seen(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(0);
+    g_autofree char *ones = g_strnfill(3 * CST_MIB, '1');
+
+    assert_true(cst_blob_pwrite(blob, ones, 3 * CST_MIB, 0, NULL));
+    assert_extent(blob, 0, 3 * CST_MIB, 3 * CST_MIB, CST_EXTENT_DATA);
+    assert_extent(blob, CST_MIB, CST_MIB, CST_MIB, CST_EXTENT_DATA);
+    assert_extent(blob, 2 * CST_MIB, CST_MIB, CST_MIB, CST_EXTENT_DATA);
+    assert_true(cst_blob_discard(blob, CST_MIB, CST_MIB, NULL));
+    assert_extent(blob, 0, 3 * CST_MIB, CST_MIB, CST_EXTENT_DATA);
+    assert_extent(blob, CST_MIB, 2 * CST_MIB, CST_MIB, HOLE);
+    assert_extent(blob, 2 * CST_MIB, CST_MIB, CST_MIB, CST_EXTENT_DATA);
+    assert_true(cst_blob_zero(blob, 2 * CST_MIB, CST_MIB, CST_ZERO_MAY_UNMAP, NULL));
+    assert_extent(blob, CST_MIB, 2 * CST_MIB, 2 * CST_MIB, HOLE);
+    assert_true(cst_blob_resize(blob, CST_MIB / 2, NULL));
+    assert_true(cst_blob_resize(blob, CST_MIB, NULL));
+    assert_extent(blob, 0, CST_MIB, CST_MIB / 2, CST_EXTENT_DATA);
+    assert_extent(blob, CST_MIB / 2, CST_MIB / 2, CST_MIB / 2, HOLE);
+}
+
+/* Looking for the end of a run is slow on some file systems, so one run is looked for once. */
+static void a_run_is_looked_for_once(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(0);
+    g_autofree char *ones = g_strnfill(CST_MIB, '1');
+    guint before;
+
+    assert_true(cst_blob_pwrite(blob, ones, CST_MIB, 0, NULL));
+    assert_extent(blob, 4096, CST_MIB - 4096, CST_MIB - 4096, CST_EXTENT_DATA);
+    before = seeks;
+    assert_extent(blob, 4096, CST_MIB - 4096, CST_MIB - 4096, CST_EXTENT_DATA);
+    assert_extent(blob, CST_MIB - 1, 1, 1, CST_EXTENT_DATA);
+    assert_int_equal(seeks, before);
+    assert_extent(blob, 0, CST_MIB, CST_MIB, CST_EXTENT_DATA);
+    assert_int_not_equal(seeks, before);
+}
+
+static void what_the_kernel_cannot_copy_is_no_failure(void **state)
+{
+    static const int lacking[] = {EOPNOTSUPP, EINVAL, EXDEV, EPERM, ETXTBSY, EBADF, EISDIR};
+    g_autoptr(CstBlob) src = scratch_file(4096);
+    g_autoptr(CstBlob) dst = scratch_file(4096);
+
+    for (size_t i = 0; i <= G_N_ELEMENTS(lacking); i++) {
+        gboolean lacks = i < G_N_ELEMENTS(lacking);
+        g_autoptr(GError) error = NULL;
+
+        copy_errno = lacks ? lacking[i] : ENOSPC;
+        assert_false(src->ops->copy_range(src, 0, dst, 0, 4096, FALSE, &error));
+        assert_code(error, (int)(lacks ? CST_ERROR_UNSUPPORTED : CST_ERROR_NO_SPACE));
+    }
+    copy_errno = 0;
+}
+
+/* Cutting a file and making it longer again is a hole, too. */
+static void an_end_that_was_cut_off_is_forgotten(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(0);
+    g_autofree char *ones = g_strnfill(2 * CST_MIB, '1');
+
+    assert_true(cst_blob_pwrite(blob, ones, 2 * CST_MIB, 0, NULL));
+    assert_extent(blob, 0, 2 * CST_MIB, 2 * CST_MIB, CST_EXTENT_DATA);
+    assert_true(cst_blob_resize(blob, CST_MIB, NULL));
+    assert_true(cst_blob_resize(blob, 2 * CST_MIB, NULL));
+    assert_extent(blob, CST_MIB, CST_MIB, CST_MIB, HOLE);
+}
+
+static void check_asked(gboolean done, GError **error, CstErrorCode code, int mode)
+{
+    assert_false(done);
+    assert_code(*error, (int)code);
+    assert_int_equal(asked.mode, mode);
+    assert_int_equal(asked.offset, 4096);
+    assert_int_equal(asked.length, 8192);
+    g_clear_error(error);
+}
+
+/* What a file system lacks is UNSUPPORTED, which the calls above it take for "not here". */
+static void what_a_file_system_lacks_is_no_failure(void **state)
+{
+    static const int lacking[] = {EOPNOTSUPP, ENOTTY, ENOSYS, EINVAL};
+    g_autoptr(CstBlob) blob = scratch_file(64 * 1024);
+    const CstBlobOps *ops = blob->ops;
+    const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    const int range = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
+    for (size_t i = 0; i <= G_N_ELEMENTS(lacking); i++) {
+        gboolean lacks = i < G_N_ELEMENTS(lacking);
+        CstErrorCode code = lacks ? CST_ERROR_UNSUPPORTED : CST_ERROR_NO_SPACE;
+        g_autoptr(GError) error = NULL;
+
+        asked.error = lacks ? lacking[i] : ENOSPC;
+        check_asked(ops->discard(blob, 4096, 8192, &error), &error, code, hole);
+        check_asked(ops->allocate(blob, 4096, 8192, &error), &error, code, 0);
+        check_asked(ops->zero(blob, 4096, 8192, CST_ZERO_FAST, &error), &error, code, range);
+        check_asked(ops->zero(blob, 4096, 8192, CST_ZERO_MAY_UNMAP, &error), &error, code,
+                    lacks ? range : hole);
+        assert_int_equal(cst_blob_discard(blob, 4096, 8192, &error), lacks);
+        assert_int_equal(error != NULL, !lacks);
+        assert_int_equal(asked.offset, 4096);
+        assert_int_equal(cst_blob_zero(blob, 4096, 8192, 0, NULL), lacks);
+        assert_false(cst_blob_allocate(blob, 4096, 8192, NULL));
+    }
+    asked.error = 0;
+}
+
+static uint64_t allocated(CstBlob *blob)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(cst_blob_file_fd(blob), &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+static void space_is_taken_and_given_back(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(4 * CST_MIB);
+
+    assert_int_equal(allocated(blob), 0);
+    assert_true(cst_blob_allocate(blob, CST_MIB, 2 * CST_MIB, NULL));
+    assert_in_range(allocated(blob), 2 * CST_MIB, 3 * CST_MIB);
+    assert_true(cst_blob_discard(blob, CST_MIB, CST_MIB, NULL));
+    assert_in_range(allocated(blob), CST_MIB, 2 * CST_MIB);
+    assert_true(cst_blob_zero(blob, 2 * CST_MIB, CST_MIB, CST_ZERO_MAY_UNMAP, NULL));
+    assert_in_range(allocated(blob), 0, CST_MIB / 2);
+    assert_int_equal(size_of(blob), 4 * CST_MIB);
+}
+
+static void a_message_names_the_range(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(4096);
+    g_autoptr(CstBlob) other = scratch_file(4096);
+    gboolean (*const calls[])(CstBlob *, uint64_t, uint64_t, GError **) = {cst_blob_discard,
+                                                                           cst_blob_allocate};
+    GError *errors[7] = {NULL};
+    CstExtent extent;
+    CstPlace place;
+    char buf[4];
+
+    assert_false(cst_blob_pread(blob, buf, 4, 4095, &errors[0]));
+    assert_false(cst_blob_extent(blob, 4095, 4, &extent, &errors[1]));
+    assert_false(cst_blob_zero(blob, 4095, 4, 0, &errors[2]));
+    assert_false(calls[0](blob, 4095, 4, &errors[3]));
+    assert_false(calls[1](blob, 4095, 4, &errors[4]));
+    assert_false(cst_blob_locate(blob, 4095, 4, &place, &errors[5]));
+    assert_false(cst_blob_share(blob, 4095, other, 0, 4, &errors[6]));
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        assert_code(errors[i], CST_ERROR_INVALID);
+        assert_non_null(strstr(errors[i]->message, " 4095+4 "));
+        g_error_free(errors[i]);
+    }
+}
+
+/* The largest offset that a file may have is the file system's to refuse. */
+static void only_what_no_file_can_be_is_out_of_range(void **state)
+{
+    g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, 0);
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_blob_pwrite(memory, "x", 1, G_MAXINT64 - 1, &error));
+    assert_code(error, CST_ERROR_NO_SPACE);
+    g_clear_error(&error);
+    assert_false(cst_blob_pwrite(memory, "x", 1, G_MAXINT64, &error));
+    assert_code(error, CST_ERROR_INVALID);
+    g_clear_error(&error);
+    assert_false(cst_blob_pwrite(memory, "xy", 2, G_MAXINT64 - 1, &error));
+    assert_code(error, CST_ERROR_INVALID);
+    g_clear_error(&error);
+    assert_false(cst_blob_resize(memory, (uint64_t)G_MAXINT64 + 1, &error));
+    assert_code(error, CST_ERROR_INVALID);
+    g_clear_error(&error);
+    assert_false(cst_blob_resize(memory, G_MAXINT64, &error));
+    assert_code(error, CST_ERROR_NO_SPACE);
+}
+
+/* A file that became shorter: the kernel copies nothing and calls that no failure. */
+static void a_copy_of_nothing_is_no_copy(void **state)
+{
+    g_autoptr(CstBlob) src = scratch_file(8192);
+    g_autoptr(CstBlob) dst = scratch_file(8192);
+    g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, 8192);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(ftruncate(cst_blob_file_fd(src), 0), 0);
+    errno = 0;
+    assert_false(src->ops->copy_range(src, 0, dst, 0, 8192, FALSE, &error));
+    assert_code(error, CST_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+    assert_false(src->ops->copy_range(src, 0, memory, 0, 8192, FALSE, &error));
+    assert_code(error, CST_ERROR_UNSUPPORTED);
+}
+
+static void the_kernel_copies_between_files(void **state)
+{
+    g_autoptr(CstBlob) src = scratch_file(0);
+    g_autoptr(CstBlob) dst = scratch_file(0);
+    char back[4];
+
+    assert_true(cst_blob_pwrite(src, "0123456789", 10, 0, NULL));
+    errno = EINTR; /* of a call before */
+    assert_true(src->ops->copy_range(src, 3, dst, 5, 4, FALSE, NULL));
+    assert_int_equal(size_of(dst), 9);
+    assert_true(cst_blob_pread(dst, back, 4, 5, NULL));
+    assert_memory_equal(back, "3456", 4);
+}
+
+/* A folder of its own for a test that needs paths. */
+static char *in_folder(const char *folder, const char *name)
+{
+    return g_build_filename(folder, name, NULL);
+}
+
+static void a_new_file_is_made_and_never_taken(void **state)
+{
+    g_autofree char *folder = g_dir_make_tmp("cst-blob-XXXXXX", NULL);
+    g_autofree char *path = in_folder(folder, "a");
+    g_autofree char *missing = in_folder(folder, "b/c");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstBlob) dry = NULL;
+    g_autoptr(CstBlob) made = NULL;
+
+    cst_dry_run_set(TRUE);
+    assert_null(cst_blob_file_create(path, &error));
+    cst_dry_run_set(FALSE);
+    assert_code(error, CST_ERROR_DRY_RUN);
+    g_clear_error(&error);
+    assert_int_equal(access(path, F_OK), -1);
+    made = cst_blob_file_create(path, NULL);
+    assert_true(cst_blob_pwrite(made, "a", 1, 0, NULL));
+    assert_null(cst_blob_file_create(path, &error));
+    assert_code(error, CST_ERROR_EXISTS);
+    g_clear_error(&error);
+    cst_dry_run_set(TRUE);
+    assert_null(cst_blob_file_create(path, &error));
+    cst_dry_run_set(FALSE);
+    assert_code(error, CST_ERROR_EXISTS);
+    g_clear_error(&error);
+    assert_null(cst_blob_file_create(missing, &error));
+    assert_code(error, CST_ERROR_NOT_FOUND);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void what_is_at_a_path_is_opened(void **state)
+{
+    g_autofree char *folder = g_dir_make_tmp("cst-blob-XXXXXX", NULL);
+    g_autofree char *path = in_folder(folder, "a");
+    g_autofree char *pipe_path = in_folder(folder, "pipe");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstBlob) reader = NULL;
+    g_autoptr(CstBlob) writer = NULL;
+
+    assert_null(cst_blob_file_open(path, FALSE, &error));
+    assert_code(error, CST_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    assert_true(g_file_set_contents(path, "a", -1, NULL));
+    reader = cst_blob_file_open(path, FALSE, NULL);
+    assert_false(cst_blob_pwrite(reader, "b", 1, 0, NULL));
+    writer = cst_blob_file_open(path, TRUE, NULL);
+    assert_true(cst_blob_pwrite(writer, "b", 1, 0, NULL));
+    /* Nobody waits for its other end. */
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    assert_null(cst_blob_file_open(pipe_path, FALSE, &error));
+    assert_code(error, CST_ERROR_INVALID);
+    g_clear_error(&error);
+    assert_null(cst_blob_file_open(folder, FALSE, &error));
+    assert_code(error, CST_ERROR_INVALID);
+    g_clear_error(&error);
+    assert_null(cst_blob_file_new(-1, "none", FALSE, &error));
+    assert_code(error, CST_ERROR_IO);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(pipe_path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* A link may lead to a terminal, which then would send its signals to a daemon without one. */
+static void a_terminal_does_not_become_ours(void **state)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), status;
+    pid_t child;
+
+    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+        skip();
+    child = fork();
+    if (child == 0) {
+        setsid();
+        _exit(cst_blob_file_open(ptsname(master), TRUE, NULL) ||
+              open("/dev/tty", O_RDONLY | O_CLOEXEC) >= 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(master);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_reference_closes_the_descriptor),
+        cmocka_unit_test(a_flush_reaches_the_disk_unless_it_need_not),
+        cmocka_unit_test(a_hole_made_in_known_data_is_seen),
+        cmocka_unit_test(a_run_is_looked_for_once),
+        cmocka_unit_test(what_the_kernel_cannot_copy_is_no_failure),
+        cmocka_unit_test(an_end_that_was_cut_off_is_forgotten),
+        cmocka_unit_test(what_a_file_system_lacks_is_no_failure),
+        cmocka_unit_test(space_is_taken_and_given_back),
+        cmocka_unit_test(a_message_names_the_range),
+        cmocka_unit_test(only_what_no_file_can_be_is_out_of_range),
+        cmocka_unit_test(a_copy_of_nothing_is_no_copy),
+        cmocka_unit_test(the_kernel_copies_between_files),
+        cmocka_unit_test(a_new_file_is_made_and_never_taken),
+        cmocka_unit_test(what_is_at_a_path_is_opened),
+        cmocka_unit_test(a_terminal_does_not_become_ours),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scratch.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <store/driver_lock.h>
+
+#define FILE_NAME "driver.pid"
+
+/* What is to be removed right before a lock is taken next, as whoever had it would. */
+static const char *goes_before_lock;
+
+/* In the place of libc's. */
+int fcntl64(int fd, int command, ...)
+{
+    va_list arguments;
+    void *argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_SETLK && goes_before_lock) {
+        unlink(goes_before_lock);
+        goes_before_lock = NULL;
+    }
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+static void taken_it_names_us_and_released_it_stays_empty(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
+    g_autofree char *taken = NULL;
+    g_autofree char *released = NULL;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    assert_false(cst_driver_lock_is_held(lock));
+    scratch_put(s->paths->pool_run_dir, FILE_NAME, "a pid that is longer than ours");
+    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_true(cst_driver_lock_is_held(lock));
+    assert_true(g_file_get_contents(path, &taken, NULL, NULL));
+    assert_string_equal(taken, pid);
+    cst_driver_lock_release(lock);
+    assert_false(cst_driver_lock_is_held(lock));
+    cst_driver_lock_release(lock);
+    assert_true(g_file_get_contents(path, &released, NULL, NULL));
+    assert_string_equal(released, "");
+    cst_driver_lock_free(lock);
+    assert_int_not_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), -1);
+}
+
+static void a_manager_that_goes_takes_its_file_along(void **state)
+{
+    Scratch *s = *state;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    cst_driver_lock_free(lock);
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), -1);
+    cst_driver_lock_free(NULL);
+}
+
+static void each_driver_has_a_file_and_a_directory_of_its_own(void **state)
+{
+    Scratch *s = *state;
+    CstDriverLock *storage = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+    CstDriverLock *secret = cst_driver_lock_new(s->paths, CST_DRIVER_SECRET);
+
+    assert_true(cst_driver_lock_take(storage, 0, NULL));
+    assert_true(cst_driver_lock_take(secret, 0, NULL));
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, "."), 0755);
+    assert_int_equal(scratch_mode(s->paths->secret_run_dir, "."), 0700);
+    assert_int_equal(scratch_mode(s->paths->secret_run_dir, FILE_NAME), 0644);
+    cst_driver_lock_free(storage);
+    cst_driver_lock_free(secret);
+}
+
+static void what_cannot_be_opened_is_said(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *target = g_build_filename(s->root, "target", NULL);
+    g_autoptr(GError) error = NULL;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    /* The directory belongs to us; a link in it is still nothing that libvirt or we would make. */
+    scratch_put(s->root, "target", "kept");
+    assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
+    assert_int_equal(symlink(target, path), 0);
+    scratch_failed(cst_driver_lock_take(lock, 0, &error), &error, CST_ERROR_IO);
+    assert_false(cst_driver_lock_is_held(lock));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(s->paths->pool_run_dir), 0);
+    scratch_block(s->paths->pool_run_dir);
+    scratch_failed(cst_driver_lock_take(lock, 0, &error), &error, CST_ERROR_IO);
+    cst_driver_lock_free(lock);
+}
+
+/* Another process, which holds a lock from its start until it is told to let go. */
+typedef struct {
+    pid_t pid;
+    int tell; /* a byte: the lock is freed; the end: the process goes */
+} Holder;
+
+static Holder start_holder(Scratch *s, CstDriver driver)
+{
+    int told[2], ready[2];
+    Holder holder;
+    char byte;
+
+    assert_int_equal(pipe(told), 0);
+    assert_int_equal(pipe(ready), 0);
+    holder.pid = fork();
+    if (holder.pid == 0) {
+        CstDriverLock *lock = cst_driver_lock_new(s->paths, driver);
+
+        close(told[1]);
+        if (!cst_driver_lock_take(lock, 0, NULL) || write(ready[1], "r", 1) != 1)
+            _exit(1);
+        if (read(told[0], &byte, 1) == 1) {
+            g_usleep(100000); /* so that the other one has begun to wait */
+            cst_driver_lock_free(lock);
+        }
+        _exit(read(told[0], &byte, 1) != 0);
+    }
+    close(told[0]);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    holder.tell = told[1];
+    return holder;
+}
+
+static void end_holder(Holder *holder)
+{
+    int status;
+
+    close(holder->tell);
+    assert_int_equal(waitpid(holder->pid, &status, 0), holder->pid);
+    assert_int_equal(status, 0);
+}
+
+static void whoever_holds_it_is_named(void **state)
+{
+    static const char *const managed[] = {
+        [CST_DRIVER_STORAGE] = "the storage definitions", [CST_DRIVER_SECRET] = "the secrets"};
+    Scratch *s = *state;
+
+    for (CstDriver driver = CST_DRIVER_STORAGE; driver <= CST_DRIVER_SECRET; driver++) {
+        Holder holder = start_holder(s, driver);
+        CstDriverLock *lock = cst_driver_lock_new(s->paths, driver);
+        g_autofree char *pid = g_strdup_printf("process %d (", (int)holder.pid);
+        g_autofree char *described = cst_driver_lock_holder(s->paths);
+        g_autoptr(GError) error = NULL;
+        gint64 started = g_get_monotonic_time();
+
+        assert_false(cst_driver_lock_take(lock, 30, &error));
+        assert_in_range(g_get_monotonic_time() - started, 30000, G_MAXINT64);
+        assert_int_equal(cst_error_code(error), CST_ERROR_BUSY);
+        assert_non_null(strstr(error->message, pid));
+        assert_non_null(strstr(error->message, managed[driver]));
+        assert_false(cst_driver_lock_is_held(lock));
+        /* Only the storage's is asked for. */
+        assert_true(driver == CST_DRIVER_STORAGE ? g_str_has_prefix(described, pid) : !described);
+        cst_driver_lock_free(lock);
+        end_holder(&holder);
+    }
+}
+
+/* A link to a file that somebody has locked says nothing about the lock. */
+static void a_link_has_no_holder(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *secret = g_build_filename(s->paths->secret_run_dir, FILE_NAME, NULL);
+    Holder holder = start_holder(s, CST_DRIVER_SECRET);
+
+    assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
+    assert_int_equal(symlink(secret, path), 0);
+    assert_null(cst_driver_lock_holder(s->paths));
+    end_holder(&holder);
+}
+
+static void it_is_waited_for(void **state)
+{
+    Scratch *s = *state;
+    Holder holder = start_holder(s, CST_DRIVER_STORAGE);
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    assert_int_equal(write(holder.tell, "f", 1), 1);
+    /* The file that is waited for is removed; the lock is one on the file that is there now. */
+    assert_true(cst_driver_lock_take(lock, 60000, NULL));
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    cst_driver_lock_free(lock);
+    end_holder(&holder);
+}
+
+static void a_lock_on_a_file_that_went_is_no_lock(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    goes_before_lock = path;
+    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_null(goes_before_lock);
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    cst_driver_lock_free(lock);
+}
+
+static void nobody_holds_what_is_not_there_or_was_left(void **state)
+{
+    Scratch *s = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_null(cst_driver_lock_holder(s->paths));
+    scratch_put(s->paths->pool_run_dir, FILE_NAME, "1");
+    assert_null(cst_driver_lock_holder(s->paths));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scratch_test(taken_it_names_us_and_released_it_stays_empty),
+        scratch_test(a_manager_that_goes_takes_its_file_along),
+        scratch_test(each_driver_has_a_file_and_a_directory_of_its_own),
+        scratch_test(what_cannot_be_opened_is_said),
+        scratch_test(whoever_holds_it_is_named),
+        scratch_test(a_link_has_no_holder),
+        scratch_test(it_is_waited_for),
+        scratch_test(a_lock_on_a_file_that_went_is_no_lock),
+        scratch_test(nobody_holds_what_is_not_there_or_was_left),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
