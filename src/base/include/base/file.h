@@ -29,7 +29,7 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
 /** unlink + fsync of the directory; a missing file is success. */
 gboolean cst_file_remove(const char *path, GError **error);
 
-/** mkdir -p; directories made get @mode. */
+/** mkdir -p; directories made get @mode, and their names survive a power cut. */
 gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error);
 
 /**
@@ -37,6 +37,9 @@ gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error);
  * can't sync a directory (EINVAL: some network ones) have nothing that could be waited for.
  */
 gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error);
+
+/** The same for the directory that @path lies in. */
+gboolean cst_parent_sync(const char *path, GError **error);
 
 /** Of root, or of the user that this process works as. */
 gboolean cst_owner_is_us(uid_t uid);
