@@ -58,10 +58,36 @@ static gboolean write_synced(const char *path, const void *data, size_t len, mod
     return TRUE;
 }
 
+#define TEMPORARY_DIGITS 8
+#define TEMPORARY_SUFFIX ".new"
+
+gboolean cst_file_is_temporary(const char *name)
+{
+    size_t tail = 1 + TEMPORARY_DIGITS + strlen(TEMPORARY_SUFFIX), len = strlen(name);
+    const char *digits = len > tail ? name + len - tail + 1 : NULL;
+
+    return digits && digits[-1] == '.' && strspn(digits, "0123456789abcdef") == TEMPORARY_DIGITS &&
+           g_str_has_suffix(name, TEMPORARY_SUFFIX);
+}
+
+void cst_file_drop_temporaries(const char *dir)
+{
+    g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
+    const char *entry;
+
+    while (listing && (entry = g_dir_read_name(listing))) {
+        g_autofree char *path = g_build_filename(dir, entry, NULL);
+
+        if (cst_file_is_temporary(entry))
+            cst_file_remove(path, NULL);
+    }
+}
+
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error)
 {
-    g_autofree char *temporary = g_strdup_printf("%s.%08x.new", path, g_random_int());
+    g_autofree char *temporary =
+        g_strdup_printf("%s.%0*x" TEMPORARY_SUFFIX, path, TEMPORARY_DIGITS, g_random_int());
 
     if (!cst_may_change(error))
         return FALSE;

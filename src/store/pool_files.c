@@ -39,11 +39,17 @@ static char *state_path(const CstPaths *paths, const char *name)
     return g_strconcat(paths->pool_run_dir, "/", name, SUFFIX, NULL);
 }
 
+static char *identities_dir(const CstPaths *paths)
+{
+    return g_build_filename(paths->data_dir, "pools", NULL);
+}
+
 static char *identity_path(const CstPaths *paths, const CstUuid *uuid)
 {
+    g_autofree char *dir = identities_dir(paths);
     char text[CST_UUID_TEXT_LEN];
 
-    return g_strconcat(paths->data_dir, "/pools/", cst_uuid_format(uuid, text), ".identity", NULL);
+    return g_strconcat(dir, "/", cst_uuid_format(uuid, text), ".identity", NULL);
 }
 
 /* libvirt: a pool starts at boot when the link leads to its definition. */
@@ -136,6 +142,7 @@ static void drop_stale_links(const CstPaths *paths)
 GPtrArray *cst_pool_files_load(const CstPaths *paths)
 {
     GPtrArray *files = load_directory(paths->pool_dir, parse_definition);
+    g_autofree char *identities = identities_dir(paths);
 
     for (guint i = 0; i < files->len; i++) {
         CstPoolFile *file = g_ptr_array_index(files, i);
@@ -143,11 +150,14 @@ GPtrArray *cst_pool_files_load(const CstPaths *paths)
         file->autostart = autostart_linked(paths, file->def->name);
     }
     drop_stale_links(paths);
+    cst_file_drop_temporaries(paths->pool_dir);
+    cst_file_drop_temporaries(identities);
     return files;
 }
 
 GPtrArray *cst_pool_states_load(const CstPaths *paths)
 {
+    cst_file_drop_temporaries(paths->pool_run_dir);
     return load_directory(paths->pool_run_dir, cst_pool_state_parse);
 }
 
@@ -231,7 +241,7 @@ gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, cons
                                 GError **error)
 {
     g_autofree char *path = identity_path(paths, uuid);
-    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *dir = identities_dir(paths);
 
     if (!cst_dir_ensure(dir, 0700, error))
         return FALSE;
