@@ -134,7 +134,7 @@ static void drop_stale_links(const CstPaths *paths)
         g_autofree char *target = g_file_read_link(link, NULL);
 
         if (target && strcmp(target, definition) == 0 && access(definition, F_OK) < 0)
-            unlink(link);
+            cst_file_remove(link, NULL);
     }
     g_dir_close(dir);
 }
@@ -182,14 +182,15 @@ gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **
 {
     g_autofree char *definition = definition_path(paths, name);
     g_autofree char *link = autostart_path(paths, name);
+    g_autoptr(GError) why = NULL;
 
     CST_CRASH_POINT("pool.undefine.before_remove");
     if (!cst_file_remove(definition, error))
         return FALSE;
     CST_CRASH_POINT("pool.undefine.removed");
     /* The pool is gone; a link that is left would be dropped by the next load. */
-    if (unlink(link) < 0 && errno != ENOENT && errno != ENOTDIR)
-        cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", link, g_strerror(errno));
+    if (!cst_file_remove(link, &why))
+        cst_log(CST_LOG_WARNING, "%s", why->message);
     CST_CRASH_POINT("pool.undefine.link_removed");
     return TRUE;
 }
@@ -212,6 +213,8 @@ gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gb
         if (symlink(definition, link) < 0 && errno != EEXIST)
             return cst_fail_errno(error, errno, _("Failed to create symlink '%s' to '%s'"), link,
                                   definition);
+        if (!cst_parent_sync(link, error))
+            return FALSE;
     }
     CST_CRASH_POINT("pool.autostart.after");
     return TRUE;
