@@ -4,17 +4,21 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 from . import space
-from .peers import run
+from .peers import PeerError, run, wait_for_socket
 
 WORK = space.path("work")
 ROOT = os.path.join(WORK, "root")
 POOL = os.path.join(WORK, "pool")
 DISK = space.path("disk")
 EMBED = f"storage:///embed?root={ROOT}"
+SOCK = os.path.join(ROOT, "run/libvirt/virtstoraged-sock")
+REMOTE = f"storage+unix:///system?socket={SOCK}"
 UUID = "aaaaaaaa-0000-0000-0000-000000000001"
 
 FILES = {
@@ -47,11 +51,13 @@ class Operation:
     """content: "same" = files are byte for byte those before or after; "images" = new images only
     have to be whole and equal in content; "any" = data of volumes may be in between.
     partway: some files may be as before and others as after already.
-    shares: on a file system that shares extents."""
+    shares: on a file system that shares extents.
+    shows: a command whose output is what it was before, or what it is after."""
 
-    def __init__(self, name, command, before=(), content="same", partway=False, shares=False):
+    def __init__(self, name, command, before=(), content="same", partway=False, shares=False,
+                 shows=""):
         self.name, self.command, self.before, self.content = name, command, before, content
-        self.partway, self.shares = partway, shares
+        self.partway, self.shares, self.shows = partway, shares, shows
 
 
 OPERATIONS = [
@@ -115,7 +121,7 @@ OPERATIONS = [
     Operation("autostart-off", "pool-autostart n --disable", AUTOSTARTED),
     Operation("build", "pool-build n", DEFINED),
     Operation("start", "pool-start n", DEFINED + ["pool-build n"]),
-    Operation("create-transient", "pool-create {f}/pool.xml --build"),
+    Operation("create-transient", "pool-create {f}/pool.xml --build", partway=True),
     Operation("destroy", "pool-destroy p"),
     Operation("destroy-transient", "pool-destroy n", ["pool-create {f}/pool.xml --build"]),
     Operation("pool-delete", "pool-delete n", DEFINED + ["pool-build n"]),
@@ -157,7 +163,7 @@ class Count:
 
 
 def cistern(uri, command, env=()):
-    words = command.replace("{f}", space.path("files")).split()
+    words = command.replace("{f}", space.path("files")).replace("{p}", POOL).split()
     return run([space.CISTERN, "-c", uri, *words], env=dict(env).items())
 
 
@@ -165,6 +171,44 @@ def must(uri, command):
     status, out, err = cistern(uri, command)
     expect(status == 0, f"`{command}` failed with {status}: {err.strip()}")
     return out
+
+
+class Daemon:
+    name = "daemon"
+    uri = REMOTE
+
+    def __init__(self, env=()):
+        log = space.path("daemon.log")
+        if os.path.exists(SOCK):
+            os.unlink(SOCK)
+        with open(log, "ab") as stream:
+            self.process = subprocess.Popen([space.CISTERND, "--root", ROOT], stdout=stream,
+                                            stderr=stream, stdin=subprocess.DEVNULL,
+                                            env=dict(space.ENV, **dict(env)))
+        try:
+            wait_for_socket(SOCK, self.process, log)
+        except PeerError as error:
+            self.close()
+            raise Trouble(str(error)) from error
+
+    def play(self, command):
+        status, out, err = cistern(REMOTE, command)
+        return status, out + err
+
+    def killed(self):
+        for _ in range(100):
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        return self.process.poll() == -signal.SIGKILL
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def write_files():
