@@ -105,6 +105,7 @@ PLANTS = [
     Plant("snapshot-inside", "snap-create-qcow2", r"^pool/cow$"),
     Plant("declaration", "vol-trust-revoke", r"declarations\.db"),
     Plant("policy", "pool-trust", r"declarations\.db"),
+    Plant("job-number", "wipe-slow", r"jobs/next$"),
     Plant("image-content", "image-convert", r"^pool/\.cistern-\w*/"),
     Plant("image-renamed-first", "image-convert", r"^pool/\.cistern-\w*/", late=True),
     Plant("image-name", "image-create", r"^pool$"),
