@@ -10,7 +10,7 @@ EMPTY = ["!rm -r {p}/../root/etc {p}/../root/var {p}/../root/run"]
 
 
 def formats():
-    """Images of every format that volumes are made in, beyond raw and qcow2, and what changes them."""
+    """Images of all formats that volumes are made in but raw and qcow2, and what changes them."""
     for name in ("qcow", "qed", "vdi", "vmdk", "vpc", "vhdx"):
         made = [f"vol-create-as p image 1M --format {name}"]
         yield Operation("create-" + name, f"vol-create-as p new 1M --format {name}")
@@ -45,25 +45,31 @@ BY_DAEMON = ["create-qcow2", "clone-raw", "delete-raw", "resize-qcow2", "upload"
              "autostart", "secret-set-again", "snap-create-qcow2", "vol-trust-revoke",
              "vol-trust-format", "pool-trust", "upload-untrusted"]
 
+# Many at once: NAME is each volume's.
+CROWD = Operation("create-many", "vol-create-as p NAME 1M --format qcow2")
+
 
 class Plant:
     """A defect in the record of an operation: change() gives the records of a program that has it.
 
     Takes out the syncs of what has @path in its path; or, with @late, moves them behind the next
-    rename."""
+    rename; or, with @first, keeps the first one only."""
 
-    def __init__(self, name, operation, path, late=False):
-        self.name, self.operation, self.path, self.late = name, operation, path, late
+    def __init__(self, name, operation, path, late=False, first=False):
+        self.name, self.operation, self.path = name, operation, path
+        self.late, self.first = late, first
 
     def is_meant(self, record, path):
         return record.verb in ("sync", "datasync") and re.search(self.path, path)
 
     def change(self, records, paths):
-        kept, late = [], []
+        kept, late, spared = [], [], not self.first
         for record, path in zip(records, paths):
             if self.is_meant(record, path):
-                late.append(record)
-                continue
+                if spared:
+                    late.append(record)
+                    continue
+                spared = True
             kept.append(record)
             if self.late and record.verb == "rename":
                 kept += late
@@ -109,4 +115,9 @@ PLANTS = [
     Plant("image-content", "image-convert", r"^pool/\.cistern-\w*/"),
     Plant("image-renamed-first", "image-convert", r"^pool/\.cistern-\w*/", late=True),
     Plant("image-name", "image-create", r"^pool$"),
+]
+
+CROWD_PLANTS = [
+    # Who joined a sync would be answered when an earlier one was over.
+    Plant("joined-sync", "create-many", r"^pool$", first=True),
 ]

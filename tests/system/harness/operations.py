@@ -173,6 +173,27 @@ def must(uri, command):
     return out
 
 
+class Embedded:
+    name = "embedded"
+
+    def __init__(self, env=()):
+        self.env = dict(env)
+        self.status = None
+
+    def play(self, command):
+        status, out, err = cistern(EMBED, command, self.env)
+        self.status = status
+        return status, out + err
+
+    def killed(self):
+        return self.status == -signal.SIGKILL
+
+    def close(self):
+        pass
+
+    uri = EMBED
+
+
 class Daemon:
     name = "daemon"
     uri = REMOTE
