@@ -382,16 +382,18 @@ class Disk:
             yield kept
 
     def states(self, seed=1):
-        """(tree, acknowledged, natural) of every different state: natural ones lost all or nothing
-        that was not synced."""
+        """(tree, acknowledged, natural) of every different state. Natural ones lost all or nothing
+        that was not synced, or all data and no name."""
         chance = random.Random(seed)
         seen = set()
         for durable, pending, acknowledged, settles in self.cuts():
-            for kept in self.choices(pending, settles, chance):
+            names = self.with_needed([n for n in pending if self.changes[n].thing is None],
+                                     set(pending))
+            for kept in itertools.chain([names], self.choices(pending, settles, chance)):
                 found, name = self.tree(durable | kept)
                 if (name, len(acknowledged)) not in seen:
                     seen.add((name, len(acknowledged)))
-                    yield found, acknowledged, len(kept) in (0, len(pending))
+                    yield found, acknowledged, kept == names or len(kept) in (0, len(pending))
 
     def final(self):
         return self.tree(set(range(len(self.changes))))[0]
