@@ -22,8 +22,8 @@ endef
 
 .DEFAULT_GOAL := build
 .PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-tsan \
-	test-crash test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench fuzz \
-	mutation lint format install uninstall clean deb
+	test-crash test-power test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench \
+	fuzz mutation lint format install uninstall clean deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ test-tsan: ## unit and system tests with ThreadSanitizer (GLib built for it once
 test-crash: build-crash ## only kill -9 at every crash point
 	@$(DEPS) test
 	@BUILD=$(BUILD) scripts/test crash $(T)
+
+test-power: build ## only power cuts at every moment; T=pattern picks some
+	@$(DEPS) test
+	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test power $(T)
 
 lab: ## prepare the machine for tests that need a kernel of their own (once a kernel version)
 	@$(DEPS) lab

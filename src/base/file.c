@@ -32,7 +32,7 @@ gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error)
     return TRUE;
 }
 
-static gboolean sync_parent(const char *path, GError **error)
+gboolean cst_parent_sync(const char *path, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(path);
     g_auto(CstFd) fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -58,10 +58,36 @@ static gboolean write_synced(const char *path, const void *data, size_t len, mod
     return TRUE;
 }
 
+#define TEMPORARY_DIGITS 8
+#define TEMPORARY_SUFFIX ".new"
+
+gboolean cst_file_is_temporary(const char *name)
+{
+    size_t tail = 1 + TEMPORARY_DIGITS + strlen(TEMPORARY_SUFFIX), len = strlen(name);
+    const char *digits = len > tail ? name + len - tail + 1 : NULL;
+
+    return digits && digits[-1] == '.' && strspn(digits, "0123456789abcdef") == TEMPORARY_DIGITS &&
+           g_str_has_suffix(name, TEMPORARY_SUFFIX);
+}
+
+void cst_file_drop_temporaries(const char *dir)
+{
+    g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
+    const char *entry;
+
+    while (listing && (entry = g_dir_read_name(listing))) {
+        g_autofree char *path = g_build_filename(dir, entry, NULL);
+
+        if (cst_file_is_temporary(entry))
+            cst_file_remove(path, NULL);
+    }
+}
+
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error)
 {
-    g_autofree char *temporary = g_strdup_printf("%s.%08x.new", path, g_random_int());
+    g_autofree char *temporary =
+        g_strdup_printf("%s.%0*x" TEMPORARY_SUFFIX, path, TEMPORARY_DIGITS, g_random_int());
 
     if (!cst_may_change(error))
         return FALSE;
@@ -74,7 +100,7 @@ gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t
         unlink(temporary);
         return FALSE;
     }
-    return sync_parent(path, error);
+    return cst_parent_sync(path, error);
 }
 
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
@@ -109,17 +135,27 @@ gboolean cst_file_remove(const char *path, GError **error)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
     }
-    return sync_parent(path, error);
+    return cst_parent_sync(path, error);
+}
+
+/* A file in it would survive a power cut, and nobody would find it, if its own name did not. */
+static gboolean make_dir(const char *path, mode_t mode, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+
+    if (access(parent, F_OK) < 0 && !make_dir(parent, mode, error))
+        return FALSE;
+    if (mkdir(path, mode) < 0 && errno != EEXIST)
+        return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
+    return cst_parent_sync(path, error);
 }
 
 gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error)
 {
     struct stat st;
 
-    if (access(path, F_OK) < 0 && !cst_may_change(error))
+    if (access(path, F_OK) < 0 && (!cst_may_change(error) || !make_dir(path, mode, error)))
         return FALSE;
-    if (g_mkdir_with_parents(path, mode) < 0)
-        return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a directory"), path);
     return TRUE;

@@ -42,12 +42,12 @@ static void release_lock(CstService *service)
     cst_driver_lock_release(service->secret_lock);
 }
 
-/* While another program manages the directory, a lone value is one that it is about to remove. */
-static void drop_lone_values(CstService *service)
+/* While another program manages the directory, they are part of a change that it is making. */
+static void drop_leftovers(CstService *service)
 {
-    if (!cst_secret_files_have_lone_values(service->paths) || !take_lock(service, NULL))
+    if (!cst_secret_files_have_leftovers(service->paths) || !take_lock(service, NULL))
         return;
-    cst_secret_files_drop_lone_values(service->paths);
+    cst_secret_files_drop_leftovers(service->paths);
     release_lock(service);
 }
 
@@ -58,7 +58,7 @@ void secrets_load(CstService *service)
     gsize count;
 
     g_rec_mutex_lock(&service->secret_files);
-    drop_lone_values(service);
+    drop_leftovers(service);
     files = cst_secret_files_load(service->paths);
     g_mutex_lock(&service->tables);
     /* Ephemeral secrets have no file and live as long as the process. */

@@ -149,13 +149,18 @@ static CstDeclaration *declared_now(const CstVolume *volume)
     return declaration;
 }
 
+/*
+ * Durable, unlike that of a draft, whose sync carries what stands beside it: what is about to be
+ * written to the volume must not outlive the word that it is not to be trusted.
+ */
 static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
                        const CstDeclaration *declaration, GError **error)
 {
     const CstDeclaredFile file = file_of(claim->state, claim->name, cst_volume_file_id(volume));
-    gboolean carried = blob && cst_pool_state_vol_declare(claim->state, blob, declaration);
 
-    return cst_declarations_set(store_of(claim->pool), &file, declaration, !carried, error);
+    if (blob)
+        cst_pool_state_vol_declare(claim->state, blob, declaration);
+    return cst_declarations_set(store_of(claim->pool), &file, declaration, TRUE, error);
 }
 
 gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,

@@ -320,6 +320,14 @@ static gboolean set(CstDeclarations *declarations, const CstDeclaredFile *file,
            end_transaction(declarations, set_row(declarations, file, declaration, error), error);
 }
 
+/* Whether commits from here on survive a power cut, with all that were made before them. */
+static void set_durable(CstDeclarations *declarations, gboolean durable)
+{
+    sqlite3_exec(declarations->db,
+                 durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL,
+                 NULL);
+}
+
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
                               const CstDeclaration *declaration, gboolean durable, GError **error)
 {
@@ -329,10 +337,10 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
     if (!db_open(declarations, error))
         return FALSE;
     if (durable)
-        sqlite3_exec(declarations->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+        set_durable(declarations, TRUE);
     done = set(declarations, file, declaration, error);
     if (durable)
-        sqlite3_exec(declarations->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+        set_durable(declarations, FALSE);
     return done;
 }
 
@@ -490,11 +498,15 @@ gboolean cst_declarations_set_follow(CstDeclarations *declarations, const char *
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
     sqlite3_stmt *statement;
+    gboolean done;
 
     if (!db_open(declarations, error))
         return FALSE;
+    set_durable(declarations, TRUE);
     statement = db_use(declarations, SQL_SET_POLICY);
     db_bind_text(statement, 1, dir);
     db_bind_text(statement, 2, cst_follow_name(follow));
-    return db_run(declarations, statement, error);
+    done = db_run(declarations, statement, error);
+    set_durable(declarations, FALSE);
+    return done;
 }

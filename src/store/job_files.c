@@ -112,8 +112,10 @@ static uint64_t highest(const char *dir)
     return result;
 }
 
+/* Synced, so that a number that somebody has been told is not another job's after a power cut. */
 static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **error)
 {
+    g_autofree char *path = g_build_filename(dir, NEXT, NULL);
     char text[32] = "";
     ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
     uint64_t id = len > 0 ? g_ascii_strtoull(text, NULL, 10) : 0;
@@ -122,7 +124,11 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
         id = highest(dir) + 1;
     /* Of one length, so that what a crash leaves is the old number or the new one. */
     g_snprintf(text, sizeof(text), "%020" G_GUINT64_FORMAT "\n", id + 1);
-    if (!cst_pwrite_full(fd, text, strlen(text), 0, NEXT, error))
+    if (!cst_pwrite_full(fd, text, strlen(text), 0, path, error))
+        return FALSE;
+    if (fdatasync(fd) < 0)
+        return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
+    if (len <= 0 && !cst_parent_sync(path, error)) /* just made */
         return FALSE;
     *ret_id = id;
     return TRUE;

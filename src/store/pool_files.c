@@ -39,11 +39,17 @@ static char *state_path(const CstPaths *paths, const char *name)
     return g_strconcat(paths->pool_run_dir, "/", name, SUFFIX, NULL);
 }
 
+static char *identities_dir(const CstPaths *paths)
+{
+    return g_build_filename(paths->data_dir, "pools", NULL);
+}
+
 static char *identity_path(const CstPaths *paths, const CstUuid *uuid)
 {
+    g_autofree char *dir = identities_dir(paths);
     char text[CST_UUID_TEXT_LEN];
 
-    return g_strconcat(paths->data_dir, "/pools/", cst_uuid_format(uuid, text), ".identity", NULL);
+    return g_strconcat(dir, "/", cst_uuid_format(uuid, text), ".identity", NULL);
 }
 
 /* libvirt: a pool starts at boot when the link leads to its definition. */
@@ -128,7 +134,7 @@ static void drop_stale_links(const CstPaths *paths)
         g_autofree char *target = g_file_read_link(link, NULL);
 
         if (target && strcmp(target, definition) == 0 && access(definition, F_OK) < 0)
-            unlink(link);
+            cst_file_remove(link, NULL);
     }
     g_dir_close(dir);
 }
@@ -136,6 +142,7 @@ static void drop_stale_links(const CstPaths *paths)
 GPtrArray *cst_pool_files_load(const CstPaths *paths)
 {
     GPtrArray *files = load_directory(paths->pool_dir, parse_definition);
+    g_autofree char *identities = identities_dir(paths);
 
     for (guint i = 0; i < files->len; i++) {
         CstPoolFile *file = g_ptr_array_index(files, i);
@@ -143,11 +150,14 @@ GPtrArray *cst_pool_files_load(const CstPaths *paths)
         file->autostart = autostart_linked(paths, file->def->name);
     }
     drop_stale_links(paths);
+    cst_file_drop_temporaries(paths->pool_dir);
+    cst_file_drop_temporaries(identities);
     return files;
 }
 
 GPtrArray *cst_pool_states_load(const CstPaths *paths)
 {
+    cst_file_drop_temporaries(paths->pool_run_dir);
     return load_directory(paths->pool_run_dir, cst_pool_state_parse);
 }
 
@@ -172,14 +182,15 @@ gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **
 {
     g_autofree char *definition = definition_path(paths, name);
     g_autofree char *link = autostart_path(paths, name);
+    g_autoptr(GError) why = NULL;
 
     CST_CRASH_POINT("pool.undefine.before_remove");
     if (!cst_file_remove(definition, error))
         return FALSE;
     CST_CRASH_POINT("pool.undefine.removed");
     /* The pool is gone; a link that is left would be dropped by the next load. */
-    if (unlink(link) < 0 && errno != ENOENT && errno != ENOTDIR)
-        cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", link, g_strerror(errno));
+    if (!cst_file_remove(link, &why))
+        cst_log(CST_LOG_WARNING, "%s", why->message);
     CST_CRASH_POINT("pool.undefine.link_removed");
     return TRUE;
 }
@@ -202,6 +213,8 @@ gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gb
         if (symlink(definition, link) < 0 && errno != EEXIST)
             return cst_fail_errno(error, errno, _("Failed to create symlink '%s' to '%s'"), link,
                                   definition);
+        if (!cst_parent_sync(link, error))
+            return FALSE;
     }
     CST_CRASH_POINT("pool.autostart.after");
     return TRUE;
@@ -231,7 +244,7 @@ gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, cons
                                 GError **error)
 {
     g_autofree char *path = identity_path(paths, uuid);
-    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *dir = identities_dir(paths);
 
     if (!cst_dir_ensure(dir, 0700, error))
         return FALSE;

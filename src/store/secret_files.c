@@ -76,40 +76,46 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
     return FALSE;
 }
 
-/* Paths of values whose definition is gone: an undefine was cut short, or is under way. */
-static GPtrArray *lone_values(const CstPaths *paths)
+/* Whether the file at @path is a value whose definition is gone. */
+static gboolean is_lone_value(const char *path)
 {
-    GPtrArray *lone = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *definition = NULL;
+
+    if (!g_str_has_suffix(path, VALUE_SUFFIX))
+        return FALSE;
+    definition = g_strdup_printf("%.*s.xml", (int)(strlen(path) - strlen(VALUE_SUFFIX)), path);
+    return access(definition, F_OK) < 0 && errno == ENOENT;
+}
+
+/* Paths of what a change that was cut short has left, or one that is under way has not finished. */
+static GPtrArray *leftovers(const CstPaths *paths)
+{
+    GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GDir) dir = g_dir_open(paths->secret_dir, 0, NULL);
     const char *entry;
 
     while (dir && (entry = g_dir_read_name(dir))) {
-        g_autofree char *value = g_build_filename(paths->secret_dir, entry, NULL);
-        g_autofree char *definition = NULL;
+        g_autofree char *path = g_build_filename(paths->secret_dir, entry, NULL);
 
-        if (!g_str_has_suffix(entry, VALUE_SUFFIX))
-            continue;
-        definition =
-            g_strdup_printf("%.*s.xml", (int)(strlen(value) - strlen(VALUE_SUFFIX)), value);
-        if (access(definition, F_OK) < 0 && errno == ENOENT)
-            g_ptr_array_add(lone, g_steal_pointer(&value));
+        if (cst_file_is_temporary(entry) || is_lone_value(path))
+            g_ptr_array_add(found, g_steal_pointer(&path));
     }
-    return lone;
+    return found;
 }
 
-gboolean cst_secret_files_have_lone_values(const CstPaths *paths)
+gboolean cst_secret_files_have_leftovers(const CstPaths *paths)
 {
-    g_autoptr(GPtrArray) lone = lone_values(paths);
+    g_autoptr(GPtrArray) found = leftovers(paths);
 
-    return lone->len > 0;
+    return found->len > 0;
 }
 
-void cst_secret_files_drop_lone_values(const CstPaths *paths)
+void cst_secret_files_drop_leftovers(const CstPaths *paths)
 {
-    g_autoptr(GPtrArray) lone = lone_values(paths);
+    g_autoptr(GPtrArray) found = leftovers(paths);
 
-    for (guint i = 0; i < lone->len; i++)
-        cst_file_remove(g_ptr_array_index(lone, i), NULL);
+    for (guint i = 0; i < found->len; i++)
+        cst_file_remove(g_ptr_array_index(found, i), NULL);
 }
 
 GPtrArray *cst_secret_files_load(const CstPaths *paths)

@@ -137,6 +137,20 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
     return walk_to(walk, next);
 }
 
+/* Makes @part where the walk has come to, if it is not there; its name survives a power cut. */
+static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+
+    if (mkdirat(walk->at, part, mode) < 0)
+        return errno == EEXIST ||
+               cst_fail_errno(error, errno, _("cannot create directory '%s'"), walk->path);
+    fd = openat(walk->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot sync directory '%s'"), walk->path);
+    return cst_dir_sync(fd, walk->path, error);
+}
+
 gboolean cst_place_open_trusted(const char *path, gboolean make, mode_t mode,
                                 CstDirPlace *ret_place, GError **error)
 {
@@ -148,8 +162,8 @@ gboolean cst_place_open_trusted(const char *path, gboolean make, mode_t mode,
     while ((part = next_part(&walk))) {
         g_autofree char *name = part;
 
-        if (make && mkdirat(walk.at, name, *walk.rest ? 0755 : mode) < 0 && errno != EEXIST)
-            return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
+        if (make && !make_part(&walk, name, *walk.rest ? 0755 : mode, error))
+            return FALSE;
         if (!walk_part(&walk, name, error))
             return FALSE;
     }

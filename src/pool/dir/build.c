@@ -96,7 +96,8 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error)
                                   mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777,
                                   &target, error) &&
            apply_perms(target.fd, path, &state->def->target_perms, error) &&
-           set_cow(target.fd, path, state->def->feature_cow, error);
+           set_cow(target.fd, path, state->def->feature_cow, error) &&
+           cst_dir_sync(target.fd, path, error);
 }
 
 gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error)
@@ -116,5 +117,5 @@ gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error)
         return FALSE;
     if (!cst_entry_remove(&parent, name, TRUE))
         return cst_fail_errno(error, errno, _("failed to remove pool '%s'"), path);
-    return TRUE;
+    return cst_dir_sync(parent.fd, above, error);
 }

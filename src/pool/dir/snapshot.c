@@ -431,4 +431,6 @@ void cst_dir_drop_snapshot_drafts(const CstDirPlace *target)
     }
     if (dir)
         closedir(dir);
+    /* It may have been made, and nothing in it before the power went. */
+    cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }

@@ -79,15 +79,19 @@ static void test_pools_that_cannot_be_read_are_left_out(void **state)
     put(dir, "other.xml", POOL("misnamed"));
     put(dir, "bad.xml", "<pool");
     put(dir, "good.xml.new", POOL("good"));
+    put(dir, "good.xml.0123abcd.new", POOL("good"));
     pools = cst_pool_files_load(f->paths);
     assert_int_equal(pools->len, 1);
     assert_string_equal(((CstPoolFile *)g_ptr_array_index(pools, 0))->def->name, "good");
     assert_true(is_there(dir, "bad.xml") && is_there(dir, "other.xml"));
+    /* Only what is certainly ours, and not finished, goes. */
+    assert_true(is_there(dir, "good.xml.new"));
+    assert_false(is_there(dir, "good.xml.0123abcd.new"));
 }
 
 #define SECRET(uuid) "<secret><uuid>" uuid "</uuid></secret>"
 
-static void test_values_without_secret_go_when_told(void **state)
+static void test_leftovers_of_secrets_go_when_told(void **state)
 {
     Fixture *f = *state;
     const char *dir = f->paths->secret_dir;
@@ -97,6 +101,7 @@ static void test_values_without_secret_go_when_told(void **state)
     put(dir, KEPT ".xml", SECRET(KEPT));
     put(dir, KEPT ".base64", "SGVsbG8=");
     put(dir, GONE ".base64", "SGVsbG8=");
+    put(dir, KEPT ".base64.0123abcd.new", "SGVs");
     put(dir, "other.xml", SECRET(GONE));
     secrets = cst_secret_files_load(f->paths);
     assert_int_equal(secrets->len, 1);
@@ -105,9 +110,10 @@ static void test_values_without_secret_go_when_told(void **state)
     assert_memory_equal(file->value, "Hello", 5);
     /* The loading process may not be the one that manages them. */
     assert_true(is_there(dir, GONE ".base64"));
-    assert_true(cst_secret_files_have_lone_values(f->paths));
-    cst_secret_files_drop_lone_values(f->paths);
-    assert_false(cst_secret_files_have_lone_values(f->paths));
+    assert_true(cst_secret_files_have_leftovers(f->paths));
+    cst_secret_files_drop_leftovers(f->paths);
+    assert_false(cst_secret_files_have_leftovers(f->paths));
+    assert_false(is_there(dir, KEPT ".base64.0123abcd.new"));
     assert_true(is_there(dir, KEPT ".base64") && is_there(dir, "other.xml"));
     assert_false(is_there(dir, GONE ".base64"));
 }
@@ -118,7 +124,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pools_that_cannot_be_read_are_left_out, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_values_without_secret_go_when_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leftovers_of_secrets_go_when_told, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

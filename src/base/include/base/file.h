@@ -22,6 +22,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstFd, cst_fd_clear)
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error);
 
+/** TRUE for a name that cst_file_replace() gives to what it has not finished yet. */
+gboolean cst_file_is_temporary(const char *name);
+
+/**
+ * Removes from @dir what calls of cst_file_replace() left that a crash cut short. For whoever holds
+ * the lock under which files there are replaced: others may be in the middle of it.
+ */
+void cst_file_drop_temporaries(const char *dir);
+
 /** Reads a regular file of at most @limit bytes; *ret_data is NUL-terminated, g_free() it. */
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                        GError **error);
@@ -29,7 +38,7 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
 /** unlink + fsync of the directory; a missing file is success. */
 gboolean cst_file_remove(const char *path, GError **error);
 
-/** mkdir -p; directories made get @mode. */
+/** mkdir -p; directories made get @mode, and their names survive a power cut. */
 gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error);
 
 /**
@@ -37,6 +46,9 @@ gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error);
  * can't sync a directory (EINVAL: some network ones) have nothing that could be waited for.
  */
 gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error);
+
+/** The same for the directory that @path lies in. */
+gboolean cst_parent_sync(const char *path, GError **error);
 
 /** Of root, or of the user that this process works as. */
 gboolean cst_owner_is_us(uid_t uid);

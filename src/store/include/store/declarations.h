@@ -85,5 +85,6 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
 /** Which references the volumes in @dir follow undeclared; CST_FOLLOW_POOLS when none is set. */
 gboolean cst_declarations_follow(CstDeclarations *declarations, const char *dir,
                                  CstFollow *ret_follow, GError **error);
+/** Survives a power cut. */
 gboolean cst_declarations_set_follow(CstDeclarations *declarations, const char *dir,
                                      CstFollow follow, GError **error);

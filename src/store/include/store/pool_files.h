@@ -18,7 +18,8 @@ typedef struct {
 void cst_pool_file_free(CstPoolFile *file);
 
 /** Elements CstPoolFile *. A file that can't be read is logged and left out, never removed.
- * Autostart links to definitions that are gone are dropped. */
+ * Autostart links to definitions that are gone are dropped, and what replacements of files that a
+ * crash cut short have left. */
 GPtrArray *cst_pool_files_load(const CstPaths *paths);
 /**
  * Reads the one definition at @path, with the checks of cst_pool_files_load(), and changes nothing.

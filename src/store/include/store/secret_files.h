@@ -17,10 +17,13 @@ void cst_secret_file_free(CstSecretFile *file);
 
 /** Elements CstSecretFile *. What can't be read is logged and left out. */
 GPtrArray *cst_secret_files_load(const CstPaths *paths);
-/** Whether there are values without a definition: an undefine was cut short, or is under way. */
-gboolean cst_secret_files_have_lone_values(const CstPaths *paths);
+/**
+ * Whether there are values without a definition, or files that have not got their names: a change
+ * was cut short, or is under way.
+ */
+gboolean cst_secret_files_have_leftovers(const CstPaths *paths);
 /** Removes them; for whoever holds the secrets' lock (CST_DRIVER_SECRET). */
-void cst_secret_files_drop_lone_values(const CstPaths *paths);
+void cst_secret_files_drop_leftovers(const CstPaths *paths);
 gboolean cst_secret_file_save(const CstPaths *paths, const CstSecretDef *def, GError **error);
 gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid, const uint8_t *value,
                                size_t len, GError **error);

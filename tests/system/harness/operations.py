@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is played and then cut short: by kill -9 (tests/crash) and by a power cut (tests/power)."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from . import space
+from .peers import PeerError, run, wait_for_socket
+
+WORK = space.path("work")
+ROOT = os.path.join(WORK, "root")
+POOL = os.path.join(WORK, "pool")
+DISK = space.path("disk")
+EMBED = f"storage:///embed?root={ROOT}"
+SOCK = os.path.join(ROOT, "run/libvirt/virtstoraged-sock")
+REMOTE = f"storage+unix:///system?socket={SOCK}"
+UUID = "aaaaaaaa-0000-0000-0000-000000000001"
+
+FILES = {
+    "pool.xml": f"<pool type='dir'><name>n</name><uuid>{UUID}</uuid><target><path>{WORK}/n</path>"
+                "</target></pool>",
+    "again.xml": f"<pool type='dir'><name>n</name><uuid>{UUID}</uuid><target><path>{WORK}/other"
+                 "</path></target></pool>",
+    "from.xml": "<volume><name>new</name><capacity>1048576</capacity><target>"
+                "<format type='qcow2'/></target></volume>",
+    "toraw.xml": "<volume><name>new</name><capacity>1048576</capacity></volume>",
+    "secret.xml": f"<secret><uuid>{UUID}</uuid><usage type='ceph'><name>c</name></usage></secret>",
+    "secret2.xml": f"<secret private='yes'><uuid>{UUID}</uuid><usage type='ceph'><name>c</name>"
+                   "</usage></secret>",
+}
+
+# Steps before the operation besides the active pool "p" with volumes "raw" and "cow".
+DEFINED = ["pool-define {f}/pool.xml"]
+AUTOSTARTED = DEFINED + ["pool-autostart n"]
+OVERLAY = ["vol-create-as p over 1M --format qcow2 --backing-vol cow --backing-vol-format qcow2"]
+# Both volumes with two snapshots, and with something else in them since the last one.
+SHOTS = ["snap-create raw one --pool p", "vol-upload raw {f}/payload --pool p",
+         "snap-create raw two --pool p", "vol-upload raw {f}/payload2 --pool p"]
+SHOTS_INSIDE = ["snap-create cow one --pool p", "!qemu-io -f qcow2 -c 'write -P 6 0 200k' {p}/cow",
+                "snap-create cow two --pool p", "!qemu-io -f qcow2 -c 'write -P 7 0 99k' {p}/cow"]
+SECRET = ["secret-define {f}/secret.xml"]
+VALUED = SECRET + [f"secret-set-value {UUID} --file {{f}}/value"]
+
+
+class Operation:
+    """content: "same" = files are byte for byte those before or after; "images" = new images only
+    have to be whole and equal in content; "any" = data of volumes may be in between.
+    partway: some files may be as before and others as after already.
+    shares: on a file system that shares extents.
+    shows: a command whose output is what it was before, or what it is after."""
+
+    def __init__(self, name, command, before=(), content="same", partway=False, shares=False,
+                 shows=""):
+        self.name, self.command, self.before, self.content = name, command, before, content
+        self.partway, self.shares, self.shows = partway, shares, shows
+
+
+OPERATIONS = [
+    Operation("create-raw", "vol-create-as p new 1M"),
+    Operation("create-sparse", "vol-create-as p new 1M --allocation 0"),
+    Operation("create-qcow2", "vol-create-as p new 1M --format qcow2", content="images"),
+    Operation("create-prealloc", "vol-create-as p new 1M --format qcow2 --prealloc-metadata",
+              content="images"),
+    Operation("create-overlay", "vol-create-as p new 1M --format qcow2 --backing-vol cow "
+              "--backing-vol-format qcow2", content="images"),
+    Operation("clone-raw", "vol-clone raw new --pool p"),
+    Operation("clone-qcow2", "vol-clone cow new --pool p", content="images"),
+    Operation("create-from-raw", "vol-create-from p {f}/from.xml raw --inputpool p",
+              content="images"),
+    Operation("create-from-qcow2", "vol-create-from p {f}/toraw.xml cow --inputpool p"),
+    Operation("resize-raw", "vol-resize raw 3M --pool p"),
+    Operation("resize-raw-allocate", "vol-resize raw 3M --pool p --allocate"),
+    Operation("resize-raw-shrink", "vol-resize raw 64k --pool p --shrink"),
+    Operation("resize-qcow2", "vol-resize cow 3G --pool p", content="images"),
+    Operation("delete-raw", "vol-delete raw --pool p"),
+    Operation("delete-qcow2", "vol-delete cow --pool p"),
+    Operation("upload", "vol-upload raw {f}/payload --pool p", content="any"),
+    Operation("wipe", "vol-wipe raw --pool p", content="any"),
+    Operation("wipe-slow", "vol-wipe raw --pool p --algorithm nnsa --rate-limit 3M",
+              content="any"),
+    Operation("flatten", "vol-flatten over --pool p", OVERLAY, content="images"),
+    Operation("commit", "vol-commit over --pool p --yes", OVERLAY, content="any"),
+    Operation("rebase", "vol-rebase over --pool p --backing-vol raw --backing-vol-format raw",
+              OVERLAY, content="images"),
+    Operation("convert", "vol-convert over new --pool p --format qcow2 --compress", OVERLAY,
+              content="images"),
+    Operation("sparsify", "vol-sparsify raw --pool p"),
+    Operation("snap-create", "snap-create raw s --pool p", shares=True),
+    Operation("snap-create-again", "snap-create raw s --pool p", SHOTS, shares=True),
+    Operation("snap-revert", "snap-revert raw one --pool p --yes", SHOTS, shares=True),
+    Operation("snap-delete", "snap-delete raw one --pool p --yes", SHOTS, shares=True),
+    Operation("snap-delete-last", "snap-delete raw s --pool p --yes",
+              ["snap-create raw s --pool p"], shares=True),
+    Operation("snap-rename", "snap-rename raw one s --pool p", SHOTS, shares=True),
+    Operation("snap-clone", "snap-clone raw one new --pool p", SHOTS, shares=True),
+    Operation("delete-with-snapshots", "vol-delete raw --pool p --delete-snapshots", SHOTS,
+              partway=True, shares=True),
+    Operation("snap-create-qcow2", "snap-create cow s --pool p", SHOTS_INSIDE, content="images"),
+    Operation("snap-revert-qcow2", "snap-revert cow one --pool p --yes", SHOTS_INSIDE,
+              content="images"),
+    Operation("snap-delete-qcow2", "snap-delete cow one --pool p --yes", SHOTS_INSIDE,
+              content="images"),
+    Operation("snap-rename-qcow2", "snap-rename cow one s --pool p", SHOTS_INSIDE,
+              content="images"),
+    Operation("snap-clone-qcow2", "snap-clone cow one new --pool p", SHOTS_INSIDE,
+              content="images"),
+    Operation("clone-with-snapshots-qcow2", "vol-clone cow new --pool p", SHOTS_INSIDE,
+              content="images"),
+    Operation("delete-with-snapshots-qcow2", "vol-delete cow --pool p --delete-snapshots",
+              SHOTS_INSIDE),
+    Operation("define", "pool-define {f}/pool.xml"),
+    Operation("redefine", "pool-define {f}/again.xml", DEFINED),
+    Operation("undefine", "pool-undefine n", DEFINED),
+    Operation("undefine-autostarted", "pool-undefine n", AUTOSTARTED),
+    Operation("autostart", "pool-autostart n", DEFINED),
+    Operation("autostart-off", "pool-autostart n --disable", AUTOSTARTED),
+    Operation("build", "pool-build n", DEFINED),
+    Operation("start", "pool-start n", DEFINED + ["pool-build n"]),
+    Operation("create-transient", "pool-create {f}/pool.xml --build", partway=True),
+    Operation("destroy", "pool-destroy p"),
+    Operation("destroy-transient", "pool-destroy n", ["pool-create {f}/pool.xml --build"]),
+    Operation("pool-delete", "pool-delete n", DEFINED + ["pool-build n"]),
+    Operation("refresh", "pool-refresh p"),
+    Operation("secret-define", "secret-define {f}/secret.xml"),
+    Operation("secret-redefine", "secret-define {f}/secret2.xml", VALUED),
+    Operation("secret-set", f"secret-set-value {UUID} --file {{f}}/value", SECRET),
+    Operation("secret-set-again", f"secret-set-value {UUID} --file {{f}}/value2", VALUED),
+    Operation("secret-undefine", f"secret-undefine {UUID}", VALUED),
+]
+
+
+class Trouble(Exception):
+    pass
+
+
+def expect(condition, text):
+    if not condition:
+        raise Trouble(text)
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def skip(self, name, reason):
+        self.skipped += 1
+        print(f"SKIP {name}: {reason}", flush=True)
+
+    def case(self, name, body):
+        try:
+            body()
+            self.passed += 1
+        except (Trouble, subprocess.CalledProcessError, OSError) as trouble:
+            self.failed += 1
+            print(f"FAIL {name}: {trouble}", flush=True)
+            if "-x" in sys.argv:
+                sys.exit(f"left in {WORK}")
+
+
+def cistern(uri, command, env=()):
+    words = command.replace("{f}", space.path("files")).replace("{p}", POOL).split()
+    return run([space.CISTERN, "-c", uri, *words], env=dict(env).items())
+
+
+def must(uri, command):
+    status, out, err = cistern(uri, command)
+    expect(status == 0, f"`{command}` failed with {status}: {err.strip()}")
+    return out
+
+
+class Embedded:
+    name = "embedded"
+
+    def __init__(self, env=()):
+        self.env = dict(env)
+        self.status = None
+
+    def play(self, command):
+        status, out, err = cistern(EMBED, command, self.env)
+        self.status = status
+        return status, out + err
+
+    def killed(self):
+        return self.status == -signal.SIGKILL
+
+    def close(self):
+        pass
+
+    uri = EMBED
+
+
+class Daemon:
+    name = "daemon"
+    uri = REMOTE
+
+    def __init__(self, env=()):
+        log = space.path("daemon.log")
+        if os.path.exists(SOCK):
+            os.unlink(SOCK)
+        with open(log, "ab") as stream:
+            self.process = subprocess.Popen([space.CISTERND, "--root", ROOT], stdout=stream,
+                                            stderr=stream, stdin=subprocess.DEVNULL,
+                                            env=dict(space.ENV, **dict(env)))
+        try:
+            wait_for_socket(SOCK, self.process, log)
+        except PeerError as error:
+            self.close()
+            raise Trouble(str(error)) from error
+
+    def play(self, command):
+        status, out, err = cistern(REMOTE, command)
+        return status, out + err
+
+    def killed(self):
+        for _ in range(100):
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        return self.process.poll() == -signal.SIGKILL
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def write_files():
+    os.makedirs(space.path("files"))
+    for name, text in FILES.items():
+        with open(os.path.join(space.path("files"), name), "w", encoding="utf-8") as out:
+            out.write(text)
+    for name, text in (("value", "SGVsbG8="), ("value2", "V29ybGQ="), ("payload", "u" * 300000),
+                       ("payload2", "w" * 200000)):
+        with open(os.path.join(space.path("files"), name), "w", encoding="utf-8") as out:
+            out.write(text)
+
+
+def prepare(operation):
+    """A fresh root with the pool, its volumes and the operation's own premises; kept as template."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    os.makedirs(POOL)
+    os.makedirs(ROOT)
+    with open(os.path.join(POOL, "raw"), "wb") as out:
+        out.write(b"payload" * 10000)
+        out.truncate(1 << 20)
+    run(["qemu-img", "create", "-q", "-f", "qcow2", os.path.join(POOL, "cow"), "1M"])
+    run(["qemu-io", "-f", "qcow2", "-c", "write -P 5 0 300k", os.path.join(POOL, "cow")])
+    must(EMBED, f"pool-define-as p dir --target {POOL}")
+    must(EMBED, "pool-start p")
+    for command in operation.before:
+        if command.startswith("!"):
+            status, out, err = run(shlex.split(command[1:].replace("{p}", POOL)))
+            expect(status == 0, f"`{command}` failed with {status}: {out}{err}")
+        else:
+            must(EMBED, command)
+    template = space.path("template")
+    shutil.rmtree(template, ignore_errors=True)
+    subprocess.run(["cp", "-a", WORK, template], check=True)
+    return template
+
+
+def enter_shared(count, name):
+    """Mounts a file system that shares extents on WORK; False where that can't be."""
+    if not space.private_mounts():
+        count.skip(name, "mounting a file system needs root and a mount namespace")
+        return False
+    if not os.path.exists(DISK):
+        with open(DISK, "wb") as out:
+            out.truncate(320 << 20)
+        subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", DISK], check=True)
+    try:
+        space.mount(WORK, "-o", "loop", DISK)
+    except subprocess.CalledProcessError as error:
+        count.skip(name, f"no file system can be mounted here: {error}")
+        return False
+    return True
+
+
+def leave_shared():
+    space.unmount(WORK)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The files of a root and of its pools (operations.py), and whether they are those wanted."""
+
+import json
+import os
+import re
+import subprocess
+
+from . import space
+from .operations import WORK, expect
+from .peers import run
+
+# Not state: sockets, the locks, and what only tells who runs or ran.
+IGNORED = re.compile(r"root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid)$"
+                     r"|root/var/lib/cistern/(lock$|jobs(/|$))")
+
+# Nothing is begun and not ended when it is empty, or not there yet.
+JOURNAL = "root/var/lib/cistern/journal"
+
+
+def picture():
+    """{name: content} of everything below WORK; None for folders, "-> target" for links."""
+    found = {}
+    for folder, folders, files in os.walk(WORK):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            short = os.path.relpath(path, WORK)
+            if IGNORED.search(short):
+                continue
+            if os.path.islink(path):
+                found[short] = "-> " + os.readlink(path)
+            elif os.path.isfile(path):
+                with open(path, "rb") as stream:
+                    found[short] = stream.read()
+            elif not os.path.isdir(path):
+                found[short] = "special"
+            elif short != JOURNAL or os.listdir(path):
+                found[short] = None
+    return found
+
+
+def restore(template):
+    """The files as in the template, in the same directories: a pool knows its directory again."""
+    for folder, folders, files in os.walk(WORK, topdown=False):
+        twin = os.path.join(template, os.path.relpath(folder, WORK))
+        for name in files:
+            os.unlink(os.path.join(folder, name))
+        for name in folders:
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                os.unlink(path)
+            elif not os.path.isdir(os.path.join(twin, name)):
+                os.rmdir(path)
+    subprocess.run(["cp", "-a", template + "/.", WORK], check=True)
+
+
+def qcow2_of(path):
+    """(size, {name: content} of the snapshots) of a qcow2 image."""
+    status, out, err = run(["qemu-img", "info", "--output=json", "-f", "qcow2", path])
+    expect(status == 0, err)
+    info, found = json.loads(out), {}
+    for snapshot in info.get("snapshots", []):
+        name, to = snapshot["name"], space.path("snapshot")
+        run(["qemu-img", "convert", "-l", f"snapshot.name={name}", "-f", "qcow2", "-O", "raw",
+             path, to])
+        with open(to, "rb") as stream:
+            found[name] = stream.read()
+    return info["virtual-size"], found
+
+
+def format_of(path):
+    return json.loads(run(["qemu-img", "info", "--output=json", path])[1])["format"]
+
+
+CLEAN = (0, 3, 63)  # what qemu-img check ends with; 3: space that nothing uses, 63: it can't tell
+
+
+def same_image(path, content):
+    """Whether the image at path holds the same data as the bytes of the other, and is clean."""
+    other = path + ".wanted"
+    with open(other, "wb") as out:
+        out.write(content)
+    try:
+        form = format_of(other)
+        strict = ["-s"]
+        # What a VHDX has in its log is part of it; qemu-img wants it in its place first.
+        replay = ["-r", "all"] if form == "vhdx" else []
+        if form != "raw" and run(["qemu-img", "check", "-q", *replay, "-f", form,
+                                  path])[0] not in CLEAN:
+            return False
+        if form == "qcow2":
+            one, two = qcow2_of(path), qcow2_of(other)
+            if one != two:
+                return False
+            # The strict comparison looks at holes of the file too, which the copy has not.
+            strict = [] if one[1] else strict
+        return run(["qemu-img", "compare", "-q", *strict, "-f", form, "-F", form, path,
+                    other])[0] == 0
+    finally:
+        os.unlink(other)
+
+
+def is_volume(name):
+    return name.startswith("pool/")
+
+
+def is_private(name):
+    """Our own data: its names count, its bytes may differ (counters, times)."""
+    return name.startswith("root/var/")
+
+
+def unlike(operation, found, wanted):
+    """None when the files found are those wanted, else the first difference."""
+    for name in sorted(set(found) | set(wanted)):
+        if name not in found:
+            return f"{name} is missing"
+        if name not in wanted:
+            return f"{name} is left over"
+        if found[name] == wanted[name] or is_private(name):
+            continue
+        if is_volume(name) and operation.content == "any":
+            continue
+        if is_volume(name) and operation.content == "images" and same_image(
+                os.path.join(WORK, name), wanted[name]):
+            continue
+        return f"{name} has other content"
+    return None
+
+
+def between(operation, found, before, after):
+    """The first file that is neither as before nor as after; None when all are one or other."""
+    for name in sorted(set(found) | set(before) | set(after)):
+        one = {name: found[name]} if name in found else {}
+        if all(unlike(operation, one, {name: those[name]} if name in those else {})
+               for those in (before, after)):
+            return name
+    return None
+
+
+def check_state(operation, before, after):
+    found = picture()
+    if operation.partway:
+        name = between(operation, found, before, after)
+        expect(name is None, f"{name} is neither as before nor as after")
+        return unlike(operation, found, after) is not None
+    first, second = unlike(operation, found, before), unlike(operation, found, after)
+    expect(first is None or second is None,
+           f"neither before ({first}) nor after ({second})")
+    return first is None
