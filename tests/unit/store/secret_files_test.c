@@ -54,9 +54,9 @@ static void a_value_may_be_saved_first(void **state)
 
     assert_true(cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"v", 1, NULL));
     assert_int_equal(scratch_mode(s->paths->secret_dir, "."), 0700);
-    assert_true(cst_secret_files_have_lone_values(s->paths));
+    assert_true(cst_secret_files_have_leftovers(s->paths));
     assert_true(cst_secret_file_save(s->paths, def, NULL));
-    assert_false(cst_secret_files_have_lone_values(s->paths));
+    assert_false(cst_secret_files_have_leftovers(s->paths));
 }
 
 static void both_are_removed_and_nothing_is_no_mistake(void **state)
