@@ -157,7 +157,7 @@ gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error)
     if (access(path, F_OK) < 0 && (!cst_may_change(error) || !make_dir(path, mode, error)))
         return FALSE;
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a directory"), path);
+        return cst_fail(error, CST_ERROR_IO, _("'%s' is not a directory"), path);
     return TRUE;
 }
 

@@ -189,7 +189,7 @@ def the_shortest_run_of_zeroes_is_chosen(run):
 @case("0", "4k")
 def zeroes_take_compressed_space_where_that_is_asked_for(run):
     make("src", "raw", "", "8M")
-    write("src", "raw", "write -P 3 0 1M")
+    qemu_io("src", "raw", "write -P 3 0 1M")
     allocated = []
     for tool, name in ((cistern, "ours"), (qemu_img, "theirs")):
         command = ["image-convert" if tool is cistern else "convert", "-c", "-S", run]
@@ -202,7 +202,7 @@ def zeroes_take_compressed_space_where_that_is_asked_for(run):
 
 
 @case()
-def a_copy_is_raw_where_nothing_else_is_said(_):
+def a_copy_is_raw_where_nothing_else_is_said():
     make("src", "qcow2", "")
     fill("src", "qcow2")
     cistern("image-convert", "-f", "qcow2", "src", "ours")

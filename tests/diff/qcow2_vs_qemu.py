@@ -587,10 +587,15 @@ def a_bitmap_makes_room_in_the_header():
     qemu_io("image", "qcow2", "read -P 1 0 4M", "write -P 2 0 64k")
     equal("backing", qemu_info("image", "qcow2")["backing-filename"], "base" + "x" * 200)
     bitmap_sound("image")
-    qemu_create("qcow2", "tiny", 4 * MIB, cluster_size=512, backing_file="base" + "x" * 200,
-                backing_fmt="raw")
-    cst("bitmap", "qcow2", "tiny", "add", "a", ok=(1,))  # its header is one cluster, which is full
-    check_clean("tiny")
+    # A header of one cluster: of 512 bytes, all but 168 are the name's once the features have none.
+    qemu_create("raw", "base", 4 * MIB)
+    for steps, full in ((170, False), (171, True)):
+        qemu_create("qcow2", "tiny", 4 * MIB, cluster_size=512, backing_file="./" * steps + "base",
+                    backing_fmt="raw")
+        cst("bitmap", "qcow2", "tiny", "add", "a", ok=(1 if full else 0,))
+        equal("bitmaps", len(bitmaps("tiny")), 0 if full else 1)
+        equal("backing", qemu_info("tiny", "qcow2")["backing-filename"], "./" * steps + "base")
+        check_clean("tiny")
 
 
 @case()

@@ -72,7 +72,7 @@ class Table:
                                  body[extra + ident:]))
             at += (40 + extra + ident + name + 7) // 8 * 8
 
-    def qemu_io(self, place=None):
+    def write(self, place=None):
         """In place, or behind the end of the file."""
         raw = bytearray()
         for fixed, extra, ident, name in self.entries:
