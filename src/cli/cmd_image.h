@@ -133,8 +133,12 @@ typedef struct {
     CstBlob *blob;
 } CliImageParts;
 
-/** Its parts: those beside it, or with --data-file its data file and nothing else. */
-CstImageFiles cli_image_parts(CliImageParts *parts);
+/**
+ * Its parts: those beside it, or with --data-file its data file and nothing else. DENIED when it
+ * has a data file and --data-file is not given. *ret_files borrows @parts.
+ */
+gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
+                         CstImageFiles *ret_files, GError **error);
 
 /** DENIED when the image points to another file and --backing-chain is not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,

@@ -170,6 +170,13 @@ CstChainFiles cli_image_files(const CliArgs *args)
     return files;
 }
 
+static gboolean check_data(const CliArgs *args, CstBlob *blob, const CstImageInfo *info,
+                           GError **error)
+{
+    return !names_data_file(info) || cli_args_has(args, "data-file") ||
+           deny_data(blob, info->data_file, error);
+}
+
 static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
 {
     CliImageParts *parts = data;
@@ -180,9 +187,14 @@ static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GE
                : beside.open(name, writable, beside.data, error);
 }
 
-CstImageFiles cli_image_parts(CliImageParts *parts)
+gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
+                         CstImageFiles *ret_files, GError **error)
 {
-    return (CstImageFiles){.open = open_part, .data = parts};
+    g_auto(CstImageInfo) info = {0};
+
+    *ret_files = (CstImageFiles){.open = open_part, .data = parts};
+    return cst_image_inspect(parts->blob, format, &info, error) &&
+           check_data(parts->args, parts->blob, &info, error);
 }
 
 static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
@@ -196,8 +208,7 @@ static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const Cst
         return cst_fail(error, CST_ERROR_DENIED,
                         _("'%s' is based on '%s', which is opened only with --backing-chain"),
                         blob->name, info.backing);
-    return !names_data_file(&info) || cli_args_has(args, "data-file") ||
-           deny_data(blob, info.data_file, error);
+    return check_data(args, blob, &info, error);
 }
 
 static CstChain *open_source(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,

@@ -16,9 +16,10 @@ static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
 {
     Sparsify *sparsify = data;
     CliImageParts parts = {.args = sparsify->args, .blob = sparsify->blob};
-    const CstImageFiles files = cli_image_parts(&parts);
+    CstImageFiles files;
 
-    return cst_image_sparsify(sparsify->blob, sparsify->format, &files, &sparsify->given_back, task,
+    return cli_image_parts(&parts, sparsify->format, &files, error) &&
+           cst_image_sparsify(sparsify->blob, sparsify->format, &files, &sparsify->given_back, task,
                               error);
 }
 

@@ -482,6 +482,19 @@ def sparsify_makes_holes_of_free_clusters():
 
 # --- growing with preallocation -------------------------------------------------------------------
 
+@case()
+def sparsify_keeps_away_from_a_data_file_that_nobody_named():
+    """What the image does not use of it would become holes, and may be another one's data."""
+    make("a", "qcow2", "data_file=d", "1M")
+    data = os.urandom(MIB)
+    with open("d", "wb") as file:
+        file.write(data)
+    refused("image-sparsify", "-f", "qcow2", "a", status=4, words="--data-file")
+    with open("d", "rb") as file:
+        equal("left alone", file.read() == data, True)
+    cistern("image-sparsify", "-f", "qcow2", "--data-file", "d", "a")
+
+
 @case(*[(mode, base, options) for mode in ("metadata", "falloc", "full")
         for base, options in ((2 << 20, ""), (4 << 20, ""), (8 << 20, ""), (3 << 20, "compat=0.10"),
                               (8 << 20, "compat=0.10"), (8 << 20, "extended_l2=on"),
