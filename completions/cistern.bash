@@ -33,11 +33,13 @@ _cistern()
         _cistern_unquote "$word"
         asked+=("$unquoted")
     done
-    # The program fails where the name of a file is meant, and only there.
-    if ! answer=$("${asked[0]}" complete -- "${asked[@]:1}" 2>/dev/null); then
-        compopt -o default 2>/dev/null
-        return
-    fi
+    # Status 1 says that the name of a file is meant; any other one, that nothing can be said.
+    answer=$("${asked[0]}" complete -- "${asked[@]:1}" 2>/dev/null)
+    case $? in
+        0) ;;
+        1) compopt -o default 2>/dev/null; return ;;
+        *) return ;;
+    esac
     while IFS= read -r line; do
         [ -n "$line" ] || continue
         # Behind an open quote readline quotes by itself.

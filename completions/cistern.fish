@@ -8,12 +8,13 @@ function __cistern_complete
     set -l words (commandline -opc) $current
     set -l program $words[1]
     set -l answer ($program complete --describe -- $words[2..-1] 2>/dev/null)
-    # The program fails where the name of a file is meant, and only there.
-    if test $status -ne 0
-        __fish_complete_path (commandline -ct)
-        return
+    # Status 1 says that the name of a file is meant; any other one, that nothing can be said.
+    switch $status
+        case 0
+            string match -v '' -- $answer
+        case 1
+            __fish_complete_path (commandline -ct)
     end
-    string match -v '' -- $answer
 end
 
 complete -c cistern -f -a '(__cistern_complete)'

@@ -219,11 +219,13 @@ class Completion(unittest.TestCase):
         with tempfile.TemporaryDirectory() as where:
             for name in ("disk.img", "pool.xml"):
                 open(os.path.join(where, name), "w", encoding="ascii").close()
-            for words, files in (("vol-info di", False), ("vol-info --pool pool.", False),
-                                 ("pool-define pool.", True)):
+            for program, words, files in ((PROGRAM, "vol-info di", False),
+                                          (PROGRAM, "vol-info --pool pool.", False),
+                                          (PROGRAM, "pool-define pool.", True),
+                                          ("/nonexistent/cistern", "pool-define pool.", False)):
                 probe = f"""source {script}
                     compopt() {{ echo "compopt $*"; }}
-                    COMP_WORDS=({PROGRAM} {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _cistern
+                    COMP_WORDS=({program} {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _cistern
                     printf '%s\\n' "${{COMPREPLY[@]}}"
                     complete -p cistern"""
                 out = subprocess.run(["bash", "--norc", "-c", probe], text=True, cwd=where,
