@@ -9,6 +9,7 @@ the widths of printed tables agree. Each has
     root   the root that holds etc/, run/ and var/
 """
 
+import atexit
 import os
 import shutil
 import signal
@@ -20,9 +21,18 @@ from . import space
 
 POOL_FS_SIZE = "320m"
 
+_started = []  # every daemon's process, for a run that ends before its tests have stopped them
+
 
 class PeerError(Exception):
     pass
+
+
+@atexit.register
+def take_along():
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
 
 
 def wait_for_socket(path, process, log, seconds=20):
@@ -72,6 +82,7 @@ class Peer:
         with open(log, "ab") as stream:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stream,
                                             stderr=stream, env=dict(space.ENV, **dict(env)))
+        _started.append(self.process)
         wait_for_socket(sock, self.process, log)
 
     def log(self):
