@@ -26,6 +26,7 @@ Stream *stream_new_upload(CstUpload *upload, gboolean sparse)
 {
     Stream *stream = stream_new(sparse);
 
+    stream->is_upload = TRUE;
     stream->upload = upload;
     return stream;
 }
@@ -427,7 +428,7 @@ gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_
     } else if (header->status == WIRE_OK) {
         stream->finish = TRUE;
         next_job(stream);
-    } else if (!stream->upload) {
+    } else if (!stream->is_upload) {
         refuse_data(stream);
     } else if (header->type == WIRE_STREAM_HOLE) {
         return receive_hole(stream, packet, len);

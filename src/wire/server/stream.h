@@ -50,7 +50,8 @@ struct Stream {
     Loop *loop;
     CstWireHeader header; /**< of its packets */
     gboolean sparse;
-    CstUpload *upload; /**< one of the two; both NULL once closed */
+    gboolean is_upload; /**< stays when a worker closes what follows */
+    CstUpload *upload;  /**< one of the two; both NULL once closed */
     CstDownload *download;
 
     gboolean busy;   /**< a job is at a worker */
