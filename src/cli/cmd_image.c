@@ -200,6 +200,7 @@ static const CliOption amend_options[] = {
      .help = N_("name=value,... that the image shall have; -o help lists them")},
     CLI_SWITCH("shrink", N_("cut off what is at the end")),
     FOLLOW,
+    DATA_FILE,
     {0},
 };
 

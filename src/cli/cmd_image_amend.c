@@ -68,8 +68,7 @@ static gboolean may_shrink(CliCtl *ctl, const CliArgs *args, const Amending *ame
 
 gboolean cli_cmd_image_amend(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const CstChainFiles files =
-        cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+    const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = NULL;
     g_auto(Amending) amending = {0};
     g_autoptr(CstBlob) blob = NULL;

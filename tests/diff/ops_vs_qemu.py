@@ -970,6 +970,7 @@ def a_data_file_that_the_caller_did_not_name_stays_shut(named):
                     ("--data-file", "far/own", "--backing-chain")):
         for words in (("image-convert", "-O", "raw", "a", "out"), ("image-compare", "a", "far/own"),
                       ("image-resize", "a", "2M"), ("image-sparsify", "a"),
+                      ("image-amend", "a", "-o", "size=2M"),
                       ("image-bench", "-w", "--yes", "-c", "1", "a"),
                       ("image-bench", "-c", "1", "a"),
                       ("image-convert", "-n", "-O", "qcow2", "--yes", "far/own", "a")):

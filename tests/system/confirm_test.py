@@ -33,6 +33,7 @@ CASES = {
     "image-dd": "image-dd -f raw if={at}/data of={at}/old.img",
     "image-bench": "image-bench {at}/data -f raw -w -c 4",
     "image-resize": "image-resize {at}/old.img 1M -f qcow2 --shrink",
+    "image-amend": "image-amend {at}/old.img -f qcow2 -o size=1M --shrink",
     "image-snapshot": "image-snapshot {at}/p/snapped -f qcow2 --apply s",
     "image-commit": "image-commit {at}/p/top -f qcow2 --backing-chain",
 }
@@ -45,7 +46,8 @@ REFUSED = {
 }
 # The same commands where they destroy nothing.
 HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
-            "image-resize {at}/old.img 9M -f qcow2", "image-create {at}/fresh.img 1M --format raw",
+            "image-resize {at}/old.img 9M -f qcow2", "image-amend {at}/old.img -f qcow2 -o size=9M",
+            "image-create {at}/fresh.img 1M --format raw",
             "image-dd -f raw if={at}/data of={at}/part.img", "image-bench {at}/data -f raw -c 4",
             "image-snapshot {at}/p/snapped -f qcow2 --create other", "pool-build idle")
 # virsh has none of these.

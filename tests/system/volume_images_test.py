@@ -267,7 +267,7 @@ class Images(WithDaemon):
         for words, code, text in (
                 (["mid", "--format", "raw"], 5, "storage volume 'mid' exists already"),
                 (["new", "--format", "qcow2", "-o", "backing_file=/x"], 1, "no backing file"),
-                (["new", "--format", "raw", "-c"], 1, "compressed images of format 'raw'")):
+                (["new", "--format", "raw", "-c"], 1, "images of format 'raw' can't be written compressed")):
             status, _, err = self.cistern("vol-convert", "top", *words, "--pool", "p")
             self.assertEqual(code, status, err)
             self.assertIn(text, err)
