@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "declared.h"
 
 #include <sqlite3.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <base/error.h>
-#include <store/declarations.h>
-
-typedef struct {
-    char *dir;
-    CstPaths *paths;
-    CstDeclarations *store;
-} Root;
 
 static guint syncs;
 
@@ -28,74 +13,6 @@ int fdatasync(int fd)
 {
     syncs++;
     return (int)syscall(SYS_fdatasync, fd);
-}
-
-static char *database_path(const Root *root)
-{
-    return g_build_filename(root->paths->data_dir, "declarations.db", NULL);
-}
-
-static int setup(void **state)
-{
-    Root *root = g_new0(Root, 1);
-
-    root->dir = g_dir_make_tmp("cst-declarations-XXXXXX", NULL);
-    root->paths = cst_paths_new(root->dir);
-    root->store = cst_declarations_new(root->paths);
-    *state = root;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    Root *root = *state;
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root->dir);
-    int status;
-
-    cst_declarations_free(root->store);
-    status = system(command);
-    cst_paths_free(root->paths);
-    g_free(root->dir);
-    g_free(root);
-    return status;
-}
-
-static CstDeclaredFile file(const char *dir, const char *name, uint64_t inode, int64_t btime)
-{
-    return (CstDeclaredFile){.dir = dir, .name = name, .id = {inode, btime}};
-}
-
-static void set(Root *root, CstDeclaredFile about, const char *format, gboolean restricted)
-{
-    g_autoptr(CstDeclaration) declaration = cst_declaration_new(format, restricted);
-    g_autoptr(GError) error = NULL;
-
-    cst_declaration_set_backing(declaration, "/images/base", "raw");
-    declaration->data_file = g_strdup("data.raw");
-    assert_true(cst_declarations_set(root->store, &about, declaration, FALSE, &error));
-    assert_null(error);
-}
-
-static CstDeclaration *find(Root *root, CstDeclaredFile about, gboolean by_name)
-{
-    CstDeclaration *declaration = NULL;
-    g_autoptr(GError) error = NULL;
-
-    assert_true(cst_declarations_find(root->store, &about, by_name, &declaration, &error));
-    assert_null(error);
-    return declaration;
-}
-
-static void assert_format(Root *root, CstDeclaredFile about, gboolean by_name, const char *format)
-{
-    g_autoptr(CstDeclaration) found = find(root, about, by_name);
-
-    if (!format) {
-        assert_null(found);
-        return;
-    }
-    assert_non_null(found);
-    assert_string_equal(format, found->format);
 }
 
 static void test_everything_comes_back_from_the_disk(void **state)
@@ -266,159 +183,6 @@ static void test_removed_is_forgotten(void **state)
     assert_format(root, file("/p", "a", 7, 5), TRUE, NULL);
 }
 
-static void test_many_at_once(void **state)
-{
-    Root *root = *state;
-    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
-    CstDeclaredFile files[300];
-    char names[300][8];
-
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_snprintf(names[i], sizeof(names[i]), "v%u", i);
-        files[i] = file("/p", names[i], i + 1, 5);
-    }
-    assert_true(cst_declarations_add_many(root->store, files, G_N_ELEMENTS(files), raw, NULL));
-    assert_format(root, files[0], FALSE, "raw");
-    assert_format(root, files[299], FALSE, "raw");
-}
-
-/* What an administrator or another process has recorded meanwhile stays. */
-static void test_many_are_added_only_where_nothing_is_recorded(void **state)
-{
-    Root *root = *state;
-    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
-    const CstDeclaredFile files[] = {file("/p", "known", 7, 5), file("/p", "moved", 8, 5),
-                                     file("/p", "taken", 9, 5), file("/p", "unborn", 10, 0),
-                                     file("/p", "other", 11, 0)};
-
-    set(root, file("/p", "known", 7, 5), "qcow2", TRUE);
-    set(root, file("/q", "elsewhere", 8, 5), "vdi", TRUE);
-    set(root, file("/p", "taken", 1009, 5), "vpc", TRUE);
-    set(root, file("/p", "unborn", 10, 0), "qed", TRUE);
-    /* On another file system, for all that is known. */
-    set(root, file("/q", "other", 11, 0), "vmdk", TRUE);
-    assert_true(cst_declarations_add_many(root->store, files, G_N_ELEMENTS(files), raw, NULL));
-    assert_format(root, files[0], FALSE, "qcow2");
-    assert_format(root, files[1], FALSE, "vdi");
-    assert_format(root, files[2], FALSE, "raw");
-    assert_format(root, files[3], FALSE, "qed");
-    assert_format(root, files[4], FALSE, "raw");
-    assert_format(root, file("/p", "moved", 1, 0), TRUE, NULL);
-}
-
-/* --- looking up many -------------------------------------------------------------------------- */
-
-#define MANY 200
-
-typedef struct {
-    char names[MANY][8];
-    CstDeclaredLookup lookups[MANY];
-} Lookups;
-
-/* Files f0, f1, … of /p, with the inodes 1, 2, … */
-static void lookups_fill(Lookups *all)
-{
-    for (guint i = 0; i < MANY; i++) {
-        g_snprintf(all->names[i], sizeof(all->names[i]), "f%u", i);
-        all->lookups[i] = (CstDeclaredLookup){.file = file("/p", all->names[i], i + 1, 5)};
-    }
-}
-
-static void lookups_clear(Lookups *all)
-{
-    for (guint i = 0; i < MANY; i++)
-        g_clear_pointer(&all->lookups[i].declaration, cst_declaration_free);
-}
-
-/* One of each kind: @formats says what is to be found, NULL for the rest. */
-static void record_all_kinds(Root *root, Lookups *all, const char **formats)
-{
-    static const char *const wanted[] = {"raw", "qcow2", NULL,   "vdi",  "vpc",
-                                         NULL,  "qed",   "vmdk", "vmdk", "parallels"};
-
-    memcpy(formats, wanted, sizeof(wanted));
-    set(root, file("/p", "f0", 1, 5), "raw", FALSE);
-    /* Known by its file, under the name that it had. */
-    set(root, file("/q", "f1", 2, 5), "qcow2", TRUE);
-    /* Of another file that had the name; by name that counts all the same. */
-    set(root, file("/p", "f2", 1003, 5), "raw", FALSE);
-    set(root, file("/p", "f3", 1004, 5), "vdi", FALSE);
-    all->lookups[3].by_name = TRUE;
-    /* Without a time of birth: the same inode, and another. */
-    set(root, file("/p", "f4", 5, 0), "vpc", FALSE);
-    set(root, file("/p", "f5", 1006, 0), "vpc", FALSE);
-    all->lookups[4].file.id.btime_ns = all->lookups[5].file.id.btime_ns = 0;
-    /* The file itself comes before an inode of that number. */
-    set(root, file("/p", "f6", 7, 0), "raw", FALSE);
-    set(root, file("/q", "f6", 7, 5), "qed", TRUE);
-    /* Two names of a file. */
-    set(root, file("/p", "f8", 9, 5), "vmdk", FALSE);
-    all->lookups[7].file.id.inode = 9;
-    /* Known by a name of the same directory that is another file's now. */
-    set(root, file("/p", "f11", 10, 5), "parallels", FALSE);
-}
-
-static void assert_found(const Lookups *all, const char *const *formats)
-{
-    for (guint i = 0; i < MANY; i++) {
-        const CstDeclaration *found = all->lookups[i].declaration;
-
-        assert_true((found != NULL) == (formats[i] != NULL));
-        if (found)
-            assert_string_equal(formats[i], found->format);
-    }
-}
-
-static void test_many_are_found_as_each_alone_is(void **state)
-{
-    Root *root = *state;
-    Lookups all;
-    const char *formats[MANY] = {NULL};
-
-    lookups_fill(&all);
-    record_all_kinds(root, &all, formats);
-    assert_true(cst_declarations_find_many(root->store, all.lookups, MANY, NULL));
-    assert_found(&all, formats);
-    assert_true(all.lookups[1].declaration->restricted);
-    assert_string_equal("/images/base", all.lookups[0].declaration->backing);
-    for (guint i = 0; i < MANY; i++)
-        assert_format(root, all.lookups[i].file, all.lookups[i].by_name, formats[i]);
-    lookups_clear(&all);
-}
-
-/* As a single look-up has it: the record is about the file that took the name, from then on. */
-static void test_a_record_follows_its_name_when_many_are_looked_up(void **state)
-{
-    Root *root = *state;
-    Lookups all;
-
-    lookups_fill(&all);
-    set(root, file("/p", "f3", 1004, 5), "vdi", FALSE);
-    all.lookups[3].by_name = TRUE;
-    assert_true(cst_declarations_find_many(root->store, all.lookups, MANY, NULL));
-    lookups_clear(&all);
-    assert_format(root, file("/elsewhere", "f3", 4, 5), FALSE, "vdi");
-    assert_format(root, file("/elsewhere", "f3", 1004, 5), FALSE, NULL);
-}
-
-/* Another object on the same database is another process to it. */
-static void test_what_another_process_records_is_seen_by_the_next_look_up(void **state)
-{
-    Root *root = *state;
-    Root other = {.store = cst_declarations_new(root->paths)};
-    Lookups all;
-
-    lookups_fill(&all);
-    assert_true(cst_declarations_find_many(root->store, all.lookups, MANY, NULL));
-    assert_null(all.lookups[5].declaration);
-    set(&other, all.lookups[5].file, "qcow2", TRUE);
-    assert_true(cst_declarations_find_many(root->store, all.lookups, MANY, NULL));
-    assert_non_null(all.lookups[5].declaration);
-    assert_true(all.lookups[5].declaration->restricted);
-    lookups_clear(&all);
-    cst_declarations_free(other.store);
-}
-
 /* --- records whose files are gone ------------------------------------------------------------- */
 
 static gboolean is_a(const char *name, const CstFileId *id, gpointer data)
@@ -553,23 +317,6 @@ static void test_a_damaged_database_is_an_error(void **state)
     assert_non_null(strstr(error->message, path));
 }
 
-static void test_many_are_not_found_in_a_damaged_database(void **state)
-{
-    Root *root = *state;
-    g_autofree char *path = g_build_filename(root->paths->data_dir, "declarations.db", NULL);
-    g_autoptr(GError) error = NULL;
-    Lookups all;
-
-    lookups_fill(&all);
-    g_mkdir_with_parents(root->paths->data_dir, 0700);
-    assert_true(
-        g_file_set_contents(path, "this is no database, and is long enough to tell", -1, NULL));
-    assert_false(cst_declarations_find_many(root->store, all.lookups, MANY, &error));
-    assert_int_equal(CST_ERROR_IO, error->code);
-    for (guint i = 0; i < MANY; i++)
-        assert_null(all.lookups[i].declaration);
-}
-
 static void assert_refused(gboolean done, GError **error)
 {
     assert_false(done);
@@ -660,8 +407,6 @@ static void test_policies(void **state)
     assert_false(cst_follow_parse("sideways", &follow));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -678,12 +423,6 @@ int main(void)
         TEST(test_damaged_tables_are_an_error),
         TEST(test_tables_of_something_else_are_an_error),
         TEST(test_a_directory_that_cannot_be_made_is_an_error),
-        TEST(test_many_at_once),
-        TEST(test_many_are_added_only_where_nothing_is_recorded),
-        TEST(test_many_are_found_as_each_alone_is),
-        TEST(test_a_record_follows_its_name_when_many_are_looked_up),
-        TEST(test_what_another_process_records_is_seen_by_the_next_look_up),
-        TEST(test_many_are_not_found_in_a_damaged_database),
         TEST(test_what_has_been_missed_for_long_is_dropped),
         TEST(test_what_comes_back_has_not_been_missed),
         TEST(test_a_database_of_before_is_swept_too),
