@@ -35,7 +35,7 @@ static void report(CliCtl *ctl, const char *path, uint64_t bytes)
         cli_json_add_size(json, "given-back", bytes);
         cli_json_end(ctl->out, json);
     }
-    cli_print(ctl, _("Image %s sparsified, %s given back\n"), path, size);
+    cli_extra(ctl, _("Image %s sparsified, %s given back\n"), path, size);
 }
 
 gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)

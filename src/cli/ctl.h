@@ -74,7 +74,7 @@ gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError 
 
 /** Text for people on stdout; nothing with --json. */
 void cli_print(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/** The same, left out with --quiet: headers, blank lines. */
+/** The same, left out with --quiet: headers, blank lines, that something was done. */
 void cli_extra(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** A line "error: …" on stderr that does not end the command. */
 void cli_complain(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -96,8 +96,8 @@ gboolean cli_use_color(const CliCtl *ctl, FILE *stream);
 /* --- results, as text or with --json as one object ------------------------------------------- */
 
 /**
- * A command that did something: the sentence and, in JSON, @key with @value (NULL: none), the
- * command's name and the sentence as "message".
+ * A command that did something: the sentence, unless --quiet, and, in JSON, @key with @value (NULL:
+ * none), the command's name and the sentence as "message".
  */
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
     G_GNUC_PRINTF(4, 5);

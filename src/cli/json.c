@@ -91,7 +91,7 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
         cli_json_add_string(json, "message", text);
         cli_json_end(ctl->out, json);
     }
-    cli_print(ctl, "%s\n", text);
+    cli_extra(ctl, "%s\n", text);
 }
 
 static void print_json_text(CliCtl *ctl, const char *key, const char *text)

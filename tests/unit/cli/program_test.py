@@ -265,6 +265,11 @@ class AfterTheCommand(unittest.TestCase):
         self.assertEqual(run("-q", "pool-list"), run("pool-list", "-q"))
         self.assertEqual(run("-q", "pool-list"), run("pool-list", "--quiet"))
         self.assertNotEqual(run("pool-list"), run("pool-list", "-q"))
+        done = run("pool-refresh", "images")
+        self.assertEqual((0, "Pool images refreshed"), (done[0], done[1].strip()))
+        self.assertEqual((0, "", ""), run("pool-refresh", "images", "-q"))
+        self.assertEqual("Pool images refreshed",
+                         json.loads(run("-q", "--json", "pool-refresh", "images")[1])["message"])
         self.assertEqual(run("help", "pool-list"), run("pool-list", "-h"))
         self.assertEqual(run("pool-list", "--help"), run("pool-list", "-h"))
 
@@ -276,7 +281,7 @@ class AfterTheCommand(unittest.TestCase):
         self.assertEqual(run("-c", "test:///x", "uri"), run("uri", "-c", "test:///x"))
 
     def test_they_hold_for_one_command(self):
-        out = run("-q", stdin="pool-undefine backup --readonly\npool-undefine backup\n")
+        out = run(stdin="pool-undefine backup --readonly\npool-undefine backup\n")
         self.assertEqual(1, out[2].count("operation forbidden"))
         self.assertIn("undefined", out[1])
 
