@@ -138,6 +138,8 @@ static gboolean read_arguments(const CliArgs *args, Creation *creation, GError *
             return FALSE;
         creation->options.has_size = TRUE;
     }
+    if (create->backing_format && !cst_image_format_find(create->backing_format, error))
+        return FALSE;
     if (create->backing && !cli_args_has(args, "unsafe") && !look_at_backing(creation, error))
         return FALSE;
     return creation->options.has_size ||

@@ -398,6 +398,9 @@ def rebase_refuses():
     refused(*words, "-b", "nosuch", "-F", "raw", CHAIN, status=3, words="nosuch")
     refused(*words, "-b", "top", "-F", "qcow2", CHAIN, status=1, words="itself")
     refused(*words, "-b", "nbd://h/x", "-F", "raw", CHAIN, status=1, words="--unsafe")
+    for fmt in ("qcow2", "qcow"):
+        refused("image-create", "-u", "-f", fmt, "-b", "other", "-F", "garbage", "new", "1M",
+                status=2, words="garbage")
     refused("image-rebase", "-f", "raw", "-b", "", "base", status=1, words="raw")
     refused("image-flatten", "-f", "qcow2", "top", status=4, words=CHAIN)
     make("v", "vdi", "")
