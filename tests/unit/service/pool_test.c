@@ -175,6 +175,39 @@ static void autostart_starts_at_boot_and_retries(void **state)
     assert_true(cst_pool_is_active(again));
 }
 
+/* The pool that has a link of its own starts; one whose link leads to another definition does not.
+ */
+static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) own = fixture_pool(f, "own"), other = fixture_pool(f, "other");
+    g_autofree char *definition = g_build_filename(f->paths->pool_dir, "own.xml", NULL);
+    g_autofree char *link = g_build_filename(f->paths->autostart_dir, "other.xml", NULL);
+    g_autofree char *dangling = g_build_filename(f->paths->autostart_dir, "gone.xml", NULL);
+    g_autofree char *target = NULL;
+
+    assert_true(cst_pool_set_autostart(own, TRUE, NULL));
+    assert_int_equal(symlink(definition, link), 0);
+    assert_int_equal(symlink("/nowhere/gone.xml", dangling), 0);
+    assert_true(cst_pool_stop(own, NULL, NULL));
+    assert_true(cst_pool_stop(other, NULL, NULL));
+    g_clear_pointer(&own, cst_pool_unref);
+    g_clear_pointer(&other, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    own = cst_service_pool_by_name(f->service, "own", NULL);
+    other = cst_service_pool_by_name(f->service, "other", NULL);
+    for (int i = 0; i < 500 && !cst_pool_is_active(own); i++)
+        g_usleep(10000);
+    assert_true(cst_pool_is_active(own));
+    assert_false(cst_pool_is_active(other));
+    assert_true(cst_pool_set_autostart(other, FALSE, NULL));
+    target = g_file_read_link(link, NULL);
+    assert_string_equal(target, definition);
+    g_free(target);
+    target = g_file_read_link(dangling, NULL);
+    assert_string_equal(target, "/nowhere/gone.xml");
+}
+
 static void an_embedded_service_sees_what_another_process_did(void **state)
 {
     Fixture *f = *state;
@@ -211,6 +244,7 @@ int main(void)
         CASE(delete_removes_only_an_empty_directory),
         CASE(a_vanished_directory_is_a_problem_not_an_empty_pool),
         CASE(autostart_starts_at_boot_and_retries),
+        CASE(foreign_links_of_autostart_are_in_nobodys_way),
         CASE(an_embedded_service_sees_what_another_process_did),
     };
 
