@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "wipe.h"
@@ -13,6 +14,7 @@
 static uint64_t stop_in_the_middle(Fixture *f)
 {
     g_autoptr(CstPool) pool = make_disk(f);
+    g_autoptr(CstJobInfo) job = NULL;
     uint64_t id;
     Wipe wipe;
 
@@ -23,6 +25,8 @@ static uint64_t stop_in_the_middle(Fixture *f)
     assert_error(&wipe.error, CST_ERROR_CANCELLED);
     g_clear_pointer(&pool, cst_pool_unref);
     fixture_restart(f, CST_SERVICE_EMBEDDED);
+    job = wait_for(f, id, CST_JOB_INTERRUPTED);
+    assert_non_null(strstr(job->error, "the next daemon goes on with it"));
     return id;
 }
 
