@@ -245,6 +245,35 @@ static void it_is_undone_where_it_was_begun(void **state)
     cst_pool_unref(pool);
 }
 
+/* --- pools that can't be taken over ----------------------------------------------------------- */
+
+/* A transient pool is its state on the host and nothing else; a persistent one becomes inactive. */
+static void what_cannot_be_taken_over_is_not_active(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml = pool_xml("store");
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+    g_autoptr(GError) error = NULL;
+
+    g_clear_pointer(&pool, cst_pool_unref);
+    cst_memory_fault("check", 1);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_memory_struck());
+    assert_null(cst_service_pool_by_name(f->service, "p", &error));
+    assert_error(&error, CST_ERROR_NO_POOL);
+    pool = cst_service_pool_define(f->service, xml, 0, &error);
+    assert_no_error(error);
+    assert_true(cst_pool_start(pool, 0, NULL, &error));
+    g_clear_pointer(&pool, cst_pool_unref);
+    cst_memory_fault("check", 1);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_memory_struck());
+    pool = cst_service_pool_by_name(f->service, "p", &error);
+    assert_no_error(error);
+    assert_false(cst_pool_is_active(pool));
+    assert_true(cst_pool_start(pool, 0, NULL, &error));
+}
+
 static int set_up(void **state)
 {
     backend = cst_memory_backend;
@@ -273,6 +302,7 @@ int main(void)
         TEST(the_next_daemon_keeps_it_until_it_is_undone),
         TEST(a_start_waits_for_no_storage),
         TEST(it_is_undone_where_it_was_begun),
+        TEST(what_cannot_be_taken_over_is_not_active),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
