@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <service/takeover.h>
 
 static void define_keeps_the_pool_across_a_restart(void **state)
 {
@@ -294,6 +295,45 @@ static void sources_are_looked_for_where_there_may_be_some(void **state)
     }
 }
 
+/* What libvirt has defined, and this program would not have or not start. */
+static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
+{
+    static const struct {
+        const char *file, *text;
+        const char *problem; /* NULL: none */
+    } definitions[] = {
+        {"bad.xml", "<pool", "bad.xml' would not be loaded: "},
+        {"other.xml", "<pool type='dir'><name>p</name><target><path>/p</path></target></pool>",
+         "other.xml' would not be loaded: "},
+        {"z.xml", "<pool type='zfs'><name>z</name><source><name>tank</name></source></pool>",
+         "pool 'z' would not start: there is no backend for pools of type zfs yet"},
+        {"notes.txt", "<pool", NULL},
+    };
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *dir = g_build_filename(f->paths->pool_dir, "dir.xml", NULL);
+    g_autoptr(GPtrArray) problems = NULL;
+    guint count = 0, expected = 0;
+
+    assert_int_equal(mkdir(dir, 0700), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(definitions); i++) {
+        g_autofree char *path = g_build_filename(f->paths->pool_dir, definitions[i].file, NULL);
+
+        assert_true(g_file_set_contents(path, definitions[i].text, -1, NULL));
+    }
+    problems = cst_takeover_definitions(f->paths, &count);
+    assert_int_equal(count, 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(definitions); i++) {
+        guint found = 0;
+
+        for (guint j = 0; definitions[i].problem && j < problems->len; j++)
+            found += strstr(g_ptr_array_index(problems, j), definitions[i].problem) != NULL;
+        assert_int_equal(found, definitions[i].problem != NULL);
+        expected += found;
+    }
+    assert_int_equal(problems->len, expected);
+}
+
 /* The pool that has a link of its own starts; one whose link leads to another definition does not.
  */
 static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
@@ -367,6 +407,7 @@ int main(void)
         CASE(every_change_of_a_pool_is_told_once),
         CASE(lists_hold_what_passes_every_filter),
         CASE(sources_are_looked_for_where_there_may_be_some),
+        CASE(a_takeover_names_the_definitions_that_would_be_lost),
         CASE(an_embedded_service_sees_what_another_process_did),
     };
 
