@@ -65,6 +65,24 @@ static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, 
            (writable || !at_rest || volume_not_written(link->volume, link->blob, error));
 }
 
+const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
+{
+    guint links = chain->links->len;
+
+    if (links > 1 || (links == 1 && !(chain->ahead && chain->ahead->len > 0)))
+        return &image_chain_link(chain, links - 1)->claim;
+    return links == 1 ? g_ptr_array_index(chain->ahead, chain->ahead->len - 1) : chain->after;
+}
+
+static ImageLink *link_new(ImageChain *chain)
+{
+    ImageLink *link = g_new0(ImageLink, 1);
+
+    link->claim.after = image_chain_last_claim(chain);
+    g_ptr_array_add(chain->links, link);
+    return link;
+}
+
 static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)
 {
     guint depth = chain->links->len;
@@ -73,11 +91,9 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
 
     if (!check_no_loop(chain, pool, name, error))
         return NULL;
-    link = g_new0(ImageLink, 1);
-    g_ptr_array_add(chain->links, link);
+    link = link_new(chain);
     link->claim.task = chain->task;
     link->claim.at_once = chain->at_once;
-    link->claim.after = depth > 0 ? &image_chain_link(chain, depth - 1)->claim : chain->after;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
         !open_link(link, writable, chain->at_rest, error))
         return NULL;
@@ -111,8 +127,7 @@ static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, 
                  owner->volume->extra->backing_path);
         return NULL;
     }
-    link = g_new0(ImageLink, 1);
-    g_ptr_array_add(chain->links, link);
+    link = link_new(chain);
     return image_outside_open(link, owner, error) ? link : NULL;
 }
 
@@ -223,9 +238,9 @@ static gboolean claim_ahead(ImageChain *chain, const VolumePlace *place, GError 
 {
     VolumeClaim *claim = g_new0(VolumeClaim, 1);
 
-    g_ptr_array_add(chain->ahead, claim);
     claim->task = chain->task;
-    claim->after = &image_chain_link(chain, 0)->claim;
+    claim->after = image_chain_last_claim(chain);
+    g_ptr_array_add(chain->ahead, claim);
     /* What is in no pool is refused when it is to be opened. */
     return !place->pool || volume_claim(claim, place->pool, place->name, CLAIM_READ, error);
 }
@@ -266,9 +281,11 @@ gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *nam
         !claim_some(chain, other_down, down, FALSE, error) ||
         !claim_some(chain, down, other_down, TRUE, error))
         return FALSE;
-    other->after = &image_chain_link(chain, 0)->claim;
+    if (!go_on(chain, error))
+        return FALSE;
+    other->after = image_chain_last_claim(chain);
     other->beside = chain;
-    return go_on(chain, error) && image_chain_open(other, other_pool, other_name, error);
+    return image_chain_open(other, other_pool, other_name, error);
 }
 
 CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **error)

@@ -57,3 +57,5 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageChain, image_chain_close)
 CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **error);
 
 ImageLink *image_chain_link(const ImageChain *chain, guint index);
+/** What the next claim of the same work comes after (VolumeClaim.after); borrowed. */
+const VolumeClaim *image_chain_last_claim(const ImageChain *chain);

@@ -315,17 +315,21 @@ gboolean job_take(Job *job, Jobs *jobs, CstTask *task)
     return TRUE;
 }
 
-void job_may_resume(Job *job, const char *format, ...)
+void job_may_resume(Job *job, CstPool *pool, const char *format, ...)
 {
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *how = NULL;
     va_list args;
 
     if (!job->entry->jobs->daemon)
         return;
+    va_start(args, format);
+    how = g_strdup_vprintf(format, args);
+    va_end(args);
     g_mutex_lock(&job->entry->lock);
     g_free(job->entry->info.resume);
-    va_start(args, format);
-    job->entry->info.resume = g_strdup_vprintf(format, args);
-    va_end(args);
+    job->entry->info.resume =
+        g_strdup_printf("%s %s", cst_uuid_format(cst_pool_uuid(pool), uuid), how);
     if (!cst_job_file_can_resume(&job->entry->info))
         g_clear_pointer(&job->entry->info.resume, g_free);
     g_mutex_unlock(&job->entry->lock);
@@ -334,7 +338,8 @@ void job_may_resume(Job *job, const char *format, ...)
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error)
 {
     const JobEntry *entry = job->entry;
-    gint64 changed = volume->stamp.mtime_ns / 1000;
+    /* A file that was put in its place has an old content, and a new name. */
+    gint64 changed = MAX(volume->stamp.mtime_ns, volume->stamp.ctime_ns) / 1000;
 
     if (!entry->left || (volume->type == CST_VOL_FILE && changed <= entry->left + LATE_US &&
                          changed <= entry->taken_up))

@@ -37,10 +37,11 @@ typedef struct {
 void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task);
 void job_set_volume(Job *job, const char *volume);
 /**
- * It does no harm to begin it again when the process ends in the middle. @text is what the next
- * daemon needs to know (job_resume.c). Called before the work begins.
+ * It does no harm to begin it again when the process ends in the middle. The text is what the next
+ * daemon needs to know (job_resume.c); the pool's UUID goes with it, because its name may be
+ * another pool's by then. Called before the work begins.
  */
-void job_may_resume(Job *job, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /**
  * FALSE with STATE when this is a resumed job, and @volume, which is claimed and was looked at
  * since, isn't as the job left it: what was asked for then may not be meant for what is there now.

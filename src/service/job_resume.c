@@ -111,6 +111,7 @@ const char *job_fate(const CstJobInfo *info, gboolean killed)
 
 typedef struct {
     const Fate *fate;
+    CstUuid uuid; /* of the pool */
     char *pool, *volume, *how;
     CstTask *task;
 } Left;
@@ -138,13 +139,27 @@ static void fail_left(CstService *service, const Left *left, GError **error)
         job_end(&job, FALSE, error);
 }
 
+/* The pool's UUID, a space and what the job needs to know: as job_may_resume() has written it. */
+static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char **ret_how)
+{
+    const char *space = strchr(resume, ' ');
+    g_autofree char *uuid = space ? g_strndup(resume, space - resume) : NULL;
+
+    if (!uuid || !cst_uuid_parse(uuid, ret_uuid))
+        return FALSE;
+    *ret_how = space + 1;
+    return TRUE;
+}
+
 static void take(CstJobFile *file, CstJobInfo *info, gpointer data)
 {
     Resumption *resumption = data;
     const Fate *fate = fate_of(info->kind);
+    const char *how;
+    CstUuid uuid;
     Left *left;
 
-    if (!fate || !fate->resume || !info->volume) {
+    if (!fate || !fate->resume || !info->volume || !parse_resume(info->resume, &uuid, &how)) {
         info->state = CST_JOB_INTERRUPTED;
         cst_job_file_end(file, info);
         cst_job_info_free(info);
@@ -152,9 +167,10 @@ static void take(CstJobFile *file, CstJobInfo *info, gpointer data)
     }
     left = g_new0(Left, 1);
     left->fate = fate;
+    left->uuid = uuid;
     left->pool = g_strdup(info->pool);
     left->volume = g_strdup(info->volume);
-    left->how = g_strdup(info->resume);
+    left->how = g_strdup(how);
     left->task = cst_task_ref(jobs_adopt(resumption->service->jobs, fate->kind, file, info));
     g_ptr_array_add(resumption->left, left);
 }
@@ -165,7 +181,7 @@ static CstPool *active_pool(CstService *service, const Left *left, GError **erro
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
 
     for (;;) {
-        g_autoptr(CstPool) pool = cst_service_pool_by_name(service, left->pool, error);
+        g_autoptr(CstPool) pool = cst_service_pool_by_uuid(service, &left->uuid, error);
 
         if (!pool)
             return NULL;

@@ -181,7 +181,8 @@ static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GEr
 /* With the lock held. */
 static void leave_change(CstPool *pool)
 {
-    pool->changing = pool->draining = FALSE;
+    pool->changing = FALSE;
+    g_atomic_int_set(&pool->draining, FALSE);
     g_clear_pointer(&pool->changer, cst_task_unref);
     g_cond_broadcast(&pool->cond);
 }
@@ -193,10 +194,11 @@ static gboolean enter_change(CstPool *pool, CstTask *task, GError **error)
 
     if (!wait_for_others(pool, task, &since, error))
         return FALSE;
-    pool->changing = pool->draining = TRUE;
+    pool->changing = TRUE;
+    g_atomic_int_set(&pool->draining, TRUE);
     pool->changer = cst_task_ref(task);
     done = wait_for_claims(pool, task, &since, error);
-    pool->draining = FALSE;
+    g_atomic_int_set(&pool->draining, FALSE);
     if (done && pool->removed)
         done = cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
                         pool->name);
@@ -276,10 +278,23 @@ static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim 
     return found;
 }
 
-/* A change of the pool waits for the claims there are: no new work before it is through. */
+/* Whether a change of some pool waits for what this work holds already. */
+static gboolean is_waited_for(const VolumeClaim *claim)
+{
+    for (const VolumeClaim *held = claim->after; held; held = held->after)
+        if (held->pool && g_atomic_int_get(&held->pool->draining))
+            return TRUE;
+    return FALSE;
+}
+
+/*
+ * A change of the pool waits for the claims there are: no new work before it is through. But work
+ * that such a change waits for, of this pool or of another one, must not wait for one itself: two
+ * pieces of work and two changes could each wait for the next.
+ */
 static gboolean pool_is_closed(const CstPool *pool, const VolumeClaim *claim)
 {
-    return pool->changing && !(pool->draining && claim->after);
+    return pool->changing && !(pool->draining && is_waited_for(claim));
 }
 
 static gboolean refuse_claim(const CstPool *pool, const VolumeHolder *conflict, GError **error)

@@ -55,7 +55,7 @@ struct CstPool {
     GHashTable *put_off; /* claimed names of which changes were told that nobody has looked at */
     guint claimed;       /* claims altogether */
     gboolean changing;   /* somebody has the turn for a change, */
-    gboolean draining;   /* and waits for the claims there are */
+    gint draining;       /* atomic: and waits for the claims there are */
     CstTask *changer;    /* whose turn it is; a reference, NULL while nobody's or unknown */
 };
 
@@ -180,8 +180,9 @@ typedef struct {
 struct VolumeClaim {
     CstTask *task; /* set before the claim, borrowed: it limits the wait and may end it */
     /*
-     * The same: one that this work holds already. A change of a pool that waits for the claims
-     * there are may be waiting for that one, so it lets this one in.
+     * The same: the last one that this work holds already, whose own after is the one before it,
+     * and so on. A change of a pool that waits for the claims there are may be waiting for one of
+     * those, and then lets this one in.
      */
     const VolumeClaim *after;
     gboolean at_once; /* the same: BUSY instead of waiting */

@@ -51,7 +51,7 @@ static gboolean check(const CstBitmapChange *change, GError **error)
 static gboolean open_source(ImageChain *chain, const ImageChain *target, CstPool *pool,
                             const char *name, Work *work, GError **error)
 {
-    chain->after = &image_chain_link(target, 0)->claim;
+    chain->after = image_chain_last_claim(target);
     chain->at_once = TRUE;
     if (!image_chain_open(chain, pool, name, error) ||
         !cst_chain_open_images(chain->chain, 0, NULL, error))

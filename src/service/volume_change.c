@@ -247,6 +247,6 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "wipe", name, &task);
-    job_may_resume(&job, "%u", algorithm);
+    job_may_resume(&job, pool, "%u", algorithm);
     return job_end(&job, wipe_volume(&job, pool, name, algorithm, flags, task, error), error);
 }

@@ -69,7 +69,7 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         !image_chain_open(&chain, source_pool, source, error))
         return FALSE;
     guest = image_chain_guest(&chain, NULL, error);
-    making.claim.after = &image_chain_link(&chain, 0)->claim;
+    making.claim.after = image_chain_last_claim(&chain);
     return guest && cst_blob_get_size(guest, &def->capacity, error) &&
            making_begin(&making, pool, def, "convert", error) &&
            fill(guest, &making, conversion, error) && making_commit(&making, def, error);

@@ -325,16 +325,18 @@ static gboolean clone_content(CstPool *pool, Cloning *cloning, GError **error)
         .after = cloning->from,
         .at_rest = !(cloning->flags & CST_VOL_CREATE_FORCE_SHARE),
     };
-    g_auto(Making) making = {.claim.task = cloning->task, .claim.after = cloning->from};
+    g_auto(Making) making = {.claim.task = cloning->task};
 
     if (cloning->flags & CST_VOL_CREATE_REFLINK)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("a reflink copy keeps the format and shape of volume '%s'; clone it "
                           "without --reflink"),
                         cloning->source->name);
-    return volume_plan(cloning->def, cloning->flags, &cloning->plan, error) &&
-           image_chain_open(&source, cloning->from->pool, cloning->source->name, error) &&
-           making_begin(&making, pool, cloning->def, "clone", error) &&
+    if (!volume_plan(cloning->def, cloning->flags, &cloning->plan, error) ||
+        !image_chain_open(&source, cloning->from->pool, cloning->source->name, error))
+        return FALSE;
+    making.claim.after = image_chain_last_claim(&source);
+    return making_begin(&making, pool, cloning->def, "clone", error) &&
            copy_content(&source, &making.draft, cloning, error) &&
            making_commit(&making, cloning->def, error);
 }

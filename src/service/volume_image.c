@@ -121,7 +121,7 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "flatten", name, &task);
-    job_may_resume(&job, "-");
+    job_may_resume(&job, pool, "-");
     return job_end(&job, flatten_volume(pool, name, task, error), error);
 }
 
@@ -204,7 +204,7 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "commit", name, &task);
-    job_may_resume(&job, "%u %s", flags, base ? base : "");
+    job_may_resume(&job, pool, "%u %s", flags, base ? base : "");
     return job_end(&job, commit_volume(&job, pool, name, base, flags, task, error), error);
 }
 
@@ -233,6 +233,6 @@ gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "sparsify", name, &task);
-    job_may_resume(&job, "-");
+    job_may_resume(&job, pool, "-");
     return job_end(&job, sparsify_volume(pool, name, task, ret_given_back, error), error);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/crash.h>
@@ -120,6 +121,14 @@ static GPtrArray *load_directory(const char *dir, ParseFunc parse)
     return loading.files;
 }
 
+/* A definition that is a link itself is there, wherever it leads. */
+static gboolean is_gone(const char *definition)
+{
+    struct stat st;
+
+    return lstat(definition, &st) < 0 && errno == ENOENT;
+}
+
 /* Links that an undefine left when it was cut short: they lead to a definition that is gone. */
 static void drop_stale_links(const CstPaths *paths)
 {
@@ -133,7 +142,7 @@ static void drop_stale_links(const CstPaths *paths)
         g_autofree char *definition = g_build_filename(paths->pool_dir, entry, NULL);
         g_autofree char *target = g_file_read_link(link, NULL);
 
-        if (target && strcmp(target, definition) == 0 && access(definition, F_OK) < 0)
+        if (target && strcmp(target, definition) == 0 && is_gone(definition))
             cst_file_remove(link, NULL);
     }
     g_dir_close(dir);
@@ -210,7 +219,7 @@ gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gb
     } else {
         if (!cst_dir_ensure(paths->autostart_dir, 0700, error))
             return FALSE;
-        if (symlink(definition, link) < 0 && errno != EEXIST)
+        if (symlink(definition, link) < 0 && !(errno == EEXIST && autostart_linked(paths, name)))
             return cst_fail_errno(error, errno, _("Failed to create symlink '%s' to '%s'"), link,
                                   definition);
         if (!cst_parent_sync(link, error))

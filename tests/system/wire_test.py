@@ -399,6 +399,17 @@ class Streams(WithDaemon):
                 break
         self.client.call(71)
 
+    def test_the_next_call_has_the_volume_of_an_aborted_upload(self):
+        for _ in range(3):
+            serial = self.begin(208)
+            self.client.stream_send(208, serial, self.data)
+            self.client.stream_send(208, serial, self.data)
+            self.client.stream_send(208, serial, status=ERROR)
+            wipe = self.client.post(165, vol_arg("p", "v") + u32(0))
+            self.assertEqual(OK, self.client.answer(serial).status)
+            self.client.answer(wipe).reader()
+            self.assertEqual([], self.peer.open_files(self.at("p", "v")))
+
     def test_hole_on_a_stream_that_is_not_sparse(self):
         serial = self.begin(208)
         self.client.stream_send(208, serial, u64(4096) + u32(0), kind=STREAM_HOLE)

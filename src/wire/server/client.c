@@ -18,6 +18,7 @@
 #define PACKETS_PER_TURN 128
 #define READ_MIN         (64u * 1024u)
 #define READ_MAX         (1024u * 1024u)
+#define READ_AHEAD       READ_MIN
 /* Nobody who only reads, or has not said who to talk to, has a reason for larger packets. */
 #define GUEST_PACKET_MAX (1024u * 1024u)
 
@@ -52,11 +53,33 @@ gboolean client_has_room(const Client *client)
     return client->out.bytes < OUT_HIGH && !user_is_over(client->user);
 }
 
-/* Whether more packets of this client may be looked at. */
+/* Whether its calls are all under way that may be: the next one has to wait. */
+static gboolean has_all_calls(const Client *client)
+{
+    return client->in_flight >= options_of(client)->max_requests;
+}
+
+static gboolean has_room_for_packets(const Client *client)
+{
+    return client->state <= CLIENT_OPEN && client_has_room(client) &&
+           client->upload_bytes < STREAM_QUEUE_MAX;
+}
+
+/* Whether more packets of this client may be handled. */
+static gboolean may_handle(const Client *client)
+{
+    return has_room_for_packets(client) && !has_all_calls(client);
+}
+
+/*
+ * Whether its socket is read. Behind a call that has to wait that goes on for a while, because a
+ * client whose pings nobody answers would give its calls up.
+ */
 static gboolean may_read(const Client *client)
 {
-    return client->state <= CLIENT_OPEN && client->in_flight < options_of(client)->max_requests &&
-           client_has_room(client) && client->upload_bytes < STREAM_QUEUE_MAX;
+    size_t waiting = client->in ? client->in->len - client->in_done : 0;
+
+    return has_room_for_packets(client) && (!has_all_calls(client) || waiting < READ_AHEAD);
 }
 
 /* Tells the user's account what is held for this client, and the workers whether it reads. */
@@ -137,7 +160,7 @@ static size_t consume(Client *client, uint8_t *data, size_t len)
 {
     size_t done = 0;
 
-    for (int turn = 0; may_read(client) && len - done >= 4; turn++) {
+    for (int turn = 0; may_handle(client) && len - done >= 4; turn++) {
         g_autoptr(GError) error = NULL;
         gboolean stream, handled;
         size_t need;
@@ -179,6 +202,13 @@ static void consume_kept(Client *client)
         g_clear_pointer(&client->in, g_byte_array_unref);
     }
     g_byte_array_unref(in);
+}
+
+static void answer_pings_ahead(Client *client)
+{
+    if (client->in && has_all_calls(client))
+        dispatch_pings_ahead(client, client->in->data + client->in_done,
+                             MIN(client->in->len - client->in_done, READ_AHEAD));
 }
 
 /* Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. */
@@ -282,6 +312,7 @@ static void read_some(Client *client)
     n = client->in ? read_kept(client) : read_fresh(client);
     if (client->state == CLIENT_DEAD)
         return;
+    answer_pings_ahead(client);
     if (n == 0)
         client_drop(client, "it hung up");
     else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
@@ -315,6 +346,7 @@ void client_continue(Client *client)
     if (client->state == CLIENT_DEAD)
         return;
     consume_kept(client);
+    answer_pings_ahead(client);
     update_watch(client, is_blocked(client));
 }
 
@@ -327,7 +359,7 @@ void client_resume(Client *client)
         return;
     }
     /* Through the list, because the caller may be in the middle of a packet of this client. */
-    if (client->in)
+    if (client->in && may_handle(client))
         add_to_backlog(client);
     update_watch(client, is_blocked(client));
 }

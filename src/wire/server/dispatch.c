@@ -384,6 +384,23 @@ static void answer_ping(Client *client, const CstWireHeader *header)
     client_send(client, &pong, NULL, NULL);
 }
 
+void dispatch_pings_ahead(Client *client, uint8_t *packets, size_t len)
+{
+    CstWireHeader header;
+    size_t need;
+
+    for (;
+         len >= CST_WIRE_HEADER_LEN && cst_wire_packet_length(packets, &need, NULL) && need <= len;
+         packets += need, len -= need) {
+        cst_wire_header_read(packets, &header);
+        if (header.type != WIRE_MESSAGE || header.program != WIRE_KEEPALIVE_PROGRAM)
+            continue;
+        answer_ping(client, &header);
+        header.procedure = WIRE_KEEPALIVE_PONG;
+        cst_wire_header_write(packets, &header, need - CST_WIRE_HEADER_LEN);
+    }
+}
+
 gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len)
 {
     g_autoptr(GError) error = NULL;

@@ -129,6 +129,11 @@ void procedures_index(struct CstWireServer *server);
 
 /** Handles one whole packet. FALSE: the connection can't go on. */
 gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len);
+/**
+ * Answers the pings among @packets, the last of which may not be whole, while those have to wait.
+ * It makes pongs of them, which nobody answers when it is their turn.
+ */
+void dispatch_pings_ahead(Client *client, uint8_t *packets, size_t len);
 /** In a worker thread: runs the handler; hands the call back to its loop. */
 void dispatch_run(WorkItem *item);
 void dispatch_done(WorkItem *item);

@@ -17,9 +17,10 @@ import socket
 import subprocess
 import time
 
-from . import space
+from . import space, wire
 
 POOL_FS_SIZE = "320m"
+AUTH_LIST = 66  # the call that libvirt's clients begin with
 
 _started = []  # every daemon's process, for a run that ends before its tests have stopped them
 
@@ -210,6 +211,10 @@ class Libvirtd(Peer):
                 os.unlink(leftover)
         self.spawn(in_place(self.root, "libvirtd", "-f", os.path.join(self.root, "libvirtd.conf"),
                             "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
+        # It listens before its drivers are there, and answers when they are: only then does it
+        # manage the storage, and hold the lock that says so.
+        with wire.Wire(self.sock) as probe:
+            probe.call(AUTH_LIST)
 
 
 UNIT = os.path.join(space.BUILD, "packaging/cisternd.service")

@@ -323,6 +323,129 @@ static void work_goes_on_after_a_stop_that_gave_up(void **state)
     slow_end(&slow);
 }
 
+/* --- clones and a stop that waits ------------------------------------------------------------- */
+
+typedef struct {
+    CstPool *from, *to;
+    const char *source, *name;
+    CstTask *task;
+    GThread *thread;
+    GError *error;
+} Clone;
+
+static gpointer run_clone(gpointer data)
+{
+    Clone *clone = data;
+    g_autofree char *xml = g_strdup_printf("<volume><name>%s</name></volume>", clone->name);
+    g_autofree char *made = NULL;
+
+    cst_vol_create_from(clone->to, xml, clone->from, clone->source, 0, clone->task, &made,
+                        &clone->error);
+    return NULL;
+}
+
+static void clone_begin(Clone *clone, CstPool *from, const char *source, CstPool *to,
+                        const char *name)
+{
+    *clone = (Clone){.from = from, .to = to, .source = source, .name = name};
+    clone->task = cst_task_new();
+    cst_task_set_max_wait(clone->task, 10 * G_TIME_SPAN_SECOND);
+    clone->thread = g_thread_new("clone", run_clone, clone);
+}
+
+static void clone_end(Clone *clone)
+{
+    g_thread_join(clone->thread);
+    cst_task_unref(clone->task);
+}
+
+static GThread *stop_begin(Waiter *waiter, CstPool *pool)
+{
+    *waiter = (Waiter){.pool = pool, .task = cst_task_new(), .call = cst_pool_stop};
+    return waiter_begin(waiter);
+}
+
+static void stop_end(Waiter *waiter, GThread *thread)
+{
+    g_thread_join(thread);
+    cst_task_unref(waiter->task);
+    assert_no_error(waiter->error);
+    assert_true(waiter->done);
+    assert_false(cst_pool_is_active(waiter->pool));
+}
+
+static void wait_until_waiting(CstTask *task)
+{
+    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+
+    while (!cst_task_waiting(task) && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    assert_true(cst_task_waiting(task));
+}
+
+/* Nobody has a claim in it: who would have the pool or the volume to himself gets it at once. */
+static void assert_unclaimed(CstPool *pool, const char *name)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+
+    cst_task_set_max_wait(task, 1);
+    assert_true(cst_vol_resize(pool, name, 16 * CST_MIB, 0, task, &error));
+    assert_true(cst_pool_stop(pool, task, &error));
+}
+
+/* A clone from elsewhere is new work, which waits as all new work does, and is then told. */
+static void a_stop_does_not_wait_for_clones_that_come_later(void **state)
+{
+    g_autoptr(CstPool) from = fixture_pool(*state, "from"), to = fixture_pool(*state, "to");
+    g_autofree char *source = create(from, "source", "raw"), *busy = create(to, "v", "raw");
+    Clone clones[2];
+    Waiter stop;
+    GThread *thread;
+    Slow slow;
+
+    slow_begin(&slow, to);
+    thread = stop_begin(&stop, to);
+    clone_begin(&clones[0], from, source, to, "copy");
+    clone_begin(&clones[1], to, busy, to, "copy");
+    for (size_t i = 0; i < G_N_ELEMENTS(clones); i++)
+        wait_until_waiting(clones[i].task);
+    slow_end(&slow);
+    stop_end(&stop, thread);
+    for (size_t i = 0; i < G_N_ELEMENTS(clones); i++) {
+        clone_end(&clones[i]);
+        assert_error(&clones[i].error, CST_ERROR_STATE);
+    }
+    assert_false(fixture_exists(*state, "to", "copy"));
+    assert_unclaimed(from, source);
+    assert_true(cst_pool_start(to, 0, NULL, NULL));
+    assert_unclaimed(to, busy);
+}
+
+/* But one that holds what another stop waits for: each could wait for the next. */
+static void clones_between_pools_that_stop_go_on(void **state)
+{
+    g_autoptr(CstPool) from = fixture_pool(*state, "from"), to = fixture_pool(*state, "to");
+    g_autofree char *source = create(from, "source", "raw"), *busy = create(to, "v", "raw");
+    GThread *thread, *other_thread;
+    Waiter stop, other_stop;
+    Clone clone;
+    Slow slow;
+
+    slow_begin(&slow, to);
+    thread = stop_begin(&stop, to);
+    clone_begin(&clone, from, source, to, "copy");
+    wait_until_waiting(clone.task);
+    other_thread = stop_begin(&other_stop, from);
+    clone_end(&clone);
+    stop_end(&other_stop, other_thread);
+    assert_true(cst_task_waiting(stop.task));
+    slow_end(&slow);
+    stop_end(&stop, thread);
+    assert_no_error(clone.error);
+    assert_true(fixture_exists(*state, "to", "copy"));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -337,6 +460,8 @@ int main(void)
         CASE(a_stream_that_ends_is_waited_for),
         CASE(a_detached_wait_outlives_its_client),
         CASE(work_goes_on_after_a_stop_that_gave_up),
+        CASE(a_stop_does_not_wait_for_clones_that_come_later),
+        CASE(clones_between_pools_that_stop_go_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <service/takeover.h>
 
 static void define_keeps_the_pool_across_a_restart(void **state)
 {
@@ -153,6 +154,7 @@ static void autostart_starts_at_boot_and_retries(void **state)
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
     g_autofree char *dir = g_build_filename(f->images, "p", NULL);
+    g_autofree char *problem = NULL;
     g_autoptr(CstPool) again = NULL;
 
     assert_true(cst_pool_set_autostart(pool, TRUE, NULL));
@@ -162,17 +164,207 @@ static void autostart_starts_at_boot_and_retries(void **state)
     fixture_restart(f, CST_SERVICE_DAEMON);
     again = cst_service_pool_by_name(f->service, "p", NULL);
     for (int i = 0; i < 100; i++) {
-        g_autofree char *problem = cst_pool_get_problem(again);
+        g_autofree char *soon = cst_pool_get_problem(again);
 
-        if (problem)
+        if (soon)
             break;
         g_usleep(10000);
     }
+    problem = cst_pool_get_problem(again);
+    assert_non_null(strstr(problem, dir));
     assert_false(cst_pool_is_active(again));
     assert_int_equal(mkdir(dir, 0700), 0);
     for (int i = 0; i < 500 && !cst_pool_is_active(again); i++)
         g_usleep(10000);
     assert_true(cst_pool_is_active(again));
+}
+
+/* --- what is told and listed ------------------------------------------------------------------ */
+
+static void note_event(const CstEvent *event, gpointer data)
+{
+    if (event->type == CST_EVENT_POOL_REFRESH)
+        g_string_append_printf(data, "%s:refreshed ", event->name);
+    else if (event->type == CST_EVENT_POOL_LIFECYCLE)
+        g_string_append_printf(data, "%s:%d ", event->name, event->kind);
+}
+
+static void assert_told(GString *told, const char *expected)
+{
+    assert_string_equal(told->str, expected);
+    g_string_truncate(told, 0);
+}
+
+/* The numbers are libvirt's: defined, undefined, started, stopped, created, deleted. */
+static void every_change_of_a_pool_is_told_once(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GString) told = g_string_new(NULL);
+    guint id = cst_service_subscribe(f->service, note_event, told);
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *xml = fixture_pool_xml(f, "t");
+    g_autoptr(CstPool) transient = NULL;
+
+    assert_told(told, "p:0 p:4 p:2 ");
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_told(told, "p:refreshed ");
+    assert_false(cst_pool_start(pool, 0, NULL, NULL));
+    assert_false(cst_pool_build(pool, 0, NULL, NULL));
+    assert_false(cst_pool_delete(pool, 0, NULL, NULL));
+    assert_false(cst_pool_undefine(pool, NULL, NULL));
+    assert_told(told, "");
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_told(told, "p:3 ");
+    assert_false(cst_pool_stop(pool, NULL, NULL));
+    assert_false(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_told(told, "");
+    assert_true(cst_pool_delete(pool, 0, NULL, NULL));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
+    assert_told(told, "p:5 p:1 ");
+    transient = cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, NULL);
+    assert_told(told, "t:2 ");
+    assert_true(cst_pool_stop(transient, NULL, NULL));
+    assert_told(told, "t:3 ");
+    cst_service_unsubscribe(f->service, id);
+}
+
+/* Each group of bits narrows what the others let through; both of a group are as good as none. */
+static void lists_hold_what_passes_every_filter(void **state)
+{
+    static const struct {
+        unsigned filter;
+        const char *names;
+    } lists[] = {
+        {0, "auto off run tmp "},
+        {CST_LIST_POOLS_ACTIVE, "run tmp "},
+        {CST_LIST_POOLS_INACTIVE, "auto off "},
+        {CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_INACTIVE, "auto off run tmp "},
+        {CST_LIST_POOLS_PERSISTENT, "auto off run "},
+        {CST_LIST_POOLS_TRANSIENT, "tmp "},
+        {CST_LIST_POOLS_AUTOSTART, "auto "},
+        {CST_LIST_POOLS_NO_AUTOSTART, "off run tmp "},
+        {CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_PERSISTENT, "run "},
+        {CST_LIST_POOLS_INACTIVE | CST_LIST_POOLS_TRANSIENT, ""},
+        {CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_AUTOSTART, ""},
+        {CST_LIST_POOLS_PERSISTENT | CST_LIST_POOLS_NO_AUTOSTART, "off run "},
+        {CST_LIST_POOLS_DIR, "auto off run tmp "},
+        {CST_LIST_POOLS_DIR | CST_LIST_POOLS_ACTIVE, "run tmp "},
+        {CST_LIST_POOLS_RBD, ""},
+        {CST_LIST_POOLS_RBD | CST_LIST_POOLS_DIR | CST_LIST_POOLS_AUTOSTART, "auto "},
+    };
+    Fixture *f = *state;
+    g_autofree char *xml = fixture_pool_xml(f, "tmp");
+    g_autoptr(CstPool) run = fixture_pool(f, "run"), off = fixture_pool(f, "off");
+    g_autoptr(CstPool) automatic = fixture_pool(f, "auto");
+    g_autoptr(CstPool) transient =
+        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, NULL);
+
+    assert_true(cst_pool_set_autostart(automatic, TRUE, NULL));
+    assert_true(cst_pool_stop(automatic, NULL, NULL));
+    assert_true(cst_pool_stop(off, NULL, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        g_autoptr(GPtrArray) pools = cst_service_pools(f->service, lists[i].filter, NULL);
+        g_autoptr(GString) names = g_string_new(NULL);
+
+        for (guint j = 0; j < pools->len; j++)
+            g_string_append_printf(names, "%s ", cst_pool_name(g_ptr_array_index(pools, j)));
+        assert_string_equal(names->str, lists[i].names);
+    }
+}
+
+static void sources_are_looked_for_where_there_may_be_some(void **state)
+{
+    static const struct {
+        const char *type, *spec;
+        unsigned flags;
+        CstErrorCode code;
+    } wrong[] = {
+        {"nonsense", NULL, 0, CST_ERROR_INVALID},
+        {"logical", NULL, 1, CST_ERROR_FLAGS},
+        {"logical", "<source", 0, CST_ERROR_XML_SYNTAX},
+        {"dir", NULL, 0, CST_ERROR_NO_SUPPORT},
+    };
+    Fixture *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_null(cst_service_find_sources(f->service, wrong[i].type, wrong[i].spec,
+                                             wrong[i].flags, &error));
+        assert_error(&error, wrong[i].code);
+    }
+}
+
+/* What libvirt has defined, and this program would not have or not start. */
+static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
+{
+    static const struct {
+        const char *file, *text;
+        const char *problem; /* NULL: none */
+    } definitions[] = {
+        {"bad.xml", "<pool", "bad.xml' would not be loaded: "},
+        {"other.xml", "<pool type='dir'><name>p</name><target><path>/p</path></target></pool>",
+         "other.xml' would not be loaded: "},
+        {"z.xml", "<pool type='zfs'><name>z</name><source><name>tank</name></source></pool>",
+         "pool 'z' would not start: there is no backend for pools of type zfs yet"},
+        {"notes.txt", "<pool", NULL},
+    };
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *dir = g_build_filename(f->paths->pool_dir, "dir.xml", NULL);
+    g_autoptr(GPtrArray) problems = NULL;
+    guint count = 0, expected = 0;
+
+    assert_int_equal(mkdir(dir, 0700), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(definitions); i++) {
+        g_autofree char *path = g_build_filename(f->paths->pool_dir, definitions[i].file, NULL);
+
+        assert_true(g_file_set_contents(path, definitions[i].text, -1, NULL));
+    }
+    problems = cst_takeover_definitions(f->paths, &count);
+    assert_int_equal(count, 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(definitions); i++) {
+        guint found = 0;
+
+        for (guint j = 0; definitions[i].problem && j < problems->len; j++)
+            found += strstr(g_ptr_array_index(problems, j), definitions[i].problem) != NULL;
+        assert_int_equal(found, definitions[i].problem != NULL);
+        expected += found;
+    }
+    assert_int_equal(problems->len, expected);
+}
+
+/* The pool that has a link of its own starts; one whose link leads to another definition does not.
+ */
+static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) own = fixture_pool(f, "own"), other = fixture_pool(f, "other");
+    g_autofree char *definition = g_build_filename(f->paths->pool_dir, "own.xml", NULL);
+    g_autofree char *link = g_build_filename(f->paths->autostart_dir, "other.xml", NULL);
+    g_autofree char *dangling = g_build_filename(f->paths->autostart_dir, "gone.xml", NULL);
+    g_autofree char *target = NULL;
+
+    assert_true(cst_pool_set_autostart(own, TRUE, NULL));
+    assert_int_equal(symlink(definition, link), 0);
+    assert_int_equal(symlink("/nowhere/gone.xml", dangling), 0);
+    assert_true(cst_pool_stop(own, NULL, NULL));
+    assert_true(cst_pool_stop(other, NULL, NULL));
+    g_clear_pointer(&own, cst_pool_unref);
+    g_clear_pointer(&other, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    own = cst_service_pool_by_name(f->service, "own", NULL);
+    other = cst_service_pool_by_name(f->service, "other", NULL);
+    for (int i = 0; i < 500 && !cst_pool_is_active(own); i++)
+        g_usleep(10000);
+    assert_true(cst_pool_is_active(own));
+    assert_false(cst_pool_is_active(other));
+    assert_true(cst_pool_set_autostart(other, FALSE, NULL));
+    target = g_file_read_link(link, NULL);
+    assert_string_equal(target, definition);
+    g_free(target);
+    target = g_file_read_link(dangling, NULL);
+    assert_string_equal(target, "/nowhere/gone.xml");
 }
 
 static void an_embedded_service_sees_what_another_process_did(void **state)
@@ -211,6 +403,11 @@ int main(void)
         CASE(delete_removes_only_an_empty_directory),
         CASE(a_vanished_directory_is_a_problem_not_an_empty_pool),
         CASE(autostart_starts_at_boot_and_retries),
+        CASE(foreign_links_of_autostart_are_in_nobodys_way),
+        CASE(every_change_of_a_pool_is_told_once),
+        CASE(lists_hold_what_passes_every_filter),
+        CASE(sources_are_looked_for_where_there_may_be_some),
+        CASE(a_takeover_names_the_definitions_that_would_be_lost),
         CASE(an_embedded_service_sees_what_another_process_did),
     };
 

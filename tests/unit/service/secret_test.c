@@ -55,6 +55,34 @@ static void a_value_survives_a_restart_in_libvirts_files(void **state)
     g_free(value);
 }
 
+static void a_value_has_its_limits(void **state)
+{
+    g_autofree uint8_t *bytes = g_malloc0(CST_SECRET_VALUE_MAX + 1);
+    const struct {
+        size_t len;
+        unsigned flags;
+        int code; /* 0: it is set */
+    } values[] = {
+        {0, 0, CST_ERROR_USAGE},
+        {1, 0, 0},
+        {1, 1, CST_ERROR_FLAGS},
+        {CST_SECRET_VALUE_MAX, 0, 0},
+        {CST_SECRET_VALUE_MAX + 1, 0, CST_ERROR_INVALID},
+    };
+    Fixture *f = *state;
+    g_autoptr(CstSecretRow) row = define(f, "no", "no", "t1");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(values); i++) {
+        g_autoptr(GError) error = NULL;
+        gboolean set = cst_service_secret_set_value(f->service, &row->uuid, bytes, values[i].len,
+                                                    values[i].flags, &error);
+
+        assert_int_equal(set, values[i].code == 0);
+        if (!set)
+            assert_error(&error, values[i].code);
+    }
+}
+
 static void a_private_value_is_never_given_out(void **state)
 {
     Fixture *f = *state;
@@ -249,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_value_survives_a_restart_in_libvirts_files),
+        CASE(a_value_has_its_limits),
         CASE(a_private_value_is_never_given_out),
         CASE(an_ephemeral_secret_never_reaches_the_disk),
         CASE(one_usage_belongs_to_one_secret),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scratch.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,6 +137,125 @@ static void a_link_goes_with_its_definition(void **state)
     assert_int_equal(scratch_mode(s->paths->autostart_dir, "p.xml"), -1);
 }
 
+/* Links in the directory of autostart that are not ours; %s: the root. */
+static const struct {
+    const char *name, *target;
+} foreign_links[] = {
+    {"p.xml", "%s/nowhere.xml"},
+    {"p.xml", "%s/directory"},
+    {"p.xml", "%s/outside.xml"},
+    {"p.xml", "../q.xml"},
+    {"p.xml", "%s/etc/libvirt/storage/q.xml"},
+    {"p.xml", "p.xml"},
+    {"p.xml", ""},
+    {"gone.xml", "%s/nowhere.xml"},
+    {"gone.xml", "nowhere.xml"},
+    {"gone.xml", "%s/etc/libvirt/storage/other.xml"},
+    {"gone.xml", "%s/etc/libvirt/storage/gone.xml/deeper"},
+    {"gone.xml", "%s/etc/libvirt/storage"},
+    {"gone", "%s/etc/libvirt/storage/gone.xml"},
+};
+
+static char *put_foreign_link(Scratch *s, size_t index)
+{
+    const char *name = foreign_links[index].name, *target = foreign_links[index].target;
+    g_autofree char *path = g_build_filename(s->paths->autostart_dir, name, NULL);
+    g_autofree char *full = g_str_has_prefix(target, "%s")
+                                ? g_strconcat(s->root, target + strlen("%s"), NULL)
+                                : g_strdup(target);
+
+    if (*full)
+        assert_int_equal(symlink(full, path), 0);
+    else /* Nor is what is no link at all. */
+        assert_int_equal(mkdir(path, 0700), 0);
+    return g_steal_pointer(&path);
+}
+
+/* Where @path leads; "": it is no link. */
+static char *target_of(const char *path)
+{
+    char *target = g_file_read_link(path, NULL);
+
+    return target ? target : g_strdup("");
+}
+
+/* The pool p is loaded, and no other, but for q; only q is to be started. */
+static void assert_loads_q_for_autostart(Scratch *s)
+{
+    g_autoptr(GPtrArray) files = cst_pool_files_load(s->paths);
+
+    assert_int_equal(files->len, 2);
+    for (guint i = 0; i < files->len; i++) {
+        const CstPoolFile *file = g_ptr_array_index(files, i);
+
+        assert_int_equal(file->autostart, strcmp(file->def->name, "q") == 0);
+        assert_string_equal(file->def->target_path, "/p");
+    }
+}
+
+static void foreign_links_are_neither_followed_nor_removed(void **state)
+{
+    Scratch *s = *state;
+    g_autoptr(CstPoolDef) p = parse(POOL("p"));
+    g_autoptr(CstPoolDef) q = parse(POOL("q"));
+    g_autofree char *directory = g_build_filename(s->root, "directory", NULL);
+
+    assert_true(cst_pool_file_save(s->paths, p, NULL));
+    assert_true(cst_pool_file_save(s->paths, q, NULL));
+    assert_true(cst_pool_file_set_autostart(s->paths, "q", TRUE, NULL));
+    scratch_put(s->root, "outside.xml", POOL("p"));
+    scratch_put(s->paths->pool_dir, "../q.xml", POOL("p"));
+    scratch_put(directory, "p.xml", POOL("p"));
+    for (size_t i = 0; i < G_N_ELEMENTS(foreign_links); i++) {
+        g_autofree char *path = put_foreign_link(s, i);
+        g_autofree char *before = target_of(path), *after = NULL;
+
+        assert_loads_q_for_autostart(s);
+        after = target_of(path);
+        assert_string_equal(after, before);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
+/* Nor is one taken for the link that it is in the way of: the pool would not start at the next
+ * boot. */
+static void a_foreign_link_is_no_autostart(void **state)
+{
+    Scratch *s = *state;
+    g_autoptr(CstPoolDef) def = parse(POOL("p"));
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_pool_file_save(s->paths, def, NULL));
+    assert_int_equal(g_mkdir_with_parents(s->paths->autostart_dir, 0700), 0);
+    for (size_t i = 0; strcmp(foreign_links[i].name, "p.xml") == 0; i++) {
+        g_autofree char *path = put_foreign_link(s, i);
+        g_autofree char *before = target_of(path), *after = NULL;
+
+        scratch_failed(cst_pool_file_set_autostart(s->paths, "p", TRUE, &error), &error,
+                       CST_ERROR_IO);
+        after = target_of(path);
+        assert_string_equal(after, before);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
+/* Whoever keeps definitions elsewhere, and links to them, may not have that place mounted yet. */
+static void a_definition_that_is_out_of_reach_keeps_its_autostart(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *definition = g_build_filename(s->paths->pool_dir, "p.xml", NULL);
+    g_autofree char *elsewhere = g_build_filename(s->root, "elsewhere", NULL);
+    g_autoptr(GPtrArray) none = NULL;
+
+    assert_int_equal(g_mkdir_with_parents(s->paths->pool_dir, 0700), 0);
+    assert_true(cst_pool_file_set_autostart(s->paths, "p", TRUE, NULL));
+    assert_int_equal(symlink("../../../elsewhere/p.xml", definition), 0);
+    none = cst_pool_files_load(s->paths);
+    assert_int_equal(none->len, 0);
+    scratch_put(elsewhere, "p.xml", POOL("p"));
+    cst_pool_def_free(only_one(cst_pool_files_load(s->paths), TRUE));
+}
+
 static void a_dry_run_leaves_autostart_alone(void **state)
 {
     Scratch *s = *state;
@@ -250,6 +370,9 @@ int main(void)
         scratch_test(autostart_is_libvirts_link),
         scratch_test(a_relative_link_starts_a_pool_and_one_elsewhere_does_not),
         scratch_test(a_link_goes_with_its_definition),
+        scratch_test(foreign_links_are_neither_followed_nor_removed),
+        scratch_test(a_foreign_link_is_no_autostart),
+        scratch_test(a_definition_that_is_out_of_reach_keeps_its_autostart),
         scratch_test(a_dry_run_leaves_autostart_alone),
         scratch_test(one_definition_is_read_with_the_same_checks),
         scratch_test(an_identity_is_kept_by_uuid),

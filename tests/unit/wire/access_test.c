@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 /*
- * Every procedure of the protocol's tables that a storage server answers. All arguments decode
- * from zeros (empty strings, uuid zero, absent options), so one payload fits every call.
+ * Every procedure that a storage server answers, but for those that begin and end a connection. All
+ * arguments decode from zeros (empty strings, uuid zero, absent options), so one payload fits every
+ * call.
  */
-static const struct {
+typedef struct {
     int procedure;
-    const char *writes; /* libvirt's name in the read-only refusal; NULL: reading is enough */
-} table[] = {
+    const char *writes; /* its name in the read-only refusal; NULL: reading is enough */
+} Row;
+
+static const Row libvirts[] = {
     {3, NULL},
     {4, NULL},
     {5, NULL},
@@ -129,11 +132,60 @@ static const struct {
     {342, "virConnectGetDomainCapabilities"},
 };
 
-static Packet call_with_zeros(Probe *probe, int procedure)
+static const Row own[] = {
+    {WIRE_CISTERN_VERSION, NULL},
+    {WIRE_CISTERN_VOL_LIST_PAGE, NULL},
+    {WIRE_CISTERN_CALL_PROGRESS, NULL},
+    {WIRE_CISTERN_CALL_CANCEL, "cisternCallCancel"},
+    {WIRE_CISTERN_POOL_STATUS, NULL},
+    {WIRE_CISTERN_JOB_LIST, NULL},
+    {WIRE_CISTERN_JOB_INFO, NULL},
+    {WIRE_CISTERN_JOB_CANCEL, "cisternJobCancel"},
+    {WIRE_CISTERN_JOB_RATE, "cisternJobRate"},
+    {WIRE_CISTERN_CALL_JOB, NULL},
+    {WIRE_CISTERN_CALL_RATE, "cisternCallRate"},
+    {WIRE_CISTERN_SNAPSHOT_LIST, NULL},
+    {WIRE_CISTERN_SNAPSHOT_CREATE, "cisternVolSnapshotCreate"},
+    {WIRE_CISTERN_SNAPSHOT_REVERT, "cisternVolSnapshotRevert"},
+    {WIRE_CISTERN_SNAPSHOT_DELETE, "cisternVolSnapshotDelete"},
+    {WIRE_CISTERN_SNAPSHOT_RENAME, "cisternVolSnapshotRename"},
+    {WIRE_CISTERN_SNAPSHOT_CLONE, "cisternVolSnapshotClone"},
+    {WIRE_CISTERN_VOL_CHAIN, NULL},
+    {WIRE_CISTERN_VOL_CHECK, "cisternVolCheck"},
+    {WIRE_CISTERN_VOL_FLATTEN, "cisternVolFlatten"},
+    {WIRE_CISTERN_VOL_COMMIT, "cisternVolCommit"},
+    {WIRE_CISTERN_VOL_SPARSIFY, "cisternVolSparsify"},
+    {WIRE_CISTERN_VOL_CONVERT, "cisternVolConvert"},
+    {WIRE_CISTERN_VOL_REBASE, "cisternVolRebase"},
+    {WIRE_CISTERN_VOL_COMPARE, "cisternVolCompare"},
+    {WIRE_CISTERN_VOL_MEASURE, "cisternVolMeasure"},
+    {WIRE_CISTERN_VOL_MAP, "cisternVolMap"},
+    {WIRE_CISTERN_VOL_BITMAP, "cisternVolBitmap"},
+    {WIRE_CISTERN_POOL_THIN, NULL},
+    {WIRE_CISTERN_CALL_DETACH, "cisternCallDetach"},
+    {WIRE_CISTERN_VOL_DECLARE, "cisternVolDeclare"},
+    {WIRE_CISTERN_VOL_PROBLEMS, NULL},
+    {WIRE_CISTERN_POOL_FOLLOW, "cisternPoolFollow"},
+    {WIRE_CISTERN_VOL_HOLDERS, "cisternVolHolders"},
+    {WIRE_CISTERN_CALL_MODE, NULL},
+    {WIRE_CISTERN_VOL_CHECK_LIST, "cisternVolCheck"},
+};
+
+static const struct {
+    uint32_t number;
+    const Row *rows;
+    size_t count;
+    int last;
+} programs[] = {
+    {WIRE_REMOTE_PROGRAM, libvirts, G_N_ELEMENTS(libvirts), WIRE_PROC_LAST},
+    {WIRE_CISTERN_PROGRAM, own, G_N_ELEMENTS(own), WIRE_CISTERN_LAST},
+};
+
+static Packet call_with_zeros(Probe *probe, uint32_t program, int procedure)
 {
     static const uint8_t zeros[256];
     g_autoptr(GByteArray) buf = g_byte_array_new();
-    CstWireHeader header = {.program = WIRE_REMOTE_PROGRAM,
+    CstWireHeader header = {.program = program,
                             .version = WIRE_VERSION,
                             .procedure = procedure,
                             .serial = ++probe->serial};
@@ -143,13 +195,25 @@ static Packet call_with_zeros(Probe *probe, int procedure)
     return probe_reply(probe);
 }
 
-static void assert_refused(Probe *probe, int procedure, const char *api)
-{
-    g_autofree char *expected =
-        g_strdup_printf("operation forbidden: read only access prevents %s", api);
-    Packet packet = call_with_zeros(probe, procedure);
-    g_autofree char *text = packet_error(&packet, 29);
+typedef void (*RowFunc)(Probe *probe, uint32_t program, const Row *row);
 
+static void for_every_row(Probe *probe, RowFunc func)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
+        for (size_t j = 0; j < programs[i].count; j++)
+            func(probe, programs[i].number, &programs[i].rows[j]);
+}
+
+static void assert_change_refused(Probe *probe, uint32_t program, const Row *row)
+{
+    g_autofree char *expected = NULL, *text = NULL;
+    Packet packet;
+
+    if (!row->writes)
+        return;
+    expected = g_strdup_printf("operation forbidden: read only access prevents %s", row->writes);
+    packet = call_with_zeros(probe, program, row->procedure);
+    text = packet_error(&packet, 29);
     assert_string_equal(text, expected);
     packet_free(&packet);
 }
@@ -158,9 +222,7 @@ static void assert_every_change_refused(Probe *probe)
 {
     guint before = fake.mutations;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
-        if (table[i].writes)
-            assert_refused(probe, table[i].procedure, table[i].writes);
+    for_every_row(probe, assert_change_refused);
     assert_int_equal(fake.mutations, before);
 }
 
@@ -184,28 +246,32 @@ static void opening_read_only_refuses_every_change(void **state)
 }
 
 /* Not the reason of the refusal, but that there is an answer of the procedure's own. */
-static void assert_answered(Probe *probe, int procedure)
+static void assert_answered(Probe *probe, uint32_t program, const Row *row)
 {
-    Packet packet = call_with_zeros(probe, procedure);
+    Packet packet = call_with_zeros(probe, program, row->procedure);
     wire_error wire = {0};
 
-    assert_int_equal(packet.header.procedure, procedure);
+    assert_int_equal(packet.header.procedure, row->procedure);
     if (packet.header.status == WIRE_ERROR) {
         assert_true(cst_wire_payload_decode(packet.bytes, packet.len, XDR_OF(error), &wire, NULL));
         if (wire.code == 29 || wire.code == 39)
-            fail_msg("procedure %d: %s", procedure, *wire.message);
+            fail_msg("procedure %d: %s", row->procedure, *wire.message);
         xdr_free(XDR_OF(error), (char *)&wire);
     }
     packet_free(&packet);
+}
+
+static void assert_reading_answered(Probe *probe, uint32_t program, const Row *row)
+{
+    if (!row->writes)
+        assert_answered(probe, program, row);
 }
 
 static void reading_is_answered_on_the_read_only_socket(void **state)
 {
     Probe probe = probe_open(*state, TRUE);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
-        if (!table[i].writes)
-            assert_answered(&probe, table[i].procedure);
+    for_every_row(&probe, assert_reading_answered);
     probe_close(&probe);
 }
 
@@ -213,9 +279,65 @@ static void every_procedure_is_answered(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
-        assert_answered(&probe, table[i].procedure);
+    for_every_row(&probe, assert_answered);
     probe_close(&probe);
+}
+
+static gboolean is_listed(size_t program, int procedure)
+{
+    for (size_t i = 0; i < programs[program].count; i++)
+        if (programs[program].rows[i].procedure == procedure)
+            return TRUE;
+    return programs[program].number == WIRE_REMOTE_PROGRAM &&
+           (procedure == WIRE_PROC_CONNECT_OPEN || procedure == WIRE_PROC_CONNECT_CLOSE);
+}
+
+/* Whoever adds a procedure says in the table above whether it changes anything. */
+static void what_is_not_in_the_table_is_no_procedure(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
+        uint32_t number = programs[i].number;
+
+        for (int procedure = -1; procedure <= programs[i].last + 1; procedure++) {
+            gboolean libvirts_own =
+                number == WIRE_REMOTE_PROGRAM && procedure > 0 && procedure <= programs[i].last;
+            g_autofree char *text = NULL;
+            Packet packet;
+
+            if (is_listed(i, procedure))
+                continue;
+            packet = call_with_zeros(&probe, number, procedure);
+            text = packet_error(&packet, libvirts_own ? 3 : 39);
+            assert_non_null(strstr(text, libvirts_own ? "(this server manages storage only)"
+                                                      : "unknown procedure"));
+            packet_free(&packet);
+        }
+    }
+    probe_close(&probe);
+}
+
+static void call(Probe *probe, uint32_t program, const Row *row)
+{
+    Packet packet = call_with_zeros(probe, program, row->procedure);
+
+    packet_free(&packet);
+}
+
+/* Nor does the table call anything reading that changes what it is let loose on. */
+static void nothing_changes_over_the_read_only_socket(void **state)
+{
+    const Row flatten = {WIRE_CISTERN_VOL_FLATTEN, NULL};
+    Probe reader = probe_open(*state, TRUE), writer = probe_open(*state, FALSE);
+
+    fake_hold(&fake.any_name, TRUE);
+    for_every_row(&reader, call);
+    assert_int_equal(fake.mutations, 0);
+    call(&writer, WIRE_CISTERN_PROGRAM, &flatten);
+    assert_int_equal(fake.mutations, 1);
+    probe_close(&reader);
+    probe_close(&writer);
 }
 
 static void arguments_are_looked_at_before_access(void **state)
@@ -400,6 +522,8 @@ int main(void)
         BENCH_TEST(opening_read_only_refuses_every_change),
         BENCH_TEST(reading_is_answered_on_the_read_only_socket),
         BENCH_TEST(every_procedure_is_answered),
+        BENCH_TEST(what_is_not_in_the_table_is_no_procedure),
+        BENCH_TEST(nothing_changes_over_the_read_only_socket),
         BENCH_TEST(arguments_are_looked_at_before_access),
         BENCH_TEST(a_call_may_not_be_cancelled_by_a_reader),
         BENCH_TEST(a_stranger_may_only_read),

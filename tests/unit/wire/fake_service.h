@@ -20,6 +20,7 @@ typedef struct {
     GByteArray *data;        /**< what downloads read and uploads write, whichever volume */
     guint hole_at, hole_len; /**< sparse downloads tell this range as a hole */
     guint upload_limit;      /**< bytes after which an upload is out of space; 0: none */
+    gboolean any_name;       /**< every name and uuid is that of "images", or of a volume in it */
     gboolean hold_refresh;   /**< refresh runs on */
     gboolean hold_build;     /**< build waits for others, and ends when it is cancelled */
     guint building;          /**< calls in build */

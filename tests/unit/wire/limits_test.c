@@ -100,50 +100,6 @@ static void who_never_opens_is_dropped(void **state)
     probe_close(&open);
 }
 
-static void who_does_not_answer_pings_is_dropped(void **state)
-{
-    Bench *bench = *state;
-    wire_int feature = {.value = 10};
-    Packet packet;
-    Probe probe;
-
-    bench->options.keepalive_seconds = 1;
-    bench->options.keepalive_count = 1;
-    bench_restart(bench);
-    probe = probe_open(bench, FALSE);
-    probe_call(&probe, WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &feature, NULL, NULL);
-    packet = probe_read(&probe);
-    assert_int_equal(packet.header.program, WIRE_KEEPALIVE_PROGRAM);
-    assert_int_equal(packet.header.procedure, WIRE_KEEPALIVE_PING);
-    packet_free(&packet);
-    probe_assert_dropped(&probe);
-    probe_close(&probe);
-}
-
-static void an_answered_ping_keeps_the_connection(void **state)
-{
-    Bench *bench = *state;
-    wire_int feature = {.value = 10};
-    Probe probe;
-
-    bench->options.keepalive_seconds = 1;
-    bench->options.keepalive_count = 1;
-    bench_restart(bench);
-    probe = probe_open(bench, FALSE);
-    probe_call(&probe, WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &feature, NULL, NULL);
-    for (int i = 0; i < 3; i++) {
-        Packet packet = probe_read(&probe);
-        uint8_t pong[CST_WIRE_HEADER_LEN];
-
-        packet.header.procedure = WIRE_KEEPALIVE_PONG;
-        cst_wire_header_write(pong, &packet.header, 0);
-        probe_write(&probe, pong, sizeof(pong));
-        packet_free(&packet);
-    }
-    probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
-    probe_close(&probe);
-}
-
 static Packet ask_about(Probe *probe, int procedure, uint32_t serial)
 {
     wire_serial_args args = {.serial = serial};
@@ -408,8 +364,6 @@ int main(void)
         BENCH_TEST(too_many_calls_stop_the_reading_until_one_ends),
         BENCH_TEST(one_client_does_not_get_all_workers),
         BENCH_TEST(who_never_opens_is_dropped),
-        BENCH_TEST(who_does_not_answer_pings_is_dropped),
-        BENCH_TEST(an_answered_ping_keeps_the_connection),
         BENCH_TEST(a_long_call_tells_its_progress_and_can_be_cancelled),
         BENCH_TEST(a_limit_is_there_before_its_call),
         BENCH_TEST(calls_that_wait_hold_nobody_up),

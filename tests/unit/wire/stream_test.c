@@ -147,6 +147,78 @@ static void an_aborted_upload_is_confirmed_and_let_go(void **state)
     probe_close(&probe);
 }
 
+static void send_piece(Probe *probe, uint32_t serial, guint len)
+{
+    g_autofree char *data = g_strnfill(len, 'q');
+
+    probe_stream(probe, WIRE_PROC_STORAGE_VOL_UPLOAD, serial, WIRE_STREAM, WIRE_CONTINUE, data,
+                 len);
+}
+
+static void abort_upload(Probe *probe, uint32_t serial)
+{
+    probe_stream(probe, WIRE_PROC_STORAGE_VOL_UPLOAD, serial, WIRE_STREAM, WIRE_ERROR, NULL, 0);
+}
+
+/*
+ * So much waits for the disk that the connection is not read: the abort is heard when the disk is
+ * through, the volume is free when it is confirmed, and the connection is as before, each time.
+ */
+static void an_abort_behind_a_full_queue_is_confirmed_and_lets_go(void **state)
+{
+    Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
+
+    for (guint round = 1; round <= 3; round++) {
+        uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD, 0);
+        Packet packet;
+
+        fake_hold(&fake.hold_writes, TRUE);
+        send_piece(&probe, serial, 5 * 1024 * 1024);
+        abort_upload(&probe, serial);
+        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
+        probe_call(&other, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+        assert_true(probe_is_silent(&probe, 50));
+        fake_hold(&fake.hold_writes, FALSE);
+        for (int i = 0; i < 2; i++) {
+            packet = probe_reply(&probe);
+            assert_int_equal(packet.header.status, WIRE_OK);
+            if (packet.header.type == WIRE_STREAM) {
+                assert_int_equal(packet.header.serial, serial);
+                assert_int_equal(fake.abandoned, round);
+                assert_int_equal(fake.streams_open, 0);
+            }
+            packet_free(&packet);
+        }
+        assert_int_equal(fake.abandoned, round);
+        assert_int_equal(fake.finished, 0);
+    }
+    probe_close(&probe);
+    probe_close(&other);
+}
+
+/* What was not begun is not written any more, and no longer counts for how much is read. */
+static void an_abort_drops_what_waits_for_the_disk(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+
+    for (guint round = 1; round <= 3; round++) {
+        uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD, 0);
+
+        fake_hold(&fake.hold_writes, TRUE);
+        send_piece(&probe, serial, 7);
+        send_piece(&probe, serial, 3 * 1024 * 1024);
+        abort_upload(&probe, serial);
+        probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+        assert_int_equal(fake.abandoned, round - 1);
+        fake_hold(&fake.hold_writes, FALSE);
+        assert_stream_ok(&probe, serial);
+        assert_int_equal(fake.abandoned, round);
+        assert_int_equal(fake.streams_open, 0);
+        assert_int_equal(fake.data->len, 7);
+    }
+    probe_close(&probe);
+}
+
 static void an_aborted_download_is_confirmed(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -359,6 +431,8 @@ int main(void)
         BENCH_TEST(an_upload_brings_every_byte_and_hole),
         BENCH_TEST(one_huge_packet_is_accepted),
         BENCH_TEST(an_aborted_upload_is_confirmed_and_let_go),
+        BENCH_TEST(an_abort_behind_a_full_queue_is_confirmed_and_lets_go),
+        BENCH_TEST(an_abort_drops_what_waits_for_the_disk),
         BENCH_TEST(an_aborted_download_is_confirmed),
         BENCH_TEST(running_out_of_space_ends_the_stream_only),
         BENCH_TEST(a_hole_that_was_not_agreed_on_drops_the_connection),

@@ -30,7 +30,7 @@ typedef struct {
     size_t max_user_bytes;   /**< held for one user who is not trusted; then he isn't read from */
     guint stall_seconds;     /**< such a user's client that reads nothing for longer is dropped */
     guint max_user_clients;  /**< of one user who is not trusted */
-    guint max_requests;      /**< of one client in flight; then its socket is not read */
+    guint max_requests;      /**< of one client in flight; then no further call is handled */
     guint max_running;       /**< of one client and class; the rest waits its turn */
     guint max_streams;       /**< of one client */
     gsize max_events;        /**< bytes of events that a client may leave unread */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Jobs of a daemon that was stopped in the middle: the next one goes on with them, where what they
+ * were about is still there.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "wipe.h"
+
+/* A daemon's wipe of "disk" is stopped with it; a command may now change things before the next. */
+static uint64_t stop_in_the_middle(Fixture *f)
+{
+    g_autoptr(CstPool) pool = make_disk(f);
+    g_autoptr(CstJobInfo) job = NULL;
+    uint64_t id;
+    Wipe wipe;
+
+    wipe_begin(&wipe, pool, 4 * CST_MIB);
+    id = number_of(wipe.task);
+    cst_service_stop(f->service);
+    wipe_end(&wipe);
+    assert_error(&wipe.error, CST_ERROR_CANCELLED);
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    job = wait_for(f, id, CST_JOB_INTERRUPTED);
+    assert_non_null(strstr(job->error, "the next daemon goes on with it"));
+    return id;
+}
+
+static CstPool *find_pool(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_by_name(f->service, "p", &error);
+
+    assert_no_error(error);
+    return pool;
+}
+
+/* Its number, its end and why are told, whoever asks. */
+static void assert_failed(Fixture *f, uint64_t id, const char *word)
+{
+    g_autoptr(CstJobInfo) job = wait_for(f, id, CST_JOB_FAILED);
+    g_autoptr(GPtrArray) going_on = cst_service_jobs(f->service, FALSE);
+
+    assert_string_equal(job->error_word, word);
+    assert_non_null(job->error);
+    assert_int_equal(going_on->len, 0);
+}
+
+static void undefine(Fixture *f)
+{
+    g_autoptr(CstPool) pool = find_pool(f);
+
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
+}
+
+static void a_job_of_a_pool_that_is_gone_fails(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+
+    undefine(f);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_failed(f, id, "no-pool");
+}
+
+/* The name is another pool's by now, and so is the volume. */
+static void a_job_is_not_gone_on_with_in_another_pool(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+    g_autofree char *path = g_build_filename(f->images, "other", "disk", NULL);
+    g_autofree char *xml = g_strdup_printf("<pool type='dir'><name>p</name><target><path>%s/other"
+                                           "</path></target></pool>",
+                                           f->images);
+    g_autofree char *content = NULL;
+    g_autoptr(GError) error = NULL;
+    CstPool *pool;
+
+    undefine(f);
+    pool = cst_service_pool_define(f->service, xml, 0, &error);
+    assert_no_error(error);
+    assert_true(cst_pool_build(pool, 0, NULL, NULL));
+    fixture_write(f, "other", "disk", "precious");
+    assert_true(cst_pool_start(pool, 0, NULL, NULL));
+    cst_pool_unref(pool);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_failed(f, id, "no-pool");
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_string_equal(content, "precious");
+}
+
+/* The new file's content may be of any age. */
+static void a_job_is_not_gone_on_with_on_another_file(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+    g_autofree char *disk = g_build_filename(f->images, "p", "disk", NULL);
+    g_autofree char *spare = g_build_filename(f->images, "p", "spare", NULL);
+    const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    g_autofree char *content = NULL;
+
+    fixture_write(f, "p", "spare", "precious");
+    assert_int_equal(utimensat(AT_FDCWD, spare, old, 0), 0);
+    /* Until then it could be the job's own. */
+    g_usleep(2100000);
+    assert_int_equal(rename(spare, disk), 0);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_failed(f, id, "state");
+    assert_true(g_file_get_contents(disk, &content, NULL, NULL));
+    assert_string_equal(content, "precious");
+}
+
+/* It waits for its pool, and goes on where it is, when it is. */
+static void a_job_waits_until_its_pool_is_active(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+    CstPool *pool = find_pool(f);
+
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    cst_pool_unref(pool);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    cst_job_info_free(wait_for(f, id, CST_JOB_WAITING));
+    pool = find_pool(f);
+    assert_true(cst_service_job_set_limit(f->service, id, 0, NULL));
+    assert_true(cst_pool_start(pool, 0, NULL, NULL));
+    cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
+    cst_pool_unref(pool);
+}
+
+static void a_job_that_waits_for_its_pool_can_be_cancelled(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+    g_autoptr(CstPool) pool = find_pool(f);
+
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_service_job_cancel(f->service, id, NULL));
+    cst_job_info_free(wait_for(f, id, CST_JOB_CANCELLED));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_of_a_pool_that_is_gone_fails),
+        TEST(a_job_is_not_gone_on_with_in_another_pool),
+        TEST(a_job_is_not_gone_on_with_on_another_file),
+        TEST(a_job_waits_until_its_pool_is_active),
+        TEST(a_job_that_waits_for_its_pool_can_be_cancelled),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What was begun on storage far away and neither finished nor undone: it stays in the journal until
+ * the storage lets it be undone, and nobody sees a volume meanwhile.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <pool/memory.h>
+
+#include "fixture.h"
+
+#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+
+/* --- storage that can't be tidied up while a test says so ------------------------------------- */
+
+static CstBackend backend;
+static gint broken; /* atomic, as is the next one */
+static gint tries;  /* to tidy up, since the storage broke */
+
+const CstBackend *cst_backend_for(CstPoolType type, GError **error)
+{
+    return &backend;
+}
+
+gboolean cst_backend_exists(CstPoolType type)
+{
+    return type == backend.type;
+}
+
+static gboolean is_broken(GError **error)
+{
+    if (!g_atomic_int_get(&broken))
+        return FALSE;
+    g_atomic_int_inc(&tries);
+    cst_fail(error, CST_ERROR_IO, "the storage does not answer");
+    return TRUE;
+}
+
+static gboolean fake_vol_abandon(CstPoolState *state, const char *token, GError **error)
+{
+    return !is_broken(error) && cst_memory_backend.vol_abandon(state, token, error);
+}
+
+static gboolean fake_drop_drafts(CstPoolState *state, GError **error)
+{
+    return !is_broken(error) && cst_memory_backend.drop_drafts(state, error);
+}
+
+static void set_broken(gboolean is)
+{
+    g_atomic_int_set(&tries, 0);
+    g_atomic_int_set(&broken, is);
+}
+
+/* --- a pool on it ----------------------------------------------------------------------------- */
+
+static char *pool_xml(const char *store)
+{
+    return g_strdup_printf("<pool type='rbd'><name>p</name><source><host name='localhost'/>"
+                           "<name>%s</name></source></pool>",
+                           store);
+}
+
+static CstPool *start_pool(Fixture *f, const char *store)
+{
+    g_autofree char *xml = pool_xml(store);
+    g_autoptr(GError) error = NULL;
+    CstPool *pool =
+        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, &error);
+
+    assert_no_error(error);
+    return pool;
+}
+
+static gboolean create(CstPool *pool, const char *name, GError **error)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>%s</name><capacity unit='MiB'>1</capacity></volume>", name);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create(pool, xml, 0, NULL, &made, error);
+}
+
+/* Its creation fails at the end, and can't be undone then. */
+static void leave_half_made(CstPool *pool, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_memory_fault("vol_commit", 1);
+    set_broken(TRUE);
+    assert_false(create(pool, name, &error));
+    assert_error(&error, CST_ERROR_IO);
+}
+
+static guint count_intents(Fixture *f)
+{
+    g_autofree char *path = g_build_filename(f->paths->data_dir, "journal", NULL);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    guint count = 0;
+
+    while (dir && g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+/* Drafts are listed as "token.part". */
+static guint count_drafts(const char *store)
+{
+    g_auto(GStrv) names = cst_memory_list(store);
+    guint count = 0;
+
+    for (char **name = names; *name; name++)
+        count += g_str_has_suffix(*name, ".part");
+    return count;
+}
+
+static void assert_left(Fixture *f, const char *store, guint count)
+{
+    assert_int_equal(count_intents(f), count);
+    assert_int_equal(count_drafts(store), count);
+}
+
+static void wait_until_settled(Fixture *f, const char *store)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (count_intents(f) > 0 && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_left(f, store, 0);
+}
+
+static void wait_for_tries(gint count)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (g_atomic_int_get(&tries) < count && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_true(g_atomic_int_get(&tries) >= count);
+}
+
+/* Neither in a list nor by its name; a refresh finds none either. */
+static void assert_no_volume(CstPool *pool, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    guint count = 1;
+
+    assert_false(cst_pool_has_volume(pool, name, &error));
+    assert_error(&error, CST_ERROR_NO_VOL);
+    assert_true(cst_pool_count_volumes(pool, &count, NULL));
+    assert_int_equal(count, 0);
+}
+
+static void what_cannot_be_undone_is_tried_again(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+
+    leave_half_made(pool, "v");
+    assert_no_volume(pool, "v");
+    assert_left(f, "store", 1);
+    /* When it failed, at once, and a second later: each draft and each pool. */
+    wait_for_tries(5);
+    assert_no_volume(pool, "v");
+    assert_left(f, "store", 1);
+    set_broken(FALSE);
+    wait_until_settled(f, "store");
+    assert_no_volume(pool, "v");
+}
+
+/* The name is free, and what is undone later is the first one only. */
+static void another_volume_of_the_name_is_left_alone(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+    g_autoptr(GError) error = NULL;
+
+    leave_half_made(pool, "v");
+    assert_true(create(pool, "v", &error));
+    assert_left(f, "store", 1);
+    set_broken(FALSE);
+    wait_until_settled(f, "store");
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_true(cst_pool_has_volume(pool, "v", &error));
+    assert_true(cst_vol_delete(pool, "v", 0, NULL, &error));
+}
+
+static void the_next_daemon_keeps_it_until_it_is_undone(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+
+    leave_half_made(pool, "v");
+    g_clear_pointer(&pool, cst_pool_unref);
+    g_clear_pointer(&f->service, cst_service_free);
+    set_broken(TRUE);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    wait_for_tries(2);
+    pool = cst_service_pool_by_name(f->service, "p", NULL);
+    assert_no_volume(pool, "v");
+    assert_left(f, "store", 1);
+    set_broken(FALSE);
+    wait_until_settled(f, "store");
+    assert_true(create(pool, "v", NULL));
+}
+
+/* A program that starts does not touch storage that may not answer for long. */
+static void a_start_waits_for_no_storage(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+
+    leave_half_made(pool, "v");
+    g_clear_pointer(&pool, cst_pool_unref);
+    g_clear_pointer(&f->service, cst_service_free);
+    set_broken(TRUE);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    assert_int_equal(g_atomic_int_get(&tries), 0);
+    assert_left(f, "store", 1);
+    set_broken(FALSE);
+    pool = cst_service_pool_by_name(f->service, "p", NULL);
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_left(f, "store", 0);
+}
+
+/* The pool may be another one by then, with drafts of its own. */
+static void it_is_undone_where_it_was_begun(void **state)
+{
+    Fixture *f = *state;
+    CstPool *pool = start_pool(f, "store");
+
+    leave_half_made(pool, "v");
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    cst_pool_unref(pool);
+    assert_left(f, "store", 1);
+    set_broken(FALSE);
+    pool = start_pool(f, "other");
+    wait_until_settled(f, "store");
+    cst_pool_unref(pool);
+}
+
+/* --- pools that can't be taken over ----------------------------------------------------------- */
+
+/* A transient pool is its state on the host and nothing else; a persistent one becomes inactive. */
+static void what_cannot_be_taken_over_is_not_active(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml = pool_xml("store");
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+    g_autoptr(GError) error = NULL;
+
+    g_clear_pointer(&pool, cst_pool_unref);
+    cst_memory_fault("check", 1);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_memory_struck());
+    assert_null(cst_service_pool_by_name(f->service, "p", &error));
+    assert_error(&error, CST_ERROR_NO_POOL);
+    pool = cst_service_pool_define(f->service, xml, 0, &error);
+    assert_no_error(error);
+    assert_true(cst_pool_start(pool, 0, NULL, &error));
+    g_clear_pointer(&pool, cst_pool_unref);
+    cst_memory_fault("check", 1);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_memory_struck());
+    pool = cst_service_pool_by_name(f->service, "p", &error);
+    assert_no_error(error);
+    assert_false(cst_pool_is_active(pool));
+    assert_true(cst_pool_start(pool, 0, NULL, &error));
+}
+
+static int set_up(void **state)
+{
+    backend = cst_memory_backend;
+    backend.remote = TRUE;
+    backend.vol_abandon = fake_vol_abandon;
+    backend.drop_drafts = fake_drop_drafts;
+    set_broken(FALSE);
+    return fixture_setup(state);
+}
+
+static int tear_down(void **state)
+{
+    set_broken(FALSE);
+    fixture_teardown(state);
+    cst_memory_release();
+    cst_memory_clear();
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_cannot_be_undone_is_tried_again),
+        TEST(another_volume_of_the_name_is_left_alone),
+        TEST(the_next_daemon_keeps_it_until_it_is_undone),
+        TEST(a_start_waits_for_no_storage),
+        TEST(it_is_undone_where_it_was_begun),
+        TEST(what_cannot_be_taken_over_is_not_active),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
