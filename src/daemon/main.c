@@ -190,14 +190,7 @@ static CstWireServer *serve(CstService *service, const CstPaths *paths, const Da
 
     cst_wire_options_init(&wire);
     wire.session = paths->session;
-    wire.has_group = config->has_group;
-    wire.group = config->group;
-    wire.max_clients = config->max_clients ? config->max_clients : wire.max_clients;
-    wire.max_requests = config->max_requests ? config->max_requests : wire.max_requests;
-    wire.workers = config->workers ? config->workers : wire.workers;
-    wire.max_wait_seconds = config->has_max_wait ? config->max_wait : wire.max_wait_seconds;
-    if (config->max_user_memory)
-        wire.max_user_bytes = (size_t)config->max_user_memory * 1024 * 1024;
+    daemon_config_limits(config, &wire);
     server = cst_wire_server_new(service, &wire, error);
     for (guint i = 0; server && i < sockets->len; i++) {
         const DaemonSocket *s = g_ptr_array_index(sockets, i);
