@@ -56,7 +56,6 @@ static gboolean parse_options(int *argc, char ***argv, Options *options, GError 
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
     g_option_context_add_main_entries(context, entries, CST_TEXT_DOMAIN);
-    g_option_context_set_translation_domain(context, CST_TEXT_DOMAIN);
     g_option_context_set_summary(
         context, _("Manages storage pools and volumes and answers libvirt's clients at\n"
                    "run/libvirt/virtstoraged-sock. Runs in the foreground."));
