@@ -287,6 +287,32 @@ static void who_has_not_opened_is_timed_until_he_leaves(void **state)
     probe_close(&w.idle);
 }
 
+/* Nothing is read of who has as many calls in flight as he may; that he is gone is seen all the
+ * same. */
+static void who_hangs_up_unread_is_gone_at_once(void **state)
+{
+    Bench *bench = *state;
+    wire_pool_flags_args args = {.pool = probe_pool("images")};
+    Probe probe;
+    Watch w;
+
+    bench->options.max_requests = 1;
+    bench_restart(bench);
+    w = watch(bench);
+    probe = probe_open(bench, FALSE);
+    fake_hold(&fake.hold_refresh, TRUE);
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_REFRESH, XDR_OF(pool_flags_args),
+               &args);
+    assert_true(fake_wait(&fake.refreshing, 1));
+    probe_close(&probe);
+    for (int tries = 0; tries < 2000 && cst_wire_server_clients(bench->server) > 1; tries++)
+        g_usleep(1000);
+    assert_int_equal(cst_wire_server_clients(bench->server), 1);
+    fake_hold(&fake.hold_refresh, FALSE);
+    assert_settled(&w, "hangs up unread");
+    probe_close(&w.idle);
+}
+
 static void a_server_that_ends_leaves_no_descriptor(void **state)
 {
     Bench *bench = *state;
@@ -309,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(whatever_a_client_does_nothing_of_it_stays),
         BENCH_TEST(who_has_not_opened_is_timed_until_he_leaves),
+        BENCH_TEST(who_hangs_up_unread_is_gone_at_once),
         BENCH_TEST(a_server_that_ends_leaves_no_descriptor),
     };
 
