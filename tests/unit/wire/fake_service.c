@@ -434,6 +434,7 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
 gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
                       CstTask *task, GError **error)
 {
+    cst_task_set_job(task, FAKE_WIPE_JOB);
     fake_changed(NULL);
     g_mutex_lock(&fake.lock);
     fake.rate = cst_task_rate(task);

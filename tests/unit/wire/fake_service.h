@@ -36,6 +36,9 @@ typedef struct {
     uint64_t rate;             /**< of the last wipe, at its beginning */
 } FakeState;
 
+/** Every wipe is listed under this number, and no other call is listed. */
+#define FAKE_WIPE_JOB 7
+
 extern FakeState fake;
 /** Of the one secret. */
 extern const CstUuid fake_secret_uuid;
