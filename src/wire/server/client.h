@@ -78,7 +78,7 @@ struct Client {
     int next_callback;
 
     gboolean keepalive;
-    gboolean timed; /**< counted in Loop.timed */
+    gboolean timed;     /**< counted in Loop.timed */
     gint64 born, heard; /**< monotonic µs; heard: of its last packet or answer */
     guint pings;
 };

@@ -172,6 +172,37 @@ static void a_server_that_refuses_is_not_passed_over(void **state)
     waitpid(pid, &status, 0);
 }
 
+static void a_socket_that_nobody_serves_is_told(void **state)
+{
+    const Place *place = *state;
+    const size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+    g_autofree char *left = g_strconcat(place->side.root, "/left", NULL);
+    g_autofree char *long_name = g_strnfill(longest - strlen(place->side.root) - 1, 's');
+    const struct {
+        char *path;
+        int class;
+        const char *words;
+    } rows[] = {
+        {left, CST_ERROR_UNREACHABLE, "' any more; start it again"},
+        {g_strconcat(place->side.root, "/missing", NULL), CST_ERROR_UNREACHABLE,
+         "there is no such socket"},
+        {g_strconcat(left, "/below", NULL), CST_ERROR_IO, "cannot connect to '"},
+        {g_strconcat(place->side.root, "/", long_name, NULL), CST_ERROR_UNREACHABLE,
+         "there is no such socket"},
+        {g_strconcat(place->side.root, "/", long_name, "s", NULL), CST_ERROR_INVALID,
+         "is longer than 107 bytes"},
+    };
+
+    close(listen_at(left));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *uri = g_strconcat("storage+unix:///system?socket=", rows[i].path, NULL);
+
+        assert_fails(uri, NULL, rows[i].class, rows[i].words);
+        if (i > 0)
+            g_free(rows[i].path);
+    }
+}
+
 static void variables_count_where_nothing_was_asked_for(void **state)
 {
     const Place *place = *state;
@@ -349,6 +380,7 @@ int main(int argc, char **argv)
         PLACE_TEST(a_root_with_a_daemon_is_the_daemons),
         PLACE_TEST(without_a_daemon_this_process_does_the_work),
         PLACE_TEST(a_server_that_refuses_is_not_passed_over),
+        PLACE_TEST(a_socket_that_nobody_serves_is_told),
         PLACE_TEST(variables_count_where_nothing_was_asked_for),
         PLACE_TEST(a_connection_begins_with_no_dry_run),
         PLACE_TEST(ssh_carries_a_connection),
