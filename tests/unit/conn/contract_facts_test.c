@@ -168,7 +168,7 @@ static void play_pool(Side *side)
     gboolean persistent = TRUE;
 
     outcome(side, "create", transient != NULL);
-    note(side, "%s", transient->name);
+    note(side, "%s", transient ? transient->name : "nobody");
     outcome(side, "is_persistent",
             cst_conn_pool_is_persistent(side->conn, transient, &persistent, &side->error));
     note(side, "persistent %d", persistent);
@@ -254,7 +254,7 @@ static void play_secret_events(Side *side)
 
     outcome(side, "by uuid",
             (found = cst_conn_secret_by_uuid(side->conn, &b->uuid, &side->error)) != NULL);
-    note(side, "%s", found->usage_id);
+    note(side, "%s", found ? found->usage_id : "nobody");
     outcome(side, "by wrong uuid",
             (missing = cst_conn_secret_by_uuid(side->conn, &nobody, &side->error)) != NULL);
     subscribe(side, CST_CONN_EVENT_SECRET_LIFECYCLE, &a->uuid, &of_a);

@@ -187,16 +187,10 @@ class Options(WithRoot):
 
 class Spanish(WithRoot):
     def test_people_are_told_in_their_language_and_logs_are_in_english(self):
-        made = shutil.which("localedef") and subprocess.run(
-            ["localedef", "-i", "es_ES", "-f", "UTF-8", self.path("es_ES.UTF-8")],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode in (0, 1)
-        if not made or not os.path.isdir(self.path("es_ES.UTF-8")):
-            self.skipTest("localedef cannot make es_ES.UTF-8")
         os.makedirs(self.path("po/es/LC_MESSAGES"))
         subprocess.run(["msgfmt", "-o", self.path("po/es/LC_MESSAGES/cistern.mo"),
                         os.path.join(SOURCE, "po/es.po")], check=True)
-        env = {"LC_ALL": "es_ES.UTF-8", "LOCPATH": self.root, "LANGUAGE": "",
-               "CISTERN_LOCALE_DIR": self.path("po")}
+        env = {"LC_ALL": "C.UTF-8", "LANGUAGE": "es", "CISTERN_LOCALE_DIR": self.path("po")}
         self.assertIn("Guarda definiciones, estado y sockets en DIR", run("--help", **env)[1])
         self.assertIn("virtstoraged-sock' is free",
                       run("--root", self.root, "--check-takeover", **env)[1])

@@ -121,8 +121,8 @@ static pid_t start_manager(const CstPaths *paths, int *ret_end)
     if (pid == 0) {
         prctl(PR_SET_NAME, "manager");
         close(end[1]);
-        _exit(fcntl(open(path, O_RDWR), F_SETLK, &request) == 0 && write(ready[1], "", 1) == 1 &&
-                      read(end[0], &byte, 1) == 0
+        _exit(fcntl(open(path, O_RDWR | O_CLOEXEC), F_SETLK, &request) == 0 &&
+                      write(ready[1], "", 1) == 1 && read(end[0], &byte, 1) == 0
                   ? 0
                   : 1);
     }
