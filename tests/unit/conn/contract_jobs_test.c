@@ -145,6 +145,33 @@ static void a_short_call_is_waited_for(void **state)
     side_close(&side);
 }
 
+static gpointer speed_up(gpointer task)
+{
+    g_usleep(400000);
+    cst_task_set_rate(task, 0);
+    return NULL;
+}
+
+/* 8 MiB at 1 MiB a second, if the server did not hear that the limit is gone. */
+static void a_call_that_runs_hears_of_another_limit(void **state)
+{
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autoptr(CstTask) task = cst_task_new();
+    gint64 began;
+    GThread *thread;
+    Side side;
+
+    side_open(&side, TRUE);
+    vol = make_volume(&side);
+    cst_task_set_rate(task, MIB);
+    began = g_get_monotonic_time();
+    thread = g_thread_new("speed", speed_up, task);
+    assert_true(cst_conn_vol_wipe(side.conn, vol, CST_WIPE_RANDOM, task, NULL));
+    assert_in_range(g_get_monotonic_time() - began, 400000, 5000000);
+    g_thread_join(thread);
+    side_close(&side);
+}
+
 static void without_a_daemon_nobody_goes_on(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -162,6 +189,7 @@ int main(void)
         cmocka_unit_test(a_call_goes_on_as_a_job),
         cmocka_unit_test(waiting_ends_and_the_job_goes_on),
         cmocka_unit_test(a_short_call_is_waited_for),
+        cmocka_unit_test(a_call_that_runs_hears_of_another_limit),
         cmocka_unit_test(without_a_daemon_nobody_goes_on),
     };
 
