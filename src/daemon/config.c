@@ -166,9 +166,15 @@ static gboolean apply_group(GKeyFile *file, const char *group, DaemonConfig *con
     if (!keys)
         return FALSE;
     for (char **key = keys; *key; key++) {
-        g_autofree char *value = g_key_file_get_string(file, group, *key, error);
+        g_autoptr(GError) reason = NULL;
+        g_autofree char *value = g_key_file_get_string(file, group, *key, &reason);
 
-        if (!value || !apply(group, *key, g_strstrip(value), config, error))
+        /* With a wrong escape there is a value as well as an error. */
+        if (reason) {
+            g_propagate_prefixed_error(error, g_steal_pointer(&reason), "[%s] %s: ", group, *key);
+            return FALSE;
+        }
+        if (!apply(group, *key, g_strstrip(value), config, error))
             return FALSE;
     }
     return TRUE;
@@ -215,6 +221,22 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         config.mode = config.has_group ? 0770 : 0700;
     *ret_config = config;
     return TRUE;
+}
+
+void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options)
+{
+    options->has_group = config->has_group;
+    options->group = config->group;
+    if (config->max_clients)
+        options->max_clients = config->max_clients;
+    if (config->max_requests)
+        options->max_requests = config->max_requests;
+    if (config->workers)
+        options->workers = config->workers;
+    if (config->has_max_wait)
+        options->max_wait_seconds = config->max_wait;
+    if (config->max_user_memory)
+        options->max_user_bytes = (size_t)config->max_user_memory * 1024 * 1024;
 }
 
 char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)

@@ -6,6 +6,7 @@
 
 #include <base/log.h>
 #include <store/paths.h>
+#include <wire/server.h>
 
 /** etc/cistern/cisternd.conf, a key file; packaging/cisternd.conf has every setting. */
 typedef struct {
@@ -32,6 +33,9 @@ char *daemon_config_path(const CstPaths *paths);
  */
 gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
                             GError **error);
+
+/** Puts what @config says of groups and limits into @options, whose defaults stand for the rest. */
+void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options);
 
 /**
  * Names of the settings that @read has otherwise than @used, and that only a restart puts in force;

@@ -56,7 +56,6 @@ static gboolean parse_options(int *argc, char ***argv, Options *options, GError 
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
     g_option_context_add_main_entries(context, entries, CST_TEXT_DOMAIN);
-    g_option_context_set_translation_domain(context, CST_TEXT_DOMAIN);
     g_option_context_set_summary(
         context, _("Manages storage pools and volumes and answers libvirt's clients at\n"
                    "run/libvirt/virtstoraged-sock. Runs in the foreground."));
@@ -190,14 +189,7 @@ static CstWireServer *serve(CstService *service, const CstPaths *paths, const Da
 
     cst_wire_options_init(&wire);
     wire.session = paths->session;
-    wire.has_group = config->has_group;
-    wire.group = config->group;
-    wire.max_clients = config->max_clients ? config->max_clients : wire.max_clients;
-    wire.max_requests = config->max_requests ? config->max_requests : wire.max_requests;
-    wire.workers = config->workers ? config->workers : wire.workers;
-    wire.max_wait_seconds = config->has_max_wait ? config->max_wait : wire.max_wait_seconds;
-    if (config->max_user_memory)
-        wire.max_user_bytes = (size_t)config->max_user_memory * 1024 * 1024;
+    daemon_config_limits(config, &wire);
     server = cst_wire_server_new(service, &wire, error);
     for (guint i = 0; server && i < sockets->len; i++) {
         const DaemonSocket *s = g_ptr_array_index(sockets, i);

@@ -16,7 +16,7 @@ void daemon_notify(const char *state)
     g_auto(CstFd) fd = -1;
     size_t len = name ? strlen(name) : 0;
 
-    if (len < 2 || len >= sizeof(address.sun_path) || (*name != '/' && *name != '@'))
+    if (len < 2 || len > sizeof(address.sun_path) || (*name != '/' && *name != '@'))
         return;
     memcpy(address.sun_path, name, len);
     if (*name == '@')

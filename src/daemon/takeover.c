@@ -10,6 +10,7 @@
  */
 #include "takeover.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -56,7 +57,10 @@ static void check_lock(Check *check)
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-/* Process that listens at @path, as it was when it began to; 0: nobody answers. */
+/* A listener whose queue of clients is full: the kernel does not tell which process it is. */
+#define BUSY_LISTENER ((pid_t)-1)
+
+/* Process that listens at @path, as it was when it began to; BUSY_LISTENER; 0: nobody answers. */
 static pid_t listener_of(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -65,11 +69,11 @@ static pid_t listener_of(const char *path)
     g_auto(CstFd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0 ||
-        g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path) ||
-        connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path))
         return 0;
-    return peer.pid;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return errno == EAGAIN ? BUSY_LISTENER : 0;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ? 0 : peer.pid;
 }
 
 static char *command_of(pid_t pid)
@@ -91,6 +95,9 @@ static void check_socket(Check *check, const char *path, gboolean ours)
             _("systemd listens at '%s': for cisternd.socket, or stop virtstoraged's"), path);
     else if (pid > 0 && ours)
         say(check, "problem", _("process %d (%s) listens at '%s'; stop it"), (int)pid, command,
+            path);
+    else if (pid == BUSY_LISTENER && ours)
+        say(check, "problem", _("somebody listens at '%s' and is too busy to answer; stop it"),
             path);
     else if (pid > 0)
         say(check, "note",

@@ -32,19 +32,23 @@ static gboolean is_blocked(const Client *client)
     return (client->watched & EPOLLOUT) != 0;
 }
 
-gboolean client_is_timed(const Client *client)
+static gboolean needs_clock(const Client *client)
 {
-    return client->keepalive || client->state == CLIENT_NEW || client->state == CLIENT_CLOSING ||
-           client->starved || client->parked || client_has_streams(client) || is_blocked(client);
+    return client->state != CLIENT_DEAD &&
+           (client->keepalive || client->state != CLIENT_OPEN || client->starved ||
+            client->parked || client_has_streams(client) || is_blocked(client));
 }
 
-void client_set_timed(Client *client, gboolean was_timed)
+void client_update_timed(Client *client)
 {
-    gboolean timed = client->state != CLIENT_DEAD && client_is_timed(client);
+    gboolean timed = needs_clock(client);
 
-    if (timed && !was_timed)
+    if (timed == client->timed)
+        return;
+    client->timed = timed;
+    if (timed)
         client->loop->timed++;
-    else if (!timed && was_timed)
+    else
         client->loop->timed--;
 }
 
@@ -100,7 +104,6 @@ static void settle_account(Client *client)
 static void update_watch(Client *client, gboolean blocked)
 {
     uint32_t wanted = (may_read(client) ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0);
-    gboolean was_timed = client_is_timed(client);
 
     if (client->state == CLIENT_DEAD)
         return;
@@ -110,7 +113,7 @@ static void update_watch(Client *client, gboolean blocked)
         client->watched = wanted;
         loop_rewatch(client->loop, client->fd, wanted, &client->source);
     }
-    client_set_timed(client, was_timed);
+    client_update_timed(client);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -454,7 +457,7 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
         client->lanes[i].user = client->user;
     client->link.data = client;
     g_queue_push_tail_link(&loop->clients, &client->link);
-    client_set_timed(client, FALSE);
+    client_update_timed(client);
     return client;
 }
 
@@ -476,19 +479,16 @@ void client_unref(Client *client)
 
 void client_close(Client *client)
 {
-    gboolean was_timed = client_is_timed(client);
-
     if (client->state > CLIENT_OPEN)
         return;
     client->state = CLIENT_CLOSING;
     client->born = g_get_monotonic_time();
-    client_set_timed(client, was_timed);
+    client_update_timed(client);
     client_sends(client);
 }
 
 void client_drop(Client *client, const char *why)
 {
-    gboolean was_timed = client_is_timed(client);
     Loop *loop = client->loop;
 
     if (client->state == CLIENT_DEAD)
@@ -497,7 +497,7 @@ void client_drop(Client *client, const char *why)
         cst_log(CST_LOG_DEBUG, "client %d of user %u: connection ends: %s", (int)client->pid,
                 (unsigned)client->uid, why);
     client->state = CLIENT_DEAD;
-    client_set_timed(client, was_timed);
+    client_update_timed(client);
     g_queue_unlink(&loop->clients, &client->link);
     /* A child between fork and exec has the socket too: closing it here ends no watch on it. */
     loop_unwatch(loop, client->fd);

@@ -78,6 +78,7 @@ struct Client {
     int next_callback;
 
     gboolean keepalive;
+    gboolean timed;     /**< counted in Loop.timed */
     gint64 born, heard; /**< monotonic µs; heard: of its last packet or answer */
     guint pings;
 };
@@ -101,9 +102,8 @@ void client_continue(Client *client);
 void client_flush(Client *client);
 /** Time-outs and keepalive; once a second. */
 void client_tick(Client *client, gint64 now);
-/** Keeps Loop.timed right; after a change of state or keepalive. */
-void client_set_timed(Client *client, gboolean was_timed);
-gboolean client_is_timed(const Client *client);
+/** Keeps Loop.timed right; after a change of what the clock may be needed for. */
+void client_update_timed(Client *client);
 
 /** Replies that wait to be read; above this nothing more is started or read for the client. */
 #define OUT_HIGH (4u * 1024u * 1024u)

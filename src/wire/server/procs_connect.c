@@ -69,7 +69,6 @@ static gboolean connect_open(Call *call, const void *data, void *ret, GError **e
     const wire_open_args *args = data;
     Client *client = call->client;
     const gboolean session = client->loop->server->options.session;
-    gboolean was_timed = client_is_timed(client);
     Driver driver = DRIVER_STORAGE;
 
     if (client->state == CLIENT_OPEN)
@@ -84,7 +83,7 @@ static gboolean connect_open(Call *call, const void *data, void *ret, GError **e
     client->uri =
         g_strdup_printf("%s:///%s", drivers[driver].scheme, session ? "session" : "system");
     client->state = CLIENT_OPEN;
-    client_set_timed(client, was_timed);
+    client_update_timed(client);
     return TRUE;
 }
 
@@ -98,12 +97,11 @@ static gboolean supports_feature(Call *call, const void *data, void *ret, GError
 {
     int feature = ((const wire_int *)data)->value;
     Client *client = call->client;
-    gboolean was_timed = client_is_timed(client);
 
     if (feature == FEATURE_KEEPALIVE) {
         client->keepalive = TRUE;
         client->heard = g_get_monotonic_time();
-        client_set_timed(client, was_timed);
+        client_update_timed(client);
     } else if (client->state != CLIENT_OPEN) {
         return cst_fail(error, CST_ERROR_INTERNAL, _("hypervisor connection not open"));
     }

@@ -125,11 +125,9 @@ static void start_write(Stream *stream)
 /* A client that does not read what it has is read for no further. */
 static void read_next(Stream *stream)
 {
-    gboolean was_timed = client_is_timed(stream->client);
-
     if (!client_has_room(stream->client)) {
         stream->client->parked = TRUE;
-        client_set_timed(stream->client, was_timed);
+        client_update_timed(stream->client);
         return;
     }
     stream->chunk = free_chunk(stream);
@@ -204,17 +202,14 @@ static void drop_items(Stream *stream)
 /* Takes the stream from the client's table; its packets are orphans from now on. */
 static void end_stream(Stream *stream, gboolean answer)
 {
-    gboolean was_timed;
-
     if (stream->ending)
         return;
     stream->ending = TRUE;
     stream->answer = answer;
     say_it_ends(stream);
     drop_items(stream);
-    was_timed = client_is_timed(stream->client);
     g_hash_table_remove(stream->client->streams, GUINT_TO_POINTER(stream->header.serial));
-    client_set_timed(stream->client, was_timed);
+    client_update_timed(stream->client);
     if (answer && stream_is_over(stream))
         send_end(stream);
     next_job(stream);
@@ -292,8 +287,6 @@ gboolean stream_can_start(Client *client, uint32_t serial, GError **error)
 
 void stream_start(Client *client, Stream *stream, const CstWireHeader *header)
 {
-    gboolean was_timed = client_is_timed(client);
-
     stream->message.func = job_done;
     stream->client = client_ref(client);
     stream->loop = client->loop;
@@ -302,7 +295,7 @@ void stream_start(Client *client, Stream *stream, const CstWireHeader *header)
     if (!client->streams)
         client->streams = g_hash_table_new(NULL, NULL);
     g_hash_table_insert(client->streams, GUINT_TO_POINTER(header->serial), stream);
-    client_set_timed(client, was_timed);
+    client_update_timed(client);
     next_job(stream);
 }
 
@@ -330,12 +323,11 @@ void streams_abandon(Client *client)
 void streams_continue(Client *client)
 {
     g_autoptr(GList) streams = NULL;
-    gboolean was_timed = client_is_timed(client);
 
     if (!client->parked || client->state == CLIENT_DEAD || !client_has_room(client))
         return;
     client->parked = FALSE;
-    client_set_timed(client, was_timed);
+    client_update_timed(client);
     streams = client->streams ? g_hash_table_get_values(client->streams) : NULL;
     for (GList *l = streams; l; l = l->next)
         next_job(l->data);

@@ -200,6 +200,38 @@ static void full_output_says_so(void **state)
     assert_int_equal(error->code, CST_ERROR_NO_SPACE);
 }
 
+/* A descriptor that is not open, or open for the other direction only, is told and not passed over.
+ */
+static void descriptors_of_no_use_are_told(void **state)
+{
+    const int closed = 999999;
+    int pipes[2], reader = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CstFdSource source;
+    CstFdSink sink;
+    uint8_t buf[16];
+    size_t len;
+    uint64_t hole;
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    assert_false(cst_fd_source_init(&source, closed, FALSE, &error));
+    assert_non_null(strstr(error->message, "cannot read the input"));
+    g_clear_error(&error);
+    assert_false(cst_fd_sink_init(&sink, closed, &error));
+    assert_non_null(strstr(error->message, "cannot write the output"));
+    g_clear_error(&error);
+    assert_true(cst_fd_source_init(&source, pipes[1], FALSE, NULL));
+    assert_false(cst_fd_source_next(&source, buf, sizeof(buf), &len, &hole, &error));
+    assert_non_null(strstr(error->message, "cannot read the input"));
+    g_clear_error(&error);
+    assert_true(cst_fd_sink_init(&sink, reader, NULL));
+    assert_false(cst_fd_sink_write(&sink, "x", 1, &error));
+    assert_non_null(strstr(error->message, "cannot write the output"));
+    close(pipes[0]);
+    close(pipes[1]);
+    close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +245,7 @@ int main(void)
         cmocka_unit_test(hole_beyond_any_file_is_refused),
         cmocka_unit_test(cancelled_task_ends_a_long_hole),
         cmocka_unit_test(full_output_says_so),
+        cmocka_unit_test(descriptors_of_no_use_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,31 @@ static void cancelled_task_aborts_the_download(void **state)
     fake_stop(&server);
 }
 
+/** Says nothing until the client wants no more. */
+static void serve_silent_download(int fd, gpointer data)
+{
+    fake_reply(fd, fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD), NULL, NULL);
+    g_usleep(100000);
+    cst_task_cancel(data);
+    expect_end(fd, WIRE_ERROR);
+}
+
+static void a_download_that_brings_nothing_can_be_cancelled(void **state)
+{
+    FakeServer server;
+    g_autoptr(CstTask) task = cst_task_new();
+    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_silent_download, task));
+    CstWireStream *stream =
+        cst_wire_stream_start(client, &download, NULL, cancel_after_piece, task, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_wire_stream_receive(stream, task, &error));
+    assert_fails_with(error, CST_ERROR_CANCELLED, "cancelled");
+    cst_wire_stream_free(stream);
+    cst_wire_client_free(client);
+    fake_stop(&server);
+}
+
 static void serve_bad_hole(int fd, gpointer data)
 {
     CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
@@ -349,6 +374,7 @@ int main(void)
         cmocka_unit_test(stream_error_ends_the_download),
         cmocka_unit_test(failing_sink_aborts_the_download),
         cmocka_unit_test(cancelled_task_aborts_the_download),
+        cmocka_unit_test(a_download_that_brings_nothing_can_be_cancelled),
         cmocka_unit_test(hole_of_negative_length_is_refused),
         cmocka_unit_test(upload_arrives_whole_while_events_flood_in),
         cmocka_unit_test(upload_stops_at_the_servers_error),

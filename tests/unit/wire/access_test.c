@@ -367,14 +367,15 @@ static void a_call_may_not_be_cancelled_by_a_reader(void **state)
 #define STRANGER     65534
 #define STORAGE_TEAM 64123
 
-static Probe connect_as(Bench *bench, gid_t primary, gid_t other, gboolean read_only)
+static Probe connect_in_groups(Bench *bench, gid_t primary, const gid_t *others, size_t count,
+                               gboolean read_only)
 {
     Probe probe = {.serial = 100};
     int fds[2];
 
     if (geteuid() != 0)
         skip();
-    assert_int_equal(setgroups(1, &other), 0);
+    assert_int_equal(setgroups(count, others), 0);
     assert_int_equal(setegid(primary), 0);
     assert_int_equal(seteuid(STRANGER), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
@@ -384,6 +385,11 @@ static Probe connect_as(Bench *bench, gid_t primary, gid_t other, gboolean read_
     probe.fd = fds[0];
     cst_wire_server_adopt(bench->server, fds[1], read_only);
     return probe;
+}
+
+static Probe connect_as(Bench *bench, gid_t primary, gid_t other, gboolean read_only)
+{
+    return connect_in_groups(bench, primary, &other, 1, read_only);
 }
 
 static char *open_refused(Probe *probe)
@@ -433,6 +439,32 @@ static void members_of_the_group_may_write(void **state)
     probe_close(&first);
     probe_close(&second);
     probe_close(&third);
+}
+
+/* However many groups a user is in, the last one counts as the first. */
+static void members_of_many_groups_are_known(void **state)
+{
+    static const size_t counts[] = {0, 1, 63, 64, 65, 1000};
+    Bench *bench = *state;
+    gid_t groups[1001];
+
+    bench->options.has_group = TRUE;
+    bench->options.group = STORAGE_TEAM;
+    bench_restart(bench);
+    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+        Probe member, stranger;
+
+        /* The kernel sorts them: all others come before the one that is looked for. */
+        for (size_t n = 0; n < counts[i]; n++)
+            groups[n] = (gid_t)(10000 + n);
+        groups[counts[i]] = STORAGE_TEAM;
+        member = connect_in_groups(bench, STRANGER, groups, counts[i] + 1, FALSE);
+        open_allowed(&member);
+        probe_close(&member);
+        stranger = connect_in_groups(bench, STRANGER, groups, counts[i], FALSE);
+        g_free(open_refused(&stranger));
+        probe_close(&stranger);
+    }
 }
 
 static void one_user_may_not_take_all_places(void **state)
@@ -528,6 +560,7 @@ int main(void)
         BENCH_TEST(a_call_may_not_be_cancelled_by_a_reader),
         BENCH_TEST(a_stranger_may_only_read),
         BENCH_TEST(members_of_the_group_may_write),
+        BENCH_TEST(members_of_many_groups_are_known),
         BENCH_TEST(one_user_may_not_take_all_places),
         BENCH_TEST(silent_readers_make_room_when_connections_are_scarce),
     };

@@ -107,6 +107,53 @@ static void after_deregistering_nothing_comes(void **state)
     probe_close(&probe);
 }
 
+/* The reply to a call for events of the secret whose uuid ends in @number. */
+static Packet listen_to_secret(Probe *probe, unsigned number)
+{
+    wire_secret secret = {.usage_id = (char *)""};
+    wire_secret_event_args args = {.secret = &secret};
+
+    secret.uuid[14] = (char)(number >> 8);
+    secret.uuid[15] = (char)number;
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY,
+               XDR_OF(secret_event_args), &args);
+    return probe_reply(probe);
+}
+
+static void a_client_listens_to_1024_things_at_most(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    g_autofree char *twice = NULL, *many = NULL;
+    Packet packet;
+
+    for (unsigned i = 0; i < 1024; i++) {
+        packet = listen_to_secret(&probe, i);
+        assert_int_equal(packet.header.status, WIRE_OK);
+        packet_free(&packet);
+    }
+    packet = listen_to_secret(&probe, 1023);
+    twice = packet_error(&packet, 8);
+    packet_free(&packet);
+    packet = listen_to_secret(&probe, 1024);
+    many = packet_error(&packet, 39);
+    assert_non_null(strstr(many, "1024 event callbacks are registered already"));
+    packet_free(&packet);
+    probe_close(&probe);
+}
+
+static void events_of_a_pool_that_is_unknown_are_refused(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_pool nobody = {.name = (char *)"nobody"};
+    wire_pool_event_args args = {.pool = &nobody};
+    g_autofree char *text =
+        probe_call_error(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY,
+                         XDR_OF(pool_event_args), &args, 49);
+
+    assert_non_null(strstr(text, "(nobody)"));
+    probe_close(&probe);
+}
+
 static void a_listener_that_does_not_read_is_dropped(void **state)
 {
     Bench *bench = *state;
@@ -143,6 +190,8 @@ int main(void)
         BENCH_TEST(refreshes_and_secrets_have_their_own_messages),
         BENCH_TEST(the_same_twice_is_refused),
         BENCH_TEST(after_deregistering_nothing_comes),
+        BENCH_TEST(a_client_listens_to_1024_things_at_most),
+        BENCH_TEST(events_of_a_pool_that_is_unknown_are_refused),
         BENCH_TEST(a_listener_that_does_not_read_is_dropped),
         BENCH_TEST(events_for_machines_are_accepted_and_never_come),
     };

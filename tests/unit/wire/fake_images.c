@@ -15,32 +15,36 @@ gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask
 {
     *ret_report = (CstCheckReport){.total_clusters = 7};
     g_strlcpy(ret_report->format, "qcow2", sizeof(ret_report->format));
-    return TRUE;
+    return fake_works(error);
 }
 
 gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
                         CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64_t *ret_given_back,
                           GError **error)
 {
     *ret_given_back = 0;
-    return fake_changed();
+    return fake_changed(error);
 }
 
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 {
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
-    CstChainRow *row = g_new0(CstChainRow, 1);
+    GPtrArray *rows;
+    CstChainRow *row;
 
+    if (!fake_works(error))
+        return NULL;
+    rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+    row = g_new0(CstChainRow, 1);
     row->self = TRUE;
     row->name = g_strdup(name);
     g_ptr_array_add(rows, row);
@@ -49,31 +53,35 @@ GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 
 GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
 {
-    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    return fake_works(error) ? g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free)
+                             : NULL;
 }
 
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how, CstTask *task,
                         GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_declare(CstPool *pool, const char *name, const CstVolDeclare *how, CstTask *task,
                          GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
 {
-    GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
+    GPtrArray *problems;
 
+    if (!fake_works(error))
+        return NULL;
+    problems = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(problems, g_strdup("its backing store is missing"));
     return problems;
 }
@@ -81,12 +89,12 @@ GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
 gboolean cst_pool_get_follow(CstPool *pool, CstFollow *ret_follow, GError **error)
 {
     *ret_follow = CST_FOLLOW_NONE;
-    return TRUE;
+    return fake_works(error);
 }
 
 gboolean cst_pool_set_follow(CstPool *pool, CstFollow follow, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
@@ -94,24 +102,24 @@ gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
                          GError **error)
 {
     *ret_report = (CstCompareReport){.same = TRUE, .sizes_same = TRUE};
-    return TRUE;
+    return fake_works(error);
 }
 
 gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, const char *options,
                          CstTask *task, CstMeasureReport *ret_report, GError **error)
 {
     *ret_report = (CstMeasureReport){0};
-    return TRUE;
+    return fake_works(error);
 }
 
 CstVolMap *cst_vol_map(CstPool *pool, const char *name, uint64_t start, guint limit, CstTask *task,
                        GError **error)
 {
-    return cst_vol_map_new();
+    return fake_works(error) ? cst_vol_map_new() : NULL;
 }
 
 gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
                         CstPool *source_pool, const char *source, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }

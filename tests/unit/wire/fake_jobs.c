@@ -37,10 +37,10 @@ CstJobInfo *cst_service_job(CstService *self, uint64_t id, GError **error)
 
 gboolean cst_service_job_cancel(CstService *self, uint64_t id, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_service_job_set_limit(CstService *self, uint64_t id, uint64_t limit, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }

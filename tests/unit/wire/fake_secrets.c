@@ -23,8 +23,11 @@ static CstSecretRow *the_secret(void)
 
 GPtrArray *cst_service_secrets(CstService *s, unsigned filter, GError **error)
 {
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_row_free);
+    GPtrArray *rows;
 
+    if (!fake_works(error))
+        return NULL;
+    rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_row_free);
     g_ptr_array_add(rows, the_secret());
     return rows;
 }
@@ -49,13 +52,13 @@ CstSecretRow *cst_service_secret_by_usage(CstService *s, int usage, const char *
 CstSecretRow *cst_service_secret_define(CstService *s, const char *xml, unsigned flags,
                                         GError **error)
 {
-    fake_changed();
+    fake_changed(NULL);
     return the_secret();
 }
 
 gboolean cst_service_secret_undefine(CstService *s, const CstUuid *uuid, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 char *cst_service_secret_get_xml(CstService *s, const CstUuid *uuid, unsigned flags, GError **error)
@@ -66,14 +69,14 @@ char *cst_service_secret_get_xml(CstService *s, const CstUuid *uuid, unsigned fl
 gboolean cst_service_secret_set_value(CstService *s, const CstUuid *uuid, const uint8_t *value,
                                       size_t len, unsigned flags, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_service_secret_get_value(CstService *s, const CstUuid *uuid, unsigned flags,
                                       const char *token, uint8_t **ret_value, size_t *ret_len,
                                       GError **error)
 {
-    fake_changed();
+    fake_changed(NULL);
     g_strlcpy(fake.token, token, sizeof(fake.token));
     if (!is_the_secret(uuid, error))
         return FALSE;

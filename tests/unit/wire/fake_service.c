@@ -35,7 +35,7 @@ void fake_reset(void)
     g_byte_array_set_size(fake.data, 0);
     fake.hole_at = fake.hole_len = fake.upload_limit = 0;
     fake.any_name = fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
-    fake.cancelled = FALSE;
+    fake.cancelled = fake.broken = FALSE;
     fake.refreshing = fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
     g_mutex_unlock(&fake.lock);
 }
@@ -94,10 +94,15 @@ static gboolean see_cancel(void)
     return FALSE;
 }
 
-gboolean fake_changed(void)
+gboolean fake_works(GError **error)
+{
+    return !is_held(&fake.broken) || cst_fail(error, CST_ERROR_IO, "the disk is gone");
+}
+
+gboolean fake_changed(GError **error)
 {
     count(&fake.mutations, 1);
-    return TRUE;
+    return fake_works(error);
 }
 
 CstService *fake_service(void)
@@ -141,8 +146,11 @@ void cst_pool_unref(CstPool *pool)
 
 GPtrArray *cst_service_pools(CstService *s, unsigned filter, GError **error)
 {
-    GPtrArray *list = g_ptr_array_new();
+    GPtrArray *list;
 
+    if (!fake_works(error))
+        return NULL;
+    list = g_ptr_array_new();
     if (filter & CST_LIST_POOLS_INACTIVE)
         return list;
     for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
@@ -220,31 +228,31 @@ gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError *
 
 CstPool *cst_service_pool_define(CstService *s, const char *xml, unsigned flags, GError **error)
 {
-    fake_changed();
+    fake_changed(NULL);
     return &pools[0];
 }
 
 CstPool *cst_service_pool_create(CstService *s, const char *xml, unsigned flags, CstTask *task,
                                  GError **error)
 {
-    fake_changed();
+    fake_changed(NULL);
     return &pools[0];
 }
 
 gboolean cst_pool_undefine(CstPool *pool, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 #define POOL_CHANGE(name)                                                       \
     gboolean name(CstPool *pool, unsigned flags, CstTask *task, GError **error) \
     {                                                                           \
-        return fake_changed();                                                  \
+        return fake_changed(error);                                             \
     }
 
 POOL_CHANGE(cst_pool_start)
@@ -260,12 +268,12 @@ gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **e
     g_mutex_unlock(&fake.lock);
     cst_task_set_waiting(task, FALSE);
     count(&fake.building, -1);
-    return cst_task_check(task, error) && fake_changed();
+    return cst_task_check(task, error) && fake_changed(error);
 }
 
 gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError **error)
@@ -275,13 +283,13 @@ gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError *
     count(&fake.refreshing, 1);
     wait_while(&fake.hold_refresh);
     count(&fake.refreshing, -1);
-    return fake_changed();
+    return fake_changed(error);
 }
 
 char *cst_service_find_sources(CstService *s, const char *type, const char *spec, unsigned flags,
                                GError **error)
 {
-    fake_changed();
+    fake_changed(NULL);
     return g_strdup("<sources/>");
 }
 
@@ -330,15 +338,18 @@ void cst_vol_row_free(CstVolRow *row)
 gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 {
     *ret_count = count_of(pool);
-    return TRUE;
+    return fake_works(error);
 }
 
 GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, unsigned flags,
                                  GError **error)
 {
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
+    GPtrArray *rows;
     guint first = after ? number_of(after) + 1 : 0;
 
+    if (!fake_works(error))
+        return NULL;
+    rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     for (guint i = first; i < count_of(pool) && (limit == 0 || rows->len < limit); i++) {
         CstVolRow *row = g_new0(CstVolRow, 1);
 
@@ -403,7 +414,7 @@ gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask 
                         char **ret_name, GError **error)
 {
     *ret_name = vol_name(0);
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
@@ -411,19 +422,20 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                              GError **error)
 {
     *ret_name = vol_name(0);
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                         GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
                       CstTask *task, GError **error)
 {
-    fake_changed();
+    cst_task_set_job(task, FAKE_WIPE_JOB);
+    fake_changed(NULL);
     g_mutex_lock(&fake.lock);
     fake.rate = cst_task_rate(task);
     g_mutex_unlock(&fake.lock);
@@ -440,7 +452,7 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
                         CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 /* --- streams --------------------------------------------------------------------------------- */
@@ -462,7 +474,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
 
     if (!cst_pool_has_volume(pool, name, error))
         return NULL;
-    fake_changed();
+    fake_changed(NULL);
     count(&fake.streams_open, 1);
     upload = g_new0(CstUpload, 1);
     upload->at = offset;
@@ -541,7 +553,7 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
 
     if (!cst_pool_has_volume(pool, name, error))
         return NULL;
-    fake_changed();
+    fake_changed(NULL);
     count(&fake.streams_open, 1);
     download = g_new0(CstDownload, 1);
     download->at = (guint)MIN(offset, fake.data->len);

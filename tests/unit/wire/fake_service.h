@@ -26,6 +26,7 @@ typedef struct {
     guint building;          /**< calls in build */
     gboolean hold_wipe;      /**< a wipe goes on until it is cancelled */
     gboolean hold_writes;    /**< uploads wait */
+    gboolean broken;         /**< what asks the storage fails */
     guint refreshing;        /**< calls in refresh */
     guint mutations;         /**< calls that would have changed something */
     guint streams_open;
@@ -35,12 +36,17 @@ typedef struct {
     uint64_t rate;             /**< of the last wipe, at its beginning */
 } FakeState;
 
+/** Every wipe is listed under this number, and no other call is listed. */
+#define FAKE_WIPE_JOB 7
+
 extern FakeState fake;
 /** Of the one secret. */
 extern const CstUuid fake_secret_uuid;
 
-/** Something would have been changed. Always TRUE. */
-gboolean fake_changed(void);
+/** FALSE with IO while @broken. */
+gboolean fake_works(GError **error);
+/** Something would have been changed; FALSE as above. */
+gboolean fake_changed(GError **error);
 void fake_reset(void);
 /** Sets one of the hold flags and wakes who waits. */
 void fake_hold(gboolean *flag, gboolean hold);

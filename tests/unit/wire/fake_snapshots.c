@@ -8,9 +8,13 @@
 
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
 {
-    GPtrArray *snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
-    CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+    GPtrArray *snapshots;
+    CstSnapshot *snapshot;
 
+    if (!fake_works(error))
+        return NULL;
+    snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    snapshot = g_new0(CstSnapshot, 1);
     snapshot->name = g_strdup("s");
     snapshot->kept_by = g_strdup("qcow2");
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
@@ -21,38 +25,42 @@ GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, G
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
                                  const char *new_name, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
                                 const char *new_volume, CstTask *task, GError **error)
 {
-    return fake_changed();
+    return fake_changed(error);
 }
 
 GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
 {
-    GPtrArray *stores = g_ptr_array_new_with_free_func((GDestroyNotify)cst_thin_store_free);
-    CstThinStore *store = g_new0(CstThinStore, 1);
+    GPtrArray *stores;
+    CstThinStore *store;
 
+    if (!fake_works(error))
+        return NULL;
+    stores = g_ptr_array_new_with_free_func((GDestroyNotify)cst_thin_store_free);
+    store = g_new0(CstThinStore, 1);
     *store = (CstThinStore){g_strdup("tp"), 1000, 600, 100, 20, 3};
     g_ptr_array_add(stores, store);
     return stores;

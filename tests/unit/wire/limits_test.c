@@ -303,6 +303,54 @@ static void calls_of_one_serial_end_with_their_client(void **state)
     assert_true(fake_wait(&fake.building, 0));
 }
 
+static void assert_job(Probe *probe, int procedure, uint32_t serial, int found, uint64_t id)
+{
+    Packet packet = ask_about(probe, procedure, serial);
+    wire_call_job_ret ret = {0};
+
+    assert_int_equal(packet.header.status, WIRE_OK);
+    assert_true(
+        cst_wire_payload_decode(packet.bytes, packet.len, XDR_OF(call_job_ret), &ret, NULL));
+    packet_free(&packet);
+    assert_int_equal(ret.found, found);
+    assert_int_equal(ret.id, id);
+}
+
+static void a_listed_call_that_is_detached_goes_on_until_the_server_ends(void **state)
+{
+    Bench *bench = *state;
+    Probe probe = probe_open(bench, FALSE);
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+
+    fake_hold(&fake.hold_wipe, TRUE);
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
+               &args);
+    assert_true(fake_wait(&fake.mutations, 1));
+    assert_job(&probe, WIRE_CISTERN_CALL_JOB, 99, 0, 0);
+    assert_job(&probe, WIRE_CISTERN_CALL_DETACH, 99, 0, 0);
+    assert_job(&probe, WIRE_CISTERN_CALL_JOB, probe.serial - 2, 1, FAKE_WIPE_JOB);
+    assert_job(&probe, WIRE_CISTERN_CALL_DETACH, probe.serial - 3, 1, FAKE_WIPE_JOB);
+    probe_close(&probe);
+    while (cst_wire_server_clients(bench->server) > 0)
+        g_usleep(1000);
+    g_usleep(20000);
+    assert_false(fake.cancelled);
+    bench_restart(bench);
+    assert_true(fake.cancelled);
+}
+
+static void a_call_that_is_not_listed_cannot_be_detached(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+
+    fake_hold(&fake.hold_build, TRUE);
+    send_build(&probe);
+    assert_true(fake_wait(&fake.building, 1));
+    assert_job(&probe, WIRE_CISTERN_CALL_DETACH, probe.serial, 1, 0);
+    probe_close(&probe);
+    assert_true(fake_wait(&fake.building, 0));
+}
+
 static void stopping_cancels_what_can_be_cancelled(void **state)
 {
     Bench *bench = *state;
@@ -371,6 +419,8 @@ int main(void)
         BENCH_TEST(known_volumes_are_found_without_a_worker),
         BENCH_TEST(calls_end_with_their_client),
         BENCH_TEST(calls_of_one_serial_end_with_their_client),
+        BENCH_TEST(a_listed_call_that_is_detached_goes_on_until_the_server_ends),
+        BENCH_TEST(a_call_that_is_not_listed_cannot_be_detached),
         BENCH_TEST(stopping_cancels_what_can_be_cancelled),
         BENCH_TEST(clients_over_the_limit_wait_their_turn),
     };

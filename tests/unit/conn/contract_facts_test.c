@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * As contract_test.c, for what is told about pools and volumes beside their descriptions, for what
+ * is declared of them, for dry runs, and for events of secrets.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+
+#include "side.h"
+
+#define UUID_B "11111111-2222-3333-4444-666666666666"
+
+static CstVolRef *make_volume(Side *side, const CstPoolRef *pool, const char *name,
+                              const char *format)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>%s</name><capacity>1048576</capacity><allocation>0"
+                        "</allocation><target><format type='%s'/></target></volume>",
+                        name, format);
+    CstVolRef *vol = cst_conn_vol_create(side->conn, pool, xml, 0, NULL, &side->error);
+
+    outcome(side, name, vol != NULL);
+    return vol;
+}
+
+static void put(const Side *side, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(side->root, name, NULL);
+
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+/* --- who and what ---------------------------------------------------------------------------- */
+
+static void note_holders(Side *side, const CstVolRef *vol)
+{
+    g_autoptr(GPtrArray) holders = cst_conn_vol_holders(side->conn, vol, &side->error);
+
+    outcome(side, "holders", holders != NULL);
+    for (guint i = 0; holders && i < holders->len; i++) {
+        const CstVolHolder *holder = g_ptr_array_index(holders, i);
+
+        note(side, "- %s, reads only %d", holder->what, holder->reads_only);
+    }
+    note(side, "%u", holders ? holders->len : 99);
+}
+
+/* Locks as QEMU does: bytes from 100 on for what is used, from 200 on for what is not shared. */
+static int hold(const Side *side, const char *name)
+{
+    g_autofree char *path = g_build_filename(side->root, "images", name, NULL);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
+
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    lock.l_start = 201;
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    return fd;
+}
+
+static void play_holders(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) vol = make_volume(side, pool, "v", "raw");
+    int fd;
+
+    note_holders(side, vol);
+    fd = hold(side, "v");
+    note_holders(side, vol);
+    close(fd);
+    outcome(side, "delete", cst_conn_vol_delete(side->conn, vol, 0, NULL, &side->error));
+    note_holders(side, vol);
+}
+
+static void note_problems(Side *side, const CstVolRef *vol)
+{
+    g_autoptr(GPtrArray) problems = cst_conn_vol_problems(side->conn, vol, &side->error);
+
+    outcome(side, "problems", problems != NULL);
+    for (guint i = 0; problems && i < problems->len; i++)
+        note(side, "- %s", (char *)g_ptr_array_index(problems, i));
+    note(side, "%u", problems ? problems->len : 99);
+}
+
+static void play_problems(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) fine = make_volume(side, pool, "fine", "qcow2");
+    g_autoptr(CstVolRef) broken = make_volume(side, pool, "broken", "qcow2");
+
+    put(side, "images/broken", "QFI\xfb and no more of it");
+    outcome(side, "refresh", cst_conn_pool_refresh(side->conn, pool, 0, &side->error));
+    note_problems(side, fine);
+    note_problems(side, broken);
+    outcome(side, "delete", cst_conn_vol_delete(side->conn, fine, 0, NULL, &side->error));
+    note_problems(side, fine);
+}
+
+static void follow(Side *side, const CstPoolRef *pool, const CstFollow *wanted)
+{
+    CstFollow found = CST_FOLLOW_POOLS;
+
+    outcome(side, "follow", cst_conn_pool_follow(side->conn, pool, wanted, &found, &side->error));
+    note(side, "%d", found);
+}
+
+static void play_trust(Side *side)
+{
+    const CstFollow none = CST_FOLLOW_NONE, anywhere = CST_FOLLOW_ANYWHERE;
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) vol = make_volume(side, pool, "v", "qcow2");
+    CstPoolRef nobody = {.name = (char *)"nobody"};
+    CstVolRef missing = {(char *)"a", (char *)"missing", (char *)""};
+
+    follow(side, pool, NULL);
+    follow(side, pool, &none);
+    follow(side, pool, NULL);
+    follow(side, pool, &anywhere);
+    follow(side, pool, NULL);
+    follow(side, &nobody, NULL);
+    outcome(side, "declare",
+            cst_conn_vol_declare(side->conn, vol,
+                                 &(CstVolDeclare){.flags = CST_VOL_DECLARE_CONTENT}, NULL,
+                                 &side->error));
+    outcome(side, "declare a format that it has not",
+            cst_conn_vol_declare(side->conn, vol, &(CstVolDeclare){.format = "vmdk"}, NULL,
+                                 &side->error));
+    outcome(
+        side, "declare, flag",
+        cst_conn_vol_declare(side->conn, vol, &(CstVolDeclare){.flags = 64}, NULL, &side->error));
+    outcome(side, "declare nothing of nobody",
+            cst_conn_vol_declare(side->conn, &missing,
+                                 &(CstVolDeclare){.flags = CST_VOL_DECLARE_NOTHING}, NULL,
+                                 &side->error));
+}
+
+static void note_problem_of_pool(Side *side, const CstPoolRef *pool)
+{
+    g_autofree char *problem = cst_conn_pool_problem(side->conn, pool);
+
+    note(side, "problem of the pool: %s", problem ? problem : "none");
+}
+
+static void play_pool(Side *side)
+{
+    g_autofree char *xml = g_strdup_printf("<pool type='dir'><name>t</name><uuid>" UUID_B
+                                           "</uuid><target><path>%s</path>"
+                                           "</target></pool>",
+                                           side->root);
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstPoolRef) transient = cst_conn_pool_create(side->conn, xml, 0, &side->error);
+    g_autoptr(CstPoolRef) again = NULL;
+    g_autoptr(GPtrArray) stores = NULL;
+    CstPoolRef nobody = {.name = (char *)"nobody"};
+    gboolean persistent = TRUE;
+
+    outcome(side, "create", transient != NULL);
+    note(side, "%s", transient ? transient->name : "nobody");
+    outcome(side, "is_persistent",
+            cst_conn_pool_is_persistent(side->conn, transient, &persistent, &side->error));
+    note(side, "persistent %d", persistent);
+    outcome(side, "create again",
+            (again = cst_conn_pool_create(side->conn, xml, 0, &side->error)) != NULL);
+    note_problem_of_pool(side, pool);
+    note_problem_of_pool(side, &nobody);
+    stores = cst_conn_pool_thin(side->conn, pool, &side->error);
+    outcome(side, "thin", stores != NULL);
+    note(side, "%u", stores ? stores->len : 99);
+    g_clear_pointer(&stores, g_ptr_array_unref);
+    stores = cst_conn_pool_thin(side->conn, &nobody, &side->error);
+    outcome(side, "thin of nobody", stores != NULL);
+}
+
+/* --- dry runs -------------------------------------------------------------------------------- */
+
+static void play_dry_run(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) vol = NULL, made = NULL;
+
+    outcome(side, "dry", cst_conn_set_dry_run(side->conn, TRUE, &side->error));
+    assert_true(cst_dry_run());
+    vol = make_volume(side, pool, "v", "raw");
+    outcome(side, "stop", cst_conn_pool_stop(side->conn, pool, &side->error));
+    outcome(side, "still dry", cst_conn_set_dry_run(side->conn, TRUE, &side->error));
+    outcome(side, "start", cst_conn_pool_start(side->conn, pool, 0, &side->error));
+    outcome(side, "wet", cst_conn_set_dry_run(side->conn, FALSE, &side->error));
+    assert_false(cst_dry_run());
+    made = make_volume(side, pool, "v", "raw");
+    outcome(side, "stop", cst_conn_pool_stop(side->conn, pool, &side->error));
+}
+
+/* --- secrets --------------------------------------------------------------------------------- */
+
+static void on_secret(const CstConnEvent *event, gpointer data)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+
+    note(data, "event %d kind %d of %s", event->type, event->kind,
+         cst_uuid_format(&event->uuid, uuid));
+}
+
+static CstConnSecret *define_secret(Side *side, const char *uuid)
+{
+    g_autofree char *xml = g_strdup_printf("<secret ephemeral='no' private='no'><uuid>%s</uuid>"
+                                           "<usage type='ceph'><name>key of %s</name></usage>"
+                                           "</secret>",
+                                           uuid, uuid);
+    CstConnSecret *secret = cst_conn_secret_define(side->conn, xml, 0, &side->error);
+
+    outcome(side, "define", secret != NULL);
+    return secret;
+}
+
+static void deliver(Side *side, guint wanted)
+{
+    guint delivered = 0;
+
+    for (guint total = 0; total < wanted; total += delivered) {
+        assert_true(cst_conn_wait_events(side->conn, 5000, -1, &delivered, NULL));
+        if (delivered == 0)
+            fail_msg("only %u of %u events", total, wanted);
+    }
+    assert_true(cst_conn_wait_events(side->conn, 50, -1, &delivered, NULL));
+    note(side, "%u more", delivered);
+}
+
+static void subscribe(Side *side, CstConnEventType type, const CstUuid *uuid, guint *ret_id)
+{
+    outcome(side, "subscribe",
+            cst_conn_subscribe(side->conn, type, uuid, on_secret, side, ret_id, &side->error));
+}
+
+static void play_secret_events(Side *side)
+{
+    const CstUuid nobody = {{7}};
+    g_autoptr(CstConnSecret) a = define_secret(side, UUID_A);
+    g_autoptr(CstConnSecret) b = define_secret(side, UUID_B);
+    g_autoptr(CstConnSecret) found = NULL, missing = NULL;
+    guint all, of_a, values;
+
+    outcome(side, "by uuid",
+            (found = cst_conn_secret_by_uuid(side->conn, &b->uuid, &side->error)) != NULL);
+    note(side, "%s", found ? found->usage_id : "nobody");
+    outcome(side, "by wrong uuid",
+            (missing = cst_conn_secret_by_uuid(side->conn, &nobody, &side->error)) != NULL);
+    subscribe(side, CST_CONN_EVENT_SECRET_LIFECYCLE, &a->uuid, &of_a);
+    /* Only a server is asked whether there is one. */
+    if (!cst_conn_is_embedded(side->conn)) {
+        assert_false(cst_conn_subscribe(side->conn, CST_CONN_EVENT_SECRET_LIFECYCLE, &nobody,
+                                        on_secret, side, &all, &side->error));
+        assert_int_equal(side->error->code, CST_ERROR_NO_SECRET);
+        g_clear_error(&side->error);
+        assert_false(cst_conn_subscribe(side->conn, CST_CONN_EVENT_POOL_LIFECYCLE, &nobody,
+                                        on_secret, side, &all, &side->error));
+        assert_int_equal(side->error->code, CST_ERROR_NO_POOL);
+        g_clear_error(&side->error);
+    }
+    outcome(side, "undefine b", cst_conn_secret_undefine(side->conn, b, &side->error));
+    outcome(side, "undefine a", cst_conn_secret_undefine(side->conn, a, &side->error));
+    deliver(side, 1);
+    outcome(side, "unsubscribe", cst_conn_unsubscribe(side->conn, of_a, &side->error));
+    subscribe(side, CST_CONN_EVENT_SECRET_LIFECYCLE, NULL, &all);
+    subscribe(side, CST_CONN_EVENT_SECRET_VALUE, NULL, &values);
+    g_clear_pointer(&b, cst_conn_secret_free);
+    b = define_secret(side, UUID_B);
+    outcome(side, "set value",
+            cst_conn_secret_set_value(side->conn, b, (const uint8_t *)"hush", 4, &side->error));
+    outcome(side, "undefine", cst_conn_secret_undefine(side->conn, b, &side->error));
+    deliver(side, 3);
+}
+
+static void holders_are_the_same(void **state)
+{
+    const char *const must[] = {"holders: done\n0",
+                                "holders: done\n- another process, reads only 0\n1\n",
+                                "holders: no-volume", NULL};
+
+    compare(play_holders, must);
+}
+
+static void problems_are_the_same(void **state)
+{
+    const char *const must[] = {"problems: done\n0\nproblems: done\n- ", "problems: no-volume",
+                                NULL};
+
+    compare(play_problems, must);
+}
+
+static void trust_is_the_same(void **state)
+{
+    const char *const must[] = {
+        "follow: done\n0\nfollow: done\n1\nfollow: done\n1\nfollow: done\n2\nfollow: done\n2\n",
+        "declare: done", "declare nothing of nobody: no-volume", NULL};
+
+    compare(play_trust, must);
+}
+
+static void facts_of_pools_are_the_same(void **state)
+{
+    const char *const must[] = {"persistent 0", "create again: ", "thin: done\n0",
+                                "thin of nobody: no-pool", NULL};
+
+    compare(play_pool, must);
+}
+
+static void dry_runs_are_the_same(void **state)
+{
+    const char *const must[] = {"v: dry-run", "stop: dry-run", "start: state",
+                                "v: done",    "stop: done",    NULL};
+
+    compare(play_dry_run, must);
+}
+
+static void events_of_secrets_are_the_same(void **state)
+{
+    const char *const must[] = {"key of " UUID_B,
+                                "by wrong uuid: no-secret",
+                                "event 2 kind 1 of " UUID_A "\n0 more",
+                                "event 2 kind 0 of " UUID_B,
+                                "event 3 kind 0 of " UUID_B,
+                                "event 2 kind 1 of " UUID_B,
+                                NULL};
+
+    compare(play_secret_events, must);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holders_are_the_same),  cmocka_unit_test(problems_are_the_same),
+        cmocka_unit_test(trust_is_the_same),     cmocka_unit_test(facts_of_pools_are_the_same),
+        cmocka_unit_test(dry_runs_are_the_same), cmocka_unit_test(events_of_secrets_are_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

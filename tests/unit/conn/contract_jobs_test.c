@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Jobs: calls that go on at the server when their client has gone on to something else. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include <base/error.h>
+
+#include "side.h"
+
+#define MIB (1024 * 1024)
+
+static CstVolRef *make_volume(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    CstVolRef *vol = cst_conn_vol_create(side->conn, pool,
+                                         "<volume><name>v</name><capacity>8388608</capacity>"
+                                         "<allocation>8388608</allocation></volume>",
+                                         0, NULL, &side->error);
+
+    assert_non_null(vol);
+    return vol;
+}
+
+/* Starts to wipe @vol, slowly, and comes back once it is a job. */
+static uint64_t start_job(Side *side, const CstVolRef *vol)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+
+    cst_task_set_rate(task, MIB);
+    assert_true(cst_conn_set_detach(side->conn, TRUE, NULL));
+    assert_false(cst_conn_vol_wipe(side->conn, vol, CST_WIPE_RANDOM, task, &error));
+    assert_int_equal(error->code, CST_ERROR_CANCELLED);
+    assert_non_null(strstr(error->message, "goes on at the server"));
+    assert_true(cst_task_job(task) > 0);
+    assert_true(cst_conn_set_detach(side->conn, FALSE, NULL));
+    return cst_task_job(task);
+}
+
+static void assert_no_more_than_one(Side *side, uint64_t id, gboolean ended)
+{
+    g_autoptr(GPtrArray) going = cst_conn_job_list(side->conn, FALSE, NULL);
+    g_autoptr(GPtrArray) all = cst_conn_job_list(side->conn, TRUE, NULL);
+    const CstJobInfo *job;
+
+    assert_int_equal(going->len, !ended);
+    assert_int_equal(all->len, 1);
+    job = g_ptr_array_index(all, 0);
+    assert_true(job->id == id);
+    assert_string_equal(job->kind, "wipe");
+    assert_string_equal(job->pool, "a");
+    assert_string_equal(job->volume, "v");
+    assert_int_equal(job->pid, getpid());
+    assert_int_equal(job->uid, geteuid());
+    assert_true(job->started > 0);
+    assert_int_equal(job->ended >= job->started, ended);
+}
+
+static void a_call_goes_on_as_a_job(void **state)
+{
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autoptr(CstTask) watched = cst_task_new();
+    g_autoptr(GError) error = NULL;
+    CstJobInfo *job;
+    CstProgress progress;
+    Side side;
+    uint64_t id;
+
+    side_open(&side, TRUE);
+    vol = make_volume(&side);
+    id = start_job(&side, vol);
+    assert_no_more_than_one(&side, id, FALSE);
+    job = cst_conn_job_info(side.conn, id, NULL);
+    assert_int_equal(job->state, CST_JOB_RUNNING);
+    assert_true(job->can_cancel);
+    assert_true(job->limit == MIB);
+    assert_null(job->error);
+    assert_null(job->error_word);
+    cst_job_info_free(job);
+    assert_true(cst_conn_job_set_limit(side.conn, id, 0, &error));
+    job = cst_conn_job_wait(side.conn, id, 0, watched, &error);
+    assert_non_null(job);
+    assert_int_equal(job->state, CST_JOB_DONE);
+    assert_true(job->done == 8 * MIB);
+    cst_job_info_free(job);
+    progress = cst_task_progress(watched);
+    assert_true(progress.done == 8 * MIB);
+    assert_true(progress.total == 8 * MIB);
+    assert_no_more_than_one(&side, id, TRUE);
+    side_close(&side);
+}
+
+static void waiting_ends_and_the_job_goes_on(void **state)
+{
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autoptr(CstTask) cancelled = cst_task_new(), watched = cst_task_new();
+    g_autoptr(GError) late = NULL, stopped = NULL;
+    gint64 began;
+    CstJobInfo *job;
+    Side side;
+    uint64_t id;
+
+    side_open(&side, TRUE);
+    vol = make_volume(&side);
+    id = start_job(&side, vol);
+    began = g_get_monotonic_time();
+    assert_null(cst_conn_job_wait(side.conn, id, began + 300000, watched, &late));
+    assert_int_equal(late->code, CST_ERROR_TIMEOUT);
+    assert_non_null(strstr(late->message, " goes on"));
+    assert_in_range(g_get_monotonic_time() - began, 300000, 5000000);
+    assert_true(cst_task_progress(watched).total == 8 * MIB);
+    assert_true(cst_task_progress(watched).done < 8 * MIB);
+    cst_task_cancel(cancelled);
+    assert_null(cst_conn_job_wait(side.conn, id, 0, cancelled, &stopped));
+    assert_int_equal(stopped->code, CST_ERROR_CANCELLED);
+    assert_no_more_than_one(&side, id, FALSE);
+    assert_true(cst_conn_job_cancel(side.conn, id, NULL));
+    job = cst_conn_job_wait(side.conn, id, 0, NULL, NULL);
+    assert_non_null(job);
+    assert_int_equal(job->state, CST_JOB_CANCELLED);
+    assert_string_equal(job->error_word, "cancelled");
+    assert_non_null(job->error);
+    cst_job_info_free(job);
+    side_close(&side);
+}
+
+static void a_short_call_is_waited_for(void **state)
+{
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autoptr(CstTask) task = cst_task_new();
+    Side side;
+
+    side_open(&side, TRUE);
+    vol = make_volume(&side);
+    assert_true(cst_conn_set_detach(side.conn, TRUE, NULL));
+    assert_true(cst_conn_vol_resize(side.conn, vol, 16 * MIB, 0, task, NULL));
+    assert_int_equal(cst_task_job(task), 0);
+    side_close(&side);
+}
+
+static gpointer speed_up(gpointer task)
+{
+    g_usleep(400000);
+    cst_task_set_rate(task, 0);
+    return NULL;
+}
+
+/* 8 MiB at 1 MiB a second, if the server did not hear that the limit is gone. */
+static void a_call_that_runs_hears_of_another_limit(void **state)
+{
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autoptr(CstTask) task = cst_task_new();
+    gint64 began;
+    GThread *thread;
+    Side side;
+
+    side_open(&side, TRUE);
+    vol = make_volume(&side);
+    cst_task_set_rate(task, MIB);
+    began = g_get_monotonic_time();
+    thread = g_thread_new("speed", speed_up, task);
+    assert_true(cst_conn_vol_wipe(side.conn, vol, CST_WIPE_RANDOM, task, NULL));
+    assert_in_range(g_get_monotonic_time() - began, 400000, 5000000);
+    g_thread_join(thread);
+    side_close(&side);
+}
+
+static void without_a_daemon_nobody_goes_on(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    Side side;
+
+    side_open(&side, FALSE);
+    assert_false(cst_conn_set_detach(side.conn, TRUE, &error));
+    assert_int_equal(error->code, CST_ERROR_UNSUPPORTED);
+    side_close(&side);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_goes_on_as_a_job),
+        cmocka_unit_test(waiting_ends_and_the_job_goes_on),
+        cmocka_unit_test(a_short_call_is_waited_for),
+        cmocka_unit_test(a_call_that_runs_hears_of_another_limit),
+        cmocka_unit_test(without_a_daemon_nobody_goes_on),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

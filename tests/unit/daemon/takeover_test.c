@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What --check-takeover says, word for word: each test makes one finding on a root of its own, and
+ * compares everything that is printed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <takeover.h>
+
+#define NO_LOCK \
+    "ok      nobody manages the storage: 'ROOT/run/libvirt/storage/driver.pid' is not locked\n"
+#define FREE     "ok      'ROOT/run/libvirt/virtstoraged-sock' is free\n"
+#define FREE_RO  "ok      'ROOT/run/libvirt/virtstoraged-sock-ro' is free\n"
+#define NO_UNITS "ok      no unit of libvirt's is enabled that would take the storage back\n"
+#define NO_POOLS "ok      0 of 0 pool definitions in 'ROOT/etc/libvirt/storage' would be there\n"
+#define CLEAR    "Nothing stands in the way.\n"
+
+static int setup(void **state)
+{
+    g_autofree char *root = g_dir_make_tmp("cst-takeover-XXXXXX", NULL);
+    CstPaths *paths = cst_paths_new(root);
+
+    assert_true(cst_dir_ensure(paths->run_dir, 0755, NULL));
+    *state = paths;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    CstPaths *paths = *state;
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", paths->root);
+
+    assert_int_equal(system(command), 0);
+    cst_paths_free(paths);
+    return 0;
+}
+
+/* What is said, with the root of @paths replaced; FALSE in *ret_clear: something is in the way. */
+static char *check(const CstPaths *paths, gboolean *ret_clear)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    g_auto(GStrv) parts = NULL;
+
+    *ret_clear = daemon_check_takeover(paths, out);
+    fclose(out);
+    parts = g_strsplit(text, paths->root, -1);
+    free(text);
+    return g_strjoinv("ROOT", parts);
+}
+
+static void assert_says(const CstPaths *paths, gboolean clear, const char *wanted)
+{
+    gboolean is_clear;
+    g_autofree char *said = check(paths, &is_clear);
+
+    assert_string_equal(said, wanted);
+    assert_int_equal(is_clear, clear);
+}
+
+static void put(const CstPaths *paths, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(paths->root, name, NULL);
+    g_autofree char *dir = g_path_get_dirname(path);
+
+    assert_int_equal(g_mkdir_with_parents(dir, 0755), 0);
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void remove_file(const CstPaths *paths, const char *name)
+{
+    g_autofree char *path = g_build_filename(paths->root, name, NULL);
+
+    assert_int_equal(unlink(path), 0);
+}
+
+static void nothing_is_in_the_way_on_an_empty_root(void **state)
+{
+    assert_says(*state, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
+}
+
+static void a_session_has_no_socket_for_reading_and_no_units(void **state)
+{
+    CstPaths *paths = *state;
+
+    g_clear_pointer(&paths->socket_ro, g_free);
+    paths->session = TRUE;
+    assert_says(paths, TRUE, NO_LOCK FREE NO_POOLS CLEAR);
+}
+
+/* Locks as a manager does until its standard input ends. */
+static pid_t start_manager(const CstPaths *paths, int *ret_end)
+{
+    g_autofree char *path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
+    struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    int ready[2], end[2];
+    char byte;
+    pid_t pid;
+
+    put(paths, "run/libvirt/storage/driver.pid", "");
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_NAME, "manager");
+        close(end[1]);
+        _exit(fcntl(open(path, O_RDWR | O_CLOEXEC), F_SETLK, &request) == 0 &&
+                      write(ready[1], "", 1) == 1 && read(end[0], &byte, 1) == 0
+                  ? 0
+                  : 1);
+    }
+    close(end[0]);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    *ret_end = end[1];
+    return pid;
+}
+
+static void whoever_holds_the_lock_is_a_problem(void **state)
+{
+    const CstPaths *paths = *state;
+    int end, status;
+    pid_t pid = start_manager(paths, &end);
+    g_autofree char *wanted = g_strdup_printf(
+        "problem process %d (manager) manages the storage (it holds "
+        "'ROOT/run/libvirt/storage/driver.pid'); stop it\n" FREE FREE_RO NO_UNITS NO_POOLS
+        "1 problems stand in the way.\n",
+        (int)pid);
+
+    assert_says(paths, FALSE, wanted);
+    close(end);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
+}
+
+/* --- sockets --------------------------------------------------------------------------------- */
+
+static int listen_at(const char *path, int backlog)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(address.sun_path, path, strlen(path));
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+static void a_listener_at_a_socket_of_ours_is_a_problem(void **state)
+{
+    const CstPaths *paths = *state;
+    const int pid = (int)getpid();
+    int fd, fd_ro;
+    g_autofree char *one = g_strdup_printf(
+        NO_LOCK "problem process %d (listener) listens at 'ROOT/run/libvirt/virtstoraged-sock'; "
+                "stop it\n" FREE_RO NO_UNITS NO_POOLS "1 problems stand in the way.\n",
+        pid);
+    g_autofree char *both = g_strdup_printf(
+        NO_LOCK "problem process %d (listener) listens at 'ROOT/run/libvirt/virtstoraged-sock'; "
+                "stop it\n"
+                "problem process %d (listener) listens at 'ROOT/run/libvirt/virtstoraged-sock-ro'; "
+                "stop it\n" NO_UNITS NO_POOLS "2 problems stand in the way.\n",
+        pid, pid);
+
+    prctl(PR_SET_NAME, "listener");
+    fd = listen_at(paths->socket, 8);
+    assert_says(paths, FALSE, one);
+    fd_ro = listen_at(paths->socket_ro, 8);
+    assert_says(paths, FALSE, both);
+    close(fd);
+    close(fd_ro);
+}
+
+/* More clients wait than the listener's queue takes: the kernel names no process then. */
+static void a_listener_that_is_too_busy_to_answer_is_a_problem(void **state)
+{
+    const CstPaths *paths = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = listen_at(paths->socket, 0), clients[2];
+
+    g_strlcpy(address.sun_path, paths->socket, sizeof(address.sun_path));
+    for (size_t i = 0; i < G_N_ELEMENTS(clients); i++) {
+        clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (connect(clients[i], (struct sockaddr *)&address, sizeof(address)) < 0)
+            assert_int_equal(errno, EAGAIN);
+    }
+    assert_says(paths, FALSE,
+                NO_LOCK
+                "problem somebody listens at 'ROOT/run/libvirt/virtstoraged-sock' and is too busy "
+                "to answer; stop it\n" FREE_RO NO_UNITS NO_POOLS "1 problems stand in the way.\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(clients); i++)
+        close(clients[i]);
+    close(listener);
+}
+
+static void a_name_without_a_listener_is_left_over(void **state)
+{
+    const CstPaths *paths = *state;
+
+    close(listen_at(paths->socket, 8));
+    close(listen_at(paths->socket_ro, 8));
+    assert_says(paths, TRUE,
+                NO_LOCK "ok      'ROOT/run/libvirt/virtstoraged-sock' is left over, nobody "
+                        "answers; it would be replaced\n"
+                        "ok      'ROOT/run/libvirt/virtstoraged-sock-ro' is left over, nobody "
+                        "answers; it would be replaced\n" NO_UNITS NO_POOLS CLEAR);
+}
+
+static void a_listener_at_libvirtds_socket_is_only_to_be_known(void **state)
+{
+    const CstPaths *paths = *state;
+    g_autofree char *path = g_build_filename(paths->run_dir, "libvirt-sock", NULL);
+    g_autofree char *wanted = g_strdup_printf(
+        NO_LOCK FREE FREE_RO
+        "note    process %d (listener) listens at 'ROOT/run/libvirt/libvirt-sock': clients of "
+        "qemu:///system find no pools there once the storage is Cistern's; they find them at "
+        "storage:///system\n" NO_UNITS NO_POOLS CLEAR,
+        (int)getpid());
+    int fd = listen_at(path, 8);
+
+    prctl(PR_SET_NAME, "listener");
+    assert_says(paths, TRUE, wanted);
+    close(fd);
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR); /* left over: no word */
+}
+
+/* Process 1 of a name space of its own, where process 1 is what systemd is elsewhere. */
+static int as_first_process(void (*play)(const CstPaths *paths), const CstPaths *paths)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) < 0)
+            _exit(77);
+        pid = fork();
+        if (pid == 0) {
+            play(paths);
+            _exit(0);
+        }
+        waitpid(pid, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static void listen_and_check(const CstPaths *paths)
+{
+    g_autofree char *libvirt = g_build_filename(paths->run_dir, "libvirt-sock", NULL);
+    g_autofree char *report = g_build_filename(paths->root, "report", NULL);
+    g_autofree char *said = NULL;
+    gboolean is_clear;
+
+    listen_at(paths->socket, 8);
+    listen_at(libvirt, 8);
+    said = check(paths, &is_clear);
+    if (!is_clear || !g_file_set_contents(report, said, -1, NULL))
+        _exit(1);
+}
+
+static void a_socket_of_systemds_may_be_meant_for_us(void **state)
+{
+    const CstPaths *paths = *state;
+    g_autofree char *report = g_build_filename(paths->root, "report", NULL);
+    g_autofree char *said = NULL;
+    int status = as_first_process(listen_and_check, paths);
+
+    if (status == 77)
+        skip();
+    assert_int_equal(status, 0);
+    assert_true(g_file_get_contents(report, &said, NULL, NULL));
+    assert_true(g_str_has_prefix(
+        said, NO_LOCK "note    systemd listens at 'ROOT/run/libvirt/virtstoraged-sock': for "
+                      "cisternd.socket, or stop virtstoraged's\n" FREE_RO "note    process 1 ("));
+    assert_true(g_str_has_suffix(said, NO_UNITS NO_POOLS CLEAR));
+}
+
+/* The longest name that fits is looked at; one byte more, and its beginning is not taken for it. */
+static void a_name_too_long_for_a_socket_is_nobodys(void **state)
+{
+    CstPaths *paths = *state;
+    const size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+    g_autofree char *fill = g_strnfill(longest - strlen(paths->run_dir) - 1, 's');
+    gboolean is_clear;
+    int fd;
+
+    g_free(paths->socket);
+    paths->socket = g_build_filename(paths->run_dir, fill, NULL);
+    assert_int_equal(strlen(paths->socket), longest);
+    fd = listen_at(paths->socket, 8);
+    g_free(check(paths, &is_clear));
+    assert_false(is_clear);
+    g_free(paths->socket);
+    paths->socket = g_strconcat(paths->run_dir, "/", fill, "s", NULL);
+    g_free(check(paths, &is_clear));
+    assert_true(is_clear);
+    close(fd);
+}
+
+/* --- units ----------------------------------------------------------------------------------- */
+
+#define DRIVER "usr/lib/any-triplet/libvirt/connection-driver/libvirt_driver_storage.so"
+
+static void enable(const CstPaths *paths, const char *target, const char *unit)
+{
+    g_autofree char *dir = g_build_filename(paths->root, "etc/systemd/system", target, NULL);
+    g_autofree char *link = g_build_filename(dir, unit, NULL);
+
+    assert_int_equal(g_mkdir_with_parents(dir, 0755), 0);
+    assert_int_equal(symlink("/nowhere", link), 0);
+}
+
+static void disable(const CstPaths *paths, const char *target, const char *unit)
+{
+    g_autofree char *name = g_build_filename("etc/systemd/system", target, unit, NULL);
+
+    remove_file(paths, name);
+}
+
+static char *libvirtd_note(const char *unit)
+{
+    return g_strdup_printf(NO_LOCK FREE FREE_RO
+                           "note    %s is enabled; libvirtd has no storage driver, so that is no "
+                           "matter\n" NO_UNITS NO_POOLS CLEAR,
+                           unit);
+}
+
+static char *libvirtd_problem(const char *unit)
+{
+    return g_strdup_printf(
+        NO_LOCK FREE FREE_RO
+        "problem %s is enabled: libvirtd would be started, for a client or at boot, and one of the "
+        "two would not get the storage; systemctl disable --now %s, or take its storage driver "
+        "away (see cisternd(8))\n" NO_POOLS "1 problems stand in the way.\n",
+        unit, unit);
+}
+
+static char *virtstoraged_problem(const char *unit)
+{
+    return g_strdup_printf(NO_LOCK FREE FREE_RO
+                           "problem %s is enabled; systemctl disable --now %s\n" NO_POOLS
+                           "1 problems stand in the way.\n",
+                           unit, unit);
+}
+
+static void units_that_would_take_the_storage_back_are_problems(void **state)
+{
+    static const char *const targets[] = {"sockets.target.wants", "multi-user.target.wants"};
+    static const char *const units[] = {
+        "libvirtd.service",    "libvirtd.socket",        "libvirtd-ro.socket",
+        "libvirtd-tcp.socket", "libvirtd-tls.socket",    "virtstoraged.service",
+        "virtstoraged.socket", "virtstoraged-ro.socket",
+    };
+    const CstPaths *paths = *state;
+
+    for (guint driver = 0; driver < 2; driver++) {
+        if (driver)
+            put(paths, DRIVER, "");
+        for (size_t i = 0; i < G_N_ELEMENTS(targets) * G_N_ELEMENTS(units); i++) {
+            const char *target = targets[i % 2], *unit = units[i / 2];
+            gboolean libvirtd = g_str_has_prefix(unit, "libvirtd");
+            g_autofree char *wanted = !libvirtd ? virtstoraged_problem(unit)
+                                      : driver  ? libvirtd_problem(unit)
+                                                : libvirtd_note(unit);
+
+            enable(paths, target, unit);
+            assert_says(paths, libvirtd && !driver, wanted);
+            disable(paths, target, unit);
+        }
+    }
+}
+
+static void other_files_and_units_are_no_matter(void **state)
+{
+    const CstPaths *paths = *state;
+
+    enable(paths, "sockets.target.wants", "libvirtd-admin.socket");
+    enable(paths, "sockets.target.wants", "virtsecretd.socket");
+    put(paths, "etc/systemd/system/sockets.target.wants/libvirtd.socket", "not a link");
+    put(paths, DRIVER, "");
+    assert_says(paths, TRUE, NO_LOCK FREE FREE_RO NO_UNITS NO_POOLS CLEAR);
+}
+
+/* --- definitions ----------------------------------------------------------------------------- */
+
+static void definitions_that_would_not_be_there_are_problems(void **state)
+{
+    const CstPaths *paths = *state;
+    gboolean is_clear;
+    g_autofree char *said = NULL;
+
+    put(paths, "etc/libvirt/storage/good.xml",
+        "<pool type='dir'><name>good</name><uuid>11111111-2222-3333-4444-555555555555</uuid>"
+        "<target><path>/images</path></target></pool>");
+    assert_says(paths, TRUE,
+                NO_LOCK FREE FREE_RO NO_UNITS "ok      1 of 1 pool definitions in "
+                                              "'ROOT/etc/libvirt/storage' would be there\n" CLEAR);
+    put(paths, "etc/libvirt/storage/bad.xml", "<pool");
+    said = check(paths, &is_clear);
+    assert_false(is_clear);
+    assert_non_null(
+        strstr(said, "\nproblem 'ROOT/etc/libvirt/storage/bad.xml' would not be loaded: "));
+    assert_true(g_str_has_suffix(said, "\nok      1 of 2 pool definitions in "
+                                       "'ROOT/etc/libvirt/storage' would be there\n"
+                                       "1 problems stand in the way.\n"));
+}
+
+int main(void)
+{
+#define ROOT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        ROOT_TEST(nothing_is_in_the_way_on_an_empty_root),
+        ROOT_TEST(a_session_has_no_socket_for_reading_and_no_units),
+        ROOT_TEST(whoever_holds_the_lock_is_a_problem),
+        ROOT_TEST(a_listener_at_a_socket_of_ours_is_a_problem),
+        ROOT_TEST(a_listener_that_is_too_busy_to_answer_is_a_problem),
+        ROOT_TEST(a_name_without_a_listener_is_left_over),
+        ROOT_TEST(a_listener_at_libvirtds_socket_is_only_to_be_known),
+        ROOT_TEST(a_socket_of_systemds_may_be_meant_for_us),
+        ROOT_TEST(a_name_too_long_for_a_socket_is_nobodys),
+        ROOT_TEST(units_that_would_take_the_storage_back_are_problems),
+        ROOT_TEST(other_files_and_units_are_no_matter),
+        ROOT_TEST(definitions_that_would_not_be_there_are_problems),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Each call that asks the storage: it is answered while the storage works, passes on what went
+ * wrong when it does not, and says of a pool that is unknown that it is.
+ *
+ * What the arguments of a call begin with is in the table; the rest of them are zeros, which decode
+ * as empty strings, absent options and no flags.
+ */
+#include "probe.h"
+
+enum { NO_POOL = 49, SYSTEM_ERROR = 38 };
+
+typedef enum { NOTHING, POOL, VOL, VOLS } First;
+
+static const struct {
+    First first;
+    uint32_t program;
+    int procedure;
+} rows[] = {
+#define REMOTE(first, name)                          \
+    {                                                \
+        first, WIRE_REMOTE_PROGRAM, WIRE_PROC_##name \
+    }
+#define OWN(first, name)                                 \
+    {                                                    \
+        first, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_##name \
+    }
+    REMOTE(NOTHING, CONNECT_NUM_OF_STORAGE_POOLS),
+    REMOTE(NOTHING, CONNECT_LIST_STORAGE_POOLS),
+    REMOTE(NOTHING, CONNECT_NUM_OF_DEFINED_STORAGE_POOLS),
+    REMOTE(NOTHING, CONNECT_LIST_DEFINED_STORAGE_POOLS),
+    REMOTE(NOTHING, CONNECT_LIST_ALL_STORAGE_POOLS),
+    REMOTE(NOTHING, CONNECT_NUM_OF_SECRETS),
+    REMOTE(NOTHING, CONNECT_LIST_SECRETS),
+    REMOTE(NOTHING, CONNECT_LIST_ALL_SECRETS),
+    REMOTE(POOL, STORAGE_POOL_NUM_OF_VOLUMES),
+    REMOTE(POOL, STORAGE_POOL_LIST_VOLUMES),
+    REMOTE(POOL, STORAGE_POOL_LIST_ALL_VOLUMES),
+    REMOTE(POOL, STORAGE_POOL_CREATE),
+    REMOTE(POOL, STORAGE_POOL_DESTROY),
+    REMOTE(POOL, STORAGE_POOL_DELETE),
+    REMOTE(POOL, STORAGE_POOL_UNDEFINE),
+    REMOTE(POOL, STORAGE_POOL_SET_AUTOSTART),
+    REMOTE(VOL, STORAGE_VOL_DELETE),
+    REMOTE(VOL, STORAGE_VOL_RESIZE),
+    OWN(POOL, VOL_LIST_PAGE),
+    OWN(POOL, POOL_THIN),
+    OWN(POOL, POOL_FOLLOW),
+    OWN(VOL, VOL_CHAIN),
+    OWN(VOL, VOL_HOLDERS),
+    OWN(VOL, VOL_CHECK),
+    OWN(VOL, VOL_CHECK_LIST),
+    OWN(VOL, VOL_FLATTEN),
+    OWN(VOL, VOL_COMMIT),
+    OWN(VOL, VOL_SPARSIFY),
+    OWN(VOL, VOL_REBASE),
+    OWN(VOL, VOL_DECLARE),
+    OWN(VOL, VOL_PROBLEMS),
+    OWN(VOLS, VOL_COMPARE),
+    OWN(VOL, VOL_MEASURE),
+    OWN(VOL, VOL_MAP),
+    OWN(VOL, VOL_BITMAP),
+    OWN(VOL, SNAPSHOT_LIST),
+    OWN(VOL, SNAPSHOT_CREATE),
+    OWN(VOL, SNAPSHOT_REVERT),
+    OWN(VOL, SNAPSHOT_DELETE),
+    OWN(VOL, SNAPSHOT_RENAME),
+    OWN(VOL, SNAPSHOT_CLONE),
+};
+
+static void append(GByteArray *payload, xdrproc_t func, const void *args)
+{
+    static const CstWireHeader header = {.program = WIRE_REMOTE_PROGRAM};
+    g_autoptr(GByteArray) packet = g_byte_array_new();
+
+    assert_true(cst_wire_append(packet, &header, func, args, NULL));
+    g_byte_array_append(payload, packet->data + CST_WIRE_HEADER_LEN,
+                        packet->len - CST_WIRE_HEADER_LEN);
+}
+
+/* The reply to the call of row @i about @pool (NULL: one that nobody knows). */
+static Packet ask(Probe *probe, size_t i, const char *pool)
+{
+    static const uint8_t zeros[256];
+    g_autoptr(GByteArray) payload = g_byte_array_new(), packet = g_byte_array_new();
+    wire_pool first = {.name = (char *)"nobody"};
+    wire_vol vol = {(char *)(pool ? pool : "nobody"), (char *)"vol00000", (char *)""};
+    CstWireHeader header = {.program = rows[i].program,
+                            .version = WIRE_VERSION,
+                            .procedure = rows[i].procedure,
+                            .type = WIRE_CALL,
+                            .serial = ++probe->serial};
+
+    if (pool)
+        first = probe_pool(pool);
+    if (rows[i].first == POOL)
+        append(payload, XDR_OF(pool), &first);
+    if (rows[i].first == VOL || rows[i].first == VOLS)
+        append(payload, XDR_OF(vol), &vol);
+    if (rows[i].first == VOLS)
+        append(payload, XDR_OF(vol), &vol);
+    g_byte_array_append(payload, zeros, sizeof(zeros));
+    cst_wire_append_raw(packet, &header, payload->data, payload->len);
+    probe_write(probe, packet->data, packet->len);
+    return probe_reply(probe);
+}
+
+static void assert_fails(Packet *packet, size_t i, int code, const char *words)
+{
+    g_autofree char *text = NULL;
+
+    if (packet->header.status != WIRE_ERROR)
+        fail_msg("procedure %d of %x succeeds", rows[i].procedure, rows[i].program);
+    text = packet_error(packet, code);
+    if (!strstr(text, words))
+        fail_msg("procedure %d of %x: %s", rows[i].procedure, rows[i].program, text);
+    packet_free(packet);
+}
+
+static void what_goes_wrong_is_passed_on(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        Packet packet = ask(&probe, i, "images");
+
+        if (packet.header.status != WIRE_OK)
+            fail_msg("procedure %d of %x fails", rows[i].procedure, rows[i].program);
+        packet_free(&packet);
+        fake_hold(&fake.broken, TRUE);
+        packet = ask(&probe, i, "images");
+        assert_fails(&packet, i, SYSTEM_ERROR, "the disk is gone");
+        fake_hold(&fake.broken, FALSE);
+        if (rows[i].first == NOTHING)
+            continue;
+        packet = ask(&probe, i, NULL);
+        assert_fails(&packet, i, NO_POOL, rows[i].first == POOL ? "(nobody)" : "'nobody'");
+    }
+    probe_close(&probe);
+}
+
+/* --- arguments -------------------------------------------------------------------------------- */
+
+static int call_own(Probe *probe, int procedure, xdrproc_t func, const void *args,
+                    xdrproc_t ret_func, void *ret)
+{
+    Packet packet;
+    int status;
+
+    probe_send(probe, WIRE_CISTERN_PROGRAM, procedure, func, args);
+    packet = probe_reply(probe);
+    status = (int)packet.header.status;
+    if (status == WIRE_OK && ret_func)
+        assert_true(cst_wire_payload_decode(packet.bytes, packet.len, ret_func, ret, NULL));
+    packet_free(&packet);
+    return status;
+}
+
+static void references_are_followed_by_known_words_only(void **state)
+{
+    static const struct {
+        const char *word;
+        int status;
+    } words[] = {
+        {"pools", WIRE_OK}, {"none", WIRE_OK}, {"anywhere", WIRE_OK}, {"away", WIRE_ERROR}};
+    Probe probe = probe_open(*state, FALSE);
+    wire_pool_follow_args args = {.pool = probe_pool("images")};
+    wire_pool_follow_ret ret = {0};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        char *word = (char *)words[i].word;
+        guint before = fake.mutations;
+
+        args.follow = &word;
+        assert_int_equal(call_own(&probe, WIRE_CISTERN_POOL_FOLLOW, XDR_OF(pool_follow_args), &args,
+                                  XDR_OF(pool_follow_ret), &ret),
+                         words[i].status);
+        if (words[i].status == WIRE_OK)
+            assert_string_equal(ret.follow, word);
+        assert_int_equal(fake.mutations - before, words[i].status == WIRE_OK);
+        xdr_free(XDR_OF(pool_follow_ret), (char *)&ret);
+        memset(&ret, 0, sizeof(ret));
+    }
+    args.follow = NULL;
+    assert_int_equal(call_own(&probe, WIRE_CISTERN_POOL_FOLLOW, XDR_OF(pool_follow_args), &args,
+                              XDR_OF(pool_follow_ret), &ret),
+                     WIRE_OK);
+    assert_string_equal(ret.follow, "none"); /* as it is, unasked */
+    xdr_free(XDR_OF(pool_follow_ret), (char *)&ret);
+    probe_close(&probe);
+}
+
+static void a_mode_of_calls_has_known_flags(void **state)
+{
+    static const struct {
+        unsigned flags;
+        int status;
+    } modes[] = {{0, WIRE_OK}, {WIRE_CALLS_DRY, WIRE_OK}, {2, WIRE_ERROR}, {3, WIRE_ERROR}};
+    Probe probe = probe_open(*state, FALSE);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        wire_call_mode_args args = {modes[i].flags};
+
+        assert_int_equal(
+            call_own(&probe, WIRE_CISTERN_CALL_MODE, XDR_OF(call_mode_args), &args, NULL, NULL),
+            modes[i].status);
+    }
+    probe_close(&probe);
+}
+
+int main(void)
+{
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(what_goes_wrong_is_passed_on),
+        BENCH_TEST(references_are_followed_by_known_words_only),
+        BENCH_TEST(a_mode_of_calls_has_known_flags),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
