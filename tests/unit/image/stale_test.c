@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include <base/error.h>
 #include <base/units.h>
 #include <blob/sparse.h>
 #include <image/image.h>
@@ -72,15 +73,19 @@ static CstImage *open_image(Disk *disk)
     return image;
 }
 
-static void disk_init(Disk *disk, const Variant *variant)
+/* Takes @blob over. */
+static void disk_init(Disk *disk, const Variant *variant, CstBlob *blob)
 {
-    *disk = (Disk){.variant = variant, .blob = cst_blob_sparse_new(0), .size = SIZE};
+    g_autoptr(GError) error = NULL;
+
+    *disk = (Disk){.variant = variant, .blob = blob, .size = SIZE};
     disk->format = cst_image_format_find(variant->format, NULL);
     if (variant->options.backing) {
         memset(disk->bytes, BELOW, SIZE);
         disk->backing = cst_blob_memory_new(disk->bytes, SIZE);
     }
-    assert_true(cst_image_create(disk->blob, disk->format, &variant->options, NULL, NULL));
+    if (!cst_image_create(disk->blob, disk->format, &variant->options, NULL, &error))
+        fail_msg("%s: %s", variant->format, error->message);
 }
 
 static void disk_clear(Disk *disk)
@@ -144,7 +149,7 @@ static void what_lies_behind_the_end_never_shows(void **state)
 
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(lengths); j++) {
-            disk_init(&disk, &variants[i]);
+            disk_init(&disk, &variants[i], cst_blob_sparse_new(0));
             leave_stale_end(disk.blob, disk.format, lengths[j]);
             assert_holds(&disk, "empty");
             write_parts(&disk);
@@ -174,13 +179,110 @@ static void what_lies_behind_the_end_does_not_show_in_grown_space(void **state)
 
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(lengths); j++) {
-            disk_init(&disk, &variants[i]);
+            disk_init(&disk, &variants[i], cst_blob_sparse_new(0));
             write_parts(&disk);
             leave_stale_end(disk.blob, disk.format, lengths[j]);
             grow(&disk, GROWN);
             assert_holds(&disk, "grown");
             disk_clear(&disk);
         }
+    }
+}
+
+/* --- a device ----------------------------------------------------------------------------------
+ */
+
+enum { DEVICE_SIZE = 40 * 1024 * 1024 + 512 };
+
+/** Bytes that can be neither more nor less, as on a block device. */
+typedef struct {
+    CstBlob head;
+    uint8_t *bytes;
+} Device;
+
+static gboolean device_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    assert_in_range(offset, 0, DEVICE_SIZE - len);
+    memcpy(buf, ((Device *)blob)->bytes + offset, len);
+    return TRUE;
+}
+
+static gboolean device_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = DEVICE_SIZE;
+    return TRUE;
+}
+
+static void device_close(CstBlob *blob)
+{
+    g_free(((Device *)blob)->bytes);
+    g_free(blob);
+}
+
+static gboolean device_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                              GError **error)
+{
+    if (offset > DEVICE_SIZE - len)
+        return cst_fail(error, CST_ERROR_NO_SPACE, "the device ends here");
+    memcpy(((Device *)blob)->bytes + offset, buf, len);
+    return TRUE;
+}
+
+static gboolean device_flush(CstBlob *blob, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean device_resize(CstBlob *blob, uint64_t size, GError **error)
+{
+    return size == DEVICE_SIZE || cst_fail(error, CST_ERROR_UNSUPPORTED, "the size is fixed");
+}
+
+static const CstBlobOps device_ops = {
+    .kind = "device",
+    .pread = device_pread,
+    .get_size = device_get_size,
+    .close = device_close,
+    .pwrite = device_pwrite,
+    .flush = device_flush,
+    .resize = device_resize,
+};
+
+/* Nothing of it is zero, as after another use. */
+static CstBlob *device_new(void)
+{
+    Device *device = g_new0(Device, 1);
+
+    cst_blob_init(&device->head, &device_ops, "device", TRUE);
+    device->bytes = g_malloc(DEVICE_SIZE);
+    memset(device->bytes, STALE, DEVICE_SIZE);
+    return &device->head;
+}
+
+/* The others take new space behind the end of the file. */
+static gboolean can_use_a_device(const Variant *variant)
+{
+    static const char *const formats[] = {"qcow2", "vdi", "vpc", "vhdx", "parallels", NULL};
+
+    return g_strv_contains(formats, variant->format);
+}
+
+static void what_a_device_held_never_shows(void **state)
+{
+    static Disk disk;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        if (!can_use_a_device(&variants[i]))
+            continue;
+        disk_init(&disk, &variants[i], device_new());
+        assert_holds(&disk, "empty");
+        write_parts(&disk);
+        assert_holds(&disk, "written");
+        write_parts(&disk);
+        assert_holds(&disk, "written twice");
+        grow(&disk, GROWN);
+        assert_holds(&disk, "grown");
+        disk_clear(&disk);
     }
 }
 
@@ -197,7 +299,7 @@ static void what_was_cut_off_never_comes_back(void **state)
         for (size_t j = 0; j < G_N_ELEMENTS(cuts); j++) {
             g_autoptr(CstBlob) guest = NULL;
 
-            disk_init(&disk, &variants[i]);
+            disk_init(&disk, &variants[i], cst_blob_sparse_new(0));
             guest = cst_image_guest_blob(open_image(&disk));
             put(&disk, guest, 0, SIZE, STALE);
             assert_true(cst_blob_flush(guest, NULL));
@@ -219,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lies_behind_the_end_never_shows),
         cmocka_unit_test(what_lies_behind_the_end_does_not_show_in_grown_space),
+        cmocka_unit_test(what_a_device_held_never_shows),
         cmocka_unit_test(what_was_cut_off_never_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
