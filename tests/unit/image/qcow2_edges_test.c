@@ -5,12 +5,15 @@
  * that are as high as their width allows.
  */
 #include <base/units.h>
+#include <blob/fault.h>
 #include <blob/sparse.h>
+#include <image/backing.h>
 #include <image/snapshot.h>
 
 #include "listed.h"
 #include "qcow2/header.h"
 #include "qcow2_images.h"
+#include "stale_bytes.h"
 
 #define assert_error(error, code) assert_true(g_error_matches(error, CST_ERROR, code))
 #define COPIED                    (UINT64_C(1) << 63)
@@ -375,6 +378,46 @@ static void snapshots_stop_where_the_counts_do(void **state)
     }
 }
 
+/* --- free space ---------------------------------------------------------------------------- */
+
+/* Clusters that a repair has found to be leaked, inside the file and behind the image. */
+static CstBlob *make_with_free_space(void)
+{
+    CstBlob *blob = make(&(CstImageCreate){.capacity = 4 * CST_MIB});
+    uint64_t l2;
+
+    write_guest(blob, 0, 4 * CST_MIB, 1);
+    l2 = place_at(blob, get64(blob, QCOW2_AT_L1_OFFSET));
+    for (uint64_t i = 16; i < 32; i++) /* the second of the 4 MiB */
+        put64(blob, l2 + i * 8, 0);
+    assert_int_equal(check(blob, CST_CHECK_REPAIR_LEAKS).leaks_fixed, 16);
+    leave_stale_end(blob, qcow2(), CST_MIB);
+    return blob;
+}
+
+/* Without a flush the disk may still refer to what is free. */
+static void free_space_is_given_back_after_a_flush_only(void **state)
+{
+    g_autoptr(CstBlob) blob = make_with_free_space();
+    g_autoptr(CstBlob) fault = cst_blob_fault_new(blob);
+    g_autoptr(CstImage) image = open_image(fault, CST_IMAGE_WRITE);
+    g_autoptr(GError) error = NULL;
+    uint64_t full = cst_blob_sparse_used(blob), size = 0;
+
+    cst_blob_fault_arm(fault, CST_FAULT_FLUSH, 1, CST_FAULT_ONCE);
+    assert_false(cst_image_trim(image, NULL, &error));
+    assert_error(error, CST_ERROR_IO);
+    assert_int_equal(cst_blob_sparse_used(blob), full);
+    assert_true(cst_image_trim(image, NULL, NULL));
+    g_clear_pointer(&image, cst_image_free);
+    assert_int_equal(cst_blob_sparse_used(blob), full - 2 * CST_MIB);
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    assert_int_equal(size, check(blob, 0).image_end);
+    for (uint64_t i = 0; i < 4; i++)
+        assert_reads(blob, (i + 1) * CST_MIB - 1, i != 1);
+    assert_sound(blob, FALSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +426,7 @@ int main(void)
         cmocka_unit_test(shared_clusters_are_counted_in_every_width),
         cmocka_unit_test(too_many_sharers_are_reported_and_lose_nothing),
         cmocka_unit_test(counts_are_rebuilt_in_every_width),
+        cmocka_unit_test(free_space_is_given_back_after_a_flush_only),
         cmocka_unit_test(snapshots_stop_where_the_counts_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
