@@ -246,6 +246,7 @@ typedef struct {
     enum { LOSE_ALL, KEEP_ALL, KEEP_FIRST, KEEP_ONE, LOSE_ONE, COINS } how;
     unsigned pick;
     double odds;
+    double longer; /* odds that a lost write past the end has made the file longer */
 } Fate;
 
 static void fate_init(Fate *fate, uint32_t seed, unsigned floor, unsigned end)
@@ -256,6 +257,7 @@ static void fate_init(Fate *fate, uint32_t seed, unsigned floor, unsigned end)
     fate->how = seed < 2 ? seed : KEEP_FIRST + seed % (COINS - KEEP_FIRST + 1);
     fate->pick = end > floor ? (unsigned)g_rand_int_range(fate->chance, floor, end) : 0;
     fate->odds = odds[g_rand_int_range(fate->chance, 0, G_N_ELEMENTS(odds))];
+    fate->longer = fate->how == LOSE_ALL ? 0 : 0.5;
 }
 
 static gboolean survives(Fate *fate, unsigned step)
@@ -312,7 +314,7 @@ static gboolean apply_lost(CstBlob *state, const Step *step, Fate *fate, GError 
 {
     uint64_t size = 0;
 
-    if (step->kind != STEP_WRITE || fate->how == LOSE_ALL || g_rand_boolean(fate->chance))
+    if (step->kind != STEP_WRITE || g_rand_double(fate->chance) >= fate->longer)
         return TRUE;
     if (!cst_blob_get_size(state, &size, error))
         return FALSE;
@@ -334,33 +336,67 @@ static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned numbe
 }
 
 /* Called with the lock held. */
-static gboolean replay(CstPowerBlob *power, CstBlob *state, unsigned end, uint32_t seed,
-                       GError **error)
+static unsigned covered(const CstPowerBlob *power, unsigned end)
 {
     const Step *steps = (const Step *)power->steps->data;
-    unsigned floor = end;
-    gboolean ok = TRUE;
-    Fate fate;
 
-    while (floor > 0 && steps[floor - 1].kind != STEP_FLUSH)
-        floor--;
+    while (end > 0 && steps[end - 1].kind != STEP_FLUSH)
+        end--;
+    return end;
+}
+
+/* Called with the lock held. Takes what @fate holds. */
+static CstBlob *replay(CstPowerBlob *power, unsigned end, Fate *fate, GError **error)
+{
+    const Step *steps = (const Step *)power->steps->data;
+    g_autoptr(CstBlob) state = cst_blob_sparse_copy(power->base);
+    unsigned floor = covered(power, end);
+    gboolean ok = TRUE;
+
     for (unsigned i = 0; ok && i < floor; i++)
         ok = apply(state, &steps[i], steps[i].offset, steps[i].length, error);
-    fate_init(&fate, seed, floor, end);
     for (unsigned i = floor; ok && i < end; i++)
-        ok = apply_unflushed(state, &steps[i], i, &fate, error);
-    g_rand_free(fate.chance);
-    return ok;
+        ok = apply_unflushed(state, &steps[i], i, fate, error);
+    g_rand_free(fate->chance);
+    return ok ? g_steal_pointer(&state) : NULL;
 }
 
 CstBlob *cst_blob_power_crash(CstBlob *blob, unsigned steps, uint32_t seed, GError **error)
 {
     CstPowerBlob *power = (CstPowerBlob *)blob;
-    g_autoptr(CstBlob) state = cst_blob_sparse_copy(power->base);
-    gboolean ok;
+    CstBlob *state;
+    Fate fate;
 
     g_mutex_lock(&power->lock);
-    ok = replay(power, state, MIN(steps, power->steps->len), seed, error);
+    steps = MIN(steps, power->steps->len);
+    fate_init(&fate, seed, covered(power, steps), steps);
+    state = replay(power, steps, &fate, error);
     g_mutex_unlock(&power->lock);
-    return ok ? g_steal_pointer(&state) : NULL;
+    return state;
+}
+
+unsigned cst_blob_power_covered(CstBlob *blob, unsigned steps)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+
+    g_mutex_lock(&power->lock);
+    steps = covered(power, MIN(steps, power->steps->len));
+    g_mutex_unlock(&power->lock);
+    return steps;
+}
+
+CstBlob *cst_blob_power_crash_one(CstBlob *blob, unsigned steps, unsigned step, gboolean alone,
+                                  gboolean longer, GError **error)
+{
+    CstPowerBlob *power = (CstPowerBlob *)blob;
+    Fate fate = {.chance = g_rand_new_with_seed(step),
+                 .how = alone ? KEEP_ONE : LOSE_ONE,
+                 .pick = step,
+                 .longer = longer ? 1 : 0};
+    CstBlob *state;
+
+    g_mutex_lock(&power->lock);
+    state = replay(power, MIN(steps, power->steps->len), &fate, error);
+    g_mutex_unlock(&power->lock);
+    return state;
 }

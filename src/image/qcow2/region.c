@@ -11,7 +11,8 @@
 
 /*
  * Tables that must lie in one piece (the L1 table, the refcount table) go behind the last cluster
- * in use, and the refcount blocks that are missing there go right behind them.
+ * in use, and the refcount blocks that are missing there go right behind them. Where the file ends
+ * does not matter: a device has no space behind its end.
  */
 typedef struct {
     uint64_t first;  /* cluster */
@@ -58,11 +59,10 @@ static uint64_t missing_blocks(const Qcow2 *q, uint64_t first, uint64_t end)
 
 static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError **error)
 {
-    uint64_t first = 0, size = 0, blocks = 0, before;
+    uint64_t first = 0, blocks = 0, before;
 
-    if (!qcow2_used_end(q, &first, error) || !cst_blob_get_size(q->blob, &size, error))
+    if (!qcow2_used_end(q, &first, error))
         return FALSE;
-    first = MAX(first, cst_div_up(size, q->cluster_size));
     do {
         before = blocks;
         blocks = missing_blocks(q, first, first + count + before);

@@ -95,6 +95,34 @@ static void unflushed_writes_get_lost_in_every_combination(void **state)
         assert_true(seen[i]);
 }
 
+static void each_unflushed_write_is_lost_or_kept_alone(void **state)
+{
+    g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, SECTOR);
+    g_autoptr(CstBlob) power = cst_blob_power_new(memory, NULL);
+
+    assert_int_equal(cst_blob_power_covered(power, 0), 0);
+    put(power, 0, SECTOR, 1);
+    assert_true(cst_blob_flush(power, NULL));
+    for (unsigned i = 1; i < 5; i++)
+        put(power, i * SECTOR, SECTOR, 1);
+    assert_int_equal(cst_blob_power_covered(power, 1), 0);
+    assert_int_equal(cst_blob_power_covered(power, 2), 2);
+    assert_int_equal(cst_blob_power_covered(power, 6), 2);
+    for (unsigned how = 0; how < 4; how++) {
+        gboolean alone = how & 1, longer = how > 1;
+
+        for (unsigned step = 2; step < 6; step++) {
+            g_autoptr(CstBlob) left = cst_blob_power_crash_one(power, 6, step, alone, longer, NULL);
+            unsigned end = longer ? 5 : alone ? step : step == 5 ? 4 : 5;
+
+            assert_int_equal(size_of(left), end * SECTOR);
+            assert_int_equal(at(left, 0), 1);
+            for (unsigned i = 1; i < end; i++)
+                assert_int_equal(at(left, i * SECTOR), (i == step - 1) == alone);
+        }
+    }
+}
+
 static void a_write_is_torn_between_sectors_only(void **state)
 {
     g_autoptr(CstBlob) memory = cst_blob_memory_new(NULL, 16 * SECTOR);
@@ -203,6 +231,7 @@ int main(void)
         cmocka_unit_test(what_was_flushed_is_always_there),
         cmocka_unit_test(nothing_is_there_before_it_was_written),
         cmocka_unit_test(unflushed_writes_get_lost_in_every_combination),
+        cmocka_unit_test(each_unflushed_write_is_lost_or_kept_alone),
         cmocka_unit_test(a_write_is_torn_between_sectors_only),
         cmocka_unit_test(a_sector_never_goes_back_behind_the_last_flush),
         cmocka_unit_test(a_lost_write_may_leave_a_longer_file),

@@ -12,6 +12,8 @@
 #include <blob/sparse.h>
 #include <image/image.h>
 
+#include "backing_guest.h"
+
 /* Bytes of the disk; what fills its backing image. */
 enum { SIZE = 640 * 1024 + 512, BELOW = 0xee };
 
@@ -77,30 +79,14 @@ static CstBlob *create_part(const char *name, gpointer data, GError **error)
     return open_part(name, TRUE, data, error);
 }
 
-/* The guest's view of an image that is full of BELOW; a VHD is based on nothing but VHDs. */
-static CstBlob *make_backing(const char *name)
-{
-    const CstImageFormat *format = cst_image_format_find(name, NULL);
-    const CstImageCreate options = {.capacity = SIZE, .force_size = g_str_equal(name, "vpc")};
-    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
-    g_autofree uint8_t *bytes = g_malloc(SIZE);
-    CstBlob *guest;
-
-    memset(bytes, BELOW, SIZE);
-    assert_true(cst_image_create(blob, format, &options, NULL, NULL));
-    guest = cst_image_guest_blob(cst_image_open(blob, format, CST_IMAGE_WRITE, NULL, NULL));
-    assert_true(cst_blob_pwrite(guest, bytes, SIZE, 0, NULL));
-    return guest;
-}
-
 /* @backing NULL: a new one, where there is to be one. */
 static void disk_init(Disk *disk, const Variant *variant, CstBlob *backing)
 {
     *disk = (Disk){.variant = variant, .format = cst_image_format_find(variant->format, NULL)};
     disk->parts = g_ptr_array_new_with_free_func(part_free);
     if (variant->options.backing)
-        disk->backing =
-            backing ? cst_blob_ref(backing) : make_backing(variant->options.backing_format);
+        disk->backing = backing ? cst_blob_ref(backing)
+                                : make_backing(variant->options.backing_format, SIZE, BELOW);
 }
 
 static void disk_clear(Disk *disk)

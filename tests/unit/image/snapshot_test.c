@@ -222,6 +222,34 @@ static void work_goes_on_after_each_change(void **state)
     }
 }
 
+/* What only the snapshot held goes back to the file system, and nothing else does. */
+static void deleting_gives_space_back(void **state)
+{
+    const CstImageCreate options = {.capacity = 8 * CST_MIB};
+    const Step delete_a = {cst_image_snapshot_delete, "a"};
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+    g_autofree uint8_t *seen = g_malloc(6 * CST_MIB);
+    g_autoptr(CstBlob) guest = NULL;
+    CstImage *image;
+    uint64_t full;
+
+    assert_true(cst_image_create(blob, qcow2(), &options, NULL, NULL));
+    write_guest(blob, 0, 6 * CST_MIB, 1);
+    image = open_image(blob, CST_IMAGE_WRITE);
+    assert_true(cst_image_snapshot_create(image, "a", NULL, NULL));
+    cst_image_free(image);
+    write_guest(blob, CST_MIB, CST_MIB, 2);
+    write_guest(blob, 4 * CST_MIB, CST_MIB, 3);
+    full = cst_blob_sparse_used(blob);
+    assert_true(take(blob, &delete_a, NULL));
+    assert_true(cst_blob_sparse_used(blob) <= full - 2 * CST_MIB);
+    guest = cst_image_guest_blob(open_image(blob, 0));
+    assert_true(cst_blob_pread(guest, seen, 6 * CST_MIB, 0, NULL));
+    for (size_t i = 0; i < 6 * CST_MIB; i++)
+        assert_true(seen[i] == (i / CST_MIB == 1 ? 2 : i / CST_MIB == 4 ? 3 : 1));
+    assert_sound(blob, FALSE);
+}
+
 static void formats_without_snapshots_and_readers_refuse(void **state)
 {
     g_autoptr(CstBlob) raw = cst_blob_memory_new(NULL, 512);
@@ -361,6 +389,7 @@ int main(void)
         cmocka_unit_test(every_failing_call_leaves_the_old_or_the_new),
         cmocka_unit_test(after_a_failed_header_write_nothing_more_is_written),
         cmocka_unit_test(work_goes_on_after_each_change),
+        cmocka_unit_test(deleting_gives_space_back),
         cmocka_unit_test(formats_without_snapshots_and_readers_refuse),
         cmocka_unit_test(a_cancelled_change_changes_nothing),
         cmocka_unit_test(a_refcount_that_would_wrap_around_is_damage),

@@ -112,6 +112,67 @@ static void a_power_cut_while_replaying_loses_nothing(void **state)
     }
 }
 
+/* Blocks whose entries lie in three sectors of the table, of 512 entries each. */
+static const uint64_t far_blocks[] = {3 * CST_MIB, 700 * CST_MIB, 1500 * CST_MIB};
+
+static void write_far_blocks(CstBlob *guest, uint64_t inside, int byte)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(far_blocks); i++)
+        put(guest, far_blocks[i] + inside, 100, byte);
+    assert_true(cst_blob_flush(guest, NULL));
+}
+
+/* Each of them is zero or @byte; @done: they are @byte. */
+static void assert_far_blocks(CstBlob *blob, uint64_t inside, int byte, gboolean done)
+{
+    g_autoptr(CstBlob) guest = open_guest(blob, 0, NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(far_blocks); i++) {
+        uint8_t seen = 0;
+
+        assert_true(cst_blob_pread(guest, &seen, 1, far_blocks[i] + inside, NULL));
+        assert_true(seen == byte || (seen == 0 && !done));
+        assert_byte(guest, far_blocks[i] + inside, 100, seen);
+    }
+}
+
+static void assert_one_entry_has_all(CstBlob *blob)
+{
+    uint8_t raw[64];
+
+    assert_true(cst_blob_pread(blob, raw, sizeof(raw), header_of(blob).log_offset, NULL));
+    assert_memory_equal(raw, "loge", 4);
+    assert_int_equal(cst_le32(raw + 24), G_N_ELEMENTS(far_blocks)); /* descriptors */
+}
+
+/* The sectors get to their places one by one, by themselves or from the log. */
+static void changes_in_several_sectors_of_the_table_are_one(void **state)
+{
+    const CstImageCreate options = {.capacity = 2 * CST_GIB, .block_size = CST_MIB};
+    g_autoptr(CstBlob) blob = make(&options), power = cst_blob_power_new(blob, NULL);
+    CstBlob *guest = open_guest(power, CST_IMAGE_WRITE, NULL);
+    unsigned first, second;
+
+    write_far_blocks(guest, 8, 1);
+    first = cst_blob_power_steps(power);
+    assert_one_entry_has_all(blob);
+    write_far_blocks(guest, CST_MIB + 8, 2);
+    second = cst_blob_power_steps(power);
+    cst_blob_unref(guest);
+    for (unsigned steps = 1; steps <= cst_blob_power_steps(power); steps++) {
+        for (unsigned step = cst_blob_power_covered(power, steps); step < steps; step++) {
+            for (int alone = 0; alone < 2; alone++) {
+                g_autoptr(CstBlob) left =
+                    cst_blob_power_crash_one(power, steps, step, alone, FALSE, NULL);
+
+                assert_far_blocks(left, 8, 1, steps >= first);
+                assert_far_blocks(left, CST_MIB + 8, 2, steps >= second);
+                assert_int_equal(check_image(left, 0).errors, 0);
+            }
+        }
+    }
+}
+
 /* Two sectors an entry, 256 in the ring. */
 static void the_ring_goes_round(void **state)
 {
@@ -299,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_writer_replays_onto_the_file),
         cmocka_unit_test(a_repair_replays_too),
         cmocka_unit_test(a_power_cut_while_replaying_loses_nothing),
+        cmocka_unit_test(changes_in_several_sectors_of_the_table_are_one),
         cmocka_unit_test(the_ring_goes_round),
         cmocka_unit_test(without_barriers_there_is_no_log),
         cmocka_unit_test(zeroes_of_a_log_cover_what_was_there),

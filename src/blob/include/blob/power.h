@@ -35,3 +35,15 @@ unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock);
  * picks by chance, the same way each time.
  */
 CstBlob *cst_blob_power_crash(CstBlob *blob, unsigned steps, uint32_t seed, GError **error);
+
+/** How many of the first @steps calls the last flush among them covers: those are on the disk. */
+unsigned cst_blob_power_covered(CstBlob *blob, unsigned steps);
+
+/**
+ * As above, but of the changes that no flush covers exactly one has reached the disk (@alone), or
+ * all but that one: call @step, from cst_blob_power_covered() to before @steps. Playing both for
+ * each of them shows every pair of writes that nothing keeps in order. @longer: those that got lost
+ * have made the file longer all the same.
+ */
+CstBlob *cst_blob_power_crash_one(CstBlob *blob, unsigned steps, unsigned step, gboolean alone,
+                                  gboolean longer, GError **error);

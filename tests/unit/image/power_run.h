@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the tests of power cuts share: a guest's work on an image, remembered with the moments at
+ * which it happened, and what may be seen of it when the power has gone off. SIZE, the bytes of the
+ * disk, is the including file's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/units.h>
+#include <blob/power.h>
+#include <blob/sparse.h>
+#include <image/image.h>
+
+#include "backing_guest.h"
+
+enum { BACKING = 0xee };
+
+typedef struct {
+    const char *format;
+    CstImageCreate options;
+} Variant;
+
+/* What the guest did, and when, in calls to the blob. */
+typedef struct {
+    unsigned from; /* calls made before it began */
+    unsigned to;   /* calls made when it had ended */
+    gboolean is_flush;
+    uint8_t byte;
+    uint64_t offset, length;
+} Deed;
+
+typedef struct {
+    const CstImageFormat *format;
+    CstBlob *power;
+    CstBlob *backing; /* NULL: none; else full of BACKING */
+    GArray *deeds;
+} Run;
+
+static CstImage *open_image(const Run *run, CstBlob *blob, unsigned flags)
+{
+    g_autoptr(GError) error = NULL;
+    CstImage *image = cst_image_open(blob, run->format, flags, run->backing, &error);
+
+    if (!image)
+        fail_msg("open: %s", error->message);
+    return image;
+}
+
+static void run_init(Run *run, const Variant *variant)
+{
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+    CstImageCreate options = variant->options;
+    g_autoptr(GError) error = NULL;
+
+    run->format = cst_image_format_find(variant->format, NULL);
+    run->deeds = g_array_new(FALSE, TRUE, sizeof(Deed));
+    run->backing = options.backing ? make_backing(options.backing_format, SIZE, BACKING) : NULL;
+    options.backing_guest = run->backing;
+    if (!cst_image_create(blob, run->format, &options, NULL, &error))
+        fail_msg("create: %s", error->message);
+    run->power = cst_blob_power_new(blob, NULL);
+    assert_non_null(run->power);
+}
+
+static void run_clear(Run *run)
+{
+    g_array_unref(run->deeds);
+    cst_blob_unref(run->power);
+    cst_blob_unref(run->backing);
+}
+
+/* @byte 0: by zeroing, which may give the space back. */
+static void put(Run *run, CstBlob *guest, uint64_t offset, uint64_t length, uint8_t byte)
+{
+    Deed deed = {
+        .from = cst_blob_power_steps(run->power), .byte = byte, .offset = offset, .length = length};
+
+    if (byte != 0) {
+        g_autofree uint8_t *buf = g_malloc(length);
+
+        memset(buf, byte, length);
+        assert_true(cst_blob_pwrite(guest, buf, length, offset, NULL));
+    } else {
+        assert_true(cst_blob_zero(guest, offset, length, CST_ZERO_MAY_UNMAP, NULL));
+    }
+    deed.to = cst_blob_power_steps(run->power);
+    g_array_append_val(run->deeds, deed);
+}
+
+static void flush(Run *run, CstBlob *guest)
+{
+    Deed deed = {.from = cst_blob_power_steps(run->power), .is_flush = TRUE};
+
+    assert_true(cst_blob_flush(guest, NULL));
+    deed.to = cst_blob_power_steps(run->power);
+    g_array_append_val(run->deeds, deed);
+}
+
+/* Sets what was durable when the power failed; returns the first deed that may be lost. */
+static guint recall(const Run *run, unsigned steps, uint8_t *model)
+{
+    guint flushed = 0;
+
+    memset(model, run->backing ? BACKING : 0, SIZE);
+    for (guint i = 0; i < run->deeds->len; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (deed->is_flush && deed->to <= steps)
+            flushed = i;
+    }
+    for (guint i = 0; i < flushed; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (!deed->is_flush)
+            memset(model + deed->offset, deed->byte, deed->length);
+    }
+    return flushed;
+}
+
+/* Some write that may have been lost has put this byte here. */
+static gboolean may_be(const Run *run, guint first, unsigned steps, uint64_t at, uint8_t byte)
+{
+    for (guint i = first; i < run->deeds->len; i++) {
+        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+
+        if (!deed->is_flush && deed->from <= steps && deed->byte == byte && at >= deed->offset &&
+            at - deed->offset < deed->length)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Every byte is what was flushed, or something written since. */
+static void assert_flushed_is_there(const Run *run, CstBlob *blob, unsigned steps, uint64_t limit)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(run, blob, 0));
+    static uint8_t seen[SIZE], model[SIZE];
+    guint first = recall(run, steps, model);
+
+    assert_true(cst_blob_pread(guest, seen, limit, 0, NULL));
+    for (uint64_t i = 0, same; i < limit; i += same) {
+        same = MIN(64, limit - i);
+        if (memcmp(seen + i, model + i, same) == 0)
+            continue;
+        same = 1;
+        if (seen[i] != model[i] && !may_be(run, first, steps, i, seen[i]))
+            fail_msg("%s: after %u calls byte %" G_GUINT64_FORMAT " is %u, not %u",
+                     cst_image_format_name(run->format), steps, i, seen[i], model[i]);
+    }
+}
+
+/* That a Parallels image was not closed is an error by itself, as QEMU counts. */
+static uint64_t errors_to_expect(const Run *run, CstBlob *blob)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    assert_true(cst_image_inspect(blob, run->format, &info, NULL));
+    return strcmp(cst_image_format_name(run->format), "parallels") == 0 && info.dirty ? 1 : 0;
+}
+
+static CstImageCheck check(const Run *run, CstBlob *blob, unsigned flags, unsigned steps)
+{
+    g_autoptr(GError) error = NULL;
+    uint64_t expected = errors_to_expect(run, blob);
+    CstImageCheck found = {0};
+
+    if (!cst_image_check(blob, run->format, flags, &found, NULL, &error))
+        fail_msg("check: %s", error->message);
+    if (found.errors > expected)
+        fail_msg("%s: %u errors after %u calls", cst_image_format_name(run->format),
+                 (unsigned)found.errors, steps);
+    return found;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Bytes of the file that the guest has not written: what an interrupted writer has left behind the
+ * end of an image, or what a block held before. The space gets in use again, and nothing of it may
+ * show. Adding a format adds a row.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/sparse.h>
+#include <image/image.h>
+
+#include "listed.h"
+#include "stale_bytes.h"
+
+/* Not even whole sectors of the last block; the stale bytes reach over several blocks or none. */
+enum { SIZE = 5 * 1024 * 1024 + 512, GROWN = 7 * 1024 * 1024 + 1024, BELOW = 0xee };
+
+typedef struct {
+    const char *format;
+    CstImageCreate options;
+} Variant;
+
+static const Variant variants[] = {
+    {"qcow2", {.capacity = SIZE}},
+    {"qcow2", {.capacity = SIZE, .cluster_size = 512}},
+    {"qcow2", {.capacity = SIZE, .extended_l2 = TRUE}},
+    {"qcow2", {.capacity = SIZE, .cluster_size = 2 * CST_MIB}},
+    {"vmdk", {.capacity = SIZE}},
+    {"vmdk", {.capacity = SIZE, .cluster_size = 8192}},
+    {"vdi", {.capacity = SIZE}},
+    {"vdi", {.capacity = SIZE, .subformat = "static"}},
+    {"vpc", {.capacity = SIZE, .force_size = TRUE}},
+    {"vhdx", {.capacity = SIZE, .block_size = CST_MIB}},
+    {"vhdx", {.capacity = SIZE, .block_size = 2 * CST_MIB}},
+    {"qcow", {.capacity = SIZE}},
+    {"qcow", {.capacity = SIZE, .backing = "base", .backing_format = "raw"}},
+    {"qed", {.capacity = SIZE}},
+    {"qed", {.capacity = SIZE, .cluster_size = 4096, .table_size = 1}},
+    {"qed", {.capacity = SIZE, .backing = "base", .backing_format = "raw"}},
+    {"parallels", {.capacity = SIZE}},
+    {"parallels", {.capacity = SIZE, .cluster_size = 32256}},
+};
+
+/* As much as is left behind the end: nothing of a block, some of it, all of it and more. */
+static const uint64_t lengths[] = {1, 511, 512, 70000, CST_MIB - 512, CST_MIB + 1, 9 * CST_MIB};
+
+/** An image, and what it must show. */
+typedef struct {
+    const Variant *variant;
+    const CstImageFormat *format;
+    CstBlob *blob;
+    CstBlob *backing; /* NULL: none; else full of BELOW, and as long as the image at first */
+    uint64_t size;
+    uint8_t bytes[GROWN];
+} Disk;
+
+static CstImage *open_image(Disk *disk)
+{
+    g_autoptr(GError) error = NULL;
+    CstImage *image =
+        cst_image_open(disk->blob, disk->format, CST_IMAGE_WRITE, disk->backing, &error);
+
+    if (!image)
+        fail_msg("%s: %s", disk->variant->format, error->message);
+    return image;
+}
+
+/* Takes @blob over. */
+static void disk_init(Disk *disk, const Variant *variant, CstBlob *blob)
+{
+    g_autoptr(GError) error = NULL;
+
+    *disk = (Disk){.variant = variant, .blob = blob, .size = SIZE};
+    disk->format = cst_image_format_find(variant->format, NULL);
+    if (variant->options.backing) {
+        memset(disk->bytes, BELOW, SIZE);
+        disk->backing = cst_blob_memory_new(disk->bytes, SIZE);
+    }
+    if (!cst_image_create(disk->blob, disk->format, &variant->options, NULL, &error))
+        fail_msg("%s: %s", variant->format, error->message);
+}
+
+static void disk_clear(Disk *disk)
+{
+    cst_blob_unref(disk->blob);
+    cst_blob_unref(disk->backing);
+}
+
+/* @byte 0: by zeroing. */
+static void put(Disk *disk, CstBlob *guest, uint64_t offset, uint64_t length, int byte)
+{
+    g_autofree uint8_t *buf = g_malloc(length);
+
+    memset(buf, byte, length);
+    memset(disk->bytes + offset, byte, length);
+    assert_true(byte ? cst_blob_pwrite(guest, buf, length, offset, NULL)
+                     : cst_blob_zero(guest, offset, length, CST_ZERO_MAY_UNMAP, NULL));
+}
+
+static void assert_shows(Disk *disk, CstBlob *guest, const char *when)
+{
+    static uint8_t seen[GROWN];
+
+    assert_true(cst_blob_pread(guest, seen, disk->size, 0, NULL));
+    for (uint64_t i = 0; i < disk->size; i++)
+        if (seen[i] != disk->bytes[i])
+            fail_msg("%s, %s: byte %" G_GUINT64_FORMAT " is %u, not %u", disk->variant->format,
+                     when, i, seen[i], disk->bytes[i]);
+}
+
+static void assert_holds(Disk *disk, const char *when)
+{
+    g_autoptr(CstBlob) guest = NULL;
+    CstImageCheck found = check_listed(disk->blob, disk->format, 0);
+
+    assert_int_equal(found.errors, 0);
+    guest = cst_image_guest_blob(open_image(disk));
+    assert_shows(disk, guest, when);
+}
+
+/* --- behind the end ----------------------------------------------------------------------------
+ */
+
+/* Parts of blocks: at their start, inside, at the end of one and the start of the next. */
+static void write_parts(Disk *disk)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(open_image(disk));
+
+    put(disk, guest, CST_MIB + 1000, 100, 1);
+    put(disk, guest, 3 * CST_MIB - 700, 1400, 2);
+    put(disk, guest, SIZE - 512, 512, 3);
+    put(disk, guest, 200000, 65536, 0);
+    put(disk, guest, 4 * CST_MIB, 512, 4);
+    assert_shows(disk, guest, "before it is flushed");
+    assert_true(cst_blob_flush(guest, NULL));
+}
+
+static void what_lies_behind_the_end_never_shows(void **state)
+{
+    static Disk disk;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(lengths); j++) {
+            disk_init(&disk, &variants[i], cst_blob_sparse_new(0));
+            leave_stale_end(disk.blob, disk.format, lengths[j]);
+            assert_holds(&disk, "empty");
+            write_parts(&disk);
+            assert_holds(&disk, "written");
+            leave_stale_end(disk.blob, disk.format, lengths[j]);
+            write_parts(&disk);
+            assert_holds(&disk, "written twice");
+            disk_clear(&disk);
+        }
+    }
+}
+
+static void grow(Disk *disk, uint64_t size)
+{
+    g_autoptr(CstImage) image = open_image(disk);
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_image_resize(image, size, CST_PREALLOC_OFF, NULL, &error))
+        fail_msg("%s: %s", disk->variant->format, error->message);
+    assert_true(cst_image_flush(image, NULL));
+    disk->size = size;
+}
+
+static void what_lies_behind_the_end_does_not_show_in_grown_space(void **state)
+{
+    static Disk disk;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(lengths); j++) {
+            disk_init(&disk, &variants[i], cst_blob_sparse_new(0));
+            write_parts(&disk);
+            leave_stale_end(disk.blob, disk.format, lengths[j]);
+            grow(&disk, GROWN);
+            assert_holds(&disk, "grown");
+            disk_clear(&disk);
+        }
+    }
+}
+
+/* --- a device ----------------------------------------------------------------------------------
+ */
+
+enum { DEVICE_SIZE = 40 * 1024 * 1024 + 512 };
+
+/** Bytes that can be neither more nor less, as on a block device. */
+typedef struct {
+    CstBlob head;
+    uint8_t *bytes;
+} Device;
+
+static gboolean device_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    assert_in_range(offset, 0, DEVICE_SIZE - len);
+    memcpy(buf, ((Device *)blob)->bytes + offset, len);
+    return TRUE;
+}
+
+static gboolean device_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    *ret_size = DEVICE_SIZE;
+    return TRUE;
+}
+
+static void device_close(CstBlob *blob)
+{
+    g_free(((Device *)blob)->bytes);
+    g_free(blob);
+}
+
+static gboolean device_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
+                              GError **error)
+{
+    if (offset > DEVICE_SIZE - len)
+        return cst_fail(error, CST_ERROR_NO_SPACE, "the device ends here");
+    memcpy(((Device *)blob)->bytes + offset, buf, len);
+    return TRUE;
+}
+
+static gboolean device_flush(CstBlob *blob, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean device_resize(CstBlob *blob, uint64_t size, GError **error)
+{
+    return size == DEVICE_SIZE || cst_fail(error, CST_ERROR_UNSUPPORTED, "the size is fixed");
+}
+
+static const CstBlobOps device_ops = {
+    .kind = "device",
+    .pread = device_pread,
+    .get_size = device_get_size,
+    .close = device_close,
+    .pwrite = device_pwrite,
+    .flush = device_flush,
+    .resize = device_resize,
+};
+
+/* Nothing of it is zero, as after another use. */
+static CstBlob *device_new(void)
+{
+    Device *device = g_new0(Device, 1);
+
+    cst_blob_init(&device->head, &device_ops, "device", TRUE);
+    device->bytes = g_malloc(DEVICE_SIZE);
+    memset(device->bytes, STALE, DEVICE_SIZE);
+    return &device->head;
+}
+
+/* The others take new space behind the end of the file. */
+static gboolean can_use_a_device(const Variant *variant)
+{
+    static const char *const formats[] = {"qcow2", "vdi", "vpc", "vhdx", "parallels", NULL};
+
+    return g_strv_contains(formats, variant->format);
+}
+
+static void what_a_device_held_never_shows(void **state)
+{
+    static Disk disk;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        if (!can_use_a_device(&variants[i]))
+            continue;
+        disk_init(&disk, &variants[i], device_new());
+        assert_holds(&disk, "empty");
+        write_parts(&disk);
+        assert_holds(&disk, "written");
+        write_parts(&disk);
+        assert_holds(&disk, "written twice");
+        grow(&disk, GROWN);
+        assert_holds(&disk, "grown");
+        disk_clear(&disk);
+    }
+}
+
+/* --- space that is used again ------------------------------------------------------------------
+ */
+
+/* The guest's own bytes of before: shrinking and growing makes zeroes of them. */
+static void what_was_cut_off_never_comes_back(void **state)
+{
+    static const uint64_t cuts[] = {512, CST_MIB - 512, CST_MIB + 512, 4 * CST_MIB, SIZE - 512};
+    static Disk disk;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(cuts); j++) {
+            g_autoptr(CstBlob) guest = NULL;
+
+            disk_init(&disk, &variants[i], cst_blob_sparse_new(0));
+            guest = cst_image_guest_blob(open_image(&disk));
+            put(&disk, guest, 0, SIZE, STALE);
+            assert_true(cst_blob_flush(guest, NULL));
+            g_clear_pointer(&guest, cst_blob_unref);
+            grow(&disk, cuts[j]);
+            assert_holds(&disk, "cut");
+            memset(disk.bytes + cuts[j], 0, GROWN - cuts[j]);
+            grow(&disk, GROWN);
+            assert_holds(&disk, "grown again");
+            write_parts(&disk);
+            assert_holds(&disk, "written again");
+            disk_clear(&disk);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_lies_behind_the_end_never_shows),
+        cmocka_unit_test(what_lies_behind_the_end_does_not_show_in_grown_space),
+        cmocka_unit_test(what_a_device_held_never_shows),
+        cmocka_unit_test(what_was_cut_off_never_comes_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
