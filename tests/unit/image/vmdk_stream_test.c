@@ -66,7 +66,9 @@ static void an_old_footer_is_no_end_any_more(void **state)
     assert_true(cst_blob_flush(guest, NULL));
     old = footer_of(blob);
     assert_int_equal(get32(blob, old + MARKER_TYPE), FOOTER);
+    assert_int_equal(get32(blob, AT_GD), UINT32_MAX);
     assert_true(fill(guest, SMALL, SMALL, 2, NULL));
+    assert_int_not_equal(get32(blob, AT_GD), UINT32_MAX); /* the end is about to move */
     assert_true(cst_blob_flush(guest, NULL));
     now = footer_of(blob);
     assert_true(now > old);
