@@ -131,7 +131,20 @@ static void play_all(const Disk *ground, Work work)
                 ;
 }
 
-/* Some data, holes in between, and bytes behind the end that a repair has to look at. */
+/* Bytes behind the image that nothing refers to: leaks, or the end of what has its end there. */
+static void add_junk(Disk *disk)
+{
+    CstBlob *blob = part_at(disk, 0)->inner;
+    g_autofree uint8_t *junk = g_malloc(2 * CST_MIB);
+    uint64_t size = 0;
+
+    memset(junk, 'j', 2 * CST_MIB);
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    assert_true(cst_blob_resize(blob, size + 2 * CST_MIB, NULL));
+    assert_true(cst_blob_pwrite(blob, junk, 2 * CST_MIB, size, NULL));
+}
+
+/* Some data, and holes in between. */
 static void prepare(Disk *disk)
 {
     const CstImageFiles files = {open_part, create_part, disk};
@@ -161,6 +174,8 @@ static void an_operation_fails_exactly_when_it_sets_an_error(void **state)
         prepare(&disk);
         for (size_t j = 0; j < G_N_ELEMENTS(works); j++)
             play_all(&disk, works[j]);
+        play_all(&disk, NULL);
+        add_junk(&disk);
         play_all(&disk, NULL);
         disk_clear(&disk);
     }
