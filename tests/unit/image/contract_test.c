@@ -17,6 +17,8 @@
 #include <image/image.h>
 #include <image/measure.h>
 
+#include "same.h"
+
 typedef struct {
     const char *format;
     CstImageCreate options;
@@ -159,14 +161,14 @@ static CstBlob *open_guest(const Variant *variant, CstBlob *blob)
 static void assert_equals(CstBlob *guest, const uint8_t *model, uint64_t size)
 {
     g_autofree uint8_t *seen = g_malloc(MAX(size, 1));
-    uint64_t capacity = 0;
+    uint64_t capacity = 0, at;
 
     assert_true(cst_blob_get_size(guest, &capacity, NULL));
     assert_int_equal(capacity, size);
     assert_true(cst_blob_pread(guest, seen, size, 0, NULL));
-    for (uint64_t i = 0; i < size; i++)
-        if (seen[i] != model[i])
-            fail_msg("byte %" G_GUINT64_FORMAT " is %u, not %u", i, seen[i], model[i]);
+    at = next_difference(seen, model, 0, size);
+    if (at < size)
+        fail_msg("byte %" G_GUINT64_FORMAT " is %u, not %u", at, seen[at], model[at]);
 }
 
 /* Extents cover the image without gaps, and what they call zero is zero. */

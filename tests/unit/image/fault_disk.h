@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include <base/error.h>
 #include <blob/sparse.h>
 #include <image/image.h>
 

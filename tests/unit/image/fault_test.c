@@ -23,6 +23,7 @@
 #include <image/snapshot.h>
 
 #include "fault_disk.h"
+#include "same.h"
 
 enum { GROWN = 1344 * 1024, SHRUNK = 200 * 1024 };
 enum { OLD = 0x11, NEW = 0x22 };
@@ -293,8 +294,8 @@ static gboolean is_same(const Operation *operation, const View *a, const View *b
 {
     if (a->size != b->size || a->snapshots != b->snapshots)
         return FALSE;
-    for (uint64_t i = 0; i < a->size; i++)
-        if (a->bytes[i] != b->bytes[i] && !is_free(operation, i))
+    for (uint64_t at = 0; (at = next_difference(a->bytes, b->bytes, at, a->size)) < a->size; at++)
+        if (!is_free(operation, at))
             return FALSE;
     return TRUE;
 }
@@ -327,10 +328,15 @@ static void assert_between(const Case *c, const View *seen, const View *old, con
     }
     if ((seen->size != old->size && seen->size != new->size) || seen->snapshots != old->snapshots)
         fail_case(c, "the size is neither the old nor the new one");
-    for (uint64_t i = 0; i < common; i++)
-        if (seen->bytes[i] != old->bytes[i] && seen->bytes[i] != new->bytes[i] &&
-            !is_free(c->operation, i))
+    for (uint64_t at = 0, next; at < common; at = next) {
+        next = MAX(next_difference(seen->bytes, old->bytes, at, common),
+                   next_difference(seen->bytes, new->bytes, at, common));
+        if (next > at)
+            continue;
+        if (!is_free(c->operation, at))
             fail_case(c, "content was lost");
+        next++;
+    }
     if (!reads_zero_behind(c, seen, old, new))
         fail_case(c, "what was added does not read as zeroes");
 }

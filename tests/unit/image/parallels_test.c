@@ -431,9 +431,27 @@ static void limits_are_those_of_the_fields(void **state)
     assert_reads(old, OLD_CLUSTER, "abcde");
 }
 
+/* Who reads an image that another program writes to sees what has come behind the end since. */
+static void a_reader_sees_what_was_added_since(void **state)
+{
+    const CstImageCreate options = {.capacity = CLUSTERS * CLUSTER, .cluster_size = CLUSTER};
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+    g_autoptr(CstBlob) reader = NULL, writer = NULL;
+    char seen = 'x';
+
+    assert_true(cst_image_create(blob, parallels(), &options, NULL, NULL));
+    reader = open_guest(blob, 0);
+    writer = open_guest(blob, CST_IMAGE_WRITE);
+    mark(writer, 3, CLUSTER);
+    assert_true(cst_blob_flush(writer, NULL));
+    assert_true(cst_blob_pread(reader, &seen, 1, 3 * CLUSTER, NULL));
+    assert_int_equal(seen, 'd');
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_sees_what_was_added_since),
         cmocka_unit_test(the_image_is_in_use_from_the_first_change_to_its_end),
         cmocka_unit_test(what_is_written_is_no_empty_disk),
         cmocka_unit_test(the_mark_stays_when_not_all_is_written),

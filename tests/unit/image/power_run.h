@@ -19,6 +19,7 @@
 #include <image/image.h>
 
 #include "backing_guest.h"
+#include "same.h"
 
 enum { BACKING = 0xee };
 
@@ -145,15 +146,10 @@ static void assert_flushed_is_there(const Run *run, CstBlob *blob, unsigned step
     guint first = recall(run, steps, model);
 
     assert_true(cst_blob_pread(guest, seen, limit, 0, NULL));
-    for (uint64_t i = 0, same; i < limit; i += same) {
-        same = MIN(64, limit - i);
-        if (memcmp(seen + i, model + i, same) == 0)
-            continue;
-        same = 1;
-        if (seen[i] != model[i] && !may_be(run, first, steps, i, seen[i]))
+    for (uint64_t at = 0; (at = next_difference(seen, model, at, limit)) < limit; at++)
+        if (!may_be(run, first, steps, at, seen[at]))
             fail_msg("%s: after %u calls byte %" G_GUINT64_FORMAT " is %u, not %u",
-                     cst_image_format_name(run->format), steps, i, seen[i], model[i]);
-    }
+                     cst_image_format_name(run->format), steps, at, seen[at], model[at]);
 }
 
 /* That a Parallels image was not closed is an error by itself, as QEMU counts. */

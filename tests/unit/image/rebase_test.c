@@ -22,6 +22,8 @@
 #include <image/snapshot.h>
 #include <image/sparsify.h>
 
+#include "same.h"
+
 enum { SIZE = 700 * 1024 };
 
 typedef struct {
@@ -123,12 +125,13 @@ static void expect_content(World *world, CstBlob *top)
     g_autoptr(CstBlob) guest = guest_of(world, top);
     g_autofree uint8_t *seen = g_malloc(SIZE);
     g_autoptr(GError) error = NULL;
+    uint64_t at;
 
     if (!cst_blob_pread(guest, seen, SIZE, 0, &error))
         fail_msg("read: %s", error->message);
-    for (size_t i = 0; i < SIZE; i++)
-        if (seen[i] != world->model[i])
-            fail_msg("byte %zu is %02x, not %02x", i, seen[i], world->model[i]);
+    at = next_difference(seen, world->model, 0, SIZE);
+    if (at < SIZE)
+        fail_msg("byte %u is %02x, not %02x", (unsigned)at, seen[at], world->model[at]);
 }
 
 static void world_init(World *world, const Variant *variant, guint32 seed, gboolean based)

@@ -21,6 +21,8 @@
 #include <image/commit.h>
 #include <image/rebase.h>
 
+#include "same.h"
+
 enum { SIZE = 1300 * 1024, FILES = 8 };
 
 typedef struct {
@@ -200,15 +202,14 @@ static void expect_content(World *world, const char *name)
     g_autoptr(CstBlob) guest = good_guest(world, name, 0);
     g_autofree uint8_t *seen = g_malloc(SIZE);
     g_autoptr(GError) error = NULL;
+    uint64_t at;
 
     if (!cst_blob_pread(guest, seen, SIZE, 0, &error))
         fail_msg("read: %s", error->message);
-    if (memcmp(seen, world->model, SIZE) == 0)
-        return;
-    for (size_t i = 0; i < SIZE; i++)
-        if (seen[i] != world->model[i])
-            fail_msg("%s: byte %zu of %s is %02x, not %02x", world->variant->format, i, name,
-                     seen[i], world->model[i]);
+    at = next_difference(seen, world->model, 0, SIZE);
+    if (at < SIZE)
+        fail_msg("%s: byte %u of %s is %02x, not %02x", world->variant->format, (unsigned)at, name,
+                 seen[at], world->model[at]);
 }
 
 static CstImageCheck expect_sound(World *world, const char *name, gboolean leaks_allowed)

@@ -180,6 +180,23 @@ static void a_child_shows_its_parent_and_grows_without_it(void **state)
     assert_clean(child);
 }
 
+static void behind_its_parent_a_child_is_a_hole(void **state)
+{
+    g_autoptr(CstBlob) parent = five_grains();
+    g_autoptr(CstBlob) parent_guest = open_guest(parent);
+    g_autoptr(CstBlob) child = create_child(parent_guest, 7 * GRAIN);
+    g_autoptr(CstBlob) guest =
+        cst_image_guest_blob(cst_image_open(child, vmdk(), 0, parent_guest, NULL));
+    CstExtent extent;
+
+    assert_true(cst_blob_extent(guest, 4 * GRAIN, 3 * GRAIN, &extent, NULL));
+    assert_int_equal(extent.flags, 0);
+    assert_int_equal(extent.length, GRAIN);
+    assert_true(cst_blob_extent(guest, 5 * GRAIN, 2 * GRAIN, &extent, NULL));
+    assert_int_equal(extent.flags, CST_EXTENT_HOLE | CST_EXTENT_ZERO);
+    assert_int_equal(extent.length, 2 * GRAIN);
+}
+
 static void a_parent_that_has_changed_is_refused(void **state)
 {
     g_autoptr(CstBlob) parent = five_grains();
@@ -386,6 +403,7 @@ static void extents_without_access_are_left_alone(void **state)
     assert_false(cst_blob_pwrite(guest, "x", 1, 512, NULL));
     assert_true(cst_blob_pread(guest, &byte, 1, 512, NULL));
     assert_false(cst_blob_pread(guest, &byte, 1, 1024, NULL));
+    byte = 9;
     assert_true(cst_blob_pread(guest, &byte, 1, 1536, NULL));
     assert_int_equal(byte, 0);
     assert_false(cst_blob_pwrite(guest, "x", 1, 1536, NULL));
@@ -467,6 +485,7 @@ int main(void)
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(zeroed_grains_hide_the_parent_where_the_header_allows_them),
         cmocka_unit_test(a_child_shows_its_parent_and_grows_without_it),
+        cmocka_unit_test(behind_its_parent_a_child_is_a_hole),
         cmocka_unit_test(a_parent_that_has_changed_is_refused),
         cmocka_unit_test(without_its_parent_a_child_shows_only_what_it_has),
         cmocka_unit_test(an_image_of_several_files_takes_and_grows_them),

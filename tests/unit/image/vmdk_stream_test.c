@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Streams that are changed again: what is at their end, what is given back, and what fails. */
+#include "vmdk_images.h"
+
+#include <blob/fault.h>
+#include <blob/sparse.h>
+
+enum {
+    SMALL = 8192,             /* bytes of a grain */
+    OF_A_TABLE = 512 * SMALL, /* bytes that one table covers */
+    END = 3 * OF_A_TABLE,
+    MARKER_TYPE = 12,
+    TABLE = 1,
+    FOOTER = 3
+};
+
+static CstBlob *make_stream(void)
+{
+    const CstImageCreate options = {
+        .capacity = END, .subformat = "streamOptimized", .cluster_size = SMALL};
+    CstBlob *blob = cst_blob_sparse_new(0);
+
+    assert_true(cst_image_create(blob, vmdk(), &options, NULL, NULL));
+    return blob;
+}
+
+static uint64_t size_of(CstBlob *blob)
+{
+    uint64_t size = 0;
+
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    return size;
+}
+
+/* Fills whole grains, so that each takes the same room in the file. */
+static gboolean fill(CstBlob *guest, uint64_t offset, uint64_t length, int byte, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(length);
+
+    memset(buf, byte, length);
+    return cst_blob_pwrite(guest, buf, length, offset, error);
+}
+
+static int byte_at(CstBlob *guest, uint64_t offset)
+{
+    uint8_t byte = 0xaa;
+
+    assert_true(cst_blob_pread(guest, &byte, 1, offset, NULL));
+    return byte;
+}
+
+/* Marker, footer and end take a sector each. */
+static uint64_t footer_of(CstBlob *blob)
+{
+    return size_of(blob) - 3 * 512;
+}
+
+static void an_old_footer_is_no_end_any_more(void **state)
+{
+    g_autoptr(CstBlob) blob = make_stream();
+    g_autoptr(CstBlob) guest = open_guest(blob);
+    uint64_t old, now;
+
+    assert_true(fill(guest, 0, SMALL, 1, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    old = footer_of(blob);
+    assert_int_equal(get32(blob, old + MARKER_TYPE), FOOTER);
+    assert_int_equal(get32(blob, AT_GD), UINT32_MAX);
+    assert_true(fill(guest, SMALL, SMALL, 2, NULL));
+    assert_int_not_equal(get32(blob, AT_GD), UINT32_MAX); /* the end is about to move */
+    assert_true(cst_blob_flush(guest, NULL));
+    now = footer_of(blob);
+    assert_true(now > old);
+    /* a reader from the start passes over what was the footer */
+    assert_int_equal(get32(blob, old), 2);
+    assert_int_equal(get32(blob, old + MARKER_TYPE), TABLE);
+    assert_int_equal(get32(blob, now), 1);
+    assert_int_equal(get32(blob, now + MARKER_TYPE), FOOTER);
+    assert_int_equal(get32(blob, AT_GD), UINT32_MAX); /* the header in front points nowhere */
+    assert_int_equal(get32(blob, AT_GD + 4), UINT32_MAX);
+    assert_clean(blob);
+}
+
+static void what_the_last_grains_took_is_given_back(void **state)
+{
+    g_autoptr(CstBlob) blob = make_stream(), other = make_stream();
+    g_autoptr(CstBlob) guest = open_guest(blob), other_guest = open_guest(other);
+
+    assert_true(fill(guest, 0, 100 * SMALL, 1, NULL));
+    assert_true(fill(other_guest, 0, SMALL, 1, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_true(cst_blob_flush(other_guest, NULL));
+    assert_true(size_of(blob) > size_of(other));
+    assert_true(cst_blob_discard(guest, SMALL, 99 * SMALL, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_int_equal(size_of(blob), size_of(other));
+    assert_int_equal(get32(blob, AT_GD), UINT32_MAX);
+    assert_clean(blob);
+    g_clear_pointer(&guest, cst_blob_unref);
+    guest = open_guest(blob);
+    assert_int_equal(byte_at(guest, 0), 1);
+    assert_int_equal(byte_at(guest, SMALL), 0);
+}
+
+/* @flushed: what is cut off is in the file; else it waits to be written. */
+static void cut_and_grow(uint64_t capacity, gboolean flushed)
+{
+    g_autoptr(CstBlob) blob = make_stream();
+    CstImage *image = cst_image_open(blob, vmdk(), CST_IMAGE_WRITE, NULL, NULL);
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(image);
+
+    for (uint64_t at = 0; at < END; at += OF_A_TABLE / 2)
+        assert_true(fill(guest, at, SMALL, 1, NULL) &&
+                    fill(guest, at + OF_A_TABLE / 2 - SMALL, SMALL, 1, NULL));
+    assert_true(!flushed || cst_blob_flush(guest, NULL));
+    assert_true(cst_image_resize(image, capacity, CST_PREALLOC_OFF, NULL, NULL));
+    assert_true(cst_image_resize(image, END, CST_PREALLOC_OFF, NULL, NULL));
+    for (unsigned again = 0; again < 2; again++) {
+        for (uint64_t at = 0; at < END; at += SMALL / 2) {
+            uint64_t inside = at % (OF_A_TABLE / 2);
+            gboolean is_full = inside < SMALL || inside >= OF_A_TABLE / 2 - SMALL;
+
+            assert_int_equal(byte_at(guest, at), is_full && at < capacity ? 1 : 0);
+        }
+        assert_true(cst_blob_flush(guest, NULL));
+        assert_clean(blob);
+        cst_blob_unref(guest);
+        guest = open_guest(blob);
+    }
+}
+
+static void what_was_cut_off_does_not_come_back(void **state)
+{
+    static const uint64_t ends[] = {512,
+                                    SMALL,
+                                    SMALL + 512,
+                                    OF_A_TABLE - SMALL,
+                                    OF_A_TABLE - 512,
+                                    OF_A_TABLE,
+                                    OF_A_TABLE + 512,
+                                    2 * OF_A_TABLE,
+                                    END - SMALL,
+                                    END - 512};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+        cut_and_grow(ends[i], FALSE);
+        cut_and_grow(ends[i], TRUE);
+    }
+}
+
+/* Opened, written, partly given up, cut off, and flushed twice: every way to the end of a file. */
+static gboolean work(CstBlob *blob, GError **error)
+{
+    CstImage *image = cst_image_open(blob, vmdk(), CST_IMAGE_WRITE, NULL, error);
+    g_autoptr(CstBlob) guest = image ? cst_image_guest_blob(image) : NULL;
+
+    return guest && fill(guest, 2 * SMALL, 20 * SMALL, 3, error) && cst_blob_flush(guest, error) &&
+           cst_blob_pwrite(guest, "x", 1, SMALL + 7, error) &&
+           cst_blob_discard(guest, 4 * SMALL, 18 * SMALL, error) && cst_blob_flush(guest, error) &&
+           cst_image_resize(image, END - 512, CST_PREALLOC_OFF, NULL, error) &&
+           cst_blob_flush(guest, error);
+}
+
+static void every_fault_is_reported(void **state)
+{
+    static const CstFaultKind kinds[] = {CST_FAULT_READ, CST_FAULT_WRITE, CST_FAULT_TORN,
+                                         CST_FAULT_FLUSH};
+    g_autoptr(CstBlob) ground = make_stream();
+    g_autoptr(CstBlob) first = open_guest(ground);
+
+    assert_true(fill(first, 0, 30 * SMALL, 1, NULL));
+    assert_true(cst_blob_flush(first, NULL));
+    g_clear_pointer(&first, cst_blob_unref);
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        gboolean struck = TRUE;
+
+        for (unsigned nth = 1; struck; nth++) {
+            g_autoptr(CstBlob) inner = cst_blob_sparse_copy(ground);
+            g_autoptr(CstBlob) blob = cst_blob_fault_new(inner);
+            g_autoptr(GError) error = NULL;
+            gboolean done;
+
+            cst_blob_fault_arm(blob, kinds[i], nth, CST_FAULT_ONCE);
+            done = work(blob, &error);
+            struck = !done;
+            assert_true(done == (error == NULL));
+            if (done && cst_blob_fault_struck(blob))
+                fail_msg("fault %u of kind %zu was not reported", nth, i);
+            if (error && !g_error_matches(error, CST_ERROR, CST_ERROR_IO))
+                fail_msg("fault %u of kind %zu: %s", nth, i, error->message);
+            assert_true(nth < 1000);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_old_footer_is_no_end_any_more),
+        cmocka_unit_test(what_the_last_grains_took_is_given_back),
+        cmocka_unit_test(what_was_cut_off_does_not_come_back),
+        cmocka_unit_test(every_fault_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
