@@ -276,6 +276,11 @@ guint fake_ceph_open_images(void)
     return count;
 }
 
+guint fake_ceph_completions(void)
+{
+    return (guint)g_atomic_int_get(&cluster.completions);
+}
+
 /* --- what is in it ---------------------------------------------------------------------------- */
 
 static int compare_names(gconstpointer a, gconstpointer b)

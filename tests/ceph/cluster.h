@@ -93,6 +93,7 @@ typedef struct {
     GPtrArray *pools;
     GPtrArray *clients;
     GPtrArray *handles;
+    gint completions;
     uint64_t last_id; /**< of whatever has a number */
     char *user;
     char *key;

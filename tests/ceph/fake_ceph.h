@@ -31,9 +31,11 @@ void fake_ceph_wait_hanging(const char *function, guint count);
 /** How often @function has been called since the reset. */
 guint fake_ceph_calls(const char *function);
 
-/** What is open and connected: clients, images. */
+/** What is connected, and what is open. */
 guint fake_ceph_clients(void);
 guint fake_ceph_open_images(void);
+/** Completions that somebody has not released yet, the cluster itself among them. */
+guint fake_ceph_completions(void);
 
 /* What is in the cluster; @namespace "": none. */
 

@@ -300,8 +300,10 @@ static int answer_one(const Reading *reading, const Question *question)
 
 static void completion_unref(Completion *completion)
 {
-    if (g_atomic_int_dec_and_test(&completion->refs))
-        g_free(completion);
+    if (!g_atomic_int_dec_and_test(&completion->refs))
+        return;
+    g_atomic_int_add(&cluster.completions, -1);
+    g_free(completion);
 }
 
 static void read_now(gpointer data, gpointer unused)
@@ -342,6 +344,7 @@ int rados_aio_create_completion2(void *data, rados_callback_t callback, rados_co
         return began;
     completion = g_new(Completion, 1);
     *completion = (Completion){callback, data, 0, 1};
+    g_atomic_int_inc(&cluster.completions);
     *ret = completion;
     return fake_end(began, 0);
 }

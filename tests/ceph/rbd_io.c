@@ -32,6 +32,7 @@ int rbd_aio_create_completion(void *data, rbd_callback_t callback, rbd_completio
     Completion *completion = g_new(Completion, 1);
 
     *completion = (Completion){callback, data, 0, 1};
+    g_atomic_int_inc(&cluster.completions);
     *ret_completion = completion;
     return 0;
 }
@@ -43,8 +44,10 @@ ssize_t rbd_aio_get_return_value(rbd_completion_t completion)
 
 void rbd_aio_release(rbd_completion_t completion)
 {
-    if (g_atomic_int_dec_and_test(&((Completion *)completion)->refs))
-        g_free(completion);
+    if (!g_atomic_int_dec_and_test(&((Completion *)completion)->refs))
+        return;
+    g_atomic_int_add(&cluster.completions, -1);
+    g_free(completion);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
