@@ -92,7 +92,10 @@ static CstBlob *open_new(uint64_t size)
 
 static void write_at(CstBlob *blob, uint64_t offset, const char *text)
 {
-    assert_true(cst_blob_pwrite(blob, text, strlen(text), offset, NULL));
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_blob_pwrite(blob, text, strlen(text), offset, &error));
+    assert_null(error);
 }
 
 static void assert_at(CstBlob *blob, uint64_t offset, const char *text, size_t len)
@@ -172,6 +175,22 @@ static void a_blob_may_be_lent_by_nobody(void **state)
     make_image("v", 1);
     assert_int_equal(ceph->rbd_open(io, "v", &rbd.image, NULL), 0);
     cst_blob_unref(cst_blob_rbd_new(&rbd, "v", FALSE, NULL));
+    assert_int_equal(fake_ceph_open_images(), 0);
+}
+
+static void an_image_without_a_size_is_no_blob(void **state)
+{
+    CstBlobRbd rbd = {.deadline_ms = PATIENT_MS, .lender = &given_back, .give_back = give_back};
+    g_autoptr(GError) error = NULL;
+
+    make_image("v", 1);
+    assert_int_equal(ceph->rbd_open(io, "v", &rbd.image, NULL), 0);
+    fake_ceph_fail("rbd_get_size", 0, 1, -EIO);
+    given_back = 0;
+    assert_null(cst_blob_rbd_new(&rbd, "v", FALSE, &error));
+    assert_code(error, CST_ERROR_IO);
+    assert_string_equal(error->message, "the size of volume 'v': Input/output error");
+    assert_int_equal(given_back, 1);
     assert_int_equal(fake_ceph_open_images(), 0);
 }
 
@@ -514,6 +533,7 @@ int main(void)
         blob_test(writing_behind_the_end_finds_no_space),
         blob_test(only_what_was_changed_is_flushed),
         blob_test(a_blob_may_be_lent_by_nobody),
+        blob_test(an_image_without_a_size_is_no_blob),
         blob_test(long_ranges_are_released_in_steps),
         blob_test(zeroes_give_space_back_where_they_may),
         blob_test(space_is_not_set_aside),
