@@ -317,23 +317,6 @@ char **fake_ceph_list(const char *pool, const char *namespace)
     return (char **)g_ptr_array_free(names, FALSE);
 }
 
-static gboolean add_note(gpointer key, gpointer value, gpointer notes)
-{
-    g_ptr_array_add(notes, g_strconcat(key, "=", value, NULL));
-    return FALSE;
-}
-
-char **fake_ceph_notes(const char *pool, const char *namespace)
-{
-    GPtrArray *notes = g_ptr_array_new();
-
-    g_mutex_lock(&cluster.lock);
-    g_tree_foreach(fake_space(fake_pool(pool), namespace)->notes, add_note, notes);
-    g_mutex_unlock(&cluster.lock);
-    g_ptr_array_add(notes, NULL);
-    return (char **)g_ptr_array_free(notes, FALSE);
-}
-
 void fake_ceph_set_age(const char *pool, const char *namespace, const char *image, guint seconds)
 {
     g_mutex_lock(&cluster.lock);

@@ -41,8 +41,12 @@ guint fake_ceph_completions(void);
 
 /** "image" and "image@snapshot", in order; without what is in the trash. Freed by the caller. */
 char **fake_ceph_list(const char *pool, const char *namespace);
-/** "key=value", in order: the metadata of a pool. */
-char **fake_ceph_notes(const char *pool, const char *namespace);
+/**
+ * All that there is, as text in order: the metadata of the pool, each image with its size, where it
+ * comes from and how its content begins, and its snapshots. What differs from run to run (ids,
+ * times) is left out. Freed by the caller.
+ */
+char *fake_ceph_dump(const char *pool, const char *namespace);
 /** The image was made @seconds ago. */
 void fake_ceph_set_age(const char *pool, const char *namespace, const char *image, guint seconds);
 void fake_ceph_set_flags(const char *pool, const char *namespace, const char *image, guint64 flags);

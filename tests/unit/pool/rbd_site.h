@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <fake_ceph.h>
+#include <pool/pool.h>
+
+/** RBD pools on a Ceph in memory (tests/ceph), through the checked dispatch. */
+
+#define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
+#define assert_says(error, words)  assert_non_null(strstr((error)->message, words))
+
+/** The pool "p", which is Ceph's pool "libvirt"; @config: rbd:option elements, or "". */
+CstPoolState *site_open(const char *config);
+/** <volume> of that name with @options, elements of the type's namespace, or "". */
+CstVolDef *site_vol_def(const char *name, uint64_t size, const char *options);
+/** Makes a volume, as the service does; its draft has the token @name. */
+gboolean site_make(CstPoolState *state, const char *name, uint64_t size, const char *options,
+                   GError **error);
+/** The same for a clone; @snapshot NULL: of what @source is now. */
+gboolean site_clone(CstPoolState *state, const char *name, uint64_t size, const char *source,
+                    const char *snapshot, GError **error);
+/** Writes @text at the beginning. */
+void site_write(CstPoolState *state, const char *name, const char *text);
+void site_snap(CstPoolState *state, const char *name, const char *snapshot);
+/** "NAME CAPACITY ALLOCATION BACKING PROBLEM", a line each, in order. */
+char *site_scan(CstPoolState *state, GError **error);
+/** The same for one volume; "none" where there is none. */
+char *site_scan_one(CstPoolState *state, const char *name, GError **error);
+/** Waits until nothing is open and nobody waits for an answer: what fails may end later. */
+void site_assert_quiet(void);
