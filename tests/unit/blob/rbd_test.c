@@ -13,6 +13,7 @@
 #include <base/units.h>
 #include <blob/rbd.h>
 #include <fake_ceph.h>
+#include <works.h>
 
 /* The blob over an RBD image, on a Ceph in memory. */
 
@@ -38,21 +39,11 @@ static int set_up(void **state)
     return 0;
 }
 
-static void wait_zero(guint (*count)(void))
-{
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
-
-    while (count() > 0 && g_get_monotonic_time() < end)
-        g_usleep(1000);
-    assert_int_equal(count(), 0);
-}
-
-/* Nothing of a test may be left: no open image, no completion that nobody released. */
+/* Nothing of a test may be left: no open image, nothing that nobody let go of. */
 static int tear_down(void **state)
 {
     fake_ceph_resume();
-    wait_zero(fake_ceph_open_images);
-    wait_zero(fake_ceph_completions);
+    assert_true(ceph_is_quiet());
     ceph->rados_ioctx_destroy(io);
     ceph->rados_shutdown(client);
     return 0;
@@ -488,7 +479,7 @@ static void a_call_that_hangs_is_given_up(void **state)
         fake_ceph_resume();
         cst_blob_unref(blob);
     }
-    wait_zero(fake_ceph_open_images);
+    assert_true(ceph_is_quiet());
 }
 
 /* Who gave up reading has the buffer no more when the answer comes. */
@@ -503,7 +494,6 @@ static void an_answer_that_comes_late_harms_nobody(void **state)
     assert_false(cst_blob_pread(blob, buf, 4, 0, NULL));
     g_free(buf);
     fake_ceph_resume();
-    wait_zero(fake_ceph_completions);
     cst_blob_unref(blob);
 }
 

@@ -118,13 +118,3 @@ char *site_scan_one(CstPoolState *state, const char *name, GError **error)
         return NULL;
     return volume ? line_of(volume) : g_strdup("none");
 }
-
-void site_assert_quiet(void)
-{
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
-
-    while (fake_ceph_open_images() + fake_ceph_completions() > 0 && g_get_monotonic_time() < end)
-        g_usleep(500);
-    assert_int_equal(fake_ceph_open_images(), 0);
-    assert_int_equal(fake_ceph_completions(), 0);
-}

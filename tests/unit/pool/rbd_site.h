@@ -12,6 +12,7 @@
 #include <base/units.h>
 #include <fake_ceph.h>
 #include <pool/pool.h>
+#include <works.h>
 
 /** RBD pools on a Ceph in memory (tests/ceph), through the checked dispatch. */
 
@@ -35,5 +36,3 @@ void site_snap(CstPoolState *state, const char *name, const char *snapshot);
 char *site_scan(CstPoolState *state, GError **error);
 /** The same for one volume; "none" where there is none. */
 char *site_scan_one(CstPoolState *state, const char *name, GError **error);
-/** Waits until nothing is open and nobody waits for an answer: what fails may end later. */
-void site_assert_quiet(void);
