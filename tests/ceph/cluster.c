@@ -112,6 +112,22 @@ guint fake_ceph_calls(const char *function)
     return count;
 }
 
+void fake_ceph_slow(guint ms)
+{
+    cluster.slow_ms = ms;
+}
+
+int fake_report(librbd_progress_fn_t report, void *data)
+{
+    int result = 0;
+
+    for (uint64_t done = 1; report && result >= 0 && done <= 12; done++) {
+        g_usleep(cluster.slow_ms * 1000UL);
+        result = report(done, 12, data);
+    }
+    return result;
+}
+
 /* --- pools and namespaces --------------------------------------------------------------------- */
 
 static int compare_keys(gconstpointer a, gconstpointer b, gpointer unused)
@@ -230,6 +246,7 @@ void fake_ceph_reset(void)
     cluster.options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     cluster.release = 13;
     cluster.last_id = 100;
+    cluster.slow_ms = 0;
     add_pool("libvirt", 5);
     g_mutex_unlock(&cluster.lock);
 }

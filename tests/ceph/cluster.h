@@ -94,6 +94,7 @@ typedef struct {
     GPtrArray *clients;
     GPtrArray *handles;
     gint completions;
+    guint slow_ms;    /* what a report of progress takes */
     uint64_t last_id; /**< of whatever has a number */
     char *user;
     char *key;
@@ -110,6 +111,9 @@ extern Cluster cluster;
 int fake_begin(const char *function);
 /** Gives the lock back where fake_begin() (@began) has taken it. */
 int fake_end(int began, int result);
+
+/** Reports progress in twelve steps; a negative errno of @report ends it. */
+int fake_report(librbd_progress_fn_t report, void *data);
 
 Pool *fake_pool(const char *name);
 Space *fake_space(Pool *pool, const char *name);

@@ -158,9 +158,7 @@ int rbd_remove_with_progress(rados_ioctx_t io, const char *name, librbd_progress
     int began = fake_begin(__func__);
     int result = began < 0 ? began : remove_image(space_of(io), name);
 
-    if (result >= 0)
-        report(1, 1, data);
-    return fake_end(began, result);
+    return fake_end(began, result >= 0 ? fake_report(report, data) : result);
 }
 
 static int rename_image(Space *space, const char *name, const char *new_name)

@@ -73,8 +73,7 @@ static int resize(Handle *handle, uint64_t size, bool allow_shrink, librbd_progr
     if (size < head->size && !allow_shrink)
         return -EINVAL;
     fake_layer_resize(head, size);
-    report(1, 1, data);
-    return 0;
+    return fake_report(report, data);
 }
 
 int rbd_resize2(rbd_image_t image, uint64_t size, bool allow_shrink, librbd_progress_fn_t report,
@@ -151,12 +150,13 @@ int rbd_list_children3(rbd_image_t image, rbd_linked_image_spec_t *specs, size_t
 static int flatten(Image *image, librbd_progress_fn_t report, void *data)
 {
     Image *parent = image->head.parent;
+    int result;
 
     if (!parent)
         return -EINVAL;
-    for (uint64_t done = 1; done <= 4; done++)
-        if (report(done, 4, data) < 0)
-            return -ECANCELED;
+    result = fake_report(report, data);
+    if (result < 0)
+        return result;
     fake_layer_flatten(&image->head);
     for (guint i = 0; (image->features & FEATURE_DEEP_FLATTEN) && i < image->snaps->len; i++)
         fake_layer_flatten(&((Snap *)image->snaps->pdata[i])->layer);

@@ -153,8 +153,10 @@ static int iterate(const Handle *handle, uint64_t offset, uint64_t end, gboolean
         uint64_t number = offset / object, next = MIN((number + 1) * object, end);
 
         if (fake_layer_has_object(layer, handle->image->order, number, of_parent)) {
-            int result = each(offset, next - offset, 1, data);
+            int result;
 
+            g_usleep(cluster.slow_ms * 1000UL);
+            result = each(offset, next - offset, 1, data);
             if (result < 0)
                 return result;
         }
