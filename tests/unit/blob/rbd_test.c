@@ -281,6 +281,7 @@ static void extents_are_asked_for_by_the_window(void **state)
     write_at(blob, window, "x");
     assert_extent(blob, 0, 2 * window, window - OBJECT, HOLE);
     assert_extent(blob, window - 1, 5, 1, CST_EXTENT_DATA);
+    assert_extent(blob, 0, 1, 1, HOLE);
     assert_int_equal(fake_ceph_calls("rbd_diff_iterate2"), 1);
     assert_extent(blob, window, 2 * OBJECT, OBJECT, CST_EXTENT_DATA);
     assert_int_equal(fake_ceph_calls("rbd_diff_iterate2"), 2);
