@@ -26,7 +26,7 @@ void fake_ceph_fail(const char *function, guint skip, guint times, int result);
 /** Calls of @function wait until fake_ceph_resume(). */
 void fake_ceph_hang(const char *function);
 void fake_ceph_resume(void);
-/** From now on each report of progress takes so long. */
+/** From now on each report of progress, and each answer of an OSD, takes so long. */
 void fake_ceph_slow(guint ms);
 /** Waits until @count calls of @function hang. */
 void fake_ceph_wait_hanging(const char *function, guint count);

@@ -310,8 +310,10 @@ static void read_now(gpointer data, gpointer unused)
 {
     Reading *reading = data;
     Completion *completion = reading->completion;
-    int began = fake_begin(reading->function);
+    int began;
 
+    g_usleep(cluster.slow_ms * 1000UL);
+    began = fake_begin(reading->function);
     completion->result = MIN(began, 0);
     for (guint i = 0; completion->result >= 0 && reading->questions && i < reading->questions->len;
          i++)

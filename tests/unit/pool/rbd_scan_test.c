@@ -362,6 +362,39 @@ static void a_cluster_that_hangs_is_given_up(void **unused)
     fake_ceph_resume();
 }
 
+static guint count_problems(void)
+{
+    g_autofree char *text = site_scan(state, NULL);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    guint count = 0;
+
+    assert_int_equal(g_strv_length(lines), 901);
+    for (char **line = lines; *line; line++)
+        count += strstr(*line, "did not answer in time") != NULL;
+    return count;
+}
+
+/* While all answer they have all the time; once one did not, the rest have what is left of it. */
+static void a_cluster_that_fails_in_part_is_not_waited_for_as_often(void **unused)
+{
+    guint problems;
+
+    for (int i = 0; i < 900; i++) {
+        g_autofree char *name = g_strdup_printf("v%03d", i);
+
+        make_native(name);
+    }
+    set_deadline(300);
+    fake_ceph_slow(1);
+    assert_int_equal(count_problems(), 0);
+    fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
+    problems = count_problems();
+    assert_true(problems > 1 && problems < 900);
+    fake_ceph_slow(0);
+    fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
+    assert_int_equal(count_problems(), 1);
+}
+
 static void a_list_that_fails_fails_the_scan(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -406,6 +439,7 @@ int main(void)
         scan_test(a_volume_that_fails_has_a_problem),
         scan_test(a_cluster_that_is_silent_is_not_asked_twice),
         scan_test(a_cluster_that_hangs_is_given_up),
+        scan_test(a_cluster_that_fails_in_part_is_not_waited_for_as_often),
         scan_test(a_list_that_fails_fails_the_scan),
         scan_test(a_scan_can_be_cancelled),
     };
