@@ -25,12 +25,14 @@ void fake_put(const char *name, const char *text)
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
-/* Only a tool that hangs is waited for impatiently: a busy machine is no liar. */
+/* Only tools of the kind that hangs are waited for impatiently: a busy machine is no liar. */
 void fake_lie(const char *tool, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", tool, NULL);
 
-    lvm_host.look_s = lvm_host.change_s = strcmp(how, "hang") == 0 ? 5 : 60;
+    lvm_host.look_s = lvm_host.change_s = 60;
+    if (strcmp(how, "hang") == 0)
+        *(strcmp(tool, "lvm") == 0 ? &lvm_host.look_s : &lvm_host.change_s) = 1;
     fake_put(name, how);
 }
 
