@@ -3,8 +3,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -622,6 +624,74 @@ static void paths_lead_to_volumes(void **unused)
     }
 }
 
+/* --- watching --------------------------------------------------------------------------------- */
+
+static void note_change(const char *name, gpointer text)
+{
+    g_string_append_printf(text, "%s ", name ? name : "all");
+}
+
+static void assert_changes(int fd, const char *expected)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    cst_pool_state_watch_read(fake_state, fd, note_change, text);
+    assert_string_equal(text->str, expected);
+}
+
+/* An LV that others make: its device appears as one link, as udev makes it. */
+static void make_linked(const char *name)
+{
+    g_autofree char *file = g_strconcat("lvs/", name, NULL);
+    g_autofree char *device = g_strconcat("dev/vg/", name, NULL);
+    g_autofree char *path = fake_path(device);
+
+    fake_put(file, "4194304\n-wi-a-----\n\n\n\n");
+    assert_int_equal(symlink("/dev/null", path), 0);
+}
+
+static void links_tell_of_volumes_that_come_and_go(void **unused)
+{
+    g_autofree char *folder = fake_path("dev/vg"), *aside = fake_path("dev/aside");
+    g_autofree char *old = fake_path("dev/vg/b"), *new = fake_path("dev/vg/c");
+    g_autofree char *other = fake_path("dev/other");
+    int fd = cst_pool_state_watch_open(fake_state, NULL);
+
+    assert_true(fd >= 0);
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    assert_false(fake_is_seen("a"));
+    assert_changes(fd, "");
+    make_linked("b");
+    make_linked(".cistern-1.part");
+    assert_changes(fd, "b ");
+    assert_true(fake_is_seen("b"));
+    assert_int_equal(rename(old, new), 0);
+    assert_changes(fd, "b c ");
+    assert_int_equal(unlink(new), 0);
+    assert_changes(fd, "c ");
+    /* The folder goes with the last volume, and comes with the first. */
+    assert_int_equal(mkdir(other, 0700), 0);
+    assert_int_equal(rename(folder, aside), 0);
+    assert_changes(fd, "");
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_changes(fd, "all ");
+    make_linked("d");
+    assert_changes(fd, "d ");
+    assert_true(fake_is_seen("d"));
+    close(fd);
+}
+
+static void what_cannot_be_watched_is_told(void **unused)
+{
+    const char *dev = lvm_host.dev;
+    g_autoptr(GError) error = NULL;
+
+    lvm_host.dev = "/nonexistent";
+    assert_int_equal(cst_pool_state_watch_open(fake_state, &error), -1);
+    assert_non_null(strstr(error->message, "cannot watch '/nonexistent'"));
+    lvm_host.dev = dev;
+}
+
 /* --- owners ----------------------------------------------------------------------------------- */
 
 static void a_volume_has_the_mode_it_was_asked_for(void **unused)
@@ -668,6 +738,8 @@ int main(void)
         TEST(a_group_is_known_by_its_uuid),
         TEST(usage_is_the_groups),
         TEST(paths_lead_to_volumes),
+        TEST(links_tell_of_volumes_that_come_and_go),
+        TEST(what_cannot_be_watched_is_told),
         TEST(a_volume_has_the_mode_it_was_asked_for),
     };
 
