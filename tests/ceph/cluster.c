@@ -114,7 +114,12 @@ guint fake_ceph_calls(const char *function)
 
 void fake_ceph_slow(guint ms)
 {
-    cluster.slow_ms = ms;
+    g_atomic_int_set(&cluster.slow_ms, (gint)ms);
+}
+
+void fake_take_time(void)
+{
+    g_usleep((gulong)g_atomic_int_get(&cluster.slow_ms) * 1000);
 }
 
 int fake_report(librbd_progress_fn_t report, void *data)
@@ -122,7 +127,7 @@ int fake_report(librbd_progress_fn_t report, void *data)
     int result = 0;
 
     for (uint64_t done = 1; report && result >= 0 && done <= 12; done++) {
-        g_usleep(cluster.slow_ms * 1000UL);
+        fake_take_time();
         result = report(done, 12, data);
     }
     return result;
@@ -246,7 +251,7 @@ void fake_ceph_reset(void)
     cluster.options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     cluster.release = 13;
     cluster.last_id = 100;
-    cluster.slow_ms = 0;
+    g_atomic_int_set(&cluster.slow_ms, 0);
     add_pool("libvirt", 5);
     g_mutex_unlock(&cluster.lock);
 }

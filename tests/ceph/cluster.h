@@ -112,6 +112,8 @@ int fake_begin(const char *function);
 /** Gives the lock back where fake_begin() (@began) has taken it. */
 int fake_end(int began, int result);
 
+/** Takes as long as fake_ceph_slow() says. */
+void fake_take_time(void);
 /** Reports progress in twelve steps; a negative errno of @report ends it. */
 int fake_report(librbd_progress_fn_t report, void *data);
 

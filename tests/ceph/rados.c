@@ -312,7 +312,7 @@ static void read_now(gpointer data, gpointer unused)
     Completion *completion = reading->completion;
     int began;
 
-    g_usleep(cluster.slow_ms * 1000UL);
+    fake_take_time();
     began = fake_begin(reading->function);
     completion->result = MIN(began, 0);
     for (guint i = 0; completion->result >= 0 && reading->questions && i < reading->questions->len;

@@ -155,7 +155,7 @@ static int iterate(const Handle *handle, uint64_t offset, uint64_t end, gboolean
         if (fake_layer_has_object(layer, handle->image->order, number, of_parent)) {
             int result;
 
-            g_usleep(cluster.slow_ms * 1000UL);
+            fake_take_time();
             result = each(offset, next - offset, 1, data);
             if (result < 0)
                 return result;

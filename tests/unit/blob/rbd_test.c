@@ -58,19 +58,19 @@ static void make_image(const char *name, uint64_t size)
     ceph->rbd_image_options_destroy(options);
 }
 
-static guint given_back;
+static gint given_back;
 
 static void give_back(gpointer lender)
 {
     assert_ptr_equal(lender, &given_back);
-    given_back++;
+    g_atomic_int_inc(&given_back);
 }
 
 static CstBlob *open_with_deadline(const char *name, guint deadline_ms)
 {
     CstBlobRbd rbd = {.deadline_ms = deadline_ms, .lender = &given_back, .give_back = give_back};
 
-    given_back = 0;
+    g_atomic_int_set(&given_back, 0);
     assert_int_equal(ceph->rbd_open(io, name, &rbd.image, NULL), 0);
     return cst_blob_rbd_new(&rbd, name, TRUE, NULL);
 }
@@ -126,7 +126,7 @@ static void what_is_written_is_read_to_the_last_byte(void **state)
     assert_at(blob, OBJECT - 3, "\0over\0", 6);
     assert_at(blob, OBJECT + 95, "\0last", 5);
     cst_blob_unref(blob);
-    assert_int_equal(given_back, 1);
+    assert_int_equal(g_atomic_int_get(&given_back), 1);
     assert_int_equal(fake_ceph_open_images(), 0);
 }
 
@@ -179,11 +179,11 @@ static void an_image_without_a_size_is_no_blob(void **state)
     make_image("v", 1);
     assert_int_equal(ceph->rbd_open(io, "v", &rbd.image, NULL), 0);
     fake_ceph_fail("rbd_get_size", 0, 1, -EIO);
-    given_back = 0;
+    g_atomic_int_set(&given_back, 0);
     assert_null(cst_blob_rbd_new(&rbd, "v", FALSE, &error));
     assert_code(error, CST_ERROR_IO);
     assert_string_equal(error->message, "the size of volume 'v': Input/output error");
-    assert_int_equal(given_back, 1);
+    assert_int_equal(g_atomic_int_get(&given_back), 1);
     assert_int_equal(fake_ceph_open_images(), 0);
 }
 
@@ -525,11 +525,11 @@ static void closing_waits_for_the_cluster_but_not_for_ever(void **state)
     blob = open_with_deadline("v", IMPATIENT_MS);
     fake_ceph_hang("rbd_close");
     cst_blob_unref(blob);
-    assert_int_equal(given_back, 0);
+    assert_int_equal(g_atomic_int_get(&given_back), 0);
     fake_ceph_resume();
-    while (*(volatile guint *)&given_back == 0 && g_get_monotonic_time() < end)
+    while (g_atomic_int_get(&given_back) == 0 && g_get_monotonic_time() < end)
         g_usleep(1000);
-    assert_int_equal(given_back, 1);
+    assert_int_equal(g_atomic_int_get(&given_back), 1);
     assert_int_equal(fake_ceph_open_images(), 0);
 }
 

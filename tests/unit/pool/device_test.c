@@ -31,6 +31,7 @@ static char *root;
 static int open_count;    /* device-mapper's; -1: none of its devices */
 static guint looks;       /* how often that was asked */
 static int looks_busy;    /* so often the count is as above, and then 0; -1: always */
+static int open_errno;    /* of opening alone (O_EXCL); 0: it opens */
 static gboolean no_nodes; /* loop devices have none */
 
 gboolean __real_cst_node_stat(const char *path, struct stat *ret_st);
@@ -85,7 +86,10 @@ int __wrap_cst_node_open(const char *path, int flags)
         errno = ENOENT;
         return -1;
     }
-    return open(file, O_RDONLY | O_CLOEXEC);
+    errno = open_errno;
+    if (open_errno && (flags & O_EXCL))
+        return -1;
+    return open(file, (flags & O_ACCMODE) | O_CLOEXEC);
 }
 
 static dev_t asked;        /* the device that is asked for */
@@ -130,6 +134,7 @@ static int set_up(void **state)
     open_count = -1;
     looks = 0;
     looks_busy = -1;
+    open_errno = 0;
     no_nodes = FALSE;
     put("/dev/mapper/control", "");
     put("/dev/sdb", "8:16");
@@ -351,6 +356,93 @@ static void loop_devices_without_a_node_are_known_by_their_files_name(void **sta
     close(fd);
 }
 
+/* --- what they carry -------------------------------------------------------------------------- */
+
+#define KIB 1024
+
+/* A device of @size bytes that holds nothing but @len bytes of @data at @offset. */
+static void put_device(size_t size, size_t offset, const void *data, size_t len)
+{
+    g_autofree char *path = below_root("/dev/disk");
+    g_autofree char *content = g_malloc0(size);
+
+    memcpy(content + offset, data, len);
+    assert_true(g_file_set_contents(path, content, (gssize)size, NULL));
+}
+
+static void assert_signature(const char *expected)
+{
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_device_signature("/dev/disk", &name, &error));
+    assert_true(g_strcmp0(name, expected) == 0);
+}
+
+static void signatures_are_known(void **state)
+{
+    static const uint8_t luks[] = {'L', 'U', 'K', 'S', 0xba, 0xbe, 0, 1};
+    /* One partition, of type 83, from sector 1 on. */
+    static const uint8_t dos[66] = {0, 0, 2, 0,  0x83, 0, 3, 0,           1,
+                                    0, 0, 0, 16, 0,    0, 0, [64] = 0x55, [65] = 0xaa};
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    put_device(3 * KIB * KIB, 0, "", 0);
+    assert_signature(NULL);
+    put_device(3 * KIB * KIB, 0, luks, sizeof(luks));
+    assert_signature("crypto_LUKS");
+    put_device(3 * KIB * KIB, 446, dos, sizeof(dos));
+    assert_signature("dos");
+    assert_false(cst_device_signature("/dev/none", &name, &error));
+    assert_non_null(strstr(error->message, "cannot open device '/dev/none'"));
+}
+
+static void clearing_takes_what_lies_at_both_ends(void **state)
+{
+    static const size_t sizes[] = {1, 512 * KIB, KIB * KIB, KIB * KIB + 1, 3 * KIB * KIB + 5};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        size_t size = sizes[i], end = MIN(size, KIB * KIB), len = 0;
+        g_autofree char *full = g_malloc(size), *path = below_root("/dev/disk");
+        g_autofree char *now = NULL;
+
+        memset(full, 'x', size);
+        put_device(size, 0, full, size);
+        assert_true(cst_device_clear("/dev/disk", NULL));
+        assert_true(g_file_get_contents(path, &now, &len, NULL));
+        assert_int_equal(len, size);
+        for (size_t at = 0; at < size; at++)
+            if ((now[at] == 'x') != (at >= end && at < size - end))
+                fail_msg("%zu: byte %zu", size, at);
+    }
+}
+
+static void devices_in_use_are_not_touched(void **state)
+{
+    static const struct {
+        int err, code;
+        const char *words;
+    } rows[] = {{EBUSY, CST_ERROR_BUSY, "device '/dev/disk', or a partition of it, is in use"},
+                {EACCES, CST_ERROR_DENIED, "cannot open device '/dev/disk'"}};
+
+    put_device(KIB, 0, "keep", 4);
+    assert_true(cst_device_is_free("/dev/disk", NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) free_error = NULL, error = NULL;
+        g_autofree char *text = NULL;
+
+        open_errno = rows[i].err;
+        assert_false(cst_device_is_free("/dev/disk", &free_error));
+        assert_false(cst_device_clear("/dev/disk", &error));
+        assert_true(g_error_matches(free_error, CST_ERROR, rows[i].code));
+        assert_true(g_error_matches(error, CST_ERROR, rows[i].code));
+        assert_non_null(strstr(error->message, rows[i].words));
+        text = __wrap_cst_kernel_read("/dev/disk");
+        assert_string_equal(text, "keep");
+    }
+}
+
 #define device_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -367,6 +459,9 @@ int main(void)
         device_test(who_stays_and_is_not_seen_is_counted),
         device_test(loop_devices_and_swap_hold_files),
         device_test(loop_devices_without_a_node_are_known_by_their_files_name),
+        device_test(signatures_are_known),
+        device_test(clearing_takes_what_lies_at_both_ends),
+        device_test(devices_in_use_are_not_touched),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

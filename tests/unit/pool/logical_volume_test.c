@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <pool/pool.h>
 
@@ -262,6 +263,60 @@ static void the_room_of_a_snapshot_is_asked_for(void **unused)
         assert_true(was_called(rows[i].call));
         cst_pool_state_unref(state);
     }
+}
+
+typedef enum { CREATE, REMOVE, REVERT, RENAME } Change;
+
+static gboolean change(Change what, const char *name, GError **error)
+{
+    switch (what) {
+    case CREATE: return cst_pool_state_snapshot_create(fake_state, "disk", name, NULL, NULL, error);
+    case REMOVE: return cst_pool_state_snapshot_remove(fake_state, "disk", name, NULL, error);
+    case REVERT: return cst_pool_state_snapshot_revert(fake_state, "disk", name, NULL, error);
+    default: return cst_pool_state_snapshot_rename(fake_state, "disk", "s", name, error);
+    }
+}
+
+/* A dry run gives the errors of the names, and changes nothing. */
+static void dry_runs_look_at_what_there_is(void **unused)
+{
+    static const struct {
+        Change what;
+        const char *name;
+        CstErrorCode code;
+        const char *words;
+    } rows[] = {
+        {CREATE, "s", CST_ERROR_EXISTS, "volume 'disk' has a snapshot 's' already"},
+        {CREATE, "n", CST_ERROR_DRY_RUN, ""},
+        {REMOVE, "n", CST_ERROR_NOT_FOUND, "volume 'disk' has no snapshot 'n'"},
+        {REMOVE, "s", CST_ERROR_DRY_RUN, ""},
+        {REVERT, "n", CST_ERROR_NOT_FOUND, "volume 'disk' has no snapshot 'n'"},
+        {REVERT, "s", CST_ERROR_DRY_RUN, ""},
+        {RENAME, "t", CST_ERROR_EXISTS, "volume 'disk' has a snapshot 't' already"},
+        {RENAME, "n", CST_ERROR_DRY_RUN, ""},
+    };
+
+    add_disk(TRUE);
+    snap("s");
+    snap("t");
+    cst_dry_run_set(TRUE);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(change(rows[i].what, rows[i].name, &error));
+        if (error->code != (int)rows[i].code || !strstr(error->message, rows[i].words))
+            fail_msg("%zu: %s", i, error->message);
+    }
+    fake_lie("lvm", "fail");
+    for (Change what = CREATE; what <= RENAME; what++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(change(what, "s", &error));
+        assert_code(error, CST_ERROR_FAILED);
+    }
+    cst_dry_run_set(FALSE);
+    assert_int_equal(fake_count(), 4);
+    assert_false(was_called("lvremove") || was_called("lvchange --deltag"));
 }
 
 /* --- clones ----------------------------------------------------------------------------------- */
@@ -723,6 +778,7 @@ int main(void)
         TEST(snapshots_are_renamed_in_one_change),
         TEST(snapshots_of_what_is_not_there),
         TEST(the_room_of_a_snapshot_is_asked_for),
+        TEST(dry_runs_look_at_what_there_is),
         TEST(thin_volumes_are_cloned_without_copying),
         TEST(what_is_not_thin_is_left_to_the_copy),
         TEST(only_volumes_that_are_snapshots_of_it_hang_on_it),
