@@ -118,3 +118,32 @@ char *site_scan_one(CstPoolState *state, const char *name, GError **error)
         return NULL;
     return volume ? line_of(volume) : g_strdup("none");
 }
+
+void site_assert_dump(const char *expected)
+{
+    g_autofree char *found = fake_ceph_dump("libvirt", "");
+
+    assert_string_equal(found, expected);
+}
+
+void site_assert_failed(gboolean done, GError **error, int code, const char *words)
+{
+    assert_false(done);
+    if ((*error)->code != code || !strstr((*error)->message, words))
+        fail_msg("%d, %s", (*error)->code, (*error)->message);
+    g_clear_error(error);
+}
+
+rbd_image_t site_open_elsewhere(RbdConn *conn, const char *name)
+{
+    rbd_image_t image = NULL;
+
+    assert_int_equal(conn->ceph->rbd_open(conn->io, name, &image, NULL), 0);
+    return image;
+}
+
+RbdConn *site_another_client(CstPoolState **ret_other)
+{
+    *ret_other = site_open("");
+    return cst_rbd_conn_get((RbdState *)*ret_other, NULL);
+}

@@ -14,6 +14,8 @@
 #include <pool/pool.h>
 #include <works.h>
 
+#include "rbd/rbd.h"
+
 /** RBD pools on a Ceph in memory (tests/ceph), through the checked dispatch. */
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
@@ -36,3 +38,10 @@ void site_snap(CstPoolState *state, const char *name, const char *snapshot);
 char *site_scan(CstPoolState *state, GError **error);
 /** The same for one volume; "none" where there is none. */
 char *site_scan_one(CstPoolState *state, const char *name, GError **error);
+/** The cluster's pool is as fake_ceph_dump() has it. */
+void site_assert_dump(const char *expected);
+/** @done is what a call gave that should have failed with @error, which is cleared. */
+void site_assert_failed(gboolean done, GError **error, int code, const char *words);
+/** Has it open as another client does; the caller closes it. */
+rbd_image_t site_open_elsewhere(RbdConn *conn, const char *name);
+RbdConn *site_another_client(CstPoolState **ret_other);

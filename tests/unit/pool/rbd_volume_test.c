@@ -8,7 +8,7 @@
 
 #include "rbd/rbd.h"
 
-/* Volumes, snapshots and clones of an RBD pool: what is refused, and in which words. */
+/* Volumes and clones of an RBD pool: what is refused, and in which words. */
 
 #define SIZE (8 * CST_MIB)
 
@@ -30,37 +30,6 @@ static int tear_down(void **unused)
 static void make(const char *name)
 {
     assert_true(site_make(state, name, SIZE, "", NULL));
-}
-
-static void assert_dump(const char *expected)
-{
-    g_autofree char *found = fake_ceph_dump("libvirt", "");
-
-    assert_string_equal(found, expected);
-}
-
-/* @done is what a call gave that should have failed with @error. */
-static void assert_failed(gboolean done, GError **error, int code, const char *words)
-{
-    assert_false(done);
-    if ((*error)->code != code || !strstr((*error)->message, words))
-        fail_msg("%d, %s", (*error)->code, (*error)->message);
-    g_clear_error(error);
-}
-
-/* Has it open as another client does; the caller closes it. */
-static rbd_image_t open_elsewhere(RbdConn *conn, const char *name)
-{
-    rbd_image_t image = NULL;
-
-    assert_int_equal(conn->ceph->rbd_open(conn->io, name, &image, NULL), 0);
-    return image;
-}
-
-static RbdConn *another_client(CstPoolState **ret_other)
-{
-    *ret_other = site_open("");
-    return cst_rbd_conn_get((RbdState *)*ret_other, NULL);
 }
 
 /* --- making them ------------------------------------------------------------------------------ */
@@ -91,12 +60,12 @@ static void names_and_formats_are_checked_first(void **unused)
         g_auto(CstVolDraft) draft = {.token = g_strdup("t")};
 
         assert_null(error);
-        assert_failed(cst_pool_state_reserve(state, def, &draft, &error), &error, cases[i].code,
-                      cases[i].words);
-        assert_failed(cst_pool_state_reserve_clone(state, def, "v", NULL, &draft, &error), &error,
-                      cases[i].code, cases[i].words);
+        site_assert_failed(cst_pool_state_reserve(state, def, &draft, &error), &error,
+                           cases[i].code, cases[i].words);
+        site_assert_failed(cst_pool_state_reserve_clone(state, def, "v", NULL, &draft, &error),
+                           &error, cases[i].code, cases[i].words);
     }
-    assert_dump("notes:\nv 22 3d 8388608 ''\n");
+    site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
 }
 
 static void formats_other_than_raw_are_refused(void **unused)
@@ -107,8 +76,8 @@ static void formats_other_than_raw_are_refused(void **unused)
 
     g_free(def->format);
     def->format = g_strdup("qcow2");
-    assert_failed(cst_pool_state_reserve(state, def, &draft, &error), &error, CST_ERROR_CONFIG,
-                  "only RAW volumes");
+    site_assert_failed(cst_pool_state_reserve(state, def, &draft, &error), &error, CST_ERROR_CONFIG,
+                       "only RAW volumes");
     g_free(def->format);
     def->format = g_strdup("raw");
     assert_true(cst_pool_state_reserve(state, def, &draft, NULL));
@@ -125,14 +94,14 @@ static void a_name_taken_meanwhile_is_not_overwritten(void **unused)
     assert_true(cst_pool_state_reserve(state, def, &draft, NULL));
     make("v");
     site_write(state, "v", "keep");
-    assert_failed(cst_pool_state_commit(state, &draft, def, &error), &error, CST_ERROR_VOL_EXISTS,
-                  "'v'");
+    site_assert_failed(cst_pool_state_commit(state, &draft, def, &error), &error,
+                       CST_ERROR_VOL_EXISTS, "'v'");
     assert_true(cst_pool_state_abandon(state, "t", NULL));
-    assert_dump("notes:\nv 22 3d 8388608 'keep'\n");
+    site_assert_dump("notes:\nv 22 3d 8388608 'keep'\n");
     /* One that is not there is dropped already. */
     assert_true(cst_pool_state_abandon(state, "t", NULL));
-    assert_failed(cst_pool_state_abandon(state, "a/b", &error), &error, CST_ERROR_INVALID,
-                  "name of a draft");
+    site_assert_failed(cst_pool_state_abandon(state, "a/b", &error), &error, CST_ERROR_INVALID,
+                       "name of a draft");
 }
 
 static void options_of_a_volume_are_those_of_its_image(void **unused)
@@ -162,7 +131,7 @@ static void options_of_a_volume_are_those_of_its_image(void **unused)
         if (!site_make(state, "v", SIZE, cases[i].options, &error)) {
             if (error->code != cases[i].code || !strstr(error->message, cases[i].words))
                 fail_msg("%s", error->message);
-            assert_dump("notes:\n");
+            site_assert_dump("notes:\n");
             continue;
         }
         assert_int_equal(cases[i].code, 0);
@@ -179,25 +148,26 @@ static void options_of_a_volume_are_those_of_its_image(void **unused)
 static void what_is_in_use_is_not_deleted(void **unused)
 {
     CstPoolState *other;
-    g_autoptr(RbdConn) conn = another_client(&other);
+    g_autoptr(RbdConn) conn = site_another_client(&other);
     g_autoptr(GError) error = NULL;
     rbd_image_t image;
 
-    assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_NO_VOL,
-                  "no storage vol with matching name 'v'");
+    site_assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_NO_VOL,
+                       "no storage vol with matching name 'v'");
     make("v");
-    assert_failed(cst_pool_state_delete(state, "v", 1 << 5, &error), &error, CST_ERROR_FLAGS, "");
-    image = open_elsewhere(conn, "v");
-    assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_BUSY,
-                  "volume 'v' is open somewhere; close it there first");
+    site_assert_failed(cst_pool_state_delete(state, "v", 1 << 5, &error), &error, CST_ERROR_FLAGS,
+                       "");
+    image = site_open_elsewhere(conn, "v");
+    site_assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_BUSY,
+                       "volume 'v' is open somewhere; close it there first");
     conn->ceph->rbd_close(image);
     site_snap(state, "v", "s1");
     site_snap(state, "v", "s2");
-    assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_BUSY,
-                  "volume 'v' has snapshots: 's1', 's2'; delete them first");
-    assert_dump("notes:\nv 22 3d 8388608 ''\n  @s1 8388608 ''\n  @s2 8388608 ''\n");
+    site_assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_BUSY,
+                       "volume 'v' has snapshots: 's1', 's2'; delete them first");
+    site_assert_dump("notes:\nv 22 3d 8388608 ''\n  @s1 8388608 ''\n  @s2 8388608 ''\n");
     assert_true(cst_pool_state_delete(state, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL));
-    assert_dump("notes:\n");
+    site_assert_dump("notes:\n");
     cst_pool_state_unref(other);
 }
 
@@ -213,13 +183,13 @@ static void parents_are_not_deleted(void **unused)
 
         assert_true(site_clone(state, name, SIZE, "v", i % 2 ? "s" : NULL, NULL));
     }
-    assert_failed(cst_pool_state_delete(state, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, &error), &error,
-                  CST_ERROR_BUSY, "volume 'v' has clones: p/c10, p/c11, p/c12, ");
+    site_assert_failed(cst_pool_state_delete(state, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, &error),
+                       &error, CST_ERROR_BUSY, "volume 'v' has clones: p/c10, p/c11, p/c12, ");
     children = cst_pool_state_vol_children(state, "v", NULL);
     assert_int_equal(children->len, 20);
     assert_string_equal(children->pdata[19], "libvirt/c29");
-    assert_failed(cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error), &error,
-                  CST_ERROR_BUSY, "snapshot 's' of volume 'v' has clones: p/c11, p/c13, ");
+    site_assert_failed(cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error), &error,
+                       CST_ERROR_BUSY, "snapshot 's' of volume 'v' has clones: p/c11, p/c13, ");
 }
 
 static void clones_elsewhere_are_named_by_their_path(void **unused)
@@ -241,20 +211,20 @@ static void volumes_are_resized_both_ways(void **unused)
 
     make("v");
     assert_true(cst_pool_state_vol_resize(state, "v", 2 * SIZE, NULL, NULL));
-    assert_dump("notes:\nv 22 3d 16777216 ''\n");
+    site_assert_dump("notes:\nv 22 3d 16777216 ''\n");
     assert_true(cst_pool_state_vol_resize(state, "v", 100, NULL, NULL));
-    assert_dump("notes:\nv 22 3d 100 ''\n");
+    site_assert_dump("notes:\nv 22 3d 100 ''\n");
     fake_ceph_fail("rbd_resize2", 0, 1, -EIO);
-    assert_failed(cst_pool_state_vol_resize(state, "v", 1, NULL, &error), &error, CST_ERROR_IO,
-                  "failed to resize the RBD image 'v'");
-    assert_failed(cst_pool_state_vol_resize(state, "w", 1, NULL, &error), &error, CST_ERROR_NO_VOL,
-                  "'w'");
+    site_assert_failed(cst_pool_state_vol_resize(state, "v", 1, NULL, &error), &error, CST_ERROR_IO,
+                       "failed to resize the RBD image 'v'");
+    site_assert_failed(cst_pool_state_vol_resize(state, "w", 1, NULL, &error), &error,
+                       CST_ERROR_NO_VOL, "'w'");
 }
 
 static void who_has_it_open_is_told(void **unused)
 {
     CstPoolState *other;
-    g_autoptr(RbdConn) conn = another_client(&other);
+    g_autoptr(RbdConn) conn = site_another_client(&other);
     g_autofree char *expected =
         g_strdup_printf("RBD client %" G_GUINT64_FORMAT " at 10.0.0.9:0/1", conn->id);
     g_autoptr(CstBlob) ours = NULL;
@@ -267,7 +237,7 @@ static void who_has_it_open_is_told(void **unused)
     assert_int_equal(holders->len, 0);
     g_ptr_array_unref(holders);
     for (int i = 0; i < 12; i++)
-        images[i] = open_elsewhere(conn, "v");
+        images[i] = site_open_elsewhere(conn, "v");
     holders = cst_pool_state_vol_holders(state, "v", NULL);
     assert_int_equal(holders->len, 12);
     assert_string_equal(((CstHolder *)holders->pdata[11])->what, expected);
@@ -285,17 +255,18 @@ static void flattening_ends_what_is_shared(void **unused)
     g_autoptr(GError) error = NULL;
 
     make("v");
-    assert_failed(cst_pool_state_vol_flatten(state, "v", NULL, &error), &error, CST_ERROR_STATE,
-                  "volume 'v' shares content with no other");
+    site_assert_failed(cst_pool_state_vol_flatten(state, "v", NULL, &error), &error,
+                       CST_ERROR_STATE, "volume 'v' shares content with no other");
     assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
     cst_task_cancel(cancelled);
-    assert_failed(cst_pool_state_vol_flatten(state, "c", cancelled, &error), &error,
-                  CST_ERROR_CANCELLED, "");
-    assert_dump("notes:\nc 22 3d 8388608 '' of v@trash\nv 22 3d 8388608 ''\n  @trash 8388608 ''\n");
+    site_assert_failed(cst_pool_state_vol_flatten(state, "c", cancelled, &error), &error,
+                       CST_ERROR_CANCELLED, "");
+    site_assert_dump(
+        "notes:\nc 22 3d 8388608 '' of v@trash\nv 22 3d 8388608 ''\n  @trash 8388608 ''\n");
     assert_true(cst_pool_state_vol_flatten(state, "c", task, NULL));
     assert_int_equal(cst_task_progress(task).total, SIZE);
     assert_int_equal(cst_task_progress(task).done, SIZE);
-    assert_dump("notes:\nc 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
+    site_assert_dump("notes:\nc 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
 }
 
 /* --- drafts of the dead ----------------------------------------------------------------------- */
@@ -313,7 +284,7 @@ static void add_draft(const char *token, guint age)
 static void drafts_of_the_dead_are_dropped_when_they_are_old(void **unused)
 {
     CstPoolState *other;
-    g_autoptr(RbdConn) conn = another_client(&other);
+    g_autoptr(RbdConn) conn = site_another_client(&other);
     rbd_image_t image;
 
     make("v");
@@ -322,195 +293,19 @@ static void drafts_of_the_dead_are_dropped_when_they_are_old(void **unused)
     add_draft("young", 3500);
     add_draft("old", 3700);
     add_draft("held", 100000);
-    image = open_elsewhere(conn, ".cistern-held.part");
+    image = site_open_elsewhere(conn, ".cistern-held.part");
     assert_true(cst_pool_state_settle(state, NULL));
     conn->ceph->rbd_close(image);
-    assert_dump("notes:\n.cistern-held.part 22 3d 8388608 ''\n.cistern-new.part 22 3d 8388608 ''\n"
-                ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
+    site_assert_dump(
+        "notes:\n.cistern-held.part 22 3d 8388608 ''\n.cistern-new.part 22 3d 8388608 ''\n"
+        ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
     /* One that can't be dropped now does not keep the pool from starting. */
     fake_ceph_fail("rbd_remove_with_progress", 0, 1, -EIO);
     assert_true(cst_pool_state_settle(state, NULL));
     assert_true(cst_pool_state_settle(state, NULL));
-    assert_dump("notes:\n.cistern-new.part 22 3d 8388608 ''\n"
-                ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
+    site_assert_dump("notes:\n.cistern-new.part 22 3d 8388608 ''\n"
+                     ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
     cst_pool_state_unref(other);
-}
-
-/* --- snapshots -------------------------------------------------------------------------------- */
-
-static void snapshots_are_listed_with_their_size_and_time(void **unused)
-{
-    g_autoptr(GPtrArray) list = NULL;
-    gint64 before = g_get_real_time() / G_USEC_PER_SEC;
-
-    make("v");
-    for (int i = 0; i < 40; i++) {
-        g_autofree char *name = g_strdup_printf("s%02d", i);
-
-        site_snap(state, "v", name);
-    }
-    assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
-    assert_true(cst_pool_state_vol_resize(state, "v", 1, NULL, NULL));
-    list = cst_pool_state_snapshots(state, "v", NULL);
-    assert_int_equal(list->len, 40);
-    for (int i = 0; i < 40; i++) {
-        const CstSnapshot *snapshot = list->pdata[i];
-        g_autofree char *name = g_strdup_printf("s%02d", i);
-
-        assert_string_equal(snapshot->name, name);
-        assert_int_equal(snapshot->capacity, SIZE);
-        assert_int_equal(snapshot->allocation, CST_SNAPSHOT_UNKNOWN);
-        assert_true(snapshot->created >= before);
-    }
-}
-
-static void snapshots_that_are_not_there_or_there_already(void **unused)
-{
-    CstSnapshotCreate how = {0};
-    g_autoptr(GError) error = NULL;
-
-    make("v");
-    site_snap(state, "v", "s");
-    site_snap(state, "v", "t");
-    assert_failed(cst_pool_state_snapshot_create(state, "v", "s", &how, NULL, &error), &error,
-                  CST_ERROR_EXISTS, "volume 'v' has a snapshot 's' already");
-    assert_failed(cst_pool_state_snapshot_create(state, "v", ".cistern-s", &how, NULL, &error),
-                  &error, CST_ERROR_INVALID, "is a name for what clones hang on");
-    assert_failed(cst_pool_state_snapshot_create(state, "v", "a@b", &how, NULL, &error), &error,
-                  CST_ERROR_INVALID, "name of a snapshot");
-    assert_failed(cst_pool_state_snapshot_rename(state, "v", "s", "t", &error), &error,
-                  CST_ERROR_EXISTS, "volume 'v' has a snapshot 't' already");
-    assert_failed(cst_pool_state_snapshot_rename(state, "v", "s", ".cistern-s", &error), &error,
-                  CST_ERROR_INVALID, "is a name for what clones hang on");
-    assert_failed(cst_pool_state_snapshot_rename(state, "v", "none", "u", &error), &error,
-                  CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    assert_failed(cst_pool_state_snapshot_remove(state, "v", "none", NULL, &error), &error,
-                  CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    assert_failed(cst_pool_state_snapshot_revert(state, "v", "none", NULL, &error), &error,
-                  CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    assert_failed(cst_pool_state_snapshot_open(state, "v", "none", &error) != NULL, &error,
-                  CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    assert_failed(cst_pool_state_snapshots(state, "w", &error) != NULL, &error, CST_ERROR_NO_VOL,
-                  "'w'");
-    assert_dump("notes:\nv 22 3d 8388608 ''\n  @s 8388608 ''\n  @t 8388608 ''\n");
-}
-
-static void errors_of_snapshots_name_what_failed(void **unused)
-{
-    static const struct {
-        const char *function, *words;
-    } cases[] = {
-        {"rbd_snap_create2", "cannot make snapshot 's' of volume 'v'"},
-        {"rbd_snap_rename", "cannot rename snapshot 's' of volume 'v'"},
-        {"rbd_snap_remove2", "cannot remove snapshot 's' of volume 'v'"},
-        {"rbd_snap_set", "cannot use snapshot 's' of volume 'v'"},
-        {"rbd_snap_rollback_with_progress", "cannot revert volume 'v' to snapshot 's'; try again"},
-        {"rbd_snap_list", "cannot list the snapshots of volume 'v'"},
-        {"rbd_list_children3", "cannot list the clones of volume 'v'"},
-    };
-    CstSnapshotCreate how = {0};
-    g_autoptr(GError) error = NULL;
-
-    make("v");
-    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(GPtrArray) list = NULL;
-
-        fake_ceph_fail(cases[i].function, 0, 1, -EIO);
-        if (cst_pool_state_snapshot_create(state, "v", "s", &how, NULL, &error) &&
-            cst_pool_state_snapshot_revert(state, "v", "s", NULL, &error) &&
-            cst_pool_state_snapshot_rename(state, "v", "s", "t", &error) &&
-            cst_pool_state_snapshot_rename(state, "v", "t", "s", &error))
-            list = cst_pool_state_snapshots(state, "v", &error);
-        if (list && cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error))
-            fail_msg("%s did not fail", cases[i].function);
-        assert_failed(FALSE, &error, CST_ERROR_IO, cases[i].words);
-        cst_pool_state_snapshot_remove(state, "v", "s", NULL, NULL);
-    }
-}
-
-static void what_others_protect_stays(void **unused)
-{
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
-    g_autoptr(GError) error = NULL;
-    rbd_image_t image;
-
-    make("v");
-    site_snap(state, "v", "s");
-    image = open_elsewhere(conn, "v");
-    assert_int_equal(conn->ceph->rbd_snap_protect(image, "s"), 0);
-    conn->ceph->rbd_close(image);
-    assert_failed(cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error), &error,
-                  CST_ERROR_BUSY, "whoever protected it can unprotect it");
-    /* A clone that comes and goes leaves it as it was. */
-    fake_ceph_require_release(12);
-    assert_true(site_clone(state, "c", SIZE, "v", "s", NULL));
-    assert_true(cst_pool_state_delete(state, "c", 0, NULL));
-    assert_dump("notes:\nv 22 3d 8388608 ''\n  @s protected 8388608 ''\n");
-}
-
-/* --- reverts that were cut short -------------------------------------------------------------- */
-
-static void a_revert_that_was_cut_short_is_finished(void **unused)
-{
-    CstPoolState *other;
-    g_autoptr(RbdConn) conn = another_client(&other);
-    g_autoptr(GError) error = NULL;
-    rbd_image_t image;
-
-    make("v");
-    site_write(state, "v", "old");
-    site_snap(state, "v", "s");
-    site_write(state, "v", "new");
-    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
-    assert_failed(cst_pool_state_snapshot_revert(state, "v", "s", NULL, &error), &error,
-                  CST_ERROR_IO, "restart the pool to have it finished");
-    assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
-    /* Somebody has it open, and may be at it. */
-    image = open_elsewhere(conn, "v");
-    assert_failed(cst_pool_state_settle(state, &error), &error, CST_ERROR_BUSY,
-                  "a volume whose revert was cut short is open somewhere");
-    conn->ceph->rbd_close(image);
-    for (int i = 0; i < 2; i++) {
-        fake_ceph_fail(i ? "rbd_snap_rollback_with_progress" : "rbd_open", 0, 1, -EIO);
-        assert_failed(cst_pool_state_settle(state, &error), &error, CST_ERROR_BUSY, "");
-    }
-    assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
-    assert_true(cst_pool_state_settle(state, NULL));
-    assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
-    cst_pool_state_unref(other);
-}
-
-static void a_revert_to_what_is_gone_is_forgotten(void **unused)
-{
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
-
-    make("v");
-    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_v", "s"), 0);
-    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_w", "s"), 0);
-    /* What is none of ours stays: before, behind, and among the notes. */
-    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "a", "theirs"), 0);
-    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "z", "theirs"), 0);
-    assert_true(cst_pool_state_settle(state, NULL));
-    assert_dump("notes: [a=theirs] [z=theirs]\nv 22 3d 8388608 ''\n");
-}
-
-static void there_may_be_many_notes(void **unused)
-{
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
-    g_autoptr(GError) error = NULL;
-
-    for (int i = 0; i < 150; i++) {
-        g_autofree char *key = g_strdup_printf("cistern_revert_gone%03d", i);
-
-        assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, key, "s"), 0);
-    }
-    fake_ceph_fail("rbd_pool_metadata_list", 0, 1, -EIO);
-    assert_failed(cst_pool_state_settle(state, &error), &error, CST_ERROR_IO,
-                  "cannot read the notes of pool 'p'");
-    fake_ceph_fail("rbd_pool_metadata_list", 0, 2, -EOPNOTSUPP);
-    assert_true(cst_pool_state_settle(state, NULL));
-    assert_true(cst_pool_state_settle(state, NULL));
-    assert_dump("notes:\n");
 }
 
 /* --- clones ----------------------------------------------------------------------------------- */
@@ -537,7 +332,7 @@ static void the_version_of_clones_can_be_chosen(void **unused)
         dump = fake_ceph_dump("libvirt", "");
         assert_int_equal(strstr(dump, "protected") != NULL, cases[i].protects);
         assert_true(cst_pool_state_delete(state, "c", 0, NULL));
-        assert_dump("notes:\nv 22 3d 8388608 ''\n");
+        site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
     }
 }
 
@@ -549,10 +344,10 @@ static void the_last_clone_releases_the_snapshot(void **unused)
     assert_true(site_clone(state, "a", SIZE, "v", "s", NULL));
     assert_true(site_clone(state, "b", SIZE, "v", "s", NULL));
     assert_true(cst_pool_state_delete(state, "a", 0, NULL));
-    assert_dump("notes:\nb 22 3d 8388608 '' of v@s\nv 22 3d 8388608 ''\n"
-                "  @s protected, noted 8388608 ''\n");
+    site_assert_dump("notes:\nb 22 3d 8388608 '' of v@s\nv 22 3d 8388608 ''\n"
+                     "  @s protected, noted 8388608 ''\n");
     assert_true(cst_pool_state_vol_flatten(state, "b", NULL, NULL));
-    assert_dump("notes:\nb 22 3d 8388608 ''\nv 22 3d 8388608 ''\n  @s 8388608 ''\n");
+    site_assert_dump("notes:\nb 22 3d 8388608 ''\nv 22 3d 8388608 ''\n  @s 8388608 ''\n");
 }
 
 static void what_ceph_cannot_clone_is_left_to_the_copy(void **unused)
@@ -561,22 +356,22 @@ static void what_ceph_cannot_clone_is_left_to_the_copy(void **unused)
 
     assert_true(
         site_make(state, "v", SIZE, "<option name='features' value='exclusive-lock'/>", NULL));
-    assert_failed(site_clone(state, "c", SIZE, "v", NULL, &error), &error, CST_ERROR_UNSUPPORTED,
-                  "volume 'v' lacks the feature 'layering'");
+    site_assert_failed(site_clone(state, "c", SIZE, "v", NULL, &error), &error,
+                       CST_ERROR_UNSUPPORTED, "volume 'v' lacks the feature 'layering'");
     make("w");
     for (int i = 0; i < 3; i++) {
         fake_ceph_fail("rbd_clone3", 0, 1, i == 0 ? -EINVAL : i == 1 ? -ENOSYS : -EOPNOTSUPP);
-        assert_failed(site_clone(state, "c", SIZE, "w", NULL, &error), &error,
-                      CST_ERROR_UNSUPPORTED, "volume 'w' can't be cloned by Ceph: ");
-        assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
+        site_assert_failed(site_clone(state, "c", SIZE, "w", NULL, &error), &error,
+                           CST_ERROR_UNSUPPORTED, "volume 'w' can't be cloned by Ceph: ");
+        site_assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
     }
     fake_ceph_fail("rbd_clone3", 0, 1, -EIO);
-    assert_failed(site_clone(state, "c", SIZE, "w", NULL, &error), &error, CST_ERROR_IO,
-                  "failed to clone volume 'w'");
-    assert_dump("notes: [cistern_clone_c=w]\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n"
-                "  @.cistern-c 8388608 ''\n");
+    site_assert_failed(site_clone(state, "c", SIZE, "w", NULL, &error), &error, CST_ERROR_IO,
+                       "failed to clone volume 'w'");
+    site_assert_dump("notes: [cistern_clone_c=w]\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n"
+                     "  @.cistern-c 8388608 ''\n");
     assert_true(cst_pool_state_abandon(state, "c", NULL));
-    assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
+    site_assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
 }
 
 /* A clone of the same size needs no blob, and so is not opened. */
@@ -599,7 +394,7 @@ static void only_a_clone_that_has_to_grow_is_opened(void **unused)
         draft = (CstVolDraft){0};
         assert_true(cst_pool_state_abandon(state, "c", NULL));
     }
-    assert_dump("notes:\nv 22 3d 8388608 ''\n");
+    site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
 }
 
 #define volume_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -618,13 +413,6 @@ int main(void)
         volume_test(who_has_it_open_is_told),
         volume_test(flattening_ends_what_is_shared),
         volume_test(drafts_of_the_dead_are_dropped_when_they_are_old),
-        volume_test(snapshots_are_listed_with_their_size_and_time),
-        volume_test(snapshots_that_are_not_there_or_there_already),
-        volume_test(errors_of_snapshots_name_what_failed),
-        volume_test(what_others_protect_stays),
-        volume_test(a_revert_that_was_cut_short_is_finished),
-        volume_test(a_revert_to_what_is_gone_is_forgotten),
-        volume_test(there_may_be_many_notes),
         volume_test(the_version_of_clones_can_be_chosen),
         volume_test(the_last_clone_releases_the_snapshot),
         volume_test(what_ceph_cannot_clone_is_left_to_the_copy),
