@@ -91,7 +91,7 @@ int rados_conf_get(rados_t client, const char *key, char *buf, size_t len)
         return fake_end(began, -ENOENT);
     if (strlen(value) >= len)
         return fake_end(began, -ENAMETOOLONG);
-    strcpy(buf, value);
+    g_strlcpy(buf, value, len);
     return fake_end(began, 0);
 }
 

@@ -184,7 +184,7 @@ static int get(GTree *tree, const char *key, char *value, size_t *len)
     *len = strlen(found) + 1;
     if (*len > room)
         return -ERANGE;
-    strcpy(value, found);
+    g_strlcpy(value, found, *len);
     return 0;
 }
 
@@ -245,8 +245,10 @@ int rbd_pool_metadata_remove(rados_ioctx_t io, const char *key)
 
 static void append(char *texts, size_t *len, const char *text)
 {
-    strcpy(texts + *len, text);
-    *len += strlen(text) + 1;
+    size_t size = strlen(text) + 1;
+
+    memcpy(texts + *len, text, size);
+    *len += size;
 }
 
 /* Those behind @start, each with its end; -ENOENT where nobody ever noted anything. */

@@ -303,12 +303,12 @@ static void loop_devices_and_swap_hold_files(void **state)
 {
     g_autofree char *path = below_root("/srv/disk.img");
     struct stat st;
-    int fd, folder = open(root, O_RDONLY);
+    int fd, folder = open(root, O_RDONLY | O_CLOEXEC);
 
     put("/srv/disk.img", "content");
     put("/dev/loop3", "");
     put("/dev/loop4", "");
-    fd = open(path, O_RDONLY);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(fstat(fd, &st), 0);
     looped = st;
     assert_file_holders(fd, "");
@@ -345,7 +345,7 @@ static void loop_devices_without_a_node_are_known_by_their_files_name(void **sta
 
     put("/srv/disk.img", "content");
     put("/srv/other.img", "content");
-    fd = open(path, O_RDONLY);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     no_nodes = TRUE;
     put("/proc/partitions", "   7        3     102400 loop3\n");
     assert_file_holders(fd, "");
