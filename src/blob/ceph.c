@@ -95,18 +95,11 @@ static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image
     return settled(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
 }
 
-static int open_by_id_read_only(rados_ioctx_t io, const char *id, rbd_image_t *image,
-                                const char *snapshot)
-{
-    return settled(io, unwrapped.rbd_open_by_id_read_only(io, id, image, snapshot));
-}
-
 static void wrap_functions(CstCeph *table)
 {
     unwrapped = *table;
     table->rbd_open = open_image;
     table->rbd_open_read_only = open_read_only;
-    table->rbd_open_by_id_read_only = open_by_id_read_only;
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */

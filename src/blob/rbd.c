@@ -480,13 +480,18 @@ CstBlob *cst_blob_rbd_new(const CstBlobRbd *what, const char *name, gboolean wri
 {
     const CstCeph *ceph = cst_ceph(error);
     RbdBlob *rbd = g_new0(RbdBlob, 1);
+    int result;
 
     g_assert(ceph); /* whoever has an image has the libraries */
     rbd->ceph = ceph;
     rbd->rbd = *what;
     g_mutex_init(&rbd->lock);
     cst_blob_init(&rbd->blob, &rbd_ops, name, writable);
-    /* Known to librbd since it opened the image: this asks nobody. */
-    ceph->rbd_get_size(what->image, &rbd->size);
-    return &rbd->blob;
+    /* Known to librbd since it opened the image: this asks nobody. But a snapshot may be gone. */
+    result = ceph->rbd_get_size(what->image, &rbd->size);
+    if (result >= 0)
+        return &rbd->blob;
+    cst_ceph_fail(error, result, _("the size of volume '%s'"), name);
+    cst_blob_unref(&rbd->blob);
+    return NULL;
 }

@@ -106,35 +106,43 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
 
 /* --- letting go of a snapshot ----------------------------------------------------------------- */
 
-/* By number, which stays when the snapshot is renamed. NULL: there is no such snapshot. */
-static char *protected_key(RbdJob *job, rbd_image_t image, const char *snapshot)
+/* By number, which stays when the snapshot is renamed. 0 or a negative errno. */
+static int protected_key(RbdJob *job, rbd_image_t image, const char *snapshot, char **ret_key)
 {
     uint64_t id = 0;
+    int result = job->ceph->rbd_snap_get_id(image, snapshot, &id);
 
-    if (job->ceph->rbd_snap_get_id(image, snapshot, &id) < 0)
-        return NULL;
-    return g_strdup_printf(PROTECTED_KEY "%" G_GUINT64_FORMAT, id);
+    if (result >= 0)
+        *ret_key = g_strdup_printf(PROTECTED_KEY "%" G_GUINT64_FORMAT, id);
+    return result;
 }
 
-gboolean cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot)
+int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
-    g_autofree char *key = protected_key(job, image, snapshot);
+    g_autofree char *key = NULL;
     char value[8];
     size_t len = sizeof(value);
+    int result = protected_key(job, image, snapshot, &key);
 
-    return key && job->ceph->rbd_metadata_get(image, key, value, &len) >= 0;
+    if (result >= 0)
+        result = job->ceph->rbd_metadata_get(image, key, value, &len);
+    if (result == -ENOENT)
+        return 0;
+    return result < 0 ? result : 1;
 }
 
 int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
-    g_autofree char *key = protected_key(job, image, snapshot);
+    g_autofree char *key = NULL;
     int is_protected = 0;
     int result = job->ceph->rbd_snap_is_protected(image, snapshot, &is_protected);
 
     if (result < 0 || !is_protected)
         return result;
-    result = job->ceph->rbd_snap_unprotect(image, snapshot);
-    if (result >= 0 && key)
+    result = protected_key(job, image, snapshot, &key);
+    if (result >= 0)
+        result = job->ceph->rbd_snap_unprotect(image, snapshot);
+    if (result >= 0)
         job->ceph->rbd_metadata_remove(image, key);
     return result;
 }
@@ -143,12 +151,14 @@ int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snaps
 static int let_go(RbdJob *job, const RbdOrigin *origin)
 {
     rbd_image_t image = NULL;
+    int ours = 1;
     int result = job->ceph->rbd_open(job->conn->io, origin->image, &image, NULL);
 
     if (result < 0)
         return result;
-    if (origin->helper || cst_rbd_snapshot_protected_by_us(job, image, origin->snapshot))
-        result = cst_rbd_snapshot_unprotect(job, image, origin->snapshot);
+    if (!origin->helper)
+        ours = cst_rbd_snapshot_protected_by_us(job, image, origin->snapshot);
+    result = ours > 0 ? cst_rbd_snapshot_unprotect(job, image, origin->snapshot) : ours;
     if (result >= 0 && origin->helper)
         result = job->ceph->rbd_snap_remove2(image, origin->snapshot, 0, cst_rbd_job_progress,
                                              &job->work);
@@ -237,16 +247,25 @@ typedef struct {
     rbd_image_options_t options; /* of the clone */
 } Cloning;
 
+/* A snapshot of people's is noted as ours first: protected and not noted, it would stay so. */
 static int protect(const Cloning *c)
 {
-    g_autofree char *key = protected_key(c->job, c->image, c->snapshot);
-    int result = c->job->ceph->rbd_snap_protect(c->image, c->snapshot);
+    const CstCeph *ceph = c->job->ceph;
+    g_autofree char *key = NULL;
+    int is_protected = 0;
+    int result = ceph->rbd_snap_is_protected(c->image, c->snapshot, &is_protected);
 
-    if (result == -EBUSY)
-        return 0;
-    if (result >= 0 && !c->helper && key)
-        c->job->ceph->rbd_metadata_set(c->image, key, "1");
-    return result;
+    if (result < 0 || is_protected)
+        return result;
+    if (!c->helper) {
+        result = protected_key(c->job, c->image, c->snapshot, &key);
+        if (result >= 0)
+            result = ceph->rbd_metadata_set(c->image, key, "1");
+    }
+    if (result >= 0)
+        result = ceph->rbd_snap_protect(c->image, c->snapshot);
+    /* Another clone was faster. */
+    return result == -EBUSY ? 0 : result;
 }
 
 static int make_clone(const Cloning *c, const char *draft)

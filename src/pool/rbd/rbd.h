@@ -205,8 +205,8 @@ gboolean cst_rbd_snapshot_infos(RbdJob *job, rbd_image_t image, rbd_snap_info_t 
                                 int *ret_count, GError **error);
 /** Unprotects it where it is protected; 0 or a negative errno. */
 int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot);
-/** TRUE when it was us who protected it, for a clone. */
-gboolean cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
+/** 1 when it was us who protected it, for a clone; 0 when not; or a negative errno. */
+int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
 /** Unprotects and removes; one that is not ours to remove is left. 0 or a negative errno. */
 int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
 /** Ends reverts that a crash cut short; BUSY while somebody has such a volume open. */

@@ -182,12 +182,14 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
         return FALSE;
     result = job->ceph->rbd_snap_is_protected(image, job->other, &is_protected);
     if (result >= 0 && is_protected) {
-        if (!cst_rbd_snapshot_protected_by_us(job, image, job->other))
+        result = cst_rbd_snapshot_protected_by_us(job, image, job->other);
+        if (result == 0)
             return cst_fail(error, CST_ERROR_BUSY,
                             _("snapshot '%s' of volume '%s' is protected; whoever protected it "
                               "can unprotect it (rbd snap unprotect)"),
                             job->other, job->name);
-        result = cst_rbd_snapshot_unprotect(job, image, job->other);
+        if (result > 0)
+            result = cst_rbd_snapshot_unprotect(job, image, job->other);
     }
     if (result >= 0)
         result =

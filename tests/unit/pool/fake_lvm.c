@@ -25,12 +25,14 @@ void fake_put(const char *name, const char *text)
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
-/* Only a tool that hangs is waited for impatiently: a busy machine is no liar. */
+/* Only tools of the kind that hangs are waited for impatiently: a busy machine is no liar. */
 void fake_lie(const char *tool, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", tool, NULL);
 
-    lvm_host.look_s = lvm_host.change_s = strcmp(how, "hang") == 0 ? 5 : 60;
+    lvm_host.look_s = lvm_host.change_s = 60;
+    if (strcmp(how, "hang") == 0)
+        *(strcmp(tool, "lvm") == 0 ? &lvm_host.look_s : &lvm_host.change_s) = 1;
     fake_put(name, how);
 }
 
@@ -157,4 +159,35 @@ gboolean fake_is_seen(const char *name)
         return FALSE;
     cst_volume_unref(volume);
     return TRUE;
+}
+
+void fake_write(const char *lv, const char *text)
+{
+    g_autoptr(CstBlob) blob = logical_open_lv((LogicalState *)fake_state, lv, TRUE, NULL);
+
+    assert_true(cst_blob_pwrite(blob, text, 4, 0, NULL));
+}
+
+void fake_assert_holds(const char *lv, const char *text)
+{
+    g_autoptr(CstBlob) blob = logical_open_lv((LogicalState *)fake_state, lv, FALSE, NULL);
+    char buf[5] = "";
+
+    assert_true(cst_blob_pread(blob, buf, 4, 0, NULL));
+    assert_string_equal(buf, text);
+}
+
+gboolean fake_was_called(const char *line)
+{
+    g_autofree char *path = fake_path("log");
+    g_autofree char *text = NULL;
+
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return strstr(text, line) != NULL;
+}
+
+void fake_add_disk(gboolean thin)
+{
+    fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
+    fake_add("disk", 8 * MIB, thin ? "Vwi-a-tz--" : "-wi-a-----", "", "");
 }

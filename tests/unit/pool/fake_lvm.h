@@ -33,3 +33,11 @@ CstVolDef *fake_volume(const char *name, uint64_t capacity);
 gboolean fake_create(const char *name, GError **error);
 /** The backend shows the volume. */
 gboolean fake_is_seen(const char *name);
+
+/** The LV begins with @text, four bytes. */
+void fake_write(const char *lv, const char *text);
+void fake_assert_holds(const char *lv, const char *text);
+/** A tool was called with a line that @line is part of. */
+gboolean fake_was_called(const char *line);
+/** A thin pool "tp", and the volume "disk" of 8 MiB. */
+void fake_add_disk(gboolean thin);

@@ -189,6 +189,28 @@ static void every_header_cut_short_is_refused(void **state)
     }
 }
 
+/* Versions that need not be understood, and lengths that are not those of what follows. */
+static void structs_of_other_versions_are_refused(void **state)
+{
+    static const struct {
+        size_t at;
+        uint8_t value;
+        gboolean fine;
+    } cases[] = {{0, 9, TRUE},  {1, 0, TRUE},  {1, 2, FALSE},
+                 {2, 21, TRUE}, {2, 20, TRUE}, {2, 22, FALSE}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint8_t changed[sizeof(parent)];
+        RbdAnswers answers = header_answers(changed, sizeof(changed));
+        RbdHeader header = {0};
+
+        memcpy(changed, parent, sizeof(parent));
+        changed[cases[i].at] = cases[i].value;
+        assert_int_equal(cst_rbd_header_decode(&answers, &header), cases[i].fine);
+        cst_rbd_header_clear(&header);
+    }
+}
+
 static void sizes_out_of_range_are_refused(void **state)
 {
     static const uint8_t huge[] = {22, 0, 0, 0, 0, 0, 0, 0, 0x80};
@@ -295,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_header_is_read),
         cmocka_unit_test(a_clone_names_its_parent),
         cmocka_unit_test(every_header_cut_short_is_refused),
+        cmocka_unit_test(structs_of_other_versions_are_refused),
         cmocka_unit_test(sizes_out_of_range_are_refused),
         cmocka_unit_test(objects_of_a_map_are_counted),
         cmocka_unit_test(a_map_that_does_not_fit_is_refused),

@@ -47,7 +47,6 @@
     X(rbd_features_from_string)           \
     X(rbd_create4)                        \
     X(rbd_clone3)                         \
-    X(rbd_remove)                         \
     X(rbd_remove_with_progress)           \
     X(rbd_rename)                         \
     X(rbd_pool_metadata_list)             \
@@ -60,9 +59,7 @@
     X(rbd_pool_metadata_remove)           \
     X(rbd_open)                           \
     X(rbd_open_read_only)                 \
-    X(rbd_open_by_id_read_only)           \
     X(rbd_close)                          \
-    X(rbd_aio_close)                      \
     X(rbd_get_size)                       \
     X(rbd_stat)                           \
     X(rbd_get_features)                   \
@@ -87,7 +84,6 @@
     X(rbd_snap_unprotect)                 \
     X(rbd_snap_is_protected)              \
     X(rbd_snap_set)                       \
-    X(rbd_snap_set_by_id)                 \
     X(rbd_snap_get_id)                    \
     X(rbd_snap_get_timestamp)             \
     X(rbd_snap_get_namespace_type)        \

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * A Ceph cluster in memory, behind libraries that are called as Ceph's are: a program that is
+ * linked with them finds them when the product loads "librados.so.2" and "librbd.so.1". Pools,
+ * namespaces, images with snapshots and clones behave as rados/librados.h and rbd/librbd.h document
+ * them, and OSDs answer the methods of the class "rbd". Each call can be made to fail, or to hang.
+ */
+
+/** An empty cluster: the pool "libvirt" (5), no authentication, clients since Mimic, no faults. */
+void fake_ceph_reset(void);
+/** @user NULL: nobody has to prove anything. */
+void fake_ceph_require(const char *user, const char *key);
+/** Which clients the cluster puts up with: Ceph's number of a release, 13 for Mimic. */
+void fake_ceph_require_release(int release);
+void fake_ceph_add_pool(const char *pool);
+void fake_ceph_add_namespace(const char *pool, const char *namespace);
+/** With all that is in it; nothing there may be open. */
+void fake_ceph_drop_namespace(const char *pool, const char *namespace);
+
+/** After @skip more calls, the next @times calls of @function do nothing and return @result. */
+void fake_ceph_fail(const char *function, guint skip, guint times, int result);
+/** Calls of @function wait until fake_ceph_resume(). */
+void fake_ceph_hang(const char *function);
+void fake_ceph_resume(void);
+/** From now on each report of progress, and each answer of an OSD, takes so long. */
+void fake_ceph_slow(guint ms);
+/** Waits until @count calls of @function hang. */
+void fake_ceph_wait_hanging(const char *function, guint count);
+/** How often @function has been called since the reset. */
+guint fake_ceph_calls(const char *function);
+
+/** What is connected, and what is open. */
+guint fake_ceph_clients(void);
+guint fake_ceph_open_images(void);
+/** Completions that somebody has not released yet, the cluster itself among them. */
+guint fake_ceph_completions(void);
+
+/* What is in the cluster; @namespace "": none. */
+
+/** "image" and "image@snapshot", in order; without what is in the trash. Freed by the caller. */
+char **fake_ceph_list(const char *pool, const char *namespace);
+/**
+ * All that there is, as text in order: the metadata of the pool, each image with its size, where it
+ * comes from and how its content begins, and its snapshots. What differs from run to run (ids,
+ * times) is left out. Freed by the caller.
+ */
+char *fake_ceph_dump(const char *pool, const char *namespace);
+/** The image was made @seconds ago. */
+void fake_ceph_set_age(const char *pool, const char *namespace, const char *image, guint seconds);
+void fake_ceph_set_flags(const char *pool, const char *namespace, const char *image, guint64 flags);
+/** Of the old format: no id, no features. */
+void fake_ceph_set_old(const char *pool, const char *namespace, const char *image);
+/** Option of the connection that was made last; NULL: not set. */
+const char *fake_ceph_option(const char *key);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "works.h"
+
+#include <blob/ceph.h>
+
+#include "fake_ceph.h"
+
+/* Linked with --wrap=cst_ceph_work_new: counts what is made and cleared, so that tests see a
+ * reference that nobody gave back. */
+
+gpointer __real_cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
+                                  void (*clear)(CstCephWork *work));
+gpointer __wrap_cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
+                                  void (*clear)(CstCephWork *work));
+
+static GMutex lock;
+static GHashTable *clears; /* of each work; NULL: it has none */
+
+static void clear_counted(CstCephWork *work)
+{
+    void (*clear)(CstCephWork * work);
+
+    g_mutex_lock(&lock);
+    clear = (void (*)(CstCephWork *))g_hash_table_lookup(clears, work);
+    g_hash_table_remove(clears, work);
+    g_mutex_unlock(&lock);
+    if (clear)
+        clear(work);
+}
+
+gpointer __wrap_cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
+                                  void (*clear)(CstCephWork *work))
+{
+    gpointer work = __real_cst_ceph_work_new(size, run, clear_counted);
+
+    g_mutex_lock(&lock);
+    if (!clears)
+        clears = g_hash_table_new(NULL, NULL);
+    g_hash_table_insert(clears, work, (gpointer)clear);
+    g_mutex_unlock(&lock);
+    return work;
+}
+
+guint ceph_works(void)
+{
+    guint count;
+
+    g_mutex_lock(&lock);
+    count = clears ? g_hash_table_size(clears) : 0;
+    g_mutex_unlock(&lock);
+    return count;
+}
+
+gboolean ceph_is_quiet(void)
+{
+    static gboolean noisy; /* for good: what was left by one test need not be waited for by all */
+    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+
+    while (ceph_works() + fake_ceph_open_images() + fake_ceph_completions() > 0) {
+        if (noisy || g_get_monotonic_time() >= end) {
+            noisy = TRUE;
+            return FALSE;
+        }
+        g_usleep(500);
+    }
+    return TRUE;
+}

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <dlfcn.h>
+#include <errno.h>
+
+#include <base/child.h>
+#include <base/error.h>
+#include <blob/ceph.h>
+#include <fake_ceph.h>
+
+/* Loading Ceph's libraries, what their errors mean, and work that may never end. */
+
+#define SECOND G_TIME_SPAN_SECOND
+
+#define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
+
+/* --- loading, in processes of their own ------------------------------------------------------- */
+
+static const char *missing; /* the library that can't be loaded */
+static const char *instead; /* what is there in its place; NULL: nothing */
+
+/* In the place of libc's. */
+void *dlopen(const char *file, int mode)
+{
+    void *(*real)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+
+    if (missing && strcmp(file, missing) == 0)
+        return real(instead ? instead : "/nonexistent/library.so", mode);
+    return real(file, mode);
+}
+
+static void say_destructor(void)
+{
+    if (write(STDOUT_FILENO, " destructors", 12) != 12)
+        abort();
+}
+
+/* What the program does when it is called as "test-blob-ceph WHAT": prints, and ends with 7. */
+static int child_main(const char *what)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (strcmp(what, "no-rados") == 0)
+        missing = "librados.so.2";
+    else if (g_str_has_prefix(what, "no-rbd"))
+        missing = "librbd.so.1";
+    if (strcmp(what, "no-rbd-functions") == 0)
+        instead = "libm.so.6";
+    atexit(say_destructor);
+    fake_ceph_reset();
+    if (!cst_ceph(&error)) {
+        printf("%d %s", error->code, error->message);
+        return 7;
+    }
+    if (strcmp(what, "connected") == 0 || strcmp(what, "twice") == 0)
+        cst_ceph_enter();
+    if (strcmp(what, "twice") == 0 || strcmp(what, "left") == 0) {
+        cst_ceph_enter();
+        cst_ceph_leave();
+    }
+    printf("said");
+    return 7;
+}
+
+static char *said_by(const char *what)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    const char *const argv[] = {self, what, NULL};
+    CstChild child = {.argv = argv, .timeout_s = 30};
+    g_auto(CstChildResult) result = {0};
+
+    assert_true(cst_child_run(&child, NULL, &result, NULL));
+    assert_int_equal(result.status, 7);
+    return g_steal_pointer(&result.out);
+}
+
+static void an_open_connection_ends_without_destructors(void **state)
+{
+    static const struct {
+        const char *what;
+        gboolean destructors;
+    } cases[] = {{"connected", FALSE}, {"twice", FALSE}, {"left", TRUE}, {"loaded", TRUE}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *said = said_by(cases[i].what);
+
+        /* What printf() has still in its buffer is written in any case. */
+        assert_non_null(strstr(said, "said"));
+        assert_true((strstr(said, "destructors") != NULL) == cases[i].destructors);
+    }
+}
+
+static void libraries_that_lack_something_are_named(void **state)
+{
+    static const char *const cases[][2] = {
+        {"no-rados", "/nonexistent/library.so"},
+        {"no-rbd", "/nonexistent/library.so"},
+        {"no-rbd-functions", "no function rbd_list2"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *said = said_by(cases[i][0]);
+        g_autofree char *code = g_strdup_printf("%d ", CST_ERROR_UNSUPPORTED);
+
+        assert_non_null(strstr(said, code));
+        assert_non_null(strstr(said, cases[i][1]));
+        assert_non_null(strstr(said, "install librbd1 and librados2"));
+    }
+}
+
+/* --- errors ----------------------------------------------------------------------------------- */
+
+static void errors_of_ceph_get_our_classes(void **state)
+{
+    static const struct {
+        int result;
+        CstErrorCode code;
+        const char *message;
+    } cases[] = {
+        {-ETIMEDOUT, CST_ERROR_UNREACHABLE, "call 5: the Ceph cluster did not answer in time"},
+        {-ESHUTDOWN, CST_ERROR_UNREACHABLE,
+         "call 5: the Ceph cluster has shut this client out (blocklist)"},
+        {-ENOTCONN, CST_ERROR_UNREACHABLE, "call 5: Transport endpoint is not connected"},
+        {-EBUSY, CST_ERROR_BUSY, "call 5: Device or resource busy"},
+        {-EROFS, CST_ERROR_READ_ONLY, "call 5: Read-only file system"},
+        {-EOPNOTSUPP, CST_ERROR_UNSUPPORTED, "call 5: Operation not supported"},
+        {-EACCES, CST_ERROR_DENIED, "call 5: Permission denied"},
+        {-ENOSPC, CST_ERROR_NO_SPACE, "call 5: No space left on device"},
+        {-EIO, CST_ERROR_IO, "call 5: Input/output error"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(cst_ceph_fail(&error, cases[i].result, "call %d", 5));
+        assert_code(error, cases[i].code);
+        assert_string_equal(error->message, cases[i].message);
+    }
+}
+
+/* --- opening images --------------------------------------------------------------------------- */
+
+static const CstCeph *ceph;
+static rados_t client;
+static rados_ioctx_t io;
+
+static int set_up(void **state)
+{
+    rbd_image_options_t options = NULL;
+
+    fake_ceph_reset();
+    ceph = cst_ceph(NULL);
+    assert_non_null(ceph);
+    assert_int_equal(ceph->rados_create(&client, NULL), 0);
+    assert_int_equal(ceph->rados_ioctx_create(client, "libvirt", &io), 0);
+    ceph->rbd_image_options_create(&options);
+    assert_int_equal(ceph->rbd_create4(io, "v", 1 << 20, options), 0);
+    ceph->rbd_image_options_destroy(options);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    ceph->rados_ioctx_destroy(io);
+    ceph->rados_shutdown(client);
+    assert_int_equal(fake_ceph_open_images(), 0);
+    assert_int_equal(fake_ceph_completions(), 0);
+    return 0;
+}
+
+static gint opened;
+
+static gpointer open_image(gpointer writable)
+{
+    rbd_image_t image = NULL;
+
+    if (writable)
+        assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
+    else
+        assert_int_equal(ceph->rbd_open_read_only(io, "v", &image, NULL), 0);
+    g_atomic_int_set(&opened, 1);
+    return image;
+}
+
+/* The callback that says so is over before anybody can close the image. */
+static void an_image_is_open_when_running_callbacks_are_over(void **state)
+{
+    for (int writable = 0; writable < 2; writable++) {
+        GThread *thread;
+
+        g_atomic_int_set(&opened, 0);
+        fake_ceph_hang("flushed");
+        thread = g_thread_new("open", open_image, GINT_TO_POINTER(writable));
+        fake_ceph_wait_hanging("flushed", 1);
+        g_usleep(20000);
+        assert_int_equal(g_atomic_int_get(&opened), 0);
+        fake_ceph_resume();
+        ceph->rbd_close(g_thread_join(thread));
+    }
+}
+
+static guint completions(void)
+{
+    gint64 end = g_get_monotonic_time() + 10 * SECOND;
+
+    while (fake_ceph_completions() > 0 && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    return fake_ceph_completions();
+}
+
+static void an_image_that_does_not_open_is_not_waited_for(void **state)
+{
+    rbd_image_t image = NULL;
+
+    assert_int_equal(ceph->rbd_open(io, "none", &image, NULL), -ENOENT);
+    assert_int_equal(ceph->rbd_open_read_only(io, "none", &image, NULL), -ENOENT);
+    assert_int_equal(fake_ceph_calls("rados_aio_create_completion2"), 0);
+    assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
+    ceph->rbd_close(image);
+    assert_int_equal(fake_ceph_calls("rados_aio_flush_async"), 1);
+    assert_int_equal(completions(), 0);
+}
+
+static void what_cannot_be_waited_for_is_not_waited_for(void **state)
+{
+    static const char *const functions[] = {"rados_aio_create_completion2",
+                                            "rados_aio_flush_async"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(functions); i++) {
+        rbd_image_t image = NULL;
+
+        fake_ceph_fail(functions[i], 0, 1, -ESHUTDOWN);
+        assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
+        ceph->rbd_close(image);
+        assert_int_equal(completions(), 0);
+    }
+}
+
+/* --- work ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    CstCephWork work;
+    gboolean result;
+    int code; /* of the error; 0: none */
+} Work;
+
+static GMutex gate; /* work is done when it is open */
+static gint cleared;
+static GThread *cleared_in;
+
+static gboolean run(CstCephWork *work, GError **error)
+{
+    g_mutex_lock(&gate);
+    g_mutex_unlock(&gate);
+    if (((Work *)work)->code)
+        cst_fail(error, ((Work *)work)->code, "it says so");
+    return ((Work *)work)->result;
+}
+
+static void clear(CstCephWork *work)
+{
+    assert_string_equal(work->what, "volume 'v'");
+    cleared_in = g_thread_self();
+    g_atomic_int_inc(&cleared);
+}
+
+static Work *work_new(gboolean (*how)(CstCephWork *work, GError **error))
+{
+    Work *work = cst_ceph_work_new(sizeof(*work), how, clear);
+
+    assert_false(work->result);
+    work->work.what = "volume 'v'";
+    g_atomic_int_set(&cleared, 0);
+    return work;
+}
+
+static void assert_cleared_once(void)
+{
+    gint64 end = g_get_monotonic_time() + 10 * SECOND;
+
+    while (g_atomic_int_get(&cleared) == 0 && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    assert_int_equal(g_atomic_int_get(&cleared), 1);
+}
+
+static void work_gives_its_result(void **state)
+{
+    for (int result = 0; result < 2; result++) {
+        Work *work = work_new(run);
+        g_autoptr(GError) error = NULL;
+
+        work->result = result;
+        work->code = result ? 0 : CST_ERROR_NO_SPACE;
+        assert_int_equal(cst_ceph_work_wait(&work->work, 20000, &error), result);
+        assert_int_equal(error ? error->code : 0, work->code);
+        cst_ceph_work_unref(&work->work);
+        assert_cleared_once();
+    }
+}
+
+static void work_that_hangs_is_left_to_itself(void **state)
+{
+    Work *work = work_new(run);
+    gint64 start = g_get_monotonic_time();
+    g_autoptr(GError) error = NULL;
+
+    g_mutex_lock(&gate);
+    assert_false(cst_ceph_work_wait(&work->work, 60, &error));
+    assert_true(g_get_monotonic_time() - start >= 60000);
+    assert_true(g_get_monotonic_time() - start < 20 * SECOND);
+    assert_code(error, CST_ERROR_UNREACHABLE);
+    assert_string_equal(error->message, "volume 'v': the Ceph cluster did not answer in time");
+    cst_ceph_work_unref(&work->work);
+    assert_int_equal(g_atomic_int_get(&cleared), 0);
+    g_mutex_unlock(&gate);
+    assert_cleared_once();
+}
+
+/* An error that nobody came for goes with the work. */
+static void work_that_fails_late_is_cleared(void **state)
+{
+    Work *work = work_new(run);
+
+    work->code = CST_ERROR_IO;
+    g_mutex_lock(&gate);
+    assert_false(cst_ceph_work_wait(&work->work, 10, NULL));
+    cst_ceph_work_unref(&work->work);
+    g_mutex_unlock(&gate);
+    assert_cleared_once();
+}
+
+static void progress_pushes_the_deadline_back(void **state)
+{
+    Work *work = work_new(NULL);
+    gint64 start = g_get_monotonic_time();
+
+    /* Last heard of a minute ago: the deadline of half a minute is over. */
+    work->work.beat = start - 60 * SECOND;
+    assert_false(cst_ceph_work_wait(&work->work, 30000, NULL));
+    assert_true(g_get_monotonic_time() - start < 20 * SECOND);
+    cst_ceph_work_beat(&work->work);
+    assert_true(work->work.beat >= start);
+    start = g_get_monotonic_time();
+    assert_false(cst_ceph_work_wait(&work->work, 60, NULL));
+    assert_true(g_get_monotonic_time() - start >= 30000);
+    cst_ceph_work_unref(&work->work);
+    assert_cleared_once();
+}
+
+static gpointer finish_soon(gpointer work)
+{
+    g_usleep(20000);
+    cst_ceph_work_finish(work, TRUE, NULL);
+    return NULL;
+}
+
+static void who_waits_is_woken_by_the_end(void **state)
+{
+    Work *work = work_new(NULL);
+    GThread *thread = g_thread_new("finish", finish_soon, work);
+    gint64 start = g_get_monotonic_time();
+
+    assert_true(cst_ceph_work_wait(&work->work, 8000, NULL));
+    assert_true(g_get_monotonic_time() - start < 7 * SECOND);
+    g_thread_join(thread);
+    cst_ceph_work_unref(&work->work);
+    assert_cleared_once();
+}
+
+static void works_without_a_clear_and_no_work_at_all_are_fine(void **state)
+{
+    cst_ceph_work_unref(cst_ceph_work_new(sizeof(CstCephWork), NULL, NULL));
+    cst_ceph_work_unref(NULL);
+}
+
+/* In a thread of Ceph's own, a connection or an image can't be closed. */
+static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
+{
+    Work *work = work_new(NULL);
+
+    assert_ptr_equal(cst_ceph_work_ref(&work->work), work);
+    cst_ceph_work_unref_in_callback(&work->work);
+    g_usleep(20000);
+    assert_int_equal(g_atomic_int_get(&cleared), 0);
+    cst_ceph_work_unref(&work->work);
+    assert_cleared_once();
+    assert_ptr_equal(cleared_in, g_thread_self());
+
+    for (int i = 0; i < 3; i++) {
+        work = work_new(NULL);
+        cst_ceph_work_unref_in_callback(&work->work);
+        assert_cleared_once();
+        assert_ptr_not_equal(cleared_in, g_thread_self());
+    }
+}
+
+#define ceph_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_open_connection_ends_without_destructors),
+        cmocka_unit_test(libraries_that_lack_something_are_named),
+        cmocka_unit_test(errors_of_ceph_get_our_classes),
+        ceph_test(an_image_is_open_when_running_callbacks_are_over),
+        ceph_test(an_image_that_does_not_open_is_not_waited_for),
+        ceph_test(what_cannot_be_waited_for_is_not_waited_for),
+        cmocka_unit_test(work_gives_its_result),
+        cmocka_unit_test(work_that_hangs_is_left_to_itself),
+        cmocka_unit_test(work_that_fails_late_is_cleared),
+        cmocka_unit_test(progress_pushes_the_deadline_back),
+        cmocka_unit_test(who_waits_is_woken_by_the_end),
+        cmocka_unit_test(works_without_a_clear_and_no_work_at_all_are_fine),
+        cmocka_unit_test(what_a_callback_lets_go_of_is_cleared_elsewhere),
+    };
+
+    return argc > 1 ? child_main(argv[1]) : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Records of volumes: when two stamps are the same, and which references are trusted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <pool/volume.h>
+
+static void a_stamp_differs_in_any_of_its_parts(void **state)
+{
+    static const CstVolumeStamp stamp = {1, 2, 3, 4, 5};
+    static const CstVolumeStamp others[] = {
+        {9, 2, 3, 4, 5}, {1, 9, 3, 4, 5}, {1, 2, 9, 4, 5}, {1, 2, 3, 9, 5}, {1, 2, 3, 4, 9}};
+
+    assert_true(cst_volume_stamp_equal(&stamp, &(CstVolumeStamp){1, 2, 3, 4, 5}));
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        assert_false(cst_volume_stamp_equal(&stamp, &others[i]));
+}
+
+/* NULL: the image names, or somebody declared, no such file. */
+typedef struct {
+    const char *backing, *format, *data;                    /* as the image names them */
+    const char *declared, *declared_format, *declared_data; /* "": nothing is declared at all */
+    unsigned flags;                                         /* of the record before */
+    gboolean restricted;
+    int backing_trust, data_trust; /* CstTrust */
+} Case;
+
+static void assert_trust(const Case *c)
+{
+    g_autoptr(CstVolume) volume = cst_volume_new("v");
+    CstVolumeExtra *extra = cst_volume_extra(volume);
+    gboolean is_declared = !c->declared || *c->declared;
+    CstDeclaration declaration = {.backing = is_declared ? (char *)c->declared : NULL,
+                                  .backing_format = (char *)c->declared_format,
+                                  .data_file = (char *)c->declared_data,
+                                  .restricted = c->restricted};
+
+    volume->flags = (uint8_t)c->flags;
+    extra->backing_path = g_strdup(c->backing);
+    extra->backing_format = g_strdup(c->format);
+    extra->data_file = g_strdup(c->data);
+    cst_volume_judge(volume, is_declared ? &declaration : NULL);
+    assert_int_equal(extra->backing_trust, c->backing_trust);
+    assert_int_equal(extra->data_trust, c->data_trust);
+    assert_int_equal(volume->flags, c->flags | (is_declared ? CST_VOLUME_DECLARED : 0) |
+                                        (is_declared && c->restricted ? CST_VOLUME_RESTRICTED : 0));
+}
+
+static void references_are_trusted_for_what_is_declared(void **state)
+{
+    enum { NONE = CST_TRUST_NONE, PLACE = CST_TRUST_PLACE, NAMED = CST_TRUST_NAMED };
+    static const Case cases[] = {
+        {"/b", "raw", "/d", "", NULL, NULL, 0, FALSE, PLACE, PLACE},
+        {"/b", "raw", "/d", "", NULL, NULL, CST_VOLUME_SHARED, FALSE, NONE, NONE},
+        {"/b", "raw", "/d", "/b", "raw", "/d", CST_VOLUME_SHARED, FALSE, NAMED, NAMED},
+        {"/b", "raw", "/d", "/b", "raw", "/d", 0, TRUE, NAMED, NAMED},
+        {"/b", "raw", "/d", "/b", NULL, NULL, 0, TRUE, NAMED, NONE},
+        {"/b", "raw", "/d", NULL, NULL, "/d", 0, TRUE, NONE, NAMED},
+        {"/b", "raw", "/d", NULL, NULL, NULL, 0, TRUE, NONE, NONE},
+        {"/b", "raw", "/d", NULL, NULL, NULL, 0, FALSE, PLACE, PLACE},
+        {"/b", "raw", "/d", "/c", "raw", "/e", 0, TRUE, NONE, NONE},
+        {"/b", "raw", "/d", "/c", "raw", "/e", 0, FALSE, PLACE, PLACE},
+        {NULL, NULL, NULL, "/b", "raw", "/d", 0, TRUE, NONE, NONE},
+        {"/b", "qcow2", NULL, "/b", "raw", NULL, 0, TRUE, NONE, NONE},
+        {"/b", "vpc", NULL, "/b", "vhd", NULL, 0, TRUE, NAMED, NONE},
+        {"/b", NULL, NULL, "/b", "raw", NULL, 0, TRUE, NAMED, NONE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+        assert_trust(&cases[i]);
+}
+
+static void a_record_without_references_is_declared_all_the_same(void **state)
+{
+    g_autoptr(CstVolume) volume = cst_volume_new("v");
+    CstDeclaration declaration = {.restricted = TRUE};
+
+    cst_volume_judge(volume, NULL);
+    assert_int_equal(volume->flags, 0);
+    cst_volume_judge(volume, &declaration);
+    assert_int_equal(volume->flags, CST_VOLUME_DECLARED | CST_VOLUME_RESTRICTED);
+    assert_null(volume->extra);
+    assert_null(cst_volume_problem(volume));
+    cst_volume_extra(volume)->problem = g_strdup("odd");
+    assert_string_equal(cst_volume_problem(volume), "odd");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stamp_differs_in_any_of_its_parts),
+        cmocka_unit_test(references_are_trusted_for_what_is_declared),
+        cmocka_unit_test(a_record_without_references_is_declared_all_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
