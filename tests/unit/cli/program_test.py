@@ -553,5 +553,14 @@ class Spanish(unittest.TestCase):
         self.assertLess(len(lacking), len(names) / 20, lacking)
 
 
+class Topics(unittest.TestCase):
+    def test_each_has_a_test_of_its_own(self):
+        with open(os.path.join(SOURCE, "tests/unit/cli/meson.build"), encoding="utf-8") as build:
+            listed = set(re.findall(r"'(\w+)'", build.read()))
+        topics = {name for name, value in globals().items()
+                  if isinstance(value, type) and issubclass(value, unittest.TestCase)}
+        self.assertEqual(set(), topics - listed)
+
+
 if __name__ == "__main__":
     unittest.main()
