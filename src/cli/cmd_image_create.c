@@ -103,8 +103,8 @@ static gboolean look_at_backing(Creation *creation, GError **error)
     if (!path)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' is no file; --unsafe takes it without looking"), create->backing);
-    if (!create->backing_format)
-        return TRUE; /* refused by whoever makes the image */
+    if (!cli_backing_format_given(create->backing_format, "backing-format", error))
+        return FALSE;
     format = cst_image_format_find(create->backing_format, error);
     blob = format ? cst_blob_file_open(path, FALSE, error) : NULL;
     creation->backing = blob ? cst_chain_open(blob, format, 0, &files, error) : NULL;

@@ -79,14 +79,28 @@ static gboolean read_line(int fd, int stop, Value *value)
     return FALSE;
 }
 
-/** A line from terminal @fd, unseen. A signal must not leave it that way, so none is made. */
-static gboolean read_unseen(int fd, const struct termios *seen, Value *value)
+static void ask(CliCtl *ctl, int tty)
+{
+    /* With JSON on both streams only the terminal itself can show a question. */
+    if (ctl->settings.json && tty >= 0)
+        dprintf(tty, "%s", _("Enter new value for secret:"));
+    cli_print(ctl, "%s", _("Enter new value for secret:"));
+    fflush(ctl->out);
+}
+
+/**
+ * A line from terminal @fd, which is asked for when nothing typed is seen any more. A signal must
+ * not leave the terminal that way, so none is made: ^C ends the line.
+ */
+static gboolean read_unseen(CliCtl *ctl, int fd, const struct termios *seen, Value *value)
 {
     struct termios unseen = *seen;
     gboolean ok;
 
     unseen.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    unseen.c_cc[VEOL] = seen->c_cc[VINTR];
     tcsetattr(fd, TCSAFLUSH, &unseen);
+    ask(ctl, fd);
     ok = read_line(fd, seen->c_cc[VINTR], value);
     tcsetattr(fd, TCSAFLUSH, seen);
     /* The line end was not seen either. */
@@ -100,15 +114,12 @@ static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
     struct termios seen;
     gboolean ok;
 
-    /* With JSON on both streams only the terminal itself can show a question. */
-    if (ctl->settings.json && tty >= 0)
-        dprintf(tty, "%s", _("Enter new value for secret:"));
-    cli_print(ctl, "%s", _("Enter new value for secret:"));
-    fflush(ctl->out);
-    if (tty >= 0 && tcgetattr(tty, &seen) == 0)
-        ok = read_unseen(tty, &seen, value);
-    else
+    if (tty >= 0 && tcgetattr(tty, &seen) == 0) {
+        ok = read_unseen(ctl, tty, &seen, value);
+    } else {
+        ask(ctl, tty);
         ok = read_line(STDIN_FILENO, -1, value);
+    }
     if (!ok)
         return cst_fail(error, CST_ERROR_IO, "%s", _("Failed to read secret"));
     return TRUE;

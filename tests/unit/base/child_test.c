@@ -5,9 +5,14 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <base/child.h>
+#include <base/error.h>
 
 static void run(const char *script, CstChildResult *ret_result)
 {
@@ -39,11 +44,124 @@ static void status_and_output_come_back(void **state)
     assert_string_equal(result.err, "err\n");
 }
 
+/* @script is run as *like says, and refused. */
+static void assert_refused(const CstChild *like, const char *script, CstTask *task,
+                           CstErrorCode code, const char *message)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    CstChild child = *like;
+    g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) error = NULL;
+
+    child.argv = argv;
+    assert_false(cst_child_run(&child, task, &result, &error));
+    assert_true(g_error_matches(error, CST_ERROR, code));
+    if (message)
+        assert_string_equal(error->message, message);
+    assert_null(result.out);
+}
+
+static void a_signal_is_a_status(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+
+    run("kill -9 $$", &result);
+    assert_int_equal(result.status, 128 + SIGKILL);
+}
+
+static void a_program_that_is_not_there_is_named(void **state)
+{
+    const char *const argv[] = {"/nosuch/program", NULL};
+    const CstChild child = {.argv = argv};
+    g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_child_run(&child, NULL, &result, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND));
+    assert_true(g_str_has_prefix(error->message, "cannot run '/nosuch/program': "));
+}
+
+static void output_has_a_limit_and_errors_are_cut(void **state)
+{
+    const char *const argv[] = {"sh", "-c",
+                                "printf 12345; head -c 70000 /dev/zero | tr '\\0' x >&2", NULL};
+    const CstChild child = {.argv = argv, .timeout_s = 10, .output_limit = 5};
+    const CstChild less = {.timeout_s = 10, .output_limit = 4};
+    g_auto(CstChildResult) result = {0};
+
+    assert_true(cst_child_run(&child, NULL, &result, NULL));
+    assert_string_equal(result.out, "12345");
+    assert_int_equal(strlen(result.err), 64 << 10);
+    assert_refused(&less, "printf 12345; sleep 30", NULL, CST_ERROR_LIMIT,
+                   "'sh' printed more than 4 bytes");
+}
+
+/* The pid that @path holds is gone, or it takes no more than a moment. */
+static void assert_gone(const char *path)
+{
+    g_autofree char *text = NULL;
+    pid_t pid;
+
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    pid = (pid_t)atoi(text);
+    assert_true(pid > 1);
+    for (int i = 0; i < 200 && kill(pid, 0) == 0; i++) {
+        g_autofree char *stat_path = g_strdup_printf("/proc/%d/stat", pid);
+        g_autofree char *stat_text = NULL;
+
+        /* A zombie that nobody reaps is gone as well. */
+        if (g_file_get_contents(stat_path, &stat_text, NULL, NULL) && strstr(stat_text, ") Z "))
+            return;
+        g_usleep(10000);
+    }
+    assert_int_equal(kill(pid, 0), -1);
+}
+
+static void what_takes_too_long_is_ended_with_all_that_it_has_started(void **state)
+{
+    const CstChild child = {.timeout_s = 1};
+    g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
+    g_autofree char *waits = g_strdup_printf("sleep 30 & echo $! > %s; wait", path);
+    g_autofree char *silent = g_strdup_printf("echo $$ > %s; exec >&- 2>&-; exec sleep 30", path);
+
+    assert_refused(&child, waits, NULL, CST_ERROR_TIMEOUT, "'sh' did not finish in 1 seconds");
+    assert_gone(path);
+    assert_refused(&child, silent, NULL, CST_ERROR_TIMEOUT, "'sh' did not finish in 1 seconds");
+    assert_gone(path);
+    unlink(path);
+}
+
+static gpointer cancel_soon(gpointer task)
+{
+    g_usleep(50000);
+    cst_task_cancel(task);
+    return NULL;
+}
+
+static void a_cancelled_task_ends_it(void **state)
+{
+    static const char *const scripts[] = {"sleep 30", "exec >&- 2>&-; sleep 30"};
+    const CstChild child = {.timeout_s = 10};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        g_autoptr(CstTask) task = cst_task_new();
+        GThread *thread = g_thread_new("cancel", cancel_soon, task);
+
+        assert_refused(&child, scripts[i], task, CST_ERROR_CANCELLED, NULL);
+        g_thread_join(thread);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
         cmocka_unit_test(status_and_output_come_back),
+        cmocka_unit_test(a_signal_is_a_status),
+        cmocka_unit_test(a_program_that_is_not_there_is_named),
+        cmocka_unit_test(output_has_a_limit_and_errors_are_cut),
+        cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
+        cmocka_unit_test(a_cancelled_task_ends_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,13 +4,13 @@ JSON, locale, exit statuses, scripts on stdin. CISTERN_FAKE names the program, S
 
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import subprocess
 import tempfile
 import unittest
+
+from pseudo_terminal import at_terminal
 
 PROGRAM = os.environ["CISTERN_FAKE"]
 SOURCE = os.environ["SOURCE"]
@@ -289,36 +289,11 @@ class AfterTheCommand(unittest.TestCase):
         self.assertEqual("-q -h -c\n", run("echo", "-q", "-h", "-c")[1])
 
 
-def at_terminal(*words, typed, until, env=None):
-    """What the program shows on a terminal, where @typed is typed after @until was seen."""
-    pid, master = pty.fork()
-    if pid == 0:
-        os.environ.update({"LC_ALL": "C", "TERM": "dumb", **(env or {})})
-        os.execv(PROGRAM, [PROGRAM, *words])
-    seen = b""
-    steps = list(zip(until, typed))
-    try:
-        while True:
-            if not select.select([master], [], [], 20)[0]:
-                raise AssertionError(f"nothing more after {seen!r}")
-            data = os.read(master, 4096)
-            if not data:
-                break
-            seen += data
-            if steps and steps[0][0].encode() in seen[seen.rfind(b"\0") + 1:]:
-                os.write(master, steps.pop(0)[1].encode())
-                seen += b"\0"
-    except OSError:
-        pass
-    os.close(master)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.replace(b"\0", b"").decode()
-
-
 class Terminal(unittest.TestCase):
     def test_interrupt_clears_the_line_and_the_shell_goes_on(self):
         with tempfile.TemporaryDirectory() as home:
             status, seen = at_terminal(
-                "-q", until=["cistern ", "pool-destroy images", "^C", "here"],
+                PROGRAM, "-q", until=["cistern ", "pool-destroy images", "^C", "here"],
                 typed=["pool-destroy images", "\x03", "echo her''e\n", "quit\n"],
                 env={"XDG_CACHE_HOME": home})
         self.assertEqual(0, status)
@@ -489,7 +464,7 @@ class Spanish(unittest.TestCase):
     def test_prompts_have_the_letters_of_the_language(self):
         for answer, status in (("s", 0), ("y", 0), ("n", 1), ("\u00f1", 1)):
             got, seen = at_terminal(
-                "pool-delete", "backup", until=["[s/N] "], typed=[answer + "\n"],
+                PROGRAM, "pool-delete", "backup", until=["[s/N] "], typed=[answer + "\n"],
                 env={"LC_ALL": "es_ES.UTF-8", "LOCPATH": self.where, "LANGUAGE": "",
                      "CISTERN_LOCALE_DIR": os.path.join(self.where, "po")})
             self.assertEqual(status, got, seen)
@@ -551,6 +526,15 @@ class Spanish(unittest.TestCase):
                     if name.endswith(".c") and re.search(r"\bN?_\(\s*\"", text.read()):
                         lacking += {os.path.relpath(path, SOURCE)} - names
         self.assertLess(len(lacking), len(names) / 20, lacking)
+
+
+class Topics(unittest.TestCase):
+    def test_each_has_a_test_of_its_own(self):
+        with open(os.path.join(SOURCE, "tests/unit/cli/meson.build"), encoding="utf-8") as build:
+            listed = set(re.findall(r"'(\w+)'", build.read()))
+        topics = {name for name, value in globals().items()
+                  if isinstance(value, type) and issubclass(value, unittest.TestCase)}
+        self.assertEqual(set(), topics - listed)
 
 
 if __name__ == "__main__":

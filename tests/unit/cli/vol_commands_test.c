@@ -442,6 +442,7 @@ static void upload_and_download(void **state)
 {
     TempFile file = temp_file("some bytes");
     g_autofree char *got = NULL;
+    struct stat st;
 
     says_of(state, file.path, "vol-upload Beta FILE images --offset 5 --length -1 --sparse",
             CST_EXIT_OK, "\n", "");
@@ -457,6 +458,11 @@ static void upload_and_download(void **state)
     assert_int_equal(fake_vols.last_length, 9);
     assert_true(g_file_get_contents(file.path, &got, NULL, NULL));
     assert_string_equal(got, "other");
+    /* Nobody tells who may read the volume, so the copy is its owner's. */
+    assert_int_equal(g_unlink(file.path), 0);
+    says_of(state, file.path, "vol-download Beta FILE images", CST_EXIT_OK, "\n", "");
+    assert_int_equal(g_stat(file.path, &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
     temp_file_clear(&file);
 }
 

@@ -257,6 +257,7 @@ static void pools_on_the_same_storage_are_told_apart_from_others(void **state)
         {SCSI(ADDRESS("1", "1")), SCSI("<adapter name='host1'/>"), FALSE},
         {SCSI(FC("4b")), SCSI(FC("4b")), TRUE},
         {SCSI(FC("4b")), SCSI(FC("4c")), FALSE},
+        {SCSI(FC("4b")), SCSI("<adapter name='host1'/>"), FALSE},
         {MPATH, MPATH, TRUE},
         {RBD, RBD, FALSE},
     };

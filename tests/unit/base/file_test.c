@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Files that are replaced whole, read with a limit, and refused with the name of what failed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <glib/gstdio.h>
+
+static int setup(void **state)
+{
+    char *dir = g_dir_make_tmp("base-file-XXXXXX", NULL);
+
+    *state = dir;
+    return chdir(dir);
+}
+
+static int teardown(void **state)
+{
+    g_auto(GStrv) names = cst_kernel_list(".");
+
+    for (char **name = names; *name; name++)
+        g_remove(*name);
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(g_rmdir(*state), 0);
+    g_free(*state);
+    return 0;
+}
+
+/* The directory holds these files alone. */
+static void assert_files(const char *const *wanted)
+{
+    g_auto(GStrv) names = cst_kernel_list(".");
+
+    assert_int_equal(g_strv_length(names), g_strv_length((char **)wanted));
+    for (; *wanted; wanted++)
+        assert_true(g_strv_contains((const char *const *)names, *wanted));
+}
+
+static void assert_content(const char *path, const char *wanted)
+{
+    g_autofree char *text = NULL;
+    size_t len = 0;
+
+    assert_true(cst_file_read(path, 100, &text, &len, NULL));
+    assert_int_equal(len, strlen(wanted));
+    assert_string_equal(text, wanted);
+}
+
+static void assert_failed(gboolean ok, GError **error, CstErrorCode code, const char *message)
+{
+    assert_false(ok);
+    assert_string_equal((*error)->message, message);
+    assert_int_equal(cst_error_code(*error), code);
+    g_clear_error(error);
+}
+
+static void a_file_is_replaced_whole_with_its_mode(void **state)
+{
+    struct stat st;
+
+    assert_true(cst_file_replace("a", "one", 3, 0600, NULL));
+    assert_true(cst_file_replace("a", "other", 5, 0664, NULL));
+    assert_content("a", "other");
+    assert_int_equal(stat("a", &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0664);
+    assert_files((const char *const[]){"a", NULL});
+}
+
+static void what_cannot_be_replaced_is_as_it_was(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    struct rlimit before, none = {0};
+
+    assert_false(cst_file_replace("nosuch/a", "x", 1, 0600, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND));
+    g_clear_error(&error);
+    assert_int_equal(mkdir("d", 0700), 0);
+    assert_false(cst_file_replace("d", "x", 1, 0600, &error));
+    assert_true(g_str_has_prefix(error->message, "cannot rename 'd."));
+    g_clear_error(&error);
+
+    assert_true(cst_file_replace("a", "one", 3, 0600, NULL));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_false(cst_file_replace("a", "other", 5, 0600, &error));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(g_str_has_prefix(error->message, "cannot write 'a."));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+    assert_content("a", "one");
+    assert_files((const char *const[]){"a", "d", NULL});
+}
+
+static void a_dry_run_changes_no_file(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_file_replace("a", "one", 3, 0600, NULL));
+    cst_dry_run_set(TRUE);
+    assert_false(cst_file_replace("a", "other", 5, 0600, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DRY_RUN));
+    g_clear_error(&error);
+    assert_false(cst_file_remove("a", &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DRY_RUN));
+    g_clear_error(&error);
+    assert_false(cst_dir_ensure("d/e", 0700, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DRY_RUN));
+    assert_true(cst_dir_ensure(".", 0700, NULL));
+    cst_dry_run_set(FALSE);
+    assert_content("a", "one");
+    assert_files((const char *const[]){"a", NULL});
+}
+
+static void a_file_is_read_up_to_its_limit(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+
+    assert_true(cst_file_replace("a", "abc", 3, 0600, NULL));
+    assert_failed(cst_file_read("a", 2, &text, NULL, &error), &error, CST_ERROR_LIMIT,
+                  "'a' is larger than 2 bytes");
+    assert_true(cst_file_read("a", 3, &text, NULL, NULL));
+    assert_string_equal(text, "abc");
+    g_clear_pointer(&text, g_free);
+    assert_failed(cst_file_read(".", 3, &text, NULL, &error), &error, CST_ERROR_INVALID,
+                  "'.' is not a regular file");
+    assert_failed(cst_file_read("nosuch", 3, &text, NULL, &error), &error, CST_ERROR_NOT_FOUND,
+                  "cannot open 'nosuch': No such file or directory");
+    assert_null(text);
+}
+
+static void what_is_gone_is_removed(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_file_replace("a", "", 0, 0600, NULL));
+    assert_true(cst_file_remove("a", NULL));
+    assert_true(cst_file_remove("a", NULL));
+    assert_files((const char *const[]){NULL});
+    assert_int_equal(mkdir("d", 0700), 0);
+    assert_false(cst_file_remove("d", &error));
+    assert_true(g_str_has_prefix(error->message, "cannot remove 'd': "));
+}
+
+static void directories_are_made_with_those_above(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    assert_true(cst_dir_ensure("d/e", 0750, NULL));
+    assert_true(cst_dir_ensure("d/e", 0700, NULL));
+    assert_int_equal(stat("d/e", &st), 0);
+    assert_int_equal(st.st_mode, S_IFDIR | 0750);
+    assert_int_equal(rmdir("d/e"), 0);
+    assert_true(cst_file_replace("a", "", 0, 0600, NULL));
+    assert_failed(cst_dir_ensure("a", 0700, &error), &error, CST_ERROR_IO,
+                  "'a' is not a directory");
+    assert_failed(cst_dir_ensure("a/b", 0700, &error), &error, CST_ERROR_IO,
+                  "cannot create directory 'a/b': Not a directory");
+    assert_failed(cst_dir_ensure("a/b/c", 0700, &error), &error, CST_ERROR_IO,
+                  "cannot create directory 'a/b': Not a directory");
+    assert_failed(cst_parent_sync("nosuch/a", &error), &error, CST_ERROR_NOT_FOUND,
+                  "cannot open directory 'nosuch': No such file or directory");
+}
+
+static void leftovers_are_known_by_their_names(void **state)
+{
+    static const struct {
+        const char *name;
+        gboolean temporary;
+    } rows[] = {
+        {"a.0123abcd.new", TRUE},   {"a.b.01234567.new", TRUE},
+        {".01234567.new", FALSE},   {"a.0123abc.new", FALSE},
+        {"a.0123abcde.new", FALSE}, {"a.0123abcg.new", FALSE},
+        {"a.0123abcd.neu", FALSE},  {"a-0123abcd.new", FALSE},
+        {"a.0123abcd.new.", FALSE}, {"", FALSE},
+        {"a.0123ABCD.new", FALSE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_int_equal(cst_file_is_temporary(rows[i].name), rows[i].temporary);
+    assert_true(g_file_set_contents("a.0123abcd.new", "", 0, NULL));
+    assert_true(g_file_set_contents("a.new", "", 0, NULL));
+    cst_file_drop_temporaries("nosuch");
+    cst_file_drop_temporaries(".");
+    assert_files((const char *const[]){"a.new", NULL});
+}
+
+static void a_read_or_write_is_whole_or_fails(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(CstFd) fd = open("a", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    g_auto(CstFd) full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    char buf[4] = "";
+
+    assert_true(cst_pwrite_full(fd, "abcd", 4, 2, "a", NULL));
+    assert_true(cst_pread_full(fd, buf, 4, 2, "a", NULL));
+    assert_memory_equal(buf, "abcd", 4);
+    assert_failed(cst_pread_full(fd, buf, 4, 3, "a", &error), &error, CST_ERROR_IO,
+                  "cannot read 'a': unexpected end of file");
+    assert_failed(cst_pwrite_full(full, "abcd", 4, 0, "full", &error), &error, CST_ERROR_NO_SPACE,
+                  "cannot write 'full': No space left on device");
+    assert_failed(cst_pread_full(full, buf, 4, 0, "full", &error), &error, CST_ERROR_IO,
+                  "cannot read 'full': Bad file descriptor");
+}
+
+static void names_are_of_one_file(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *longest = g_strnfill(255, 'x');
+    g_autofree char *longer = g_strnfill(256, 'x');
+
+    assert_true(cst_name_check("a b", "volume", NULL));
+    assert_true(cst_name_check("...", "volume", NULL));
+    assert_true(cst_name_check(longest, "volume", NULL));
+    assert_failed(cst_name_check(longer, "volume", &error), &error, CST_ERROR_INVALID,
+                  "volume name is longer than 255 bytes");
+    assert_failed(cst_name_check("", "volume", &error), &error, CST_ERROR_INVALID,
+                  "volume name is empty");
+    assert_failed(cst_name_check(".", "volume", &error), &error, CST_ERROR_INVALID,
+                  "volume name cannot be '.'");
+    assert_failed(cst_name_check("..", "volume", &error), &error, CST_ERROR_INVALID,
+                  "volume name cannot be '..'");
+    assert_failed(cst_name_check("a/", "volume", &error), &error, CST_ERROR_INVALID,
+                  "volume name 'a/' cannot contain '/'");
+    assert_failed(cst_name_check("a\n", "volume", &error), &error, CST_ERROR_INVALID,
+                  "volume name contains a control character");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_file_is_replaced_whole_with_its_mode),
+        TEST(what_cannot_be_replaced_is_as_it_was),
+        TEST(a_dry_run_changes_no_file),
+        TEST(a_file_is_read_up_to_its_limit),
+        TEST(what_is_gone_is_removed),
+        TEST(directories_are_made_with_those_above),
+        TEST(leftovers_are_known_by_their_names),
+        TEST(a_read_or_write_is_whole_or_fails),
+        TEST(names_are_of_one_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
