@@ -115,6 +115,21 @@ PLANTS = [
     Plant("image-content", "image-convert", r"^pool/\.cistern-\w*/"),
     Plant("image-renamed-first", "image-convert", r"^pool/\.cistern-\w*/", late=True),
     Plant("image-name", "image-create", r"^pool$"),
+    Plant("image-part", "image-dd-qcow2", r"^pool/\.cistern-\w*/"),
+    *[Plant(f"committed-{form}", f"image-commit-{form}", r"^pool/two$")
+      for form in ("qcow2", "qcow", "qed", "vmdk", "vpc", "vhdx")],
+    *[Plant(f"flattened-{form}", f"image-flatten-{form}", r"^pool/over$")
+      for form in ("qcow2", "qcow", "qed", "vmdk", "vpc", "vhdx")],
+    Plant("rebased", "image-rebase-qcow2", r"^pool/over$"),
+    Plant("rebased-unsafe", "image-rebase-unsafe-qcow2", r"^pool/over$"),
+    Plant("amended", "image-amend-refcounts", r"^pool/cow$"),
+    Plant("grown-image", "image-resize-parallels", r"^pool/image$"),
+    Plant("snapshot-reverted", "image-snapshot-revert", r"^pool/cow$"),
+    Plant("snapshot-deleted", "image-snapshot-delete", r"^pool/cow$"),
+    Plant("bitmaps", "image-bitmap-merge", r"^pool/cow$"),
+    Plant("repaired-qcow2", "image-check-qcow2", r"^pool/cow$"),
+    *[Plant(f"repaired-{form}", f"image-check-{form}", r"^pool/image$")
+      for form in ("qed", "vdi", "vmdk", "vhdx", "parallels")],
 ]
 
 CROWD_PLANTS = [
