@@ -226,6 +226,10 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     g_autofree char *ended = file_name(file->dir, file->id, ENDED);
 
     cst_job_file_update(file, job);
+    /* Else the next daemon could do it again after a power cut, over what has been changed since.
+     */
+    if (job->resume && fdatasync(file->fd) < 0)
+        cst_log(CST_LOG_WARNING, "cannot sync '%s': %s", path, g_strerror(errno));
     CST_CRASH_POINT("job.ended");
     if (rename(path, ended) < 0)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));

@@ -358,8 +358,9 @@ class Disk:
                 lost.add(later)
         return set(pending) - lost
 
-    def choices(self, pending, settles, chance):
-        """Sets of pending changes that may be there: nothing, all; before a sync many more."""
+    def choices(self, pending, settles, chance, tries):
+        """Sets of pending changes that may be there: nothing, all; before a sync many more, @tries
+        of them by chance."""
         yield set()
         yield set(pending)
         if not settles:
@@ -374,14 +375,14 @@ class Disk:
         for number in pending:
             yield self.without(number, pending)
             yield self.with_needed([number], among)
-        for _ in range(8):
+        for _ in range(tries):
             kept = set()
             for number in pending:
                 if chance.random() < 0.5 and self.changes[number].after & among <= kept:
                     kept.add(number)
             yield kept
 
-    def states(self, seed=1):
+    def states(self, seed=1, tries=8):
         """(tree, acknowledged, natural) of every different state. Natural ones lost all or nothing
         that was not synced, or all data and no name."""
         chance = random.Random(seed)
@@ -389,7 +390,7 @@ class Disk:
         for durable, pending, acknowledged, settles in self.cuts():
             names = self.with_needed([n for n in pending if self.changes[n].thing is None],
                                      set(pending))
-            for kept in itertools.chain([names], self.choices(pending, settles, chance)):
+            for kept in itertools.chain([names], self.choices(pending, settles, chance, tries)):
                 found, name = self.tree(durable | kept)
                 if (name, len(acknowledged)) not in seen:
                     seen.add((name, len(acknowledged)))

@@ -45,6 +45,12 @@ BY_DAEMON = ["create-qcow2", "clone-raw", "delete-raw", "resize-qcow2", "upload"
              "autostart", "secret-set-again", "snap-create-qcow2", "vol-trust-revoke",
              "vol-trust-format", "pool-trust", "upload-untrusted"]
 
+# What leaves an intent or the file of a job: the power fails again while that is settled.
+TWICE = ["create-raw", "create-qcow2", "create-overlay", "clone-raw", "clone-qcow2",
+         "create-from-raw", "create-from-qcow2", "convert", "wipe-slow", "snap-create",
+         "snap-create-again", "snap-revert", "snap-delete", "snap-delete-last", "snap-rename",
+         "snap-clone", "delete-with-snapshots"]
+
 # Many at once: NAME is each volume's.
 CROWD = Operation("create-many", "vol-create-as p NAME 1M --format qcow2")
 
@@ -115,6 +121,24 @@ PLANTS = [
     Plant("image-content", "image-convert", r"^pool/\.cistern-\w*/"),
     Plant("image-renamed-first", "image-convert", r"^pool/\.cistern-\w*/", late=True),
     Plant("image-name", "image-create", r"^pool$"),
+    Plant("image-part", "image-dd-qcow2", r"^pool/\.cistern-\w*/"),
+    *[Plant(f"committed-{form}", f"image-commit-{form}", r"^pool/two$")
+      for form in ("qcow2", "qcow", "qed", "vmdk", "vpc", "vhdx")],
+    *[Plant(f"flattened-{form}", f"image-flatten-{form}", r"^pool/over$")
+      for form in ("qcow2", "qcow", "qed", "vmdk", "vpc", "vhdx")],
+    Plant("rebased", "image-rebase-qcow2", r"^pool/over$"),
+    Plant("rebased-unsafe", "image-rebase-unsafe-qcow2", r"^pool/over$"),
+    Plant("amended", "image-amend-refcounts", r"^pool/cow$"),
+    Plant("grown-image", "image-resize-parallels", r"^pool/image$"),
+    Plant("snapshot-reverted", "image-snapshot-revert", r"^pool/cow$"),
+    Plant("snapshot-deleted", "image-snapshot-delete", r"^pool/cow$"),
+    Plant("bitmaps", "image-bitmap-merge", r"^pool/cow$"),
+    Plant("repaired-qcow2", "image-check-qcow2", r"^pool/cow$"),
+    *[Plant(f"repaired-{form}", f"image-check-{form}", r"^pool/image$")
+      for form in ("qed", "vdi", "vmdk", "vhdx", "parallels")],
+    Plant("job-end", "resumed-after-end", r"jobs/\d+\.job$"),
+    Plant("resumed-base", "resumed-commit", r"^pool/cow$"),
+    Plant("resumed-image", "resumed-flatten", r"^pool/over$"),
 ]
 
 CROWD_PLANTS = [

@@ -99,9 +99,10 @@ static gboolean switch_to(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_
     const Qcow2HeadExtension *old = qcow2_head_find(head, QCOW2_EXT_BITMAPS);
     uint64_t bit = QCOW2_AUTOCLEAR_BITMAPS;
 
+    /* Its head stays as it is, and is alone in the first sector where QEMU wrote the header. */
     if (qcow2_bitmaps_are_valid(q) && old && size == q->header.size &&
-        is_in_one_sector(old->at, EXT_BYTES))
-        return put(q, old->at, ext, EXT_BYTES, error);
+        is_in_one_sector(old->at + EXT_HEAD, EXT_BYTES - EXT_HEAD))
+        return put(q, old->at + EXT_HEAD, ext + EXT_HEAD, EXT_BYTES - EXT_HEAD, error);
     if (qcow2_bitmaps_are_valid(q) && old && old->at + EXT_BYTES <= QCOW2_SECTOR)
         return put_both(q, head, old->at, ext, size, error);
     return (!(q->header.autoclear & bit) || put_autoclear(q, q->header.autoclear & ~bit, error)) &&
