@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <pool/memory.h>
+#include <service/images.h>
 
 /* What the service makes of callbacks that fail, or don't come back. */
 
@@ -231,6 +232,38 @@ static void a_pool_that_is_gone(Site *site)
     assert_int_equal(info.state, CST_POOL_RUNNING);
 }
 
+/* It is done, and what is shown of it comes from a second look. */
+static void a_change_that_cannot_be_looked_at(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "v", VOLUME_SIZE);
+    g_autofree char *names = NULL;
+    g_autofree char *made = NULL;
+    g_autoptr(GPtrArray) rows = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_memory_fault("scan_one", 2);
+    cst_vol_create(site->pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+    assert_true(cst_memory_struck());
+    names = volume_names(site);
+    assert_string_equal(names, "v");
+
+    cst_memory_fault("scan_one", 2);
+    assert_true(cst_vol_resize(site->pool, "v", 2 * VOLUME_SIZE, 0, NULL, NULL));
+    assert_true(cst_memory_struck());
+    assert_int_equal(volume_size(site, "v"), 2 * VOLUME_SIZE);
+
+    cst_memory_fault("scan_one", 2);
+    assert_true(cst_vol_resize(site->pool, "v", 3 * VOLUME_SIZE, 0, NULL, NULL));
+    rows = cst_pool_list_volumes(site->pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+    assert_int_equal(((CstVolRow *)rows->pdata[0])->info.capacity, 3 * VOLUME_SIZE);
+
+    cst_memory_fault("scan_one", 2);
+    cst_vol_flatten(site->pool, "v", NULL, &error);
+    assert_no_error(error);
+    assert_true(cst_memory_struck());
+}
+
 /* --- a callback that does not come back ------------------------------------------------------- */
 
 static gpointer refresh(gpointer pool)
@@ -268,6 +301,7 @@ const ContractTest fault_tests[] = {
     {"a pool that can't start is not active", a_pool_does_not_start, 0, NULL},
     {"a draft that can't be dropped is dropped later", a_draft_that_sticks, 0, NULL},
     {"a failed refresh is a problem, not an empty pool", a_pool_that_is_gone, 0, NULL},
+    {"a change that can't be looked at is shown", a_change_that_cannot_be_looked_at, 0, NULL},
     {"a hung pool delays no other", a_hung_pool_delays_no_other, 0, NULL},
     {0},
 };
