@@ -264,6 +264,27 @@ static void a_change_that_cannot_be_looked_at(Site *site)
     assert_true(cst_memory_struck());
 }
 
+static void a_chain_that_cannot_be_looked_at(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "clone", VOLUME_SIZE);
+    g_autofree char *made = NULL;
+    g_autoptr(GPtrArray) chain = NULL;
+    g_autoptr(GError) error = NULL;
+    const CstChainRow *below;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    assert_true(cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, NULL));
+    cst_memory_fault("scan_one", 1);
+    assert_null(cst_vol_chain(site->pool, "clone", &error));
+    assert_error_says(&error, CST_ERROR_IO, "scan_one");
+    cst_memory_fault("scan_one", 2);
+    chain = cst_vol_chain(site->pool, "clone", &error);
+    assert_no_error(error);
+    below = g_ptr_array_index(chain, 0);
+    assert_string_equal(below->path, "p/v");
+    assert_non_null(strstr(below->problem, "scan_one was told to fail"));
+}
+
 /* --- a callback that does not come back ------------------------------------------------------- */
 
 static gpointer refresh(gpointer pool)
@@ -302,6 +323,7 @@ const ContractTest fault_tests[] = {
     {"a draft that can't be dropped is dropped later", a_draft_that_sticks, 0, NULL},
     {"a failed refresh is a problem, not an empty pool", a_pool_that_is_gone, 0, NULL},
     {"a change that can't be looked at is shown", a_change_that_cannot_be_looked_at, 0, NULL},
+    {"a chain that can't be looked at is told", a_chain_that_cannot_be_looked_at, 0, NULL},
     {"a hung pool delays no other", a_hung_pool_delays_no_other, 0, NULL},
     {0},
 };
