@@ -124,7 +124,7 @@ static gboolean change_strikes(CstFaultBlob *fault, CstFaultKind kind)
 
     g_mutex_lock(&fault->lock);
     hit = fault->cut || count_call(fault, kind);
-    if (kind == CST_FAULT_WRITE && fault->cancel && --fault->cancel_in == 0)
+    if (kind != CST_FAULT_FLUSH && fault->cancel && --fault->cancel_in == 0)
         cst_task_cancel(g_steal_pointer(&fault->cancel));
     g_mutex_unlock(&fault->lock);
     return hit;
@@ -146,7 +146,11 @@ static gboolean fault_pread(CstBlob *blob, void *buf, size_t len, uint64_t offse
 
 static gboolean fault_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
-    return cst_blob_get_size(((CstFaultBlob *)blob)->inner, ret_size, error);
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+
+    if (strikes(fault, CST_FAULT_LOOK))
+        return fail(blob, error);
+    return cst_blob_get_size(fault->inner, ret_size, error);
 }
 
 static void fault_close(CstBlob *blob)
@@ -193,7 +197,11 @@ static gboolean fault_flush(CstBlob *blob, GError **error)
 static gboolean fault_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                              GError **error)
 {
-    return cst_blob_extent(((CstFaultBlob *)blob)->inner, offset, length, ret_extent, error);
+    CstFaultBlob *fault = (CstFaultBlob *)blob;
+
+    if (strikes(fault, CST_FAULT_LOOK))
+        return fail(blob, error);
+    return cst_blob_extent(fault->inner, offset, length, ret_extent, error);
 }
 
 static gboolean fault_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
@@ -219,7 +227,7 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_strikes(fault, CST_FAULT_DROP))
         return fail(blob, error);
     if (!remember(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);

@@ -27,6 +27,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)volume_draft_free);
     pool->orphans = g_ptr_array_new();
     pool->put_off = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->unseen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return pool;
 }
 
@@ -46,6 +47,7 @@ void cst_pool_unref(CstPool *pool)
     g_hash_table_unref(pool->claims);
     g_ptr_array_unref(pool->orphans);
     g_hash_table_unref(pool->put_off);
+    g_hash_table_unref(pool->unseen);
     cst_pool_state_unref(pool->state);
     cst_pool_def_free(pool->def);
     cst_pool_def_free(pool->new_def);

@@ -53,6 +53,7 @@ struct CstPool {
     GHashTable *claims;  /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
     GPtrArray *orphans;  /* of VolumeHolder *: streams that read what has been deleted */
     GHashTable *put_off; /* claimed names of which changes were told that nobody has looked at */
+    GHashTable *unseen;  /* names that changed through us, and could not be looked at since */
     guint claimed;       /* claims altogether */
     gboolean changing;   /* somebody has the turn for a change, */
     gint draining;       /* atomic: and waits for the claims there are */
@@ -113,6 +114,11 @@ CstVolume *pool_table_known(CstPool *pool, const char *name);
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error);
 /** As it is on the storage now; NO_VOL when there is none. */
 CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *name, GError **error);
+/**
+ * Looks at @name and at the pool's usage after a change through us, which is done whatever comes of
+ * the look. When it fails, the volume is looked at again before anybody is shown it or a listing.
+ */
+void pool_table_look_after_change(CstPool *pool, CstPoolState *state, const char *name);
 void pool_table_remove(CstPool *pool, const char *name);
 /** How many volumes are known, with those that are being created. */
 guint pool_table_count(CstPool *pool);

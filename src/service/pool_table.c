@@ -5,6 +5,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 #include "service_private.h"
 #include "trust.h"
@@ -40,6 +41,7 @@ void pool_table_remove(CstPool *pool, const char *name)
     g_mutex_lock(&pool->lock);
     note_change(pool, name);
     g_hash_table_remove(pool->volumes, name);
+    g_hash_table_remove(pool->unseen, name);
     g_mutex_unlock(&pool->lock);
 }
 
@@ -51,6 +53,7 @@ void pool_table_clear(CstPool *pool)
     old = pool->volumes;
     pool->volumes = table_new();
     pool->scanned = FALSE;
+    g_hash_table_remove_all(pool->unseen);
     pool_table_forget_order(pool);
     g_mutex_unlock(&pool->lock);
     g_hash_table_unref(old);
@@ -209,6 +212,25 @@ gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GErr
     return FALSE;
 }
 
+/* What can't be looked at now either is shown as it was. */
+static void look_at_unseen(CstPool *pool, CstPoolState *state)
+{
+    g_auto(GStrv) names = NULL;
+
+    g_mutex_lock(&pool->lock);
+    if (g_hash_table_size(pool->unseen) > 0) {
+        g_autofree gpointer *keys = g_hash_table_get_keys_as_array(pool->unseen, NULL);
+
+        names = g_strdupv((char **)keys);
+    }
+    g_mutex_unlock(&pool->lock);
+    for (guint i = 0; names && names[i]; i++) {
+        g_autoptr(CstVolume) volume = NULL;
+
+        pool_table_look(pool, state, names[i], &volume, NULL);
+    }
+}
+
 gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error)
 {
     gboolean scanned;
@@ -218,7 +240,10 @@ gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error)
         g_cond_wait(&pool->cond, &pool->lock);
     scanned = pool->scanned;
     g_mutex_unlock(&pool->lock);
-    return scanned || pool_refresh_table(pool, state, NULL, error);
+    if (!scanned && !pool_refresh_table(pool, state, NULL, error))
+        return FALSE;
+    look_at_unseen(pool, state);
+    return TRUE;
 }
 
 /* --- single volumes --------------------------------------------------------------------------- */
@@ -243,6 +268,9 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
     known = found_before(pool, name);
     if (!cst_pool_state_scan_one(state, name, known, &volume, error))
         return FALSE;
+    g_mutex_lock(&pool->lock);
+    g_hash_table_remove(pool->unseen, name);
+    g_mutex_unlock(&pool->lock);
     if (!volume) {
         if (known)
             pool_table_remove(pool, name);
@@ -257,9 +285,34 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
     return TRUE;
 }
 
+void pool_table_look_after_change(CstPool *pool, CstPoolState *state, const char *name)
+{
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!pool_table_look(pool, state, name, &volume, &error)) {
+        g_mutex_lock(&pool->lock);
+        g_hash_table_add(pool->unseen, g_strdup(name));
+        g_mutex_unlock(&pool->lock);
+        cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' has changed and can't be looked at: %s",
+                pool->name, name, error->message);
+    }
+    pool_usage_update(pool, state, NULL);
+}
+
+static gboolean is_unseen(CstPool *pool, const char *name)
+{
+    gboolean unseen;
+
+    g_mutex_lock(&pool->lock);
+    unseen = g_hash_table_contains(pool->unseen, name);
+    g_mutex_unlock(&pool->lock);
+    return unseen;
+}
+
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
-    CstVolume *volume = pool_table_known(pool, name);
+    CstVolume *volume = is_unseen(pool, name) ? NULL : pool_table_known(pool, name);
 
     return volume ? volume : pool_table_get_now(pool, state, name, error);
 }

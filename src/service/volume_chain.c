@@ -16,6 +16,7 @@ void volume_place_free(VolumePlace *place)
     g_clear_pointer(&place->volume, cst_volume_unref);
     g_clear_pointer(&place->state, cst_pool_state_unref);
     g_clear_pointer(&place->pool, cst_pool_unref);
+    g_clear_error(&place->unknown);
     g_free(place->name);
     g_free(place);
 }
@@ -27,8 +28,8 @@ VolumePlace *volume_place_new(CstPool *pool, char *name)
     place->pool = pool;
     place->name = name;
     place->state = pool ? pool_state_get(pool, NULL) : NULL;
-    if (place->state && !pool_table_look(pool, place->state, name, &place->volume, NULL))
-        place->volume = NULL;
+    if (place->state)
+        pool_table_look(pool, place->state, name, &place->volume, &place->unknown);
     return place;
 }
 
@@ -88,11 +89,17 @@ GPtrArray *volume_places_line(CstPool *pool, const char *name, gboolean *ret_end
 {
     g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func((GDestroyNotify)volume_place_free);
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    VolumePlace *first;
 
     if (!state)
         return NULL;
-    g_ptr_array_add(places, volume_place_new(cst_pool_ref(pool), g_strdup(name)));
-    if (!((VolumePlace *)g_ptr_array_index(places, 0))->volume) {
+    first = volume_place_new(cst_pool_ref(pool), g_strdup(name));
+    g_ptr_array_add(places, first);
+    if (first->unknown) {
+        g_propagate_error(error, g_steal_pointer(&first->unknown));
+        return NULL;
+    }
+    if (!first->volume) {
         cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
         return NULL;
     }
@@ -104,7 +111,12 @@ GPtrArray *volume_places_down(CstPool *pool, const char *name, GError **error)
 {
     gboolean endless = FALSE;
     g_autoptr(GPtrArray) places = volume_places_line(pool, name, &endless, error);
+    VolumePlace *last = places ? g_ptr_array_index(places, places->len - 1) : NULL;
 
+    if (last && last->unknown) {
+        g_propagate_error(error, g_steal_pointer(&last->unknown));
+        return NULL;
+    }
     if (places && endless) {
         cst_fail(error, CST_ERROR_LIMIT,
                  _("what volume '%s' is based on leads back to itself, or is too deep"), name);

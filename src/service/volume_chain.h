@@ -7,7 +7,8 @@
 typedef struct {
     CstPool *pool; /* NULL: in no active pool */
     CstPoolState *state;
-    CstVolume *volume; /* NULL: not there */
+    CstVolume *volume; /* NULL: not there, or unknown */
+    GError *unknown;   /* why it could not be looked at; NULL: it was */
     char *name;
 } VolumePlace;
 
@@ -20,10 +21,13 @@ gboolean volume_place_is(const VolumePlace *place, const CstPool *pool, const ch
 
 /**
  * Elements VolumePlace *: the volume, and what it is based on, from it down; nothing is claimed,
- * nor opened. NO_VOL; LIMIT when it leads back to itself.
+ * nor opened. NO_VOL; LIMIT when it leads back to itself; the error of a look that failed.
  */
 GPtrArray *volume_places_down(CstPool *pool, const char *name, GError **error);
-/** The same, each once; *ret_endless: where it ends, it leads back to itself, or too deep. */
+/**
+ * The same, each once; *ret_endless: where it ends, it leads back to itself, or too deep. A look
+ * that fails ends it, for the volume itself with the error.
+ */
 GPtrArray *volume_places_line(CstPool *pool, const char *name, gboolean *ret_endless,
                               GError **error);
 gboolean volume_places_have(const GPtrArray *places, const CstPool *pool, const char *name);

@@ -23,12 +23,8 @@ static gboolean claim_existing(VolumeClaim *claim, CstPool *pool, const char *na
 
 void volume_look_again(const VolumeClaim *claim)
 {
-    g_autoptr(CstVolume) volume = NULL;
-
-    if (!claim->state)
-        return;
-    pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL);
-    pool_usage_update(claim->pool, claim->state, NULL);
+    if (claim->state)
+        pool_table_look_after_change(claim->pool, claim->state, claim->name);
 }
 
 /* --- delete ----------------------------------------------------------------------------------- */

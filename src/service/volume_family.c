@@ -64,6 +64,8 @@ static CstChainRow *add_place(Family *family, const VolumePlace *place, unsigned
         row->capacity = place->volume->capacity;
         row->allocation = place->volume->allocation;
         row->problem = volume_problem(place->pool, place->volume, NULL);
+    } else if (place->unknown) {
+        row->problem = g_strdup(place->unknown->message);
     } else {
         row->problem = g_strdup(place->pool || !g_file_test(place->name, G_FILE_TEST_EXISTS)
                                     ? _("it is not there")

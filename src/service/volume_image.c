@@ -92,10 +92,9 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
     intent = volume_intent(&claim, "flatten", error);
     done = intent && cst_pool_state_vol_flatten(claim.state, name, task, error);
     cst_intent_end(intent);
-    if (!done)
-        return FALSE;
-    g_clear_pointer(&volume, cst_volume_unref);
-    return pool_table_look(pool, claim.state, name, &volume, error);
+    if (done)
+        volume_look_again(&claim);
+    return done;
 }
 
 static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, GError **error)

@@ -116,7 +116,6 @@ gboolean making_begin_clone(Making *making, CstPool *pool, const CstVolDef *def,
 gboolean making_commit(Making *making, const CstVolDef *def, GError **error)
 {
     CstPool *pool = making->claim.pool;
-    g_autoptr(CstVolume) volume = NULL;
 
     if (!making->declaration)
         making->declaration = trust_of_definition(def);
@@ -128,10 +127,8 @@ gboolean making_commit(Making *making, const CstVolDef *def, GError **error)
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&making->intent, cst_intent_end);
-    /* It is there, even if a first look at it fails: the next one will find it. */
-    pool_table_look(pool, making->claim.state, def->name, &volume, NULL);
+    pool_table_look_after_change(pool, making->claim.state, def->name);
     volume_draft_hide(pool, def->name);
-    pool_usage_update(pool, making->claim.state, NULL);
     return TRUE;
 }
 

@@ -4,169 +4,11 @@
 #include <string.h>
 
 #include <pool/memory.h>
+#include <service/images.h>
 
 /* What the service makes of callbacks that fail, or don't come back. */
 
-#define BLOCKS      ((guint)(VOLUME_SIZE / TAG_BLOCK))
-#define MOST_CALLS  40
 #define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
-
-static const char *const callbacks[] = {
-    "check",
-    "scan",
-    "scan_one",
-    "usage",
-    "vol_reserve",
-    "vol_commit",
-    "vol_delete",
-    "vol_open",
-    "vol_resize",
-    "vol_holders",
-    "vol_reserve_clone",
-    "vol_children",
-    "snapshots.list",
-    "snapshots.create",
-    "snapshots.revert",
-    "snapshots.remove",
-    "snapshots.rename",
-    "snapshots.open",
-    "pread",
-    "pwrite",
-    "flush",
-};
-
-/* --- every callback of every operation fails once --------------------------------------------- */
-
-static gboolean do_create(Site *site, GError **error)
-{
-    g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
-    g_autofree char *made = NULL;
-
-    return cst_vol_create(site->pool, xml, 0, NULL, &made, error);
-}
-
-static gboolean do_clone(Site *site, GError **error)
-{
-    g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
-    g_autofree char *made = NULL;
-
-    return cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, error);
-}
-
-static gboolean do_delete(Site *site, GError **error)
-{
-    return cst_vol_delete(site->pool, "w", 0, NULL, error);
-}
-
-static gboolean do_resize(Site *site, GError **error)
-{
-    return cst_vol_resize(site->pool, "v", 2 * VOLUME_SIZE, 0, NULL, error);
-}
-
-static gboolean do_snapshot(Site *site, GError **error)
-{
-    return cst_vol_snapshot_create(site->pool, "v", "t", 0, NULL, error);
-}
-
-static gboolean do_revert(Site *site, GError **error)
-{
-    return cst_vol_snapshot_revert(site->pool, "v", "s", NULL, error);
-}
-
-static gboolean do_remove(Site *site, GError **error)
-{
-    return cst_vol_snapshot_delete(site->pool, "v", "s", NULL, error);
-}
-
-static gboolean do_rename(Site *site, GError **error)
-{
-    return cst_vol_snapshot_rename(site->pool, "v", "s", "t", NULL, error);
-}
-
-static gboolean do_snapshot_clone(Site *site, GError **error)
-{
-    return cst_vol_snapshot_clone(site->pool, "v", "s", "new", NULL, error);
-}
-
-static gboolean do_refresh(Site *site, GError **error)
-{
-    return cst_pool_refresh(site->pool, 0, NULL, error);
-}
-
-static gboolean (*const operations[])(Site *site, GError **error) = {
-    do_create, do_clone,  do_delete, do_resize,         do_snapshot,
-    do_revert, do_remove, do_rename, do_snapshot_clone, do_refresh,
-};
-
-/* "v" holds 2 and its snapshot "s" 1; "w" is another volume. */
-static void stage(Site *site)
-{
-    char **names = site->ground->native_list("p");
-
-    for (char **name = names; *name; name++)
-        cst_memory_take("p", *name);
-    g_strfreev(names);
-    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
-    volume_make(site, "v", VOLUME_SIZE);
-    volume_make(site, "w", VOLUME_SIZE);
-    content_write(site, "v", 0, BLOCKS, 1);
-    assert_true(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, NULL));
-    content_write(site, "v", 0, BLOCKS, 2);
-}
-
-static void assert_as_before(Site *site, const char *native)
-{
-    g_autofree char *now = site_native(site, "p");
-    g_autofree char *snapshots = snapshot_names(site, "v");
-    g_autofree char *names = NULL;
-
-    assert_string_equal(now, native);
-    assert_string_equal(snapshots, "s");
-    assert_int_equal(volume_size(site, "v"), VOLUME_SIZE);
-    content_assert_all(site, "v", 2);
-    assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
-    names = volume_names(site);
-    assert_string_equal(names, "v w");
-}
-
-/* FALSE once the operation makes fewer calls of @callback than @nth. */
-static gboolean fail_one(Site *site, gboolean (*run)(Site *, GError **), const char *callback,
-                         guint nth)
-{
-    g_autofree char *native = NULL;
-    g_autoptr(GError) error = NULL;
-    gboolean done, struck;
-
-    stage(site);
-    native = site_native(site, "p");
-    cst_memory_fault(callback, nth);
-    done = run(site, &error);
-    struck = cst_memory_struck();
-    cst_memory_release();
-    /* What is only looked at afterwards, for the table, may fail unheard. */
-    if (!done) {
-        assert_true(struck);
-        assert_error_says(&error, CST_ERROR_IO, callback);
-        assert_as_before(site, native);
-    }
-    return struck;
-}
-
-static void one_callback_fails(Site *site)
-{
-    guint failures = 0;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
-        for (size_t j = 0; j < G_N_ELEMENTS(callbacks); j++) {
-            guint nth = 1;
-
-            while (nth < MOST_CALLS && fail_one(site, operations[i], callbacks[j], nth))
-                nth++;
-            failures += nth - 1;
-        }
-    }
-    assert_true(failures > 2 * G_N_ELEMENTS(operations));
-}
 
 static void a_pool_does_not_start(Site *site)
 {
@@ -231,6 +73,59 @@ static void a_pool_that_is_gone(Site *site)
     assert_int_equal(info.state, CST_POOL_RUNNING);
 }
 
+/* It is done, and what is shown of it comes from a second look. */
+static void a_change_that_cannot_be_looked_at(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "v", VOLUME_SIZE);
+    g_autofree char *names = NULL;
+    g_autofree char *made = NULL;
+    g_autoptr(GPtrArray) rows = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_memory_fault("scan_one", 2);
+    cst_vol_create(site->pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+    assert_true(cst_memory_struck());
+    names = volume_names(site);
+    assert_string_equal(names, "v");
+
+    cst_memory_fault("scan_one", 2);
+    assert_true(cst_vol_resize(site->pool, "v", 2 * VOLUME_SIZE, 0, NULL, NULL));
+    assert_true(cst_memory_struck());
+    assert_int_equal(volume_size(site, "v"), 2 * VOLUME_SIZE);
+
+    cst_memory_fault("scan_one", 2);
+    assert_true(cst_vol_resize(site->pool, "v", 3 * VOLUME_SIZE, 0, NULL, NULL));
+    rows = cst_pool_list_volumes(site->pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+    assert_int_equal(((CstVolRow *)rows->pdata[0])->info.capacity, 3 * VOLUME_SIZE);
+
+    cst_memory_fault("scan_one", 2);
+    cst_vol_flatten(site->pool, "v", NULL, &error);
+    assert_no_error(error);
+    assert_true(cst_memory_struck());
+}
+
+static void a_chain_that_cannot_be_looked_at(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "clone", VOLUME_SIZE);
+    g_autofree char *made = NULL;
+    g_autoptr(GPtrArray) chain = NULL;
+    g_autoptr(GError) error = NULL;
+    const CstChainRow *below;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    assert_true(cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, NULL));
+    cst_memory_fault("scan_one", 1);
+    assert_null(cst_vol_chain(site->pool, "clone", &error));
+    assert_error_says(&error, CST_ERROR_IO, "scan_one");
+    cst_memory_fault("scan_one", 2);
+    chain = cst_vol_chain(site->pool, "clone", &error);
+    assert_no_error(error);
+    below = g_ptr_array_index(chain, 0);
+    assert_string_equal(below->path, "p/v");
+    assert_non_null(strstr(below->problem, "scan_one was told to fail"));
+}
+
 /* --- a callback that does not come back ------------------------------------------------------- */
 
 static gpointer refresh(gpointer pool)
@@ -264,10 +159,12 @@ static void a_hung_pool_delays_no_other(Site *site)
 }
 
 const ContractTest fault_tests[] = {
-    {"one failed callback changes nothing", one_callback_fails, 0, NULL},
+    {"every failed callback is told, and nothing is done", every_fault_is_told, 0, NULL},
     {"a pool that can't start is not active", a_pool_does_not_start, 0, NULL},
     {"a draft that can't be dropped is dropped later", a_draft_that_sticks, 0, NULL},
     {"a failed refresh is a problem, not an empty pool", a_pool_that_is_gone, 0, NULL},
+    {"a change that can't be looked at is shown", a_change_that_cannot_be_looked_at, 0, NULL},
+    {"a chain that can't be looked at is told", a_chain_that_cannot_be_looked_at, 0, NULL},
     {"a hung pool delays no other", a_hung_pool_delays_no_other, 0, NULL},
     {0},
 };

@@ -11,22 +11,26 @@
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-static gboolean is_inside(Parallels *parallels, uint64_t host)
+static gboolean look_inside(Parallels *parallels, uint64_t host, gboolean *ret_inside,
+                            GError **error)
 {
-    if (host >= parallels->file_size)
-        cst_blob_get_size(parallels->blocks.blob, &parallels->file_size, NULL);
-    return host < parallels->file_size && host >= parallels_table_end(parallels->entries);
+    if (host >= parallels->file_size &&
+        !cst_blob_get_size(parallels->blocks.blob, &parallels->file_size, error))
+        return FALSE;
+    *ret_inside = host < parallels->file_size && host >= parallels_table_end(parallels->entries);
+    return TRUE;
 }
 
 /* The cluster so many entries behind one that holds @first lies as far behind that one. */
 static gboolean goes_on(Parallels *parallels, uint32_t first, uint32_t next, uint64_t clusters)
 {
     uint64_t host = next * parallels->unit;
+    gboolean inside = FALSE;
 
     if (first == 0 || next == 0)
         return first == next;
     return host == first * parallels->unit + clusters * parallels->cluster_size &&
-           is_inside(parallels, host);
+           look_inside(parallels, host, &inside, NULL) && inside;
 }
 
 static gboolean parallels_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
@@ -37,10 +41,12 @@ static gboolean parallels_map(CstBlocks *blocks, uint64_t offset, uint64_t lengt
     uint64_t last = (offset + length - 1) / size;
     CstRunKind nowhere = blocks->backing ? CST_RUN_BACKING : CST_RUN_ZERO;
     uint32_t first = 0, next = 0;
+    gboolean inside = TRUE;
 
-    if (!cst_table_get(parallels->bat, index, &first, error))
+    if (!cst_table_get(parallels->bat, index, &first, error) ||
+        (first != 0 && !look_inside(parallels, first * parallels->unit, &inside, error)))
         return FALSE;
-    if (first != 0 && !is_inside(parallels, first * parallels->unit))
+    if (!inside)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blocks->blob->name,
                         _("data lies outside the file"));
     /* damage further on is for those who read there */

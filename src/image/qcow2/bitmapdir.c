@@ -36,12 +36,16 @@ GArray *qcow2_bitmaps_new(void)
     return bitmaps;
 }
 
-static gboolean is_inside(Qcow2 *q, uint64_t offset, uint64_t bytes)
+static gboolean check_inside(Qcow2 *q, uint64_t offset, uint64_t bytes, const char *what,
+                             GError **error)
 {
     uint64_t size = 0;
 
-    return cst_blob_get_size(q->blob, &size, NULL) && offset % q->cluster_size == 0 &&
-           offset >= q->cluster_size && offset <= size && bytes <= size - offset;
+    if (!cst_blob_get_size(q->blob, &size, error))
+        return FALSE;
+    return (offset % q->cluster_size == 0 && offset >= q->cluster_size && offset <= size &&
+            bytes <= size - offset) ||
+           qcow2_corrupt(q, error, what);
 }
 
 static gboolean parse_entry(Qcow2 *q, const uint8_t *raw, uint64_t room, GArray *bitmaps,
@@ -75,16 +79,18 @@ GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
     const Qcow2Header *header = &q->header;
     g_autoptr(GArray) bitmaps = qcow2_bitmaps_new();
     g_autofree uint8_t *raw = NULL;
+    const char *bad_directory = _("the bitmap directory has a bad place or size");
     uint64_t at = 0;
 
     if (!qcow2_bitmaps_are_valid(q))
         return g_steal_pointer(&bitmaps);
     if (header->bitmaps == 0 || header->bitmaps > QCOW2_MAX_BITMAPS ||
-        header->bitmaps_bytes > QCOW2_MAX_BITMAP_BYTES ||
-        !is_inside(q, header->bitmaps_offset, header->bitmaps_bytes)) {
-        qcow2_corrupt(q, error, _("the bitmap directory has a bad place or size"));
+        header->bitmaps_bytes > QCOW2_MAX_BITMAP_BYTES) {
+        qcow2_corrupt(q, error, bad_directory);
         return NULL;
     }
+    if (!check_inside(q, header->bitmaps_offset, header->bitmaps_bytes, bad_directory, error))
+        return NULL;
     raw = g_malloc(header->bitmaps_bytes);
     if (!cst_blob_pread(q->blob, raw, header->bitmaps_bytes, header->bitmaps_offset, error))
         return NULL;
@@ -153,13 +159,15 @@ gboolean qcow2_bitmap_is_usable(const Qcow2 *q, const Qcow2Bitmap *bitmap)
 uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error)
 {
     uint64_t bytes = (uint64_t)bitmap->table_size * 8;
+    const char *bad_table = _("a bitmap's table has a bad place or size");
     g_autofree uint64_t *table = NULL;
 
-    if (bitmap->table_size > QCOW2_MAX_BITMAP_TABLE ||
-        (bytes > 0 && !is_inside(q, bitmap->table_offset, bytes))) {
-        qcow2_corrupt(q, error, _("a bitmap's table has a bad place or size"));
+    if (bitmap->table_size > QCOW2_MAX_BITMAP_TABLE) {
+        qcow2_corrupt(q, error, bad_table);
         return NULL;
     }
+    if (bytes > 0 && !check_inside(q, bitmap->table_offset, bytes, bad_table, error))
+        return NULL;
     table = g_malloc(MAX(bytes, 8));
     if (!cst_blob_pread(q->blob, table, bytes, bitmap->table_offset, error))
         return NULL;

@@ -26,8 +26,8 @@ void vhdx_patches_add(VhdxPatches *patches, uint64_t offset, uint64_t length, co
 void vhdx_patches_set_size(VhdxPatches *patches, uint64_t size);
 /** Makes the changes. */
 gboolean vhdx_patches_apply(VhdxPatches *patches, CstBlob *blob, GError **error);
-/** A read-only view of @inner with the changes made; takes over @patches. */
-CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner);
+/** A read-only view of @inner with the changes made; takes over @patches, also when it fails. */
+CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner, GError **error);
 
 /* --- log.c ----------------------------------------------------------------------------------- */
 

@@ -74,7 +74,7 @@ static CstBlob *sound_file(CstBlob *blob, const CstImageOpen *how, VhdxHeader *h
     if (!patches)
         return NULL;
     if (!(how->flags & CST_IMAGE_WRITE))
-        return vhdx_patches_overlay(g_steal_pointer(&patches), blob);
+        return vhdx_patches_overlay(g_steal_pointer(&patches), blob, error);
     if (!replay(blob, header, patches, !(how->flags & CST_IMAGE_NO_BARRIERS), error))
         return NULL;
     return cst_blob_ref(blob);

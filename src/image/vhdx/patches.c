@@ -185,14 +185,19 @@ static const CstBlobOps overlay_ops = {
     .extent = overlay_extent,
 };
 
-CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner)
+CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner, GError **error)
 {
-    Overlay *overlay = g_new0(Overlay, 1);
+    Overlay *overlay;
+    uint64_t size;
 
+    if (!cst_blob_get_size(inner, &size, error)) {
+        vhdx_patches_free(patches);
+        return NULL;
+    }
+    overlay = g_new0(Overlay, 1);
     cst_blob_init(&overlay->head, &overlay_ops, inner->name, FALSE);
     overlay->inner = cst_blob_ref(inner);
     overlay->patches = patches;
-    if (!cst_blob_get_size(inner, &overlay->inner_size, NULL))
-        overlay->inner_size = 0;
+    overlay->inner_size = size;
     return &overlay->head;
 }

@@ -76,6 +76,7 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     VmdkSparse *sparse = walk->sparse;
     gboolean is_redundant = (sparse->header.flags & VMDK_FLAG_REDUNDANT) != 0;
     uint64_t count = vmdk_header_tables(&sparse->header);
+    gboolean holds = FALSE, redundant_holds = TRUE;
 
     walk->bad = g_malloc0(count / 8 + 1);
     for (uint64_t i = 0; i < count; i++) {
@@ -86,8 +87,11 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
             return FALSE;
         if (place == 0 && redundant == 0)
             continue;
-        if (!vmdk_tables_place_holds(sparse->tables, place) ||
-            (is_redundant && !vmdk_tables_place_holds(sparse->tables, redundant))) {
+        if (!vmdk_tables_place_holds(sparse->tables, place, &holds, error) ||
+            (is_redundant &&
+             !vmdk_tables_place_holds(sparse->tables, redundant, &redundant_holds, error)))
+            return FALSE;
+        if (!holds || !redundant_holds) {
             set(walk->bad, i);
             continue;
         }
@@ -131,7 +135,11 @@ static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, u
 
 static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
 {
-    if (!vmdk_sparse_holds(walk->sparse, grain, entry)) {
+    gboolean holds = FALSE;
+
+    if (!vmdk_sparse_holds(walk->sparse, grain, entry, &holds, error))
+        return FALSE;
+    if (!holds) {
         cst_check_errors(&walk->check, 1, _("'%s': grain %" PRIu64 " can't lie at sector %u"),
                          walk->sparse->blocks.blob->name, grain, entry);
         return TRUE;

@@ -16,13 +16,17 @@ static gboolean read_any_copy(VmdkSparse *sparse, uint64_t index, uint8_t *buf, 
                               GError **error)
 {
     uint32_t places[2] = {0, 0};
+    gboolean holds = FALSE;
 
     memset(buf, 0, len);
     if (!vmdk_tables_places(sparse->tables, index, &places[0], &places[1], error))
         return FALSE;
-    for (unsigned i = 0; i < 2; i++)
-        if (vmdk_tables_place_holds(sparse->tables, places[i]))
+    for (unsigned i = 0; i < 2; i++) {
+        if (!vmdk_tables_place_holds(sparse->tables, places[i], &holds, error))
+            return FALSE;
+        if (holds)
             return cst_blob_pread(sparse->blocks.blob, buf, len, places[i] * UINT64_C(512), error);
+    }
     return TRUE;
 }
 
@@ -49,9 +53,12 @@ static gboolean rebuild_table(VmdkSparse *sparse, uint64_t index, GError **error
 static gboolean repair_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
 {
     VmdkSparse *sparse = walk->sparse;
+    gboolean holds = FALSE;
     uint64_t sector = 0;
 
-    if (vmdk_sparse_holds(sparse, grain, entry)) {
+    if (!vmdk_sparse_holds(sparse, grain, entry, &holds, error))
+        return FALSE;
+    if (holds) {
         if (!g_hash_table_contains(walk->conflicts, &grain))
             return TRUE;
         if (!vmdk_sparse_take(sparse, sparse->header.grain, &sector, error) ||

@@ -20,14 +20,17 @@ gboolean(vmdk_sparse_corrupt)(const VmdkSparse *sparse, GError **error, const ch
 
 /* --- where grains are; lock held -------------------------------------------------------------- */
 
-gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector)
+gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector,
+                           gboolean *ret_holds, GError **error)
 {
     uint64_t start = grain * sparse->header.grain, size = 0;
     uint64_t used = MIN(sparse->header.grain, sparse->header.capacity - start);
 
-    return cst_blob_get_size(sparse->blocks.blob, &size, NULL) &&
-           sector + used <= cst_div_up(size, VMDK_SECTOR) &&
-           !vmdk_header_hits_metadata(&sparse->header, sector, used);
+    if (!cst_blob_get_size(sparse->blocks.blob, &size, error))
+        return FALSE;
+    *ret_holds = sector + used <= cst_div_up(size, VMDK_SECTOR) &&
+                 !vmdk_header_hits_metadata(&sparse->header, sector, used);
+    return TRUE;
 }
 
 static gboolean sparse_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
@@ -37,6 +40,7 @@ static gboolean sparse_map(CstBlocks *blocks, uint64_t offset, uint64_t length, 
     uint64_t grain = offset / blocks->block_size, count = 0;
     uint32_t entry = 0;
     CstRun run = {CST_RUN_ZERO, length, 0};
+    gboolean holds = FALSE;
 
     if (!vmdk_tables_get(sparse->tables, grain, 1, &entry, &count, error))
         return FALSE;
@@ -45,7 +49,9 @@ static gboolean sparse_map(CstBlocks *blocks, uint64_t offset, uint64_t length, 
     } else if (entry == VMDK_GTE_ZERO && (sparse->header.flags & VMDK_FLAG_ZERO_GRAINS)) {
         run.kind = CST_RUN_ZERO;
     } else if (entry != 0) {
-        if (!vmdk_sparse_holds(sparse, grain, entry))
+        if (!vmdk_sparse_holds(sparse, grain, entry, &holds, error))
+            return FALSE;
+        if (!holds)
             return vmdk_sparse_corrupt(sparse, error,
                                        _("a grain lies outside the file or over its tables"));
         run.kind = CST_RUN_DATA;
@@ -202,6 +208,7 @@ static gboolean count_alike(VmdkSparse *sparse, uint64_t grain, uint64_t limit, 
 {
     uint32_t first = 0, entry = 0;
     uint64_t done = 0, count = 0;
+    gboolean holds = TRUE;
 
     if (!vmdk_tables_get(sparse->tables, grain, limit, &first, &done, error))
         return FALSE;
@@ -210,8 +217,11 @@ static gboolean count_alike(VmdkSparse *sparse, uint64_t grain, uint64_t limit, 
 
         if (!vmdk_tables_get(sparse->tables, grain + done, limit - done, &entry, &count, error))
             return FALSE;
-        if (entry != expected ||
-            (first > VMDK_GTE_ZERO && !vmdk_sparse_holds(sparse, grain + done, entry)))
+        if (entry != expected)
+            break;
+        if (first > VMDK_GTE_ZERO && !vmdk_sparse_holds(sparse, grain + done, entry, &holds, error))
+            return FALSE;
+        if (!holds)
             break;
         done += count;
     }

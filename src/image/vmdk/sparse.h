@@ -38,8 +38,9 @@ gboolean vmdk_sparse_take(VmdkSparse *sparse, uint64_t sectors, uint64_t *ret_se
                           GError **error);
 gboolean vmdk_sparse_corrupt(const VmdkSparse *sparse, GError **error, const char *what);
 #define vmdk_sparse_corrupt(...) CST_GIVES_FALSE(vmdk_sparse_corrupt(__VA_ARGS__))
-/** A grain may be at @sector: it lies in the file and over nothing else. */
-gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector);
+/** *ret_holds: a grain may be at @sector, it lies in the file and over nothing else. */
+gboolean vmdk_sparse_holds(const VmdkSparse *sparse, uint64_t grain, uint32_t sector,
+                           gboolean *ret_holds, GError **error);
 gboolean vmdk_sparse_resize(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,
                             CstTask *task, GError **error);
 /** Gives every grain of the range its place; it reads as before. */

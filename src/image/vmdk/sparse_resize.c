@@ -40,9 +40,12 @@ static gboolean give_back(VmdkSparse *sparse, GArray *sectors, GError **error)
 static gboolean clear_entry(VmdkSparse *sparse, uint64_t grain, uint32_t entry, GArray *freed,
                             GError **error)
 {
-    if (!vmdk_tables_set(sparse->tables, grain, 0, error))
+    gboolean holds = FALSE;
+
+    if ((entry != VMDK_GTE_ZERO && !vmdk_sparse_holds(sparse, grain, entry, &holds, error)) ||
+        !vmdk_tables_set(sparse->tables, grain, 0, error))
         return FALSE;
-    if (entry != VMDK_GTE_ZERO && vmdk_sparse_holds(sparse, grain, entry))
+    if (holds)
         g_array_append_val(freed, entry);
     return TRUE;
 }

@@ -91,13 +91,17 @@ static size_t table_bytes(const VmdkTables *t)
     return t->header->gtes * sizeof(uint32_t);
 }
 
-gboolean vmdk_tables_place_holds(VmdkTables *tables, uint32_t place)
+gboolean vmdk_tables_place_holds(VmdkTables *tables, uint32_t place, gboolean *ret_holds,
+                                 GError **error)
 {
     uint64_t size = 0;
 
-    return cst_blob_get_size(tables->blob, &size, NULL) && place * UINT64_C(512) < size &&
-           table_bytes(tables) <= size - place * UINT64_C(512) &&
-           !vmdk_header_hits_metadata(tables->header, place, vmdk_header_table_len(tables->header));
+    if (!cst_blob_get_size(tables->blob, &size, error))
+        return FALSE;
+    *ret_holds =
+        place * UINT64_C(512) < size && table_bytes(tables) <= size - place * UINT64_C(512) &&
+        !vmdk_header_hits_metadata(tables->header, place, vmdk_header_table_len(tables->header));
+    return TRUE;
 }
 
 gboolean vmdk_tables_places(VmdkTables *tables, uint64_t index, uint32_t *ret_place,
@@ -156,6 +160,7 @@ static gboolean slot_of(VmdkTables *t, uint64_t index, Slot **ret_slot, GError *
 {
     Slot *slot = find(t, index);
     uint32_t place = 0, redundant = 0;
+    gboolean holds = FALSE;
 
     *ret_slot = slot;
     if (slot)
@@ -164,7 +169,9 @@ static gboolean slot_of(VmdkTables *t, uint64_t index, Slot **ret_slot, GError *
         return FALSE;
     if (place == 0)
         return TRUE;
-    if (!vmdk_tables_place_holds(t, place))
+    if (!vmdk_tables_place_holds(t, place, &holds, error))
+        return FALSE;
+    if (!holds)
         return corrupt(t, error, _("a grain table lies outside the file or over other tables"));
     slot = idle_slot(t, error);
     if (!slot ||
@@ -254,6 +261,20 @@ gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GEr
     return FALSE;
 }
 
+/* Both copies of a table are written: the second one must have a place of its own. */
+static gboolean check_redundant(VmdkTables *tables, const Slot *slot, GError **error)
+{
+    gboolean holds = FALSE;
+
+    if (!tables->redundant || slot->dirty)
+        return TRUE;
+    if (slot->redundant != 0 && slot->redundant != slot->place &&
+        !vmdk_tables_place_holds(tables, slot->redundant, &holds, error))
+        return FALSE;
+    return holds || corrupt(tables, error,
+                            _("the redundant grain directory is wrong and must be repaired first"));
+}
+
 gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GError **error)
 {
     Slot *slot = NULL;
@@ -262,11 +283,8 @@ gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GEr
         return FALSE;
     if (!slot)
         return corrupt(tables, error, _("a grain table is missing"));
-    if (tables->redundant && !slot->dirty &&
-        (slot->redundant == 0 || slot->redundant == slot->place ||
-         !vmdk_tables_place_holds(tables, slot->redundant)))
-        return corrupt(tables, error,
-                       _("the redundant grain directory is wrong and must be repaired first"));
+    if (!check_redundant(tables, slot, error))
+        return FALSE;
     slot->entries[grain % tables->header->gtes] = entry;
     make_dirty(tables, slot);
     return TRUE;

@@ -44,8 +44,9 @@ gboolean vmdk_tables_write(VmdkTables *tables, gboolean (*barrier)(void *owner, 
 /** Sectors of table @index, primary and redundant; 0: none. For checking. */
 gboolean vmdk_tables_places(VmdkTables *tables, uint64_t index, uint32_t *ret_place,
                             uint32_t *ret_redundant, GError **error);
-/** The sectors can be a grain table. */
-gboolean vmdk_tables_place_holds(VmdkTables *tables, uint32_t place);
+/** *ret_holds: the sectors can be a grain table. */
+gboolean vmdk_tables_place_holds(VmdkTables *tables, uint32_t place, gboolean *ret_holds,
+                                 GError **error);
 /** Sets the directories' entries alone. For repairing. */
 gboolean vmdk_tables_move(VmdkTables *tables, uint64_t index, uint32_t place, uint32_t redundant,
                           GError **error);

@@ -8,16 +8,23 @@
 static GMutex faults_lock;
 static GCond released;
 static GHashTable *failing; /* callback to calls until it fails; NULL: none do */
+static CstErrorCode failing_with;
 static gboolean struck;
 static char *hanging; /* the callback to wait in; NULL: none */
 static guint waiting; /* calls that do */
 
 void cst_memory_fault(const char *callback, guint nth)
 {
+    cst_memory_fault_as(callback, nth, CST_ERROR_IO);
+}
+
+void cst_memory_fault_as(const char *callback, guint nth, CstErrorCode code)
+{
     g_mutex_lock(&faults_lock);
     if (!failing)
         failing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_hash_table_insert(failing, g_strdup(callback), GUINT_TO_POINTER(nth));
+    failing_with = code;
     struck = FALSE;
     g_mutex_unlock(&faults_lock);
 }
@@ -73,6 +80,7 @@ static gboolean strikes(const char *callback)
 
 gboolean memory_enter(const char *callback, GError **error)
 {
+    CstErrorCode code;
     gboolean fails;
 
     g_mutex_lock(&faults_lock);
@@ -81,6 +89,7 @@ gboolean memory_enter(const char *callback, GError **error)
         g_cond_wait(&released, &faults_lock);
     waiting--;
     fails = strikes(callback);
+    code = failing_with;
     g_mutex_unlock(&faults_lock);
-    return !fails || cst_fail(error, CST_ERROR_IO, "%s was told to fail", callback);
+    return !fails || cst_fail(error, code, "%s was told to fail", callback);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A repair that copies what several entries share ends at the next copy when it is cancelled, and
- * the next repair does the rest. */
+ * the next repair does the rest; one whose storage fails changes nothing that it has not read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@
 #include <image/image.h>
 
 enum { CLUSTERS = 5 };
+enum { MANY = 200 }; /* calls of which each one fails; of those behind it some */
 
 typedef struct {
     CstImageCreate options;
@@ -81,9 +82,88 @@ static void a_repair_is_cancelled_between_copies(void **state)
     }
 }
 
+/* --- storage that fails during a repair ------------------------------------------------------- */
+
+/* No VHDX, whose header tells of each opening for writing. */
+static const Variant sound[] = {
+    {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "vmdk", .cluster = 64 * CST_KIB},
+    {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "vdi", .cluster = CST_MIB},
+    {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "qcow2", .cluster = 64 * CST_KIB},
+    {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "qed", .cluster = 64 * CST_KIB},
+    {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "parallels", .cluster = CST_MIB},
+    {.options = {.capacity = CLUSTERS * 2 * CST_MIB, .force_size = TRUE},
+     .format = "vpc",
+     .cluster = 2 * CST_MIB},
+};
+
+static GBytes *bytes_of(CstBlob *blob)
+{
+    uint64_t size;
+    uint8_t *bytes;
+
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    bytes = g_malloc(size);
+    assert_true(cst_blob_pread(blob, bytes, size, 0, NULL));
+    return g_bytes_new_take(bytes, size);
+}
+
+/* FALSE once the repair makes fewer such calls. */
+static gboolean fail_one(const Variant *variant, CstBlob *inner, GBytes *before, CstFaultKind kind,
+                         unsigned nth)
+{
+    const CstImageFormat *format = cst_image_format_find(variant->format, NULL);
+    g_autoptr(CstBlob) copy = cst_blob_sparse_copy(inner);
+    g_autoptr(CstBlob) blob = cst_blob_fault_new(copy);
+    g_autoptr(GBytes) after = NULL;
+    g_autoptr(GError) error = NULL;
+    CstImageCheck found = {0};
+    gboolean done;
+
+    cst_blob_fault_arm(blob, kind, nth, CST_FAULT_ONCE);
+    done = cst_image_check(blob, format, CST_CHECK_REPAIR_ALL, &found, NULL, &error);
+    if (!cst_blob_fault_struck(blob)) {
+        assert_true(done);
+        return FALSE;
+    }
+    if (done || !g_error_matches(error, CST_ERROR, CST_ERROR_IO))
+        fail_msg("%s: failing call %u of kind %u: %s", variant->format, nth, kind,
+                 done ? "nobody was told" : error->message);
+    after = bytes_of(copy);
+    if (!g_bytes_equal(before, after))
+        fail_msg("%s: failing call %u of kind %u: the image was changed", variant->format, nth,
+                 kind);
+    return TRUE;
+}
+
+/* What can't be read for the moment is not damage, and nothing is repaired for it. */
+static void a_repair_that_cannot_read_changes_nothing(void **state)
+{
+    static const CstFaultKind kinds[] = {CST_FAULT_LOOK, CST_FAULT_READ};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sound); i++) {
+        const CstImageFormat *format = cst_image_format_find(sound[i].format, NULL);
+        g_autoptr(CstBlob) inner = cst_blob_sparse_new(0);
+        g_autoptr(GBytes) before = NULL;
+        CstBlob *guest;
+
+        assert_true(cst_image_create(inner, format, &sound[i].options, NULL, NULL));
+        guest = open_guest(format, inner);
+        for (uint64_t n = 0; n < CLUSTERS; n += 2)
+            assert_true(cst_blob_pwrite(guest, "x", 1, n * sound[i].cluster, NULL));
+        cst_blob_unref(guest);
+        before = bytes_of(inner);
+        for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++)
+            for (unsigned nth = 1; fail_one(&sound[i], inner, before, kinds[k], nth);)
+                nth += nth < MANY ? 1 : nth / 4;
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_repair_is_cancelled_between_copies)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_repair_is_cancelled_between_copies),
+        cmocka_unit_test(a_repair_that_cannot_read_changes_nothing),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,9 @@
  */
 typedef enum {
     CST_FAULT_READ,  /**< pread fails */
-    CST_FAULT_WRITE, /**< pwrite, zero, discard, allocate or resize fails, nothing is changed */
+    CST_FAULT_LOOK,  /**< get_size or extent fails */
+    CST_FAULT_DROP,  /**< discard fails, nothing is changed */
+    CST_FAULT_WRITE, /**< pwrite, zero, allocate or resize fails, nothing is changed */
     CST_FAULT_TORN,  /**< pwrite writes its first half (whole 512-byte sectors), then fails */
     CST_FAULT_FLUSH, /**< flush fails */
     CST_FAULT_KINDS

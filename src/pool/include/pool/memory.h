@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
 #include <pool/backend.h>
 
 /**
@@ -40,6 +41,8 @@ void cst_memory_clear(void);
  * then "flush".
  */
 void cst_memory_fault(const char *callback, guint nth);
+/** The same with another class of error, which all faults that are set then have. */
+void cst_memory_fault_as(const char *callback, guint nth, CstErrorCode code);
 /** TRUE once one has failed since the last cst_memory_fault(). */
 gboolean cst_memory_struck(void);
 /** Calls of @callback wait from now on, until cst_memory_release(). */
