@@ -227,7 +227,7 @@ def create_on_a_backing_file():
     cistern("image-create", "-f", "qcow2", "-o", "backing_file=base,backing_fmt=qcow2", "d/t2", "1G")
     equal("size given", qemu_json("info", "d/t2")["virtual-size"], 1 << 30)
     refused("image-create", "-f", "qcow2", "-b", "no", "-F", "raw", "d/t3", status=3, words="d/no")
-    refused("image-create", "-f", "qcow2", "-b", "base", "d/t3", "1M", status=1, words="its format")
+    refused("image-create", "-f", "qcow2", "-b", "base", "d/t3", "1M", status=1, words="--backing-format")
     refused("image-create", "-f", "raw", "-b", "base", "-F", "raw", "d/t3", status=1,
             words="no option 'backing_file'")
     cistern("image-create", "-f", "qcow2", "-u", "-b", "no", "-F", "raw", "d/t4", "1M")
