@@ -16,7 +16,7 @@
 #include <service/secrets.h>
 #include <service/service.h>
 #include <store/paths.h>
-#include <wire/server.h>
+#include <server/server.h>
 
 #include "config.h"
 #include "notify.h"

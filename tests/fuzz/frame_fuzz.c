@@ -11,7 +11,7 @@
 
 #include <fake_service.h>
 #include <wire/codec.h>
-#include <wire/server.h>
+#include <server/server.h>
 
 #include "fuzz.h"
 

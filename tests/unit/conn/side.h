@@ -12,7 +12,7 @@
 #include <base/file.h>
 #include <conn/conn.h>
 #include <service/service.h>
-#include <wire/server.h>
+#include <server/server.h>
 
 typedef struct {
     char *root;

@@ -10,7 +10,7 @@
 
 #include <base/error.h>
 #include <wire/codec.h>
-#include <wire/server.h>
+#include <server/server.h>
 
 #include "fake_service.h"
 

@@ -75,7 +75,7 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     server->loops = g_new0(Loop *, MAX(options->io_threads, 1));
     g_mutex_init(&server->users_lock);
     server->users = g_hash_table_new(NULL, NULL);
-    procedures_index(server);
+    dispatch_index(&server->procedures);
     if (!start(server, error))
         g_clear_pointer(&server, cst_wire_server_free);
     return server;

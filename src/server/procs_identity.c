@@ -44,10 +44,10 @@ static gboolean check_param(const wire_identity_args *args, guint index, GError 
                     param->field);
 }
 
-static gboolean set_identity(Call *call, const void *data, void *ret, GError **error)
+static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_identity_args *args = data;
-    Client *client = call->client;
+    Client *client = client_of(call);
     const char *token = "";
 
     if (!client->trusted)
@@ -68,8 +68,8 @@ static gboolean set_identity(Call *call, const void *data, void *ret, GError **e
     return TRUE;
 }
 
-const Procedure procedures_identity[] = {
-    {WIRE_PROC_CONNECT_SET_IDENTITY, RUN_INLINE, NEEDS_READ, "virConnectSetIdentity", "conn:write",
-     CST_WIRE_FROM_RPC, WIRE_TYPE(identity_args), NOTHING, set_identity, NULL, NULL, NULL},
+const CstProcedure procedures_identity[] = {
+    CST_REMOTE_PROCEDURE(CONNECT_SET_IDENTITY, INLINE, READ, RPC, "virConnectSetIdentity",
+                         identity_args, void, set_identity),
     {0},
 };

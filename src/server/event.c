@@ -196,7 +196,7 @@ static gboolean check_event(int event, int last, const char *what, GError **erro
     return TRUE;
 }
 
-static gboolean pool_register(Call *call, const void *data, void *ret, GError **error)
+static gboolean pool_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_pool_event_args *args = data;
     Callback callback = {.kind = CALLBACK_POOL, .event = args->event};
@@ -204,23 +204,23 @@ static gboolean pool_register(Call *call, const void *data, void *ret, GError **
     if (!check_event(args->event, 1, "storage pool", error))
         return FALSE;
     if (args->pool) {
-        g_autoptr(CstPool) pool = find_pool(call, args->pool, error);
+        g_autoptr(CstPool) pool = cst_api_pool(call->service, args->pool, error);
 
         if (!pool)
             return FALSE;
         callback.has_uuid = TRUE;
         callback.uuid = *cst_pool_uuid(pool);
     }
-    return add_callback(call->client, &callback, &((wire_int *)ret)->value, error);
+    return add_callback(client_of(call), &callback, &((wire_int *)ret)->value, error);
 }
 
-static gboolean pool_deregister(Call *call, const void *data, void *ret, GError **error)
+static gboolean pool_deregister(CstApiCall *call, const void *data, void *ret, GError **error)
 {
-    return remove_callback(call->client, CALLBACK_POOL, ((const wire_int *)data)->value,
+    return remove_callback(client_of(call), CALLBACK_POOL, ((const wire_int *)data)->value,
                            "storage pool", error);
 }
 
-static gboolean secret_register(Call *call, const void *data, void *ret, GError **error)
+static gboolean secret_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_secret_event_args *args = data;
     Callback callback = {.kind = CALLBACK_SECRET, .event = args->event};
@@ -231,75 +231,66 @@ static gboolean secret_register(Call *call, const void *data, void *ret, GError 
         callback.has_uuid = TRUE;
         memcpy(callback.uuid.bytes, args->secret->uuid, sizeof(callback.uuid.bytes));
     }
-    return add_callback(call->client, &callback, &((wire_int *)ret)->value, error);
+    return add_callback(client_of(call), &callback, &((wire_int *)ret)->value, error);
 }
 
-static gboolean secret_deregister(Call *call, const void *data, void *ret, GError **error)
+static gboolean secret_deregister(CstApiCall *call, const void *data, void *ret, GError **error)
 {
-    return remove_callback(call->client, CALLBACK_SECRET, ((const wire_int *)data)->value, "secret",
-                           error);
+    return remove_callback(client_of(call), CALLBACK_SECRET, ((const wire_int *)data)->value,
+                           "secret", error);
 }
 
 /* There are no machines, networks and devices here, so nothing will ever happen to them: tools that
  * listen need no polling. */
-static gboolean other_register(Call *call, const void *data, void *ret, GError **error)
+static gboolean other_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const int *event = data; /* the first field of all of these arguments */
     Callback callback = {
         .kind = CALLBACK_OTHER, .procedure = call->procedure->number, .event = *event};
 
-    return add_callback(call->client, &callback, &((wire_int *)ret)->value, error);
+    return add_callback(client_of(call), &callback, &((wire_int *)ret)->value, error);
 }
 
-static gboolean old_register(Call *call, const void *data, void *ret, GError **error)
+static gboolean old_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     int id;
     Callback callback = {.kind = CALLBACK_OTHER,
                          .procedure = call->procedure->number,
                          .event = ((const wire_int *)data)->value};
 
-    return add_callback(call->client, &callback, &id, error);
+    return add_callback(client_of(call), &callback, &id, error);
 }
 
-static gboolean other_deregister(Call *call, const void *data, void *ret, GError **error)
+static gboolean other_deregister(CstApiCall *call, const void *data, void *ret, GError **error)
 {
-    return remove_callback(call->client, CALLBACK_OTHER, ((const wire_int *)data)->value, "",
+    return remove_callback(client_of(call), CALLBACK_OTHER, ((const wire_int *)data)->value, "",
                            error);
 }
 
-#define ROW(number, api, permission, domain, args, ret, handler)                                 \
-    {                                                                                            \
-        WIRE_PROC_##number, RUN_INLINE, NEEDS_READ, api, permission, domain, args, ret, handler, \
-            NULL, NULL, NULL                                                                     \
-    }
+#define ROW(number, ...) CST_REMOTE_PROCEDURE(number, INLINE, READ, RPC, __VA_ARGS__)
 
-const Procedure procedures_event[] = {
+const CstProcedure procedures_event[] = {
     ROW(CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, "virConnectStoragePoolEventRegisterAny",
-        "conn:search_storage_pools", CST_WIRE_FROM_RPC, WIRE_TYPE(pool_event_args), WIRE_TYPE(int),
-        pool_register),
-    ROW(CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny",
-        "conn:read", CST_WIRE_FROM_RPC, WIRE_TYPE(int), NOTHING, pool_deregister),
-    ROW(CONNECT_SECRET_EVENT_REGISTER_ANY, "virConnectSecretEventRegisterAny",
-        "conn:search_secrets", CST_WIRE_FROM_RPC, WIRE_TYPE(secret_event_args), WIRE_TYPE(int),
-        secret_register),
-    ROW(CONNECT_SECRET_EVENT_DEREGISTER_ANY, "virConnectSecretEventDeregisterAny", "conn:read",
-        CST_WIRE_FROM_RPC, WIRE_TYPE(int), NOTHING, secret_deregister),
-    ROW(CONNECT_DOMAIN_EVENT_REGISTER_ANY, "virConnectDomainEventRegisterAny",
-        "conn:search_domains", CST_WIRE_FROM_RPC, WIRE_TYPE(int), NOTHING, old_register),
+        pool_event_args, int, pool_register),
+    ROW(CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, "virConnectStoragePoolEventDeregisterAny", int,
+        void, pool_deregister),
+    ROW(CONNECT_SECRET_EVENT_REGISTER_ANY, "virConnectSecretEventRegisterAny", secret_event_args,
+        int, secret_register),
+    ROW(CONNECT_SECRET_EVENT_DEREGISTER_ANY, "virConnectSecretEventDeregisterAny", int, void,
+        secret_deregister),
+    ROW(CONNECT_DOMAIN_EVENT_REGISTER_ANY, "virConnectDomainEventRegisterAny", int, void,
+        old_register),
     ROW(CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, "virConnectDomainEventRegisterAny",
-        "conn:search_domains", CST_WIRE_FROM_RPC, WIRE_TYPE(domain_event_args), WIRE_TYPE(int),
-        other_register),
-    ROW(CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, "virConnectDomainEventDeregisterAny",
-        "conn:read", CST_WIRE_FROM_RPC, WIRE_TYPE(int), NOTHING, other_deregister),
-    ROW(CONNECT_NETWORK_EVENT_REGISTER_ANY, "virConnectNetworkEventRegisterAny",
-        "conn:search_networks", CST_WIRE_FROM_RPC, WIRE_TYPE(network_event_args), WIRE_TYPE(int),
-        other_register),
-    ROW(CONNECT_NETWORK_EVENT_DEREGISTER_ANY, "virConnectNetworkEventDeregisterAny", "conn:read",
-        CST_WIRE_FROM_RPC, WIRE_TYPE(int), NOTHING, other_deregister),
+        domain_event_args, int, other_register),
+    ROW(CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, "virConnectDomainEventDeregisterAny", int,
+        void, other_deregister),
+    ROW(CONNECT_NETWORK_EVENT_REGISTER_ANY, "virConnectNetworkEventRegisterAny", network_event_args,
+        int, other_register),
+    ROW(CONNECT_NETWORK_EVENT_DEREGISTER_ANY, "virConnectNetworkEventDeregisterAny", int, void,
+        other_deregister),
     ROW(CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY, "virConnectNodeDeviceEventRegisterAny",
-        "conn:search_node_devices", CST_WIRE_FROM_RPC, WIRE_TYPE(node_device_event_args),
-        WIRE_TYPE(int), other_register),
-    ROW(CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY, "virConnectNodeDeviceEventDeregisterAny",
-        "conn:read", CST_WIRE_FROM_RPC, WIRE_TYPE(int), NOTHING, other_deregister),
+        node_device_event_args, int, other_register),
+    ROW(CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY, "virConnectNodeDeviceEventDeregisterAny", int,
+        void, other_deregister),
     {0},
 };

@@ -158,7 +158,7 @@ static void cancel_tasks(Loop *loop)
 
     g_hash_table_iter_init(&iter, loop->calls);
     while (g_hash_table_iter_next(&iter, &call, NULL))
-        cst_task_cancel(((Call *)call)->task);
+        cst_task_cancel(((Call *)call)->api.task);
 }
 
 static void stop(Loop *loop, Message *message)

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include "procedures.h"
+#include "api_private.h"
+
+static void fill_secret(wire_secret *ret, const CstSecretRow *row)
+{
+    memcpy(ret->uuid, row->uuid.bytes, sizeof(ret->uuid));
+    ret->usage_type = row->usage;
+    ret->usage_id = g_strdup(row->usage_id ? row->usage_id : "");
+}
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
-static gboolean num_of_secrets(Call *call, const void *args, void *ret, GError **error)
+static gboolean num_of_secrets(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     g_autoptr(GPtrArray) rows = cst_service_secrets(call->service, 0, error);
 
@@ -15,13 +22,13 @@ static gboolean num_of_secrets(Call *call, const void *args, void *ret, GError *
     return TRUE;
 }
 
-static gboolean list_secrets(Call *call, const void *args, void *data, GError **error)
+static gboolean list_secrets(CstApiCall *call, const void *args, void *data, GError **error)
 {
     int max = ((const wire_int *)args)->value;
     wire_names *ret = data;
     g_autoptr(GPtrArray) rows = NULL;
 
-    if (!check_max(max, WIRE_LIST_MAX, "maxuuids", "REMOTE_SECRET_LIST_MAX", error))
+    if (!cst_api_check_max(max, WIRE_LIST_MAX, "maxuuids", "REMOTE_SECRET_LIST_MAX", error))
         return FALSE;
     rows = cst_service_secrets(call->service, 0, error);
     if (!rows)
@@ -36,7 +43,7 @@ static gboolean list_secrets(Call *call, const void *args, void *data, GError **
     return TRUE;
 }
 
-static gboolean list_all_secrets(Call *call, const void *data, void *ret_data, GError **error)
+static gboolean list_all_secrets(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_list_all_args *args = data;
     wire_secrets_ret *ret = ret_data;
@@ -80,14 +87,14 @@ static CstUuid uuid_of(const wire_uuid bytes)
     return uuid;
 }
 
-static gboolean by_uuid(Call *call, const void *args, void *ret, GError **error)
+static gboolean by_uuid(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     CstUuid uuid = uuid_of(((const wire_uuid_args *)args)->uuid);
 
     return give_secret(cst_service_secret_by_uuid(call->service, &uuid, error), ret);
 }
 
-static gboolean by_usage(Call *call, const void *data, void *ret, GError **error)
+static gboolean by_usage(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_secret_usage_args *args = data;
 
@@ -95,7 +102,7 @@ static gboolean by_usage(Call *call, const void *data, void *ret, GError **error
         cst_service_secret_by_usage(call->service, args->usage_type, args->usage_id, error), ret);
 }
 
-static gboolean define_xml(Call *call, const void *data, void *ret, GError **error)
+static gboolean define_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_text_flags_args *args = data;
 
@@ -103,14 +110,14 @@ static gboolean define_xml(Call *call, const void *data, void *ret, GError **err
                        ret);
 }
 
-static gboolean undefine(Call *call, const void *args, void *ret, GError **error)
+static gboolean undefine(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     CstUuid uuid = uuid_of(((const wire_secret_args *)args)->secret.uuid);
 
     return cst_service_secret_undefine(call->service, &uuid, error);
 }
 
-static gboolean get_xml(Call *call, const void *data, void *ret, GError **error)
+static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_secret_flags_args *args = data;
     CstUuid uuid = uuid_of(args->secret.uuid);
@@ -122,7 +129,7 @@ static gboolean get_xml(Call *call, const void *data, void *ret, GError **error)
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-static gboolean set_value(Call *call, const void *data, void *ret, GError **error)
+static gboolean set_value(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_secret_set_value_args *args = data;
     CstUuid uuid = uuid_of(args->secret.uuid);
@@ -140,7 +147,7 @@ static void wipe_new_value(void *data)
         explicit_bzero(args->value.value_val, args->value.value_len);
 }
 
-static gboolean get_value(Call *call, const void *data, void *ret_data, GError **error)
+static gboolean get_value(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_secret_flags_args *args = data;
     wire_secret_value_ret *ret = ret_data;
@@ -164,34 +171,22 @@ static void wipe_value(void *ret_data)
         explicit_bzero(ret->value.value_val, ret->value.value_len);
 }
 
-#define ROW(number, needs, api, permission, args, ret, handler)                                 \
-    {                                                                                           \
-        WIRE_PROC_##number, RUN_QUICK, needs, api, permission, CST_WIRE_FROM_SECRET, args, ret, \
-            handler, NULL, NULL, NULL                                                           \
-    }
+#define ROW(number, needs, ...) CST_REMOTE_PROCEDURE(number, QUICK, needs, SECRET, __VA_ARGS__)
 
-const Procedure procedures_secret[] = {
-    ROW(CONNECT_NUM_OF_SECRETS, NEEDS_READ, "virConnectNumOfSecrets", "conn:search_secrets",
-        NOTHING, WIRE_TYPE(int), num_of_secrets),
-    ROW(CONNECT_LIST_SECRETS, NEEDS_READ, "virConnectListSecrets", "conn:search_secrets",
-        WIRE_TYPE(int), WIRE_TYPE(names), list_secrets),
-    ROW(CONNECT_LIST_ALL_SECRETS, NEEDS_READ, "virConnectListAllSecrets", "conn:search_secrets",
-        WIRE_TYPE(list_all_args), WIRE_TYPE(secrets_ret), list_all_secrets),
-    ROW(SECRET_LOOKUP_BY_UUID, NEEDS_READ, "virSecretLookupByUUID", "secret:getattr",
-        WIRE_TYPE(uuid_args), WIRE_TYPE(secret_args), by_uuid),
-    ROW(SECRET_LOOKUP_BY_USAGE, NEEDS_READ, "virSecretLookupByUsage", "secret:getattr",
-        WIRE_TYPE(secret_usage_args), WIRE_TYPE(secret_args), by_usage),
-    ROW(SECRET_DEFINE_XML, NEEDS_WRITE, "virSecretDefineXML", "secret:save",
-        WIRE_TYPE(text_flags_args), WIRE_TYPE(secret_args), define_xml),
-    ROW(SECRET_UNDEFINE, NEEDS_WRITE, "virSecretUndefine", "secret:delete", WIRE_TYPE(secret_args),
-        NOTHING, undefine),
-    ROW(SECRET_GET_XML_DESC, NEEDS_READ, "virSecretGetXMLDesc", "secret:read",
-        WIRE_TYPE(secret_flags_args), WIRE_TYPE(text), get_xml),
-    {WIRE_PROC_SECRET_SET_VALUE, RUN_QUICK, NEEDS_WRITE, "virSecretSetValue", "secret:write",
-     CST_WIRE_FROM_SECRET, WIRE_TYPE(secret_set_value_args), NOTHING, set_value, NULL,
-     wipe_new_value, NULL},
-    {WIRE_PROC_SECRET_GET_VALUE, RUN_QUICK, NEEDS_WRITE, "virSecretGetValue", "secret:read_secure",
-     CST_WIRE_FROM_SECRET, WIRE_TYPE(secret_flags_args), WIRE_TYPE(secret_value_ret), get_value,
-     wipe_value, NULL, NULL},
+const CstProcedure cst_api_secret_procedures[] = {
+    ROW(CONNECT_NUM_OF_SECRETS, READ, "virConnectNumOfSecrets", void, int, num_of_secrets),
+    ROW(CONNECT_LIST_SECRETS, READ, "virConnectListSecrets", int, names, list_secrets),
+    ROW(CONNECT_LIST_ALL_SECRETS, READ, "virConnectListAllSecrets", list_all_args, secrets_ret,
+        list_all_secrets),
+    ROW(SECRET_LOOKUP_BY_UUID, READ, "virSecretLookupByUUID", uuid_args, secret_args, by_uuid),
+    ROW(SECRET_LOOKUP_BY_USAGE, READ, "virSecretLookupByUsage", secret_usage_args, secret_args,
+        by_usage),
+    ROW(SECRET_DEFINE_XML, WRITE, "virSecretDefineXML", text_flags_args, secret_args, define_xml),
+    ROW(SECRET_UNDEFINE, WRITE, "virSecretUndefine", secret_args, void, undefine),
+    ROW(SECRET_GET_XML_DESC, READ, "virSecretGetXMLDesc", secret_flags_args, text, get_xml),
+    ROW(SECRET_SET_VALUE, WRITE, "virSecretSetValue", secret_set_value_args, void, set_value,
+        .wipe_args = wipe_new_value),
+    ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
+        get_value, .wipe_ret = wipe_value),
     {0},
 };

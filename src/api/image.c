@@ -2,7 +2,7 @@
 #include <service/images.h>
 #include <service/trust.h>
 
-#include "procedures.h"
+#include "api_private.h"
 
 static const char *opt_text(const wire_opt_string text)
 {
@@ -14,21 +14,21 @@ static void fill_row(wire_chain_row *ret, CstChainRow *row)
     *ret = (wire_chain_row){
         .level = row->level,
         .self = row->self,
-        .pool = opt_string(g_steal_pointer(&row->pool)),
-        .name = or_empty(g_steal_pointer(&row->name)),
-        .path = opt_string(g_steal_pointer(&row->path)),
-        .format = opt_string(g_steal_pointer(&row->format)),
+        .pool = cst_api_opt(g_steal_pointer(&row->pool)),
+        .name = cst_api_text(g_steal_pointer(&row->name)),
+        .path = cst_api_opt(g_steal_pointer(&row->path)),
+        .format = cst_api_opt(g_steal_pointer(&row->format)),
         .capacity = row->capacity,
         .allocation = row->allocation,
-        .problem = opt_string(g_steal_pointer(&row->problem)),
+        .problem = cst_api_opt(g_steal_pointer(&row->problem)),
     };
 }
 
-static gboolean chain(Call *call, const void *args, void *ret_data, GError **error)
+static gboolean chain(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_chain_ret *ret = ret_data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
     g_autoptr(GPtrArray) rows = pool ? cst_vol_chain(pool, vol->name, error) : NULL;
 
     if (!rows)
@@ -39,11 +39,11 @@ static gboolean chain(Call *call, const void *args, void *ret_data, GError **err
     return TRUE;
 }
 
-static gboolean holders(Call *call, const void *args, void *ret_data, GError **error)
+static gboolean holders(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_holders_ret *ret = ret_data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
     g_autoptr(GPtrArray) rows = pool ? cst_vol_holders(pool, vol->name, error) : NULL;
 
     if (!rows)
@@ -53,15 +53,15 @@ static gboolean holders(Call *call, const void *args, void *ret_data, GError **e
         CstVolHolder *row = g_ptr_array_index(rows, i);
 
         ret->holders.holders_val[ret->holders.holders_len++] =
-            (wire_holder){or_empty(g_steal_pointer(&row->what)), row->reads_only};
+            (wire_holder){cst_api_text(g_steal_pointer(&row->what)), row->reads_only};
     }
     return TRUE;
 }
 
-static gboolean run_check(Call *call, const wire_vol_flags_args *args, CstCheckReport *ret_report,
-                          GError **error)
+static gboolean run_check(CstApiCall *call, const wire_vol_flags_args *args,
+                          CstCheckReport *ret_report, GError **error)
 {
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
     return pool && cst_vol_check(pool, args->vol.name, args->flags, call->task, ret_report, error);
 }
@@ -82,7 +82,7 @@ static wire_check_ret report_arg(const CstCheckReport *report)
     };
 }
 
-static gboolean check(Call *call, const void *args, void *ret, GError **error)
+static gboolean check(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     g_auto(CstCheckReport) report = {0};
 
@@ -92,7 +92,7 @@ static gboolean check(Call *call, const void *args, void *ret, GError **error)
     return TRUE;
 }
 
-static gboolean check_list(Call *call, const void *args, void *ret_data, GError **error)
+static gboolean check_list(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     wire_check_list_ret *ret = ret_data;
     g_auto(CstCheckReport) report = {0};
@@ -112,67 +112,67 @@ static gboolean check_list(Call *call, const void *args, void *ret_data, GError 
     return TRUE;
 }
 
-static gboolean flatten(Call *call, const void *args, void *ret, GError **error)
+static gboolean flatten(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
-    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
 
     return pool && cst_vol_flatten(pool, vol->name, call->task, error);
 }
 
-static gboolean commit(Call *call, const void *data, void *ret, GError **error)
+static gboolean commit(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_commit_args *args = data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
     return pool && cst_vol_commit(pool, args->vol.name, opt_text(args->base), args->flags,
                                   call->task, error);
 }
 
-static gboolean sparsify(Call *call, const void *args, void *ret, GError **error)
+static gboolean sparsify(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
-    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
 
     return pool && cst_vol_sparsify(pool, vol->name, call->task,
                                     (uint64_t *)&((wire_size *)ret)->value, error);
 }
 
-static gboolean convert(Call *call, const void *data, void *ret, GError **error)
+static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_convert_args *args = data;
     const CstVolConvert how = {args->name, args->format, opt_text(args->options), args->flags};
-    g_autoptr(CstPool) pool = find_pool(call, &args->pool, error);
-    g_autoptr(CstPool) source = pool ? find_vol_pool(call, &args->source, error) : NULL;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autoptr(CstPool) source = pool ? cst_api_vol_pool(call->service, &args->source, error) : NULL;
 
     return source && cst_vol_convert(pool, source, args->source.name, &how, call->task, error) &&
-           fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 
-static gboolean rebase(Call *call, const void *data, void *ret, GError **error)
+static gboolean rebase(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_rebase_args *args = data;
     const CstVolRebase how = {opt_text(args->backing), opt_text(args->backing_format), args->flags};
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
     return pool && cst_vol_rebase(pool, args->vol.name, &how, call->task, error);
 }
 
-static gboolean declare(Call *call, const void *data, void *ret, GError **error)
+static gboolean declare(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_declare_args *args = data;
     const CstVolDeclare how = {opt_text(args->format), opt_text(args->backing),
                                opt_text(args->backing_format), args->flags};
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
     return pool && cst_vol_declare(pool, args->vol.name, &how, call->task, error);
 }
 
-static gboolean problems(Call *call, const void *args, void *ret_data, GError **error)
+static gboolean problems(CstApiCall *call, const void *args, void *ret_data, GError **error)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
     wire_vol_problems_ret *ret = ret_data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
     g_autoptr(GPtrArray) found = pool ? cst_vol_problems(pool, vol->name, error) : NULL;
 
     if (!found)
@@ -184,10 +184,10 @@ static gboolean problems(Call *call, const void *args, void *ret_data, GError **
     return TRUE;
 }
 
-static gboolean follow(Call *call, const void *data, void *ret, GError **error)
+static gboolean follow(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_pool_follow_args *args = data;
-    g_autoptr(CstPool) pool = find_pool(call, &args->pool, error);
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
     const char *asked = opt_text(args->follow);
     CstFollow now;
 
@@ -202,11 +202,11 @@ static gboolean follow(Call *call, const void *data, void *ret, GError **error)
     return TRUE;
 }
 
-static gboolean compare(Call *call, const void *data, void *ret_data, GError **error)
+static gboolean compare(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_vol_pair_args *args = data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
-    g_autoptr(CstPool) other = pool ? find_vol_pool(call, &args->other, error) : NULL;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_autoptr(CstPool) other = pool ? cst_api_vol_pool(call->service, &args->other, error) : NULL;
     CstCompareReport report;
 
     if (!other ||
@@ -217,10 +217,10 @@ static gboolean compare(Call *call, const void *data, void *ret_data, GError **e
     return TRUE;
 }
 
-static gboolean measure(Call *call, const void *data, void *ret, GError **error)
+static gboolean measure(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_measure_args *args = data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     CstMeasureReport report;
 
     if (!pool || !cst_vol_measure(pool, args->vol.name, args->format, opt_text(args->options),
@@ -244,11 +244,11 @@ static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
 
 G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
 
-static gboolean map(Call *call, const void *data, void *ret_data, GError **error)
+static gboolean map(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_vol_map_args *args = data;
     wire_map_ret *ret = ret_data;
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     g_autoptr(CstVolMap) page =
         pool ? cst_vol_map(pool, args->vol.name, args->start, args->limit, call->task, error)
              : NULL;
@@ -267,18 +267,18 @@ static gboolean map(Call *call, const void *data, void *ret_data, GError **error
     return TRUE;
 }
 
-static gboolean bitmap(Call *call, const void *data, void *ret, GError **error)
+static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_bitmap_args *args = data;
     g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
     const CstBitmapChange change = {args->name, args->granularity, steps};
-    g_autoptr(CstPool) pool = find_vol_pool(call, &args->vol, error);
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     g_autoptr(CstPool) source = NULL;
 
     if (!pool)
         return FALSE;
     if (args->source) {
-        source = find_vol_pool(call, args->source, error);
+        source = cst_api_vol_pool(call->service, args->source, error);
         if (!source)
             return FALSE;
     }
@@ -292,40 +292,30 @@ static gboolean bitmap(Call *call, const void *data, void *ret, GError **error)
                           args->source ? args->source->name : NULL, call->task, error);
 }
 
-#define ROW OWN_ROW
-
-const Procedure procedures_image[] = {
-    ROW(VOL_CHAIN, RUN_LONG, NEEDS_READ, "cisternVolChain", "storage_vol:read", WIRE_TYPE(vol_args),
-        WIRE_TYPE(chain_ret), chain),
-    ROW(VOL_HOLDERS, RUN_LONG, NEEDS_WRITE, "cisternVolHolders", "storage_vol:read",
-        WIRE_TYPE(vol_args), WIRE_TYPE(holders_ret), holders),
-    ROW(VOL_CHECK, RUN_LONG, NEEDS_WRITE, "cisternVolCheck", "storage_vol:data_read",
-        WIRE_TYPE(vol_flags_args), WIRE_TYPE(check_ret), check),
-    ROW(VOL_CHECK_LIST, RUN_LONG, NEEDS_WRITE, "cisternVolCheck", "storage_vol:data_read",
-        WIRE_TYPE(vol_flags_args), WIRE_TYPE(check_list_ret), check_list),
-    ROW(VOL_FLATTEN, RUN_LONG, NEEDS_WRITE, "cisternVolFlatten", "storage_vol:data_write",
-        WIRE_TYPE(vol_args), NOTHING, flatten),
-    ROW(VOL_COMMIT, RUN_LONG, NEEDS_WRITE, "cisternVolCommit", "storage_vol:data_write",
-        WIRE_TYPE(vol_commit_args), NOTHING, commit),
-    ROW(VOL_SPARSIFY, RUN_LONG, NEEDS_WRITE, "cisternVolSparsify", "storage_vol:data_write",
-        WIRE_TYPE(vol_args), WIRE_TYPE(size), sparsify),
-    ROW(VOL_CONVERT, RUN_LONG, NEEDS_WRITE, "cisternVolConvert", "storage_vol:create",
-        WIRE_TYPE(vol_convert_args), WIRE_TYPE(vol_args), convert),
-    ROW(VOL_REBASE, RUN_LONG, NEEDS_WRITE, "cisternVolRebase", "storage_vol:data_write",
-        WIRE_TYPE(vol_rebase_args), NOTHING, rebase),
-    ROW(VOL_DECLARE, RUN_LONG, NEEDS_WRITE, "cisternVolDeclare", "storage_vol:data_write",
-        WIRE_TYPE(vol_declare_args), NOTHING, declare),
-    ROW(VOL_PROBLEMS, RUN_LONG, NEEDS_READ, "cisternVolProblems", "storage_vol:read",
-        WIRE_TYPE(vol_args), WIRE_TYPE(vol_problems_ret), problems),
-    ROW(POOL_FOLLOW, RUN_LONG, NEEDS_WRITE, "cisternPoolFollow", "storage_pool:write",
-        WIRE_TYPE(pool_follow_args), WIRE_TYPE(pool_follow_ret), follow),
-    ROW(VOL_COMPARE, RUN_LONG, NEEDS_WRITE, "cisternVolCompare", "storage_vol:data_read",
-        WIRE_TYPE(vol_pair_args), WIRE_TYPE(compare_ret), compare),
-    ROW(VOL_MEASURE, RUN_LONG, NEEDS_WRITE, "cisternVolMeasure", "storage_vol:data_read",
-        WIRE_TYPE(vol_measure_args), WIRE_TYPE(measure_ret), measure),
-    ROW(VOL_MAP, RUN_LONG, NEEDS_WRITE, "cisternVolMap", "storage_vol:data_read",
-        WIRE_TYPE(vol_map_args), WIRE_TYPE(map_ret), map),
-    ROW(VOL_BITMAP, RUN_LONG, NEEDS_WRITE, "cisternVolBitmap", "storage_vol:data_write",
-        WIRE_TYPE(vol_bitmap_args), NOTHING, bitmap),
+const CstProcedure cst_api_image_procedures[] = {
+    CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, chain),
+    CST_OWN_PROCEDURE(VOL_HOLDERS, LONG, WRITE, "cisternVolHolders", vol_args, holders_ret,
+                      holders),
+    CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret, check),
+    CST_OWN_PROCEDURE(VOL_CHECK_LIST, LONG, WRITE, "cisternVolCheck", vol_flags_args,
+                      check_list_ret, check_list),
+    CST_OWN_PROCEDURE(VOL_FLATTEN, LONG, WRITE, "cisternVolFlatten", vol_args, void, flatten),
+    CST_OWN_PROCEDURE(VOL_COMMIT, LONG, WRITE, "cisternVolCommit", vol_commit_args, void, commit),
+    CST_OWN_PROCEDURE(VOL_SPARSIFY, LONG, WRITE, "cisternVolSparsify", vol_args, size, sparsify),
+    CST_OWN_PROCEDURE(VOL_CONVERT, LONG, WRITE, "cisternVolConvert", vol_convert_args, vol_args,
+                      convert),
+    CST_OWN_PROCEDURE(VOL_REBASE, LONG, WRITE, "cisternVolRebase", vol_rebase_args, void, rebase),
+    CST_OWN_PROCEDURE(VOL_DECLARE, LONG, WRITE, "cisternVolDeclare", vol_declare_args, void,
+                      declare),
+    CST_OWN_PROCEDURE(VOL_PROBLEMS, LONG, READ, "cisternVolProblems", vol_args, vol_problems_ret,
+                      problems),
+    CST_OWN_PROCEDURE(POOL_FOLLOW, LONG, WRITE, "cisternPoolFollow", pool_follow_args,
+                      pool_follow_ret, follow),
+    CST_OWN_PROCEDURE(VOL_COMPARE, LONG, WRITE, "cisternVolCompare", vol_pair_args, compare_ret,
+                      compare),
+    CST_OWN_PROCEDURE(VOL_MEASURE, LONG, WRITE, "cisternVolMeasure", vol_measure_args, measure_ret,
+                      measure),
+    CST_OWN_PROCEDURE(VOL_MAP, LONG, WRITE, "cisternVolMap", vol_map_args, map_ret, map),
+    CST_OWN_PROCEDURE(VOL_BITMAP, LONG, WRITE, "cisternVolBitmap", vol_bitmap_args, void, bitmap),
     {0},
 };

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <api/api.h>
 #include <base/uuid.h>
 #include <store/system_token.h>
 #include <wire/codec.h>
@@ -19,9 +20,6 @@ typedef enum {
     CLIENT_CLOSING, /**< says goodbye: sends what waits, reads nothing */
     CLIENT_DEAD     /**< no socket any more */
 } ClientState;
-
-/** The driver that a connection names; they differ in little more than their words. */
-typedef enum { DRIVER_STORAGE, DRIVER_SECRET, DRIVER_QEMU } Driver;
 
 typedef enum { CALLBACK_POOL, CALLBACK_SECRET, CALLBACK_OTHER } CallbackKind;
 
@@ -52,8 +50,7 @@ struct Client {
     gboolean trusted; /**< root or the daemon's user */
     gboolean read_only;
     char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token it has shown; "": none */
-    Driver driver;
-    char *uri; /**< as CONNECT_GET_URI tells it; NULL until open */
+    CstApiSession session;
 
     GByteArray *in; /**< read but not yet handled; NULL: nothing. See "reading" in client.c */
     size_t in_room; /**< bytes that @in has without moving */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <service/jobs.h>
 
-#include "procedures.h"
+#include "api_private.h"
 
 static void fill_job(wire_job *ret, CstJobInfo *job)
 {
@@ -9,9 +9,9 @@ static void fill_job(wire_job *ret, CstJobInfo *job)
         .id = job->id,
         .state = job->state,
         .can_cancel = job->can_cancel,
-        .kind = or_empty(g_steal_pointer(&job->kind)),
-        .pool = or_empty(g_steal_pointer(&job->pool)),
-        .volume = opt_string(g_steal_pointer(&job->volume)),
+        .kind = cst_api_text(g_steal_pointer(&job->kind)),
+        .pool = cst_api_text(g_steal_pointer(&job->pool)),
+        .volume = cst_api_opt(g_steal_pointer(&job->volume)),
         .uid = job->uid,
         .pid = job->pid,
         .started = job->started,
@@ -20,12 +20,12 @@ static void fill_job(wire_job *ret, CstJobInfo *job)
         .total = job->total,
         .rate = job->rate,
         .limit = job->limit,
-        .error = opt_string(g_steal_pointer(&job->error)),
-        .error_word = opt_string(g_steal_pointer(&job->error_word)),
+        .error = cst_api_opt(g_steal_pointer(&job->error)),
+        .error_word = cst_api_opt(g_steal_pointer(&job->error_word)),
     };
 }
 
-static gboolean list(Call *call, const void *data, void *ret_data, GError **error)
+static gboolean list(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_job_list_args *args = data;
     wire_job_list_ret *ret = ret_data;
@@ -40,7 +40,7 @@ static gboolean list(Call *call, const void *data, void *ret_data, GError **erro
     return TRUE;
 }
 
-static gboolean info(Call *call, const void *args, void *ret, GError **error)
+static gboolean info(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     g_autoptr(CstJobInfo) job =
         cst_service_job(call->service, ((const wire_job_args *)args)->id, error);
@@ -50,28 +50,22 @@ static gboolean info(Call *call, const void *args, void *ret, GError **error)
     return job != NULL;
 }
 
-static gboolean cancel(Call *call, const void *args, void *ret, GError **error)
+static gboolean cancel(CstApiCall *call, const void *args, void *ret, GError **error)
 {
     return cst_service_job_cancel(call->service, ((const wire_job_args *)args)->id, error);
 }
 
-static gboolean rate(Call *call, const void *data, void *ret, GError **error)
+static gboolean rate(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_job_rate_args *args = data;
 
     return cst_service_job_set_limit(call->service, args->id, args->limit, error);
 }
 
-#define ROW OWN_ROW
-
-const Procedure procedures_job[] = {
-    ROW(JOB_LIST, RUN_QUICK, NEEDS_READ, "cisternJobList", "conn:read", WIRE_TYPE(job_list_args),
-        WIRE_TYPE(job_list_ret), list),
-    ROW(JOB_INFO, RUN_QUICK, NEEDS_READ, "cisternJobInfo", "conn:read", WIRE_TYPE(job_args),
-        WIRE_TYPE(job), info),
-    ROW(JOB_CANCEL, RUN_QUICK, NEEDS_WRITE, "cisternJobCancel", "conn:write", WIRE_TYPE(job_args),
-        NOTHING, cancel),
-    ROW(JOB_RATE, RUN_QUICK, NEEDS_WRITE, "cisternJobRate", "conn:write", WIRE_TYPE(job_rate_args),
-        NOTHING, rate),
+const CstProcedure cst_api_job_procedures[] = {
+    CST_OWN_PROCEDURE(JOB_LIST, QUICK, READ, "cisternJobList", job_list_args, job_list_ret, list),
+    CST_OWN_PROCEDURE(JOB_INFO, QUICK, READ, "cisternJobInfo", job_args, job, info),
+    CST_OWN_PROCEDURE(JOB_CANCEL, QUICK, WRITE, "cisternJobCancel", job_args, void, cancel),
+    CST_OWN_PROCEDURE(JOB_RATE, QUICK, WRITE, "cisternJobRate", job_rate_args, void, rate),
     {0},
 };

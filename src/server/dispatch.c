@@ -26,15 +26,19 @@ static void refuse(Client *client, const CstWireHeader *call, CstWireDomain doma
 
 /* --- which procedure ------------------------------------------------------------------------- */
 
-static const Procedure *lookup(const Procedure *const *index, int last, int number)
+void dispatch_index(CstProcedureIndex *ret_index)
 {
-    return number >= 0 && number <= last ? index[number] : NULL;
+    cst_procedure_index_init(ret_index);
+    cst_procedure_index_add(ret_index, procedures_session);
+    cst_procedure_index_add(ret_index, procedures_identity);
+    cst_procedure_index_add(ret_index, procedures_event);
+    cst_procedure_index_add(ret_index, procedures_call);
 }
 
-static const Procedure *find_procedure(const CstWireServer *server, const CstWireHeader *header,
-                                       GError **error)
+static const CstProcedure *find_procedure(const CstWireServer *server, const CstWireHeader *header,
+                                          GError **error)
 {
-    const Procedure *found = NULL;
+    const CstProcedure *found;
 
     if (header->version != WIRE_VERSION ||
         (header->program != WIRE_REMOTE_PROGRAM && header->program != WIRE_CISTERN_PROGRAM)) {
@@ -46,10 +50,7 @@ static const Procedure *find_procedure(const CstWireServer *server, const CstWir
         cst_fail(error, CST_ERROR_RPC, _("Unexpected message status %u"), header->status);
         return NULL;
     }
-    if (header->program == WIRE_CISTERN_PROGRAM)
-        found = lookup(server->cistern, WIRE_CISTERN_LAST, header->procedure);
-    else
-        found = lookup(server->remote, WIRE_PROC_LAST, header->procedure);
+    found = cst_procedure_index_find(&server->procedures, header->program, header->procedure);
     if (found)
         return found;
     /* libvirt has calls for domains, networks and more under the other numbers up to its last. */
@@ -62,9 +63,9 @@ static const Procedure *find_procedure(const CstWireServer *server, const CstWir
     return NULL;
 }
 
-static gboolean check_access(const Client *client, const Procedure *procedure, GError **error)
+static gboolean check_access(const Client *client, const CstProcedure *procedure, GError **error)
 {
-    if (procedure->needs == NEEDS_NOTHING)
+    if (procedure->needs == CST_NEEDS_NOTHING)
         return TRUE;
     if (!client->allowed)
         return cst_fail(error, CST_ERROR_AUTH,
@@ -76,11 +77,11 @@ static gboolean check_access(const Client *client, const Procedure *procedure, G
     return TRUE;
 }
 
-static gboolean check_write(const Client *client, const Procedure *procedure, GError **error)
+static gboolean check_write(const Client *client, const CstProcedure *procedure, GError **error)
 {
-    if (procedure->needs == NEEDS_WRITE && client->read_only)
+    if (procedure->needs == CST_NEEDS_WRITE && client->read_only)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"),
-                        procedure->api);
+                        procedure->name);
     return TRUE;
 }
 
@@ -88,20 +89,19 @@ static gboolean check_write(const Client *client, const Procedure *procedure, GE
 
 static void clear_args(Call *call)
 {
-    if (call->procedure->wipe_args)
-        call->procedure->wipe_args(call->args);
-    if (call->procedure->args_func)
-        xdr_free(call->procedure->args_func, (char *)call->args);
+    if (call->api.procedure->wipe_args)
+        call->api.procedure->wipe_args(call->args);
+    xdr_free(call->api.procedure->args_func, (char *)call->args);
 }
 
 static void call_free(Call *call)
 {
     clear_args(call);
-    if (call->reply && call->procedure->wipe)
+    if (call->reply && call->api.procedure->wipe_ret)
         explicit_bzero(call->reply->data, call->reply->len);
     if (call->reply)
         g_byte_array_unref(call->reply);
-    cst_task_unref(call->task);
+    cst_task_unref(call->api.task);
     client_unref(call->client);
     g_free(call);
 }
@@ -109,22 +109,21 @@ static void call_free(Call *call)
 /* Runs the handler and appends the reply, whichever it is, to @buf. */
 static void answer(Call *call, GByteArray *buf)
 {
-    const Procedure *procedure = call->procedure;
-    uint64_t ret[ARGS_MAX / sizeof(uint64_t)];
+    const CstProcedure *procedure = call->api.procedure;
+    uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)];
     g_autoptr(GError) error = NULL;
     gboolean ok;
 
     memset(ret, 0, procedure->ret_size);
     cst_dry_run_set(call->dry_run);
-    ok = procedure->handler(call, call->args, ret, &error) &&
+    ok = procedure->handler(&call->api, call->args, ret, &error) &&
          cst_wire_append(buf, &call->header, procedure->ret_func, ret, &error);
     cst_dry_run_set(FALSE);
     if (!ok)
         cst_wire_append_error(buf, &call->header, procedure->domain, error);
-    if (procedure->wipe)
-        procedure->wipe(ret);
-    if (procedure->ret_func)
-        xdr_free(procedure->ret_func, (char *)ret);
+    if (procedure->wipe_ret)
+        procedure->wipe_ret(ret);
+    xdr_free(procedure->ret_func, (char *)ret);
 }
 
 static void run_inline(Call *call)
@@ -140,13 +139,13 @@ static void run_inline(Call *call)
 
 static gboolean run_from_memory(Call *call)
 {
-    const Procedure *procedure = call->procedure;
-    uint64_t ret[ARGS_MAX / sizeof(uint64_t)];
+    const CstProcedure *procedure = call->api.procedure;
+    uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)];
 
     if (!procedure->from_memory)
         return FALSE;
     memset(ret, 0, procedure->ret_size);
-    if (!procedure->from_memory(call, call->args, ret))
+    if (!procedure->from_memory(&call->api, call->args, ret))
         return FALSE;
     client_send(call->client, &call->header, procedure->ret_func, ret);
     xdr_free(procedure->ret_func, (char *)ret);
@@ -157,11 +156,11 @@ static void forget_task(Call *call)
 {
     Client *client = call->client;
 
-    if (!call->task)
+    if (!call->api.task)
         return;
     g_hash_table_remove(client->loop->calls, call);
     if (client->tasks &&
-        g_hash_table_lookup(client->tasks, GUINT_TO_POINTER(call->header.serial)) == call->task)
+        g_hash_table_lookup(client->tasks, GUINT_TO_POINTER(call->header.serial)) == call->api.task)
         g_hash_table_remove(client->tasks, GUINT_TO_POINTER(call->header.serial));
 }
 
@@ -179,7 +178,7 @@ static void settle_stream(Call *call)
     if (!error)
         return;
     g_byte_array_set_size(call->reply, 0);
-    cst_wire_append_error(call->reply, &call->header, call->procedure->domain, error);
+    cst_wire_append_error(call->reply, &call->header, call->api.procedure->domain, error);
 }
 
 static void call_done(Loop *loop, Message *message)
@@ -194,7 +193,8 @@ static void call_done(Loop *loop, Message *message)
     forget_task(call);
     settle_stream(call);
     if (client->state != CLIENT_DEAD) {
-        out_take(&client->out, g_steal_pointer(&call->reply), call->procedure->wipe != NULL);
+        out_take(&client->out, g_steal_pointer(&call->reply),
+                 call->api.procedure->wipe_ret != NULL);
         client_sends(client);
         if (call->stream)
             stream_start(client, g_steal_pointer(&call->stream), &call->header);
@@ -216,16 +216,30 @@ static Call *call_of(WorkItem *item)
     return (Call *)((char *)item - G_STRUCT_OFFSET(Call, item));
 }
 
+/* From here on the stream is what the call has started; it begins with the reply. */
+static void take_stream(Call *call)
+{
+    const wire_vol_stream_args *args = (const wire_vol_stream_args *)call->args;
+
+    if (call->api.upload)
+        call->stream = stream_new_upload(g_steal_pointer(&call->api.upload),
+                                         (args->flags & CST_VOL_STREAM_SPARSE) != 0);
+    else if (call->api.download)
+        call->stream = stream_new_download(g_steal_pointer(&call->api.download),
+                                           (args->flags & CST_VOL_STREAM_SPARSE) != 0);
+}
+
 void dispatch_run(WorkItem *item)
 {
     Call *call = call_of(item);
 
     /* What is secret must not be left behind by a growing array: it has room from the beginning. */
-    call->reply = g_byte_array_sized_new(call->procedure->wipe ? SECRET_REPLY : 0);
+    call->reply = g_byte_array_sized_new(call->api.procedure->wipe_ret ? SECRET_REPLY : 0);
     answer(call, call->reply);
+    take_stream(call);
     /* A stream that it started has the task from here on. */
-    if (call->task)
-        cst_task_on_wait(call->task, NULL, NULL);
+    if (call->api.task)
+        cst_task_on_wait(call->api.task, NULL, NULL);
 }
 
 void dispatch_done(WorkItem *item)
@@ -242,7 +256,7 @@ static void waits(gboolean waiting, gpointer data)
     workers_wait(call->client->loop->server->workers[WORK_LONG], &call->item, waiting);
 }
 
-static gboolean lists_volumes(const Procedure *procedure)
+static gboolean lists_volumes(const CstProcedure *procedure)
 {
     return procedure->ret_func == (xdrproc_t)xdr_wire_vols_ret ||
            procedure->ret_func == (xdrproc_t)xdr_wire_vol_page_ret ||
@@ -256,8 +270,9 @@ static size_t cost_of(Call *call)
     CstPoolInfo info = {0};
 
     /* All of these have the pool as their first argument. */
-    if (call->procedure->run == RUN_LONG && lists_volumes(call->procedure)) {
-        g_autoptr(CstPool) pool = find_pool(call, (const wire_pool *)call->args, NULL);
+    if (call->api.procedure->run == CST_RUN_LONG && lists_volumes(call->api.procedure)) {
+        g_autoptr(CstPool) pool =
+            cst_api_pool(call->api.service, (const wire_pool *)call->args, NULL);
 
         if (pool)
             cst_pool_get_info(pool, &info);
@@ -271,24 +286,24 @@ static void add_task(Call *call)
     Client *client = call->client;
     guint seconds = client->loop->server->options.max_wait_seconds;
 
-    call->task = cst_task_new();
-    cst_task_set_owner(call->task, client->uid, client->pid);
-    cst_task_set_rate(call->task, client->next_rate);
-    cst_task_set_max_wait(call->task, seconds * G_TIME_SPAN_SECOND);
-    cst_task_on_wait(call->task, waits, call);
+    call->api.task = cst_task_new();
+    cst_task_set_owner(call->api.task, client->uid, client->pid);
+    cst_task_set_rate(call->api.task, client->next_rate);
+    cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
+    cst_task_on_wait(call->api.task, waits, call);
     client->next_rate = 0;
     g_hash_table_add(client->loop->calls, call);
     if (!client->tasks)
         client->tasks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)cst_task_unref);
     g_hash_table_insert(client->tasks, GUINT_TO_POINTER(call->header.serial),
-                        cst_task_ref(call->task));
+                        cst_task_ref(call->api.task));
 }
 
 static void submit(const Call *from, size_t size)
 {
     Call *call = g_memdup2(from, sizeof(*from));
     Client *client = client_ref(call->client);
-    WorkClass class = call->procedure->run == RUN_LONG ? WORK_LONG : WORK_QUICK;
+    WorkClass class = call->api.procedure->run == CST_RUN_LONG ? WORK_LONG : WORK_QUICK;
 
     call->message.func = call_done;
     call->size = size;
@@ -330,7 +345,7 @@ void dispatch_abandon(Client *client)
     g_hash_table_iter_init(&iter, client->loop->calls);
     while (g_hash_table_iter_next(&iter, &call, NULL))
         if (((Call *)call)->client == client)
-            cst_task_abandon(((Call *)call)->task);
+            cst_task_abandon(((Call *)call)->api.task);
     g_clear_pointer(&client->tasks, g_hash_table_unref);
 }
 
@@ -338,7 +353,7 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
                           size_t len)
 {
     g_autoptr(GError) error = NULL;
-    const Procedure *procedure = find_procedure(client->loop->server, header, &error);
+    const CstProcedure *procedure = find_procedure(client->loop->server, header, &error);
     Call call = {0};
 
     if (!procedure || !check_access(client, procedure, &error)) {
@@ -349,19 +364,19 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
         return;
     }
     call.client = client;
-    call.service = client->loop->server->service;
-    call.procedure = procedure;
+    call.api.service = client->loop->server->service;
+    call.api.session = &client->session;
+    call.api.procedure = procedure;
     call.header = reply_to(header);
     call.dry_run = client->dry_run;
-    memcpy(call.token, client->token, sizeof(call.token));
-    if ((procedure->args_func &&
-         !cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error)) ||
+    memcpy(call.api.token, client->token, sizeof(call.api.token));
+    if (!cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error) ||
         !check_write(client, procedure, &error)) {
         refuse(client, header, procedure->domain, error);
         clear_args(&call);
         return;
     }
-    if (procedure->run == RUN_INLINE) {
+    if (procedure->run == CST_RUN_INLINE) {
         run_inline(&call);
     } else if (!run_from_memory(&call)) {
         submit(&call, len);

@@ -473,7 +473,7 @@ void client_unref(Client *client)
         return;
     if (client->user)
         user_put(client->loop->server, client->user);
-    g_free(client->uri);
+    g_free(client->session.uri);
     g_free(client);
 }
 

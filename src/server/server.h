@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <server/server.h>
 #include <service/service.h>
-#include <wire/server.h>
 
 #include "loop.h"
 #include "procedures.h"
@@ -25,8 +25,7 @@ struct CstWireServer {
     GMutex users_lock;
     GHashTable *users; /**< uid -> User * */
 
-    const Procedure *remote[WIRE_PROC_LAST + 1];
-    const Procedure *cistern[WIRE_CISTERN_LAST + 1];
+    CstProcedureIndex procedures;
 };
 
 #define SCARCE_US (10 * G_TIME_SPAN_SECOND)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include "procedures.h"
+#include "api_private.h"
 
-CstPool *find_pool(Call *call, const wire_pool *pool, GError **error)
+CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error)
 {
     g_autoptr(GError) reason = NULL;
     char text[CST_UUID_TEXT_LEN];
@@ -11,7 +11,7 @@ CstPool *find_pool(Call *call, const wire_pool *pool, GError **error)
     CstUuid uuid;
 
     memcpy(uuid.bytes, pool->uuid, sizeof(uuid.bytes));
-    found = cst_service_pool_by_uuid(call->service, &uuid, &reason);
+    found = cst_service_pool_by_uuid(service, &uuid, &reason);
     if (found)
         return found;
     if (g_error_matches(reason, CST_ERROR, CST_ERROR_NO_POOL))
@@ -22,48 +22,42 @@ CstPool *find_pool(Call *call, const wire_pool *pool, GError **error)
     return NULL;
 }
 
-CstPool *find_vol_pool(Call *call, const wire_vol *vol, GError **error)
+CstPool *cst_api_vol_pool(CstService *service, const wire_vol *vol, GError **error)
 {
-    return cst_service_pool_by_name(call->service, vol->pool, error);
+    return cst_service_pool_by_name(service, vol->pool, error);
 }
 
-void fill_pool(wire_pool *ret, CstPool *pool)
+void cst_api_fill_pool(wire_pool *ret, CstPool *pool)
 {
     ret->name = g_strdup(cst_pool_name(pool));
     memcpy(ret->uuid, cst_pool_uuid(pool)->bytes, sizeof(ret->uuid));
 }
 
-void set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key)
+void cst_api_set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key)
 {
     ret->pool = g_strdup(cst_pool_name(pool));
     ret->name = g_strdup(name);
     ret->key = key;
 }
 
-gboolean fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error)
+gboolean cst_api_fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error)
 {
     char *key = cst_vol_get_key(pool, name, error);
 
     if (key)
-        set_vol(ret, pool, name, key);
+        cst_api_set_vol(ret, pool, name, key);
     return key != NULL;
 }
 
-void fill_secret(wire_secret *ret, const CstSecretRow *row)
-{
-    memcpy(ret->uuid, row->uuid.bytes, sizeof(ret->uuid));
-    ret->usage_type = row->usage;
-    ret->usage_id = g_strdup(row->usage_id ? row->usage_id : "");
-}
-
-gboolean check_max(int max, int limit, const char *what, const char *limit_name, GError **error)
+gboolean cst_api_check_max(int max, int limit, const char *what, const char *limit_name,
+                           GError **error)
 {
     if (max < 0 || max > limit)
         return cst_fail(error, CST_ERROR_RPC, "%s > %s", what, limit_name);
     return TRUE;
 }
 
-wire_opt_string opt_string(char *text)
+wire_opt_string cst_api_opt(char *text)
 {
     char **opt;
 
@@ -74,7 +68,7 @@ wire_opt_string opt_string(char *text)
     return opt;
 }
 
-char *or_empty(char *text)
+char *cst_api_text(char *text)
 {
     return text ? text : g_strdup("");
 }
