@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The names of objects, and the rows of listings, as callers hold them. */
 #include <conn/conn.h>
-
-/* The small value types that travel between the provider and its caller. */
 
 CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)
 {

@@ -284,10 +284,10 @@ static CstConn *connect_to(FakeServer *server, Model *model)
 
     fake_listen(server, serve, model);
     uri.socket = server->path;
-    self = cst_remote_open(&uri, "asked:///", FALSE, &reached, NULL);
+    self = cst_remote_open(&uri, FALSE, &reached, NULL);
     assert_true(reached);
     assert_non_null(self);
-    return cst_conn_new(&cst_remote_ops, self, FALSE);
+    return cst_conn_new(&cst_remote_transport, self, "asked:///", FALSE);
 }
 
 static char pool_name[] = "p";

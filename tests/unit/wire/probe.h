@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include <base/error.h>
-#include <wire/codec.h>
 #include <server/server.h>
+#include <wire/codec.h>
 
 #include "fake_service.h"
 
