@@ -92,7 +92,7 @@ static void fill_row(wire_vol_row *ret, CstVolRow *row)
     ret->allocation = row->info.allocation;
     ret->physical = row->info.physical;
     ret->estimated = row->info.estimated;
-    ret->format = cst_api_opt(g_strdup(row->format));
+    ret->format = cst_api_opt(g_steal_pointer(&row->format));
     ret->problem = cst_api_opt(g_steal_pointer(&row->problem));
 }
 

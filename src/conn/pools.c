@@ -152,15 +152,17 @@ gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboo
     return ask_pool(conn, WIRE_PROC_STORAGE_POOL_IS_PERSISTENT, pool, ret, error);
 }
 
-gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolInfo *ret,
-                            GError **error)
+gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret, GError **error)
 {
     wire_pool_args args = {cst_pool_arg(pool)};
     wire_pool_info_ret info = {0};
 
     if (!cst_conn_call(conn, WIRE_PROC_STORAGE_POOL_GET_INFO, &args, &info, NULL, error))
         return FALSE;
-    *ret = (CstConnPoolInfo){info.state, info.capacity, info.allocation, info.available};
+    *ret = (CstPoolInfo){.state = info.state,
+                         .capacity = info.capacity,
+                         .allocation = info.allocation,
+                         .available = info.available};
     return TRUE;
 }
 

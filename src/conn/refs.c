@@ -29,18 +29,6 @@ void cst_vol_ref_free(CstVolRef *ref)
     g_free(ref);
 }
 
-void cst_conn_vol_row_free(CstConnVolRow *row)
-{
-    if (!row)
-        return;
-    g_free(row->name);
-    g_free(row->key);
-    g_free(row->path);
-    g_free(row->format);
-    g_free(row->problem);
-    g_free(row);
-}
-
 void cst_conn_secret_free(CstConnSecret *secret)
 {
     if (!secret)

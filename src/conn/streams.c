@@ -26,7 +26,7 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
 static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset, uint64_t length,
                             CstTask *task)
 {
-    CstConnVolInfo info;
+    CstVolInfo info;
 
     if (!task || !cst_conn_vol_info(conn, vol, TRUE, &info, NULL) || info.allocation <= offset)
         return;

@@ -6,15 +6,15 @@
 
 /* --- cisternd: whole pages ------------------------------------------------------------------- */
 
-static CstConnVolRow *row_take(wire_vol_row *wire)
+static CstVolRow *row_take(wire_vol_row *wire)
 {
-    CstConnVolRow *row = g_new0(CstConnVolRow, 1);
+    CstVolRow *row = g_new0(CstVolRow, 1);
 
     row->name = g_steal_pointer(&wire->name);
     row->key = g_steal_pointer(&wire->key);
     row->path = g_steal_pointer(&wire->path);
-    row->info = (CstConnVolInfo){wire->type, wire->capacity, wire->allocation, wire->physical,
-                                 wire->estimated != 0};
+    row->info = (CstVolInfo){wire->type, wire->capacity, wire->allocation, wire->physical,
+                             wire->estimated != 0};
     row->format = cst_opt_take(wire->format);
     row->problem = cst_opt_take(wire->problem);
     return row;
@@ -24,7 +24,7 @@ static CstConnVolRow *row_take(wire_vol_row *wire)
 static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, GPtrArray *rows,
                          gboolean *ret_more, GError **error)
 {
-    const CstConnVolRow *last = rows->len ? rows->pdata[rows->len - 1] : NULL;
+    const CstVolRow *last = rows->len ? rows->pdata[rows->len - 1] : NULL;
     char *after = last ? last->name : NULL;
     wire_vol_page_args args = {cst_pool_arg(pool), cst_opt_arg(&after), WIRE_PAGE_MAX, flags};
     wire_vol_page_ret page = {0};
@@ -63,22 +63,22 @@ typedef struct {
 } Question;
 
 /** The row of a volume; NULL: somebody has deleted it since the names were listed. */
-static CstConnVolRow *row_of_answers(Question *question, const CstConnCall *path,
-                                     const CstConnCall *info)
+static CstVolRow *row_of_answers(Question *question, const CstConnCall *path,
+                                 const CstConnCall *info)
 {
     const GError *why = path->error ? path->error : info ? info->error : NULL;
-    CstConnVolRow *row;
+    CstVolRow *row;
 
     if (why && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL)) {
         g_free(question->path.value);
         return NULL;
     }
-    row = g_new0(CstConnVolRow, 1);
+    row = g_new0(CstVolRow, 1);
     row->name = g_strdup(question->args.vol.name);
     row->key = g_strdup(question->args.vol.key);
     row->path = question->path.value ? question->path.value : g_strdup("");
-    row->info = (CstConnVolInfo){question->info.type, question->info.capacity,
-                                 question->info.allocation, 0, FALSE};
+    row->info = (CstVolInfo){question->info.type, question->info.capacity,
+                             question->info.allocation, 0, FALSE};
     /* What is wrong with this volume alone. */
     row->problem = why ? cst_error_text(why) : NULL;
     return row;
@@ -105,7 +105,7 @@ static gboolean ask_batch(CstConn *conn, wire_vol *vols, guint count, gboolean d
     ok = conn->transport->call_all(conn->self, calls, count * each, error);
     for (guint i = 0; i < count; i++) {
         const CstConnCall *answered = &calls[i * each];
-        CstConnVolRow *row = row_of_answers(&questions[i], answered, details ? answered + 1 : NULL);
+        CstVolRow *row = row_of_answers(&questions[i], answered, details ? answered + 1 : NULL);
 
         if (row)
             g_ptr_array_add(rows, row);
@@ -134,8 +134,7 @@ static gboolean list_each(CstConn *conn, const CstPoolRef *pool, gboolean detail
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error)
 {
-    g_autoptr(GPtrArray) rows =
-        g_ptr_array_new_with_free_func((GDestroyNotify)cst_conn_vol_row_free);
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     gboolean pages;
 
     if (!cst_conn_has(conn, WIRE_CISTERN_VOL_LIST_PAGE, &pages, error))

@@ -61,8 +61,8 @@ char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GErr
     return cst_conn_text(conn, WIRE_PROC_STORAGE_VOL_GET_XML_DESC, &args, error);
 }
 
-gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical,
-                           CstConnVolInfo *ret, GError **error)
+gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical, CstVolInfo *ret,
+                           GError **error)
 {
     wire_vol_flags_args flags_args = {cst_vol_arg(vol), CST_VOL_INFO_PHYSICAL};
     wire_vol_args args = {flags_args.vol};
@@ -75,8 +75,8 @@ gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physica
     else
         ok = cst_conn_call(conn, WIRE_PROC_STORAGE_VOL_GET_INFO, &args, &info, NULL, error);
     if (ok)
-        *ret = (CstConnVolInfo){info.type, info.capacity, info.allocation,
-                                physical ? info.allocation : 0, FALSE};
+        *ret = (CstVolInfo){info.type, info.capacity, info.allocation,
+                            physical ? info.allocation : 0, FALSE};
     return ok;
 }
 
