@@ -16,8 +16,7 @@ static const CliColumn info_columns[] = {
     {N_("Problem:"), "problem", CLI_CELL_TEXT, NULL, 0},
 };
 
-static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool,
-                     const CstConnPoolInfo *info)
+static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, const CstPoolInfo *info)
 {
     char uuid[CST_UUID_TEXT_LEN];
     g_autofree char *problem = NULL;
@@ -88,7 +87,7 @@ gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_table_new(info_columns, G_N_ELEMENTS(info_columns));
-    CstConnPoolInfo info;
+    CstPoolInfo info;
 
     if (!pool || !cst_conn_pool_info(ctl->conn, pool, &info, error))
         return FALSE;

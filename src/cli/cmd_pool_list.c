@@ -123,7 +123,7 @@ static void add_identity(CliTable *table, const CstPoolRef *pool)
 /* "active" does not mean that the storage is there: who reads the list wants to know. */
 static const char *state_word(CliCtl *ctl, const CstPoolRef *pool)
 {
-    CstConnPoolInfo info = {0};
+    CstPoolInfo info = {0};
     gboolean active = FALSE;
 
     if (!cst_conn_pool_is_active(ctl->conn, pool, &active, NULL))
@@ -148,7 +148,7 @@ static void add_short(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 
 static void add_details(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
-    CstConnPoolInfo info = {0};
+    CstPoolInfo info = {0};
     gboolean autostart = FALSE;
     gboolean persistent = FALSE;
     gboolean known = cst_conn_pool_info(ctl->conn, pool, &info, NULL);

@@ -260,7 +260,7 @@ static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
                                    "[@value='estimate']");
 }
 
-static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstConnVolInfo *info,
+static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstVolInfo *info,
                             const GPtrArray *problems, gboolean physical)
 {
     JsonBuilder *json = cli_json_begin();
@@ -288,7 +288,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     gboolean physical = cli_args_has(args, "physical");
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(GPtrArray) problems = NULL;
-    CstConnVolInfo info;
+    CstVolInfo info;
 
     if (!vol)
         return FALSE;

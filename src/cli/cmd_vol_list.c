@@ -27,22 +27,22 @@ static const CliColumn detail_columns[] = {
 
 static int compare_rows(gconstpointer a, gconstpointer b)
 {
-    const CstConnVolRow *const *one = a;
-    const CstConnVolRow *const *two = b;
+    const CstVolRow *const *one = a;
+    const CstVolRow *const *two = b;
 
     return g_ascii_strcasecmp((*one)->name, (*two)->name);
 }
 
-static void add_identity(CliTable *table, const CstConnVolRow *row)
+static void add_identity(CliTable *table, const CstVolRow *row)
 {
     cli_table_add_text(table, row->name);
     cli_table_add_text(table, *row->path ? row->path : NULL);
     cli_table_add_text(table, row->key);
 }
 
-static void add_details(CliTable *table, const CstConnVolRow *row)
+static void add_details(CliTable *table, const CstVolRow *row)
 {
-    const CstConnVolInfo *info = &row->info;
+    const CstVolInfo *info = &row->info;
     /* A stock server tells nothing at all of a volume that it could not look at. */
     gboolean known = !row->problem || info->capacity || info->allocation || info->physical;
 
@@ -72,7 +72,7 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
         return;
     fflush(ctl->out);
     for (guint i = 0; i < rows->len; i++) {
-        const CstConnVolRow *row = g_ptr_array_index(rows, i);
+        const CstVolRow *row = g_ptr_array_index(rows, i);
 
         if (row->problem)
             fprintf(ctl->err, _("warning: volume '%s': %s\n"), row->name, row->problem);

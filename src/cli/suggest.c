@@ -133,7 +133,7 @@ static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
     gboolean with_pool = strchr(nearest->typed, '/') != NULL;
 
     for (guint i = 0; rows && i < rows->len; i++) {
-        const CstConnVolRow *row = g_ptr_array_index(rows, i);
+        const CstVolRow *row = g_ptr_array_index(rows, i);
         g_autofree char *full = with_pool ? g_strdup_printf("%s/%s", pool->name, row->name) : NULL;
 
         cli_nearest_offer(nearest, full ? full : row->name);

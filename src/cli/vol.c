@@ -259,7 +259,7 @@ static void collect_names(CliCtl *ctl, const CstPoolRef *pool, VolNames *names)
     g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, FALSE, NULL);
 
     for (guint i = 0; rows && i < rows->len; i++) {
-        const CstConnVolRow *row = g_ptr_array_index(rows, i);
+        const CstVolRow *row = g_ptr_array_index(rows, i);
         CompleteVol *vol = g_new0(CompleteVol, 1);
         gpointer count = g_hash_table_lookup(names->counts, row->name);
 

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What every call passes on its way to the transport: it is known, allowed over this connection,
+ * and a dry run or not; and on its way back: a failure has an error. The typed calls of conn.h, in
+ * the other files by object, fill in the structs of a procedure and read its answer from them.
+ */
 #include "conn_private.h"
 
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
-CstConn *cst_conn_new(const CstConnOps *ops, gpointer self, gboolean read_only)
+CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *asked,
+                      gboolean read_only)
 {
     CstConn *conn = g_new0(CstConn, 1);
 
-    conn->ops = ops;
+    conn->transport = transport;
     conn->self = self;
+    conn->asked = g_strdup(asked);
     conn->read_only = read_only;
     return conn;
 }
@@ -19,7 +26,8 @@ void cst_conn_free(CstConn *conn)
 {
     if (!conn)
         return;
-    conn->ops->close(conn->self);
+    conn->transport->close(conn->self);
+    g_free(conn->asked);
     g_free(conn);
 }
 
@@ -30,36 +38,76 @@ gboolean cst_conn_is_read_only(const CstConn *conn)
 
 gboolean cst_conn_is_embedded(const CstConn *conn)
 {
-    return conn->ops->embedded;
+    return conn->transport->embedded;
 }
 
-/* --- checks that every call passes ----------------------------------------------------------- */
+/* --- calls ----------------------------------------------------------------------------------- */
 
-gboolean cst_conn_allow(const CstConn *conn, CstConnAccess access, const char *api, GError **error)
+gboolean(cst_conn_lacks)(const char *what, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, _("%s: not supported by this server"), what);
+}
+
+gboolean cst_conn_checked(gboolean ok, const char *name, GError **error)
+{
+    if (!ok && error && !*error)
+        return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without saying why"), name);
+    return ok;
+}
+
+gboolean cst_conn_allow(const CstConn *conn, const CstProcedure *procedure, GError **error)
 {
     cst_dry_run_set(conn->dry_run);
-    if (access == CST_ACCESS_WRITE && conn->read_only)
-        return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"), api);
+    if (procedure->needs == CST_NEEDS_WRITE && conn->read_only)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"),
+                        procedure->name);
     return TRUE;
 }
 
-gboolean(cst_conn_lacks)(const char *api, GError **error)
+static gboolean call(CstConn *conn, uint32_t program, int number, const void *args, void *ret,
+                     CstTask *task, GError **error)
 {
-    return cst_fail(error, CST_ERROR_NO_SUPPORT, _("%s: not supported by this server"), api);
+    const CstProcedure *procedure = cst_api_find(program, number);
+    wire_void none = {0};
+
+    g_return_val_if_fail(procedure, FALSE);
+    return cst_conn_allow(conn, procedure, error) &&
+           cst_conn_checked(conn->transport->call(conn->self, procedure, args ? args : &none,
+                                                  ret ? ret : &none, task, error),
+                            procedure->name, error);
 }
 
-gboolean cst_conn_checked(gboolean ok, const char *api, GError **error)
+gboolean cst_conn_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
+                       GError **error)
 {
-    if (!ok && error && !*error)
-        return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without saying why"), api);
-    return ok;
+    return call(conn, WIRE_REMOTE_PROGRAM, number, args, ret, task, error);
+}
+
+gboolean cst_conn_own_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
+                           GError **error)
+{
+    return call(conn, WIRE_CISTERN_PROGRAM, number, args, ret, task, error);
+}
+
+char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error)
+{
+    wire_text ret = {0};
+
+    /* XDR's strings come from malloc(), as GLib's do. */
+    return cst_conn_call(conn, number, args, &ret, NULL, error) ? ret.value : NULL;
+}
+
+gboolean cst_conn_has(CstConn *conn, int number, gboolean *ret_has, GError **error)
+{
+    return conn->transport->has(conn->self, cst_api_find(WIRE_CISTERN_PROGRAM, number), ret_has,
+                                error);
 }
 
 gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
 {
     if (conn->dry_run == dry_run)
         return TRUE;
-    if (conn->ops->set_dry_run && !conn->ops->set_dry_run(conn->self, dry_run, error))
+    if (!conn->transport->set_dry_run(conn->self, dry_run, error))
         return FALSE;
     conn->dry_run = dry_run;
     cst_dry_run_set(dry_run);
@@ -70,48 +118,43 @@ gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
 
 char *cst_conn_uri(CstConn *conn, GError **error)
 {
-    char *result = NULL;
-
-    if (!CST_DISPATCH_PTR(conn, result, uri, CST_ACCESS_READ, "virConnectGetURI"))
-        return NULL;
-    return result;
+    return conn->asked ? g_strdup(conn->asked)
+                       : cst_conn_text(conn, WIRE_PROC_CONNECT_GET_URI, NULL, error);
 }
 
 char *cst_conn_hostname(CstConn *conn, GError **error)
 {
-    char *result = NULL;
-
-    if (!CST_DISPATCH_PTR(conn, result, hostname, CST_ACCESS_READ, "virConnectGetHostname"))
-        return NULL;
-    return result;
+    return cst_conn_text(conn, WIRE_PROC_CONNECT_GET_HOSTNAME, NULL, error);
 }
 
 char *cst_conn_type(CstConn *conn, GError **error)
 {
-    char *result = NULL;
-
-    if (!CST_DISPATCH_PTR(conn, result, type, CST_ACCESS_READ, "virConnectGetType"))
-        return NULL;
-    return result;
-}
-
-gboolean cst_conn_lib_version(CstConn *conn, uint64_t *ret_version, GError **error)
-{
-    return CST_DISPATCH(conn, lib_version, CST_ACCESS_READ, "virConnectGetLibVersion", ret_version);
-}
-
-gboolean cst_conn_hv_version(CstConn *conn, uint64_t *ret_version, GError **error)
-{
-    return CST_DISPATCH(conn, hv_version, CST_ACCESS_READ, "virConnectGetVersion", ret_version);
+    return cst_conn_text(conn, WIRE_PROC_CONNECT_GET_TYPE, NULL, error);
 }
 
 char *cst_conn_capabilities(CstConn *conn, GError **error)
 {
-    char *result = NULL;
+    return cst_conn_text(conn, WIRE_PROC_CONNECT_GET_CAPABILITIES, NULL, error);
+}
 
-    if (!CST_DISPATCH_PTR(conn, result, capabilities, CST_ACCESS_READ, "virConnectGetCapabilities"))
-        return NULL;
-    return result;
+static gboolean ask_version(CstConn *conn, int number, uint64_t *ret_version, GError **error)
+{
+    wire_hyper version = {0};
+
+    if (!cst_conn_call(conn, number, NULL, &version, NULL, error))
+        return FALSE;
+    *ret_version = version.value;
+    return TRUE;
+}
+
+gboolean cst_conn_lib_version(CstConn *conn, uint64_t *ret_version, GError **error)
+{
+    return ask_version(conn, WIRE_PROC_CONNECT_GET_LIB_VERSION, ret_version, error);
+}
+
+gboolean cst_conn_hv_version(CstConn *conn, uint64_t *ret_version, GError **error)
+{
+    return ask_version(conn, WIRE_PROC_CONNECT_GET_VERSION, ret_version, error);
 }
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -119,19 +162,16 @@ char *cst_conn_capabilities(CstConn *conn, GError **error)
 gboolean cst_conn_subscribe(CstConn *conn, CstConnEventType type, const CstUuid *uuid,
                             CstConnEventFunc func, gpointer data, guint *ret_id, GError **error)
 {
-    return CST_DISPATCH(conn, subscribe, CST_ACCESS_READ, "virConnectStoragePoolEventRegisterAny",
-                        type, uuid, func, data, ret_id);
+    return conn->transport->subscribe(conn->self, type, uuid, func, data, ret_id, error);
 }
 
 gboolean cst_conn_unsubscribe(CstConn *conn, guint id, GError **error)
 {
-    return CST_DISPATCH(conn, unsubscribe, CST_ACCESS_READ,
-                        "virConnectStoragePoolEventDeregisterAny", id);
+    return conn->transport->unsubscribe(conn->self, id, error);
 }
 
 gboolean cst_conn_wait_events(CstConn *conn, int timeout_ms, int wake_fd, guint *ret_delivered,
                               GError **error)
 {
-    return CST_DISPATCH(conn, wait_events, CST_ACCESS_READ, "virEventRunDefaultImpl", timeout_ms,
-                        wake_fd, ret_delivered);
+    return conn->transport->wait_events(conn->self, timeout_ms, wake_fd, ret_delivered, error);
 }

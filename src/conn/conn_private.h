@@ -3,41 +3,49 @@
 
 #include <base/error.h>
 
-#include "provider.h"
+#include "transport.h"
 
 struct CstConn {
-    const CstConnOps *ops;
+    const CstTransport *transport;
     gpointer self;
+    char *asked; /**< the URI as the user gave it; NULL: none */
     gboolean read_only;
     gboolean dry_run;
 };
 
-typedef enum { CST_ACCESS_READ, CST_ACCESS_WRITE } CstConnAccess;
-
 /**
- * FALSE when a writing call meets a read-only connection. @api is libvirt's name of the call. Also
- * tells the calling thread whether the call is a dry run.
+ * The procedure @number of libvirt's program, with the structs of its row: @args and @ret may be
+ * NULL where it has none. @ret is zeroed by the caller, and freed with xdr_free() on success.
+ * READ_ONLY for what changes something over a read-only connection, NO_SUPPORT where the server
+ * does not know it.
  */
-gboolean cst_conn_allow(const CstConn *conn, CstConnAccess access, const char *api, GError **error);
+gboolean cst_conn_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
+                       GError **error);
+/** The same for one of Cistern's own program. */
+gboolean cst_conn_own_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
+                           GError **error);
+/** A procedure of libvirt's program that answers with a text. */
+char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error);
 
-/** The provider has no call @api. Always FALSE. */
-gboolean cst_conn_lacks(const char *api, GError **error);
+/** The checks that each call passes; also tells this thread whether it is a dry run. */
+gboolean cst_conn_allow(const CstConn *conn, const CstProcedure *procedure, GError **error);
+/** Passes @ok through; a failure that left @error empty becomes one that says so. */
+gboolean cst_conn_checked(gboolean ok, const char *name, GError **error);
+/** Whether the server knows the procedure of Cistern's program. */
+gboolean cst_conn_has(CstConn *conn, int number, gboolean *ret_has, GError **error);
+/** NO_SUPPORT: the server has no @what. Always FALSE. */
+gboolean cst_conn_lacks(const char *what, GError **error);
 #define cst_conn_lacks(...) CST_GIVES_FALSE(cst_conn_lacks(__VA_ARGS__))
 
-/** Passes @ok through; a failure that left @error empty becomes one that says so. */
-gboolean cst_conn_checked(gboolean ok, const char *api, GError **error);
+/* convert.c: between the protocol's names of objects and ours */
 
-/** Body of a dispatcher whose slot gives a gboolean. */
-#define CST_DISPATCH(conn, slot, access, api, ...)                                              \
-    (cst_conn_allow(conn, access, api, error) &&                                                \
-     ((conn)->ops->slot                                                                         \
-          ? cst_conn_checked((conn)->ops->slot((conn)->self, ##__VA_ARGS__, error), api, error) \
-          : cst_conn_lacks(api, error)))
-
-/** The same for a slot that gives a pointer, stored in @result. */
-#define CST_DISPATCH_PTR(conn, result, slot, access, api, ...)                                \
-    (cst_conn_allow(conn, access, api, error) &&                                              \
-     ((conn)->ops->slot ? cst_conn_checked(((result) = (conn)->ops->slot(                     \
-                                                (conn)->self, ##__VA_ARGS__, error)) != NULL, \
-                                           api, error)                                        \
-                        : cst_conn_lacks(api, error)))
+/** Borrow the reference's strings: for arguments only. */
+wire_pool cst_pool_arg(const CstPoolRef *pool);
+wire_vol cst_vol_arg(const CstVolRef *vol);
+wire_secret cst_secret_arg(const CstConnSecret *secret);
+/** Borrows *text; NULL: absent. */
+wire_opt_string cst_opt_arg(char **text);
+/** Take over what is in the answer. */
+CstPoolRef *cst_pool_ref_take(wire_pool *pool);
+CstVolRef *cst_vol_ref_take(wire_vol *vol);
+char *cst_opt_take(wire_opt_string text); /**< NULL: absent */

@@ -9,7 +9,7 @@
 /** Pieces that uploads and downloads move at a time, bytes. */
 #define CST_STREAM_CHUNK (256 * 1024)
 
-/** The caller's descriptor as a sequence of data and holes; both providers upload from it. */
+/** The caller's descriptor as a sequence of data and holes; both transports upload from it. */
 typedef struct {
     int fd;
     gboolean positional; /**< a file or a block device, read from its start; else a pipe */
@@ -33,7 +33,7 @@ typedef gboolean (*CstPieceFunc)(const void *bytes, size_t len, uint64_t hole, g
 gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, CstTask *task,
                             GError **error);
 
-/** The caller's descriptor as a place for data and holes; both providers download into it. */
+/** The caller's descriptor as a place for data and holes; both transports download into it. */
 typedef struct {
     int fd;
     gboolean positional; /**< a regular file: written from its current position on */

@@ -1,11 +1,234 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "local_private.h"
+/*
+ * Embedded: the service runs in this process, and a call is the procedure's handler, run in the
+ * caller's thread with the caller's structs. No socket, no encoding, no other thread but those that
+ * the service has itself.
+ */
+#include "local.h"
 
-#include <stdio.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <service/host.h>
+
+#include "eventbox.h"
+
+typedef struct {
+    CstService *service;
+    CstApiSession session;
+
+    /* Events come from any of the service's threads and wait here for the caller's. */
+    CstEventBox events;
+    int event_fd;      /**< -1: nobody has asked for events yet */
+    guint service_sub; /**< 0: the same */
+} CstLocal;
+
+/* --- calls ----------------------------------------------------------------------------------- */
+
+static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTask *task)
+{
+    return (CstApiCall){.service = local->service,
+                        .session = &local->session,
+                        .procedure = procedure,
+                        .task = task};
+}
+
+static gboolean local_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
+                          GError **error)
+{
+    *ret_has = TRUE;
+    return TRUE;
+}
+
+static gboolean local_call(gpointer self, const CstProcedure *procedure, const void *args,
+                           void *ret, CstTask *task, GError **error)
+{
+    CstApiCall call = call_of(self, procedure, task);
+
+    if (procedure->handler(&call, args, ret, error))
+        return TRUE;
+    xdr_free(procedure->ret_func, ret);
+    return FALSE;
+}
+
+static gboolean local_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)
+{
+    for (guint i = 0; i < count; i++)
+        local_call(self, calls[i].procedure, calls[i].args, calls[i].ret, NULL, &calls[i].error);
+    return TRUE;
+}
+
+/* A dry run is a state of the calling thread, which conn.c sets before each call. */
+static gboolean local_set_dry_run(gpointer self, gboolean dry_run, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean local_set_detach(gpointer self, gboolean detach, GError **error)
+{
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("there is no daemon that would carry on; start cisternd, or leave out "
+                      "--detach"));
+}
+
+/* --- streams --------------------------------------------------------------------------------- */
+
+static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
+{
+    return hole ? cst_upload_hole(data, hole, error) : cst_upload_write(data, bytes, len, error);
+}
+
+/* The service advances the task and looks whether it is cancelled. */
+static gboolean local_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
+                             CstTask *task, GError **error)
+{
+    const CstProcedure *procedure = cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD);
+    CstApiCall call = call_of(self, procedure, task);
+    g_autoptr(CstUpload) upload = NULL;
+
+    if (!procedure->handler(&call, args, NULL, error))
+        return FALSE;
+    upload = call.upload;
+    return cst_fd_source_pump(source, send_piece, upload, NULL, error) &&
+           cst_upload_finish(upload, error);
+}
+
+static gboolean pump_download(CstDownload *download, CstFdSink *sink, CstTask *task, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(CST_STREAM_CHUNK);
+    size_t len;
+    uint64_t hole;
+
+    for (;;) {
+        if (!cst_download_read(download, buf, CST_STREAM_CHUNK, &len, &hole, error))
+            return FALSE;
+        if (!len && !hole)
+            return TRUE;
+        if (!(len ? cst_fd_sink_write(sink, buf, len, error)
+                  : cst_fd_sink_hole(sink, hole, task, error)))
+            return FALSE;
+    }
+}
+
+static gboolean local_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
+                               CstTask *task, GError **error)
+{
+    const CstProcedure *procedure =
+        cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
+    CstApiCall call = call_of(self, procedure, task);
+    g_autoptr(CstDownload) download = NULL;
+
+    if (!procedure->handler(&call, args, NULL, error))
+        return FALSE;
+    download = call.download;
+    return pump_download(download, sink, task, error);
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+/** Runs in whichever thread of the service caused the event. */
+static void on_service_event(const CstEvent *event, gpointer data)
+{
+    static const struct {
+        CstEventType theirs;
+        CstConnEventType ours;
+    } types[] = {
+        {CST_EVENT_POOL_LIFECYCLE, CST_CONN_EVENT_POOL_LIFECYCLE},
+        {CST_EVENT_POOL_REFRESH, CST_CONN_EVENT_POOL_REFRESH},
+        {CST_EVENT_SECRET_LIFECYCLE, CST_CONN_EVENT_SECRET_LIFECYCLE},
+        {CST_EVENT_SECRET_VALUE, CST_CONN_EVENT_SECRET_VALUE},
+    };
+    CstLocal *local = data;
+    uint64_t one = 1;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(types); i++)
+        if (types[i].theirs == event->type) {
+            CstConnEvent mine = {types[i].ours, event->kind, event->uuid, event->name};
+
+            cst_event_box_post(&local->events, &mine);
+            /* Full: the reader is woken already. */
+            if (write(local->event_fd, &one, sizeof(one)) < 0)
+                return;
+        }
+}
+
+static void events_clear(CstLocal *local)
+{
+    if (local->service_sub)
+        cst_service_unsubscribe(local->service, local->service_sub);
+    if (local->event_fd >= 0)
+        close(local->event_fd);
+    cst_event_box_clear(&local->events);
+}
+
+/** The first subscription makes the service's events come in. */
+static gboolean listen_to_service(CstLocal *local, GError **error)
+{
+    if (local->service_sub)
+        return TRUE;
+    local->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (local->event_fd < 0)
+        return cst_fail_errno(error, errno, _("cannot listen for events"));
+    local->service_sub = cst_service_subscribe(local->service, on_service_event, local);
+    return TRUE;
+}
+
+static gboolean local_subscribe(gpointer self, CstConnEventType type, const CstUuid *uuid,
+                                CstConnEventFunc func, gpointer data, guint *ret_id, GError **error)
+{
+    CstLocal *local = self;
+
+    if (!listen_to_service(local, error))
+        return FALSE;
+    *ret_id = cst_event_box_subscribe(&local->events, type, uuid, func, data);
+    return TRUE;
+}
+
+static gboolean local_unsubscribe(gpointer self, guint id, GError **error)
+{
+    return cst_event_box_unsubscribe(&((CstLocal *)self)->events, id, error);
+}
+
+static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, guint *ret_delivered,
+                                  GError **error)
+{
+    CstLocal *local = self;
+    struct pollfd fds[2] = {{.fd = local->event_fd, .events = POLLIN},
+                            {.fd = wake_fd, .events = POLLIN}};
+    gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
+    guint delivered = cst_event_box_deliver(&local->events);
+
+    while (delivered == 0) {
+        int left = timeout_ms < 0 ? -1 : (int)MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
+        int rc = poll(fds, 2, left);
+        uint64_t count;
+
+        if (rc < 0 && errno != EINTR)
+            return cst_fail_errno(error, errno, _("cannot wait for events"));
+        if (rc <= 0 || fds[1].revents)
+            break;
+        if (read(local->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+            return cst_fail_errno(error, errno, _("cannot wait for events"));
+        delivered = cst_event_box_deliver(&local->events);
+    }
+    *ret_delivered = delivered;
+    return TRUE;
+}
+
+/* --- the transport --------------------------------------------------------------------------- */
+
+static char *uri_of(const char *root)
+{
+    g_autofree char *escaped =
+        root ? g_uri_escape_string(root, G_URI_RESERVED_CHARS_ALLOWED_IN_PATH, FALSE) : NULL;
+
+    return escaped ? g_strconcat("storage:///embed?root=", escaped, NULL)
+                   : g_strdup("storage:///embed");
+}
 
 gpointer cst_local_open(const CstPaths *paths, GError **error)
 {
@@ -16,7 +239,8 @@ gpointer cst_local_open(const CstPaths *paths, GError **error)
         return NULL;
     local = g_new0(CstLocal, 1);
     local->service = g_steal_pointer(&service);
-    local->root = g_strdup(paths->root);
+    local->session.driver = CST_API_STORAGE;
+    local->session.uri = uri_of(paths->root);
     local->event_fd = -1;
     cst_event_box_init(&local->events);
     return local;
@@ -26,135 +250,23 @@ static void local_close(gpointer self)
 {
     CstLocal *local = self;
 
-    cst_local_events_clear(local);
+    events_clear(local);
     cst_service_free(local->service);
-    g_free(local->root);
+    g_free(local->session.uri);
     g_free(local);
 }
 
-static char *local_uri(gpointer self, GError **error)
-{
-    CstLocal *local = self;
-    g_autofree char *root =
-        local->root ? g_uri_escape_string(local->root, G_URI_RESERVED_CHARS_ALLOWED_IN_PATH, FALSE)
-                    : NULL;
-
-    return root ? g_strconcat("storage:///embed?root=", root, NULL) : g_strdup("storage:///embed");
-}
-
-static char *local_hostname(gpointer self, GError **error)
-{
-    return g_strdup(g_get_host_name());
-}
-
-static char *local_type(gpointer self, GError **error)
-{
-    return g_strdup("storage");
-}
-
-static gboolean local_version(gpointer self, uint64_t *ret, GError **error)
-{
-    unsigned major = 0, minor = 0, micro = 0;
-
-    if (sscanf(CST_VERSION, "%u.%u.%u", &major, &minor, &micro) < 2)
-        return cst_fail(error, CST_ERROR_INTERNAL, _("cannot read version '%s'"), CST_VERSION);
-    *ret = (uint64_t)major * 1000000 + minor * 1000 + micro;
-    return TRUE;
-}
-
-static char *local_capabilities(gpointer self, GError **error)
-{
-    return cst_service_capabilities(((CstLocal *)self)->service, error);
-}
-
-/** As cisternd answers it: the libvirt release whose calls are here. */
-static gboolean local_lib_version(gpointer self, uint64_t *ret, GError **error)
-{
-    *ret = CST_LIBVIRT_GENERATION;
-    return TRUE;
-}
-
-const CstConnOps cst_local_ops = {
+const CstTransport cst_local_transport = {
     .embedded = TRUE,
     .close = local_close,
-    .uri = local_uri,
-    .hostname = local_hostname,
-    .type = local_type,
-    .lib_version = local_lib_version,
-    .hv_version = local_version,
-    .capabilities = local_capabilities,
-    .pool_list = cst_local_pool_list,
-    .pool_by_name = cst_local_pool_by_name,
-    .pool_by_uuid = cst_local_pool_by_uuid,
-    .pool_by_target = cst_local_pool_by_target,
-    .pool_define = cst_local_pool_define,
-    .pool_create = cst_local_pool_create,
-    .pool_undefine = cst_local_pool_undefine,
-    .pool_build = cst_local_pool_build,
-    .pool_start = cst_local_pool_start,
-    .pool_stop = cst_local_pool_stop,
-    .pool_delete = cst_local_pool_delete,
-    .pool_refresh = cst_local_pool_refresh,
-    .pool_set_autostart = cst_local_pool_set_autostart,
-    .pool_get_autostart = cst_local_pool_get_autostart,
-    .pool_is_active = cst_local_pool_is_active,
-    .pool_is_persistent = cst_local_pool_is_persistent,
-    .pool_info = cst_local_pool_info,
-    .pool_problem = cst_local_pool_problem,
-    .pool_thin = cst_local_pool_thin,
-    .pool_xml = cst_local_pool_xml,
-    .pool_count_volumes = cst_local_pool_count_volumes,
-    .find_sources = cst_local_find_sources,
-    .pool_capabilities = cst_local_pool_capabilities,
-    .vol_list = cst_local_vol_list,
-    .vol_by_name = cst_local_vol_by_name,
-    .vol_by_key = cst_local_vol_by_key,
-    .vol_by_path = cst_local_vol_by_path,
-    .pool_of_vol = cst_local_pool_of_vol,
-    .vol_path = cst_local_vol_path,
-    .vol_xml = cst_local_vol_xml,
-    .vol_info = cst_local_vol_info,
-    .vol_create = cst_local_vol_create,
-    .vol_create_from = cst_local_vol_create_from,
-    .vol_delete = cst_local_vol_delete,
-    .vol_wipe = cst_local_vol_wipe,
-    .vol_resize = cst_local_vol_resize,
-    .vol_upload = cst_local_vol_upload,
-    .vol_download = cst_local_vol_download,
-    .vol_chain = cst_local_vol_chain,
-    .vol_holders = cst_local_vol_holders,
-    .vol_check = cst_local_vol_check,
-    .vol_flatten = cst_local_vol_flatten,
-    .vol_commit = cst_local_vol_commit,
-    .vol_sparsify = cst_local_vol_sparsify,
-    .vol_convert = cst_local_vol_convert,
-    .vol_rebase = cst_local_vol_rebase,
-    .vol_declare = cst_local_vol_declare,
-    .vol_problems = cst_local_vol_problems,
-    .pool_follow = cst_local_pool_follow,
-    .vol_compare = cst_local_vol_compare,
-    .vol_measure = cst_local_vol_measure,
-    .vol_map = cst_local_vol_map,
-    .vol_bitmap = cst_local_vol_bitmap,
-    .job_list = cst_local_job_list,
-    .job_info = cst_local_job_info,
-    .job_cancel = cst_local_job_cancel,
-    .job_set_limit = cst_local_job_set_limit,
-    .snapshot_list = cst_local_snapshot_list,
-    .snapshot_create = cst_local_snapshot_create,
-    .snapshot_revert = cst_local_snapshot_revert,
-    .snapshot_delete = cst_local_snapshot_delete,
-    .snapshot_rename = cst_local_snapshot_rename,
-    .snapshot_clone = cst_local_snapshot_clone,
-    .secret_list = cst_local_secret_list,
-    .secret_by_uuid = cst_local_secret_by_uuid,
-    .secret_by_usage = cst_local_secret_by_usage,
-    .secret_define = cst_local_secret_define,
-    .secret_undefine = cst_local_secret_undefine,
-    .secret_xml = cst_local_secret_xml,
-    .secret_set_value = cst_local_secret_set_value,
-    .secret_get_value = cst_local_secret_get_value,
-    .subscribe = cst_local_subscribe,
-    .unsubscribe = cst_local_unsubscribe,
-    .wait_events = cst_local_wait_events,
+    .has = local_has,
+    .call = local_call,
+    .call_all = local_call_all,
+    .upload = local_upload,
+    .download = local_download,
+    .set_detach = local_set_detach,
+    .set_dry_run = local_set_dry_run,
+    .subscribe = local_subscribe,
+    .unsubscribe = local_unsubscribe,
+    .wait_events = local_wait_events,
 };

@@ -3,8 +3,8 @@
 
 #include <store/paths.h>
 
-#include "provider.h"
+#include "transport.h"
 
-/** The provider that runs the service in this process. */
-extern const CstConnOps cst_local_ops;
+/** Calls to the service in this process. */
+extern const CstTransport cst_local_transport;
 gpointer cst_local_open(const CstPaths *paths, GError **error);

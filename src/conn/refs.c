@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The names of objects, and the rows of listings, as callers hold them. */
 #include <conn/conn.h>
-
-/* The small value types that travel between the provider and its caller. */
 
 CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)
 {
@@ -28,18 +27,6 @@ void cst_vol_ref_free(CstVolRef *ref)
     g_free(ref->name);
     g_free(ref->key);
     g_free(ref);
-}
-
-void cst_conn_vol_row_free(CstConnVolRow *row)
-{
-    if (!row)
-        return;
-    g_free(row->name);
-    g_free(row->key);
-    g_free(row->path);
-    g_free(row->format);
-    g_free(row->problem);
-    g_free(row);
 }
 
 void cst_conn_secret_free(CstConnSecret *secret)

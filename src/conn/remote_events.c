@@ -147,46 +147,53 @@ static Registration *find_registration(CstRemote *remote, CstConnEventType type,
     return NULL;
 }
 
-static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid, int *ret_callback,
-                              GError **error)
+static gboolean call(CstRemote *remote, int number, gpointer args_func, const void *args,
+                     gpointer ret_func, void *ret, GError **error)
 {
-    g_autoptr(CstPoolRef) ref = uuid ? cst_remote_pool_by_uuid(remote, uuid, error) : NULL;
-    wire_pool_event_args args = {.event = event};
-    wire_pool pool;
-    wire_int ret = {0};
+    const CstWireProc proc = {WIRE_REMOTE_PROGRAM, number, (xdrproc_t)args_func,
+                              (xdrproc_t)ret_func};
 
-    if (uuid && !ref)
-        return FALSE;
-    if (ref) {
-        pool = cst_remote_pool_arg(ref);
-        args.pool = &pool;
+    return cst_wire_client_call(remote->client, &proc, args, ret, error);
+}
+
+static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid,
+                              wire_int *ret_callback, GError **error)
+{
+    wire_pool_args pool = {0};
+    wire_pool_event_args args = {.event = event, .pool = uuid ? &pool.pool : NULL};
+    wire_uuid_args named;
+    gboolean ok;
+
+    if (uuid) {
+        memcpy(named.uuid, uuid->bytes, sizeof(named.uuid));
+        if (!call(remote, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_UUID, xdr_wire_uuid_args, &named,
+                  xdr_wire_pool_args, &pool, error))
+            return FALSE;
     }
-    if (!cst_remote_call(remote, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY,
-                         xdr_wire_pool_event_args, &args, xdr_wire_int, &ret, error))
-        return FALSE;
-    *ret_callback = ret.value;
-    return TRUE;
+    ok = call(remote, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, xdr_wire_pool_event_args,
+              &args, xdr_wire_int, ret_callback, error);
+    xdr_free((xdrproc_t)xdr_wire_pool_args, (char *)&pool);
+    return ok;
 }
 
 static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uuid,
-                                int *ret_callback, GError **error)
+                                wire_int *ret_callback, GError **error)
 {
-    g_autoptr(CstConnSecret) ref = uuid ? cst_remote_secret_by_uuid(remote, uuid, error) : NULL;
-    wire_secret_event_args args = {.event = event};
-    wire_secret secret;
-    wire_int ret = {0};
+    wire_secret_args secret = {0};
+    wire_secret_event_args args = {.event = event, .secret = uuid ? &secret.secret : NULL};
+    wire_uuid_args named;
+    gboolean ok;
 
-    if (uuid && !ref)
-        return FALSE;
-    if (ref) {
-        secret = cst_remote_secret_arg(ref);
-        args.secret = &secret;
+    if (uuid) {
+        memcpy(named.uuid, uuid->bytes, sizeof(named.uuid));
+        if (!call(remote, WIRE_PROC_SECRET_LOOKUP_BY_UUID, xdr_wire_uuid_args, &named,
+                  xdr_wire_secret_args, &secret, error))
+            return FALSE;
     }
-    if (!cst_remote_call(remote, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY,
-                         xdr_wire_secret_event_args, &args, xdr_wire_int, &ret, error))
-        return FALSE;
-    *ret_callback = ret.value;
-    return TRUE;
+    ok = call(remote, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY, xdr_wire_secret_event_args,
+              &args, xdr_wire_int, ret_callback, error);
+    xdr_free((xdrproc_t)xdr_wire_secret_args, (char *)&secret);
+    return ok;
 }
 
 /** The registration that serves @type and @uuid, made when there is none. */
@@ -195,16 +202,18 @@ static Registration *need_registration(CstRemote *remote, CstConnEventType type,
 {
     Registration *reg = find_registration(remote, type, uuid);
     Registration new = {.type = type, .any = !uuid};
+    wire_int callback = {0};
     gboolean ok;
 
     if (reg)
         return reg;
     remote->registering = TRUE;
-    ok = kinds[type].secret ? register_secret(remote, kinds[type].event, uuid, &new.callback, error)
-                            : register_pool(remote, kinds[type].event, uuid, &new.callback, error);
+    ok = kinds[type].secret ? register_secret(remote, kinds[type].event, uuid, &callback, error)
+                            : register_pool(remote, kinds[type].event, uuid, &callback, error);
     remote->registering = FALSE;
     if (!ok)
         return NULL;
+    new.callback = callback.value;
     if (uuid)
         new.uuid = *uuid;
     new.subs = g_array_new(FALSE, FALSE, sizeof(guint));
@@ -239,7 +248,7 @@ static gboolean deregister(CstRemote *remote, guint index, GError **error)
                                          : WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY;
 
     g_array_remove_index(remote->registrations, index);
-    return cst_remote_call(remote, number, xdr_wire_int, &args, NULL, NULL, error);
+    return call(remote, number, xdr_wire_int, &args, NULL, NULL, error);
 }
 
 gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)

@@ -6,7 +6,7 @@
 
 #include <base/log.h>
 #include <store/paths.h>
-#include <wire/server.h>
+#include <server/server.h>
 
 /** etc/cistern/cisternd.conf, a key file; packaging/cisternd.conf has every setting. */
 typedef struct {

@@ -13,10 +13,10 @@
 #include <base/i18n.h>
 #include <base/locale.h>
 #include <base/log.h>
+#include <server/server.h>
 #include <service/secrets.h>
 #include <service/service.h>
 #include <store/paths.h>
-#include <wire/server.h>
 
 #include "config.h"
 #include "notify.h"

@@ -14,15 +14,6 @@
 /* A details listing may show sizes this old; older ones are looked at again first. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
 
-void cst_vol_row_free(CstVolRow *row)
-{
-    g_free(row->name);
-    g_free(row->key);
-    g_free(row->path);
-    g_free(row->problem);
-    g_free(row);
-}
-
 static gboolean is_estimated(const CstVolume *volume)
 {
     const GPtrArray *options = volume->extra ? volume->extra->options : NULL;
@@ -64,7 +55,7 @@ static CstVolRow *row_new(const Listing *listing, const CstVolume *volume)
             listing->drafts ? volume_draft_now(listing->pool, volume->name) : NULL;
 
         volume_info(draft ? draft : volume, &row->info);
-        row->format = volume->format;
+        row->format = g_strdup(volume->format);
         row->problem = volume_problem(listing->pool, volume, listing->bases);
     }
     return row;

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include <fake_service.h>
+#include <server/server.h>
 #include <wire/codec.h>
-#include <wire/server.h>
 
 #include "fuzz.h"
 

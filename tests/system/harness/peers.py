@@ -227,8 +227,10 @@ class Cisternd(Peer):
     limits of its unit, whatever the test.
     """
 
-    def __init__(self, name="ours", env=(), config=None, confined="CST_CONFINED" in os.environ):
+    def __init__(self, name="ours", env=(), config=None, confined="CST_CONFINED" in os.environ,
+                 program=space.CISTERND):
         super().__init__(name)
+        self.program = program
         self.env = env
         self.config = config
         self.prefix = CONFINED if confined else []
@@ -241,7 +243,7 @@ class Cisternd(Peer):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as out:
                 out.write(self.config)
-        self.spawn([*self.prefix, space.CISTERND, "--root", self.root], self.sock, self.env)
+        self.spawn([*self.prefix, self.program, "--root", self.root], self.sock, self.env)
 
 
 class CisterndInPlace(Cisternd):

@@ -282,8 +282,7 @@ gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboo
     return TRUE;
 }
 
-gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolInfo *ret,
-                            GError **error)
+gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret, GError **error)
 {
     *ret = find(pool->name)->info;
     return TRUE;

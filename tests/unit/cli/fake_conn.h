@@ -10,7 +10,7 @@
 typedef struct {
     CstPoolRef ref;
     gboolean active, persistent, autostart;
-    CstConnPoolInfo info;
+    CstPoolInfo info;
     char *xml;
 } FakePool;
 

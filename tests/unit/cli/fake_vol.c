@@ -32,7 +32,7 @@ FakeVol *fake_vols_add(const char *pool, const char *name, uint64_t capacity, ui
     vol->pool = g_strdup(pool);
     vol->name = g_strdup(name);
     vol->path = g_strdup_printf("/%s/%s", pool, name);
-    vol->info = (CstConnVolInfo){CST_VOL_FILE, capacity, allocation, allocation, FALSE};
+    vol->info = (CstVolInfo){CST_VOL_FILE, capacity, allocation, allocation, FALSE};
     g_ptr_array_add(fake_vols.vols, vol);
     return vol;
 }
@@ -111,8 +111,8 @@ char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GErr
                            vol->name, vol->key);
 }
 
-gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical,
-                           CstConnVolInfo *ret, GError **error)
+gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical, CstVolInfo *ret,
+                           GError **error)
 {
     *ret = find(vol->pool, vol->name)->info;
     if (physical)
@@ -123,15 +123,15 @@ gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physica
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error)
 {
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_conn_vol_row_free);
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
 
     for (guint i = 0; fake_vols.vols && i < fake_vols.vols->len; i++) {
         const FakeVol *vol = g_ptr_array_index(fake_vols.vols, i);
-        CstConnVolRow *row;
+        CstVolRow *row;
 
         if (!g_str_equal(vol->pool, pool->name))
             continue;
-        row = g_new0(CstConnVolRow, 1);
+        row = g_new0(CstVolRow, 1);
         row->name = g_strdup(vol->name);
         row->key = g_strdup(vol->path);
         row->path = g_strdup(vol->path);

@@ -9,7 +9,7 @@
  */
 typedef struct {
     char *pool, *name, *path;
-    CstConnVolInfo info;
+    CstVolInfo info;
     char *format, *problem;
 } FakeVol;
 

@@ -30,7 +30,7 @@
 static void note_pool(Side *side, const CstPoolRef *pool)
 {
     gboolean active = 9, persistent = 9, autostart = 9;
-    CstConnPoolInfo info = {0};
+    CstPoolInfo info = {0};
     guint volumes = 99;
 
     outcome(side, "is_active", cst_conn_pool_is_active(side->conn, pool, &active, &side->error));
@@ -129,7 +129,7 @@ static void note_vols(Side *side, const CstPoolRef *pool, gboolean details)
 
     outcome(side, "list volumes", rows != NULL);
     for (guint i = 0; rows && i < rows->len; i++) {
-        const CstConnVolRow *row = rows->pdata[i];
+        const CstVolRow *row = rows->pdata[i];
 
         note(side, "- %s %s %s %d %" G_GUINT64_FORMAT " %s %s", row->name, row->key, row->path,
              row->info.type, row->info.capacity, row->format, row->problem);
@@ -151,7 +151,7 @@ static CstVolRef *make_vol(Side *side, const CstPoolRef *pool, const char *name,
 
 static void note_vol(Side *side, const CstVolRef *vol)
 {
-    CstConnVolInfo info = {0};
+    CstVolInfo info = {0};
     char *path = cst_conn_vol_path(side->conn, vol, &side->error);
     CstPoolRef *pool;
 

@@ -5,16 +5,20 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 
-#include "provider.h"
+#include "transport.h"
 
-/* A provider with a few slots, to see what reaches it. */
+/* A transport that answers a few calls itself, to see what reaches it. */
 typedef struct {
     int calls;
     int closed;
+    gboolean was_dry;
     uint64_t physical;
 } Twin;
 
@@ -23,59 +27,54 @@ static void twin_close(gpointer self)
     ((Twin *)self)->closed++;
 }
 
-static char *twin_type(gpointer self, GError **error)
-{
-    ((Twin *)self)->calls++;
-    return g_strdup("twin");
-}
-
-/** Fails without an error: a defect that the dispatcher must not pass on. */
-static char *twin_hostname(gpointer self, GError **error)
-{
-    return NULL;
-}
-
-static gboolean twin_pool_stop(gpointer self, const CstPoolRef *pool, GError **error)
-{
-    ((Twin *)self)->calls++;
-    return TRUE;
-}
-
-static gboolean twin_vol_info(gpointer self, const CstVolRef *vol, gboolean physical,
-                              CstConnVolInfo *ret, GError **error)
+static gboolean twin_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
+                          CstTask *task, GError **error)
 {
     Twin *twin = self;
 
-    if (!twin->physical)
-        return cst_fail(error, CST_ERROR_NO_SUPPORT, "info");
-    *ret = (CstConnVolInfo){CST_VOL_FILE, 1, physical ? twin->physical : 2, 0, FALSE};
-    return TRUE;
+    twin->calls++;
+    twin->was_dry = cst_dry_run();
+    switch (procedure->number) {
+    case WIRE_PROC_CONNECT_GET_TYPE: ((wire_text *)ret)->value = g_strdup("twin"); return TRUE;
+    case WIRE_PROC_CONNECT_GET_URI: ((wire_text *)ret)->value = g_strdup("twin:///"); return TRUE;
+    /* Fails without an error: a defect that must not be passed on. */
+    case WIRE_PROC_CONNECT_GET_HOSTNAME: return FALSE;
+    case WIRE_PROC_STORAGE_POOL_DESTROY:
+        return g_str_equal(((const wire_pool_args *)args)->pool.name, "p");
+    case WIRE_PROC_STORAGE_VOL_GET_INFO_FLAGS:
+        *(wire_vol_info_ret *)ret = (wire_vol_info_ret){0, 1, twin->physical};
+        return twin->physical || cst_fail(error, CST_ERROR_NO_SUPPORT, "info");
+    default: return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s", procedure->name);
+    }
 }
 
-static gboolean twin_vol_download(gpointer self, const CstVolRef *vol, int fd, uint64_t offset,
-                                  uint64_t length, unsigned flags, CstTask *task, GError **error)
+static gboolean twin_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
+                              CstTask *task, GError **error)
 {
     ((Twin *)self)->calls++;
     return TRUE;
 }
 
-static const CstConnOps twin_ops = {
+static gboolean twin_set_dry_run(gpointer self, gboolean dry_run, GError **error)
+{
+    return TRUE;
+}
+
+static const CstTransport twin_transport = {
     .close = twin_close,
-    .type = twin_type,
-    .hostname = twin_hostname,
-    .pool_stop = twin_pool_stop,
-    .vol_info = twin_vol_info,
-    .vol_download = twin_vol_download,
+    .call = twin_call,
+    .download = twin_download,
+    .set_dry_run = twin_set_dry_run,
 };
 
 static char pool_name[] = "p";
 static const CstPoolRef pool = {.name = pool_name};
 static const CstVolRef vol = {pool_name, pool_name, pool_name};
 
-static void call_reaches_the_provider(void **state)
+static void call_reaches_the_transport(void **state)
 {
     Twin twin = {0};
-    CstConn *conn = cst_conn_new(&twin_ops, &twin, FALSE);
+    CstConn *conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
     g_autofree char *type = cst_conn_type(conn, NULL);
 
     assert_string_equal(type, "twin");
@@ -85,16 +84,17 @@ static void call_reaches_the_provider(void **state)
     assert_int_equal(twin.closed, 1);
 }
 
-static void read_only_connection_refuses_changes_before_the_provider(void **state)
+static void read_only_connection_refuses_changes_before_the_transport(void **state)
 {
     Twin twin = {0};
-    g_autoptr(CstConn) conn = cst_conn_new(&twin_ops, &twin, TRUE);
+    g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, TRUE);
     g_autoptr(GError) error = NULL;
     g_autofree char *type = cst_conn_type(conn, NULL);
     g_autofree char *text = NULL;
 
     assert_string_equal(type, "twin");
     assert_true(cst_conn_is_read_only(conn));
+    assert_false(cst_conn_vol_upload(conn, &vol, -1, 0, 0, 0, NULL, NULL));
     assert_false(cst_conn_pool_stop(conn, &pool, &error));
     assert_int_equal(twin.calls, 1);
     text = cst_error_text(error);
@@ -102,21 +102,40 @@ static void read_only_connection_refuses_changes_before_the_provider(void **stat
                         "operation forbidden: read only access prevents virStoragePoolDestroy");
 }
 
-static void absent_slot_is_not_supported_by_this_server(void **state)
+static void what_was_typed_is_the_uri(void **state)
 {
     Twin twin = {0};
-    g_autoptr(CstConn) conn = cst_conn_new(&twin_ops, &twin, FALSE);
-    g_autoptr(GError) error = NULL;
+    g_autoptr(CstConn) typed = cst_conn_new(&twin_transport, &twin, "typed:///", FALSE);
+    g_autoptr(CstConn) other = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
+    g_autofree char *first = cst_conn_uri(typed, NULL);
+    g_autofree char *second = cst_conn_uri(other, NULL);
 
-    assert_null(cst_conn_pool_by_name(conn, "x", &error));
-    assert_int_equal(error->code, CST_ERROR_NO_SUPPORT);
-    assert_non_null(strstr(error->message, "not supported by this server"));
+    assert_string_equal(first, "typed:///");
+    assert_string_equal(second, "twin:///");
+}
+
+static void calls_are_dry_runs_by_their_connection(void **state)
+{
+    Twin twin = {0};
+    g_autoptr(CstConn) dry = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
+    g_autoptr(CstConn) real = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
+
+    assert_true(cst_conn_set_dry_run(dry, TRUE, NULL));
+    assert_true(cst_conn_pool_stop(dry, &pool, NULL));
+    assert_true(twin.was_dry);
+    assert_true(cst_conn_pool_stop(real, &pool, NULL));
+    assert_false(twin.was_dry);
+    assert_true(cst_conn_pool_stop(dry, &pool, NULL));
+    assert_true(twin.was_dry);
+    assert_true(cst_conn_set_dry_run(dry, FALSE, NULL));
+    assert_true(cst_conn_pool_stop(dry, &pool, NULL));
+    assert_false(twin.was_dry);
 }
 
 static void failure_without_an_error_becomes_one(void **state)
 {
     Twin twin = {0};
-    g_autoptr(CstConn) conn = cst_conn_new(&twin_ops, &twin, FALSE);
+    g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
     g_autoptr(GError) error = NULL;
 
     assert_null(cst_conn_hostname(conn, NULL));
@@ -127,11 +146,14 @@ static void failure_without_an_error_becomes_one(void **state)
 static uint64_t total_of_download(uint64_t physical, uint64_t offset, uint64_t length)
 {
     Twin twin = {.physical = physical};
-    g_autoptr(CstConn) conn = cst_conn_new(&twin_ops, &twin, FALSE);
+    g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
     g_autoptr(CstTask) task = cst_task_new();
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-    assert_true(cst_conn_vol_download(conn, &vol, -1, offset, length, 0, task, NULL));
-    assert_int_equal(twin.calls, 1);
+    assert_true(fd >= 0);
+    assert_true(cst_conn_vol_download(conn, &vol, fd, offset, length, 0, task, NULL));
+    assert_int_equal(twin.calls, 2);
+    close(fd);
     return cst_task_progress(task).total;
 }
 
@@ -148,9 +170,10 @@ static void download_knows_how_much_will_come(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(call_reaches_the_provider),
-        cmocka_unit_test(read_only_connection_refuses_changes_before_the_provider),
-        cmocka_unit_test(absent_slot_is_not_supported_by_this_server),
+        cmocka_unit_test(call_reaches_the_transport),
+        cmocka_unit_test(read_only_connection_refuses_changes_before_the_transport),
+        cmocka_unit_test(what_was_typed_is_the_uri),
+        cmocka_unit_test(calls_are_dry_runs_by_their_connection),
         cmocka_unit_test(failure_without_an_error_becomes_one),
         cmocka_unit_test(download_knows_how_much_will_come),
     };

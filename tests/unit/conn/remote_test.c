@@ -284,10 +284,10 @@ static CstConn *connect_to(FakeServer *server, Model *model)
 
     fake_listen(server, serve, model);
     uri.socket = server->path;
-    self = cst_remote_open(&uri, "asked:///", FALSE, &reached, NULL);
+    self = cst_remote_open(&uri, FALSE, &reached, NULL);
     assert_true(reached);
     assert_non_null(self);
-    return cst_conn_new(&cst_remote_ops, self, FALSE);
+    return cst_conn_new(&cst_remote_transport, self, "asked:///", FALSE);
 }
 
 static char pool_name[] = "p";
@@ -306,7 +306,7 @@ static void cisternd_is_listed_in_pages(void **state)
     assert_non_null(rows);
     assert_int_equal(rows->len, model.volumes);
     for (guint i = 0; i < rows->len; i++) {
-        const CstConnVolRow *row = rows->pdata[i];
+        const CstVolRow *row = rows->pdata[i];
 
         assert_int_equal(row->info.capacity, i);
         assert_string_equal(row->format, "qcow2");
@@ -322,7 +322,7 @@ static void libvirtd_is_asked_for_each_volume(void **state)
     FakeServer server;
     CstConn *conn = connect_to(&server, &model);
     g_autoptr(GPtrArray) rows = cst_conn_vol_list(conn, &pool, TRUE, NULL);
-    const CstConnVolRow *third, *fourth, *last;
+    const CstVolRow *third, *fourth, *last;
 
     assert_non_null(rows);
     assert_int_equal(rows->len, 499);

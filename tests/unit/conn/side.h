@@ -11,8 +11,8 @@
 #include <base/error_class.h>
 #include <base/file.h>
 #include <conn/conn.h>
+#include <server/server.h>
 #include <service/service.h>
-#include <wire/server.h>
 
 typedef struct {
     char *root;

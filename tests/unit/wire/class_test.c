@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where each call runs. What may touch a pool's storage, or wait for a volume, a pool or a scan,
- * has to be RUN_LONG; a call that is something else is on a list here, and somebody has looked
+ * has to be CST_RUN_LONG; a call that is something else is on a list here, and somebody has looked
  * whether it keeps to that.
  */
 #include <setjmp.h>
@@ -65,9 +65,14 @@ static const char *const in_memory[] = {
     "virStoragePoolLookupByVolume",
 };
 
-static const Procedure *const tables[] = {
-    procedures_pool, procedures_vol,     procedures_secret, procedures_node,    procedures_connect,
-    procedures_job,  procedures_cistern, procedures_image,  procedures_snapshot};
+static CstProcedureIndex procedures;
+
+static const CstProcedure *procedure_at(size_t i)
+{
+    const size_t remote = G_N_ELEMENTS(procedures.remote);
+
+    return i < remote ? procedures.remote[i] : procedures.own[i - remote];
+}
 
 static gboolean is_in(const char *const *list, size_t count, const char *api)
 {
@@ -81,27 +86,35 @@ static void calls_that_may_wait_run_where_they_may(void **state)
 {
     guint found = 0;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
-        for (const Procedure *row = tables[i]; row->handler; row++) {
-            gboolean listed = is_in(quick, G_N_ELEMENTS(quick), row->api);
+    for (size_t i = 0; i < G_N_ELEMENTS(procedures.remote) + G_N_ELEMENTS(procedures.own); i++) {
+        const CstProcedure *row = procedure_at(i);
+        gboolean listed = row && is_in(quick, G_N_ELEMENTS(quick), row->name);
 
-            if (listed != (row->run == RUN_QUICK))
-                fail_msg("%s has class %d", row->api, row->run);
-            found += listed;
-        }
+        if (row && listed != (row->run == CST_RUN_QUICK))
+            fail_msg("%s has class %d", row->name, row->run);
+        found += listed;
+    }
     assert_int_equal(found, G_N_ELEMENTS(quick));
+}
+
+static gboolean is_of_storage(const CstProcedure *row)
+{
+    return row->program == WIRE_CISTERN_PROGRAM || row->domain == CST_WIRE_FROM_STORAGE;
 }
 
 static void the_io_thread_touches_no_storage(void **state)
 {
-    static const Procedure *const of_storage[] = {procedures_pool,  procedures_vol,
-                                                  procedures_job,   procedures_cistern,
-                                                  procedures_image, procedures_snapshot};
+    guint found = 0;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(of_storage); i++)
-        for (const Procedure *row = of_storage[i]; row->handler; row++)
-            if (is_in(in_memory, G_N_ELEMENTS(in_memory), row->api) != (row->run == RUN_INLINE))
-                fail_msg("%s has class %d", row->api, row->run);
+    for (size_t i = 0; i < G_N_ELEMENTS(procedures.remote) + G_N_ELEMENTS(procedures.own); i++) {
+        const CstProcedure *row = procedure_at(i);
+        gboolean listed = row && is_in(in_memory, G_N_ELEMENTS(in_memory), row->name);
+
+        if (row && is_of_storage(row) && listed != (row->run == CST_RUN_INLINE))
+            fail_msg("%s has class %d", row->name, row->run);
+        found += listed;
+    }
+    assert_int_equal(found, G_N_ELEMENTS(in_memory));
 }
 
 int main(void)
@@ -111,5 +124,6 @@ int main(void)
         cmocka_unit_test(the_io_thread_touches_no_storage),
     };
 
+    dispatch_index(&procedures);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

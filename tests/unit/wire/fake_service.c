@@ -326,15 +326,6 @@ gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
     return cst_fail(error, CST_ERROR_NO_VOL, "no storage vol with matching name '%s'", name);
 }
 
-void cst_vol_row_free(CstVolRow *row)
-{
-    g_free(row->name);
-    g_free(row->key);
-    g_free(row->path);
-    g_free(row->problem);
-    g_free(row);
-}
-
 gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 {
     *ret_count = count_of(pool);
@@ -357,7 +348,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
         row->key = g_strdup_printf("/images/%s", row->name);
         row->path = g_strdup(row->key);
         row->info.capacity = flags & CST_VOL_ROWS_DETAILS ? 1000 + i : 0;
-        row->format = flags & CST_VOL_ROWS_DETAILS ? "qcow2" : NULL;
+        row->format = flags & CST_VOL_ROWS_DETAILS ? g_strdup("qcow2") : NULL;
         g_ptr_array_add(rows, row);
     }
     return rows;

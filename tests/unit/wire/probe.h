@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <server/server.h>
 #include <wire/codec.h>
-#include <wire/server.h>
 
 #include "fake_service.h"
 

@@ -7,6 +7,7 @@
 #include <model/flags.h>
 #include <model/image_report.h>
 #include <model/job.h>
+#include <model/listing.h>
 #include <model/pool_def.h>
 #include <model/secret_def.h>
 #include <model/snapshot.h>
@@ -65,11 +66,6 @@ CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid);
 void cst_pool_ref_free(CstPoolRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolRef, cst_pool_ref_free)
 
-typedef struct {
-    CstPoolRunState state;
-    uint64_t capacity, allocation, available;
-} CstConnPoolInfo;
-
 /** Elements CstPoolRef *, ordered as the server gives them. @filter: CstListPoolsFlags. */
 GPtrArray *cst_conn_pool_list(CstConn *conn, unsigned filter, GError **error);
 CstPoolRef *cst_conn_pool_by_name(CstConn *conn, const char *name, GError **error);
@@ -95,7 +91,7 @@ gboolean cst_conn_pool_is_active(CstConn *conn, const CstPoolRef *pool, gboolean
                                  GError **error);
 gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error);
-gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstConnPoolInfo *ret,
+gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret,
                             GError **error);
 /** Why the pool could not be started, or is inaccessible; NULL: nothing, or the server can't
  *  say. */
@@ -120,28 +116,7 @@ typedef struct {
 void cst_vol_ref_free(CstVolRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolRef, cst_vol_ref_free)
 
-typedef struct {
-    CstVolType type;
-    uint64_t capacity;
-    uint64_t allocation;
-    uint64_t physical; /**< 0 when the server does not tell it in this call */
-    /** allocation is not what was found, but what there may be; FALSE also where it isn't told. */
-    gboolean estimated;
-} CstConnVolInfo;
-
-/** A listed volume. path always; info and format only when details were asked for. */
-typedef struct {
-    char *name;
-    char *key;
-    char *path;
-    CstConnVolInfo info;
-    char *format;  /**< NULL: unknown (stock servers don't list it) */
-    char *problem; /**< NULL: fine, or the server doesn't say */
-} CstConnVolRow;
-
-void cst_conn_vol_row_free(CstConnVolRow *row);
-
-/** Elements CstConnVolRow *. However many: pages against cisternd, pipelines against libvirtd. */
+/** Elements CstVolRow *. However many: pages against cisternd, pipelines against libvirtd. */
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error);
 CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
@@ -152,8 +127,8 @@ CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **e
 char *cst_conn_vol_path(CstConn *conn, const CstVolRef *vol, GError **error);
 char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GError **error);
 /** @physical: allocation comes back as the physical size (libvirt's GET_PHYSICAL). */
-gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical,
-                           CstConnVolInfo *ret, GError **error);
+gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical, CstVolInfo *ret,
+                           GError **error);
 
 /*
  * Long calls. @task may be NULL; otherwise its progress is kept up to date where the server tells

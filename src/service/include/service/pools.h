@@ -3,6 +3,7 @@
 
 #include <base/task.h>
 #include <model/flags.h>
+#include <model/listing.h>
 #include <model/pool_def.h>
 #include <model/thin_store.h>
 #include <service/service.h>
@@ -28,16 +29,6 @@ CstPool *cst_service_pool_by_target(CstService *service, const char *path, GErro
 /** Name and uuid never change while the handle lives. */
 const char *cst_pool_name(const CstPool *pool);
 const CstUuid *cst_pool_uuid(const CstPool *pool);
-
-typedef struct {
-    CstPoolRunState state;
-    gboolean persistent;
-    gboolean autostart;
-    uint64_t capacity; /**< bytes, as of the last refresh or change */
-    uint64_t allocation;
-    uint64_t available;
-    guint volumes;
-} CstPoolInfo;
 
 void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info);
 gboolean cst_pool_is_active(CstPool *pool);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/task.h>
+#include <model/listing.h>
 #include <model/vol_def.h>
 #include <service/pools.h>
 
@@ -9,26 +10,6 @@
  * Volumes are addressed by their pool and name. One call that changes a volume runs at a time; the
  * next one waits its turn. All sizes in bytes.
  */
-
-typedef struct {
-    CstVolType type;
-    uint64_t capacity;
-    uint64_t allocation;
-    uint64_t physical;
-    gboolean estimated; /**< allocation is not what was found, but what there may be */
-} CstVolInfo;
-
-/** One line of a listing. Strings belong to the row. */
-typedef struct {
-    char *name;
-    char *key;
-    char *path;
-    CstVolInfo info;
-    const char *format; /**< static; NULL: the pool type shows none */
-    char *problem;      /**< why the volume can't be used; NULL: fine */
-} CstVolRow;
-
-void cst_vol_row_free(CstVolRow *row);
 
 typedef enum { CST_VOL_ROWS_BRIEF = 0, CST_VOL_ROWS_DETAILS = 1 } CstVolRowsFlags;
 

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <service/images.h>
+#include <service/trust.h>
+
+#include "api_private.h"
+
+static const char *opt_text(const wire_opt_string text)
+{
+    return text ? *text : NULL;
+}
+
+static void fill_row(wire_chain_row *ret, CstChainRow *row)
+{
+    *ret = (wire_chain_row){
+        .level = row->level,
+        .self = row->self,
+        .pool = cst_api_opt(g_steal_pointer(&row->pool)),
+        .name = cst_api_text(g_steal_pointer(&row->name)),
+        .path = cst_api_opt(g_steal_pointer(&row->path)),
+        .format = cst_api_opt(g_steal_pointer(&row->format)),
+        .capacity = row->capacity,
+        .allocation = row->allocation,
+        .problem = cst_api_opt(g_steal_pointer(&row->problem)),
+    };
+}
+
+static gboolean chain(CstApiCall *call, const void *args, void *ret_data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_chain_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+    g_autoptr(GPtrArray) rows = pool ? cst_vol_chain(pool, vol->name, error) : NULL;
+
+    if (!rows)
+        return FALSE;
+    ret->rows.rows_val = g_new0(wire_chain_row, rows->len + 1);
+    for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++)
+        fill_row(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
+    return TRUE;
+}
+
+static gboolean holders(CstApiCall *call, const void *args, void *ret_data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_holders_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+    g_autoptr(GPtrArray) rows = pool ? cst_vol_holders(pool, vol->name, error) : NULL;
+
+    if (!rows)
+        return FALSE;
+    ret->holders.holders_val = g_new0(wire_holder, rows->len + 1);
+    for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++) {
+        CstVolHolder *row = g_ptr_array_index(rows, i);
+
+        ret->holders.holders_val[ret->holders.holders_len++] =
+            (wire_holder){cst_api_text(g_steal_pointer(&row->what)), row->reads_only};
+    }
+    return TRUE;
+}
+
+static gboolean run_check(CstApiCall *call, const wire_vol_flags_args *args,
+                          CstCheckReport *ret_report, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_check(pool, args->vol.name, args->flags, call->task, ret_report, error);
+}
+
+static wire_check_ret report_arg(const CstCheckReport *report)
+{
+    return (wire_check_ret){
+        .format = g_strdup(report->format),
+        .errors = report->errors,
+        .leaks = report->leaks,
+        .errors_fixed = report->errors_fixed,
+        .leaks_fixed = report->leaks_fixed,
+        .total_clusters = report->total_clusters,
+        .allocated_clusters = report->allocated_clusters,
+        .fragmented_clusters = report->fragmented_clusters,
+        .compressed_clusters = report->compressed_clusters,
+        .image_end = report->image_end,
+    };
+}
+
+static gboolean check(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    g_auto(CstCheckReport) report = {0};
+
+    if (!run_check(call, args, &report, error))
+        return FALSE;
+    *(wire_check_ret *)ret = report_arg(&report);
+    return TRUE;
+}
+
+static gboolean check_list(CstApiCall *call, const void *args, void *ret_data, GError **error)
+{
+    wire_check_list_ret *ret = ret_data;
+    g_auto(CstCheckReport) report = {0};
+    guint count;
+
+    if (!run_check(call, args, &report, error))
+        return FALSE;
+    ret->report = report_arg(&report);
+    count = MIN(cst_findings_length(report.findings), WIRE_FINDINGS_MAX);
+    ret->findings.findings_val = g_new0(wire_finding, count + 1);
+    for (guint i = 0; i < count; i++) {
+        const CstFinding *finding = cst_findings_get(report.findings, i);
+
+        ret->findings.findings_val[ret->findings.findings_len++] =
+            (wire_finding){finding->kind, finding->count, g_strdup(finding->text)};
+    }
+    return TRUE;
+}
+
+static gboolean flatten(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+
+    return pool && cst_vol_flatten(pool, vol->name, call->task, error);
+}
+
+static gboolean commit(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_commit_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_commit(pool, args->vol.name, opt_text(args->base), args->flags,
+                                  call->task, error);
+}
+
+static gboolean sparsify(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+
+    return pool && cst_vol_sparsify(pool, vol->name, call->task,
+                                    (uint64_t *)&((wire_size *)ret)->value, error);
+}
+
+static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_convert_args *args = data;
+    const CstVolConvert how = {args->name, args->format, opt_text(args->options), args->flags};
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autoptr(CstPool) source = pool ? cst_api_vol_pool(call->service, &args->source, error) : NULL;
+
+    return source && cst_vol_convert(pool, source, args->source.name, &how, call->task, error) &&
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
+}
+
+static gboolean rebase(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_rebase_args *args = data;
+    const CstVolRebase how = {opt_text(args->backing), opt_text(args->backing_format), args->flags};
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_rebase(pool, args->vol.name, &how, call->task, error);
+}
+
+static gboolean declare(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_declare_args *args = data;
+    const CstVolDeclare how = {opt_text(args->format), opt_text(args->backing),
+                               opt_text(args->backing_format), args->flags};
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_declare(pool, args->vol.name, &how, call->task, error);
+}
+
+static gboolean problems(CstApiCall *call, const void *args, void *ret_data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_vol_problems_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+    g_autoptr(GPtrArray) found = pool ? cst_vol_problems(pool, vol->name, error) : NULL;
+
+    if (!found)
+        return FALSE;
+    ret->problems.problems_val = g_new0(wire_string, found->len + 1);
+    for (guint i = 0; i < found->len && i < WIRE_LIST_MAX; i++)
+        ret->problems.problems_val[ret->problems.problems_len++] =
+            g_strdup(g_ptr_array_index(found, i));
+    return TRUE;
+}
+
+static gboolean follow(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_pool_follow_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    const char *asked = opt_text(args->follow);
+    CstFollow now;
+
+    if (!pool)
+        return FALSE;
+    if (asked && !cst_follow_parse(asked, &now))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("references are followed to pools, none or anywhere, not '%s'"), asked);
+    if (!(asked ? cst_pool_set_follow(pool, now, error) : cst_pool_get_follow(pool, &now, error)))
+        return FALSE;
+    ((wire_pool_follow_ret *)ret)->follow = g_strdup(cst_follow_name(now));
+    return TRUE;
+}
+
+static gboolean compare(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vol_pair_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_autoptr(CstPool) other = pool ? cst_api_vol_pool(call->service, &args->other, error) : NULL;
+    CstCompareReport report;
+
+    if (!other ||
+        !cst_vol_compare(pool, args->vol.name, other, args->other.name, call->task, &report, error))
+        return FALSE;
+    *(wire_compare_ret *)ret_data =
+        (wire_compare_ret){report.same, report.sizes_same, report.offset};
+    return TRUE;
+}
+
+static gboolean measure(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_measure_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    CstMeasureReport report;
+
+    if (!pool || !cst_vol_measure(pool, args->vol.name, args->format, opt_text(args->options),
+                                  call->task, &report, error))
+        return FALSE;
+    *(wire_measure_ret *)ret = (wire_measure_ret){report.required, report.fully_allocated};
+    return TRUE;
+}
+
+static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
+{
+    *ret = (wire_map_run){
+        .start = run->start,
+        .length = run->length,
+        .depth = run->depth,
+        .flags = (run->present ? WIRE_MAP_PRESENT : 0) | (run->zero ? WIRE_MAP_ZERO : 0) |
+                 (run->data ? WIRE_MAP_DATA : 0) | (run->has_offset ? WIRE_MAP_HAS_OFFSET : 0),
+        .offset = run->offset,
+    };
+}
+
+G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
+
+static gboolean map(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vol_map_args *args = data;
+    wire_map_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_autoptr(CstVolMap) page =
+        pool ? cst_vol_map(pool, args->vol.name, args->start, args->limit, call->task, error)
+             : NULL;
+
+    if (!page)
+        return FALSE;
+    ret->runs.runs_val = g_new0(wire_map_run, page->runs->len + 1);
+    ret->runs.runs_len = page->runs->len;
+    for (guint i = 0; i < page->runs->len; i++)
+        fill_run(&ret->runs.runs_val[i], &g_array_index(page->runs, CstVolMapRun, i));
+    ret->files.files_val = g_new0(wire_string, page->files->len + 1);
+    ret->files.files_len = page->files->len;
+    for (guint i = 0; i < page->files->len; i++)
+        ret->files.files_val[i] = g_strdup(g_ptr_array_index(page->files, i));
+    ret->more = page->more;
+    return TRUE;
+}
+
+static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_bitmap_args *args = data;
+    g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
+    const CstBitmapChange change = {args->name, args->granularity, steps};
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_autoptr(CstPool) source = NULL;
+
+    if (!pool)
+        return FALSE;
+    if (args->source) {
+        source = cst_api_vol_pool(call->service, args->source, error);
+        if (!source)
+            return FALSE;
+    }
+    for (guint i = 0; i < args->steps.steps_len; i++) {
+        const wire_bitmap_step *wire = &args->steps.steps_val[i];
+        const CstBitmapStep step = {wire->deed, opt_text(wire->from)};
+
+        g_array_append_val(steps, step);
+    }
+    return cst_vol_bitmap(pool, args->vol.name, &change, source,
+                          args->source ? args->source->name : NULL, call->task, error);
+}
+
+const CstProcedure cst_api_image_procedures[] = {
+    CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, chain),
+    CST_OWN_PROCEDURE(VOL_HOLDERS, LONG, WRITE, "cisternVolHolders", vol_args, holders_ret,
+                      holders),
+    CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret, check),
+    CST_OWN_PROCEDURE(VOL_CHECK_LIST, LONG, WRITE, "cisternVolCheck", vol_flags_args,
+                      check_list_ret, check_list),
+    CST_OWN_PROCEDURE(VOL_FLATTEN, LONG, WRITE, "cisternVolFlatten", vol_args, void, flatten),
+    CST_OWN_PROCEDURE(VOL_COMMIT, LONG, WRITE, "cisternVolCommit", vol_commit_args, void, commit),
+    CST_OWN_PROCEDURE(VOL_SPARSIFY, LONG, WRITE, "cisternVolSparsify", vol_args, size, sparsify),
+    CST_OWN_PROCEDURE(VOL_CONVERT, LONG, WRITE, "cisternVolConvert", vol_convert_args, vol_args,
+                      convert),
+    CST_OWN_PROCEDURE(VOL_REBASE, LONG, WRITE, "cisternVolRebase", vol_rebase_args, void, rebase),
+    CST_OWN_PROCEDURE(VOL_DECLARE, LONG, WRITE, "cisternVolDeclare", vol_declare_args, void,
+                      declare),
+    CST_OWN_PROCEDURE(VOL_PROBLEMS, LONG, READ, "cisternVolProblems", vol_args, vol_problems_ret,
+                      problems),
+    CST_OWN_PROCEDURE(POOL_FOLLOW, LONG, WRITE, "cisternPoolFollow", pool_follow_args,
+                      pool_follow_ret, follow),
+    CST_OWN_PROCEDURE(VOL_COMPARE, LONG, WRITE, "cisternVolCompare", vol_pair_args, compare_ret,
+                      compare),
+    CST_OWN_PROCEDURE(VOL_MEASURE, LONG, WRITE, "cisternVolMeasure", vol_measure_args, measure_ret,
+                      measure),
+    CST_OWN_PROCEDURE(VOL_MAP, LONG, WRITE, "cisternVolMap", vol_map_args, map_ret, map),
+    CST_OWN_PROCEDURE(VOL_BITMAP, LONG, WRITE, "cisternVolBitmap", vol_bitmap_args, void, bitmap),
+    {0},
+};

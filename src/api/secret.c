@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "api_private.h"
+
+static void fill_secret(wire_secret *ret, const CstSecretRow *row)
+{
+    memcpy(ret->uuid, row->uuid.bytes, sizeof(ret->uuid));
+    ret->usage_type = row->usage;
+    ret->usage_id = g_strdup(row->usage_id ? row->usage_id : "");
+}
+
+/* --- lists ----------------------------------------------------------------------------------- */
+
+static gboolean num_of_secrets(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    g_autoptr(GPtrArray) rows = cst_service_secrets(call->service, 0, error);
+
+    if (!rows)
+        return FALSE;
+    ((wire_int *)ret)->value = (int)rows->len;
+    return TRUE;
+}
+
+static gboolean list_secrets(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    int max = ((const wire_int *)args)->value;
+    wire_names *ret = data;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    if (!cst_api_check_max(max, WIRE_LIST_MAX, "maxuuids", "REMOTE_SECRET_LIST_MAX", error))
+        return FALSE;
+    rows = cst_service_secrets(call->service, 0, error);
+    if (!rows)
+        return FALSE;
+    ret->names.names_val = g_new0(char *, MIN(rows->len, (guint)max) + 1);
+    for (guint i = 0; i < rows->len && i < (guint)max; i++) {
+        const CstSecretRow *row = g_ptr_array_index(rows, i);
+        char text[CST_UUID_TEXT_LEN];
+
+        ret->names.names_val[ret->names.names_len++] = g_strdup(cst_uuid_format(&row->uuid, text));
+    }
+    return TRUE;
+}
+
+static gboolean list_all_secrets(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_list_all_args *args = data;
+    wire_secrets_ret *ret = ret_data;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    if (!cst_flags_check(args->flags, CST_LIST_SECRETS_ALL_FLAGS, "secretConnectListAllSecrets",
+                         error))
+        return FALSE;
+    rows = cst_service_secrets(call->service, args->flags, error);
+    if (!rows)
+        return FALSE;
+    ret->ret = rows->len;
+    if (!args->need_results)
+        return TRUE;
+    if (rows->len > WIRE_LIST_MAX)
+        return cst_fail(error, CST_ERROR_RPC, _("Too many secrets '%u' for limit '%d'"), rows->len,
+                        WIRE_LIST_MAX);
+    ret->secrets.secrets_val = g_new0(wire_secret, rows->len + 1);
+    for (guint i = 0; i < rows->len; i++)
+        fill_secret(&ret->secrets.secrets_val[ret->secrets.secrets_len++],
+                    g_ptr_array_index(rows, i));
+    return TRUE;
+}
+
+/* --- lookups and definitions ----------------------------------------------------------------- */
+
+static gboolean give_secret(CstSecretRow *row, void *ret)
+{
+    if (!row)
+        return FALSE;
+    fill_secret(&((wire_secret_args *)ret)->secret, row);
+    cst_secret_row_free(row);
+    return TRUE;
+}
+
+static CstUuid uuid_of(const wire_uuid bytes)
+{
+    CstUuid uuid;
+
+    memcpy(uuid.bytes, bytes, sizeof(uuid.bytes));
+    return uuid;
+}
+
+static gboolean by_uuid(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    CstUuid uuid = uuid_of(((const wire_uuid_args *)args)->uuid);
+
+    return give_secret(cst_service_secret_by_uuid(call->service, &uuid, error), ret);
+}
+
+static gboolean by_usage(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_secret_usage_args *args = data;
+
+    return give_secret(
+        cst_service_secret_by_usage(call->service, args->usage_type, args->usage_id, error), ret);
+}
+
+static gboolean define_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_text_flags_args *args = data;
+
+    return give_secret(cst_service_secret_define(call->service, args->text, args->flags, error),
+                       ret);
+}
+
+static gboolean undefine(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    CstUuid uuid = uuid_of(((const wire_secret_args *)args)->secret.uuid);
+
+    return cst_service_secret_undefine(call->service, &uuid, error);
+}
+
+static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_secret_flags_args *args = data;
+    CstUuid uuid = uuid_of(args->secret.uuid);
+
+    ((wire_text *)ret)->value =
+        cst_service_secret_get_xml(call->service, &uuid, args->flags, error);
+    return ((wire_text *)ret)->value != NULL;
+}
+
+/* --- values ---------------------------------------------------------------------------------- */
+
+static gboolean set_value(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_secret_set_value_args *args = data;
+    CstUuid uuid = uuid_of(args->secret.uuid);
+
+    return cst_service_secret_set_value(call->service, &uuid,
+                                        (const uint8_t *)args->value.value_val,
+                                        args->value.value_len, args->flags, error);
+}
+
+static void wipe_new_value(void *data)
+{
+    wire_secret_set_value_args *args = data;
+
+    if (args->value.value_val)
+        explicit_bzero(args->value.value_val, args->value.value_len);
+}
+
+static gboolean get_value(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_secret_flags_args *args = data;
+    wire_secret_value_ret *ret = ret_data;
+    CstUuid uuid = uuid_of(args->secret.uuid);
+    uint8_t *value;
+    size_t len;
+
+    if (!cst_service_secret_get_value(call->service, &uuid, args->flags, call->token, &value, &len,
+                                      error))
+        return FALSE;
+    ret->value.value_val = (char *)value;
+    ret->value.value_len = (u_int)len;
+    return TRUE;
+}
+
+static void wipe_value(void *ret_data)
+{
+    wire_secret_value_ret *ret = ret_data;
+
+    if (ret->value.value_val)
+        explicit_bzero(ret->value.value_val, ret->value.value_len);
+}
+
+#define ROW(number, needs, ...) CST_REMOTE_PROCEDURE(number, QUICK, needs, SECRET, __VA_ARGS__)
+
+const CstProcedure cst_api_secret_procedures[] = {
+    ROW(CONNECT_NUM_OF_SECRETS, READ, "virConnectNumOfSecrets", void, int, num_of_secrets),
+    ROW(CONNECT_LIST_SECRETS, READ, "virConnectListSecrets", int, names, list_secrets),
+    ROW(CONNECT_LIST_ALL_SECRETS, READ, "virConnectListAllSecrets", list_all_args, secrets_ret,
+        list_all_secrets),
+    ROW(SECRET_LOOKUP_BY_UUID, READ, "virSecretLookupByUUID", uuid_args, secret_args, by_uuid),
+    ROW(SECRET_LOOKUP_BY_USAGE, READ, "virSecretLookupByUsage", secret_usage_args, secret_args,
+        by_usage),
+    ROW(SECRET_DEFINE_XML, WRITE, "virSecretDefineXML", text_flags_args, secret_args, define_xml),
+    ROW(SECRET_UNDEFINE, WRITE, "virSecretUndefine", secret_args, void, undefine),
+    ROW(SECRET_GET_XML_DESC, READ, "virSecretGetXMLDesc", secret_flags_args, text, get_xml),
+    ROW(SECRET_SET_VALUE, WRITE, "virSecretSetValue", secret_set_value_args, void, set_value,
+        .wipe_args = wipe_new_value),
+    ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
+        get_value, .wipe_ret = wipe_value),
+    {0},
+};

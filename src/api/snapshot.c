@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <service/snapshots.h>
+
+#include "api_private.h"
+
+/* Snapshots of volumes, in Cistern's program. */
+
+static void fill_snapshot(wire_snapshot *wire, CstSnapshot *snapshot)
+{
+    wire->name = cst_api_text(g_steal_pointer(&snapshot->name));
+    wire->kept_by = cst_api_text(g_steal_pointer(&snapshot->kept_by));
+    wire->created = snapshot->created;
+    wire->capacity = snapshot->capacity;
+    wire->allocation = snapshot->allocation;
+    wire->limit = snapshot->limit;
+    wire->machine_state = snapshot->machine_state;
+    wire->problem = cst_api_opt(g_steal_pointer(&snapshot->problem));
+}
+
+static gboolean list(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    wire_snapshot_list_ret *ret = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+    g_autoptr(GPtrArray) snapshots =
+        pool ? cst_vol_snapshots(pool, vol->name, call->task, error) : NULL;
+
+    if (!snapshots || !cst_api_check_max((int)MIN(snapshots->len, G_MAXINT), WIRE_LIST_MAX,
+                                         "snapshots", "WIRE_LIST_MAX", error))
+        return FALSE;
+    ret->snapshots.snapshots_val = g_new0(wire_snapshot, snapshots->len + 1);
+    for (guint i = 0; i < snapshots->len; i++)
+        fill_snapshot(&ret->snapshots.snapshots_val[ret->snapshots.snapshots_len++],
+                      g_ptr_array_index(snapshots, i));
+    return TRUE;
+}
+
+static gboolean create(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_snapshot_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_snapshot_create(pool, args->vol.name, args->name, args->limit,
+                                           call->task, error);
+}
+
+static gboolean revert(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_snapshot_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_snapshot_revert(pool, args->vol.name, args->name, call->task, error);
+}
+
+static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_snapshot_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_snapshot_delete(pool, args->vol.name, args->name, call->task, error);
+}
+
+static gboolean rename_one(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_snapshot_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_snapshot_rename(pool, args->vol.name, args->name, args->other,
+                                           call->task, error);
+}
+
+static gboolean clone_one(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_snapshot_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool &&
+           cst_vol_snapshot_clone(pool, args->vol.name, args->name, args->other, call->task, error);
+}
+
+#define ROW(number, needs, ...) CST_OWN_PROCEDURE(SNAPSHOT_##number, LONG, needs, __VA_ARGS__)
+
+const CstProcedure cst_api_snapshot_procedures[] = {
+    ROW(LIST, READ, "cisternVolSnapshotList", vol_args, snapshot_list_ret, list),
+    ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, create),
+    ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, revert),
+    ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, delete),
+    ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, rename_one),
+    ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, clone_one),
+    {0},
+};

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "api_private.h"
+
+/* --- lists ----------------------------------------------------------------------------------- */
+
+static gboolean num_of_volumes(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
+    guint count;
+
+    if (!pool || !cst_pool_count_volumes(pool, &count, error))
+        return FALSE;
+    ((wire_int *)ret)->value = (int)count;
+    return TRUE;
+}
+
+static gboolean list_volumes(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_pool_max_args *args = data;
+    wire_names *ret = ret_data;
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    if (!cst_api_check_max(args->max, WIRE_LIST_MAX, "maxnames", "REMOTE_STORAGE_VOL_LIST_MAX",
+                           error))
+        return FALSE;
+    pool = cst_api_pool(call->service, &args->pool, error);
+    if (!pool)
+        return FALSE;
+    rows = cst_pool_list_volumes(pool, NULL, (guint)args->max, CST_VOL_ROWS_BRIEF, error);
+    if (!rows)
+        return FALSE;
+    ret->names.names_val = g_new0(char *, rows->len + 1);
+    for (guint i = 0; i < rows->len && i < (guint)args->max; i++)
+        ret->names.names_val[ret->names.names_len++] =
+            g_steal_pointer(&((CstVolRow *)g_ptr_array_index(rows, i))->name);
+    return TRUE;
+}
+
+static gboolean fill_vols(CstPool *pool, wire_vols_ret *ret, GError **error)
+{
+    g_autoptr(GPtrArray) rows =
+        cst_pool_list_volumes(pool, NULL, WIRE_LIST_MAX, CST_VOL_ROWS_BRIEF, error);
+
+    if (!rows)
+        return FALSE;
+    ret->ret = rows->len;
+    ret->vols.vols_val = g_new0(wire_vol, rows->len + 1);
+    for (guint i = 0; i < rows->len; i++) {
+        CstVolRow *row = g_ptr_array_index(rows, i);
+        wire_vol *vol = &ret->vols.vols_val[ret->vols.vols_len++];
+
+        vol->pool = g_strdup(cst_pool_name(pool));
+        vol->name = g_steal_pointer(&row->name);
+        vol->key = g_steal_pointer(&row->key);
+    }
+    return TRUE;
+}
+
+static gboolean list_all_volumes(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vols_args *args = data;
+    wire_vols_ret *ret = ret_data;
+    g_autoptr(CstPool) pool = NULL;
+    guint count;
+
+    if (!cst_flags_check(args->flags, 0, "storagePoolListAllVolumes", error))
+        return FALSE;
+    pool = cst_api_pool(call->service, &args->pool, error);
+    if (!pool || !cst_pool_count_volumes(pool, &count, error))
+        return FALSE;
+    ret->ret = count;
+    if (!args->need_results)
+        return TRUE;
+    /* Cistern's own clients list in pages; libvirt's protocol has no more room. */
+    if (count > WIRE_LIST_MAX)
+        return cst_fail(error, CST_ERROR_RPC, _("Too many storage_vols '%u' for limit '%d'"), count,
+                        WIRE_LIST_MAX);
+    return fill_vols(pool, ret, error);
+}
+
+static void fill_row(wire_vol_row *ret, CstVolRow *row)
+{
+    ret->name = cst_api_text(g_steal_pointer(&row->name));
+    ret->key = cst_api_text(g_steal_pointer(&row->key));
+    ret->path = cst_api_text(g_steal_pointer(&row->path));
+    ret->type = row->info.type;
+    ret->capacity = row->info.capacity;
+    ret->allocation = row->info.allocation;
+    ret->physical = row->info.physical;
+    ret->estimated = row->info.estimated;
+    ret->format = cst_api_opt(g_steal_pointer(&row->format));
+    ret->problem = cst_api_opt(g_steal_pointer(&row->problem));
+}
+
+static gboolean list_page(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_vol_page_args *args = data;
+    wire_vol_page_ret *ret = ret_data;
+    guint limit = args->limit == 0 ? WIRE_PAGE_MAX : args->limit;
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    if (!cst_flags_check(args->flags, WIRE_PAGE_DETAILS, "cisternVolListPage", error) ||
+        !cst_api_check_max((int)MIN(limit, G_MAXINT), WIRE_PAGE_MAX, "limit", "WIRE_PAGE_MAX",
+                           error))
+        return FALSE;
+    pool = cst_api_pool(call->service, &args->pool, error);
+    if (!pool)
+        return FALSE;
+    /* One more than asked for tells whether there is a next page. */
+    rows = cst_pool_list_volumes(
+        pool, args->after ? *args->after : NULL, limit + 1,
+        args->flags & WIRE_PAGE_DETAILS ? CST_VOL_ROWS_DETAILS : CST_VOL_ROWS_BRIEF, error);
+    if (!rows)
+        return FALSE;
+    ret->more = rows->len > limit;
+    ret->rows.rows_val = g_new0(wire_vol_row, MIN(rows->len, limit) + 1);
+    for (guint i = 0; i < rows->len && i < limit; i++)
+        fill_row(&ret->rows.rows_val[ret->rows.rows_len++], g_ptr_array_index(rows, i));
+    return TRUE;
+}
+
+/* --- lookups --------------------------------------------------------------------------------- */
+
+static gboolean by_name(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_by_name_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+
+    return pool && cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
+}
+
+static gboolean by_known_name(CstApiCall *call, const void *data, void *ret)
+{
+    const wire_vol_by_name_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, NULL);
+    char *key = pool ? cst_vol_known_key(pool, args->name) : NULL;
+
+    if (key)
+        cst_api_set_vol(&((wire_vol_args *)ret)->vol, pool, args->name, key);
+    return key != NULL;
+}
+
+static gboolean by_key(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    const char *key = ((const wire_text *)args)->value;
+    g_autoptr(CstPool) pool = NULL;
+    g_autofree char *name = NULL;
+
+    return cst_service_volume_by_key(call->service, key, &pool, &name, error) &&
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
+}
+
+static gboolean by_path(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    const char *path = ((const wire_text *)args)->value;
+    g_autoptr(CstPool) pool = NULL;
+    g_autofree char *name = NULL;
+
+    return cst_service_volume_by_path(call->service, path, &pool, &name, error) &&
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
+}
+
+/* --- describing ------------------------------------------------------------------------------ */
+
+static gboolean info_with(CstApiCall *call, const wire_vol *vol, gboolean physical,
+                          wire_vol_info_ret *ret, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+    CstVolInfo info;
+
+    if (!pool || !cst_vol_get_info(pool, vol->name, &info, error))
+        return FALSE;
+    ret->type = (char)info.type;
+    ret->capacity = info.capacity;
+    ret->allocation = physical ? info.physical : info.allocation;
+    return TRUE;
+}
+
+static gboolean get_info(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    return info_with(call, &((const wire_vol_args *)args)->vol, FALSE, ret, error);
+}
+
+static gboolean get_info_flags(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_flags_args *args = data;
+
+    return cst_flags_check(args->flags, CST_VOL_INFO_PHYSICAL, "storageVolGetInfoFlags", error) &&
+           info_with(call, &args->vol, (args->flags & CST_VOL_INFO_PHYSICAL) != 0, ret, error);
+}
+
+static gboolean get_xml(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_flags_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    if (pool)
+        ((wire_text *)ret)->value = cst_vol_get_xml(pool, args->vol.name, args->flags, error);
+    return ((wire_text *)ret)->value != NULL;
+}
+
+static gboolean get_path(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, error);
+
+    if (pool)
+        ((wire_text *)ret)->value = cst_vol_get_path(pool, vol->name, error);
+    return ((wire_text *)ret)->value != NULL;
+}
+
+static gboolean get_known_path(CstApiCall *call, const void *args, void *ret)
+{
+    const wire_vol *vol = &((const wire_vol_args *)args)->vol;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, vol, NULL);
+
+    if (pool)
+        ((wire_text *)ret)->value = cst_vol_known_path(pool, vol->name);
+    return ((wire_text *)ret)->value != NULL;
+}
+
+/* --- changing -------------------------------------------------------------------------------- */
+
+static gboolean create(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_create_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autofree char *name = NULL;
+
+    return pool && cst_vol_create(pool, args->xml, args->flags, call->task, &name, error) &&
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
+}
+
+static gboolean create_from(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_create_from_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autoptr(CstPool) source = pool ? cst_api_vol_pool(call->service, &args->source, error) : NULL;
+    g_autofree char *name = NULL;
+
+    return source &&
+           cst_vol_create_from(pool, args->xml, source, args->source.name, args->flags, call->task,
+                               &name, error) &&
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
+}
+
+static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_flags_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_delete(pool, args->vol.name, args->flags, call->task, error);
+}
+
+static gboolean wipe(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_flags_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool &&
+           cst_vol_wipe(pool, args->vol.name, CST_WIPE_ZERO, args->flags, call->task, error);
+}
+
+static gboolean wipe_pattern(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_wipe_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool &&
+           cst_vol_wipe(pool, args->vol.name, args->algorithm, args->flags, call->task, error);
+}
+
+static gboolean resize(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_resize_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool &&
+           cst_vol_resize(pool, args->vol.name, args->capacity, args->flags, call->task, error);
+}
+
+/* --- streams --------------------------------------------------------------------------------- */
+
+static gboolean upload(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_stream_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    if (pool)
+        call->upload = cst_vol_upload(pool, args->vol.name, args->offset, args->length, args->flags,
+                                      call->task, error);
+    return call->upload != NULL;
+}
+
+static gboolean download(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_stream_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    if (pool)
+        call->download = cst_vol_download(pool, args->vol.name, args->offset, args->length,
+                                          args->flags, call->task, error);
+    return call->download != NULL;
+}
+
+#define ROW(number, run, needs, ...) CST_REMOTE_PROCEDURE(number, run, needs, STORAGE, __VA_ARGS__)
+
+const CstProcedure cst_api_volume_procedures[] = {
+    ROW(STORAGE_POOL_NUM_OF_VOLUMES, LONG, READ, "virStoragePoolNumOfVolumes", pool_args, int,
+        num_of_volumes),
+    ROW(STORAGE_POOL_LIST_VOLUMES, LONG, READ, "virStoragePoolListVolumes", pool_max_args, names,
+        list_volumes),
+    ROW(STORAGE_POOL_LIST_ALL_VOLUMES, LONG, READ, "virStoragePoolListAllVolumes", vols_args,
+        vols_ret, list_all_volumes),
+    CST_OWN_PROCEDURE(VOL_LIST_PAGE, LONG, READ, "cisternVolListPage", vol_page_args, vol_page_ret,
+                      list_page),
+    ROW(STORAGE_VOL_LOOKUP_BY_NAME, LONG, READ, "virStorageVolLookupByName", vol_by_name_args,
+        vol_args, by_name, .from_memory = by_known_name),
+    ROW(STORAGE_VOL_LOOKUP_BY_KEY, LONG, READ, "virStorageVolLookupByKey", text, vol_args, by_key),
+    ROW(STORAGE_VOL_LOOKUP_BY_PATH, LONG, READ, "virStorageVolLookupByPath", text, vol_args,
+        by_path),
+    ROW(STORAGE_VOL_GET_INFO, LONG, READ, "virStorageVolGetInfo", vol_args, vol_info_ret, get_info),
+    ROW(STORAGE_VOL_GET_INFO_FLAGS, LONG, READ, "virStorageVolGetInfoFlags", vol_flags_args,
+        vol_info_ret, get_info_flags),
+    ROW(STORAGE_VOL_GET_XML_DESC, LONG, READ, "virStorageVolGetXMLDesc", vol_flags_args, text,
+        get_xml),
+    ROW(STORAGE_VOL_GET_PATH, LONG, READ, "virStorageVolGetPath", vol_args, text, get_path,
+        .from_memory = get_known_path),
+    ROW(STORAGE_VOL_CREATE_XML, LONG, WRITE, "virStorageVolCreateXML", vol_create_args, vol_args,
+        create),
+    ROW(STORAGE_VOL_CREATE_XML_FROM, LONG, WRITE, "virStorageVolCreateXMLFrom",
+        vol_create_from_args, vol_args, create_from),
+    ROW(STORAGE_VOL_DELETE, LONG, WRITE, "virStorageVolDelete", vol_flags_args, void, delete),
+    ROW(STORAGE_VOL_WIPE, LONG, WRITE, "virStorageVolWipe", vol_flags_args, void, wipe),
+    ROW(STORAGE_VOL_WIPE_PATTERN, LONG, WRITE, "virStorageVolWipePattern", vol_wipe_args, void,
+        wipe_pattern),
+    ROW(STORAGE_VOL_RESIZE, LONG, WRITE, "virStorageVolResize", vol_resize_args, void, resize),
+    ROW(STORAGE_VOL_UPLOAD, LONG, WRITE, "virStorageVolUpload", vol_stream_args, void, upload),
+    ROW(STORAGE_VOL_DOWNLOAD, LONG, WRITE, "virStorageVolDownload", vol_stream_args, void,
+        download),
+    {0},
+};

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/i18n.h>
+
+#include "conn_private.h"
+
+/** Takes over what the decoded answer holds. */
+static CstJobInfo *job_take(wire_job *wire)
+{
+    CstJobInfo *job = g_new0(CstJobInfo, 1);
+
+    *job = (CstJobInfo){
+        .id = wire->id,
+        .state = wire->state,
+        .can_cancel = wire->can_cancel != 0,
+        .kind = g_steal_pointer(&wire->kind),
+        .pool = g_steal_pointer(&wire->pool),
+        .volume = cst_opt_take(wire->volume),
+        .uid = wire->uid,
+        .pid = wire->pid,
+        .started = wire->started,
+        .ended = wire->ended,
+        .done = wire->done,
+        .total = wire->total,
+        .rate = wire->rate,
+        .limit = wire->limit,
+        .error = cst_opt_take(wire->error),
+        .error_word = cst_opt_take(wire->error_word),
+    };
+    return job;
+}
+
+GPtrArray *cst_conn_job_list(CstConn *conn, gboolean ended, GError **error)
+{
+    wire_job_list_args args = {ended ? WIRE_JOBS_ENDED : 0};
+    wire_job_list_ret ret = {0};
+    GPtrArray *jobs;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_JOB_LIST, &args, &ret, NULL, error))
+        return NULL;
+    jobs = g_ptr_array_new_with_free_func((GDestroyNotify)cst_job_info_free);
+    for (guint i = 0; i < ret.jobs.jobs_len; i++)
+        g_ptr_array_add(jobs, job_take(&ret.jobs.jobs_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_job_list_ret, (char *)&ret);
+    return jobs;
+}
+
+CstJobInfo *cst_conn_job_info(CstConn *conn, uint64_t id, GError **error)
+{
+    wire_job_args args = {id};
+    wire_job ret = {0};
+    CstJobInfo *job;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_JOB_INFO, &args, &ret, NULL, error))
+        return NULL;
+    job = job_take(&ret);
+    xdr_free((xdrproc_t)xdr_wire_job, (char *)&ret);
+    return job;
+}
+
+gboolean cst_conn_job_cancel(CstConn *conn, uint64_t id, GError **error)
+{
+    wire_job_args args = {id};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_JOB_CANCEL, &args, NULL, NULL, error);
+}
+
+gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GError **error)
+{
+    wire_job_rate_args args = {id, limit};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_JOB_RATE, &args, NULL, NULL, error);
+}
+
+/* --- waiting for one -------------------------------------------------------------------------- */
+
+#define LOOK_US (200 * G_TIME_SPAN_MILLISECOND) /* between two questions */
+
+static void follow(CstTask *task, const CstJobInfo *job, uint64_t *seen)
+{
+    cst_task_set_total(task, job->total);
+    cst_task_set_waiting(task, job->state == CST_JOB_WAITING);
+    if (job->done > *seen)
+        cst_task_skip(task, job->done - *seen);
+    *seen = MAX(*seen, job->done);
+}
+
+/** TRUE when it is worth looking again, after a moment. */
+static gboolean wait_a_moment(uint64_t id, gint64 until, CstTask *task, GError **error)
+{
+    gint64 left = until ? until - g_get_monotonic_time() : LOOK_US;
+
+    if (left <= 0)
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " goes on"), id);
+    g_usleep((gulong)MIN(left, LOOK_US));
+    return cst_task_check(task, error);
+}
+
+CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask *task,
+                              GError **error)
+{
+    uint64_t seen = 0;
+
+    for (;;) {
+        CstJobInfo *job = cst_conn_job_info(conn, id, error);
+
+        if (!job)
+            return NULL;
+        follow(task, job, &seen);
+        if (cst_job_state_is_end(job->state))
+            return job;
+        cst_job_info_free(job);
+        if (!wait_a_moment(id, until, task, error))
+            return NULL;
+    }
+}
+
+gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error)
+{
+    return conn->transport->set_detach(conn->self, detach, error);
+}

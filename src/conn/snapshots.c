@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/i18n.h>
+
+#include "conn_private.h"
+
+static CstSnapshot *snapshot_take(wire_snapshot *wire)
+{
+    CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+
+    *snapshot = (CstSnapshot){
+        .name = g_steal_pointer(&wire->name),
+        .kept_by = g_steal_pointer(&wire->kept_by),
+        .created = wire->created,
+        .capacity = wire->capacity,
+        .allocation = wire->allocation,
+        .limit = wire->limit,
+        .machine_state = wire->machine_state,
+        .problem = cst_opt_take(wire->problem),
+    };
+    return snapshot;
+}
+
+GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **error)
+{
+    wire_vol_args args = {cst_vol_arg(vol)};
+    wire_snapshot_list_ret ret = {0};
+    GPtrArray *snapshots;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_SNAPSHOT_LIST, &args, &ret, NULL, error))
+        return NULL;
+    snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    for (guint i = 0; i < ret.snapshots.snapshots_len; i++)
+        g_ptr_array_add(snapshots, snapshot_take(&ret.snapshots.snapshots_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_snapshot_list_ret, (char *)&ret);
+    return snapshots;
+}
+
+/* All changes have one form: the snapshot, a second name or none, a number or none. */
+static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const char *name,
+                       const char *other, uint64_t limit, CstTask *task, GError **error)
+{
+    wire_snapshot_args args = {cst_vol_arg(vol), (char *)name, (char *)other, limit};
+
+    return cst_conn_own_call(conn, number, &args, NULL, task, error);
+}
+
+gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  uint64_t limit, CstTask *task, GError **error)
+{
+    return change(conn, WIRE_CISTERN_SNAPSHOT_CREATE, vol, name, "", limit, task, error);
+}
+
+gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  CstTask *task, GError **error)
+{
+    return change(conn, WIRE_CISTERN_SNAPSHOT_REVERT, vol, name, "", 0, task, error);
+}
+
+gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  CstTask *task, GError **error)
+{
+    return change(conn, WIRE_CISTERN_SNAPSHOT_DELETE, vol, name, "", 0, task, error);
+}
+
+gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  const char *new_name, GError **error)
+{
+    return change(conn, WIRE_CISTERN_SNAPSHOT_RENAME, vol, name, new_name, 0, NULL, error);
+}
+
+gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
+                                 const char *new_volume, CstTask *task, GError **error)
+{
+    return change(conn, WIRE_CISTERN_SNAPSHOT_CLONE, vol, name, new_volume, 0, task, error);
+}

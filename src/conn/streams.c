@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Uploads and downloads, between a descriptor of the caller's and a volume. */
+#include "conn_private.h"
+
+static const CstProcedure *stream_procedure(int number)
+{
+    return cst_api_find(WIRE_REMOTE_PROGRAM, number);
+}
+
+gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                             uint64_t length, unsigned flags, CstTask *task, GError **error)
+{
+    const CstProcedure *procedure = stream_procedure(WIRE_PROC_STORAGE_VOL_UPLOAD);
+    wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
+    CstFdSource source;
+
+    if (!cst_conn_allow(conn, procedure, error) ||
+        !cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, error))
+        return FALSE;
+    cst_task_set_total(task, source.size);
+    return cst_conn_checked(conn->transport->upload(conn->self, &args, &source, task, error),
+                            procedure->name, error);
+}
+
+/** How much there is to come; a server that can't tell leaves the total unknown. */
+static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset, uint64_t length,
+                            CstTask *task)
+{
+    CstVolInfo info;
+
+    if (!task || !cst_conn_vol_info(conn, vol, TRUE, &info, NULL) || info.allocation <= offset)
+        return;
+    info.allocation -= offset;
+    cst_task_set_total(task, length ? MIN(length, info.allocation) : info.allocation);
+}
+
+gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                               uint64_t length, unsigned flags, CstTask *task, GError **error)
+{
+    const CstProcedure *procedure = stream_procedure(WIRE_PROC_STORAGE_VOL_DOWNLOAD);
+    wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
+    CstFdSink sink;
+
+    if (!cst_conn_allow(conn, procedure, error) || !cst_fd_sink_init(&sink, fd, error))
+        return FALSE;
+    expect_download(conn, vol, offset, length, task);
+    return cst_conn_checked(conn->transport->download(conn->self, &args, &sink, task, error) &&
+                                cst_fd_sink_finish(&sink, error),
+                            procedure->name, error);
+}

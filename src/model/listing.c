@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <model/listing.h>
+
+void cst_vol_row_free(CstVolRow *row)
+{
+    if (!row)
+        return;
+    g_free(row->name);
+    g_free(row->key);
+    g_free(row->path);
+    g_free(row->format);
+    g_free(row->problem);
+    g_free(row);
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <base/log.h>
+
+#include "event.h"
+#include "peer.h"
+#include "procedures.h"
+#include "server.h"
+#include "stream.h"
+
+#define PACKETS_PER_TURN 128
+#define READ_MIN         (64u * 1024u)
+#define READ_MAX         (1024u * 1024u)
+#define READ_AHEAD       READ_MIN
+/* Nobody who only reads, or has not said who to talk to, has a reason for larger packets. */
+#define GUEST_PACKET_MAX (1024u * 1024u)
+
+static const CstWireOptions *options_of(const Client *client)
+{
+    return &client->loop->server->options;
+}
+
+static gboolean is_blocked(const Client *client)
+{
+    return (client->watched & EPOLLOUT) != 0;
+}
+
+static gboolean needs_clock(const Client *client)
+{
+    return client->state != CLIENT_DEAD &&
+           (client->keepalive || client->state != CLIENT_OPEN || client->starved ||
+            client->parked || client_has_streams(client) || is_blocked(client));
+}
+
+void client_update_timed(Client *client)
+{
+    gboolean timed = needs_clock(client);
+
+    if (timed == client->timed)
+        return;
+    client->timed = timed;
+    if (timed)
+        client->loop->timed++;
+    else
+        client->loop->timed--;
+}
+
+gboolean client_has_room(const Client *client)
+{
+    return client->out.bytes < OUT_HIGH && !user_is_over(client->user);
+}
+
+/* Whether its calls are all under way that may be: the next one has to wait. */
+static gboolean has_all_calls(const Client *client)
+{
+    return client->in_flight >= options_of(client)->max_requests;
+}
+
+static gboolean has_room_for_packets(const Client *client)
+{
+    return client->state <= CLIENT_OPEN && client_has_room(client) &&
+           client->upload_bytes < STREAM_QUEUE_MAX;
+}
+
+/* Whether more packets of this client may be handled. */
+static gboolean may_handle(const Client *client)
+{
+    return has_room_for_packets(client) && !has_all_calls(client);
+}
+
+/*
+ * Whether its socket is read. Behind a call that has to wait that goes on for a while, because a
+ * client whose pings nobody answers would give its calls up.
+ */
+static gboolean may_read(const Client *client)
+{
+    size_t waiting = client->in ? client->in->len - client->in_done : 0;
+
+    return has_room_for_packets(client) && (!has_all_calls(client) || waiting < READ_AHEAD);
+}
+
+/* Tells the user's account what is held for this client, and the workers whether it reads. */
+static void settle_account(Client *client)
+{
+    CstWireServer *server = client->loop->server;
+    size_t held = client->out.bytes + client->upload_bytes + client->call_bytes +
+                  (client->in ? client->in->len : 0);
+    gboolean closed = client->out.bytes >= OUT_HIGH;
+
+    user_charge(server, client->user, client->held, held);
+    client->held = held;
+    for (int i = 0; i < WORK_CLASSES; i++)
+        if (closed != client->lanes[i].closed)
+            workers_close_lane(server->workers[i], &client->lanes[i], closed);
+}
+
+static void update_watch(Client *client, gboolean blocked)
+{
+    uint32_t wanted = (may_read(client) ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0);
+
+    if (client->state == CLIENT_DEAD)
+        return;
+    settle_account(client);
+    client->starved = user_is_over(client->user);
+    if (wanted != client->watched) {
+        client->watched = wanted;
+        loop_rewatch(client->loop, client->fd, wanted, &client->source);
+    }
+    client_update_timed(client);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+/*
+ * A call may carry a secret's value, so no byte of one is left behind: a packet that has been
+ * handled is overwritten where it lies, and so is whatever bytes are moved away from. Pieces of
+ * streams carry no secrets; they are as many as all else together, and are left alone.
+ */
+static gboolean is_stream_packet(const uint8_t *data, size_t len)
+{
+    CstWireHeader header;
+
+    if (len < CST_WIRE_HEADER_LEN)
+        return FALSE;
+    cst_wire_header_read(data, &header);
+    return header.type == WIRE_STREAM;
+}
+
+/* The bytes at @data, which begin with a packet, are no longer needed there. */
+static void wipe_left(uint8_t *data, size_t len)
+{
+    size_t need;
+
+    if (len >= CST_WIRE_HEADER_LEN && is_stream_packet(data, len) &&
+        cst_wire_packet_length(data, &need, NULL) && need >= len)
+        return;
+    explicit_bzero(data, len);
+}
+
+static size_t packet_limit(const Client *client)
+{
+    return client->state == CLIENT_NEW || client->read_only ? GUEST_PACKET_MAX
+                                                            : CST_WIRE_PACKET_MAX;
+}
+
+static void add_to_backlog(Client *client)
+{
+    if (client->in_backlog)
+        return;
+    client->in_backlog = TRUE;
+    g_ptr_array_add(client->loop->backlog, client_ref(client));
+}
+
+/* Handles whole packets at the front of @data; returns how many bytes they had. */
+static size_t consume(Client *client, uint8_t *data, size_t len)
+{
+    size_t done = 0;
+
+    for (int turn = 0; may_handle(client) && len - done >= 4; turn++) {
+        g_autoptr(GError) error = NULL;
+        gboolean stream, handled;
+        size_t need;
+
+        if (!cst_wire_packet_length(data + done, &need, &error) || need > packet_limit(client)) {
+            client_drop(client, error ? error->message : "its packet is too large");
+            break;
+        }
+        if (len - done < need)
+            break;
+        if (turn == PACKETS_PER_TURN) {
+            add_to_backlog(client);
+            break;
+        }
+        stream = is_stream_packet(data + done, need);
+        handled = dispatch_packet(client, data + done, need);
+        if (!stream)
+            explicit_bzero(data + done, need);
+        if (!handled) {
+            client_drop(client, "it broke the protocol");
+            break;
+        }
+        done += need;
+    }
+    return done;
+}
+
+static void consume_kept(Client *client)
+{
+    GByteArray *in = client->in;
+
+    if (!in)
+        return;
+    /* Held here, because dropping the client lets go of it. */
+    g_byte_array_ref(in);
+    client->in_done += consume(client, in->data + client->in_done, in->len - client->in_done);
+    if (client->in && client->in_done == in->len) {
+        client->in_done = 0;
+        g_clear_pointer(&client->in, g_byte_array_unref);
+    }
+    g_byte_array_unref(in);
+}
+
+static void answer_pings_ahead(Client *client)
+{
+    if (client->in && has_all_calls(client))
+        dispatch_pings_ahead(client, client->in->data + client->in_done,
+                             MIN(client->in->len - client->in_done, READ_AHEAD));
+}
+
+/* Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. */
+static void keep(Client *client, uint8_t *data, size_t len, size_t room)
+{
+    GByteArray *in = g_byte_array_sized_new((guint)room);
+
+    g_byte_array_append(in, data, (guint)len);
+    wipe_left(data, len);
+    if (client->in)
+        g_byte_array_unref(client->in);
+    client->in = in;
+    client->in_room = room;
+    client->in_done = 0;
+}
+
+static void keep_rest(Client *client, uint8_t *data, size_t len)
+{
+    if (client->state <= CLIENT_OPEN && len > 0)
+        keep(client, data, len, len + READ_MIN);
+    else
+        wipe_left(data, len);
+}
+
+/* Moves what is not handled to the front, over what is. */
+static void move_to_front(Client *client)
+{
+    GByteArray *in = client->in;
+    guint old = in->len;
+
+    if (client->in_done == 0)
+        return;
+    g_byte_array_remove_range(in, 0, client->in_done);
+    client->in_done = 0;
+    if (!is_stream_packet(in->data, in->len))
+        explicit_bzero(in->data + in->len, old - in->len);
+}
+
+/* Room for the rest of the first packet, but never for much more than has really come in. */
+static size_t make_room(Client *client)
+{
+    size_t want = READ_MIN, need, have;
+
+    move_to_front(client);
+    have = client->in->len;
+    if (have >= 4 && cst_wire_packet_length(client->in->data, &need, NULL) && need > have)
+        want = CLAMP(need - have, READ_MIN, READ_MAX);
+    if (have + want > client->in_room)
+        keep(client, client->in->data, have, have + want);
+    g_byte_array_set_size(client->in, have + want);
+    return want;
+}
+
+static void forget_kept(Client *client)
+{
+    if (client->in)
+        wipe_left(client->in->data + client->in_done, client->in->len - client->in_done);
+    g_clear_pointer(&client->in, g_byte_array_unref);
+}
+
+static ssize_t receive(int fd, void *buf, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, buf, size, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static ssize_t read_kept(Client *client)
+{
+    size_t room = make_room(client), have = client->in->len - room;
+    ssize_t n = receive(client->fd, client->in->data + have, room);
+
+    g_byte_array_set_size(client->in, have + (n > 0 ? (size_t)n : 0));
+    if (n > 0)
+        consume_kept(client);
+    return n;
+}
+
+static ssize_t read_fresh(Client *client)
+{
+    uint8_t *scratch = client->loop->scratch;
+    ssize_t n = receive(client->fd, scratch, LOOP_SCRATCH);
+
+    if (n > 0) {
+        size_t done = consume(client, scratch, (size_t)n);
+
+        keep_rest(client, scratch + done, (size_t)n - done);
+    }
+    return n;
+}
+
+static void read_some(Client *client)
+{
+    ssize_t n;
+
+    client->heard = client->moved = g_get_monotonic_time();
+    client->pings = 0;
+    n = client->in ? read_kept(client) : read_fresh(client);
+    if (client->state == CLIENT_DEAD)
+        return;
+    answer_pings_ahead(client);
+    if (n == 0)
+        client_drop(client, "it hung up");
+    else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+        client_drop(client, g_strerror(errno));
+}
+
+static void ready(Loop *loop, Source *source, uint32_t events)
+{
+    Client *client = (Client *)source;
+
+    if (client->state == CLIENT_DEAD)
+        return;
+    if (events & EPOLLOUT)
+        client_sends(client);
+    if ((events & EPOLLIN) && may_read(client)) {
+        /* With packets still to be looked at, the next ones can wait in the kernel. */
+        if (!client->in_backlog)
+            read_some(client);
+        update_watch(client, is_blocked(client));
+    } else if (events & (EPOLLHUP | EPOLLERR)) {
+        client_drop(client, "it hung up");
+    } else {
+        /* Its user may have come to the end of his budget through others. */
+        update_watch(client, is_blocked(client));
+    }
+}
+
+void client_continue(Client *client)
+{
+    client->in_backlog = FALSE;
+    if (client->state == CLIENT_DEAD)
+        return;
+    consume_kept(client);
+    answer_pings_ahead(client);
+    update_watch(client, is_blocked(client));
+}
+
+void client_resume(Client *client)
+{
+    if (client->state > CLIENT_OPEN)
+        return;
+    if (!may_read(client)) {
+        settle_account(client);
+        return;
+    }
+    /* Through the list, because the caller may be in the middle of a packet of this client. */
+    if (client->in && may_handle(client))
+        add_to_backlog(client);
+    update_watch(client, is_blocked(client));
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+void client_sends(Client *client)
+{
+    if (client->in_unsent || client->state == CLIENT_DEAD)
+        return;
+    client->in_unsent = TRUE;
+    g_ptr_array_add(client->loop->unsent, client_ref(client));
+}
+
+void client_flush(Client *client)
+{
+    OutResult result;
+    size_t before;
+
+    client->in_unsent = FALSE;
+    if (client->state == CLIENT_DEAD)
+        return;
+    before = client->out.bytes;
+    result = out_flush(&client->out, client->fd);
+    if (client->out.bytes < before)
+        client->moved = g_get_monotonic_time();
+    if (result == OUT_BROKEN) {
+        client_drop(client, g_strerror(errno));
+        return;
+    }
+    if (result == OUT_EMPTY && client->state == CLIENT_CLOSING) {
+        client_drop(client, NULL);
+        return;
+    }
+    if (result == OUT_MORE)
+        client_sends(client);
+    update_watch(client, result == OUT_BLOCKED);
+    streams_continue(client);
+    client_resume(client);
+}
+
+void client_send(Client *client, const CstWireHeader *header, xdrproc_t func, const void *args)
+{
+    g_autoptr(GError) error = NULL;
+    guint before;
+    GByteArray *buf;
+
+    if (client->state == CLIENT_DEAD)
+        return;
+    buf = out_begin(&client->out, FALSE, &before);
+    if (!cst_wire_append(buf, header, func, args, &error))
+        cst_wire_append_error(buf, header, CST_WIRE_FROM_RPC, error);
+    out_appended(&client->out, before);
+    client_sends(client);
+}
+
+void client_send_error(Client *client, const CstWireHeader *header, CstWireDomain domain,
+                       const GError *error)
+{
+    guint before;
+    GByteArray *buf;
+
+    if (client->state == CLIENT_DEAD)
+        return;
+    buf = out_begin(&client->out, FALSE, &before);
+    cst_wire_append_error(buf, header, domain, error);
+    out_appended(&client->out, before);
+    client_sends(client);
+}
+
+/* --- beginning and end ----------------------------------------------------------------------- */
+
+Client *client_new(Loop *loop, int fd, gboolean read_only)
+{
+    Client *client = g_new0(Client, 1);
+
+    client->source.ready = ready;
+    client->loop = loop;
+    client->refs = 1;
+    client->fd = fd;
+    client->read_only = read_only;
+    client->born = client->heard = client->moved = g_get_monotonic_time();
+    client->watched = EPOLLIN;
+    if (!peer_identify(client) || !loop_watch(loop, fd, EPOLLIN, &client->source)) {
+        peer_forget(client);
+        g_atomic_int_add(&loop->server->n_clients, -1);
+        close(fd);
+        client_unref(client);
+        return NULL;
+    }
+    for (int i = 0; i < WORK_CLASSES; i++)
+        client->lanes[i].user = client->user;
+    client->link.data = client;
+    g_queue_push_tail_link(&loop->clients, &client->link);
+    client_update_timed(client);
+    return client;
+}
+
+Client *client_ref(Client *client)
+{
+    client->refs++;
+    return client;
+}
+
+void client_unref(Client *client)
+{
+    if (--client->refs > 0)
+        return;
+    if (client->user)
+        user_put(client->loop->server, client->user);
+    g_free(client->session.uri);
+    g_free(client);
+}
+
+void client_close(Client *client)
+{
+    if (client->state > CLIENT_OPEN)
+        return;
+    client->state = CLIENT_CLOSING;
+    client->born = g_get_monotonic_time();
+    client_update_timed(client);
+    client_sends(client);
+}
+
+void client_drop(Client *client, const char *why)
+{
+    Loop *loop = client->loop;
+
+    if (client->state == CLIENT_DEAD)
+        return;
+    if (why)
+        cst_log(CST_LOG_DEBUG, "client %d of user %u: connection ends: %s", (int)client->pid,
+                (unsigned)client->uid, why);
+    client->state = CLIENT_DEAD;
+    client_update_timed(client);
+    g_queue_unlink(&loop->clients, &client->link);
+    /* A child between fork and exec has the socket too: closing it here ends no watch on it. */
+    loop_unwatch(loop, client->fd);
+    close(client->fd);
+    client->fd = -1;
+    peer_forget(client);
+    dispatch_abandon(client);
+    callbacks_clear(client);
+    streams_abandon(client);
+    out_clear(&client->out);
+    forget_kept(client);
+    user_charge(loop->server, client->user, client->held, 0);
+    client->held = 0;
+    g_ptr_array_add(loop->dead, client);
+    g_atomic_int_add(&loop->server->n_clients, -1);
+    if (!loop->stopping)
+        listeners_resume(loop);
+}
+
+static void ping(Client *client)
+{
+    static const CstWireHeader header = {.program = WIRE_KEEPALIVE_PROGRAM,
+                                         .version = WIRE_VERSION,
+                                         .procedure = WIRE_KEEPALIVE_PING,
+                                         .type = WIRE_MESSAGE};
+
+    client->pings++;
+    client_send(client, &header, NULL, NULL);
+}
+
+static gboolean is_longer(gint64 span, guint seconds)
+{
+    return span > (gint64)seconds * G_USEC_PER_SEC;
+}
+
+/* Its user is at the end of his budget, and this client has not moved what it holds of it. */
+static gboolean is_stalled(const Client *client, gint64 now)
+{
+    return (client->user->starved || user_is_over(client->user)) &&
+           (client->out.bytes > 0 || (client->in && client->in->len > READ_MIN)) &&
+           is_longer(now - client->moved, options_of(client)->stall_seconds);
+}
+
+static gboolean is_idle(const Client *client, gint64 now)
+{
+    return !client->trusted && client->read_only && client->in_flight == 0 && !client->callbacks &&
+           !client->keepalive && !client_has_streams(client) &&
+           is_longer(now - client->heard, options_of(client)->idle_seconds);
+}
+
+/* Why the connection is to end now; NULL: it isn't. */
+static const char *reason_to_drop(const Client *client, gint64 now)
+{
+    if (client->state != CLIENT_OPEN)
+        return is_longer(now - client->born, options_of(client)->handshake_seconds)
+                   ? "it took too long to open or to close"
+                   : NULL;
+    if (is_stalled(client, now))
+        return "it does not read, and its user has used up the memory that he may";
+    if (server_is_scarce(client->loop->server) && is_idle(client, now))
+        return "it is idle, and connections are scarce";
+    return NULL;
+}
+
+void client_tick(Client *client, gint64 now)
+{
+    const CstWireOptions *options = options_of(client);
+    gint64 interval = (gint64)options->keepalive_seconds * G_USEC_PER_SEC;
+    const char *reason = reason_to_drop(client, now);
+
+    if (reason) {
+        client_drop(client, reason);
+        return;
+    }
+    if (client->state != CLIENT_OPEN)
+        return;
+    streams_tick(client);
+    streams_continue(client);
+    if (client->starved)
+        client_resume(client);
+    if (!client->keepalive || interval == 0)
+        return;
+    /* Its answer may wait in a socket that is deliberately not read. */
+    if (!may_read(client))
+        client->heard = now;
+    if (now - client->heard < interval * (client->pings + 1))
+        return;
+    if (client->pings >= options->keepalive_count)
+        client_drop(client, "it does not answer keepalive pings");
+    else
+        ping(client);
+}

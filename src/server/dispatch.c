@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/dry_run.h>
+
+#include "procedures.h"
+#include "server.h"
+#include "stream.h"
+
+static CstWireHeader reply_to(const CstWireHeader *call)
+{
+    CstWireHeader reply = *call;
+
+    reply.type = WIRE_REPLY;
+    reply.status = WIRE_OK;
+    return reply;
+}
+
+static void refuse(Client *client, const CstWireHeader *call, CstWireDomain domain,
+                   const GError *error)
+{
+    CstWireHeader reply = reply_to(call);
+
+    client_send_error(client, &reply, domain, error);
+}
+
+/* --- which procedure ------------------------------------------------------------------------- */
+
+void dispatch_index(CstProcedureIndex *ret_index)
+{
+    cst_procedure_index_init(ret_index);
+    cst_procedure_index_add(ret_index, procedures_session);
+    cst_procedure_index_add(ret_index, procedures_identity);
+    cst_procedure_index_add(ret_index, procedures_event);
+    cst_procedure_index_add(ret_index, procedures_call);
+}
+
+static const CstProcedure *find_procedure(const CstWireServer *server, const CstWireHeader *header,
+                                          GError **error)
+{
+    const CstProcedure *found;
+
+    if (header->version != WIRE_VERSION ||
+        (header->program != WIRE_REMOTE_PROGRAM && header->program != WIRE_CISTERN_PROGRAM)) {
+        cst_fail(error, CST_ERROR_RPC, _("Cannot find program %u version %u"), header->program,
+                 header->version);
+        return NULL;
+    }
+    if (header->status != WIRE_OK) {
+        cst_fail(error, CST_ERROR_RPC, _("Unexpected message status %u"), header->status);
+        return NULL;
+    }
+    found = cst_procedure_index_find(&server->procedures, header->program, header->procedure);
+    if (found)
+        return found;
+    /* libvirt has calls for domains, networks and more under the other numbers up to its last. */
+    if (header->program == WIRE_REMOTE_PROGRAM && header->procedure > 0 &&
+        header->procedure <= WIRE_PROC_LAST)
+        cst_fail(error, CST_ERROR_NO_SUPPORT, _("procedure %d (this server manages storage only)"),
+                 header->procedure);
+    else
+        cst_fail(error, CST_ERROR_RPC, _("unknown procedure: %d"), header->procedure);
+    return NULL;
+}
+
+static gboolean check_access(const Client *client, const CstProcedure *procedure, GError **error)
+{
+    if (procedure->needs == CST_NEEDS_NOTHING)
+        return TRUE;
+    if (!client->allowed)
+        return cst_fail(error, CST_ERROR_AUTH,
+                        _("user %u may not use this socket; it is for root and for members of the "
+                          "configured group, the read-only socket (-r) is open to all"),
+                        (unsigned)client->uid);
+    if (client->state != CLIENT_OPEN && procedure->number != WIRE_PROC_CONNECT_OPEN)
+        return cst_fail(error, CST_ERROR_INTERNAL, _("connection not open"));
+    return TRUE;
+}
+
+static gboolean check_write(const Client *client, const CstProcedure *procedure, GError **error)
+{
+    if (procedure->needs == CST_NEEDS_WRITE && client->read_only)
+        return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"),
+                        procedure->name);
+    return TRUE;
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static void clear_args(Call *call)
+{
+    if (call->api.procedure->wipe_args)
+        call->api.procedure->wipe_args(call->args);
+    xdr_free(call->api.procedure->args_func, (char *)call->args);
+}
+
+static void call_free(Call *call)
+{
+    clear_args(call);
+    if (call->reply && call->api.procedure->wipe_ret)
+        explicit_bzero(call->reply->data, call->reply->len);
+    if (call->reply)
+        g_byte_array_unref(call->reply);
+    cst_task_unref(call->api.task);
+    client_unref(call->client);
+    g_free(call);
+}
+
+/* Runs the handler and appends the reply, whichever it is, to @buf. */
+static void answer(Call *call, GByteArray *buf)
+{
+    const CstProcedure *procedure = call->api.procedure;
+    uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)];
+    g_autoptr(GError) error = NULL;
+    gboolean ok;
+
+    memset(ret, 0, procedure->ret_size);
+    cst_dry_run_set(call->dry_run);
+    ok = procedure->handler(&call->api, call->args, ret, &error) &&
+         cst_wire_append(buf, &call->header, procedure->ret_func, ret, &error);
+    cst_dry_run_set(FALSE);
+    if (!ok)
+        cst_wire_append_error(buf, &call->header, procedure->domain, error);
+    if (procedure->wipe_ret)
+        procedure->wipe_ret(ret);
+    xdr_free(procedure->ret_func, (char *)ret);
+}
+
+static void run_inline(Call *call)
+{
+    Client *client = call->client;
+    guint before;
+    GByteArray *buf = out_begin(&client->out, FALSE, &before);
+
+    answer(call, buf);
+    out_appended(&client->out, before);
+    client_sends(client);
+}
+
+static gboolean run_from_memory(Call *call)
+{
+    const CstProcedure *procedure = call->api.procedure;
+    uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)];
+
+    if (!procedure->from_memory)
+        return FALSE;
+    memset(ret, 0, procedure->ret_size);
+    if (!procedure->from_memory(&call->api, call->args, ret))
+        return FALSE;
+    client_send(call->client, &call->header, procedure->ret_func, ret);
+    xdr_free(procedure->ret_func, (char *)ret);
+    return TRUE;
+}
+
+static void forget_task(Call *call)
+{
+    Client *client = call->client;
+
+    if (!call->api.task)
+        return;
+    g_hash_table_remove(client->loop->calls, call);
+    if (client->tasks &&
+        g_hash_table_lookup(client->tasks, GUINT_TO_POINTER(call->header.serial)) == call->api.task)
+        g_hash_table_remove(client->tasks, GUINT_TO_POINTER(call->header.serial));
+}
+
+/* What the call started goes on only when there is still somebody, with a free serial. */
+static void settle_stream(Call *call)
+{
+    Client *client = call->client;
+    g_autoptr(GError) error = NULL;
+
+    if (!call->stream)
+        return;
+    if (client->state == CLIENT_OPEN && stream_can_start(client, call->header.serial, &error))
+        return;
+    stream_discard(client->loop, g_steal_pointer(&call->stream));
+    if (!error)
+        return;
+    g_byte_array_set_size(call->reply, 0);
+    cst_wire_append_error(call->reply, &call->header, call->api.procedure->domain, error);
+}
+
+static void call_done(Loop *loop, Message *message)
+{
+    Call *call = (Call *)message;
+    Client *client = call->client;
+
+    loop->jobs--;
+    client->in_flight--;
+    client->call_bytes -= call->size;
+    user_charge(loop->server, client->user, call->item.cost, 0);
+    forget_task(call);
+    settle_stream(call);
+    if (client->state != CLIENT_DEAD) {
+        out_take(&client->out, g_steal_pointer(&call->reply),
+                 call->api.procedure->wipe_ret != NULL);
+        client_sends(client);
+        if (call->stream)
+            stream_start(client, g_steal_pointer(&call->stream), &call->header);
+        client_resume(client);
+    }
+    call_free(call);
+}
+
+/* --- at the workers -------------------------------------------------------------------------- */
+
+/* Of a listed volume: the row, its strings twice, and its part of the reply. */
+#define LISTED_COST 640u
+#define CALL_COST   4096u
+/* More than the longest value of a secret, twice, because the encoder doubles its room. */
+#define SECRET_REPLY (4u * 65536u)
+
+static Call *call_of(WorkItem *item)
+{
+    return (Call *)((char *)item - G_STRUCT_OFFSET(Call, item));
+}
+
+/* From here on the stream is what the call has started; it begins with the reply. */
+static void take_stream(Call *call)
+{
+    const wire_vol_stream_args *args = (const wire_vol_stream_args *)call->args;
+
+    if (call->api.upload)
+        call->stream = stream_new_upload(g_steal_pointer(&call->api.upload),
+                                         (args->flags & CST_VOL_STREAM_SPARSE) != 0);
+    else if (call->api.download)
+        call->stream = stream_new_download(g_steal_pointer(&call->api.download),
+                                           (args->flags & CST_VOL_STREAM_SPARSE) != 0);
+}
+
+void dispatch_run(WorkItem *item)
+{
+    Call *call = call_of(item);
+
+    /* What is secret must not be left behind by a growing array: it has room from the beginning. */
+    call->reply = g_byte_array_sized_new(call->api.procedure->wipe_ret ? SECRET_REPLY : 0);
+    answer(call, call->reply);
+    take_stream(call);
+    /* A stream that it started has the task from here on. */
+    if (call->api.task)
+        cst_task_on_wait(call->api.task, NULL, NULL);
+}
+
+void dispatch_done(WorkItem *item)
+{
+    Call *call = call_of(item);
+
+    loop_post(call->client->loop, &call->message);
+}
+
+static void waits(gboolean waiting, gpointer data)
+{
+    Call *call = data;
+
+    workers_wait(call->client->loop->server->workers[WORK_LONG], &call->item, waiting);
+}
+
+static gboolean lists_volumes(const CstProcedure *procedure)
+{
+    return procedure->ret_func == (xdrproc_t)xdr_wire_vols_ret ||
+           procedure->ret_func == (xdrproc_t)xdr_wire_vol_page_ret ||
+           procedure->ret_func == (xdrproc_t)xdr_wire_names;
+}
+
+/* Bytes that the call may take until it is answered, from what is in memory. */
+static size_t cost_of(Call *call)
+{
+    size_t cost = CALL_COST + 2 * call->size;
+    CstPoolInfo info = {0};
+
+    /* All of these have the pool as their first argument. */
+    if (call->api.procedure->run == CST_RUN_LONG && lists_volumes(call->api.procedure)) {
+        g_autoptr(CstPool) pool =
+            cst_api_pool(call->api.service, (const wire_pool *)call->args, NULL);
+
+        if (pool)
+            cst_pool_get_info(pool, &info);
+        cost += (size_t)MIN(info.volumes, WIRE_LIST_MAX) * LISTED_COST;
+    }
+    return cost;
+}
+
+static void add_task(Call *call)
+{
+    Client *client = call->client;
+    guint seconds = client->loop->server->options.max_wait_seconds;
+
+    call->api.task = cst_task_new();
+    cst_task_set_owner(call->api.task, client->uid, client->pid);
+    cst_task_set_rate(call->api.task, client->next_rate);
+    cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
+    cst_task_on_wait(call->api.task, waits, call);
+    client->next_rate = 0;
+    g_hash_table_add(client->loop->calls, call);
+    if (!client->tasks)
+        client->tasks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)cst_task_unref);
+    g_hash_table_insert(client->tasks, GUINT_TO_POINTER(call->header.serial),
+                        cst_task_ref(call->api.task));
+}
+
+static void submit(const Call *from, size_t size)
+{
+    Call *call = g_memdup2(from, sizeof(*from));
+    Client *client = client_ref(call->client);
+    WorkClass class = call->api.procedure->run == CST_RUN_LONG ? WORK_LONG : WORK_QUICK;
+
+    call->message.func = call_done;
+    call->size = size;
+    call->item.lane = &client->lanes[class];
+    call->item.cost = cost_of(call);
+    if (class == WORK_LONG)
+        add_task(call);
+    client->in_flight++;
+    client->call_bytes += size;
+    client->loop->jobs++;
+    workers_push(client->loop->server->workers[class], &call->item);
+}
+
+/* In no order that matters: they have not begun. */
+static void drop_queued(Client *client, WorkClass class)
+{
+    Loop *loop = client->loop;
+    GQueue items;
+    WorkItem *item;
+
+    workers_drain(loop->server->workers[class], &client->lanes[class], &items);
+    while ((item = g_queue_pop_head(&items))) {
+        Call *call = call_of(item);
+
+        loop->jobs--;
+        client->call_bytes -= call->size;
+        forget_task(call);
+        call_free(call);
+    }
+}
+
+void dispatch_abandon(Client *client)
+{
+    GHashTableIter iter;
+    gpointer call;
+
+    for (int class = 0; class < WORK_CLASSES; class ++)
+        drop_queued(client, class);
+    g_hash_table_iter_init(&iter, client->loop->calls);
+    while (g_hash_table_iter_next(&iter, &call, NULL))
+        if (((Call *)call)->client == client)
+            cst_task_abandon(((Call *)call)->api.task);
+    g_clear_pointer(&client->tasks, g_hash_table_unref);
+}
+
+static void dispatch_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
+                          size_t len)
+{
+    g_autoptr(GError) error = NULL;
+    const CstProcedure *procedure = find_procedure(client->loop->server, header, &error);
+    Call call = {0};
+
+    if (!procedure || !check_access(client, procedure, &error)) {
+        refuse(client, header,
+               procedure || error->code != CST_ERROR_NO_SUPPORT ? CST_WIRE_FROM_RPC
+                                                                : CST_WIRE_FROM_DRIVER,
+               error);
+        return;
+    }
+    call.client = client;
+    call.api.service = client->loop->server->service;
+    call.api.session = &client->session;
+    call.api.procedure = procedure;
+    call.header = reply_to(header);
+    call.dry_run = client->dry_run;
+    memcpy(call.api.token, client->token, sizeof(call.api.token));
+    if (!cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error) ||
+        !check_write(client, procedure, &error)) {
+        refuse(client, header, procedure->domain, error);
+        clear_args(&call);
+        return;
+    }
+    if (procedure->run == CST_RUN_INLINE) {
+        run_inline(&call);
+    } else if (!run_from_memory(&call)) {
+        submit(&call, len);
+        return;
+    }
+    clear_args(&call);
+}
+
+/* --- packets --------------------------------------------------------------------------------- */
+
+static void answer_ping(Client *client, const CstWireHeader *header)
+{
+    CstWireHeader pong = *header;
+
+    if (header->procedure != WIRE_KEEPALIVE_PING || header->version != WIRE_VERSION)
+        return;
+    pong.procedure = WIRE_KEEPALIVE_PONG;
+    pong.serial = 0;
+    pong.status = WIRE_OK;
+    client_send(client, &pong, NULL, NULL);
+}
+
+void dispatch_pings_ahead(Client *client, uint8_t *packets, size_t len)
+{
+    CstWireHeader header;
+    size_t need;
+
+    for (;
+         len >= CST_WIRE_HEADER_LEN && cst_wire_packet_length(packets, &need, NULL) && need <= len;
+         packets += need, len -= need) {
+        cst_wire_header_read(packets, &header);
+        if (header.type != WIRE_MESSAGE || header.program != WIRE_KEEPALIVE_PROGRAM)
+            continue;
+        answer_ping(client, &header);
+        header.procedure = WIRE_KEEPALIVE_PONG;
+        cst_wire_header_write(packets, &header, need - CST_WIRE_HEADER_LEN);
+    }
+}
+
+gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len)
+{
+    g_autoptr(GError) error = NULL;
+    CstWireHeader header;
+
+    cst_wire_header_read(packet, &header);
+    switch (header.type) {
+    case WIRE_CALL: dispatch_call(client, &header, packet, len); return TRUE;
+    case WIRE_MESSAGE:
+        if (header.program == WIRE_KEEPALIVE_PROGRAM)
+            answer_ping(client, &header);
+        return TRUE;
+    case WIRE_STREAM:
+    case WIRE_STREAM_HOLE: return stream_packet(client, &header, packet, len);
+    case WIRE_CALL_WITH_FDS:
+    case WIRE_REPLY_WITH_FDS:
+        /* Descriptors would follow as bytes between the packets; feature 8 says we take none. */
+        return FALSE;
+    default:
+        cst_fail(&error, CST_ERROR_RPC, _("Unexpected message type %u"), header.type);
+        refuse(client, &header, CST_WIRE_FROM_RPC, error);
+        return TRUE;
+    }
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * CONNECT_SET_IDENTITY: a daemon of libvirt's (virtqemud) tells on whose behalf it calls from now
+ * on, which replaces what it told before. Of the identity only the system token has a meaning here:
+ * what a connection may do depends on its socket and on who connected. The token proves that the
+ * client is a daemon of this host and not just root's program; the value of a private secret is for
+ * such only.
+ */
+#include <string.h>
+
+#include "procedures.h"
+
+/* virTypedParameterType */
+enum { PARAM_LLONG = 3, PARAM_ULLONG = 4, PARAM_STRING = 7 };
+
+#define TOKEN "system.token"
+
+/* What libvirt tells of an identity (libvirt-host.h). */
+static const struct {
+    const char *field;
+    int type;
+} fields[] = {
+    {"user-name", PARAM_STRING},       {"unix-user-id", PARAM_ULLONG},
+    {"group-name", PARAM_STRING},      {"unix-group-id", PARAM_ULLONG},
+    {"process-id", PARAM_LLONG},       {"process-time", PARAM_ULLONG},
+    {"sasl-user-name", PARAM_STRING},  {"x509-distinguished-name", PARAM_STRING},
+    {"selinux-context", PARAM_STRING}, {TOKEN, PARAM_STRING},
+};
+
+static gboolean check_param(const wire_identity_args *args, guint index, GError **error)
+{
+    const wire_param *param = &args->params.params_val[index];
+
+    for (guint i = 0; i < index; i++)
+        if (g_str_equal(args->params.params_val[i].field, param->field))
+            return cst_fail(error, CST_ERROR_INVALID, _("parameter '%s' occurs multiple times"),
+                            param->field);
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
+        if (g_str_equal(fields[i].field, param->field))
+            return fields[i].type == param->value.type ||
+                   cst_fail(error, CST_ERROR_INVALID, _("parameter '%s' has the wrong type"),
+                            param->field);
+    return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("parameter '%s' not supported"),
+                    param->field);
+}
+
+static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_identity_args *args = data;
+    Client *client = client_of(call);
+    const char *token = "";
+
+    if (!client->trusted)
+        return cst_fail(error, CST_ERROR_AUTH, _("only root may speak for somebody else"));
+    if (!cst_flags_check(args->flags, 0, "virConnectSetIdentity", error))
+        return FALSE;
+    for (guint i = 0; i < args->params.params_len; i++) {
+        const wire_param *param = &args->params.params_val[i];
+
+        if (!check_param(args, i, error))
+            return FALSE;
+        if (g_str_equal(param->field, TOKEN))
+            token = param->value.wire_param_value_u.s;
+    }
+    /* One of another length is none. */
+    if (g_strlcpy(client->token, token, sizeof(client->token)) >= sizeof(client->token))
+        client->token[0] = '\0';
+    return TRUE;
+}
+
+const CstProcedure procedures_identity[] = {
+    CST_REMOTE_PROCEDURE(CONNECT_SET_IDENTITY, INLINE, READ, RPC, "virConnectSetIdentity",
+                         identity_args, void, set_identity),
+    {0},
+};

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "server.h"
+
+#include <unistd.h>
+
+#include "event.h"
+#include "stream.h"
+
+void cst_wire_options_init(CstWireOptions *ret_options)
+{
+    *ret_options = (CstWireOptions){
+        .io_threads = 1,
+        .workers = 20,
+        .max_threads = 500,
+        .max_user_threads = 40,
+        .max_wait_seconds = 60,
+        .stream_workers = 16,
+        .max_clients = 5000,
+        .max_user_clients = 500,
+        .idle_seconds = 300,
+        .max_user_bytes = 64 * 1024 * 1024,
+        .stall_seconds = 10,
+        .max_requests = 64,
+        .max_running = 10,
+        .max_streams = 32,
+        .max_events = 1024 * 1024,
+        .handshake_seconds = 60,
+        .keepalive_seconds = 5,
+        .keepalive_count = 5,
+    };
+}
+
+static gboolean start_workers(CstWireServer *server, GError **error)
+{
+    static const WorkerFuncs funcs = {.run = dispatch_run, .done = dispatch_done};
+    const CstWireOptions *options = &server->options;
+    const WorkerLimits limits = {.running = MAX(options->workers, 1),
+                                 .lane_running = MAX(options->max_running, 1),
+                                 .user_threads = MAX(options->max_user_threads, 1),
+                                 .threads = MAX(options->max_threads, 1)};
+
+    for (int class = 0; class < WORK_CLASSES; class ++) {
+        server->workers[class] = workers_new(class, &limits, &funcs, error);
+        if (!server->workers[class])
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean start(CstWireServer *server, GError **error)
+{
+    if (!start_workers(server, error))
+        return FALSE;
+    server->streams = g_thread_pool_new(stream_work, server,
+                                        (int)MAX(server->options.stream_workers, 1), FALSE, error);
+    if (!server->streams)
+        return FALSE;
+    for (guint i = 0; i < MAX(server->options.io_threads, 1); i++) {
+        server->loops[i] = loop_new(server, error);
+        if (!server->loops[i])
+            return FALSE;
+        server->n_loops++;
+    }
+    server->subscription = cst_service_subscribe(server->service, event_post, server);
+    return TRUE;
+}
+
+CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *options,
+                                   GError **error)
+{
+    CstWireServer *server = g_new0(CstWireServer, 1);
+
+    server->service = service;
+    server->options = *options;
+    server->loops = g_new0(Loop *, MAX(options->io_threads, 1));
+    g_mutex_init(&server->users_lock);
+    server->users = g_hash_table_new(NULL, NULL);
+    dispatch_index(&server->procedures);
+    if (!start(server, error))
+        g_clear_pointer(&server, cst_wire_server_free);
+    return server;
+}
+
+typedef struct {
+    Message message;
+    int fd;
+    gboolean read_only;
+} Listening;
+
+static void listen_on(Loop *loop, Message *message)
+{
+    Listening *listening = (Listening *)message;
+
+    if (loop->stopping)
+        close(listening->fd);
+    else
+        listener_add(loop, listening->fd, listening->read_only);
+    g_free(listening);
+}
+
+void cst_wire_server_listen(CstWireServer *server, int fd, gboolean read_only)
+{
+    Listening *listening = g_new0(Listening, 1);
+
+    listening->message.func = listen_on;
+    listening->fd = fd;
+    listening->read_only = read_only;
+    loop_post(server->loops[0], &listening->message);
+}
+
+guint cst_wire_server_clients(CstWireServer *server)
+{
+    return (guint)g_atomic_int_get(&server->n_clients);
+}
+
+void cst_wire_server_free(CstWireServer *server)
+{
+    if (!server)
+        return;
+    if (server->subscription)
+        cst_service_unsubscribe(server->service, server->subscription);
+    for (guint i = 0; i < server->n_loops; i++)
+        loop_free(server->loops[i]);
+    for (int class = 0; class < WORK_CLASSES; class ++)
+        workers_free(server->workers[class]);
+    if (server->streams)
+        g_thread_pool_free(server->streams, FALSE, TRUE);
+    g_hash_table_unref(server->users);
+    g_mutex_clear(&server->users_lock);
+    g_free(server->loops);
+    g_free(server);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <server/server.h>
+#include <service/service.h>
+
+#include "loop.h"
+#include "procedures.h"
+#include "user.h"
+
+/** What all threads share; constant once the threads run, but for what says otherwise. */
+struct CstWireServer {
+    CstService *service;
+    CstWireOptions options;
+    guint subscription;
+    Workers *workers[WORK_CLASSES];
+    GThreadPool *streams; /**< pieces of streams */
+    Loop **loops;
+    guint n_loops;
+    guint next_loop;          /**< atomic */
+    gint n_clients;           /**< atomic */
+    gint n_guests;            /**< atomic; of these, of users who aren't trusted */
+    _Atomic gint64 scarce_at; /**< when a connection was refused last; monotonic µs */
+
+    GMutex users_lock;
+    GHashTable *users; /**< uid -> User * */
+
+    CstProcedureIndex procedures;
+};
+
+#define SCARCE_US (10 * G_TIME_SPAN_SECOND)
+
+/** A connection was refused lately because there are too many. */
+static inline gboolean server_is_scarce(const CstWireServer *server)
+{
+    return server->scarce_at && g_get_monotonic_time() - server->scarce_at < SCARCE_US;
+}
