@@ -260,6 +260,18 @@ static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
                                    "[@value='estimate']");
 }
 
+/* libvirt's call tells one of the two; the object has both where the server tells both. */
+static void add_allocation(CliCtl *ctl, JsonBuilder *json, const CstVolRef *vol,
+                           const CstVolInfo *info)
+{
+    CstVolInfo also;
+
+    cli_json_add_size(json, "allocation", info->allocation);
+    cli_json_add_bool(json, "allocation_estimated", is_estimated(ctl, vol));
+    if (cst_conn_vol_info(ctl->conn, vol, TRUE, &also, NULL))
+        cli_json_add_size(json, "physical", also.physical);
+}
+
 static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstVolInfo *info,
                             const GPtrArray *problems, gboolean physical)
 {
@@ -272,12 +284,10 @@ static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstVolInfo 
     cli_json_add_string(json, "key", vol->key);
     cli_json_add_string(json, "type", cli_vol_type_word(info->type));
     cli_json_add_size(json, "capacity", info->capacity);
-    cli_json_add_size(json, physical ? "physical" : "allocation", info->allocation);
-    if (!physical) {
-        cli_json_add_bool(json, "allocation_estimated", info->estimated || is_estimated(ctl, vol));
-    }
-    if (!physical && info->physical)
+    if (physical)
         cli_json_add_size(json, "physical", info->physical);
+    else
+        add_allocation(ctl, json, vol, info);
     cli_vol_add_problems(json, problems);
     json_builder_end_object(json);
     cli_json_end(ctl->out, json);

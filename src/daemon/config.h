@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 #include <base/log.h>
-#include <store/paths.h>
 #include <server/server.h>
+#include <store/paths.h>
 
 /** etc/cistern/cisternd.conf, a key file; packaging/cisternd.conf has every setting. */
 typedef struct {

@@ -206,8 +206,7 @@ static void write_notes(Disk *disk, CstImage *image, View *view)
     for (guint i = 0; snapshots && i < snapshots->len; i++)
         g_string_append_printf(text, " snapshot %s",
                                ((const CstImageSnapshot *)g_ptr_array_index(snapshots, i))->name);
-    assert_true(text->len < sizeof(view->notes));
-    strcpy(view->notes, text->str);
+    assert_true(g_strlcpy(view->notes, text->str, sizeof(view->notes)) < sizeof(view->notes));
 }
 
 static const Operation operations[] = {

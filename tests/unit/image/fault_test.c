@@ -293,7 +293,7 @@ static gboolean play_without_faults(const Case *c, const Disk *ground, const Vie
             c->operation->model(wanted);
             memset(wanted->bytes + MIN(wanted->size, old->size), 0,
                    GROWN - MIN(wanted->size, old->size));
-            strcpy(wanted->notes, new->notes);
+            g_strlcpy(wanted->notes, new->notes, sizeof(wanted->notes));
             if (!is_same(c->operation, new, wanted))
                 fail_case(c, "the result is wrong");
         }
