@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/pool_def.h>
 
 #include "edit.h"
 #include "pool.h"
@@ -11,6 +12,23 @@ typedef struct {
     CstPoolRef *edited;
 } Edit;
 
+/* What is defined; the sizes in an active pool's document change all the time. */
+static char *definition_of(const char *xml)
+{
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
+    char *text = def ? cst_pool_def_format(def, NULL) : NULL;
+
+    return text ? text : g_strdup(xml);
+}
+
+static gboolean is_same(const char *xml, const char *other)
+{
+    g_autofree char *a = definition_of(xml);
+    g_autofree char *b = definition_of(other);
+
+    return g_str_equal(a, b);
+}
+
 static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **error)
 {
     Edit *edit = data;
@@ -20,7 +38,7 @@ static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **erro
     now = cst_conn_pool_xml(ctl->conn, edit->pool, CST_STORAGE_XML_INACTIVE, error);
     if (!now)
         return FALSE;
-    if (!g_str_equal(now, edit->original))
+    if (!is_same(now, edit->original))
         return cst_fail(error, CST_ERROR_EXISTS, "%s",
                         _("the XML configuration was changed by another user"));
     edit->edited = cst_conn_pool_define(ctl->conn, xml, 0, &why);

@@ -85,6 +85,22 @@ class Terminal(unittest.TestCase):
         seen = self.at("--no-input", "pool-edit", "p", until=[], typed=[], env=edit)[1]
         self.assertNotIn(question, seen)
 
+    def test_what_others_do_to_a_pool_is_seen_while_it_is_edited(self):
+        mode = "s,<target>,<target><permissions><mode>{}</mode></permissions>,"
+        for does, status, said in (
+                ("dd if=/dev/zero of=p/more bs=1M count=8", 0, "edited."),
+                ("$CISTERN --root root -q pool-define other.xml", 5, "changed by another user")):
+            with self.subTest(does=does):
+                with open("other.xml", "w", encoding="ascii") as stream:
+                    stream.write(self.ok("pool-dumpxml", "p", "--inactive"))
+                subprocess.run(["sed", "-i", mode.format("0750"), "other.xml"], check=True)
+                with open("editor", "w", encoding="ascii") as stream:
+                    stream.write(f"{does} 2>editor.err\nsed -i '{mode.format('0700')}' $1\n")
+                seen = self.at("--no-input", "pool-edit", "p", until=[], typed=[],
+                               env={"EDITOR": "sh editor", "VISUAL": ""})
+                self.assertEqual(status, seen[0], seen[1])
+                self.assertIn(said, seen[1])
+
     def test_progress_is_a_bar_as_wide_as_the_terminal_allows(self):
         with open("a", "wb") as stream:
             stream.write(b"x" * (16 << 20))
