@@ -8,39 +8,16 @@
 
 /* What is found in a Ceph pool, and what is made of answers that do not come. */
 
-#define SIZE (8 * CST_MIB)
-
-static CstPoolState *state;
-
-static int set_up(void **unused)
-{
-    fake_ceph_reset();
-    state = site_open("");
-    return 0;
-}
-
-static int tear_down(void **unused)
-{
-    fake_ceph_resume();
-    cst_pool_state_unref(state);
-    return ceph_is_quiet() ? 0 : -1;
-}
-
-static void make(const char *name)
-{
-    assert_true(site_make(state, name, SIZE, "", NULL));
-}
-
 static void assert_scan(const char *expected)
 {
-    g_autofree char *lines = site_scan(state, NULL);
+    g_autofree char *lines = site_scan(site_pool, NULL);
 
     assert_string_equal(lines, expected);
 }
 
 static void assert_one(const char *name, const char *expected)
 {
-    g_autofree char *line = site_scan_one(state, name, NULL);
+    g_autofree char *line = site_scan_one(site_pool, name, NULL);
 
     assert_string_equal(line, expected);
 }
@@ -48,17 +25,17 @@ static void assert_one(const char *name, const char *expected)
 /* By the technology's own tool. */
 static void make_native(const char *name)
 {
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     rbd_image_options_t options = NULL;
 
     conn->ceph->rbd_image_options_create(&options);
-    assert_int_equal(conn->ceph->rbd_create4(conn->io, name, SIZE, options), 0);
+    assert_int_equal(conn->ceph->rbd_create4(conn->io, name, SITE_SIZE, options), 0);
     conn->ceph->rbd_image_options_destroy(options);
 }
 
 static void set_deadline(guint ms)
 {
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
 
     conn->deadline_ms = ms;
 }
@@ -69,10 +46,10 @@ static void volumes_are_described_without_being_opened(void **unused)
 {
     guint before;
 
-    make("a");
-    make("b");
-    site_write(state, "b", "data");
-    assert_true(site_clone(state, "c", SIZE, "b", NULL, NULL));
+    site_make_plain("a");
+    site_make_plain("b");
+    site_write(site_pool, "b", "data");
+    assert_true(site_clone(site_pool, "c", SITE_SIZE, "b", NULL, NULL));
     before = fake_ceph_calls("rbd_open_read_only");
     assert_scan("a 8388608 0 - -\n"
                 "b 8388608 4194304 - -\n"
@@ -87,7 +64,7 @@ static void what_is_being_made_is_not_shown(void **unused)
 {
     guint asked;
 
-    make("a");
+    site_make_plain("a");
     make_native(".cistern-x.part");
     make_native(".cistern-x");
     make_native("a\nb");
@@ -102,12 +79,12 @@ static void what_is_being_made_is_not_shown(void **unused)
 /* Without a map that can be believed all objects may be there. */
 static void space_that_is_not_known_is_estimated(void **unused)
 {
-    make("a");
+    site_make_plain("a");
     fake_ceph_set_flags("libvirt", "", "a", RBD_FLAG_FAST_DIFF_INVALID);
-    make("b");
+    site_make_plain("b");
     fake_ceph_set_flags("libvirt", "", "b", RBD_FLAG_OBJECT_MAP_INVALID);
-    assert_true(
-        site_make(state, "c", SIZE - 1, "<option name='features' value='layering'/>", NULL));
+    assert_true(site_make(site_pool, "c", SITE_SIZE - 1,
+                          "<option name='features' value='layering'/>", NULL));
     assert_scan("a 8388608 8388608 - -\nb 8388608 8388608 - -\nc 8388607 8388608 - -\n");
     assert_one("c", "c 8388607 8388608 - -\n");
 }
@@ -120,10 +97,10 @@ static void a_definition_may_want_sizes_only(void **unused)
         0, NULL);
     guint asked;
 
-    cst_pool_state_unref(state);
-    state = cst_pool_state_open(def, NULL, NULL);
-    make("a");
-    make("old");
+    cst_pool_state_unref(site_pool);
+    site_pool = cst_pool_state_open(def, NULL, NULL);
+    site_make_plain("a");
+    site_make_plain("old");
     fake_ceph_set_old("libvirt", "", "old");
     asked = fake_ceph_calls("OSD");
     assert_scan("a 8388608 8388608 - -\nold 8388608 8388608 - -\n");
@@ -133,7 +110,7 @@ static void a_definition_may_want_sizes_only(void **unused)
 
 static void images_of_the_old_format_are_opened(void **unused)
 {
-    make("old");
+    site_make_plain("old");
     fake_ceph_set_old("libvirt", "", "old");
     assert_scan("old 8388608 8388608 - -\n");
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), 1);
@@ -154,7 +131,7 @@ static void there_may_be_more_than_are_asked_for_at_once(void **unused)
 
         make_native(name);
     }
-    text = site_scan(state, NULL);
+    text = site_scan(site_pool, NULL);
     lines = g_strsplit(text, "\n", -1);
     assert_int_equal(g_strv_length(lines), 701);
     for (int i = 0; i < 700; i++) {
@@ -169,7 +146,7 @@ static void there_may_be_more_than_are_asked_for_at_once(void **unused)
 
 static void parents_elsewhere_have_their_whole_path(void **unused)
 {
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     rados_ioctx_t io = NULL;
     rbd_image_options_t options = NULL;
     rbd_image_t image = NULL;
@@ -179,7 +156,7 @@ static void parents_elsewhere_have_their_whole_path(void **unused)
     conn->ceph->rados_ioctx_set_namespace(io, "ns");
     conn->ceph->rbd_image_options_create(&options);
     conn->ceph->rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
-    assert_int_equal(conn->ceph->rbd_create4(io, "base", SIZE, options), 0);
+    assert_int_equal(conn->ceph->rbd_create4(io, "base", SITE_SIZE, options), 0);
     assert_int_equal(conn->ceph->rbd_open(io, "base", &image, NULL), 0);
     assert_int_equal(conn->ceph->rbd_snap_create2(image, "s", 0, NULL, NULL), 0);
     conn->ceph->rbd_close(image);
@@ -189,7 +166,7 @@ static void parents_elsewhere_have_their_whole_path(void **unused)
     assert_scan("c 8388608 0 libvirt/ns/base -\n");
     assert_one("c", "c 8388608 0 libvirt/ns/base -\n");
     /* Deleting it leaves alone what is not in this pool. */
-    assert_true(cst_pool_state_delete(state, "c", 0, NULL));
+    assert_true(cst_pool_state_delete(site_pool, "c", 0, NULL));
 }
 
 /* --- what is known already -------------------------------------------------------------------- */
@@ -225,7 +202,7 @@ static gboolean is_handed_on(Records *records)
 
     g_clear_pointer(&records->known, cst_volume_unref);
     records->known = records->found;
-    assert_true(cst_pool_state_scan(state, &scan, NULL, NULL));
+    assert_true(cst_pool_state_scan(site_pool, &scan, NULL, NULL));
     return records->found == records->known;
 }
 
@@ -233,20 +210,20 @@ static void what_has_not_changed_is_handed_on(void **unused)
 {
     Records records = {.name = "v"};
 
-    make("v");
+    site_make_plain("v");
     assert_false(is_handed_on(&records));
     assert_true(is_handed_on(&records));
-    site_write(state, "v", "x");
+    site_write(site_pool, "v", "x");
     assert_false(is_handed_on(&records));
     assert_true(is_handed_on(&records));
-    assert_true(cst_pool_state_vol_resize(state, "v", SIZE + 1, NULL, NULL));
+    assert_true(cst_pool_state_vol_resize(site_pool, "v", SITE_SIZE + 1, NULL, NULL));
     assert_false(is_handed_on(&records));
     /* One with a problem is looked at again until it has none. */
     fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
     assert_false(is_handed_on(&records));
     assert_string_equal(cst_volume_problem(records.found),
                         "volume 'v': the Ceph cluster did not answer in time");
-    assert_int_equal(records.found->capacity, SIZE + 1);
+    assert_int_equal(records.found->capacity, SITE_SIZE + 1);
     assert_int_equal(records.found->allocation, 4 * CST_MIB);
     assert_false(is_handed_on(&records));
     assert_null(cst_volume_problem(records.found));
@@ -258,8 +235,8 @@ static void a_volume_that_does_not_answer_keeps_its_parent(void **unused)
 {
     Records records = {.name = "c"};
 
-    make("v");
-    assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
+    site_make_plain("v");
+    assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", NULL, NULL));
     assert_false(is_handed_on(&records));
     fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
     assert_false(is_handed_on(&records));
@@ -269,7 +246,7 @@ static void a_volume_that_does_not_answer_keeps_its_parent(void **unused)
     assert_int_equal(records.found->extra->backing_trust, CST_TRUST_NAMED);
     assert_false(is_handed_on(&records));
     assert_true(is_handed_on(&records));
-    assert_true(cst_pool_state_vol_flatten(state, "c", NULL, NULL));
+    assert_true(cst_pool_state_vol_flatten(site_pool, "c", NULL, NULL));
     assert_false(is_handed_on(&records));
     assert_null(records.found->extra);
     cst_volume_unref(records.known);
@@ -280,7 +257,7 @@ static void a_volume_that_does_not_answer_keeps_its_parent(void **unused)
 
 static void what_osds_do_not_tell_librbd_is_asked_for(void **unused)
 {
-    make("a");
+    site_make_plain("a");
     /* The header, and the map. */
     for (guint skip = 0; skip < 2; skip++) {
         guint before = fake_ceph_calls("rbd_open_read_only");
@@ -295,7 +272,7 @@ static void what_osds_do_not_tell_librbd_is_asked_for(void **unused)
 
 static void an_image_that_went_meanwhile_is_not_listed(void **unused)
 {
-    make("a");
+    site_make_plain("a");
     fake_ceph_fail("OSD", 0, 1, -ENOENT);
     assert_scan("");
     fake_ceph_fail("OSD", 0, 1, -EIO);
@@ -312,7 +289,7 @@ static void a_volume_that_fails_has_a_problem(void **unused)
                                             "rbd_diff_iterate2"};
     g_autoptr(GError) error = NULL;
 
-    make("a");
+    site_make_plain("a");
     fake_ceph_fail("OSD", 0, 1, -EIO);
     fake_ceph_fail("rbd_open_read_only", 0, 1, -EACCES);
     assert_scan("a 0 0 - failed to open the RBD image 'a': Permission denied\n");
@@ -326,7 +303,7 @@ static void a_volume_that_fails_has_a_problem(void **unused)
     assert_scan("a 0 0 - cannot tell what 'volume 'a'' was cloned from: Input/output error\n");
     fake_ceph_fail("OSD", 0, 1, -EIO);
     fake_ceph_fail("rbd_open_read_only", 0, 1, -EACCES);
-    assert_null(site_scan_one(state, "a", &error));
+    assert_null(site_scan_one(site_pool, "a", &error));
     assert_code(error, CST_ERROR_DENIED);
 }
 
@@ -334,12 +311,12 @@ static void a_cluster_that_is_silent_is_not_asked_twice(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
-    make("a");
+    site_make_plain("a");
     fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
     assert_scan("a 0 0 - volume 'a': the Ceph cluster did not answer in time\n");
     assert_int_equal(fake_ceph_calls("rbd_open_read_only"), 0);
     fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
-    assert_null(site_scan_one(state, "a", &error));
+    assert_null(site_scan_one(site_pool, "a", &error));
     assert_code(error, CST_ERROR_UNREACHABLE);
     assert_string_equal(error->message, "volume 'a': the Ceph cluster did not answer in time");
     /* The next call connects anew. */
@@ -351,20 +328,20 @@ static void a_cluster_that_hangs_is_given_up(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
-    make("a");
-    make("b");
+    site_make_plain("a");
+    site_make_plain("b");
     set_deadline(60);
     fake_ceph_hang("OSD");
     assert_scan("a 0 0 - volume 'a': the Ceph cluster did not answer in time\n"
                 "b 0 0 - volume 'b': the Ceph cluster did not answer in time\n");
-    assert_null(site_scan_one(state, "a", &error));
+    assert_null(site_scan_one(site_pool, "a", &error));
     assert_code(error, CST_ERROR_UNREACHABLE);
     fake_ceph_resume();
 }
 
 static guint count_problems(void)
 {
-    g_autofree char *text = site_scan(state, NULL);
+    g_autofree char *text = site_scan(site_pool, NULL);
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     guint count = 0;
 
@@ -399,9 +376,9 @@ static void a_list_that_fails_fails_the_scan(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
-    make("a");
+    site_make_plain("a");
     fake_ceph_fail("rbd_list2", 0, 1, -EIO);
-    assert_null(site_scan(state, &error));
+    assert_null(site_scan(site_pool, &error));
     assert_code(error, CST_ERROR_IO);
     assert_string_equal(error->message, "cannot list the images of pool 'p': Input/output error");
 }
@@ -413,14 +390,14 @@ static void a_scan_can_be_cancelled(void **unused)
     Records records = {.name = "a"};
     CstScan scan = {give_known, take_found, &records};
 
-    make("a");
+    site_make_plain("a");
     cst_task_cancel(task);
-    assert_false(cst_pool_state_scan(state, &scan, task, &error));
+    assert_false(cst_pool_state_scan(site_pool, &scan, task, &error));
     assert_code(error, CST_ERROR_CANCELLED);
     assert_null(records.found);
 }
 
-#define scan_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define scan_test(f) cmocka_unit_test_setup_teardown(f, site_set_up, site_tear_down)
 
 int main(void)
 {

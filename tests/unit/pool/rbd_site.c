@@ -3,6 +3,27 @@
 
 #include <string.h>
 
+CstPoolState *site_pool;
+
+int site_set_up(void **unused)
+{
+    fake_ceph_reset();
+    site_pool = site_open("");
+    return 0;
+}
+
+int site_tear_down(void **unused)
+{
+    fake_ceph_resume();
+    cst_pool_state_unref(site_pool);
+    return ceph_is_quiet() ? 0 : -1;
+}
+
+void site_make_plain(const char *name)
+{
+    assert_true(site_make(site_pool, name, SITE_SIZE, "", NULL));
+}
+
 CstPoolState *site_open(const char *config)
 {
     g_autofree char *xml = g_strdup_printf(

@@ -21,6 +21,14 @@
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
 #define assert_says(error, words)  assert_non_null(strstr((error)->message, words))
 
+/** What most tests have: a new cluster, its pool open, and volumes of one size. */
+#define SITE_SIZE (8 * CST_MIB)
+extern CstPoolState *site_pool;
+int site_set_up(void **unused);
+int site_tear_down(void **unused);
+/** A volume of SITE_SIZE bytes in site_pool. */
+void site_make_plain(const char *name);
+
 /** The pool "p", which is Ceph's pool "libvirt"; @config: rbd:option elements, or "". */
 CstPoolState *site_open(const char *config);
 /** <volume> of that name with @options, elements of the type's namespace, or "". */

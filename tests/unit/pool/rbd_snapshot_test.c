@@ -8,28 +8,6 @@
 
 /* Snapshots of an RBD pool: what is refused, and reverts that were cut short. */
 
-#define SIZE (8 * CST_MIB)
-
-static CstPoolState *state;
-
-static int set_up(void **unused)
-{
-    fake_ceph_reset();
-    state = site_open("");
-    return 0;
-}
-
-static int tear_down(void **unused)
-{
-    cst_pool_state_unref(state);
-    return ceph_is_quiet() ? 0 : -1;
-}
-
-static void make(const char *name)
-{
-    assert_true(site_make(state, name, SIZE, "", NULL));
-}
-
 /* --- snapshots -------------------------------------------------------------------------------- */
 
 static void snapshots_are_listed_with_their_size_and_time(void **unused)
@@ -37,22 +15,22 @@ static void snapshots_are_listed_with_their_size_and_time(void **unused)
     g_autoptr(GPtrArray) list = NULL;
     gint64 before = g_get_real_time() / G_USEC_PER_SEC;
 
-    make("v");
+    site_make_plain("v");
     for (int i = 0; i < 40; i++) {
         g_autofree char *name = g_strdup_printf("s%02d", i);
 
-        site_snap(state, "v", name);
+        site_snap(site_pool, "v", name);
     }
-    assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
-    assert_true(cst_pool_state_vol_resize(state, "v", 1, NULL, NULL));
-    list = cst_pool_state_snapshots(state, "v", NULL);
+    assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", NULL, NULL));
+    assert_true(cst_pool_state_vol_resize(site_pool, "v", 1, NULL, NULL));
+    list = cst_pool_state_snapshots(site_pool, "v", NULL);
     assert_int_equal(list->len, 40);
     for (int i = 0; i < 40; i++) {
         const CstSnapshot *snapshot = list->pdata[i];
         g_autofree char *name = g_strdup_printf("s%02d", i);
 
         assert_string_equal(snapshot->name, name);
-        assert_int_equal(snapshot->capacity, SIZE);
+        assert_int_equal(snapshot->capacity, SITE_SIZE);
         assert_int_equal(snapshot->allocation, CST_SNAPSHOT_UNKNOWN);
         assert_true(snapshot->created >= before);
     }
@@ -63,28 +41,29 @@ static void snapshots_that_are_not_there_or_there_already(void **unused)
     CstSnapshotCreate how = {0};
     g_autoptr(GError) error = NULL;
 
-    make("v");
-    site_snap(state, "v", "s");
-    site_snap(state, "v", "t");
-    site_assert_failed(cst_pool_state_snapshot_create(state, "v", "s", &how, NULL, &error), &error,
-                       CST_ERROR_EXISTS, "volume 'v' has a snapshot 's' already");
-    site_assert_failed(cst_pool_state_snapshot_create(state, "v", ".cistern-s", &how, NULL, &error),
-                       &error, CST_ERROR_INVALID, "is a name for what clones hang on");
-    site_assert_failed(cst_pool_state_snapshot_create(state, "v", "a@b", &how, NULL, &error),
+    site_make_plain("v");
+    site_snap(site_pool, "v", "s");
+    site_snap(site_pool, "v", "t");
+    site_assert_failed(cst_pool_state_snapshot_create(site_pool, "v", "s", &how, NULL, &error),
+                       &error, CST_ERROR_EXISTS, "volume 'v' has a snapshot 's' already");
+    site_assert_failed(
+        cst_pool_state_snapshot_create(site_pool, "v", ".cistern-s", &how, NULL, &error), &error,
+        CST_ERROR_INVALID, "is a name for what clones hang on");
+    site_assert_failed(cst_pool_state_snapshot_create(site_pool, "v", "a@b", &how, NULL, &error),
                        &error, CST_ERROR_INVALID, "name of a snapshot");
-    site_assert_failed(cst_pool_state_snapshot_rename(state, "v", "s", "t", &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_rename(site_pool, "v", "s", "t", &error), &error,
                        CST_ERROR_EXISTS, "volume 'v' has a snapshot 't' already");
-    site_assert_failed(cst_pool_state_snapshot_rename(state, "v", "s", ".cistern-s", &error),
+    site_assert_failed(cst_pool_state_snapshot_rename(site_pool, "v", "s", ".cistern-s", &error),
                        &error, CST_ERROR_INVALID, "is a name for what clones hang on");
-    site_assert_failed(cst_pool_state_snapshot_rename(state, "v", "none", "u", &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_rename(site_pool, "v", "none", "u", &error), &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    site_assert_failed(cst_pool_state_snapshot_remove(state, "v", "none", NULL, &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "none", NULL, &error), &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    site_assert_failed(cst_pool_state_snapshot_revert(state, "v", "none", NULL, &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "none", NULL, &error), &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    site_assert_failed(cst_pool_state_snapshot_open(state, "v", "none", &error) != NULL, &error,
+    site_assert_failed(cst_pool_state_snapshot_open(site_pool, "v", "none", &error) != NULL, &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    site_assert_failed(cst_pool_state_snapshots(state, "w", &error) != NULL, &error,
+    site_assert_failed(cst_pool_state_snapshots(site_pool, "w", &error) != NULL, &error,
                        CST_ERROR_NO_VOL, "'w'");
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n  @s 8388608 ''\n  @t 8388608 ''\n");
 }
@@ -105,40 +84,40 @@ static void errors_of_snapshots_name_what_failed(void **unused)
     CstSnapshotCreate how = {0};
     g_autoptr(GError) error = NULL;
 
-    make("v");
+    site_make_plain("v");
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GPtrArray) list = NULL;
 
         fake_ceph_fail(cases[i].function, 0, 1, -EIO);
-        if (cst_pool_state_snapshot_create(state, "v", "s", &how, NULL, &error) &&
-            cst_pool_state_snapshot_revert(state, "v", "s", NULL, &error) &&
-            cst_pool_state_snapshot_rename(state, "v", "s", "t", &error) &&
-            cst_pool_state_snapshot_rename(state, "v", "t", "s", &error))
-            list = cst_pool_state_snapshots(state, "v", &error);
-        if (list && cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error))
+        if (cst_pool_state_snapshot_create(site_pool, "v", "s", &how, NULL, &error) &&
+            cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, &error) &&
+            cst_pool_state_snapshot_rename(site_pool, "v", "s", "t", &error) &&
+            cst_pool_state_snapshot_rename(site_pool, "v", "t", "s", &error))
+            list = cst_pool_state_snapshots(site_pool, "v", &error);
+        if (list && cst_pool_state_snapshot_remove(site_pool, "v", "s", NULL, &error))
             fail_msg("%s did not fail", cases[i].function);
         site_assert_failed(FALSE, &error, CST_ERROR_IO, cases[i].words);
-        cst_pool_state_snapshot_remove(state, "v", "s", NULL, NULL);
+        cst_pool_state_snapshot_remove(site_pool, "v", "s", NULL, NULL);
     }
 }
 
 static void what_others_protect_stays(void **unused)
 {
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     g_autoptr(GError) error = NULL;
     rbd_image_t image;
 
-    make("v");
-    site_snap(state, "v", "s");
+    site_make_plain("v");
+    site_snap(site_pool, "v", "s");
     image = site_open_elsewhere(conn, "v");
     assert_int_equal(conn->ceph->rbd_snap_protect(image, "s"), 0);
     conn->ceph->rbd_close(image);
-    site_assert_failed(cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "s", NULL, &error), &error,
                        CST_ERROR_BUSY, "whoever protected it can unprotect it");
     /* A clone that comes and goes leaves it as it was. */
     fake_ceph_require_release(12);
-    assert_true(site_clone(state, "c", SIZE, "v", "s", NULL));
-    assert_true(cst_pool_state_delete(state, "c", 0, NULL));
+    assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", "s", NULL));
+    assert_true(cst_pool_state_delete(site_pool, "c", 0, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n  @s protected 8388608 ''\n");
 }
 
@@ -151,46 +130,46 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     g_autoptr(GError) error = NULL;
     rbd_image_t image;
 
-    make("v");
-    site_write(state, "v", "old");
-    site_snap(state, "v", "s");
-    site_write(state, "v", "new");
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "new");
     fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
-    site_assert_failed(cst_pool_state_snapshot_revert(state, "v", "s", NULL, &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, &error), &error,
                        CST_ERROR_IO, "restart the pool to have it finished");
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
     /* Somebody has it open, and may be at it. */
     image = site_open_elsewhere(conn, "v");
-    site_assert_failed(cst_pool_state_settle(state, &error), &error, CST_ERROR_BUSY,
+    site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY,
                        "a volume whose revert was cut short is open somewhere");
     conn->ceph->rbd_close(image);
     for (int i = 0; i < 2; i++) {
         fake_ceph_fail(i ? "rbd_snap_rollback_with_progress" : "rbd_open", 0, 1, -EIO);
-        site_assert_failed(cst_pool_state_settle(state, &error), &error, CST_ERROR_BUSY, "");
+        site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY, "");
     }
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
-    assert_true(cst_pool_state_settle(state, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
     cst_pool_state_unref(other);
 }
 
 static void a_revert_to_what_is_gone_is_forgotten(void **unused)
 {
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
 
-    make("v");
+    site_make_plain("v");
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_v", "s"), 0);
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_w", "s"), 0);
     /* What is none of ours stays: before, behind, and among the notes. */
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "a", "theirs"), 0);
     assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "z", "theirs"), 0);
-    assert_true(cst_pool_state_settle(state, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes: [a=theirs] [z=theirs]\nv 22 3d 8388608 ''\n");
 }
 
 static void there_may_be_many_notes(void **unused)
 {
-    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, NULL);
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     g_autoptr(GError) error = NULL;
 
     for (int i = 0; i < 150; i++) {
@@ -199,15 +178,15 @@ static void there_may_be_many_notes(void **unused)
         assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, key, "s"), 0);
     }
     fake_ceph_fail("rbd_pool_metadata_list", 0, 1, -EIO);
-    site_assert_failed(cst_pool_state_settle(state, &error), &error, CST_ERROR_IO,
+    site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_IO,
                        "cannot read the notes of pool 'p'");
     fake_ceph_fail("rbd_pool_metadata_list", 0, 2, -EOPNOTSUPP);
-    assert_true(cst_pool_state_settle(state, NULL));
-    assert_true(cst_pool_state_settle(state, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\n");
 }
 
-#define volume_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define volume_test(f) cmocka_unit_test_setup_teardown(f, site_set_up, site_tear_down)
 
 int main(void)
 {

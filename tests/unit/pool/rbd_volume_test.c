@@ -10,28 +10,6 @@
 
 /* Volumes and clones of an RBD pool: what is refused, and in which words. */
 
-#define SIZE (8 * CST_MIB)
-
-static CstPoolState *state;
-
-static int set_up(void **unused)
-{
-    fake_ceph_reset();
-    state = site_open("");
-    return 0;
-}
-
-static int tear_down(void **unused)
-{
-    cst_pool_state_unref(state);
-    return ceph_is_quiet() ? 0 : -1;
-}
-
-static void make(const char *name)
-{
-    assert_true(site_make(state, name, SIZE, "", NULL));
-}
-
 /* --- making them ------------------------------------------------------------------------------ */
 
 static void names_and_formats_are_checked_first(void **unused)
@@ -51,7 +29,7 @@ static void names_and_formats_are_checked_first(void **unused)
     };
     g_autoptr(GError) error = NULL;
 
-    make("v");
+    site_make_plain("v");
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *xml =
             g_strdup_printf("<volume><name>%s</name><capacity>1</capacity>%s</volume>",
@@ -60,9 +38,9 @@ static void names_and_formats_are_checked_first(void **unused)
         g_auto(CstVolDraft) draft = {.token = g_strdup("t")};
 
         assert_null(error);
-        site_assert_failed(cst_pool_state_reserve(state, def, &draft, &error), &error,
+        site_assert_failed(cst_pool_state_reserve(site_pool, def, &draft, &error), &error,
                            cases[i].code, cases[i].words);
-        site_assert_failed(cst_pool_state_reserve_clone(state, def, "v", NULL, &draft, &error),
+        site_assert_failed(cst_pool_state_reserve_clone(site_pool, def, "v", NULL, &draft, &error),
                            &error, cases[i].code, cases[i].words);
     }
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
@@ -76,31 +54,31 @@ static void formats_other_than_raw_are_refused(void **unused)
 
     g_free(def->format);
     def->format = g_strdup("qcow2");
-    site_assert_failed(cst_pool_state_reserve(state, def, &draft, &error), &error, CST_ERROR_CONFIG,
-                       "only RAW volumes");
+    site_assert_failed(cst_pool_state_reserve(site_pool, def, &draft, &error), &error,
+                       CST_ERROR_CONFIG, "only RAW volumes");
     g_free(def->format);
     def->format = g_strdup("raw");
-    assert_true(cst_pool_state_reserve(state, def, &draft, NULL));
+    assert_true(cst_pool_state_reserve(site_pool, def, &draft, NULL));
     assert_true(draft.zeroed);
-    assert_true(cst_pool_state_commit(state, &draft, def, NULL));
+    assert_true(cst_pool_state_commit(site_pool, &draft, def, NULL));
 }
 
 static void a_name_taken_meanwhile_is_not_overwritten(void **unused)
 {
-    g_autoptr(CstVolDef) def = site_vol_def("v", SIZE, "");
+    g_autoptr(CstVolDef) def = site_vol_def("v", SITE_SIZE, "");
     g_auto(CstVolDraft) draft = {.token = g_strdup("t")};
     g_autoptr(GError) error = NULL;
 
-    assert_true(cst_pool_state_reserve(state, def, &draft, NULL));
-    make("v");
-    site_write(state, "v", "keep");
-    site_assert_failed(cst_pool_state_commit(state, &draft, def, &error), &error,
+    assert_true(cst_pool_state_reserve(site_pool, def, &draft, NULL));
+    site_make_plain("v");
+    site_write(site_pool, "v", "keep");
+    site_assert_failed(cst_pool_state_commit(site_pool, &draft, def, &error), &error,
                        CST_ERROR_VOL_EXISTS, "'v'");
-    assert_true(cst_pool_state_abandon(state, "t", NULL));
+    assert_true(cst_pool_state_abandon(site_pool, "t", NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'keep'\n");
     /* One that is not there is dropped already. */
-    assert_true(cst_pool_state_abandon(state, "t", NULL));
-    site_assert_failed(cst_pool_state_abandon(state, "a/b", &error), &error, CST_ERROR_INVALID,
+    assert_true(cst_pool_state_abandon(site_pool, "t", NULL));
+    site_assert_failed(cst_pool_state_abandon(site_pool, "a/b", &error), &error, CST_ERROR_INVALID,
                        "name of a draft");
 }
 
@@ -128,7 +106,7 @@ static void options_of_a_volume_are_those_of_its_image(void **unused)
         g_autoptr(GError) error = NULL;
         g_autofree char *dump = NULL;
 
-        if (!site_make(state, "v", SIZE, cases[i].options, &error)) {
+        if (!site_make(site_pool, "v", SITE_SIZE, cases[i].options, &error)) {
             if (error->code != cases[i].code || !strstr(error->message, cases[i].words))
                 fail_msg("%s", error->message);
             site_assert_dump("notes:\n");
@@ -137,10 +115,10 @@ static void options_of_a_volume_are_those_of_its_image(void **unused)
         assert_int_equal(cases[i].code, 0);
         dump = fake_ceph_dump("libvirt", "");
         assert_non_null(strstr(dump, cases[i].words));
-        assert_true(cst_pool_state_delete(state, "v", 0, NULL));
+        assert_true(cst_pool_state_delete(site_pool, "v", 0, NULL));
     }
     fake_ceph_add_pool("ec");
-    assert_true(site_make(state, "v", SIZE, cases[9].options, NULL));
+    assert_true(site_make(site_pool, "v", SITE_SIZE, cases[9].options, NULL));
 }
 
 /* --- deleting, resizing ----------------------------------------------------------------------- */
@@ -152,21 +130,21 @@ static void what_is_in_use_is_not_deleted(void **unused)
     g_autoptr(GError) error = NULL;
     rbd_image_t image;
 
-    site_assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_NO_VOL,
+    site_assert_failed(cst_pool_state_delete(site_pool, "v", 0, &error), &error, CST_ERROR_NO_VOL,
                        "no storage vol with matching name 'v'");
-    make("v");
-    site_assert_failed(cst_pool_state_delete(state, "v", 1 << 5, &error), &error, CST_ERROR_FLAGS,
-                       "");
+    site_make_plain("v");
+    site_assert_failed(cst_pool_state_delete(site_pool, "v", 1 << 5, &error), &error,
+                       CST_ERROR_FLAGS, "");
     image = site_open_elsewhere(conn, "v");
-    site_assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_BUSY,
+    site_assert_failed(cst_pool_state_delete(site_pool, "v", 0, &error), &error, CST_ERROR_BUSY,
                        "volume 'v' is open somewhere; close it there first");
     conn->ceph->rbd_close(image);
-    site_snap(state, "v", "s1");
-    site_snap(state, "v", "s2");
-    site_assert_failed(cst_pool_state_delete(state, "v", 0, &error), &error, CST_ERROR_BUSY,
+    site_snap(site_pool, "v", "s1");
+    site_snap(site_pool, "v", "s2");
+    site_assert_failed(cst_pool_state_delete(site_pool, "v", 0, &error), &error, CST_ERROR_BUSY,
                        "volume 'v' has snapshots: 's1', 's2'; delete them first");
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n  @s1 8388608 ''\n  @s2 8388608 ''\n");
-    assert_true(cst_pool_state_delete(state, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL));
+    assert_true(cst_pool_state_delete(site_pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL));
     site_assert_dump("notes:\n");
     cst_pool_state_unref(other);
 }
@@ -176,25 +154,25 @@ static void parents_are_not_deleted(void **unused)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) children = NULL;
 
-    make("v");
-    site_snap(state, "v", "s");
+    site_make_plain("v");
+    site_snap(site_pool, "v", "s");
     for (int i = 10; i < 30; i++) {
         g_autofree char *name = g_strdup_printf("c%d", i);
 
-        assert_true(site_clone(state, name, SIZE, "v", i % 2 ? "s" : NULL, NULL));
+        assert_true(site_clone(site_pool, name, SITE_SIZE, "v", i % 2 ? "s" : NULL, NULL));
     }
-    site_assert_failed(cst_pool_state_delete(state, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, &error),
+    site_assert_failed(cst_pool_state_delete(site_pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, &error),
                        &error, CST_ERROR_BUSY, "volume 'v' has clones: p/c10, p/c11, p/c12, ");
-    children = cst_pool_state_vol_children(state, "v", NULL);
+    children = cst_pool_state_vol_children(site_pool, "v", NULL);
     assert_int_equal(children->len, 20);
     assert_string_equal(children->pdata[19], "libvirt/c29");
-    site_assert_failed(cst_pool_state_snapshot_remove(state, "v", "s", NULL, &error), &error,
+    site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "s", NULL, &error), &error,
                        CST_ERROR_BUSY, "snapshot 's' of volume 'v' has clones: p/c11, p/c13, ");
 }
 
 static void clones_elsewhere_are_named_by_their_path(void **unused)
 {
-    RbdState *rbd = (RbdState *)state;
+    RbdState *rbd = (RbdState *)site_pool;
     g_autoptr(GPtrArray) paths = g_ptr_array_new();
     g_autofree char *text = NULL;
 
@@ -209,15 +187,15 @@ static void volumes_are_resized_both_ways(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
-    make("v");
-    assert_true(cst_pool_state_vol_resize(state, "v", 2 * SIZE, NULL, NULL));
+    site_make_plain("v");
+    assert_true(cst_pool_state_vol_resize(site_pool, "v", 2 * SITE_SIZE, NULL, NULL));
     site_assert_dump("notes:\nv 22 3d 16777216 ''\n");
-    assert_true(cst_pool_state_vol_resize(state, "v", 100, NULL, NULL));
+    assert_true(cst_pool_state_vol_resize(site_pool, "v", 100, NULL, NULL));
     site_assert_dump("notes:\nv 22 3d 100 ''\n");
     fake_ceph_fail("rbd_resize2", 0, 1, -EIO);
-    site_assert_failed(cst_pool_state_vol_resize(state, "v", 1, NULL, &error), &error, CST_ERROR_IO,
-                       "failed to resize the RBD image 'v'");
-    site_assert_failed(cst_pool_state_vol_resize(state, "w", 1, NULL, &error), &error,
+    site_assert_failed(cst_pool_state_vol_resize(site_pool, "v", 1, NULL, &error), &error,
+                       CST_ERROR_IO, "failed to resize the RBD image 'v'");
+    site_assert_failed(cst_pool_state_vol_resize(site_pool, "w", 1, NULL, &error), &error,
                        CST_ERROR_NO_VOL, "'w'");
 }
 
@@ -231,14 +209,14 @@ static void who_has_it_open_is_told(void **unused)
     rbd_image_t images[12];
     g_autoptr(GPtrArray) holders = NULL;
 
-    make("v");
-    ours = cst_pool_state_vol_open(state, "v", TRUE, NULL);
-    holders = cst_pool_state_vol_holders(state, "v", NULL);
+    site_make_plain("v");
+    ours = cst_pool_state_vol_open(site_pool, "v", TRUE, NULL);
+    holders = cst_pool_state_vol_holders(site_pool, "v", NULL);
     assert_int_equal(holders->len, 0);
     g_ptr_array_unref(holders);
     for (int i = 0; i < 12; i++)
         images[i] = site_open_elsewhere(conn, "v");
-    holders = cst_pool_state_vol_holders(state, "v", NULL);
+    holders = cst_pool_state_vol_holders(site_pool, "v", NULL);
     assert_int_equal(holders->len, 12);
     assert_string_equal(((CstHolder *)holders->pdata[11])->what, expected);
     for (int i = 0; i < 12; i++)
@@ -254,18 +232,18 @@ static void flattening_ends_what_is_shared(void **unused)
     g_autoptr(CstTask) cancelled = cst_task_new();
     g_autoptr(GError) error = NULL;
 
-    make("v");
-    site_assert_failed(cst_pool_state_vol_flatten(state, "v", NULL, &error), &error,
+    site_make_plain("v");
+    site_assert_failed(cst_pool_state_vol_flatten(site_pool, "v", NULL, &error), &error,
                        CST_ERROR_STATE, "volume 'v' shares content with no other");
-    assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
+    assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", NULL, NULL));
     cst_task_cancel(cancelled);
-    site_assert_failed(cst_pool_state_vol_flatten(state, "c", cancelled, &error), &error,
+    site_assert_failed(cst_pool_state_vol_flatten(site_pool, "c", cancelled, &error), &error,
                        CST_ERROR_CANCELLED, "");
     site_assert_dump(
         "notes:\nc 22 3d 8388608 '' of v@trash\nv 22 3d 8388608 ''\n  @trash 8388608 ''\n");
-    assert_true(cst_pool_state_vol_flatten(state, "c", task, NULL));
-    assert_int_equal(cst_task_progress(task).total, SIZE);
-    assert_int_equal(cst_task_progress(task).done, SIZE);
+    assert_true(cst_pool_state_vol_flatten(site_pool, "c", task, NULL));
+    assert_int_equal(cst_task_progress(task).total, SITE_SIZE);
+    assert_int_equal(cst_task_progress(task).done, SITE_SIZE);
     site_assert_dump("notes:\nc 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
 }
 
@@ -273,11 +251,11 @@ static void flattening_ends_what_is_shared(void **unused)
 
 static void add_draft(const char *token, guint age)
 {
-    g_autoptr(CstVolDef) def = site_vol_def(token, SIZE, "");
+    g_autoptr(CstVolDef) def = site_vol_def(token, SITE_SIZE, "");
     g_auto(CstVolDraft) draft = {.token = g_strdup(token)};
     g_autofree char *name = cst_rbd_draft_name(token);
 
-    assert_true(cst_pool_state_reserve(state, def, &draft, NULL));
+    assert_true(cst_pool_state_reserve(site_pool, def, &draft, NULL));
     fake_ceph_set_age("libvirt", "", name, age);
 }
 
@@ -287,22 +265,22 @@ static void drafts_of_the_dead_are_dropped_when_they_are_old(void **unused)
     g_autoptr(RbdConn) conn = site_another_client(&other);
     rbd_image_t image;
 
-    make("v");
+    site_make_plain("v");
     fake_ceph_set_age("libvirt", "", "v", 100000);
     add_draft("new", 0);
     add_draft("young", 3500);
     add_draft("old", 3700);
     add_draft("held", 100000);
     image = site_open_elsewhere(conn, ".cistern-held.part");
-    assert_true(cst_pool_state_settle(state, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
     conn->ceph->rbd_close(image);
     site_assert_dump(
         "notes:\n.cistern-held.part 22 3d 8388608 ''\n.cistern-new.part 22 3d 8388608 ''\n"
         ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
     /* One that can't be dropped now does not keep the pool from starting. */
     fake_ceph_fail("rbd_remove_with_progress", 0, 1, -EIO);
-    assert_true(cst_pool_state_settle(state, NULL));
-    assert_true(cst_pool_state_settle(state, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\n.cistern-new.part 22 3d 8388608 ''\n"
                      ".cistern-young.part 22 3d 8388608 ''\nv 22 3d 8388608 ''\n");
     cst_pool_state_unref(other);
@@ -323,15 +301,15 @@ static void the_version_of_clones_can_be_chosen(void **unused)
             "<rbd:option name='rbd_default_clone_format' value='%s'/>", cases[i].value);
         g_autofree char *dump = NULL;
 
-        cst_pool_state_unref(state);
+        cst_pool_state_unref(site_pool);
         fake_ceph_reset();
         fake_ceph_require_release(cases[i].release);
-        state = site_open(config);
-        make("v");
-        assert_true(site_clone(state, "c", SIZE, "v", NULL, NULL));
+        site_pool = site_open(config);
+        site_make_plain("v");
+        assert_true(site_clone(site_pool, "c", SITE_SIZE, "v", NULL, NULL));
         dump = fake_ceph_dump("libvirt", "");
         assert_int_equal(strstr(dump, "protected") != NULL, cases[i].protects);
-        assert_true(cst_pool_state_delete(state, "c", 0, NULL));
+        assert_true(cst_pool_state_delete(site_pool, "c", 0, NULL));
         site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
     }
 }
@@ -339,14 +317,14 @@ static void the_version_of_clones_can_be_chosen(void **unused)
 static void the_last_clone_releases_the_snapshot(void **unused)
 {
     fake_ceph_require_release(12);
-    make("v");
-    site_snap(state, "v", "s");
-    assert_true(site_clone(state, "a", SIZE, "v", "s", NULL));
-    assert_true(site_clone(state, "b", SIZE, "v", "s", NULL));
-    assert_true(cst_pool_state_delete(state, "a", 0, NULL));
+    site_make_plain("v");
+    site_snap(site_pool, "v", "s");
+    assert_true(site_clone(site_pool, "a", SITE_SIZE, "v", "s", NULL));
+    assert_true(site_clone(site_pool, "b", SITE_SIZE, "v", "s", NULL));
+    assert_true(cst_pool_state_delete(site_pool, "a", 0, NULL));
     site_assert_dump("notes:\nb 22 3d 8388608 '' of v@s\nv 22 3d 8388608 ''\n"
                      "  @s protected, noted 8388608 ''\n");
-    assert_true(cst_pool_state_vol_flatten(state, "b", NULL, NULL));
+    assert_true(cst_pool_state_vol_flatten(site_pool, "b", NULL, NULL));
     site_assert_dump("notes:\nb 22 3d 8388608 ''\nv 22 3d 8388608 ''\n  @s 8388608 ''\n");
 }
 
@@ -354,23 +332,23 @@ static void what_ceph_cannot_clone_is_left_to_the_copy(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_true(
-        site_make(state, "v", SIZE, "<option name='features' value='exclusive-lock'/>", NULL));
-    site_assert_failed(site_clone(state, "c", SIZE, "v", NULL, &error), &error,
+    assert_true(site_make(site_pool, "v", SITE_SIZE,
+                          "<option name='features' value='exclusive-lock'/>", NULL));
+    site_assert_failed(site_clone(site_pool, "c", SITE_SIZE, "v", NULL, &error), &error,
                        CST_ERROR_UNSUPPORTED, "volume 'v' lacks the feature 'layering'");
-    make("w");
+    site_make_plain("w");
     for (int i = 0; i < 3; i++) {
         fake_ceph_fail("rbd_clone3", 0, 1, i == 0 ? -EINVAL : i == 1 ? -ENOSYS : -EOPNOTSUPP);
-        site_assert_failed(site_clone(state, "c", SIZE, "w", NULL, &error), &error,
+        site_assert_failed(site_clone(site_pool, "c", SITE_SIZE, "w", NULL, &error), &error,
                            CST_ERROR_UNSUPPORTED, "volume 'w' can't be cloned by Ceph: ");
         site_assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
     }
     fake_ceph_fail("rbd_clone3", 0, 1, -EIO);
-    site_assert_failed(site_clone(state, "c", SIZE, "w", NULL, &error), &error, CST_ERROR_IO,
-                       "failed to clone volume 'w'");
+    site_assert_failed(site_clone(site_pool, "c", SITE_SIZE, "w", NULL, &error), &error,
+                       CST_ERROR_IO, "failed to clone volume 'w'");
     site_assert_dump("notes: [cistern_clone_c=w]\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n"
                      "  @.cistern-c 8388608 ''\n");
-    assert_true(cst_pool_state_abandon(state, "c", NULL));
+    assert_true(cst_pool_state_abandon(site_pool, "c", NULL));
     site_assert_dump("notes:\nv 22 4 8388608 ''\nw 22 3d 8388608 ''\n");
 }
 
@@ -380,24 +358,24 @@ static void only_a_clone_that_has_to_grow_is_opened(void **unused)
     static const struct {
         uint64_t size;
         gboolean opened;
-    } cases[] = {{SIZE, FALSE}, {SIZE - 1, FALSE}, {SIZE + 1, TRUE}};
+    } cases[] = {{SITE_SIZE, FALSE}, {SITE_SIZE - 1, FALSE}, {SITE_SIZE + 1, TRUE}};
 
-    make("v");
+    site_make_plain("v");
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(CstVolDef) def = site_vol_def("c", cases[i].size, "");
         g_auto(CstVolDraft) draft = {.token = g_strdup("c"), .zeroed = TRUE};
 
-        assert_true(cst_pool_state_reserve_clone(state, def, "v", NULL, &draft, NULL));
+        assert_true(cst_pool_state_reserve_clone(site_pool, def, "v", NULL, &draft, NULL));
         assert_int_equal(draft.blob != NULL, cases[i].opened);
         assert_false(draft.zeroed);
         cst_vol_draft_clear(&draft);
         draft = (CstVolDraft){0};
-        assert_true(cst_pool_state_abandon(state, "c", NULL));
+        assert_true(cst_pool_state_abandon(site_pool, "c", NULL));
     }
     site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
 }
 
-#define volume_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define volume_test(f) cmocka_unit_test_setup_teardown(f, site_set_up, site_tear_down)
 
 int main(void)
 {
