@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Files of a module call in one direction: no cycle among them.
+
+Who needs whom is read from the objects that the build has made: a file needs another one when it
+refers to a function or a table that the other one defines.
+"""
+
+import collections
+import glob
+import os
+import re
+import subprocess
+
+# Modules that have been put in order; the rest follows.
+MODULES = ("base", "model", "blob", "store", "api", "conn", "daemon")
+
+
+def symbols(path):
+    """(defined, needed) names of an object."""
+    defined, needed = set(), set()
+    text = subprocess.run(["nm", path], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for kind, name in re.findall(r"([A-Za-z]) (\S+)$", text, re.M):
+        if kind == "U":
+            needed.add(name)
+        elif kind.isupper():
+            defined.add(name)
+    return defined, needed
+
+
+def graph_of(objects):
+    """{file: {file that it needs: a name that it needs of it}} of {file: (defined, needed)}."""
+    home = {name: file for file, (defined, _) in objects.items() for name in defined}
+    return {file: {home[name]: name for name in sorted(needed)
+                   if name in home and home[name] != file}
+            for file, (_, needed) in objects.items()}
+
+
+def cycle_in(graph):
+    """Files that lead from one back to itself; None: there are none."""
+    state, way = collections.defaultdict(int), []  # 0: not seen, 1: on the way, 2: done
+
+    def visit(file):
+        state[file] = 1
+        way.append(file)
+        for other in sorted(graph[file]):
+            if state[other] == 1:
+                return [*way[way.index(other):], other]
+            found = visit(other) if state[other] == 0 else None
+            if found:
+                return found
+        way.pop()
+        state[file] = 2
+        return None
+
+    for file in sorted(graph):
+        found = visit(file) if state[file] == 0 else None
+        if found:
+            return found
+    return None
+
+
+def describe(graph, cycle):
+    steps = (f"{a} needs {graph[a][b]} of {b}" for a, b in zip(cycle, cycle[1:]))
+    return "a cycle: " + ", ".join(steps)
+
+
+def objects_of(build, module):
+    """{source: symbols} of the module's library; names of objects are paths with "_" for "/"."""
+    paths = glob.glob(os.path.join(build, "src", module, "*.a.p", "*.c.o"))
+    return {os.path.basename(path).removesuffix(".o"): symbols(path) for path in paths}
+
+
+def check(build):
+    planted = graph_of({"a": ({"f"}, {"g"}), "b": ({"g"}, {"h"}), "c": ({"h"}, {"f", "g"})})
+    if cycle_in(planted) != ["a", "b", "c", "a"]:
+        return ["a cycle that was planted was not found"]
+    complaints = []
+    for module in MODULES:
+        graph = graph_of(objects_of(build, module))
+        cycle = cycle_in(graph)
+        if not graph:
+            complaints.append(f"src/{module}: no objects: is there a build?")
+        elif cycle:
+            complaints.append(f"src/{module}: {describe(graph, cycle)}")
+    return complaints
