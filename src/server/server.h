@@ -25,6 +25,7 @@ struct CstWireServer {
     GMutex users_lock;
     GHashTable *users; /**< uid -> User * */
 
+    const ClientHooks *client_hooks;
     CstProcedureIndex procedures;
 };
 
