@@ -113,6 +113,7 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
 
     server->service = service;
     server->options = *options;
+    server->owner = geteuid();
     server->client_hooks = &client_hooks;
     server->loops = g_new0(Loop *, MAX(options->io_threads, 1));
     g_mutex_init(&server->users_lock);
