@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static CstLogLevel log_level = CST_LOG_WARNING;
+/* A reload sets it while other threads log. */
+static gint log_level = CST_LOG_WARNING;
 
 void cst_log_set_level(CstLogLevel level)
 {
-    log_level = level;
+    g_atomic_int_set(&log_level, (gint)level);
 }
 
 /* TRUE when stderr is the service manager's: it names the device and the inode of its journal. */
@@ -60,7 +61,7 @@ void cst_log(CstLogLevel level, const char *format, ...)
     g_autofree char *prefix = NULL;
     g_autofree char *text = NULL;
 
-    if (level > log_level)
+    if ((gint)level > g_atomic_int_get(&log_level))
         return;
     va_start(args, format);
     text = g_strdup_vprintf(format, args);

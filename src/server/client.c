@@ -9,22 +9,24 @@
 
 #include <base/log.h>
 
-#include "event.h"
 #include "peer.h"
-#include "procedures.h"
 #include "server.h"
 #include "stream.h"
 
 #define PACKETS_PER_TURN 128
-#define READ_MIN         (64u * 1024u)
 #define READ_MAX         (1024u * 1024u)
-#define READ_AHEAD       READ_MIN
+#define READ_AHEAD       CLIENT_READ_MIN
 /* Nobody who only reads, or has not said who to talk to, has a reason for larger packets. */
 #define GUEST_PACKET_MAX (1024u * 1024u)
 
 static const CstWireOptions *options_of(const Client *client)
 {
     return &client->loop->server->options;
+}
+
+static const ClientHooks *hooks_of(const Client *client)
+{
+    return client->loop->server->client_hooks;
 }
 
 static gboolean is_blocked(const Client *client)
@@ -79,7 +81,7 @@ static gboolean may_handle(const Client *client)
  * Whether its socket is read. Behind a call that has to wait that goes on for a while, because a
  * client whose pings nobody answers would give its calls up.
  */
-static gboolean may_read(const Client *client)
+gboolean client_may_read(const Client *client)
 {
     size_t waiting = client->in ? client->in->len - client->in_done : 0;
 
@@ -103,7 +105,7 @@ static void settle_account(Client *client)
 
 static void update_watch(Client *client, gboolean blocked)
 {
-    uint32_t wanted = (may_read(client) ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0);
+    uint32_t wanted = (client_may_read(client) ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0);
 
     if (client->state == CLIENT_DEAD)
         return;
@@ -179,7 +181,7 @@ static size_t consume(Client *client, uint8_t *data, size_t len)
             break;
         }
         stream = is_stream_packet(data + done, need);
-        handled = dispatch_packet(client, data + done, need);
+        handled = hooks_of(client)->packet(client, data + done, need);
         if (!stream)
             explicit_bzero(data + done, need);
         if (!handled) {
@@ -207,11 +209,11 @@ static void consume_kept(Client *client)
     g_byte_array_unref(in);
 }
 
-static void answer_pings_ahead(Client *client)
+static void look_ahead(Client *client)
 {
     if (client->in && has_all_calls(client))
-        dispatch_pings_ahead(client, client->in->data + client->in_done,
-                             MIN(client->in->len - client->in_done, READ_AHEAD));
+        hooks_of(client)->ahead(client, client->in->data + client->in_done,
+                                MIN(client->in->len - client->in_done, READ_AHEAD));
 }
 
 /* Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. */
@@ -231,7 +233,7 @@ static void keep(Client *client, uint8_t *data, size_t len, size_t room)
 static void keep_rest(Client *client, uint8_t *data, size_t len)
 {
     if (client->state <= CLIENT_OPEN && len > 0)
-        keep(client, data, len, len + READ_MIN);
+        keep(client, data, len, len + CLIENT_READ_MIN);
     else
         wipe_left(data, len);
 }
@@ -253,12 +255,12 @@ static void move_to_front(Client *client)
 /* Room for the rest of the first packet, but never for much more than has really come in. */
 static size_t make_room(Client *client)
 {
-    size_t want = READ_MIN, need, have;
+    size_t want = CLIENT_READ_MIN, need, have;
 
     move_to_front(client);
     have = client->in->len;
     if (have >= 4 && cst_wire_packet_length(client->in->data, &need, NULL) && need > have)
-        want = CLAMP(need - have, READ_MIN, READ_MAX);
+        want = CLAMP(need - have, CLIENT_READ_MIN, READ_MAX);
     if (have + want > client->in_room)
         keep(client, client->in->data, have, have + want);
     g_byte_array_set_size(client->in, have + want);
@@ -315,7 +317,7 @@ static void read_some(Client *client)
     n = client->in ? read_kept(client) : read_fresh(client);
     if (client->state == CLIENT_DEAD)
         return;
-    answer_pings_ahead(client);
+    look_ahead(client);
     if (n == 0)
         client_drop(client, "it hung up");
     else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
@@ -330,7 +332,7 @@ static void ready(Loop *loop, Source *source, uint32_t events)
         return;
     if (events & EPOLLOUT)
         client_sends(client);
-    if ((events & EPOLLIN) && may_read(client)) {
+    if ((events & EPOLLIN) && client_may_read(client)) {
         /* With packets still to be looked at, the next ones can wait in the kernel. */
         if (!client->in_backlog)
             read_some(client);
@@ -349,7 +351,7 @@ void client_continue(Client *client)
     if (client->state == CLIENT_DEAD)
         return;
     consume_kept(client);
-    answer_pings_ahead(client);
+    look_ahead(client);
     update_watch(client, is_blocked(client));
 }
 
@@ -357,7 +359,7 @@ void client_resume(Client *client)
 {
     if (client->state > CLIENT_OPEN)
         return;
-    if (!may_read(client)) {
+    if (!client_may_read(client)) {
         settle_account(client);
         return;
     }
@@ -400,7 +402,7 @@ void client_flush(Client *client)
     if (result == OUT_MORE)
         client_sends(client);
     update_watch(client, result == OUT_BLOCKED);
-    streams_continue(client);
+    hooks_of(client)->room(client);
     client_resume(client);
 }
 
@@ -504,89 +506,12 @@ void client_drop(Client *client, const char *why)
     close(client->fd);
     client->fd = -1;
     peer_forget(client);
-    dispatch_abandon(client);
-    callbacks_clear(client);
-    streams_abandon(client);
+    hooks_of(client)->gone(client);
     out_clear(&client->out);
     forget_kept(client);
     user_charge(loop->server, client->user, client->held, 0);
     client->held = 0;
     g_ptr_array_add(loop->dead, client);
     g_atomic_int_add(&loop->server->n_clients, -1);
-    if (!loop->stopping)
-        listeners_resume(loop);
-}
-
-static void ping(Client *client)
-{
-    static const CstWireHeader header = {.program = WIRE_KEEPALIVE_PROGRAM,
-                                         .version = WIRE_VERSION,
-                                         .procedure = WIRE_KEEPALIVE_PING,
-                                         .type = WIRE_MESSAGE};
-
-    client->pings++;
-    client_send(client, &header, NULL, NULL);
-}
-
-static gboolean is_longer(gint64 span, guint seconds)
-{
-    return span > (gint64)seconds * G_USEC_PER_SEC;
-}
-
-/* Its user is at the end of his budget, and this client has not moved what it holds of it. */
-static gboolean is_stalled(const Client *client, gint64 now)
-{
-    return (client->user->starved || user_is_over(client->user)) &&
-           (client->out.bytes > 0 || (client->in && client->in->len > READ_MIN)) &&
-           is_longer(now - client->moved, options_of(client)->stall_seconds);
-}
-
-static gboolean is_idle(const Client *client, gint64 now)
-{
-    return !client->trusted && client->read_only && client->in_flight == 0 && !client->callbacks &&
-           !client->keepalive && !client_has_streams(client) &&
-           is_longer(now - client->heard, options_of(client)->idle_seconds);
-}
-
-/* Why the connection is to end now; NULL: it isn't. */
-static const char *reason_to_drop(const Client *client, gint64 now)
-{
-    if (client->state != CLIENT_OPEN)
-        return is_longer(now - client->born, options_of(client)->handshake_seconds)
-                   ? "it took too long to open or to close"
-                   : NULL;
-    if (is_stalled(client, now))
-        return "it does not read, and its user has used up the memory that he may";
-    if (server_is_scarce(client->loop->server) && is_idle(client, now))
-        return "it is idle, and connections are scarce";
-    return NULL;
-}
-
-void client_tick(Client *client, gint64 now)
-{
-    const CstWireOptions *options = options_of(client);
-    gint64 interval = (gint64)options->keepalive_seconds * G_USEC_PER_SEC;
-    const char *reason = reason_to_drop(client, now);
-
-    if (reason) {
-        client_drop(client, reason);
-        return;
-    }
-    if (client->state != CLIENT_OPEN)
-        return;
-    streams_tick(client);
-    streams_continue(client);
-    if (client->starved)
-        client_resume(client);
-    if (!client->keepalive || interval == 0)
-        return;
-    /* Its answer may wait in a socket that is deliberately not read. */
-    if (!may_read(client))
-        client->heard = now;
-    if (now - client->heard < interval * (client->pings + 1))
-        return;
-    if (client->pings >= options->keepalive_count)
-        client_drop(client, "it does not answer keepalive pings");
-    else
-        ping(client);
+    hooks_of(client)->left(loop);
 }

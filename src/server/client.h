@@ -33,6 +33,18 @@ typedef struct {
     CstUuid uuid;
 } Callback;
 
+/** What the layers above clients do for one; server.c fills it in, because it knows them all. */
+typedef struct {
+    /** A whole packet; FALSE: the connection can't go on. */
+    gboolean (*packet)(Client *client, const uint8_t *packet, size_t len);
+    /** Packets that have to wait, the last of which may not be whole: what can't wait in them. */
+    void (*ahead)(Client *client, uint8_t *packets, size_t len);
+    void (*room)(Client *client); /**< there may be room to send again */
+    void (*tick)(Client *client); /**< once a second, of open ones that need the clock */
+    void (*gone)(Client *client); /**< its calls, streams and registrations end */
+    void (*left)(Loop *loop);     /**< there is a connection less */
+} ClientHooks;
+
 struct Client {
     Source source;
     Loop *loop;
@@ -97,10 +109,19 @@ void client_resume(Client *client);
 /** Handles packets read before; a limited number. */
 void client_continue(Client *client);
 void client_flush(Client *client);
-/** Time-outs and keepalive; once a second. */
-void client_tick(Client *client, gint64 now);
+/** Whether its socket is read now. */
+gboolean client_may_read(const Client *client);
+
+/* clients.c */
+
+/** Their turns after a round of the loop: packets that wait, what is to be sent, time-outs. */
+void clients_round(Loop *loop);
+void clients_drop(Loop *loop, const char *why);
 /** Keeps Loop.timed right; after a change of what the clock may be needed for. */
 void client_update_timed(Client *client);
+
+/** Bytes that are read at once, and kept of a packet that is not whole, at least. */
+#define CLIENT_READ_MIN (64u * 1024u)
 
 /** Replies that wait to be read; above this nothing more is started or read for the client. */
 #define OUT_HIGH (4u * 1024u * 1024u)

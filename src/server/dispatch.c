@@ -349,6 +349,16 @@ void dispatch_abandon(Client *client)
     g_clear_pointer(&client->tasks, g_hash_table_unref);
 }
 
+void dispatch_cancel(Loop *loop)
+{
+    GHashTableIter iter;
+    gpointer call;
+
+    g_hash_table_iter_init(&iter, loop->calls);
+    while (g_hash_table_iter_next(&iter, &call, NULL))
+        cst_task_cancel(((Call *)call)->api.task);
+}
+
 static void dispatch_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
                           size_t len)
 {

@@ -8,6 +8,7 @@
 #include <base/log.h>
 
 #include "client.h"
+#include "listener.h"
 #include "server.h"
 
 #define ACCEPTS_PER_ROUND 64
@@ -48,6 +49,21 @@ void cst_wire_server_adopt(CstWireServer *server, int fd, gboolean read_only)
     adoption->fd = fd;
     adoption->read_only = read_only;
     loop_post(server->loops[index], &adoption->message);
+}
+
+static void set_events(Loop *loop, uint32_t events)
+{
+    for (guint i = 0; i < loop->listeners->len; i++) {
+        Listener *listener = g_ptr_array_index(loop->listeners, i);
+
+        loop_rewatch(loop, listener->fd, events, &listener->source);
+    }
+}
+
+static void listeners_pause(Loop *loop)
+{
+    loop->accepting = FALSE;
+    set_events(loop, 0);
 }
 
 static gboolean is_full(const CstWireServer *server)
@@ -94,21 +110,6 @@ void listener_add(Loop *loop, int fd, gboolean read_only)
         cst_log(CST_LOG_ERROR, _("cannot wait for clients: %s"), g_strerror(errno));
 }
 
-static void set_events(Loop *loop, uint32_t events)
-{
-    for (guint i = 0; i < loop->listeners->len; i++) {
-        Listener *listener = g_ptr_array_index(loop->listeners, i);
-
-        loop_rewatch(loop, listener->fd, events, &listener->source);
-    }
-}
-
-void listeners_pause(Loop *loop)
-{
-    loop->accepting = FALSE;
-    set_events(loop, 0);
-}
-
 void listeners_resume(Loop *loop)
 {
     if (loop->accepting || is_full(loop->server))
@@ -128,10 +129,4 @@ void listeners_close(Loop *loop)
         listener->fd = -1;
     }
     loop->accepting = TRUE;
-}
-
-void listeners_free(Loop *loop)
-{
-    listeners_close(loop);
-    g_ptr_array_unref(loop->listeners);
 }

@@ -10,7 +10,6 @@
 #include <base/i18n.h>
 #include <base/task.h>
 
-#include "client.h"
 #include "server.h"
 
 #define EVENTS_PER_ROUND 128
@@ -82,36 +81,7 @@ static void woken(Loop *loop, Source *source, uint32_t events)
     read_inbox(loop);
 }
 
-static void take_turns(GPtrArray *list, void (*func)(Client *client))
-{
-    guint n = list->len;
-
-    /* What is added meanwhile has its turn in the next round. */
-    for (guint i = 0; i < n; i++) {
-        Client *client = g_ptr_array_index(list, i);
-
-        func(client);
-        client_unref(client);
-    }
-    g_ptr_array_remove_range(list, 0, n);
-}
-
-static void tick(Loop *loop)
-{
-    gint64 now = g_get_monotonic_time();
-
-    if (now - loop->ticked < TICK_MS * 1000)
-        return;
-    loop->ticked = now;
-    for (GList *link = loop->clients.head, *next; link; link = next) {
-        next = link->next;
-        client_tick(link->data, now);
-    }
-    if (!loop->accepting && !loop->stopping)
-        listeners_resume(loop);
-}
-
-static gboolean needs_clock(const Loop *loop)
+gboolean loop_needs_clock(const Loop *loop)
 {
     return loop->timed || !loop->accepting || server_is_scarce(loop->server);
 }
@@ -120,7 +90,7 @@ static int wait_ms(const Loop *loop)
 {
     if (loop->backlog->len || loop->unsent->len)
         return 0;
-    return needs_clock(loop) ? TICK_MS : -1;
+    return loop_needs_clock(loop) ? TICK_MS : -1;
 }
 
 static void round_of(Loop *loop)
@@ -133,13 +103,7 @@ static void round_of(Loop *loop)
 
         source->ready(loop, source, events[i].events);
     }
-    take_turns(loop->backlog, client_continue);
-    take_turns(loop->unsent, client_flush);
-    if (needs_clock(loop))
-        tick(loop);
-    /* Only now: this round's events may have named them. */
-    while (loop->dead->len)
-        client_unref(g_ptr_array_steal_index_fast(loop->dead, loop->dead->len - 1));
+    loop->hooks->round(loop);
 }
 
 static gpointer run(gpointer data)
@@ -151,26 +115,11 @@ static gpointer run(gpointer data)
     return NULL;
 }
 
-static void cancel_tasks(Loop *loop)
-{
-    GHashTableIter iter;
-    gpointer call;
-
-    g_hash_table_iter_init(&iter, loop->calls);
-    while (g_hash_table_iter_next(&iter, &call, NULL))
-        cst_task_cancel(((Call *)call)->api.task);
-}
-
 static void stop(Loop *loop, Message *message)
 {
     g_free(message);
     loop->stopping = TRUE;
-    listeners_close(loop);
-    cancel_tasks(loop);
-    for (GList *link = loop->clients.head, *next; link; link = next) {
-        next = link->next;
-        client_drop(link->data, "the daemon stops");
-    }
+    loop->hooks->stop(loop);
 }
 
 static void destroy(Loop *loop)
@@ -183,17 +132,18 @@ static void destroy(Loop *loop)
     g_ptr_array_unref(loop->backlog);
     g_ptr_array_unref(loop->unsent);
     g_ptr_array_unref(loop->dead);
-    listeners_free(loop);
+    g_ptr_array_unref(loop->listeners);
     g_hash_table_unref(loop->calls);
     g_free(loop->scratch);
     g_free(loop);
 }
 
-Loop *loop_new(struct CstWireServer *server, GError **error)
+Loop *loop_new(struct CstWireServer *server, const LoopHooks *hooks, GError **error)
 {
     Loop *loop = g_new0(Loop, 1);
 
     loop->server = server;
+    loop->hooks = hooks;
     loop->accepting = TRUE;
     g_mutex_init(&loop->lock);
     g_queue_init(&loop->clients);
@@ -230,7 +180,6 @@ void loop_free(Loop *loop)
     g_thread_join(loop->thread);
     /* Events and sockets that came in after the end. */
     read_inbox(loop);
-    while (loop->dead->len)
-        client_unref(g_ptr_array_steal_index_fast(loop->dead, loop->dead->len - 1));
+    loop->hooks->round(loop);
     destroy(loop);
 }

@@ -24,10 +24,19 @@ struct Message {
     Message *next;
 };
 
+/** What the layers above do in a loop; server.c fills it in, because it knows them all. */
+typedef struct {
+    /** After the events of each round: clients have their turns, and their time-outs. */
+    void (*round)(Loop *loop);
+    /** Once: ends all connections, cancels all calls. */
+    void (*stop)(Loop *loop);
+} LoopHooks;
+
 #define LOOP_SCRATCH (512u * 1024u)
 
 struct Loop {
     struct CstWireServer *server;
+    const LoopHooks *hooks;
     int epoll_fd;
     Source wake;
     int wake_fd;
@@ -51,9 +60,12 @@ struct Loop {
     uint8_t *scratch; /**< LOOP_SCRATCH bytes to read into */
 };
 
-Loop *loop_new(struct CstWireServer *server, GError **error);
+/** @hooks: static. */
+Loop *loop_new(struct CstWireServer *server, const LoopHooks *hooks, GError **error);
 /** Asks the thread to disconnect everybody and to end when no job is left; waits; frees. */
 void loop_free(Loop *loop);
+/** Whether it has to look at the clock every second. */
+gboolean loop_needs_clock(const Loop *loop);
 
 /** From any thread. */
 void loop_post(Loop *loop, Message *message);
@@ -61,11 +73,3 @@ void loop_post(Loop *loop, Message *message);
 gboolean loop_watch(Loop *loop, int fd, uint32_t events, Source *source);
 void loop_rewatch(Loop *loop, int fd, uint32_t events, Source *source);
 void loop_unwatch(Loop *loop, int fd);
-
-/* listener.c */
-/** Takes @fd over, also when it fails. */
-void listener_add(Loop *loop, int fd, gboolean read_only);
-void listeners_pause(Loop *loop);
-void listeners_resume(Loop *loop);
-void listeners_close(Loop *loop);
-void listeners_free(Loop *loop);

@@ -57,3 +57,5 @@ void dispatch_run(WorkItem *item);
 void dispatch_done(WorkItem *item);
 /** The client is gone: drops its calls that have not begun, cancels the others. */
 void dispatch_abandon(Client *client);
+/** Cancels what is at the workers. */
+void dispatch_cancel(Loop *loop);

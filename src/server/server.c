@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "event.h"
+#include "listener.h"
+#include "procedures.h"
 #include "stream.h"
 
 void cst_wire_options_init(CstWireOptions *ret_options)
@@ -47,6 +49,45 @@ static gboolean start_workers(CstWireServer *server, GError **error)
     return TRUE;
 }
 
+/* --- what happens in loops and to clients, by the layers above them -------------------------- */
+
+static void stop_loop(Loop *loop)
+{
+    listeners_close(loop);
+    dispatch_cancel(loop);
+    clients_drop(loop, "the daemon stops");
+}
+
+static const LoopHooks loop_hooks = {.round = clients_round, .stop = stop_loop};
+
+static void tick_client(Client *client)
+{
+    streams_tick(client);
+    streams_continue(client);
+}
+
+static void end_client(Client *client)
+{
+    dispatch_abandon(client);
+    callbacks_clear(client);
+    streams_abandon(client);
+}
+
+static void accept_again(Loop *loop)
+{
+    if (!loop->stopping)
+        listeners_resume(loop);
+}
+
+static const ClientHooks client_hooks = {.packet = dispatch_packet,
+                                         .ahead = dispatch_pings_ahead,
+                                         .room = streams_continue,
+                                         .tick = tick_client,
+                                         .gone = end_client,
+                                         .left = accept_again};
+
+/* --- starting and stopping ------------------------------------------------------------------- */
+
 static gboolean start(CstWireServer *server, GError **error)
 {
     if (!start_workers(server, error))
@@ -56,7 +97,7 @@ static gboolean start(CstWireServer *server, GError **error)
     if (!server->streams)
         return FALSE;
     for (guint i = 0; i < MAX(server->options.io_threads, 1); i++) {
-        server->loops[i] = loop_new(server, error);
+        server->loops[i] = loop_new(server, &loop_hooks, error);
         if (!server->loops[i])
             return FALSE;
         server->n_loops++;
@@ -72,6 +113,8 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
 
     server->service = service;
     server->options = *options;
+    server->owner = geteuid();
+    server->client_hooks = &client_hooks;
     server->loops = g_new0(Loop *, MAX(options->io_threads, 1));
     g_mutex_init(&server->users_lock);
     server->users = g_hash_table_new(NULL, NULL);

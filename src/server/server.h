@@ -12,6 +12,7 @@
 struct CstWireServer {
     CstService *service;
     CstWireOptions options;
+    uid_t owner; /**< the daemon's user, who is trusted as root is */
     guint subscription;
     Workers *workers[WORK_CLASSES];
     GThreadPool *streams; /**< pieces of streams */
@@ -25,6 +26,7 @@ struct CstWireServer {
     GMutex users_lock;
     GHashTable *users; /**< uid -> User * */
 
+    const ClientHooks *client_hooks;
     CstProcedureIndex procedures;
 };
 

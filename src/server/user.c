@@ -18,7 +18,7 @@ User *user_get(struct CstWireServer *server, uid_t uid)
     if (!user) {
         user = g_new0(User, 1);
         user->uid = uid;
-        user->trusted = uid == 0 || uid == geteuid();
+        user->trusted = uid == 0 || uid == server->owner;
         user->budget = user->trusted ? G_MAXSIZE : server->options.max_user_bytes;
         g_hash_table_insert(server->users, GUINT_TO_POINTER(uid), user);
     }

@@ -54,7 +54,7 @@ static void take_reply(CstWireClient *client, const CstWireHeader *header, const
     }
 }
 
-static void take_packet(CstWireClient *client, const uint8_t *packet, size_t len)
+void cst_wire_client_take(CstWireClient *client, const uint8_t *packet, size_t len)
 {
     CstWireHeader header;
     CstWireStream *stream;
@@ -68,30 +68,10 @@ static void take_packet(CstWireClient *client, const uint8_t *packet, size_t len
         /* Packets of a stream that has ended here may still be on their way. */
         stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header.serial));
         if (stream)
-            cst_wire_stream_packet(stream, &header, packet, len);
+            stream->take(stream, &header, packet, len);
         break;
     default: violation(client, &header, _("the server sent a packet that clients can't take"));
     }
-}
-
-void cst_wire_client_dispatch(CstWireClient *client)
-{
-    while (!client->broken && client->in_end - client->in_start >= CST_WIRE_HEADER_LEN) {
-        const uint8_t *packet = client->in + client->in_start;
-        GError *why = NULL;
-        size_t len;
-
-        if (!cst_wire_packet_length(packet, &len, &why)) {
-            cst_wire_client_break(client, why);
-            return;
-        }
-        if (client->in_end - client->in_start < len)
-            return;
-        take_packet(client, packet, len);
-        client->in_start += len;
-    }
-    if (client->in_start == client->in_end)
-        client->in_start = client->in_end = 0;
 }
 
 void cst_wire_client_on_message(CstWireClient *client, CstWireMessageFunc func, gpointer data)

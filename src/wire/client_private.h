@@ -14,6 +14,7 @@ typedef struct {
 
 struct CstWireClient {
     int fd;
+    void (*take)(CstWireClient *client, const uint8_t *packet, size_t len); /**< what comes in */
     gboolean opened;
     uint32_t next_serial;
     GError *broken;
@@ -39,6 +40,8 @@ typedef enum { CST_STREAM_DATA, CST_STREAM_EOF, CST_STREAM_FINISHED, CST_STREAM_
 
 struct CstWireStream {
     CstWireClient *client;
+    void (*take)(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
+                 size_t len); /**< what comes in for it */
     CstWireHeader header;
     CstState state;
     GError *error;        /**< FAILED: why */
@@ -52,8 +55,5 @@ void cst_wire_client_break(CstWireClient *client, GError *why);
 /** FALSE with a copy of the reason when the connection is broken. */
 gboolean cst_wire_client_usable(const CstWireClient *client, GError **error);
 
-/** Looks at every whole packet taken in so far. */
-void cst_wire_client_dispatch(CstWireClient *client);
-/** A STREAM or STREAM_HOLE packet of this stream. */
-void cst_wire_stream_packet(CstWireStream *stream, const CstWireHeader *header,
-                            const uint8_t *packet, size_t len);
+/** Takes a whole packet that has come in. */
+void cst_wire_client_take(CstWireClient *client, const uint8_t *packet, size_t len);

@@ -53,8 +53,8 @@ static void take_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
         take_data(stream, NULL, 0, hole.length);
 }
 
-void cst_wire_stream_packet(CstWireStream *stream, const CstWireHeader *header,
-                            const uint8_t *packet, size_t len)
+static void take(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
+                 size_t len)
 {
     GError *why = NULL;
 
@@ -102,6 +102,7 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
         return NULL;
     stream = g_new0(CstWireStream, 1);
     stream->client = client;
+    stream->take = take;
     stream->header = (CstWireHeader){proc->program, WIRE_VERSION, proc->procedure,
                                      WIRE_STREAM,   serial,       WIRE_CONTINUE};
     stream->func = func;

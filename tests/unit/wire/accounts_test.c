@@ -43,48 +43,92 @@ static Watch watch(Bench *bench)
     return watch;
 }
 
-/* Read from another thread, and so only worth something once they don't change any more. */
-static gboolean is_settled(const Watch *watch)
-{
-    const CstWireServer *server = watch->bench->server;
-    const Loop *loop = server->loops[0];
+/* What the loop counts, as it sees it itself. */
+typedef struct {
+    Message message;
+    const Watch *watch;
+    gboolean there; /* guarded by lock */
+    guint clients, guests, timed, jobs, callbacks, waiting, refs;
+    size_t bytes;
+} Counts;
 
-    return g_atomic_int_get(&server->n_clients) == 1 && server->n_guests == 0 &&
-           g_atomic_int_get((const gint *)&loop->timed) == 0 &&
-           g_atomic_int_get((const gint *)&loop->jobs) == 0 && watch->user->bytes == 0 &&
-           watch->user->refs == 1 && loop->n_callbacks == 0 && loop->clients.length == 1 &&
-           g_hash_table_size(loop->calls) == 0 && loop->backlog->len == 0 &&
-           loop->unsent->len == 0 && loop->dead->len == 0 && fake.streams_open == 0 &&
-           count_descriptors() == watch->descriptors;
+static GMutex lock;
+static GCond cond;
+
+static void count(Loop *loop, Message *message)
+{
+    Counts *counts = (Counts *)message;
+
+    counts->clients = loop->clients.length;
+    counts->guests = (guint)g_atomic_int_get(&loop->server->n_guests);
+    counts->timed = loop->timed;
+    counts->jobs = loop->jobs;
+    counts->callbacks = (guint)loop->n_callbacks;
+    counts->waiting =
+        g_hash_table_size(loop->calls) + loop->backlog->len + loop->unsent->len + loop->dead->len;
+    g_mutex_lock(&loop->server->users_lock);
+    counts->refs = counts->watch->user->refs;
+    g_mutex_unlock(&loop->server->users_lock);
+    counts->bytes = counts->watch->user->bytes;
+    g_mutex_lock(&lock);
+    counts->there = TRUE;
+    g_cond_signal(&cond);
+    g_mutex_unlock(&lock);
+}
+
+static Counts look(const Watch *watch)
+{
+    Counts counts = {.message.func = count, .watch = watch};
+
+    loop_post(watch->bench->server->loops[0], &counts.message);
+    g_mutex_lock(&lock);
+    while (!counts.there)
+        g_cond_wait(&cond, &lock);
+    g_mutex_unlock(&lock);
+    return counts;
+}
+
+static gboolean is_settled(const Watch *watch, const Counts *counts)
+{
+    return cst_wire_server_clients(watch->bench->server) == 1 && counts->clients == 1 &&
+           counts->guests == 0 && counts->timed == 0 && counts->jobs == 0 &&
+           counts->callbacks == 0 && counts->waiting == 0 && counts->refs == 1 &&
+           counts->bytes == 0 && count_descriptors() == watch->descriptors;
 }
 
 static void assert_settled(const Watch *watch, const char *what)
 {
-    const CstWireServer *server = watch->bench->server;
-    const Loop *loop = server->loops[0];
+    Counts counts = look(watch);
 
+    assert_true(fake_wait(&fake.streams_open, 0));
     for (int tries = 0; tries < 2000; tries++) {
-        if (is_settled(watch))
+        if (is_settled(watch, &counts))
             return;
         g_usleep(1000);
+        counts = look(watch);
     }
-    fail_msg("%s: %d clients, %d guests, %u timed, %u jobs, %zu bytes, %u users, %d callbacks, "
-             "%u descriptors of %u",
-             what, server->n_clients, server->n_guests, loop->timed, loop->jobs,
-             (size_t)watch->user->bytes, watch->user->refs, loop->n_callbacks, count_descriptors(),
+    fail_msg("%s: %u clients, %u guests, %u timed, %u jobs, %zu bytes, %u users, %u callbacks, "
+             "%u waiting, %u descriptors of %u",
+             what, counts.clients, counts.guests, counts.timed, counts.jobs, counts.bytes,
+             counts.refs, counts.callbacks, counts.waiting, count_descriptors(),
              watch->descriptors);
 }
 
 static void wait_timed(const Watch *watch, guint wanted)
 {
-    const Loop *loop = watch->bench->server->loops[0];
+    guint timed = look(watch).timed;
 
-    for (int tries = 0; tries < 2000; tries++) {
-        if (g_atomic_int_get((const gint *)&loop->timed) == (gint)wanted)
-            return;
+    for (int tries = 0; timed != wanted && tries < 2000; tries++) {
         g_usleep(1000);
+        timed = look(watch).timed;
     }
-    fail_msg("%u clients are timed, and not %u", loop->timed, wanted);
+    assert_int_equal(timed, wanted);
+}
+
+static void wait_bytes(const Watch *watch, size_t wanted)
+{
+    while (look(watch).bytes < wanted)
+        g_usleep(100);
 }
 
 static uint32_t start(Probe *probe, int procedure)
@@ -126,8 +170,7 @@ static void sends_half_a_packet(const Watch *watch, Probe *probe)
     const uint8_t half[200] = {0, 0, 4, 0};
 
     probe_write(probe, half, sizeof(half));
-    while (watch->user->bytes == 0)
-        g_usleep(100);
+    wait_bytes(watch, 1);
 }
 
 static void breaks_the_protocol(const Watch *watch, Probe *probe)
@@ -183,8 +226,7 @@ static void leaves_uploads_that_are_not_written(const Watch *watch, Probe *probe
     fake_hold(&fake.hold_writes, TRUE);
     for (int i = 0; i < 8; i++)
         send_data(probe, i % 2 ? one : other, 100 * KIB);
-    while (watch->user->bytes < 700 * KIB)
-        g_usleep(100);
+    wait_bytes(watch, 700 * KIB);
     probe_close(probe);
     g_usleep(10000);
     fake_hold(&fake.hold_writes, FALSE);
@@ -205,8 +247,7 @@ static void does_not_read_a_download(const Watch *watch, Probe *probe)
 {
     g_byte_array_set_size(fake.data, 20 * KIB * KIB);
     start(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
-    while (watch->user->bytes < 100 * KIB)
-        g_usleep(100);
+    wait_bytes(watch, 100 * KIB);
     wait_timed(watch, 1);
 }
 

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * All clients of a loop: their turns after each round of it, and, once a second while there is a
+ * reason to, what the clock decides. Who takes too long to open or to close is dropped, and who
+ * holds memory without moving; who asked for keepalive is pinged when nothing was heard from it.
+ */
+#include "client.h"
+
+#include "server.h"
+
+static void ping(Client *client)
+{
+    static const CstWireHeader header = {.program = WIRE_KEEPALIVE_PROGRAM,
+                                         .version = WIRE_VERSION,
+                                         .procedure = WIRE_KEEPALIVE_PING,
+                                         .type = WIRE_MESSAGE};
+
+    client->pings++;
+    client_send(client, &header, NULL, NULL);
+}
+
+static gboolean is_longer(gint64 span, guint seconds)
+{
+    return span > (gint64)seconds * G_USEC_PER_SEC;
+}
+
+/* Its user is at the end of his budget, and this client has not moved what it holds of it. */
+static gboolean is_stalled(const Client *client, gint64 now)
+{
+    return (client->user->starved || user_is_over(client->user)) &&
+           (client->out.bytes > 0 || (client->in && client->in->len > CLIENT_READ_MIN)) &&
+           is_longer(now - client->moved, client->loop->server->options.stall_seconds);
+}
+
+static gboolean is_idle(const Client *client, gint64 now)
+{
+    return !client->trusted && client->read_only && client->in_flight == 0 && !client->callbacks &&
+           !client->keepalive && !client_has_streams(client) &&
+           is_longer(now - client->heard, client->loop->server->options.idle_seconds);
+}
+
+/* Why the connection is to end now; NULL: it isn't. */
+static const char *reason_to_drop(const Client *client, gint64 now)
+{
+    if (client->state != CLIENT_OPEN)
+        return is_longer(now - client->born, client->loop->server->options.handshake_seconds)
+                   ? "it took too long to open or to close"
+                   : NULL;
+    if (is_stalled(client, now))
+        return "it does not read, and its user has used up the memory that he may";
+    if (server_is_scarce(client->loop->server) && is_idle(client, now))
+        return "it is idle, and connections are scarce";
+    return NULL;
+}
+
+static void client_tick(Client *client, gint64 now)
+{
+    const CstWireOptions *options = &client->loop->server->options;
+    gint64 interval = (gint64)options->keepalive_seconds * G_USEC_PER_SEC;
+    const char *reason = reason_to_drop(client, now);
+
+    if (reason) {
+        client_drop(client, reason);
+        return;
+    }
+    if (client->state != CLIENT_OPEN)
+        return;
+    client->loop->server->client_hooks->tick(client);
+    if (client->starved)
+        client_resume(client);
+    if (!client->keepalive || interval == 0)
+        return;
+    /* Its answer may wait in a socket that is deliberately not read. */
+    if (!client_may_read(client))
+        client->heard = now;
+    if (now - client->heard < interval * (client->pings + 1))
+        return;
+    if (client->pings >= options->keepalive_count)
+        client_drop(client, "it does not answer keepalive pings");
+    else
+        ping(client);
+}
+
+/* --- all clients of a loop ------------------------------------------------------------------- */
+
+#define TICK_US G_USEC_PER_SEC
+
+static void take_turns(GPtrArray *list, void (*func)(Client *client))
+{
+    guint n = list->len;
+
+    /* What is added meanwhile has its turn in the next round. */
+    for (guint i = 0; i < n; i++) {
+        Client *client = g_ptr_array_index(list, i);
+
+        func(client);
+        client_unref(client);
+    }
+    g_ptr_array_remove_range(list, 0, n);
+}
+
+static void tick(Loop *loop)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (!loop_needs_clock(loop) || now - loop->ticked < TICK_US)
+        return;
+    loop->ticked = now;
+    for (GList *link = loop->clients.head, *next; link; link = next) {
+        next = link->next;
+        client_tick(link->data, now);
+    }
+    loop->server->client_hooks->left(loop);
+}
+
+void clients_round(Loop *loop)
+{
+    take_turns(loop->backlog, client_continue);
+    take_turns(loop->unsent, client_flush);
+    tick(loop);
+    /* Only now: this round's events may have named them. */
+    while (loop->dead->len)
+        client_unref(g_ptr_array_steal_index_fast(loop->dead, loop->dead->len - 1));
+}
+
+void clients_drop(Loop *loop, const char *why)
+{
+    for (GList *link = loop->clients.head, *next; link; link = next) {
+        next = link->next;
+        client_drop(link->data, why);
+    }
+}
