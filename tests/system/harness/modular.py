@@ -64,6 +64,7 @@ class Modular(peers.Peer):
             os.unlink(self.sock)
         self.spawn(peers.in_place(self.root, os.path.join(folder(), self.name), "-t", "0"),
                    self.sock)
+        self.wait_for_drivers()
 
     def domain_pid(self, domain):
         with open(os.path.join(self.root, "run/libvirt/qemu", domain + ".pid"),

@@ -86,6 +86,16 @@ class Peer:
         _started.append(self.process)
         wait_for_socket(sock, self.process, log)
 
+    def wait_for_drivers(self):
+        """libvirt's daemons listen before their drivers are there, and answer when they are: only
+        then do they manage anything, and hold the lock that says so; or they end."""
+        try:
+            with wire.Wire(self.sock) as probe:
+                probe.call(AUTH_LIST)
+        except (OSError, wire.Closed) as error:
+            self.process.wait(20)
+            raise PeerError(f"no answer on {self.sock}:\n{self.log()[-3000:]}") from error
+
     def log(self):
         with open(space.path(self.name + ".log"), encoding="utf-8", errors="replace") as stream:
             return stream.read()
@@ -211,10 +221,7 @@ class Libvirtd(Peer):
                 os.unlink(leftover)
         self.spawn(in_place(self.root, "libvirtd", "-f", os.path.join(self.root, "libvirtd.conf"),
                             "-p", os.path.join(self.root, "libvirtd.pid")), self.sock)
-        # It listens before its drivers are there, and answers when they are: only then does it
-        # manage the storage, and hold the lock that says so.
-        with wire.Wire(self.sock) as probe:
-            probe.call(AUTH_LIST)
+        self.wait_for_drivers()
 
 
 UNIT = os.path.join(space.BUILD, "packaging/cisternd.service")
