@@ -79,18 +79,23 @@ static CstVolume *found_before(CstPool *pool, const char *name)
     return volume;
 }
 
+/* With the lock held. */
+static CstVolume *find_known(CstPool *pool, const char *name)
+{
+    CstVolume *volume = g_hash_table_lookup(pool->volumes, name);
+    const VolumeDraft *draft = volume ? NULL : g_hash_table_lookup(pool->drafts, name);
+
+    if (volume)
+        return cst_volume_ref(volume);
+    return draft ? volume_draft_reserved(draft) : NULL;
+}
+
 CstVolume *pool_table_known(CstPool *pool, const char *name)
 {
-    const VolumeDraft *draft;
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
-    volume = g_hash_table_lookup(pool->volumes, name);
-    draft = volume ? NULL : g_hash_table_lookup(pool->drafts, name);
-    if (volume)
-        cst_volume_ref(volume);
-    else if (draft)
-        volume = volume_draft_reserved(draft);
+    volume = find_known(pool, name);
     g_mutex_unlock(&pool->lock);
     return volume;
 }
@@ -212,18 +217,20 @@ gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GErr
     return FALSE;
 }
 
-/* What can't be looked at now either is shown as it was. */
-static void look_at_unseen(CstPool *pool, CstPoolState *state)
+/* With the lock held. NULL, nearly always: there are none. */
+static GStrv unseen_names(CstPool *pool)
 {
-    g_auto(GStrv) names = NULL;
+    g_autofree gpointer *keys = NULL;
 
-    g_mutex_lock(&pool->lock);
-    if (g_hash_table_size(pool->unseen) > 0) {
-        g_autofree gpointer *keys = g_hash_table_get_keys_as_array(pool->unseen, NULL);
+    if (g_hash_table_size(pool->unseen) == 0)
+        return NULL;
+    keys = g_hash_table_get_keys_as_array(pool->unseen, NULL);
+    return g_strdupv((char **)keys);
+}
 
-        names = g_strdupv((char **)keys);
-    }
-    g_mutex_unlock(&pool->lock);
+/* What can't be looked at now either is shown as it was. */
+static void look_at_all(CstPool *pool, CstPoolState *state, char *const *names)
+{
     for (guint i = 0; names && names[i]; i++) {
         g_autoptr(CstVolume) volume = NULL;
 
@@ -233,16 +240,18 @@ static void look_at_unseen(CstPool *pool, CstPoolState *state)
 
 gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error)
 {
+    g_auto(GStrv) unseen = NULL;
     gboolean scanned;
 
     g_mutex_lock(&pool->lock);
     while (pool->scanning && !pool->scanned)
         g_cond_wait(&pool->cond, &pool->lock);
     scanned = pool->scanned;
+    unseen = unseen_names(pool);
     g_mutex_unlock(&pool->lock);
     if (!scanned && !pool_refresh_table(pool, state, NULL, error))
         return FALSE;
-    look_at_unseen(pool, state);
+    look_at_all(pool, state, unseen);
     return TRUE;
 }
 
@@ -300,20 +309,13 @@ void pool_table_look_after_change(CstPool *pool, CstPoolState *state, const char
     pool_usage_update(pool, state, NULL);
 }
 
-static gboolean is_unseen(CstPool *pool, const char *name)
-{
-    gboolean unseen;
-
-    g_mutex_lock(&pool->lock);
-    unseen = g_hash_table_contains(pool->unseen, name);
-    g_mutex_unlock(&pool->lock);
-    return unseen;
-}
-
 CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
-    CstVolume *volume = is_unseen(pool, name) ? NULL : pool_table_known(pool, name);
+    CstVolume *volume;
 
+    g_mutex_lock(&pool->lock);
+    volume = g_hash_table_contains(pool->unseen, name) ? NULL : find_known(pool, name);
+    g_mutex_unlock(&pool->lock);
     return volume ? volume : pool_table_get_now(pool, state, name, error);
 }
 
