@@ -28,6 +28,8 @@ void cst_api_set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key);
 /** Asks for the key. NO_VOL. */
 gboolean cst_api_fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error);
 
+/** Borrowed; NULL: absent. */
+const char *cst_api_opt_text(const wire_opt_string text);
 /** Takes @text over; NULL: absent. */
 wire_opt_string cst_api_opt(char *text);
 /** Takes @text over; NULL becomes the empty text, for strings that aren't optional. */

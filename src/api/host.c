@@ -58,7 +58,7 @@ static gboolean cpu_map(CstApiCall *call, const void *data, void *ret_data, GErr
 static gboolean max_vcpus(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_max_vcpus_args *args = data;
-    const char *type = args->type ? *args->type : NULL;
+    const char *type = cst_api_opt_text(args->type);
     int *cpus = &((wire_int *)ret)->value;
 
     if (call->session->driver != CST_API_QEMU)

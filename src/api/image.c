@@ -4,11 +4,6 @@
 
 #include "api_private.h"
 
-static const char *opt_text(const wire_opt_string text)
-{
-    return text ? *text : NULL;
-}
-
 static void fill_row(wire_chain_row *ret, CstChainRow *row)
 {
     *ret = (wire_chain_row){
@@ -125,7 +120,7 @@ static gboolean commit(CstApiCall *call, const void *data, void *ret, GError **e
     const wire_vol_commit_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
-    return pool && cst_vol_commit(pool, args->vol.name, opt_text(args->base), args->flags,
+    return pool && cst_vol_commit(pool, args->vol.name, cst_api_opt_text(args->base), args->flags,
                                   call->task, error);
 }
 
@@ -141,7 +136,8 @@ static gboolean sparsify(CstApiCall *call, const void *args, void *ret, GError *
 static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_convert_args *args = data;
-    const CstVolConvert how = {args->name, args->format, opt_text(args->options), args->flags};
+    const CstVolConvert how = {args->name, args->format, cst_api_opt_text(args->options),
+                               args->flags};
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
     g_autoptr(CstPool) source = pool ? cst_api_vol_pool(call->service, &args->source, error) : NULL;
 
@@ -152,7 +148,8 @@ static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **
 static gboolean rebase(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_rebase_args *args = data;
-    const CstVolRebase how = {opt_text(args->backing), opt_text(args->backing_format), args->flags};
+    const CstVolRebase how = {cst_api_opt_text(args->backing),
+                              cst_api_opt_text(args->backing_format), args->flags};
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
     return pool && cst_vol_rebase(pool, args->vol.name, &how, call->task, error);
@@ -161,8 +158,8 @@ static gboolean rebase(CstApiCall *call, const void *data, void *ret, GError **e
 static gboolean declare(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_declare_args *args = data;
-    const CstVolDeclare how = {opt_text(args->format), opt_text(args->backing),
-                               opt_text(args->backing_format), args->flags};
+    const CstVolDeclare how = {cst_api_opt_text(args->format), cst_api_opt_text(args->backing),
+                               cst_api_opt_text(args->backing_format), args->flags};
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
 
     return pool && cst_vol_declare(pool, args->vol.name, &how, call->task, error);
@@ -188,7 +185,7 @@ static gboolean follow(CstApiCall *call, const void *data, void *ret, GError **e
 {
     const wire_pool_follow_args *args = data;
     g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
-    const char *asked = opt_text(args->follow);
+    const char *asked = cst_api_opt_text(args->follow);
     CstFollow now;
 
     if (!pool)
@@ -223,8 +220,8 @@ static gboolean measure(CstApiCall *call, const void *data, void *ret, GError **
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     CstMeasureReport report;
 
-    if (!pool || !cst_vol_measure(pool, args->vol.name, args->format, opt_text(args->options),
-                                  call->task, &report, error))
+    if (!pool || !cst_vol_measure(pool, args->vol.name, args->format,
+                                  cst_api_opt_text(args->options), call->task, &report, error))
         return FALSE;
     *(wire_measure_ret *)ret = (wire_measure_ret){report.required, report.fully_allocated};
     return TRUE;
@@ -284,7 +281,7 @@ static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **e
     }
     for (guint i = 0; i < args->steps.steps_len; i++) {
         const wire_bitmap_step *wire = &args->steps.steps_val[i];
-        const CstBitmapStep step = {wire->deed, opt_text(wire->from)};
+        const CstBitmapStep step = {wire->deed, cst_api_opt_text(wire->from)};
 
         g_array_append_val(steps, step);
     }

@@ -57,6 +57,11 @@ gboolean cst_api_check_max(int max, int limit, const char *what, const char *lim
     return TRUE;
 }
 
+const char *cst_api_opt_text(const wire_opt_string text)
+{
+    return text ? *text : NULL;
+}
+
 wire_opt_string cst_api_opt(char *text)
 {
     char **opt;

@@ -236,7 +236,7 @@ static gboolean find_sources(CstApiCall *call, const void *data, void *ret, GErr
     const wire_find_sources_args *args = data;
 
     ((wire_text *)ret)->value = cst_service_find_sources(
-        call->service, args->type, args->spec ? *args->spec : NULL, args->flags, error);
+        call->service, args->type, cst_api_opt_text(args->spec), args->flags, error);
     return ((wire_text *)ret)->value != NULL;
 }
 

@@ -113,7 +113,7 @@ static gboolean list_page(CstApiCall *call, const void *data, void *ret_data, GE
         return FALSE;
     /* One more than asked for tells whether there is a next page. */
     rows = cst_pool_list_volumes(
-        pool, args->after ? *args->after : NULL, limit + 1,
+        pool, cst_api_opt_text(args->after), limit + 1,
         args->flags & WIRE_PAGE_DETAILS ? CST_VOL_ROWS_DETAILS : CST_VOL_ROWS_BRIEF, error);
     if (!rows)
         return FALSE;

@@ -2,15 +2,10 @@
 /* Uploads and downloads, between a descriptor of the caller's and a volume. */
 #include "conn_private.h"
 
-static const CstProcedure *stream_procedure(int number)
-{
-    return cst_api_find(WIRE_REMOTE_PROGRAM, number);
-}
-
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
-    const CstProcedure *procedure = stream_procedure(WIRE_PROC_STORAGE_VOL_UPLOAD);
+    const CstProcedure *procedure = cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD);
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
     CstFdSource source;
 
@@ -37,7 +32,8 @@ static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
-    const CstProcedure *procedure = stream_procedure(WIRE_PROC_STORAGE_VOL_DOWNLOAD);
+    const CstProcedure *procedure =
+        cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
     CstFdSink sink;
 

@@ -513,5 +513,5 @@ void client_drop(Client *client, const char *why)
     client->held = 0;
     g_ptr_array_add(loop->dead, client);
     g_atomic_int_add(&loop->server->n_clients, -1);
-    hooks_of(client)->left(loop);
+    hooks_of(client)->may_accept(loop);
 }

@@ -42,7 +42,8 @@ typedef struct {
     void (*room)(Client *client); /**< there may be room to send again */
     void (*tick)(Client *client); /**< once a second, of open ones that need the clock */
     void (*gone)(Client *client); /**< its calls, streams and registrations end */
-    void (*left)(Loop *loop);     /**< there is a connection less */
+    /** Connections may be accepted again: there is one less, or a second has passed. */
+    void (*may_accept)(Loop *loop);
 } ClientHooks;
 
 struct Client {

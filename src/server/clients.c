@@ -110,7 +110,7 @@ static void tick(Loop *loop)
         next = link->next;
         client_tick(link->data, now);
     }
-    loop->server->client_hooks->left(loop);
+    loop->server->client_hooks->may_accept(loop);
 }
 
 void clients_round(Loop *loop)

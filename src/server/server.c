@@ -84,7 +84,7 @@ static const ClientHooks client_hooks = {.packet = dispatch_packet,
                                          .room = streams_continue,
                                          .tick = tick_client,
                                          .gone = end_client,
-                                         .left = accept_again};
+                                         .may_accept = accept_again};
 
 /* --- starting and stopping ------------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The same sequence of calls through both providers, each on a root of its own: the local one, and
- * the remote one against the server part of cisternd. What they answer, errors and all, is written
+ * The same sequence of calls over both transports, each on a root of its own: in this process, and
+ * to the server part of cisternd. What they answer, errors and all, is written
  * down and must be the same.
  */
 

@@ -15,8 +15,8 @@
 #include <model/vol_def.h>
 
 /**
- * One API for the command line over two providers: local (the service in this very process) and
- * remote (libvirt's RPC: cisternd, or a stock libvirtd). Above it nobody can tell which.
+ * One API for the command line over two transports: to the procedures in this very process, and by
+ * libvirt's RPC (to cisternd, or a stock libvirtd). Above it nobody can tell which.
  *
  * A connection belongs to one thread. Sizes are bytes. Strings returned are the caller's.
  */
