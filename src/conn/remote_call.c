@@ -20,16 +20,6 @@ static CstWireProc proc_of(const CstProcedure *procedure)
                          procedure->ret_func};
 }
 
-/* Procedures about other calls; they belong to the server, and are not in the API's tables. */
-static gboolean ask(CstRemote *remote, int number, gpointer args_func, const void *args,
-                    gpointer ret_func, void *ret, GError **error)
-{
-    const CstWireProc proc = {WIRE_CISTERN_PROGRAM, number, (xdrproc_t)args_func,
-                              (xdrproc_t)ret_func};
-
-    return cst_wire_client_call(remote->client, &proc, args, ret, error);
-}
-
 static gboolean is_unknown(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_RPC) &&
@@ -47,6 +37,28 @@ static gboolean pass_on(const CstProcedure *procedure, GError *why, GError **err
         g_propagate_error(error, why);
     }
     return FALSE;
+}
+
+gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
+                        const void *args, gpointer ret_func, void *ret, GError **error)
+{
+    const CstWireProc proc = {program, number, (xdrproc_t)args_func, (xdrproc_t)ret_func};
+    g_autoptr(GError) why = NULL;
+
+    if (cst_wire_client_call(remote->client, &proc, args, ret, &why))
+        return TRUE;
+    if (is_unknown(why))
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("procedure %d: not supported by this server"), number);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean ask(CstRemote *remote, int number, gpointer args_func, const void *args,
+                    gpointer ret_func, void *ret, GError **error)
+{
+    return cst_remote_ask(remote, WIRE_CISTERN_PROGRAM, number, args_func, args, ret_func, ret,
+                          error);
 }
 
 /* --- which server ---------------------------------------------------------------------------- */

@@ -147,15 +147,6 @@ static Registration *find_registration(CstRemote *remote, CstConnEventType type,
     return NULL;
 }
 
-static gboolean call(CstRemote *remote, int number, gpointer args_func, const void *args,
-                     gpointer ret_func, void *ret, GError **error)
-{
-    const CstWireProc proc = {WIRE_REMOTE_PROGRAM, number, (xdrproc_t)args_func,
-                              (xdrproc_t)ret_func};
-
-    return cst_wire_client_call(remote->client, &proc, args, ret, error);
-}
-
 static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid,
                               wire_int *ret_callback, GError **error)
 {
@@ -166,12 +157,13 @@ static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid,
 
     if (uuid) {
         memcpy(named.uuid, uuid->bytes, sizeof(named.uuid));
-        if (!call(remote, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_UUID, xdr_wire_uuid_args, &named,
-                  xdr_wire_pool_args, &pool, error))
+        if (!cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_UUID,
+                            xdr_wire_uuid_args, &named, xdr_wire_pool_args, &pool, error))
             return FALSE;
     }
-    ok = call(remote, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, xdr_wire_pool_event_args,
-              &args, xdr_wire_int, ret_callback, error);
+    ok = cst_remote_ask(remote, WIRE_REMOTE_PROGRAM,
+                        WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, xdr_wire_pool_event_args,
+                        &args, xdr_wire_int, ret_callback, error);
     xdr_free((xdrproc_t)xdr_wire_pool_args, (char *)&pool);
     return ok;
 }
@@ -186,12 +178,12 @@ static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uui
 
     if (uuid) {
         memcpy(named.uuid, uuid->bytes, sizeof(named.uuid));
-        if (!call(remote, WIRE_PROC_SECRET_LOOKUP_BY_UUID, xdr_wire_uuid_args, &named,
-                  xdr_wire_secret_args, &secret, error))
+        if (!cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, WIRE_PROC_SECRET_LOOKUP_BY_UUID,
+                            xdr_wire_uuid_args, &named, xdr_wire_secret_args, &secret, error))
             return FALSE;
     }
-    ok = call(remote, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY, xdr_wire_secret_event_args,
-              &args, xdr_wire_int, ret_callback, error);
+    ok = cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY,
+                        xdr_wire_secret_event_args, &args, xdr_wire_int, ret_callback, error);
     xdr_free((xdrproc_t)xdr_wire_secret_args, (char *)&secret);
     return ok;
 }
@@ -248,7 +240,8 @@ static gboolean deregister(CstRemote *remote, guint index, GError **error)
                                          : WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY;
 
     g_array_remove_index(remote->registrations, index);
-    return call(remote, number, xdr_wire_int, &args, NULL, NULL, error);
+    return cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, number, xdr_wire_int, &args, NULL, NULL,
+                          error);
 }
 
 gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)

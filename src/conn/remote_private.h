@@ -27,6 +27,13 @@ typedef struct {
 
 /* remote_call.c */
 
+/**
+ * A procedure that belongs to a connection, and so is not among those of the API: registrations,
+ * and what is asked of calls under way. NO_SUPPORT when the server does not know it.
+ */
+gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
+                        const void *args, gpointer ret_func, void *ret, GError **error);
+
 gboolean cst_remote_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
                         GError **error);
 gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,

@@ -429,6 +429,10 @@ static void cancelled_task_leaves_libvirtd_to_finish(void **state)
 
 /* --- what a server lacks --------------------------------------------------------------------- */
 
+static void ignore(const CstConnEvent *event, gpointer data)
+{
+}
+
 static void unknown_procedure_is_not_supported_by_this_server(void **state)
 {
     Model model = {0};
@@ -436,11 +440,17 @@ static void unknown_procedure_is_not_supported_by_this_server(void **state)
     CstConn *conn = connect_to(&server, &model);
     g_autoptr(GError) error = NULL;
     g_autofree char *uri = cst_conn_uri(conn, NULL);
+    guint id;
 
     assert_null(cst_conn_pool_capabilities(conn, &error));
     assert_int_equal(error->code, CST_ERROR_NO_SUPPORT);
     assert_non_null(strstr(error->message, "not supported by this server"));
     assert_string_equal(uri, "asked:///");
+    g_clear_error(&error);
+    assert_false(
+        cst_conn_subscribe(conn, CST_CONN_EVENT_SECRET_VALUE, NULL, ignore, NULL, &id, &error));
+    assert_int_equal(error->code, CST_ERROR_NO_SUPPORT);
+    assert_non_null(strstr(error->message, "not supported by this server"));
     cst_conn_free(conn);
     fake_stop(&server);
 }
