@@ -208,7 +208,8 @@ void cst_service_free(CstService *service)
         return;
     jobs_stop(service->jobs);
     resumption_free(service->resumption);
-    g_clear_pointer(&service->boot, boot_free);
+    boot_free(service->boot); /* its workers look at it until they have ended */
+    service->boot = NULL;
     monitor_free(service->monitor);
     drop_pools(service);
     g_hash_table_unref(service->secrets);
