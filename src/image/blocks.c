@@ -574,12 +574,17 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
 
 /* --- syncing --------------------------------------------------------------------------------- */
 
+gboolean cst_blocks_sync(CstBlocks *blocks, GError **error)
+{
+    return blocks->ops->sync(blocks, error);
+}
+
 gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error)
 {
     gboolean ok;
 
     g_mutex_lock(&blocks->lock);
-    ok = blocks->ops->sync(blocks, error);
+    ok = cst_blocks_sync(blocks, error);
     g_mutex_unlock(&blocks->lock);
     return ok;
 }

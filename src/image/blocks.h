@@ -146,5 +146,7 @@ gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsi
  */
 gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean cst_blocks_flush(CstImage *image, GError **error);
-/** sync() under the lock. */
+/** Lock held: writes out tables, in their order; for a full cache. */
+gboolean cst_blocks_sync(CstBlocks *blocks, GError **error);
+/** The same for callers that do not have the lock. */
 gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error);

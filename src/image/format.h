@@ -109,7 +109,8 @@ struct CstImageFormat {
 
     unsigned create_options; /**< CstCreateOptions */
     /** options->capacity is a multiple of 512; only what create_options names is set. */
-    gboolean (*create)(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+    gboolean (*create)(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                       CstTask *task, GError **error);
 
     /**
      * The size of the file (files) that create() makes of the same options, and an upper bound of
@@ -136,7 +137,8 @@ struct CstImageFormat {
      * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet, but for a log that has
      * to be replayed first.
      */
-    CstImage *(*open)(CstBlob *blob, const CstImageOpen *how, GError **error);
+    CstImage *(*open)(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                      GError **error);
     /** Writes out what is still held back, frees the format's part and the struct. Never fails. */
     void (*close)(CstImage *image);
 
@@ -209,8 +211,8 @@ struct CstImageFormat {
      * See cst_image_check_as(). *ret_check is zeroed, but for its findings, which stay; there are
      * none when @flags ask for a repair. Works on images that open() refuses.
      */
-    gboolean (*check)(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                      CstImageCheck *ret_check, CstTask *task, GError **error);
+    gboolean (*check)(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                      unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);
 
     /* --- groups; NULL: the format has none ------------------------------------------------- */
 
@@ -252,14 +254,20 @@ struct CstImage {
 
 /** The image whose guest's view @blob is; NULL when it is something else. Borrowed. */
 CstImage *cst_guest_image(CstBlob *blob);
+/** The same, when that image is of @format; else NULL. @blob may be NULL. */
+CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
+
+/**
+ * Fills @look->info with what the image says of itself as one of @format. FALSE only when the blob
+ * could not be read.
+ */
+gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error);
 
 /** The options are ones that the format knows. */
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
                                 GError **error);
 
-/** All formats (registry.c), NULL-terminated; raw is last. */
-extern const CstImageFormat *const cst_image_registry[];
-
+/** What registry.c lists; nothing else refers to them. */
 extern const CstImageFormat cst_format_raw;
 extern const CstImageFormat cst_format_qcow2;
 extern const CstImageFormat cst_format_qcow;

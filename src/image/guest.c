@@ -123,6 +123,13 @@ CstImage *cst_guest_image(CstBlob *blob)
     return blob->ops == &guest_ops ? image_of(blob) : NULL;
 }
 
+CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format)
+{
+    CstImage *image = blob ? cst_guest_image(blob) : NULL;
+
+    return image && image->format == format ? image : NULL;
+}
+
 CstBlob *cst_image_guest_blob(CstImage *image)
 {
     CstGuestBlob *guest;

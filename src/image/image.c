@@ -33,23 +33,6 @@ const char *cst_image_format_xml_name(const CstImageFormat *format)
     return format->xml_name ? format->xml_name : format->name;
 }
 
-const CstImageFormat *cst_image_format_find(const char *name, GError **error)
-{
-    for (size_t i = 0; cst_image_registry[i]; i++) {
-        const CstImageFormat *format = cst_image_registry[i];
-
-        if (strcmp(format->name, name) == 0 || g_strcmp0(format->alias, name) == 0)
-            return format;
-    }
-    cst_fail(error, CST_ERROR_INVALID, _("unknown image format '%s'"), name);
-    return NULL;
-}
-
-const CstImageFormat *const *cst_image_formats(void)
-{
-    return cst_image_registry;
-}
-
 gboolean cst_image_format_can_create(const CstImageFormat *format)
 {
     return format->create != NULL;
@@ -62,100 +45,12 @@ gboolean cst_image_format_can_open(const CstImageFormat *format)
 
 /* --- looking ------------------------------------------------------------------------------- */
 
-void cst_image_info_clear(CstImageInfo *info)
+gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error)
 {
-    g_free(info->problem);
-    g_free(info->backing);
-    g_free(info->backing_format);
-    g_free(info->data_file);
-    g_free(info->encryption);
-    g_free(info->compat);
-    g_free(info->compression);
-    g_free(info->subformat);
-    memset(info, 0, sizeof(*info));
-}
-
-static gboolean has_magic(const CstImageFormat *format, const uint8_t *head, size_t len)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(format->magic); i++) {
-        const CstImageMagic *magic = &format->magic[i];
-
-        if (magic->len > 0 && len >= magic->offset + magic->len &&
-            memcmp(head + magic->offset, magic->bytes, magic->len) == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* The format that the magic number alone tells; raw: none. */
-static const CstImageFormat *format_of_magic(const uint8_t *head, size_t len)
-{
-    for (size_t i = 0; cst_image_registry[i]; i++)
-        if (has_magic(cst_image_registry[i], head, len))
-            return cst_image_registry[i];
-    return &cst_format_raw;
-}
-
-const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t size)
-{
-    const CstImageFormat *best = &cst_format_raw;
-    int best_score = 0;
-
-    for (size_t i = 0; cst_image_registry[i]; i++) {
-        const CstImageFormat *format = cst_image_registry[i];
-        int score = format->probe ? format->probe(head, len, size) : 0;
-
-        if (score > best_score) {
-            best = format;
-            best_score = score;
-        }
-    }
-    return best_score > 0 ? best : format_of_magic(head, len);
-}
-
-/* What follows the magic number is no header that this format has. */
-static void note_damaged_header(CstImageLook *look)
-{
-    CstImageInfo *info = look->info;
-    const CstImageFormat *format = info->format;
-    g_autofree char *why = NULL;
-
-    if (!info->problem || !format->probe || !has_magic(format, look->head, look->head_len) ||
-        format->probe(look->head, look->head_len, look->size) > 0)
-        return;
-    why = g_steal_pointer(&info->problem);
-    info->problem = g_strdup_printf(_("the %s header is damaged: %s"), format->name, why);
-}
-
-gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
-                           GError **error)
-{
-    uint8_t head[CST_IMAGE_PROBE_LEN];
-    g_auto(CstImageInfo) info = {0};
-    CstImageLook look;
-
-    if (!cst_look_init(&look, blob, head, &info, error))
-        return FALSE;
-    info.format = format ? format : cst_image_probe(head, look.head_len, look.size);
-    if (!format && info.format == &cst_format_raw && cst_look_is_iso(&look))
-        info.format = &cst_format_iso;
-    if (!look.error)
-        info.format->inspect(&look);
-    if (!cst_look_ok(&look, error))
-        return FALSE;
-    if (!format)
-        note_damaged_header(&look);
-    *ret_info = info;
-    memset(&info, 0, sizeof(info));
-    return TRUE;
-}
-
-void cst_image_part_free(CstImagePart *part)
-{
-    if (!part)
-        return;
-    g_free(part->file);
-    g_free(part);
+    look->info->format = format;
+    if (!look->error)
+        format->inspect(look);
+    return cst_look_ok(look, error);
 }
 
 GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, GError **error)
@@ -175,6 +70,26 @@ GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, 
     if (!cst_look_ok(&look, error))
         return NULL;
     return g_steal_pointer(&parts);
+}
+
+gboolean cst_image_inspect_luks(CstBlob *blob, const CstImageFormat *format, CstImageLuks *ret_luks,
+                                GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    g_auto(CstImageLuks) luks = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    info.format = format;
+    if (format->inspect_luks)
+        format->inspect_luks(&look, &luks);
+    if (!cst_look_ok(&look, error))
+        return FALSE;
+    *ret_luks = luks;
+    memset(&luks, 0, sizeof(luks));
+    return TRUE;
 }
 
 /* --- making -------------------------------------------------------------------------------- */
@@ -234,7 +149,7 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
         rounded.capacity = (options->capacity + 511) / 512 * 512;
     if (!blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
-    return result(format->create(blob, &rounded, task, error), error);
+    return result(format->create(format, blob, &rounded, task, error), error);
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -283,7 +198,7 @@ CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const C
 
     if (!check_can_open(blob, format, how, error))
         return NULL;
-    image = format->open(blob, how, error);
+    image = format->open(format, blob, how, error);
     (void)result(image != NULL, error);
     if (!image)
         return NULL;
@@ -371,7 +286,7 @@ static gboolean check_once(CstBlob *blob, const CstImageFormat *format, unsigned
                         format->name);
     if (flags && !blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
-    if (!result(format->check(blob, files, flags, &check, task, error), error))
+    if (!result(format->check(format, blob, files, flags, &check, task, error), error))
         return FALSE;
     *ret_check = check;
     return TRUE;
@@ -412,46 +327,4 @@ gboolean cst_image_check_list(CstBlob *blob, const CstImageFormat *format, unsig
     left.leaks_fixed = repaired.leaks_fixed;
     *ret_check = left;
     return TRUE;
-}
-
-void cst_check_errors(CstImageCheck *check, uint64_t count, const char *format, ...)
-{
-    va_list args;
-
-    check->errors += count;
-    va_start(args, format);
-    cst_findings_add_v(check->findings, CST_FINDING_ERROR, count, format, args);
-    va_end(args);
-}
-
-void cst_check_leaks(CstImageCheck *check, uint64_t count, const char *format, ...)
-{
-    va_list args;
-
-    check->leaks += count;
-    va_start(args, format);
-    cst_findings_add_v(check->findings, CST_FINDING_LEAK, count, format, args);
-    va_end(args);
-}
-
-void cst_check_run_end(CstCheckRun *run)
-{
-    uint64_t first = run->first * run->unit;
-
-    if (run->count > 0)
-        cst_findings_add(run->findings, run->kind, run->count,
-                         _("bytes %" PRIu64 " to %" PRIu64 " of the file: %s"), first,
-                         first + run->count * run->unit - 1, _(run->what));
-    run->count = 0;
-}
-
-void cst_check_run_add(CstCheckRun *run, CstFindingKind kind, uint64_t number, const char *what)
-{
-    if (run->what != what || number != run->first + run->count)
-        cst_check_run_end(run);
-    if (run->count++ > 0)
-        return;
-    run->first = number;
-    run->what = what;
-    run->kind = kind;
 }

@@ -106,6 +106,21 @@ gboolean cst_levels_init(CstLevels *levels, const CstLevelsFormat *format, CstBl
                          const CstImageOpen *how, uint64_t capacity, GError **error);
 void cst_levels_clear(CstLevels *levels);
 
+/* --- entry.c ---------------------------------------------------------------------------------- */
+
+/** In an entry of a format with compressed clusters: this is one. */
+#define CST_LEVELS_PACKED (UINT64_C(1) << 63)
+
+/** How far up the length of a compressed cluster stands; it has as many bits as an offset inside of
+ *  a cluster, right below CST_LEVELS_PACKED. */
+static inline unsigned cst_levels_length_shift(const CstLevels *levels)
+{
+    return 63 - (unsigned)__builtin_ctzll(levels->cluster_size);
+}
+
+/** FALSE: the entry is damaged. */
+gboolean cst_levels_decode(const CstLevels *levels, uint64_t raw, CstLevelsEntry *ret_entry);
+
 gboolean cst_levels_corrupt(const CstLevels *levels, GError **error, const char *what);
 #define cst_levels_corrupt(...) CST_GIVES_FALSE(cst_levels_corrupt(__VA_ARGS__))
 
@@ -147,8 +162,6 @@ gboolean cst_levels_cut(CstLevels *levels, uint64_t end, GError **error);
 
 extern const CstBlocksOps cst_levels_blocks;
 
-/** FALSE: the entry is damaged. */
-gboolean cst_levels_decode(const CstLevels *levels, uint64_t raw, CstLevelsEntry *ret_entry);
 /**
  * What guest cluster @index is, and that as many from it on are alike (1 unless a whole table is
  * missing); lock held.

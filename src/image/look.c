@@ -6,6 +6,27 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+void cst_image_info_clear(CstImageInfo *info)
+{
+    g_free(info->problem);
+    g_free(info->backing);
+    g_free(info->backing_format);
+    g_free(info->data_file);
+    g_free(info->encryption);
+    g_free(info->compat);
+    g_free(info->compression);
+    g_free(info->subformat);
+    memset(info, 0, sizeof(*info));
+}
+
+void cst_image_part_free(CstImagePart *part)
+{
+    if (!part)
+        return;
+    g_free(part->file);
+    g_free(part);
+}
+
 gboolean cst_look_init(CstImageLook *look, CstBlob *blob, uint8_t *head, CstImageInfo *info,
                        GError **error)
 {

@@ -171,9 +171,12 @@ static gboolean check(const CstBlob *blob, const CstImageInfo *info, const CstIm
 gboolean cst_lookup_inspect(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
                             CstImageInfo *ret_info, GError **error)
 {
+    uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
 
-    if (!cst_image_inspect(blob, format, &info, error) || !check(blob, &info, how, error))
+    if (!cst_look_init(&look, blob, head, &info, error) || !cst_image_look(&look, format, error) ||
+        !check(blob, &info, how, error))
         return FALSE;
     *ret_info = info;
     memset(&info, 0, sizeof(info));

@@ -202,23 +202,3 @@ void cst_luks_read(CstImageLook *look, uint64_t offset, uint64_t length, CstImag
     else
         note(luks, _("the LUKS header has an unknown version"));
 }
-
-gboolean cst_image_inspect_luks(CstBlob *blob, const CstImageFormat *format, CstImageLuks *ret_luks,
-                                GError **error)
-{
-    uint8_t head[CST_IMAGE_PROBE_LEN];
-    g_auto(CstImageInfo) info = {0};
-    g_auto(CstImageLuks) luks = {0};
-    CstImageLook look;
-
-    if (!cst_look_init(&look, blob, head, &info, error))
-        return FALSE;
-    info.format = format;
-    if (format->inspect_luks)
-        format->inspect_luks(&look, &luks);
-    if (!cst_look_ok(&look, error))
-        return FALSE;
-    *ret_luks = luks;
-    memset(&luks, 0, sizeof(luks));
-    return TRUE;
-}

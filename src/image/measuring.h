@@ -5,6 +5,7 @@
 
 /** What a format's arithmetic starts from. */
 typedef struct {
+    const CstImageFormat *format;
     const CstImageCreate *options; /**< capacity is the image's, rounded as for create */
     CstBlob *source;               /**< a guest's view; NULL: none */
     uint64_t source_size;

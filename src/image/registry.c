@@ -1,11 +1,114 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * All formats: by name, and by what an untrusted blob holds. Nothing below this file refers to it,
+ * so that a format can use the dispatcher (image.c) for images of its own kind.
+ */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
 #include "format.h"
 
-/* In probing order: of two equally sure formats the first one wins. Raw, sure of nothing, is
- * last. */
-const CstImageFormat *const cst_image_registry[] = {
+/*
+ * In probing order: of two equally sure formats the first one wins. Raw, sure of nothing, is last.
+ */
+static const CstImageFormat *const formats[] = {
     &cst_format_qcow2, &cst_format_qcow, &cst_format_qed,  &cst_format_vmdk,
     &cst_format_vdi,   &cst_format_vpc,  &cst_format_vhdx, &cst_format_parallels,
     &cst_format_cow,   &cst_format_luks, &cst_format_iso,  &cst_format_bochs,
     &cst_format_cloop, &cst_format_dmg,  &cst_format_raw,  NULL,
 };
+
+const CstImageFormat *cst_image_format_find(const char *name, GError **error)
+{
+    for (size_t i = 0; formats[i]; i++) {
+        const CstImageFormat *format = formats[i];
+
+        if (strcmp(format->name, name) == 0 || g_strcmp0(format->alias, name) == 0)
+            return format;
+    }
+    cst_fail(error, CST_ERROR_INVALID, _("unknown image format '%s'"), name);
+    return NULL;
+}
+
+const CstImageFormat *const *cst_image_formats(void)
+{
+    return formats;
+}
+
+static gboolean has_magic(const CstImageFormat *format, const uint8_t *head, size_t len)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(format->magic); i++) {
+        const CstImageMagic *magic = &format->magic[i];
+
+        if (magic->len > 0 && len >= magic->offset + magic->len &&
+            memcmp(head + magic->offset, magic->bytes, magic->len) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* The format that the magic number alone tells; raw: none. */
+static const CstImageFormat *format_of_magic(const uint8_t *head, size_t len)
+{
+    for (size_t i = 0; formats[i]; i++)
+        if (has_magic(formats[i], head, len))
+            return formats[i];
+    return &cst_format_raw;
+}
+
+const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t size)
+{
+    const CstImageFormat *best = &cst_format_raw;
+    int best_score = 0;
+
+    for (size_t i = 0; formats[i]; i++) {
+        const CstImageFormat *format = formats[i];
+        int score = format->probe ? format->probe(head, len, size) : 0;
+
+        if (score > best_score) {
+            best = format;
+            best_score = score;
+        }
+    }
+    return best_score > 0 ? best : format_of_magic(head, len);
+}
+
+/* What follows the magic number is no header that this format has. */
+static void note_damaged_header(CstImageLook *look)
+{
+    CstImageInfo *info = look->info;
+    const CstImageFormat *format = info->format;
+    g_autofree char *why = NULL;
+
+    if (!info->problem || !format->probe || !has_magic(format, look->head, look->head_len) ||
+        format->probe(look->head, look->head_len, look->size) > 0)
+        return;
+    why = g_steal_pointer(&info->problem);
+    info->problem = g_strdup_printf(_("the %s header is damaged: %s"), format->name, why);
+}
+
+gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
+                           GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    const CstImageFormat *known = format;
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error))
+        return FALSE;
+    if (!known)
+        known = cst_image_probe(head, look.head_len, look.size);
+    if (!format && known == &cst_format_raw && cst_look_is_iso(&look))
+        known = &cst_format_iso;
+    if (!cst_image_look(&look, known, error))
+        return FALSE;
+    if (!format)
+        note_damaged_header(&look);
+    *ret_info = info;
+    memset(&info, 0, sizeof(info));
+    return TRUE;
+}

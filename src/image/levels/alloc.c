@@ -4,16 +4,18 @@
  * Clusters of the file. Neither format counts references, so allocations go on at the end of the
  * file, as QEMU's do; on a device, whose end says nothing, behind all that the tables refer to.
  */
-#include "levels.h"
-
 #include <base/i18n.h>
 #include <base/units.h>
+
+#include "walk.h"
 
 #define MAX_FILE ((uint64_t)G_MAXINT64 / 2)
 
 static gboolean find_end(CstLevels *levels, GError **error)
 {
     CstImageCheck check = {0};
+    CstLevelsWalk walk = {.levels = levels, .check = &check};
+    gboolean walked;
 
     if (levels->end_known)
         return TRUE;
@@ -21,7 +23,9 @@ static gboolean find_end(CstLevels *levels, GError **error)
         return FALSE;
     levels->end = levels->old_size;
     if (!levels->blocks.blob->ops->resize) {
-        if (!cst_levels_check(levels, 0, &check, NULL, error))
+        walked = cst_levels_walk(&walk, error);
+        cst_levels_walk_clear(&walk);
+        if (!walked)
             return FALSE;
         levels->end = check.image_end;
     }

@@ -4,6 +4,34 @@
 #include "compact.h"
 #include "walk.h"
 
+/* --- what is used twice --------------------------------------------------------------------------
+ */
+
+static gboolean copy_table(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error)
+{
+    uint64_t table = 0;
+
+    return cst_levels_sync(&levels->blocks, error) &&
+           cst_levels_new_table(levels, l1_index, &table, error) &&
+           cst_blocks_copy_host(&levels->blocks, from, table, cst_levels_l2_bytes(levels), error);
+}
+
+static gboolean copy_cluster(CstLevels *levels, uint64_t table, uint64_t inside, uint64_t from,
+                             GError **error)
+{
+    uint64_t host = 0;
+    gboolean fresh;
+
+    return cst_levels_alloc(levels, levels->cluster_size, &host, &fresh, error) &&
+           cst_blocks_copy_host(&levels->blocks, from, host, levels->cluster_size, error) &&
+           cst_levels_l2_set(levels, table, inside, host, error);
+}
+
+static const CstLevelsFix copies = {.copy_table = copy_table, .copy_cluster = copy_cluster};
+
+/* --- repair --------------------------------------------------------------------------------------
+ */
+
 /* The walk goes on from sound tables when it returns. */
 static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
 {
@@ -12,11 +40,11 @@ static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
 
     if (levels->format->begin && !levels->format->begin(levels, error))
         return FALSE;
-    walk->fix = TRUE;
+    walk->fix = &copies;
     if (!cst_levels_walk(walk, error) || !cst_levels_sync(&levels->blocks, error) ||
         !cst_blob_flush(levels->blocks.blob, error))
         return FALSE;
-    walk->fix = FALSE;
+    walk->fix = NULL;
     if (!cst_levels_walk(walk, error))
         return FALSE;
     found.errors_fixed = found.errors - MIN(found.errors, walk->check->errors);

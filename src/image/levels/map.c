@@ -13,39 +13,9 @@
 
 #include "inflate.h"
 
-#define PACKED    (UINT64_C(1) << 63)
 #define MAX_STEPS 4096u /* clusters looked at for one run */
 
-gboolean(cst_levels_corrupt)(const CstLevels *levels, GError **error, const char *what)
-{
-    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), levels->blocks.blob->name,
-                    what);
-}
-
 /* --- entries ---------------------------------------------------------------------------------- */
-
-/* A compressed cluster's length has as many bits as an offset inside of a cluster, below PACKED. */
-static unsigned length_shift(const CstLevels *levels)
-{
-    return 63 - (unsigned)__builtin_ctzll(levels->cluster_size);
-}
-
-gboolean cst_levels_decode(const CstLevels *levels, uint64_t raw, CstLevelsEntry *ret_entry)
-{
-    unsigned shift = length_shift(levels);
-
-    *ret_entry = (CstLevelsEntry){CST_RUN_DATA, raw, 0};
-    if (raw == 0)
-        ret_entry->kind = CST_RUN_BACKING;
-    else if (levels->format->zero_entries && raw == 1)
-        ret_entry->kind = CST_RUN_ZERO;
-    else if (levels->format->packed && (raw & PACKED))
-        *ret_entry = (CstLevelsEntry){CST_RUN_PACKED, raw & ((UINT64_C(1) << shift) - 1),
-                                      (raw & ~PACKED) >> shift};
-    else if (raw % levels->align != 0)
-        return FALSE;
-    return TRUE;
-}
 
 static gboolean meets(const CstLevels *levels, uint64_t host)
 {
@@ -134,14 +104,14 @@ static gboolean levels_map(CstBlocks *blocks, uint64_t offset, uint64_t length, 
     if (first.kind == CST_RUN_DATA)
         ret_run->host += inside;
     else if (first.kind == CST_RUN_PACKED)
-        ret_run->host |= first.packed << length_shift(levels);
+        ret_run->host |= first.packed << cst_levels_length_shift(levels);
     return TRUE;
 }
 
 static gboolean unpack_cluster(const CstLevels *levels, uint64_t place, uint8_t *buf,
                                GError **error)
 {
-    unsigned shift = length_shift(levels);
+    unsigned shift = cst_levels_length_shift(levels);
     size_t len = (size_t)(place >> shift);
     g_autofree uint8_t *packed = g_malloc(len + 1);
 
@@ -181,11 +151,11 @@ static gboolean levels_place(CstBlocks *blocks, CstStep *step, GError **error)
         step->unit = 1;
         if (!cst_levels_alloc_packed(levels, step->length, &host, error))
             return FALSE;
-        if ((host + step->length) >> length_shift(levels))
+        if ((host + step->length) >> cst_levels_length_shift(levels))
             return cst_fail(error, CST_ERROR_LIMIT,
                             _("'%s' is too long for more compressed clusters"), blocks->blob->name);
         step->host = host;
-        step->place = PACKED | step->length << length_shift(levels) | host;
+        step->place = CST_LEVELS_PACKED | step->length << cst_levels_length_shift(levels) | host;
         return TRUE;
     }
     if (!cst_levels_find(levels, index, &entry, &count, error) ||

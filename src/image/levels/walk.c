@@ -57,16 +57,6 @@ static void take(CstLevelsWalk *walk, uint8_t *bits, uint64_t offset, uint64_t l
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
-/* A second user of a table gets a copy. */
-static gboolean copy_table(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error)
-{
-    uint64_t table = 0;
-
-    return cst_levels_sync(&levels->blocks, error) &&
-           cst_levels_new_table(levels, l1_index, &table, error) &&
-           cst_blocks_copy_host(&levels->blocks, from, table, cst_levels_l2_bytes(levels), error);
-}
-
 static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t table,
                               GError **error)
 {
@@ -92,7 +82,7 @@ static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t t
                          l1_index, table);
     if (!walk->fix)
         return g_hash_table_add(walk->bad, GUINT_TO_POINTER((guint)l1_index + 1)) || TRUE;
-    return sound ? copy_table(levels, l1_index, table, error)
+    return sound ? walk->fix->copy_table(levels, l1_index, table, error)
                  : cst_levels_l1_set(levels, l1_index, 0, error);
 }
 
@@ -109,18 +99,6 @@ static gboolean walk_tables(CstLevelsWalk *walk, GError **error)
 }
 
 /* --- clusters --------------------------------------------------------------------------------- */
-
-/* A second user of a cluster gets a copy. */
-static gboolean copy_cluster(CstLevels *levels, uint64_t table, uint64_t inside, uint64_t from,
-                             GError **error)
-{
-    uint64_t host = 0;
-    gboolean fresh;
-
-    return cst_levels_alloc(levels, levels->cluster_size, &host, &fresh, error) &&
-           cst_blocks_copy_host(&levels->blocks, from, host, levels->cluster_size, error) &&
-           cst_levels_l2_set(levels, table, inside, host, error);
-}
 
 static void count(CstLevelsWalk *walk, const CstLevelsEntry *entry)
 {
@@ -167,7 +145,7 @@ static gboolean look_at_entry(CstLevelsWalk *walk, uint64_t table, uint64_t insi
             inside, table);
     if (!walk->fix)
         return TRUE;
-    return sound && !packed ? copy_cluster(levels, table, inside, entry.host, error)
+    return sound && !packed ? walk->fix->copy_cluster(levels, table, inside, entry.host, error)
                             : cst_levels_l2_set(levels, table, inside, 0, error);
 }
 

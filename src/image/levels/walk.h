@@ -3,10 +3,19 @@
 
 #include "levels.h"
 
+/** How a walk mends what two entries use: the second one gets a copy. */
+typedef struct {
+    gboolean (*copy_table)(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error);
+    /** @table and @inside: where the entry is. */
+    gboolean (*copy_cluster)(CstLevels *levels, uint64_t table, uint64_t inside, uint64_t from,
+                             GError **error);
+} CstLevelsFix;
+
 /** What a walk through all tables has found. */
 typedef struct {
     CstLevels *levels;
-    gboolean fix;       /**< entries that are wrong are mended on the way */
+    const CstLevelsFix
+        *fix;           /**< entries that are wrong are mended on the way; NULL: counted only */
     uint64_t file_size; /**< when the walk began: what is beyond was allocated by it */
     uint64_t units;     /**< of the file, each levels->align bytes */
     uint8_t *used;      /**< bit by unit: header, tables, plain clusters */

@@ -36,7 +36,8 @@ gboolean cst_image_measure(const CstImageFormat *format, const CstImageCreate *o
                            GError **error)
 {
     CstImageCreate rounded = *options;
-    CstMeasuring measuring = {.options = &rounded, .source = source, .task = task};
+    CstMeasuring measuring = {
+        .format = format, .options = &rounded, .source = source, .task = task};
 
     if (!format->measure)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,

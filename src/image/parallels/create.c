@@ -22,20 +22,6 @@ typedef struct {
     uint64_t data; /* offset */
 } Plan;
 
-gboolean parallels_check_capacity(uint64_t capacity, uint64_t cluster_size, gboolean is_old,
-                                  GError **error)
-{
-    uint64_t most = PARALLELS_MAX_BAT * cluster_size;
-
-    if (is_old)
-        most = MIN(most, UINT32_MAX * (uint64_t)PARALLELS_SECTOR);
-    return capacity <= most ||
-           cst_fail(error, CST_ERROR_INVALID,
-                    _("a Parallels image of this cluster size can have at most %" G_GUINT64_FORMAT
-                      " bytes"),
-                    most);
-}
-
 static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **error)
 {
     uint64_t cluster = options->cluster_size ? options->cluster_size : DEFAULT_CLUSTER;
@@ -81,11 +67,11 @@ static gboolean write_head(CstBlob *blob, uint64_t capacity, const Plan *plan, G
     return cst_blob_pwrite(blob, raw, sizeof(raw), 0, error);
 }
 
-static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
-                            GError **error)
+static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
+                            CstPreallocation preallocation, CstTask *task, GError **error)
 {
-    g_autoptr(CstImage) image = cst_image_open(
-        blob, &cst_format_parallels, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+    g_autoptr(CstImage) image =
+        cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
     Parallels *parallels = (Parallels *)image;
 
     return image &&
@@ -93,8 +79,8 @@ static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTa
            cst_blocks_write_back(&parallels->blocks, error);
 }
 
-gboolean parallels_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
-                          GError **error)
+gboolean parallels_create(const CstImageFormat *format, CstBlob *blob,
+                          const CstImageCreate *options, CstTask *task, GError **error)
 {
     gboolean zeroed = FALSE;
     Plan plan;
@@ -103,5 +89,5 @@ gboolean parallels_create(CstBlob *blob, const CstImageCreate *options, CstTask 
            (zeroed || cst_blob_zero(blob, 0, plan.data, CST_ZERO_MAY_UNMAP, error)) &&
            write_head(blob, options->capacity, &plan, error) &&
            (options->preallocation == CST_PREALLOC_OFF ||
-            preallocate(blob, options->preallocation, task, error));
+            preallocate(format, blob, options->preallocation, task, error));
 }

@@ -4,7 +4,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "parallels.h"
+#include "walk.h"
 
 #define MAX_STEPS 4096u /* clusters looked at for one run */
 #define MAX_FILE  ((uint64_t)G_MAXINT64 / 2)
@@ -66,11 +66,15 @@ static gboolean parallels_map(CstBlocks *blocks, uint64_t offset, uint64_t lengt
 gboolean parallels_find_end(Parallels *parallels, GError **error)
 {
     CstImageCheck check = {0};
+    ParallelsWalk walk = {.parallels = parallels, .check = &check};
+    gboolean walked;
 
     if (parallels->end_known)
         return TRUE;
-    if (!cst_blob_get_size(parallels->blocks.blob, &parallels->old_size, error) ||
-        !parallels_review(parallels, FALSE, &check, NULL, error))
+    walked = cst_blob_get_size(parallels->blocks.blob, &parallels->old_size, error) &&
+             parallels_walk_init(&walk, error) && parallels_walk_table(&walk, error);
+    g_free(walk.used);
+    if (!walked)
         return FALSE;
     if (check.errors > 0)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opening, closing, and the mark that the image is in use. Our order of writing leaves nothing but
- * leaks behind, but others that write need not keep it: an image that has the mark is repaired when
- * it is opened for writing, as QEMU does it from 8.2 on (before, it refuses).
+ * Opening and closing. Our order of writing leaves nothing but leaks behind, but others that write
+ * need not keep it: an image that is marked as in use is repaired when it is opened for writing, as
+ * QEMU does it from 8.2 on (before, it refuses).
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -12,52 +12,6 @@
 #include "bytes.h"
 #include "lookup.h"
 #include "parallels.h"
-
-/* --- the header ------------------------------------------------------------------------------- */
-
-uint64_t parallels_align(const Parallels *parallels, uint64_t at)
-{
-    uint64_t size = parallels->cluster_size;
-    uint64_t first = parallels_is_old(parallels->raw) ? parallels->data_start % size : 0;
-
-    return at <= first ? first : first + cst_round_up(at - first, size);
-}
-
-gboolean parallels_write_header(Parallels *parallels, GError **error)
-{
-    return cst_blob_pwrite(parallels->blocks.blob, parallels->raw, sizeof(parallels->raw), 0,
-                           error);
-}
-
-gboolean parallels_is_in_use(const Parallels *parallels)
-{
-    return cst_le32(parallels->raw + PARALLELS_AT_IN_USE) == PARALLELS_IN_USE;
-}
-
-gboolean parallels_begin(Parallels *parallels, GError **error)
-{
-    uint32_t flags = cst_le32(parallels->raw + PARALLELS_AT_FLAGS);
-
-    if (parallels_is_in_use(parallels))
-        return TRUE;
-    cst_put_le32(parallels->raw + PARALLELS_AT_IN_USE, PARALLELS_IN_USE);
-    cst_put_le32(parallels->raw + PARALLELS_AT_FLAGS, flags & ~PARALLELS_EMPTY);
-    if (parallels_write_header(parallels, error) && cst_blocks_barrier(&parallels->blocks, error))
-        return TRUE;
-    cst_put_le32(parallels->raw + PARALLELS_AT_IN_USE, 0);
-    return FALSE;
-}
-
-/* Not the value that says that the extension has been kept true: there is none. */
-gboolean parallels_end(Parallels *parallels, GError **error)
-{
-    if (!parallels_is_in_use(parallels))
-        return TRUE;
-    cst_put_le32(parallels->raw + PARALLELS_AT_IN_USE, 0);
-    return parallels_write_header(parallels, error);
-}
-
-/* --- opening and closing ---------------------------------------------------------------------- */
 
 static gboolean spill(void *owner, GError **error)
 {
@@ -94,12 +48,13 @@ static gboolean check_extension(const Parallels *parallels, const CstImageOpen *
                     blob->name);
 }
 
-Parallels *parallels_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+Parallels *parallels_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                         GError **error)
 {
     g_autofree Parallels *parallels = g_new0(Parallels, 1);
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_lookup_inspect(blob, &cst_format_parallels, how, &info, error) ||
+    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
         !cst_blob_pread(blob, parallels->raw, sizeof(parallels->raw), 0, error) ||
         !check_extension(parallels, how, blob, error) ||
         !cst_blob_get_size(blob, &parallels->file_size, error) ||
@@ -132,9 +87,10 @@ static gboolean repair(Parallels *parallels, GError **error)
            cst_blob_flush(parallels->blocks.blob, error) && parallels_end(parallels, error);
 }
 
-CstImage *parallels_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *parallels_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                         GError **error)
 {
-    Parallels *parallels = parallels_new(blob, how, error);
+    Parallels *parallels = parallels_new(format, blob, how, error);
 
     if (!parallels)
         return NULL;

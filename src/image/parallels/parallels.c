@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What can be told from the header of a Parallels image, and the format's row. */
+/* What the header of an untrusted Parallels image says, and the format's table of callbacks. */
 #include "parallels.h"
 
 #include <base/i18n.h>
 
 #include "bytes.h"
-
-gboolean parallels_is_old(const uint8_t *head)
-{
-    return memcmp(head, PARALLELS_MAGIC_OLD, 16) == 0;
-}
 
 static int parallels_probe(const uint8_t *head, size_t len, uint64_t size)
 {

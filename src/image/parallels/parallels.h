@@ -63,34 +63,40 @@ typedef struct {
     GArray *spare;     /**< uint64_t: places that were given and taken back */
 } Parallels;
 
-/** The older magic, see above. */
-gboolean parallels_is_old(const uint8_t *head);
-
 /** End of a table of so many entries, in bytes. */
 static inline uint64_t parallels_table_end(uint64_t entries)
 {
     return PARALLELS_HEADER_LEN + entries * 4;
 }
 
+/* --- header.c ------------------------------------------------------------------------------------
+ */
+
+/** The older magic, see above. */
+gboolean parallels_is_old(const uint8_t *head);
 /** The first place for a cluster from @at on: the older magic counts from where the data begin. */
 uint64_t parallels_align(const Parallels *parallels, uint64_t at);
-
-/* --- open.c ----------------------------------------------------------------------------------- */
-
-CstImage *parallels_open(CstBlob *blob, const CstImageOpen *how, GError **error);
-void parallels_close(CstImage *image);
-/** Opens what parallels_open() would, without a repair, for checking. */
-Parallels *parallels_new(CstBlob *blob, const CstImageOpen *how, GError **error);
-void parallels_free(Parallels *parallels);
-/** Lets the table have as many entries as the header says. */
-void parallels_reset_bat(Parallels *parallels);
-
+/** INVALID when there can be no image of this capacity; @is_old: with the older magic. */
+gboolean parallels_check_capacity(uint64_t capacity, uint64_t cluster_size, gboolean is_old,
+                                  GError **error);
 gboolean parallels_is_in_use(const Parallels *parallels);
 /** Marks the image as in use, on the disk, before anything else changes; lock held. */
 gboolean parallels_begin(Parallels *parallels, GError **error);
 /** Takes the mark away. All that was written is on the disk. */
 gboolean parallels_end(Parallels *parallels, GError **error);
 gboolean parallels_write_header(Parallels *parallels, GError **error);
+
+/* --- open.c ----------------------------------------------------------------------------------- */
+
+CstImage *parallels_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                         GError **error);
+void parallels_close(CstImage *image);
+/** Opens what parallels_open() would, without a repair, for checking. */
+Parallels *parallels_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                         GError **error);
+void parallels_free(Parallels *parallels);
+/** Lets the table have as many entries as the header says. */
+void parallels_reset_bat(Parallels *parallels);
 
 /* --- map.c; lock held ------------------------------------------------------------------------- */
 
@@ -109,6 +115,18 @@ gboolean parallels_sync(CstBlocks *blocks, GError **error);
 /** Cuts the file behind @end where it can be cut; nothing refers to what is behind it. */
 gboolean parallels_cut(Parallels *parallels, uint64_t end, GError **error);
 
+/* --- repair.c ------------------------------------------------------------------------------------
+ */
+
+/**
+ * Looks at the whole table, and sets all of *ret_check but the leaks. @fix: repairs what is wrong
+ * with it. Nobody else uses the image.
+ */
+gboolean parallels_review(Parallels *parallels, gboolean fix, CstImageCheck *ret_check,
+                          CstTask *task, GError **error);
+/** Gives back the space of the file that no entry refers to; a damaged image keeps it. */
+gboolean parallels_give_back(Parallels *parallels, CstTask *task, GError **error);
+
 /* --- write.c ---------------------------------------------------------------------------------- */
 
 gboolean parallels_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
@@ -125,21 +143,10 @@ gboolean parallels_preallocate(Parallels *parallels, uint64_t first, uint64_t en
 
 gboolean parallels_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
                            GError **error);
-/** INVALID when there can be no image of this capacity; @is_old: with the older magic. */
-gboolean parallels_check_capacity(uint64_t capacity, uint64_t cluster_size, gboolean is_old,
-                                  GError **error);
-gboolean parallels_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
-                          GError **error);
+gboolean parallels_create(const CstImageFormat *format, CstBlob *blob,
+                          const CstImageCreate *options, CstTask *task, GError **error);
 gboolean parallels_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error);
 
-/**
- * Looks at the whole table, and sets all of *ret_check but the leaks. @fix: repairs what is wrong
- * with it. Nobody else uses the image.
- */
-gboolean parallels_review(Parallels *parallels, gboolean fix, CstImageCheck *ret_check,
-                          CstTask *task, GError **error);
-/** Gives back the space of the file that no entry refers to; a damaged image keeps it. */
-gboolean parallels_give_back(Parallels *parallels, CstTask *task, GError **error);
-gboolean parallels_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                         CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean parallels_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                         unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

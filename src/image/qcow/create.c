@@ -82,7 +82,8 @@ static gboolean write_head(CstBlob *blob, const CstImageCreate *options, const P
            cst_blob_pwrite(blob, options->backing, plan->name_len, sizeof(raw), error);
 }
 
-gboolean qcow_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean qcow_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                     CstTask *task, GError **error)
 {
     gboolean zeroed = FALSE;
     Plan plan;
@@ -91,5 +92,5 @@ gboolean qcow_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
            (zeroed || cst_blob_zero(blob, 0, plan.size, CST_ZERO_MAY_UNMAP, error)) &&
            write_head(blob, options, &plan, error) &&
            (options->preallocation == CST_PREALLOC_OFF ||
-            cst_levels_fill(blob, &cst_format_qcow, options->preallocation, task, error));
+            cst_levels_fill(blob, format, options->preallocation, task, error));
 }

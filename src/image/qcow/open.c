@@ -86,12 +86,13 @@ static gboolean take_geometry(Qcow *qcow, CstBlob *blob, uint64_t capacity, GErr
     return cst_levels_check_l1(levels, blob, error);
 }
 
-CstImage *qcow_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *qcow_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error)
 {
     g_autofree Qcow *qcow = g_new0(Qcow, 1);
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_lookup_inspect(blob, &cst_format_qcow, how, &info, error) ||
+    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
         !take_geometry(qcow, blob, info.capacity, error) ||
         !cst_levels_init(&qcow->levels, &qcow_levels, blob, how, info.capacity, error))
         return NULL;
@@ -108,11 +109,11 @@ void qcow_close(CstImage *image)
     g_free(image);
 }
 
-gboolean qcow_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                    CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean qcow_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                    unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
-    CstImage *image = qcow_open(blob, &how, error);
+    CstImage *image = qcow_open(format, blob, &how, error);
     gboolean ok = image && cst_levels_check(cst_levels_of(image), flags, ret_check, task, error);
 
     if (image)

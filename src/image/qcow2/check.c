@@ -376,8 +376,8 @@ static gboolean check_once(CstBlob *blob, unsigned flags, CstImageCheck *ret_che
     return ok;
 }
 
-gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                     CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean qcow2_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                     unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     CstImageCheck first = {0};
     gboolean again = FALSE;

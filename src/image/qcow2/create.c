@@ -225,19 +225,20 @@ static gboolean make_data_file(const CstImageCreate *options, CstBlob **ret_data
 }
 
 /* The empty image is a sound one: it is opened and filled up like any other. */
-static gboolean preallocate(CstBlob *blob, CstBlob *data, CstPreallocation preallocation,
-                            CstTask *task, GError **error)
+static gboolean preallocate(const CstImageFormat *format, CstBlob *blob, CstBlob *data,
+                            CstPreallocation preallocation, CstTask *task, GError **error)
 {
     const CstImageFiles files = {.open = give, .data = data};
     const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, .files = &files};
-    g_autoptr(CstImage) image = cst_image_open_as(blob, &cst_format_qcow2, &how, error);
+    g_autoptr(CstImage) image = cst_image_open_as(blob, format, &how, error);
 
     return image &&
            qcow2_preallocate(qcow2_of(image), 0, image->capacity, preallocation, task, error) &&
            qcow2_write_back(qcow2_of(image), error);
 }
 
-gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean qcow2_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                      CstTask *task, GError **error)
 {
     CstPreallocation preallocation = options->preallocation;
     g_autoptr(CstBlob) data = NULL;
@@ -249,5 +250,6 @@ gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *tas
         return FALSE;
     if (options->data_file_raw) /* whose tables leave nothing out */
         preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
-    return preallocation == CST_PREALLOC_OFF || preallocate(blob, data, preallocation, task, error);
+    return preallocation == CST_PREALLOC_OFF ||
+           preallocate(format, blob, data, preallocation, task, error);
 }

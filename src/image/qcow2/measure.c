@@ -27,11 +27,11 @@ static uint64_t refcount_bytes(uint64_t clusters, uint64_t cluster, unsigned bit
 static gboolean measure_bitmaps(const CstMeasuring *measuring, uint64_t cluster,
                                 CstImageMeasure *measure, GError **error)
 {
-    CstImage *source = measuring->source ? cst_guest_image(measuring->source) : NULL;
+    CstImage *source = cst_guest_image_of(measuring->source, measuring->format);
     g_autoptr(GPtrArray) bitmaps = NULL;
     uint64_t directory = 0;
 
-    if (!source || source->format != &cst_format_qcow2 || qcow2_of(source)->header.version < 3 ||
+    if (!source || qcow2_of(source)->header.version < 3 ||
         g_strcmp0(measuring->options->compat, "0.10") == 0)
         return TRUE;
     bitmaps = cst_image_bitmap_list(source, error);

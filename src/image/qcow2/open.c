@@ -33,12 +33,12 @@ static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
  * An image with lazy refcounts that was not closed cleanly is put right before it is written to, as
  * QEMU does; the mark goes with that.
  */
-static gboolean repair(CstBlob *blob, GError **error)
+static gboolean repair(const CstImageFormat *format, CstBlob *blob, GError **error)
 {
     CstImageCheck check = {0};
 
-    if (!cst_image_check(blob, &cst_format_qcow2, CST_CHECK_REPAIR_ALL | QCOW2_CHECK_UNASKED,
-                         &check, NULL, error)) {
+    if (!cst_image_check(blob, format, CST_CHECK_REPAIR_ALL | QCOW2_CHECK_UNASKED, &check, NULL,
+                         error)) {
         g_prefix_error(error, _("'%s' was not closed cleanly: "), blob->name);
         return FALSE;
     }
@@ -74,7 +74,8 @@ static gboolean read_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header 
     return TRUE;
 }
 
-static gboolean read_clean_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header *ret_header,
+static gboolean read_clean_header(const CstImageFormat *format, CstBlob *blob,
+                                  const CstImageOpen *how, Qcow2Header *ret_header,
                                   gboolean *ret_wants_backing, char **ret_data_file, GError **error)
 {
     if (!read_header(blob, how, ret_header, ret_wants_backing, ret_data_file, error))
@@ -82,7 +83,7 @@ static gboolean read_clean_header(CstBlob *blob, const CstImageOpen *how, Qcow2H
     if (!(how->flags & CST_IMAGE_WRITE) || !(ret_header->incompatible & QCOW2_INCOMPAT_DIRTY))
         return TRUE;
     g_clear_pointer(ret_data_file, g_free);
-    return repair(blob, error) &&
+    return repair(format, blob, error) &&
            read_header(blob, how, ret_header, ret_wants_backing, ret_data_file, error);
 }
 
@@ -99,7 +100,8 @@ static gboolean open_data(Qcow2 *q, const char *data_file, const CstImageOpen *h
     return q->data != NULL;
 }
 
-CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *qcow2_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                     GError **error)
 {
     gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
     CstBlob *backing = how->backing;
@@ -108,7 +110,7 @@ CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error)
     uint64_t backing_size = 0;
     Qcow2 *q;
 
-    if (!read_clean_header(blob, how, &header, &wants_backing, &data_file, error))
+    if (!read_clean_header(format, blob, how, &header, &wants_backing, &data_file, error))
         return NULL;
     if (backing && !cst_blob_get_size(backing, &backing_size, error))
         return NULL;

@@ -5,11 +5,13 @@
 
 /** What qcow2.c puts into the format's table; each is described in format.h. */
 
-gboolean qcow2_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean qcow2_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                      CstTask *task, GError **error);
 
 gboolean qcow2_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 
-CstImage *qcow2_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *qcow2_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                     GError **error);
 void qcow2_close(CstImage *image);
 gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
 gboolean qcow2_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
@@ -35,8 +37,8 @@ uint64_t qcow2_zero_unit(CstImage *image);
 gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error);
 /** Beside CstCheckFlags: nobody has asked for the repair, so it takes no snapshot out. */
 #define QCOW2_CHECK_UNASKED (1u << 16)
-gboolean qcow2_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                     CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean qcow2_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                     unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);
 
 GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error);
 gboolean qcow2_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error);

@@ -13,11 +13,6 @@
 #define CACHE_MIN_SLOTS   4
 #define CACHE_MAX_SLOTS   2048
 
-gboolean(qcow2_corrupt)(const Qcow2 *q, GError **error, const char *what)
-{
-    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), q->blob->name, what);
-}
-
 static void set_geometry(Qcow2 *q)
 {
     gboolean extended = (q->header.incompatible & QCOW2_INCOMPAT_EXTENDED_L2) != 0;

@@ -88,10 +88,25 @@ static inline gboolean qcow2_is_raw(const Qcow2 *q)
     return q->data && (q->header.autoclear & QCOW2_AUTOCLEAR_RAW_DATA);
 }
 
-/* --- state.c ---------------------------------------------------------------------------------- */
+/* --- update.c; lock held ---------------------------------------------------------------------- */
 
 gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
 #define qcow2_corrupt(...) CST_GIVES_FALSE(qcow2_corrupt(__VA_ARGS__))
+
+/** Everything before reaches the disk ahead of everything after. */
+gboolean qcow2_barrier(Qcow2 *q, GError **error);
+/** Clears all autoclear bits but @keep: what they stand for is not kept up to date here. */
+gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error);
+/** Before a first change that leaves the guest's bytes as they are: bitmaps stay valid. */
+gboolean qcow2_begin_changing(Qcow2 *q, GError **error);
+/**
+ * Bytes of the header's first sector, behind everything that was written before. When it fails
+ * nobody knows what the disk holds, and nothing more may be changed.
+ */
+gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t len,
+                          GError **error);
+
+/* --- state.c ---------------------------------------------------------------------------------- */
 
 /** The state of an image with @header, which has been checked; no tables yet. Borrows @blob. */
 Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header);
@@ -112,14 +127,19 @@ gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error);
 void qcow2_claim(Qcow2 *q, Qcow2Claim *claim, uint64_t offset, uint64_t length);
 void qcow2_release(Qcow2 *q, Qcow2Claim *claim);
 
-/* --- alloc.c: refcounts; lock held ----------------------------------------------------------- */
+/* --- refblocks.c: how often clusters are used; lock held ------------------------------------- */
 
+/** The index of the refcount block that counts @cluster in the refcount table. */
+static inline uint64_t qcow2_block_index(const Qcow2 *q, uint64_t cluster)
+{
+    return cluster >> q->block_bits;
+}
+
+/** That block, cached; *ret_block is NULL where there is none: all counts there are 0. */
+gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, uint8_t **ret_block, GError **error);
 gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error);
 /** The block that holds the count must exist. */
 gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error);
-/** Up to @wanted clusters in a row, counted once; at least one. */
-gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t *ret_count,
-                     GError **error);
 /** Takes back clusters that nothing refers to yet. */
 void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count);
 /** Counts down @count clusters from @cluster once the next sync is through. */
@@ -128,6 +148,12 @@ void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count);
 void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count);
 /** Works off what was given up. Called by sync, when the disk no longer refers to it. */
 gboolean qcow2_apply_pending(Qcow2 *q, GError **error);
+
+/* --- alloc.c; lock held ----------------------------------------------------------------------- */
+
+/** Up to @wanted clusters in a row, counted once; at least one. */
+gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t *ret_count,
+                     GError **error);
 
 /* --- region.c: long runs at the end of the file; lock held ---------------------------------- */
 
@@ -192,27 +218,17 @@ void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry);
 void qcow2_packed_place(const Qcow2 *q, uint64_t word, uint64_t *ret_host, uint64_t *ret_length);
 void qcow2_l1_dirty(Qcow2 *q, uint32_t index);
 
-/* --- sync.c; lock held (write_back takes it itself)
- * ------------------------------------------------------------------------ */
+/* --- begin.c; lock held ---------------------------------------------------------------------- */
 
-/** Clears all autoclear bits but @keep: what they stand for is not kept up to date here. */
-gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error);
 /** Before the first change: clears what a writer that does not know it must clear. */
 gboolean qcow2_begin_writing(Qcow2 *q, GError **error);
-/** The same before a change that leaves the guest's bytes as they are: bitmaps stay valid. */
-gboolean qcow2_begin_changing(Qcow2 *q, GError **error);
-/**
- * Bytes of the header's first sector, behind everything that was written before. When it fails
- * nobody knows what the disk holds, and nothing more may be changed.
- */
-gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t len,
-                          GError **error);
+
+/* --- sync.c; lock held, but for write_back, which takes it itself ----------------------------- */
+
 /** Writes all changed metadata in its order. */
 gboolean qcow2_sync(Qcow2 *q, GError **error);
 /** As qcow2_sync(), and nothing is held back any more; no barrier at the end. */
 gboolean qcow2_write_back(Qcow2 *q, GError **error);
-/** Everything before reaches the disk ahead of everything after. */
-gboolean qcow2_barrier(Qcow2 *q, GError **error);
 /** Work off pending when there is much of it. */
 gboolean qcow2_relieve(Qcow2 *q, GError **error);
 

@@ -1,66 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <base/error.h>
-#include <base/i18n.h>
 
-#include "bitmapdir.h"
+/*
+ * Changed metadata on its way to the disk. Counts go before what they count: refcount blocks, a
+ * barrier, the refcount table; a barrier, L2 tables, a barrier, the L1 table. What was given up is
+ * counted down after another barrier, when nothing on the disk refers to it any more, and its
+ * smaller counts go with the next sync. So a power cut leaves leaks, at worst.
+ */
 #include "bytes.h"
 #include "qcow2.h"
 #include "state.h"
 
 #define PENDING_MAX 65536 /* half a MiB of cluster numbers */
-
-gboolean qcow2_barrier(Qcow2 *q, GError **error)
-{
-    /* data first: what is in the image may refer to it */
-    return !q->barriers ||
-           ((!q->data || cst_blob_flush(q->data, error)) && cst_blob_flush(q->blob, error));
-}
-
-gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error)
-{
-    uint64_t left = q->header.autoclear & keep;
-    uint8_t raw[8];
-
-    if (q->lost)
-        return cst_fail(error, CST_ERROR_IO,
-                        _("writing the header of '%s' failed: it must be opened anew"),
-                        q->blob->name);
-    if (left == q->header.autoclear)
-        return TRUE;
-    cst_put_be64(raw, left);
-    if (!cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_AUTOCLEAR, error) ||
-        !qcow2_barrier(q, error))
-        return FALSE;
-    q->header.autoclear = left;
-    return TRUE;
-}
-
-gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
-{
-    if (q->writing)
-        return TRUE;
-    q->writing = qcow2_clear_features(q, QCOW2_AUTOCLEAR_KEPT, error) &&
-                 (q->same_content || qcow2_bitmaps_outdate(q, FALSE, error));
-    return q->writing;
-}
-
-gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t len, GError **error)
-{
-    if (!qcow2_barrier(q, error))
-        return FALSE;
-    q->lost = TRUE; /* until both calls say that the disk has it */
-    if (!cst_blob_pwrite(q->blob, raw, len, offset, error) || !qcow2_barrier(q, error)) {
-        q->writing = FALSE; /* so that the next writer hears of it */
-        return FALSE;
-    }
-    q->lost = FALSE;
-    return TRUE;
-}
-
-gboolean qcow2_begin_changing(Qcow2 *q, GError **error)
-{
-    return qcow2_clear_features(q, QCOW2_AUTOCLEAR_KEPT, error);
-}
 
 /* Writes entries @first to before @end of a table of 64-bit numbers; empties the range. */
 static gboolean write_entries(Qcow2 *q, const uint64_t *table, uint64_t place, uint32_t *first,

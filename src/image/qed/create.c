@@ -81,7 +81,8 @@ static gboolean write_head(CstBlob *blob, const CstImageCreate *options, const P
            cst_blob_pwrite(blob, options->backing, plan->name_len, sizeof(raw), error);
 }
 
-gboolean qed_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean qed_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                    CstTask *task, GError **error)
 {
     gboolean zeroed = FALSE;
     Plan plan;
@@ -92,5 +93,5 @@ gboolean qed_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
             cst_blob_zero(blob, 0, plan.cluster + plan.table, CST_ZERO_MAY_UNMAP, error)) &&
            write_head(blob, options, &plan, error) &&
            (options->preallocation == CST_PREALLOC_OFF ||
-            cst_levels_fill(blob, &cst_format_qed, options->preallocation, task, error));
+            cst_levels_fill(blob, format, options->preallocation, task, error));
 }

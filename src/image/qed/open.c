@@ -131,13 +131,14 @@ static const CstLevelsFormat qed_levels = {
 
 /* --- opening and closing ---------------------------------------------------------------------- */
 
-static Qed *qed_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+static Qed *qed_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error)
 {
     g_autofree Qed *qed = g_new0(Qed, 1);
     g_auto(CstImageInfo) info = {0};
     CstLevels *levels = &qed->levels;
 
-    if (!cst_lookup_inspect(blob, &cst_format_qed, how, &info, error) ||
+    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
         !cst_blob_pread(blob, qed->raw, sizeof(qed->raw), 0, error))
         return NULL;
     levels->cluster_size = levels->align = levels->l2_align = info.cluster_size;
@@ -173,9 +174,10 @@ static gboolean repair(Qed *qed, GError **error)
     return cst_blob_flush(blob, error) && end(qed, error);
 }
 
-CstImage *qed_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                   GError **error)
 {
-    Qed *qed = qed_new(blob, how, error);
+    Qed *qed = qed_new(format, blob, how, error);
 
     if (!qed)
         return NULL;
@@ -199,11 +201,11 @@ void qed_close(CstImage *image)
 
 /* --- check ------------------------------------------------------------------------------------ */
 
-gboolean qed_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                   CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean qed_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                   unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
-    Qed *qed = qed_new(blob, &how, error);
+    Qed *qed = qed_new(format, blob, &how, error);
     gboolean ok = qed && cst_levels_check(&qed->levels, flags, ret_check, task, error);
 
     if (ok && flags && ret_check->errors == ret_check->errors_fixed)

@@ -35,10 +35,12 @@ typedef struct {
 /** Capacity that tables of @table_size clusters can hold. */
 uint64_t qed_max_capacity(uint64_t cluster_size, uint64_t table_size);
 
-CstImage *qed_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                   GError **error);
 void qed_close(CstImage *image);
-gboolean qed_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                   CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean qed_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                   unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);
 
-gboolean qed_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean qed_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                    CstTask *task, GError **error);
 gboolean qed_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);

@@ -12,8 +12,8 @@ static void raw_inspect(CstImageLook *look)
     look->info->capacity = look->size;
 }
 
-static gboolean raw_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
-                           GError **error)
+static gboolean raw_create(const CstImageFormat *format, CstBlob *blob,
+                           const CstImageCreate *options, CstTask *task, GError **error)
 {
     gboolean zeroed = FALSE;
 
@@ -34,7 +34,8 @@ static gboolean raw_measure(const CstMeasuring *measuring, CstImageMeasure *ret_
     return TRUE;
 }
 
-CstImage *cst_raw_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *cst_raw_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                       GError **error)
 {
     uint64_t size = 0;
     CstImage *image;

@@ -5,7 +5,8 @@
 
 /** Callbacks of the formats in which a file holds the guest's bytes and nothing else. */
 
-CstImage *cst_raw_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *cst_raw_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                       GError **error);
 void cst_raw_close(CstImage *image);
 gboolean cst_raw_flush(CstImage *image, GError **error);
 gboolean cst_raw_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,

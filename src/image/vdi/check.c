@@ -144,14 +144,14 @@ static gboolean repair(Walk *walk, unsigned flags, GError **error)
     return TRUE;
 }
 
-gboolean vdi_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                   CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean vdi_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                   unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
     Walk walk = {.check = ret_check, .task = task};
     gboolean ok;
 
-    walk.vdi = vdi_new(blob, &how, error);
+    walk.vdi = vdi_new(format, blob, &how, error);
     if (!walk.vdi)
         return FALSE;
     ok = vdi_room(walk.vdi, &walk.room, error) && look_through(&walk, error);

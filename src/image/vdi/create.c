@@ -45,11 +45,11 @@ static gboolean is_filled(const VdiHeader *header, const CstImageCreate *options
     return header->kind == VDI_STATIC || options->preallocation != CST_PREALLOC_OFF;
 }
 
-static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
-                            GError **error)
+static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
+                            CstPreallocation preallocation, CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image =
-        cst_image_open(blob, &cst_format_vdi, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+        cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
     Vdi *vdi = image ? vdi_of(image) : NULL;
 
     return vdi && vdi_preallocate(vdi, 0, vdi->header.blocks, preallocation, task, error) &&
@@ -70,7 +70,8 @@ gboolean vdi_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure
     return TRUE;
 }
 
-gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean vdi_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                    CstTask *task, GError **error)
 {
     gboolean zeroed = FALSE;
     VdiHeader header = {0};
@@ -82,5 +83,6 @@ gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
     if (!cst_table_fill(blob, header.offset_map, 0, header.blocks, VDI_NOWHERE, task, error) ||
         !cst_blob_pwrite(blob, header.raw, sizeof(header.raw), 0, error))
         return FALSE;
-    return !is_filled(&header, options) || preallocate(blob, options->preallocation, task, error);
+    return !is_filled(&header, options) ||
+           preallocate(format, blob, options->preallocation, task, error);
 }

@@ -28,7 +28,7 @@ void vdi_reset_map(Vdi *vdi)
                              spill, &vdi->blocks);
 }
 
-Vdi *vdi_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+Vdi *vdi_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     VdiHeader header;
     Vdi *vdi;
@@ -59,9 +59,10 @@ void vdi_free(Vdi *vdi)
     g_free(vdi);
 }
 
-CstImage *vdi_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *vdi_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                   GError **error)
 {
-    Vdi *vdi = vdi_new(blob, how, error);
+    Vdi *vdi = vdi_new(format, blob, how, error);
 
     return vdi ? &vdi->blocks.image : NULL;
 }

@@ -43,10 +43,11 @@ gboolean vdi_room(const Vdi *vdi, uint32_t *ret_blocks, GError **error);
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
-CstImage *vdi_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *vdi_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                   GError **error);
 void vdi_close(CstImage *image);
 /** Opens what vdi_open() would, for checking: no CstImage head. */
-Vdi *vdi_new(CstBlob *blob, const CstImageOpen *how, GError **error);
+Vdi *vdi_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error);
 void vdi_free(Vdi *vdi);
 /** Lets the map be where the header says. */
 void vdi_reset_map(Vdi *vdi);
@@ -68,7 +69,8 @@ gboolean vdi_sync(CstBlocks *blocks, GError **error);
 /* --- create.c, resize.c, compact.c, check.c -------------------------------------------------- */
 
 gboolean vdi_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
-gboolean vdi_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vdi_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                    CstTask *task, GError **error);
 gboolean vdi_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                     CstTask *task, GError **error);
 /** Gives each block from @first to before @end that is nowhere a place, and reserves its space. */
@@ -76,5 +78,5 @@ gboolean vdi_preallocate(Vdi *vdi, uint32_t first, uint32_t end, CstPreallocatio
                          CstTask *task, GError **error);
 /** Moves blocks into gaps, sets the count, cuts the file. Nobody else may use the image. */
 gboolean vdi_compact(Vdi *vdi, CstTask *task, GError **error);
-gboolean vdi_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                   CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean vdi_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                   unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

@@ -197,15 +197,15 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
     return ok;
 }
 
-gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                    CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean vhdx_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                    unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     /* space that nothing refers to is nothing that a guest sees */
     unsigned open = flags & CST_CHECK_REPAIR_ALL ? CST_IMAGE_WRITE
                     : flags                      ? CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT
                                                  : 0;
     const CstImageOpen how = {.flags = open};
-    Vhdx *vhdx = vhdx_open_for(blob, &how, error);
+    Vhdx *vhdx = vhdx_open_for(format, blob, &how, error);
     CstImageCheck found = {.findings = ret_check->findings};
     gboolean ok;
 

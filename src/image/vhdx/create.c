@@ -137,29 +137,31 @@ static void add_item(Metadata *metadata, const uint8_t *guid, const void *data, 
  * The parent's DataWriteGuid tells whether it has changed since. Where the parent is not at hand, a
  * zero GUID means that nobody knows.
  */
-static gboolean read_linkage(const CstImageCreate *options, CstUuid *ret_guid, GError **error)
+static gboolean read_linkage(const CstImageFormat *format, const CstImageCreate *options,
+                             CstUuid *ret_guid, GError **error)
 {
     CstBlob *guest = options->backing_guest;
-    CstImage *parent = guest ? cst_guest_image(guest) : NULL;
+    CstImage *parent = cst_guest_image_of(guest, format);
 
     memset(ret_guid, 0, sizeof(*ret_guid));
     if (!guest)
         return TRUE;
-    if (!parent || parent->format != &cst_format_vhdx)
+    if (!parent)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the backing image of a VHDX image must be a VHDX image"));
     memcpy(ret_guid->bytes, vhdx_of(parent)->header.data_write, 16);
     return TRUE;
 }
 
-static gboolean add_parent(Metadata *metadata, const CstImageCreate *options, GError **error)
+static gboolean add_parent(Metadata *metadata, const CstImageFormat *format,
+                           const CstImageCreate *options, GError **error)
 {
     g_autofree uint8_t *raw = NULL;
     VhdxParent parent = {0};
     uint32_t len = 0;
 
     vhdx_parent_name(&parent, options->backing);
-    if (!read_linkage(options, &parent.linkage, error))
+    if (!read_linkage(format, options, &parent.linkage, error))
         return FALSE;
     raw = vhdx_locator_encode(&parent, &len, error);
     if (!raw)
@@ -168,8 +170,8 @@ static gboolean add_parent(Metadata *metadata, const CstImageCreate *options, GE
     return TRUE;
 }
 
-static gboolean write_metadata(CstBlob *blob, const Plan *plan, const CstImageCreate *options,
-                               GError **error)
+static gboolean write_metadata(const CstImageFormat *format, CstBlob *blob, const Plan *plan,
+                               const CstImageCreate *options, GError **error)
 {
     g_autofree uint8_t *raw = g_malloc0(2 * VHDX_METADATA_LEN);
     Metadata metadata = {raw, VHDX_METADATA_LEN, 0};
@@ -188,7 +190,7 @@ static gboolean write_metadata(CstBlob *blob, const Plan *plan, const CstImageCr
     add_item(&metadata, vhdx_guid_logical_sector, value, 4, ITEM_FOR_DISK);
     cst_put_le32(value, 4096);
     add_item(&metadata, vhdx_guid_physical_sector, value, 4, ITEM_FOR_DISK);
-    if (plan->parent && !add_parent(&metadata, options, error))
+    if (plan->parent && !add_parent(&metadata, format, options, error))
         return FALSE;
     return cst_blob_pwrite(blob, raw, metadata.used, plan->metadata_at, error);
 }
@@ -288,7 +290,8 @@ gboolean vhdx_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measur
     return TRUE;
 }
 
-gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean vhdx_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                     CstTask *task, GError **error)
 {
     Plan plan = {0};
     gboolean zeroed = FALSE;
@@ -306,6 +309,7 @@ gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task
          !cst_space_preallocate(blob, tables, plan.capacity, options->preallocation, task, error)))
         return FALSE;
     /* what makes it an image comes last */
-    return write_metadata(blob, &plan, options, error) && write_regions(blob, &plan, error) &&
-           write_headers(blob, &plan, error) && write_identifier(blob, error);
+    return write_metadata(format, blob, &plan, options, error) &&
+           write_regions(blob, &plan, error) && write_headers(blob, &plan, error) &&
+           write_identifier(blob, error);
 }

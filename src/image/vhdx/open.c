@@ -97,16 +97,16 @@ void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity)
  * The parent must be the one that the image was made upon, and hold what it held then. Only the log
  * may know that there is none any more.
  */
-static gboolean check_parent(const VhdxLayout *layout, gboolean dirty, const CstBlob *blob,
-                             CstBlob *backing, GError **error)
+static gboolean check_parent(const CstImageFormat *format, const VhdxLayout *layout, gboolean dirty,
+                             const CstBlob *blob, CstBlob *backing, GError **error)
 {
-    CstImage *parent = backing ? cst_guest_image(backing) : NULL;
+    CstImage *parent = cst_guest_image_of(backing, format);
 
     if (backing && dirty && !(layout->flags & VHDX_FLAG_PARENT))
         return TRUE;
     if (backing && !(layout->flags & VHDX_FLAG_PARENT))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
-    if (!parent || parent->format != &cst_format_vhdx || cst_uuid_is_zero(&layout->linkage) ||
+    if (!parent || cst_uuid_is_zero(&layout->linkage) ||
         memcmp(layout->linkage.bytes, vhdx_of(parent)->header.data_write, 16) == 0 ||
         memcmp(layout->linkage2.bytes, vhdx_of(parent)->header.data_write, 16) == 0)
         return TRUE;
@@ -116,7 +116,8 @@ static gboolean check_parent(const VhdxLayout *layout, gboolean dirty, const Cst
         parent->blob->name, blob->name);
 }
 
-Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
+Vhdx *vhdx_open_for(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error)
 {
     g_autoptr(CstBlob) file = NULL;
     VhdxHeader header = {0};
@@ -127,7 +128,7 @@ Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
 
     file = sound_file(blob, how, &header, &dirty, error);
     if (!file || !read_layout(file, &header, &layout, error) ||
-        !check_parent(&layout, dirty, blob, how->backing, error))
+        !check_parent(format, &layout, dirty, blob, how->backing, error))
         return NULL;
     vhdx = g_new0(Vhdx, 1);
     if (!cst_blocks_init(&vhdx->blocks, &vhdx_blocks_ops, file, how, error)) {
@@ -146,9 +147,10 @@ Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error)
     return vhdx;
 }
 
-CstImage *vhdx_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *vhdx_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error)
 {
-    Vhdx *vhdx = vhdx_open_for(blob, how, error);
+    Vhdx *vhdx = vhdx_open_for(format, blob, how, error);
 
     return vhdx ? &vhdx->blocks.image : NULL;
 }

@@ -70,13 +70,25 @@ static inline Vhdx *vhdx_of(CstImage *image)
     return (Vhdx *)image;
 }
 
+/* --- bat.c: the block allocation table; lock held ----------------------------------------------
+ */
+
 gboolean vhdx_corrupt(const Vhdx *vhdx, GError **error, const char *what);
 #define vhdx_corrupt(...) CST_GIVES_FALSE(vhdx_corrupt(__VA_ARGS__))
+
+/** Index of a payload block's entry, and of its chunk's sector bitmap. */
+uint64_t vhdx_bat_index(const Vhdx *vhdx, uint64_t block);
+uint64_t vhdx_bat_bitmap_index(const Vhdx *vhdx, uint64_t block);
+gboolean vhdx_bat_get(Vhdx *vhdx, uint64_t index, uint64_t *ret_entry, GError **error);
+gboolean vhdx_bat_set(Vhdx *vhdx, uint64_t index, uint64_t entry, GError **error);
+/** TRUE: @length bytes at the entry's place can be somebody's. */
+gboolean vhdx_place_is_sound(const Vhdx *vhdx, uint64_t place, uint64_t length, uint64_t file_size);
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
 /** As the format's open(); @repair: do not mind what check can repair. */
-Vhdx *vhdx_open_for(CstBlob *blob, const CstImageOpen *how, GError **error);
+Vhdx *vhdx_open_for(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error);
 void vhdx_free(Vhdx *vhdx);
 /** After the capacity has changed. */
 void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity);
@@ -96,17 +108,11 @@ gboolean vhdx_relieve(Vhdx *vhdx, GError **error);
 /** Commits, and empties the log. */
 gboolean vhdx_settle_log(Vhdx *vhdx, GError **error);
 
-/* --- map.c: tables; lock held ----------------------------------------------------------------- */
+/* --- map.c; lock held -------- -----------------------------------------------------------------
+ */
 
 extern const CstBlocksOps vhdx_blocks_ops;
 
-/** Index of a payload block's entry, and of its chunk's sector bitmap. */
-uint64_t vhdx_bat_index(const Vhdx *vhdx, uint64_t block);
-uint64_t vhdx_bat_bitmap_index(const Vhdx *vhdx, uint64_t block);
-gboolean vhdx_bat_get(Vhdx *vhdx, uint64_t index, uint64_t *ret_entry, GError **error);
-gboolean vhdx_bat_set(Vhdx *vhdx, uint64_t index, uint64_t entry, GError **error);
-/** TRUE: @length bytes at the entry's place can be somebody's. */
-gboolean vhdx_place_is_sound(const Vhdx *vhdx, uint64_t place, uint64_t length, uint64_t file_size);
 /** A block without a place gets one and is full of zeroes, as the file is from @fresh_from on. */
 gboolean vhdx_place_block(Vhdx *vhdx, uint64_t block, uint64_t fresh_from, GError **error);
 

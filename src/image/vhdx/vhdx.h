@@ -6,9 +6,11 @@
 
 /** The format's callbacks, see format.h. */
 
-gboolean vhdx_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vhdx_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                     CstTask *task, GError **error);
 gboolean vhdx_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
-CstImage *vhdx_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *vhdx_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error);
 void vhdx_close(CstImage *image);
 gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error);
 gboolean vhdx_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
@@ -22,5 +24,5 @@ gboolean vhdx_set_backing(CstImage *image, const char *name, const char *format,
 gboolean vhdx_expect(CstImage *image, CstImage *parent, GError **error);
 gboolean vhdx_follow(CstImage *image, CstImage *parent, GError **error);
 gboolean vhdx_empty(CstImage *image, CstTask *task, GError **error);
-gboolean vhdx_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                    CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean vhdx_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                    unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

@@ -1,381 +1,97 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "check.h"
 
+/*
+ * Check of an image: of its one file, or of each extent that the descriptor names. What they count
+ * is added up.
+ */
 #include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/units.h>
 
-#include "create.h"
+#include "check.h"
 
-/*
- * Every sector of the file is used once: by header, descriptor and directories, by one table, or by
- * one grain. What is used twice or lies outside is an error; what is not zero and not used is a
- * leak, and so is a redundant table that lags behind, for nothing reads it.
- */
-
-#define CANCEL_EVERY 65536
-#define TEXT_SECTORS (VMDK_MAX_DESCRIPTOR / VMDK_SECTOR)
-
-static gboolean is_set(const uint8_t *bits, uint64_t bit)
+/* The end of a file is not the end of the image: image_end stays 0. */
+static void add(CstImageCheck *sum, const CstImageCheck *part)
 {
-    return (bits[bit / 8] & 1 << bit % 8) != 0;
+    sum->errors += part->errors;
+    sum->leaks += part->leaks;
+    sum->errors_fixed += part->errors_fixed;
+    sum->leaks_fixed += part->leaks_fixed;
+    sum->total_clusters += part->total_clusters;
+    sum->allocated_clusters += part->allocated_clusters;
+    sum->fragmented_clusters += part->fragmented_clusters;
+    sum->compressed_clusters += part->compressed_clusters;
 }
 
-static void set(uint8_t *bits, uint64_t bit)
+/* What is missing at the end is lost; with zeroes in its place the rest can be used. */
+static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
+                           CstImageCheck *check, GError **error)
 {
-    bits[bit / 8] |= (uint8_t)(1 << bit % 8);
-}
+    uint64_t end = (line->offset + line->sectors) * VMDK_SECTOR, size = 0;
 
-static int by_sector(const void *a, const void *b)
-{
-    const VmdkUse *left = a, *right = b;
-
-    if (left->sector != right->sector)
-        return left->sector < right->sector ? -1 : 1;
-    return left->index < right->index ? -1 : left->index > right->index;
-}
-
-static void use(VmdkWalk *walk, uint32_t sector, VmdkUseKind kind, uint64_t index)
-{
-    VmdkUse entry = {sector, kind, index};
-
-    g_array_append_val(walk->uses, entry);
-}
-
-static uint64_t length_of(const VmdkWalk *walk, const VmdkUse *entry)
-{
-    const VmdkHeader *header = &walk->sparse->header;
-
-    return entry->kind == VMDK_USE_GRAIN ? header->grain : vmdk_header_table_len(header);
-}
-
-/* --- tables ----------------------------------------------------------------------------------- */
-
-/* Tables must be known to be apart before they are read: their number says how much that is. */
-static void mark_shared(VmdkWalk *walk)
-{
-    const VmdkUse *before = NULL;
-
-    g_array_sort(walk->uses, by_sector);
-    for (guint i = 0; i < walk->uses->len; i++) {
-        const VmdkUse *entry = &g_array_index(walk->uses, VmdkUse, i);
-
-        if (before && entry->sector < before->sector + length_of(walk, before)) {
-            set(walk->bad, before->index);
-            set(walk->bad, entry->index);
-        }
-        before = entry;
-    }
-}
-
-static gboolean find_tables(VmdkWalk *walk, GError **error)
-{
-    VmdkSparse *sparse = walk->sparse;
-    gboolean is_redundant = (sparse->header.flags & VMDK_FLAG_REDUNDANT) != 0;
-    uint64_t count = vmdk_header_tables(&sparse->header);
-    gboolean holds = FALSE, redundant_holds = TRUE;
-
-    walk->bad = g_malloc0(count / 8 + 1);
-    for (uint64_t i = 0; i < count; i++) {
-        uint32_t place = 0, redundant = 0;
-
-        if ((i % CANCEL_EVERY == 0 && !cst_task_check(walk->task, error)) ||
-            !vmdk_tables_places(sparse->tables, i, &place, &redundant, error))
-            return FALSE;
-        if (place == 0 && redundant == 0)
-            continue;
-        if (!vmdk_tables_place_holds(sparse->tables, place, &holds, error) ||
-            (is_redundant &&
-             !vmdk_tables_place_holds(sparse->tables, redundant, &redundant_holds, error)))
-            return FALSE;
-        if (!holds || !redundant_holds) {
-            set(walk->bad, i);
-            continue;
-        }
-        use(walk, place, VMDK_USE_TABLE, i);
-        if (is_redundant)
-            use(walk, redundant, VMDK_USE_REDUNDANT, i);
-    }
-    mark_shared(walk);
-    for (uint64_t i = 0; i < count; i++)
-        if (is_set(walk->bad, i))
-            cst_check_errors(
-                &walk->check, 1,
-                _("'%s': grain table %" PRIu64 " lies outside of the file or over another one"),
-                sparse->blocks.blob->name, i);
-    return TRUE;
-}
-
-/* Both copies are there and alike? */
-static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, uint32_t redundant,
-                               GError **error)
-{
-    VmdkSparse *sparse = walk->sparse;
-    size_t len = sparse->header.gtes * sizeof(uint32_t);
-    uint8_t a[VMDK_MAX_GTES * 4], b[VMDK_MAX_GTES * 4];
-
-    if (redundant == 0)
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    if (size >= end)
         return TRUE;
-    if (!cst_blob_pread(sparse->blocks.blob, a, len, place * UINT64_C(512), error) ||
-        !cst_blob_pread(sparse->blocks.blob, b, len, redundant * UINT64_C(512), error))
-        return FALSE;
-    if (memcmp(a, b, len) != 0) {
-        g_array_append_val(walk->lagging, index);
-        cst_check_leaks(&walk->check, 1,
-                        _("'%s': the second copy of grain table %" PRIu64 " is out of date"),
-                        sparse->blocks.blob->name, index);
-    }
-    return TRUE;
-}
-
-/* --- grains ----------------------------------------------------------------------------------- */
-
-static gboolean look_at_grain(VmdkWalk *walk, uint64_t grain, uint32_t entry, GError **error)
-{
-    gboolean holds = FALSE;
-
-    if (!vmdk_sparse_holds(walk->sparse, grain, entry, &holds, error))
-        return FALSE;
-    if (!holds) {
-        cst_check_errors(&walk->check, 1, _("'%s': grain %" PRIu64 " can't lie at sector %u"),
-                         walk->sparse->blocks.blob->name, grain, entry);
+    cst_check_errors(check, 1,
+                     _("'%s' has %" PRIu64 " bytes, and the image needs "
+                       "%" PRIu64 " of it"),
+                     blob->name, size, end);
+    if (!(flags & CST_CHECK_REPAIR_ALL))
         return TRUE;
-    }
-    use(walk, entry, VMDK_USE_GRAIN, grain);
-    walk->check.allocated_clusters++;
-    if (walk->before != 0 && entry != walk->before + walk->sparse->header.grain)
-        walk->check.fragmented_clusters++;
-    walk->before = entry;
-    return TRUE;
-}
-
-gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, GError **error)
-{
-    const VmdkHeader *header = &walk->sparse->header;
-    uint64_t grain = index * header->gtes, count = 0;
-    uint64_t end = MIN(grain + header->gtes, walk->check.total_clusters);
-    uint32_t entry = 0;
-
-    for (; grain < end; grain += count) {
-        if (!vmdk_tables_get(walk->sparse->tables, grain, end - grain, &entry, &count, error))
-            return FALSE;
-        if (entry == 0 || (entry == VMDK_GTE_ZERO && (header->flags & VMDK_FLAG_ZERO_GRAINS)))
-            continue;
-        count = 1;
-        if (!visit(walk, grain, entry, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/* A grain is one error, however many lie over it. */
-static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
-{
-    if (g_hash_table_add(walk->conflicts, g_memdup2(&grain->index, sizeof(grain->index))))
-        cst_check_errors(
-            &walk->check, 1,
-            _("'%s': grain %" PRIu64 " lies at sector %u, where something else lies as well"),
-            walk->sparse->blocks.blob->name, grain->index, grain->sector);
-}
-
-/* Two users of a sector, one of them a grain: each grain among them is an error. */
-static void find_conflicts(VmdkWalk *walk)
-{
-    uint64_t end = 0;
-    const VmdkUse *last = NULL; /* the one that reaches to end */
-
-    g_array_sort(walk->uses, by_sector);
-    for (guint i = 0; i < walk->uses->len; i++) {
-        const VmdkUse *entry = &g_array_index(walk->uses, VmdkUse, i);
-
-        if (last && entry->sector < end) {
-            const VmdkUse *both[] = {last, entry};
-
-            for (unsigned n = 0; n < 2; n++)
-                if (both[n]->kind == VMDK_USE_GRAIN)
-                    note_conflict(walk, both[n]);
-        }
-        if (!last || entry->sector + length_of(walk, entry) > end) {
-            end = entry->sector + length_of(walk, entry);
-            last = entry;
-        }
-    }
-    walk->check.image_end = MAX(end, walk->sparse->header.overhead) * VMDK_SECTOR;
-}
-
-/* --- leaks ------------------------------------------------------------------------------------ */
-
-/* Units of a grain that are not zero, in a range that nobody uses. */
-static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError **error)
-{
-    CstBlob *blob = walk->sparse->blocks.blob;
-    uint64_t unit = walk->sparse->blocks.block_size, piece = MIN(unit, CST_MIB);
-    g_autofree uint8_t *buf = g_malloc((size_t)piece);
-    gboolean leaks = FALSE;
-
-    for (uint64_t at = from; at < to;) {
-        uint64_t n = MIN(piece, to - at);
-        CstExtent extent;
-
-        if (!cst_task_check(walk->task, error) ||
-            !cst_blob_extent(blob, at, to - at, &extent, error))
-            return FALSE;
-        if (extent.flags & CST_EXTENT_ZERO) {
-            at += extent.length;
-            continue;
-        }
-        n = MIN(n, unit - at % unit);
-        if (!cst_blob_pread(blob, buf, (size_t)n, at, error))
-            return FALSE;
-        if (!cst_bytes_are_zero(buf, (size_t)n)) {
-            cst_check_leaks(&walk->check, 1, _("'%s': nothing refers to what lies at %" PRIu64),
-                            blob->name, at);
-            leaks = TRUE;
-            n = MIN(unit - at % unit, to - at); /* the rest of the unit does not count again */
-        }
-        at += n;
-    }
-    if (leaks) {
-        VmdkGap gap = {from, to - from};
-
-        g_array_append_val(walk->gaps, gap);
-    }
-    return TRUE;
-}
-
-static gboolean find_leaks(VmdkWalk *walk, GError **error)
-{
-    const VmdkHeader *header = &walk->sparse->header;
-    uint64_t directory = vmdk_header_directory_len(header), end = 0, size = 0;
-
-    /* directories may have moved behind the grains, and other programs put the text anywhere */
-    for (uint64_t i = 0; header->descriptor && i < MIN(header->descriptor_len, TEXT_SECTORS); i++)
-        use(walk, (uint32_t)(header->descriptor + i), VMDK_USE_TABLE, 0);
-    for (uint64_t i = 0; i < directory; i++) {
-        use(walk, (uint32_t)(header->gd + i), VMDK_USE_TABLE, 0);
-        if (header->flags & VMDK_FLAG_REDUNDANT)
-            use(walk, (uint32_t)(header->rgd + i), VMDK_USE_TABLE, 0);
-    }
-    g_array_sort(walk->uses, by_sector);
-    if (!cst_blob_get_size(walk->sparse->blocks.blob, &size, error))
+    if (!cst_blob_resize(blob, end, error) || !cst_blob_flush(blob, error))
         return FALSE;
-    end = MAX(header->overhead, 1) * VMDK_SECTOR;
-    for (guint i = 0; i < walk->uses->len; i++) {
-        const VmdkUse *entry = &g_array_index(walk->uses, VmdkUse, i);
-        uint64_t start = entry->sector * UINT64_C(512);
-
-        if (start > end && start <= size && !look_at_gap(walk, end, start, error))
-            return FALSE;
-        end = MAX(end, start + length_of(walk, entry) * VMDK_SECTOR);
-    }
-    return end >= size || look_at_gap(walk, end, size, error);
+    check->errors_fixed = 1;
+    return TRUE;
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
-
-void vmdk_walk_clear(VmdkWalk *walk)
+/* What the guest can't change is not changed here either. */
+static gboolean check_part(Vmdk *vmdk, guint index, unsigned flags, CstImageCheck *check,
+                           CstTask *task, GError **error)
 {
-    g_free(walk->bad);
-    if (walk->uses) {
-        g_array_unref(walk->uses);
-        g_array_unref(walk->gaps);
-        g_array_unref(walk->lagging);
-        g_hash_table_unref(walk->conflicts);
-    }
-}
+    const VmdkLine *line = vmdk_descriptor_line(&vmdk->descriptor, index);
+    unsigned allowed = line->access == VMDK_RW ? flags : 0;
+    const VmdkExtentHow how = {.image = {.flags = allowed ? CST_IMAGE_WRITE : 0},
+                               .length = line->sectors * VMDK_SECTOR,
+                               .access = line->access};
+    g_autoptr(CstBlob) blob = NULL;
 
-/* Tables that are not there cost next to nothing: a directory may have millions of them. */
-static gboolean look_at(VmdkWalk *walk, uint64_t index, GError **error)
-{
-    uint32_t place = 0, redundant = 0;
-
-    if (!vmdk_tables_places(walk->sparse->tables, index, &place, &redundant, error))
+    if (!cst_task_check(task, error))
         return FALSE;
-    if (place == 0 || is_set(walk->bad, index))
+    if (strcmp(line->type, "ZERO") == 0)
         return TRUE;
-    return cst_task_check(walk->task, error) &&
-           compare_copies(walk, index, place, redundant, error) &&
-           vmdk_walk_grains(walk, index, look_at_grain, error);
+    blob = vmdk_open_part(vmdk, index, error);
+    if (!blob)
+        return FALSE;
+    return vmdk_line_is_sparse(line) ? vmdk_check_sparse(blob, &how, allowed, check, task, error)
+                                     : check_flat(blob, line, allowed, check, error);
 }
 
-gboolean vmdk_walk(VmdkWalk *walk, VmdkSparse *sparse, CstTask *task, GError **error)
+static gboolean check_parts(Vmdk *vmdk, unsigned flags, CstImageCheck *ret_check, CstTask *task,
+                            GError **error)
 {
-    uint64_t count = vmdk_header_tables(&sparse->header);
+    for (guint i = 0; i < vmdk->descriptor.lines->len; i++) {
+        CstImageCheck part = {.findings = ret_check->findings};
 
-    walk->sparse = sparse;
-    walk->task = task;
-    walk->uses = g_array_new(FALSE, FALSE, sizeof(VmdkUse));
-    walk->gaps = g_array_new(FALSE, FALSE, sizeof(VmdkGap));
-    walk->lagging = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    walk->conflicts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-    walk->check.total_clusters = cst_div_up(sparse->header.capacity, sparse->header.grain);
-    if (!find_tables(walk, error))
-        return FALSE;
-    for (uint64_t i = 0; i < count; i++)
-        if (!look_at(walk, i, error))
+        if (!check_part(vmdk, i, flags, &part, task, error))
             return FALSE;
-    find_conflicts(walk);
-    return find_leaks(walk, error);
-}
-
-gboolean vmdk_walk_is_bad(const VmdkWalk *walk, uint64_t index)
-{
-    return is_set(walk->bad, index);
-}
-
-static gboolean check_sparse(VmdkSparse *sparse, unsigned flags, CstImageCheck *ret_check,
-                             CstTask *task, GError **error)
-{
-    g_auto(VmdkWalk) walk = {.check.findings = ret_check->findings};
-
-    if (!vmdk_walk(&walk, sparse, task, error) || (flags && !vmdk_repair(&walk, flags, error)))
-        return FALSE;
-    *ret_check = walk.check;
+        add(ret_check, &part);
+    }
     return TRUE;
 }
 
-/* A stream is written once: there is nothing to be repaired in it. */
-static gboolean stream_is_left_alone(CstBlob *blob, unsigned flags, const CstImageCheck *check,
-                                     GError **error)
-{
-    return !(flags & CST_CHECK_REPAIR_ALL) || check->errors == 0 ||
-           cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("'%s' is a stream-optimized image, which can't be repaired"), blob->name);
-}
-
-gboolean vmdk_check_sparse(CstBlob *blob, const VmdkExtentHow *how, unsigned flags,
-                           CstImageCheck *ret_check, CstTask *task, GError **error)
-{
-    VmdkExtent *extent;
-    VmdkHeader header;
-    gboolean ok;
-
-    if (!vmdk_read_header(blob, &header, error))
-        return FALSE;
-    extent = vmdk_sparse_open(cst_blob_ref(blob), how, error);
-    if (!extent)
-        return FALSE;
-    ok = header.flags & VMDK_FLAG_COMPRESSED
-             ? vmdk_stream_check(extent, ret_check, task, error) &&
-                   stream_is_left_alone(blob, flags, ret_check, error)
-             : check_sparse(vmdk_sparse_of(extent), flags, ret_check, task, error);
-    extent->ops->close(extent);
-    return ok;
-}
-
-gboolean vmdk_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                    CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean vmdk_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                    unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0, .files = files};
     const VmdkExtentHow alone = {.image = how};
-    Vmdk *vmdk = vmdk_new(blob, &how);
+    Vmdk *vmdk = vmdk_new(format, blob, &how);
     gboolean is_text = FALSE, ok;
 
     ok = vmdk_read_descriptor(vmdk, &is_text, error) &&
-         (is_text ? vmdk_check_parts(vmdk, flags, ret_check, task, error)
+         (is_text ? check_parts(vmdk, flags, ret_check, task, error)
                   : vmdk_check_sparse(blob, &alone, flags, ret_check, task, error));
     vmdk_release(vmdk);
     return ok;

@@ -45,8 +45,5 @@ gboolean vmdk_repair(VmdkWalk *walk, unsigned flags, GError **error);
 /** Checks, and repairs, one sparse extent of any kind. */
 gboolean vmdk_check_sparse(CstBlob *blob, const VmdkExtentHow *how, unsigned flags,
                            CstImageCheck *ret_check, CstTask *task, GError **error);
-/** All extents of an image whose descriptor has been read. */
-gboolean vmdk_check_parts(Vmdk *vmdk, unsigned flags, CstImageCheck *ret_check, CstTask *task,
-                          GError **error);
 gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask *task,
                            GError **error);

@@ -31,6 +31,7 @@ static const Subformat subformats[] = {
 };
 
 typedef struct {
+    const CstImageFormat *format;
     CstBlob *blob;
     const CstImageCreate *options;
     const Subformat *subformat;
@@ -98,7 +99,7 @@ static gboolean parse_backing(Making *making, GError **error)
                         making->subformat->name);
     parent = options->backing_guest ? cst_guest_image(options->backing_guest) : NULL;
     if (strcmp(options->backing_format, "vmdk") != 0 ||
-        (parent && parent->format != &cst_format_vmdk))
+        (parent && parent->format != making->format))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the backing image of a VMDK image must be a VMDK image"));
     if (!parent)
@@ -342,9 +343,10 @@ static gboolean make_files(Making *making, const char *text, GError **error)
            cst_blob_pwrite(making->blob, text, strlen(text), 0, error);
 }
 
-gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean vmdk_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                     CstTask *task, GError **error)
 {
-    g_auto(Making) making = {.blob = blob, .options = options, .task = task};
+    g_auto(Making) making = {.format = format, .blob = blob, .options = options, .task = task};
     g_autofree char *text = NULL;
     uint64_t sectors = options->capacity / VMDK_SECTOR;
 
@@ -384,7 +386,7 @@ static gboolean measure_meta(const Making *making, const char *text, uint64_t *r
 gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
 {
     const CstImageCreate *options = measuring->options;
-    g_auto(Making) making = {.options = options};
+    g_auto(Making) making = {.format = measuring->format, .options = options};
     uint64_t used = 0, total, grain, meta = 0;
     g_autofree char *text = NULL;
 

@@ -204,13 +204,12 @@ static gboolean check_parent(Vmdk *vmdk, GError **error)
 {
     CstBlob *backing = vmdk->how.image.backing;
     gboolean wanted = vmdk->descriptor.text && vmdk->descriptor.parent_cid != VMDK_NO_PARENT;
-    CstImage *parent = backing ? cst_guest_image(backing) : NULL;
+    CstImage *parent = cst_guest_image_of(backing, vmdk->image.format);
 
     if (backing && !wanted && !(vmdk->how.image.flags & CST_IMAGE_SAME_CONTENT))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), vmdk->blob->name);
     vmdk->how.lacks_backing = wanted && !backing;
-    if (parent && parent->format == &cst_format_vmdk &&
-        vmdk_of(parent)->descriptor.cid != vmdk->descriptor.parent_cid &&
+    if (parent && vmdk_of(parent)->descriptor.cid != vmdk->descriptor.parent_cid &&
         vmdk_of(parent)->descriptor.cid != vmdk->descriptor.next_parent_cid)
         return cst_fail(error, CST_ERROR_MISMATCH,
                         _("the backing image of '%s' has changed: its content ID is %08x, not "
@@ -276,10 +275,11 @@ void vmdk_release(Vmdk *vmdk)
     g_free(vmdk);
 }
 
-Vmdk *vmdk_new(CstBlob *blob, const CstImageOpen *how)
+Vmdk *vmdk_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how)
 {
     Vmdk *vmdk = g_new0(Vmdk, 1);
 
+    vmdk->image.format = format;
     vmdk->blob = blob;
     vmdk->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
     vmdk->how.image = *how;
@@ -290,9 +290,10 @@ Vmdk *vmdk_new(CstBlob *blob, const CstImageOpen *how)
     return vmdk;
 }
 
-CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *vmdk_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error)
 {
-    Vmdk *vmdk = vmdk_new(blob, how);
+    Vmdk *vmdk = vmdk_new(format, blob, how);
 
     if (open_any(vmdk, error))
         return &vmdk->image;

@@ -25,7 +25,13 @@ static inline VmdkSparse *vmdk_sparse_of(VmdkExtent *extent)
     return (VmdkSparse *)((char *)extent - G_STRUCT_OFFSET(VmdkSparse, extent));
 }
 
+/* --- sparse_map.c: where grains are; lock held --- */
+
 extern const CstBlocksOps vmdk_sparse_blocks;
+
+/** The run of grains from @offset on that are alike, see CstBlocksOps.map. */
+gboolean vmdk_sparse_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                         GError **error);
 
 VmdkExtent *vmdk_sparse_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
                             GError **error);

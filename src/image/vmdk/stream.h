@@ -57,6 +57,9 @@ static inline VmdkStream *vmdk_stream_of(VmdkExtent *extent)
     return (VmdkStream *)extent;
 }
 
+/* --- stream_grain.c ------------------------------------------------------------------------------
+ */
+
 gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const char *what);
 #define vmdk_stream_corrupt(...) CST_GIVES_FALSE(vmdk_stream_corrupt(__VA_ARGS__))
 
@@ -66,13 +69,6 @@ gboolean vmdk_stream_read_grain(VmdkStream *stream, uint64_t number, uint32_t se
 /** The packed bytes of grain @number, whose marker is at @offset; *offset is where they begin. */
 gboolean vmdk_stream_find_packed(VmdkStream *stream, uint64_t number, uint64_t *offset,
                                  size_t *ret_len, GError **error);
-/**
- * Where grain @number is (0: it reads as zeroes), and how many from it on, at most @limit, are
- * alike.
- */
-gboolean vmdk_stream_entry(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
-                           uint64_t *ret_count, GError **error);
-
 /* --- stream_map.c; lock held ------------------------------------------------------------------ */
 
 void vmdk_stream_init_map(VmdkStream *stream);
@@ -87,6 +83,20 @@ gboolean vmdk_stream_find_tail(VmdkStream *stream, GError **error);
 /** Before the first change: takes all tables into memory. */
 gboolean vmdk_stream_start(VmdkStream *stream, GError **error);
 
+/* --- stream_read.c -------------------------------------------------------------------------------
+ */
+
+/**
+ * Where grain @number is (0: it reads as zeroes), and how many from it on, at most @limit, are
+ * alike.
+ */
+gboolean vmdk_stream_entry(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
+                           uint64_t *ret_count, GError **error);
+gboolean vmdk_stream_pread(VmdkExtent *extent, void *buf, size_t len, uint64_t offset,
+                           GError **error);
+gboolean vmdk_stream_extent(VmdkExtent *extent, uint64_t offset, uint64_t length,
+                            CstExtent *ret_extent, GError **error);
+
 /* --- stream_write.c, stream_end.c ------------------------------------------------------------- */
 
 gboolean vmdk_stream_pwrite(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
@@ -94,8 +104,6 @@ gboolean vmdk_stream_pwrite(VmdkExtent *extent, const void *buf, size_t len, uin
 gboolean vmdk_stream_zero(VmdkExtent *extent, uint64_t offset, uint64_t length, unsigned flags,
                           GError **error);
 gboolean vmdk_stream_discard(VmdkExtent *extent, uint64_t offset, uint64_t length, GError **error);
-/** Lock held, before a first change: what the last flush left stays until the next one is over. */
-gboolean vmdk_stream_keep_end(VmdkStream *stream, GError **error);
 /** Lock held: everything that waits goes into the file. */
 gboolean vmdk_stream_drain(VmdkStream *stream, GError **error);
 gboolean vmdk_stream_resize(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,

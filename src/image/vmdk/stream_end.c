@@ -152,18 +152,6 @@ static gboolean write_front(VmdkStream *stream, GError **error)
     return barrier(stream, error) && vmdk_write_header(stream->extent.blob, &front, error);
 }
 
-gboolean vmdk_stream_keep_end(VmdkStream *stream, GError **error)
-{
-    if (!stream->barriers)
-        return TRUE;
-    if (!cst_blob_get_size(stream->extent.blob, &stream->tail, error))
-        return FALSE;
-    stream->tail = cst_div_up(stream->tail, VMDK_SECTOR) * VMDK_SECTOR;
-    stream->dropped = FALSE;
-    return stream->footer == 0 || (vmdk_write_header(stream->extent.blob, &stream->header, error) &&
-                                   barrier(stream, error));
-}
-
 /*
  * Who reads the stream from its start must not take a footer of before for the end: its marker
  * becomes that of a table, which is passed over with the two sectors behind it.

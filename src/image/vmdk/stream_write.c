@@ -70,10 +70,22 @@ gboolean vmdk_stream_drain(VmdkStream *stream, GError **error)
 
 /* --- grains that wait; lock held -------------------------------------------------------------- */
 
+/* Before a first change: what the last flush left stays until the next one is over. */
+static gboolean keep_end(VmdkStream *stream, GError **error)
+{
+    if (!stream->barriers)
+        return TRUE;
+    if (!cst_blob_get_size(stream->extent.blob, &stream->tail, error))
+        return FALSE;
+    stream->tail = cst_div_up(stream->tail, VMDK_SECTOR) * VMDK_SECTOR;
+    stream->dropped = FALSE;
+    return stream->footer == 0 || (vmdk_write_header(stream->extent.blob, &stream->header, error) &&
+                                   cst_blob_flush(stream->extent.blob, error));
+}
+
 static gboolean begin(VmdkStream *stream, GError **error)
 {
-    if (!vmdk_stream_start(stream, error) ||
-        (!stream->dirty && !vmdk_stream_keep_end(stream, error)))
+    if (!vmdk_stream_start(stream, error) || (!stream->dirty && !keep_end(stream, error)))
         return FALSE;
     stream->dirty = TRUE;
     return TRUE;

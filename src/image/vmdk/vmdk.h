@@ -98,10 +98,11 @@ VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkE
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
-CstImage *vmdk_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *vmdk_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                    GError **error);
 void vmdk_close(CstImage *image);
 /** An image without extents yet; for vmdk_release(). Borrows @blob. */
-Vmdk *vmdk_new(CstBlob *blob, const CstImageOpen *how);
+Vmdk *vmdk_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how);
 void vmdk_release(Vmdk *vmdk);
 /** Reads the descriptor where it is a file of its own; else *ret_is_text is FALSE. */
 gboolean vmdk_read_descriptor(Vmdk *vmdk, gboolean *ret_is_text, GError **error);
@@ -136,7 +137,8 @@ gboolean vmdk_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned f
                    GError **error);
 gboolean vmdk_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean vmdk_flush(CstImage *image, GError **error);
-gboolean vmdk_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vmdk_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                     CstTask *task, GError **error);
 gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
 gboolean vmdk_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                      CstTask *task, GError **error);
@@ -145,5 +147,5 @@ gboolean vmdk_set_backing(CstImage *image, const char *name, const char *format,
 gboolean vmdk_expect(CstImage *image, CstImage *parent, GError **error);
 gboolean vmdk_follow(CstImage *image, CstImage *parent, GError **error);
 gboolean vmdk_empty(CstImage *image, CstTask *task, GError **error);
-gboolean vmdk_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                    CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean vmdk_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                    unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

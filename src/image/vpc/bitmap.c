@@ -34,7 +34,8 @@ static gboolean evict(Vpc *vpc, GError **error)
     gpointer key, value, best_key = NULL;
     VpcBitmap *best = NULL;
 
-    if (vpc->dirty_bitmaps == g_hash_table_size(vpc->bitmaps) && !vpc_sync(&vpc->blocks, error))
+    if (vpc->dirty_bitmaps == g_hash_table_size(vpc->bitmaps) &&
+        !cst_blocks_sync(&vpc->blocks, error))
         return FALSE;
     g_hash_table_iter_init(&iter, vpc->bitmaps);
     while (g_hash_table_iter_next(&iter, &key, &value)) {

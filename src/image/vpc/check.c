@@ -189,14 +189,14 @@ static gboolean check_blocks(Walk *walk, unsigned flags, GError **error)
     return repair_leaks(walk, error);
 }
 
-gboolean vpc_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                   CstImageCheck *ret_check, CstTask *task, GError **error)
+gboolean vpc_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                   unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     const CstImageOpen how = {.flags = flags ? CST_IMAGE_WRITE : 0};
     Walk walk = {.check = ret_check, .task = task};
     gboolean ok = TRUE;
 
-    walk.vpc = vpc_new(blob, &how, error);
+    walk.vpc = vpc_new(format, blob, &how, error);
     if (!walk.vpc)
         return FALSE;
     walk.misplaced = g_array_new(FALSE, FALSE, sizeof(uint32_t));

@@ -77,13 +77,14 @@ static gboolean create_fixed(CstBlob *blob, VpcHeader *header, const CstImageCre
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, at, error);
 }
 
-static gboolean store_identity(VpcHeader *header, CstBlob *guest, GError **error)
+static gboolean store_identity(const CstImageFormat *format, VpcHeader *header, CstBlob *guest,
+                               GError **error)
 {
-    CstImage *parent = guest ? cst_guest_image(guest) : NULL;
+    CstImage *parent = cst_guest_image_of(guest, format);
 
     if (!guest)
         return TRUE;
-    if (!parent || parent->format != &cst_format_vpc)
+    if (!parent)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the backing image of a VHD image must be a VHD image"));
     vpc_parent_set_uuid(header, vpc_footer_uuid(&vpc_of(parent)->header));
@@ -91,13 +92,14 @@ static gboolean store_identity(VpcHeader *header, CstBlob *guest, GError **error
 }
 
 /* Footer, header, the parent's locator (free it; NULL: none), table, footer. */
-static gboolean lay_out(VpcHeader *header, const CstImageCreate *options, uint8_t **ret_text,
-                        size_t *ret_len, GError **error)
+static gboolean lay_out(const CstImageFormat *format, VpcHeader *header,
+                        const CstImageCreate *options, uint8_t **ret_text, size_t *ret_len,
+                        GError **error)
 {
     uint64_t at = header->header_offset + VPC_HEADER_LEN;
 
     if (options->backing &&
-        (!store_identity(header, options->backing_guest, error) ||
+        (!store_identity(format, header, options->backing_guest, error) ||
          !vpc_parent_store(header, options->backing, at, ret_text, ret_len, error)))
         return FALSE;
     header->table_offset = at + *ret_len;
@@ -113,15 +115,15 @@ static uint64_t table_end(const VpcHeader *header)
            cst_div_up(header->entries * UINT64_C(4), VPC_SECTOR) * VPC_SECTOR;
 }
 
-static gboolean write_empty(CstBlob *blob, VpcHeader *header, const CstImageCreate *options,
-                            CstTask *task, GError **error)
+static gboolean write_empty(const CstImageFormat *format, CstBlob *blob, VpcHeader *header,
+                            const CstImageCreate *options, CstTask *task, GError **error)
 {
     g_autofree uint8_t *text = NULL;
     gboolean zeroed = FALSE;
     uint64_t size = 0, end;
     size_t len = 0;
 
-    if (!lay_out(header, options, &text, &len, error))
+    if (!lay_out(format, header, options, &text, &len, error))
         return FALSE;
     end = table_end(header);
     if (!cst_space_reset(blob, end + VPC_FOOTER_LEN, &zeroed, error) ||
@@ -135,11 +137,11 @@ static gboolean write_empty(CstBlob *blob, VpcHeader *header, const CstImageCrea
            cst_blob_pwrite(blob, header->footer, VPC_FOOTER_LEN, size - VPC_FOOTER_LEN, error);
 }
 
-static gboolean preallocate(CstBlob *blob, CstPreallocation preallocation, CstTask *task,
-                            GError **error)
+static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
+                            CstPreallocation preallocation, CstTask *task, GError **error)
 {
     g_autoptr(CstImage) image =
-        cst_image_open(blob, &cst_format_vpc, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
+        cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error);
     Vpc *vpc = image ? vpc_of(image) : NULL;
 
     return vpc && vpc_preallocate(vpc, 0, vpc->header.entries, preallocation, task, error) &&
@@ -169,7 +171,7 @@ gboolean vpc_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure
         *ret_measure = cst_measure_of(header.capacity + VPC_FOOTER_LEN, 0, 0, 0);
         return TRUE;
     }
-    if (!lay_out(&header, measuring->options, &text, &len, error))
+    if (!lay_out(measuring->format, &header, measuring->options, &text, &len, error))
         return FALSE;
     if (measuring->options->preallocation != CST_PREALLOC_OFF)
         used = header.entries;
@@ -179,7 +181,8 @@ gboolean vpc_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure
     return TRUE;
 }
 
-gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error)
+gboolean vpc_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                    CstTask *task, GError **error)
 {
     VpcHeader header = {0};
 
@@ -187,7 +190,7 @@ gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task,
         return FALSE;
     if (header.kind == VPC_FIXED)
         return create_fixed(blob, &header, options, task, error);
-    return write_empty(blob, &header, options, task, error) &&
+    return write_empty(format, blob, &header, options, task, error) &&
            (options->preallocation == CST_PREALLOC_OFF ||
-            preallocate(blob, options->preallocation, task, error));
+            preallocate(format, blob, options->preallocation, task, error));
 }

@@ -32,27 +32,27 @@ void vpc_reset_table(Vpc *vpc)
 }
 
 /* The parent must be the one that the image was made upon. */
-static gboolean check_parent(const VpcHeader *header, const CstBlob *blob, CstBlob *backing,
-                             GError **error)
+static gboolean check_parent(const CstImageFormat *format, const VpcHeader *header,
+                             const CstBlob *blob, CstBlob *backing, GError **error)
 {
-    CstImage *parent = backing ? cst_guest_image(backing) : NULL;
+    CstImage *parent = cst_guest_image_of(backing, format);
 
     if (backing && header->kind != VPC_DIFFERENCING)
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
-    if (!parent || parent->format != &cst_format_vpc ||
-        vpc_parent_has_uuid(header, vpc_footer_uuid(&vpc_of(parent)->header)))
+    if (!parent || vpc_parent_has_uuid(header, vpc_footer_uuid(&vpc_of(parent)->header)))
         return TRUE;
     return cst_fail(error, CST_ERROR_MISMATCH,
                     _("'%s' is not the backing image that '%s' was made upon: its UUID is another"),
                     parent->blob->name, blob->name);
 }
 
-Vpc *vpc_new(CstBlob *blob, const CstImageOpen *how, GError **error)
+Vpc *vpc_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error)
 {
     VpcHeader header;
     Vpc *vpc;
 
-    if (!read_header(blob, &header, error) || !check_parent(&header, blob, how->backing, error))
+    if (!read_header(blob, &header, error) ||
+        !check_parent(format, &header, blob, how->backing, error))
         return NULL;
     vpc = g_new0(Vpc, 1);
     if (!cst_blocks_init(&vpc->blocks, &vpc_ops, blob, how, error)) {
@@ -79,9 +79,10 @@ void vpc_free(Vpc *vpc)
     g_free(vpc);
 }
 
-CstImage *vpc_open(CstBlob *blob, const CstImageOpen *how, GError **error)
+CstImage *vpc_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                   GError **error)
 {
-    Vpc *vpc = vpc_new(blob, how, error);
+    Vpc *vpc = vpc_new(format, blob, how, error);
 
     return vpc ? &vpc->blocks.image : NULL;
 }

@@ -48,9 +48,10 @@ gboolean vpc_corrupt(const Vpc *vpc, GError **error, const char *what);
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
-CstImage *vpc_open(CstBlob *blob, const CstImageOpen *how, GError **error);
+CstImage *vpc_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
+                   GError **error);
 void vpc_close(CstImage *image);
-Vpc *vpc_new(CstBlob *blob, const CstImageOpen *how, GError **error);
+Vpc *vpc_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error);
 void vpc_free(Vpc *vpc);
 /** Lets the table be where the header says. */
 void vpc_reset_table(Vpc *vpc);
@@ -89,7 +90,8 @@ void vpc_bitmap_init(Vpc *vpc);
 /* --- create.c, resize.c, compact.c, rebase.c, check.c
  * -------------------------------------------------- */
 
-gboolean vpc_create(CstBlob *blob, const CstImageCreate *options, CstTask *task, GError **error);
+gboolean vpc_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
+                    CstTask *task, GError **error);
 gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                     CstTask *task, GError **error);
 gboolean vpc_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);
@@ -111,5 +113,5 @@ gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error);
 gboolean vpc_set_backing(CstImage *image, const char *name, const char *format, CstImage *parent,
                          GError **error);
 gboolean vpc_empty(CstImage *image, CstTask *task, GError **error);
-gboolean vpc_check(CstBlob *blob, const CstImageFiles *files, unsigned flags,
-                   CstImageCheck *ret_check, CstTask *task, GError **error);
+gboolean vpc_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
+                   unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Before the guest's bytes change for the first time: features that a writer must keep true are
+ * given up, but for bitmaps, which are marked as in use on the disk.
+ */
+#include "bitmapdir.h"
+#include "qcow2.h"
+#include "state.h"
+
+gboolean qcow2_begin_writing(Qcow2 *q, GError **error)
+{
+    if (q->writing)
+        return TRUE;
+    q->writing = qcow2_clear_features(q, QCOW2_AUTOCLEAR_KEPT, error) &&
+                 (q->same_content || qcow2_bitmaps_outdate(q, FALSE, error));
+    return q->writing;
+}
