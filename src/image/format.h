@@ -108,6 +108,8 @@ struct CstImageFormat {
     /* --- making -------------------------------------------------------------------------- */
 
     unsigned create_options; /**< CstCreateOptions */
+    /** The subformat whose data is always compressed; NULL: there is none. */
+    const char *compressed_subformat;
     /** options->capacity is a multiple of 512; only what create_options names is set. */
     gboolean (*create)(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                        CstTask *task, GError **error);

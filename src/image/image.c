@@ -33,6 +33,11 @@ const char *cst_image_format_xml_name(const CstImageFormat *format)
     return format->xml_name ? format->xml_name : format->name;
 }
 
+gboolean cst_image_format_is_plain(const CstImageFormat *format)
+{
+    return format->is_plain;
+}
+
 gboolean cst_image_format_can_create(const CstImageFormat *format)
 {
     return format->create != NULL;

@@ -21,16 +21,28 @@ static const CstImageFormat *const formats[] = {
     &cst_format_cloop, &cst_format_dmg,  &cst_format_raw,  NULL,
 };
 
+static const CstImageFormat *find(const char *name)
+{
+    for (size_t i = 0; formats[i]; i++)
+        if (strcmp(formats[i]->name, name) == 0 || g_strcmp0(formats[i]->alias, name) == 0)
+            return formats[i];
+    return NULL;
+}
+
 const CstImageFormat *cst_image_format_find(const char *name, GError **error)
 {
-    for (size_t i = 0; formats[i]; i++) {
-        const CstImageFormat *format = formats[i];
+    const CstImageFormat *format = find(name);
 
-        if (strcmp(format->name, name) == 0 || g_strcmp0(format->alias, name) == 0)
-            return format;
-    }
-    cst_fail(error, CST_ERROR_INVALID, _("unknown image format '%s'"), name);
-    return NULL;
+    if (!format)
+        cst_fail(error, CST_ERROR_INVALID, _("unknown image format '%s'"), name);
+    return format;
+}
+
+gboolean cst_image_name_is_plain(const char *name)
+{
+    const CstImageFormat *format = find(name);
+
+    return format && format->is_plain;
 }
 
 const CstImageFormat *const *cst_image_formats(void)

@@ -19,8 +19,6 @@
 #include "lift.h"
 #include "mark.h"
 
-#define STREAM "streamOptimized"
-
 typedef struct {
     CstBlob *from, *to;
     const CstImageFormat *format;
@@ -115,12 +113,11 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
                               .files = conversion->create.files,
                               .backing = conversion->create.backing_guest};
     g_autoptr(CstBlob) guest = NULL;
+    const char *packs_itself = conversion->format->compressed_subformat;
     CstImage *image;
 
-    /* VMDK has a variant whose data is always compressed. */
-    if ((conversion->flags & CST_CONVERT_COMPRESS) && !conversion->create.subformat &&
-        strcmp(cst_image_format_name(conversion->format), "vmdk") == 0)
-        conversion->create.subformat = STREAM;
+    if ((conversion->flags & CST_CONVERT_COMPRESS) && !conversion->create.subformat)
+        conversion->create.subformat = packs_itself;
     if (!make(conversion, task, error))
         return FALSE;
     image = cst_image_open_as(conversion->to, conversion->format, &how, error);
@@ -128,7 +125,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
         return FALSE;
     /* What compresses by itself takes plain writes. */
     if ((conversion->flags & CST_CONVERT_COMPRESS) &&
-        g_strcmp0(conversion->create.subformat, STREAM) != 0) {
+        !(packs_itself && strcmp(conversion->create.subformat, packs_itself) == 0)) {
         gboolean ok = fill_compressed(conversion, image, task, error);
 
         cst_image_free(image);

@@ -25,9 +25,9 @@ typedef struct {
 } Subformat;
 
 static const Subformat subformats[] = {
-    {"monolithicSparse", "SPARSE", NULL, FALSE},   {"monolithicFlat", "FLAT", "flat", FALSE},
-    {"twoGbMaxExtentSparse", "SPARSE", "s", TRUE}, {"twoGbMaxExtentFlat", "FLAT", "f", TRUE},
-    {"streamOptimized", "SPARSE", NULL, FALSE},
+    {"monolithicSparse", "SPARSE", NULL, FALSE},    {"monolithicFlat", "FLAT", "flat", FALSE},
+    {"twoGbMaxExtentSparse", "SPARSE", "s", TRUE},  {"twoGbMaxExtentFlat", "FLAT", "f", TRUE},
+    {VMDK_STREAM_OPTIMIZED, "SPARSE", NULL, FALSE},
 };
 
 typedef struct {
@@ -82,7 +82,7 @@ static gboolean is_plain(const Making *making)
 
 gboolean vmdk_is_stream(const char *create_type)
 {
-    return g_strcmp0(create_type, "streamOptimized") == 0;
+    return g_strcmp0(create_type, VMDK_STREAM_OPTIMIZED) == 0;
 }
 
 static gboolean parse_backing(Making *making, GError **error)

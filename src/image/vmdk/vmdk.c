@@ -178,6 +178,7 @@ const CstImageFormat cst_format_vmdk = {
     .create_options = CST_CREATE_BACKING | CST_CREATE_CLUSTER_SIZE | CST_CREATE_METADATA |
                       CST_CREATE_SUBFORMAT | CST_CREATE_ADAPTER_TYPE | CST_CREATE_HW_VERSION |
                       CST_CREATE_ZEROED_GRAIN,
+    .compressed_subformat = VMDK_STREAM_OPTIMIZED,
     .create = vmdk_create,
     .measure = vmdk_measure,
     .is_layered = TRUE,

@@ -6,6 +6,8 @@
 #include "header.h"
 #include "tables.h"
 
+#define VMDK_STREAM_OPTIMIZED "streamOptimized" /**< the subformat of compressed grains */
+
 /**
  * An opened VMDK image: a descriptor and a row of extents, each of which is a file of its own or,
  * in an image of one file, that file. Only extents know how they hold their bytes.
