@@ -5,9 +5,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,6 +155,50 @@ static void a_cancelled_task_ends_it(void **state)
     }
 }
 
+/* As long as a child works, nobody needs the processor to wait for it. */
+static void waiting_wakes_nobody(void **state)
+{
+    static const char *const scripts[] = {"sleep 0.3", "exec >&- 2>&-; exec sleep 0.3"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        g_auto(CstChildResult) result = {0};
+        struct rusage before, after;
+
+        getrusage(RUSAGE_THREAD, &before);
+        run(scripts[i], &result);
+        getrusage(RUSAGE_THREAD, &after);
+        assert_int_equal(result.status, 0);
+        assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 20);
+    }
+}
+
+static gboolean no_descriptors;
+
+int __real_pidfd_open(pid_t pid, unsigned flags);
+int __wrap_pidfd_open(pid_t pid, unsigned flags);
+
+int __wrap_pidfd_open(pid_t pid, unsigned flags)
+{
+    errno = EMFILE;
+    return no_descriptors ? -1 : __real_pidfd_open(pid, flags);
+}
+
+static void what_cannot_be_waited_for_is_ended(void **state)
+{
+    const CstChild child = {.timeout_s = 10};
+    g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
+    g_autofree char *script = g_strdup_printf("echo $$ > %s; exec sleep 30", path);
+
+    unlink(path);
+    no_descriptors = TRUE;
+    assert_refused(&child, script, NULL, CST_ERROR_IO, "cannot wait for 'sh': Too many open files");
+    no_descriptors = FALSE;
+    /* It may have been killed before it wrote. */
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
+        assert_gone(path);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +209,8 @@ int main(void)
         cmocka_unit_test(output_has_a_limit_and_errors_are_cut),
         cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
         cmocka_unit_test(a_cancelled_task_ends_it),
+        cmocka_unit_test(waiting_wakes_nobody),
+        cmocka_unit_test(what_cannot_be_waited_for_is_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
