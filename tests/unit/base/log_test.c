@@ -231,9 +231,7 @@ static void another_thread_has_a_copy(void **state)
     cst_log_set_pool("pool");
     cst_log_set_volume("mine");
     cst_log_context_copy(&copy);
-    /* The copy keeps the task. */
     cst_task_set_job(task, 5);
-    cst_task_unref(task);
     g_thread_join(g_thread_new("other", other_thread, &copy));
     assert_string_equal(cst_log_context()->volume, "mine");
     cst_log_pop(&context);
@@ -245,6 +243,9 @@ static void another_thread_has_a_copy(void **state)
     assert_int_equal(cst_task_job(copy.task), 5);
     cst_log_context_clear(&copy);
     assert_null(copy.task);
+    /* The copy's reference was its own. */
+    assert_int_equal(cst_task_job(task), 5);
+    cst_task_unref(task);
 }
 
 static void names_without_a_context_are_nobodys(void **state)
