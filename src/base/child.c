@@ -22,6 +22,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
@@ -194,8 +195,8 @@ static gboolean run_to_end(Running *run, GError **error)
     return gather(run, error);
 }
 
-gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
-                       GError **error)
+static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *ret_result,
+                          GError **error)
 {
     g_auto(Running) run = {.child = child, .task = task, .pid_fd = -1, .out_fd = -1, .err_fd = -1};
     int status;
@@ -212,4 +213,44 @@ gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret
     ret_result->out = g_string_free(g_steal_pointer(&run.out), FALSE);
     ret_result->err = g_string_free(g_steal_pointer(&run.err), FALSE);
     return TRUE;
+}
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+static void log_begin(const CstChild *child)
+{
+    g_autofree char *command = g_strjoinv(" ", (char **)child->argv);
+
+    cst_log(CST_LOG_DEBUG, "runs: %s", command);
+}
+
+/* @error: why it did not run to its end; NULL: it did, as @result says. */
+static void log_end(const CstChild *child, gint64 began, const CstChildResult *result,
+                    const GError *error)
+{
+    double ms = (double)(g_get_monotonic_time() - began) / 1000;
+
+    if (error)
+        cst_log(CST_LOG_DEBUG, "%s failed after %.1f ms: %s", child->argv[0], ms, error->message);
+    else
+        cst_log(CST_LOG_DEBUG, "%s ended after %.1f ms with status %d", child->argv[0], ms,
+                result->status);
+}
+
+gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
+                       GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    gboolean ok;
+    gint64 began;
+
+    if (!cst_log_enabled(CST_LOG_DEBUG))
+        return run_child(child, task, ret_result, error);
+    began = g_get_monotonic_time();
+    log_begin(child);
+    ok = run_child(child, task, ret_result, &local);
+    log_end(child, began, ret_result, local);
+    if (local)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return ok;
 }

@@ -16,6 +16,7 @@
 
 #include <base/child.h>
 #include <base/error.h>
+#include <base/log.h>
 
 static void run(const char *script, CstChildResult *ret_result)
 {
@@ -199,6 +200,44 @@ static void what_cannot_be_waited_for_is_ended(void **state)
     unlink(path);
 }
 
+static GString *logged;
+
+static GLogWriterOutput keep_message(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                     gpointer unused)
+{
+    for (gsize i = 0; i < count; i++)
+        if (g_str_equal(fields[i].key, "MESSAGE"))
+            g_string_append_printf(logged, "%s\n", (const char *)fields[i].value);
+    return G_LOG_WRITER_HANDLED;
+}
+
+static void debugging_shows_what_is_run(void **state)
+{
+    const char *const argv[] = {"/nosuch/program", "an argument", NULL};
+    const CstChild missing = {.argv = argv};
+    g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) error = NULL;
+
+    logged = g_string_new(NULL);
+    cst_log_set_level(CST_LOG_INFO);
+    run("exit 7", &result);
+    assert_string_equal(logged->str, "");
+    cst_log_set_level(CST_LOG_DEBUG);
+    cst_child_result_clear(&result);
+    run("sleep 0.01; exit 7", &result);
+    assert_true(g_regex_match_simple("^runs: sh -c sleep 0.01; exit 7\n"
+                                     "sh ended after [1-9]\\d+\\.\\d ms with status 7\n$",
+                                     logged->str, 0, 0));
+    g_string_truncate(logged, 0);
+    assert_false(cst_child_run(&missing, NULL, &result, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND));
+    assert_true(g_regex_match_simple("^runs: /nosuch/program an argument\n"
+                                     "/nosuch/program failed after \\d+\\.\\d ms: cannot run ",
+                                     logged->str, 0, 0));
+    cst_log_set_level(CST_LOG_WARNING);
+    g_string_free(logged, TRUE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,7 +250,9 @@ int main(void)
         cmocka_unit_test(a_cancelled_task_ends_it),
         cmocka_unit_test(waiting_wakes_nobody),
         cmocka_unit_test(what_cannot_be_waited_for_is_ended),
+        cmocka_unit_test(debugging_shows_what_is_run),
     };
 
+    g_log_set_writer_func(keep_message, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
