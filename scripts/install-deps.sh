@@ -9,9 +9,11 @@ set -eu
 [ -z "${CISTERN_NO_DEPS:-}" ] || exit 0
 command -v dpkg-query >/dev/null 2>&1 || exit 0
 
+# libmount-dev: the kernel's tables of mounts and swap space; uuid-dev: random uuids and their text.
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
-    libzstd-dev scdoc libcmocka-dev libblkid-dev libsqlite3-dev librbd-dev librados-dev"
+    libzstd-dev scdoc libcmocka-dev libblkid-dev libmount-dev libsqlite3-dev librbd-dev librados-dev
+    uuid-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One thread runs one child: it polls the two pipes and a pidfd, which is readable once the child
+ * has ended, so that nothing wakes it but what it waits for. A task is the exception: cancelling
+ * one may happen in a signal handler and wakes nobody, so it is looked at every POLL_STEP_MS.
+ *
+ * Why not GSubprocess: it reads without a limit, knows neither time-outs nor process groups, and
+ * reaps in the main context of whichever thread runs one, of which the daemon's workers have none.
+ */
 #include <base/child.h>
 
 #include <errno.h>
@@ -6,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,17 +22,39 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
 #define POLL_STEP_MS         100
-#define PATIENCE_US          G_TIME_SPAN_SECOND
+#define PATIENCE_MS          1000
 
 void cst_child_result_clear(CstChildResult *result)
 {
     g_clear_pointer(&result->out, g_free);
     g_clear_pointer(&result->err, g_free);
 }
+
+typedef struct {
+    const CstChild *child;
+    CstTask *task;
+    gint64 deadline; /* monotonic microseconds, 0: none */
+    GPid pid;
+    CstFd pid_fd, out_fd, err_fd;
+    GString *out, *err;
+} Running;
+
+static void running_clear(Running *run)
+{
+    cst_fd_clear(&run->pid_fd);
+    cst_fd_clear(&run->out_fd);
+    cst_fd_clear(&run->err_fd);
+    if (run->out)
+        g_string_free(run->out, TRUE);
+    if (run->err)
+        g_string_free(run->err, TRUE);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
 /* Its own process group; and what it makes is for nobody else, until we say so. */
 static void set_up_child(gpointer data)
@@ -32,18 +63,20 @@ static void set_up_child(gpointer data)
     umask(077);
 }
 
-static gboolean spawn(const CstChild *child, GPid *ret_pid, int *ret_out, int *ret_err,
-                      GError **error)
+static gboolean spawn(Running *run, GError **error)
 {
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
     g_autoptr(GError) local = NULL;
 
-    if (g_spawn_async_with_pipes(NULL, (char **)child->argv, env,
-                                 G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
-                                     G_SPAWN_CLOEXEC_PIPES,
-                                 set_up_child, NULL, ret_pid, NULL, ret_out, ret_err, &local))
+    if (g_spawn_async_with_pipes(
+            NULL, (char **)run->child->argv, env,
+            G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, set_up_child,
+            NULL, &run->pid, NULL, &run->out_fd, &run->err_fd, &local)) {
+        run->out = g_string_new(NULL);
+        run->err = g_string_new(NULL);
         return TRUE;
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("cannot run '%s': %s"), child->argv[0],
+    }
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("cannot run '%s': %s"), run->child->argv[0],
                     local->message);
 }
 
@@ -65,105 +98,159 @@ static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
     return TRUE;
 }
 
-typedef struct {
-    const CstChild *child;
-    CstTask *task;
-    gint64 deadline; /* monotonic microseconds, 0: none */
-    GString *out, *err;
-} Gathering;
-
-static gboolean gather(Gathering *g, int out_fd, int err_fd, GError **error)
+/* Milliseconds that poll() may take until the task or the clock must be looked at; -1: any time. */
+static int longest_poll(const Running *run)
 {
-    struct pollfd fds[2] = {{.fd = out_fd, .events = POLLIN}, {.fd = err_fd, .events = POLLIN}};
-    size_t limit = g->child->output_limit ? g->child->output_limit : DEFAULT_OUTPUT_LIMIT;
+    gint64 left = run->deadline - g_get_monotonic_time();
+
+    if (run->task)
+        return POLL_STEP_MS;
+    return run->deadline ? (int)CLAMP(left / 1000 + 1, 0, G_MAXINT) : -1;
+}
+
+static gboolean may_go_on(const Running *run, GError **error)
+{
+    if (!cst_task_check(run->task, error))
+        return FALSE;
+    if (run->deadline && g_get_monotonic_time() > run->deadline)
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' did not finish in %u seconds"),
+                        run->child->argv[0], run->child->timeout_s);
+    return TRUE;
+}
+
+/*
+ * Gathers the output until the child has ended and nobody holds the pipes any more. Either may
+ * come first: a child can close its output and work on, and leave a grandchild that writes.
+ */
+static gboolean gather(const Running *run, GError **error)
+{
+    enum { OUT, ERR, END, FDS };
+    struct pollfd fds[FDS] = {[OUT] = {.fd = run->out_fd, .events = POLLIN},
+                              [ERR] = {.fd = run->err_fd, .events = POLLIN},
+                              [END] = {.fd = run->pid_fd, .events = POLLIN}};
+    size_t limit = run->child->output_limit ? run->child->output_limit : DEFAULT_OUTPUT_LIMIT;
     gboolean over = FALSE, ignored = FALSE;
 
-    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-        if (!cst_task_check(g->task, error))
+    while (fds[OUT].fd >= 0 || fds[ERR].fd >= 0 || fds[END].fd >= 0) {
+        if (!may_go_on(run, error))
             return FALSE;
-        if (g->deadline && g_get_monotonic_time() > g->deadline)
-            return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' did not finish in %u seconds"),
-                            g->child->argv[0], g->child->timeout_s);
-        if (poll(fds, 2, POLL_STEP_MS) < 0 && errno != EINTR)
-            return cst_fail_errno(error, errno, _("cannot wait for '%s'"), g->child->argv[0]);
-        if (fds[0].revents && !drain(out_fd, g->out, limit, &over))
-            fds[0].fd = -1;
-        if (fds[1].revents && !drain(err_fd, g->err, STDERR_KEPT, &ignored))
-            fds[1].fd = -1;
+        if (poll(fds, FDS, longest_poll(run)) < 0) {
+            if (errno == EINTR)
+                continue;
+            return cst_fail_errno(error, errno, _("cannot wait for '%s'"), run->child->argv[0]);
+        }
+        if (fds[OUT].revents && !drain(run->out_fd, run->out, limit, &over))
+            fds[OUT].fd = -1;
+        if (fds[ERR].revents && !drain(run->err_fd, run->err, STDERR_KEPT, &ignored))
+            fds[ERR].fd = -1;
+        if (fds[END].revents)
+            fds[END].fd = -1;
         if (over)
             return cst_fail(error, CST_ERROR_LIMIT, _("'%s' printed more than %zu bytes"),
-                            g->child->argv[0], limit);
+                            run->child->argv[0], limit);
     }
     return TRUE;
 }
 
-/* The pipes may close before the child ends (or a grandchild holds none): wait within the
- * limits. */
-static gboolean reap(Gathering *g, GPid pid, int *ret_status, GError **error)
+/* Returns the wait status of the child, once it has ended. */
+static int reap(GPid pid)
 {
-    for (;;) {
-        pid_t done = waitpid(pid, ret_status, WNOHANG);
+    int status = 0;
 
-        if (done == pid)
-            return TRUE;
-        if (done < 0 && errno != EINTR)
-            return cst_fail_errno(error, errno, _("cannot wait for '%s'"), g->child->argv[0]);
-        if (!cst_task_check(g->task, error))
-            return FALSE;
-        if (g->deadline && g_get_monotonic_time() > g->deadline)
-            return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' did not finish in %u seconds"),
-                            g->child->argv[0], g->child->timeout_s);
-        g_usleep(1000);
-    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
 }
 
-static gpointer wait_for_end(gpointer data)
+static gpointer reap_late(gpointer pid)
 {
-    int status;
-
-    while (waitpid(GPOINTER_TO_INT(data), &status, 0) < 0 && errno == EINTR)
-        ;
+    reap(GPOINTER_TO_INT(pid));
     return NULL;
 }
 
 /* A killed child that hangs in the kernel (a disk that does not answer) ends when it ends. */
-static void bury(GPid pid)
+static void bury(const Running *run)
 {
+    struct pollfd end = {.fd = run->pid_fd, .events = POLLIN};
     GThread *reaper;
-    int status;
 
-    for (gint64 end = g_get_monotonic_time() + PATIENCE_US; g_get_monotonic_time() < end;) {
-        if (waitpid(pid, &status, WNOHANG) != 0)
-            return;
-        g_usleep(1000);
+    if (poll(&end, 1, PATIENCE_MS) > 0) {
+        reap(run->pid);
+        return;
     }
     /* Without a thread to be had it stays a zombie until we end, which harms nobody. */
-    reaper = g_thread_try_new("reaper", wait_for_end, GINT_TO_POINTER(pid), NULL);
+    reaper = g_thread_try_new("reaper", reap_late, GINT_TO_POINTER(run->pid), NULL);
     if (reaper)
         g_thread_unref(reaper);
+}
+
+/* Runs the child to its end; FALSE when it has to be killed, if it was started. */
+static gboolean run_to_end(Running *run, GError **error)
+{
+    if (run->child->timeout_s)
+        run->deadline = g_get_monotonic_time() + run->child->timeout_s * G_TIME_SPAN_SECOND;
+    run->pid_fd = pidfd_open(run->pid, 0);
+    if (run->pid_fd < 0)
+        return cst_fail_errno(error, errno, _("cannot wait for '%s'"), run->child->argv[0]);
+    return gather(run, error);
+}
+
+static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *ret_result,
+                          GError **error)
+{
+    g_auto(Running) run = {.child = child, .task = task, .pid_fd = -1, .out_fd = -1, .err_fd = -1};
+    int status;
+
+    if (!spawn(&run, error))
+        return FALSE;
+    if (!run_to_end(&run, error)) {
+        kill(-run.pid, SIGKILL);
+        bury(&run);
+        return FALSE;
+    }
+    status = reap(run.pid);
+    ret_result->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    ret_result->out = g_string_free(g_steal_pointer(&run.out), FALSE);
+    ret_result->err = g_string_free(g_steal_pointer(&run.err), FALSE);
+    return TRUE;
+}
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+static void log_begin(const CstChild *child)
+{
+    g_autofree char *command = g_strjoinv(" ", (char **)child->argv);
+
+    cst_log(CST_LOG_DEBUG, "runs: %s", command);
+}
+
+/* @error: why it did not run to its end; NULL: it did, as @result says. */
+static void log_end(const CstChild *child, gint64 began, const CstChildResult *result,
+                    const GError *error)
+{
+    double ms = (double)(g_get_monotonic_time() - began) / 1000;
+
+    if (error)
+        cst_log(CST_LOG_DEBUG, "%s failed after %.1f ms: %s", child->argv[0], ms, error->message);
+    else
+        cst_log(CST_LOG_DEBUG, "%s ended after %.1f ms with status %d", child->argv[0], ms,
+                result->status);
 }
 
 gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
                        GError **error)
 {
-    g_auto(CstFd) out_fd = -1, err_fd = -1;
-    g_autoptr(GString) out = g_string_new(NULL);
-    g_autoptr(GString) err = g_string_new(NULL);
-    Gathering g = {.child = child, .task = task, .out = out, .err = err};
-    GPid pid;
-    int status;
+    g_autoptr(GError) local = NULL;
+    gboolean ok;
+    gint64 began;
 
-    if (!spawn(child, &pid, &out_fd, &err_fd, error))
-        return FALSE;
-    if (child->timeout_s)
-        g.deadline = g_get_monotonic_time() + child->timeout_s * G_TIME_SPAN_SECOND;
-    if (!gather(&g, out_fd, err_fd, error) || !reap(&g, pid, &status, error)) {
-        kill(-pid, SIGKILL);
-        bury(pid);
-        return FALSE;
-    }
-    ret_result->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    ret_result->out = g_strdup(out->str);
-    ret_result->err = g_strdup(err->str);
-    return TRUE;
+    if (!cst_log_enabled(CST_LOG_DEBUG))
+        return run_child(child, task, ret_result, error);
+    began = g_get_monotonic_time();
+    log_begin(child);
+    ok = run_child(child, task, ret_result, &local);
+    log_end(child, began, ret_result, local);
+    if (local)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return ok;
 }

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cst_log() makes the fields of an entry, GLib takes them to the writer of the process, and the
+ * writer hands them to journald, or makes a line of them. What libraries log through GLib comes to
+ * the same writer.
+ */
 #include <base/log.h>
 
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <base/log_context.h>
+
+#define DOMAIN "cistern"
 
 /* A reload sets it while other threads log. */
 static gint log_level = CST_LOG_WARNING;
@@ -15,8 +25,126 @@ void cst_log_set_level(CstLogLevel level)
     g_atomic_int_set(&log_level, (gint)level);
 }
 
+gboolean cst_log_enabled(CstLogLevel level)
+{
+    return (gint)level <= g_atomic_int_get(&log_level);
+}
+
+/* --- making an entry ------------------------------------------------------------------------- */
+
+#define FIELDS_MAX 16
+
+typedef struct {
+    GLogField fields[FIELDS_MAX];
+    gsize count;
+    GStringChunk *texts; /* what the fields borrow */
+} Entry;
+
+/* Adds a field; @value NULL or "": there is nothing to add. */
+static void add(Entry *entry, const char *key, const char *value)
+{
+    if (!value || !*value)
+        return;
+    g_assert(entry->count < FIELDS_MAX);
+    entry->fields[entry->count++] = (GLogField){key, value, -1};
+}
+
+static void add_number(Entry *entry, const char *key, uint64_t number)
+{
+    char text[24];
+
+    g_snprintf(text, sizeof(text), "%" G_GUINT64_FORMAT, number);
+    add(entry, key, g_string_chunk_insert(entry->texts, text));
+}
+
+static void add_context(Entry *entry, const CstLogContext *context)
+{
+    uint64_t job = cst_task_job(context->task);
+    char request[40];
+
+    if (context->connection) {
+        g_snprintf(request, sizeof(request), "%" G_GUINT64_FORMAT ".%u", context->connection,
+                   (unsigned)context->serial);
+        add(entry, "REQUEST", g_string_chunk_insert(entry->texts, request));
+        add_number(entry, "CLIENT", (uint64_t)context->pid);
+        add_number(entry, "CLIENT_UID", context->uid);
+    }
+    add(entry, "PROCEDURE", context->procedure);
+    add(entry, "POOL", context->pool);
+    add(entry, "VOLUME", context->volume);
+    if (job)
+        add_number(entry, "JOB", job);
+}
+
+/* Returns @text with every byte escaped that is not part of a printable character. */
+static char *escape(const char *text)
+{
+    GString *escaped = g_string_sized_new(strlen(text) + 1);
+
+    while (*text) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+        gboolean valid = c != (gunichar)-1 && c != (gunichar)-2;
+        const char *next = valid ? g_utf8_next_char(text) : text + 1;
+
+        if (valid && g_unichar_isprint(c))
+            g_string_append_len(escaped, text, next - text);
+        else
+            for (const char *p = text; p < next; p++)
+                g_string_append_printf(escaped, "\\x%02x", (guchar)*p);
+        text = next;
+    }
+    return g_string_free(escaped, FALSE);
+}
+
+/* G_LOG_LEVEL_ERROR would end the process. */
+static GLogLevelFlags glib_level(CstLogLevel level)
+{
+    switch (level) {
+    case CST_LOG_ERROR: return G_LOG_LEVEL_CRITICAL;
+    case CST_LOG_WARNING: return G_LOG_LEVEL_WARNING;
+    case CST_LOG_INFO: return G_LOG_LEVEL_INFO;
+    case CST_LOG_DEBUG: break;
+    }
+    return G_LOG_LEVEL_DEBUG;
+}
+
+void cst_log_write(CstLogLevel level, const char *function, const char *format, ...)
+{
+    const CstLogContext *context = cst_log_context();
+    Entry entry = {.texts = g_string_chunk_new(256)};
+    g_autofree char *text = NULL;
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    message = escape(text);
+    add_number(&entry, "PRIORITY", level);
+    /* GLib's own writer wants a message, empty or not. */
+    entry.fields[entry.count++] = (GLogField){"MESSAGE", message, -1};
+    add(&entry, "CODE_FUNC", function);
+    add(&entry, "GLIB_DOMAIN", DOMAIN);
+    add(&entry, "SYSLOG_IDENTIFIER", g_get_prgname());
+    if (context)
+        add_context(&entry, context);
+    g_log_structured_array(glib_level(level), entry.fields, entry.count);
+    g_string_chunk_free(entry.texts);
+}
+
+/* --- writing an entry ------------------------------------------------------------------------ */
+
+/* The text of a field; NULL: there is no such. GLib's own messages have texts only. */
+static const char *text_of(const GLogField *fields, gsize count, const char *key)
+{
+    for (gsize i = 0; i < count; i++)
+        if (g_str_equal(fields[i].key, key) && fields[i].length < 0)
+            return fields[i].value;
+    return NULL;
+}
+
 /* TRUE when stderr is the service manager's: it names the device and the inode of its journal. */
-static gboolean is_journal(void)
+static gboolean is_journal_stream(void)
 {
     const char *stream = g_getenv("JOURNAL_STREAM");
     g_autofree char *own = NULL;
@@ -28,26 +156,27 @@ static gboolean is_journal(void)
     return g_str_equal(own, stream);
 }
 
-static const char *level_word(CstLogLevel level)
+static const char *level_word(GLogLevelFlags level)
 {
-    switch (level) {
-    case CST_LOG_ERROR: return "error";
-    case CST_LOG_WARNING: return "warning";
-    case CST_LOG_INFO: return "info";
-    case CST_LOG_DEBUG: break;
+    switch (level & G_LOG_LEVEL_MASK) {
+    case G_LOG_LEVEL_ERROR:
+    case G_LOG_LEVEL_CRITICAL: return "error";
+    case G_LOG_LEVEL_WARNING: return "warning";
+    case G_LOG_LEVEL_MESSAGE:
+    case G_LOG_LEVEL_INFO: return "info";
+    default: return "debug";
     }
-    return "debug";
 }
 
 /* "<3>", which the journal reads, or for people "2026-11-21 03:44:39.123+0000: error: ". */
-static char *prefix_of(CstLogLevel level)
+static char *prefix_of(GLogLevelFlags level, const char *priority)
 {
     g_autoptr(GDateTime) now = NULL;
     g_autofree char *seconds = NULL;
     g_autofree char *zone = NULL;
 
-    if (is_journal())
-        return g_strdup_printf("<%d>", level);
+    if (priority && is_journal_stream())
+        return g_strdup_printf("<%s>", priority);
     now = g_date_time_new_now_local();
     seconds = g_date_time_format(now, "%Y-%m-%d %H:%M:%S");
     zone = g_date_time_format(now, "%z");
@@ -55,20 +184,35 @@ static char *prefix_of(CstLogLevel level)
                            zone, level_word(level));
 }
 
-void cst_log(CstLogLevel level, const char *format, ...)
+static void write_line(GLogLevelFlags level, const GLogField *fields, gsize count)
 {
-    va_list args;
-    g_autofree char *prefix = NULL;
-    g_autofree char *text = NULL;
+    const char *request = text_of(fields, count, "REQUEST");
+    const char *domain = text_of(fields, count, "GLIB_DOMAIN");
+    const char *message = text_of(fields, count, "MESSAGE");
+    gboolean foreign = domain && !g_str_equal(domain, DOMAIN);
+    g_autofree char *prefix = prefix_of(level, text_of(fields, count, "PRIORITY"));
+    /* Others' messages have not been through escape() yet. */
+    g_autofree char *text = escape(message ? message : "");
 
-    if ((gint)level > g_atomic_int_get(&log_level))
-        return;
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    for (char *p = text; *p; p++)
-        if (g_ascii_iscntrl(*p))
-            *p = '?';
-    prefix = prefix_of(level);
-    fprintf(stderr, "%s%s\n", prefix, text);
+    fprintf(stderr, "%s%s%s%s%s%s%s\n", prefix, request ? "[" : "", request ? request : "",
+            request ? "] " : "", foreign ? domain : "", foreign ? ": " : "", text);
+}
+
+static GLogWriterOutput write_entry(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                    gpointer unused)
+{
+    const char *domain = text_of(fields, count, "GLIB_DOMAIN");
+
+    /* Ours have been measured against our own level. */
+    if (g_strcmp0(domain, DOMAIN) != 0 && g_log_writer_default_would_drop(level, domain))
+        return G_LOG_WRITER_HANDLED;
+    if (!g_log_writer_is_journald(STDERR_FILENO) ||
+        g_log_writer_journald(level, fields, count, NULL) != G_LOG_WRITER_HANDLED)
+        write_line(level, fields, count);
+    return G_LOG_WRITER_HANDLED;
+}
+
+void cst_log_init(void)
+{
+    g_log_set_writer_func(write_entry, NULL, NULL);
 }

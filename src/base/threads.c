@@ -1,14 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/threads.h>
 
-void cst_threads_run(GThreadFunc work, gpointer data, unsigned count)
+#include <base/log_context.h>
+
+typedef struct {
+    GThreadFunc func;
+    gpointer data;
+    CstLogContext log; /* the caller's */
+} Work;
+
+static gpointer run(gpointer data)
+{
+    const Work *work = data;
+    /* The caller waits for us, so its task stays. */
+    CstLogContext log = work->log;
+
+    cst_log_push(&log);
+    work->func(work->data);
+    cst_log_pop(&log);
+    return NULL;
+}
+
+void cst_threads_run(GThreadFunc func, gpointer data, unsigned count)
 {
     GThread *threads[CST_THREADS_MAX] = {NULL};
+    Work work = {.func = func, .data = data};
 
+    cst_log_context_copy(&work.log);
     for (unsigned i = 1; i < MIN(count, CST_THREADS_MAX); i++)
-        threads[i] = g_thread_try_new("work", work, data, NULL);
-    work(data);
+        threads[i] = g_thread_try_new("work", run, &work, NULL);
+    func(data);
     for (unsigned i = 1; i < CST_THREADS_MAX; i++)
         if (threads[i])
             g_thread_join(threads[i]);
+    cst_log_context_clear(&work.log);
 }

@@ -2,16 +2,14 @@
 #include <base/uuid.h>
 
 #include <string.h>
-#include <sys/random.h>
+#include <uuid/uuid.h>
 
 void cst_uuid_generate(CstUuid *ret_uuid)
 {
-    if (getrandom(ret_uuid->bytes, sizeof(ret_uuid->bytes), 0) != sizeof(ret_uuid->bytes))
-        g_error("getrandom: the kernel gives no random bytes");
-    ret_uuid->bytes[6] = (ret_uuid->bytes[6] & 0x0f) | 0x40;
-    ret_uuid->bytes[8] = (ret_uuid->bytes[8] & 0x3f) | 0x80;
+    uuid_generate_random(ret_uuid->bytes);
 }
 
+/* By hand: libuuid's uuid_parse() takes the canonical form only. */
 gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid)
 {
     CstUuid uuid;
@@ -41,16 +39,7 @@ gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid)
 
 const char *cst_uuid_format(const CstUuid *uuid, char ret_text[CST_UUID_TEXT_LEN])
 {
-    static const char digits[] = "0123456789abcdef";
-    char *p = ret_text;
-
-    for (size_t i = 0; i < CST_UUID_LEN; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *p++ = '-';
-        *p++ = digits[uuid->bytes[i] >> 4];
-        *p++ = digits[uuid->bytes[i] & 15];
-    }
-    *p = '\0';
+    uuid_unparse_lower(uuid->bytes, ret_text);
     return ret_text;
 }
 
@@ -61,9 +50,7 @@ gboolean cst_uuid_equal(const CstUuid *a, const CstUuid *b)
 
 gboolean cst_uuid_is_zero(const CstUuid *uuid)
 {
-    static const CstUuid zero;
-
-    return cst_uuid_equal(uuid, &zero);
+    return uuid_is_null(uuid->bytes);
 }
 
 guint cst_uuid_hash(gconstpointer uuid)

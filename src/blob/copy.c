@@ -6,6 +6,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/threads.h>
 #include <base/units.h>
 
 /*
@@ -311,20 +312,6 @@ static void *copy_worker(void *data)
     return NULL;
 }
 
-/* The calling thread works as well, so the copy goes on even where no thread can be had. */
-static void copy_on_threads(Copy *copy)
-{
-    GThread *threads[COPY_THREADS - 1] = {NULL};
-    unsigned count = copy->length <= PARALLEL_ABOVE ? 0 : G_N_ELEMENTS(threads);
-
-    for (unsigned i = 0; i < count; i++)
-        threads[i] = g_thread_try_new("copy", copy_worker, copy, NULL);
-    copy_worker(copy);
-    for (unsigned i = 0; i < count; i++)
-        if (threads[i])
-            g_thread_join(threads[i]);
-}
-
 static gboolean check_ranges(Copy *copy, GError **error)
 {
     uint64_t size = 0, end = copy->dst_offset + copy->length;
@@ -399,7 +386,7 @@ static gboolean copy_all(Copy *copy, GError **error)
     if (!grow_destination(copy, error))
         return FALSE;
     g_mutex_init(&copy->lock);
-    copy_on_threads(copy);
+    cst_threads_run(copy_worker, copy, copy->length <= PARALLEL_ABOVE ? 1 : COPY_THREADS);
     g_mutex_clear(&copy->lock);
     if (copy->error) {
         g_propagate_error(error, copy->error);

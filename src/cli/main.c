@@ -119,6 +119,7 @@ int main(int argc, char **argv)
     gboolean ok;
 
     start_locale(&settings);
+    cst_log_init();
     /* What the embedded service notes in passing is for daemons' journals; -d shows it. */
     cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);

@@ -264,6 +264,7 @@ int main(int argc, char **argv)
 
     setlocale(LC_ALL, "");
     cst_bind_locale();
+    cst_log_init();
     umask(022);
     if (!parse_options(&argc, &argv, &options, &error))
         return fail(error);

@@ -135,10 +135,7 @@ static gboolean is_equal_16(const uint8_t *block, const uint16_t *chunk, uint64_
     uint16_t differ = 0, most = 0;
 
     for (uint64_t i = 0; i < count; i++) {
-        uint16_t there;
-
-        memcpy(&there, block + i * 2, 2);
-        differ |= (uint16_t)(__builtin_bswap16(there) ^ chunk[i]);
+        differ |= (uint16_t)(cst_be16(block + i * 2) ^ chunk[i]);
         most |= chunk[i];
     }
     return differ == 0 && most != G_MAXUINT16;

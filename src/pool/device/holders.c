@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libmount.h>
 #include <linux/dm-ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,11 @@ typedef struct {
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
 #define BLOCK_DEVICES "/sys/block"
+
+typedef struct libmnt_table MountTable;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
+typedef struct libmnt_iter MountIter;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIter, mnt_free_iter)
 
 /* --- device-mapper's own count ---------------------------------------------------------------- */
 
@@ -73,42 +79,56 @@ static void find_stacked(Search *search)
     }
 }
 
-/* proc_pid_mountinfo(5): "36 35 98:0 /root /mount/point ro,…", with spaces in paths as \040. */
+/* Returns @made of libmount's; as with GLib's allocators, the process ends when memory is short. */
+static gpointer checked(gpointer made)
+{
+    if (!made)
+        g_error("no memory for a table of the kernel's");
+    return made;
+}
+
+/* The kernel's table at @path (/proc/self/mountinfo, /proc/swaps); empty when it can't be read. */
+static MountTable *read_table(const char *path)
+{
+    MountTable *table = checked(mnt_new_table());
+    g_autofree char *text = cst_kernel_read(path);
+    FILE *stream = text && *text ? fmemopen(text, strlen(text), "r") : NULL;
+
+    if (stream) {
+        mnt_table_parse_stream(table, stream, path);
+        fclose(stream);
+    }
+    return table;
+}
+
 static void find_mounts(Search *search)
 {
-    g_autofree char *wanted =
-        g_strdup_printf("%u:%u", major(search->device), minor(search->device));
-    g_autofree char *table = cst_kernel_read("/proc/self/mountinfo");
-    g_auto(GStrv) lines = NULL;
+    g_autoptr(MountTable) table = read_table("/proc/self/mountinfo");
+    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    struct libmnt_fs *mount;
 
-    if (!table)
-        return;
-    lines = g_strsplit(table, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        g_auto(GStrv) fields = g_strsplit(*line, " ", 7);
-        g_autofree char *where = NULL;
-
-        if (g_strv_length(fields) < 7 || strcmp(fields[2], wanted) != 0)
+    while (mnt_table_next_fs(table, iter, &mount) == 0) {
+        if (mnt_fs_get_devno(mount) != search->device)
             continue;
-        where = g_strcompress(fields[4]);
         search->named++;
-        cst_holders_add(search->holders, 0, _("mounted on '%s'"), where)->reads_only =
-            g_str_has_prefix(fields[5], "ro");
+        cst_holders_add(search->holders, 0, _("mounted on '%s'"), mnt_fs_get_target(mount))
+            ->reads_only =
+            mnt_optstr_get_option(mnt_fs_get_vfs_options(mount), "ro", NULL, NULL) == 0;
     }
 }
 
 gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
                      gconstpointer data)
 {
-    g_autofree char *table = cst_kernel_read("/proc/swaps");
-    g_auto(GStrv) lines = table ? g_strsplit(table, "\n", -1) : NULL;
+    g_autoptr(MountTable) table = read_table("/proc/swaps");
+    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    struct libmnt_fs *swap;
 
-    for (char **line = lines; line && *line; line++) {
-        g_autofree char *word = g_strndup(*line, strcspn(*line, " \t"));
-        g_autofree char *path = g_strcompress(word);
+    while (mnt_table_next_fs(table, iter, &swap) == 0) {
+        const char *path = mnt_fs_get_source(swap);
         struct stat st;
 
-        if (path[0] == '/' && cst_node_stat(path, &st) && is_it(&st, data))
+        if (path && path[0] == '/' && cst_node_stat(path, &st) && is_it(&st, data))
             return TRUE;
     }
     return FALSE;

@@ -5,14 +5,18 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/child.h>
 #include <base/error.h>
+#include <base/log.h>
 
 static void run(const char *script, CstChildResult *ret_result)
 {
@@ -152,6 +156,88 @@ static void a_cancelled_task_ends_it(void **state)
     }
 }
 
+/* As long as a child works, nobody needs the processor to wait for it. */
+static void waiting_wakes_nobody(void **state)
+{
+    static const char *const scripts[] = {"sleep 0.3", "exec >&- 2>&-; exec sleep 0.3"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        g_auto(CstChildResult) result = {0};
+        struct rusage before, after;
+
+        getrusage(RUSAGE_THREAD, &before);
+        run(scripts[i], &result);
+        getrusage(RUSAGE_THREAD, &after);
+        assert_int_equal(result.status, 0);
+        assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 20);
+    }
+}
+
+static gboolean no_descriptors;
+
+int __real_pidfd_open(pid_t pid, unsigned flags);
+int __wrap_pidfd_open(pid_t pid, unsigned flags);
+
+int __wrap_pidfd_open(pid_t pid, unsigned flags)
+{
+    errno = EMFILE;
+    return no_descriptors ? -1 : __real_pidfd_open(pid, flags);
+}
+
+static void what_cannot_be_waited_for_is_ended(void **state)
+{
+    const CstChild child = {.timeout_s = 10};
+    g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
+    g_autofree char *script = g_strdup_printf("echo $$ > %s; exec sleep 30", path);
+
+    unlink(path);
+    no_descriptors = TRUE;
+    assert_refused(&child, script, NULL, CST_ERROR_IO, "cannot wait for 'sh': Too many open files");
+    no_descriptors = FALSE;
+    /* It may have been killed before it wrote. */
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
+        assert_gone(path);
+    unlink(path);
+}
+
+static GString *logged;
+
+static GLogWriterOutput keep_message(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                     gpointer unused)
+{
+    for (gsize i = 0; i < count; i++)
+        if (g_str_equal(fields[i].key, "MESSAGE"))
+            g_string_append_printf(logged, "%s\n", (const char *)fields[i].value);
+    return G_LOG_WRITER_HANDLED;
+}
+
+static void debugging_shows_what_is_run(void **state)
+{
+    const char *const argv[] = {"/nosuch/program", "an argument", NULL};
+    const CstChild missing = {.argv = argv};
+    g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) error = NULL;
+
+    logged = g_string_new(NULL);
+    cst_log_set_level(CST_LOG_INFO);
+    run("exit 7", &result);
+    assert_string_equal(logged->str, "");
+    cst_log_set_level(CST_LOG_DEBUG);
+    cst_child_result_clear(&result);
+    run("sleep 0.01; exit 7", &result);
+    assert_true(g_regex_match_simple("^runs: sh -c sleep 0.01; exit 7\n"
+                                     "sh ended after [1-9]\\d+\\.\\d ms with status 7\n$",
+                                     logged->str, 0, 0));
+    g_string_truncate(logged, 0);
+    assert_false(cst_child_run(&missing, NULL, &result, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND));
+    assert_true(g_regex_match_simple("^runs: /nosuch/program an argument\n"
+                                     "/nosuch/program failed after \\d+\\.\\d ms: cannot run ",
+                                     logged->str, 0, 0));
+    cst_log_set_level(CST_LOG_WARNING);
+    g_string_free(logged, TRUE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,7 +248,11 @@ int main(void)
         cmocka_unit_test(output_has_a_limit_and_errors_are_cut),
         cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
         cmocka_unit_test(a_cancelled_task_ends_it),
+        cmocka_unit_test(waiting_wakes_nobody),
+        cmocka_unit_test(what_cannot_be_waited_for_is_ended),
+        cmocka_unit_test(debugging_shows_what_is_run),
     };
 
+    g_log_set_writer_func(keep_message, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

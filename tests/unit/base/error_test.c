@@ -156,6 +156,21 @@ static void uuids_are_read_in_many_forms(void **state)
     }
 }
 
+static void new_uuids_are_random_ones(void **state)
+{
+    static const CstUuid zero;
+    CstUuid one, other;
+
+    cst_uuid_generate(&one);
+    cst_uuid_generate(&other);
+    assert_false(cst_uuid_equal(&one, &other));
+    /* RFC 9562: version 4 of variant 10. */
+    assert_int_equal(one.bytes[6] >> 4, 4);
+    assert_int_equal(one.bytes[8] >> 6, 2);
+    assert_false(cst_uuid_is_zero(&one));
+    assert_true(cst_uuid_is_zero(&zero));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_process_is_named_as_far_as_it_is_known),
         cmocka_unit_test(flags_may_exclude_each_other),
         cmocka_unit_test(uuids_are_read_in_many_forms),
+        cmocka_unit_test(new_uuids_are_random_ones),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

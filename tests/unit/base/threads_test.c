@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <base/log_context.h>
 #include <base/threads.h>
 
 /* Calls of work(), and those that have returned. */
@@ -60,11 +61,34 @@ static void test_goes_on_with_fewer(void **state)
     assert_works(4, 0, 1);
 }
 
+static gpointer note_request(gpointer data)
+{
+    const CstLogContext *context = cst_log_context();
+
+    if (context && context->connection == 12)
+        g_atomic_int_inc((gint *)data);
+    cst_log_set_volume("of this thread");
+    return NULL;
+}
+
+static void test_they_log_for_the_same_request(void **state)
+{
+    CstLogContext context = {.connection = 12};
+    gint noted = 0;
+
+    may_have = CST_THREADS_MAX;
+    cst_log_push(&context);
+    cst_threads_run(note_request, &noted, 8);
+    cst_log_pop(&context);
+    assert_int_equal(noted, 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_work_at_once),
         cmocka_unit_test(test_goes_on_with_fewer),
+        cmocka_unit_test(test_they_log_for_the_same_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

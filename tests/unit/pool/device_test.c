@@ -207,17 +207,24 @@ static void mounts_hold_it(void **state)
     put("/proc/self/mountinfo", "36 35 8:16 / /srv/two\\040words rw,relatime - ext4 /dev/sdb rw\n"
                                 "37 35 8:1 / /home rw - ext4 /dev/sda rw\n"
                                 "38 35 8:16\n"
+                                "garbage\n"
+                                "40 35 8:16 / /rw rw,noro - ext4 /dev/sdb ro\n"
                                 "39 35 8:16 / /mnt ro,relatime - ext4 /dev/sdb ro\n");
-    assert_holders("/dev/sdb", "mounted on '/srv/two words'; mounted on '/mnt' (reads); ");
+    assert_holders("/dev/sdb", "mounted on '/srv/two words'; mounted on '/rw'; "
+                               "mounted on '/mnt' (reads); ");
 }
 
 static void swap_space_holds_it(void **state)
 {
-    put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\n/dev/sda2 partition 1\n");
+    static const char head[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+                               "/dev/sda2                               partition\t1\t\t0\t\t-2\n";
+    g_autofree char *another =
+        g_strconcat(head, "/dev/disk/by\\040id\tpartition\t1\t\t0\t\t-3\n", NULL);
+
+    put("/proc/swaps", head);
     put("/dev/sda2", "8:2");
     assert_holders("/dev/sdb", "");
-    put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\n/dev/sda2 partition 1\n"
-                       "/dev/disk/by\\040id\tpartition 1\n");
+    put("/proc/swaps", another);
     put("/dev/disk/by id", "8:16");
     assert_holders("/dev/sdb", "swap space; ");
 }
@@ -330,7 +337,9 @@ static void loop_devices_and_swap_hold_files(void **state)
     assert_file_holders(fd, "");
     looped = (struct stat){.st_dev = st.st_dev + 1, .st_ino = st.st_ino};
     assert_file_holders(fd, "");
-    put("/proc/swaps", "Filename Type\n/srv/other file 1\n/srv/disk.img file 1\n");
+    put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+                       "/srv/other\t\t\t\tfile\t\t1024\t\t0\t\t-2\n"
+                       "/srv/disk.img\t\t\t\tfile\t\t1024\t\t0\t\t-3\n");
     put("/srv/other", "content");
     assert_file_holders(fd, "swap space; ");
     close(fd);

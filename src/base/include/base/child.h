@@ -8,7 +8,8 @@
 /**
  * Runs an external program: argument vector only (never a shell), LC_ALL=C, no inherited
  * descriptors above 2, stdin from /dev/null, umask 077, its own process group, killed whole on
- * time-out or cancel. Output is capped.
+ * time-out or cancel. Output is capped. The log has the arguments, as every user of the host can
+ * see them: nothing secret is ever one.
  */
 typedef struct {
     const char *const *argv; /**< argv[0] is looked up in PATH */
