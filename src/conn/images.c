@@ -283,7 +283,7 @@ gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitma
     for (guint i = 0; i < change->steps->len; i++) {
         CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 
-        steps[i] = (wire_bitmap_step){(char *)step->deed, cst_opt_arg((char **)&step->from)};
+        steps[i] = (wire_bitmap_step){(char *)step->action, cst_opt_arg((char **)&step->from)};
     }
     return cst_conn_own_call(conn, WIRE_CISTERN_VOL_BITMAP, &args, NULL, task, error);
 }

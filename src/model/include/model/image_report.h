@@ -114,8 +114,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolMap, cst_vol_map_free)
 
 /** One thing to do with a bitmap. */
 typedef struct {
-    const char *deed; /**< "add", "remove", "clear", "enable", "disable", "merge" */
-    const char *from; /**< merge: the bitmap that is added; else NULL */
+    const char *action; /**< "add", "remove", "clear", "enable", "disable", "merge" */
+    const char *from;   /**< merge: the bitmap that is added; else NULL */
 } CstBitmapStep;
 
 /** More at a time are refused. */
