@@ -195,10 +195,10 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
     return result(blob->ops->resize(blob, size, error), error);
 }
 
-gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                         GError **error)
+gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                         CstBlobLocation *ret_place, GError **error)
 {
-    CstPlace place = {blob, offset, length};
+    CstBlobLocation place = {blob, offset, length};
 
     if (!check_range(blob, offset, length, error))
         return FALSE;

@@ -198,8 +198,8 @@ static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
  * How much of the run, in whole units, is in one piece of a blob that may share it: the place's
  * length. Where that is 0, *ret_alike bytes can be copied before it is worth asking again.
  */
-static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit, CstPlace *ret_place,
-                               uint64_t *ret_alike, GError **error)
+static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
+                               CstBlobLocation *ret_place, uint64_t *ret_alike, GError **error)
 {
     uint64_t src_unit;
 
@@ -218,7 +218,7 @@ static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_le
                               gboolean *ret_shared, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    CstPlace place = {0};
+    CstBlobLocation place = {0};
     uint64_t unit;
 
     g_mutex_lock(&copy->lock);

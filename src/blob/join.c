@@ -78,13 +78,13 @@ static gboolean join_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
     return TRUE;
 }
 
-static gboolean join_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                            GError **error)
+static gboolean join_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                            CstBlobLocation *ret_place, GError **error)
 {
     const Part *part = part_at((JoinBlob *)blob, offset);
     uint64_t inside = offset - part->start, n = MIN(length, part->length - inside);
 
-    *ret_place = (CstPlace){NULL, 0, n};
+    *ret_place = (CstBlobLocation){NULL, 0, n};
     return !part->blob || cst_blob_locate(part->blob, part->offset + inside, n, ret_place, error);
 }
 

@@ -34,7 +34,7 @@ typedef struct {
     CstBlob *blob; /**< borrowed; NULL: nowhere, or not as they are (compressed, encrypted) */
     uint64_t offset;
     uint64_t length; /**< of the range, from its start on; > 0 */
-} CstPlace;
+} CstBlobLocation;
 
 typedef enum {
     CST_ZERO_MAY_UNMAP = 1 << 0, /**< the range may become a hole */
@@ -91,7 +91,7 @@ typedef struct {
      * Where the range's space is in a blob below: the bytes there are this blob's, except where
      * extent() says that they read as zeroes. NULL: this blob is the lowest.
      */
-    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
+    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
                        GError **error);
     /**
      * As cst_blob_share(), for a layer: finds a place for the range in the blob below, lets that
@@ -149,8 +149,8 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error);
  * Where the bytes of a range lie in the lowest blob (the file), through all layers; the length is
  * cut to what lies there in one piece. See CstBlobOps.locate.
  */
-gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                         GError **error);
+gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                         CstBlobLocation *ret_place, GError **error);
 /** See CstBlobOps.share_unit. */
 uint64_t cst_blob_share_unit(CstBlob *blob);
 /**
