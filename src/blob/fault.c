@@ -148,7 +148,7 @@ static gboolean fault_get_size(CstBlob *blob, uint64_t *ret_size, GError **error
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_LOOK))
+    if (strikes(fault, CST_FAULT_QUERY))
         return fail(blob, error);
     return cst_blob_get_size(fault->inner, ret_size, error);
 }
@@ -199,7 +199,7 @@ static gboolean fault_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_LOOK))
+    if (strikes(fault, CST_FAULT_QUERY))
         return fail(blob, error);
     return cst_blob_extent(fault->inner, offset, length, ret_extent, error);
 }
@@ -227,7 +227,7 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_DROP))
+    if (change_strikes(fault, CST_FAULT_DISCARD))
         return fail(blob, error);
     if (!remember(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);

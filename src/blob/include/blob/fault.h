@@ -8,12 +8,12 @@
  * (blob_fault_dep) that no program links.
  */
 typedef enum {
-    CST_FAULT_READ,  /**< pread fails */
-    CST_FAULT_LOOK,  /**< get_size or extent fails */
-    CST_FAULT_DROP,  /**< discard fails, nothing is changed */
-    CST_FAULT_WRITE, /**< pwrite, zero, allocate or resize fails, nothing is changed */
-    CST_FAULT_TORN,  /**< pwrite writes its first half (whole 512-byte sectors), then fails */
-    CST_FAULT_FLUSH, /**< flush fails */
+    CST_FAULT_READ,    /**< pread fails */
+    CST_FAULT_QUERY,   /**< get_size or extent fails */
+    CST_FAULT_DISCARD, /**< discard fails, nothing is changed */
+    CST_FAULT_WRITE,   /**< pwrite, zero, allocate or resize fails, nothing is changed */
+    CST_FAULT_TORN,    /**< pwrite writes its first half (whole 512-byte sectors), then fails */
+    CST_FAULT_FLUSH,   /**< flush fails */
     CST_FAULT_KINDS
 } CstFaultKind;
 
