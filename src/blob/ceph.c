@@ -204,7 +204,7 @@ gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError
     work->run = run;
     work->clear = clear;
     work->refs = 1;
-    work->beat = g_get_monotonic_time();
+    work->last_heartbeat = g_get_monotonic_time();
     g_mutex_init(&work->lock);
     g_cond_init(&work->cond);
     return work;
@@ -250,10 +250,10 @@ void cst_ceph_work_unref_in_callback(CstCephWork *work)
     } while (!g_atomic_int_compare_and_exchange(&work->refs, refs, refs - 1));
 }
 
-void cst_ceph_work_beat(CstCephWork *work)
+void cst_ceph_work_heartbeat(CstCephWork *work)
 {
     g_mutex_lock(&work->lock);
-    work->beat = g_get_monotonic_time();
+    work->last_heartbeat = g_get_monotonic_time();
     g_mutex_unlock(&work->lock);
 }
 
@@ -293,7 +293,7 @@ static gboolean wait_done(CstCephWork *work, guint deadline_ms)
 
     g_mutex_lock(&work->lock);
     while (!work->done) {
-        gint64 until = work->beat + deadline_ms * G_TIME_SPAN_MILLISECOND;
+        gint64 until = work->last_heartbeat + deadline_ms * G_TIME_SPAN_MILLISECOND;
 
         if (g_get_monotonic_time() >= until)
             break;

@@ -274,7 +274,7 @@ static int note_run(uint64_t offset, size_t length, int exists, void *data)
         looking->data->len ? &g_array_index(looking->data, Run, looking->data->len - 1) : NULL;
     Run run = {offset, offset + length};
 
-    cst_ceph_work_beat(&looking->work);
+    cst_ceph_work_heartbeat(&looking->work);
     if (!exists)
         return 0;
     if (last && last->end == offset)
@@ -394,7 +394,7 @@ static void resizing_clear(CstCephWork *work)
 
 static int resizing_beat(uint64_t done, uint64_t total, void *data)
 {
-    cst_ceph_work_beat(data);
+    cst_ceph_work_heartbeat(data);
     return 0;
 }
 

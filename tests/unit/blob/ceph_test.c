@@ -344,11 +344,11 @@ static void progress_pushes_the_deadline_back(void **state)
     gint64 start = g_get_monotonic_time();
 
     /* Last heard of a minute ago: the deadline of half a minute is over. */
-    work->work.beat = start - 60 * SECOND;
+    work->work.last_heartbeat = start - 60 * SECOND;
     assert_false(cst_ceph_work_wait(&work->work, 30000, NULL));
     assert_true(g_get_monotonic_time() - start < 20 * SECOND);
-    cst_ceph_work_beat(&work->work);
-    assert_true(work->work.beat >= start);
+    cst_ceph_work_heartbeat(&work->work);
+    assert_true(work->work.last_heartbeat >= start);
     start = g_get_monotonic_time();
     assert_false(cst_ceph_work_wait(&work->work, 60, NULL));
     assert_true(g_get_monotonic_time() - start >= 30000);

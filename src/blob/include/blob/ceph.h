@@ -140,7 +140,7 @@ struct CstCephWork {
     gboolean done;
     gboolean result;
     GError *error;
-    gint64 beat; /* monotonic: when it last showed progress */
+    gint64 last_heartbeat; /* monotonic time, µs */
 };
 
 /** @size: of the struct that begins with a CstCephWork; zeroed. One reference. */
@@ -152,7 +152,7 @@ void cst_ceph_work_unref(CstCephWork *work);
 void cst_ceph_work_unref_in_callback(CstCephWork *work);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstCephWork, cst_ceph_work_unref)
 /** Pushes the deadline back. */
-void cst_ceph_work_beat(CstCephWork *work);
+void cst_ceph_work_heartbeat(CstCephWork *work);
 /** For work without run; @error is taken over. */
 void cst_ceph_work_finish(CstCephWork *work, gboolean result, GError *error);
 /**
