@@ -254,7 +254,7 @@ static gboolean sparse_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *ds
     return TRUE;
 }
 
-void cst_blob_sparse_let_share(CstBlob *blob, uint64_t unit, unsigned refusals)
+void cst_blob_sparse_enable_sharing(CstBlob *blob, uint64_t unit, unsigned refusals)
 {
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 

@@ -18,7 +18,7 @@ CstBlob *cst_blob_sparse_copy(CstBlob *blob);
  * blobs that are lowest ones and have such a unit too. The first @refusals attempts to share its
  * bytes fail with UNSUPPORTED.
  */
-void cst_blob_sparse_let_share(CstBlob *blob, uint64_t unit, unsigned refusals);
+void cst_blob_sparse_enable_sharing(CstBlob *blob, uint64_t unit, unsigned refusals);
 
 /** Bytes of this blob that have been shared with others. */
 uint64_t cst_blob_sparse_shared(CstBlob *blob);
