@@ -440,8 +440,8 @@ static gboolean close_image(CstCephWork *work, GError **error)
     Closing *closing = (Closing *)work;
 
     closing->ceph->rbd_close(closing->rbd.image);
-    if (closing->rbd.give_back)
-        closing->rbd.give_back(closing->rbd.lender);
+    if (closing->rbd.release_owner)
+        closing->rbd.release_owner(closing->rbd.owner);
     return TRUE;
 }
 

@@ -8,9 +8,9 @@
 typedef struct {
     rbd_image_t image;
     guint deadline_ms; /**< a call that takes longer fails with UNREACHABLE */
-    gpointer lender;   /**< what the image was opened through (its connection) */
+    gpointer owner;    /**< what the image was opened through (its connection) */
     /** Gives it back, after the image is closed; any thread but librbd's own. */
-    GDestroyNotify give_back;
+    GDestroyNotify release_owner;
 } CstBlobRbd;
 
 /**
