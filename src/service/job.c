@@ -111,7 +111,7 @@ static void hear(JobEntry *entry)
     uint64_t limit = entry->asked;
     gboolean cancel;
 
-    cst_job_file_asked(entry->file, &cancel, &limit);
+    cst_job_file_read_requests(entry->file, &cancel, &limit);
     if (cancel) {
         entry->told_to_stop = TRUE;
         cst_task_cancel(entry->task);

@@ -141,14 +141,14 @@ static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError
     g_autofree char *temporary = file_name(dir, id, NEWBORN);
     g_autofree char *path = file_name(dir, id, LIVE);
     g_auto(CstFd) fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    JobRecord record = {.magic = JOB_MAGIC, .asked.limit = job->limit};
+    JobRecord record = {.magic = JOB_MAGIC, .requests.limit = job->limit};
     int result;
 
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
         return -1;
     }
-    job_record_fill(&record.told, job);
+    job_record_fill(&record.status, job);
     if (!cst_pwrite_full(fd, &record, sizeof(record), 0, temporary, error) ||
         !lock_file(fd, F_OFD_SETLK) || rename(temporary, path) < 0) {
         if (error && !*error)
@@ -196,21 +196,22 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
 
 void cst_job_file_update(CstJobFile *file, const CstJobInfo *job)
 {
-    JobTold told;
+    JobStatus status;
 
-    job_record_fill(&told, job);
-    job_record_write(file->fd, &told, NULL);
+    job_record_fill(&status, job);
+    job_record_write(file->fd, &status, NULL);
 }
 
-void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit)
+void cst_job_file_read_requests(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit)
 {
-    JobAsked asked = {0};
+    JobRequests requests = {0};
 
     *ret_cancel = FALSE;
-    if (pread(file->fd, &asked, sizeof(asked), offsetof(JobRecord, asked)) != sizeof(asked))
+    if (pread(file->fd, &requests, sizeof(requests), offsetof(JobRecord, requests)) !=
+        sizeof(requests))
         return;
-    *ret_cancel = asked.cancel != 0;
-    *ret_limit = asked.limit;
+    *ret_cancel = requests.cancel != 0;
+    *ret_limit = requests.limit;
 }
 
 static void file_free(CstJobFile *file)
@@ -254,11 +255,11 @@ static void note_interruption(int fd, JobRecord *record)
 {
     struct stat st;
 
-    record->told.state = CST_JOB_INTERRUPTED;
-    record->told.rate = 0;
-    record->told.ended = g_get_real_time();
+    record->status.state = CST_JOB_INTERRUPTED;
+    record->status.rate = 0;
+    record->status.ended = g_get_real_time();
     if (fstat(fd, &st) == 0)
-        record->told.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+        record->status.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
 }
 
 /* @fd of a file that is there. The record, brought up to date. */
@@ -266,12 +267,12 @@ static gboolean look(int fd, JobRecord *record)
 {
     if (!job_record_read(fd, record))
         return FALSE;
-    if (cst_job_state_is_end(record->told.state) || is_locked(fd))
+    if (cst_job_state_is_end(record->status.state) || is_locked(fd))
         return TRUE;
     /* Its end may have been written between the two looks. */
     if (!job_record_read(fd, record))
         return FALSE;
-    if (!cst_job_state_is_end(record->told.state))
+    if (!cst_job_state_is_end(record->status.state))
         note_interruption(fd, record);
     return TRUE;
 }
@@ -285,7 +286,7 @@ static CstJobInfo *load_one(const char *dir, uint64_t id)
 
     if (fd < 0)
         fd = open(ended, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || !look(fd, &record) || too_old(record.told.ended))
+    if (fd < 0 || !look(fd, &record) || too_old(record.status.ended))
         return NULL;
     return job_record_info(id, &record);
 }
@@ -363,7 +364,7 @@ static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, 
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int result;
 
-    if (fd >= 0 && look(fd, ret_record) && !cst_job_state_is_end(ret_record->told.state)) {
+    if (fd >= 0 && look(fd, ret_record) && !cst_job_state_is_end(ret_record->status.state)) {
         result = fd;
         fd = -1;
         return result;
@@ -383,13 +384,14 @@ gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
 
     if (fd < 0)
         return FALSE;
-    if (!record.told.can_cancel)
+    if (!record.status.can_cancel)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("job %" G_GUINT64_FORMAT " (%.*s) cannot be cancelled; it ends by "
                           "itself"),
-                        id, (int)sizeof(record.told.kind), record.told.kind);
+                        id, (int)sizeof(record.status.kind), record.status.kind);
     return cst_may_change(error) &&
-           cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, asked.cancel), "job", error);
+           cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, requests.cancel), "job",
+                           error);
 }
 
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error)
@@ -398,7 +400,7 @@ gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t lim
     g_auto(CstFd) fd = open_live(paths, id, &record, error);
 
     return fd >= 0 && cst_may_change(error) &&
-           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, asked.limit), "job",
+           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, requests.limit), "job",
                            error);
 }
 
@@ -431,9 +433,9 @@ static gboolean leave_to_others(const Settling *settling, uint64_t id, int *fd, 
 {
     CstJobInfo *job;
 
-    if (cst_job_state_is_end(record->told.state) && record->told.state != CST_JOB_INTERRUPTED)
+    if (cst_job_state_is_end(record->status.state) && record->status.state != CST_JOB_INTERRUPTED)
         return FALSE;
-    if (!cst_job_state_is_end(record->told.state))
+    if (!cst_job_state_is_end(record->status.state))
         note_interruption(*fd, record);
     job = job_record_info(id, record);
     if (!cst_job_file_can_resume(job) || too_old(job->ended)) {
@@ -470,8 +472,8 @@ static void settle_one(const Settling *settling, uint64_t id)
     }
     if (leave_to_others(settling, id, &fd, &record))
         return;
-    if (record.told.state == CST_JOB_INTERRUPTED)
-        job_record_write(fd, &record.told, NULL);
+    if (record.status.state == CST_JOB_INTERRUPTED)
+        job_record_write(fd, &record.status, NULL);
     CST_CRASH_POINT("job.settled");
     if (rename(path, ended) < 0)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));

@@ -26,24 +26,24 @@ typedef struct {
     char resume[1024];
     uint32_t attempt;
     uint32_t reserved;
-} JobTold;
+} JobStatus;
 
 /** Written by others than the one who does the job. */
 typedef struct {
     uint64_t limit;
     uint32_t cancel;
     uint32_t reserved;
-} JobAsked;
+} JobRequests;
 
 /** The file. Its parts are read and written whole. */
 typedef struct {
     char magic[16];
-    JobTold told;
-    JobAsked asked;
+    JobStatus status;
+    JobRequests requests;
 } JobRecord;
 
-void job_record_fill(JobTold *told, const CstJobInfo *job);
-gboolean job_record_write(int fd, const JobTold *told, GError **error);
+void job_record_fill(JobStatus *status, const CstJobInfo *job);
+gboolean job_record_write(int fd, const JobStatus *status, GError **error);
 /** FALSE: it is not one of ours. */
 gboolean job_record_read(int fd, JobRecord *record);
 CstJobInfo *job_record_info(uint64_t id, const JobRecord *record);

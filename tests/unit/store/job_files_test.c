@@ -99,11 +99,11 @@ static void test_a_life(void **state)
     all = cst_job_files_load(root->paths);
     assert_int_equal(all->len, 1);
     g_clear_pointer(&all, g_ptr_array_unref);
-    cst_job_file_asked(file, &cancel, &limit);
+    cst_job_file_read_requests(file, &cancel, &limit);
     assert_true(!cancel && limit == 5);
     assert_true(cst_job_file_set_limit(root->paths, id, 99, NULL));
     assert_true(cst_job_file_cancel(root->paths, id, NULL));
-    cst_job_file_asked(file, &cancel, &limit);
+    cst_job_file_read_requests(file, &cancel, &limit);
     assert_true(cancel && limit == 99);
 
     job.done = 10;

@@ -27,7 +27,7 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
 /** How far it is: everything in @job but its id. */
 void cst_job_file_update(CstJobFile *file, const CstJobInfo *job);
 /** What was asked of it since it was published; *ret_limit as told last. */
-void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit);
+void cst_job_file_read_requests(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit);
 /** The same as an update, and it has ended: lets go. Frees @file. */
 void cst_job_file_end(CstJobFile *file, const CstJobInfo *job);
 /** The same, but it is left for the next daemon to go on with. */
