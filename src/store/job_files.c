@@ -22,10 +22,10 @@
  * NUMBER.job while it goes on, NUMBER.done from its end on, "next" with the number to give out. The
  * lock on "next" is held while numbers are given out and files made or tidied.
  */
-#define LIVE    ".job"
-#define ENDED   ".done"
-#define NEWBORN ".new"
-#define NEXT    "next"
+#define LIVE      ".job"
+#define ENDED     ".done"
+#define TEMPORARY ".new"
+#define NEXT      "next"
 
 #define FILES_MAX 10000 /* looked at in one listing */
 
@@ -96,8 +96,8 @@ static int lock_numbers(const char *dir, GError **error)
     return result;
 }
 
-/* The highest number that any file has. */
-static uint64_t highest(const char *dir)
+/* The highest_number number that any file has. */
+static uint64_t highest_number(const char *dir)
 {
     GDir *open_dir = g_dir_open(dir, 0, NULL);
     const char *name;
@@ -121,7 +121,7 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
     uint64_t id = len > 0 ? g_ascii_strtoull(text, NULL, 10) : 0;
 
     if (id == 0 || id >= G_MAXINT64)
-        id = highest(dir) + 1;
+        id = highest_number(dir) + 1;
     /* Of one length, so that what a crash leaves is the old number or the new one. */
     g_snprintf(text, sizeof(text), "%020" G_GUINT64_FORMAT "\n", id + 1);
     if (!cst_pwrite_full(fd, text, strlen(text), 0, path, error))
@@ -136,9 +136,9 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
 
 /* --- the one who does the job ---------------------------------------------------------------- */
 
-static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
+static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
 {
-    g_autofree char *temporary = file_name(dir, id, NEWBORN);
+    g_autofree char *temporary = file_name(dir, id, TEMPORARY);
     g_autofree char *path = file_name(dir, id, LIVE);
     g_auto(CstFd) fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     JobRecord record = {.magic = JOB_MAGIC, .requests.limit = job->limit};
@@ -173,7 +173,7 @@ static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
     return file;
 }
 
-static void tidy(const char *dir);
+static void prune(const char *dir);
 
 CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, uint64_t *ret_id,
                                  GError **error)
@@ -186,10 +186,10 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
     if (numbers < 0 || !take_number(dir, numbers, &id, error))
         return NULL;
     CST_CRASH_POINT("job.numbered");
-    fd = make_file(dir, id, job, error);
+    fd = create_file(dir, id, job, error);
     if (fd < 0)
         return NULL;
-    tidy(dir);
+    prune(dir);
     *ret_id = id;
     return file_new(dir, id, fd);
 }
@@ -245,13 +245,13 @@ void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job)
 
 /* --- everybody else -------------------------------------------------------------------------- */
 
-static gboolean too_old(int64_t ended)
+static gboolean is_expired(int64_t ended)
 {
     return ended && g_get_real_time() - ended > CST_JOBS_KEPT_SECS * G_TIME_SPAN_SECOND;
 }
 
 /* With its lock gone before its end, it ended when its file was last written to. */
-static void note_interruption(int fd, JobRecord *record)
+static void set_interrupted(int fd, JobRecord *record)
 {
     struct stat st;
 
@@ -263,7 +263,7 @@ static void note_interruption(int fd, JobRecord *record)
 }
 
 /* @fd of a file that is there. The record, brought up to date. */
-static gboolean look(int fd, JobRecord *record)
+static gboolean read_current(int fd, JobRecord *record)
 {
     if (!job_record_read(fd, record))
         return FALSE;
@@ -273,7 +273,7 @@ static gboolean look(int fd, JobRecord *record)
     if (!job_record_read(fd, record))
         return FALSE;
     if (!cst_job_state_is_end(record->status.state))
-        note_interruption(fd, record);
+        set_interrupted(fd, record);
     return TRUE;
 }
 
@@ -286,7 +286,7 @@ static CstJobInfo *load_one(const char *dir, uint64_t id)
 
     if (fd < 0)
         fd = open(ended, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || !look(fd, &record) || too_old(record.status.ended))
+    if (fd < 0 || !read_current(fd, &record) || is_expired(record.status.ended))
         return NULL;
     return job_record_info(id, &record);
 }
@@ -364,7 +364,8 @@ static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, 
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int result;
 
-    if (fd >= 0 && look(fd, ret_record) && !cst_job_state_is_end(ret_record->status.state)) {
+    if (fd >= 0 && read_current(fd, ret_record) &&
+        !cst_job_state_is_end(ret_record->status.state)) {
         result = fd;
         fd = -1;
         return result;
@@ -407,7 +408,7 @@ gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t lim
 /* --- tidying --------------------------------------------------------------------------------- */
 
 /* With the lock on the numbers held: drops ended jobs that are too many or too old. */
-static void tidy(const char *dir)
+static void prune(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, ENDED);
 
@@ -417,50 +418,50 @@ static void tidy(const char *dir)
         struct stat st;
 
         if (ids->len - i > CST_JOBS_KEPT || stat(path, &st) < 0 ||
-            too_old(st.st_mtim.tv_sec * G_USEC_PER_SEC))
+            is_expired(st.st_mtim.tv_sec * G_USEC_PER_SEC))
             unlink(path);
     }
 }
 
 typedef struct {
     const char *dir;
-    CstJobTakeFunc take;
+    CstJobResumeFunc resume;
     gpointer data;
-} Settling;
+} Recovery;
 
 /* TRUE: @fd is somebody else's now, or the file stays as it is. */
-static gboolean leave_to_others(const Settling *settling, uint64_t id, int *fd, JobRecord *record)
+static gboolean hand_over(const Recovery *recovery, uint64_t id, int *fd, JobRecord *record)
 {
     CstJobInfo *job;
 
     if (cst_job_state_is_end(record->status.state) && record->status.state != CST_JOB_INTERRUPTED)
         return FALSE;
     if (!cst_job_state_is_end(record->status.state))
-        note_interruption(*fd, record);
+        set_interrupted(*fd, record);
     job = job_record_info(id, record);
-    if (!cst_job_file_can_resume(job) || too_old(job->ended)) {
+    if (!cst_job_file_can_resume(job) || is_expired(job->ended)) {
         cst_job_info_free(job);
         return FALSE;
     }
-    if (settling->take) {
-        CstJobFile *file = file_new(settling->dir, id, *fd);
+    if (recovery->resume) {
+        CstJobFile *file = file_new(recovery->dir, id, *fd);
 
         *fd = -1;
         job->state = CST_JOB_WAITING;
         job->attempt++;
         g_clear_pointer(&job->error, g_free);
         g_clear_pointer(&job->error_word, g_free);
-        settling->take(file, job, settling->data);
+        recovery->resume(file, job, recovery->data);
     } else {
         cst_job_info_free(job);
     }
     return TRUE;
 }
 
-static void settle_one(const Settling *settling, uint64_t id)
+static void recover_one(const Recovery *recovery, uint64_t id)
 {
-    g_autofree char *path = file_name(settling->dir, id, LIVE);
-    g_autofree char *ended = file_name(settling->dir, id, ENDED);
+    g_autofree char *path = file_name(recovery->dir, id, LIVE);
+    g_autofree char *ended = file_name(recovery->dir, id, ENDED);
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     JobRecord record;
 
@@ -470,34 +471,34 @@ static void settle_one(const Settling *settling, uint64_t id)
         unlink(path);
         return;
     }
-    if (leave_to_others(settling, id, &fd, &record))
+    if (hand_over(recovery, id, &fd, &record))
         return;
     if (record.status.state == CST_JOB_INTERRUPTED)
         job_record_write(fd, &record.status, NULL);
-    CST_CRASH_POINT("job.settled");
+    CST_CRASH_POINT("job.recovered");
     if (rename(path, ended) < 0)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
 }
 
 /* With the lock on the numbers held, nobody is making one. */
-static void drop_newborns(const char *dir)
+static void drop_temporaries(const char *dir)
 {
-    g_autoptr(GArray) ids = list_ids(dir, NEWBORN);
+    g_autoptr(GArray) ids = list_ids(dir, TEMPORARY);
 
     for (guint i = 0; i < ids->len; i++) {
-        g_autofree char *path = file_name(dir, g_array_index(ids, uint64_t, i), NEWBORN);
+        g_autofree char *path = file_name(dir, g_array_index(ids, uint64_t, i), TEMPORARY);
 
         unlink(path);
     }
 }
 
-void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer data)
+void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc resume, gpointer data)
 {
     g_autofree char *dir = jobs_dir(paths);
     g_autoptr(GError) error = NULL;
     g_autoptr(GArray) ids = NULL;
     g_auto(CstFd) numbers = -1;
-    const Settling settling = {dir, take, data};
+    const Recovery recovery = {dir, resume, data};
 
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
         return;
@@ -506,8 +507,8 @@ void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer d
         cst_log(CST_LOG_WARNING, "jobs: %s", error->message);
         return;
     }
-    drop_newborns(dir);
+    drop_temporaries(dir);
     ids = list_ids(dir, LIVE);
     for (guint i = 0; i < ids->len; i++)
-        settle_one(&settling, g_array_index(ids, uint64_t, i));
+        recover_one(&recovery, g_array_index(ids, uint64_t, i));
 }

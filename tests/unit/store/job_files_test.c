@@ -130,7 +130,7 @@ static void test_nobody(void **state)
     g_autoptr(GPtrArray) all = cst_job_files_load(root->paths);
     g_autoptr(GError) error = NULL;
 
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_int_equal(all->len, 0);
     assert_null(cst_job_file_load(root->paths, 1, &error));
     assert_code(&error, CST_ERROR_NOT_FOUND);
@@ -250,7 +250,7 @@ static void test_only_plain_files_are_jobs(void **state)
     assert_null(cst_job_file_load(root->paths, 3, NULL));
     assert_false(cst_job_file_cancel(root->paths, 1, &error));
     assert_code(&error, CST_ERROR_NOT_FOUND);
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_true(is_there(root, "1.job"));
     /* The numbers are not somebody else's file either. */
     assert_int_equal(unlink(next), 0);
@@ -269,7 +269,7 @@ static void test_what_was_begun_is_dropped(void **state)
     g_mkdir_with_parents(dir, 0700);
     assert_true(g_file_set_contents(newborn, "", -1, NULL));
     assert_true(g_file_set_contents(rubbish, "rubbish", -1, NULL));
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_false(is_there(root, "7.new"));
     assert_false(is_there(root, "8.job"));
 }
@@ -328,7 +328,7 @@ static void test_when_it_was_interrupted(void **state)
     assert_int_equal(utimensat(AT_FDCWD, live, then, 0), 0);
     seen = load(root, id);
     assert_int_equal(seen->ended, last * G_USEC_PER_SEC);
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_int_equal(utimensat(AT_FDCWD, ended, NULL, 0), 0);
     settled = load(root, id);
     assert_int_equal(settled->state, CST_JOB_INTERRUPTED);
@@ -345,7 +345,7 @@ static void test_taken_from_the_dead(void **state)
     job.resume = (char *)"3";
     job.attempt = 1;
     cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
-    cst_job_files_settle(root->paths, take, &taken);
+    cst_job_files_recover(root->paths, take, &taken);
     assert_int_equal(taken.count, 1);
     assert_in_range(taken.job->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
     taken.job->state = CST_JOB_DONE;
@@ -424,7 +424,7 @@ static void test_interrupted(void **state)
     assert_int_equal(seen->state, CST_JOB_RUNNING);
     g_clear_pointer(&seen, cst_job_info_free);
     /* It lives: there is nothing to settle. */
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     for (int i = 0; i < 2; i++) {
@@ -433,7 +433,7 @@ static void test_interrupted(void **state)
         assert_in_range(seen->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
         assert_int_equal(seen->rate, 0);
         g_clear_pointer(&seen, cst_job_info_free);
-        cst_job_files_settle(root->paths, NULL, NULL);
+        cst_job_files_recover(root->paths, NULL, NULL);
         assert_true(is_there(root, "1.done") && !is_there(root, "1.job"));
     }
     close(there[0]);
@@ -485,7 +485,7 @@ static void test_rubbish(void **state)
     }
     all = cst_job_files_load(root->paths);
     assert_int_equal(all->len, 0);
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_null(cst_job_file_load(root->paths, 2, NULL));
 }
 
@@ -507,11 +507,11 @@ static void test_left_and_taken(void **state)
         job.error = (char *)"stopped";
         job.error_word = (char *)"cancelled";
         cst_job_file_leave(file, &job);
-        cst_job_files_settle(root->paths, NULL, NULL);
+        cst_job_files_recover(root->paths, NULL, NULL);
         seen = load(root, id);
         assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
         g_clear_pointer(&seen, cst_job_info_free);
-        cst_job_files_settle(root->paths, take, &taken);
+        cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 1);
         assert_int_equal(taken.job->id, id);
         assert_int_equal(taken.job->attempt, job.attempt + 1);
@@ -520,7 +520,7 @@ static void test_left_and_taken(void **state)
         assert_true(!taken.job->error && !taken.job->error_word);
         assert_string_equal(taken.job->resume, "3");
         /* It is ours now. */
-        cst_job_files_settle(root->paths, take, &taken);
+        cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 1);
         cst_job_file_update(taken.file, taken.job);
         assert_true(cst_job_file_set_limit(root->paths, id, 77, NULL));
@@ -556,7 +556,7 @@ static void test_left_for_good(void **state)
             continue; /* nobody publishes it so */
         file = cst_job_file_publish(root->paths, &job, &id, NULL);
         cst_job_file_leave(file, &job);
-        cst_job_files_settle(root->paths, take, &taken);
+        cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 0);
     }
 }

@@ -45,11 +45,11 @@ gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error);
 
 /** Takes over both: a job whose process is gone, and that is locked for this one now. */
-typedef void (*CstJobTakeFunc)(CstJobFile *file, CstJobInfo *job, gpointer data);
+typedef void (*CstJobResumeFunc)(CstJobFile *file, CstJobInfo *job, gpointer data);
 
 /**
  * Writes the end of jobs whose process is gone, and drops what need not be kept. Those that can be
  * gone on with are given to @take, as waiting and with their next attempt; NULL: stay for whoever
  * can. After CST_JOB_ATTEMPTS, or an hour, nobody does any more.
  */
-void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer data);
+void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc take, gpointer data);
