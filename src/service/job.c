@@ -374,7 +374,7 @@ static void tell_interruption(JobEntry *entry, CstJobInfo *info)
     info->error = text;
     info->error_word = (char *)cst_error_info(CST_ERROR_FAILED)->word;
     if (cst_job_file_can_resume(info))
-        cst_job_file_leave(g_steal_pointer(&entry->file), info);
+        cst_job_file_suspend(g_steal_pointer(&entry->file), info);
     else
         cst_job_file_end(g_steal_pointer(&entry->file), info);
 }

@@ -237,7 +237,7 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     file_free(file);
 }
 
-void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job)
+void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job)
 {
     cst_job_file_update(file, job);
     file_free(file);

@@ -234,7 +234,7 @@ static void test_only_plain_files_are_jobs(void **state)
     struct stat st;
     uint64_t id;
 
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_int_equal(stat(dir, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(stat(live, &st), 0);
@@ -324,7 +324,7 @@ static void test_when_it_was_interrupted(void **state)
     CstJobInfo job = sample();
     uint64_t id;
 
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_int_equal(utimensat(AT_FDCWD, live, then, 0), 0);
     seen = load(root, id);
     assert_int_equal(seen->ended, last * G_USEC_PER_SEC);
@@ -344,7 +344,7 @@ static void test_taken_from_the_dead(void **state)
 
     job.resume = (char *)"3";
     job.attempt = 1;
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     cst_job_files_recover(root->paths, take, &taken);
     assert_int_equal(taken.count, 1);
     assert_in_range(taken.job->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
@@ -362,14 +362,14 @@ static void test_a_number_that_cannot_be(void **state)
     CstJobInfo job = sample();
     uint64_t id = 0;
 
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         assert_true(g_file_set_contents(next, texts[i], -1, NULL));
-        cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+        cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
         assert_int_equal(id, i + 2);
     }
     assert_true(g_file_set_contents(next, "9223372036854775806\n", -1, NULL));
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_true(id == G_MAXINT64 - 1);
 }
 
@@ -396,7 +396,7 @@ static void test_old_ones_go(void **state)
     assert_int_equal(all->len, 1);
     assert_int_equal(((CstJobInfo *)all->pdata[0])->id, 2);
     assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_false(is_there(root, "1.done"));
     assert_true(is_there(root, "2.done"));
 }
@@ -506,7 +506,7 @@ static void test_left_and_taken(void **state)
         job.ended = g_get_real_time();
         job.error = (char *)"stopped";
         job.error_word = (char *)"cancelled";
-        cst_job_file_leave(file, &job);
+        cst_job_file_suspend(file, &job);
         cst_job_files_recover(root->paths, NULL, NULL);
         seen = load(root, id);
         assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
@@ -555,7 +555,7 @@ static void test_left_for_good(void **state)
         if (i == 2)
             continue; /* nobody publishes it so */
         file = cst_job_file_publish(root->paths, &job, &id, NULL);
-        cst_job_file_leave(file, &job);
+        cst_job_file_suspend(file, &job);
         cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 0);
     }

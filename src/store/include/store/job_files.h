@@ -31,7 +31,7 @@ void cst_job_file_read_requests(CstJobFile *file, gboolean *ret_cancel, uint64_t
 /** The same as an update, and it has ended: lets go. Frees @file. */
 void cst_job_file_end(CstJobFile *file, const CstJobInfo *job);
 /** The same, but it is left for the next daemon to go on with. */
-void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job);
+void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job);
 /** It can be gone on with: @resume and its names are told by a file as they are. */
 gboolean cst_job_file_can_resume(const CstJobInfo *job);
 
