@@ -130,7 +130,7 @@ void cst_intent_end(CstIntent *intent)
     intent_free(intent);
 }
 
-void cst_intent_leave(CstIntent *intent)
+void cst_intent_keep(CstIntent *intent)
 {
     if (intent)
         intent_free(intent);
@@ -167,7 +167,7 @@ typedef struct {
  * What belongs to others is not locked, not even for a look: whoever it belongs to may be asking
  * at this moment, and takes what is locked for work that somebody is at.
  */
-static gboolean is_meant(const char *path, const Replay *replay)
+static gboolean concerns_pool(const char *path, const Replay *replay)
 {
     g_autoptr(GHashTable) fields = replay->pool ? read_fields(path, NULL) : NULL;
 
@@ -179,7 +179,8 @@ static void replay_one(const char *path, const Replay *replay)
 {
     g_autoptr(GHashTable) fields = NULL;
     g_autoptr(GError) error = NULL;
-    g_auto(CstFd) fd = is_meant(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    g_auto(CstFd) fd =
+        concerns_pool(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
     CstIntentRecord record;
 
     if (fd < 0 || !lock_intent(fd))

@@ -33,7 +33,7 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
 void cst_intent_end(CstIntent *intent);
 
 /** Frees the intent and keeps its record, for the replay at the next start. */
-void cst_intent_leave(CstIntent *intent);
+void cst_intent_keep(CstIntent *intent);
 
 /** TRUE: settled, the intent is forgotten. FALSE: kept for the next replay, the error if any
  * logged. */
