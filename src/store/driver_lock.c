@@ -70,7 +70,7 @@ char *cst_driver_lock_holder(const CstPaths *paths)
     return describe_holder(fd);
 }
 
-typedef enum { TRY_TAKEN, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
+typedef enum { TRY_ACQUIRED, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
 
 /* A releasing holder unlinks the file, so the one we locked must still be the one at the path. */
 static TryResult try_lock(int fd, const char *path, GError **error)
@@ -90,7 +90,7 @@ static TryResult try_lock(int fd, const char *path, GError **error)
     g_snprintf(pid, sizeof(pid), "%d", (int)getpid());
     if (ftruncate(fd, 0) < 0 || !cst_pwrite_full(fd, pid, strlen(pid), 0, path, error))
         return TRY_FAILED;
-    return TRY_TAKEN;
+    return TRY_ACQUIRED;
 }
 
 static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError **error)
@@ -106,7 +106,7 @@ static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError 
                     holder, lock->path);
 }
 
-gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error)
+gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
 
@@ -119,7 +119,7 @@ gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError *
         if (fd < 0)
             return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
         switch (try_lock(fd, lock->path, error)) {
-        case TRY_TAKEN:
+        case TRY_ACQUIRED:
             lock->fd = fd;
             fd = -1;
             return TRUE;

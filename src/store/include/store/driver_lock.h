@@ -30,7 +30,7 @@ void cst_driver_lock_free(CstDriverLock *lock);
  * Waits up to @timeout_ms; then BUSY, naming the holder's pid and command. The run directory is
  * made when missing.
  */
-gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error);
+gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GError **error);
 /**
  * Does nothing when the lock is not held. The file stays, empty, so that taking and releasing leave
  * the directory as it is.
