@@ -412,8 +412,8 @@ static Change *judge_row(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
     const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 1),
                           .btime_ns = sqlite3_column_int64(row, 2)};
     gint64 missing = sqlite3_column_int64(row, 3);
-    gboolean there = sweep->may_be_there(name, &id, sweep->data);
-    gboolean drop = !there && missing && sweep->now - missing >= sweep->patience;
+    gboolean there = sweep->may_exist(name, &id, sweep->data);
+    gboolean drop = !there && missing && sweep->now - missing >= sweep->grace_period;
     Change *change;
 
     if (!drop && there == (missing == 0))

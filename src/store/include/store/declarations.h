@@ -69,10 +69,10 @@ gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir,
 /** A look through the records of one directory, after all of it has been scanned. */
 typedef struct {
     /** FALSE: the file of a record is in no place that is known. Called with the store locked. */
-    gboolean (*may_be_there)(const char *name, const CstFileId *id, gpointer data);
+    gboolean (*may_exist)(const char *name, const CstFileId *id, gpointer data);
     gpointer data;
-    gint64 now;      /**< seconds, of a clock that goes on between starts */
-    gint64 patience; /**< seconds for which a file must have been missed */
+    gint64 now;          /**< seconds, of a clock that goes on between starts */
+    gint64 grace_period; /**< seconds for which a file must have been missed */
 } CstDeclarationSweep;
 
 /**
