@@ -29,7 +29,7 @@ CstWireClient *cst_wire_client_new(int fd)
     CstWireClient *client = g_new0(CstWireClient, 1);
 
     client->fd = fd;
-    client->take = cst_wire_client_take;
+    client->handle_packet = cst_wire_client_handle_packet;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     client->in_size = 64 * 1024;
     client->in = g_malloc(client->in_size);
@@ -84,7 +84,7 @@ CstWireClient *cst_wire_client_connect(const char *path, GError **error)
     return cst_wire_client_new(taken);
 }
 
-static void say_goodbye(CstWireClient *client)
+static void send_close(CstWireClient *client)
 {
     static const CstWireProc close_proc = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_CLOSE, NULL,
                                            NULL};
@@ -98,7 +98,7 @@ void cst_wire_client_free(CstWireClient *client)
 {
     if (!client)
         return;
-    say_goodbye(client);
+    send_close(client);
     close(client->fd);
     g_hash_table_unref(client->streams);
     g_hash_table_unref(client->pending);

@@ -8,7 +8,7 @@
 
 /* --- what comes in --------------------------------------------------------------------------- */
 
-static void violation(CstWireClient *client, const CstWireHeader *header, const char *what)
+static void protocol_error(CstWireClient *client, const CstWireHeader *header, const char *what)
 {
     GError *why = NULL;
 
@@ -18,8 +18,8 @@ static void violation(CstWireClient *client, const CstWireHeader *header, const 
     cst_wire_client_break(client, why);
 }
 
-static void take_message(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
-                         size_t len)
+static void handle_message(CstWireClient *client, const CstWireHeader *header,
+                           const uint8_t *packet, size_t len)
 {
     CstWireHeader pong = *header;
 
@@ -32,20 +32,20 @@ static void take_message(CstWireClient *client, const CstWireHeader *header, con
     }
 }
 
-static void take_reply(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
-                       size_t len)
+static void handle_reply(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
+                         size_t len)
 {
     gpointer key = GUINT_TO_POINTER(header->serial);
     CstWirePending *pending = g_hash_table_lookup(client->pending, key);
 
     if (!pending || pending->packet) {
-        violation(client, header, _("the server answered a call that wasn't made"));
+        protocol_error(client, header, _("the server answered a call that wasn't made"));
     } else if (header->program != pending->header.program ||
                header->version != pending->header.version ||
                header->procedure != pending->header.procedure) {
-        violation(client, header, _("the server's answer is for another procedure"));
+        protocol_error(client, header, _("the server's answer is for another procedure"));
     } else if (header->status != WIRE_OK && header->status != WIRE_ERROR) {
-        violation(client, header, _("the server's answer has a status it can't have"));
+        protocol_error(client, header, _("the server's answer has a status it can't have"));
     } else if (pending->forgotten) {
         g_hash_table_remove(client->pending, key);
     } else {
@@ -54,23 +54,23 @@ static void take_reply(CstWireClient *client, const CstWireHeader *header, const
     }
 }
 
-void cst_wire_client_take(CstWireClient *client, const uint8_t *packet, size_t len)
+void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet, size_t len)
 {
     CstWireHeader header;
     CstWireStream *stream;
 
     cst_wire_header_read(packet, &header);
     switch (header.type) {
-    case WIRE_REPLY: take_reply(client, &header, packet, len); break;
-    case WIRE_MESSAGE: take_message(client, &header, packet, len); break;
+    case WIRE_REPLY: handle_reply(client, &header, packet, len); break;
+    case WIRE_MESSAGE: handle_message(client, &header, packet, len); break;
     case WIRE_STREAM:
     case WIRE_STREAM_HOLE:
         /* Packets of a stream that has ended here may still be on their way. */
         stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header.serial));
         if (stream)
-            stream->take(stream, &header, packet, len);
+            stream->handle_packet(stream, &header, packet, len);
         break;
-    default: violation(client, &header, _("the server sent a packet that clients can't take"));
+    default: protocol_error(client, &header, _("the server sent a packet that clients can't take"));
     }
 }
 
@@ -125,8 +125,8 @@ gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeo
     return TRUE;
 }
 
-static gboolean decode_answer(const CstWirePending *pending, const CstWireProc *proc, void *ret,
-                              GError **error)
+static gboolean decode_reply(const CstWirePending *pending, const CstWireProc *proc, void *ret,
+                             GError **error)
 {
     CstWireHeader header;
 
@@ -146,7 +146,7 @@ gboolean cst_wire_client_collect(CstWireClient *client, uint32_t serial, const C
     gboolean there = FALSE, ok = FALSE;
 
     if (cst_wire_client_await(client, serial, -1, &there, error))
-        ok = decode_answer(g_hash_table_lookup(client->pending, key), proc, ret, error);
+        ok = decode_reply(g_hash_table_lookup(client->pending, key), proc, ret, error);
     g_hash_table_remove(client->pending, key);
     return ok;
 }

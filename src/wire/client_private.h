@@ -14,7 +14,8 @@ typedef struct {
 
 struct CstWireClient {
     int fd;
-    void (*take)(CstWireClient *client, const uint8_t *packet, size_t len); /**< what comes in */
+    void (*handle_packet)(CstWireClient *client, const uint8_t *packet,
+                          size_t len); /**< what comes in */
     gboolean opened;
     uint32_t next_serial;
     GError *broken;
@@ -23,8 +24,8 @@ struct CstWireClient {
     size_t in_start, in_end, in_size;
     GByteArray *out; /**< packets queued; the first out_sent bytes are gone */
     size_t out_sent;
-    struct iovec direct[2]; /**< a packet sent from the caller's memory; lengths 0: none */
-    gboolean direct_begun;  /**< partly gone: nothing else may go before its rest */
+    struct iovec direct[2];  /**< a packet sent from the caller's memory; lengths 0: none */
+    gboolean direct_started; /**< partly gone: nothing else may go before its rest */
 
     GHashTable *pending; /**< serial → CstWirePending */
     GHashTable *streams; /**< serial → CstWireStream, not owned */
@@ -40,8 +41,8 @@ typedef enum { CST_STREAM_DATA, CST_STREAM_EOF, CST_STREAM_FINISHED, CST_STREAM_
 
 struct CstWireStream {
     CstWireClient *client;
-    void (*take)(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
-                 size_t len); /**< what comes in for it */
+    void (*handle_packet)(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
+                          size_t len); /**< what comes in for it */
     CstWireHeader header;
     CstState state;
     GError *error;        /**< FAILED: why */
@@ -56,4 +57,4 @@ void cst_wire_client_break(CstWireClient *client, GError *why);
 gboolean cst_wire_client_usable(const CstWireClient *client, GError **error);
 
 /** Takes a whole packet that has come in. */
-void cst_wire_client_take(CstWireClient *client, const uint8_t *packet, size_t len);
+void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet, size_t len);

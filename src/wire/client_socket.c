@@ -51,7 +51,7 @@ gboolean cst_wire_client_usable(const CstWireClient *client, GError **error)
     return FALSE;
 }
 
-static void lost(CstWireClient *client, int err)
+static void connection_lost(CstWireClient *client, int err)
 {
     GError *why = NULL;
 
@@ -69,7 +69,7 @@ static void lost(CstWireClient *client, int err)
  * Room for more. It grows with what has come, not with what a length word promises; a whole packet
  * of the largest size is the limit, because dispatch takes every whole packet out.
  */
-static void make_room(CstWireClient *client)
+static void grow_input_buffer(CstWireClient *client)
 {
     size_t have = client->in_end - client->in_start;
 
@@ -87,7 +87,7 @@ static void make_room(CstWireClient *client)
 }
 
 /* Looks at every whole packet taken in so far. */
-static void take_packets(CstWireClient *client)
+static void handle_packets(CstWireClient *client)
 {
     while (!client->broken && client->in_end - client->in_start >= CST_WIRE_HEADER_LEN) {
         const uint8_t *packet = client->in + client->in_start;
@@ -100,18 +100,18 @@ static void take_packets(CstWireClient *client)
         }
         if (client->in_end - client->in_start < len)
             return;
-        client->take(client, packet, len);
+        client->handle_packet(client, packet, len);
         client->in_start += len;
     }
     if (client->in_start == client->in_end)
         client->in_start = client->in_end = 0;
 }
 
-static void read_step(CstWireClient *client)
+static void read_socket(CstWireClient *client)
 {
     ssize_t n;
 
-    make_room(client);
+    grow_input_buffer(client);
     n = recv(client->fd, client->in + client->in_end, client->in_size - client->in_end, 0);
     if (n > 0) {
         gboolean filled = (size_t)n == client->in_size - client->in_end;
@@ -119,16 +119,16 @@ static void read_step(CstWireClient *client)
         client->in_end += n;
         client->last_in = g_get_monotonic_time();
         client->pings = 0;
-        take_packets(client);
+        handle_packets(client);
         /* More is coming in than one read takes: read larger pieces from now on. */
         if (filled && client->in_size < IN_SIZE) {
             client->in_size = IN_SIZE;
             client->in = g_realloc(client->in, client->in_size);
         }
     } else if (n == 0) {
-        lost(client, 0);
+        connection_lost(client, 0);
     } else if (errno != EAGAIN && errno != EINTR) {
-        lost(client, errno);
+        connection_lost(client, errno);
     }
 }
 
@@ -140,7 +140,7 @@ static gboolean has_output(const CstWireClient *client)
            client->direct[0].iov_len > 0;
 }
 
-static void sent_queue(CstWireClient *client, size_t n)
+static void advance_queue(CstWireClient *client, size_t n)
 {
     client->out_sent += n;
     if (client->out_sent == client->out->len) {
@@ -149,7 +149,7 @@ static void sent_queue(CstWireClient *client, size_t n)
     }
 }
 
-static void sent_direct(CstWireClient *client, size_t n)
+static void advance_direct(CstWireClient *client, size_t n)
 {
     for (int i = 0; i < 2; i++) {
         size_t part = MIN(n, client->direct[i].iov_len);
@@ -158,12 +158,12 @@ static void sent_direct(CstWireClient *client, size_t n)
         client->direct[i].iov_len -= part;
         n -= part;
     }
-    client->direct_begun = client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0;
+    client->direct_started = client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0;
 }
 
-static void write_step(CstWireClient *client)
+static void write_socket(CstWireClient *client)
 {
-    gboolean queue = !client->direct_begun && client->out->len > client->out_sent;
+    gboolean queue = !client->direct_started && client->out->len > client->out_sent;
     struct iovec queued = {client->out->data + client->out_sent,
                            client->out->len - client->out_sent};
     struct msghdr message = {.msg_iov = queue ? &queued : client->direct,
@@ -172,9 +172,9 @@ static void write_step(CstWireClient *client)
 
     if (n >= 0) {
         if (queue)
-            sent_queue(client, n);
+            advance_queue(client, n);
         else
-            sent_direct(client, n);
+            advance_direct(client, n);
         return;
     }
     /* What the server said before it hung up may explain it, so what came in is read first. */
@@ -184,9 +184,9 @@ static void write_step(CstWireClient *client)
         while (!client->broken) {
             size_t before = client->in_end - client->in_start;
 
-            read_step(client);
+            read_socket(client);
             if (client->in_end - client->in_start == before && !client->broken)
-                lost(client, err);
+                connection_lost(client, err);
         }
     }
 }
@@ -251,10 +251,10 @@ gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd
     rc = poll(fds, 2, client->broken ? 0 : timeout_ms);
     client->last_pump = g_get_monotonic_time();
     if (rc < 0 && errno != EINTR)
-        lost(client, errno);
+        connection_lost(client, errno);
     if (rc > 0 && (fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
-        read_step(client);
+        read_socket(client);
     if (rc > 0 && !client->broken && (fds[0].revents & POLLOUT))
-        write_step(client);
+        write_socket(client);
     return cst_wire_client_usable(client, error);
 }

@@ -23,7 +23,7 @@ static void stream_fail(CstWireStream *stream, GError *why)
     stream->error = why;
 }
 
-static void take_data(CstWireStream *stream, const void *bytes, size_t len, uint64_t hole)
+static void handle_data(CstWireStream *stream, const void *bytes, size_t len, uint64_t hole)
 {
     GError *why = NULL;
 
@@ -39,7 +39,7 @@ static void take_data(CstWireStream *stream, const void *bytes, size_t len, uint
         stream_fail(stream, why);
 }
 
-static void take_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
+static void handle_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
 {
     wire_hole hole = {0};
     GError *why = NULL;
@@ -50,11 +50,11 @@ static void take_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
         cst_fail(&why, CST_ERROR_RPC, _("the server sent a hole that can't be"));
         stream_fail(stream, why);
     } else if (hole.length > 0)
-        take_data(stream, NULL, 0, hole.length);
+        handle_data(stream, NULL, 0, hole.length);
 }
 
-static void take(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
-                 size_t len)
+static void handle_packet(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
+                          size_t len)
 {
     GError *why = NULL;
 
@@ -63,9 +63,9 @@ static void take(CstWireStream *stream, const CstWireHeader *header, const uint8
     switch (header->status) {
     case WIRE_CONTINUE:
         if (header->type == WIRE_STREAM_HOLE)
-            take_hole(stream, packet, len);
+            handle_hole(stream, packet, len);
         else
-            take_data(stream, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN, 0);
+            handle_data(stream, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN, 0);
         break;
     case WIRE_OK:
         stream->server_done = TRUE;
@@ -102,7 +102,7 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
         return NULL;
     stream = g_new0(CstWireStream, 1);
     stream->client = client;
-    stream->take = take;
+    stream->handle_packet = handle_packet;
     stream->header = (CstWireHeader){proc->program, WIRE_VERSION, proc->procedure,
                                      WIRE_STREAM,   serial,       WIRE_CONTINUE};
     stream->func = func;
@@ -126,13 +126,13 @@ static gboolean send_packet(CstWireStream *stream, const void *bytes, size_t len
     client->direct[1] = (struct iovec){(void *)bytes, len};
     /* A packet that has begun must go out whole, whatever else the server says. */
     while (client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0) {
-        if (!client->direct_begun && stream->state == CST_STREAM_FAILED)
+        if (!client->direct_started && stream->state == CST_STREAM_FAILED)
             break;
         if (!cst_wire_client_pump(client, -1, -1, error))
             break;
     }
     client->direct[0].iov_len = client->direct[1].iov_len = 0;
-    client->direct_begun = FALSE;
+    client->direct_started = FALSE;
     if (client->broken && stream->state == CST_STREAM_FAILED)
         g_clear_error(error);
     return stream_usable(stream, error) && !client->broken;
