@@ -14,14 +14,14 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "eventbox.h"
+#include "event_queue.h"
 
 typedef struct {
     CstService *service;
     CstApiSession session;
 
     /* Events come from any of the service's threads and wait here for the caller's. */
-    CstEventBox events;
+    CstEventQueue events;
     int event_fd;      /**< -1: nobody has asked for events yet */
     guint service_sub; /**< 0: the same */
 } CstLocal;
@@ -149,7 +149,7 @@ static void on_service_event(const CstEvent *event, gpointer data)
         if (types[i].theirs == event->type) {
             CstConnEvent mine = {types[i].ours, event->kind, event->uuid, event->name};
 
-            cst_event_box_post(&local->events, &mine);
+            cst_event_queue_post(&local->events, &mine);
             /* Full: the reader is woken already. */
             if (write(local->event_fd, &one, sizeof(one)) < 0)
                 return;
@@ -162,7 +162,7 @@ static void events_clear(CstLocal *local)
         cst_service_unsubscribe(local->service, local->service_sub);
     if (local->event_fd >= 0)
         close(local->event_fd);
-    cst_event_box_clear(&local->events);
+    cst_event_queue_clear(&local->events);
 }
 
 /** The first subscription makes the service's events come in. */
@@ -184,13 +184,13 @@ static gboolean local_subscribe(gpointer self, CstConnEventType type, const CstU
 
     if (!listen_to_service(local, error))
         return FALSE;
-    *ret_id = cst_event_box_subscribe(&local->events, type, uuid, func, data);
+    *ret_id = cst_event_queue_subscribe(&local->events, type, uuid, func, data);
     return TRUE;
 }
 
 static gboolean local_unsubscribe(gpointer self, guint id, GError **error)
 {
-    return cst_event_box_unsubscribe(&((CstLocal *)self)->events, id, error);
+    return cst_event_queue_unsubscribe(&((CstLocal *)self)->events, id, error);
 }
 
 static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, guint *ret_delivered,
@@ -200,7 +200,7 @@ static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, gu
     struct pollfd fds[2] = {{.fd = local->event_fd, .events = POLLIN},
                             {.fd = wake_fd, .events = POLLIN}};
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
-    guint delivered = cst_event_box_deliver(&local->events);
+    guint delivered = cst_event_queue_deliver(&local->events);
 
     while (delivered == 0) {
         int left = timeout_ms < 0 ? -1 : (int)MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
@@ -213,7 +213,7 @@ static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, gu
             break;
         if (read(local->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
             return cst_fail_errno(error, errno, _("cannot wait for events"));
-        delivered = cst_event_box_deliver(&local->events);
+        delivered = cst_event_queue_deliver(&local->events);
     }
     *ret_delivered = delivered;
     return TRUE;
@@ -242,7 +242,7 @@ gpointer cst_local_open(const CstPaths *paths, GError **error)
     local->session.driver = CST_API_STORAGE;
     local->session.uri = uri_of(paths->root);
     local->event_fd = -1;
-    cst_event_box_init(&local->events);
+    cst_event_queue_init(&local->events);
     return local;
 }
 

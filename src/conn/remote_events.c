@@ -56,7 +56,7 @@ static void post(CstRemote *remote, CstConnEventType type, int callback, int kin
 
     memcpy(event.uuid.bytes, uuid, sizeof(event.uuid.bytes));
     if (to_be_taken(remote, type, &event.uuid, callback))
-        cst_event_box_post(&remote->events, &event);
+        cst_event_queue_post(&remote->events, &event);
 }
 
 static void take_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
@@ -123,7 +123,7 @@ static void registration_clear(gpointer data)
 
 void cst_remote_events_init(CstRemote *remote)
 {
-    cst_event_box_init(&remote->events);
+    cst_event_queue_init(&remote->events);
     remote->registrations = g_array_new(FALSE, TRUE, sizeof(Registration));
     g_array_set_clear_func(remote->registrations, registration_clear);
     cst_wire_client_on_message(remote->client, on_message, remote);
@@ -132,7 +132,7 @@ void cst_remote_events_init(CstRemote *remote)
 void cst_remote_events_clear(CstRemote *remote)
 {
     g_array_unref(remote->registrations);
-    cst_event_box_clear(&remote->events);
+    cst_event_queue_clear(&remote->events);
 }
 
 static Registration *find_registration(CstRemote *remote, CstConnEventType type,
@@ -225,7 +225,7 @@ gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUui
         if (!reg)
             return FALSE;
     }
-    id = cst_event_box_subscribe(&remote->events, type, uuid, func, data);
+    id = cst_event_queue_subscribe(&remote->events, type, uuid, func, data);
     if (reg)
         g_array_append_val(reg->subs, id);
     *ret_id = id;
@@ -248,7 +248,7 @@ gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
 {
     CstRemote *remote = self;
 
-    if (!cst_event_box_unsubscribe(&remote->events, id, error))
+    if (!cst_event_queue_unsubscribe(&remote->events, id, error))
         return FALSE;
     for (guint i = 0; i < remote->registrations->len; i++) {
         Registration *reg = &g_array_index(remote->registrations, Registration, i);
@@ -272,8 +272,8 @@ static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError *
     if (remote->closed_told)
         return FALSE;
     remote->closed_told = TRUE;
-    cst_event_box_post(&remote->events, &closed);
-    *ret_delivered = cst_event_box_deliver(&remote->events);
+    cst_event_queue_post(&remote->events, &closed);
+    *ret_delivered = cst_event_queue_deliver(&remote->events);
     if (*ret_delivered == 0)
         return FALSE;
     g_clear_error(error);
@@ -292,7 +292,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
 {
     CstRemote *remote = self;
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
-    guint delivered = cst_event_box_deliver(&remote->events);
+    guint delivered = cst_event_queue_deliver(&remote->events);
     gboolean first = TRUE;
 
     while (delivered == 0) {
@@ -303,7 +303,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
         first = FALSE;
         if (!cst_wire_client_pump(remote->client, (int)left, wake_fd, error))
             return deliver_closed(remote, ret_delivered, error);
-        delivered = cst_event_box_deliver(&remote->events);
+        delivered = cst_event_queue_deliver(&remote->events);
     }
     *ret_delivered = delivered;
     return TRUE;

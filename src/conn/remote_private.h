@@ -3,7 +3,7 @@
 
 #include <wire/client.h>
 
-#include "eventbox.h"
+#include "event_queue.h"
 #include "remote.h"
 
 typedef enum {
@@ -19,7 +19,7 @@ typedef struct {
     int last_procedure; /**< of Cistern's program there; 0: not asked, or none */
     gboolean detach;    /**< long calls come back once they are jobs */
 
-    CstEventBox events;
+    CstEventQueue events;
     GArray *registrations; /**< of Registration (remote_events.c) */
     gboolean registering;  /**< a registration waits for its answer */
     gboolean closed_told;

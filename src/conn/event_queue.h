@@ -9,25 +9,25 @@
  */
 typedef struct {
     GMutex lock;
-    GQueue queue; /**< of Event, guarded by lock */
+    GQueue events; /**< of CstConnEvent *, oldest first; guarded by lock */
     guint dropped;
-    GArray *subs; /**< of Sub */
+    GArray *subs; /**< of Subscription */
     guint last_id;
-} CstEventBox;
+} CstEventQueue;
 
-void cst_event_box_init(CstEventBox *box);
-void cst_event_box_clear(CstEventBox *box);
+void cst_event_queue_init(CstEventQueue *queue);
+void cst_event_queue_clear(CstEventQueue *queue);
 
-guint cst_event_box_subscribe(CstEventBox *box, CstConnEventType type, const CstUuid *uuid,
-                              CstConnEventFunc func, gpointer data);
+guint cst_event_queue_subscribe(CstEventQueue *queue, CstConnEventType type, const CstUuid *uuid,
+                                CstConnEventFunc func, gpointer data);
 /** FALSE with NOT_FOUND when there is no such subscription. */
-gboolean cst_event_box_unsubscribe(CstEventBox *box, guint id, GError **error);
+gboolean cst_event_queue_unsubscribe(CstEventQueue *queue, guint id, GError **error);
 
 /**
  * Queues a copy of @event. A caller that makes calls for long without waiting for events loses the
  * oldest ones past some ten thousand.
  */
-void cst_event_box_post(CstEventBox *box, const CstConnEvent *event);
+void cst_event_queue_post(CstEventQueue *queue, const CstConnEvent *event);
 
 /** Gives everything queued to its subscribers; the number that reached anyone. */
-guint cst_event_box_deliver(CstEventBox *box);
+guint cst_event_queue_deliver(CstEventQueue *queue);
