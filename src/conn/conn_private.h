@@ -28,14 +28,14 @@ gboolean cst_conn_own_call(CstConn *conn, int number, const void *args, void *re
 char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error);
 
 /** The checks that each call passes; also tells this thread whether it is a dry run. */
-gboolean cst_conn_allow(const CstConn *conn, const CstProcedure *procedure, GError **error);
+gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedure, GError **error);
 /** Passes @ok through; a failure that left @error empty becomes one that says so. */
-gboolean cst_conn_checked(gboolean ok, const char *name, GError **error);
+gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error);
 /** Whether the server knows the procedure of Cistern's program. */
-gboolean cst_conn_has(CstConn *conn, int number, gboolean *ret_has, GError **error);
+gboolean cst_conn_supports(CstConn *conn, int number, gboolean *ret_supported, GError **error);
 /** NO_SUPPORT: the server has no @what. Always FALSE. */
-gboolean cst_conn_lacks(const char *what, GError **error);
-#define cst_conn_lacks(...) CST_GIVES_FALSE(cst_conn_lacks(__VA_ARGS__))
+gboolean cst_conn_fail_unsupported(const char *what, GError **error);
+#define cst_conn_fail_unsupported(...) CST_GIVES_FALSE(cst_conn_fail_unsupported(__VA_ARGS__))
 
 /* convert.c: between the protocol's names of objects and ours */
 

@@ -94,7 +94,7 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
     wire_check_list_ret report = {0};
     gboolean lists;
 
-    if (!cst_conn_has(conn, WIRE_CISTERN_VOL_CHECK_LIST, &lists, error))
+    if (!cst_conn_supports(conn, WIRE_CISTERN_VOL_CHECK_LIST, &lists, error))
         return FALSE;
     if (!lists)
         return only_count(conn, &args, task, ret, error);

@@ -36,10 +36,10 @@ static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTas
                         .task = task};
 }
 
-static gboolean local_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                          GError **error)
+static gboolean local_supports(gpointer self, const CstProcedure *procedure,
+                               gboolean *ret_supported, GError **error)
 {
-    *ret_has = TRUE;
+    *ret_supported = TRUE;
     return TRUE;
 }
 
@@ -259,7 +259,7 @@ static void local_close(gpointer self)
 const CstTransport cst_local_transport = {
     .embedded = TRUE,
     .close = local_close,
-    .has = local_has,
+    .supports = local_supports,
     .call = local_call,
     .call_all = local_call_all,
     .upload = local_upload,

@@ -95,7 +95,7 @@ gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *re
 const CstTransport cst_remote_transport = {
     .embedded = FALSE,
     .close = remote_close,
-    .has = cst_remote_has,
+    .supports = cst_remote_supports,
     .call = cst_remote_call,
     .call_all = cst_remote_call_all,
     .upload = cst_remote_upload,

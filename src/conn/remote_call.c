@@ -31,7 +31,7 @@ static gboolean is_unknown(const GError *why)
 static gboolean pass_on(const CstProcedure *procedure, GError *why, GError **error)
 {
     if (is_unknown(why)) {
-        cst_conn_lacks(procedure->name, error);
+        cst_conn_fail_unsupported(procedure->name, error);
         g_error_free(why);
     } else {
         g_propagate_error(error, why);
@@ -85,20 +85,20 @@ static gboolean learn_peer(CstRemote *remote, GError **error)
     return TRUE;
 }
 
-static gboolean needs(CstRemote *remote, int number, const char *what, GError **error)
+static gboolean require_procedure(CstRemote *remote, int number, const char *what, GError **error)
 {
     return learn_peer(remote, error) &&
-           (remote->last_procedure >= number || cst_conn_lacks(what, error));
+           (remote->last_procedure >= number || cst_conn_fail_unsupported(what, error));
 }
 
-gboolean cst_remote_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                        GError **error)
+gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                             GError **error)
 {
     CstRemote *remote = self;
 
     if (!learn_peer(remote, error))
         return FALSE;
-    *ret_has =
+    *ret_supported =
         procedure->program == WIRE_REMOTE_PROGRAM || procedure->number <= remote->last_procedure;
     return TRUE;
 }
@@ -107,13 +107,13 @@ gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 {
     const wire_call_mode_args args = {dry_run ? WIRE_CALLS_DRY : 0};
 
-    return needs(self, WIRE_CISTERN_CALL_MODE, "--dry-run", error) &&
+    return require_procedure(self, WIRE_CISTERN_CALL_MODE, "--dry-run", error) &&
            ask(self, WIRE_CISTERN_CALL_MODE, xdr_wire_call_mode_args, &args, NULL, NULL, error);
 }
 
 gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error)
 {
-    if (detach && !needs(self, WIRE_CISTERN_CALL_JOB, "--detach", error))
+    if (detach && !require_procedure(self, WIRE_CISTERN_CALL_JOB, "--detach", error))
         return FALSE;
     ((CstRemote *)self)->detach = detach;
     return TRUE;
@@ -202,9 +202,10 @@ static gboolean announce(Watch *watch, GError **error)
     wire_int found = {0};
 
     watch->rate = args.limit;
-    return !args.limit || (needs(watch->remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error) &&
-                           ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args,
-                               &args, xdr_wire_int, &found, error));
+    return !args.limit ||
+           (require_procedure(watch->remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error) &&
+            ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args,
+                xdr_wire_int, &found, error));
 }
 
 /** Once per interval, while the answer isn't there. */
@@ -267,7 +268,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
     GError *why = NULL;
 
     if (procedure->program == WIRE_CISTERN_PROGRAM &&
-        !needs(remote, procedure->number, procedure->name, error))
+        !require_procedure(remote, procedure->number, procedure->name, error))
         return FALSE;
     if (!task)
         cst_wire_client_call(remote->client, &proc, args, ret, &why);

@@ -34,8 +34,8 @@ typedef struct {
 gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
                         const void *args, gpointer ret_func, void *ret, GError **error);
 
-gboolean cst_remote_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                        GError **error);
+gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                             GError **error);
 gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
                          CstTask *task, GError **error);
 gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GError **error);

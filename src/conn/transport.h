@@ -25,8 +25,8 @@ typedef struct {
     void (*close)(gpointer self);
 
     /** Whether the other side knows the procedure; fails only when the connection does. */
-    gboolean (*has)(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                    GError **error);
+    gboolean (*supports)(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                         GError **error);
     /**
      * @ret is zeroed; on success the caller frees what is in it with xdr_free(). With a @task its
      * progress is kept up to date, and cancelling it cancels the call.

@@ -137,7 +137,7 @@ GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean det
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     gboolean pages;
 
-    if (!cst_conn_has(conn, WIRE_CISTERN_VOL_LIST_PAGE, &pages, error))
+    if (!cst_conn_supports(conn, WIRE_CISTERN_VOL_LIST_PAGE, &pages, error))
         return NULL;
     if (!(pages ? list_pages(conn, pool, details, rows, error)
                 : list_each(conn, pool, details, rows, error)))
