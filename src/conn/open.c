@@ -37,14 +37,14 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
 {
     g_autoptr(CstPaths) paths = cst_paths_new(options->root);
     g_autofree char *session = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
-    const CstUriPlaces places = {
+    const CstUriSocketDirs dirs = {
         .system_run = paths->session ? "/run/libvirt" : paths->run_dir,
         .session_run = paths->session || options->root ? paths->run_dir : session,
     };
     g_auto(CstConnUri) uri = {0};
     gboolean reached;
 
-    if (!cst_conn_uri_parse(text, &places, options->read_only, &uri, error))
+    if (!cst_conn_uri_parse(text, &dirs, options->read_only, &uri, error))
         return NULL;
     if (uri.target == CST_URI_EMBEDDED)
         return open_local(uri.root ? uri.root : options->root, options, error);

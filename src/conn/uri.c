@@ -179,7 +179,7 @@ static char *find_socket(const Parts *parts, const char *dir, const char *suffix
     return g_strconcat(dir, "/", fixed ? fixed : scheme->candidates[0], suffix, NULL);
 }
 
-static void choose_socket(const Parts *parts, const CstUriPlaces *places, gboolean session,
+static void choose_socket(const Parts *parts, const CstUriSocketDirs *dirs, gboolean session,
                           gboolean read_only, CstConnUri *uri)
 {
     const char *suffix = read_only ? "-ro" : "";
@@ -194,8 +194,8 @@ static void choose_socket(const Parts *parts, const CstUriPlaces *places, gboole
             g_strconcat(REMOTE_RUN "/", fixed ? fixed : parts->scheme->over_ssh, suffix, NULL);
         return;
     }
-    uri->socket = session ? find_socket(parts, places->session_run, "")
-                          : find_socket(parts, places->system_run, suffix);
+    uri->socket = session ? find_socket(parts, dirs->session_run, "")
+                          : find_socket(parts, dirs->system_run, suffix);
 }
 
 static gboolean parse_host(const char *text, GUri *guri, CstConnUri *uri, GError **error)
@@ -230,7 +230,7 @@ static gboolean parse_embed(const char *text, const Parts *parts, CstConnUri *ur
     return TRUE;
 }
 
-static gboolean resolve(const char *text, GUri *guri, const CstUriPlaces *places,
+static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *dirs,
                         gboolean read_only, Parts *parts, CstConnUri *uri, GError **error)
 {
     const char *host = g_uri_get_host(guri);
@@ -254,12 +254,12 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriPlaces *places
                         _("URI '%s': where a session's socket is on another host can't be known; "
                           "add ?socket=PATH"),
                         text);
-    choose_socket(parts, places, session, read_only, uri);
+    choose_socket(parts, dirs, session, read_only, uri);
     uri->name = g_strconcat(parts->scheme->scheme, "://", path, parts->rest->str, NULL);
     return TRUE;
 }
 
-gboolean cst_conn_uri_parse(const char *text, const CstUriPlaces *places, gboolean read_only,
+gboolean cst_conn_uri_parse(const char *text, const CstUriSocketDirs *dirs, gboolean read_only,
                             CstConnUri *ret_uri, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -273,7 +273,7 @@ gboolean cst_conn_uri_parse(const char *text, const CstUriPlaces *places, gboole
     parts.rest = g_string_new(NULL);
     if (!parse_scheme(text, g_uri_get_scheme(guri), &parts, error) ||
         !parse_query(text, g_uri_get_query(guri), &uri, &parts, error) ||
-        !resolve(text, guri, places, read_only, &parts, &uri, error))
+        !resolve(text, guri, dirs, read_only, &parts, &uri, error))
         return FALSE;
     *ret_uri = uri;
     memset(&uri, 0, sizeof(uri));

@@ -35,13 +35,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstConnUri, cst_conn_uri_clear)
 typedef struct {
     const char *system_run;  /**< run/libvirt of the root in use */
     const char *session_run; /**< the user's */
-} CstUriPlaces;
+} CstUriSocketDirs;
 
 /**
  * NO_CONNECT for a scheme nobody here speaks, UNSUPPORTED for a transport that isn't built in,
  * INVALID for what can't be read. *ret_uri is to be cleared by the caller.
  */
-gboolean cst_conn_uri_parse(const char *text, const CstUriPlaces *places, gboolean read_only,
+gboolean cst_conn_uri_parse(const char *text, const CstUriSocketDirs *dirs, gboolean read_only,
                             CstConnUri *ret_uri, GError **error);
 
 /** Argument vector that reaches uri->socket over ssh; g_strfreev() it. */
