@@ -73,9 +73,9 @@ gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GErr
 
 /* --- waiting for one -------------------------------------------------------------------------- */
 
-#define LOOK_US (200 * G_TIME_SPAN_MILLISECOND) /* between two questions */
+#define POLL_INTERVAL_US (200 * G_TIME_SPAN_MILLISECOND) /* between two questions */
 
-static void follow(CstTask *task, const CstJobInfo *job, uint64_t *seen)
+static void update_task(CstTask *task, const CstJobInfo *job, uint64_t *seen)
 {
     cst_task_set_total(task, job->total);
     cst_task_set_waiting(task, job->state == CST_JOB_WAITING);
@@ -85,13 +85,13 @@ static void follow(CstTask *task, const CstJobInfo *job, uint64_t *seen)
 }
 
 /** TRUE when it is worth looking again, after a moment. */
-static gboolean wait_a_moment(uint64_t id, gint64 until, CstTask *task, GError **error)
+static gboolean wait_before_poll(uint64_t id, gint64 until, CstTask *task, GError **error)
 {
-    gint64 left = until ? until - g_get_monotonic_time() : LOOK_US;
+    gint64 left = until ? until - g_get_monotonic_time() : POLL_INTERVAL_US;
 
     if (left <= 0)
         return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " goes on"), id);
-    g_usleep((gulong)MIN(left, LOOK_US));
+    g_usleep((gulong)MIN(left, POLL_INTERVAL_US));
     return cst_task_check(task, error);
 }
 
@@ -105,11 +105,11 @@ CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask 
 
         if (!job)
             return NULL;
-        follow(task, job, &seen);
+        update_task(task, job, &seen);
         if (cst_job_state_is_end(job->state))
             return job;
         cst_job_info_free(job);
-        if (!wait_a_moment(id, until, task, error))
+        if (!wait_before_poll(id, until, task, error))
             return NULL;
     }
 }

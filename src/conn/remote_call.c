@@ -20,7 +20,7 @@ static CstWireProc proc_of(const CstProcedure *procedure)
                          procedure->ret_func};
 }
 
-static gboolean is_unknown(const GError *why)
+static gboolean is_unknown_procedure(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_RPC) &&
            (g_str_has_prefix(why->message, "unknown procedure") ||
@@ -28,9 +28,9 @@ static gboolean is_unknown(const GError *why)
 }
 
 /** Hands @why on, in plain words when the server is too old or too different. Always FALSE. */
-static gboolean pass_on(const CstProcedure *procedure, GError *why, GError **error)
+static gboolean propagate_failure(const CstProcedure *procedure, GError *why, GError **error)
 {
-    if (is_unknown(why)) {
+    if (is_unknown_procedure(why)) {
         cst_conn_fail_unsupported(procedure->name, error);
         g_error_free(why);
     } else {
@@ -47,7 +47,7 @@ gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointe
 
     if (cst_wire_client_call(remote->client, &proc, args, ret, &why))
         return TRUE;
-    if (is_unknown(why))
+    if (is_unknown_procedure(why))
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("procedure %d: not supported by this server"), number);
     g_propagate_error(error, g_steal_pointer(&why));
@@ -64,7 +64,7 @@ static gboolean ask(CstRemote *remote, int number, gpointer args_func, const voi
 /* --- which server ---------------------------------------------------------------------------- */
 
 /** Asks once; FALSE with @error only when the connection fails. */
-static gboolean learn_peer(CstRemote *remote, GError **error)
+static gboolean identify_peer(CstRemote *remote, GError **error)
 {
     wire_version_ret version = {0};
     GError *why = NULL;
@@ -87,7 +87,7 @@ static gboolean learn_peer(CstRemote *remote, GError **error)
 
 static gboolean require_procedure(CstRemote *remote, int number, const char *what, GError **error)
 {
-    return learn_peer(remote, error) &&
+    return identify_peer(remote, error) &&
            (remote->last_procedure >= number || cst_conn_fail_unsupported(what, error));
 }
 
@@ -96,7 +96,7 @@ gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gbool
 {
     CstRemote *remote = self;
 
-    if (!learn_peer(remote, error))
+    if (!identify_peer(remote, error))
         return FALSE;
     *ret_supported =
         procedure->program == WIRE_REMOTE_PROGRAM || procedure->number <= remote->last_procedure;
@@ -125,21 +125,21 @@ typedef struct {
     CstRemote *remote;
     CstTask *task;
     uint32_t serial;
-    uint64_t done; /**< as told last */
-    gboolean mute; /**< the server tells no progress */
+    uint64_t done;        /**< as told last */
+    gboolean no_progress; /**< the server tells no progress */
     gboolean cancel_sent;
     uint64_t rate; /**< as the server was told last */
 } Watch;
 
 /** Carries the server's progress over into the task. What goes wrong here does not matter. */
-static void ask_progress(Watch *watch)
+static void update_progress(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_progress_ret progress = {0};
 
     if (!ask(watch->remote, WIRE_CISTERN_CALL_PROGRESS, xdr_wire_serial_args, &args,
              xdr_wire_progress_ret, &progress, NULL)) {
-        watch->mute = TRUE;
+        watch->no_progress = TRUE;
         return;
     }
     if (!progress.found)
@@ -152,7 +152,7 @@ static void ask_progress(Watch *watch)
 }
 
 /** When it works, the server's answer to the call says that it was cancelled. */
-static void ask_cancel(Watch *watch)
+static void send_cancel(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_int found = {0};
@@ -163,7 +163,7 @@ static void ask_cancel(Watch *watch)
                          found.value;
 }
 
-static void ask_rate(Watch *watch)
+static void send_rate(Watch *watch)
 {
     wire_serial_rate_args args = {watch->serial, cst_task_rate(watch->task)};
     wire_int found = {0};
@@ -176,7 +176,7 @@ static void ask_rate(Watch *watch)
 }
 
 /** FALSE once the call is listed as a job, when that is all that was wanted. */
-static gboolean stay(Watch *watch, GError **error)
+static gboolean check_detached(Watch *watch, GError **error)
 {
     /* A server that doesn't know the one does not cancel calls whose client is gone either. */
     int number = watch->remote->last_procedure >= WIRE_CISTERN_CALL_DETACH
@@ -196,7 +196,7 @@ static gboolean stay(Watch *watch, GError **error)
 }
 
 /** Says what the call that comes next is to keep to from its beginning. */
-static gboolean announce(Watch *watch, GError **error)
+static gboolean set_initial_rate(Watch *watch, GError **error)
 {
     wire_serial_rate_args args = {0, cst_task_rate(watch->task)};
     wire_int found = {0};
@@ -211,18 +211,18 @@ static gboolean announce(Watch *watch, GError **error)
 /** Once per interval, while the answer isn't there. */
 static gboolean watch_step(Watch *watch, GError **error)
 {
-    if (!learn_peer(watch->remote, error))
+    if (!identify_peer(watch->remote, error))
         return FALSE;
     if (cst_task_cancelled(watch->task) && !watch->cancel_sent) {
         if (watch->remote->peer == CST_PEER_STOCK)
             return cst_fail(error, CST_ERROR_CANCELLED,
                             _("cancelled here; this server can't cancel and finishes the work"));
-        ask_cancel(watch);
+        send_cancel(watch);
     }
-    if (watch->remote->peer == CST_PEER_CISTERN && !watch->mute)
-        ask_progress(watch);
-    ask_rate(watch);
-    return stay(watch, error);
+    if (watch->remote->peer == CST_PEER_CISTERN && !watch->no_progress)
+        update_progress(watch);
+    send_rate(watch);
+    return check_detached(watch, error);
 }
 
 /** Fails as the watching does; how the call ended is @ret_why (NULL: well). */
@@ -249,7 +249,7 @@ static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const v
 {
     Watch watch = {.remote = remote, .task = task};
 
-    if (!cst_task_check(task, error) || !announce(&watch, error) ||
+    if (!cst_task_check(task, error) || !set_initial_rate(&watch, error) ||
         !cst_wire_client_send(remote->client, proc, args, &watch.serial, error))
         return FALSE;
     if (await_watched(&watch, proc, ret, ret_why, error))
@@ -276,7 +276,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
         return FALSE;
     if (procedure->wipe_args || procedure->wipe_ret)
         cst_wire_client_wipe(remote->client);
-    return !why || pass_on(procedure, why, error);
+    return !why || propagate_failure(procedure, why, error);
 }
 
 gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)

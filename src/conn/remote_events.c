@@ -37,8 +37,8 @@ static const Kind kinds[CST_CONN_EVENT_CLOSED] = {
  * twice: only the message of the first that covers it is taken. One that nothing covers yet may
  * have overtaken the answer to a registration under way.
  */
-static gboolean to_be_taken(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
-                            int callback)
+static gboolean is_responsible(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
+                               int callback)
 {
     for (guint i = 0; i < remote->registrations->len; i++) {
         const Registration *reg = &g_array_index(remote->registrations, Registration, i);
@@ -55,11 +55,11 @@ static void post(CstRemote *remote, CstConnEventType type, int callback, int kin
     CstConnEvent event = {.type = type, .kind = kind, .pool = pool};
 
     memcpy(event.uuid.bytes, uuid, sizeof(event.uuid.bytes));
-    if (to_be_taken(remote, type, &event.uuid, callback))
+    if (is_responsible(remote, type, &event.uuid, callback))
         cst_event_queue_post(&remote->events, &event);
 }
 
-static void take_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_pool_lifecycle_event event = {0};
 
@@ -70,7 +70,7 @@ static void take_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t
     xdr_free((xdrproc_t)xdr_wire_pool_lifecycle_event, (char *)&event);
 }
 
-static void take_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_pool_refresh_event event = {0};
 
@@ -80,7 +80,7 @@ static void take_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t l
     xdr_free((xdrproc_t)xdr_wire_pool_refresh_event, (char *)&event);
 }
 
-static void take_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_secret_lifecycle_event event = {0};
 
@@ -91,7 +91,7 @@ static void take_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size
     xdr_free((xdrproc_t)xdr_wire_secret_lifecycle_event, (char *)&event);
 }
 
-static void take_secret_value(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_secret_value(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_secret_value_event event = {0};
 
@@ -106,10 +106,10 @@ static void on_message(const CstWireHeader *header, const uint8_t *packet, size_
     if (header->program != WIRE_REMOTE_PROGRAM)
         return;
     switch (header->procedure) {
-    case WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE: take_pool_lifecycle(data, packet, len); break;
-    case WIRE_PROC_STORAGE_POOL_EVENT_REFRESH: take_pool_refresh(data, packet, len); break;
-    case WIRE_PROC_SECRET_EVENT_LIFECYCLE: take_secret_lifecycle(data, packet, len); break;
-    case WIRE_PROC_SECRET_EVENT_VALUE_CHANGED: take_secret_value(data, packet, len); break;
+    case WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE: handle_pool_lifecycle(data, packet, len); break;
+    case WIRE_PROC_STORAGE_POOL_EVENT_REFRESH: handle_pool_refresh(data, packet, len); break;
+    case WIRE_PROC_SECRET_EVENT_LIFECYCLE: handle_secret_lifecycle(data, packet, len); break;
+    case WIRE_PROC_SECRET_EVENT_VALUE_CHANGED: handle_secret_value(data, packet, len); break;
     default: break;
     }
 }
@@ -189,8 +189,8 @@ static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uui
 }
 
 /** The registration that serves @type and @uuid, made when there is none. */
-static Registration *need_registration(CstRemote *remote, CstConnEventType type,
-                                       const CstUuid *uuid, GError **error)
+static Registration *get_registration(CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
+                                      GError **error)
 {
     Registration *reg = find_registration(remote, type, uuid);
     Registration new = {.type = type, .any = !uuid};
@@ -221,7 +221,7 @@ gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUui
     guint id;
 
     if (type < CST_CONN_EVENT_CLOSED) {
-        reg = need_registration(remote, type, uuid, error);
+        reg = get_registration(remote, type, uuid, error);
         if (!reg)
             return FALSE;
     }
@@ -269,9 +269,9 @@ static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError *
 {
     const CstConnEvent closed = {.type = CST_CONN_EVENT_CLOSED};
 
-    if (remote->closed_told)
+    if (remote->closed_reported)
         return FALSE;
-    remote->closed_told = TRUE;
+    remote->closed_reported = TRUE;
     cst_event_queue_post(&remote->events, &closed);
     *ret_delivered = cst_event_queue_deliver(&remote->events);
     if (*ret_delivered == 0)

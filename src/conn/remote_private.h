@@ -22,7 +22,7 @@ typedef struct {
     CstEventQueue events;
     GArray *registrations; /**< of Registration (remote_events.c) */
     gboolean registering;  /**< a registration waits for its answer */
-    gboolean closed_told;
+    gboolean closed_reported;
 } CstRemote;
 
 /* remote_call.c */
