@@ -8,9 +8,9 @@
 #include <base/units.h>
 
 /*
- * The checked dispatch: the only place that calls through a CstBlobOps. It refuses bad ranges and
- * missing capabilities before an implementation sees them, and holds implementations to their side
- * of the contract (a failure has an error, an extent is neither empty nor too long).
+ * The checked dispatch: the only location that calls through a CstBlobOps. It refuses bad ranges
+ * and missing capabilities before an implementation sees them, and holds implementations to their
+ * side of the contract (a failure has an error, an extent is neither empty nor too long).
  */
 
 #define ZERO_CHUNK (1 * CST_MIB)
@@ -196,21 +196,22 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
 }
 
 gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
-                         CstBlobLocation *ret_place, GError **error)
+                         CstBlobLocation *ret_location, GError **error)
 {
-    CstBlobLocation place = {blob, offset, length};
+    CstBlobLocation location = {blob, offset, length};
 
     if (!check_range(blob, offset, length, error))
         return FALSE;
-    while (place.blob && place.length > 0 && place.blob->ops->locate) {
-        uint64_t wanted = place.length;
+    while (location.blob && location.length > 0 && location.blob->ops->locate) {
+        uint64_t wanted = location.length;
 
-        if (!result(place.blob->ops->locate(place.blob, place.offset, wanted, &place, error),
+        if (!result(location.blob->ops->locate(location.blob, location.offset, wanted, &location,
+                                               error),
                     error))
             return FALSE;
-        g_assert(place.length > 0 && place.length <= wanted);
+        g_assert(location.length > 0 && location.length <= wanted);
     }
-    *ret_place = place;
+    *ret_location = location;
     return TRUE;
 }
 

@@ -18,7 +18,7 @@ static struct {
     char *problem;
 } loaded;
 
-static void *find(void *const libraries[2], const char *name)
+static void *resolve(void *const libraries[2], const char *name)
 {
     void *found = dlsym(libraries[0], name);
 
@@ -77,7 +77,7 @@ static void wait_for_callbacks(rados_ioctx_t io)
     g_cond_clear(&barrier.cond);
 }
 
-static int settled(rados_ioctx_t io, int result)
+static int finish_open(rados_ioctx_t io, int result)
 {
     if (result >= 0)
         wait_for_callbacks(io);
@@ -86,13 +86,13 @@ static int settled(rados_ioctx_t io, int result)
 
 static int open_image(rados_ioctx_t io, const char *name, rbd_image_t *image, const char *snapshot)
 {
-    return settled(io, unwrapped.rbd_open(io, name, image, snapshot));
+    return finish_open(io, unwrapped.rbd_open(io, name, image, snapshot));
 }
 
 static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image,
                           const char *snapshot)
 {
-    return settled(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
+    return finish_open(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
 }
 
 static void wrap_functions(CstCeph *table)
@@ -138,7 +138,7 @@ static gpointer load(gpointer data)
         loaded.problem = g_strdup(why ? why : "");
         return NULL;
     }
-#define FIND(function) loaded.table.function = find(libraries, #function);
+#define FIND(function) loaded.table.function = resolve(libraries, #function);
     CST_CEPH_FUNCTIONS(FIND)
 #undef FIND
     wrap_functions(&loaded.table);
@@ -162,7 +162,7 @@ const CstCeph *cst_ceph(GError **error)
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
-static CstErrorCode code_of(int err)
+static CstErrorCode error_code(int err)
 {
     switch (err) {
     case ETIMEDOUT:
@@ -178,7 +178,7 @@ static CstErrorCode code_of(int err)
 gboolean(cst_ceph_fail)(GError **error, int result, const char *format, ...)
 {
     g_autofree char *text = NULL;
-    CstErrorCode code = code_of(-result);
+    CstErrorCode code = error_code(-result);
     va_list args;
 
     va_start(args, format);

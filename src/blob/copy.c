@@ -79,7 +79,7 @@ static gboolean next_run(Copy *copy, CstExtent *ret_run)
     return more;
 }
 
-static gboolean put_zeroes(Copy *copy, uint64_t offset, uint64_t length, GError **error)
+static gboolean zero_range(Copy *copy, uint64_t offset, uint64_t length, GError **error)
 {
     if (copy->flags & CST_COPY_DST_ZERO)
         return TRUE;
@@ -87,13 +87,13 @@ static gboolean put_zeroes(Copy *copy, uint64_t offset, uint64_t length, GError 
 }
 
 /* A run of zeroes that is worth skipping. */
-static gboolean is_worth(const Copy *copy, size_t zeroes, gboolean at_start)
+static gboolean worth_skipping(const Copy *copy, size_t zeroes, gboolean at_start)
 {
     return zeroes >= copy->zero_run || (at_start && zeroes > 0 && !copy->whole_runs);
 }
 
 /* Length of the stretch of @buf that is wholly zero (*ret_zero) or wholly worth writing. */
-static size_t stretch(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
+static size_t next_segment(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
 {
     size_t grain = (size_t)MIN(ZERO_GRAIN, copy->zero_run);
     size_t at = 0, zeroes = 0;
@@ -108,25 +108,25 @@ static size_t stretch(const Copy *copy, const uint8_t *buf, size_t len, gboolean
             zeroes += n;
             continue;
         }
-        if (is_worth(copy, zeroes, at == 0))
+        if (worth_skipping(copy, zeroes, at == 0))
             break;
         at += zeroes + n;
         zeroes = 0;
     }
-    *ret_zero = at == 0 && is_worth(copy, zeroes, TRUE);
+    *ret_zero = at == 0 && worth_skipping(copy, zeroes, TRUE);
     /* data first, up to where a run of zeroes worth skipping begins */
     if (*ret_zero)
         return zeroes;
-    return is_worth(copy, zeroes, FALSE) ? at : at + zeroes;
+    return worth_skipping(copy, zeroes, FALSE) ? at : at + zeroes;
 }
 
-static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint64_t offset,
-                                GError **error)
+static gboolean write_segments(Copy *copy, const uint8_t *buf, size_t len, uint64_t offset,
+                               GError **error)
 {
     while (len > 0) {
         gboolean zero = FALSE;
-        size_t n = stretch(copy, buf, len, &zero);
-        gboolean ok = zero ? put_zeroes(copy, offset, n, error)
+        size_t n = next_segment(copy, buf, len, &zero);
+        gboolean ok = zero ? zero_range(copy, offset, n, error)
                            : cst_blob_pwrite(copy->dst, buf, n, copy->dst_offset + offset, error);
 
         if (!ok)
@@ -139,7 +139,7 @@ static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint
 }
 
 /* TRUE: copied. FALSE without error: the pair can't, for good. */
-static gboolean try_kernel(Copy *copy, const CstExtent *run, GError **error)
+static gboolean copy_in_kernel(Copy *copy, const CstExtent *run, GError **error)
 {
     g_autoptr(GError) why = NULL;
     gboolean use;
@@ -166,7 +166,7 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
 {
     g_autoptr(GError) why = NULL;
 
-    if (try_kernel(copy, run, &why)) {
+    if (copy_in_kernel(copy, run, &why)) {
         cst_task_advance(copy->task, run->length);
         return TRUE;
     }
@@ -180,7 +180,7 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
 
         if (!cst_task_check(copy->task, error) ||
             !cst_blob_pread(copy->src, buf, n, copy->src_offset + offset, error) ||
-            !write_stretches(copy, buf, n, offset, error))
+            !write_segments(copy, buf, n, offset, error))
             return FALSE;
         cst_task_advance(copy->task, n);
         done += n;
@@ -196,29 +196,30 @@ static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
 
 /*
  * How much of the run, in whole units, is in one piece of a blob that may share it: the place's
- * length. Where that is 0, *ret_alike bytes can be copied before it is worth asking again.
+ * length. Where that is 0, *ret_uniform bytes can be copied before it is worth asking again.
  */
 static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
-                               CstBlobLocation *ret_place, uint64_t *ret_alike, GError **error)
+                               CstBlobLocation *ret_location, uint64_t *ret_uniform, GError **error)
 {
     uint64_t src_unit;
 
-    if (!cst_blob_locate(copy->src, copy->src_offset + run->offset, run->length, ret_place, error))
+    if (!cst_blob_locate(copy->src, copy->src_offset + run->offset, run->length, ret_location,
+                         error))
         return FALSE;
-    *ret_alike = MAX(*ret_alike, ret_place->length);
-    src_unit = ret_place->blob ? cst_blob_share_unit(ret_place->blob) : 0;
-    ret_place->length &= ~(MAX(unit, src_unit) - 1);
-    if (src_unit == 0 || (ret_place->offset & (src_unit - 1)))
-        ret_place->length = 0;
+    *ret_uniform = MAX(*ret_uniform, ret_location->length);
+    src_unit = ret_location->blob ? cst_blob_share_unit(ret_location->blob) : 0;
+    ret_location->length &= ~(MAX(unit, src_unit) - 1);
+    if (src_unit == 0 || (ret_location->offset & (src_unit - 1)))
+        ret_location->length = 0;
     return TRUE;
 }
 
 /* The run's beginning: *ret_length bytes are shared, or can only be copied. */
-static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_length,
-                              gboolean *ret_shared, GError **error)
+static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_length,
+                             gboolean *ret_shared, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    CstBlobLocation place = {0};
+    CstBlobLocation location = {0};
     uint64_t unit;
 
     g_mutex_lock(&copy->lock);
@@ -231,13 +232,13 @@ static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_le
     *ret_length = MIN(run->length, to_unit(copy, run->offset, unit));
     if (*ret_length < unit)
         return TRUE;
-    if (!find_shareable(copy, run, unit, &place, ret_length, error))
+    if (!find_shareable(copy, run, unit, &location, ret_length, error))
         return FALSE;
-    if (place.length == 0)
+    if (location.length == 0)
         return TRUE;
-    *ret_length = place.length;
-    *ret_shared = cst_blob_share(place.blob, place.offset, copy->dst,
-                                 copy->dst_offset + run->offset, place.length, &why);
+    *ret_length = location.length;
+    *ret_shared = cst_blob_share(location.blob, location.offset, copy->dst,
+                                 copy->dst_offset + run->offset, location.length, &why);
     if (*ret_shared || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
         g_mutex_lock(&copy->lock);
         copy->share_unit = *ret_shared ? copy->share_unit : 0;
@@ -255,7 +256,7 @@ static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GE
         CstExtent piece = {run->offset + done, run->length - done, run->flags};
         gboolean shared = FALSE;
 
-        if (!cst_task_check(copy->task, error) || !try_share_run(copy, &piece, &n, &shared, error))
+        if (!cst_task_check(copy->task, error) || !share_prefix(copy, &piece, &n, &shared, error))
             return FALSE;
         piece.length = n;
         if (shared)
@@ -289,7 +290,7 @@ static gboolean copy_run(Copy *copy, const CstExtent *run, uint8_t *buf, GError 
         return share_or_copy(copy, run, buf, error);
     if (copy->zero_run == 0)
         return write_zeroes(copy, run, buf, error);
-    if (!put_zeroes(copy, run->offset, run->length, error))
+    if (!zero_range(copy, run->offset, run->length, error))
         return FALSE;
     cst_task_skip(copy->task, run->length);
     return TRUE;
@@ -348,7 +349,7 @@ static gboolean check_ranges(Copy *copy, GError **error)
 }
 
 /* TRUE: shared, done. FALSE without error: copy instead. */
-static gboolean try_share(Copy *copy, GError **error)
+static gboolean share_whole(Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -390,7 +391,7 @@ static gboolean copy_all(Copy *copy, GError **error)
 
     if (!check_ranges(copy, error) || !cst_task_check(copy->task, error) || !cst_may_change(error))
         return FALSE;
-    if (copy->length == 0 || try_share(copy, &why))
+    if (copy->length == 0 || share_whole(copy, &why))
         return TRUE;
     if (why) {
         g_propagate_error(error, g_steal_pointer(&why));

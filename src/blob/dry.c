@@ -134,7 +134,7 @@ static gboolean dry_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsign
     return ok;
 }
 
-static gboolean is_behind(gpointer number, gpointer page, gpointer size)
+static gboolean is_past_end(gpointer number, gpointer page, gpointer size)
 {
     return GPOINTER_TO_SIZE(number) * PAGE >= *(const uint64_t *)size;
 }
@@ -145,7 +145,7 @@ static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
     uint8_t *last;
 
     g_mutex_lock(&dry->lock);
-    g_hash_table_foreach_remove(dry->pages, is_behind, &size);
+    g_hash_table_foreach_remove(dry->pages, is_past_end, &size);
     last = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(size / PAGE));
     if (last)
         memset(last + size % PAGE, 0, PAGE - size % PAGE);

@@ -13,7 +13,7 @@
 #define BUFFER          CST_MIB
 
 /* What makes a place on the disk say nothing about the bytes. */
-#define UNTOLD                                                                              \
+#define UNRELIABLE                                                                          \
     (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED |               \
      FIEMAP_EXTENT_DATA_ENCRYPTED | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | \
      FIEMAP_EXTENT_DATA_TAIL)
@@ -27,9 +27,9 @@ typedef struct {
     struct fiemap *map;
 } Walk;
 
-/** A piece of the range: on the disk at @place, or nowhere (0). */
+/** A piece of the range: on the disk at @address, or nowhere (0). */
 typedef struct {
-    uint64_t length, place;
+    uint64_t length, address;
 } Piece;
 
 static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
@@ -38,7 +38,7 @@ static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
     walk->map = g_malloc0(sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent));
 }
 
-static gboolean ask(Walk *walk)
+static gboolean query_extents(Walk *walk)
 {
     struct fiemap *map = walk->map;
 
@@ -50,8 +50,8 @@ static gboolean ask(Walk *walk)
     return ioctl(walk->fd, FS_IOC_FIEMAP, map) == 0;
 }
 
-/* The extent at or behind the walk's place; NULL: none, or not told. */
-static const struct fiemap_extent *current(Walk *walk)
+/* The extent at or behind the walk's address; NULL: none, or not told. */
+static const struct fiemap_extent *current_extent(Walk *walk)
 {
     for (gboolean asked = FALSE;; asked = TRUE) {
         for (; walk->next < walk->map->fm_mapped_extents; walk->next++) {
@@ -60,7 +60,7 @@ static const struct fiemap_extent *current(Walk *walk)
             if (extent->fe_logical + extent->fe_length > walk->offset)
                 return extent;
         }
-        if (asked || !ask(walk)) {
+        if (asked || !query_extents(walk)) {
             walk->failed = !asked || walk->next > 0; /* an answer to another question */
             return NULL;
         }
@@ -68,9 +68,9 @@ static const struct fiemap_extent *current(Walk *walk)
 }
 
 /* What the walk is at; space that was never written to is as good as none. */
-static Piece look(Walk *walk)
+static Piece next_piece(Walk *walk)
 {
-    const struct fiemap_extent *extent = current(walk);
+    const struct fiemap_extent *extent = current_extent(walk);
     uint64_t left = walk->end - walk->offset;
     Piece piece = {left, 0};
 
@@ -81,20 +81,20 @@ static Piece look(Walk *walk)
         return piece;
     }
     piece.length = MIN(left, extent->fe_logical + extent->fe_length - walk->offset);
-    if (extent->fe_flags & UNTOLD)
+    if (extent->fe_flags & UNRELIABLE)
         walk->failed = TRUE;
     else if (!(extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN))
-        piece.place = extent->fe_physical + (walk->offset - extent->fe_logical);
+        piece.address = extent->fe_physical + (walk->offset - extent->fe_logical);
     return piece;
 }
 
-static gboolean lie_in_one_place(Walk *a, Walk *b)
+static gboolean share_addresses(Walk *a, Walk *b)
 {
     while (a->offset < a->end) {
-        Piece in_a = look(a), in_b = look(b);
+        Piece in_a = next_piece(a), in_b = next_piece(b);
         uint64_t n = MIN(in_a.length, in_b.length);
 
-        if (a->failed || b->failed || in_a.place != in_b.place)
+        if (a->failed || b->failed || in_a.address != in_b.address)
             return FALSE;
         a->offset += n;
         b->offset += n;
@@ -102,8 +102,8 @@ static gboolean lie_in_one_place(Walk *a, Walk *b)
     return TRUE;
 }
 
-static gboolean read_same(const CstFileRange *a, const CstFileRange *b, uint64_t length,
-                          gboolean *ret_same, GError **error)
+static gboolean compare_content(const CstFileRange *a, const CstFileRange *b, uint64_t length,
+                                gboolean *ret_same, GError **error)
 {
     g_autofree uint8_t *bufs = g_malloc((size_t)2 * BUFFER);
     gboolean same = TRUE;
@@ -129,10 +129,10 @@ gboolean cst_extents_are_same(const CstFileRange *a, const CstFileRange *b, uint
 
     walk_init(&in_a, a, length);
     walk_init(&in_b, b, length);
-    same = lie_in_one_place(&in_a, &in_b);
+    same = share_addresses(&in_a, &in_b);
     g_free(in_a.map);
     g_free(in_b.map);
     if (same)
         *ret_same = TRUE;
-    return same || read_same(a, b, length, ret_same, error);
+    return same || compare_content(a, b, length, ret_same, error);
 }

@@ -39,7 +39,7 @@ static void change_free(void *data)
 }
 
 /* Lock held. */
-static gboolean take_stable(CstFaultBlob *fault, GError **error)
+static gboolean save_stable(CstFaultBlob *fault, GError **error)
 {
     g_autofree uint8_t *content = NULL;
     uint64_t size = 0;
@@ -59,8 +59,8 @@ static gboolean take_stable(CstFaultBlob *fault, GError **error)
  * Records a write for the power cut. @data NULL with @len: bytes of value @fill. FALSE: nobody
  * tracks the blob, so nothing is recorded.
  */
-static gboolean remember(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
-                         int fill)
+static gboolean record_write(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
+                             int fill)
 {
     Change *change;
     gboolean tracked;
@@ -82,7 +82,7 @@ static gboolean remember(CstFaultBlob *fault, uint64_t offset, const void *data,
     return tracked;
 }
 
-static void remember_size(CstFaultBlob *fault, uint64_t size)
+static void record_resize(CstFaultBlob *fault, uint64_t size)
 {
     Change *change;
 
@@ -107,7 +107,7 @@ static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
 }
 
 /* TRUE: this call of @kind must fail. */
-static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
+static gboolean should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
 
@@ -118,7 +118,7 @@ static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
 }
 
 /* The same for what changes the blob: after a cut every such call fails, and none is counted. */
-static gboolean change_strikes(CstFaultBlob *fault, CstFaultKind kind)
+static gboolean change_should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
 
@@ -139,7 +139,7 @@ static gboolean fault_pread(CstBlob *blob, void *buf, size_t len, uint64_t offse
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_READ))
+    if (should_fail(fault, CST_FAULT_READ))
         return fail(blob, error);
     return cst_blob_pread(fault->inner, buf, len, offset, error);
 }
@@ -148,7 +148,7 @@ static gboolean fault_get_size(CstBlob *blob, uint64_t *ret_size, GError **error
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_QUERY))
+    if (should_fail(fault, CST_FAULT_QUERY))
         return fail(blob, error);
     return cst_blob_get_size(fault->inner, ret_size, error);
 }
@@ -170,13 +170,13 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    if (strikes(fault, CST_FAULT_TORN)) {
+    if (should_fail(fault, CST_FAULT_TORN)) {
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
         return fail(blob, error);
     }
-    remember(fault, offset, buf, len, 0);
+    record_write(fault, offset, buf, len, 0);
     return cst_blob_pwrite(fault->inner, buf, len, offset, error);
 }
 
@@ -185,11 +185,11 @@ static gboolean fault_flush(CstBlob *blob, GError **error)
     CstFaultBlob *fault = (CstFaultBlob *)blob;
     gboolean ok = TRUE;
 
-    if (change_strikes(fault, CST_FAULT_FLUSH))
+    if (change_should_fail(fault, CST_FAULT_FLUSH))
         return fail(blob, error);
     g_mutex_lock(&fault->lock);
     if (fault->stable)
-        ok = take_stable(fault, error);
+        ok = save_stable(fault, error);
     g_mutex_unlock(&fault->lock);
     return ok && cst_blob_flush(fault->inner, error);
 }
@@ -199,7 +199,7 @@ static gboolean fault_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_QUERY))
+    if (should_fail(fault, CST_FAULT_QUERY))
         return fail(blob, error);
     return cst_blob_extent(fault->inner, offset, length, ret_extent, error);
 }
@@ -209,9 +209,9 @@ static gboolean fault_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    remember(fault, offset, NULL, length, 0);
+    record_write(fault, offset, NULL, length, 0);
     return cst_blob_zero(fault->inner, offset, length, flags, error);
 }
 
@@ -227,9 +227,9 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_DISCARD))
+    if (change_should_fail(fault, CST_FAULT_DISCARD))
         return fail(blob, error);
-    if (!remember(fault, offset, NULL, length, JUNK))
+    if (!record_write(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);
     return fill_with_junk(fault->inner, offset, length, error);
 }
@@ -238,7 +238,7 @@ static gboolean fault_allocate(CstBlob *blob, uint64_t offset, uint64_t length, 
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    return change_strikes(fault, CST_FAULT_WRITE)
+    return change_should_fail(fault, CST_FAULT_WRITE)
                ? fail(blob, error)
                : cst_blob_allocate(fault->inner, offset, length, error);
 }
@@ -247,9 +247,9 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    remember_size(fault, size);
+    record_resize(fault, size);
     return cst_blob_resize(fault->inner, size, error);
 }
 
@@ -335,13 +335,13 @@ gboolean cst_blob_fault_track(CstBlob *blob, GError **error)
     gboolean ok;
 
     g_mutex_lock(&fault->lock);
-    ok = take_stable(fault, error);
+    ok = save_stable(fault, error);
     g_mutex_unlock(&fault->lock);
     return ok;
 }
 
 /* All of a change, nothing of it, or some of its sectors. */
-static gboolean survive(CstBlob *inner, const Change *change, GRand *rand, GError **error)
+static gboolean replay_change(CstBlob *inner, const Change *change, GRand *rand, GError **error)
 {
     int fate = g_rand_int_range(rand, 0, 3);
     gsize len = 0;
@@ -374,7 +374,7 @@ gboolean cst_blob_fault_power_cut(CstBlob *blob, GRand *rand, GError **error)
     ok = cst_blob_resize(fault->inner, size, error) &&
          cst_blob_pwrite(fault->inner, content, size, 0, error);
     for (guint i = 0; ok && i < fault->since->len; i++)
-        ok = survive(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
+        ok = replay_change(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
     fault->cut = TRUE;
     g_mutex_unlock(&fault->lock);
     return ok;

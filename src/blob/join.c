@@ -79,13 +79,14 @@ static gboolean join_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 }
 
 static gboolean join_locate(CstBlob *blob, uint64_t offset, uint64_t length,
-                            CstBlobLocation *ret_place, GError **error)
+                            CstBlobLocation *ret_location, GError **error)
 {
     const Part *part = part_at((JoinBlob *)blob, offset);
     uint64_t inside = offset - part->start, n = MIN(length, part->length - inside);
 
-    *ret_place = (CstBlobLocation){NULL, 0, n};
-    return !part->blob || cst_blob_locate(part->blob, part->offset + inside, n, ret_place, error);
+    *ret_location = (CstBlobLocation){NULL, 0, n};
+    return !part->blob ||
+           cst_blob_locate(part->blob, part->offset + inside, n, ret_location, error);
 }
 
 static void join_close(CstBlob *blob)

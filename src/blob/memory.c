@@ -12,7 +12,7 @@ typedef struct {
     GRWLock lock;
     uint8_t *data;
     size_t size;
-    size_t room;
+    size_t capacity;
 } CstMemoryBlob;
 
 static gboolean memory_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -49,15 +49,15 @@ static gboolean set_size(CstMemoryBlob *memory, uint64_t size, GError **error)
 {
     if (size > CST_BLOB_MEMORY_MAX)
         return cst_fail(error, CST_ERROR_NO_SPACE, _("'%s' is full"), memory->head.name);
-    if (size > memory->room) {
-        size_t room = MIN(MAX((size_t)size, memory->room * 2), (size_t)CST_BLOB_MEMORY_MAX);
-        uint8_t *data = g_try_realloc(memory->data, room);
+    if (size > memory->capacity) {
+        size_t capacity = MIN(MAX((size_t)size, memory->capacity * 2), (size_t)CST_BLOB_MEMORY_MAX);
+        uint8_t *data = g_try_realloc(memory->data, capacity);
 
         if (!data)
             return cst_fail(error, CST_ERROR_NO_SPACE, _("no memory to grow '%s'"),
                             memory->head.name);
         memory->data = data;
-        memory->room = room;
+        memory->capacity = capacity;
     }
     if (size > memory->size)
         memset(memory->data + memory->size, 0, size - memory->size);
@@ -119,7 +119,7 @@ CstBlob *cst_blob_memory_new(const void *data, size_t len)
     g_rw_lock_init(&memory->lock);
     memory->data = g_malloc0(MAX(len, 1));
     memory->size = len;
-    memory->room = MAX(len, 1);
+    memory->capacity = MAX(len, 1);
     if (data)
         memcpy(memory->data, data, len);
     return &memory->head;

@@ -117,7 +117,7 @@ static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset,
     return done;
 }
 
-static void note_change(RbdBlob *rbd)
+static void invalidate_window(RbdBlob *rbd)
 {
     g_mutex_lock(&rbd->lock);
     rbd->changes++;
@@ -125,7 +125,7 @@ static void note_change(RbdBlob *rbd)
     g_mutex_unlock(&rbd->lock);
 }
 
-static gboolean make_room(RbdBlob *rbd, uint64_t end, GError **error)
+static gboolean check_end(RbdBlob *rbd, uint64_t end, GError **error)
 {
     uint64_t size;
 
@@ -148,14 +148,14 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
     int started;
     gboolean done;
 
-    if (!make_room(rbd, offset + len, error))
+    if (!check_end(rbd, offset + len, error))
         return FALSE;
     request = request_new(blob);
     request->buf = g_memdup2(buf, len);
     completion = request_completion(request);
     started = rbd->ceph->rbd_aio_write(rbd->rbd.image, offset, len, request->buf, completion);
     done = request_wait(request, completion, started, error);
-    note_change(rbd);
+    invalidate_window(rbd);
     cst_ceph_work_unref(&request->work);
     return done;
 }
@@ -225,7 +225,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
         offset += step;
         length -= step;
     }
-    note_change(rbd);
+    invalidate_window(rbd);
     return done;
 }
 
@@ -256,71 +256,70 @@ typedef struct {
     char *name;
     uint64_t offset, length;
     GArray *data; /* of Run */
-} Looking;
+} ExtentQuery;
 
-static void looking_clear(CstCephWork *work)
+static void query_clear(CstCephWork *work)
 {
-    Looking *looking = (Looking *)work;
+    ExtentQuery *query = (ExtentQuery *)work;
 
-    cst_blob_unref(&looking->rbd->blob);
-    g_free(looking->name);
-    g_array_unref(looking->data);
+    cst_blob_unref(&query->rbd->blob);
+    g_free(query->name);
+    g_array_unref(query->data);
 }
 
-static int note_run(uint64_t offset, size_t length, int exists, void *data)
+static int add_run(uint64_t offset, size_t length, int exists, void *data)
 {
-    Looking *looking = data;
-    Run *last =
-        looking->data->len ? &g_array_index(looking->data, Run, looking->data->len - 1) : NULL;
+    ExtentQuery *query = data;
+    Run *last = query->data->len ? &g_array_index(query->data, Run, query->data->len - 1) : NULL;
     Run run = {offset, offset + length};
 
-    cst_ceph_work_heartbeat(&looking->work);
+    cst_ceph_work_heartbeat(&query->work);
     if (!exists)
         return 0;
     if (last && last->end == offset)
         last->end = run.end;
     else
-        g_array_append_val(looking->data, run);
+        g_array_append_val(query->data, run);
     return 0;
 }
 
-static gboolean look(CstCephWork *work, GError **error)
+static gboolean run_query(CstCephWork *work, GError **error)
 {
-    Looking *looking = (Looking *)work;
-    int result = looking->rbd->ceph->rbd_diff_iterate2(
-        looking->rbd->rbd.image, NULL, looking->offset, looking->length, 1, 1, note_run, looking);
+    ExtentQuery *query = (ExtentQuery *)work;
+    int result = query->rbd->ceph->rbd_diff_iterate2(query->rbd->rbd.image, NULL, query->offset,
+                                                     query->length, 1, 1, add_run, query);
 
     return result >= 0 ||
-           cst_ceph_fail(error, result, _("the extents of volume '%s'"), looking->name);
+           cst_ceph_fail(error, result, _("the extents of volume '%s'"), query->name);
 }
 
 /* Asks for the extents of the window from @offset on. */
-static gboolean look_at_window(RbdBlob *rbd, uint64_t offset, GError **error)
+static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
 {
-    Looking *looking = cst_ceph_work_new(sizeof(*looking), look, looking_clear);
+    ExtentQuery *query = cst_ceph_work_new(sizeof(*query), run_query, query_clear);
     uint64_t changes;
     gboolean done;
 
-    looking->rbd = (RbdBlob *)cst_blob_ref(&rbd->blob);
-    looking->name = g_strdup(rbd->blob.name);
-    looking->work.what = looking->name;
-    looking->data = g_array_new(FALSE, FALSE, sizeof(Run));
+    query->rbd = (RbdBlob *)cst_blob_ref(&rbd->blob);
+    query->name = g_strdup(rbd->blob.name);
+    query->work.what = query->name;
+    query->data = g_array_new(FALSE, FALSE, sizeof(Run));
     g_mutex_lock(&rbd->lock);
-    looking->offset = offset;
-    looking->length = MIN(WINDOW, rbd->size - offset);
+    query->offset = offset;
+    query->length = MIN(WINDOW, rbd->size - offset);
     changes = rbd->changes;
     g_mutex_unlock(&rbd->lock);
-    done = cst_ceph_work_wait(&looking->work, rbd->rbd.deadline_ms, error);
+    done = cst_ceph_work_wait(&query->work, rbd->rbd.deadline_ms, error);
     g_mutex_lock(&rbd->lock);
     if (done) {
         gboolean fresh = changes == rbd->changes;
 
         g_clear_pointer(&rbd->window.data, g_array_unref);
         rbd->window =
-            (Window){offset, fresh ? offset + looking->length : offset, g_array_ref(looking->data)};
+            (Window){offset, fresh ? offset + query->length : offset, g_array_ref(query->data)};
     }
     g_mutex_unlock(&rbd->lock);
-    cst_ceph_work_unref(&looking->work);
+    cst_ceph_work_unref(&query->work);
     return done;
 }
 
@@ -356,7 +355,7 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
     g_mutex_lock(&rbd->lock);
     known = rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end;
     g_mutex_unlock(&rbd->lock);
-    if (!known && !look_at_window(rbd, offset, error))
+    if (!known && !load_window(rbd, offset, error))
         return FALSE;
     g_mutex_lock(&rbd->lock);
     /* Somebody wrote meanwhile: data is always a true answer. */
@@ -392,7 +391,7 @@ static void resizing_clear(CstCephWork *work)
     g_free(((Resizing *)work)->name);
 }
 
-static int resizing_beat(uint64_t done, uint64_t total, void *data)
+static int resize_progress(uint64_t done, uint64_t total, void *data)
 {
     cst_ceph_work_heartbeat(data);
     return 0;
@@ -402,7 +401,7 @@ static gboolean resize(CstCephWork *work, GError **error)
 {
     Resizing *resizing = (Resizing *)work;
     int result = resizing->rbd->ceph->rbd_resize2(resizing->rbd->rbd.image, resizing->size, TRUE,
-                                                  resizing_beat, work);
+                                                  resize_progress, work);
 
     return result >= 0 ||
            cst_ceph_fail(error, result, _("failed to resize volume '%s'"), resizing->name);
@@ -420,7 +419,7 @@ static gboolean rbd_resize_to(CstBlob *blob, uint64_t size, GError **error)
     resizing->size = size;
     done = cst_ceph_work_wait(&resizing->work, rbd->rbd.deadline_ms, error);
     cst_ceph_work_unref(&resizing->work);
-    note_change(rbd);
+    invalidate_window(rbd);
     if (done) {
         g_mutex_lock(&rbd->lock);
         rbd->size = size;

@@ -24,8 +24,8 @@ static uint64_t next_step(uint64_t step, gint64 took)
     return took > SLOW_US ? MAX(step / 2, STEP_MIN) : step;
 }
 
-static gboolean in_steps(CstBlob *blob, uint64_t offset, uint64_t length, StepFunc func,
-                         unsigned flags, CstTask *task, GError **error)
+static gboolean run_in_steps(CstBlob *blob, uint64_t offset, uint64_t length, StepFunc func,
+                             unsigned flags, CstTask *task, GError **error)
 {
     uint64_t step = STEP_FIRST;
 
@@ -49,11 +49,11 @@ static gboolean allocate_step(CstBlob *blob, uint64_t offset, uint64_t length, u
 gboolean cst_blob_allocate_steps(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
                                  GError **error)
 {
-    return in_steps(blob, offset, length, allocate_step, 0, task, error);
+    return run_in_steps(blob, offset, length, allocate_step, 0, task, error);
 }
 
 gboolean cst_blob_zero_steps(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              CstTask *task, GError **error)
 {
-    return in_steps(blob, offset, length, cst_blob_zero, flags, task, error);
+    return run_in_steps(blob, offset, length, cst_blob_zero, flags, task, error);
 }

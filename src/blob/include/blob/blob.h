@@ -91,8 +91,8 @@ typedef struct {
      * Where the range's space is in a blob below: the bytes there are this blob's, except where
      * extent() says that they read as zeroes. NULL: this blob is the lowest.
      */
-    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
-                       GError **error);
+    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length,
+                       CstBlobLocation *ret_location, GError **error);
     /**
      * As cst_blob_share(), for a layer: finds a place for the range in the blob below, lets that
      * share, and enters the place into the tables. Both offsets and the length are whole units.
@@ -150,7 +150,7 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error);
  * cut to what lies there in one piece. See CstBlobOps.locate.
  */
 gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
-                         CstBlobLocation *ret_place, GError **error);
+                         CstBlobLocation *ret_location, GError **error);
 /** See CstBlobOps.share_unit. */
 uint64_t cst_blob_share_unit(CstBlob *blob);
 /**
