@@ -72,7 +72,7 @@ static gboolean has_identity(const CstDeclaredFile *file)
 }
 
 /* Whether the row of a name, just stepped to, is about @id. */
-static gboolean is_about(sqlite3_stmt *statement, const CstFileId *id)
+static gboolean row_matches(sqlite3_stmt *statement, const CstFileId *id)
 {
     sqlite3_int64 inode = sqlite3_column_int64(statement, COLUMN_INODE);
     sqlite3_int64 btime = sqlite3_column_int64(statement, COLUMN_BTIME);
@@ -100,12 +100,12 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
     db_bind_text(statement, 1, file->dir);
     db_bind_text(statement, 2, file->name);
     result = sqlite3_step(statement);
-    *ret_moved = result == SQLITE_ROW && !is_about(statement, &file->id);
+    *ret_moved = result == SQLITE_ROW && !row_matches(statement, &file->id);
     return *ret_moved && !by_name ? SQLITE_DONE : result;
 }
 
 /* A record found by its name is from now on about the file that is there. */
-static void follow_name(CstDeclarations *declarations, const CstDeclaredFile *file)
+static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *file)
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_SET_FILE);
 
@@ -129,7 +129,7 @@ static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file,
         db_fail(declarations, error);
     sqlite3_reset(statement);
     if (moved && by_name && file->id.inode)
-        follow_name(declarations, file);
+        rebind_row(declarations, file);
     return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
@@ -146,7 +146,7 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 
 /* Fewer files than this are searched for one by one: the records of other directories are read
  * as well when many are looked up together. */
-#define MANY 64
+#define BULK_MIN 64
 
 /*
  * All records of the directory are read, which answers what is recorded of a file under its own
@@ -154,77 +154,77 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
  * record says, or in the place of the file that it was made for, are searched for one by one.
  */
 typedef struct {
-    GHashTable *by_name; /* name to CstDeclaredLookup * */
-    GHashTable *by_file; /* CstFileId to those that may still be known by their file */
-    GPtrArray *singly;   /* of CstDeclaredLookup *: to be searched for one by one */
-} Many;
+    GHashTable *by_name;  /* name to CstDeclaredLookup * */
+    GHashTable *by_file;  /* CstFileId to those that may still be known by their file */
+    GPtrArray *remaining; /* of CstDeclaredLookup *: to be searched for one by one */
+} BulkLookup;
 
-static void many_init(Many *many, CstDeclaredLookup *lookups, guint count)
+static void bulk_init(BulkLookup *bulk, CstDeclaredLookup *lookups, guint count)
 {
-    many->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-    many->by_file = g_hash_table_new(cst_file_id_hash, cst_file_id_equal);
-    many->singly = g_ptr_array_new();
+    bulk->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    bulk->by_file = g_hash_table_new(cst_file_id_hash, cst_file_id_equal);
+    bulk->remaining = g_ptr_array_new();
     for (guint i = 0; i < count; i++) {
         CstDeclaredLookup *lookup = &lookups[i];
 
-        g_hash_table_insert(many->by_name, (char *)lookup->file.name, lookup);
+        g_hash_table_insert(bulk->by_name, (char *)lookup->file.name, lookup);
         if (!has_identity(&lookup->file))
             continue;
-        if (!g_hash_table_contains(many->by_file, &lookup->file.id))
-            g_hash_table_insert(many->by_file, &lookup->file.id, lookup);
+        if (!g_hash_table_contains(bulk->by_file, &lookup->file.id))
+            g_hash_table_insert(bulk->by_file, &lookup->file.id, lookup);
         else /* another name of a file that is looked up already */
-            g_ptr_array_add(many->singly, lookup);
+            g_ptr_array_add(bulk->remaining, lookup);
     }
 }
 
-static void many_clear(Many *many)
+static void bulk_clear(BulkLookup *bulk)
 {
-    g_hash_table_unref(many->by_name);
-    g_hash_table_unref(many->by_file);
-    g_ptr_array_unref(many->singly);
+    g_hash_table_unref(bulk->by_name);
+    g_hash_table_unref(bulk->by_file);
+    g_ptr_array_unref(bulk->remaining);
 }
 
-static void take_row_of_dir(Many *many, sqlite3_stmt *row)
+static void match_dir_row(BulkLookup *bulk, sqlite3_stmt *row)
 {
     CstDeclaredLookup *lookup =
-        g_hash_table_lookup(many->by_name, sqlite3_column_text(row, COLUMN_NAME));
+        g_hash_table_lookup(bulk->by_name, sqlite3_column_text(row, COLUMN_NAME));
 
     if (!lookup)
         return;
-    if (is_about(row, &lookup->file.id)) {
+    if (row_matches(row, &lookup->file.id)) {
         lookup->declaration = read_row(row);
         /* Nothing that is recorded of the file under other names comes before this. */
         if (sqlite3_column_int64(row, COLUMN_BTIME) == lookup->file.id.btime_ns &&
-            g_hash_table_lookup(many->by_file, &lookup->file.id) == lookup)
-            g_hash_table_remove(many->by_file, &lookup->file.id);
+            g_hash_table_lookup(bulk->by_file, &lookup->file.id) == lookup)
+            g_hash_table_remove(bulk->by_file, &lookup->file.id);
     } else if (lookup->by_name) {
-        g_ptr_array_add(many->singly, lookup);
+        g_ptr_array_add(bulk->remaining, lookup);
     }
 }
 
-static void take_row_of_file(Many *many, sqlite3_stmt *row)
+static void match_file_row(BulkLookup *bulk, sqlite3_stmt *row)
 {
     const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 0),
                           .btime_ns = sqlite3_column_int64(row, 1)};
-    CstDeclaredLookup *lookup = g_hash_table_lookup(many->by_file, &id);
+    CstDeclaredLookup *lookup = g_hash_table_lookup(bulk->by_file, &id);
 
     if (lookup)
-        g_ptr_array_add(many->singly, lookup);
+        g_ptr_array_add(bulk->remaining, lookup);
 }
 
-static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, Many *many,
-                         void (*take)(Many *many, sqlite3_stmt *row), GError **error)
+static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, BulkLookup *bulk,
+                         void (*match)(BulkLookup *bulk, sqlite3_stmt *row), GError **error)
 {
     int result;
 
     while ((result = sqlite3_step(row)) == SQLITE_ROW)
-        take(many, row);
+        match(bulk, row);
     sqlite3_reset(row);
     return result == SQLITE_DONE || db_fail(declarations, error);
 }
 
 /* As one transaction: no record moves from one part to the other meanwhile. */
-static gboolean read_many(CstDeclarations *declarations, const char *dir, Many *many,
+static gboolean scan_rows(CstDeclarations *declarations, const char *dir, BulkLookup *bulk,
                           GError **error)
 {
     sqlite3_stmt *rows_of_dir = db_use(declarations, SQL_FIND_DIR);
@@ -234,29 +234,28 @@ static gboolean read_many(CstDeclarations *declarations, const char *dir, Many *
         return FALSE;
     db_bind_text(rows_of_dir, 1, dir);
     done =
-        each_row(declarations, rows_of_dir, many, take_row_of_dir, error) &&
-        each_row(declarations, db_use(declarations, SQL_FIND_FILES), many, take_row_of_file, error);
+        each_row(declarations, rows_of_dir, bulk, match_dir_row, error) &&
+        each_row(declarations, db_use(declarations, SQL_FIND_FILES), bulk, match_file_row, error);
     return end_transaction(declarations, done, error);
 }
 
-static gboolean find_singly(CstDeclarations *declarations, CstDeclaredLookup *lookup,
-                            GError **error)
+static gboolean find_one(CstDeclarations *declarations, CstDeclaredLookup *lookup, GError **error)
 {
     g_clear_pointer(&lookup->declaration, cst_declaration_free);
     return find(declarations, &lookup->file, lookup->by_name, &lookup->declaration, error);
 }
 
-static gboolean find_together(CstDeclarations *declarations, CstDeclaredLookup *lookups,
-                              guint count, GError **error)
+static gboolean find_bulk(CstDeclarations *declarations, CstDeclaredLookup *lookups, guint count,
+                          GError **error)
 {
-    Many many;
+    BulkLookup bulk;
     gboolean done;
 
-    many_init(&many, lookups, count);
-    done = read_many(declarations, lookups->file.dir, &many, error);
-    for (guint i = 0; done && i < many.singly->len; i++)
-        done = find_singly(declarations, g_ptr_array_index(many.singly, i), error);
-    many_clear(&many);
+    bulk_init(&bulk, lookups, count);
+    done = scan_rows(declarations, lookups->file.dir, &bulk, error);
+    for (guint i = 0; done && i < bulk.remaining->len; i++)
+        done = find_one(declarations, g_ptr_array_index(bulk.remaining, i), error);
+    bulk_clear(&bulk);
     return done;
 }
 
@@ -268,10 +267,10 @@ gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLo
 
     for (guint i = 0; i < count; i++)
         lookups[i].declaration = NULL;
-    if (done && count >= MANY)
-        done = find_together(declarations, lookups, count, error);
-    for (guint i = 0; done && count < MANY && i < count; i++)
-        done = find_singly(declarations, &lookups[i], error);
+    if (done && count >= BULK_MIN)
+        done = find_bulk(declarations, lookups, count, error);
+    for (guint i = 0; done && count < BULK_MIN && i < count; i++)
+        done = find_one(declarations, &lookups[i], error);
     for (guint i = 0; !done && i < count; i++)
         g_clear_pointer(&lookups[i].declaration, cst_declaration_free);
     return done;
@@ -406,7 +405,7 @@ static void change_free(gpointer data)
 }
 
 /* What the row just stepped to asks for; NULL: nothing. */
-static Change *judge_row(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
+static Change *plan_change(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
 {
     const char *name = (const char *)sqlite3_column_text(row, 0);
     const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 1),
@@ -453,7 +452,7 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
     row = db_use(declarations, SQL_LIST);
     db_bind_text(row, 1, dir);
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {
-        Change *change = judge_row(row, sweep);
+        Change *change = plan_change(row, sweep);
 
         if (change)
             g_ptr_array_add(changes, change);
