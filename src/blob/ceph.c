@@ -155,7 +155,7 @@ const CstCeph *cst_ceph(GError **error)
     if (!loaded.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
-             _("Ceph's client libraries can't be used (%s); install librbd1 and librados2"),
+             _("cannot load Ceph's client libraries (%s); install librbd1 and librados2"),
              loaded.problem);
     return NULL;
 }
@@ -187,8 +187,7 @@ gboolean(cst_ceph_fail)(GError **error, int result, const char *format, ...)
     if (result == -ETIMEDOUT)
         return cst_fail(error, code, _("%s: the Ceph cluster did not answer in time"), text);
     if (result == -ESHUTDOWN)
-        return cst_fail(error, code, _("%s: the Ceph cluster has shut this client out (blocklist)"),
-                        text);
+        return cst_fail(error, code, _("%s: the Ceph cluster has blocklisted this client"), text);
     if (code == CST_ERROR_IO)
         return cst_fail_errno(error, -result, "%s", text);
     return cst_fail(error, code, "%s: %s", text, g_strerror(-result));

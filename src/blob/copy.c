@@ -367,7 +367,7 @@ static gboolean share_whole(Copy *copy, GError **error)
     if (copy->flags & CST_COPY_SHARE_ONLY)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' cannot share its data with '%s': both must be files on one file "
-                          "system that knows reflinks (XFS, Btrfs)"),
+                          "system with reflinks (XFS, Btrfs)"),
                         copy->src->name, copy->dst->name);
     return FALSE;
 }

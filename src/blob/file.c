@@ -214,7 +214,8 @@ static gboolean file_discard(CstBlob *blob, uint64_t offset, uint64_t length, GE
     if (ioctl(file->fd, BLKDISCARD, range) == 0)
         return TRUE;
     if (is_missing_feature(errno))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' cannot discard"), blob->name);
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' does not support discard"),
+                        blob->name);
     return cst_fail_errno(error, errno, _("cannot discard in '%s'"), blob->name);
 }
 
@@ -296,8 +297,8 @@ static gboolean check_shared(CstFileBlob *src, uint64_t src_offset, CstFileBlob 
     if (!cst_extents_are_same(&from, &to, length, &same, error))
         return FALSE;
     return same || cst_fail(error, CST_ERROR_UNSUPPORTED,
-                            _("what '%s' and '%s' share is not what was asked for"), src->head.name,
-                            dst->head.name);
+                            _("the file system shared the wrong extents of '%s' with '%s'"),
+                            src->head.name, dst->head.name);
 }
 
 static uint64_t file_share_unit(CstBlob *blob)
@@ -315,7 +316,7 @@ static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
     gboolean done;
 
     if (dst->ops != &file_ops)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot copy by themselves"),
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("the kernel cannot copy from '%s' to '%s'"),
                         src->name, dst->name);
     run_set(to, 0, 0); /* it may become longer, and sharing may leave holes */
     done = share_only ? clone_range(from, src_offset, to, dst_offset, length)

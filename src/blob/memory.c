@@ -54,7 +54,7 @@ static gboolean set_size(CstMemoryBlob *memory, uint64_t size, GError **error)
         uint8_t *data = g_try_realloc(memory->data, capacity);
 
         if (!data)
-            return cst_fail(error, CST_ERROR_NO_SPACE, _("no memory to grow '%s'"),
+            return cst_fail(error, CST_ERROR_NO_SPACE, _("not enough memory to grow '%s'"),
                             memory->head.name);
         memory->data = data;
         memory->capacity = capacity;

@@ -51,7 +51,7 @@ gboolean(cst_conn_fail_unsupported)(const char *what, GError **error)
 gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error)
 {
     if (!ok && error && !*error)
-        return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without saying why"), name);
+        return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without setting an error"), name);
     return ok;
 }
 

@@ -82,7 +82,7 @@ void cst_event_queue_post(CstEventQueue *queue, const CstConnEvent *event)
     g_queue_push_tail(&queue->events, event_copy(event));
     g_mutex_unlock(&queue->lock);
     if (first)
-        cst_log(CST_LOG_WARNING, _("events come faster than they are looked at; some are lost"));
+        cst_log(CST_LOG_WARNING, _("the event queue is full; the oldest events are dropped"));
     if (oldest)
         event_free(oldest);
 }

@@ -22,7 +22,7 @@ gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError
         return TRUE;
     end = lseek(fd, 0, SEEK_END);
     if (end < 0)
-        return cst_fail_errno(error, errno, _("cannot tell the size of the input"));
+        return cst_fail_errno(error, errno, _("cannot determine the size of the input"));
     source->size = end;
     source->sparse = sparse && S_ISREG(st.st_mode);
     return TRUE;
@@ -147,9 +147,9 @@ gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError *
 
     if (sink->skip_holes) {
         if (len > (uint64_t)INT64_MAX - sink->pos)
-            return cst_fail(error, CST_ERROR_RPC,
-                            _("a hole of %" G_GUINT64_FORMAT " bytes is past the end of any file"),
-                            len);
+            return cst_fail(
+                error, CST_ERROR_RPC,
+                _("a hole of %" G_GUINT64_FORMAT " bytes ends beyond the largest file size"), len);
         sink->pos += len;
         return TRUE;
     }

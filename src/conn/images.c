@@ -202,7 +202,7 @@ gboolean cst_conn_pool_follow(CstConn *conn, const CstPoolRef *pool, const CstFo
         return FALSE;
     known = cst_follow_parse(ret.follow, ret_follow);
     xdr_free((xdrproc_t)xdr_wire_pool_follow_ret, (char *)&ret);
-    return known || cst_fail(error, CST_ERROR_RPC, _("the server's answer is not known here"));
+    return known || cst_fail(error, CST_ERROR_RPC, _("the server sent an unknown policy"));
 }
 
 gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,

@@ -90,7 +90,8 @@ static gboolean wait_before_poll(uint64_t id, gint64 until, CstTask *task, GErro
     gint64 left = until ? until - g_get_monotonic_time() : POLL_INTERVAL_US;
 
     if (left <= 0)
-        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " goes on"), id);
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " is still running"),
+                        id);
     g_usleep((gulong)MIN(left, POLL_INTERVAL_US));
     return cst_task_check(task, error);
 }

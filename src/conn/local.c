@@ -70,7 +70,7 @@ static gboolean local_set_dry_run(gpointer self, gboolean dry_run, GError **erro
 static gboolean local_set_detach(gpointer self, gboolean detach, GError **error)
 {
     return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("there is no daemon that would carry on; start cisternd, or leave out "
+                    _("a detached job needs a daemon; start cisternd, or leave out "
                       "--detach"));
 }
 

@@ -87,7 +87,7 @@ gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *re
         cst_wire_client_open(client, uri->name, read_only ? CST_WIRE_OPEN_RO : 0, error))
         return remote;
     if (ssh && cst_wire_client_broken(client))
-        g_prefix_error(error, _("ssh to '%s', socket '%s' there: "), uri->host, uri->socket);
+        g_prefix_error(error, _("ssh to '%s', remote socket '%s': "), uri->host, uri->socket);
     remote_close(remote);
     return NULL;
 }

@@ -192,7 +192,7 @@ static gboolean check_detached(Watch *watch, GError **error)
         return TRUE;
     cst_task_set_job(watch->task, job.id);
     return cst_fail(error, CST_ERROR_CANCELLED,
-                    _("job %" G_GUINT64_FORMAT " goes on at the server"), (uint64_t)job.id);
+                    _("job %" G_GUINT64_FORMAT " continues on the server"), (uint64_t)job.id);
 }
 
 /** Says what the call that comes next is to keep to from its beginning. */
@@ -215,8 +215,9 @@ static gboolean watch_step(Watch *watch, GError **error)
         return FALSE;
     if (cst_task_cancelled(watch->task) && !watch->cancel_sent) {
         if (watch->remote->peer == CST_PEER_STOCK)
-            return cst_fail(error, CST_ERROR_CANCELLED,
-                            _("cancelled here; this server can't cancel and finishes the work"));
+            return cst_fail(
+                error, CST_ERROR_CANCELLED,
+                _("no longer waiting; this server cannot cancel calls and finishes the work"));
         send_cancel(watch);
     }
     if (watch->remote->peer == CST_PEER_CISTERN && !watch->no_progress)

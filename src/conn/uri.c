@@ -251,7 +251,7 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *di
     session = strcmp(path, "/session") == 0;
     if (session && uri->target == CST_URI_SSH && !uri->socket)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("URI '%s': where a session's socket is on another host can't be known; "
+                        _("URI '%s': the path of a session's socket on another host is unknown; "
                           "add ?socket=PATH"),
                         text);
     choose_socket(parts, dirs, session, read_only, uri);

@@ -101,7 +101,7 @@ static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError
         if (child->type == XML_ELEMENT_NODE && child->ns &&
             strcmp((const char *)child->ns->href, CST_XML_NAMESPACE) == 0)
             return cst_fail(error, CST_ERROR_CONFIG,
-                            _("this type of pool has no options like '%s'; leave them out"),
+                            _("pools of this type have no options element '%s'; leave it out"),
                             child->name);
     return TRUE;
 }

@@ -57,7 +57,7 @@ static xmlRelaxNG *load(const char *path, GError **error)
 
     if (!g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
         cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
-                 _("can't validate: there is no schema '%s'; install libvirt's schemas or leave "
+                 _("cannot validate: there is no schema '%s'; install libvirt's schemas or leave "
                    "validation out"),
                  path);
         return NULL;
@@ -68,7 +68,7 @@ static xmlRelaxNG *load(const char *path, GError **error)
         schema = compile(parser);
     }
     if (!schema)
-        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate: schema '%s': %s"), path,
+        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate: schema '%s': %s"), path,
                  problems->str);
     return schema;
 }
@@ -99,7 +99,7 @@ gboolean cst_xml_validate(const xmlDoc *document, const char *schema, GError **e
         return FALSE;
     validator = xmlRelaxNGNewValidCtxt(compiled);
     if (!validator)
-        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate against '%s'"),
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate against '%s'"),
                         path);
     doc = xmlCopyDoc((xmlDoc *)document, 1);
     if (doc)

@@ -80,8 +80,8 @@ static gboolean check_encoding(const char *text, const char *what, GError **erro
         if (g_ascii_strncasecmp(encoding, supersets[i], strlen(supersets[i])) == 0)
             return TRUE;
     if (encoding)
-        return cst_fail(error, CST_ERROR_XML, _("%s: encoding '%s' is not taken; use UTF-8"), what,
-                        encoding);
+        return cst_fail(error, CST_ERROR_XML, _("%s: encoding '%s' is not supported; use UTF-8"),
+                        what, encoding);
     return TRUE;
 }
 

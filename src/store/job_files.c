@@ -342,7 +342,8 @@ static gboolean no_job(uint64_t id, GError **error)
 {
     return cst_fail(
         error, CST_ERROR_NOT_FOUND,
-        _("no job with number %" G_GUINT64_FORMAT "; those that ended are kept for an hour"), id);
+        _("no job with number %" G_GUINT64_FORMAT "; jobs are kept for an hour after their end"),
+        id);
 }
 
 CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error)

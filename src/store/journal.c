@@ -194,7 +194,7 @@ static void replay_one(const char *path, const Replay *replay)
     record.fields = fields;
     if (record.operation && !replay->func(&record, replay->data, &error)) {
         if (error)
-            cst_log(CST_LOG_WARNING, "journal: '%s' stays for the next start: %s", path,
+            cst_log(CST_LOG_WARNING, "journal: keeping '%s' for the next start: %s", path,
                     error->message);
         return;
     }

@@ -39,13 +39,13 @@ static void handle_reply(CstWireClient *client, const CstWireHeader *header, con
     CstWirePending *pending = g_hash_table_lookup(client->pending, key);
 
     if (!pending || pending->packet) {
-        protocol_error(client, header, _("the server answered a call that wasn't made"));
+        protocol_error(client, header, _("the server replied to a call that was not made"));
     } else if (header->program != pending->header.program ||
                header->version != pending->header.version ||
                header->procedure != pending->header.procedure) {
-        protocol_error(client, header, _("the server's answer is for another procedure"));
+        protocol_error(client, header, _("the server's reply is for another procedure"));
     } else if (header->status != WIRE_OK && header->status != WIRE_ERROR) {
-        protocol_error(client, header, _("the server's answer has a status it can't have"));
+        protocol_error(client, header, _("the server's reply has an invalid status"));
     } else if (pending->forgotten) {
         g_hash_table_remove(client->pending, key);
     } else {
@@ -70,7 +70,9 @@ void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet,
         if (stream)
             stream->handle_packet(stream, &header, packet, len);
         break;
-    default: protocol_error(client, &header, _("the server sent a packet that clients can't take"));
+    default:
+        protocol_error(client, &header,
+                       _("the server sent a packet of a type that clients do not accept"));
     }
 }
 
@@ -207,9 +209,10 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
     case TYPE_NONE: return TRUE;
     case TYPE_POLKIT: return authenticate_polkit(client, error);
     case TYPE_SASL:
-        return cst_fail(error, CST_ERROR_AUTH,
-                        _("the server wants SASL, which this version does not speak; connect as "
-                          "root, or with storage+ssh://"));
+        return cst_fail(
+            error, CST_ERROR_AUTH,
+            _("the server requires SASL, which this version does not support; connect as "
+              "root, or with storage+ssh://"));
     default: return cst_fail(error, CST_ERROR_AUTH, _("unknown authentication type %d"), type);
     }
 }

@@ -56,7 +56,7 @@ static void connection_lost(CstWireClient *client, int err)
     GError *why = NULL;
 
     if (err)
-        cst_fail(&why, CST_ERROR_UNREACHABLE, _("the connection to the server broke: %s"),
+        cst_fail(&why, CST_ERROR_UNREACHABLE, _("the connection to the server was lost: %s"),
                  g_strerror(err));
     else
         cst_fail(&why, CST_ERROR_UNREACHABLE, _("the server closed the connection"));
@@ -221,7 +221,7 @@ static int keepalive_step(CstWireClient *client)
         if (client->pings >= client->ping_count) {
             GError *why = NULL;
 
-            cst_fail(&why, CST_ERROR_TIMEOUT, _("the server gave no sign of life for %d seconds"),
+            cst_fail(&why, CST_ERROR_TIMEOUT, _("the server has not responded for %d seconds"),
                      (int)((now - client->last_in) / G_USEC_PER_SEC));
             cst_wire_client_break(client, why);
             return 0;

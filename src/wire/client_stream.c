@@ -32,7 +32,7 @@ static void handle_data(CstWireStream *stream, const void *bytes, size_t len, ui
     if (len == 0 && hole == 0)
         stream->state = CST_STREAM_EOF;
     else if (!stream->func)
-        cst_fail(&why, CST_ERROR_RPC, _("the server sent data on an upload"));
+        cst_fail(&why, CST_ERROR_RPC, _("the server sent data during an upload"));
     else
         stream->func(bytes, len, hole, stream->data, &why);
     if (why)
@@ -47,7 +47,7 @@ static void handle_hole(CstWireStream *stream, const uint8_t *packet, size_t len
     if (!cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_hole, &hole, &why))
         stream_fail(stream, why);
     else if (hole.length < 0 || hole.flags != 0) {
-        cst_fail(&why, CST_ERROR_RPC, _("the server sent a hole that can't be"));
+        cst_fail(&why, CST_ERROR_RPC, _("the server sent an invalid hole"));
         stream_fail(stream, why);
     } else if (hole.length > 0)
         handle_data(stream, NULL, 0, hole.length);

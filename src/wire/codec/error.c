@@ -130,7 +130,7 @@ static CstErrorCode code_of(const wire_error *wire)
 static void set_error(const wire_error *wire, GError **error)
 {
     CstErrorCode code = code_of(wire);
-    const char *text = wire->message ? *wire->message : _("the server gave no reason");
+    const char *text = wire->message ? *wire->message : _("the server gave no error message");
     g_autofree char *detail = strip_format(text, _(cst_error_info(code)->format));
 
     for (int other = 0; !detail && other < CST_ERROR_LAST; other++)

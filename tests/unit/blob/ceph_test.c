@@ -127,8 +127,7 @@ static void errors_of_ceph_get_our_classes(void **state)
         const char *message;
     } cases[] = {
         {-ETIMEDOUT, CST_ERROR_UNREACHABLE, "call 5: the Ceph cluster did not answer in time"},
-        {-ESHUTDOWN, CST_ERROR_UNREACHABLE,
-         "call 5: the Ceph cluster has shut this client out (blocklist)"},
+        {-ESHUTDOWN, CST_ERROR_UNREACHABLE, "call 5: the Ceph cluster has blocklisted this client"},
         {-ENOTCONN, CST_ERROR_UNREACHABLE, "call 5: Transport endpoint is not connected"},
         {-EBUSY, CST_ERROR_BUSY, "call 5: Device or resource busy"},
         {-EROFS, CST_ERROR_READ_ONLY, "call 5: Read-only file system"},
