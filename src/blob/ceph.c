@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Ceph's client libraries: loading, a workaround for a race in librbd, errors, and calls with a
+ * deadline.
+ *
+ * Work with a deadline (CstCephWork) is owned by two sides, the caller and the thread or completion
+ * callback that does it. Each holds a reference. A caller whose deadline expires drops its own and
+ * returns; the struct lives until the call into Ceph returns, if it ever does. Work that hangs
+ * therefore costs a thread and its memory, but blocks nobody. CstCephWork.lock guards its result.
+ */
 #include <blob/ceph.h>
 
 #include <dlfcn.h>
@@ -13,9 +22,10 @@
 
 /* --- the libraries ---------------------------------------------------------------------------- */
 
+/* Written once, by load(); read-only from then on. */
 static struct {
     CstCeph table;
-    char *problem;
+    char *problem; /* why loading failed; NULL: it did not */
 } loaded;
 
 static void *resolve(void *const libraries[2], const char *name)
@@ -32,11 +42,12 @@ static void *resolve(void *const libraries[2], const char *name)
 /* --- opening images --------------------------------------------------------------------------- */
 
 /*
- * librbd 16.2 wakes whoever opens an image from a callback of librados, and that callback then
- * takes the lock of the image's state once more. On a busy machine the image can be used, closed
- * and freed before it gets that far: it locks what is not there any more, and the program ends with
- * a std::system_error ("Invalid argument") or with a damaged heap. Callbacks of a connection run
- * one after the other, so when one of ours has run after the image was opened, that one is over.
+ * librbd 16.2 has a use after free: rbd_open() is woken by a callback of librados, and after waking
+ * it that callback locks the image's state once more. On a busy machine the image can be used,
+ * closed and freed before that happens; the process then ends with a std::system_error ("Invalid
+ * argument") or a corrupted heap. The callbacks of one connection run one after the other. The
+ * wrappers therefore queue a callback of their own after rbd_open() and wait for it: once it has
+ * run, librbd's callback has returned.
  */
 typedef struct {
     GMutex lock;
@@ -44,7 +55,7 @@ typedef struct {
     gboolean passed;
 } Barrier;
 
-static CstCeph unwrapped; /* the functions that the wrappers call */
+static CstCeph unwrapped; /* the libraries' own functions, which the wrappers call */
 
 static void pass_barrier(rados_completion_t completion, void *data)
 {
@@ -56,7 +67,7 @@ static void pass_barrier(rados_completion_t completion, void *data)
     g_mutex_unlock(&barrier->lock);
 }
 
-/* Waits until the callbacks that are running now have returned. Asks nothing of the cluster. */
+/* Waits until the callbacks that run now have returned. Sends nothing to the cluster. */
 static void wait_for_callbacks(rados_ioctx_t io)
 {
     Barrier barrier = {0};
@@ -116,6 +127,7 @@ void cst_ceph_leave(void)
     g_atomic_int_add(&connections, -1);
 }
 
+/* See cst_ceph_enter(). */
 static void end_without_destructors(int status, void *unused)
 {
     if (g_atomic_int_get(&connections) == 0)
@@ -124,7 +136,7 @@ static void end_without_destructors(int status, void *unused)
     _exit(status);
 }
 
-/* They start threads and register destructors, so they stay once they are here. */
+/* The libraries start threads and register destructors, so they are never unloaded. */
 static gpointer load(gpointer data)
 {
     void *libraries[2];
@@ -142,7 +154,7 @@ static gpointer load(gpointer data)
     CST_CEPH_FUNCTIONS(FIND)
 #undef FIND
     wrap_functions(&loaded.table);
-    /* Registered last, so that it runs before theirs. */
+    /* Registered after the libraries' destructors, so it runs before them. */
     on_exit(end_without_destructors, NULL);
     return NULL;
 }
@@ -239,7 +251,7 @@ void cst_ceph_work_unref_in_callback(CstCephWork *work)
 
     do {
         refs = g_atomic_int_get(&work->refs);
-        /* Nobody else has it, so it stays like this. */
+        /* This is the last reference, so nobody can take another. */
         if (refs == 1) {
             if (g_once_init_enter(&thread))
                 g_once_init_leave(&thread, g_thread_pool_new(unref_later, NULL, 1, FALSE, NULL));
@@ -276,7 +288,7 @@ static void run_work(gpointer data, gpointer unused)
     cst_ceph_work_unref(work);
 }
 
-/* Threads that are idle are kept for the next work, those that hang cost nobody but themselves. */
+/* The pool is unlimited: work that hangs must not keep other work from starting. */
 static void start_work(CstCephWork *work)
 {
     static GThreadPool *threads;

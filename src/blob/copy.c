@@ -1,4 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Copying between blobs of any kind.
+ *
+ * A copy tries the cheapest method first and falls back when it is not supported:
+ *
+ *  1. share all extents with one call (FICLONE), when both blobs are files;
+ *  2. share extents run by run, when either side is the guest's view of an image: each run is
+ *     located in its file (cst_blob_locate) and its whole units are shared (cst_blob_share);
+ *  3. copy inside the kernel (copy_file_range);
+ *  4. read, skip zeroes, write.
+ *
+ * Methods 2 to 4 run on COPY_THREADS threads. Each thread takes the next run of the source from one
+ * cursor, so that the extent map is read once, and a hole of any length is one work item. The first
+ * UNSUPPORTED disables method 2 or 3 for the rest of the copy. The first other failure stops all
+ * threads and is the result.
+ *
+ * Copy.lock guards the cursor, the methods that are still enabled, and the error. It is held across
+ * the extent query of the source and never across data transfers.
+ *
+ * A failed or cancelled copy leaves the destination's range undefined: callers copy into something
+ * that does not exist yet for anybody else.
+ */
 #include <blob/copy.h>
 
 #include <string.h>
@@ -8,21 +30,14 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/*
- * Copying walks down a ladder: share extents, all at once or, where one side is the guest's view of
- * an image, run by run; copy inside the kernel; read and write on a few threads. The threads draw
- * runs of the source from one cursor, so that each extent is asked for once, and a hole of any
- * length is one step.
- */
-
-/* One file takes one writer at a time, so more threads than it takes to read ahead only wait. */
+/* The kernel serializes writers of one file: more threads than reading ahead takes would wait. */
 #define COPY_THREADS   2
-#define COPY_RUN       (8 * CST_MIB)  /* data drawn in one go: the unit of cancel and progress */
+#define COPY_RUN       (8 * CST_MIB)  /* data per work item: the unit of cancelling and progress */
 #define SHARE_RUN      (64 * CST_MIB) /* the same while extents are shared */
-#define COPY_BUFFER    (1 * CST_MIB)  /* one read and, where it holds no zeroes, one write */
-#define ZERO_GRAIN     4096           /* zeroes are looked for in units of this */
+#define COPY_BUFFER    (1 * CST_MIB)  /* one read and, when it contains no zeroes, one write */
+#define ZERO_GRAIN     4096           /* zero detection tests blocks of this size */
 #define ZERO_RUN_MIN   (16 * CST_KIB) /* shorter zero runs are cheaper to write than to skip */
-#define PARALLEL_ABOVE (4 * CST_MIB)
+#define PARALLEL_ABOVE (4 * CST_MIB)  /* longer copies use threads */
 
 typedef struct {
     CstBlob *src;
@@ -31,16 +46,17 @@ typedef struct {
     uint64_t dst_offset;
     uint64_t length;
     unsigned flags;
-    uint64_t zero_run;   /* shorter runs of zeroes are written; 0: all of them */
-    gboolean whole_runs; /* those at the edge of a buffer, too, which may go on in the next one */
+    uint64_t zero_run;   /* shorter runs of zeroes are written; 0: all runs are */
+    gboolean whole_runs; /* FALSE: a run at a buffer's start is skipped however short it is, as
+                            it may continue one in the buffer before */
     CstTask *task;
 
     GMutex lock;         /* guards what follows */
     uint64_t cursor;     /* next byte to hand out, relative to the offsets */
-    CstExtent run;       /* what the last question said about the bytes at the cursor */
-    gboolean use_kernel; /* copy_range has not refused yet */
-    uint64_t share_unit; /* of the destination; 0: sharing is not possible, or has been refused */
-    GError *error;       /* first failure; everyone stops */
+    CstExtent run;       /* rest of the last extent that the source reported */
+    gboolean use_kernel; /* method 3 is enabled */
+    uint64_t share_unit; /* of the destination; 0: method 2 is disabled */
+    GError *error;       /* first failure; all threads stop */
 } Copy;
 
 static void copy_fail(Copy *copy, GError *error)
@@ -53,7 +69,7 @@ static void copy_fail(Copy *copy, GError *error)
     g_mutex_unlock(&copy->lock);
 }
 
-/* Hands out the next run (offset relative to the copy's start). FALSE: finished or failed. */
+/* Gives the next run; its offset is relative to the copy's start. FALSE: finished or failed. */
 static gboolean next_run(Copy *copy, CstExtent *ret_run)
 {
     gboolean more = FALSE;
@@ -86,13 +102,16 @@ static gboolean zero_range(Copy *copy, uint64_t offset, uint64_t length, GError 
     return cst_blob_zero(copy->dst, copy->dst_offset + offset, length, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* A run of zeroes that is worth skipping. */
+/* Whether a run of @zeroes zero bytes is skipped. @at_start: it begins the buffer. */
 static gboolean worth_skipping(const Copy *copy, size_t zeroes, gboolean at_start)
 {
     return zeroes >= copy->zero_run || (at_start && zeroes > 0 && !copy->whole_runs);
 }
 
-/* Length of the stretch of @buf that is wholly zero (*ret_zero) or wholly worth writing. */
+/*
+ * Length of the segment at the start of @buf that is handled as one: a run of zeroes to be skipped
+ * (*ret_zero), or data, including runs of zeroes that are too short to skip.
+ */
 static size_t next_segment(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
 {
     size_t grain = (size_t)MIN(ZERO_GRAIN, copy->zero_run);
@@ -114,7 +133,7 @@ static size_t next_segment(const Copy *copy, const uint8_t *buf, size_t len, gbo
         zeroes = 0;
     }
     *ret_zero = at == 0 && worth_skipping(copy, zeroes, TRUE);
-    /* data first, up to where a run of zeroes worth skipping begins */
+    /* Data ends where a run of zeroes that is worth skipping begins. */
     if (*ret_zero)
         return zeroes;
     return worth_skipping(copy, zeroes, FALSE) ? at : at + zeroes;
@@ -138,7 +157,7 @@ static gboolean write_segments(Copy *copy, const uint8_t *buf, size_t len, uint6
     return TRUE;
 }
 
-/* TRUE: copied. FALSE without error: the pair can't, for good. */
+/* TRUE: copied. FALSE without error: not supported; method 3 is disabled. */
 static gboolean copy_in_kernel(Copy *copy, const CstExtent *run, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -188,15 +207,16 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
     return TRUE;
 }
 
-/* Up to the next place in the destination where a unit begins. */
+/* Distance from @at to the next unit boundary of the destination; a whole unit on a boundary. */
 static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
 {
     return unit - ((copy->dst_offset + at) & (unit - 1));
 }
 
 /*
- * How much of the run, in whole units, is in one piece of a blob that may share it: the place's
- * length. Where that is 0, *ret_uniform bytes can be copied before it is worth asking again.
+ * Locates the beginning of @run in its file. The location's length is what can be shared from
+ * there, in whole units of both sides; 0: nothing can, and *ret_uniform is raised to the number of
+ * bytes that can be copied before another attempt makes sense.
  */
 static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
                                CstBlobLocation *ret_location, uint64_t *ret_uniform, GError **error)
@@ -214,7 +234,10 @@ static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
     return TRUE;
 }
 
-/* The run's beginning: *ret_length bytes are shared, or can only be copied. */
+/*
+ * Tries to share the beginning of @run. *ret_length: the bytes that were shared (*ret_shared) or
+ * that the caller has to copy. FALSE only for a failure other than UNSUPPORTED.
+ */
 static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_length,
                              gboolean *ret_shared, GError **error)
 {
@@ -249,7 +272,7 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
     return FALSE;
 }
 
-/* What lies in whole units is shared, the rest is copied. */
+/* Shares what lies in whole units, copies the rest. */
 static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     for (uint64_t done = 0, n = 0; done < run->length; done += n) {
@@ -267,7 +290,7 @@ static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GE
     return TRUE;
 }
 
-/* Zeroes that are to have space. */
+/* Writes the zeroes of a hole: the destination is to be fully allocated. */
 static gboolean write_zeroes(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     memset(buf, 0, COPY_BUFFER);
@@ -312,7 +335,7 @@ static void *copy_worker(void *data)
     return NULL;
 }
 
-/* The calling thread works as well, so the copy goes on even where no thread can be had. */
+/* The calling thread copies as well, so the copy also works when no thread can be created. */
 static void copy_on_threads(Copy *copy)
 {
     GThread *threads[COPY_THREADS - 1] = {NULL};
@@ -348,7 +371,7 @@ static gboolean check_ranges(Copy *copy, GError **error)
     return TRUE;
 }
 
-/* TRUE: shared, done. FALSE without error: copy instead. */
+/* Method 1. TRUE: everything is shared. FALSE without error: not supported. */
 static gboolean share_whole(Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -380,7 +403,7 @@ static gboolean grow_destination(Copy *copy, GError **error)
         return FALSE;
     if (size >= end)
         return TRUE;
-    if (size <= copy->dst_offset) /* all of it will be new, so zero */
+    if (size <= copy->dst_offset) /* the whole range is added by the resize, so it is zero */
         copy->flags |= CST_COPY_DST_ZERO;
     return cst_blob_resize(copy->dst, end, error);
 }

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Verification of shared extents.
+ *
+ * Kernels have been seen to share the wrong extents, so a FICLONERANGE is checked. FIEMAP reports
+ * the physical address of each extent of both files; when all addresses are equal the content is,
+ * for as long as nobody writes, at the cost of a few microseconds. Extents without a reliable
+ * address (delayed allocation, inline, encoded) and files on file systems without FIEMAP are read
+ * and compared instead.
+ */
 #include "extents.h"
 
 #include <linux/fiemap.h>
@@ -9,25 +18,25 @@
 #include <base/file.h>
 #include <base/units.h>
 
-#define EXTENTS_AT_ONCE 128
-#define BUFFER          CST_MIB
+#define EXTENTS_AT_ONCE 128     /* extents per FIEMAP call */
+#define BUFFER          CST_MIB /* bytes per read of each file */
 
-/* What makes a place on the disk say nothing about the bytes. */
+/* Flags of extents whose physical address does not identify their content. */
 #define UNRELIABLE                                                                          \
     (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED |               \
      FIEMAP_EXTENT_DATA_ENCRYPTED | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | \
      FIEMAP_EXTENT_DATA_TAIL)
 
-/** A walk over what a file system tells of a range. */
+/* A cursor over the extents of a range, as FIEMAP reports them. */
 typedef struct {
     int fd;
     uint64_t offset, end;
-    unsigned next;
-    gboolean failed; /* it does not tell */
+    unsigned next;   /* index of the next extent in @map */
+    gboolean failed; /* no answer, or one without a reliable address */
     struct fiemap *map;
 } Walk;
 
-/** A piece of the range: on the disk at @address, or nowhere (0). */
+/* A piece of the range with its physical address; 0: it has none and reads as zeroes. */
 typedef struct {
     uint64_t length, address;
 } Piece;
@@ -50,7 +59,7 @@ static gboolean query_extents(Walk *walk)
     return ioctl(walk->fd, FS_IOC_FIEMAP, map) == 0;
 }
 
-/* The extent at or behind the walk's address; NULL: none, or not told. */
+/* The extent at or behind the cursor; NULL: there is none, or the query failed. */
 static const struct fiemap_extent *current_extent(Walk *walk)
 {
     for (gboolean asked = FALSE;; asked = TRUE) {
@@ -61,13 +70,14 @@ static const struct fiemap_extent *current_extent(Walk *walk)
                 return extent;
         }
         if (asked || !query_extents(walk)) {
-            walk->failed = !asked || walk->next > 0; /* an answer to another question */
+            /* The query failed, or its answer ends before the cursor. */
+            walk->failed = !asked || walk->next > 0;
             return NULL;
         }
     }
 }
 
-/* What the walk is at; space that was never written to is as good as none. */
+/* The piece at the cursor. Unwritten extents read as zeroes, as holes do. */
 static Piece next_piece(Walk *walk)
 {
     const struct fiemap_extent *extent = current_extent(walk);

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A layer that injects faults, for tests (see the header).
+ *
+ * Each call is counted by its kind; the one that was armed fails, and in mode CUT every change
+ * after it. For a simulated power cut the layer keeps the content at the last flush ("stable") and
+ * a list of the changes since. The power cut writes the stable content back and replays a random
+ * selection of the sectors of those changes.
+ *
+ * The lock guards all members but inner. It is not held across calls of the inner blob, except
+ * while the stable content is saved or restored.
+ */
 #include <blob/fault.h>
 
 #include <string.h>
@@ -6,7 +17,7 @@
 #include <base/error.h>
 
 #define SECTOR 512
-#define JUNK   0xdd
+#define JUNK   0xdd /* content of discarded ranges */
 
 /* A change since the last flush. */
 typedef struct {
@@ -20,13 +31,13 @@ typedef struct {
     GBytes *stable;   /* content at the last flush; NULL: power cuts are not played */
     GPtrArray *since; /* Change */
     GMutex lock;
-    unsigned aim[CST_FAULT_KINDS];
-    unsigned seen[CST_FAULT_KINDS];
+    unsigned aim[CST_FAULT_KINDS];  /* number of the call that fails; 0: none */
+    unsigned seen[CST_FAULT_KINDS]; /* calls since the kind was armed */
     CstFaultMode mode;
-    gboolean cut;
-    gboolean struck;
+    gboolean cut;       /* every change fails */
+    gboolean struck;    /* a fault has been injected */
     CstTask *cancel;    /* borrowed; NULL: none */
-    unsigned cancel_in; /* changes until it is asked to stop */
+    unsigned cancel_in; /* changes until the task is cancelled */
 } CstFaultBlob;
 
 static void change_free(void *data)
@@ -38,7 +49,7 @@ static void change_free(void *data)
     g_free(change);
 }
 
-/* Lock held. */
+/* Saves the inner blob's content as that of the last flush. Called with the lock held. */
 static gboolean save_stable(CstFaultBlob *fault, GError **error)
 {
     g_autofree uint8_t *content = NULL;
@@ -56,8 +67,8 @@ static gboolean save_stable(CstFaultBlob *fault, GError **error)
 }
 
 /*
- * Records a write for the power cut. @data NULL with @len: bytes of value @fill. FALSE: nobody
- * tracks the blob, so nothing is recorded.
+ * Records a write for the power cut; @data NULL: @len bytes of value @fill. FALSE when changes are
+ * not tracked.
  */
 static gboolean record_write(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
                              int fill)
@@ -95,7 +106,7 @@ static void record_resize(CstFaultBlob *fault, uint64_t size)
     g_mutex_unlock(&fault->lock);
 }
 
-/* Counts a call of @kind. TRUE: it is the one that must fail. Lock held. */
+/* Counts a call of @kind. TRUE: it must fail. Called with the lock held. */
 static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
 {
     fault->seen[kind]++;
@@ -106,7 +117,7 @@ static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
     return TRUE;
 }
 
-/* TRUE: this call of @kind must fail. */
+/* Counts a call of @kind that changes nothing. TRUE: it must fail. */
 static gboolean should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
@@ -117,7 +128,7 @@ static gboolean should_fail(CstFaultBlob *fault, CstFaultKind kind)
     return hit;
 }
 
-/* The same for what changes the blob: after a cut every such call fails, and none is counted. */
+/* Counts a change of @kind. TRUE: it must fail. After a cut all of them do, and none is counted. */
 static gboolean change_should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
@@ -253,7 +264,7 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
     return cst_blob_resize(fault->inner, size, error);
 }
 
-/* Others may share with it, which it sees as writes. */
+/* Other blobs may share extents into this one; the changes arrive as writes. */
 static uint64_t fault_share_unit(CstBlob *blob)
 {
     return cst_blob_share_unit(((CstFaultBlob *)blob)->inner);
@@ -340,7 +351,7 @@ gboolean cst_blob_fault_track(CstBlob *blob, GError **error)
     return ok;
 }
 
-/* All of a change, nothing of it, or some of its sectors. */
+/* Replays all of a change, nothing of it, or a random selection of its sectors. */
 static gboolean replay_change(CstBlob *inner, const Change *change, GRand *rand, GError **error)
 {
     int fate = g_rand_int_range(rand, 0, 3);

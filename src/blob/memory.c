@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A growable buffer as a blob. Growing may move the buffer, so reads hold the lock shared and
+ * everything that writes holds it exclusively. The capacity doubles, so that appending is linear,
+ * up to CST_BLOB_MEMORY_MAX.
+ */
 #include <blob/blob.h>
 
 #include <string.h>
@@ -6,7 +11,6 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* One flat buffer. Growing moves it, so even a read holds the lock. */
 typedef struct {
     CstBlob head;
     GRWLock lock;
@@ -44,7 +48,7 @@ static void memory_close(CstBlob *blob)
     g_free(memory);
 }
 
-/* Called with the lock held for writing. Bytes between the old and the new end are zero. */
+/* Called with the lock held exclusively. Zeroes the bytes between the old and the new end. */
 static gboolean set_size(CstMemoryBlob *memory, uint64_t size, GError **error)
 {
     if (size > CST_BLOB_MEMORY_MAX)

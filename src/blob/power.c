@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A recorder of changes that generates crash states, for tests (see the header for the model).
+ *
+ * The recorder keeps a copy of the blob's first content ("base") and a list of steps. A crash state
+ * is the base plus all steps before the last flush ("floor") plus some of the steps after it, which
+ * a Survival selects. Generating a state writes into a new sparse blob and changes nothing else.
+ *
+ * The lock is held across each change of the inner blob, so that the order of the steps is the
+ * order in which they happened. The clock is global and atomic: it orders the steps of all blobs.
+ */
 #include <blob/power.h>
 
 #include <base/error.h>
@@ -7,8 +17,9 @@
 
 #define SECTOR     512
 #define COPY_CHUNK (1 * CST_MIB)
-#define MAX_PIECES 4096 /* of one torn change: sectors, or larger pieces of a larger change */
-#define MAX_DATA   CST_BLOB_MEMORY_MAX
+#define MAX_PIECES 4096 /* pieces of one torn change; those of a long change are several sectors \
+                         */
+#define MAX_DATA CST_BLOB_MEMORY_MAX /* bytes of recorded writes */
 
 typedef enum { STEP_WRITE, STEP_ZERO, STEP_RESIZE, STEP_FLUSH } StepKind;
 
@@ -17,16 +28,15 @@ typedef struct {
     uint64_t offset; /* STEP_RESIZE: the new size */
     uint64_t length;
     uint8_t *data;
-    unsigned tick; /* by the clock of all such blobs */
+    unsigned tick; /* of the global clock */
 } Step;
 
 static gint clock_ticks;
 
-/* The lock is held across every change: the record's order is the order in which they happened. */
 typedef struct {
     CstBlob head;
     CstBlob *inner;
-    CstBlob *base; /* what was there before the first step */
+    CstBlob *base; /* content before the first step */
     GMutex lock;
     GArray *steps;
     uint64_t recorded; /* bytes of data */
@@ -119,7 +129,7 @@ static gboolean power_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
     return ok;
 }
 
-/* Discarded content is undefined; here it becomes zero, as it does in a file. */
+/* Discarded content is undefined; here it becomes zero, as in a file. */
 static gboolean power_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return power_zero(blob, offset, length, CST_ZERO_MAY_UNMAP, error);
@@ -138,7 +148,7 @@ static gboolean power_resize(CstBlob *blob, uint64_t size, GError **error)
     return ok;
 }
 
-/* Others may share with it, which it sees as writes. */
+/* Other blobs may share extents into this one; the changes arrive as writes. */
 static uint64_t power_share_unit(CstBlob *blob)
 {
     return cst_blob_share_unit(((CstPowerBlob *)blob)->inner);
@@ -238,15 +248,15 @@ unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock)
     return steps;
 }
 
-/* --- what is left --------------------------------------------------------------------------- */
+/* --- crash states --------------------------------------------------------------------------- */
 
-/* How to choose what survives of the changes [floor, end) that no flush covers. */
+/* Selects which of the steps [floor, end), which no flush covers, have reached the disk. */
 typedef struct {
     GRand *chance;
     enum { LOSE_ALL, KEEP_ALL, KEEP_FIRST, KEEP_ONE, LOSE_ONE, RANDOM } policy;
-    unsigned pick;
-    double odds;
-    double longer; /* odds that a lost write past the end has made the file longer */
+    unsigned pick; /* the step of KEEP_FIRST, KEEP_ONE and LOSE_ONE */
+    double odds;   /* RANDOM: that a step survives */
+    double longer; /* that a lost write past the end has grown the file all the same */
 } Survival;
 
 static void survival_init(Survival *survival, uint32_t seed, unsigned floor, unsigned end)
@@ -273,7 +283,7 @@ static gboolean survives(Survival *survival, unsigned step)
     return g_rand_double(survival->chance) < survival->odds;
 }
 
-/* One change, or the part of it at [@offset, +@length). */
+/* Applies a step to @state, or the part of it in [@offset, @offset + @length). */
 static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_t length,
                       GError **error)
 {
@@ -283,7 +293,7 @@ static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_
     case STEP_ZERO: {
         uint64_t size = 0;
 
-        /* A change of size before it may have been lost. */
+        /* The resize before it may have been lost. */
         if (!cst_blob_get_size(state, &size, error))
             return FALSE;
         return offset >= size ||
@@ -295,7 +305,7 @@ static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_
     return TRUE;
 }
 
-/* Each sector by chance. */
+/* Applies a random selection of the step's sectors. */
 static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GError **error)
 {
     uint64_t piece = (step->length / MAX_PIECES + SECTOR) / SECTOR * SECTOR;
@@ -309,7 +319,7 @@ static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GErr
     return TRUE;
 }
 
-/* A write past the end that got lost may have made the file longer all the same. */
+/* A lost write past the end may have grown the file all the same. */
 static gboolean apply_lost(CstBlob *state, const Step *step, Survival *survival, GError **error)
 {
     uint64_t size = 0;
@@ -335,7 +345,7 @@ static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned numbe
     return apply_lost(state, step, survival, error);
 }
 
-/* Called with the lock held. */
+/* Number of steps up to the last flush before @end. Called with the lock held. */
 static unsigned flushed_steps(const CstPowerBlob *power, unsigned end)
 {
     const Step *steps = (const Step *)power->steps->data;
@@ -345,7 +355,7 @@ static unsigned flushed_steps(const CstPowerBlob *power, unsigned end)
     return end;
 }
 
-/* Called with the lock held. Takes what @survival holds. */
+/* Generates the state after the first @end steps. Called with the lock held. Clears @survival. */
 static CstBlob *replay(CstPowerBlob *power, unsigned end, Survival *survival, GError **error)
 {
     const Step *steps = (const Step *)power->steps->data;

@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An RBD image as a blob.
+ *
+ * Every call into librbd that may wait for the cluster is CstCephWork with a deadline. Reads,
+ * writes, flushes, zeroes and discards use librbd's asynchronous calls and complete in a callback;
+ * extents, resizing and closing have synchronous calls only and run in a thread. A request owns its
+ * buffer, because the caller's is gone after a timeout.
+ *
+ * Extents are queried for a window of 16 GiB at a time and cached. Each change of the image empties
+ * the window; a counter of changes discards the answer to a query that a change has overtaken.
+ *
+ * The lock guards the size, the window and the counter. It is never held across a call into librbd.
+ */
 #include <blob/rbd.h>
 
 #include <errno.h>
@@ -8,15 +21,15 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/* What one request may free or zero: a step that the slowest cluster does within its deadline. */
+/* Longest range of one zero or discard: even a slow cluster completes it within the deadline. */
 #define RELEASE_STEP (1 * CST_GIB)
-/* Extents are asked for, and remembered, for this much at once. */
+/* Length of the range whose extents are queried at once, and cached. */
 #define WINDOW (16 * CST_GIB)
 
-/* Extents as they were found in [offset, end). */
+/* The extents of [offset, end); empty when the two are equal. */
 typedef struct {
     uint64_t offset, end;
-    GArray *data; /* of Run: what is there; the rest are holes */
+    GArray *data; /* of Run: allocated ranges, in order; all else are holes */
 } Window;
 
 typedef struct {
@@ -30,7 +43,7 @@ typedef struct {
     GMutex lock; /* guards the members below */
     uint64_t size;
     Window window;
-    uint64_t changes; /* writes so far: extents found before one of them are not kept */
+    uint64_t changes; /* number of changes so far */
 } RbdBlob;
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -64,10 +77,7 @@ static void request_done(rbd_completion_t completion, void *data)
     cst_ceph_work_unref_in_callback(&request->work);
 }
 
-/*
- * The buffer is the request's own, because a caller that gives up takes its own away. The blob need
- * not be held: closing an image waits for its requests.
- */
+/* Holds no reference to the blob: closing an image waits for its requests. */
 static Request *request_new(CstBlob *blob)
 {
     Request *request = cst_ceph_work_new(sizeof(*request), NULL, request_clear);
@@ -79,6 +89,7 @@ static Request *request_new(CstBlob *blob)
     return request;
 }
 
+/* Makes a completion, which holds a reference to the request until its callback has run. */
 static rbd_completion_t request_completion(Request *request)
 {
     rbd_completion_t completion = NULL;
@@ -88,7 +99,10 @@ static rbd_completion_t request_completion(Request *request)
     return completion;
 }
 
-/* @started: what the asynchronous call said; it does not complete when it refused. */
+/*
+ * Waits for a request. @started is what the asynchronous call returned: after an error there is no
+ * completion.
+ */
 static gboolean request_wait(Request *request, rbd_completion_t completion, int started,
                              GError **error)
 {
@@ -170,7 +184,7 @@ static gboolean is_unchanged(RbdBlob *rbd)
     return unchanged;
 }
 
-/* librbd takes the image's lock for it, even where there is nothing to flush. */
+/* Skipped for an image that was not changed: librbd would acquire the exclusive lock for it. */
 static gboolean rbd_flush_all(CstBlob *blob, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
@@ -242,7 +256,7 @@ static gboolean rbd_discard_range(CstBlob *blob, uint64_t offset, uint64_t lengt
     return release_range(blob, offset, length, 0, start_discard, error);
 }
 
-/* The cluster sets nothing aside: an image gets its space as it is written. */
+/* Ceph cannot reserve space; an image is allocated as it is written. */
 static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return TRUE;
@@ -293,7 +307,7 @@ static gboolean run_query(CstCephWork *work, GError **error)
            cst_ceph_fail(error, result, _("the extents of volume '%s'"), query->name);
 }
 
-/* Asks for the extents of the window from @offset on. */
+/* Queries the extents of the window that begins at @offset. */
 static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
 {
     ExtentQuery *query = cst_ceph_work_new(sizeof(*query), run_query, query_clear);
@@ -323,7 +337,7 @@ static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
     return done;
 }
 
-/* With the lock held: the run at @offset, as the window has it. */
+/* Fills in @extent from the window, which contains its offset. Called with the lock held. */
 static void extent_in_window(const Window *window, CstExtent *extent)
 {
     uint64_t end = MIN(window->end, extent->offset + extent->length);
@@ -358,7 +372,7 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
     if (!known && !load_window(rbd, offset, error))
         return FALSE;
     g_mutex_lock(&rbd->lock);
-    /* Somebody wrote meanwhile: data is always a true answer. */
+    /* If a change emptied the window meanwhile the range is reported as data, which is correct. */
     if (rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end)
         extent_in_window(&rbd->window, &extent);
     g_mutex_unlock(&rbd->lock);
@@ -444,7 +458,7 @@ static gboolean close_image(CstCephWork *work, GError **error)
     return TRUE;
 }
 
-/* Waits, so that whoever closes a volume may delete it next; but not for a cluster that is gone. */
+/* Waits for the image to be closed, as its watch would prevent deletion; at most the deadline. */
 static void rbd_close_blob(CstBlob *blob)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
@@ -481,12 +495,13 @@ CstBlob *cst_blob_rbd_new(const CstBlobRbd *what, const char *name, gboolean wri
     RbdBlob *rbd = g_new0(RbdBlob, 1);
     int result;
 
-    g_assert(ceph); /* whoever has an image has the libraries */
+    g_assert(ceph); /* the caller has opened the image with it */
     rbd->ceph = ceph;
     rbd->rbd = *what;
     g_mutex_init(&rbd->lock);
     cst_blob_init(&rbd->blob, &rbd_ops, name, writable);
-    /* Known to librbd since it opened the image: this asks nobody. But a snapshot may be gone. */
+    /* librbd knows the size since it opened the image, so this does not wait. It fails when the
+     * snapshot that was opened is gone. */
     result = ceph->rbd_get_size(what->image, &rbd->size);
     if (result >= 0)
         return &rbd->blob;

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A sparse blob in memory, for tests: a tree of the 64 KiB pages that have been written; a missing
+ * page is a hole. It can also simulate a file system with reflinks: sharing then copies the bytes,
+ * counts them, and accepts only what such a file system would accept (whole units, pairs of
+ * lowest blobs).
+ *
+ * One mutex guards the pages, the size and the counters.
+ */
 #include <blob/sparse.h>
 
 #include <string.h>
@@ -8,15 +16,14 @@
 
 #define PAGE (64 * CST_KIB)
 
-/* Pages by their number; one that is missing is a hole. */
 typedef struct {
     CstBlob head;
     GMutex lock;
-    GTree *pages;
+    GTree *pages; /* page number to its PAGE bytes */
     uint64_t size;
-    uint64_t share_unit;
-    unsigned refusals;
-    uint64_t shared, read;
+    uint64_t share_unit;   /* 0: cannot share */
+    unsigned refusals;     /* attempts to share that are still to fail */
+    uint64_t shared, read; /* bytes, for the test to ask */
 } CstSparseBlob;
 
 static uint8_t *page_at(CstSparseBlob *sparse, uint64_t offset)
@@ -30,7 +37,7 @@ static int by_number(gconstpointer a, gconstpointer b, gpointer unused)
                                                      : GPOINTER_TO_SIZE(a) > GPOINTER_TO_SIZE(b);
 }
 
-/* Offset of the first page at @offset's or behind it; UINT64_MAX: there is none. */
+/* Offset of the first page that ends behind @offset; UINT64_MAX: there is none. */
 static uint64_t next_page(CstSparseBlob *sparse, uint64_t offset)
 {
     GTreeNode *node = g_tree_lower_bound(sparse->pages, GSIZE_TO_POINTER(offset / PAGE));
@@ -38,7 +45,7 @@ static uint64_t next_page(CstSparseBlob *sparse, uint64_t offset)
     return node ? GPOINTER_TO_SIZE(g_tree_node_key(node)) * PAGE : UINT64_MAX;
 }
 
-/* Called with the lock held; NULL with @error when there are too many pages. */
+/* Called with the lock held. NO_SPACE when CST_BLOB_MEMORY_MAX is reached. */
 static uint8_t *make_page(CstSparseBlob *sparse, uint64_t offset, GError **error)
 {
     uint8_t *page = page_at(sparse, offset);
@@ -193,7 +200,7 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
-/* --- sharing, which is played by copying ------------------------------------------------------ */
+/* --- simulated sharing of extents ------------------------------------------------------------- */
 
 static uint64_t sparse_share_unit(CstBlob *blob)
 {
@@ -216,7 +223,7 @@ static gboolean may_share(CstSparseBlob *src, CstBlob *dst, uint64_t offsets, GE
            cst_fail(error, CST_ERROR_UNSUPPORTED, "'%s' does not share this", src->head.name);
 }
 
-/* A hole stays one. */
+/* Copies one run to @to in @dst. A hole stays a hole. */
 static gboolean copy_run(CstSparseBlob *src, CstBlob *dst, uint64_t to, const CstExtent *run,
                          GError **error)
 {

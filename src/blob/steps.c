@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The length of a step follows from how long the last one took: it doubles while the storage only
- * changes its tables, so that reserving stays a few large extents, and halves while it writes, so
- * that the task is looked at several times a second.
+ * Cancellable allocation and zeroing of long ranges.
+ *
+ * The length of a step adapts to the duration of the previous one: it doubles while the storage
+ * only updates metadata, which keeps preallocation to a few large extents, and halves while it
+ * writes data, so that the task is checked several times a second.
  */
 #include <blob/steps.h>
 
@@ -11,8 +13,8 @@
 #define STEP_FIRST (16 * CST_MIB)
 #define STEP_MIN   (1 * CST_MIB)
 #define STEP_MAX   (4 * CST_GIB)
-#define FAST_US    (10 * G_TIME_SPAN_MILLISECOND)
-#define SLOW_US    (50 * G_TIME_SPAN_MILLISECOND)
+#define FAST_US    (10 * G_TIME_SPAN_MILLISECOND) /* shorter steps double */
+#define SLOW_US    (50 * G_TIME_SPAN_MILLISECOND) /* longer steps halve */
 
 typedef gboolean (*StepFunc)(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              GError **error);
