@@ -1,4 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Job files (see the header).
+ *
+ * The directory contains:
+ *
+ *   next          the next number to be assigned; its lock serialises creation, pruning, recovery
+ *   NUMBER.new    a file that is being created
+ *   NUMBER.job    a job that has not ended; locked by its worker
+ *   NUMBER.done   a job that has ended; never written again
+ *
+ * A file is created under its temporary name, filled, locked, and then renamed: other processes
+ * never see a .job file that is incomplete, or unlocked while its worker lives. Ending a job writes
+ * the final status first and renames the file second, so a crash in between leaves a .job file with
+ * a final status, which recovery renames.
+ *
+ * Only the assigned number is always synced. The final status is synced for jobs that could be
+ * resumed, because a daemon after a power cut would otherwise repeat the job over newer content.
+ *
+ * A reader that finds a .job file that has not ended and is not locked reads it a second time, as
+ * its worker may have ended it between the two checks.
+ */
 #include <store/job_files.h>
 
 #include <errno.h>
@@ -18,16 +39,12 @@
 
 #include "job_record.h"
 
-/*
- * NUMBER.job while it goes on, NUMBER.done from its end on, "next" with the number to give out. The
- * lock on "next" is held while numbers are given out and files made or tidied.
- */
 #define LIVE      ".job"
 #define ENDED     ".done"
 #define TEMPORARY ".new"
 #define NEXT      "next"
 
-#define FILES_MAX 10000 /* looked at in one listing */
+#define FILES_MAX 10000 /* bound on the files of one listing */
 
 struct CstJobFile {
     char *dir;
@@ -47,7 +64,7 @@ static char *file_name(const char *dir, uint64_t id, const char *suffix)
     return g_strdup_printf("%s/%" G_GUINT64_FORMAT "%s", dir, id, suffix);
 }
 
-/* The number in a file's name; 0: it is none of ours. */
+/* The number in the file name NUMBER@suffix; 0: the name has another form. */
 static uint64_t id_of(const char *name, const char *suffix)
 {
     char *end;
@@ -77,7 +94,7 @@ static gboolean is_locked(int fd)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* Opens and locks "next". Closing it unlocks. */
+/* Opens and locks "next"; closing the descriptor releases the lock. -1 with @error. */
 static int lock_numbers(const char *dir, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
@@ -96,7 +113,7 @@ static int lock_numbers(const char *dir, GError **error)
     return result;
 }
 
-/* The highest_number number that any file has. */
+/* The highest number of any job: "next" is restored from it when it is damaged. */
 static uint64_t highest_number(const char *dir)
 {
     GDir *open_dir = g_dir_open(dir, 0, NULL);
@@ -112,7 +129,10 @@ static uint64_t highest_number(const char *dir)
     return result;
 }
 
-/* Synced, so that a number that somebody has been told is not another job's after a power cut. */
+/*
+ * Assigns the next number; @fd is "next", locked. Synced, so that a number that a user has seen is
+ * not assigned to another job after a power cut.
+ */
 static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
@@ -122,19 +142,19 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
 
     if (id == 0 || id >= G_MAXINT64)
         id = highest_number(dir) + 1;
-    /* Of one length, so that what a crash leaves is the old number or the new one. */
+    /* The text has a fixed length, so a crash leaves either the old number or the new one. */
     g_snprintf(text, sizeof(text), "%020" G_GUINT64_FORMAT "\n", id + 1);
     if (!cst_pwrite_full(fd, text, strlen(text), 0, path, error))
         return FALSE;
     if (fdatasync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
-    if (len <= 0 && !cst_parent_sync(path, error)) /* just made */
+    if (len <= 0 && !cst_parent_sync(path, error)) /* the file is new */
         return FALSE;
     *ret_id = id;
     return TRUE;
 }
 
-/* --- the one who does the job ---------------------------------------------------------------- */
+/* --- the worker ------------------------------------------------------------------------------ */
 
 static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
 {
@@ -162,7 +182,7 @@ static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GErr
     return result;
 }
 
-/* Takes @fd. */
+/* Takes over @fd. */
 static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
 {
     CstJobFile *file = g_new0(CstJobFile, 1);
@@ -227,8 +247,7 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     g_autofree char *ended = file_name(file->dir, file->id, ENDED);
 
     cst_job_file_update(file, job);
-    /* Else the next daemon could do it again after a power cut, over what has been changed since.
-     */
+    /* Otherwise a daemon could repeat the job after a power cut, over newer content. */
     if (job->resume && fdatasync(file->fd) < 0)
         cst_log(CST_LOG_WARNING, "cannot sync '%s': %s", path, g_strerror(errno));
     CST_CRASH_POINT("job.ended");
@@ -243,14 +262,14 @@ void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job)
     file_free(file);
 }
 
-/* --- everybody else -------------------------------------------------------------------------- */
+/* --- other processes ------------------------------------------------------------------------- */
 
 static gboolean is_expired(int64_t ended)
 {
     return ended && g_get_real_time() - ended > CST_JOBS_KEPT_SECS * G_TIME_SPAN_SECOND;
 }
 
-/* With its lock gone before its end, it ended when its file was last written to. */
+/* Marks the record as interrupted, at the time of the last write to its file. */
 static void set_interrupted(int fd, JobRecord *record)
 {
     struct stat st;
@@ -262,14 +281,14 @@ static void set_interrupted(int fd, JobRecord *record)
         record->status.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
 }
 
-/* @fd of a file that is there. The record, brought up to date. */
+/* Reads the record of @fd; INTERRUPTED when the job has not ended and nobody works on it. */
 static gboolean read_current(int fd, JobRecord *record)
 {
     if (!job_record_read(fd, record))
         return FALSE;
     if (cst_job_state_is_end(record->status.state) || is_locked(fd))
         return TRUE;
-    /* Its end may have been written between the two looks. */
+    /* The worker may have written its end and unlocked between reading and testing the lock. */
     if (!job_record_read(fd, record))
         return FALSE;
     if (!cst_job_state_is_end(record->status.state))
@@ -298,7 +317,8 @@ static int by_id(gconstpointer a, gconstpointer b)
     return (left > right) - (left < right);
 }
 
-/* The numbers of all files with @suffix (NULL: of jobs in any state), in order, each once. */
+/* The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
+ * twice. */
 static GArray *list_ids(const char *dir, const char *suffix)
 {
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -328,7 +348,7 @@ GPtrArray *cst_job_files_load(const CstPaths *paths)
 
     for (guint i = 0; i < ids->len; i++) {
         uint64_t id = g_array_index(ids, uint64_t, i);
-        /* One that ended while the directory was read may be there under both names. */
+        /* A job that ended while the directory was read may be listed under both names. */
         CstJobInfo *job = id != last ? load_one(dir, id) : NULL;
 
         if (job)
@@ -356,7 +376,7 @@ CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error
     return job;
 }
 
-/* Opens a job that goes on, to ask something of it. -1 with @error when it has ended. */
+/* Opens the file of a job that has not ended, for a request. -1 with @error (STATE) if it has. */
 static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
@@ -406,9 +426,9 @@ gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t lim
                            error);
 }
 
-/* --- tidying --------------------------------------------------------------------------------- */
+/* --- pruning and recovery -------------------------------------------------------------------- */
 
-/* With the lock on the numbers held: drops ended jobs that are too many or too old. */
+/* Removes ended jobs that are too many or too old. Called with "next" locked. */
 static void prune(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, ENDED);
@@ -430,7 +450,10 @@ typedef struct {
     gpointer data;
 } Recovery;
 
-/* TRUE: @fd is somebody else's now, or the file stays as it is. */
+/*
+ * Passes a job that can be resumed on, with *fd. TRUE: it was passed on, or stays for a process
+ * that resumes jobs. FALSE: the caller has to end it.
+ */
 static gboolean hand_over(const Recovery *recovery, uint64_t id, int *fd, JobRecord *record)
 {
     CstJobInfo *job;
@@ -481,7 +504,7 @@ static void recover_one(const Recovery *recovery, uint64_t id)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
 }
 
-/* With the lock on the numbers held, nobody is making one. */
+/* Removes files of interrupted creations. With "next" locked no creation is in progress. */
 static void drop_temporaries(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, TEMPORARY);

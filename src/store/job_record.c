@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Conversion between a job and the fixed-size record in its file. Whatever is in the file, the
+ * texts that are read are bounded by their fields and valid UTF-8.
+ */
 #include "job_record.h"
 
 #include <string.h>
@@ -11,7 +15,7 @@ static void put_text(char *field, size_t size, const char *text)
     g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
     const char *end;
 
-    /* A character that does not fit is left out whole. */
+    /* Cut before the first character that does not fit. */
     if (strlen(valid) >= size) {
         g_utf8_validate(valid, (gssize)size - 1, &end);
         valid[end - valid] = '\0';

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Loading a directory of XML files, one object each. A damaged file must not hide the others. */
 #include "xml_files.h"
 
 #include <string.h>
