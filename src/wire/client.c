@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a connection begins and ends. */
+/*
+ * The start and the end of a client's connection.
+ *
+ * A client consists of an input buffer, an output queue and two tables by serial: calls that wait
+ * for their reply, and streams. client_socket.c moves bytes, client_call.c dispatches packets and
+ * matches replies to calls, client_stream.c implements streams. Everything runs in the caller's
+ * thread, so there are no locks.
+ */
 #include "client_private.h"
 
 #include <errno.h>
@@ -17,7 +24,7 @@ static void pending_free(gpointer data)
 {
     CstWirePending *pending = data;
 
-    /* It may have been a secret's value. */
+    /* The reply may contain the value of a secret. */
     if (pending->packet)
         explicit_bzero(pending->packet, pending->len);
     g_free(pending->packet);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Calls of a client: queueing them, matching replies to them by serial, and the calls with which a
+ * connection begins (authentication, opening).
+ *
+ * A packet that no conforming server sends (a reply without a call, with another procedure or an
+ * unknown status, a packet of a type that only clients send) fails the connection. Packets of
+ * unknown streams are dropped: the server may have sent them before it saw the stream's end.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,7 +14,7 @@
 
 #include "client_private.h"
 
-/* --- what comes in --------------------------------------------------------------------------- */
+/* --- dispatch of packets --------------------------------------------------------------------- */
 
 static void protocol_error(CstWireClient *client, const CstWireHeader *header, const char *what)
 {
@@ -65,7 +73,7 @@ void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet,
     case WIRE_MESSAGE: handle_message(client, &header, packet, len); break;
     case WIRE_STREAM:
     case WIRE_STREAM_HOLE:
-        /* Packets of a stream that has ended here may still be on their way. */
+        /* Packets of a stream that has ended on this side may still arrive. */
         stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header.serial));
         if (stream)
             stream->handle_packet(stream, &header, packet, len);
@@ -120,7 +128,7 @@ gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeo
         if (timeout_ms == 0)
             break;
     }
-    /* The answer may have come just before the connection went. */
+    /* The reply may have arrived just before the connection failed. */
     if (pending->packet)
         g_clear_error(error);
     *ret_there = pending->packet != NULL;
@@ -173,7 +181,7 @@ gboolean cst_wire_client_call(CstWireClient *client, const CstWireProc *proc, co
            cst_wire_client_collect(client, serial, proc, ret, error);
 }
 
-/* --- prologue -------------------------------------------------------------------------------- */
+/* --- opening the connection ------------------------------------------------------------------ */
 
 static gboolean authenticate_polkit(CstWireClient *client, GError **error)
 {
@@ -196,7 +204,7 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
     int type = TYPE_NONE;
 
     if (!cst_wire_client_call(client, &list, NULL, &ret, &why)) {
-        /* A server from before authentication existed. */
+        /* The server predates authentication. */
         if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));

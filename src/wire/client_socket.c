@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client's socket: bytes taken in until they are packets, packets queued until they are sent, and
- * signs of life. All of it happens in cst_wire_client_pump(), in the caller's thread. What breaks
- * the connection is kept, and is the answer to everything from then on.
+ * A client's socket: reading, writing and keepalive, all of it in cst_wire_client_pump().
+ *
+ * Input is buffered until a packet is complete. The buffer doubles as bytes arrive, never because a
+ * length word announces them, up to the largest packet. Output comes from two sources: the queue of
+ * packets, and one packet of stream data that is sent from the caller's memory without a copy. A
+ * packet that has been sent in part is finished before anything else is sent.
  */
 #include "client_private.h"
 
@@ -14,7 +17,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Bytes; holds a stream packet of 1 MiB and its follower. */
+/* Size of the input buffer under load: a stream packet of 1 MiB and the one behind it. */
 #define IN_SIZE (2u * 1024 * 1024 + 64)
 
 void cst_wire_client_wipe(CstWireClient *client)
@@ -22,7 +25,7 @@ void cst_wire_client_wipe(CstWireClient *client)
     explicit_bzero(client->in, client->in_start);
     explicit_bzero(client->in + client->in_end, client->in_size - client->in_end);
     if (client->out->len == 0) {
-        /* Emptied, it keeps its memory, and with it the bytes. */
+        /* An emptied byte array keeps its memory and the bytes in it. */
         g_byte_array_set_size(client->out, 64 * 1024 + 1024);
         explicit_bzero(client->out->data, client->out->len);
         g_byte_array_set_size(client->out, 0);
@@ -63,11 +66,12 @@ static void connection_lost(CstWireClient *client, int err)
     cst_wire_client_break(client, why);
 }
 
-/* --- taking in ------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
-/**
- * Room for more. It grows with what has come, not with what a length word promises; a whole packet
- * of the largest size is the limit, because dispatch takes every whole packet out.
+/*
+ * Makes free space behind the received bytes. The buffer grows with the bytes that have arrived,
+ * not with what a length word announces. The largest packet bounds it, as complete packets are
+ * removed before each call.
  */
 static void grow_input_buffer(CstWireClient *client)
 {
@@ -86,7 +90,7 @@ static void grow_input_buffer(CstWireClient *client)
     }
 }
 
-/* Looks at every whole packet taken in so far. */
+/* Dispatches every complete packet in the buffer. */
 static void handle_packets(CstWireClient *client)
 {
     while (!client->broken && client->in_end - client->in_start >= CST_WIRE_HEADER_LEN) {
@@ -120,7 +124,7 @@ static void read_socket(CstWireClient *client)
         client->last_in = g_get_monotonic_time();
         client->pings = 0;
         handle_packets(client);
-        /* More is coming in than one read takes: read larger pieces from now on. */
+        /* The server sends faster than we read: read more at once from now on. */
         if (filled && client->in_size < IN_SIZE) {
             client->in_size = IN_SIZE;
             client->in = g_realloc(client->in, client->in_size);
@@ -132,7 +136,7 @@ static void read_socket(CstWireClient *client)
     }
 }
 
-/* --- sending out ----------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static gboolean has_output(const CstWireClient *client)
 {
@@ -177,7 +181,7 @@ static void write_socket(CstWireClient *client)
             advance_direct(client, n);
         return;
     }
-    /* What the server said before it hung up may explain it, so what came in is read first. */
+    /* Read what the server sent before it closed the connection: it may contain the reason. */
     if (errno != EAGAIN && errno != EINTR) {
         int err = errno;
 
@@ -199,7 +203,7 @@ void cst_wire_client_set_keepalive(CstWireClient *client, int interval_ms, int c
     client->ping_count = count;
 }
 
-/** Sends a ping when one is due; gives the time until the next one, or -1. */
+/* Queues a ping when one is due. Returns the milliseconds until the next one; -1: none is due. */
 static int keepalive_step(CstWireClient *client)
 {
     static const CstWireHeader ping = {
@@ -210,7 +214,7 @@ static int keepalive_step(CstWireClient *client)
 
     if (interval <= 0)
         return -1;
-    /* Time that the program spent elsewhere says nothing about the server. */
+    /* Time that the program spent elsewhere does not count as the server's silence. */
     if (now - client->last_pump > interval) {
         client->last_in = now;
         client->pings = 0;
