@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What every call passes on its way to the transport: it is known, allowed over this connection,
- * and a dry run or not; and on its way back: a failure has an error. The typed calls of conn.h, in
- * the other files by object, fill in the structs of a procedure and read its answer from them.
+ * The checked dispatcher of calls, and the calls that concern the connection.
+ *
+ * Every call passes through call(): it finds the procedure's row in the procedure table, refuses
+ * changes over a read-only connection, sets the thread's dry-run state, and asserts afterwards that
+ * a failure has set an error. The typed calls of conn.h are in files by object (pools.c, volumes.c,
+ * …); each fills in the procedure's arguments and converts its reply.
  */
 #include "conn_private.h"
 
@@ -93,7 +96,7 @@ char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error)
 {
     wire_text ret = {0};
 
-    /* XDR's strings come from malloc(), as GLib's do. */
+    /* XDR allocates strings with malloc(), so g_free() may free them. */
     return cst_conn_call(conn, number, args, &ret, NULL, error) ? ret.value : NULL;
 }
 

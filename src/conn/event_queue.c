@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events of a connection that wait to be delivered, and their subscribers.
+ *
+ * Events arrive in any thread (embedded) or while a call waits for its reply (remote), and are
+ * delivered only inside cst_conn_wait_events(), in the thread of the connection. Until then they
+ * are queued; a full queue drops its oldest event, so that a program that never waits uses bounded
+ * memory. The lock guards the queue. The subscriptions belong to the connection's thread.
+ */
 #include "event_queue.h"
 
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
 
-#define QUEUE_MAX 16384
+#define QUEUE_MAX 16384 /* events */
 
 typedef struct {
     guint id;
@@ -92,7 +100,10 @@ static gboolean wants(const Subscription *sub, const CstConnEvent *event)
     return sub->type == event->type && (sub->any || cst_uuid_equal(&sub->uuid, &event->uuid));
 }
 
-/** A callback may subscribe and unsubscribe: ids, not positions, say who has had the event. */
+/*
+ * Delivers an event to every subscription that existed when delivery began. A callback may change
+ * the subscriptions, so the loop continues by number and not by index.
+ */
 static gboolean deliver_one(CstEventQueue *queue, const CstConnEvent *event)
 {
     guint newest = queue->last_id, last = 0;

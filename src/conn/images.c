@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over volumes' images: chain, check, convert and the like. */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/** Takes over what the decoded answer holds. */
+/* Makes a row from a reply, whose strings it takes over. */
 static CstChainRow *row_take(wire_chain_row *wire)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
@@ -74,7 +75,7 @@ static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
     g_strlcpy(ret->format, wire->format, sizeof(ret->format));
 }
 
-/* A daemon from before VOL_CHECK_LIST counts, and lists nothing. */
+/* Checks with a daemon that predates VOL_CHECK_LIST: it counts errors but does not list them. */
 static gboolean only_count(CstConn *conn, const wire_vol_flags_args *args, CstTask *task,
                            CstCheckReport *ret, GError **error)
 {

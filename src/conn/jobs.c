@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over jobs. The protocol has no call that waits for a job, so waiting polls. */
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/** Takes over what the decoded answer holds. */
+/* Makes a job from a reply, whose strings it takes over. */
 static CstJobInfo *job_take(wire_job *wire)
 {
     CstJobInfo *job = g_new0(CstJobInfo, 1);
@@ -73,8 +74,9 @@ gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GErr
 
 /* --- waiting for one -------------------------------------------------------------------------- */
 
-#define POLL_INTERVAL_US (200 * G_TIME_SPAN_MILLISECOND) /* between two questions */
+#define POLL_INTERVAL_US (200 * G_TIME_SPAN_MILLISECOND) /* between two requests */
 
+/* Copies the job's progress into @task. *seen: bytes that the task was advanced by so far. */
 static void update_task(CstTask *task, const CstJobInfo *job, uint64_t *seen)
 {
     cst_task_set_total(task, job->total);
@@ -84,7 +86,7 @@ static void update_task(CstTask *task, const CstJobInfo *job, uint64_t *seen)
     *seen = MAX(*seen, job->done);
 }
 
-/** TRUE when it is worth looking again, after a moment. */
+/* Waits until the job should be polled again. FALSE with TIMEOUT at @until, or CANCELLED. */
 static gboolean wait_before_poll(uint64_t id, gint64 until, CstTask *task, GError **error)
 {
     gint64 left = until ? until - g_get_monotonic_time() : POLL_INTERVAL_US;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Embedded: the service runs in this process, and a call is the procedure's handler, run in the
- * caller's thread with the caller's structs. No socket, no encoding, no other thread but those that
- * the service has itself.
+ * The embedded transport: the service runs in this process.
+ *
+ * A call runs the procedure's handler in the caller's thread with the caller's structs, without a
+ * socket and without encoding. Events come from threads of the service: they are queued, and an
+ * eventfd wakes the connection's thread when it waits for them.
  */
 #include "local.h"
 
@@ -20,10 +22,9 @@ typedef struct {
     CstService *service;
     CstApiSession session;
 
-    /* Events come from any of the service's threads and wait here for the caller's. */
     CstEventQueue events;
-    int event_fd;      /**< -1: nobody has asked for events yet */
-    guint service_sub; /**< 0: the same */
+    int event_fd;      /**< readable when events were queued; -1: nobody has subscribed yet */
+    guint service_sub; /**< subscription at the service; 0: none yet */
 } CstLocal;
 
 /* --- calls ----------------------------------------------------------------------------------- */
@@ -61,7 +62,7 @@ static gboolean local_call_all(gpointer self, CstConnCall *calls, guint count, G
     return TRUE;
 }
 
-/* A dry run is a state of the calling thread, which conn.c sets before each call. */
+/* Nothing to do: conn.c sets the thread's dry-run state before each call. */
 static gboolean local_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 {
     return TRUE;
@@ -82,7 +83,7 @@ static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointe
     return hole ? cst_upload_hole(data, hole, error) : cst_upload_write(data, bytes, len, error);
 }
 
-/* The service advances the task and looks whether it is cancelled. */
+/* The service advances the task and checks whether it is cancelled, so the pump gets none. */
 static gboolean local_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
                              CstTask *task, GError **error)
 {
@@ -130,7 +131,7 @@ static gboolean local_download(gpointer self, const wire_vol_stream_args *args, 
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/** Runs in whichever thread of the service caused the event. */
+/* Runs in the thread of the service that caused the event. */
 static void on_service_event(const CstEvent *event, gpointer data)
 {
     static const struct {
@@ -150,7 +151,7 @@ static void on_service_event(const CstEvent *event, gpointer data)
             CstConnEvent mine = {types[i].ours, event->kind, event->uuid, event->name};
 
             cst_event_queue_post(&local->events, &mine);
-            /* Full: the reader is woken already. */
+            /* A failed write means that the counter is full: the reader is awake already. */
             if (write(local->event_fd, &one, sizeof(one)) < 0)
                 return;
         }
@@ -165,7 +166,7 @@ static void events_clear(CstLocal *local)
     cst_event_queue_clear(&local->events);
 }
 
-/** The first subscription makes the service's events come in. */
+/* Subscribes at the service when the first subscription is made. */
 static gboolean listen_to_service(CstLocal *local, GError **error)
 {
     if (local->service_sub)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The remote transport: reaching a server on a Unix socket, or over ssh, and leaving it. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -11,13 +12,13 @@
 
 #include "remote_private.h"
 
-/* As virsh: half a minute without a sign of life ends the connection. */
+/* As virsh: the connection fails after half a minute without a packet from the server. */
 #define PING_MS    5000
 #define PING_COUNT 6
 
 /* --- reaching the server --------------------------------------------------------------------- */
 
-/** ssh's standard input and output are one socket; its errors go to the user's terminal. */
+/* Starts ssh with one socket as standard input and output; its errors go to the terminal. */
 static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError **error)
 {
     g_auto(GStrv) argv = cst_conn_uri_ssh_argv(uri);
@@ -41,7 +42,8 @@ static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError *
     return cst_wire_client_new(pair[0]);
 }
 
-/** The socket is closed by now, which ssh takes as its end; one that does not is told so. */
+/* Waits for ssh, which ends when its socket is closed; terminates it after half a second and kills
+ * it after a second. */
 static void reap_ssh(GPid pid)
 {
     for (int tries = 0; tries < 100; tries++) {

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls by libvirt's RPC. What may take long is watched while its answer is awaited: five times a
- * second the server is asked how far it is, told that the call is cancelled or of another rate
- * limit, and, where the caller wants to leave it to itself, whether it is listed as a job by now.
+ * Calls over libvirt's RPC.
+ *
+ * A call with a task is watched while it waits for its reply: five times a second the client sends
+ * small calls of Cistern's own program, which refer to the long call by its serial. They query its
+ * progress, pass on cancellation and a changed rate limit, and, when detaching is on, ask whether
+ * the call is listed as a job. Failures of these calls are ignored: the long call's own reply says
+ * how it ended. Stock servers have none of them; a call there can only be abandoned.
+ *
+ * Whether the server is cisternd, and which procedures it has, is asked once, before the first call
+ * that depends on it.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -10,9 +17,8 @@
 #include "conn_private.h"
 #include "remote_private.h"
 
-#define PROGRESS_MS 200
-/** Calls that are under way at a time, of many. */
-#define WINDOW 128
+#define PROGRESS_MS 200 /* between two steps of watching a call */
+#define WINDOW      128 /* calls in flight in cst_remote_call_all() */
 
 static CstWireProc proc_of(const CstProcedure *procedure)
 {
@@ -27,7 +33,7 @@ static gboolean is_unknown_procedure(const GError *why)
             g_str_has_prefix(why->message, "Cannot find program"));
 }
 
-/** Hands @why on, in plain words when the server is too old or too different. Always FALSE. */
+/* Propagates @why, which it takes over; NO_SUPPORT when the procedure is unknown. Always FALSE. */
 static gboolean propagate_failure(const CstProcedure *procedure, GError *why, GError **error)
 {
     if (is_unknown_procedure(why)) {
@@ -61,9 +67,10 @@ static gboolean ask(CstRemote *remote, int number, gpointer args_func, const voi
                           error);
 }
 
-/* --- which server ---------------------------------------------------------------------------- */
+/* --- identifying the server ------------------------------------------------------------------ */
 
-/** Asks once; FALSE with @error only when the connection fails. */
+/* Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
+ */
 static gboolean identify_peer(CstRemote *remote, GError **error)
 {
     wire_version_ret version = {0};
@@ -125,13 +132,13 @@ typedef struct {
     CstRemote *remote;
     CstTask *task;
     uint32_t serial;
-    uint64_t done;        /**< as told last */
-    gboolean no_progress; /**< the server tells no progress */
+    uint64_t done;        /**< progress that the server reported last */
+    gboolean no_progress; /**< the server does not report progress */
     gboolean cancel_sent;
-    uint64_t rate; /**< as the server was told last */
+    uint64_t rate; /**< limit that was sent last */
 } Watch;
 
-/** Carries the server's progress over into the task. What goes wrong here does not matter. */
+/* Queries the progress and advances the task. Ignores failures. */
 static void update_progress(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
@@ -151,13 +158,13 @@ static void update_progress(Watch *watch)
     }
 }
 
-/** When it works, the server's answer to the call says that it was cancelled. */
+/* Cancels the call at the server, whose reply to the call is then CANCELLED. */
 static void send_cancel(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_int found = {0};
 
-    /* Not found: the call may still wait for its turn there, so it is asked again. */
+    /* Not found: the server may not have started the call yet, so the next step tries again. */
     watch->cancel_sent = ask(watch->remote, WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, &args,
                              xdr_wire_int, &found, NULL) &&
                          found.value;
@@ -175,10 +182,10 @@ static void send_rate(Watch *watch)
         watch->rate = args.limit;
 }
 
-/** FALSE once the call is listed as a job, when that is all that was wanted. */
+/* CANCELLED once the call is listed as a job, if detaching is on. */
 static gboolean check_detached(Watch *watch, GError **error)
 {
-    /* A server that doesn't know the one does not cancel calls whose client is gone either. */
+    /* Servers without CALL_DETACH do not cancel the calls of clients that go away. */
     int number = watch->remote->last_procedure >= WIRE_CISTERN_CALL_DETACH
                      ? WIRE_CISTERN_CALL_DETACH
                      : WIRE_CISTERN_CALL_JOB;
@@ -195,7 +202,7 @@ static gboolean check_detached(Watch *watch, GError **error)
                     _("job %" G_GUINT64_FORMAT " continues on the server"), (uint64_t)job.id);
 }
 
-/** Says what the call that comes next is to keep to from its beginning. */
+/* Sends the rate limit for the next call, so that it applies from the call's start. */
 static gboolean set_initial_rate(Watch *watch, GError **error)
 {
     wire_serial_rate_args args = {0, cst_task_rate(watch->task)};
@@ -208,7 +215,7 @@ static gboolean set_initial_rate(Watch *watch, GError **error)
                 xdr_wire_int, &found, error));
 }
 
-/** Once per interval, while the answer isn't there. */
+/* One step of watching. FALSE: stop waiting for the reply. */
 static gboolean watch_step(Watch *watch, GError **error)
 {
     if (!identify_peer(watch->remote, error))
@@ -226,7 +233,8 @@ static gboolean watch_step(Watch *watch, GError **error)
     return check_detached(watch, error);
 }
 
-/** Fails as the watching does; how the call ended is @ret_why (NULL: well). */
+/* Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
+ */
 static gboolean await_watched(Watch *watch, const CstWireProc *proc, void *ret, GError **ret_why,
                               GError **error)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events of a remote connection.
+ *
+ * libvirt allows one registration per event type and object, so subscriptions with the same type
+ * and object share one. The server sends a message per registration: an object that is covered by a
+ * registration of its own and by one for all objects is reported twice, and the second message is
+ * dropped.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,16 +14,16 @@
 
 #include "remote_private.h"
 
-/** One registration with the server; several subscriptions may share it, as libvirt demands. */
+/* A registration at the server, shared by the subscriptions of its type and object. */
 typedef struct {
     CstConnEventType type;
     gboolean any;
     CstUuid uuid; /**< unless any */
-    int callback; /**< the server's number */
-    GArray *subs; /**< of guint, our subscriptions */
+    int callback; /**< number that the server assigned */
+    GArray *subs; /**< of guint: numbers of our subscriptions */
 } Registration;
 
-/* Numbers that libvirt gives the kinds of events, per object. */
+/* libvirt's numbers of event types, which count from 0 for pools and for secrets. */
 enum { EVENT_LIFECYCLE = 0, EVENT_SECOND = 1 };
 
 typedef struct {
@@ -30,12 +38,12 @@ static const Kind kinds[CST_CONN_EVENT_CLOSED] = {
     [CST_CONN_EVENT_SECRET_VALUE] = {TRUE, EVENT_SECOND},
 };
 
-/* --- what comes in --------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
-/**
- * An object may be covered by two registrations, its own and the one for all, and then comes
- * twice: only the message of the first that covers it is taken. One that nothing covers yet may
- * have overtaken the answer to a registration under way.
+/*
+ * Whether the message of registration @callback is the one to deliver: the first registration that
+ * covers the object is responsible. A message that no registration covers belongs to one whose
+ * reply it has overtaken.
  */
 static gboolean is_responsible(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
                                int callback)
@@ -188,7 +196,7 @@ static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uui
     return ok;
 }
 
-/** The registration that serves @type and @uuid, made when there is none. */
+/* Gives the registration for @type and @uuid; registers at the server when there is none. */
 static Registration *get_registration(CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
                                       GError **error)
 {
@@ -264,7 +272,7 @@ gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-/** A connection that has gone is told once; waiting any longer is then an error. */
+/* Reports the failure of the connection as an event, once; after that waiting is an error. */
 static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError **error)
 {
     const CstConnEvent closed = {.type = CST_CONN_EVENT_CLOSED};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Uploads and downloads, between a descriptor of the caller's and a volume. */
+/* Uploads and downloads between the caller's descriptor and a volume, over either transport. */
 #include "conn_private.h"
 
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
@@ -17,7 +17,7 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
                                  procedure->name, error);
 }
 
-/** How much there is to come; a server that can't tell leaves the total unknown. */
+/* Sets the total of @task; it stays unknown when the server does not report the size. */
 static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset, uint64_t length,
                             CstTask *task)
 {
