@@ -54,7 +54,7 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
 
 /*
  * Without a URI: connects to the daemon of this root; embedded when nobody listens at its socket. A
- * daemon that listens but refuses is an error: an embedded command could not get the driver lock.
+ * daemon that listens but refuses the connection is an error.
  */
 static CstConn *open_default(const CstConnOptions *options, GError **error)
 {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Validation against libvirt's RelaxNG schemas, on request (the VALIDATE flags). A schema is loaded
+ * for each validation. */
 #include <model/schema.h>
 
 #include <libxml/relaxng.h>
@@ -22,7 +24,7 @@ void cst_schema_set_dir(const char *dir)
     schema_dir = g_strdup(dir);
 }
 
-/* A broken document can draw a complaint for each of its nodes; the first few say enough. */
+/* Collects messages up to a bound: a broken document may cause one for each of its nodes. */
 #if LIBXML_VERSION >= 21200
 static void collect(void *data, const xmlError *err)
 #else
@@ -36,8 +38,8 @@ static void collect(void *data, xmlError *err)
         g_string_append(problems, err->message);
 }
 
-/* The first schema of a process fills libxml2's tables of data types, and nothing there stops two
- * threads from filling them at once. */
+/* Compiles a schema. The first one initializes libxml2's global tables of data types without any
+ * lock, hence the mutex. */
 static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
 {
     static GMutex lock;
@@ -73,7 +75,7 @@ static xmlRelaxNG *load(const char *path, GError **error)
     return schema;
 }
 
-/* libvirt's schemas don't know our own elements; its parser passes over them. */
+/* Removes our own elements, which libvirt's schemas do not have (its parser ignores them). */
 static void drop_own_elements(xmlNode *parent)
 {
     for (xmlNode *node = parent->children, *next; node; node = next) {
