@@ -281,7 +281,7 @@ static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **e
     }
     for (guint i = 0; i < args->steps.steps_len; i++) {
         const wire_bitmap_step *wire = &args->steps.steps_val[i];
-        const CstBitmapStep step = {wire->deed, cst_api_opt_text(wire->from)};
+        const CstBitmapStep step = {wire->action, cst_api_opt_text(wire->from)};
 
         g_array_append_val(steps, step);
     }

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The checked dispatcher of blobs.
+ *
+ * Every call checks access mode, range and capability before it calls an implementation, and
+ * asserts the implementation's side of the contract afterwards: a failure has set an error, an
+ * extent is neither empty nor longer than asked for. cst_blob_zero() and cst_blob_discard() are the
+ * only calls with a fallback: zeroes are written out, a discard is skipped.
+ *
+ * Nothing here takes a lock. The reference count is atomic; all other state belongs to the
+ * implementation.
+ */
 #include <blob/blob.h>
 
 #include <string.h>
@@ -7,13 +18,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/*
- * The checked dispatch: the only place that calls through a CstBlobOps. It refuses bad ranges and
- * missing capabilities before an implementation sees them, and holds implementations to their side
- * of the contract (a failure has an error, an extent is neither empty nor too long).
- */
-
-#define ZERO_CHUNK (1 * CST_MIB)
+#define ZERO_CHUNK (1 * CST_MIB) /* one write of zeroes */
 
 void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gboolean writable)
 {
@@ -41,7 +46,7 @@ void cst_blob_unref(CstBlob *blob)
     g_free(name);
 }
 
-/* A failure without an error would crash far away, in whoever reads error->message. */
+/* A failure without an error would crash much later, in a caller that reads error->message. */
 static gboolean result(gboolean ok, GError **error)
 {
     g_assert(ok || !error || *error);
@@ -195,22 +200,23 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
     return result(blob->ops->resize(blob, size, error), error);
 }
 
-gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                         GError **error)
+gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                         CstBlobLocation *ret_location, GError **error)
 {
-    CstPlace place = {blob, offset, length};
+    CstBlobLocation location = {blob, offset, length};
 
     if (!check_range(blob, offset, length, error))
         return FALSE;
-    while (place.blob && place.length > 0 && place.blob->ops->locate) {
-        uint64_t wanted = place.length;
+    while (location.blob && location.length > 0 && location.blob->ops->locate) {
+        uint64_t wanted = location.length;
 
-        if (!result(place.blob->ops->locate(place.blob, place.offset, wanted, &place, error),
+        if (!result(location.blob->ops->locate(location.blob, location.offset, wanted, &location,
+                                               error),
                     error))
             return FALSE;
-        g_assert(place.length > 0 && place.length <= wanted);
+        g_assert(location.length > 0 && location.length <= wanted);
     }
-    *ret_place = place;
+    *ret_location = location;
     return TRUE;
 }
 
@@ -239,9 +245,9 @@ gboolean cst_bytes_are_zero(const void *buf, size_t len)
 {
     const uint8_t *bytes = buf;
 
-    /* The first bytes prove themselves; comparing the rest with its own shifted self then proves
-     * everything, at the speed of the C library's memcmp, which uses the widest registers there are
-     * (70 GB/s from the cache here; a loop over words is slower). */
+    /* When the first 16 bytes are zero and each byte equals the one 16 bytes before it, all are
+     * zero. The second condition is one memcmp() of the buffer with itself, shifted, which is
+     * faster than a loop over words. */
     if (len <= 16) {
         for (size_t i = 0; i < len; i++)
             if (bytes[i] != 0)

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Ceph's client libraries: loading, a workaround for a race in librbd, errors, and calls with a
+ * deadline.
+ *
+ * Work with a deadline (CstCephWork) is owned by two sides, the caller and the thread or completion
+ * callback that does it. Each holds a reference. A caller whose deadline expires drops its own and
+ * returns; the struct lives until the call into Ceph returns, if it ever does. Work that hangs
+ * therefore costs a thread and its memory, but blocks nobody. CstCephWork.lock guards its result.
+ */
 #include <blob/ceph.h>
 
 #include <dlfcn.h>
@@ -13,12 +22,13 @@
 
 /* --- the libraries ---------------------------------------------------------------------------- */
 
+/* Written once, by load(); read-only from then on. */
 static struct {
     CstCeph table;
-    char *problem;
+    char *problem; /* why loading failed; NULL: it did not */
 } loaded;
 
-static void *find(void *const libraries[2], const char *name)
+static void *resolve(void *const libraries[2], const char *name)
 {
     void *found = dlsym(libraries[0], name);
 
@@ -32,11 +42,12 @@ static void *find(void *const libraries[2], const char *name)
 /* --- opening images --------------------------------------------------------------------------- */
 
 /*
- * librbd 16.2 wakes whoever opens an image from a callback of librados, and that callback then
- * takes the lock of the image's state once more. On a busy machine the image can be used, closed
- * and freed before it gets that far: it locks what is not there any more, and the program ends with
- * a std::system_error ("Invalid argument") or with a damaged heap. Callbacks of a connection run
- * one after the other, so when one of ours has run after the image was opened, that one is over.
+ * librbd 16.2 has a use after free: rbd_open() is woken by a callback of librados, and after waking
+ * it that callback locks the image's state once more. On a busy machine the image can be used,
+ * closed and freed before that happens; the process then ends with a std::system_error ("Invalid
+ * argument") or a corrupted heap. The callbacks of one connection run one after the other. The
+ * wrappers therefore queue a callback of their own after rbd_open() and wait for it: once it has
+ * run, librbd's callback has returned.
  */
 typedef struct {
     GMutex lock;
@@ -44,7 +55,7 @@ typedef struct {
     gboolean passed;
 } Barrier;
 
-static CstCeph unwrapped; /* the functions that the wrappers call */
+static CstCeph unwrapped; /* the libraries' own functions, which the wrappers call */
 
 static void pass_barrier(rados_completion_t completion, void *data)
 {
@@ -56,7 +67,7 @@ static void pass_barrier(rados_completion_t completion, void *data)
     g_mutex_unlock(&barrier->lock);
 }
 
-/* Waits until the callbacks that are running now have returned. Asks nothing of the cluster. */
+/* Waits until the callbacks that run now have returned. Sends nothing to the cluster. */
 static void wait_for_callbacks(rados_ioctx_t io)
 {
     Barrier barrier = {0};
@@ -77,7 +88,7 @@ static void wait_for_callbacks(rados_ioctx_t io)
     g_cond_clear(&barrier.cond);
 }
 
-static int settled(rados_ioctx_t io, int result)
+static int finish_open(rados_ioctx_t io, int result)
 {
     if (result >= 0)
         wait_for_callbacks(io);
@@ -86,13 +97,13 @@ static int settled(rados_ioctx_t io, int result)
 
 static int open_image(rados_ioctx_t io, const char *name, rbd_image_t *image, const char *snapshot)
 {
-    return settled(io, unwrapped.rbd_open(io, name, image, snapshot));
+    return finish_open(io, unwrapped.rbd_open(io, name, image, snapshot));
 }
 
 static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image,
                           const char *snapshot)
 {
-    return settled(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
+    return finish_open(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
 }
 
 static void wrap_functions(CstCeph *table)
@@ -116,6 +127,7 @@ void cst_ceph_leave(void)
     g_atomic_int_add(&connections, -1);
 }
 
+/* See cst_ceph_enter(). */
 static void end_without_destructors(int status, void *unused)
 {
     if (g_atomic_int_get(&connections) == 0)
@@ -124,7 +136,7 @@ static void end_without_destructors(int status, void *unused)
     _exit(status);
 }
 
-/* They start threads and register destructors, so they stay once they are here. */
+/* The libraries start threads and register destructors, so they are never unloaded. */
 static gpointer load(gpointer data)
 {
     void *libraries[2];
@@ -138,11 +150,11 @@ static gpointer load(gpointer data)
         loaded.problem = g_strdup(why ? why : "");
         return NULL;
     }
-#define FIND(function) loaded.table.function = find(libraries, #function);
+#define FIND(function) loaded.table.function = resolve(libraries, #function);
     CST_CEPH_FUNCTIONS(FIND)
 #undef FIND
     wrap_functions(&loaded.table);
-    /* Registered last, so that it runs before theirs. */
+    /* Registered after the libraries' destructors, so it runs before them. */
     on_exit(end_without_destructors, NULL);
     return NULL;
 }
@@ -155,14 +167,14 @@ const CstCeph *cst_ceph(GError **error)
     if (!loaded.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
-             _("Ceph's client libraries can't be used (%s); install librbd1 and librados2"),
+             _("cannot load Ceph's client libraries (%s); install librbd1 and librados2"),
              loaded.problem);
     return NULL;
 }
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
-static CstErrorCode code_of(int err)
+static CstErrorCode error_code(int err)
 {
     switch (err) {
     case ETIMEDOUT:
@@ -178,7 +190,7 @@ static CstErrorCode code_of(int err)
 gboolean(cst_ceph_fail)(GError **error, int result, const char *format, ...)
 {
     g_autofree char *text = NULL;
-    CstErrorCode code = code_of(-result);
+    CstErrorCode code = error_code(-result);
     va_list args;
 
     va_start(args, format);
@@ -187,8 +199,7 @@ gboolean(cst_ceph_fail)(GError **error, int result, const char *format, ...)
     if (result == -ETIMEDOUT)
         return cst_fail(error, code, _("%s: the Ceph cluster did not answer in time"), text);
     if (result == -ESHUTDOWN)
-        return cst_fail(error, code, _("%s: the Ceph cluster has shut this client out (blocklist)"),
-                        text);
+        return cst_fail(error, code, _("%s: the Ceph cluster has blocklisted this client"), text);
     if (code == CST_ERROR_IO)
         return cst_fail_errno(error, -result, "%s", text);
     return cst_fail(error, code, "%s: %s", text, g_strerror(-result));
@@ -204,7 +215,7 @@ gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError
     work->run = run;
     work->clear = clear;
     work->refs = 1;
-    work->beat = g_get_monotonic_time();
+    work->last_heartbeat = g_get_monotonic_time();
     g_mutex_init(&work->lock);
     g_cond_init(&work->cond);
     return work;
@@ -240,7 +251,7 @@ void cst_ceph_work_unref_in_callback(CstCephWork *work)
 
     do {
         refs = g_atomic_int_get(&work->refs);
-        /* Nobody else has it, so it stays like this. */
+        /* This is the last reference, so nobody can take another. */
         if (refs == 1) {
             if (g_once_init_enter(&thread))
                 g_once_init_leave(&thread, g_thread_pool_new(unref_later, NULL, 1, FALSE, NULL));
@@ -250,10 +261,10 @@ void cst_ceph_work_unref_in_callback(CstCephWork *work)
     } while (!g_atomic_int_compare_and_exchange(&work->refs, refs, refs - 1));
 }
 
-void cst_ceph_work_beat(CstCephWork *work)
+void cst_ceph_work_heartbeat(CstCephWork *work)
 {
     g_mutex_lock(&work->lock);
-    work->beat = g_get_monotonic_time();
+    work->last_heartbeat = g_get_monotonic_time();
     g_mutex_unlock(&work->lock);
 }
 
@@ -277,7 +288,7 @@ static void run_work(gpointer data, gpointer unused)
     cst_ceph_work_unref(work);
 }
 
-/* Threads that are idle are kept for the next work, those that hang cost nobody but themselves. */
+/* The pool is unlimited: work that hangs must not keep other work from starting. */
 static void start_work(CstCephWork *work)
 {
     static GThreadPool *threads;
@@ -293,7 +304,7 @@ static gboolean wait_done(CstCephWork *work, guint deadline_ms)
 
     g_mutex_lock(&work->lock);
     while (!work->done) {
-        gint64 until = work->beat + deadline_ms * G_TIME_SPAN_MILLISECOND;
+        gint64 until = work->last_heartbeat + deadline_ms * G_TIME_SPAN_MILLISECOND;
 
         if (g_get_monotonic_time() >= until)
             break;

@@ -1,4 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Copying between blobs of any kind.
+ *
+ * A copy tries the cheapest method first and falls back when it is not supported:
+ *
+ *  1. share all extents with one call (FICLONE), when both blobs are files;
+ *  2. share extents run by run, when either side is the guest's view of an image: each run is
+ *     located in its file (cst_blob_locate) and its whole units are shared (cst_blob_share);
+ *  3. copy inside the kernel (copy_file_range);
+ *  4. read, skip zeroes, write.
+ *
+ * Methods 2 to 4 run on COPY_THREADS threads. Each thread takes the next run of the source from one
+ * cursor, so that the extent map is read once, and a hole of any length is one work item. The first
+ * UNSUPPORTED disables method 2 or 3 for the rest of the copy. The first other failure stops all
+ * threads and is the result.
+ *
+ * Copy.lock guards the cursor, the methods that are still enabled, and the error. It is held across
+ * the extent query of the source and never across data transfers.
+ *
+ * A failed or cancelled copy leaves the destination's range undefined: callers copy into something
+ * that does not exist yet for anybody else.
+ */
 #include <blob/copy.h>
 
 #include <string.h>
@@ -9,21 +31,14 @@
 #include <base/threads.h>
 #include <base/units.h>
 
-/*
- * Copying walks down a ladder: share extents, all at once or, where one side is the guest's view of
- * an image, run by run; copy inside the kernel; read and write on a few threads. The threads draw
- * runs of the source from one cursor, so that each extent is asked for once, and a hole of any
- * length is one step.
- */
-
-/* One file takes one writer at a time, so more threads than it takes to read ahead only wait. */
+/* The kernel serializes writers of one file: more threads than reading ahead takes would wait. */
 #define COPY_THREADS   2
-#define COPY_RUN       (8 * CST_MIB)  /* data drawn in one go: the unit of cancel and progress */
+#define COPY_RUN       (8 * CST_MIB)  /* data per work item: the unit of cancelling and progress */
 #define SHARE_RUN      (64 * CST_MIB) /* the same while extents are shared */
-#define COPY_BUFFER    (1 * CST_MIB)  /* one read and, where it holds no zeroes, one write */
-#define ZERO_GRAIN     4096           /* zeroes are looked for in units of this */
+#define COPY_BUFFER    (1 * CST_MIB)  /* one read and, when it contains no zeroes, one write */
+#define ZERO_GRAIN     4096           /* zero detection tests blocks of this size */
 #define ZERO_RUN_MIN   (16 * CST_KIB) /* shorter zero runs are cheaper to write than to skip */
-#define PARALLEL_ABOVE (4 * CST_MIB)
+#define PARALLEL_ABOVE (4 * CST_MIB)  /* longer copies use threads */
 
 typedef struct {
     CstBlob *src;
@@ -32,16 +47,17 @@ typedef struct {
     uint64_t dst_offset;
     uint64_t length;
     unsigned flags;
-    uint64_t zero_run;   /* shorter runs of zeroes are written; 0: all of them */
-    gboolean whole_runs; /* those at the edge of a buffer, too, which may go on in the next one */
+    uint64_t zero_run;   /* shorter runs of zeroes are written; 0: all runs are */
+    gboolean whole_runs; /* FALSE: a run at a buffer's start is skipped however short it is, as
+                            it may continue one in the buffer before */
     CstTask *task;
 
     GMutex lock;         /* guards what follows */
     uint64_t cursor;     /* next byte to hand out, relative to the offsets */
-    CstExtent run;       /* what the last question said about the bytes at the cursor */
-    gboolean use_kernel; /* copy_range has not refused yet */
-    uint64_t share_unit; /* of the destination; 0: sharing is not possible, or has been refused */
-    GError *error;       /* first failure; everyone stops */
+    CstExtent run;       /* rest of the last extent that the source reported */
+    gboolean use_kernel; /* method 3 is enabled */
+    uint64_t share_unit; /* of the destination; 0: method 2 is disabled */
+    GError *error;       /* first failure; all threads stop */
 } Copy;
 
 static void copy_fail(Copy *copy, GError *error)
@@ -54,7 +70,7 @@ static void copy_fail(Copy *copy, GError *error)
     g_mutex_unlock(&copy->lock);
 }
 
-/* Hands out the next run (offset relative to the copy's start). FALSE: finished or failed. */
+/* Gives the next run; its offset is relative to the copy's start. FALSE: finished or failed. */
 static gboolean next_run(Copy *copy, CstExtent *ret_run)
 {
     gboolean more = FALSE;
@@ -80,21 +96,24 @@ static gboolean next_run(Copy *copy, CstExtent *ret_run)
     return more;
 }
 
-static gboolean put_zeroes(Copy *copy, uint64_t offset, uint64_t length, GError **error)
+static gboolean zero_range(Copy *copy, uint64_t offset, uint64_t length, GError **error)
 {
     if (copy->flags & CST_COPY_DST_ZERO)
         return TRUE;
     return cst_blob_zero(copy->dst, copy->dst_offset + offset, length, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* A run of zeroes that is worth skipping. */
-static gboolean is_worth(const Copy *copy, size_t zeroes, gboolean at_start)
+/* Whether a run of @zeroes zero bytes is skipped. @at_start: it begins the buffer. */
+static gboolean worth_skipping(const Copy *copy, size_t zeroes, gboolean at_start)
 {
     return zeroes >= copy->zero_run || (at_start && zeroes > 0 && !copy->whole_runs);
 }
 
-/* Length of the stretch of @buf that is wholly zero (*ret_zero) or wholly worth writing. */
-static size_t stretch(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
+/*
+ * Length of the segment at the start of @buf that is handled as one: a run of zeroes to be skipped
+ * (*ret_zero), or data, including runs of zeroes that are too short to skip.
+ */
+static size_t next_segment(const Copy *copy, const uint8_t *buf, size_t len, gboolean *ret_zero)
 {
     size_t grain = (size_t)MIN(ZERO_GRAIN, copy->zero_run);
     size_t at = 0, zeroes = 0;
@@ -109,25 +128,25 @@ static size_t stretch(const Copy *copy, const uint8_t *buf, size_t len, gboolean
             zeroes += n;
             continue;
         }
-        if (is_worth(copy, zeroes, at == 0))
+        if (worth_skipping(copy, zeroes, at == 0))
             break;
         at += zeroes + n;
         zeroes = 0;
     }
-    *ret_zero = at == 0 && is_worth(copy, zeroes, TRUE);
-    /* data first, up to where a run of zeroes worth skipping begins */
+    *ret_zero = at == 0 && worth_skipping(copy, zeroes, TRUE);
+    /* Data ends where a run of zeroes that is worth skipping begins. */
     if (*ret_zero)
         return zeroes;
-    return is_worth(copy, zeroes, FALSE) ? at : at + zeroes;
+    return worth_skipping(copy, zeroes, FALSE) ? at : at + zeroes;
 }
 
-static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint64_t offset,
-                                GError **error)
+static gboolean write_segments(Copy *copy, const uint8_t *buf, size_t len, uint64_t offset,
+                               GError **error)
 {
     while (len > 0) {
         gboolean zero = FALSE;
-        size_t n = stretch(copy, buf, len, &zero);
-        gboolean ok = zero ? put_zeroes(copy, offset, n, error)
+        size_t n = next_segment(copy, buf, len, &zero);
+        gboolean ok = zero ? zero_range(copy, offset, n, error)
                            : cst_blob_pwrite(copy->dst, buf, n, copy->dst_offset + offset, error);
 
         if (!ok)
@@ -139,8 +158,8 @@ static gboolean write_stretches(Copy *copy, const uint8_t *buf, size_t len, uint
     return TRUE;
 }
 
-/* TRUE: copied. FALSE without error: the pair can't, for good. */
-static gboolean try_kernel(Copy *copy, const CstExtent *run, GError **error)
+/* TRUE: copied. FALSE without error: not supported; method 3 is disabled. */
+static gboolean copy_in_kernel(Copy *copy, const CstExtent *run, GError **error)
 {
     g_autoptr(GError) why = NULL;
     gboolean use;
@@ -167,7 +186,7 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
 {
     g_autoptr(GError) why = NULL;
 
-    if (try_kernel(copy, run, &why)) {
+    if (copy_in_kernel(copy, run, &why)) {
         cst_task_advance(copy->task, run->length);
         return TRUE;
     }
@@ -181,7 +200,7 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
 
         if (!cst_task_check(copy->task, error) ||
             !cst_blob_pread(copy->src, buf, n, copy->src_offset + offset, error) ||
-            !write_stretches(copy, buf, n, offset, error))
+            !write_segments(copy, buf, n, offset, error))
             return FALSE;
         cst_task_advance(copy->task, n);
         done += n;
@@ -189,37 +208,42 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
     return TRUE;
 }
 
-/* Up to the next place in the destination where a unit begins. */
+/* Distance from @at to the next unit boundary of the destination; a whole unit on a boundary. */
 static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
 {
     return unit - ((copy->dst_offset + at) & (unit - 1));
 }
 
 /*
- * How much of the run, in whole units, is in one piece of a blob that may share it: the place's
- * length. Where that is 0, *ret_alike bytes can be copied before it is worth asking again.
+ * Locates the beginning of @run in its file. The location's length is what can be shared from
+ * there, in whole units of both sides; 0: nothing can, and *ret_uniform is raised to the number of
+ * bytes that can be copied before another attempt makes sense.
  */
-static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit, CstPlace *ret_place,
-                               uint64_t *ret_alike, GError **error)
+static gboolean find_shareable(Copy *copy, const CstExtent *run, uint64_t unit,
+                               CstBlobLocation *ret_location, uint64_t *ret_uniform, GError **error)
 {
     uint64_t src_unit;
 
-    if (!cst_blob_locate(copy->src, copy->src_offset + run->offset, run->length, ret_place, error))
+    if (!cst_blob_locate(copy->src, copy->src_offset + run->offset, run->length, ret_location,
+                         error))
         return FALSE;
-    *ret_alike = MAX(*ret_alike, ret_place->length);
-    src_unit = ret_place->blob ? cst_blob_share_unit(ret_place->blob) : 0;
-    ret_place->length &= ~(MAX(unit, src_unit) - 1);
-    if (src_unit == 0 || (ret_place->offset & (src_unit - 1)))
-        ret_place->length = 0;
+    *ret_uniform = MAX(*ret_uniform, ret_location->length);
+    src_unit = ret_location->blob ? cst_blob_share_unit(ret_location->blob) : 0;
+    ret_location->length &= ~(MAX(unit, src_unit) - 1);
+    if (src_unit == 0 || (ret_location->offset & (src_unit - 1)))
+        ret_location->length = 0;
     return TRUE;
 }
 
-/* The run's beginning: *ret_length bytes are shared, or can only be copied. */
-static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_length,
-                              gboolean *ret_shared, GError **error)
+/*
+ * Tries to share the beginning of @run. *ret_length: the bytes that were shared (*ret_shared) or
+ * that the caller has to copy. FALSE only for a failure other than UNSUPPORTED.
+ */
+static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_length,
+                             gboolean *ret_shared, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    CstPlace place = {0};
+    CstBlobLocation location = {0};
     uint64_t unit;
 
     g_mutex_lock(&copy->lock);
@@ -232,13 +256,13 @@ static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_le
     *ret_length = MIN(run->length, to_unit(copy, run->offset, unit));
     if (*ret_length < unit)
         return TRUE;
-    if (!find_shareable(copy, run, unit, &place, ret_length, error))
+    if (!find_shareable(copy, run, unit, &location, ret_length, error))
         return FALSE;
-    if (place.length == 0)
+    if (location.length == 0)
         return TRUE;
-    *ret_length = place.length;
-    *ret_shared = cst_blob_share(place.blob, place.offset, copy->dst,
-                                 copy->dst_offset + run->offset, place.length, &why);
+    *ret_length = location.length;
+    *ret_shared = cst_blob_share(location.blob, location.offset, copy->dst,
+                                 copy->dst_offset + run->offset, location.length, &why);
     if (*ret_shared || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
         g_mutex_lock(&copy->lock);
         copy->share_unit = *ret_shared ? copy->share_unit : 0;
@@ -249,14 +273,14 @@ static gboolean try_share_run(Copy *copy, const CstExtent *run, uint64_t *ret_le
     return FALSE;
 }
 
-/* What lies in whole units is shared, the rest is copied. */
+/* Shares what lies in whole units, copies the rest. */
 static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     for (uint64_t done = 0, n = 0; done < run->length; done += n) {
         CstExtent piece = {run->offset + done, run->length - done, run->flags};
         gboolean shared = FALSE;
 
-        if (!cst_task_check(copy->task, error) || !try_share_run(copy, &piece, &n, &shared, error))
+        if (!cst_task_check(copy->task, error) || !share_prefix(copy, &piece, &n, &shared, error))
             return FALSE;
         piece.length = n;
         if (shared)
@@ -267,7 +291,7 @@ static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GE
     return TRUE;
 }
 
-/* Zeroes that are to have space. */
+/* Writes the zeroes of a hole: the destination is to be fully allocated. */
 static gboolean write_zeroes(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     memset(buf, 0, COPY_BUFFER);
@@ -290,7 +314,7 @@ static gboolean copy_run(Copy *copy, const CstExtent *run, uint8_t *buf, GError 
         return share_or_copy(copy, run, buf, error);
     if (copy->zero_run == 0)
         return write_zeroes(copy, run, buf, error);
-    if (!put_zeroes(copy, run->offset, run->length, error))
+    if (!zero_range(copy, run->offset, run->length, error))
         return FALSE;
     cst_task_skip(copy->task, run->length);
     return TRUE;
@@ -334,8 +358,8 @@ static gboolean check_ranges(Copy *copy, GError **error)
     return TRUE;
 }
 
-/* TRUE: shared, done. FALSE without error: copy instead. */
-static gboolean try_share(Copy *copy, GError **error)
+/* Method 1. TRUE: everything is shared. FALSE without error: not supported. */
+static gboolean share_whole(Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -353,7 +377,7 @@ static gboolean try_share(Copy *copy, GError **error)
     if (copy->flags & CST_COPY_SHARE_ONLY)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' cannot share its data with '%s': both must be files on one file "
-                          "system that knows reflinks (XFS, Btrfs)"),
+                          "system with reflinks (XFS, Btrfs)"),
                         copy->src->name, copy->dst->name);
     return FALSE;
 }
@@ -366,7 +390,7 @@ static gboolean grow_destination(Copy *copy, GError **error)
         return FALSE;
     if (size >= end)
         return TRUE;
-    if (size <= copy->dst_offset) /* all of it will be new, so zero */
+    if (size <= copy->dst_offset) /* the whole range is added by the resize, so it is zero */
         copy->flags |= CST_COPY_DST_ZERO;
     return cst_blob_resize(copy->dst, end, error);
 }
@@ -377,7 +401,7 @@ static gboolean copy_all(Copy *copy, GError **error)
 
     if (!check_ranges(copy, error) || !cst_task_check(copy->task, error) || !cst_may_change(error))
         return FALSE;
-    if (copy->length == 0 || try_share(copy, &why))
+    if (copy->length == 0 || share_whole(copy, &why))
         return TRUE;
     if (why) {
         g_propagate_error(error, g_steal_pointer(&why));

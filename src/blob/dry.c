@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A blob whose changes are thrown away: reads fall through to the blob below as far as nobody has
- * written, what is written stays in pages in memory. A dry run opens files for writing as such
- * blobs, so that a change of an image's tables runs whole, with all of its checks, and the file
- * stays as it is. The layer is small on purpose: a change that is larger than DRY_MAX moves data
- * and not only tables, and nothing that is checked comes after so much; it ends with DRY_RUN.
+ * A copy-on-write layer whose changes are discarded.
  *
- * pages: number of a page to its bytes; a page that is there hides what is below. visible: bytes of
- * the blob below that still show through; cutting the blob off lowers it for good.
+ * Writes go to pages in memory, reads come from those pages and otherwise from the blob below,
+ * which is never changed. In a dry run files are opened for writing with this layer, so that a
+ * change of an image's metadata runs to its end, with all checks, and leaves the file as it is.
+ *
+ * Memory is bounded by DRY_MAX: an operation that writes more moves data and not only metadata, and
+ * performs no further checks after that much; it ends with DRY_RUN.
+ *
+ * One mutex guards the pages, the sizes and the reads of the blob below.
  */
 #include <blob/dry.h>
 
@@ -18,18 +20,19 @@
 #include <base/units.h>
 
 #define PAGE    4096u
-#define DRY_MAX (16 * CST_MIB)
+#define DRY_MAX (16 * CST_MIB) /* bytes written altogether, overwrites included */
 
 typedef struct {
     CstBlob head;
-    CstBlob *below; /* NULL: nothing */
-    GMutex lock;    /* guards what follows */
-    GHashTable *pages;
+    CstBlob *below;    /* owned; NULL: none */
+    GMutex lock;       /* guards what follows */
+    GHashTable *pages; /* page number to its PAGE bytes, which hide those below */
     uint64_t size;
-    uint64_t visible;
-    uint64_t changed; /* bytes altogether */
+    uint64_t visible; /* bytes of the blob below that can be read; truncation lowers it for good */
+    uint64_t changed; /* bytes written altogether, at most DRY_MAX */
 } DryBlob;
 
+/* Called with the lock held. Bytes past the end of the blob below read as zeroes. */
 static gboolean read_page(DryBlob *dry, uint64_t number, uint8_t *page, GError **error)
 {
     const uint8_t *own = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(number));
@@ -82,7 +85,7 @@ static gboolean dry_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
     return TRUE;
 }
 
-/* @buf NULL: zeroes. */
+/* Called with the lock held. @buf NULL: writes zeroes. */
 static gboolean write_locked(DryBlob *dry, const uint8_t *buf, uint64_t len, uint64_t offset,
                              GError **error)
 {
@@ -134,7 +137,7 @@ static gboolean dry_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsign
     return ok;
 }
 
-static gboolean is_behind(gpointer number, gpointer page, gpointer size)
+static gboolean is_past_end(gpointer number, gpointer page, gpointer size)
 {
     return GPOINTER_TO_SIZE(number) * PAGE >= *(const uint64_t *)size;
 }
@@ -145,7 +148,7 @@ static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
     uint8_t *last;
 
     g_mutex_lock(&dry->lock);
-    g_hash_table_foreach_remove(dry->pages, is_behind, &size);
+    g_hash_table_foreach_remove(dry->pages, is_past_end, &size);
     last = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(size / PAGE));
     if (last)
         memset(last + size % PAGE, 0, PAGE - size % PAGE);
@@ -195,7 +198,7 @@ CstBlob *cst_blob_dry_new(CstBlob *below, const char *name)
     g_mutex_init(&dry->lock);
     dry->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     dry->below = below;
-    /* The size of a blob that is open is known without asking, which can't fail. */
+    /* Cannot fail: an open blob knows its size. */
     if (below)
         cst_blob_get_size(below, &dry->size, NULL);
     dry->visible = dry->size;

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Verification of shared extents.
+ *
+ * Kernels have been seen to share the wrong extents, so a FICLONERANGE is checked. FIEMAP reports
+ * the physical address of each extent of both files; when all addresses are equal the content is,
+ * for as long as nobody writes, at the cost of a few microseconds. Extents without a reliable
+ * address (delayed allocation, inline, encoded) and files on file systems without FIEMAP are read
+ * and compared instead.
+ */
 #include "extents.h"
 
 #include <linux/fiemap.h>
@@ -9,27 +18,27 @@
 #include <base/file.h>
 #include <base/units.h>
 
-#define EXTENTS_AT_ONCE 128
-#define BUFFER          CST_MIB
+#define EXTENTS_AT_ONCE 128     /* extents per FIEMAP call */
+#define BUFFER          CST_MIB /* bytes per read of each file */
 
-/* What makes a place on the disk say nothing about the bytes. */
-#define UNTOLD                                                                              \
+/* Flags of extents whose physical address does not identify their content. */
+#define UNRELIABLE                                                                          \
     (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED |               \
      FIEMAP_EXTENT_DATA_ENCRYPTED | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | \
      FIEMAP_EXTENT_DATA_TAIL)
 
-/** A walk over what a file system tells of a range. */
+/* A cursor over the extents of a range, as FIEMAP reports them. */
 typedef struct {
     int fd;
     uint64_t offset, end;
-    unsigned next;
-    gboolean failed; /* it does not tell */
+    unsigned next;   /* index of the next extent in @map */
+    gboolean failed; /* no answer, or one without a reliable address */
     struct fiemap *map;
 } Walk;
 
-/** A piece of the range: on the disk at @place, or nowhere (0). */
+/* A piece of the range with its physical address; 0: it has none and reads as zeroes. */
 typedef struct {
-    uint64_t length, place;
+    uint64_t length, address;
 } Piece;
 
 static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
@@ -38,7 +47,7 @@ static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
     walk->map = g_malloc0(sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent));
 }
 
-static gboolean ask(Walk *walk)
+static gboolean query_extents(Walk *walk)
 {
     struct fiemap *map = walk->map;
 
@@ -50,8 +59,8 @@ static gboolean ask(Walk *walk)
     return ioctl(walk->fd, FS_IOC_FIEMAP, map) == 0;
 }
 
-/* The extent at or behind the walk's place; NULL: none, or not told. */
-static const struct fiemap_extent *current(Walk *walk)
+/* The extent at or behind the cursor; NULL: there is none, or the query failed. */
+static const struct fiemap_extent *current_extent(Walk *walk)
 {
     for (gboolean asked = FALSE;; asked = TRUE) {
         for (; walk->next < walk->map->fm_mapped_extents; walk->next++) {
@@ -60,17 +69,18 @@ static const struct fiemap_extent *current(Walk *walk)
             if (extent->fe_logical + extent->fe_length > walk->offset)
                 return extent;
         }
-        if (asked || !ask(walk)) {
-            walk->failed = !asked || walk->next > 0; /* an answer to another question */
+        if (asked || !query_extents(walk)) {
+            /* The query failed, or its answer ends before the cursor. */
+            walk->failed = !asked || walk->next > 0;
             return NULL;
         }
     }
 }
 
-/* What the walk is at; space that was never written to is as good as none. */
-static Piece look(Walk *walk)
+/* The piece at the cursor. Unwritten extents read as zeroes, as holes do. */
+static Piece next_piece(Walk *walk)
 {
-    const struct fiemap_extent *extent = current(walk);
+    const struct fiemap_extent *extent = current_extent(walk);
     uint64_t left = walk->end - walk->offset;
     Piece piece = {left, 0};
 
@@ -81,20 +91,20 @@ static Piece look(Walk *walk)
         return piece;
     }
     piece.length = MIN(left, extent->fe_logical + extent->fe_length - walk->offset);
-    if (extent->fe_flags & UNTOLD)
+    if (extent->fe_flags & UNRELIABLE)
         walk->failed = TRUE;
     else if (!(extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN))
-        piece.place = extent->fe_physical + (walk->offset - extent->fe_logical);
+        piece.address = extent->fe_physical + (walk->offset - extent->fe_logical);
     return piece;
 }
 
-static gboolean lie_in_one_place(Walk *a, Walk *b)
+static gboolean share_addresses(Walk *a, Walk *b)
 {
     while (a->offset < a->end) {
-        Piece in_a = look(a), in_b = look(b);
+        Piece in_a = next_piece(a), in_b = next_piece(b);
         uint64_t n = MIN(in_a.length, in_b.length);
 
-        if (a->failed || b->failed || in_a.place != in_b.place)
+        if (a->failed || b->failed || in_a.address != in_b.address)
             return FALSE;
         a->offset += n;
         b->offset += n;
@@ -102,8 +112,8 @@ static gboolean lie_in_one_place(Walk *a, Walk *b)
     return TRUE;
 }
 
-static gboolean read_same(const CstFileRange *a, const CstFileRange *b, uint64_t length,
-                          gboolean *ret_same, GError **error)
+static gboolean compare_content(const CstFileRange *a, const CstFileRange *b, uint64_t length,
+                                gboolean *ret_same, GError **error)
 {
     g_autofree uint8_t *bufs = g_malloc((size_t)2 * BUFFER);
     gboolean same = TRUE;
@@ -129,10 +139,10 @@ gboolean cst_extents_are_same(const CstFileRange *a, const CstFileRange *b, uint
 
     walk_init(&in_a, a, length);
     walk_init(&in_b, b, length);
-    same = lie_in_one_place(&in_a, &in_b);
+    same = share_addresses(&in_a, &in_b);
     g_free(in_a.map);
     g_free(in_b.map);
     if (same)
         *ret_same = TRUE;
-    return same || read_same(a, b, length, ret_same, error);
+    return same || compare_content(a, b, length, ret_same, error);
 }

@@ -4,16 +4,17 @@
 #include <glib.h>
 #include <stdint.h>
 
+/** A range of an open file. */
 typedef struct {
-    int fd;
+    int fd;           /**< borrowed */
     const char *name; /**< for messages */
     uint64_t offset;
 } CstFileRange;
 
 /**
- * Whether two ranges of files that have just been made to share their extents do: the file system
- * is asked where they lie on the disk, which takes no reading. Where it can't tell, or tells of two
- * places, the bytes are read and compared.
+ * Verifies that two ranges of @length bytes, which were just made to share extents, have the same
+ * content: by their physical addresses (FIEMAP) without reading, or by reading and comparing both
+ * where the file system reports no addresses or different ones.
  */
 gboolean cst_extents_are_same(const CstFileRange *a, const CstFileRange *b, uint64_t length,
                               gboolean *ret_same, GError **error);

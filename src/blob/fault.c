@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A layer that injects faults, for tests (see the header).
+ *
+ * Each call is counted by its kind; the one that was armed fails, and in mode CUT every change
+ * after it. For a simulated power cut the layer keeps the content at the last flush ("stable") and
+ * a list of the changes since. The power cut writes the stable content back and replays a random
+ * selection of the sectors of those changes.
+ *
+ * The lock guards all members but inner. It is not held across calls of the inner blob, except
+ * while the stable content is saved or restored.
+ */
 #include <blob/fault.h>
 
 #include <string.h>
@@ -6,7 +17,7 @@
 #include <base/error.h>
 
 #define SECTOR 512
-#define JUNK   0xdd
+#define JUNK   0xdd /* content of discarded ranges */
 
 /* A change since the last flush. */
 typedef struct {
@@ -20,13 +31,13 @@ typedef struct {
     GBytes *stable;   /* content at the last flush; NULL: power cuts are not played */
     GPtrArray *since; /* Change */
     GMutex lock;
-    unsigned aim[CST_FAULT_KINDS];
-    unsigned seen[CST_FAULT_KINDS];
+    unsigned aim[CST_FAULT_KINDS];  /* number of the call that fails; 0: none */
+    unsigned seen[CST_FAULT_KINDS]; /* calls since the kind was armed */
     CstFaultMode mode;
-    gboolean cut;
-    gboolean struck;
+    gboolean cut;       /* every change fails */
+    gboolean struck;    /* a fault has been injected */
     CstTask *cancel;    /* borrowed; NULL: none */
-    unsigned cancel_in; /* changes until it is asked to stop */
+    unsigned cancel_in; /* changes until the task is cancelled */
 } CstFaultBlob;
 
 static void change_free(void *data)
@@ -38,8 +49,8 @@ static void change_free(void *data)
     g_free(change);
 }
 
-/* Lock held. */
-static gboolean take_stable(CstFaultBlob *fault, GError **error)
+/* Saves the inner blob's content as that of the last flush. Called with the lock held. */
+static gboolean save_stable(CstFaultBlob *fault, GError **error)
 {
     g_autofree uint8_t *content = NULL;
     uint64_t size = 0;
@@ -56,11 +67,11 @@ static gboolean take_stable(CstFaultBlob *fault, GError **error)
 }
 
 /*
- * Records a write for the power cut. @data NULL with @len: bytes of value @fill. FALSE: nobody
- * tracks the blob, so nothing is recorded.
+ * Records a write for the power cut; @data NULL: @len bytes of value @fill. FALSE when changes are
+ * not tracked.
  */
-static gboolean remember(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
-                         int fill)
+static gboolean record_write(CstFaultBlob *fault, uint64_t offset, const void *data, size_t len,
+                             int fill)
 {
     Change *change;
     gboolean tracked;
@@ -82,7 +93,7 @@ static gboolean remember(CstFaultBlob *fault, uint64_t offset, const void *data,
     return tracked;
 }
 
-static void remember_size(CstFaultBlob *fault, uint64_t size)
+static void record_resize(CstFaultBlob *fault, uint64_t size)
 {
     Change *change;
 
@@ -95,7 +106,7 @@ static void remember_size(CstFaultBlob *fault, uint64_t size)
     g_mutex_unlock(&fault->lock);
 }
 
-/* Counts a call of @kind. TRUE: it is the one that must fail. Lock held. */
+/* Counts a call of @kind. TRUE: it must fail. Called with the lock held. */
 static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
 {
     fault->seen[kind]++;
@@ -106,8 +117,8 @@ static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
     return TRUE;
 }
 
-/* TRUE: this call of @kind must fail. */
-static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
+/* Counts a call of @kind that changes nothing. TRUE: it must fail. */
+static gboolean should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
 
@@ -117,8 +128,8 @@ static gboolean strikes(CstFaultBlob *fault, CstFaultKind kind)
     return hit;
 }
 
-/* The same for what changes the blob: after a cut every such call fails, and none is counted. */
-static gboolean change_strikes(CstFaultBlob *fault, CstFaultKind kind)
+/* Counts a change of @kind. TRUE: it must fail. After a cut all of them do, and none is counted. */
+static gboolean change_should_fail(CstFaultBlob *fault, CstFaultKind kind)
 {
     gboolean hit;
 
@@ -139,7 +150,7 @@ static gboolean fault_pread(CstBlob *blob, void *buf, size_t len, uint64_t offse
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_READ))
+    if (should_fail(fault, CST_FAULT_READ))
         return fail(blob, error);
     return cst_blob_pread(fault->inner, buf, len, offset, error);
 }
@@ -148,7 +159,7 @@ static gboolean fault_get_size(CstBlob *blob, uint64_t *ret_size, GError **error
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_LOOK))
+    if (should_fail(fault, CST_FAULT_QUERY))
         return fail(blob, error);
     return cst_blob_get_size(fault->inner, ret_size, error);
 }
@@ -170,13 +181,13 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    if (strikes(fault, CST_FAULT_TORN)) {
+    if (should_fail(fault, CST_FAULT_TORN)) {
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
         return fail(blob, error);
     }
-    remember(fault, offset, buf, len, 0);
+    record_write(fault, offset, buf, len, 0);
     return cst_blob_pwrite(fault->inner, buf, len, offset, error);
 }
 
@@ -185,11 +196,11 @@ static gboolean fault_flush(CstBlob *blob, GError **error)
     CstFaultBlob *fault = (CstFaultBlob *)blob;
     gboolean ok = TRUE;
 
-    if (change_strikes(fault, CST_FAULT_FLUSH))
+    if (change_should_fail(fault, CST_FAULT_FLUSH))
         return fail(blob, error);
     g_mutex_lock(&fault->lock);
     if (fault->stable)
-        ok = take_stable(fault, error);
+        ok = save_stable(fault, error);
     g_mutex_unlock(&fault->lock);
     return ok && cst_blob_flush(fault->inner, error);
 }
@@ -199,7 +210,7 @@ static gboolean fault_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (strikes(fault, CST_FAULT_LOOK))
+    if (should_fail(fault, CST_FAULT_QUERY))
         return fail(blob, error);
     return cst_blob_extent(fault->inner, offset, length, ret_extent, error);
 }
@@ -209,9 +220,9 @@ static gboolean fault_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    remember(fault, offset, NULL, length, 0);
+    record_write(fault, offset, NULL, length, 0);
     return cst_blob_zero(fault->inner, offset, length, flags, error);
 }
 
@@ -227,9 +238,9 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_DROP))
+    if (change_should_fail(fault, CST_FAULT_DISCARD))
         return fail(blob, error);
-    if (!remember(fault, offset, NULL, length, JUNK))
+    if (!record_write(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);
     return fill_with_junk(fault->inner, offset, length, error);
 }
@@ -238,7 +249,7 @@ static gboolean fault_allocate(CstBlob *blob, uint64_t offset, uint64_t length, 
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    return change_strikes(fault, CST_FAULT_WRITE)
+    return change_should_fail(fault, CST_FAULT_WRITE)
                ? fail(blob, error)
                : cst_blob_allocate(fault->inner, offset, length, error);
 }
@@ -247,13 +258,13 @@ static gboolean fault_resize(CstBlob *blob, uint64_t size, GError **error)
 {
     CstFaultBlob *fault = (CstFaultBlob *)blob;
 
-    if (change_strikes(fault, CST_FAULT_WRITE))
+    if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
-    remember_size(fault, size);
+    record_resize(fault, size);
     return cst_blob_resize(fault->inner, size, error);
 }
 
-/* Others may share with it, which it sees as writes. */
+/* Other blobs may share extents into this one; the changes arrive as writes. */
 static uint64_t fault_share_unit(CstBlob *blob)
 {
     return cst_blob_share_unit(((CstFaultBlob *)blob)->inner);
@@ -335,13 +346,13 @@ gboolean cst_blob_fault_track(CstBlob *blob, GError **error)
     gboolean ok;
 
     g_mutex_lock(&fault->lock);
-    ok = take_stable(fault, error);
+    ok = save_stable(fault, error);
     g_mutex_unlock(&fault->lock);
     return ok;
 }
 
-/* All of a change, nothing of it, or some of its sectors. */
-static gboolean survive(CstBlob *inner, const Change *change, GRand *rand, GError **error)
+/* Replays all of a change, nothing of it, or a random selection of its sectors. */
+static gboolean replay_change(CstBlob *inner, const Change *change, GRand *rand, GError **error)
 {
     int fate = g_rand_int_range(rand, 0, 3);
     gsize len = 0;
@@ -374,7 +385,7 @@ gboolean cst_blob_fault_power_cut(CstBlob *blob, GRand *rand, GError **error)
     ok = cst_blob_resize(fault->inner, size, error) &&
          cst_blob_pwrite(fault->inner, content, size, 0, error);
     for (guint i = 0; ok && i < fault->since->len; i++)
-        ok = survive(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
+        ok = replay_change(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
     fault->cut = TRUE;
     g_mutex_unlock(&fault->lock);
     return ok;

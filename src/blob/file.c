@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Regular files and block devices as blobs.
+ *
+ * All I/O is positional. The size is kept in memory, because every checked call asks for it: it is
+ * read once at open time and updated by what this blob writes; a file that another process grows
+ * keeps its old size here. The size is an atomic and grows with compare-and-swap, so that
+ * concurrent writers past the end agree on the largest.
+ *
+ * The kernel caches writes. Long ones are handed to the disk at once (start_write_out), and
+ * fdatasync() in flush makes them durable.
+ *
+ * run_lock guards the cached run of data; nothing else needs a lock.
+ */
 #include <blob/blob.h>
 #include <blob/dry.h>
 
@@ -19,17 +32,17 @@
 
 #include "extents.h"
 
-#define WRITE_OUT_MIN CST_MIB /* shorter writes wait for the flush */
+#define WRITE_OUT_MIN CST_MIB /* shorter writes stay in the page cache until the flush */
 
 typedef struct {
     CstBlob head;
     int fd;
     gboolean is_block;
-    gboolean skips_sync;
-    uint64_t unit; /* in which extents can be shared */
+    gboolean skips_sync; /* cst_blob_file_skip_sync() */
+    uint64_t unit;       /* of sharing extents, bytes; 0: cannot share */
     _Atomic uint64_t size;
-    /* The last run of data that was seen. Looking for its end is slow on some file systems, and who
-     * asks about pieces of a file (a format's clusters) would look again and again. */
+    /* The last run of data that SEEK_HOLE found. Finding its end is slow on some file systems, and
+     * callers that query a file cluster by cluster would repeat it for each one. */
     GMutex run_lock;
     uint64_t run_start, run_end;
 } CstFileBlob;
@@ -54,7 +67,7 @@ static void file_close(CstBlob *blob)
     g_free(file);
 }
 
-/* TRUE: @offset is in the run, which goes on to *ret_end. */
+/* Whether @offset lies in the cached run, which ends at *ret_end. */
 static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
 {
     gboolean found;
@@ -67,7 +80,10 @@ static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
     return found;
 }
 
-/* Holes that others make meanwhile go unseen, which is safe: data may be zero. */
+/*
+ * Caches a run. Holes that others punch into it meanwhile are reported as data, which is correct:
+ * data may be zero. Equal arguments empty the cache.
+ */
 static void run_set(CstFileBlob *file, uint64_t start, uint64_t end)
 {
     g_mutex_lock(&file->run_lock);
@@ -76,7 +92,7 @@ static void run_set(CstFileBlob *file, uint64_t start, uint64_t end)
     g_mutex_unlock(&file->run_lock);
 }
 
-/* Writers race to tell the new end; the largest wins. */
+/* Concurrent writers past the end race to set the size; the largest wins. */
 static void grow_to(CstFileBlob *file, uint64_t end)
 {
     uint64_t seen = file->size;
@@ -86,8 +102,9 @@ static void grow_to(CstFileBlob *file, uint64_t end)
 }
 
 /*
- * Lets the disk work while the caller prepares its next piece, instead of from the flush on only.
- * Waits for nothing and promises nothing: an error is reported by the flush.
+ * Starts writeback of a long write, so that the disk works while the caller prepares the next one
+ * instead of only from the flush on. Neither waits nor makes anything durable; the flush reports
+ * errors.
  */
 static void start_write_out(const CstFileBlob *file, uint64_t offset, uint64_t length)
 {
@@ -119,7 +136,7 @@ static gboolean file_flush(CstBlob *blob, GError **error)
     return TRUE;
 }
 
-/* lseek moves the descriptor's offset, which nothing here uses, so threads don't disturb. */
+/* lseek() moves the descriptor's offset, which nobody uses, so threads do not interfere. */
 static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                             GError **error)
 {
@@ -138,7 +155,7 @@ static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
         return TRUE;
     }
     data = lseek(file->fd, (off_t)offset, SEEK_DATA);
-    if (data < 0 && errno == ENXIO) { /* a hole up to the end */
+    if (data < 0 && errno == ENXIO) { /* a hole to the end of the file */
         extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
     } else if (data > (off_t)offset) {
         extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
@@ -150,11 +167,12 @@ static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
             run_set(file, offset, (uint64_t)hole);
         }
     }
-    /* other failures: a file system without the notion; everything is data */
+    /* Any other failure: the file system does not report holes, so everything is data. */
     *ret_extent = extent;
     return TRUE;
 }
 
+/* What fallocate() and the ioctls return when the file or its file system lacks the feature. */
 static gboolean is_missing_feature(int err)
 {
     return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS || err == EINVAL;
@@ -181,8 +199,9 @@ static gboolean file_fallocate(CstBlob *blob, int mode, uint64_t offset, uint64_
 }
 
 /*
- * Block devices take the same two modes as files (whole logical blocks only, else EINVAL, which
- * sends the dispatcher to plain writes): punching is a zeroing that may unmap and never writes.
+ * Block devices support the same two modes as files, for whole logical blocks; EINVAL for anything
+ * else makes the dispatcher write zeroes. On a device, punching a hole zeroes by unmapping and
+ * never writes.
  */
 static gboolean file_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                           GError **error)
@@ -198,7 +217,7 @@ static gboolean file_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsig
             return FALSE;
         }
     }
-    if (file->is_block && (flags & CST_ZERO_FAST)) /* the kernel might write zeroes itself */
+    if (file->is_block && (flags & CST_ZERO_FAST)) /* the kernel might write the zeroes out */
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), blob->name);
     return file_fallocate(blob, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length, error);
 }
@@ -214,13 +233,14 @@ static gboolean file_discard(CstBlob *blob, uint64_t offset, uint64_t length, GE
     if (ioctl(file->fd, BLKDISCARD, range) == 0)
         return TRUE;
     if (is_missing_feature(errno))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' cannot discard"), blob->name);
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' does not support discard"),
+                        blob->name);
     return cst_fail_errno(error, errno, _("cannot discard in '%s'"), blob->name);
 }
 
 static gboolean file_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
-    if (((CstFileBlob *)blob)->is_block) /* all there already, or not ours to reserve */
+    if (((CstFileBlob *)blob)->is_block) /* a device has its space, or its thin pool decides */
         return TRUE;
     return file_fallocate(blob, 0, offset, length, error);
 }
@@ -240,7 +260,7 @@ static gboolean file_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
-/* What the kernel answers when a pair of files can't share or copy by itself. */
+/* What the kernel returns for a pair of files that it cannot clone or copy. */
 static gboolean is_missing_copy(int err)
 {
     return is_missing_feature(err) || err == EXDEV || err == EPERM || err == ETXTBSY ||
@@ -276,7 +296,7 @@ static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n == 0) /* some file systems answer so instead of refusing */
+        if (n == 0) /* some file systems return 0 instead of an error */
             errno = EOPNOTSUPP;
         if (n <= 0)
             return FALSE;
@@ -285,7 +305,7 @@ static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
     return TRUE;
 }
 
-/* A kernel that shares the wrong extents has been seen; copying is right then, too. */
+/* UNSUPPORTED when the kernel shared the wrong extents: the caller then copies the range. */
 static gboolean check_shared(CstFileBlob *src, uint64_t src_offset, CstFileBlob *dst,
                              uint64_t dst_offset, uint64_t length, GError **error)
 {
@@ -296,8 +316,8 @@ static gboolean check_shared(CstFileBlob *src, uint64_t src_offset, CstFileBlob 
     if (!cst_extents_are_same(&from, &to, length, &same, error))
         return FALSE;
     return same || cst_fail(error, CST_ERROR_UNSUPPORTED,
-                            _("what '%s' and '%s' share is not what was asked for"), src->head.name,
-                            dst->head.name);
+                            _("the file system shared the wrong extents of '%s' with '%s'"),
+                            src->head.name, dst->head.name);
 }
 
 static uint64_t file_share_unit(CstBlob *blob)
@@ -315,9 +335,9 @@ static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
     gboolean done;
 
     if (dst->ops != &file_ops)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' cannot copy by themselves"),
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("the kernel cannot copy from '%s' to '%s'"),
                         src->name, dst->name);
-    run_set(to, 0, 0); /* it may become longer, and sharing may leave holes */
+    run_set(to, 0, 0); /* the file may grow, and sharing may create holes */
     done = share_only ? clone_range(from, src_offset, to, dst_offset, length)
                       : kernel_copy(from, src_offset, to, dst_offset, length);
     if (done) {
@@ -348,6 +368,7 @@ static const CstBlobOps file_ops = {
     .share_unit = file_share_unit,
 };
 
+/* The file system's block size, by which FICLONERANGE is aligned; 0 for devices. */
 static uint64_t share_unit_of(const struct stat *st)
 {
     uint64_t unit = (uint64_t)st->st_blksize;
@@ -355,6 +376,7 @@ static uint64_t share_unit_of(const struct stat *st)
     return S_ISREG(st->st_mode) && cst_is_power_of_two(unit, 1, UINT64_MAX) ? unit : 0;
 }
 
+/* Reads type, size and share unit of @fd. */
 static gboolean measure(int fd, const char *name, CstFileBlob *file, GError **error)
 {
     struct stat st;
@@ -394,7 +416,7 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
 
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
 {
-    /* O_NONBLOCK: a pipe is refused, not waited for. */
+    /* O_NONBLOCK: opening a FIFO must not block; cst_blob_file_new() refuses it. */
     int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parts of other blobs, behind one another, as one blob that can be read: several images copied
- * into one, or a stretch of an image. A range is cut at the parts' ends and goes to the part that
- * it lies in; a part without a blob reads as zeroes.
+ * The concatenation of ranges of other blobs, read only: several images copied into one, or a range
+ * of one image. The part that contains an offset is found by binary search; a request is split at
+ * the ends of parts. A part without a blob reads as zeroes. Immutable once made, so no locks.
  */
 #include <blob/copy.h>
 
@@ -11,7 +11,7 @@
 typedef struct {
     CstBlob *blob;
     uint64_t offset; /* of the part in its blob */
-    uint64_t start;  /* of the part in the whole */
+    uint64_t start;  /* of the part in the concatenation */
     uint64_t length;
 } Part;
 
@@ -21,7 +21,7 @@ typedef struct {
     GArray *parts; /* of Part, none of them empty */
 } JoinBlob;
 
-/* The part that @offset lies in, which is inside the size. */
+/* The part that contains @offset, which lies inside the size. */
 static const Part *part_at(const JoinBlob *join, uint64_t offset)
 {
     guint low = 0, high = join->parts->len;
@@ -78,14 +78,15 @@ static gboolean join_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
     return TRUE;
 }
 
-static gboolean join_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                            GError **error)
+static gboolean join_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                            CstBlobLocation *ret_location, GError **error)
 {
     const Part *part = part_at((JoinBlob *)blob, offset);
     uint64_t inside = offset - part->start, n = MIN(length, part->length - inside);
 
-    *ret_place = (CstPlace){NULL, 0, n};
-    return !part->blob || cst_blob_locate(part->blob, part->offset + inside, n, ret_place, error);
+    *ret_location = (CstBlobLocation){NULL, 0, n};
+    return !part->blob ||
+           cst_blob_locate(part->blob, part->offset + inside, n, ret_location, error);
 }
 
 static void join_close(CstBlob *blob)

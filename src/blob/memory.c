@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A growable buffer as a blob. Growing may move the buffer, so reads hold the lock shared and
+ * everything that writes holds it exclusively. The capacity doubles, so that appending is linear,
+ * up to CST_BLOB_MEMORY_MAX.
+ */
 #include <blob/blob.h>
 
 #include <string.h>
@@ -6,13 +11,12 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* One flat buffer. Growing moves it, so even a read holds the lock. */
 typedef struct {
     CstBlob head;
     GRWLock lock;
     uint8_t *data;
     size_t size;
-    size_t room;
+    size_t capacity;
 } CstMemoryBlob;
 
 static gboolean memory_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -44,20 +48,20 @@ static void memory_close(CstBlob *blob)
     g_free(memory);
 }
 
-/* Called with the lock held for writing. Bytes between the old and the new end are zero. */
+/* Called with the lock held exclusively. Zeroes the bytes between the old and the new end. */
 static gboolean set_size(CstMemoryBlob *memory, uint64_t size, GError **error)
 {
     if (size > CST_BLOB_MEMORY_MAX)
         return cst_fail(error, CST_ERROR_NO_SPACE, _("'%s' is full"), memory->head.name);
-    if (size > memory->room) {
-        size_t room = MIN(MAX((size_t)size, memory->room * 2), (size_t)CST_BLOB_MEMORY_MAX);
-        uint8_t *data = g_try_realloc(memory->data, room);
+    if (size > memory->capacity) {
+        size_t capacity = MIN(MAX((size_t)size, memory->capacity * 2), (size_t)CST_BLOB_MEMORY_MAX);
+        uint8_t *data = g_try_realloc(memory->data, capacity);
 
         if (!data)
-            return cst_fail(error, CST_ERROR_NO_SPACE, _("no memory to grow '%s'"),
+            return cst_fail(error, CST_ERROR_NO_SPACE, _("not enough memory to grow '%s'"),
                             memory->head.name);
         memory->data = data;
-        memory->room = room;
+        memory->capacity = capacity;
     }
     if (size > memory->size)
         memset(memory->data + memory->size, 0, size - memory->size);
@@ -119,7 +123,7 @@ CstBlob *cst_blob_memory_new(const void *data, size_t len)
     g_rw_lock_init(&memory->lock);
     memory->data = g_malloc0(MAX(len, 1));
     memory->size = len;
-    memory->room = MAX(len, 1);
+    memory->capacity = MAX(len, 1);
     if (data)
         memcpy(memory->data, data, len);
     return &memory->head;

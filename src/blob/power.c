@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A recorder of changes that generates crash states, for tests (see the header for the model).
+ *
+ * The recorder keeps a copy of the blob's first content ("base") and a list of steps. A crash state
+ * is the base plus all steps before the last flush ("floor") plus some of the steps after it, which
+ * a Survival selects. Generating a state writes into a new sparse blob and changes nothing else.
+ *
+ * The lock is held across each change of the inner blob, so that the order of the steps is the
+ * order in which they happened. The clock is global and atomic: it orders the steps of all blobs.
+ */
 #include <blob/power.h>
 
 #include <base/error.h>
@@ -7,8 +17,9 @@
 
 #define SECTOR     512
 #define COPY_CHUNK (1 * CST_MIB)
-#define MAX_PIECES 4096 /* of one torn change: sectors, or larger pieces of a larger change */
-#define MAX_DATA   CST_BLOB_MEMORY_MAX
+#define MAX_PIECES 4096 /* pieces of one torn change; those of a long change are several sectors \
+                         */
+#define MAX_DATA CST_BLOB_MEMORY_MAX /* bytes of recorded writes */
 
 typedef enum { STEP_WRITE, STEP_ZERO, STEP_RESIZE, STEP_FLUSH } StepKind;
 
@@ -17,16 +28,15 @@ typedef struct {
     uint64_t offset; /* STEP_RESIZE: the new size */
     uint64_t length;
     uint8_t *data;
-    unsigned when; /* by the clock of all such blobs */
+    unsigned tick; /* of the global clock */
 } Step;
 
-static gint the_clock;
+static gint clock_ticks;
 
-/* The lock is held across every change: the record's order is the order in which they happened. */
 typedef struct {
     CstBlob head;
     CstBlob *inner;
-    CstBlob *base; /* what was there before the first step */
+    CstBlob *base; /* content before the first step */
     GMutex lock;
     GArray *steps;
     uint64_t recorded; /* bytes of data */
@@ -42,7 +52,7 @@ static void record(CstPowerBlob *power, StepKind kind, uint64_t offset, uint64_t
                    const void *data)
 {
     Step step = {kind, offset, length, data ? g_memdup2(data, length) : NULL,
-                 (unsigned)g_atomic_int_add(&the_clock, 1)};
+                 (unsigned)g_atomic_int_add(&clock_ticks, 1)};
 
     power->recorded += data ? length : 0;
     g_array_append_val(power->steps, step);
@@ -119,7 +129,7 @@ static gboolean power_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsi
     return ok;
 }
 
-/* Discarded content is undefined; here it becomes zero, as it does in a file. */
+/* Discarded content is undefined; here it becomes zero, as in a file. */
 static gboolean power_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return power_zero(blob, offset, length, CST_ZERO_MAY_UNMAP, error);
@@ -138,7 +148,7 @@ static gboolean power_resize(CstBlob *blob, uint64_t size, GError **error)
     return ok;
 }
 
-/* Others may share with it, which it sees as writes. */
+/* Other blobs may share extents into this one; the changes arrive as writes. */
 static uint64_t power_share_unit(CstBlob *blob)
 {
     return cst_blob_share_unit(((CstPowerBlob *)blob)->inner);
@@ -175,7 +185,7 @@ static gboolean copy_data(CstBlob *from, CstBlob *to, uint64_t offset, uint64_t 
     return TRUE;
 }
 
-static CstBlob *copy_of(CstBlob *inner, GError **error)
+static CstBlob *copy_content(CstBlob *inner, GError **error)
 {
     g_autoptr(CstBlob) copy = NULL;
     CstExtent extent;
@@ -195,7 +205,7 @@ static CstBlob *copy_of(CstBlob *inner, GError **error)
 
 CstBlob *cst_blob_power_new(CstBlob *inner, GError **error)
 {
-    CstBlob *base = copy_of(inner, error);
+    CstBlob *base = copy_content(inner, error);
     CstPowerBlob *power;
 
     if (!base)
@@ -223,7 +233,7 @@ unsigned cst_blob_power_steps(CstBlob *blob)
 
 unsigned cst_blob_power_clock(void)
 {
-    return (unsigned)g_atomic_int_get(&the_clock);
+    return (unsigned)g_atomic_int_get(&clock_ticks);
 }
 
 unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock)
@@ -232,48 +242,48 @@ unsigned cst_blob_power_steps_before(CstBlob *blob, unsigned clock)
     unsigned steps = 0;
 
     g_mutex_lock(&power->lock);
-    while (steps < power->steps->len && g_array_index(power->steps, Step, steps).when < clock)
+    while (steps < power->steps->len && g_array_index(power->steps, Step, steps).tick < clock)
         steps++;
     g_mutex_unlock(&power->lock);
     return steps;
 }
 
-/* --- what is left --------------------------------------------------------------------------- */
+/* --- crash states --------------------------------------------------------------------------- */
 
-/* How to choose what survives of the changes [floor, end) that no flush covers. */
+/* Selects which of the steps [floor, end), which no flush covers, have reached the disk. */
 typedef struct {
     GRand *chance;
-    enum { LOSE_ALL, KEEP_ALL, KEEP_FIRST, KEEP_ONE, LOSE_ONE, COINS } how;
-    unsigned pick;
-    double odds;
-    double longer; /* odds that a lost write past the end has made the file longer */
-} Fate;
+    enum { LOSE_ALL, KEEP_ALL, KEEP_FIRST, KEEP_ONE, LOSE_ONE, RANDOM } policy;
+    unsigned pick; /* the step of KEEP_FIRST, KEEP_ONE and LOSE_ONE */
+    double odds;   /* RANDOM: that a step survives */
+    double longer; /* that a lost write past the end has grown the file all the same */
+} Survival;
 
-static void fate_init(Fate *fate, uint32_t seed, unsigned floor, unsigned end)
+static void survival_init(Survival *survival, uint32_t seed, unsigned floor, unsigned end)
 {
     static const double odds[] = {0.1, 0.5, 0.9};
 
-    fate->chance = g_rand_new_with_seed(seed);
-    fate->how = seed < 2 ? seed : KEEP_FIRST + seed % (COINS - KEEP_FIRST + 1);
-    fate->pick = end > floor ? (unsigned)g_rand_int_range(fate->chance, floor, end) : 0;
-    fate->odds = odds[g_rand_int_range(fate->chance, 0, G_N_ELEMENTS(odds))];
-    fate->longer = fate->how == LOSE_ALL ? 0 : 0.5;
+    survival->chance = g_rand_new_with_seed(seed);
+    survival->policy = seed < 2 ? seed : KEEP_FIRST + seed % (RANDOM - KEEP_FIRST + 1);
+    survival->pick = end > floor ? (unsigned)g_rand_int_range(survival->chance, floor, end) : 0;
+    survival->odds = odds[g_rand_int_range(survival->chance, 0, G_N_ELEMENTS(odds))];
+    survival->longer = survival->policy == LOSE_ALL ? 0 : 0.5;
 }
 
-static gboolean survives(Fate *fate, unsigned step)
+static gboolean survives(Survival *survival, unsigned step)
 {
-    switch (fate->how) {
+    switch (survival->policy) {
     case LOSE_ALL: return FALSE;
     case KEEP_ALL: return TRUE;
-    case KEEP_FIRST: return step < fate->pick;
-    case KEEP_ONE: return step == fate->pick;
-    case LOSE_ONE: return step != fate->pick;
-    case COINS: break;
+    case KEEP_FIRST: return step < survival->pick;
+    case KEEP_ONE: return step == survival->pick;
+    case LOSE_ONE: return step != survival->pick;
+    case RANDOM: break;
     }
-    return g_rand_double(fate->chance) < fate->odds;
+    return g_rand_double(survival->chance) < survival->odds;
 }
 
-/* One change, or the part of it at [@offset, +@length). */
+/* Applies a step to @state, or the part of it in [@offset, @offset + @length). */
 static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_t length,
                       GError **error)
 {
@@ -283,7 +293,7 @@ static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_
     case STEP_ZERO: {
         uint64_t size = 0;
 
-        /* A change of size before it may have been lost. */
+        /* The resize before it may have been lost. */
         if (!cst_blob_get_size(state, &size, error))
             return FALSE;
         return offset >= size ||
@@ -295,7 +305,7 @@ static gboolean apply(CstBlob *state, const Step *step, uint64_t offset, uint64_
     return TRUE;
 }
 
-/* Each sector by chance. */
+/* Applies a random selection of the step's sectors. */
 static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GError **error)
 {
     uint64_t piece = (step->length / MAX_PIECES + SECTOR) / SECTOR * SECTOR;
@@ -309,12 +319,12 @@ static gboolean apply_torn(CstBlob *state, const Step *step, GRand *chance, GErr
     return TRUE;
 }
 
-/* A write past the end that got lost may have made the file longer all the same. */
-static gboolean apply_lost(CstBlob *state, const Step *step, Fate *fate, GError **error)
+/* A lost write past the end may have grown the file all the same. */
+static gboolean apply_lost(CstBlob *state, const Step *step, Survival *survival, GError **error)
 {
     uint64_t size = 0;
 
-    if (step->kind != STEP_WRITE || g_rand_double(fate->chance) >= fate->longer)
+    if (step->kind != STEP_WRITE || g_rand_double(survival->chance) >= survival->longer)
         return TRUE;
     if (!cst_blob_get_size(state, &size, error))
         return FALSE;
@@ -322,21 +332,21 @@ static gboolean apply_lost(CstBlob *state, const Step *step, Fate *fate, GError 
            cst_blob_resize(state, step->offset + step->length, error);
 }
 
-static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned number, Fate *fate,
-                                GError **error)
+static gboolean apply_unflushed(CstBlob *state, const Step *step, unsigned number,
+                                Survival *survival, GError **error)
 {
-    gboolean keep = survives(fate, number);
+    gboolean keep = survives(survival, number);
 
-    if (fate->how == COINS && step->kind != STEP_RESIZE &&
-        g_rand_int_range(fate->chance, 0, 4) == 0)
-        return apply_torn(state, step, fate->chance, error);
+    if (survival->policy == RANDOM && step->kind != STEP_RESIZE &&
+        g_rand_int_range(survival->chance, 0, 4) == 0)
+        return apply_torn(state, step, survival->chance, error);
     if (keep)
         return apply(state, step, step->offset, step->length, error);
-    return apply_lost(state, step, fate, error);
+    return apply_lost(state, step, survival, error);
 }
 
-/* Called with the lock held. */
-static unsigned covered(const CstPowerBlob *power, unsigned end)
+/* Number of steps up to the last flush before @end. Called with the lock held. */
+static unsigned flushed_steps(const CstPowerBlob *power, unsigned end)
 {
     const Step *steps = (const Step *)power->steps->data;
 
@@ -345,19 +355,19 @@ static unsigned covered(const CstPowerBlob *power, unsigned end)
     return end;
 }
 
-/* Called with the lock held. Takes what @fate holds. */
-static CstBlob *replay(CstPowerBlob *power, unsigned end, Fate *fate, GError **error)
+/* Generates the state after the first @end steps. Called with the lock held. Clears @survival. */
+static CstBlob *replay(CstPowerBlob *power, unsigned end, Survival *survival, GError **error)
 {
     const Step *steps = (const Step *)power->steps->data;
     g_autoptr(CstBlob) state = cst_blob_sparse_copy(power->base);
-    unsigned floor = covered(power, end);
+    unsigned floor = flushed_steps(power, end);
     gboolean ok = TRUE;
 
     for (unsigned i = 0; ok && i < floor; i++)
         ok = apply(state, &steps[i], steps[i].offset, steps[i].length, error);
     for (unsigned i = floor; ok && i < end; i++)
-        ok = apply_unflushed(state, &steps[i], i, fate, error);
-    g_rand_free(fate->chance);
+        ok = apply_unflushed(state, &steps[i], i, survival, error);
+    g_rand_free(survival->chance);
     return ok ? g_steal_pointer(&state) : NULL;
 }
 
@@ -365,12 +375,12 @@ CstBlob *cst_blob_power_crash(CstBlob *blob, unsigned steps, uint32_t seed, GErr
 {
     CstPowerBlob *power = (CstPowerBlob *)blob;
     CstBlob *state;
-    Fate fate;
+    Survival survival;
 
     g_mutex_lock(&power->lock);
     steps = MIN(steps, power->steps->len);
-    fate_init(&fate, seed, covered(power, steps), steps);
-    state = replay(power, steps, &fate, error);
+    survival_init(&survival, seed, flushed_steps(power, steps), steps);
+    state = replay(power, steps, &survival, error);
     g_mutex_unlock(&power->lock);
     return state;
 }
@@ -380,7 +390,7 @@ unsigned cst_blob_power_covered(CstBlob *blob, unsigned steps)
     CstPowerBlob *power = (CstPowerBlob *)blob;
 
     g_mutex_lock(&power->lock);
-    steps = covered(power, MIN(steps, power->steps->len));
+    steps = flushed_steps(power, MIN(steps, power->steps->len));
     g_mutex_unlock(&power->lock);
     return steps;
 }
@@ -389,14 +399,14 @@ CstBlob *cst_blob_power_crash_one(CstBlob *blob, unsigned steps, unsigned step, 
                                   gboolean longer, GError **error)
 {
     CstPowerBlob *power = (CstPowerBlob *)blob;
-    Fate fate = {.chance = g_rand_new_with_seed(step),
-                 .how = alone ? KEEP_ONE : LOSE_ONE,
-                 .pick = step,
-                 .longer = longer ? 1 : 0};
+    Survival survival = {.chance = g_rand_new_with_seed(step),
+                         .policy = alone ? KEEP_ONE : LOSE_ONE,
+                         .pick = step,
+                         .longer = longer ? 1 : 0};
     CstBlob *state;
 
     g_mutex_lock(&power->lock);
-    state = replay(power, MIN(steps, power->steps->len), &fate, error);
+    state = replay(power, MIN(steps, power->steps->len), &survival, error);
     g_mutex_unlock(&power->lock);
     return state;
 }

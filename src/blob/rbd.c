@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An RBD image as a blob.
+ *
+ * Every call into librbd that may wait for the cluster is CstCephWork with a deadline. Reads,
+ * writes, flushes, zeroes and discards use librbd's asynchronous calls and complete in a callback;
+ * extents, resizing and closing have synchronous calls only and run in a thread. A request owns its
+ * buffer, because the caller's is gone after a timeout.
+ *
+ * Extents are queried for a window of 16 GiB at a time and cached. Each change of the image empties
+ * the window; a counter of changes discards the answer to a query that a change has overtaken.
+ *
+ * The lock guards the size, the window and the counter. It is never held across a call into librbd.
+ */
 #include <blob/rbd.h>
 
 #include <errno.h>
@@ -8,15 +21,15 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/* What one request may free or zero: a step that the slowest cluster does within its deadline. */
+/* Longest range of one zero or discard: even a slow cluster completes it within the deadline. */
 #define RELEASE_STEP (1 * CST_GIB)
-/* Extents are asked for, and remembered, for this much at once. */
+/* Length of the range whose extents are queried at once, and cached. */
 #define WINDOW (16 * CST_GIB)
 
-/* Extents as they were found in [offset, end). */
+/* The extents of [offset, end); empty when the two are equal. */
 typedef struct {
     uint64_t offset, end;
-    GArray *data; /* of Run: what is there; the rest are holes */
+    GArray *data; /* of Run: allocated ranges, in order; all else are holes */
 } Window;
 
 typedef struct {
@@ -30,7 +43,7 @@ typedef struct {
     GMutex lock; /* guards the members below */
     uint64_t size;
     Window window;
-    uint64_t changes; /* writes so far: extents found before one of them are not kept */
+    uint64_t changes; /* number of changes so far */
 } RbdBlob;
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -64,10 +77,7 @@ static void request_done(rbd_completion_t completion, void *data)
     cst_ceph_work_unref_in_callback(&request->work);
 }
 
-/*
- * The buffer is the request's own, because a caller that gives up takes its own away. The blob need
- * not be held: closing an image waits for its requests.
- */
+/* Holds no reference to the blob: closing an image waits for its requests. */
 static Request *request_new(CstBlob *blob)
 {
     Request *request = cst_ceph_work_new(sizeof(*request), NULL, request_clear);
@@ -79,6 +89,7 @@ static Request *request_new(CstBlob *blob)
     return request;
 }
 
+/* Makes a completion, which holds a reference to the request until its callback has run. */
 static rbd_completion_t request_completion(Request *request)
 {
     rbd_completion_t completion = NULL;
@@ -88,7 +99,10 @@ static rbd_completion_t request_completion(Request *request)
     return completion;
 }
 
-/* @started: what the asynchronous call said; it does not complete when it refused. */
+/*
+ * Waits for a request. @started is what the asynchronous call returned: after an error there is no
+ * completion.
+ */
 static gboolean request_wait(Request *request, rbd_completion_t completion, int started,
                              GError **error)
 {
@@ -117,7 +131,7 @@ static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset,
     return done;
 }
 
-static void note_change(RbdBlob *rbd)
+static void invalidate_window(RbdBlob *rbd)
 {
     g_mutex_lock(&rbd->lock);
     rbd->changes++;
@@ -125,7 +139,7 @@ static void note_change(RbdBlob *rbd)
     g_mutex_unlock(&rbd->lock);
 }
 
-static gboolean make_room(RbdBlob *rbd, uint64_t end, GError **error)
+static gboolean check_end(RbdBlob *rbd, uint64_t end, GError **error)
 {
     uint64_t size;
 
@@ -148,14 +162,14 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
     int started;
     gboolean done;
 
-    if (!make_room(rbd, offset + len, error))
+    if (!check_end(rbd, offset + len, error))
         return FALSE;
     request = request_new(blob);
     request->buf = g_memdup2(buf, len);
     completion = request_completion(request);
     started = rbd->ceph->rbd_aio_write(rbd->rbd.image, offset, len, request->buf, completion);
     done = request_wait(request, completion, started, error);
-    note_change(rbd);
+    invalidate_window(rbd);
     cst_ceph_work_unref(&request->work);
     return done;
 }
@@ -170,7 +184,7 @@ static gboolean is_unchanged(RbdBlob *rbd)
     return unchanged;
 }
 
-/* librbd takes the image's lock for it, even where there is nothing to flush. */
+/* Skipped for an image that was not changed: librbd would acquire the exclusive lock for it. */
 static gboolean rbd_flush_all(CstBlob *blob, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
@@ -225,7 +239,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
         offset += step;
         length -= step;
     }
-    note_change(rbd);
+    invalidate_window(rbd);
     return done;
 }
 
@@ -242,7 +256,7 @@ static gboolean rbd_discard_range(CstBlob *blob, uint64_t offset, uint64_t lengt
     return release_range(blob, offset, length, 0, start_discard, error);
 }
 
-/* The cluster sets nothing aside: an image gets its space as it is written. */
+/* Ceph cannot reserve space; an image is allocated as it is written. */
 static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return TRUE;
@@ -256,75 +270,74 @@ typedef struct {
     char *name;
     uint64_t offset, length;
     GArray *data; /* of Run */
-} Looking;
+} ExtentQuery;
 
-static void looking_clear(CstCephWork *work)
+static void query_clear(CstCephWork *work)
 {
-    Looking *looking = (Looking *)work;
+    ExtentQuery *query = (ExtentQuery *)work;
 
-    cst_blob_unref(&looking->rbd->blob);
-    g_free(looking->name);
-    g_array_unref(looking->data);
+    cst_blob_unref(&query->rbd->blob);
+    g_free(query->name);
+    g_array_unref(query->data);
 }
 
-static int note_run(uint64_t offset, size_t length, int exists, void *data)
+static int add_run(uint64_t offset, size_t length, int exists, void *data)
 {
-    Looking *looking = data;
-    Run *last =
-        looking->data->len ? &g_array_index(looking->data, Run, looking->data->len - 1) : NULL;
+    ExtentQuery *query = data;
+    Run *last = query->data->len ? &g_array_index(query->data, Run, query->data->len - 1) : NULL;
     Run run = {offset, offset + length};
 
-    cst_ceph_work_beat(&looking->work);
+    cst_ceph_work_heartbeat(&query->work);
     if (!exists)
         return 0;
     if (last && last->end == offset)
         last->end = run.end;
     else
-        g_array_append_val(looking->data, run);
+        g_array_append_val(query->data, run);
     return 0;
 }
 
-static gboolean look(CstCephWork *work, GError **error)
+static gboolean run_query(CstCephWork *work, GError **error)
 {
-    Looking *looking = (Looking *)work;
-    int result = looking->rbd->ceph->rbd_diff_iterate2(
-        looking->rbd->rbd.image, NULL, looking->offset, looking->length, 1, 1, note_run, looking);
+    ExtentQuery *query = (ExtentQuery *)work;
+    int result = query->rbd->ceph->rbd_diff_iterate2(query->rbd->rbd.image, NULL, query->offset,
+                                                     query->length, 1, 1, add_run, query);
 
     return result >= 0 ||
-           cst_ceph_fail(error, result, _("the extents of volume '%s'"), looking->name);
+           cst_ceph_fail(error, result, _("the extents of volume '%s'"), query->name);
 }
 
-/* Asks for the extents of the window from @offset on. */
-static gboolean look_at_window(RbdBlob *rbd, uint64_t offset, GError **error)
+/* Queries the extents of the window that begins at @offset. */
+static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
 {
-    Looking *looking = cst_ceph_work_new(sizeof(*looking), look, looking_clear);
+    ExtentQuery *query = cst_ceph_work_new(sizeof(*query), run_query, query_clear);
     uint64_t changes;
     gboolean done;
 
-    looking->rbd = (RbdBlob *)cst_blob_ref(&rbd->blob);
-    looking->name = g_strdup(rbd->blob.name);
-    looking->work.what = looking->name;
-    looking->data = g_array_new(FALSE, FALSE, sizeof(Run));
+    query->rbd = (RbdBlob *)cst_blob_ref(&rbd->blob);
+    query->name = g_strdup(rbd->blob.name);
+    query->work.what = query->name;
+    query->data = g_array_new(FALSE, FALSE, sizeof(Run));
     g_mutex_lock(&rbd->lock);
-    looking->offset = offset;
-    looking->length = MIN(WINDOW, rbd->size - offset);
+    query->offset = offset;
+    query->length = MIN(WINDOW, rbd->size - offset);
     changes = rbd->changes;
     g_mutex_unlock(&rbd->lock);
-    done = cst_ceph_work_wait(&looking->work, rbd->rbd.deadline_ms, error);
+    done = cst_ceph_work_wait(&query->work, rbd->rbd.deadline_ms, error);
     g_mutex_lock(&rbd->lock);
     if (done) {
         gboolean fresh = changes == rbd->changes;
 
         g_clear_pointer(&rbd->window.data, g_array_unref);
         rbd->window =
-            (Window){offset, fresh ? offset + looking->length : offset, g_array_ref(looking->data)};
+            (Window){offset, fresh ? offset + query->length : offset, g_array_ref(query->data)};
     }
     g_mutex_unlock(&rbd->lock);
-    cst_ceph_work_unref(&looking->work);
+    cst_ceph_work_unref(&query->work);
     return done;
 }
 
-/* With the lock held: the run at @offset, as the window has it. */
+/* Fills in @extent from the window, which contains its offset. Called with the lock held. */
 static void extent_in_window(const Window *window, CstExtent *extent)
 {
     uint64_t end = MIN(window->end, extent->offset + extent->length);
@@ -356,10 +369,10 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
     g_mutex_lock(&rbd->lock);
     known = rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end;
     g_mutex_unlock(&rbd->lock);
-    if (!known && !look_at_window(rbd, offset, error))
+    if (!known && !load_window(rbd, offset, error))
         return FALSE;
     g_mutex_lock(&rbd->lock);
-    /* Somebody wrote meanwhile: data is always a true answer. */
+    /* If a change emptied the window meanwhile the range is reported as data, which is correct. */
     if (rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end)
         extent_in_window(&rbd->window, &extent);
     g_mutex_unlock(&rbd->lock);
@@ -392,9 +405,9 @@ static void resizing_clear(CstCephWork *work)
     g_free(((Resizing *)work)->name);
 }
 
-static int resizing_beat(uint64_t done, uint64_t total, void *data)
+static int resize_progress(uint64_t done, uint64_t total, void *data)
 {
-    cst_ceph_work_beat(data);
+    cst_ceph_work_heartbeat(data);
     return 0;
 }
 
@@ -402,7 +415,7 @@ static gboolean resize(CstCephWork *work, GError **error)
 {
     Resizing *resizing = (Resizing *)work;
     int result = resizing->rbd->ceph->rbd_resize2(resizing->rbd->rbd.image, resizing->size, TRUE,
-                                                  resizing_beat, work);
+                                                  resize_progress, work);
 
     return result >= 0 ||
            cst_ceph_fail(error, result, _("failed to resize volume '%s'"), resizing->name);
@@ -420,7 +433,7 @@ static gboolean rbd_resize_to(CstBlob *blob, uint64_t size, GError **error)
     resizing->size = size;
     done = cst_ceph_work_wait(&resizing->work, rbd->rbd.deadline_ms, error);
     cst_ceph_work_unref(&resizing->work);
-    note_change(rbd);
+    invalidate_window(rbd);
     if (done) {
         g_mutex_lock(&rbd->lock);
         rbd->size = size;
@@ -440,12 +453,12 @@ static gboolean close_image(CstCephWork *work, GError **error)
     Closing *closing = (Closing *)work;
 
     closing->ceph->rbd_close(closing->rbd.image);
-    if (closing->rbd.give_back)
-        closing->rbd.give_back(closing->rbd.lender);
+    if (closing->rbd.release_owner)
+        closing->rbd.release_owner(closing->rbd.owner);
     return TRUE;
 }
 
-/* Waits, so that whoever closes a volume may delete it next; but not for a cluster that is gone. */
+/* Waits for the image to be closed, as its watch would prevent deletion; at most the deadline. */
 static void rbd_close_blob(CstBlob *blob)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
@@ -482,12 +495,13 @@ CstBlob *cst_blob_rbd_new(const CstBlobRbd *what, const char *name, gboolean wri
     RbdBlob *rbd = g_new0(RbdBlob, 1);
     int result;
 
-    g_assert(ceph); /* whoever has an image has the libraries */
+    g_assert(ceph); /* the caller has opened the image with it */
     rbd->ceph = ceph;
     rbd->rbd = *what;
     g_mutex_init(&rbd->lock);
     cst_blob_init(&rbd->blob, &rbd_ops, name, writable);
-    /* Known to librbd since it opened the image: this asks nobody. But a snapshot may be gone. */
+    /* librbd knows the size since it opened the image, so this does not wait. It fails when the
+     * snapshot that was opened is gone. */
     result = ceph->rbd_get_size(what->image, &rbd->size);
     if (result >= 0)
         return &rbd->blob;

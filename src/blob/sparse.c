@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A sparse blob in memory, for tests: a tree of the 64 KiB pages that have been written; a missing
+ * page is a hole. It can also simulate a file system with reflinks: sharing then copies the bytes,
+ * counts them, and accepts only what such a file system would accept (whole units, pairs of
+ * lowest blobs).
+ *
+ * One mutex guards the pages, the size and the counters.
+ */
 #include <blob/sparse.h>
 
 #include <string.h>
@@ -8,15 +16,14 @@
 
 #define PAGE (64 * CST_KIB)
 
-/* Pages by their number; one that is missing is a hole. */
 typedef struct {
     CstBlob head;
     GMutex lock;
-    GTree *pages;
+    GTree *pages; /* page number to its PAGE bytes */
     uint64_t size;
-    uint64_t share_unit;
-    unsigned refusals;
-    uint64_t shared, read;
+    uint64_t share_unit;   /* 0: cannot share */
+    unsigned refusals;     /* attempts to share that are still to fail */
+    uint64_t shared, read; /* bytes, for the test to ask */
 } CstSparseBlob;
 
 static uint8_t *page_at(CstSparseBlob *sparse, uint64_t offset)
@@ -30,7 +37,7 @@ static int by_number(gconstpointer a, gconstpointer b, gpointer unused)
                                                      : GPOINTER_TO_SIZE(a) > GPOINTER_TO_SIZE(b);
 }
 
-/* Offset of the first page at @offset's or behind it; UINT64_MAX: there is none. */
+/* Offset of the first page that ends behind @offset; UINT64_MAX: there is none. */
 static uint64_t next_page(CstSparseBlob *sparse, uint64_t offset)
 {
     GTreeNode *node = g_tree_lower_bound(sparse->pages, GSIZE_TO_POINTER(offset / PAGE));
@@ -38,7 +45,7 @@ static uint64_t next_page(CstSparseBlob *sparse, uint64_t offset)
     return node ? GPOINTER_TO_SIZE(g_tree_node_key(node)) * PAGE : UINT64_MAX;
 }
 
-/* Called with the lock held; NULL with @error when there are too many pages. */
+/* Called with the lock held. NO_SPACE when CST_BLOB_MEMORY_MAX is reached. */
 static uint8_t *make_page(CstSparseBlob *sparse, uint64_t offset, GError **error)
 {
     uint8_t *page = page_at(sparse, offset);
@@ -55,18 +62,18 @@ static uint8_t *make_page(CstSparseBlob *sparse, uint64_t offset, GError **error
 }
 
 /* Bytes from @offset to the end of its page, or to the end of the range. */
-static size_t piece(uint64_t offset, uint64_t length)
+static size_t bytes_in_page(uint64_t offset, uint64_t length)
 {
     return (size_t)MIN(length, PAGE - offset % PAGE);
 }
 
 /* Called with the lock held. */
-static void fetch(CstSparseBlob *sparse, uint8_t *to, size_t len, uint64_t offset)
+static void read_locked(CstSparseBlob *sparse, uint8_t *to, size_t len, uint64_t offset)
 {
     for (size_t n; len > 0; to += n, offset += n, len -= n) {
         const uint8_t *page = page_at(sparse, offset);
 
-        n = piece(offset, len);
+        n = bytes_in_page(offset, len);
         if (page)
             memcpy(to, page + offset % PAGE, n);
         else
@@ -80,7 +87,7 @@ static gboolean sparse_pread(CstBlob *blob, void *buf, size_t len, uint64_t offs
 
     g_mutex_lock(&sparse->lock);
     sparse->read += len;
-    fetch(sparse, buf, len, offset);
+    read_locked(sparse, buf, len, offset);
     g_mutex_unlock(&sparse->lock);
     return TRUE;
 }
@@ -115,7 +122,7 @@ static gboolean sparse_pwrite(CstBlob *blob, const void *buf, size_t len, uint64
     for (size_t n; ok && len > 0; from += n, offset += n, len -= n) {
         uint8_t *page;
 
-        n = piece(offset, len);
+        n = bytes_in_page(offset, len);
         page = make_page(sparse, offset, error);
         ok = page != NULL;
         if (ok) {
@@ -144,7 +151,7 @@ static gboolean sparse_extent(CstBlob *blob, uint64_t offset, uint64_t length,
     if (!data)
         at = MIN(next_page(sparse, offset), end);
     while (data && at < end && page_at(sparse, at))
-        at += piece(at, end - at);
+        at += bytes_in_page(at, end - at);
     g_mutex_unlock(&sparse->lock);
     *ret_extent = (CstExtent){offset, at - offset,
                               data ? CST_EXTENT_DATA : CST_EXTENT_HOLE | CST_EXTENT_ZERO};
@@ -152,10 +159,10 @@ static gboolean sparse_extent(CstBlob *blob, uint64_t offset, uint64_t length,
 }
 
 /* Called with the lock held. */
-static void clear(CstSparseBlob *sparse, uint64_t offset, uint64_t end)
+static void punch_hole(CstSparseBlob *sparse, uint64_t offset, uint64_t end)
 {
     while (offset < end && (offset = MAX(offset, next_page(sparse, offset))) < end) {
-        size_t n = piece(offset, end - offset);
+        size_t n = bytes_in_page(offset, end - offset);
 
         if (n == PAGE)
             g_tree_remove(sparse->pages, GSIZE_TO_POINTER(offset / PAGE));
@@ -171,7 +178,7 @@ static gboolean sparse_zero(CstBlob *blob, uint64_t offset, uint64_t length, uns
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 
     g_mutex_lock(&sparse->lock);
-    clear(sparse, offset, offset + length);
+    punch_hole(sparse, offset, offset + length);
     g_mutex_unlock(&sparse->lock);
     return TRUE;
 }
@@ -187,13 +194,13 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
 
     g_mutex_lock(&sparse->lock);
     if (size < sparse->size)
-        clear(sparse, size, cst_round_up(sparse->size, PAGE));
+        punch_hole(sparse, size, cst_round_up(sparse->size, PAGE));
     sparse->size = size;
     g_mutex_unlock(&sparse->lock);
     return TRUE;
 }
 
-/* --- sharing, which is played by copying ------------------------------------------------------ */
+/* --- simulated sharing of extents ------------------------------------------------------------- */
 
 static uint64_t sparse_share_unit(CstBlob *blob)
 {
@@ -216,9 +223,9 @@ static gboolean may_share(CstSparseBlob *src, CstBlob *dst, uint64_t offsets, GE
            cst_fail(error, CST_ERROR_UNSUPPORTED, "'%s' does not share this", src->head.name);
 }
 
-/* A hole stays one. */
-static gboolean share_run(CstSparseBlob *src, CstBlob *dst, uint64_t to, const CstExtent *run,
-                          GError **error)
+/* Copies one run to @to in @dst. A hole stays a hole. */
+static gboolean copy_run(CstSparseBlob *src, CstBlob *dst, uint64_t to, const CstExtent *run,
+                         GError **error)
 {
     g_autofree uint8_t *buf = NULL;
     uint64_t size = 0;
@@ -230,7 +237,7 @@ static gboolean share_run(CstSparseBlob *src, CstBlob *dst, uint64_t to, const C
                cst_blob_zero(dst, to, run->length, CST_ZERO_MAY_UNMAP, error);
     buf = g_malloc(run->length);
     g_mutex_lock(&src->lock);
-    fetch(src, buf, run->length, run->offset);
+    read_locked(src, buf, run->length, run->offset);
     src->shared += run->length;
     g_mutex_unlock(&src->lock);
     return cst_blob_pwrite(dst, buf, run->length, to, error);
@@ -249,12 +256,12 @@ static gboolean sparse_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *ds
         return FALSE;
     for (uint64_t done = 0; done < length; done += run.length)
         if (!sparse_extent(src, src_offset + done, MIN(length - done, CST_MIB), &run, error) ||
-            !share_run(sparse, dst, dst_offset + done, &run, error))
+            !copy_run(sparse, dst, dst_offset + done, &run, error))
             return FALSE;
     return TRUE;
 }
 
-void cst_blob_sparse_let_share(CstBlob *blob, uint64_t unit, unsigned refusals)
+void cst_blob_sparse_enable_sharing(CstBlob *blob, uint64_t unit, unsigned refusals)
 {
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The length of a step follows from how long the last one took: it doubles while the storage only
- * changes its tables, so that reserving stays a few large extents, and halves while it writes, so
- * that the task is looked at several times a second.
+ * Cancellable allocation and zeroing of long ranges.
+ *
+ * The length of a step adapts to the duration of the previous one: it doubles while the storage
+ * only updates metadata, which keeps preallocation to a few large extents, and halves while it
+ * writes data, so that the task is checked several times a second.
  */
 #include <blob/steps.h>
 
@@ -11,8 +13,8 @@
 #define STEP_FIRST (16 * CST_MIB)
 #define STEP_MIN   (1 * CST_MIB)
 #define STEP_MAX   (4 * CST_GIB)
-#define FAST_US    (10 * G_TIME_SPAN_MILLISECOND)
-#define SLOW_US    (50 * G_TIME_SPAN_MILLISECOND)
+#define FAST_US    (10 * G_TIME_SPAN_MILLISECOND) /* shorter steps double */
+#define SLOW_US    (50 * G_TIME_SPAN_MILLISECOND) /* longer steps halve */
 
 typedef gboolean (*StepFunc)(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              GError **error);
@@ -24,8 +26,8 @@ static uint64_t next_step(uint64_t step, gint64 took)
     return took > SLOW_US ? MAX(step / 2, STEP_MIN) : step;
 }
 
-static gboolean in_steps(CstBlob *blob, uint64_t offset, uint64_t length, StepFunc func,
-                         unsigned flags, CstTask *task, GError **error)
+static gboolean run_in_steps(CstBlob *blob, uint64_t offset, uint64_t length, StepFunc func,
+                             unsigned flags, CstTask *task, GError **error)
 {
     uint64_t step = STEP_FIRST;
 
@@ -49,11 +51,11 @@ static gboolean allocate_step(CstBlob *blob, uint64_t offset, uint64_t length, u
 gboolean cst_blob_allocate_steps(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
                                  GError **error)
 {
-    return in_steps(blob, offset, length, allocate_step, 0, task, error);
+    return run_in_steps(blob, offset, length, allocate_step, 0, task, error);
 }
 
 gboolean cst_blob_zero_steps(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              CstTask *task, GError **error)
 {
-    return in_steps(blob, offset, length, cst_blob_zero, flags, task, error);
+    return run_in_steps(blob, offset, length, cst_blob_zero, flags, task, error);
 }

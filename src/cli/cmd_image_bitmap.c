@@ -23,7 +23,7 @@ static gboolean run_deeds(CstTask *task, gpointer data, GError **error)
         const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 
         if (!cst_task_check(task, error) ||
-            !cst_image_bitmap_do(work->image, step->deed, change->name, change->granularity,
+            !cst_image_bitmap_do(work->image, step->action, change->name, change->granularity,
                                  work->source ? work->source : work->image, step->from, error))
             return FALSE;
     }
@@ -41,11 +41,11 @@ gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *
 {
     for (guint i = 0; i < args->items->len; i++) {
         const CliArg *item = &g_array_index(args->items, CliArg, i);
-        const CstBitmapStep step = {.deed = item->option->name,
+        const CstBitmapStep step = {.action = item->option->name,
                                     .from = strcmp(item->option->name, "merge") == 0 ? item->value
                                                                                      : NULL};
 
-        if (cst_image_bitmap_has_deed(step.deed))
+        if (cst_image_bitmap_has_deed(step.action))
             g_array_append_val(ret_change->steps, step);
     }
     if (ret_change->steps->len == 0)

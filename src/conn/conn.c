@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What every call passes on its way to the transport: it is known, allowed over this connection,
- * and a dry run or not; and on its way back: a failure has an error. The typed calls of conn.h, in
- * the other files by object, fill in the structs of a procedure and read its answer from them.
+ * The checked dispatcher of calls, and the calls that concern the connection.
+ *
+ * Every call passes through call(): it finds the procedure's row in the procedure table, refuses
+ * changes over a read-only connection, sets the thread's dry-run state, and asserts afterwards that
+ * a failure has set an error. The typed calls of conn.h are in files by object (pools.c, volumes.c,
+ * …); each fills in the procedure's arguments and converts its reply.
  */
 #include "conn_private.h"
 
@@ -43,19 +46,19 @@ gboolean cst_conn_is_embedded(const CstConn *conn)
 
 /* --- calls ----------------------------------------------------------------------------------- */
 
-gboolean(cst_conn_lacks)(const char *what, GError **error)
+gboolean(cst_conn_fail_unsupported)(const char *what, GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SUPPORT, _("%s: not supported by this server"), what);
 }
 
-gboolean cst_conn_checked(gboolean ok, const char *name, GError **error)
+gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error)
 {
     if (!ok && error && !*error)
-        return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without saying why"), name);
+        return cst_fail(error, CST_ERROR_INTERNAL, _("%s failed without setting an error"), name);
     return ok;
 }
 
-gboolean cst_conn_allow(const CstConn *conn, const CstProcedure *procedure, GError **error)
+gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedure, GError **error)
 {
     cst_dry_run_set(conn->dry_run);
     if (procedure->needs == CST_NEEDS_WRITE && conn->read_only)
@@ -71,10 +74,10 @@ static gboolean call(CstConn *conn, uint32_t program, int number, const void *ar
     wire_void none = {0};
 
     g_return_val_if_fail(procedure, FALSE);
-    return cst_conn_allow(conn, procedure, error) &&
-           cst_conn_checked(conn->transport->call(conn->self, procedure, args ? args : &none,
-                                                  ret ? ret : &none, task, error),
-                            procedure->name, error);
+    return cst_conn_check_access(conn, procedure, error) &&
+           cst_conn_check_result(conn->transport->call(conn->self, procedure, args ? args : &none,
+                                                       ret ? ret : &none, task, error),
+                                 procedure->name, error);
 }
 
 gboolean cst_conn_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
@@ -93,14 +96,14 @@ char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error)
 {
     wire_text ret = {0};
 
-    /* XDR's strings come from malloc(), as GLib's do. */
+    /* XDR allocates strings with malloc(), so g_free() may free them. */
     return cst_conn_call(conn, number, args, &ret, NULL, error) ? ret.value : NULL;
 }
 
-gboolean cst_conn_has(CstConn *conn, int number, gboolean *ret_has, GError **error)
+gboolean cst_conn_supports(CstConn *conn, int number, gboolean *ret_supported, GError **error)
 {
-    return conn->transport->has(conn->self, cst_api_find(WIRE_CISTERN_PROGRAM, number), ret_has,
-                                error);
+    return conn->transport->supports(conn->self, cst_api_find(WIRE_CISTERN_PROGRAM, number),
+                                     ret_supported, error);
 }
 
 gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)

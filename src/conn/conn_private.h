@@ -7,45 +7,47 @@
 
 struct CstConn {
     const CstTransport *transport;
-    gpointer self;
-    char *asked; /**< the URI as the user gave it; NULL: none */
+    gpointer self; /**< the transport's object */
+    char *asked;   /**< the URI as the user gave it; NULL: none */
     gboolean read_only;
     gboolean dry_run;
 };
 
 /**
- * The procedure @number of libvirt's program, with the structs of its row: @args and @ret may be
- * NULL where it has none. @ret is zeroed by the caller, and freed with xdr_free() on success.
- * READ_ONLY for what changes something over a read-only connection, NO_SUPPORT where the server
- * does not know it.
+ * Calls the procedure @number of libvirt's program with the structs of its row in the procedure
+ * table; @args and @ret may be NULL where it has none. The caller zeroes @ret, and frees its
+ * content with xdr_free() on success. @task may be NULL. READ_ONLY for a change over a read-only
+ * connection, NO_SUPPORT for a procedure that the server does not have.
  */
 gboolean cst_conn_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
                        GError **error);
-/** The same for one of Cistern's own program. */
+/** As cst_conn_call(), for a procedure of Cistern's own program. */
 gboolean cst_conn_own_call(CstConn *conn, int number, const void *args, void *ret, CstTask *task,
                            GError **error);
-/** A procedure of libvirt's program that answers with a text. */
+/** Calls a procedure of libvirt's program whose reply is one string, which the caller frees. */
 char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error);
 
-/** The checks that each call passes; also tells this thread whether it is a dry run. */
-gboolean cst_conn_allow(const CstConn *conn, const CstProcedure *procedure, GError **error);
-/** Passes @ok through; a failure that left @error empty becomes one that says so. */
-gboolean cst_conn_checked(gboolean ok, const char *name, GError **error);
-/** Whether the server knows the procedure of Cistern's program. */
-gboolean cst_conn_has(CstConn *conn, int number, gboolean *ret_has, GError **error);
-/** NO_SUPPORT: the server has no @what. Always FALSE. */
-gboolean cst_conn_lacks(const char *what, GError **error);
-#define cst_conn_lacks(...) CST_GIVES_FALSE(cst_conn_lacks(__VA_ARGS__))
+/** Checks whether a call is allowed (READ_ONLY), and sets the thread's dry-run state for it. */
+gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedure, GError **error);
+/** Returns @ok; sets INTERNAL when the call @name failed without setting @error. */
+gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error);
+/** Asks whether the server has procedure @number of Cistern's program. Fails only when the
+ * connection does. */
+gboolean cst_conn_supports(CstConn *conn, int number, gboolean *ret_supported, GError **error);
+/** Sets NO_SUPPORT: the server has no @what. Always FALSE. */
+gboolean cst_conn_fail_unsupported(const char *what, GError **error);
+#define cst_conn_fail_unsupported(...) CST_GIVES_FALSE(cst_conn_fail_unsupported(__VA_ARGS__))
 
-/* convert.c: between the protocol's names of objects and ours */
+/* convert.c: conversion between the protocol's references to objects and ours */
 
-/** Borrow the reference's strings: for arguments only. */
+/** Make the protocol's form of a reference; borrow its strings, so use it for arguments only. */
 wire_pool cst_pool_arg(const CstPoolRef *pool);
 wire_vol cst_vol_arg(const CstVolRef *vol);
 wire_secret cst_secret_arg(const CstConnSecret *secret);
-/** Borrows *text; NULL: absent. */
+/** Makes an optional string of *text, borrowed; *text NULL: absent. */
 wire_opt_string cst_opt_arg(char **text);
-/** Take over what is in the answer. */
+/** Make references from a reply, whose strings they take over. */
 CstPoolRef *cst_pool_ref_take(wire_pool *pool);
 CstVolRef *cst_vol_ref_take(wire_vol *vol);
-char *cst_opt_take(wire_opt_string text); /**< NULL: absent */
+/** Takes an optional string from a reply; NULL: absent. */
+char *cst_opt_take(wire_opt_string text);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The names of objects, between our form and the protocol's. */
+/*
+ * Conversion of references to objects: ours name an object for the caller, the protocol's travel as
+ * arguments and replies. The _arg() functions borrow, the _take() functions take over.
+ */
 #include <string.h>
 
 #include "conn_private.h"

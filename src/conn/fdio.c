@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The caller's side of uploads and downloads: a descriptor as a sequence of data and holes. Both
+ * transports use it. Files are read and written with positional calls; the descriptor's own offset
+ * is only used by lseek() to find holes. Pipes have neither positions nor holes.
+ */
 #include "fdio.h"
 
 #include <errno.h>
@@ -22,13 +27,13 @@ gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError
         return TRUE;
     end = lseek(fd, 0, SEEK_END);
     if (end < 0)
-        return cst_fail_errno(error, errno, _("cannot tell the size of the input"));
+        return cst_fail_errno(error, errno, _("cannot determine the size of the input"));
     source->size = end;
     source->sparse = sparse && S_ISREG(st.st_mode);
     return TRUE;
 }
 
-/** Length of the hole at the position, 0 for data; learns where the data ends. */
+/* Length of the hole at the position; 0: there is data, which ends at data_end. */
 static uint64_t hole_at(CstFdSource *source)
 {
     off_t data, hole;
@@ -41,7 +46,7 @@ static uint64_t hole_at(CstFdSource *source)
     if (data >= 0 && (uint64_t)data > source->pos)
         return MIN((uint64_t)data, source->size) - source->pos;
     hole = data < 0 ? -1 : lseek(source->fd, source->pos, SEEK_HOLE);
-    /* A file system without holes to tell of: all the rest is data. */
+    /* A file system that does not report holes: all the rest is data. */
     source->data_end = hole < 0 ? source->size : (uint64_t)hole;
     return 0;
 }
@@ -147,9 +152,9 @@ gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError *
 
     if (sink->skip_holes) {
         if (len > (uint64_t)INT64_MAX - sink->pos)
-            return cst_fail(error, CST_ERROR_RPC,
-                            _("a hole of %" G_GUINT64_FORMAT " bytes is past the end of any file"),
-                            len);
+            return cst_fail(
+                error, CST_ERROR_RPC,
+                _("a hole of %" G_GUINT64_FORMAT " bytes ends beyond the largest file size"), len);
         sink->pos += len;
         return TRUE;
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over volumes' images: chain, check, convert and the like. */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/** Takes over what the decoded answer holds. */
+/* Makes a row from a reply, whose strings it takes over. */
 static CstChainRow *row_take(wire_chain_row *wire)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
@@ -74,7 +75,7 @@ static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
     g_strlcpy(ret->format, wire->format, sizeof(ret->format));
 }
 
-/* A daemon from before VOL_CHECK_LIST counts, and lists nothing. */
+/* Checks with a daemon that predates VOL_CHECK_LIST: it counts errors but does not list them. */
 static gboolean only_count(CstConn *conn, const wire_vol_flags_args *args, CstTask *task,
                            CstCheckReport *ret, GError **error)
 {
@@ -94,7 +95,7 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
     wire_check_list_ret report = {0};
     gboolean lists;
 
-    if (!cst_conn_has(conn, WIRE_CISTERN_VOL_CHECK_LIST, &lists, error))
+    if (!cst_conn_supports(conn, WIRE_CISTERN_VOL_CHECK_LIST, &lists, error))
         return FALSE;
     if (!lists)
         return only_count(conn, &args, task, ret, error);
@@ -202,7 +203,7 @@ gboolean cst_conn_pool_follow(CstConn *conn, const CstPoolRef *pool, const CstFo
         return FALSE;
     known = cst_follow_parse(ret.follow, ret_follow);
     xdr_free((xdrproc_t)xdr_wire_pool_follow_ret, (char *)&ret);
-    return known || cst_fail(error, CST_ERROR_RPC, _("the server's answer is not known here"));
+    return known || cst_fail(error, CST_ERROR_RPC, _("the server sent an unknown policy"));
 }
 
 gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
@@ -283,7 +284,7 @@ gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitma
     for (guint i = 0; i < change->steps->len; i++) {
         CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 
-        steps[i] = (wire_bitmap_step){(char *)step->deed, cst_opt_arg((char **)&step->from)};
+        steps[i] = (wire_bitmap_step){(char *)step->action, cst_opt_arg((char **)&step->from)};
     }
     return cst_conn_own_call(conn, WIRE_CISTERN_VOL_BITMAP, &args, NULL, task, error);
 }

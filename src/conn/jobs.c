@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over jobs. The protocol has no call that waits for a job, so waiting polls. */
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/** Takes over what the decoded answer holds. */
+/* Makes a job from a reply, whose strings it takes over. */
 static CstJobInfo *job_take(wire_job *wire)
 {
     CstJobInfo *job = g_new0(CstJobInfo, 1);
@@ -73,9 +74,10 @@ gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GErr
 
 /* --- waiting for one -------------------------------------------------------------------------- */
 
-#define LOOK_US (200 * G_TIME_SPAN_MILLISECOND) /* between two questions */
+#define POLL_INTERVAL_US (200 * G_TIME_SPAN_MILLISECOND) /* between two requests */
 
-static void follow(CstTask *task, const CstJobInfo *job, uint64_t *seen)
+/* Copies the job's progress into @task. *seen: bytes that the task was advanced by so far. */
+static void update_task(CstTask *task, const CstJobInfo *job, uint64_t *seen)
 {
     cst_task_set_total(task, job->total);
     cst_task_set_waiting(task, job->state == CST_JOB_WAITING);
@@ -84,14 +86,15 @@ static void follow(CstTask *task, const CstJobInfo *job, uint64_t *seen)
     *seen = MAX(*seen, job->done);
 }
 
-/** TRUE when it is worth looking again, after a moment. */
-static gboolean wait_a_moment(uint64_t id, gint64 until, CstTask *task, GError **error)
+/* Waits until the job should be polled again. FALSE with TIMEOUT at @until, or CANCELLED. */
+static gboolean wait_before_poll(uint64_t id, gint64 until, CstTask *task, GError **error)
 {
-    gint64 left = until ? until - g_get_monotonic_time() : LOOK_US;
+    gint64 left = until ? until - g_get_monotonic_time() : POLL_INTERVAL_US;
 
     if (left <= 0)
-        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " goes on"), id);
-    g_usleep((gulong)MIN(left, LOOK_US));
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " is still running"),
+                        id);
+    g_usleep((gulong)MIN(left, POLL_INTERVAL_US));
     return cst_task_check(task, error);
 }
 
@@ -105,11 +108,11 @@ CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask 
 
         if (!job)
             return NULL;
-        follow(task, job, &seen);
+        update_task(task, job, &seen);
         if (cst_job_state_is_end(job->state))
             return job;
         cst_job_info_free(job);
-        if (!wait_a_moment(id, until, task, error))
+        if (!wait_before_poll(id, until, task, error))
             return NULL;
     }
 }

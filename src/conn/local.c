@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Embedded: the service runs in this process, and a call is the procedure's handler, run in the
- * caller's thread with the caller's structs. No socket, no encoding, no other thread but those that
- * the service has itself.
+ * The embedded transport: the service runs in this process.
+ *
+ * A call runs the procedure's handler in the caller's thread with the caller's structs, without a
+ * socket and without encoding. Events come from threads of the service: they are queued, and an
+ * eventfd wakes the connection's thread when it waits for them.
  */
 #include "local.h"
 
@@ -14,16 +16,15 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "eventbox.h"
+#include "event_queue.h"
 
 typedef struct {
     CstService *service;
     CstApiSession session;
 
-    /* Events come from any of the service's threads and wait here for the caller's. */
-    CstEventBox events;
-    int event_fd;      /**< -1: nobody has asked for events yet */
-    guint service_sub; /**< 0: the same */
+    CstEventQueue events;
+    int event_fd;      /**< readable when events were queued; -1: nobody has subscribed yet */
+    guint service_sub; /**< subscription at the service; 0: none yet */
 } CstLocal;
 
 /* --- calls ----------------------------------------------------------------------------------- */
@@ -36,10 +37,10 @@ static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTas
                         .task = task};
 }
 
-static gboolean local_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                          GError **error)
+static gboolean local_supports(gpointer self, const CstProcedure *procedure,
+                               gboolean *ret_supported, GError **error)
 {
-    *ret_has = TRUE;
+    *ret_supported = TRUE;
     return TRUE;
 }
 
@@ -61,7 +62,7 @@ static gboolean local_call_all(gpointer self, CstConnCall *calls, guint count, G
     return TRUE;
 }
 
-/* A dry run is a state of the calling thread, which conn.c sets before each call. */
+/* Nothing to do: conn.c sets the thread's dry-run state before each call. */
 static gboolean local_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 {
     return TRUE;
@@ -70,7 +71,7 @@ static gboolean local_set_dry_run(gpointer self, gboolean dry_run, GError **erro
 static gboolean local_set_detach(gpointer self, gboolean detach, GError **error)
 {
     return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                    _("there is no daemon that would carry on; start cisternd, or leave out "
+                    _("a detached job needs a daemon; start cisternd, or leave out "
                       "--detach"));
 }
 
@@ -82,7 +83,7 @@ static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointe
     return hole ? cst_upload_hole(data, hole, error) : cst_upload_write(data, bytes, len, error);
 }
 
-/* The service advances the task and looks whether it is cancelled. */
+/* The service advances the task and checks whether it is cancelled, so the pump gets none. */
 static gboolean local_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
                              CstTask *task, GError **error)
 {
@@ -130,7 +131,7 @@ static gboolean local_download(gpointer self, const wire_vol_stream_args *args, 
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/** Runs in whichever thread of the service caused the event. */
+/* Runs in the thread of the service that caused the event. */
 static void on_service_event(const CstEvent *event, gpointer data)
 {
     static const struct {
@@ -149,8 +150,8 @@ static void on_service_event(const CstEvent *event, gpointer data)
         if (types[i].theirs == event->type) {
             CstConnEvent mine = {types[i].ours, event->kind, event->uuid, event->name};
 
-            cst_event_box_post(&local->events, &mine);
-            /* Full: the reader is woken already. */
+            cst_event_queue_post(&local->events, &mine);
+            /* A failed write means that the counter is full: the reader is awake already. */
             if (write(local->event_fd, &one, sizeof(one)) < 0)
                 return;
         }
@@ -162,10 +163,10 @@ static void events_clear(CstLocal *local)
         cst_service_unsubscribe(local->service, local->service_sub);
     if (local->event_fd >= 0)
         close(local->event_fd);
-    cst_event_box_clear(&local->events);
+    cst_event_queue_clear(&local->events);
 }
 
-/** The first subscription makes the service's events come in. */
+/* Subscribes at the service when the first subscription is made. */
 static gboolean listen_to_service(CstLocal *local, GError **error)
 {
     if (local->service_sub)
@@ -184,13 +185,13 @@ static gboolean local_subscribe(gpointer self, CstConnEventType type, const CstU
 
     if (!listen_to_service(local, error))
         return FALSE;
-    *ret_id = cst_event_box_subscribe(&local->events, type, uuid, func, data);
+    *ret_id = cst_event_queue_subscribe(&local->events, type, uuid, func, data);
     return TRUE;
 }
 
 static gboolean local_unsubscribe(gpointer self, guint id, GError **error)
 {
-    return cst_event_box_unsubscribe(&((CstLocal *)self)->events, id, error);
+    return cst_event_queue_unsubscribe(&((CstLocal *)self)->events, id, error);
 }
 
 static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, guint *ret_delivered,
@@ -200,7 +201,7 @@ static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, gu
     struct pollfd fds[2] = {{.fd = local->event_fd, .events = POLLIN},
                             {.fd = wake_fd, .events = POLLIN}};
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
-    guint delivered = cst_event_box_deliver(&local->events);
+    guint delivered = cst_event_queue_deliver(&local->events);
 
     while (delivered == 0) {
         int left = timeout_ms < 0 ? -1 : (int)MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
@@ -213,7 +214,7 @@ static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, gu
             break;
         if (read(local->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
             return cst_fail_errno(error, errno, _("cannot wait for events"));
-        delivered = cst_event_box_deliver(&local->events);
+        delivered = cst_event_queue_deliver(&local->events);
     }
     *ret_delivered = delivered;
     return TRUE;
@@ -242,7 +243,7 @@ gpointer cst_local_open(const CstPaths *paths, GError **error)
     local->session.driver = CST_API_STORAGE;
     local->session.uri = uri_of(paths->root);
     local->event_fd = -1;
-    cst_event_box_init(&local->events);
+    cst_event_queue_init(&local->events);
     return local;
 }
 
@@ -259,7 +260,7 @@ static void local_close(gpointer self)
 const CstTransport cst_local_transport = {
     .embedded = TRUE,
     .close = local_close,
-    .has = local_has,
+    .supports = local_supports,
     .call = local_call,
     .call_all = local_call_all,
     .upload = local_upload,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening a connection: which transport, which socket. */
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -37,21 +38,24 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
 {
     g_autoptr(CstPaths) paths = cst_paths_new(options->root);
     g_autofree char *session = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
-    const CstUriPlaces places = {
+    const CstUriSocketDirs dirs = {
         .system_run = paths->session ? "/run/libvirt" : paths->run_dir,
         .session_run = paths->session || options->root ? paths->run_dir : session,
     };
     g_auto(CstConnUri) uri = {0};
     gboolean reached;
 
-    if (!cst_conn_uri_parse(text, &places, options->read_only, &uri, error))
+    if (!cst_conn_uri_parse(text, &dirs, options->read_only, &uri, error))
         return NULL;
     if (uri.target == CST_URI_EMBEDDED)
         return open_local(uri.root ? uri.root : options->root, options, error);
     return open_remote(&uri, text, options->read_only, &reached, error);
 }
 
-/** No URI at all: the daemon of this root when one answers, else this process does the work. */
+/*
+ * Without a URI: connects to the daemon of this root; embedded when nobody listens at its socket. A
+ * daemon that listens but refuses the connection is an error.
+ */
 static CstConn *open_default(const CstConnOptions *options, GError **error)
 {
     g_autoptr(CstPaths) paths = cst_paths_new(options->root);
@@ -90,7 +94,7 @@ CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **
 {
     const CstConnOptions none = {0};
 
-    /* What a start recovers, it recovers for real. */
+    /* Opening may start a service, whose recovery is never a dry run. */
     cst_dry_run_set(FALSE);
     if (!options)
         options = &none;
@@ -98,7 +102,7 @@ CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **
         return open_local(options->root, options, error);
     if (uri && !*uri)
         uri = NULL;
-    /* --root on the command line is meant more than a variable somebody exported once. */
+    /* --root on the command line overrides the environment. */
     if (!uri && !options->root)
         uri = uri_from_environment();
     return uri ? open_uri(uri, options, error) : open_default(options, error);

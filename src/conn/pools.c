@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over pools. */
 #include <string.h>
 
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/** A procedure whose answer is one pool. */
+/* Calls a procedure whose reply is a pool. */
 static CstPoolRef *call_for_pool(CstConn *conn, int number, const void *args, GError **error)
 {
     wire_pool_args ret = {0};
@@ -15,7 +16,7 @@ static CstPoolRef *call_for_pool(CstConn *conn, int number, const void *args, GE
     return cst_pool_ref_take(&ret.pool);
 }
 
-/** A procedure on one pool, without an answer. */
+/* Calls a procedure on a pool that has no reply. */
 static gboolean call_on_pool(CstConn *conn, int number, const CstPoolRef *pool, GError **error)
 {
     wire_pool_args args = {cst_pool_arg(pool)};
@@ -31,7 +32,7 @@ static gboolean call_on_pool_flags(CstConn *conn, int number, const CstPoolRef *
     return cst_conn_call(conn, number, &args, NULL, NULL, error);
 }
 
-/** A procedure on one pool that answers a number. */
+/* Calls a procedure on a pool whose reply is a number. */
 static gboolean ask_pool(CstConn *conn, int number, const CstPoolRef *pool, int *ret,
                          GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The names of objects, and the rows of listings, as callers hold them. */
+/* References to pools, volumes and secrets, as callers hold them. */
 #include <conn/conn.h>
 
 CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The remote transport: reaching a server on a Unix socket, or over ssh, and leaving it. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -11,13 +12,13 @@
 
 #include "remote_private.h"
 
-/* As virsh: half a minute without a sign of life ends the connection. */
+/* As virsh: the connection fails after half a minute without a packet from the server. */
 #define PING_MS    5000
 #define PING_COUNT 6
 
 /* --- reaching the server --------------------------------------------------------------------- */
 
-/** ssh's standard input and output are one socket; its errors go to the user's terminal. */
+/* Starts ssh with one socket as standard input and output; its errors go to the terminal. */
 static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError **error)
 {
     g_auto(GStrv) argv = cst_conn_uri_ssh_argv(uri);
@@ -41,7 +42,8 @@ static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError *
     return cst_wire_client_new(pair[0]);
 }
 
-/** The socket is closed by now, which ssh takes as its end; one that does not is told so. */
+/* Waits for ssh, which ends when its socket is closed; terminates it after half a second and kills
+ * it after a second. */
 static void reap_ssh(GPid pid)
 {
     for (int tries = 0; tries < 100; tries++) {
@@ -87,7 +89,7 @@ gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *re
         cst_wire_client_open(client, uri->name, read_only ? CST_WIRE_OPEN_RO : 0, error))
         return remote;
     if (ssh && cst_wire_client_broken(client))
-        g_prefix_error(error, _("ssh to '%s', socket '%s' there: "), uri->host, uri->socket);
+        g_prefix_error(error, _("ssh to '%s', remote socket '%s': "), uri->host, uri->socket);
     remote_close(remote);
     return NULL;
 }
@@ -95,7 +97,7 @@ gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *re
 const CstTransport cst_remote_transport = {
     .embedded = FALSE,
     .close = remote_close,
-    .has = cst_remote_has,
+    .supports = cst_remote_supports,
     .call = cst_remote_call,
     .call_all = cst_remote_call_all,
     .upload = cst_remote_upload,

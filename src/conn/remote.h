@@ -4,11 +4,12 @@
 #include "transport.h"
 #include "uri.h"
 
-/** Calls by libvirt's RPC, to cisternd or to a stock libvirtd. */
+/** The remote transport: libvirt's RPC, to cisternd or to a stock libvirtd. */
 extern const CstTransport cst_remote_transport;
 
 /**
- * Connects and opens @uri->name. *ret_reached: somebody listened there, whatever came of it.
+ * Connects to uri->socket, directly or over ssh, authenticates and opens uri->name. Returns the
+ * transport's object. *ret_reached: a server accepted the connection, also when opening failed.
  */
 gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *ret_reached,
                          GError **error);

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls by libvirt's RPC. What may take long is watched while its answer is awaited: five times a
- * second the server is asked how far it is, told that the call is cancelled or of another rate
- * limit, and, where the caller wants to leave it to itself, whether it is listed as a job by now.
+ * Calls over libvirt's RPC.
+ *
+ * A call with a task is watched while it waits for its reply: five times a second the client sends
+ * small calls of Cistern's own program, which refer to the long call by its serial. They query its
+ * progress, pass on cancellation and a changed rate limit, and, when detaching is on, ask whether
+ * the call is listed as a job. Failures of these calls are ignored: the long call's own reply says
+ * how it ended. Stock servers have none of them; a call there can only be abandoned.
+ *
+ * Whether the server is cisternd, and which procedures it has, is asked once, before the first call
+ * that depends on it.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -10,9 +17,8 @@
 #include "conn_private.h"
 #include "remote_private.h"
 
-#define PROGRESS_MS 200
-/** Calls that are under way at a time, of many. */
-#define WINDOW 128
+#define PROGRESS_MS 200 /* between two steps of watching a call */
+#define WINDOW      128 /* calls in flight in cst_remote_call_all() */
 
 static CstWireProc proc_of(const CstProcedure *procedure)
 {
@@ -20,18 +26,18 @@ static CstWireProc proc_of(const CstProcedure *procedure)
                          procedure->ret_func};
 }
 
-static gboolean is_unknown(const GError *why)
+static gboolean is_unknown_procedure(const GError *why)
 {
     return g_error_matches(why, CST_ERROR, CST_ERROR_RPC) &&
            (g_str_has_prefix(why->message, "unknown procedure") ||
             g_str_has_prefix(why->message, "Cannot find program"));
 }
 
-/** Hands @why on, in plain words when the server is too old or too different. Always FALSE. */
-static gboolean pass_on(const CstProcedure *procedure, GError *why, GError **error)
+/* Propagates @why, which it takes over; NO_SUPPORT when the procedure is unknown. Always FALSE. */
+static gboolean propagate_failure(const CstProcedure *procedure, GError *why, GError **error)
 {
-    if (is_unknown(why)) {
-        cst_conn_lacks(procedure->name, error);
+    if (is_unknown_procedure(why)) {
+        cst_conn_fail_unsupported(procedure->name, error);
         g_error_free(why);
     } else {
         g_propagate_error(error, why);
@@ -47,7 +53,7 @@ gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointe
 
     if (cst_wire_client_call(remote->client, &proc, args, ret, &why))
         return TRUE;
-    if (is_unknown(why))
+    if (is_unknown_procedure(why))
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("procedure %d: not supported by this server"), number);
     g_propagate_error(error, g_steal_pointer(&why));
@@ -61,10 +67,11 @@ static gboolean ask(CstRemote *remote, int number, gpointer args_func, const voi
                           error);
 }
 
-/* --- which server ---------------------------------------------------------------------------- */
+/* --- identifying the server ------------------------------------------------------------------ */
 
-/** Asks once; FALSE with @error only when the connection fails. */
-static gboolean learn_peer(CstRemote *remote, GError **error)
+/* Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
+ */
+static gboolean identify_peer(CstRemote *remote, GError **error)
 {
     wire_version_ret version = {0};
     GError *why = NULL;
@@ -85,20 +92,20 @@ static gboolean learn_peer(CstRemote *remote, GError **error)
     return TRUE;
 }
 
-static gboolean needs(CstRemote *remote, int number, const char *what, GError **error)
+static gboolean require_procedure(CstRemote *remote, int number, const char *what, GError **error)
 {
-    return learn_peer(remote, error) &&
-           (remote->last_procedure >= number || cst_conn_lacks(what, error));
+    return identify_peer(remote, error) &&
+           (remote->last_procedure >= number || cst_conn_fail_unsupported(what, error));
 }
 
-gboolean cst_remote_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                        GError **error)
+gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                             GError **error)
 {
     CstRemote *remote = self;
 
-    if (!learn_peer(remote, error))
+    if (!identify_peer(remote, error))
         return FALSE;
-    *ret_has =
+    *ret_supported =
         procedure->program == WIRE_REMOTE_PROGRAM || procedure->number <= remote->last_procedure;
     return TRUE;
 }
@@ -107,13 +114,13 @@ gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 {
     const wire_call_mode_args args = {dry_run ? WIRE_CALLS_DRY : 0};
 
-    return needs(self, WIRE_CISTERN_CALL_MODE, "--dry-run", error) &&
+    return require_procedure(self, WIRE_CISTERN_CALL_MODE, "--dry-run", error) &&
            ask(self, WIRE_CISTERN_CALL_MODE, xdr_wire_call_mode_args, &args, NULL, NULL, error);
 }
 
 gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error)
 {
-    if (detach && !needs(self, WIRE_CISTERN_CALL_JOB, "--detach", error))
+    if (detach && !require_procedure(self, WIRE_CISTERN_CALL_JOB, "--detach", error))
         return FALSE;
     ((CstRemote *)self)->detach = detach;
     return TRUE;
@@ -125,21 +132,21 @@ typedef struct {
     CstRemote *remote;
     CstTask *task;
     uint32_t serial;
-    uint64_t done; /**< as told last */
-    gboolean mute; /**< the server tells no progress */
+    uint64_t done;        /**< progress that the server reported last */
+    gboolean no_progress; /**< the server does not report progress */
     gboolean cancel_sent;
-    uint64_t rate; /**< as the server was told last */
+    uint64_t rate; /**< limit that was sent last */
 } Watch;
 
-/** Carries the server's progress over into the task. What goes wrong here does not matter. */
-static void ask_progress(Watch *watch)
+/* Queries the progress and advances the task. Ignores failures. */
+static void update_progress(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_progress_ret progress = {0};
 
     if (!ask(watch->remote, WIRE_CISTERN_CALL_PROGRESS, xdr_wire_serial_args, &args,
              xdr_wire_progress_ret, &progress, NULL)) {
-        watch->mute = TRUE;
+        watch->no_progress = TRUE;
         return;
     }
     if (!progress.found)
@@ -151,19 +158,19 @@ static void ask_progress(Watch *watch)
     }
 }
 
-/** When it works, the server's answer to the call says that it was cancelled. */
-static void ask_cancel(Watch *watch)
+/* Cancels the call at the server, whose reply to the call is then CANCELLED. */
+static void send_cancel(Watch *watch)
 {
     wire_serial_args args = {watch->serial};
     wire_int found = {0};
 
-    /* Not found: the call may still wait for its turn there, so it is asked again. */
+    /* Not found: the server may not have started the call yet, so the next step tries again. */
     watch->cancel_sent = ask(watch->remote, WIRE_CISTERN_CALL_CANCEL, xdr_wire_serial_args, &args,
                              xdr_wire_int, &found, NULL) &&
                          found.value;
 }
 
-static void ask_rate(Watch *watch)
+static void send_rate(Watch *watch)
 {
     wire_serial_rate_args args = {watch->serial, cst_task_rate(watch->task)};
     wire_int found = {0};
@@ -175,10 +182,10 @@ static void ask_rate(Watch *watch)
         watch->rate = args.limit;
 }
 
-/** FALSE once the call is listed as a job, when that is all that was wanted. */
-static gboolean stay(Watch *watch, GError **error)
+/* CANCELLED once the call is listed as a job, if detaching is on. */
+static gboolean check_detached(Watch *watch, GError **error)
 {
-    /* A server that doesn't know the one does not cancel calls whose client is gone either. */
+    /* Servers without CALL_DETACH do not cancel the calls of clients that go away. */
     int number = watch->remote->last_procedure >= WIRE_CISTERN_CALL_DETACH
                      ? WIRE_CISTERN_CALL_DETACH
                      : WIRE_CISTERN_CALL_JOB;
@@ -192,39 +199,42 @@ static gboolean stay(Watch *watch, GError **error)
         return TRUE;
     cst_task_set_job(watch->task, job.id);
     return cst_fail(error, CST_ERROR_CANCELLED,
-                    _("job %" G_GUINT64_FORMAT " goes on at the server"), (uint64_t)job.id);
+                    _("job %" G_GUINT64_FORMAT " continues on the server"), (uint64_t)job.id);
 }
 
-/** Says what the call that comes next is to keep to from its beginning. */
-static gboolean announce(Watch *watch, GError **error)
+/* Sends the rate limit for the next call, so that it applies from the call's start. */
+static gboolean set_initial_rate(Watch *watch, GError **error)
 {
     wire_serial_rate_args args = {0, cst_task_rate(watch->task)};
     wire_int found = {0};
 
     watch->rate = args.limit;
-    return !args.limit || (needs(watch->remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error) &&
-                           ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args,
-                               &args, xdr_wire_int, &found, error));
+    return !args.limit ||
+           (require_procedure(watch->remote, WIRE_CISTERN_CALL_RATE, _("a rate limit"), error) &&
+            ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args,
+                xdr_wire_int, &found, error));
 }
 
-/** Once per interval, while the answer isn't there. */
+/* One step of watching. FALSE: stop waiting for the reply. */
 static gboolean watch_step(Watch *watch, GError **error)
 {
-    if (!learn_peer(watch->remote, error))
+    if (!identify_peer(watch->remote, error))
         return FALSE;
     if (cst_task_cancelled(watch->task) && !watch->cancel_sent) {
         if (watch->remote->peer == CST_PEER_STOCK)
-            return cst_fail(error, CST_ERROR_CANCELLED,
-                            _("cancelled here; this server can't cancel and finishes the work"));
-        ask_cancel(watch);
+            return cst_fail(
+                error, CST_ERROR_CANCELLED,
+                _("no longer waiting; this server cannot cancel calls and finishes the work"));
+        send_cancel(watch);
     }
-    if (watch->remote->peer == CST_PEER_CISTERN && !watch->mute)
-        ask_progress(watch);
-    ask_rate(watch);
-    return stay(watch, error);
+    if (watch->remote->peer == CST_PEER_CISTERN && !watch->no_progress)
+        update_progress(watch);
+    send_rate(watch);
+    return check_detached(watch, error);
 }
 
-/** Fails as the watching does; how the call ended is @ret_why (NULL: well). */
+/* Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
+ */
 static gboolean await_watched(Watch *watch, const CstWireProc *proc, void *ret, GError **ret_why,
                               GError **error)
 {
@@ -248,7 +258,7 @@ static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const v
 {
     Watch watch = {.remote = remote, .task = task};
 
-    if (!cst_task_check(task, error) || !announce(&watch, error) ||
+    if (!cst_task_check(task, error) || !set_initial_rate(&watch, error) ||
         !cst_wire_client_send(remote->client, proc, args, &watch.serial, error))
         return FALSE;
     if (await_watched(&watch, proc, ret, ret_why, error))
@@ -267,7 +277,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
     GError *why = NULL;
 
     if (procedure->program == WIRE_CISTERN_PROGRAM &&
-        !needs(remote, procedure->number, procedure->name, error))
+        !require_procedure(remote, procedure->number, procedure->name, error))
         return FALSE;
     if (!task)
         cst_wire_client_call(remote->client, &proc, args, ret, &why);
@@ -275,7 +285,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
         return FALSE;
     if (procedure->wipe_args || procedure->wipe_ret)
         cst_wire_client_wipe(remote->client);
-    return !why || pass_on(procedure, why, error);
+    return !why || propagate_failure(procedure, why, error);
 }
 
 gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)

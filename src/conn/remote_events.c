@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events of a remote connection.
+ *
+ * libvirt allows one registration per event type and object, so subscriptions with the same type
+ * and object share one. The server sends a message per registration: an object that is covered by a
+ * registration of its own and by one for all objects is reported twice, and the second message is
+ * dropped.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,16 +14,16 @@
 
 #include "remote_private.h"
 
-/** One registration with the server; several subscriptions may share it, as libvirt demands. */
+/* A registration at the server, shared by the subscriptions of its type and object. */
 typedef struct {
     CstConnEventType type;
     gboolean any;
     CstUuid uuid; /**< unless any */
-    int callback; /**< the server's number */
-    GArray *subs; /**< of guint, our subscriptions */
+    int callback; /**< number that the server assigned */
+    GArray *subs; /**< of guint: numbers of our subscriptions */
 } Registration;
 
-/* Numbers that libvirt gives the kinds of events, per object. */
+/* libvirt's numbers of event types, which count from 0 for pools and for secrets. */
 enum { EVENT_LIFECYCLE = 0, EVENT_SECOND = 1 };
 
 typedef struct {
@@ -30,15 +38,15 @@ static const Kind kinds[CST_CONN_EVENT_CLOSED] = {
     [CST_CONN_EVENT_SECRET_VALUE] = {TRUE, EVENT_SECOND},
 };
 
-/* --- what comes in --------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
-/**
- * An object may be covered by two registrations, its own and the one for all, and then comes
- * twice: only the message of the first that covers it is taken. One that nothing covers yet may
- * have overtaken the answer to a registration under way.
+/*
+ * Whether the message of registration @callback is the one to deliver: the first registration that
+ * covers the object is responsible. A message that no registration covers belongs to one whose
+ * reply it has overtaken.
  */
-static gboolean to_be_taken(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
-                            int callback)
+static gboolean is_responsible(const CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
+                               int callback)
 {
     for (guint i = 0; i < remote->registrations->len; i++) {
         const Registration *reg = &g_array_index(remote->registrations, Registration, i);
@@ -55,11 +63,11 @@ static void post(CstRemote *remote, CstConnEventType type, int callback, int kin
     CstConnEvent event = {.type = type, .kind = kind, .pool = pool};
 
     memcpy(event.uuid.bytes, uuid, sizeof(event.uuid.bytes));
-    if (to_be_taken(remote, type, &event.uuid, callback))
-        cst_event_box_post(&remote->events, &event);
+    if (is_responsible(remote, type, &event.uuid, callback))
+        cst_event_queue_post(&remote->events, &event);
 }
 
-static void take_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_pool_lifecycle_event event = {0};
 
@@ -70,7 +78,7 @@ static void take_pool_lifecycle(CstRemote *remote, const uint8_t *packet, size_t
     xdr_free((xdrproc_t)xdr_wire_pool_lifecycle_event, (char *)&event);
 }
 
-static void take_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_pool_refresh_event event = {0};
 
@@ -80,7 +88,7 @@ static void take_pool_refresh(CstRemote *remote, const uint8_t *packet, size_t l
     xdr_free((xdrproc_t)xdr_wire_pool_refresh_event, (char *)&event);
 }
 
-static void take_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_secret_lifecycle_event event = {0};
 
@@ -91,7 +99,7 @@ static void take_secret_lifecycle(CstRemote *remote, const uint8_t *packet, size
     xdr_free((xdrproc_t)xdr_wire_secret_lifecycle_event, (char *)&event);
 }
 
-static void take_secret_value(CstRemote *remote, const uint8_t *packet, size_t len)
+static void handle_secret_value(CstRemote *remote, const uint8_t *packet, size_t len)
 {
     wire_secret_value_event event = {0};
 
@@ -106,10 +114,10 @@ static void on_message(const CstWireHeader *header, const uint8_t *packet, size_
     if (header->program != WIRE_REMOTE_PROGRAM)
         return;
     switch (header->procedure) {
-    case WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE: take_pool_lifecycle(data, packet, len); break;
-    case WIRE_PROC_STORAGE_POOL_EVENT_REFRESH: take_pool_refresh(data, packet, len); break;
-    case WIRE_PROC_SECRET_EVENT_LIFECYCLE: take_secret_lifecycle(data, packet, len); break;
-    case WIRE_PROC_SECRET_EVENT_VALUE_CHANGED: take_secret_value(data, packet, len); break;
+    case WIRE_PROC_STORAGE_POOL_EVENT_LIFECYCLE: handle_pool_lifecycle(data, packet, len); break;
+    case WIRE_PROC_STORAGE_POOL_EVENT_REFRESH: handle_pool_refresh(data, packet, len); break;
+    case WIRE_PROC_SECRET_EVENT_LIFECYCLE: handle_secret_lifecycle(data, packet, len); break;
+    case WIRE_PROC_SECRET_EVENT_VALUE_CHANGED: handle_secret_value(data, packet, len); break;
     default: break;
     }
 }
@@ -123,7 +131,7 @@ static void registration_clear(gpointer data)
 
 void cst_remote_events_init(CstRemote *remote)
 {
-    cst_event_box_init(&remote->events);
+    cst_event_queue_init(&remote->events);
     remote->registrations = g_array_new(FALSE, TRUE, sizeof(Registration));
     g_array_set_clear_func(remote->registrations, registration_clear);
     cst_wire_client_on_message(remote->client, on_message, remote);
@@ -132,7 +140,7 @@ void cst_remote_events_init(CstRemote *remote)
 void cst_remote_events_clear(CstRemote *remote)
 {
     g_array_unref(remote->registrations);
-    cst_event_box_clear(&remote->events);
+    cst_event_queue_clear(&remote->events);
 }
 
 static Registration *find_registration(CstRemote *remote, CstConnEventType type,
@@ -188,9 +196,9 @@ static gboolean register_secret(CstRemote *remote, int event, const CstUuid *uui
     return ok;
 }
 
-/** The registration that serves @type and @uuid, made when there is none. */
-static Registration *need_registration(CstRemote *remote, CstConnEventType type,
-                                       const CstUuid *uuid, GError **error)
+/* Gives the registration for @type and @uuid; registers at the server when there is none. */
+static Registration *get_registration(CstRemote *remote, CstConnEventType type, const CstUuid *uuid,
+                                      GError **error)
 {
     Registration *reg = find_registration(remote, type, uuid);
     Registration new = {.type = type, .any = !uuid};
@@ -221,11 +229,11 @@ gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUui
     guint id;
 
     if (type < CST_CONN_EVENT_CLOSED) {
-        reg = need_registration(remote, type, uuid, error);
+        reg = get_registration(remote, type, uuid, error);
         if (!reg)
             return FALSE;
     }
-    id = cst_event_box_subscribe(&remote->events, type, uuid, func, data);
+    id = cst_event_queue_subscribe(&remote->events, type, uuid, func, data);
     if (reg)
         g_array_append_val(reg->subs, id);
     *ret_id = id;
@@ -248,7 +256,7 @@ gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
 {
     CstRemote *remote = self;
 
-    if (!cst_event_box_unsubscribe(&remote->events, id, error))
+    if (!cst_event_queue_unsubscribe(&remote->events, id, error))
         return FALSE;
     for (guint i = 0; i < remote->registrations->len; i++) {
         Registration *reg = &g_array_index(remote->registrations, Registration, i);
@@ -264,16 +272,16 @@ gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-/** A connection that has gone is told once; waiting any longer is then an error. */
+/* Reports the failure of the connection as an event, once; after that waiting is an error. */
 static gboolean deliver_closed(CstRemote *remote, guint *ret_delivered, GError **error)
 {
     const CstConnEvent closed = {.type = CST_CONN_EVENT_CLOSED};
 
-    if (remote->closed_told)
+    if (remote->closed_reported)
         return FALSE;
-    remote->closed_told = TRUE;
-    cst_event_box_post(&remote->events, &closed);
-    *ret_delivered = cst_event_box_deliver(&remote->events);
+    remote->closed_reported = TRUE;
+    cst_event_queue_post(&remote->events, &closed);
+    *ret_delivered = cst_event_queue_deliver(&remote->events);
     if (*ret_delivered == 0)
         return FALSE;
     g_clear_error(error);
@@ -292,7 +300,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
 {
     CstRemote *remote = self;
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
-    guint delivered = cst_event_box_deliver(&remote->events);
+    guint delivered = cst_event_queue_deliver(&remote->events);
     gboolean first = TRUE;
 
     while (delivered == 0) {
@@ -303,7 +311,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
         first = FALSE;
         if (!cst_wire_client_pump(remote->client, (int)left, wake_fd, error))
             return deliver_closed(remote, ret_delivered, error);
-        delivered = cst_event_box_deliver(&remote->events);
+        delivered = cst_event_queue_deliver(&remote->events);
     }
     *ret_delivered = delivered;
     return TRUE;

@@ -3,7 +3,7 @@
 
 #include <wire/client.h>
 
-#include "eventbox.h"
+#include "event_queue.h"
 #include "remote.h"
 
 typedef enum {
@@ -14,28 +14,31 @@ typedef enum {
 
 typedef struct {
     CstWireClient *client;
-    GPid ssh; /**< 0: none */
+    GPid ssh; /**< the ssh process; 0: none */
     CstPeer peer;
-    int last_procedure; /**< of Cistern's program there; 0: not asked, or none */
-    gboolean detach;    /**< long calls come back once they are jobs */
+    int last_procedure; /**< highest procedure of Cistern's program that the server has; 0: none */
+    gboolean detach;    /**< long calls return once they are jobs */
 
-    CstEventBox events;
+    CstEventQueue events;
     GArray *registrations; /**< of Registration (remote_events.c) */
-    gboolean registering;  /**< a registration waits for its answer */
-    gboolean closed_told;
+    gboolean registering;  /**< a registration waits for its reply */
+    gboolean closed_reported;
 } CstRemote;
 
 /* remote_call.c */
 
 /**
- * A procedure that belongs to a connection, and so is not among those of the API: registrations,
- * and what is asked of calls under way. NO_SUPPORT when the server does not know it.
+ * Calls a procedure that concerns the connection itself and therefore is not in the API's procedure
+ * table: event registrations, and control of calls in flight. The functions are XDR functions, NULL
+ * for none. NO_SUPPORT when the server does not have the procedure.
  */
 gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
                         const void *args, gpointer ret_func, void *ret, GError **error);
 
-gboolean cst_remote_has(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                        GError **error);
+/* The slots of CstTransport. */
+
+gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                             GError **error);
 gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
                          CstTask *task, GError **error);
 gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GError **error);
@@ -51,7 +54,9 @@ gboolean cst_remote_download(gpointer self, const wire_vol_stream_args *args, Cs
 
 /* remote_events.c */
 
+/** Initializes the events of @remote, whose client is connected. */
 void cst_remote_events_init(CstRemote *remote);
+/** Frees the events of @remote. */
 void cst_remote_events_clear(CstRemote *remote);
 gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUuid *uuid,
                               CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);

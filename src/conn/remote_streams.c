@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Uploads and downloads over libvirt's streams. */
 #include "remote_private.h"
 
 static CstWireStream *start(CstRemote *remote, int number, const wire_vol_stream_args *args,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over secrets. */
 #include <string.h>
 
 #include "conn_private.h"
 
-/** Takes over what @wire holds. */
+/* Makes a reference from @wire, whose strings it takes over. */
 static CstConnSecret *secret_take(wire_secret *wire)
 {
     CstConnSecret *secret = g_new0(CstConnSecret, 1);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over snapshots of volumes. */
 #include <base/i18n.h>
 
 #include "conn_private.h"
@@ -35,7 +36,8 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
     return snapshots;
 }
 
-/* All changes have one form: the snapshot, a second name or none, a number or none. */
+/* All changes have the same arguments: the snapshot, a second name ("": none), a limit (0: none).
+ */
 static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const char *name,
                        const char *other, uint64_t limit, CstTask *task, GError **error)
 {

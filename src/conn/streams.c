@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Uploads and downloads, between a descriptor of the caller's and a volume. */
+/* Uploads and downloads between the caller's descriptor and a volume, over either transport. */
 #include "conn_private.h"
 
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
@@ -9,15 +9,15 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
     CstFdSource source;
 
-    if (!cst_conn_allow(conn, procedure, error) ||
+    if (!cst_conn_check_access(conn, procedure, error) ||
         !cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, error))
         return FALSE;
     cst_task_set_total(task, source.size);
-    return cst_conn_checked(conn->transport->upload(conn->self, &args, &source, task, error),
-                            procedure->name, error);
+    return cst_conn_check_result(conn->transport->upload(conn->self, &args, &source, task, error),
+                                 procedure->name, error);
 }
 
-/** How much there is to come; a server that can't tell leaves the total unknown. */
+/* Sets the total of @task; it stays unknown when the server does not report the size. */
 static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset, uint64_t length,
                             CstTask *task)
 {
@@ -37,10 +37,10 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
     CstFdSink sink;
 
-    if (!cst_conn_allow(conn, procedure, error) || !cst_fd_sink_init(&sink, fd, error))
+    if (!cst_conn_check_access(conn, procedure, error) || !cst_fd_sink_init(&sink, fd, error))
         return FALSE;
     expect_download(conn, vol, offset, length, task);
-    return cst_conn_checked(conn->transport->download(conn->self, &args, &sink, task, error) &&
-                                cst_fd_sink_finish(&sink, error),
-                            procedure->name, error);
+    return cst_conn_check_result(conn->transport->download(conn->self, &args, &sink, task, error) &&
+                                     cst_fd_sink_finish(&sink, error),
+                                 procedure->name, error);
 }

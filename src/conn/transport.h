@@ -6,44 +6,53 @@
 
 #include "fdio.h"
 
-/** One of several calls that go out together. */
+/** One call of several that are in flight together. */
 typedef struct {
     const CstProcedure *procedure;
     const void *args;
-    void *ret;     /**< zeroed; xdr_free() where @error is NULL */
-    GError *error; /**< set by the transport; the caller's */
+    void *ret;     /**< zeroed by the caller, who calls xdr_free() when @error is NULL */
+    GError *error; /**< set by the transport, owned by the caller; NULL: success */
 } CstConnCall;
 
 /**
- * What carries a call to the side that does it: to the service in this process, or over a socket.
- * Only conn.c, streams.c and vol_list.c call through this table, after the checks that every call
- * passes. A slot that fails sets @error.
+ * Carries calls to the service in this process, or over a socket. Only conn.c, streams.c and
+ * vol_list.c call through this table, after the checks of conn.c. All slots are required. @self is
+ * the transport's object. A slot that returns FALSE has set @error. All are called in the thread of
+ * the connection.
  */
 typedef struct {
-    gboolean embedded;
+    gboolean embedded; /**< the service runs in this process */
 
+    /** Closes the connection and frees @self. */
     void (*close)(gpointer self);
 
-    /** Whether the other side knows the procedure; fails only when the connection does. */
-    gboolean (*has)(gpointer self, const CstProcedure *procedure, gboolean *ret_has,
-                    GError **error);
+    /** Gives whether the server has the procedure. Fails only when the connection does. */
+    gboolean (*supports)(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                         GError **error);
     /**
-     * @ret is zeroed; on success the caller frees what is in it with xdr_free(). With a @task its
-     * progress is kept up to date, and cancelling it cancels the call.
+     * Calls the procedure and waits for its reply. @args and @ret are structs of the types in
+     * @procedure's row. @ret is zeroed; on success the caller frees its content with xdr_free().
+     * @task may be NULL; otherwise its progress is updated, and cancelling it cancels the call.
      */
     gboolean (*call)(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
                      CstTask *task, GError **error);
-    /** All of @calls, many under way at a time. Fails only when the connection does. */
+    /** Makes all @calls, many of them in flight at a time. Fails only when the connection does. */
     gboolean (*call_all)(gpointer self, CstConnCall *calls, guint count, GError **error);
 
+    /** Sends all data and holes of @source to the volume, and waits until the server has stored
+     * them. */
     gboolean (*upload)(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
                        CstTask *task, GError **error);
+    /** Writes the volume's data and holes to @sink; the caller finishes the sink. */
     gboolean (*download)(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
                          CstTask *task, GError **error);
 
+    /** See cst_conn_set_detach(). */
     gboolean (*set_detach)(gpointer self, gboolean detach, GError **error);
+    /** See cst_conn_set_dry_run(). Called only when the state changes. */
     gboolean (*set_dry_run)(gpointer self, gboolean dry_run, GError **error);
 
+    /* See cst_conn_subscribe(), cst_conn_unsubscribe() and cst_conn_wait_events(). */
     gboolean (*subscribe)(gpointer self, CstConnEventType type, const CstUuid *uuid,
                           CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);
     gboolean (*unsubscribe)(gpointer self, guint id, GError **error);
@@ -51,6 +60,7 @@ typedef struct {
                             GError **error);
 } CstTransport;
 
-/** Takes @self; @transport is static. @asked: what the user typed as URI; NULL: nothing. */
+/** Makes a connection over @transport (static) and its object @self, which it takes over. @asked:
+ * the URI as the user gave it; may be NULL. */
 CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *asked,
                       gboolean read_only);

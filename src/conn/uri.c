@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parsing of connection URIs, and the selection of a socket.
+ *
+ * A scheme has a list of sockets that may serve it, as in libvirt's mode "auto": the first one that
+ * exists is used. When none exists the first one is used, so that the error names it. Parameters
+ * that the client does not know are passed to the server, as libvirt does.
+ */
 #include "uri.h"
 
 #include <string.h>
@@ -6,14 +13,14 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define REMOTE_RUN "/run/libvirt" /* a remote host's own --root is not ours to know */
+#define REMOTE_RUN "/run/libvirt" /* on remote hosts, whose --root is unknown */
 
-/** A scheme, and the sockets that may answer it in libvirt's automatic mode, best first. */
+/* A scheme and the sockets that may serve it, in order of preference. */
 typedef struct {
     const char *scheme;
-    const char *direct; /**< the modular daemon's socket */
+    const char *direct; /**< mode "direct": the modular daemon's socket */
     const char *candidates[4];
-    const char *over_ssh; /**< when nothing there can be looked at */
+    const char *over_ssh; /**< over ssh, where existence cannot be tested */
 } Scheme;
 
 static const Scheme schemes[] = {
@@ -34,7 +41,7 @@ typedef struct {
     const Scheme *scheme;
     char *transport; /**< NULL: none */
     char *mode;
-    GString *rest; /**< parameters that the server gets */
+    GString *rest; /**< parameters that are passed to the server */
 } Parts;
 
 static void parts_clear(Parts *parts)
@@ -164,7 +171,7 @@ static const char *socket_by_mode(const Parts *parts)
     return NULL;
 }
 
-/** The first candidate that exists, else the first one, so that the error can name it. */
+/* The path of the first candidate that exists, else of the first one. */
 static char *find_socket(const Parts *parts, const char *dir, const char *suffix)
 {
     const char *fixed = socket_by_mode(parts);
@@ -179,12 +186,12 @@ static char *find_socket(const Parts *parts, const char *dir, const char *suffix
     return g_strconcat(dir, "/", fixed ? fixed : scheme->candidates[0], suffix, NULL);
 }
 
-static void choose_socket(const Parts *parts, const CstUriPlaces *places, gboolean session,
+static void choose_socket(const Parts *parts, const CstUriSocketDirs *dirs, gboolean session,
                           gboolean read_only, CstConnUri *uri)
 {
     const char *suffix = read_only ? "-ro" : "";
 
-    /* socket= is taken as it is, also read-only: so does libvirt's client. */
+    /* As in libvirt's client, socket= is used as it is, also for read-only connections. */
     if (uri->socket)
         return;
     if (uri->target == CST_URI_SSH) {
@@ -194,8 +201,8 @@ static void choose_socket(const Parts *parts, const CstUriPlaces *places, gboole
             g_strconcat(REMOTE_RUN "/", fixed ? fixed : parts->scheme->over_ssh, suffix, NULL);
         return;
     }
-    uri->socket = session ? find_socket(parts, places->session_run, "")
-                          : find_socket(parts, places->system_run, suffix);
+    uri->socket = session ? find_socket(parts, dirs->session_run, "")
+                          : find_socket(parts, dirs->system_run, suffix);
 }
 
 static gboolean parse_host(const char *text, GUri *guri, CstConnUri *uri, GError **error)
@@ -206,7 +213,7 @@ static gboolean parse_host(const char *text, GUri *guri, CstConnUri *uri, GError
     if (!host || !*host)
         return cst_fail(error, CST_ERROR_INVALID, _("URI '%s' names no host to reach by ssh"),
                         text);
-    /* ssh would take these for options. */
+    /* ssh would parse these as options. */
     if (*host == '-' || (user && *user == '-'))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("host or user name in URI '%s' starts with '-'"), text);
@@ -230,7 +237,7 @@ static gboolean parse_embed(const char *text, const Parts *parts, CstConnUri *ur
     return TRUE;
 }
 
-static gboolean resolve(const char *text, GUri *guri, const CstUriPlaces *places,
+static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *dirs,
                         gboolean read_only, Parts *parts, CstConnUri *uri, GError **error)
 {
     const char *host = g_uri_get_host(guri);
@@ -251,15 +258,15 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriPlaces *places
     session = strcmp(path, "/session") == 0;
     if (session && uri->target == CST_URI_SSH && !uri->socket)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("URI '%s': where a session's socket is on another host can't be known; "
+                        _("URI '%s': the path of a session's socket on another host is unknown; "
                           "add ?socket=PATH"),
                         text);
-    choose_socket(parts, places, session, read_only, uri);
+    choose_socket(parts, dirs, session, read_only, uri);
     uri->name = g_strconcat(parts->scheme->scheme, "://", path, parts->rest->str, NULL);
     return TRUE;
 }
 
-gboolean cst_conn_uri_parse(const char *text, const CstUriPlaces *places, gboolean read_only,
+gboolean cst_conn_uri_parse(const char *text, const CstUriSocketDirs *dirs, gboolean read_only,
                             CstConnUri *ret_uri, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -273,7 +280,7 @@ gboolean cst_conn_uri_parse(const char *text, const CstUriPlaces *places, gboole
     parts.rest = g_string_new(NULL);
     if (!parse_scheme(text, g_uri_get_scheme(guri), &parts, error) ||
         !parse_query(text, g_uri_get_query(guri), &uri, &parts, error) ||
-        !resolve(text, guri, places, read_only, &parts, &uri, error))
+        !resolve(text, guri, dirs, read_only, &parts, &uri, error))
         return FALSE;
     *ret_uri = uri;
     memset(&uri, 0, sizeof(uri));
@@ -291,7 +298,7 @@ static void add_option(GPtrArray *argv, const char *option, const char *value)
 char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
 {
     GPtrArray *argv = g_ptr_array_new();
-    /* sshd hands the words, joined by spaces, to the user's shell there. */
+    /* sshd joins the words with spaces and passes them to the user's shell, hence the quoting. */
     g_autofree char *netcat = g_shell_quote(uri->netcat ? uri->netcat : "nc");
     g_autofree char *socket = g_shell_quote(uri->socket);
     g_autofree char *port = uri->port ? g_strdup_printf("%d", uri->port) : NULL;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Listing the volumes of a pool. cisternd has a call that returns pages of rows. A stock libvirtd
+ * has a call for the names, and two calls per volume, which are pipelined in batches.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/* --- cisternd: whole pages ------------------------------------------------------------------- */
+/* --- cisternd: pages ------------------------------------------------------------------------- */
 
 static CstVolRow *row_take(wire_vol_row *wire)
 {
@@ -20,7 +24,7 @@ static CstVolRow *row_take(wire_vol_row *wire)
     return row;
 }
 
-/** Adds the page after the last row there is; *ret_more: another one may follow. */
+/* Appends the page behind the last row. *ret_more: another page may follow. */
 static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, GPtrArray *rows,
                          gboolean *ret_more, GError **error)
 {
@@ -31,7 +35,7 @@ static gboolean add_page(CstConn *conn, const CstPoolRef *pool, unsigned flags, 
 
     if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_LIST_PAGE, &args, &page, NULL, error))
         return FALSE;
-    /* A server that says "more" without giving any would keep us here for ever. */
+    /* A server that reports more rows but sends none must not cause an endless loop. */
     *ret_more = page.more && page.rows.rows_len > 0;
     for (u_int i = 0; i < page.rows.rows_len; i++)
         g_ptr_array_add(rows, row_take(&page.rows.rows_val[i]));
@@ -50,19 +54,19 @@ static gboolean list_pages(CstConn *conn, const CstPoolRef *pool, gboolean detai
     return TRUE;
 }
 
-/* --- libvirtd: names, then two calls a volume, many under way -------------------------------- */
+/* --- libvirtd: names, then two calls per volume ---------------------------------------------- */
 
-/** Volumes that are asked about together. */
+/* Volumes per batch. */
 #define BATCH 256
 
-/** What is asked about a volume, and its answers. */
+/* The arguments of a volume's calls, and their replies. */
 typedef struct {
     wire_vol_args args;
     wire_text path;
     wire_vol_info_ret info;
 } Question;
 
-/** The row of a volume; NULL: somebody has deleted it since the names were listed. */
+/* Makes a volume's row; NULL: the volume was deleted after the names were listed. */
 static CstVolRow *row_of_answers(Question *question, const CstConnCall *path,
                                  const CstConnCall *info)
 {
@@ -79,7 +83,7 @@ static CstVolRow *row_of_answers(Question *question, const CstConnCall *path,
     row->path = question->path.value ? question->path.value : g_strdup("");
     row->info = (CstVolInfo){question->info.type, question->info.capacity,
                              question->info.allocation, 0, FALSE};
-    /* What is wrong with this volume alone. */
+    /* A failure for one volume is reported in its row and does not fail the listing. */
     row->problem = why ? cst_error_text(why) : NULL;
     return row;
 }
@@ -137,7 +141,7 @@ GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean det
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     gboolean pages;
 
-    if (!cst_conn_has(conn, WIRE_CISTERN_VOL_LIST_PAGE, &pages, error))
+    if (!cst_conn_supports(conn, WIRE_CISTERN_VOL_LIST_PAGE, &pages, error))
         return NULL;
     if (!(pages ? list_pages(conn, pool, details, rows, error)
                 : list_each(conn, pool, details, rows, error)))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Typed calls over volumes. */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "conn_private.h"
 
-/** A procedure whose answer is one volume. */
+/* Calls a procedure whose reply is a volume. */
 static CstVolRef *call_for_vol(CstConn *conn, int number, const void *args, CstTask *task,
                                GError **error)
 {

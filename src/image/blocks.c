@@ -272,8 +272,8 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
            cst_blocks_run_extent(blocks, offset, &run, ret_extent, error);
 }
 
-gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                           GError **error)
+gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
+                           CstBlobLocation *ret_place, GError **error)
 {
     CstBlocks *blocks = blocks_of(image);
     uint64_t there;
@@ -283,11 +283,11 @@ gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length, Cs
         return FALSE;
     there = run.kind == CST_RUN_BACKING ? backing_there(blocks, offset, run.length) : 0;
     if (run.kind == CST_RUN_DATA)
-        *ret_place = (CstPlace){blocks->blob, run.host, run.length};
+        *ret_place = (CstBlobLocation){blocks->blob, run.host, run.length};
     else if (there > 0)
-        *ret_place = (CstPlace){blocks->backing, blocks->backing_start + offset, there};
+        *ret_place = (CstBlobLocation){blocks->backing, blocks->backing_start + offset, there};
     else
-        *ret_place = (CstPlace){NULL, 0, run.length};
+        *ret_place = (CstBlobLocation){NULL, 0, run.length};
     return TRUE;
 }
 

@@ -153,8 +153,8 @@ struct CstImageFormat {
      * As CstBlobOps.locate: in the image's file, another file of it, or the backing image. NULL:
      * nothing can be told.
      */
-    gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                       GError **error);
+    gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length,
+                       CstBlobLocation *ret_place, GError **error);
     gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                        GError **error);
     /** Bytes that can be taken over as CstBlobOps.take_shared says; 0: this image can't. Both or

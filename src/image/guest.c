@@ -58,14 +58,14 @@ static gboolean guest_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
     return image->format->extent(image, offset, length, ret_extent, error);
 }
 
-static gboolean guest_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                             GError **error)
+static gboolean guest_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                             CstBlobLocation *ret_place, GError **error)
 {
     CstImage *image = image_of(blob);
 
     if (image->format->locate)
         return image->format->locate(image, offset, length, ret_place, error);
-    *ret_place = (CstPlace){NULL, 0, length};
+    *ret_place = (CstBlobLocation){NULL, 0, length};
     return TRUE;
 }
 

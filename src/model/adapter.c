@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The <adapter> of scsi pools: a SCSI host, given by name or by the PCI address and unique id of
+ * its parent, or a Fibre Channel host, given by its world wide names. Parsing, checks and messages
+ * are libvirt's. Resolving an adapter to a host is the backend's task.
+ */
 #include "adapter.h"
 
 #include <string.h>
@@ -8,7 +13,7 @@
 
 static const char *const type_names[] = {"scsi_host", "fc_host", NULL};
 
-/* Documents from before the type attribute name the host and nothing else. */
+/* Old documents, without the attribute type, give the name of the host and nothing else. */
 static gboolean parse_untyped(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     if (xmlHasNsProp(node, BAD_CAST "wwnn", NULL) || xmlHasNsProp(node, BAD_CAST "wwpn", NULL) ||
@@ -94,7 +99,7 @@ gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error)
     return parse_fc_host(node, adapter, error);
 }
 
-/* A world wide name: 16 hexadecimal digits, 0x before them or not. */
+/* A world wide name consists of 16 hexadecimal digits, with or without the prefix 0x. */
 static gboolean check_wwn(const char *wwn, GError **error)
 {
     const char *digits = wwn;
@@ -201,7 +206,7 @@ void cst_adapter_clear(CstAdapter *adapter)
     memset(adapter, 0, sizeof(*adapter));
 }
 
-/* "scsi_host3", "host3" and "3" are one adapter. */
+/* The number in the name: "scsi_host3", "host3" and "3" are the same adapter. */
 static const char *host_number(const char *name)
 {
     if (g_str_has_prefix(name, "scsi_"))

@@ -6,15 +6,18 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** The <adapter> of scsi pools. @adapter must be zeroed; the caller clears it, also on failure. */
+/** Parses the <adapter> of a scsi pool. @adapter is zeroed; the caller clears it, also on failure.
+ */
 gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error);
 
-/** Refuses an adapter that does not say which host it is. */
+/** Checks that @adapter identifies a host adapter (XML). */
 gboolean cst_adapter_check(const CstAdapter *adapter, GError **error);
 
 void cst_adapter_format(CstXmlWriter *xml, const CstAdapter *adapter);
+/** Makes @to, which owns nothing, a deep copy of @from. */
 void cst_adapter_copy(CstAdapter *to, const CstAdapter *from);
+/** Frees what @adapter owns and zeroes it. */
 void cst_adapter_clear(CstAdapter *adapter);
 
-/** Same host adapter, as far as the definitions tell. */
+/** Whether both are the same host adapter, as far as the definitions show. */
 gboolean cst_adapter_same(const CstAdapter *a, const CstAdapter *b);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The <storagepoolCapabilities> document, which is generated from the table of pool types. */
 #include <model/pool_def.h>
 
 #include "xml_write.h"
 
-/* Rows in libvirt's order. Two types are libvirt's alone: tools that read the document by position
- * or look for every type still find them, marked as not supported. */
+/* The entries in libvirt's order. Two of the types do not exist here; they are listed as
+ * unsupported for clients that expect all of libvirt's types, in this order. */
 static const struct {
-    int type; /* CstPoolType; -1: not ours */
+    int type; /* CstPoolType; -1: one of libvirt's only */
     const char *foreign_name;
     gboolean foreign_has_volumes;
 } rows[] = {

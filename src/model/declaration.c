@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is declared of a volume's content. Plain data: src/store keeps it, src/pool judges by it
- * what an image names, src/service decides what is declared when.
+ * Declarations as plain data. src/store keeps them in a database, src/pool decides with them which
+ * references of an image are followed, src/service creates and changes them.
  */
 #include <model/declaration.h>
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The <encryption> of a volume: its format, the references to its secrets, and for LUKS the cipher
+ * and the IV generator. Values of secrets never appear here.
+ */
 #include "encryption.h"
 
 #include <string.h>
@@ -117,7 +121,8 @@ static gboolean parse_ivgen(xmlNode *node, CstEncryption *encryption, GError **e
     return TRUE;
 }
 
-/* Only LUKS lets one choose; with other formats both elements are ignored, as in libvirt. */
+/* Cipher and IV generator can be chosen for LUKS only; otherwise libvirt ignores both, and so do
+ * we. */
 static gboolean parse_luks(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     xmlNode *cipher = cst_xml_find(node, "cipher");

@@ -6,6 +6,6 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** The <encryption> of a volume (libvirt docs/formatstorageencryption.rst). */
+/** Parses and formats the <encryption> of a volume (libvirt docs/formatstorageencryption.rst). */
 CstEncryption *cst_encryption_parse(xmlNode *node, GError **error);
 void cst_encryption_format(CstXmlWriter *xml, const CstEncryption *encryption);

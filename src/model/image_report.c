@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Constructors and destructors of the results of image operations. */
 #include <model/image_report.h>
 
 void cst_check_report_clear(CstCheckReport *report)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The description of a job: states, estimates, and its failure as an error. */
 #include <model/job.h>
 
 #include <base/error_class.h>

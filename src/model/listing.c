@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rows of volume lists. */
 #include <model/listing.h>
 
 void cst_vol_row_free(CstVolRow *row)

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Options in an XML namespace of the pool type's own: mount options of fs and netfs, librbd's
+ * configuration, and Cistern's own options. Those in libvirt's namespaces may have any name. In
+ * Cistern's namespace an option that is unknown, or that the type does not have, is an error:
+ * ignoring it would silently give the user something else.
+ */
 #include "options.h"
 
 #include <string.h>
@@ -92,7 +98,7 @@ static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArra
     return TRUE;
 }
 
-/* What was asked for in our namespace is not passed over where there is no such thing. */
+/* Refuses elements in our namespace for a type that has no options there. */
 static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError **error)
 {
     if (ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0)
@@ -101,7 +107,7 @@ static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError
         if (child->type == XML_ELEMENT_NODE && child->ns &&
             strcmp((const char *)child->ns->href, CST_XML_NAMESPACE) == 0)
             return cst_fail(error, CST_ERROR_CONFIG,
-                            _("this type of pool has no options like '%s'; leave them out"),
+                            _("pools of this type have no options element '%s'; leave it out"),
                             child->name);
     return TRUE;
 }

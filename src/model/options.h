@@ -7,14 +7,15 @@
 
 #include "xml_write.h"
 
-/** The option lists of a type's own XML namespace, as children of <pool> or <volume>. */
+/** Lists of options in an XML namespace, as children of <pool> or <volume>. */
 
-/** Reads them into *options; @ns NULL: the type has none. */
+/** Parses the list into *options; NULL when it is empty. @ns NULL: the type has no options, and any
+ * in Cistern's namespace are refused. */
 gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                            GError **error);
 
-/** The namespace to declare: @ns, or NULL when there is nothing to write. */
+/** The namespace that the document has to declare: @ns; NULL when there are no options. */
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options);
 
-/** Writes the list; nothing when @ns is NULL. */
+/** Formats the list; nothing when @ns is NULL. */
 void cst_options_format(CstXmlWriter *xml, const CstPoolNamespace *ns, const GPtrArray *options);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The <permissions> element: mode, owner, group and label, each of which may be absent. */
 #include "perms.h"
 
 #include <base/error.h>
@@ -17,7 +18,7 @@ static gboolean parse_mode(xmlNode *node, uint32_t *ret_mode, GError **error)
     return TRUE;
 }
 
-/* -1 is taken because old versions of libvirt wrote it for "not set". */
+/* -1 means "not set": old versions of libvirt wrote it. */
 static gboolean parse_id(xmlNode *node, const char *name, uint32_t *ret_id, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, name);
@@ -45,7 +46,8 @@ gboolean cst_perms_parse(xmlNode *node, const char *path, CstPerms *perms, GErro
     return TRUE;
 }
 
-/* libvirt writes ids above INT32_MAX as negative numbers, which it then refuses to read. */
+/* Unlike libvirt, which writes ids above INT32_MAX as negative numbers and cannot read them back.
+ */
 static void format_id(CstXmlWriter *xml, const char *name, uint32_t id)
 {
     char text[16];

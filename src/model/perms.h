@@ -6,10 +6,11 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Reads the <permissions> at @path below @node into @perms, which are unset when there is none. */
+/** Parses the <permissions> at @path below @node; all members are unset when there is none. */
 gboolean cst_perms_parse(xmlNode *node, const char *path, CstPerms *perms, GError **error);
 
-/** Writes nothing when nothing is set. */
+/** Formats <permissions>; nothing when no member is set. */
 void cst_perms_format(CstXmlWriter *xml, const CstPerms *perms);
 
+/** Makes @to, which owns nothing, a deep copy of @from. */
 void cst_perms_copy(CstPerms *to, const CstPerms *from);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pool definitions as structs: construction, deep copies, destruction. */
 #include <model/pool_def.h>
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Formatting of pool documents: definitions, states, sources. The pool type determines which parts
+ * of <source> are written. The order of the elements is libvirt's.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -74,7 +78,7 @@ static void format_initiator(CstXmlWriter *xml, const char *iqn)
     cst_xml_close(xml, "initiator");
 }
 
-/* What a type does not use may have been in the document and is kept, but not shown. */
+/* Parts that the type does not use may have been parsed; they are kept but not written. */
 static void format_parts(CstXmlWriter *xml, const CstPoolSource *source, unsigned parts)
 {
     if (parts & CST_SOURCE_HOST)

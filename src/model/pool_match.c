@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Detection of pools with the same storage, by what their type says that they must not share. */
 #include <model/pool_def.h>
 
 #include "adapter.h"
 
-/* By a set: documents may hold tens of thousands of devices. */
+/* Uses a hash set, as a document of 1 MiB may contain tens of thousands of devices. */
 static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b)
 {
     g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
@@ -16,7 +17,7 @@ static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b)
     return FALSE;
 }
 
-/* With several hosts there is no telling whether two lists lead to one server. */
+/* With several hosts it is unknown whether two lists refer to the same server. */
 static gboolean same_host(const CstPoolSource *a, const CstPoolSource *b)
 {
     const CstHost *one, *other;

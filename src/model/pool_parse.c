@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parsing of pool documents: definitions and states. Defaults, checks, their order and the messages
+ * follow libvirt, as the first failure is what the user sees.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -27,7 +31,8 @@ static CstPoolDef *parse_type(xmlNode *node, GError **error)
     return cst_pool_def_new(type);
 }
 
-/* The name becomes a file name (NAME.xml) and a line in lists. */
+/* The name becomes a file name (NAME.xml) and a line in lists, so it may contain neither / nor \n.
+ */
 static gboolean parse_name(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                            GError **error)
 {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parsing of the <source> element. Elements that the type does not use are parsed all the same, as
+ * in libvirt: they are checked, kept in the struct, and not written.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -113,8 +117,8 @@ static gboolean parse_auth(xmlNode *node, CstAuth *auth, GError **error)
     return TRUE;
 }
 
-/* Whatever the pool type, the first two formats of its list take a version: libvirt's files may
- * hold one, and it means something for NFS only. */
+/* Accepted for the first two formats of any type's list: files of libvirt's may contain a version
+ * there, although only NFS uses it. */
 static gboolean parse_protocol(xmlNode *node, CstPoolType type, CstPoolSource *source,
                                GError **error)
 {
@@ -126,7 +130,7 @@ static gboolean parse_protocol(xmlNode *node, CstPoolType type, CstPoolSource *s
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("storage pool protocol ver unsupported for pool type '%s'"),
                         cst_pool_format_name(type, source->format));
-    /* It becomes a mount option, among which a comma would smuggle in others. */
+    /* The version becomes a mount option; a comma in it would add further options. */
     if (strchr(version, ','))
         return cst_fail(error, CST_ERROR_XML_SYNTAX,
                         _("storage pool protocol ver '%s' must not contain ','"), version);

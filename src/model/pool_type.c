@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of pool types, and conversions between types, formats and their names. */
 #include <model/pool_type.h>
 
 #include <model/flags.h>
@@ -13,12 +14,12 @@ static const char *const disk_formats[] = {"unknown", "dos",  "dvh", "gpt",  "ma
                                            "bsd",     "pc98", "sun", "lvm2", NULL};
 static const char *const logical_formats[] = {"unknown", "lvm2", NULL};
 
-/* The list starts with "none", which names the absence of a format and can't be asked for. */
+/* The list of capabilities begins with "none", which is not accepted for a volume. */
 #define FILE_FORMATS                                                                          \
     "raw", "dir", "bochs", "cloop", "dmg", "iso", "vpc", "vdi", "fat", "vhd", "ploop", "cow", \
         "qcow", "qcow2", "qed", "vmdk"
 static const char *const file_formats_listed[] = {"none", FILE_FORMATS, NULL};
-/* The last ones are ours: libvirt would call such images "raw", which is how data gets lost. */
+/* The last ones are ours. libvirt would treat such images as raw, which risks their data. */
 static const char *const file_formats[] = {FILE_FORMATS, "vhdx", "parallels", "luks", NULL};
 static const char *const partition_formats[] = {
     "none", "linux", "fat16", "fat32", "linux-swap", "linux-lvm", "linux-raid", "extended", NULL};
@@ -51,7 +52,7 @@ static const CstPoolNamespace logical_options = {
     .names = logical_option_names,
 };
 
-/* Told, and never asked for: what only the content of an image claims. */
+/* Only ever written: undeclared claims of an image's content. */
 static const char *const file_volume_option_names[] = {"content", "undeclared-backing",
                                                        "undeclared-data-file", NULL};
 static const CstPoolNamespace file_volume_options = {

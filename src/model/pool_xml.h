@@ -6,13 +6,14 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Shared by the documents that a pool or its source is a part of. */
+/** The <source> element, which is a part of several documents. */
 
-/** Reads the element <source> into @source, which cst_pool_source_init() prepared. */
+/** Parses a <source> element into @source, which cst_pool_source_init() has initialized. */
 gboolean cst_pool_source_parse_node(xmlNode *node, CstPoolType type, CstPoolSource *source,
                                     GError **error);
+/** Formats a <source> element with the parts that @type has. */
 gboolean cst_pool_source_format_node(CstXmlWriter *xml, const CstPoolSource *source,
                                      CstPoolType type, GError **error);
 
-/** Drops repeated and trailing slashes, but keeps a leading "//" and URIs as they are. */
+/** Removes repeated and trailing slashes; keeps a leading "//" and URIs. g_free() the result. */
 char *cst_path_tidy(const char *path);

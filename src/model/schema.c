@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Validation against libvirt's RelaxNG schemas, on request (the VALIDATE flags). A schema is loaded
+ * for each validation. */
 #include <model/schema.h>
 
 #include <libxml/relaxng.h>
@@ -22,7 +24,7 @@ void cst_schema_set_dir(const char *dir)
     schema_dir = g_strdup(dir);
 }
 
-/* A broken document can draw a complaint for each of its nodes; the first few say enough. */
+/* Collects messages up to a bound: a broken document may cause one for each of its nodes. */
 #if LIBXML_VERSION >= 21200
 static void collect(void *data, const xmlError *err)
 #else
@@ -36,8 +38,8 @@ static void collect(void *data, xmlError *err)
         g_string_append(problems, err->message);
 }
 
-/* The first schema of a process fills libxml2's tables of data types, and nothing there stops two
- * threads from filling them at once. */
+/* Compiles a schema. The first one initializes libxml2's global tables of data types without any
+ * lock, hence the mutex. */
 static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
 {
     static GMutex lock;
@@ -57,7 +59,7 @@ static xmlRelaxNG *load(const char *path, GError **error)
 
     if (!g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
         cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
-                 _("can't validate: there is no schema '%s'; install libvirt's schemas or leave "
+                 _("cannot validate: there is no schema '%s'; install libvirt's schemas or leave "
                    "validation out"),
                  path);
         return NULL;
@@ -68,12 +70,12 @@ static xmlRelaxNG *load(const char *path, GError **error)
         schema = compile(parser);
     }
     if (!schema)
-        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate: schema '%s': %s"), path,
+        cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate: schema '%s': %s"), path,
                  problems->str);
     return schema;
 }
 
-/* libvirt's schemas don't know our own elements; its parser passes over them. */
+/* Removes our own elements, which libvirt's schemas do not have (its parser ignores them). */
 static void drop_own_elements(xmlNode *parent)
 {
     for (xmlNode *node = parent->children, *next; node; node = next) {
@@ -99,7 +101,7 @@ gboolean cst_xml_validate(const xmlDoc *document, const char *schema, GError **e
         return FALSE;
     validator = xmlRelaxNGNewValidCtxt(compiled);
     if (!validator)
-        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("can't validate against '%s'"),
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate against '%s'"),
                         path);
     doc = xmlCopyDoc((xmlDoc *)document, 1);
     if (doc)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Secret definitions as structs, and the names of usage types. */
 #include <model/secret_def.h>
 
 #include "xml_read.h"

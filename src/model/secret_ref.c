@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A reference to a secret, by uuid or by usage, as it is in pool and volume documents. */
 #include "secret_ref.h"
 
 #include <base/error.h>

@@ -6,10 +6,10 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Reads uuid='…' or usage='…' of a <secret> reference; exactly one must be there. */
+/** Parses a <secret> reference, which must have exactly one of the attributes uuid and usage. */
 gboolean cst_secret_ref_parse(xmlNode *node, gboolean *ret_by_uuid, CstUuid *ret_uuid,
                               char **ret_usage, GError **error);
 
-/** <secret type='@type' …/>; @type NULL: left out. */
+/** Formats <secret type='@type' …/>; @type NULL: no such attribute. */
 void cst_secret_ref_format(CstXmlWriter *xml, const char *type, gboolean by_uuid,
                            const CstUuid *uuid, const char *usage);

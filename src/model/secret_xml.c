@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Parsing and formatting of <secret> documents. */
 #include <model/secret_def.h>
 
 #include <base/error.h>
@@ -8,7 +9,7 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/* What the id of a usage type is called, in the document and in messages. */
+/* The element that contains the id of each usage type, and the message when it is missing. */
 static const struct {
     const char *element;
     const char *missing;

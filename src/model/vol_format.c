@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Formatting of <volume> documents, with libvirt's order of elements. */
 #include <model/vol_def.h>
 
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "perms.h"
 #include "xml_write.h"
 
-/* Extents of one device that follow each other share its element. */
+/* Consecutive extents of one device are written into one <device> element. */
 static void format_extents(CstXmlWriter *xml, const GPtrArray *extents)
 {
     const char *open = NULL;

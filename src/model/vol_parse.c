@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parsing of <volume> documents.
+ *
+ * A document comes from a client. Its name becomes a path below the pool and its options reach
+ * image formats, so both are checked here. Live parts (physical size, times, extents) are parsed
+ * only on request, from documents that a daemon wrote.
+ */
 #include <model/vol_def.h>
 
 #include <string.h>
@@ -12,7 +19,7 @@
 #include "perms.h"
 #include "xml_read.h"
 
-/* A name goes into a path below the pool, so it must not climb out of it. */
+/* The name becomes a path below the pool's directory and must not leave it. */
 static gboolean check_name(const char *name, gboolean nested, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(name, "/", -1);
@@ -45,7 +52,7 @@ static gboolean parse_type(xmlNode *node, const CstPoolTypeInfo *info, CstVolDef
     return TRUE;
 }
 
-/* Sizes are file offsets in the end, hence the signed limit. */
+/* The limit is signed because a size becomes a file offset. */
 static gboolean parse_size(xmlNode *node, const char *path, uint64_t *ret_bytes,
                            gboolean *ret_given, GError **error)
 {
@@ -81,7 +88,7 @@ static gboolean parse_sizes(xmlNode *node, unsigned flags, CstVolDef *def, GErro
     return TRUE;
 }
 
-/* @fallback: the format when the document names none; NULL: then there is none. */
+/* @fallback: the format when the document has none; may be NULL. */
 static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type,
                              const char *fallback, char **ret_format, GError **error)
 {
@@ -112,7 +119,7 @@ static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, G
            cst_perms_parse(node, "backingStore/permissions", &def->backing->perms, error);
 }
 
-/* "1.1": two numbers. It ends up in the options of an image, where nothing else may get in. */
+/* The value must be two numbers ("1.1"): it becomes an option of an image format. */
 static gboolean check_compat(const char *compat, GError **error)
 {
     size_t major = strspn(compat, "0123456789");
@@ -181,7 +188,7 @@ static gboolean parse_target(xmlNode *node, CstPoolType type, CstVolDef *def, GE
     return parse_cluster_size(node, def, error) && parse_features(node, def, error);
 }
 
-/* "SECONDS" or "SECONDS.NNNNNNNNN". */
+/* The format is SECONDS or SECONDS.NNNNNNNNN. */
 static gboolean parse_time(xmlNode *node, const char *name, struct timespec *ret_time,
                            GError **error)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A scan of untrusted XML before libxml2 parses it.
+ *
+ * libxml2 compares each attribute of an element with all others, so a document within the size
+ * limit can keep it busy for very long. The scan finds start tags in one pass, skips comments, CDATA
+ * and processing instructions, and counts the '=' outside of quotes. It need not recognise
+ * well-formed XML: it may count more attributes than the parser would, never fewer.
+ */
 #include "xml_guard.h"
 
 #include <string.h>
@@ -7,7 +15,7 @@
 #include <base/i18n.h>
 #include <model/limits.h>
 
-/* What follows @end, or the end of the text when it does not come. */
+/* The position behind the next @end; the end of the text when there is none. */
 static const char *skip_past(const char *p, const char *end)
 {
     const char *found = strstr(p, end);
@@ -15,7 +23,7 @@ static const char *skip_past(const char *p, const char *end)
     return found ? found + strlen(end) : p + strlen(p);
 }
 
-/* @p stands behind the '<' of a start tag; *ret_count is the number of '=' outside quotes. */
+/* Scans a tag from behind its '<' to its '>'. *ret_count: number of '=' outside of quotes. */
 static const char *scan_tag(const char *p, unsigned *ret_count)
 {
     char quote = '\0';
@@ -56,7 +64,7 @@ static gboolean check_attributes(const char *text, const char *what, GError **er
     return TRUE;
 }
 
-/* The value of encoding="…" in the XML declaration; NULL: none. */
+/* The value of encoding="…" in the XML declaration; NULL: none. g_free() it. */
 static char *declared_encoding(const char *text)
 {
     g_autofree char *declaration = NULL;
@@ -80,8 +88,8 @@ static gboolean check_encoding(const char *text, const char *what, GError **erro
         if (g_ascii_strncasecmp(encoding, supersets[i], strlen(supersets[i])) == 0)
             return TRUE;
     if (encoding)
-        return cst_fail(error, CST_ERROR_XML, _("%s: encoding '%s' is not taken; use UTF-8"), what,
-                        encoding);
+        return cst_fail(error, CST_ERROR_XML, _("%s: encoding '%s' is not supported; use UTF-8"),
+                        what, encoding);
     return TRUE;
 }
 

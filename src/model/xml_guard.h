@@ -4,9 +4,9 @@
 #include <glib.h>
 
 /**
- * Refuses (XML), before the parser sees it, a text on which libxml2 would work for very long: an
- * element with more than CST_XML_MAX_ATTRIBUTES attributes. So that it sees what the parser will
- * see, encodings that are not a superset of ASCII are refused too. Anything else passes, whether
- * well-formed or not. @what names the document.
+ * Refuses (XML) a document that would take libxml2 very long to parse: one with an element of more
+ * than CST_XML_MAX_ATTRIBUTES attributes. Also refuses encodings that are not supersets of ASCII,
+ * as the guard would see other characters than the parser. Anything else passes, well-formed or
+ * not. @what names the document in messages.
  */
 gboolean cst_xml_guard(const char *text, const char *what, GError **error);

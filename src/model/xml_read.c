@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parsing and reading of untrusted XML.
+ *
+ * Bounds: the size is checked first, the number of attributes by xml_guard.c, the depth by libxml2
+ * (256 levels). Document types are refused as soon as the parser meets one, so there are no
+ * entities and no external files. Only the first fatal error is reported, with its line and
+ * position, as libvirt does; nothing is printed.
+ */
 #include "xml_read.h"
 
 #include <errno.h>
@@ -16,7 +24,7 @@ typedef struct {
     xmlParserCtxt *parser;
     const char *text;
     const char *what;
-    char *problem; /* the first fatal error; later ones follow from it */
+    char *problem; /* the first fatal error; later ones are consequences of it */
     gboolean has_dtd;
 } Reader;
 
@@ -30,7 +38,7 @@ static void init_parser(void)
     }
 }
 
-/* The line of @text with number @line, as a copy without its end. */
+/* A copy of line @line of @text, without its line end. */
 static char *line_of(const char *text, int line)
 {
     for (int i = 1; i < line && text; i++) {
@@ -41,8 +49,8 @@ static char *line_of(const char *text, int line)
     return text ? g_strndup(text, strcspn(text, "\r\n")) : g_strdup("");
 }
 
-/* The faulty line with an arrow below it; long lines are left out rather than flooding a log. */
-static char *describe_place(const Reader *reader, const xmlError *err)
+/* The line of the error with an arrow below it; "" for a line of more than 1024 bytes. */
+static char *describe_position(const Reader *reader, const xmlError *err)
 {
     const size_t widest = 1024;
     g_autofree char *line = line_of(reader->text, err->line);
@@ -68,16 +76,16 @@ static void on_error(void *data, xmlError *err)
     xmlParserCtxt *parser = data;
     Reader *reader = parser->_private;
     g_autofree char *message = NULL;
-    g_autofree char *place = NULL;
+    g_autofree char *position = NULL;
 
     if (err->level != XML_ERR_FATAL || reader->problem)
         return;
     message = g_strchomp(g_strdup(err->message ? err->message : "?"));
-    place = describe_place(reader, err);
-    reader->problem = g_strdup_printf("%s:%d: %s%s", reader->what, err->line, message, place);
+    position = describe_position(reader, err);
+    reader->problem = g_strdup_printf("%s:%d: %s%s", reader->what, err->line, message, position);
 }
 
-/* A document type is the door to entities, external files and defaults: nothing here needs one. */
+/* Stops at a document type: it could define entities, external files and default attributes. */
 static void on_doctype(void *data, const xmlChar *name, const xmlChar *public_id,
                        const xmlChar *system_id)
 {
@@ -149,7 +157,7 @@ static gboolean is_element(const xmlNode *node, const char *name, size_t len)
            strncmp((const char *)node->name, name, len) == 0 && node->name[len] == '\0';
 }
 
-/* Depth first, so that the second of two <target>s is looked into when the first has no match. */
+/* Searches depth first: the second of two <target>s is searched when the first has no match. */
 static xmlNode *find(xmlNode *node, const char *path, const char *attr)
 {
     size_t len = strcspn(path, "/");
@@ -184,7 +192,7 @@ xmlNode *cst_xml_next(xmlNode *node)
     return NULL;
 }
 
-/* Moves a libxml2 string into GLib's memory. */
+/* Copies a libxml2 string into GLib's memory and frees it. */
 static char *take(xmlChar *text, gboolean keep_empty)
 {
     char *copy = NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Writing XML (see the header). */
 #include "xml_write.h"
 
 #include <string.h>
 
-/* Line ends and tabs that a parser would fold into something else are written by number. */
+/* Writes line ends and tabs that a parser would normalise as character references. */
 static void add_blank(GString *out, char blank, gboolean in_attribute)
 {
     if (blank == '\r' || in_attribute)

@@ -5,21 +5,23 @@
 #include <stdint.h>
 
 /**
- * Writing XML as libvirt lays it out: two spaces a level, single quotes, one element a line.
- * Attribute lists are name, value pairs that end with a NULL name; an attribute whose value is
- * NULL is left out. Values and text are escaped, control characters that XML can't hold dropped.
+ * Writing XML in libvirt's layout: two spaces per level, single quotes, one element per line.
+ * Attribute lists are pairs of name and value that end with a NULL name; an attribute whose value
+ * is NULL is omitted. Values and text are escaped; control characters that XML cannot represent are
+ * omitted.
  */
 typedef struct {
     GString *out;
     int depth;
 } CstXmlWriter;
 
-/** <name a='b'> and one level deeper. */
+/** Writes <name a='b'> and increments the level. */
 void cst_xml_open(CstXmlWriter *xml, const char *name, ...) G_GNUC_NULL_TERMINATED;
+/** Decrements the level and writes </name>. */
 void cst_xml_close(CstXmlWriter *xml, const char *name);
-/** <name a='b'/> */
+/** Writes <name a='b'/>. */
 void cst_xml_empty(CstXmlWriter *xml, const char *name, ...) G_GNUC_NULL_TERMINATED;
-/** <name>text</name>; nothing at all when @text is NULL. */
+/** Writes <name>text</name>; nothing when @text is NULL. */
 void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text);
-/** <name unit='@unit'>value</name>; @unit NULL: no unit. */
+/** Writes <name unit='@unit'>value</name>; @unit NULL: no attribute. */
 void cst_xml_size(CstXmlWriter *xml, const char *name, const char *unit, uint64_t value);

@@ -111,7 +111,7 @@ static void hear(JobEntry *entry)
     uint64_t limit = entry->asked;
     gboolean cancel;
 
-    cst_job_file_asked(entry->file, &cancel, &limit);
+    cst_job_file_read_requests(entry->file, &cancel, &limit);
     if (cancel) {
         entry->told_to_stop = TRUE;
         cst_task_cancel(entry->task);
@@ -374,7 +374,7 @@ static void tell_interruption(JobEntry *entry, CstJobInfo *info)
     info->error = text;
     info->error_word = (char *)cst_error_info(CST_ERROR_FAILED)->word;
     if (cst_job_file_can_resume(info))
-        cst_job_file_leave(g_steal_pointer(&entry->file), info);
+        cst_job_file_suspend(g_steal_pointer(&entry->file), info);
     else
         cst_job_file_end(g_steal_pointer(&entry->file), info);
 }

@@ -221,7 +221,7 @@ Resumption *resumption_new(CstService *service)
 
     resumption->service = service;
     resumption->left = g_ptr_array_new();
-    cst_job_files_settle(service->paths, daemon ? take : NULL, resumption);
+    cst_job_files_recover(service->paths, daemon ? take : NULL, resumption);
     return resumption;
 }
 

@@ -28,7 +28,7 @@ static gboolean take_lock(CstService *service, GError **error)
         return TRUE;
     if (cst_dry_run() && access(service->paths->secret_run_dir, F_OK) < 0)
         return TRUE;
-    if (!cst_driver_lock_take(service->secret_lock, 0, error))
+    if (!cst_driver_lock_acquire(service->secret_lock, 0, error))
         return FALSE;
     g_atomic_int_set(&service->secrets_held, service->manages_secrets);
     return TRUE;

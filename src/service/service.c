@@ -49,7 +49,7 @@ gboolean definitions_enter(CstService *service, GError **error)
 {
     g_rec_mutex_lock(&service->definitions);
     if (service->mode == CST_SERVICE_EMBEDDED && service->definitions_depth == 0) {
-        if (!cst_driver_lock_take(service->driver_lock, EMBEDDED_LOCK_TIMEOUT_MS, error)) {
+        if (!cst_driver_lock_acquire(service->driver_lock, EMBEDDED_LOCK_TIMEOUT_MS, error)) {
             g_rec_mutex_unlock(&service->definitions);
             return FALSE;
         }
@@ -130,7 +130,7 @@ static gboolean load(CstService *service, GError **error)
 {
     if (service->mode == CST_SERVICE_DAEMON) {
         open_declarations(service);
-        if (!cst_driver_lock_take(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
+        if (!cst_driver_lock_acquire(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
             return FALSE;
         registry_load(service);
     } else if (!definitions_enter(service, error)) {

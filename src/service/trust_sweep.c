@@ -85,10 +85,10 @@ static gboolean may_be_there(const char *name, const CstFileId *id, gpointer dat
 void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found)
 {
     Sweep sweep = {.pool = pool, .found = found};
-    const CstDeclarationSweep how = {.may_be_there = may_be_there,
+    const CstDeclarationSweep how = {.may_exist = may_be_there,
                                      .data = &sweep,
                                      .now = g_get_real_time() / G_USEC_PER_SEC,
-                                     .patience = PATIENCE_S};
+                                     .grace_period = PATIENCE_S};
     gint64 now = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
 

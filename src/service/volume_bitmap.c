@@ -25,7 +25,7 @@ static gboolean do_steps(const Work *work, GError **error)
         const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 
         if (!cst_task_check(work->task, error) ||
-            !cst_image_bitmap_do(work->image, step->deed, change->name, change->granularity,
+            !cst_image_bitmap_do(work->image, step->action, change->name, change->granularity,
                                  work->source, step->from, error))
             return FALSE;
     }
@@ -39,10 +39,11 @@ static gboolean check(const CstBitmapChange *change, GError **error)
                         _("from 1 to %d things can be done with a bitmap at a time"),
                         CST_BITMAP_STEPS_MAX);
     for (guint i = 0; i < change->steps->len; i++) {
-        const char *deed = g_array_index(change->steps, CstBitmapStep, i).deed;
+        const char *action = g_array_index(change->steps, CstBitmapStep, i).action;
 
-        if (!cst_image_bitmap_has_deed(deed))
-            return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be done with a bitmap"), deed);
+        if (!cst_image_bitmap_has_deed(action))
+            return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be done with a bitmap"),
+                            action);
     }
     return TRUE;
 }

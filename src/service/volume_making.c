@@ -141,7 +141,7 @@ static void roll_back(Making *making, CstPool *pool)
         cst_intent_end(making->intent);
         return;
     }
-    cst_intent_leave(making->intent);
+    cst_intent_keep(making->intent);
     pool_tend(pool, making->claim.state);
     cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A file is looked up by (inode, time of birth) first: that finds it after a rename, and does not
- * find another file that has taken its name. Rows of files whose time of birth is not known are
- * found by directory and name, with the same inode.
+ * Records of what is declared of files.
+ *
+ * A file is looked up by its identity (inode, birth time) first. The identity finds the file after
+ * a rename and does not find another file that has taken its name. Where the birth time is unknown
+ * the record is found by directory and name and must have the same inode. When several records have
+ * the identity (hard links), the one of the file's own name wins, then a restricted one.
+ *
+ * A commit survives the end of the process (WAL). It survives a power cut only when it was made
+ * with synchronous = FULL, which also makes all earlier commits durable.
+ *
+ * CstDeclarations.lock serialises all use of the connection. Other processes are serialised by
+ * SQLite. Multi-statement changes are one transaction, and so is the scan of a bulk look-up.
  */
 #include "declarations_db.h"
 
-/* Of the rows of SQL_FIND_NAME and SQL_FIND_DIR, after what is declared. */
+/* Columns of SQL_FIND_NAME and SQL_FIND_DIR behind those of the declaration. */
 enum { COLUMN_INODE = 5, COLUMN_BTIME, COLUMN_NAME };
 
 CstDeclarations *cst_declarations_new(const CstPaths *paths)
@@ -37,7 +46,7 @@ gboolean cst_declarations_open(CstDeclarations *declarations, GError **error)
     return db_open(declarations, error);
 }
 
-/* Ends the transaction that is under way, either way. */
+/* Commits the open transaction if @done, else rolls it back. FALSE unless it was committed. */
 static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
 {
     if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
@@ -65,14 +74,14 @@ static CstDeclaration *read_row(sqlite3_stmt *statement)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Its file system tells when the file was born, so that no other file is taken for it. */
+/* Whether the identity is unique: without a birth time, an inode number may be reused. */
 static gboolean has_identity(const CstDeclaredFile *file)
 {
     return file->id.inode && file->id.btime_ns;
 }
 
-/* Whether the row of a name, just stepped to, is about @id. */
-static gboolean is_about(sqlite3_stmt *statement, const CstFileId *id)
+/* Whether the current row of a name was made for the file @id. An unknown birth time matches. */
+static gboolean row_matches(sqlite3_stmt *statement, const CstFileId *id)
 {
     sqlite3_int64 inode = sqlite3_column_int64(statement, COLUMN_INODE);
     sqlite3_int64 btime = sqlite3_column_int64(statement, COLUMN_BTIME);
@@ -80,7 +89,10 @@ static gboolean is_about(sqlite3_stmt *statement, const CstFileId *id)
     return inode == (sqlite3_int64)id->inode && (btime == id->btime_ns || !btime || !id->btime_ns);
 }
 
-/* *ret_moved: the row was made for another file of the name. */
+/*
+ * Steps to the row of @file, by identity, then by name. Returns SQLITE_ROW, SQLITE_DONE or an error
+ * code. *ret_moved: the row of the name was made for another file, and counts only with @by_name.
+ */
 static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
                     sqlite3_stmt **ret_statement, gboolean *ret_moved)
 {
@@ -100,12 +112,13 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
     db_bind_text(statement, 1, file->dir);
     db_bind_text(statement, 2, file->name);
     result = sqlite3_step(statement);
-    *ret_moved = result == SQLITE_ROW && !is_about(statement, &file->id);
+    *ret_moved = result == SQLITE_ROW && !row_matches(statement, &file->id);
     return *ret_moved && !by_name ? SQLITE_DONE : result;
 }
 
-/* A record found by its name is from now on about the file that is there. */
-static void follow_name(CstDeclarations *declarations, const CstDeclaredFile *file)
+/* Binds the record of the name to the file that has the name now. Failing is harmless: the next
+ * look-up by name tries again. */
+static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *file)
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_SET_FILE);
 
@@ -129,7 +142,7 @@ static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file,
         db_fail(declarations, error);
     sqlite3_reset(statement);
     if (moved && by_name && file->id.inode)
-        follow_name(declarations, file);
+        rebind_row(declarations, file);
     return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
@@ -144,87 +157,88 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 
 /* --- reading many ----------------------------------------------------------------------------- */
 
-/* Fewer files than this are searched for one by one: the records of other directories are read
- * as well when many are looked up together. */
-#define MANY 64
+/* Below this number, files are searched for one by one: a bulk look-up also reads the records of
+ * all other directories. */
+#define BULK_MIN 64
 
 /*
- * All records of the directory are read, which answers what is recorded of a file under its own
- * name, and then which files all records are about. The few that lie under another name than their
- * record says, or in the place of the file that it was made for, are searched for one by one.
+ * A bulk look-up reads two result sets: all records of the directory, which answers for files that
+ * are found under the name in their record; then the identities of all records, which finds files
+ * that have a record under another name. The latter, and files that have replaced the one that
+ * their name's record was made for, are few and are searched for one by one.
  */
 typedef struct {
-    GHashTable *by_name; /* name to CstDeclaredLookup * */
-    GHashTable *by_file; /* CstFileId to those that may still be known by their file */
-    GPtrArray *singly;   /* of CstDeclaredLookup *: to be searched for one by one */
-} Many;
+    GHashTable *by_name;  /* name to CstDeclaredLookup * */
+    GHashTable *by_file;  /* CstFileId to CstDeclaredLookup *: not answered by identity yet */
+    GPtrArray *remaining; /* of CstDeclaredLookup *: to be searched for one by one */
+} BulkLookup;
 
-static void many_init(Many *many, CstDeclaredLookup *lookups, guint count)
+static void bulk_init(BulkLookup *bulk, CstDeclaredLookup *lookups, guint count)
 {
-    many->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-    many->by_file = g_hash_table_new(cst_file_id_hash, cst_file_id_equal);
-    many->singly = g_ptr_array_new();
+    bulk->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    bulk->by_file = g_hash_table_new(cst_file_id_hash, cst_file_id_equal);
+    bulk->remaining = g_ptr_array_new();
     for (guint i = 0; i < count; i++) {
         CstDeclaredLookup *lookup = &lookups[i];
 
-        g_hash_table_insert(many->by_name, (char *)lookup->file.name, lookup);
+        g_hash_table_insert(bulk->by_name, (char *)lookup->file.name, lookup);
         if (!has_identity(&lookup->file))
             continue;
-        if (!g_hash_table_contains(many->by_file, &lookup->file.id))
-            g_hash_table_insert(many->by_file, &lookup->file.id, lookup);
-        else /* another name of a file that is looked up already */
-            g_ptr_array_add(many->singly, lookup);
+        if (!g_hash_table_contains(bulk->by_file, &lookup->file.id))
+            g_hash_table_insert(bulk->by_file, &lookup->file.id, lookup);
+        else /* a hard link to a file that is looked up already */
+            g_ptr_array_add(bulk->remaining, lookup);
     }
 }
 
-static void many_clear(Many *many)
+static void bulk_clear(BulkLookup *bulk)
 {
-    g_hash_table_unref(many->by_name);
-    g_hash_table_unref(many->by_file);
-    g_ptr_array_unref(many->singly);
+    g_hash_table_unref(bulk->by_name);
+    g_hash_table_unref(bulk->by_file);
+    g_ptr_array_unref(bulk->remaining);
 }
 
-static void take_row_of_dir(Many *many, sqlite3_stmt *row)
+static void match_dir_row(BulkLookup *bulk, sqlite3_stmt *row)
 {
     CstDeclaredLookup *lookup =
-        g_hash_table_lookup(many->by_name, sqlite3_column_text(row, COLUMN_NAME));
+        g_hash_table_lookup(bulk->by_name, sqlite3_column_text(row, COLUMN_NAME));
 
     if (!lookup)
         return;
-    if (is_about(row, &lookup->file.id)) {
+    if (row_matches(row, &lookup->file.id)) {
         lookup->declaration = read_row(row);
-        /* Nothing that is recorded of the file under other names comes before this. */
+        /* A record of the file's own name takes precedence over records of other names. */
         if (sqlite3_column_int64(row, COLUMN_BTIME) == lookup->file.id.btime_ns &&
-            g_hash_table_lookup(many->by_file, &lookup->file.id) == lookup)
-            g_hash_table_remove(many->by_file, &lookup->file.id);
+            g_hash_table_lookup(bulk->by_file, &lookup->file.id) == lookup)
+            g_hash_table_remove(bulk->by_file, &lookup->file.id);
     } else if (lookup->by_name) {
-        g_ptr_array_add(many->singly, lookup);
+        g_ptr_array_add(bulk->remaining, lookup);
     }
 }
 
-static void take_row_of_file(Many *many, sqlite3_stmt *row)
+static void match_file_row(BulkLookup *bulk, sqlite3_stmt *row)
 {
     const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 0),
                           .btime_ns = sqlite3_column_int64(row, 1)};
-    CstDeclaredLookup *lookup = g_hash_table_lookup(many->by_file, &id);
+    CstDeclaredLookup *lookup = g_hash_table_lookup(bulk->by_file, &id);
 
     if (lookup)
-        g_ptr_array_add(many->singly, lookup);
+        g_ptr_array_add(bulk->remaining, lookup);
 }
 
-static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, Many *many,
-                         void (*take)(Many *many, sqlite3_stmt *row), GError **error)
+static gboolean each_row(CstDeclarations *declarations, sqlite3_stmt *row, BulkLookup *bulk,
+                         void (*match)(BulkLookup *bulk, sqlite3_stmt *row), GError **error)
 {
     int result;
 
     while ((result = sqlite3_step(row)) == SQLITE_ROW)
-        take(many, row);
+        match(bulk, row);
     sqlite3_reset(row);
     return result == SQLITE_DONE || db_fail(declarations, error);
 }
 
-/* As one transaction: no record moves from one part to the other meanwhile. */
-static gboolean read_many(CstDeclarations *declarations, const char *dir, Many *many,
+/* In one transaction, so that no record moves between the two result sets. */
+static gboolean scan_rows(CstDeclarations *declarations, const char *dir, BulkLookup *bulk,
                           GError **error)
 {
     sqlite3_stmt *rows_of_dir = db_use(declarations, SQL_FIND_DIR);
@@ -234,29 +248,28 @@ static gboolean read_many(CstDeclarations *declarations, const char *dir, Many *
         return FALSE;
     db_bind_text(rows_of_dir, 1, dir);
     done =
-        each_row(declarations, rows_of_dir, many, take_row_of_dir, error) &&
-        each_row(declarations, db_use(declarations, SQL_FIND_FILES), many, take_row_of_file, error);
+        each_row(declarations, rows_of_dir, bulk, match_dir_row, error) &&
+        each_row(declarations, db_use(declarations, SQL_FIND_FILES), bulk, match_file_row, error);
     return end_transaction(declarations, done, error);
 }
 
-static gboolean find_singly(CstDeclarations *declarations, CstDeclaredLookup *lookup,
-                            GError **error)
+static gboolean find_one(CstDeclarations *declarations, CstDeclaredLookup *lookup, GError **error)
 {
     g_clear_pointer(&lookup->declaration, cst_declaration_free);
     return find(declarations, &lookup->file, lookup->by_name, &lookup->declaration, error);
 }
 
-static gboolean find_together(CstDeclarations *declarations, CstDeclaredLookup *lookups,
-                              guint count, GError **error)
+static gboolean find_bulk(CstDeclarations *declarations, CstDeclaredLookup *lookups, guint count,
+                          GError **error)
 {
-    Many many;
+    BulkLookup bulk;
     gboolean done;
 
-    many_init(&many, lookups, count);
-    done = read_many(declarations, lookups->file.dir, &many, error);
-    for (guint i = 0; done && i < many.singly->len; i++)
-        done = find_singly(declarations, g_ptr_array_index(many.singly, i), error);
-    many_clear(&many);
+    bulk_init(&bulk, lookups, count);
+    done = scan_rows(declarations, lookups->file.dir, &bulk, error);
+    for (guint i = 0; done && i < bulk.remaining->len; i++)
+        done = find_one(declarations, g_ptr_array_index(bulk.remaining, i), error);
+    bulk_clear(&bulk);
     return done;
 }
 
@@ -268,10 +281,10 @@ gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLo
 
     for (guint i = 0; i < count; i++)
         lookups[i].declaration = NULL;
-    if (done && count >= MANY)
-        done = find_together(declarations, lookups, count, error);
-    for (guint i = 0; done && count < MANY && i < count; i++)
-        done = find_singly(declarations, &lookups[i], error);
+    if (done && count >= BULK_MIN)
+        done = find_bulk(declarations, lookups, count, error);
+    for (guint i = 0; done && count < BULK_MIN && i < count; i++)
+        done = find_one(declarations, &lookups[i], error);
     for (guint i = 0; !done && i < count; i++)
         g_clear_pointer(&lookups[i].declaration, cst_declaration_free);
     return done;
@@ -320,7 +333,7 @@ static gboolean set(CstDeclarations *declarations, const CstDeclaredFile *file,
            end_transaction(declarations, set_row(declarations, file, declaration, error), error);
 }
 
-/* Whether commits from here on survive a power cut, with all that were made before them. */
+/* Sets whether commits from now on are durable, together with all commits before them. */
 static void set_durable(CstDeclarations *declarations, gboolean durable)
 {
     sqlite3_exec(declarations->db,
@@ -368,7 +381,7 @@ gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDecla
     gboolean done =
         db_open(declarations, error) && add_rows(declarations, files, count, declaration, error);
 
-    /* A large transaction leaves a cache that nothing else needs. */
+    /* A large transaction leaves a large page cache behind. */
     if (declarations->db)
         sqlite3_db_release_memory(declarations->db);
     return done;
@@ -388,12 +401,12 @@ gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir,
     return db_run(declarations, statement, error);
 }
 
-/* --- records whose files are gone ------------------------------------------------------------- */
+/* --- sweep: records whose files are gone ------------------------------------------------------ */
 
 typedef struct {
     char *name;
     CstFileId id;
-    gint64 missing; /* what is to be recorded; ignored with drop */
+    gint64 missing; /* new value: since when the file is missing, 0: it is not; unused with drop */
     gboolean drop;
 } Change;
 
@@ -405,15 +418,15 @@ static void change_free(gpointer data)
     g_free(change);
 }
 
-/* What the row just stepped to asks for; NULL: nothing. */
-static Change *judge_row(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
+/* The change that the current row needs; NULL: none. */
+static Change *plan_change(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
 {
     const char *name = (const char *)sqlite3_column_text(row, 0);
     const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 1),
                           .btime_ns = sqlite3_column_int64(row, 2)};
     gint64 missing = sqlite3_column_int64(row, 3);
-    gboolean there = sweep->may_be_there(name, &id, sweep->data);
-    gboolean drop = !there && missing && sweep->now - missing >= sweep->patience;
+    gboolean there = sweep->may_exist(name, &id, sweep->data);
+    gboolean drop = !there && missing && sweep->now - missing >= sweep->grace_period;
     Change *change;
 
     if (!drop && there == (missing == 0))
@@ -453,7 +466,7 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
     row = db_use(declarations, SQL_LIST);
     db_bind_text(row, 1, dir);
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {
-        Change *change = judge_row(row, sweep);
+        Change *change = plan_change(row, sweep);
 
         if (change)
             g_ptr_array_add(changes, change);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Declarations in SQLite: one row a file. Written in WAL mode, so that a process that is killed
- * loses nothing that was committed, readers do not wait for writers, and a commit costs no sync
- * unless it is asked to be durable. Every statement is prepared once and used under one mutex.
+ * The SQLite database of declarations: one row per file in "declarations", one per directory in
+ * "policies".
+ *
+ * WAL mode: a killed process loses nothing that was committed, readers do not wait for writers, and
+ * a commit costs no sync unless it is made durable (declarations.c). Statements are prepared once,
+ * when the database is opened, and used under CstDeclarations.lock.
  */
 #include "declarations_db.h"
 
@@ -10,9 +13,9 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-#define BUSY_TIMEOUT_MS 5000
+#define BUSY_TIMEOUT_MS 5000 /* how long to wait for other processes */
 
-/* An inode is stored as a signed number, as SQLite has no other; only equality matters. */
+/* SQLite has signed integers only. Inodes are cast, as only equality matters. */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS declarations ("
     "  dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL, btime INTEGER NOT NULL,"
@@ -23,7 +26,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS policies (dir TEXT PRIMARY KEY, follow TEXT NOT NULL) WITHOUT "
     "ROWID;";
 
-/* The record as it was read: not one that has been made for the name since. */
+/* The same record that was read, not one that has replaced it since. */
 #define SAME_ROW " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
 #define COLUMNS  "format, restricted, backing, backing_format, data_file"
 
@@ -77,7 +80,7 @@ static gboolean prepare_all(CstDeclarations *declarations)
     return TRUE;
 }
 
-/* Databases of before had no column for when a record's file was first missed. */
+/* Upgrades databases that were created without the column "missing". */
 static int add_missing(sqlite3 *db)
 {
     static const char look[] = "SELECT missing FROM declarations LIMIT 0";
@@ -86,14 +89,15 @@ static int add_missing(sqlite3 *db)
         return SQLITE_OK;
     sqlite3_exec(db, "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT 0", NULL,
                  NULL, NULL);
-    /* Another process may have been quicker. */
+    /* Another process may have added the column first, so the failure is no proof. */
     return sqlite3_exec(db, look, NULL, NULL, NULL);
 }
 
 /*
- * The mutex of ours is enough: SQLite needs none of its own. The cache is small, for what is kept
- * between calls; but a page that a transaction changes stays in memory to its end, since a first
- * look's records, in no order, would have each page written and read again many times.
+ * SQLite's own mutex is off, as our lock guards the connection. The page cache is small, because it
+ * is kept between calls. Pages that a transaction changes are not spilled to the disk before its
+ * end: the first scan of a large pool adds records in random order, and would write and read each
+ * page many times.
  */
 static int try_open(CstDeclarations *declarations)
 {
@@ -113,10 +117,8 @@ static int try_open(CstDeclarations *declarations)
     return result;
 }
 
-/*
- * Two processes that make the database together meet in the change to WAL,
- * which SQLite does not wait for.
- */
+/* SQLite's busy timeout does not cover the switch to WAL mode, in which two processes that create
+ * the database at the same time collide; hence the loop. */
 gboolean db_open(CstDeclarations *declarations, GError **error)
 {
     gint64 end = g_get_monotonic_time() + BUSY_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;

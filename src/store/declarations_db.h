@@ -5,7 +5,10 @@
 
 #include <store/declarations.h>
 
-/** The database of declarations: its tables and the statements on them. */
+/**
+ * The SQLite side of declarations: opening, the schema, and statements that are prepared once. All
+ * functions are called with CstDeclarations.lock held.
+ */
 
 typedef enum {
     SQL_BEGIN,
@@ -32,24 +35,23 @@ typedef enum {
 struct CstDeclarations {
     char *path;
     char *dir;
-    GMutex lock; /* guards what follows, and the use of the connection */
-    sqlite3 *db; /* NULL: not opened yet */
+    GMutex lock; /* guards the members below and the use of the connection */
+    sqlite3 *db; /* NULL: not open yet */
     sqlite3_stmt *statements[SQL_N_STATEMENTS];
 };
 
-/* All of the following are called with the lock held. */
-
-/** Opens the database unless it is open; makes it on first use. */
+/** Opens the database unless it is open; creates it when it does not exist. */
 gboolean db_open(CstDeclarations *declarations, GError **error);
+/** Finalizes the statements and closes the database; does nothing when it is not open. */
 void db_close(CstDeclarations *declarations);
-/** Sets @error to what SQLite says of its last failure. FALSE always. */
+/** Sets @error (IO) to the message of SQLite's last failure. Always FALSE. */
 gboolean db_fail(const CstDeclarations *declarations, GError **error);
 
-/** A statement of the open database, without the bindings of its last use. */
+/** Gives a statement of the open database, reset and with all bindings cleared. */
 sqlite3_stmt *db_use(CstDeclarations *declarations, SqlStatement which);
-/** @text is borrowed until the statement's next use. NULL is SQL's NULL. */
+/** Binds @text, which must live until the statement is used again; NULL binds SQL's NULL. */
 void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
-/** Binds the inode to @index and the time of birth to the one after it. */
+/** Binds the inode to @index and the birth time to @index + 1. */
 void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id);
-/** Runs a statement that gives no rows. */
+/** Runs a statement that returns no rows. */
 gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error);

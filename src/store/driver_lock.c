@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The driver lock (see the header).
+ *
+ * A holder may unlink the file while others wait for it, so a lock counts only if the locked file
+ * is still the one at the path; otherwise the path is opened again. POSIX locks cannot be waited
+ * for with a timeout: the lock is polled every RETRY_US.
+ *
+ * The file contains the holder's pid while the lock is held, and is empty after it was released.
+ */
 #include <store/driver_lock.h>
 
 #include <errno.h>
@@ -14,12 +23,12 @@
 #include <base/log.h>
 #include <base/process.h>
 
-#define RETRY_US 10000
+#define RETRY_US 10000 /* between two attempts to lock */
 
 struct CstDriverLock {
     CstDriver driver;
     char *dir;
-    mode_t dir_mode; /* libvirt's */
+    mode_t dir_mode; /* as libvirt creates it */
     char *path;
     CstFd fd;
 };
@@ -49,12 +58,12 @@ void cst_driver_lock_free(CstDriverLock *lock)
     g_free(lock);
 }
 
-/* The process that holds the lock, for messages. */
+/* Describes the process that holds the lock on @fd. The caller frees the text. */
 static char *describe_holder(int fd)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
 
-    /* Where nobody holds it any more the pid stays 0, which is described as another process. */
+    /* If the lock was released meanwhile the pid stays 0, described as "another process". */
     fcntl(fd, F_GETLK, &query);
     return cst_process_describe(query.l_pid);
 }
@@ -70,9 +79,9 @@ char *cst_driver_lock_holder(const CstPaths *paths)
     return describe_holder(fd);
 }
 
-typedef enum { TRY_TAKEN, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
+typedef enum { TRY_ACQUIRED, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
 
-/* A releasing holder unlinks the file, so the one we locked must still be the one at the path. */
+/* TRY_STALE: @fd is locked but no longer the file at @path, as its holder has unlinked it. */
 static TryResult try_lock(int fd, const char *path, GError **error)
 {
     struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -90,7 +99,7 @@ static TryResult try_lock(int fd, const char *path, GError **error)
     g_snprintf(pid, sizeof(pid), "%d", (int)getpid());
     if (ftruncate(fd, 0) < 0 || !cst_pwrite_full(fd, pid, strlen(pid), 0, path, error))
         return TRY_FAILED;
-    return TRY_TAKEN;
+    return TRY_ACQUIRED;
 }
 
 static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError **error)
@@ -106,7 +115,7 @@ static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError 
                     holder, lock->path);
 }
 
-gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error)
+gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
 
@@ -119,7 +128,7 @@ gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError *
         if (fd < 0)
             return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
         switch (try_lock(fd, lock->path, error)) {
-        case TRY_TAKEN:
+        case TRY_ACQUIRED:
             lock->fd = fd;
             fd = -1;
             return TRUE;

@@ -1,4 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Job files (see the header).
+ *
+ * The directory contains:
+ *
+ *   next          the next number to be assigned; its lock serialises creation, pruning, recovery
+ *   NUMBER.new    a file that is being created
+ *   NUMBER.job    a job that has not ended; locked by its worker
+ *   NUMBER.done   a job that has ended; never written again
+ *
+ * A file is created under its temporary name, filled, locked, and then renamed: other processes
+ * never see a .job file that is incomplete, or unlocked while its worker lives. Ending a job writes
+ * the final status first and renames the file second, so a crash in between leaves a .job file with
+ * a final status, which recovery renames.
+ *
+ * Only the assigned number is always synced. The final status is synced for jobs that could be
+ * resumed, because a daemon after a power cut would otherwise repeat the job over newer content.
+ *
+ * A reader that finds a .job file that has not ended and is not locked reads it a second time, as
+ * its worker may have ended it between the two checks.
+ */
 #include <store/job_files.h>
 
 #include <errno.h>
@@ -18,16 +39,12 @@
 
 #include "job_record.h"
 
-/*
- * NUMBER.job while it goes on, NUMBER.done from its end on, "next" with the number to give out. The
- * lock on "next" is held while numbers are given out and files made or tidied.
- */
-#define LIVE    ".job"
-#define ENDED   ".done"
-#define NEWBORN ".new"
-#define NEXT    "next"
+#define LIVE      ".job"
+#define ENDED     ".done"
+#define TEMPORARY ".new"
+#define NEXT      "next"
 
-#define FILES_MAX 10000 /* looked at in one listing */
+#define FILES_MAX 10000 /* bound on the files of one listing */
 
 struct CstJobFile {
     char *dir;
@@ -47,7 +64,7 @@ static char *file_name(const char *dir, uint64_t id, const char *suffix)
     return g_strdup_printf("%s/%" G_GUINT64_FORMAT "%s", dir, id, suffix);
 }
 
-/* The number in a file's name; 0: it is none of ours. */
+/* The number in the file name NUMBER@suffix; 0: the name has another form. */
 static uint64_t id_of(const char *name, const char *suffix)
 {
     char *end;
@@ -77,7 +94,7 @@ static gboolean is_locked(int fd)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* Opens and locks "next". Closing it unlocks. */
+/* Opens and locks "next"; closing the descriptor releases the lock. -1 with @error. */
 static int lock_numbers(const char *dir, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
@@ -96,8 +113,8 @@ static int lock_numbers(const char *dir, GError **error)
     return result;
 }
 
-/* The highest number that any file has. */
-static uint64_t highest(const char *dir)
+/* The highest number of any job: "next" is restored from it when it is damaged. */
+static uint64_t highest_number(const char *dir)
 {
     GDir *open_dir = g_dir_open(dir, 0, NULL);
     const char *name;
@@ -112,7 +129,10 @@ static uint64_t highest(const char *dir)
     return result;
 }
 
-/* Synced, so that a number that somebody has been told is not another job's after a power cut. */
+/*
+ * Assigns the next number; @fd is "next", locked. Synced, so that a number that a user has seen is
+ * not assigned to another job after a power cut.
+ */
 static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
@@ -121,34 +141,34 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
     uint64_t id = len > 0 ? g_ascii_strtoull(text, NULL, 10) : 0;
 
     if (id == 0 || id >= G_MAXINT64)
-        id = highest(dir) + 1;
-    /* Of one length, so that what a crash leaves is the old number or the new one. */
+        id = highest_number(dir) + 1;
+    /* The text has a fixed length, so a crash leaves either the old number or the new one. */
     g_snprintf(text, sizeof(text), "%020" G_GUINT64_FORMAT "\n", id + 1);
     if (!cst_pwrite_full(fd, text, strlen(text), 0, path, error))
         return FALSE;
     if (fdatasync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
-    if (len <= 0 && !cst_parent_sync(path, error)) /* just made */
+    if (len <= 0 && !cst_parent_sync(path, error)) /* the file is new */
         return FALSE;
     *ret_id = id;
     return TRUE;
 }
 
-/* --- the one who does the job ---------------------------------------------------------------- */
+/* --- the worker ------------------------------------------------------------------------------ */
 
-static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
+static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GError **error)
 {
-    g_autofree char *temporary = file_name(dir, id, NEWBORN);
+    g_autofree char *temporary = file_name(dir, id, TEMPORARY);
     g_autofree char *path = file_name(dir, id, LIVE);
     g_auto(CstFd) fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    JobRecord record = {.magic = JOB_MAGIC, .asked.limit = job->limit};
+    JobRecord record = {.magic = JOB_MAGIC, .requests.limit = job->limit};
     int result;
 
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
         return -1;
     }
-    job_record_fill(&record.told, job);
+    job_record_fill(&record.status, job);
     if (!cst_pwrite_full(fd, &record, sizeof(record), 0, temporary, error) ||
         !lock_file(fd, F_OFD_SETLK) || rename(temporary, path) < 0) {
         if (error && !*error)
@@ -162,7 +182,7 @@ static int make_file(const char *dir, uint64_t id, const CstJobInfo *job, GError
     return result;
 }
 
-/* Takes @fd. */
+/* Takes over @fd. */
 static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
 {
     CstJobFile *file = g_new0(CstJobFile, 1);
@@ -173,7 +193,7 @@ static CstJobFile *file_new(const char *dir, uint64_t id, int fd)
     return file;
 }
 
-static void tidy(const char *dir);
+static void prune(const char *dir);
 
 CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, uint64_t *ret_id,
                                  GError **error)
@@ -186,31 +206,32 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
     if (numbers < 0 || !take_number(dir, numbers, &id, error))
         return NULL;
     CST_CRASH_POINT("job.numbered");
-    fd = make_file(dir, id, job, error);
+    fd = create_file(dir, id, job, error);
     if (fd < 0)
         return NULL;
-    tidy(dir);
+    prune(dir);
     *ret_id = id;
     return file_new(dir, id, fd);
 }
 
 void cst_job_file_update(CstJobFile *file, const CstJobInfo *job)
 {
-    JobTold told;
+    JobStatus status;
 
-    job_record_fill(&told, job);
-    job_record_write(file->fd, &told, NULL);
+    job_record_fill(&status, job);
+    job_record_write(file->fd, &status, NULL);
 }
 
-void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit)
+void cst_job_file_read_requests(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit)
 {
-    JobAsked asked = {0};
+    JobRequests requests = {0};
 
     *ret_cancel = FALSE;
-    if (pread(file->fd, &asked, sizeof(asked), offsetof(JobRecord, asked)) != sizeof(asked))
+    if (pread(file->fd, &requests, sizeof(requests), offsetof(JobRecord, requests)) !=
+        sizeof(requests))
         return;
-    *ret_cancel = asked.cancel != 0;
-    *ret_limit = asked.limit;
+    *ret_cancel = requests.cancel != 0;
+    *ret_limit = requests.limit;
 }
 
 static void file_free(CstJobFile *file)
@@ -226,8 +247,7 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     g_autofree char *ended = file_name(file->dir, file->id, ENDED);
 
     cst_job_file_update(file, job);
-    /* Else the next daemon could do it again after a power cut, over what has been changed since.
-     */
+    /* Otherwise a daemon could repeat the job after a power cut, over newer content. */
     if (job->resume && fdatasync(file->fd) < 0)
         cst_log(CST_LOG_WARNING, "cannot sync '%s': %s", path, g_strerror(errno));
     CST_CRASH_POINT("job.ended");
@@ -236,43 +256,43 @@ void cst_job_file_end(CstJobFile *file, const CstJobInfo *job)
     file_free(file);
 }
 
-void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job)
+void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job)
 {
     cst_job_file_update(file, job);
     file_free(file);
 }
 
-/* --- everybody else -------------------------------------------------------------------------- */
+/* --- other processes ------------------------------------------------------------------------- */
 
-static gboolean too_old(int64_t ended)
+static gboolean is_expired(int64_t ended)
 {
     return ended && g_get_real_time() - ended > CST_JOBS_KEPT_SECS * G_TIME_SPAN_SECOND;
 }
 
-/* With its lock gone before its end, it ended when its file was last written to. */
-static void note_interruption(int fd, JobRecord *record)
+/* Marks the record as interrupted, at the time of the last write to its file. */
+static void set_interrupted(int fd, JobRecord *record)
 {
     struct stat st;
 
-    record->told.state = CST_JOB_INTERRUPTED;
-    record->told.rate = 0;
-    record->told.ended = g_get_real_time();
+    record->status.state = CST_JOB_INTERRUPTED;
+    record->status.rate = 0;
+    record->status.ended = g_get_real_time();
     if (fstat(fd, &st) == 0)
-        record->told.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+        record->status.ended = st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
 }
 
-/* @fd of a file that is there. The record, brought up to date. */
-static gboolean look(int fd, JobRecord *record)
+/* Reads the record of @fd; INTERRUPTED when the job has not ended and nobody works on it. */
+static gboolean read_current(int fd, JobRecord *record)
 {
     if (!job_record_read(fd, record))
         return FALSE;
-    if (cst_job_state_is_end(record->told.state) || is_locked(fd))
+    if (cst_job_state_is_end(record->status.state) || is_locked(fd))
         return TRUE;
-    /* Its end may have been written between the two looks. */
+    /* The worker may have written its end and unlocked between reading and testing the lock. */
     if (!job_record_read(fd, record))
         return FALSE;
-    if (!cst_job_state_is_end(record->told.state))
-        note_interruption(fd, record);
+    if (!cst_job_state_is_end(record->status.state))
+        set_interrupted(fd, record);
     return TRUE;
 }
 
@@ -285,7 +305,7 @@ static CstJobInfo *load_one(const char *dir, uint64_t id)
 
     if (fd < 0)
         fd = open(ended, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || !look(fd, &record) || too_old(record.told.ended))
+    if (fd < 0 || !read_current(fd, &record) || is_expired(record.status.ended))
         return NULL;
     return job_record_info(id, &record);
 }
@@ -297,7 +317,8 @@ static int by_id(gconstpointer a, gconstpointer b)
     return (left > right) - (left < right);
 }
 
-/* The numbers of all files with @suffix (NULL: of jobs in any state), in order, each once. */
+/* The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
+ * twice. */
 static GArray *list_ids(const char *dir, const char *suffix)
 {
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -327,7 +348,7 @@ GPtrArray *cst_job_files_load(const CstPaths *paths)
 
     for (guint i = 0; i < ids->len; i++) {
         uint64_t id = g_array_index(ids, uint64_t, i);
-        /* One that ended while the directory was read may be there under both names. */
+        /* A job that ended while the directory was read may be listed under both names. */
         CstJobInfo *job = id != last ? load_one(dir, id) : NULL;
 
         if (job)
@@ -341,7 +362,8 @@ static gboolean no_job(uint64_t id, GError **error)
 {
     return cst_fail(
         error, CST_ERROR_NOT_FOUND,
-        _("no job with number %" G_GUINT64_FORMAT "; those that ended are kept for an hour"), id);
+        _("no job with number %" G_GUINT64_FORMAT "; jobs are kept for an hour after their end"),
+        id);
 }
 
 CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error)
@@ -354,7 +376,7 @@ CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error
     return job;
 }
 
-/* Opens a job that goes on, to ask something of it. -1 with @error when it has ended. */
+/* Opens the file of a job that has not ended, for a request. -1 with @error (STATE) if it has. */
 static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
@@ -363,7 +385,8 @@ static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, 
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int result;
 
-    if (fd >= 0 && look(fd, ret_record) && !cst_job_state_is_end(ret_record->told.state)) {
+    if (fd >= 0 && read_current(fd, ret_record) &&
+        !cst_job_state_is_end(ret_record->status.state)) {
         result = fd;
         fd = -1;
         return result;
@@ -383,13 +406,14 @@ gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
 
     if (fd < 0)
         return FALSE;
-    if (!record.told.can_cancel)
+    if (!record.status.can_cancel)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("job %" G_GUINT64_FORMAT " (%.*s) cannot be cancelled; it ends by "
                           "itself"),
-                        id, (int)sizeof(record.told.kind), record.told.kind);
+                        id, (int)sizeof(record.status.kind), record.status.kind);
     return cst_may_change(error) &&
-           cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, asked.cancel), "job", error);
+           cst_pwrite_full(fd, &yes, sizeof(yes), offsetof(JobRecord, requests.cancel), "job",
+                           error);
 }
 
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error)
@@ -398,14 +422,14 @@ gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t lim
     g_auto(CstFd) fd = open_live(paths, id, &record, error);
 
     return fd >= 0 && cst_may_change(error) &&
-           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, asked.limit), "job",
+           cst_pwrite_full(fd, &limit, sizeof(limit), offsetof(JobRecord, requests.limit), "job",
                            error);
 }
 
-/* --- tidying --------------------------------------------------------------------------------- */
+/* --- pruning and recovery -------------------------------------------------------------------- */
 
-/* With the lock on the numbers held: drops ended jobs that are too many or too old. */
-static void tidy(const char *dir)
+/* Removes ended jobs that are too many or too old. Called with "next" locked. */
+static void prune(const char *dir)
 {
     g_autoptr(GArray) ids = list_ids(dir, ENDED);
 
@@ -415,50 +439,53 @@ static void tidy(const char *dir)
         struct stat st;
 
         if (ids->len - i > CST_JOBS_KEPT || stat(path, &st) < 0 ||
-            too_old(st.st_mtim.tv_sec * G_USEC_PER_SEC))
+            is_expired(st.st_mtim.tv_sec * G_USEC_PER_SEC))
             unlink(path);
     }
 }
 
 typedef struct {
     const char *dir;
-    CstJobTakeFunc take;
+    CstJobResumeFunc resume;
     gpointer data;
-} Settling;
+} Recovery;
 
-/* TRUE: @fd is somebody else's now, or the file stays as it is. */
-static gboolean leave_to_others(const Settling *settling, uint64_t id, int *fd, JobRecord *record)
+/*
+ * Passes a job that can be resumed on, with *fd. TRUE: it was passed on, or stays for a process
+ * that resumes jobs. FALSE: the caller has to end it.
+ */
+static gboolean hand_over(const Recovery *recovery, uint64_t id, int *fd, JobRecord *record)
 {
     CstJobInfo *job;
 
-    if (cst_job_state_is_end(record->told.state) && record->told.state != CST_JOB_INTERRUPTED)
+    if (cst_job_state_is_end(record->status.state) && record->status.state != CST_JOB_INTERRUPTED)
         return FALSE;
-    if (!cst_job_state_is_end(record->told.state))
-        note_interruption(*fd, record);
+    if (!cst_job_state_is_end(record->status.state))
+        set_interrupted(*fd, record);
     job = job_record_info(id, record);
-    if (!cst_job_file_can_resume(job) || too_old(job->ended)) {
+    if (!cst_job_file_can_resume(job) || is_expired(job->ended)) {
         cst_job_info_free(job);
         return FALSE;
     }
-    if (settling->take) {
-        CstJobFile *file = file_new(settling->dir, id, *fd);
+    if (recovery->resume) {
+        CstJobFile *file = file_new(recovery->dir, id, *fd);
 
         *fd = -1;
         job->state = CST_JOB_WAITING;
         job->attempt++;
         g_clear_pointer(&job->error, g_free);
         g_clear_pointer(&job->error_word, g_free);
-        settling->take(file, job, settling->data);
+        recovery->resume(file, job, recovery->data);
     } else {
         cst_job_info_free(job);
     }
     return TRUE;
 }
 
-static void settle_one(const Settling *settling, uint64_t id)
+static void recover_one(const Recovery *recovery, uint64_t id)
 {
-    g_autofree char *path = file_name(settling->dir, id, LIVE);
-    g_autofree char *ended = file_name(settling->dir, id, ENDED);
+    g_autofree char *path = file_name(recovery->dir, id, LIVE);
+    g_autofree char *ended = file_name(recovery->dir, id, ENDED);
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     JobRecord record;
 
@@ -468,34 +495,34 @@ static void settle_one(const Settling *settling, uint64_t id)
         unlink(path);
         return;
     }
-    if (leave_to_others(settling, id, &fd, &record))
+    if (hand_over(recovery, id, &fd, &record))
         return;
-    if (record.told.state == CST_JOB_INTERRUPTED)
-        job_record_write(fd, &record.told, NULL);
-    CST_CRASH_POINT("job.settled");
+    if (record.status.state == CST_JOB_INTERRUPTED)
+        job_record_write(fd, &record.status, NULL);
+    CST_CRASH_POINT("job.recovered");
     if (rename(path, ended) < 0)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
 }
 
-/* With the lock on the numbers held, nobody is making one. */
-static void drop_newborns(const char *dir)
+/* Removes files of interrupted creations. With "next" locked no creation is in progress. */
+static void drop_temporaries(const char *dir)
 {
-    g_autoptr(GArray) ids = list_ids(dir, NEWBORN);
+    g_autoptr(GArray) ids = list_ids(dir, TEMPORARY);
 
     for (guint i = 0; i < ids->len; i++) {
-        g_autofree char *path = file_name(dir, g_array_index(ids, uint64_t, i), NEWBORN);
+        g_autofree char *path = file_name(dir, g_array_index(ids, uint64_t, i), TEMPORARY);
 
         unlink(path);
     }
 }
 
-void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer data)
+void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc resume, gpointer data)
 {
     g_autofree char *dir = jobs_dir(paths);
     g_autoptr(GError) error = NULL;
     g_autoptr(GArray) ids = NULL;
     g_auto(CstFd) numbers = -1;
-    const Settling settling = {dir, take, data};
+    const Recovery recovery = {dir, resume, data};
 
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR))
         return;
@@ -504,8 +531,8 @@ void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer d
         cst_log(CST_LOG_WARNING, "jobs: %s", error->message);
         return;
     }
-    drop_newborns(dir);
+    drop_temporaries(dir);
     ids = list_ids(dir, LIVE);
     for (guint i = 0; i < ids->len; i++)
-        settle_one(&settling, g_array_index(ids, uint64_t, i));
+        recover_one(&recovery, g_array_index(ids, uint64_t, i));
 }

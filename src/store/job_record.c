@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Conversion between a job and the fixed-size record in its file. Whatever is in the file, the
+ * texts that are read are bounded by their fields and valid UTF-8.
+ */
 #include "job_record.h"
 
 #include <string.h>
@@ -11,7 +15,7 @@ static void put_text(char *field, size_t size, const char *text)
     g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
     const char *end;
 
-    /* A character that does not fit is left out whole. */
+    /* Cut before the first character that does not fit. */
     if (strlen(valid) >= size) {
         g_utf8_validate(valid, (gssize)size - 1, &end);
         valid[end - valid] = '\0';
@@ -27,9 +31,9 @@ static char *get_text(const char *field, size_t size)
     return *text ? g_utf8_make_valid(text, -1) : NULL;
 }
 
-void job_record_fill(JobTold *told, const CstJobInfo *job)
+void job_record_fill(JobStatus *status, const CstJobInfo *job)
 {
-    *told = (JobTold){
+    *status = (JobStatus){
         .state = job->state,
         .can_cancel = job->can_cancel,
         .uid = job->uid,
@@ -42,12 +46,12 @@ void job_record_fill(JobTold *told, const CstJobInfo *job)
         .limit = job->limit,
         .attempt = job->attempt,
     };
-    put_text(told->kind, sizeof(told->kind), job->kind);
-    put_text(told->pool, sizeof(told->pool), job->pool);
-    put_text(told->volume, sizeof(told->volume), job->volume);
-    put_text(told->error, sizeof(told->error), job->error);
-    put_text(told->error_word, sizeof(told->error_word), job->error_word);
-    put_text(told->resume, sizeof(told->resume), job->resume);
+    put_text(status->kind, sizeof(status->kind), job->kind);
+    put_text(status->pool, sizeof(status->pool), job->pool);
+    put_text(status->volume, sizeof(status->volume), job->volume);
+    put_text(status->error, sizeof(status->error), job->error);
+    put_text(status->error_word, sizeof(status->error_word), job->error_word);
+    put_text(status->resume, sizeof(status->resume), job->resume);
 }
 
 static gboolean fits(const char *text, size_t size)
@@ -57,49 +61,49 @@ static gboolean fits(const char *text, size_t size)
 
 gboolean cst_job_file_can_resume(const CstJobInfo *job)
 {
-    const JobTold *told = NULL;
+    const JobStatus *status = NULL;
 
     return job->resume && job->attempt < CST_JOB_ATTEMPTS &&
-           fits(job->resume, sizeof(told->resume)) && fits(job->pool, sizeof(told->pool)) &&
-           fits(job->volume, sizeof(told->volume));
+           fits(job->resume, sizeof(status->resume)) && fits(job->pool, sizeof(status->pool)) &&
+           fits(job->volume, sizeof(status->volume));
 }
 
-gboolean job_record_write(int fd, const JobTold *told, GError **error)
+gboolean job_record_write(int fd, const JobStatus *status, GError **error)
 {
-    return cst_pwrite_full(fd, told, sizeof(*told), offsetof(JobRecord, told), "job", error);
+    return cst_pwrite_full(fd, status, sizeof(*status), offsetof(JobRecord, status), "job", error);
 }
 
 gboolean job_record_read(int fd, JobRecord *record)
 {
     return pread(fd, record, sizeof(*record), 0) == (ssize_t)sizeof(*record) &&
            memcmp(record->magic, JOB_MAGIC, sizeof(JOB_MAGIC)) == 0 &&
-           record->told.state < CST_JOB_STATE_LAST;
+           record->status.state < CST_JOB_STATE_LAST;
 }
 
 CstJobInfo *job_record_info(uint64_t id, const JobRecord *record)
 {
-    const JobTold *told = &record->told;
+    const JobStatus *status = &record->status;
     CstJobInfo *job = g_new0(CstJobInfo, 1);
 
     *job = (CstJobInfo){
         .id = id,
-        .state = told->state,
-        .can_cancel = told->can_cancel != 0,
-        .uid = told->uid,
-        .pid = told->pid,
-        .started = told->started,
-        .ended = told->ended,
-        .done = told->done,
-        .total = told->total,
-        .rate = told->rate,
-        .limit = told->limit,
-        .kind = get_text(told->kind, sizeof(told->kind)),
-        .pool = get_text(told->pool, sizeof(told->pool)),
-        .volume = get_text(told->volume, sizeof(told->volume)),
-        .error = get_text(told->error, sizeof(told->error)),
-        .error_word = get_text(told->error_word, sizeof(told->error_word)),
-        .resume = get_text(told->resume, sizeof(told->resume)),
-        .attempt = told->attempt,
+        .state = status->state,
+        .can_cancel = status->can_cancel != 0,
+        .uid = status->uid,
+        .pid = status->pid,
+        .started = status->started,
+        .ended = status->ended,
+        .done = status->done,
+        .total = status->total,
+        .rate = status->rate,
+        .limit = status->limit,
+        .kind = get_text(status->kind, sizeof(status->kind)),
+        .pool = get_text(status->pool, sizeof(status->pool)),
+        .volume = get_text(status->volume, sizeof(status->volume)),
+        .error = get_text(status->error, sizeof(status->error)),
+        .error_word = get_text(status->error_word, sizeof(status->error_word)),
+        .resume = get_text(status->resume, sizeof(status->resume)),
+        .attempt = status->attempt,
     };
     if (!job->kind)
         job->kind = g_strdup("");

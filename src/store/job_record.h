@@ -3,12 +3,16 @@
 
 #include <store/job_files.h>
 
-/** What is in a job's file. A process of another version does not read it: the magic is bumped. */
+/**
+ * The content of a job's file: a fixed-size record in host byte order. Change the magic with the
+ * layout: processes of another version then ignore the file.
+ */
 
 #define JOB_MAGIC "cistern job 2\n"
 
+/** Written by the worker only. Texts are UTF-8, cut at a character's end, NUL-terminated. */
 typedef struct {
-    uint32_t state;
+    uint32_t state; /**< CstJobState */
     uint32_t can_cancel;
     uint32_t uid;
     int32_t pid;
@@ -26,24 +30,27 @@ typedef struct {
     char resume[1024];
     uint32_t attempt;
     uint32_t reserved;
-} JobTold;
+} JobStatus;
 
-/** Written by others than the one who does the job. */
+/** Written by other processes, read by the worker. */
 typedef struct {
     uint64_t limit;
     uint32_t cancel;
     uint32_t reserved;
-} JobAsked;
+} JobRequests;
 
-/** The file. Its parts are read and written whole. */
+/** The whole file. The status and each request are written with one call. */
 typedef struct {
     char magic[16];
-    JobTold told;
-    JobAsked asked;
+    JobStatus status;
+    JobRequests requests;
 } JobRecord;
 
-void job_record_fill(JobTold *told, const CstJobInfo *job);
-gboolean job_record_write(int fd, const JobTold *told, GError **error);
-/** FALSE: it is not one of ours. */
+/** Fills @status with @job; texts that are too long are cut. */
+void job_record_fill(JobStatus *status, const CstJobInfo *job);
+/** Overwrites the status in the file. */
+gboolean job_record_write(int fd, const JobStatus *status, GError **error);
+/** Reads the whole record; FALSE when the file is not a job's, or of another version. */
 gboolean job_record_read(int fd, JobRecord *record);
+/** Makes the job that a record describes; owned by the caller. */
 CstJobInfo *job_record_info(uint64_t id, const JobRecord *record);

@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The intent journal (see the header).
+ *
+ * A record is written under a temporary name (UUID.intent.new), locked, and renamed to UUID.intent:
+ * replay never sees an incomplete record, or an unlocked one whose process lives. Ending an intent
+ * unlinks the file.
+ *
+ * Records are not synced. The journal is for processes that die; after a power cut, drafts are also
+ * found by their names when a pool starts.
+ *
+ * No locks but those on the files: replays run at the same time as new intents, except
+ * cst_journal_replay(), which also removes temporary files and therefore runs under the driver
+ * lock.
+ */
 #include <store/journal.h>
 
 #include <errno.h>
@@ -18,15 +32,15 @@
 
 #define GROUP        "intent"
 #define SUFFIX       ".intent"
-#define RECORD_LIMIT (64u << 10)
+#define RECORD_LIMIT (64u << 10) /* bytes; a longer record is not read */
 
 struct CstJournal {
     char *dir;
 };
 
 struct CstIntent {
-    char *path;
-    CstFd fd;
+    char *path; /* NULL: an intent of a dry run, without a record */
+    CstFd fd;   /* holds the lock */
 };
 
 CstJournal *cst_journal_new(const CstPaths *paths)
@@ -70,10 +84,7 @@ static char *format_record(const char *operation, va_list fields)
     return g_key_file_to_data(record, NULL, NULL);
 }
 
-/*
- * No fsync: the journal is for a process that dies. After a power cut the drafts that an intent
- * names are found by their names as well.
- */
+/* Not synced, see above. */
 static gboolean write_record(CstIntent *intent, const char *text, GError **error)
 {
     g_autofree char *temporary = g_strconcat(intent->path, ".new", NULL);
@@ -99,7 +110,7 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
     g_autofree char *text = NULL;
     va_list fields;
 
-    /* A dry run changes nothing that would have to be replayed. */
+    /* A dry run changes nothing that would have to be undone. */
     if (cst_dry_run()) {
         intent = g_new0(CstIntent, 1);
         intent->fd = -1;
@@ -130,7 +141,7 @@ void cst_intent_end(CstIntent *intent)
     intent_free(intent);
 }
 
-void cst_intent_leave(CstIntent *intent)
+void cst_intent_keep(CstIntent *intent)
 {
     if (intent)
         intent_free(intent);
@@ -158,16 +169,17 @@ static GHashTable *read_fields(const char *path, GError **error)
 }
 
 typedef struct {
-    const char *pool; /* NULL: the records of all */
+    const char *pool; /* replay only its records; NULL: all */
     CstReplayFunc func;
     gpointer data;
 } Replay;
 
 /*
- * What belongs to others is not locked, not even for a look: whoever it belongs to may be asking
- * at this moment, and takes what is locked for work that somebody is at.
+ * Whether the record concerns the pool whose records are replayed. Tested before the record is
+ * locked: another pool's replay that runs at the same time would take a locked record for a live
+ * intent and skip it.
  */
-static gboolean is_meant(const char *path, const Replay *replay)
+static gboolean concerns_pool(const char *path, const Replay *replay)
 {
     g_autoptr(GHashTable) fields = replay->pool ? read_fields(path, NULL) : NULL;
 
@@ -179,7 +191,8 @@ static void replay_one(const char *path, const Replay *replay)
 {
     g_autoptr(GHashTable) fields = NULL;
     g_autoptr(GError) error = NULL;
-    g_auto(CstFd) fd = is_meant(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    g_auto(CstFd) fd =
+        concerns_pool(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
     CstIntentRecord record;
 
     if (fd < 0 || !lock_intent(fd))
@@ -193,7 +206,7 @@ static void replay_one(const char *path, const Replay *replay)
     record.fields = fields;
     if (record.operation && !replay->func(&record, replay->data, &error)) {
         if (error)
-            cst_log(CST_LOG_WARNING, "journal: '%s' stays for the next start: %s", path,
+            cst_log(CST_LOG_WARNING, "journal: keeping '%s' for the next start: %s", path,
                     error->message);
         return;
     }

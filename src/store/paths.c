@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The layouts of files below a root: libvirt's names, so that libvirt's daemons and ours find each
+ * other's files, and var/lib/cistern for what libvirt does not have.
+ */
 #include <store/paths.h>
 
 #include <unistd.h>

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Definitions, autostart links, states and identities of pools.
+ *
+ * Every file is replaced whole (cst_file_replace: temporary file, fsync, rename, fsync of the
+ * directory), so a crash leaves the old content or the new one, and perhaps a temporary file, which
+ * the next load removes. A pool exists for as long as its definition does: undefining removes the
+ * definition first, and a load removes an autostart link that a crash has left without one.
+ *
+ * No locks: the caller holds the driver lock.
+ */
 #include <store/pool_files.h>
 
 #include <errno.h>
@@ -16,7 +26,7 @@
 
 #include "xml_files.h"
 
-#define FILE_LIMIT (1u << 20)
+#define FILE_LIMIT (1u << 20) /* bytes; a longer file is not read */
 #define SUFFIX     ".xml"
 
 void cst_pool_file_free(CstPoolFile *file)
@@ -53,7 +63,7 @@ static char *identity_path(const CstPaths *paths, const CstUuid *uuid)
     return g_strconcat(dir, "/", cst_uuid_format(uuid, text), ".identity", NULL);
 }
 
-/* libvirt: a pool starts at boot when the link leads to its definition. */
+/* As in libvirt: autostart is on when the link's target is the definition's path. */
 static gboolean autostart_linked(const CstPaths *paths, const char *name)
 {
     g_autofree char *link = autostart_path(paths, name);
@@ -121,7 +131,7 @@ static GPtrArray *load_directory(const char *dir, ParseFunc parse)
     return loading.files;
 }
 
-/* A definition that is a link itself is there, wherever it leads. */
+/* Whether there is no entry at the path. A dangling symbolic link is an entry. */
 static gboolean is_gone(const char *definition)
 {
     struct stat st;
@@ -129,7 +139,7 @@ static gboolean is_gone(const char *definition)
     return lstat(definition, &st) < 0 && errno == ENOENT;
 }
 
-/* Links that an undefine left when it was cut short: they lead to a definition that is gone. */
+/* Removes the links of definitions that are gone, which an interrupted undefine has left. */
 static void drop_stale_links(const CstPaths *paths)
 {
     GDir *dir = g_dir_open(paths->autostart_dir, 0, NULL);
@@ -197,7 +207,7 @@ gboolean cst_pool_file_remove(const CstPaths *paths, const char *name, GError **
     if (!cst_file_remove(definition, error))
         return FALSE;
     CST_CRASH_POINT("pool.undefine.removed");
-    /* The pool is gone; a link that is left would be dropped by the next load. */
+    /* The pool is undefined; the next load removes a link that is left. */
     if (!cst_file_remove(link, &why))
         cst_log(CST_LOG_WARNING, "%s", why->message);
     CST_CRASH_POINT("pool.undefine.link_removed");

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Definitions and values of secrets.
+ *
+ * Every file is replaced whole, as in pool_files.c. A secret exists for as long as its definition
+ * does: undefining removes the definition first and the value second, so a crash in between leaves
+ * a value without a definition, which cst_secret_files_drop_leftovers() removes. Buffers that hold
+ * a value are overwritten before they are freed.
+ *
+ * No locks: the caller holds the secrets' driver lock.
+ */
 #include <store/secret_files.h>
 
 #include <errno.h>
@@ -14,7 +24,7 @@
 #include "xml_files.h"
 
 #define VALUE_SUFFIX ".base64"
-#define FILE_LIMIT   (1u << 20)
+#define FILE_LIMIT   (1u << 20) /* bytes of a definition */
 #define BASE64_LIMIT (4u * (CST_SECRET_VALUE_MAX + 2u) / 3u + 4u)
 
 void cst_secret_file_free(CstSecretFile *file)
@@ -87,7 +97,7 @@ static gboolean is_lone_value(const char *path)
     return access(definition, F_OK) < 0 && errno == ENOENT;
 }
 
-/* Paths of what a change that was cut short has left, or one that is under way has not finished. */
+/* Paths of temporary files and lone values: of an interrupted change, or one in progress. */
 static GPtrArray *leftovers(const CstPaths *paths)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);

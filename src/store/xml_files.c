@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Loading a directory of XML files, one object each. A damaged file must not hide the others. */
 #include "xml_files.h"
 
 #include <string.h>
@@ -22,6 +23,6 @@ void store_xml_load(const char *dir, const char *kind, StoreXmlFunc load, gpoint
         stem = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
         path = g_build_filename(dir, entry, NULL);
         if (!load(path, stem, data, &error))
-            cst_log(CST_LOG_ERROR, "%s file '%s' is left out: %s", kind, path, error->message);
+            cst_log(CST_LOG_ERROR, "skipping %s file '%s': %s", kind, path, error->message);
     }
 }

@@ -3,11 +3,11 @@
 
 #include <glib.h>
 
-/** Takes in one file, whose name without its suffix is @stem. */
+/** Loads one file; @stem is its name without the suffix. */
 typedef gboolean (*StoreXmlFunc)(const char *path, const char *stem, gpointer data, GError **error);
 
 /**
- * Calls @load for each .xml file of @dir, none where there is no such directory. One that fails is
- * left out: the log says why, with @kind ("pool") in front.
+ * Calls @load for each .xml file in @dir; for none when the directory does not exist. A failure is
+ * logged with @kind ("pool") in front, and the file is skipped.
  */
 void store_xml_load(const char *dir, const char *kind, StoreXmlFunc load, gpointer data);

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a connection begins and ends. */
+/*
+ * The start and the end of a client's connection.
+ *
+ * A client consists of an input buffer, an output queue and two tables by serial: calls that wait
+ * for their reply, and streams. client_socket.c moves bytes, client_call.c dispatches packets and
+ * matches replies to calls, client_stream.c implements streams. Everything runs in the caller's
+ * thread, so there are no locks.
+ */
 #include "client_private.h"
 
 #include <errno.h>
@@ -17,7 +24,7 @@ static void pending_free(gpointer data)
 {
     CstWirePending *pending = data;
 
-    /* It may have been a secret's value. */
+    /* The reply may contain the value of a secret. */
     if (pending->packet)
         explicit_bzero(pending->packet, pending->len);
     g_free(pending->packet);
@@ -29,7 +36,7 @@ CstWireClient *cst_wire_client_new(int fd)
     CstWireClient *client = g_new0(CstWireClient, 1);
 
     client->fd = fd;
-    client->take = cst_wire_client_take;
+    client->handle_packet = cst_wire_client_handle_packet;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     client->in_size = 64 * 1024;
     client->in = g_malloc(client->in_size);
@@ -84,7 +91,7 @@ CstWireClient *cst_wire_client_connect(const char *path, GError **error)
     return cst_wire_client_new(taken);
 }
 
-static void say_goodbye(CstWireClient *client)
+static void send_close(CstWireClient *client)
 {
     static const CstWireProc close_proc = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_CLOSE, NULL,
                                            NULL};
@@ -98,7 +105,7 @@ void cst_wire_client_free(CstWireClient *client)
 {
     if (!client)
         return;
-    say_goodbye(client);
+    send_close(client);
     close(client->fd);
     g_hash_table_unref(client->streams);
     g_hash_table_unref(client->pending);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Calls of a client: queueing them, matching replies to them by serial, and the calls with which a
+ * connection begins (authentication, opening).
+ *
+ * A packet that no conforming server sends (a reply without a call, with another procedure or an
+ * unknown status, a packet of a type that only clients send) fails the connection. Packets of
+ * unknown streams are dropped: the server may have sent them before it saw the stream's end.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,9 +14,9 @@
 
 #include "client_private.h"
 
-/* --- what comes in --------------------------------------------------------------------------- */
+/* --- dispatch of packets --------------------------------------------------------------------- */
 
-static void violation(CstWireClient *client, const CstWireHeader *header, const char *what)
+static void protocol_error(CstWireClient *client, const CstWireHeader *header, const char *what)
 {
     GError *why = NULL;
 
@@ -18,8 +26,8 @@ static void violation(CstWireClient *client, const CstWireHeader *header, const 
     cst_wire_client_break(client, why);
 }
 
-static void take_message(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
-                         size_t len)
+static void handle_message(CstWireClient *client, const CstWireHeader *header,
+                           const uint8_t *packet, size_t len)
 {
     CstWireHeader pong = *header;
 
@@ -32,20 +40,20 @@ static void take_message(CstWireClient *client, const CstWireHeader *header, con
     }
 }
 
-static void take_reply(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
-                       size_t len)
+static void handle_reply(CstWireClient *client, const CstWireHeader *header, const uint8_t *packet,
+                         size_t len)
 {
     gpointer key = GUINT_TO_POINTER(header->serial);
     CstWirePending *pending = g_hash_table_lookup(client->pending, key);
 
     if (!pending || pending->packet) {
-        violation(client, header, _("the server answered a call that wasn't made"));
+        protocol_error(client, header, _("the server replied to a call that was not made"));
     } else if (header->program != pending->header.program ||
                header->version != pending->header.version ||
                header->procedure != pending->header.procedure) {
-        violation(client, header, _("the server's answer is for another procedure"));
+        protocol_error(client, header, _("the server's reply is for another procedure"));
     } else if (header->status != WIRE_OK && header->status != WIRE_ERROR) {
-        violation(client, header, _("the server's answer has a status it can't have"));
+        protocol_error(client, header, _("the server's reply has an invalid status"));
     } else if (pending->forgotten) {
         g_hash_table_remove(client->pending, key);
     } else {
@@ -54,23 +62,25 @@ static void take_reply(CstWireClient *client, const CstWireHeader *header, const
     }
 }
 
-void cst_wire_client_take(CstWireClient *client, const uint8_t *packet, size_t len)
+void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet, size_t len)
 {
     CstWireHeader header;
     CstWireStream *stream;
 
     cst_wire_header_read(packet, &header);
     switch (header.type) {
-    case WIRE_REPLY: take_reply(client, &header, packet, len); break;
-    case WIRE_MESSAGE: take_message(client, &header, packet, len); break;
+    case WIRE_REPLY: handle_reply(client, &header, packet, len); break;
+    case WIRE_MESSAGE: handle_message(client, &header, packet, len); break;
     case WIRE_STREAM:
     case WIRE_STREAM_HOLE:
-        /* Packets of a stream that has ended here may still be on their way. */
+        /* Packets of a stream that has ended on this side may still arrive. */
         stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header.serial));
         if (stream)
-            stream->take(stream, &header, packet, len);
+            stream->handle_packet(stream, &header, packet, len);
         break;
-    default: violation(client, &header, _("the server sent a packet that clients can't take"));
+    default:
+        protocol_error(client, &header,
+                       _("the server sent a packet of a type that clients do not accept"));
     }
 }
 
@@ -118,15 +128,15 @@ gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeo
         if (timeout_ms == 0)
             break;
     }
-    /* The answer may have come just before the connection went. */
+    /* The reply may have arrived just before the connection failed. */
     if (pending->packet)
         g_clear_error(error);
     *ret_there = pending->packet != NULL;
     return TRUE;
 }
 
-static gboolean decode_answer(const CstWirePending *pending, const CstWireProc *proc, void *ret,
-                              GError **error)
+static gboolean decode_reply(const CstWirePending *pending, const CstWireProc *proc, void *ret,
+                             GError **error)
 {
     CstWireHeader header;
 
@@ -146,7 +156,7 @@ gboolean cst_wire_client_collect(CstWireClient *client, uint32_t serial, const C
     gboolean there = FALSE, ok = FALSE;
 
     if (cst_wire_client_await(client, serial, -1, &there, error))
-        ok = decode_answer(g_hash_table_lookup(client->pending, key), proc, ret, error);
+        ok = decode_reply(g_hash_table_lookup(client->pending, key), proc, ret, error);
     g_hash_table_remove(client->pending, key);
     return ok;
 }
@@ -171,7 +181,7 @@ gboolean cst_wire_client_call(CstWireClient *client, const CstWireProc *proc, co
            cst_wire_client_collect(client, serial, proc, ret, error);
 }
 
-/* --- prologue -------------------------------------------------------------------------------- */
+/* --- opening the connection ------------------------------------------------------------------ */
 
 static gboolean authenticate_polkit(CstWireClient *client, GError **error)
 {
@@ -194,7 +204,7 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
     int type = TYPE_NONE;
 
     if (!cst_wire_client_call(client, &list, NULL, &ret, &why)) {
-        /* A server from before authentication existed. */
+        /* The server predates authentication. */
         if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));
@@ -207,9 +217,10 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
     case TYPE_NONE: return TRUE;
     case TYPE_POLKIT: return authenticate_polkit(client, error);
     case TYPE_SASL:
-        return cst_fail(error, CST_ERROR_AUTH,
-                        _("the server wants SASL, which this version does not speak; connect as "
-                          "root, or with storage+ssh://"));
+        return cst_fail(
+            error, CST_ERROR_AUTH,
+            _("the server requires SASL, which this version does not support; connect as "
+              "root, or with storage+ssh://"));
     default: return cst_fail(error, CST_ERROR_AUTH, _("unknown authentication type %d"), type);
     }
 }

@@ -5,55 +5,59 @@
 
 #include <wire/client.h>
 
+/** A call whose reply has not been collected. */
 typedef struct {
     CstWireHeader header; /**< as sent */
-    gboolean forgotten;
-    uint8_t *packet; /**< the answer, whole; NULL: not there yet */
+    gboolean forgotten;   /**< drop the reply when it arrives */
+    uint8_t *packet;      /**< the whole reply; NULL: not here yet */
     size_t len;
 } CstWirePending;
 
 struct CstWireClient {
     int fd;
-    void (*take)(CstWireClient *client, const uint8_t *packet, size_t len); /**< what comes in */
+    void (*handle_packet)(
+        CstWireClient *client, const uint8_t *packet,
+        size_t len); /**< cst_wire_client_handle_packet(), which is in a file above the socket's */
     gboolean opened;
     uint32_t next_serial;
-    GError *broken;
+    GError *broken; /**< the failure of the connection; NULL: it works */
 
-    uint8_t *in; /**< bytes taken in: [in_start, in_end) of in_size */
+    uint8_t *in; /**< received bytes: [in_start, in_end) of in_size */
     size_t in_start, in_end, in_size;
-    GByteArray *out; /**< packets queued; the first out_sent bytes are gone */
+    GByteArray *out; /**< queued packets; the first out_sent bytes are sent */
     size_t out_sent;
-    struct iovec direct[2]; /**< a packet sent from the caller's memory; lengths 0: none */
-    gboolean direct_begun;  /**< partly gone: nothing else may go before its rest */
+    struct iovec direct[2];  /**< unsent rest of a packet in the caller's memory */
+    gboolean direct_started; /**< partly sent: its rest goes before the queue */
 
-    GHashTable *pending; /**< serial → CstWirePending */
-    GHashTable *streams; /**< serial → CstWireStream, not owned */
+    GHashTable *pending; /**< serial to CstWirePending */
+    GHashTable *streams; /**< serial to CstWireStream, borrowed */
     CstWireMessageFunc message_func;
     gpointer message_data;
 
     int ping_interval_ms, ping_count;
-    int pings; /**< sent since the last packet came */
-    gint64 last_in, last_pump;
+    int pings;                 /**< sent since the last packet arrived */
+    gint64 last_in, last_pump; /**< last packet, last return of the pump; monotonic µs */
 };
 
+/** DATA until the server ends the data (EOF); FINISHED once the server confirmed the end. */
 typedef enum { CST_STREAM_DATA, CST_STREAM_EOF, CST_STREAM_FINISHED, CST_STREAM_FAILED } CstState;
 
 struct CstWireStream {
     CstWireClient *client;
-    void (*take)(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
-                 size_t len); /**< what comes in for it */
+    void (*handle_packet)(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
+                          size_t len); /**< receives its packets; in a file above the dispatch's */
     CstWireHeader header;
     CstState state;
-    GError *error;        /**< FAILED: why */
-    gboolean server_done; /**< it knows nothing of this stream any more */
+    GError *error;        /**< in state FAILED: the failure */
+    gboolean server_done; /**< the server has ended the stream, well or not */
     CstWireStreamFunc func;
     gpointer data;
 };
 
-/** Marks the connection as unusable; the first reason stays. Takes @why. */
+/** Fails the connection with @why, which it takes over; an earlier failure stays. */
 void cst_wire_client_break(CstWireClient *client, GError *why);
-/** FALSE with a copy of the reason when the connection is broken. */
+/** FALSE with a copy of the failure when the connection has failed. */
 gboolean cst_wire_client_usable(const CstWireClient *client, GError **error);
 
-/** Takes a whole packet that has come in. */
-void cst_wire_client_take(CstWireClient *client, const uint8_t *packet, size_t len);
+/** Dispatches one whole packet: a reply, a message, or a packet of a stream. */
+void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet, size_t len);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client's socket: bytes taken in until they are packets, packets queued until they are sent, and
- * signs of life. All of it happens in cst_wire_client_pump(), in the caller's thread. What breaks
- * the connection is kept, and is the answer to everything from then on.
+ * A client's socket: reading, writing and keepalive, all of it in cst_wire_client_pump().
+ *
+ * Input is buffered until a packet is complete. The buffer doubles as bytes arrive, never because a
+ * length word announces them, up to the largest packet. Output comes from two sources: the queue of
+ * packets, and one packet of stream data that is sent from the caller's memory without a copy. A
+ * packet that has been sent in part is finished before anything else is sent.
  */
 #include "client_private.h"
 
@@ -14,7 +17,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Bytes; holds a stream packet of 1 MiB and its follower. */
+/* Size of the input buffer under load: a stream packet of 1 MiB and the one behind it. */
 #define IN_SIZE (2u * 1024 * 1024 + 64)
 
 void cst_wire_client_wipe(CstWireClient *client)
@@ -22,7 +25,7 @@ void cst_wire_client_wipe(CstWireClient *client)
     explicit_bzero(client->in, client->in_start);
     explicit_bzero(client->in + client->in_end, client->in_size - client->in_end);
     if (client->out->len == 0) {
-        /* Emptied, it keeps its memory, and with it the bytes. */
+        /* An emptied byte array keeps its memory and the bytes in it. */
         g_byte_array_set_size(client->out, 64 * 1024 + 1024);
         explicit_bzero(client->out->data, client->out->len);
         g_byte_array_set_size(client->out, 0);
@@ -51,25 +54,26 @@ gboolean cst_wire_client_usable(const CstWireClient *client, GError **error)
     return FALSE;
 }
 
-static void lost(CstWireClient *client, int err)
+static void connection_lost(CstWireClient *client, int err)
 {
     GError *why = NULL;
 
     if (err)
-        cst_fail(&why, CST_ERROR_UNREACHABLE, _("the connection to the server broke: %s"),
+        cst_fail(&why, CST_ERROR_UNREACHABLE, _("the connection to the server was lost: %s"),
                  g_strerror(err));
     else
         cst_fail(&why, CST_ERROR_UNREACHABLE, _("the server closed the connection"));
     cst_wire_client_break(client, why);
 }
 
-/* --- taking in ------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
-/**
- * Room for more. It grows with what has come, not with what a length word promises; a whole packet
- * of the largest size is the limit, because dispatch takes every whole packet out.
+/*
+ * Makes free space behind the received bytes. The buffer grows with the bytes that have arrived,
+ * not with what a length word announces. The largest packet bounds it, as complete packets are
+ * removed before each call.
  */
-static void make_room(CstWireClient *client)
+static void grow_input_buffer(CstWireClient *client)
 {
     size_t have = client->in_end - client->in_start;
 
@@ -86,8 +90,8 @@ static void make_room(CstWireClient *client)
     }
 }
 
-/* Looks at every whole packet taken in so far. */
-static void take_packets(CstWireClient *client)
+/* Dispatches every complete packet in the buffer. */
+static void handle_packets(CstWireClient *client)
 {
     while (!client->broken && client->in_end - client->in_start >= CST_WIRE_HEADER_LEN) {
         const uint8_t *packet = client->in + client->in_start;
@@ -100,18 +104,18 @@ static void take_packets(CstWireClient *client)
         }
         if (client->in_end - client->in_start < len)
             return;
-        client->take(client, packet, len);
+        client->handle_packet(client, packet, len);
         client->in_start += len;
     }
     if (client->in_start == client->in_end)
         client->in_start = client->in_end = 0;
 }
 
-static void read_step(CstWireClient *client)
+static void read_socket(CstWireClient *client)
 {
     ssize_t n;
 
-    make_room(client);
+    grow_input_buffer(client);
     n = recv(client->fd, client->in + client->in_end, client->in_size - client->in_end, 0);
     if (n > 0) {
         gboolean filled = (size_t)n == client->in_size - client->in_end;
@@ -119,20 +123,20 @@ static void read_step(CstWireClient *client)
         client->in_end += n;
         client->last_in = g_get_monotonic_time();
         client->pings = 0;
-        take_packets(client);
-        /* More is coming in than one read takes: read larger pieces from now on. */
+        handle_packets(client);
+        /* The server sends faster than we read: read more at once from now on. */
         if (filled && client->in_size < IN_SIZE) {
             client->in_size = IN_SIZE;
             client->in = g_realloc(client->in, client->in_size);
         }
     } else if (n == 0) {
-        lost(client, 0);
+        connection_lost(client, 0);
     } else if (errno != EAGAIN && errno != EINTR) {
-        lost(client, errno);
+        connection_lost(client, errno);
     }
 }
 
-/* --- sending out ----------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static gboolean has_output(const CstWireClient *client)
 {
@@ -140,7 +144,7 @@ static gboolean has_output(const CstWireClient *client)
            client->direct[0].iov_len > 0;
 }
 
-static void sent_queue(CstWireClient *client, size_t n)
+static void advance_queue(CstWireClient *client, size_t n)
 {
     client->out_sent += n;
     if (client->out_sent == client->out->len) {
@@ -149,7 +153,7 @@ static void sent_queue(CstWireClient *client, size_t n)
     }
 }
 
-static void sent_direct(CstWireClient *client, size_t n)
+static void advance_direct(CstWireClient *client, size_t n)
 {
     for (int i = 0; i < 2; i++) {
         size_t part = MIN(n, client->direct[i].iov_len);
@@ -158,12 +162,12 @@ static void sent_direct(CstWireClient *client, size_t n)
         client->direct[i].iov_len -= part;
         n -= part;
     }
-    client->direct_begun = client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0;
+    client->direct_started = client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0;
 }
 
-static void write_step(CstWireClient *client)
+static void write_socket(CstWireClient *client)
 {
-    gboolean queue = !client->direct_begun && client->out->len > client->out_sent;
+    gboolean queue = !client->direct_started && client->out->len > client->out_sent;
     struct iovec queued = {client->out->data + client->out_sent,
                            client->out->len - client->out_sent};
     struct msghdr message = {.msg_iov = queue ? &queued : client->direct,
@@ -172,21 +176,21 @@ static void write_step(CstWireClient *client)
 
     if (n >= 0) {
         if (queue)
-            sent_queue(client, n);
+            advance_queue(client, n);
         else
-            sent_direct(client, n);
+            advance_direct(client, n);
         return;
     }
-    /* What the server said before it hung up may explain it, so what came in is read first. */
+    /* Read what the server sent before it closed the connection: it may contain the reason. */
     if (errno != EAGAIN && errno != EINTR) {
         int err = errno;
 
         while (!client->broken) {
             size_t before = client->in_end - client->in_start;
 
-            read_step(client);
+            read_socket(client);
             if (client->in_end - client->in_start == before && !client->broken)
-                lost(client, err);
+                connection_lost(client, err);
         }
     }
 }
@@ -199,7 +203,7 @@ void cst_wire_client_set_keepalive(CstWireClient *client, int interval_ms, int c
     client->ping_count = count;
 }
 
-/** Sends a ping when one is due; gives the time until the next one, or -1. */
+/* Queues a ping when one is due. Returns the milliseconds until the next one; -1: none is due. */
 static int keepalive_step(CstWireClient *client)
 {
     static const CstWireHeader ping = {
@@ -210,7 +214,7 @@ static int keepalive_step(CstWireClient *client)
 
     if (interval <= 0)
         return -1;
-    /* Time that the program spent elsewhere says nothing about the server. */
+    /* Time that the program spent elsewhere does not count as the server's silence. */
     if (now - client->last_pump > interval) {
         client->last_in = now;
         client->pings = 0;
@@ -221,7 +225,7 @@ static int keepalive_step(CstWireClient *client)
         if (client->pings >= client->ping_count) {
             GError *why = NULL;
 
-            cst_fail(&why, CST_ERROR_TIMEOUT, _("the server gave no sign of life for %d seconds"),
+            cst_fail(&why, CST_ERROR_TIMEOUT, _("the server has not responded for %d seconds"),
                      (int)((now - client->last_in) / G_USEC_PER_SEC));
             cst_wire_client_break(client, why);
             return 0;
@@ -251,10 +255,10 @@ gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd
     rc = poll(fds, 2, client->broken ? 0 : timeout_ms);
     client->last_pump = g_get_monotonic_time();
     if (rc < 0 && errno != EINTR)
-        lost(client, errno);
+        connection_lost(client, errno);
     if (rc > 0 && (fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
-        read_step(client);
+        read_socket(client);
     if (rc > 0 && !client->broken && (fds[0].revents & POLLOUT))
-        write_step(client);
+        write_socket(client);
     return cst_wire_client_usable(client, error);
 }

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Streams of a client: uploads and downloads.
+ *
+ * A stream starts with a call and shares its serial. Data packets are sent from the caller's
+ * memory. The server may fail a stream at any time; the failure is kept and returned by the next
+ * function.
+ *
+ * A stream ends when both sides have sent a packet with status OK, when the server sends an ERROR,
+ * or when the client does and the server confirms it. Until then the server may hold resources, so
+ * freeing a stream waits for the confirmation.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,13 +17,13 @@
 
 #include "client_private.h"
 
-/* Bytes of an upload per packet: larger ones leave one end idle while the other works. */
+/* Bytes of an upload per packet. With larger ones client and server work in turns. */
 #define PACKET_DATA   (256u * 1024)
-#define TASK_CHECK_MS 200
+#define TASK_CHECK_MS 200 /* between two checks whether a download is cancelled */
 
-/* --- what the server sends ------------------------------------------------------------------- */
+/* --- packets from the server ----------------------------------------------------------------- */
 
-/** Takes @why. */
+/* Fails the stream with @why, which it takes over; an earlier failure stays. */
 static void stream_fail(CstWireStream *stream, GError *why)
 {
     if (stream->state == CST_STREAM_FAILED) {
@@ -23,7 +34,7 @@ static void stream_fail(CstWireStream *stream, GError *why)
     stream->error = why;
 }
 
-static void take_data(CstWireStream *stream, const void *bytes, size_t len, uint64_t hole)
+static void handle_data(CstWireStream *stream, const void *bytes, size_t len, uint64_t hole)
 {
     GError *why = NULL;
 
@@ -32,14 +43,14 @@ static void take_data(CstWireStream *stream, const void *bytes, size_t len, uint
     if (len == 0 && hole == 0)
         stream->state = CST_STREAM_EOF;
     else if (!stream->func)
-        cst_fail(&why, CST_ERROR_RPC, _("the server sent data on an upload"));
+        cst_fail(&why, CST_ERROR_RPC, _("the server sent data during an upload"));
     else
         stream->func(bytes, len, hole, stream->data, &why);
     if (why)
         stream_fail(stream, why);
 }
 
-static void take_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
+static void handle_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
 {
     wire_hole hole = {0};
     GError *why = NULL;
@@ -47,14 +58,14 @@ static void take_hole(CstWireStream *stream, const uint8_t *packet, size_t len)
     if (!cst_wire_payload_decode(packet, len, (xdrproc_t)xdr_wire_hole, &hole, &why))
         stream_fail(stream, why);
     else if (hole.length < 0 || hole.flags != 0) {
-        cst_fail(&why, CST_ERROR_RPC, _("the server sent a hole that can't be"));
+        cst_fail(&why, CST_ERROR_RPC, _("the server sent an invalid hole"));
         stream_fail(stream, why);
     } else if (hole.length > 0)
-        take_data(stream, NULL, 0, hole.length);
+        handle_data(stream, NULL, 0, hole.length);
 }
 
-static void take(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
-                 size_t len)
+static void handle_packet(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
+                          size_t len)
 {
     GError *why = NULL;
 
@@ -63,9 +74,9 @@ static void take(CstWireStream *stream, const CstWireHeader *header, const uint8
     switch (header->status) {
     case WIRE_CONTINUE:
         if (header->type == WIRE_STREAM_HOLE)
-            take_hole(stream, packet, len);
+            handle_hole(stream, packet, len);
         else
-            take_data(stream, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN, 0);
+            handle_data(stream, packet + CST_WIRE_HEADER_LEN, len - CST_WIRE_HEADER_LEN, 0);
         break;
     case WIRE_OK:
         stream->server_done = TRUE;
@@ -81,7 +92,7 @@ static void take(CstWireStream *stream, const CstWireHeader *header, const uint8
 
 /* --- the caller's side ----------------------------------------------------------------------- */
 
-/** FALSE with the reason when the stream can't go on. */
+/* FALSE with a copy of the failure when the stream has failed. */
 static gboolean stream_usable(const CstWireStream *stream, GError **error)
 {
     if (stream->state != CST_STREAM_FAILED)
@@ -102,12 +113,12 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
         return NULL;
     stream = g_new0(CstWireStream, 1);
     stream->client = client;
-    stream->take = take;
+    stream->handle_packet = handle_packet;
     stream->header = (CstWireHeader){proc->program, WIRE_VERSION, proc->procedure,
                                      WIRE_STREAM,   serial,       WIRE_CONTINUE};
     stream->func = func;
     stream->data = data;
-    /* Known before the answer is: data may come right behind it. */
+    /* Registered before the reply is awaited: data may follow it immediately. */
     g_hash_table_insert(client->streams, GUINT_TO_POINTER(serial), stream);
     if (cst_wire_client_collect(client, serial, proc, NULL, error))
         return stream;
@@ -124,15 +135,15 @@ static gboolean send_packet(CstWireStream *stream, const void *bytes, size_t len
     cst_wire_header_write(head, &stream->header, len);
     client->direct[0] = (struct iovec){head, sizeof(head)};
     client->direct[1] = (struct iovec){(void *)bytes, len};
-    /* A packet that has begun must go out whole, whatever else the server says. */
+    /* A packet that is partly sent must be completed even if the stream fails meanwhile. */
     while (client->direct[0].iov_len > 0 || client->direct[1].iov_len > 0) {
-        if (!client->direct_begun && stream->state == CST_STREAM_FAILED)
+        if (!client->direct_started && stream->state == CST_STREAM_FAILED)
             break;
         if (!cst_wire_client_pump(client, -1, -1, error))
             break;
     }
     client->direct[0].iov_len = client->direct[1].iov_len = 0;
-    client->direct_begun = FALSE;
+    client->direct_started = FALSE;
     if (client->broken && stream->state == CST_STREAM_FAILED)
         g_clear_error(error);
     return stream_usable(stream, error) && !client->broken;
@@ -175,7 +186,7 @@ gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **
     return stream_usable(stream, error);
 }
 
-/** Sends the last word with @status and waits for the server's. */
+/* Sends the final packet with @status and waits until the server has ended the stream. */
 static gboolean end_stream(CstWireStream *stream, uint32_t status, GError **error)
 {
     CstWireHeader header = stream->header;
@@ -207,7 +218,7 @@ void cst_wire_stream_free(CstWireStream *stream)
     if (!stream)
         return;
     if (!stream->server_done) {
-        /* What still comes is dropped. */
+        /* Drop the data that still arrives. */
         if (stream->state != CST_STREAM_FAILED)
             stream->state = CST_STREAM_EOF;
         end_stream(stream, WIRE_ERROR, &ignored);

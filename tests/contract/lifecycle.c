@@ -269,8 +269,8 @@ static void maker_die(Maker *maker, Site *site, gboolean with_intent)
         CstJournal *journal = cst_journal_new(site->paths);
         g_autofree char *xml = cst_pool_def_format(maker->def, NULL);
 
-        cst_intent_leave(cst_journal_begin(journal, NULL, "create", "pool", "p", "volume", "half",
-                                           "draft", maker->draft.token, "definition", xml, NULL));
+        cst_intent_keep(cst_journal_begin(journal, NULL, "create", "pool", "p", "volume", "half",
+                                          "draft", maker->draft.token, "definition", xml, NULL));
         cst_journal_free(journal);
     }
     cst_vol_draft_clear(&maker->draft);

@@ -102,7 +102,7 @@ static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstE
     };
 
     for (; run.start < end; run.start += run.length) {
-        CstPlace place;
+        CstBlobLocation place;
 
         if (!cst_blob_locate(layer->alone ? layer->alone : layer->guest, run.start, end - run.start,
                              &place, error))

@@ -164,11 +164,11 @@ gboolean qcow2_extent(CstImage *image, uint64_t offset, uint64_t length, CstExte
     return TRUE;
 }
 
-gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
+gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
                       GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    CstPlace place = {NULL, 0, length};
+    CstBlobLocation place = {NULL, 0, length};
     Qcow2Run run;
 
     if (!map_locked(q, offset, length, &run, error))
@@ -179,9 +179,9 @@ gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlac
         return TRUE;
     }
     if (run.kind == QCOW2_UNALLOCATED && q->backing && offset < q->backing_size)
-        place = (CstPlace){q->backing, offset, MIN(run.length, q->backing_size - offset)};
+        place = (CstBlobLocation){q->backing, offset, MIN(run.length, q->backing_size - offset)};
     else if (run.kind == QCOW2_DATA || (run.kind != QCOW2_PACKED && run.host != 0))
-        place = (CstPlace){qcow2_data_blob(q), run.host, run.length};
+        place = (CstBlobLocation){qcow2_data_blob(q), run.host, run.length};
     *ret_place = place;
     return TRUE;
 }

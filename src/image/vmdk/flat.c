@@ -35,9 +35,9 @@ static gboolean flat_extent(VmdkExtent *extent, uint64_t offset, uint64_t length
 }
 
 static gboolean flat_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,
-                            CstPlace *ret_place, GError **error)
+                            CstBlobLocation *ret_place, GError **error)
 {
-    *ret_place = (CstPlace){extent->blob, flat_of(extent)->offset + offset, length};
+    *ret_place = (CstBlobLocation){extent->blob, flat_of(extent)->offset + offset, length};
     return TRUE;
 }
 

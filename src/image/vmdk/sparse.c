@@ -88,7 +88,7 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
 }
 
 static gboolean sparse_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,
-                              CstPlace *ret_place, GError **error)
+                              CstBlobLocation *ret_place, GError **error)
 {
     return cst_blocks_locate(image_of(extent), offset, length, ret_place, error);
 }

@@ -23,8 +23,8 @@ typedef struct {
     gboolean (*extent)(VmdkExtent *extent, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                        GError **error);
     /* NULL: nothing can be told */
-    gboolean (*locate)(VmdkExtent *extent, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                       GError **error);
+    gboolean (*locate)(VmdkExtent *extent, uint64_t offset, uint64_t length,
+                       CstBlobLocation *ret_place, GError **error);
     /* NULL: can't be written */
     gboolean (*pwrite)(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
                        GError **error);
@@ -133,7 +133,7 @@ gboolean vmdk_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GEr
 gboolean vmdk_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error);
 gboolean vmdk_guest_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                            GError **error);
-gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length, CstPlace *ret_place,
+gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
                      GError **error);
 gboolean vmdk_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                    GError **error);

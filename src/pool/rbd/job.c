@@ -76,7 +76,7 @@ int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
     RbdJob *job = data;
     uint64_t now = total ? (uint64_t)((double)done / (double)total * (double)job->size) : 0;
 
-    cst_ceph_work_beat(&job->work);
+    cst_ceph_work_heartbeat(&job->work);
     if (now > job->told) {
         cst_task_skip(job->task, now - job->told);
         job->told = now;

@@ -145,7 +145,7 @@ static void answered(rados_completion_t completion, void *data)
 
     look->result = s->conn->ceph->rados_aio_get_return_value(completion);
     s->conn->ceph->rados_aio_release(completion);
-    cst_ceph_work_beat(&s->work);
+    cst_ceph_work_heartbeat(&s->work);
     if (look->result == -ETIMEDOUT)
         s->late = TRUE;
     more = look->result >= 0 ? take_answer(look) : take_refusal(look);

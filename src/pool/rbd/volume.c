@@ -19,7 +19,7 @@ static void give_back_conn(gpointer conn)
 CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
                           GError **error)
 {
-    CstBlobRbd rbd = {.deadline_ms = job->conn->deadline_ms, .give_back = give_back_conn};
+    CstBlobRbd rbd = {.deadline_ms = job->conn->deadline_ms, .release_owner = give_back_conn};
     int result;
 
     if (!cst_rbd_job_open(job, name, writable, &rbd.image, error))
@@ -33,7 +33,7 @@ CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, g
             return NULL;
         }
     }
-    rbd.lender = cst_rbd_conn_ref(job->conn);
+    rbd.owner = cst_rbd_conn_ref(job->conn);
     return cst_blob_rbd_new(&rbd, job->name, writable, error);
 }
 

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Errors on the wire.
+ *
+ * libvirt's error struct has a number, a sentence and five details. Several of our error codes
+ * share a number of libvirt's, so the code's own name travels in str3, where stock peers ignore it;
+ * a peer of ours restores the exact code from it. For a stock server the code is found by number,
+ * then by which of the codes' sentences matches the text. A SYSTEM_ERROR has its errno in int1, as
+ * in libvirt.
+ */
 #include <wire/codec.h>
 
 #include <errno.h>
@@ -9,10 +18,13 @@
 
 #define LEVEL_ERROR       2
 #define SYSTEM_ERROR      38
-#define ERROR_TEXT_MAX    65536 /* bytes; a longer sentence helps nobody */
+#define ERROR_TEXT_MAX    65536 /* bytes; longer texts are cut */
 #define FLAGS_IN_FUNCTION "in function "
 
-/* What libvirt puts into int1 of a SYSTEM_ERROR: the errno. It keeps our class across the wire. */
+/*
+ * The errno of a SYSTEM_ERROR for each code, and the code for each errno. The first row of a code
+ * is the errno that is sent; the others are accepted.
+ */
 static const struct {
     CstErrorCode code;
     int err;
@@ -38,7 +50,7 @@ static int errno_of_code(CstErrorCode code)
     return EIO;
 }
 
-/* The words that libvirt's own client and tools see for flags that aren't known. */
+/* Fills in the details that libvirt sends for unknown flags: the function, and the word "flags". */
 static void fill_flags_error(wire_error *wire, char **function, const char *detail)
 {
     static char what[] = "flags";
@@ -77,11 +89,11 @@ void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWire
     else if (info->wire == SYSTEM_ERROR)
         wire.int1 = errno_of_code(code);
     reply.status = WIRE_ERROR;
-    /* The strings are bounded above, so this can't fail. */
+    /* Cannot fail: the strings are bounded above. */
     cst_wire_append(buf, &reply, (xdrproc_t)xdr_wire_error, &wire, NULL);
 }
 
-/* The detail within @text when it has the shape of @format ("… %s …"), else NULL. */
+/* The detail in @text if it matches @format, which contains one %s; else NULL. */
 static char *strip_format(const char *text, const char *format)
 {
     const char *mark = strstr(format, "%s");
@@ -93,7 +105,7 @@ static char *strip_format(const char *text, const char *format)
     return g_strndup(text + head, len - head - tail);
 }
 
-/* A class whose sentence is the bare detail, with the exit status that @code would have given. */
+/* A code whose sentence is the detail alone, with the exit status of @code. */
 static CstErrorCode bare_class(CstErrorCode code)
 {
     switch (cst_error_info(code)->exit) {
@@ -126,11 +138,11 @@ static CstErrorCode code_of(const wire_error *wire)
     return cst_error_from_wire(wire->code);
 }
 
-/* Several of our classes share a libvirt number: the sentence tells which one fits. */
+/* Several of our codes share a number of libvirt's: use the one whose sentence matches. */
 static void set_error(const wire_error *wire, GError **error)
 {
     CstErrorCode code = code_of(wire);
-    const char *text = wire->message ? *wire->message : _("the server gave no reason");
+    const char *text = wire->message ? *wire->message : _("the server gave no error message");
     g_autofree char *detail = strip_format(text, _(cst_error_info(code)->format));
 
     for (int other = 0; !detail && other < CST_ERROR_LAST; other++)

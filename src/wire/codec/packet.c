@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Encoding and decoding of packets (see the header). Bounds: a packet's length is checked by
+ * cst_wire_packet_length() before anything is allocated for it; all lengths inside a payload are
+ * checked by the generated XDR functions against the limits in cistern_remote.x.
+ */
 #include <wire/codec.h>
 
 #include <string.h>
@@ -69,7 +74,7 @@ gboolean cst_wire_payload_decode(const uint8_t *packet, size_t len, xdrproc_t fu
     return TRUE;
 }
 
-/* The encoded size is known only afterwards: try, and double the room until it fits. */
+/* XDR does not tell the encoded size in advance: doubles the buffer until the arguments fit. */
 gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t func,
                          const void *args, GError **error)
 {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Strings in XDR. rpcgen's functions accept a NUL inside a string, and C would then see a shorter
+ * one than the peer sent: such strings are refused.
+ */
 #include "text.h"
 
 #include <string.h>
@@ -7,7 +11,7 @@ bool_t cst_xdr_string(XDR *xdr, char **text, u_int max)
 {
     u_int start, len;
 
-    /* A stream that frees has no position. */
+    /* Only decoding needs the check, and an XDR stream that frees has no position. */
     if (xdr->x_op != XDR_DECODE)
         return xdr_string(xdr, text, max);
     start = xdr_getpos(xdr);

@@ -4,7 +4,7 @@
 #include <rpc/rpc.h>
 
 /**
- * xdr_string() for strings that are used as C strings: a NUL byte among those that were sent ends
- * the decoding, so that nothing is taken for less than what somebody else saw in it.
+ * As xdr_string(), for strings that are used as C strings: decoding fails when a NUL byte is among
+ * the bytes that were sent, so that both sides see the same string.
  */
 bool_t cst_xdr_string(XDR *xdr, char **text, u_int max);

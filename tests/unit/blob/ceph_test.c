@@ -127,8 +127,7 @@ static void errors_of_ceph_get_our_classes(void **state)
         const char *message;
     } cases[] = {
         {-ETIMEDOUT, CST_ERROR_UNREACHABLE, "call 5: the Ceph cluster did not answer in time"},
-        {-ESHUTDOWN, CST_ERROR_UNREACHABLE,
-         "call 5: the Ceph cluster has shut this client out (blocklist)"},
+        {-ESHUTDOWN, CST_ERROR_UNREACHABLE, "call 5: the Ceph cluster has blocklisted this client"},
         {-ENOTCONN, CST_ERROR_UNREACHABLE, "call 5: Transport endpoint is not connected"},
         {-EBUSY, CST_ERROR_BUSY, "call 5: Device or resource busy"},
         {-EROFS, CST_ERROR_READ_ONLY, "call 5: Read-only file system"},
@@ -344,11 +343,11 @@ static void progress_pushes_the_deadline_back(void **state)
     gint64 start = g_get_monotonic_time();
 
     /* Last heard of a minute ago: the deadline of half a minute is over. */
-    work->work.beat = start - 60 * SECOND;
+    work->work.last_heartbeat = start - 60 * SECOND;
     assert_false(cst_ceph_work_wait(&work->work, 30000, NULL));
     assert_true(g_get_monotonic_time() - start < 20 * SECOND);
-    cst_ceph_work_beat(&work->work);
-    assert_true(work->work.beat >= start);
+    cst_ceph_work_heartbeat(&work->work);
+    assert_true(work->work.last_heartbeat >= start);
     start = g_get_monotonic_time();
     assert_false(cst_ceph_work_wait(&work->work, 60, NULL));
     assert_true(g_get_monotonic_time() - start >= 30000);

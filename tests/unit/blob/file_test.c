@@ -249,7 +249,7 @@ static void a_message_names_the_range(void **state)
                                                                            cst_blob_allocate};
     GError *errors[7] = {NULL};
     CstExtent extent;
-    CstPlace place;
+    CstBlobLocation place;
     char buf[4];
 
     assert_false(cst_blob_pread(blob, buf, 4, 4095, &errors[0]));

@@ -71,9 +71,9 @@ static void an_extent_ends_with_its_part(void **state)
     assert_extent(join, 6, 2, 2, CST_EXTENT_DATA);
 }
 
-static void assert_place(CstBlob *join, uint64_t offset, uint64_t length, CstPlace wanted)
+static void assert_place(CstBlob *join, uint64_t offset, uint64_t length, CstBlobLocation wanted)
 {
-    CstPlace place;
+    CstBlobLocation place;
 
     assert_true(cst_blob_locate(join, offset, length, &place, NULL));
     assert_ptr_equal(place.blob, wanted.blob);
@@ -88,9 +88,9 @@ static void bytes_are_located_in_their_part(void **state)
     g_autoptr(CstBlob) digits = NULL;
     g_autoptr(CstBlob) join = sample(&letters, &digits);
 
-    assert_place(join, 1, 9, (CstPlace){letters, 3, 2});
-    assert_place(join, 3, 7, (CstPlace){NULL, 0, 2});
-    assert_place(join, 6, 3, (CstPlace){digits, 5, 3});
+    assert_place(join, 1, 9, (CstBlobLocation){letters, 3, 2});
+    assert_place(join, 3, 7, (CstBlobLocation){NULL, 0, 2});
+    assert_place(join, 6, 3, (CstBlobLocation){digits, 5, 3});
 }
 
 /* A file that became shorter, behind the back of its blob. */
@@ -101,7 +101,7 @@ static void what_a_part_cannot_tell_is_an_error(void **state)
     g_autoptr(CstBlob) join = sample(&letters, &digits);
     g_autoptr(GError) error = NULL;
     CstExtent extent;
-    CstPlace place;
+    CstBlobLocation place;
     char back[10];
 
     assert_int_equal(ftruncate(cst_blob_file_fd(digits), 0), 0);

@@ -60,15 +60,16 @@ static void make_image(const char *name, uint64_t size)
 
 static gint given_back;
 
-static void give_back(gpointer lender)
+static void release_owner(gpointer owner)
 {
-    assert_ptr_equal(lender, &given_back);
+    assert_ptr_equal(owner, &given_back);
     g_atomic_int_inc(&given_back);
 }
 
 static CstBlob *open_with_deadline(const char *name, guint deadline_ms)
 {
-    CstBlobRbd rbd = {.deadline_ms = deadline_ms, .lender = &given_back, .give_back = give_back};
+    CstBlobRbd rbd = {
+        .deadline_ms = deadline_ms, .owner = &given_back, .release_owner = release_owner};
 
     g_atomic_int_set(&given_back, 0);
     assert_int_equal(ceph->rbd_open(io, name, &rbd.image, NULL), 0);
@@ -173,7 +174,8 @@ static void a_blob_may_be_lent_by_nobody(void **state)
 
 static void an_image_without_a_size_is_no_blob(void **state)
 {
-    CstBlobRbd rbd = {.deadline_ms = PATIENT_MS, .lender = &given_back, .give_back = give_back};
+    CstBlobRbd rbd = {
+        .deadline_ms = PATIENT_MS, .owner = &given_back, .release_owner = release_owner};
     g_autoptr(GError) error = NULL;
 
     make_image("v", 1);

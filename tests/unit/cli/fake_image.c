@@ -194,7 +194,7 @@ gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitma
     for (guint i = 0; i < change->steps->len; i++) {
         const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
 
-        g_string_append_printf(text, " %s%s%s", step->deed, step->from ? "=" : "",
+        g_string_append_printf(text, " %s%s%s", step->action, step->from ? "=" : "",
                                step->from ? step->from : "");
     }
     asked("bitmap", change->granularity, "%s %s%s of %s", vol->name, change->name, text->str,

@@ -288,7 +288,7 @@ static void ssh_that_ends_at_once_is_told_with_the_host(void **state)
     const Place *place = *state;
 
     g_setenv("TEST_MISDEED", "ends", TRUE);
-    assert_fails(SSH, NULL, CST_ERROR_UNREACHABLE, "ssh to 'far', socket '");
+    assert_fails(SSH, NULL, CST_ERROR_UNREACHABLE, "ssh to 'far', remote socket '");
     assert_reaped(place);
 }
 

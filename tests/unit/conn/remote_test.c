@@ -423,7 +423,7 @@ static void cancelled_task_leaves_libvirtd_to_finish(void **state)
 {
     Model model = {0};
 
-    assert_cancelled(&model, "can't cancel");
+    assert_cancelled(&model, "cannot cancel");
     assert_true(model.long_pending);
 }
 

@@ -11,7 +11,7 @@
 
 #include "uri.h"
 
-static const CstUriPlaces nowhere = {"/nonexistent/run", "/nonexistent/user"};
+static const CstUriSocketDirs nowhere = {"/nonexistent/run", "/nonexistent/user"};
 
 typedef struct {
     const char *uri;
@@ -120,15 +120,15 @@ static void existing_socket_is_preferred(void **state)
     g_autofree char *dir = g_dir_make_tmp("cst-uri-XXXXXX", NULL);
     g_autofree char *legacy = g_build_filename(dir, "libvirt-sock", NULL);
     g_autofree char *direct = g_build_filename(dir, "virtstoraged-sock", NULL);
-    const CstUriPlaces places = {dir, dir};
+    const CstUriSocketDirs dirs = {dir, dir};
     g_auto(CstConnUri) only_legacy = {0};
     g_auto(CstConnUri) both = {0};
 
     assert_true(g_file_set_contents(legacy, "", 0, NULL));
-    assert_true(cst_conn_uri_parse("storage:///system", &places, FALSE, &only_legacy, NULL));
+    assert_true(cst_conn_uri_parse("storage:///system", &dirs, FALSE, &only_legacy, NULL));
     assert_string_equal(only_legacy.socket, legacy);
     assert_true(g_file_set_contents(direct, "", 0, NULL));
-    assert_true(cst_conn_uri_parse("storage:///system", &places, FALSE, &both, NULL));
+    assert_true(cst_conn_uri_parse("storage:///system", &dirs, FALSE, &both, NULL));
     assert_string_equal(both.socket, direct);
     unlink(legacy);
     unlink(direct);

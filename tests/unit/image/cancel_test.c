@@ -138,7 +138,7 @@ static gboolean fail_one(const Variant *variant, CstBlob *inner, GBytes *before,
 /* What can't be read for the moment is not damage, and nothing is repaired for it. */
 static void a_repair_that_cannot_read_changes_nothing(void **state)
 {
-    static const CstFaultKind kinds[] = {CST_FAULT_LOOK, CST_FAULT_READ};
+    static const CstFaultKind kinds[] = {CST_FAULT_QUERY, CST_FAULT_READ};
 
     for (size_t i = 0; i < G_N_ELEMENTS(sound); i++) {
         const CstImageFormat *format = cst_image_format_find(sound[i].format, NULL);

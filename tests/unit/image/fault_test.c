@@ -319,8 +319,9 @@ typedef struct {
  * asked where a whole image is exchanged for another.
  */
 static const Tolerated tolerated[] = {
-    {"qcow2", CST_FAULT_DROP, 1, "what nothing refers to may keep its space in the file"},
-    {"qcow2", CST_FAULT_LOOK, 2, "the same: whether the file is so long is asked before a discard"},
+    {"qcow2", CST_FAULT_DISCARD, 1, "what nothing refers to may keep its space in the file"},
+    {"qcow2", CST_FAULT_QUERY, 2,
+     "the same: whether the file is so long is asked before a discard"},
 };
 
 /** One round of faults of the same kind in the same file. */
@@ -386,7 +387,7 @@ static guint count_drops(const Case *c, const Disk *ground, guint part)
     cst_blob_unref(counted->shown);
     counted->shown = cst_blob_fault_new(counted->inner);
     assert_true(run_operation(&disk, c->operation, NULL, &before, NULL));
-    drops = cst_blob_fault_count(counted->shown, CST_FAULT_DROP);
+    drops = cst_blob_fault_count(counted->shown, CST_FAULT_DISCARD);
     disk_clear(&disk);
     return drops;
 }
@@ -426,7 +427,7 @@ static gboolean play_fault(const Case *c, const Disk *ground, Round *round, cons
 /* Each call but of the questions, which the dispatcher asks before it reads: fewer of these. */
 static guint step(const Round *round, guint nth)
 {
-    return round->kind == CST_FAULT_LOOK ? 1 + nth / 4 : 1;
+    return round->kind == CST_FAULT_QUERY ? 1 + nth / 4 : 1;
 }
 
 static void play_faults(Case *c, const Disk *ground, const View *old, const View *new)
@@ -437,8 +438,8 @@ static void play_faults(Case *c, const Disk *ground, const View *old, const View
         CstFaultMode mode;
     } faults[] = {
         {"failing read", CST_FAULT_READ, CST_FAULT_ONCE},
-        {"failing look", CST_FAULT_LOOK, CST_FAULT_ONCE},
-        {"failing discard", CST_FAULT_DROP, CST_FAULT_ONCE},
+        {"failing look", CST_FAULT_QUERY, CST_FAULT_ONCE},
+        {"failing discard", CST_FAULT_DISCARD, CST_FAULT_ONCE},
         {"failing write", CST_FAULT_WRITE, CST_FAULT_ONCE},
         {"last write", CST_FAULT_WRITE, CST_FAULT_CUT},
         {"torn write", CST_FAULT_TORN, CST_FAULT_ONCE},

@@ -27,7 +27,7 @@ static CstBlob *shareable(uint64_t size, unsigned refusals)
 {
     CstBlob *blob = cst_blob_sparse_new(size);
 
-    cst_blob_sparse_let_share(blob, UNIT, refusals);
+    cst_blob_sparse_enable_sharing(blob, UNIT, refusals);
     return blob;
 }
 
@@ -215,7 +215,7 @@ static void where_sharing_is_refused_bytes_are_copied(void **state)
         g_autoptr(CstBlob) file = shareable(0, 0);
         g_autoptr(CstBlob) guest = NULL;
 
-        cst_blob_sparse_let_share(src, UNIT, refusals);
+        cst_blob_sparse_enable_sharing(src, UNIT, refusals);
         make_qcow2(file, &variants[0]);
         guest = guest_of(file, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL);
         copy(src, guest);

@@ -354,9 +354,9 @@ static void progress_goes_to_the_task_in_parts_of_the_size(void **unused)
     job->task = cst_task_ref(task);
     job->size = 1000;
     for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
-        job->work.beat = 0;
+        job->work.last_heartbeat = 0;
         assert_int_equal(cst_rbd_job_progress(steps[i].done, steps[i].total, job), 0);
-        assert_true(job->work.beat > 0);
+        assert_true(job->work.last_heartbeat > 0);
         assert_int_equal(cst_task_progress(task).done, steps[i].told);
     }
     cst_task_cancel(task);

@@ -195,10 +195,10 @@ static gboolean is_not(const char *name, const CstFileId *id, gpointer data)
     return FALSE;
 }
 
-static void sweep(Root *root, gboolean (*may_be_there)(const char *, const CstFileId *, gpointer),
+static void sweep(Root *root, gboolean (*may_exist)(const char *, const CstFileId *, gpointer),
                   gint64 now)
 {
-    const CstDeclarationSweep how = {.may_be_there = may_be_there, .now = now, .patience = 100};
+    const CstDeclarationSweep how = {.may_exist = may_exist, .now = now, .grace_period = 100};
 
     assert_true(cst_declarations_sweep(root->store, "/p", &how, NULL));
 }
@@ -329,7 +329,7 @@ static void assert_refused(gboolean done, GError **error)
 static void try_everything(Root *root)
 {
     const CstDeclaredFile about = file("/p", "a", 7, 5);
-    const CstDeclarationSweep how = {.may_be_there = is_a, .now = 1, .patience = 1};
+    const CstDeclarationSweep how = {.may_exist = is_a, .now = 1, .grace_period = 1};
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
     CstDeclaration *found = NULL;
     g_autoptr(GError) error = NULL;

@@ -41,7 +41,7 @@ static void taken_it_names_us_and_released_it_stays_empty(void **state)
 
     assert_false(cst_driver_lock_is_held(lock));
     scratch_put(s->paths->pool_run_dir, FILE_NAME, "a pid that is longer than ours");
-    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
     assert_true(cst_driver_lock_is_held(lock));
     assert_true(g_file_get_contents(path, &taken, NULL, NULL));
     assert_string_equal(taken, pid);
@@ -59,7 +59,7 @@ static void a_manager_that_goes_takes_its_file_along(void **state)
     Scratch *s = *state;
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
-    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
     cst_driver_lock_free(lock);
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), -1);
@@ -72,8 +72,8 @@ static void each_driver_has_a_file_and_a_directory_of_its_own(void **state)
     CstDriverLock *storage = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
     CstDriverLock *secret = cst_driver_lock_new(s->paths, CST_DRIVER_SECRET);
 
-    assert_true(cst_driver_lock_take(storage, 0, NULL));
-    assert_true(cst_driver_lock_take(secret, 0, NULL));
+    assert_true(cst_driver_lock_acquire(storage, 0, NULL));
+    assert_true(cst_driver_lock_acquire(secret, 0, NULL));
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, "."), 0755);
     assert_int_equal(scratch_mode(s->paths->secret_run_dir, "."), 0700);
     assert_int_equal(scratch_mode(s->paths->secret_run_dir, FILE_NAME), 0644);
@@ -93,12 +93,12 @@ static void what_cannot_be_opened_is_said(void **state)
     scratch_put(s->root, "target", "kept");
     assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
     assert_int_equal(symlink(target, path), 0);
-    scratch_failed(cst_driver_lock_take(lock, 0, &error), &error, CST_ERROR_IO);
+    scratch_failed(cst_driver_lock_acquire(lock, 0, &error), &error, CST_ERROR_IO);
     assert_false(cst_driver_lock_is_held(lock));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(s->paths->pool_run_dir), 0);
     scratch_block(s->paths->pool_run_dir);
-    scratch_failed(cst_driver_lock_take(lock, 0, &error), &error, CST_ERROR_IO);
+    scratch_failed(cst_driver_lock_acquire(lock, 0, &error), &error, CST_ERROR_IO);
     cst_driver_lock_free(lock);
 }
 
@@ -121,7 +121,7 @@ static Holder start_holder(Scratch *s, CstDriver driver)
         CstDriverLock *lock = cst_driver_lock_new(s->paths, driver);
 
         close(told[1]);
-        if (!cst_driver_lock_take(lock, 0, NULL) || write(ready[1], "r", 1) != 1)
+        if (!cst_driver_lock_acquire(lock, 0, NULL) || write(ready[1], "r", 1) != 1)
             _exit(1);
         if (read(told[0], &byte, 1) == 1) {
             g_usleep(100000); /* so that the other one has begun to wait */
@@ -160,7 +160,7 @@ static void whoever_holds_it_is_named(void **state)
         g_autoptr(GError) error = NULL;
         gint64 started = g_get_monotonic_time();
 
-        assert_false(cst_driver_lock_take(lock, 30, &error));
+        assert_false(cst_driver_lock_acquire(lock, 30, &error));
         assert_in_range(g_get_monotonic_time() - started, 30000, G_MAXINT64);
         assert_int_equal(cst_error_code(error), CST_ERROR_BUSY);
         assert_non_null(strstr(error->message, pid));
@@ -195,7 +195,7 @@ static void it_is_waited_for(void **state)
 
     assert_int_equal(write(holder.tell, "f", 1), 1);
     /* The file that is waited for is removed; the lock is one on the file that is there now. */
-    assert_true(cst_driver_lock_take(lock, 60000, NULL));
+    assert_true(cst_driver_lock_acquire(lock, 60000, NULL));
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
     cst_driver_lock_free(lock);
     end_holder(&holder);
@@ -208,7 +208,7 @@ static void a_lock_on_a_file_that_went_is_no_lock(void **state)
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
     goes_before_lock = path;
-    assert_true(cst_driver_lock_take(lock, 0, NULL));
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
     assert_null(goes_before_lock);
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
     cst_driver_lock_free(lock);

@@ -99,11 +99,11 @@ static void test_a_life(void **state)
     all = cst_job_files_load(root->paths);
     assert_int_equal(all->len, 1);
     g_clear_pointer(&all, g_ptr_array_unref);
-    cst_job_file_asked(file, &cancel, &limit);
+    cst_job_file_read_requests(file, &cancel, &limit);
     assert_true(!cancel && limit == 5);
     assert_true(cst_job_file_set_limit(root->paths, id, 99, NULL));
     assert_true(cst_job_file_cancel(root->paths, id, NULL));
-    cst_job_file_asked(file, &cancel, &limit);
+    cst_job_file_read_requests(file, &cancel, &limit);
     assert_true(cancel && limit == 99);
 
     job.done = 10;
@@ -130,7 +130,7 @@ static void test_nobody(void **state)
     g_autoptr(GPtrArray) all = cst_job_files_load(root->paths);
     g_autoptr(GError) error = NULL;
 
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_int_equal(all->len, 0);
     assert_null(cst_job_file_load(root->paths, 1, &error));
     assert_code(&error, CST_ERROR_NOT_FOUND);
@@ -234,7 +234,7 @@ static void test_only_plain_files_are_jobs(void **state)
     struct stat st;
     uint64_t id;
 
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_int_equal(stat(dir, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(stat(live, &st), 0);
@@ -250,7 +250,7 @@ static void test_only_plain_files_are_jobs(void **state)
     assert_null(cst_job_file_load(root->paths, 3, NULL));
     assert_false(cst_job_file_cancel(root->paths, 1, &error));
     assert_code(&error, CST_ERROR_NOT_FOUND);
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_true(is_there(root, "1.job"));
     /* The numbers are not somebody else's file either. */
     assert_int_equal(unlink(next), 0);
@@ -269,7 +269,7 @@ static void test_what_was_begun_is_dropped(void **state)
     g_mkdir_with_parents(dir, 0700);
     assert_true(g_file_set_contents(newborn, "", -1, NULL));
     assert_true(g_file_set_contents(rubbish, "rubbish", -1, NULL));
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_false(is_there(root, "7.new"));
     assert_false(is_there(root, "8.job"));
 }
@@ -324,11 +324,11 @@ static void test_when_it_was_interrupted(void **state)
     CstJobInfo job = sample();
     uint64_t id;
 
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_int_equal(utimensat(AT_FDCWD, live, then, 0), 0);
     seen = load(root, id);
     assert_int_equal(seen->ended, last * G_USEC_PER_SEC);
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_int_equal(utimensat(AT_FDCWD, ended, NULL, 0), 0);
     settled = load(root, id);
     assert_int_equal(settled->state, CST_JOB_INTERRUPTED);
@@ -344,8 +344,8 @@ static void test_taken_from_the_dead(void **state)
 
     job.resume = (char *)"3";
     job.attempt = 1;
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
-    cst_job_files_settle(root->paths, take, &taken);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_files_recover(root->paths, take, &taken);
     assert_int_equal(taken.count, 1);
     assert_in_range(taken.job->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
     taken.job->state = CST_JOB_DONE;
@@ -362,14 +362,14 @@ static void test_a_number_that_cannot_be(void **state)
     CstJobInfo job = sample();
     uint64_t id = 0;
 
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         assert_true(g_file_set_contents(next, texts[i], -1, NULL));
-        cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+        cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
         assert_int_equal(id, i + 2);
     }
     assert_true(g_file_set_contents(next, "9223372036854775806\n", -1, NULL));
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_true(id == G_MAXINT64 - 1);
 }
 
@@ -396,7 +396,7 @@ static void test_old_ones_go(void **state)
     assert_int_equal(all->len, 1);
     assert_int_equal(((CstJobInfo *)all->pdata[0])->id, 2);
     assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
-    cst_job_file_leave(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
+    cst_job_file_suspend(cst_job_file_publish(root->paths, &job, &id, NULL), &job);
     assert_false(is_there(root, "1.done"));
     assert_true(is_there(root, "2.done"));
 }
@@ -424,7 +424,7 @@ static void test_interrupted(void **state)
     assert_int_equal(seen->state, CST_JOB_RUNNING);
     g_clear_pointer(&seen, cst_job_info_free);
     /* It lives: there is nothing to settle. */
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     for (int i = 0; i < 2; i++) {
@@ -433,7 +433,7 @@ static void test_interrupted(void **state)
         assert_in_range(seen->ended, g_get_real_time() - G_TIME_SPAN_MINUTE, g_get_real_time());
         assert_int_equal(seen->rate, 0);
         g_clear_pointer(&seen, cst_job_info_free);
-        cst_job_files_settle(root->paths, NULL, NULL);
+        cst_job_files_recover(root->paths, NULL, NULL);
         assert_true(is_there(root, "1.done") && !is_there(root, "1.job"));
     }
     close(there[0]);
@@ -485,7 +485,7 @@ static void test_rubbish(void **state)
     }
     all = cst_job_files_load(root->paths);
     assert_int_equal(all->len, 0);
-    cst_job_files_settle(root->paths, NULL, NULL);
+    cst_job_files_recover(root->paths, NULL, NULL);
     assert_null(cst_job_file_load(root->paths, 2, NULL));
 }
 
@@ -506,12 +506,12 @@ static void test_left_and_taken(void **state)
         job.ended = g_get_real_time();
         job.error = (char *)"stopped";
         job.error_word = (char *)"cancelled";
-        cst_job_file_leave(file, &job);
-        cst_job_files_settle(root->paths, NULL, NULL);
+        cst_job_file_suspend(file, &job);
+        cst_job_files_recover(root->paths, NULL, NULL);
         seen = load(root, id);
         assert_int_equal(seen->state, CST_JOB_INTERRUPTED);
         g_clear_pointer(&seen, cst_job_info_free);
-        cst_job_files_settle(root->paths, take, &taken);
+        cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 1);
         assert_int_equal(taken.job->id, id);
         assert_int_equal(taken.job->attempt, job.attempt + 1);
@@ -520,7 +520,7 @@ static void test_left_and_taken(void **state)
         assert_true(!taken.job->error && !taken.job->error_word);
         assert_string_equal(taken.job->resume, "3");
         /* It is ours now. */
-        cst_job_files_settle(root->paths, take, &taken);
+        cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 1);
         cst_job_file_update(taken.file, taken.job);
         assert_true(cst_job_file_set_limit(root->paths, id, 77, NULL));
@@ -555,8 +555,8 @@ static void test_left_for_good(void **state)
         if (i == 2)
             continue; /* nobody publishes it so */
         file = cst_job_file_publish(root->paths, &job, &id, NULL);
-        cst_job_file_leave(file, &job);
-        cst_job_files_settle(root->paths, take, &taken);
+        cst_job_file_suspend(file, &job);
+        cst_job_files_recover(root->paths, take, &taken);
         assert_int_equal(taken.count, 0);
     }
 }

@@ -75,7 +75,7 @@ static void what_is_left_is_replayed_until_it_is_settled(void **state)
 {
     Fixture *f = *state;
 
-    cst_intent_leave(begin(f, "p", "a"));
+    cst_intent_keep(begin(f, "p", "a"));
     cst_intent_end(begin(f, "p", "ended"));
     cst_journal_replay(f->journal, keep, f);
     cst_journal_replay_kept(f->journal, "p", settle, f);
@@ -91,7 +91,7 @@ static void what_is_being_worked_on_is_left_alone(void **state)
     cst_journal_replay(f->journal, settle, f);
     cst_journal_replay_kept(f->journal, "p", settle, f);
     assert_string_equal(f->seen->str, "");
-    cst_intent_leave(intent);
+    cst_intent_keep(intent);
     cst_journal_replay(f->journal, settle, f);
     assert_string_equal(f->seen->str, "p/a ");
 }
@@ -112,8 +112,8 @@ static void pools_do_not_hide_their_records_from_each_other(void **state)
 
     /* In whatever order the directory lists them: some before, some after that of "p". */
     for (int i = 0; i < 8; i++)
-        cst_intent_leave(begin(f, "q", "b"));
-    cst_intent_leave(begin(f, "p", "a"));
+        cst_intent_keep(begin(f, "q", "b"));
+    cst_intent_keep(begin(f, "p", "a"));
     cst_journal_replay_kept(f->journal, "p", let_the_other_look, f);
     assert_string_equal(f->seen->str, "p/a q/b q/b q/b q/b q/b q/b q/b q/b ");
 }
@@ -150,7 +150,7 @@ static void one_look_is_enough_beside_others_that_look(void **state)
         GThread *other = g_thread_new("o", look_for_o, f), *own;
 
         g_string_truncate(f->seen, 0);
-        cst_intent_leave(begin(f, "r", "a"));
+        cst_intent_keep(begin(f, "r", "a"));
         own = g_thread_new("r", settle_r, f);
         g_thread_join(own);
         g_thread_join(other);
@@ -188,13 +188,13 @@ static void a_record_is_its_owners_and_goes_in_the_end(void **state)
     assert_int_equal(st.st_mode & 0777, 0700);
     cst_intent_end(intent);
     assert_int_equal(count_records(f), 0);
-    cst_intent_leave(begin(f, "p", "a"));
+    cst_intent_keep(begin(f, "p", "a"));
     cst_journal_replay(f->journal, keep, f);
     assert_int_equal(count_records(f), 1);
     cst_journal_replay(f->journal, settle, f);
     assert_int_equal(count_records(f), 0);
     cst_intent_end(NULL);
-    cst_intent_leave(NULL);
+    cst_intent_keep(NULL);
     cst_journal_free(NULL);
 }
 

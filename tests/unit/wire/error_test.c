@@ -152,7 +152,7 @@ static void an_error_without_a_message_still_says_something(void **state)
 {
     g_autoptr(GError) error = hear(1, NULL, -1);
 
-    assert_non_null(strstr(error->message, "no reason"));
+    assert_non_null(strstr(error->message, "no error message"));
 }
 
 static void a_broken_error_struct_is_an_rpc_error(void **state)

@@ -7,13 +7,16 @@
 #include <base/task.h>
 
 /**
- * A blob is a positional byte source: a file, a block device, memory, later an RBD image, a
- * Gluster file, an iSCSI LUN; or a layer over another blob (fault injection in tests, the guest's
- * view of an image). Offsets and lengths are bytes. No shared file offset exists, so reads and
- * writes may come from many threads at once; size changes may not run beside other calls.
+ * A blob is a positional byte source: a file, a block device, an RBD image, memory; or a layer
+ * over another blob (the guest's view of an image, a dry run, fault injection in tests). Offsets
+ * and lengths are bytes.
  *
- * Only the functions below call through a CstBlobOps; they check range and capability, and emulate
- * what a blob lacks (zero by writing zeroes, extents as one run of data, copy by read and write).
+ * A blob has no current offset, so any number of threads may read and write it at the same time.
+ * cst_blob_resize() must not run concurrently with another call on the same blob.
+ *
+ * Only the functions below and the copier (copy.c) call through a CstBlobOps. The functions check
+ * range, access mode and capability first, and emulate what a blob lacks: zeroing by writing
+ * zeroes, extents by reporting one run of data.
  */
 typedef struct CstBlob CstBlob;
 
@@ -29,12 +32,12 @@ typedef struct {
     unsigned flags; /**< CstExtentFlags */
 } CstExtent;
 
-/** Where a range's bytes lie in the blob below. */
+/** The location of the beginning of a range in the blob below a layer. */
 typedef struct {
-    CstBlob *blob; /**< borrowed; NULL: nowhere, or not as they are (compressed, encrypted) */
-    uint64_t offset;
-    uint64_t length; /**< of the range, from its start on; > 0 */
-} CstPlace;
+    CstBlob *blob;   /**< borrowed; NULL: not stored, or not verbatim (compressed, encrypted) */
+    uint64_t offset; /**< in @blob */
+    uint64_t length; /**< bytes of the range that are contiguous there; > 0 */
+} CstBlobLocation;
 
 typedef enum {
     CST_ZERO_MAY_UNMAP = 1 << 0, /**< the range may become a hole */
@@ -42,141 +45,172 @@ typedef enum {
 } CstZeroFlags;
 
 /**
- * What a kind of blob implements. Each callback returns FALSE with @error set, and may assume that
- * the range lies inside the size (pwrite: that it doesn't overflow) and that length > 0. A NULL
- * callback is a missing capability. UNSUPPORTED from zero, discard, allocate or copy_range means
- * "not this range, not here", and the dispatcher falls back where the function below says so.
- * Callbacks come from many threads at once; an implementation that shares state locks it itself.
+ * Operations of one kind of blob. A callback returns FALSE with @error set when it fails. It may
+ * assume that the length is not 0 and that the range lies inside the blob's size (pwrite: that
+ * offset + len does not exceed INT64_MAX). Callbacks that change a blob are called only when it is
+ * writable.
+ *
+ * A callback that is NULL is a capability that the kind lacks. UNSUPPORTED from zero, discard,
+ * allocate or copy_range means "not for this range of this blob"; the dispatcher then falls back
+ * as the function of the same name below says.
+ *
+ * Callbacks are called from many threads at the same time: an implementation locks what it shares.
  */
 typedef struct {
-    const char *kind; /**< "file", "memory"; for messages */
+    const char *kind; /**< static; "file", "memory" */
 
-    /* required */
+    /* Required. */
+
+    /** Reads exactly @len bytes. */
     gboolean (*pread)(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error);
+    /** Gives the size in bytes. Called before every access, so it must be cheap. */
     gboolean (*get_size)(CstBlob *blob, uint64_t *ret_size, GError **error);
-    void (*close)(CstBlob *blob); /**< frees the implementation's part; never fails */
+    /** Releases the implementation's resources and the struct itself; cannot fail. */
+    void (*close)(CstBlob *blob);
 
-    /* write */
-    gboolean (*pwrite)(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
-                       GError **error);               /**< beyond the end grows a file-like blob */
-    gboolean (*flush)(CstBlob *blob, GError **error); /**< what was written survives a power cut */
+    /* Writing. pwrite may be NULL for blobs that are read only. */
 
-    /* sparse */
-    /** The run that starts at @offset: *ret_extent with length ≤ @length. */
+    /** Writes all @len bytes; grows a blob that can grow, else fails with NO_SPACE. */
+    gboolean (*pwrite)(CstBlob *blob, const void *buf, size_t len, uint64_t offset, GError **error);
+    /** Makes all completed writes survive a power cut. May be NULL when nothing is persistent. */
+    gboolean (*flush)(CstBlob *blob, GError **error);
+
+    /* Sparse blobs. Each may be NULL. */
+
+    /** Gives the run of equal flags that starts at @offset: 0 < *ret_extent's length ≤ @length. */
     gboolean (*extent)(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                        GError **error);
+    /** Makes the range read as zeroes. @flags: CstZeroFlags. */
     gboolean (*zero)(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                      GError **error);
+    /** Releases the range's space; its content becomes undefined. */
     gboolean (*discard)(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
-    /** Reserves space without changing what is read (fallocate). */
+    /** Reserves space for the range and keeps its content, as fallocate(2) with mode 0 does. */
     gboolean (*allocate)(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
 
-    /* size */
+    /* Size. NULL: the size is fixed. */
+
+    /** Changes the size; added bytes read as zeroes. */
     gboolean (*resize)(CstBlob *blob, uint64_t size, GError **error);
 
-    /* copy */
+    /* Copying. Each may be NULL. */
+
     /**
-     * Makes [@dst_offset, +@length) of @dst the same as @src's range without moving data through
-     * this process (reflink, copy_file_range, server-side copy). Sets UNSUPPORTED when the pair
-     * can't; the caller then copies. @share_only: only sharing of extents (FICLONERANGE) will do,
-     * and it is verified.
+     * Copies @length bytes from @src to @dst, a blob of any kind, without moving them through this
+     * process: by sharing extents (FICLONERANGE) with @share_only, which is then verified; by
+     * copy_file_range(2) or the server without it. Grows @dst when it is too short. UNSUPPORTED
+     * when this pair of blobs cannot do it; the caller then reads and writes.
      */
     gboolean (*copy_range)(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                            uint64_t length, gboolean share_only, GError **error);
-    /** Ranges are shared in whole units of so many bytes, a power of two; 0: never. NULL: never. */
+    /** Gives the granularity of sharing in bytes, a power of two; 0 (or NULL): cannot share. */
     uint64_t (*share_unit)(CstBlob *blob);
 
-    /* layers */
+    /* Layers. Each may be NULL. */
+
     /**
-     * Where the range's space is in a blob below: the bytes there are this blob's, except where
-     * extent() says that they read as zeroes. NULL: this blob is the lowest.
+     * Gives the location of the range in a blob below. The bytes there are this blob's content,
+     * except where extent() reports zeroes. NULL: there is no blob below.
      */
-    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                       GError **error);
+    gboolean (*locate)(CstBlob *blob, uint64_t offset, uint64_t length,
+                       CstBlobLocation *ret_location, GError **error);
     /**
-     * As cst_blob_share(), for a layer: finds a place for the range in the blob below, lets that
-     * share, and enters the place into the tables. Both offsets and the length are whole units.
+     * Implements cst_blob_share() for a destination that is a layer: allocates space for the range
+     * in the blob below, has that blob share the extents, then updates the layer's mapping. Offsets
+     * and length are multiples of both blobs' share units. NULL: the destination is no layer, or
+     * its allocation unit cannot be shared.
      */
     gboolean (*take_shared)(CstBlob *blob, uint64_t offset, CstBlob *src, uint64_t src_offset,
                             uint64_t length, GError **error);
 } CstBlobOps;
 
-/** Head of every implementation's struct. */
+/** First member of every implementation's struct. */
 struct CstBlob {
     const CstBlobOps *ops;
     char *name; /**< for messages: a path, "memory" */
     gboolean writable;
-    gint refs;
+    gint refs; /**< atomic */
 };
 
-/** For implementations: sets the head, one reference. @name is copied. */
+/** Initializes the head of an implementation's struct with one reference. Copies @name. */
 void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gboolean writable);
 
-/** Returns @blob, with a reference more. */
+/** Takes a reference. Returns @blob. Any thread. */
 CstBlob *cst_blob_ref(CstBlob *blob);
-/** Closes it with the last reference. Flushes nothing. */
+/** Drops a reference and closes the blob with the last one, without flushing. NULL is accepted. */
 void cst_blob_unref(CstBlob *blob);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBlob, cst_blob_unref)
 
 /* --- checked calls ------------------------------------------------------------------------- */
 
-/* A range outside the size is INVALID, changing a read-only blob is READ_ONLY, a capability that
- * is neither there nor emulated is UNSUPPORTED. A length of 0 is success. */
+/*
+ * Errors of all of them: INVALID for a range outside the blob, READ_ONLY for a change of a blob
+ * that is not writable, UNSUPPORTED for a capability that is neither implemented nor emulated, and
+ * whatever the implementation sets. A length of 0 succeeds and does nothing.
+ */
 
-/** Size when the blob was made, and as changed through this blob since. Costs no system call. */
+/** Gives the size at open time, plus changes made through this blob since. No system call. */
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error);
-/** All of the range; it lies inside the size. */
+/** Reads the whole range, which must lie inside the size. */
 gboolean cst_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error);
-/** Writing past the end grows what can grow; NO_SPACE or INVALID on the rest. */
+/** Writes the whole range; past the end it grows the blob, or fails with NO_SPACE or INVALID. */
 gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
                          GError **error);
-/** What was written before survives a power cut. */
+/** Makes all writes that have returned survive a power cut. Does nothing on a read-only blob. */
 gboolean cst_blob_flush(CstBlob *blob, GError **error);
-/** The run of equal kind that starts at @offset, at most @length long, never empty. */
+/**
+ * Gives the run of equal flags that starts at @offset: at least one byte, at most @length. The run
+ * may go on behind the answer. Without the capability all of the range is data.
+ */
 gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                          GError **error);
-/** Makes the range read as zeroes; written out where nothing faster exists (see CstZeroFlags). */
+/** Makes the range read as zeroes; writes them where nothing faster works (see CstZeroFlags). */
 gboolean cst_blob_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                        GError **error);
-/** Advice that the content is not needed: afterwards it is undefined. Never UNSUPPORTED. */
+/**
+ * Declares the content of the range as unneeded, so that its space can be released. The content is
+ * undefined afterwards. Succeeds without doing anything where the blob cannot discard.
+ */
 gboolean cst_blob_discard(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
-/** Reserves space inside the size, keeping the content. UNSUPPORTED is the caller's to handle. */
+/** Reserves space for the range and keeps its content. Not emulated: handle UNSUPPORTED. */
 gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error);
-/** What is added reads as zeroes. */
+/** Changes the size, at most INT64_MAX; added bytes read as zeroes. */
 gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error);
 
 /**
- * Where the bytes of a range lie in the lowest blob (the file), through all layers; the length is
- * cut to what lies there in one piece. See CstBlobOps.locate.
+ * Gives the location of a range in the lowest blob, through all layers. The location's length is
+ * what is contiguous there, at most @length. See CstBlobOps.locate.
  */
-gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length, CstPlace *ret_place,
-                         GError **error);
-/** See CstBlobOps.share_unit. */
+gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
+                         CstBlobLocation *ret_location, GError **error);
+/** Gives the granularity in which @blob shares extents, bytes; 0: it cannot. */
 uint64_t cst_blob_share_unit(CstBlob *blob);
 /**
- * Makes the range of @dst the same as @src's, a lowest blob, by sharing the space they lie in, so
- * that no data moves; whole units of both. That they do share it is verified. UNSUPPORTED where
- * this pair can't; the range's content is then undefined.
+ * Makes the range of @dst equal to the range of @src by sharing extents, so that no data moves, and
+ * verifies the result. @src must be a lowest blob (see cst_blob_locate()); @dst may be a layer.
+ * Offsets and length are multiples of both share units. UNSUPPORTED where this pair cannot share;
+ * the content of @dst's range is then undefined.
  */
 gboolean cst_blob_share(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                         uint64_t length, GError **error);
 
-/** TRUE when all @len bytes are zero. */
+/** Whether all @len bytes are zero. */
 gboolean cst_bytes_are_zero(const void *buf, size_t len);
 
 typedef enum {
-    CST_COPY_DST_ZERO = 1 << 0,  /**< the destination already reads as zeroes: skip holes */
-    CST_COPY_NO_SHARE = 1 << 1,  /**< move the bytes even where extents could be shared */
-    CST_COPY_SHARE_ONLY = 1 << 2 /**< FICLONE or fail with UNSUPPORTED (vol-clone --reflink) */
+    CST_COPY_DST_ZERO = 1 << 0,  /**< the destination reads as zeroes already: skip holes */
+    CST_COPY_NO_SHARE = 1 << 1,  /**< copy the bytes even where extents could be shared */
+    CST_COPY_SHARE_ONLY = 1 << 2 /**< share extents or fail with UNSUPPORTED (--reflink) */
 } CstCopyFlags;
 
 /**
- * Copies @length bytes: shares extents where both sides can, whole or piece by piece through the
- * layers on them, else copies inside the kernel or the server, else reads and writes on several
- * threads; holes and zeroes are skipped. A destination
- * that is too short is grown first. Advances @task by bytes covered (the total is the caller's to
- * set) and stops at its cancellation. After a failure the destination's range is undefined. The two
- * ranges may not overlap.
+ * Copies @length bytes from @src to @dst: by sharing extents where both sides can, else inside the
+ * kernel, else by reading and writing on several threads. Holes and runs of zeroes are not written.
+ * Grows @dst first when it is too short. The ranges must not overlap.
+ *
+ * Advances @task (may be NULL) by the bytes handled; the caller sets its total. Fails with
+ * CANCELLED when the task is cancelled, and with DRY_RUN in a dry run. After a failure the content
+ * of @dst's range is undefined.
  */
 gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                        uint64_t length, unsigned flags, CstTask *task, GError **error);
@@ -184,22 +218,25 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
 /* --- kinds --------------------------------------------------------------------------------- */
 
 /**
- * A regular file or block device; takes over @fd (closed with the blob, and on failure). One fstat
- * (a block device: one ioctl more). @writable: @fd is open for writing as well.
+ * Makes a blob of a regular file or a block device; anything else is INVALID. Takes over @fd, also
+ * on failure. @name is for messages. @writable: @fd is open for writing as well. In a dry run a
+ * writable blob is a dry-run layer (blob/dry.h) over the file.
  */
 CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error);
-/** Opens what is at @path, which becomes the name; what is no file or block device is INVALID. */
+/** Opens the file or block device at @path, which becomes the blob's name. Follows symbolic links.
+ */
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error);
-/** Makes an empty file at @path and opens it for writing; EXISTS when something is there. */
+/** Creates an empty file at @path and opens it for writing; EXISTS when @path exists already. */
 CstBlob *cst_blob_file_create(const char *path, GError **error);
 /**
- * Flushing this file need not reach the disk any more: for a file that can be made again. Other
- * blobs stay as they are.
+ * Turns flushes of this file into no-ops from now on: for a file that can be created again. Does
+ * nothing to blobs of another kind.
  */
 void cst_blob_file_skip_sync(CstBlob *blob);
-/** The descriptor of a file blob, -1 for other kinds; still owned by the blob. */
+/** The descriptor of a file blob, or of the file below a dry-run layer, owned by it; else -1. */
 int cst_blob_file_fd(CstBlob *blob);
 
 #define CST_BLOB_MEMORY_MAX (UINT64_C(1) << 30)
-/** Growable memory, at most CST_BLOB_MEMORY_MAX bytes; @data is copied (NULL: zeroes). */
+/** Makes a growable blob in memory, @len bytes at first. Copies @data; NULL: zeroes. NO_SPACE past
+ * CST_BLOB_MEMORY_MAX bytes. */
 CstBlob *cst_blob_memory_new(const void *data, size_t len);

@@ -8,10 +8,11 @@
 #include <base/error.h>
 
 /**
- * Ceph's client libraries, loaded when somebody first needs them: linking them would cost every
- * start of every program more than most commands take, and whoever has no Ceph need not have them.
- * Calls go through the table: ceph->rbd_open(…), as documented in rados/librados.h, rbd/librbd.h.
- * Images are opened by wrappers of ours, which return once librbd has let go of the new image.
+ * Ceph's client libraries, loaded with dlopen() on first use. Linking them would slow down every
+ * start of every program by more than most commands take, and hosts without Ceph need not install
+ * them. Calls go through the table, as ceph->rbd_open(…), and are documented in rados/librados.h
+ * and rbd/librbd.h. rbd_open and rbd_open_read_only are wrappers that avoid a race in librbd
+ * (see ceph.c).
  */
 #define CST_CEPH_FUNCTIONS(X)             \
     X(rados_create)                       \
@@ -103,60 +104,68 @@ typedef struct {
 #undef CST_CEPH_MEMBER
 } CstCeph;
 
-/** The loaded libraries; NULL with UNSUPPORTED, naming the packages, where they are not there. */
+/**
+ * Loads the libraries unless they are loaded, and gives their table, which is never freed. NULL
+ * with UNSUPPORTED, naming the packages, when they cannot be loaded. Any thread.
+ */
 const CstCeph *cst_ceph(GError **error);
 
 /**
- * Around the life of a connection (rados_create … rados_shutdown). The libraries' destructors crash
- * under threads that are still at work, so a process that ends with a connection open (a call got
- * stuck in it) ends without them.
+ * Count the connections of this process: call cst_ceph_enter() before rados_create() and
+ * cst_ceph_leave() after rados_shutdown(). The libraries' destructors crash while their threads
+ * still run, so a process that exits with an open connection (a call hangs in it) skips them.
  */
 void cst_ceph_enter(void);
 void cst_ceph_leave(void);
 
 /**
- * As cst_fail_errno() for a negative errno of Ceph's: what did not answer in time is UNREACHABLE,
- * a wrong key DENIED, a full pool NO_SPACE.
+ * Sets @error from @result, a negative errno that a Ceph call returned, with the formatted text in
+ * front. A timeout is UNREACHABLE, a wrong key DENIED, a full pool NO_SPACE. Always FALSE.
  */
 gboolean cst_ceph_fail(GError **error, int result, const char *format, ...) G_GNUC_PRINTF(3, 4);
 #define cst_ceph_fail(...) CST_GIVES_FALSE(cst_ceph_fail(__VA_ARGS__))
 
 /**
- * Work that whoever asked for it can stop waiting for. Ceph's calls have time-outs of their own,
- * but not all of them have, and one that hangs must not take its caller along. So what the work
- * needs and yields lives in this struct, which stays until both sides have let go of it.
+ * A call into Ceph with a deadline. Not all of Ceph's calls time out, and one that hangs must not
+ * block its caller for ever. The call therefore runs in a thread of its own, and its arguments and
+ * results live in a struct that begins with this one and is freed when both the caller and the
+ * thread have dropped their references.
  */
 typedef struct CstCephWork CstCephWork;
 struct CstCephWork {
-    /** In a thread of its own; NULL: somebody else calls cst_ceph_work_finish(). */
+    /** Called in a pool thread; NULL: a completion callback calls cst_ceph_work_finish(). */
     gboolean (*run)(CstCephWork *work, GError **error);
-    void (*clear)(CstCephWork *work); /**< frees what the work owns; any thread */
-    const char *what;                 /**< "volume 'x'", for the message; lives as long */
+    void (*clear)(CstCephWork *work); /**< frees the members; may be NULL; called in any thread */
+    const char *what;                 /**< "volume 'x'", for messages; lives as long as the work */
 
-    /* the rest is the implementation's */
+    /* Private to ceph.c. The lock guards done, result, error and last_heartbeat. */
     GMutex lock;
     GCond cond;
     gint refs;
     gboolean done;
     gboolean result;
     GError *error;
-    gint64 beat; /* monotonic: when it last showed progress */
+    gint64 last_heartbeat; /* monotonic time, µs */
 };
 
-/** @size: of the struct that begins with a CstCephWork; zeroed. One reference. */
+/** Allocates a zeroed struct of @size bytes that begins with a CstCephWork, with one reference. */
 gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
                            void (*clear)(CstCephWork *work));
 CstCephWork *cst_ceph_work_ref(CstCephWork *work);
+/** Drops a reference and frees the work with the last one. NULL is accepted. */
 void cst_ceph_work_unref(CstCephWork *work);
-/** The same for Ceph's own threads, in which its connections and images can't be closed. */
+/**
+ * Drops a reference from a thread of Ceph's own. Connections and images must not be closed there,
+ * so the last reference is passed to another thread.
+ */
 void cst_ceph_work_unref_in_callback(CstCephWork *work);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstCephWork, cst_ceph_work_unref)
-/** Pushes the deadline back. */
-void cst_ceph_work_beat(CstCephWork *work);
-/** For work without run; @error is taken over. */
+/** Reports progress: the deadline starts again. Any thread. */
+void cst_ceph_work_heartbeat(CstCephWork *work);
+/** Completes work that has no run callback. Takes over @error (NULL on success). Any thread. */
 void cst_ceph_work_finish(CstCephWork *work, gboolean result, GError *error);
 /**
- * Runs it and waits until it is done, or has not shown progress for @deadline_ms: UNREACHABLE, and
- * the work must not be looked at any more.
+ * Starts the work and waits for its result. UNREACHABLE when it has neither ended nor sent a
+ * heartbeat for @deadline_ms; the caller must then only drop its reference, as the work still runs.
  */
 gboolean cst_ceph_work_wait(CstCephWork *work, guint deadline_ms, GError **error);

@@ -4,11 +4,11 @@
 #include <blob/blob.h>
 
 /**
- * A writable blob that keeps what is written to it in memory and shows @below (taken over; NULL: an
- * empty blob) where nothing was. Large changes end with CST_ERROR_DRY_RUN. Files that a thread in a
- * dry run opens for writing are such blobs already.
+ * Makes a writable layer that keeps writes in memory and reads the rest from @below, which it takes
+ * over (NULL: an empty blob). More than 16 MiB of writes fail with CST_ERROR_DRY_RUN. Files that a
+ * thread opens for writing during a dry run get this layer from cst_blob_file_new().
  */
 CstBlob *cst_blob_dry_new(CstBlob *below, const char *name);
 
-/** What lies below such a blob, borrowed; NULL for other kinds. */
+/** The blob below a dry-run layer, borrowed; NULL for blobs of another kind. */
 CstBlob *cst_blob_dry_below(CstBlob *blob);

@@ -4,19 +4,21 @@
 #include <blob/blob.h>
 #include <blob/ceph.h>
 
-/** What an RBD blob is made of; it takes all of it over. */
+/** An open image and its owner. */
 typedef struct {
     rbd_image_t image;
     guint deadline_ms; /**< a call that takes longer fails with UNREACHABLE */
-    gpointer lender;   /**< what the image was opened through (its connection) */
-    /** Gives it back, after the image is closed; any thread but librbd's own. */
-    GDestroyNotify give_back;
+    gpointer owner;    /**< the connection that the image was opened through */
+    /** Releases @owner after the image is closed; NULL: none. Never called in a thread of librbd.
+     */
+    GDestroyNotify release_owner;
 } CstBlobRbd;
 
 /**
- * An RBD image: thin, so that zeroing and discarding give space back, and extents are told by
- * object. Reads and writes travel asynchronously and may come from many threads. A blob whose
- * cluster does not answer fails each call after its deadline and works again when it does.
+ * Makes a blob of an open RBD image. Copies *@rbd and owns what it refers to from then on, also on
+ * failure. The image is thin: zeroing and discarding release space, and extents are reported by
+ * object. While the cluster does not answer, each call fails with UNREACHABLE after its deadline;
+ * the blob works again when the cluster does.
  */
 CstBlob *cst_blob_rbd_new(const CstBlobRbd *rbd, const char *name, gboolean writable,
                           GError **error);

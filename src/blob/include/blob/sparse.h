@@ -4,27 +4,27 @@
 #include <blob/blob.h>
 
 /**
- * Growable memory in which only pages that were written to cost anything, so that an image of many
- * terabytes fits. For tests only (blob_fault_dep). Reports holes; whole pages that are zeroed or
- * discarded become holes again. At most CST_BLOB_MEMORY_MAX bytes of pages.
+ * Makes a growable blob in memory that allocates only the pages that are written, so that an image
+ * of many terabytes fits. For tests only (blob_fault_dep). Reports holes; whole pages that are
+ * zeroed or discarded become holes again. NO_SPACE past CST_BLOB_MEMORY_MAX bytes of pages.
  */
 CstBlob *cst_blob_sparse_new(uint64_t size);
 
-/** A second blob with the same content and size. */
+/** Makes a second blob with the content and size of @blob, a sparse blob. */
 CstBlob *cst_blob_sparse_copy(CstBlob *blob);
 
 /**
- * From now on the blob plays a file whose extents can be shared, in units of @unit bytes, with
- * blobs that are lowest ones and have such a unit too. The first @refusals attempts to share its
- * bytes fail with UNSUPPORTED.
+ * Makes the blob behave like a file on a file system with reflinks: its extents can be shared in
+ * units of @unit bytes (a power of two) with other lowest blobs that can share. The first @refusals
+ * attempts to share its bytes fail with UNSUPPORTED.
  */
-void cst_blob_sparse_let_share(CstBlob *blob, uint64_t unit, unsigned refusals);
+void cst_blob_sparse_enable_sharing(CstBlob *blob, uint64_t unit, unsigned refusals);
 
-/** Bytes of this blob that have been shared with others. */
+/** Number of bytes of this blob that other blobs have shared. */
 uint64_t cst_blob_sparse_shared(CstBlob *blob);
 
-/** Bytes that have been read from it, but for sharing. */
+/** Number of bytes read from it, not counting those read for sharing. */
 uint64_t cst_blob_sparse_read(CstBlob *blob);
 
-/** Bytes of pages in use. */
+/** Number of bytes of allocated pages. */
 uint64_t cst_blob_sparse_used(CstBlob *blob);

@@ -5,14 +5,14 @@
 #include <blob/blob.h>
 
 /**
- * Calls over ranges of any length, in steps that @task (NULL: nobody) may end with CANCELLED: where
- * the storage does what is asked by writing, terabytes of it can't be taken back. The task's
- * progress is the caller's.
+ * Calls over ranges of any length, divided into steps so that they can be cancelled. Storage that
+ * allocates or zeroes by writing may take hours for terabytes. Between steps they check @task (may
+ * be NULL) and fail with CANCELLED; they do not change its progress.
  */
 
-/** cst_blob_allocate(); UNSUPPORTED, before anything has been done, is the caller's to handle. */
+/** As cst_blob_allocate(). UNSUPPORTED means that nothing has been allocated. */
 gboolean cst_blob_allocate_steps(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
                                  GError **error);
-/** cst_blob_zero(). */
+/** As cst_blob_zero(). */
 gboolean cst_blob_zero_steps(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                              CstTask *task, GError **error);

@@ -15,48 +15,60 @@
 #include <model/vol_def.h>
 
 /**
- * One API for the command line over two transports: to the procedures in this very process, and by
- * libvirt's RPC (to cisternd, or a stock libvirtd). Above it nobody can tell which.
+ * The client API of the command line, over two transports: the procedures in this process
+ * ("embedded"), and libvirt's RPC to cisternd or a stock libvirtd. Callers need not know which.
  *
- * A connection belongs to one thread. Sizes are bytes. Strings returned are the caller's.
+ * Every function that fails sets @error: the errors of the procedure it calls; READ_ONLY for a
+ * change over a read-only connection; NO_SUPPORT for a procedure that the server does not have; and
+ * UNREACHABLE, RPC or TIMEOUT when the connection fails.
+ *
+ * A connection belongs to one thread. Sizes are bytes. Returned strings, references and arrays are
+ * owned by the caller; arrays free their elements.
  */
 typedef struct CstConn CstConn;
 
 typedef struct {
     const char *root;    /**< --root; NULL: this user's default */
     gboolean read_only;  /**< -r */
-    gboolean embedded;   /**< never a daemon (storage:///embed) */
-    gboolean must_exist; /**< NOT_FOUND, instead of making the root of an embedded connection */
+    gboolean embedded;   /**< never connect to a daemon (storage:///embed) */
+    gboolean must_exist; /**< fail with NOT_FOUND instead of creating an embedded root */
 } CstConnOptions;
 
 /**
- * @uri NULL: CISTERN_URI, LIBVIRT_DEFAULT_URI (both only when no root is given), else the daemon of
- * this root when its socket answers, else embedded. Otherwise storage:///system,
- * storage+unix://…?socket=, storage:///embed?root=DIR, qemu:///system, ….
+ * Opens a connection. @uri: storage:///system, storage+unix://…?socket=, storage:///embed?root=DIR,
+ * qemu:///system, …. NULL: CISTERN_URI, then LIBVIRT_DEFAULT_URI (both only when no root is given);
+ * else the daemon of this root if one listens, else embedded. @options may be NULL.
  */
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error);
+/** Closes the connection. NULL is accepted. */
 void cst_conn_free(CstConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConn, cst_conn_free)
 
+/** The URI as it was given, else the server's own. */
 char *cst_conn_uri(CstConn *conn, GError **error);
+/** The host name of the server. */
 char *cst_conn_hostname(CstConn *conn, GError **error);
+/** libvirt's driver type: "storage", "secret", "QEMU". */
 char *cst_conn_type(CstConn *conn, GError **error);
-/** Version of the library or daemon at the other end, major·10⁶ + minor·10³ + micro. */
+/** The server's protocol version as libvirt counts it: major·10⁶ + minor·10³ + micro. */
 gboolean cst_conn_lib_version(CstConn *conn, uint64_t *ret_version, GError **error);
+/** The server's own version, encoded likewise. */
 gboolean cst_conn_hv_version(CstConn *conn, uint64_t *ret_version, GError **error);
+/** The <capabilities> document of the host. */
 char *cst_conn_capabilities(CstConn *conn, GError **error);
 gboolean cst_conn_is_read_only(const CstConn *conn);
 gboolean cst_conn_is_embedded(const CstConn *conn);
 
 /**
- * Makes the calls that follow dry runs, or real ones again: they pass every check, change nothing,
- * and end with CST_ERROR_DRY_RUN where the real call would have succeeded, or with its error. A
- * call that changes nothing by nature is answered as ever. NO_SUPPORT where the server can't.
+ * Switches dry runs on or off for the calls that follow. A dry run performs every check and changes
+ * nothing; it fails with CST_ERROR_DRY_RUN where the real call would succeed, else with the real
+ * call's error. Calls that change nothing are not affected.
  */
 gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error);
 
 /* --- pools ----------------------------------------------------------------------------------- */
 
+/** Names a pool. The server identifies it by its uuid. */
 typedef struct {
     char *name;
     CstUuid uuid;
@@ -66,20 +78,27 @@ CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid);
 void cst_pool_ref_free(CstPoolRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolRef, cst_pool_ref_free)
 
-/** Elements CstPoolRef *, ordered as the server gives them. @filter: CstListPoolsFlags. */
+/** Lists pools. Elements CstPoolRef *, in the server's order. @filter: CstListPoolsFlags. */
 GPtrArray *cst_conn_pool_list(CstConn *conn, unsigned filter, GError **error);
+/** Look up a pool; NO_POOL when there is none. */
 CstPoolRef *cst_conn_pool_by_name(CstConn *conn, const char *name, GError **error);
 CstPoolRef *cst_conn_pool_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
 CstPoolRef *cst_conn_pool_by_target(CstConn *conn, const char *path, GError **error);
 
+/** Defines a persistent pool. @flags: CstPoolDefineFlags. */
 CstPoolRef *cst_conn_pool_define(CstConn *conn, const char *xml, unsigned flags, GError **error);
+/** Creates and starts a transient pool. @flags: CstPoolCreateFlags. */
 CstPoolRef *cst_conn_pool_create(CstConn *conn, const char *xml, unsigned flags, GError **error);
 gboolean cst_conn_pool_undefine(CstConn *conn, const CstPoolRef *pool, GError **error);
+/** @flags: CstPoolBuildFlags. */
 gboolean cst_conn_pool_build(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
+/** @flags: CstPoolCreateFlags. */
 gboolean cst_conn_pool_start(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 gboolean cst_conn_pool_stop(CstConn *conn, const CstPoolRef *pool, GError **error);
+/** Deletes the pool's storage. @flags: CstPoolDeleteFlags. */
 gboolean cst_conn_pool_delete(CstConn *conn, const CstPoolRef *pool, unsigned flags,
                               GError **error);
+/** @flags: none are defined. */
 gboolean cst_conn_pool_refresh(CstConn *conn, const CstPoolRef *pool, unsigned flags,
                                GError **error);
 gboolean cst_conn_pool_set_autostart(CstConn *conn, const CstPoolRef *pool, gboolean autostart,
@@ -93,145 +112,172 @@ gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboo
                                      GError **error);
 gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret,
                             GError **error);
-/** Why the pool could not be started, or is inaccessible; NULL: nothing, or the server can't
- *  say. */
+/** Why the pool could not be started or is inaccessible; NULL: it is fine, or that is unknown. */
 char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool);
-/** Elements CstThinStore; empty where there are none. NO_SUPPORT where the server can't say. */
+/** The thin pools (or equivalents) of a pool. Elements CstThinStore *; empty: it has none. */
 GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error);
-/** @flags: CstStorageXmlFlags. */
+/** The pool's XML document. @flags: CstStorageXmlFlags. */
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guint *ret,
                                      GError **error);
+/** The <sources> that pools of @type could use. @spec: a <source> document that restricts the
+ * search; may be NULL. */
 char *cst_conn_find_sources(CstConn *conn, const char *type, const char *spec, GError **error);
+/** The <storagepoolCapabilities> document. */
 char *cst_conn_pool_capabilities(CstConn *conn, GError **error);
 
 /* --- volumes --------------------------------------------------------------------------------- */
 
+/** Names a volume. The server identifies it by pool and name. */
 typedef struct {
     char *pool;
     char *name;
-    char *key;
+    char *key; /**< unique on the host; may be NULL */
 } CstVolRef;
 
 void cst_vol_ref_free(CstVolRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolRef, cst_vol_ref_free)
 
-/** Elements CstVolRow *. However many: pages against cisternd, pipelines against libvirtd. */
+/**
+ * Lists volumes, without a limit on their number: page by page from cisternd, with pipelined calls
+ * from libvirtd. Elements CstVolRow *. @details: fill in info and format too.
+ */
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error);
+/** Look up a volume; NO_VOL when there is none. */
 CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
                                 GError **error);
 CstVolRef *cst_conn_vol_by_key(CstConn *conn, const char *key, GError **error);
 CstVolRef *cst_conn_vol_by_path(CstConn *conn, const char *path, GError **error);
+/** The pool that contains @vol. */
 CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **error);
 char *cst_conn_vol_path(CstConn *conn, const CstVolRef *vol, GError **error);
 char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GError **error);
-/** @physical: allocation comes back as the physical size (libvirt's GET_PHYSICAL). */
+/** @physical: give the physical size as allocation (libvirt's GET_PHYSICAL). */
 gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical, CstVolInfo *ret,
                            GError **error);
 
 /*
- * Long calls. @task may be NULL; otherwise its progress is kept up to date where the server tells
- * it, and cancelling it cancels the work at the server where that is possible.
+ * Long calls. @task may be NULL. Otherwise its progress is updated if the server reports it, and
+ * cancelling it cancels the call at the server if that is possible.
  */
+/** Creates a volume from its XML. @flags: CstVolCreateFlags. */
 CstVolRef *cst_conn_vol_create(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                unsigned flags, CstTask *task, GError **error);
+/** Creates a volume from its XML with the content of @source. @flags: CstVolCreateFlags. */
 CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                     const CstVolRef *source, unsigned flags, CstTask *task,
                                     GError **error);
+/** @flags: CstVolDeleteFlags. */
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error);
+/** @algorithm: CstWipeAlgorithm. */
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error);
+/** @flags: CstVolResizeFlags. */
 gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capacity, unsigned flags,
                              CstTask *task, GError **error);
-/** Sends @fd (from its start) into the volume at @offset; @length 0: all. Sparse:
- * CST_VOL_STREAM_SPARSE. */
+/**
+ * Writes the content of @fd, a pipe or a file from its start on, into the volume at @offset.
+ * @length is the most that the server accepts; 0: no limit. @flags: CstVolStreamFlags; with SPARSE,
+ * holes of a file are sent as holes. @fd stays open.
+ */
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error);
-/** Writes the volume's bytes into @fd, an empty file or a pipe (a pipe: not sparse). */
+/**
+ * Writes @length bytes of the volume from @offset on (0: all the rest) into @fd, a pipe or a file
+ * at its current position. @flags: CstVolStreamFlags; with SPARSE, holes become holes where the
+ * file ends at the position, else zeroes. @fd stays open.
+ */
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error);
 
 /* --- volumes as images ----------------------------------------------------------------------- */
 
-/** Elements CstChainRow *, each before those that hang on it. */
+/** The volume's backing chain and everything based on its volumes. Elements CstChainRow *, each
+ * before those that are based on it. */
 GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **error);
 
-/** Elements CstVolHolder *: who has it open. NO_SUPPORT where the server can't say. */
+/** The processes and mounts that have the volume open. Elements CstVolHolder *. */
 GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error);
 
-/* Long calls, as above. Files that an image names are opened only as volumes of active pools. */
+/* Long calls, as above. The server opens files that an image names only if they are volumes of
+ * active pools. */
 
-/** @repair: CstRepairFlags. Finding damage is no failure. */
+/** Checks, and with @repair (CstRepairFlags) repairs, the volume's image. Damage is not a failure.
+ */
 gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
                             CstCheckReport *ret_report, GError **error);
+/** Copies the content of the backing chain into the volume and removes its backing file. */
 gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task, GError **error);
-/** @base: name or path of a volume below; NULL: the next one. @flags: CstVolCommitFlags. */
+/** Writes the volume's content into @base, the name or path of a volume in its backing chain; NULL:
+ * its backing file. @flags: CstVolCommitFlags. */
 gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
                              CstTask *task, GError **error);
+/** Releases clusters and blocks that hold only zeroes. *ret_given_back: bytes released. */
 gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
                                uint64_t *ret_given_back, GError **error);
-/** A new volume of @pool, of what the guest sees of @source. */
+/** Creates a volume in @pool with the guest-visible content of @source, in another format. */
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error);
+/** Changes the volume's backing file. */
 gboolean cst_conn_vol_rebase(CstConn *conn, const CstVolRef *vol, const CstVolRebase *how,
                              CstTask *task, GError **error);
-/** Declares what a volume's content is, and what it is based on; see service/trust.h. */
+/** Declares the volume's format and backing file (model/declaration.h). */
 gboolean cst_conn_vol_declare(CstConn *conn, const CstVolRef *vol, const CstVolDeclare *how,
                               CstTask *task, GError **error);
-/** Elements char *: what is wrong with it, for people. NO_SUPPORT by a stock server. */
+/** Describes what is wrong with the volume. Elements char *, translated sentences. */
 GPtrArray *cst_conn_vol_problems(CstConn *conn, const CstVolRef *vol, GError **error);
-/** Which references of its volumes a pool follows; sets it first when @follow is not NULL. */
+/** Reads a pool's follow policy; sets it first when @follow is not NULL. */
 gboolean cst_conn_pool_follow(CstConn *conn, const CstPoolRef *pool, const CstFollow *follow,
                               CstFollow *ret_follow, GError **error);
-/** That they differ is no failure. */
+/** Compares the guest-visible content of two volumes. A difference is not a failure. */
 gboolean cst_conn_vol_compare(CstConn *conn, const CstVolRef *vol, const CstVolRef *other,
                               CstTask *task, CstCompareReport *ret_report, GError **error);
-/** How large a copy would be as an image of @format; @options NULL: the defaults. */
+/** Computes the size of a copy in @format. @options: as in CstVolConvert; may be NULL. */
 gboolean cst_conn_vol_measure(CstConn *conn, const CstVolRef *vol, const char *format,
                               const char *options, CstTask *task, CstMeasureReport *ret_report,
                               GError **error);
-/** The map from @start on, at most @limit runs (0: a page); see CstVolMap. */
+/** Reads the volume's map from @start on, at most @limit runs (0: CST_VOL_MAP_PAGE). */
 CstVolMap *cst_conn_vol_map(CstConn *conn, const CstVolRef *vol, uint64_t start, guint limit,
                             CstTask *task, GError **error);
-/** @source: where merges take from; NULL: the volume itself. */
+/** Changes a dirty bitmap. @source: the volume whose bitmaps are merged; NULL: @vol. */
 gboolean cst_conn_vol_bitmap(CstConn *conn, const CstVolRef *vol, const CstBitmapChange *change,
                              const CstVolRef *source, CstTask *task, GError **error);
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 
-/** Elements CstJobInfo *, by number: those that go on, with @ended also those that are over. */
+/** Lists jobs by number: running ones, with @ended ended ones as well. Elements CstJobInfo *. */
 GPtrArray *cst_conn_job_list(CstConn *conn, gboolean ended, GError **error);
+/** Looks up a job; NOT_FOUND when there is none, or no longer. */
 CstJobInfo *cst_conn_job_info(CstConn *conn, uint64_t id, GError **error);
-/** Asks it to stop. */
+/** Requests that a job stops; does not wait for its end. */
 gboolean cst_conn_job_cancel(CstConn *conn, uint64_t id, GError **error);
-/** Bytes a second; 0: as fast as it goes. */
+/** Sets the rate limit of a job, bytes per second; 0: no limit. */
 gboolean cst_conn_job_set_limit(CstConn *conn, uint64_t id, uint64_t limit, GError **error);
 /**
- * Waits for its end, keeping @task's progress up to date, and gives how it ended. Cancelling @task
- * ends the waiting only, with CANCELLED; past @until (monotonic µs; 0: never) comes TIMEOUT.
+ * Waits for the end of a job and returns its final state. Updates the progress of @task (may be
+ * NULL). Cancelling @task ends the wait, not the job (CANCELLED). TIMEOUT at @until (monotonic
+ * time, µs; 0: never).
  */
 CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask *task,
                               GError **error);
 
 /**
- * From now on a long call with a task, other than an upload or download, comes back with CANCELLED
- * once the server lists it as a job, which goes on there: cst_task_job() of the task is then its
- * number, otherwise 0. A short one ends as always. UNSUPPORTED when embedded: nobody would go on.
+ * Switches detaching on or off. While it is on, a long call with a task, except an upload or
+ * download, returns CANCELLED as soon as the server lists it as a job; the job continues, and
+ * cst_task_job() of the task is its number, otherwise 0. A call that ends before that returns as
+ * usual. UNSUPPORTED when embedded.
  */
 gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error);
 
 /* --- snapshots ------------------------------------------------------------------------------- */
 
-/*
- * Of volumes, whatever keeps them; stock servers have none of these calls (NO_SUPPORT). @task as in
- * the long calls above.
- */
+/* Snapshots of volumes, whatever technology keeps them. @task as in the long calls above. */
 
-/** Elements CstSnapshot *, oldest first. */
+/** Lists a volume's snapshots. Elements CstSnapshot *, oldest first. */
 GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **error);
-/** @limit: bytes to set aside for changes, where the technology wants that; 0: its default. */
+/** @limit: bytes reserved for changes, where the technology needs it; 0: its default. */
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error);
 gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
@@ -240,13 +286,13 @@ gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const cha
                                   CstTask *task, GError **error);
 gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
                                   const char *new_name, GError **error);
-/** A new volume of the same pool and format that holds what the snapshot does. */
+/** Creates a volume in the same pool and format with the content of the snapshot. */
 gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
                                  const char *new_volume, CstTask *task, GError **error);
 
 /* --- secrets --------------------------------------------------------------------------------- */
 
-/** A secret as the server names it. */
+/** Names a secret. */
 typedef struct {
     CstUuid uuid;
     int usage; /**< CstSecretUsage */
@@ -256,7 +302,7 @@ typedef struct {
 void cst_conn_secret_free(CstConnSecret *secret);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnSecret, cst_conn_secret_free)
 
-/** Elements CstConnSecret *. @filter: CstListSecretsFlags. */
+/** Lists secrets. Elements CstConnSecret *. @filter: CstListSecretsFlags. */
 GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error);
 CstConnSecret *cst_conn_secret_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
 CstConnSecret *cst_conn_secret_by_usage(CstConn *conn, int usage, const char *usage_id,
@@ -265,9 +311,10 @@ CstConnSecret *cst_conn_secret_define(CstConn *conn, const char *xml, unsigned f
                                       GError **error);
 gboolean cst_conn_secret_undefine(CstConn *conn, const CstConnSecret *secret, GError **error);
 char *cst_conn_secret_xml(CstConn *conn, const CstConnSecret *secret, GError **error);
+/** Sets the value, @len bytes, at most CST_SECRET_VALUE_MAX. */
 gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, const uint8_t *value,
                                    size_t len, GError **error);
-/** The caller wipes and frees *ret_value. */
+/** Reads the value. The caller overwrites *ret_value before it frees it. */
 gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, uint8_t **ret_value,
                                    size_t *ret_len, GError **error);
 
@@ -278,7 +325,7 @@ typedef enum {
     CST_CONN_EVENT_POOL_REFRESH,
     CST_CONN_EVENT_SECRET_LIFECYCLE, /**< kind: CstSecretEventKind */
     CST_CONN_EVENT_SECRET_VALUE,
-    CST_CONN_EVENT_CLOSED, /**< the server is gone */
+    CST_CONN_EVENT_CLOSED, /**< the connection failed; reported once */
     CST_CONN_EVENT_LAST
 } CstConnEventType;
 
@@ -286,18 +333,24 @@ typedef struct {
     CstConnEventType type;
     int kind;
     CstUuid uuid;
-    const char *pool; /**< pool events: its name */
+    const char *pool; /**< pool events: its name; borrowed */
 } CstConnEvent;
 
+/** Receives an event, inside cst_conn_wait_events(). May subscribe and unsubscribe. */
 typedef void (*CstConnEventFunc)(const CstConnEvent *event, gpointer data);
 
-/** @uuid NULL: of all objects. Embedded: sees what this process does. */
+/**
+ * Subscribes to events of @type of the object @uuid; NULL: of all objects. *ret_id is the number of
+ * the subscription. Embedded connections see only what this process does.
+ */
 gboolean cst_conn_subscribe(CstConn *conn, CstConnEventType type, const CstUuid *uuid,
                             CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);
+/** Ends a subscription; NOT_FOUND when there is none with number @id. */
 gboolean cst_conn_unsubscribe(CstConn *conn, guint id, GError **error);
 /**
- * Waits for and delivers events until @timeout_ms passed (-1: for ever), at least one event was
- * delivered, or @wake_fd (-1: none) becomes readable. *ret_delivered: number delivered.
+ * Waits for events and delivers them. Returns when at least one was delivered, @timeout_ms has
+ * passed
+ * (-1: no limit), or @wake_fd (-1: none) is readable. *ret_delivered: the number delivered.
  */
 gboolean cst_conn_wait_events(CstConn *conn, int timeout_ms, int wake_fd, guint *ret_delivered,
                               GError **error);

@@ -5,44 +5,47 @@
 #include <stdint.h>
 
 /**
- * What the administrator stands behind of a volume's content, as opposed to what the content says
- * of itself. An image may name other files (a backing file, a data file, extents); whoever wrote
- * the image chose those names, so a name is followed only when it is declared.
+ * A declaration: what the administrator states about a volume's content, as opposed to what the
+ * content claims about itself. An image may refer to other files (a backing file, a data file,
+ * extents). A tenant who can write the image can choose these references, so the host follows a
+ * reference only when it is declared, or when the follow policy of the directory allows it.
  *
  * Strings are owned by the struct; NULL where nothing is declared.
  */
 typedef struct {
-    char *format;         /**< the engine's name ("qcow2"); NULL: whatever the content is */
-    gboolean restricted;  /**< no reference is declared but those named below, wherever it lies */
+    char *format;         /**< the image engine's name ("qcow2"); NULL: as probed */
+    gboolean restricted;  /**< only the references named below may be followed */
     char *backing;        /**< absolute path of the backing file */
-    char *backing_format; /**< its format; NULL: not said */
-    char *data_file;      /**< as the image names it: a file beside the image */
+    char *backing_format; /**< its format; NULL: not declared */
+    char *data_file;      /**< as the image names it; a file in the image's directory */
 } CstDeclaration;
 
+/** Makes a declaration without references. @format may be NULL. */
 CstDeclaration *cst_declaration_new(const char *format, gboolean restricted);
+/** A deep copy, owned by the caller. */
 CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration);
 /** NULL is accepted. */
 void cst_declaration_free(CstDeclaration *declaration);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDeclaration, cst_declaration_free)
 
-/** Replaces the declared backing file. NULL @path: none. */
+/** Replaces the declared backing file. @path NULL: none; @format NULL: not declared. */
 void cst_declaration_set_backing(CstDeclaration *declaration, const char *path, const char *format);
 
-/** Identifies a file on its file system, whatever its name. Zero: unknown. */
+/** The identity of a file on its file system, independent of its name. Zero members: unknown. */
 typedef struct {
     uint64_t inode;
-    int64_t btime_ns; /**< time of birth, which tells two users of one inode number apart */
+    int64_t btime_ns; /**< birth time; distinguishes files that use the same inode number in turn */
 } CstFileId;
 
 /** For hash tables whose keys are CstFileId. */
 guint cst_file_id_hash(gconstpointer id);
 gboolean cst_file_id_equal(gconstpointer a, gconstpointer b);
 
-/** Which references a pool's volumes follow that nobody has declared one by one. */
+/** The follow policy of a directory: which undeclared references of its images are followed. */
 typedef enum {
-    CST_FOLLOW_POOLS,   /**< those that lead to volumes of active pools; the default */
-    CST_FOLLOW_NONE,    /**< none: each is declared */
-    CST_FOLLOW_ANYWHERE /**< also those that lead to files outside of all pools */
+    CST_FOLLOW_POOLS,   /**< those to volumes of active pools; the default */
+    CST_FOLLOW_NONE,    /**< none */
+    CST_FOLLOW_ANYWHERE /**< all, also those to files outside of all pools */
 } CstFollow;
 
 /** "pools", "none" or "anywhere"; static. */

@@ -4,9 +4,8 @@
 #include <base/uuid.h>
 
 /**
- * The comment that libvirt puts before pool definitions and run-states on disk, with the command
- * that edits the object: "virsh pool-edit NAME". (Secret files have none.) A name that a shell or
- * a comment would trip over gives way to the uuid. @edit_command: "pool-edit". g_free() it; the
- * document follows at once.
+ * The comment that libvirt writes at the head of pool definitions and states, with the command that
+ * edits the object: "virsh pool-edit NAME" for @edit_command "pool-edit". Uses the uuid instead of
+ * a name that contains shell or comment syntax. The document follows immediately. g_free() it.
  */
 char *cst_model_file_header(const char *edit_command, const char *name, const CstUuid *uuid);

@@ -2,8 +2,9 @@
 #pragma once
 
 /**
- * Flags and states as libvirt numbers them (libvirt-storage.h, libvirt-secret.h): they travel on
- * the wire unchanged and mean the same in every layer.
+ * Flags and states with libvirt's numbers (libvirt-storage.h, libvirt-secret.h), as they are in the
+ * protocol. Every layer uses them unchanged. Flags from 1 << 16 on are Cistern's own; a stock
+ * server rejects them as unsupported.
  */
 
 typedef enum {
@@ -60,11 +61,10 @@ typedef enum {
     CST_VOL_CREATE_PREALLOC_METADATA = 1,
     CST_VOL_CREATE_REFLINK = 2,
     CST_VOL_CREATE_VALIDATE = 4,
-    /* Ours alone; a stock server answers "unsupported flags". */
     CST_VOL_CREATE_PREALLOC_FALLOC = 1 << 16, /**< reserve all space */
     CST_VOL_CREATE_PREALLOC_FULL = 1 << 17,   /**< write zeroes to all of it */
     CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< no space, whatever <allocation> says */
-    CST_VOL_CREATE_FORCE_SHARE = 1 << 19      /**< copy also what somebody is writing to */
+    CST_VOL_CREATE_FORCE_SHARE = 1 << 19      /**< copy a source that is open for writing */
 } CstVolCreateFlags;
 
 #define CST_VOL_CREATE_PREALLOC_FLAGS                                    \
@@ -95,7 +95,7 @@ typedef enum {
 
 typedef enum {
     CST_VOL_STREAM_SPARSE = 1,
-    CST_VOL_STREAM_FORCE_SHARE = 1 << 16 /**< ours: download also what somebody is writing to */
+    CST_VOL_STREAM_FORCE_SHARE = 1 << 16 /**< download a volume that is open for writing */
 } CstVolStreamFlags;
 typedef enum { CST_VOL_INFO_PHYSICAL = 1 } CstVolInfoFlags;
 

@@ -4,11 +4,11 @@
 #include <model/flags.h>
 #include <model/vol_def.h>
 
-/** What is told of pools and volumes. Sizes are bytes, as of the last refresh or change. */
+/** Information about pools and volumes. Sizes are bytes, as of the last refresh or change. */
 
 typedef struct {
     CstPoolRunState state;
-    gboolean persistent; /**< this, autostart and volumes: known at the server only */
+    gboolean persistent; /**< persistent, autostart and volumes are filled in by the service only */
     gboolean autostart;
     uint64_t capacity;
     uint64_t allocation;
@@ -20,20 +20,19 @@ typedef struct {
     CstVolType type;
     uint64_t capacity;
     uint64_t allocation;
-    uint64_t physical; /**< 0 where it isn't told */
-    /** allocation is not what was found, but what there may be; FALSE also where it isn't told. */
+    uint64_t physical; /**< 0: unknown */
+    /** allocation is an upper bound, not measured; FALSE also when that is unknown. */
     gboolean estimated;
 } CstVolInfo;
 
-/** A listed volume. Name, key and path always; info and format only where details were asked for.
- */
+/** A row of a volume list. info, format and problem are filled in only with details. */
 typedef struct {
     char *name;
     char *key;
     char *path;
     CstVolInfo info;
-    char *format;  /**< NULL: the pool type shows none, or it isn't told */
-    char *problem; /**< why the volume can't be used; NULL: fine, or it isn't told */
+    char *format;  /**< NULL: the pool type has none, or it is unknown */
+    char *problem; /**< why the volume cannot be used; NULL: it is fine, or that is unknown */
 } CstVolRow;
 
 void cst_vol_row_free(CstVolRow *row);

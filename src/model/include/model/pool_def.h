@@ -10,8 +10,9 @@
 #include <model/pool_type.h>
 
 /**
- * Pool definitions: plain structs, their XML (libvirt docs/formatstorage.rst) and validation.
- * Strings are owned by the struct and NULL when absent.
+ * Pool definitions: structs, their XML (libvirt docs/formatstorage.rst) and validation. Strings are
+ * owned by the struct and NULL when absent. The functions are pure: they touch no storage and may
+ * be called from any thread.
  */
 
 #define CST_PERMS_UNSET ((uint32_t)-1)
@@ -23,7 +24,7 @@ typedef struct {
     char *label;
 } CstPerms;
 
-/** Nothing given. A zeroed struct is mode 0 of root, so start from here. */
+/** Nothing is set. (A zeroed struct would set mode 0 and owner root.) */
 #define CST_PERMS_INIT                                                          \
     {                                                                           \
         .mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET \
@@ -91,10 +92,11 @@ typedef struct {
     char *value; /**< fs and netfs: NULL */
 } CstPoolOption;
 
-/** Appends to *options, which is made when it is NULL. */
+/** Appends an option to *options, which is created when it is NULL. Copies the strings. */
 void cst_options_add(GPtrArray **options, const char *key, const char *value);
-/** The last value of @key; NULL: not given. */
+/** The last value of @key, borrowed; NULL: not given. */
 const char *cst_options_get(const GPtrArray *options, const char *key);
+/** A deep copy; NULL for NULL. */
 GPtrArray *cst_options_copy(const GPtrArray *options);
 
 typedef enum {
@@ -103,6 +105,7 @@ typedef enum {
     CST_REFRESH_ALLOC_CAPACITY
 } CstRefreshAlloc;
 
+/** A pool definition; with live values, the state of a pool. */
 typedef struct {
     CstPoolType type;
     char *name;
@@ -116,8 +119,11 @@ typedef struct {
     GPtrArray *options; /**< of CstPoolOption; in the namespace of the type; NULL: none */
 } CstPoolDef;
 
+/** Makes an empty definition with the defaults of @type. */
 CstPoolDef *cst_pool_def_new(CstPoolType type);
+/** A deep copy, owned by the caller. */
 CstPoolDef *cst_pool_def_copy(const CstPoolDef *def);
+/** NULL is accepted. */
 void cst_pool_def_free(CstPoolDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolDef, cst_pool_def_free)
 
@@ -128,26 +134,27 @@ typedef enum {
 } CstParseFlags;
 
 /**
- * Parses one <pool> document, fills what libvirt fills (uuid made up when absent, pool and source
- * name from each other, cleaned target path) and refuses what libvirt refuses. Errors, with
- * libvirt's numbers: XML_SYNTAX (not well-formed), XML (missing or malformed parts), CONFIG
- * (unknown format and the like), NO_SUPPORT (cow where it can't be), XML_SCHEMA and
+ * Parses a <pool> document with libvirt's rules: the same defaults (a generated uuid, pool and
+ * source name from each other, a cleaned target path) and the same refusals. @flags: CstParseFlags.
+ * Errors, with libvirt's numbers: XML_SYNTAX (not well-formed), XML (missing or malformed parts),
+ * CONFIG (unknown format and the like), NO_SUPPORT (cow where it can't be), XML_SCHEMA and
  * ARGUMENT_UNSUPPORTED (CST_PARSE_VALIDATE).
  */
 CstPoolDef *cst_pool_def_parse(const char *xml, unsigned flags, GError **error);
 
 /**
- * The <pool> document, newline-terminated, element order and units as libvirt's. INVALID when
- * @def names a type or format that does not exist.
+ * Formats the <pool> document, newline-terminated, with libvirt's order of elements and units.
+ * INVALID when @def has an unknown type or format.
  */
 char *cst_pool_def_format(const CstPoolDef *def, GError **error);
 
-/** <source> alone, indented as the root of a document. */
+/** Formats the <source> element as a document of its own. */
 char *cst_pool_source_format(const CstPoolSource *source, CstPoolType type, GError **error);
-/** <sources> around @n_sources sources: the answer of find-storage-pool-sources. */
+/** Formats a <sources> document of @n_sources sources: the result of find-storage-pool-sources. */
 char *cst_pool_source_list_format(const CstPoolSource *sources, gsize n_sources, CstPoolType type,
                                   GError **error);
-/** Parses the srcSpec argument of find-storage-pool-sources: a <source> document. */
+/** Parses a <source> document, the argument of find-storage-pool-sources. The caller clears
+ * *ret_source. */
 gboolean cst_pool_source_parse(const char *xml, CstPoolType type, CstPoolSource *ret_source,
                                GError **error);
 /** Sets @source to what an absent <source> means for @type (default format and directory). */
@@ -158,27 +165,27 @@ void cst_pool_source_clear(CstPoolSource *source);
 /** Appends an option of the type's namespace; @value NULL for mount options. */
 void cst_pool_def_add_option(CstPoolDef *def, const char *key, const char *value);
 
-/** Appends to the lists of @source; the strings are copied. */
+/** Append to the lists of @source; copy the strings. */
 void cst_pool_source_add_host(CstPoolSource *source, const char *name, uint16_t port);
 void cst_pool_source_add_device(CstPoolSource *source, const char *path);
 
 /**
- * Run-state file of an active pool, as libvirt writes it in run/libvirt/storage/NAME.xml:
- * <poolstate> around the pool document. Neither function knows the file's header comment; the
- * parser skips it.
+ * Format and parse the state file of an active pool, as libvirt writes it to
+ * run/libvirt/storage/NAME.xml: <poolstate> around the pool document. The head comment
+ * (model/file_header.h) is neither written nor required.
  */
 char *cst_pool_state_format(const CstPoolDef *def, GError **error);
 CstPoolDef *cst_pool_state_parse(const char *xml, GError **error);
 
 /**
- * TRUE when both describe the same storage, so that only one may be defined ("Storage source
- * conflict with pool: '…'"). Compares definitions only: adapters named by address are not looked
- * up in sysfs. The caller leaves out a pool's comparison with itself.
+ * Whether two definitions describe the same storage, so that only one may be defined ("Storage
+ * source conflict with pool: '…'"). Compares definitions only: adapters given by address are not
+ * resolved in sysfs. Do not compare a pool with itself.
  */
 gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b);
 
 /**
- * The <storagepoolCapabilities> document (pool-capabilities), with a row for each type libvirt
- * lists. @supported per type, NULL: all of ours.
+ * Formats the <storagepoolCapabilities> document (pool-capabilities), with an entry for each type
+ * that libvirt lists. @supported: by type; NULL: all of ours.
  */
 char *cst_pool_capabilities_format(const gboolean supported[CST_POOL_TYPE_LAST]);

@@ -4,8 +4,8 @@
 #include <glib.h>
 
 /**
- * What is known about each pool type, in one table: whoever needs to treat types differently asks
- * a row, so that a new type is one row here. Names and defaults are libvirt's
+ * The table of pool types. Code that treats types differently asks the type's row instead of
+ * switching on the type, so that a new type is one row. Names and defaults are libvirt's
  * (docs/formatstorage.rst, docs/formatstoragecaps.rst).
  */
 
@@ -45,30 +45,32 @@ typedef enum {
     CST_SOURCE_INITIATOR = 1 << 5
 } CstSourceParts;
 
-/** What makes two pools of one host the same storage (cst_pool_def_same_source). */
+/** What two pools of one host must have in common to conflict (cst_pool_def_same_source()). */
 typedef enum {
     CST_CONFLICT_NONE,
     CST_CONFLICT_TARGET,    /**< the same target path */
     CST_CONFLICT_HOST_DIR,  /**< the same single host, source directory and name */
-    CST_CONFLICT_DEVICE,    /**< a device in common, among all types of this kind */
-    CST_CONFLICT_INITIATOR, /**< a device in common, seen by the same initiator */
+    CST_CONFLICT_DEVICE,    /**< a device, also between different types of this kind */
+    CST_CONFLICT_INITIATOR, /**< a device and the initiator */
     CST_CONFLICT_ADAPTER,   /**< the same adapter */
     CST_CONFLICT_TYPE       /**< one pool of the type per host */
 } CstConflict;
 
-/** Our own elements, which libvirt's parser passes over. Never changes its meaning. */
+/** Namespace of Cistern's own elements, which libvirt's parser ignores. Its meaning is stable. */
 #define CST_XML_NAMESPACE "urn:cistern:storage:1.0"
 
-/** Options in an XML namespace of the type's own; the document declares it when there are any. */
+/** A list of options in an XML namespace. The document declares the namespace when it has options.
+ */
 typedef struct {
     const char *prefix; /**< "rbd" */
     const char *uri;
     const char *element;      /**< "config_opts" */
     gboolean has_value;       /**< name and value; otherwise the name alone */
     const char *what;         /**< in messages: "rbd option", "fs mount option" */
-    const char *const *names; /**< NULL-terminated, what there is; NULL: any name */
+    const char *const *names; /**< NULL-terminated list of known names; NULL: any name */
 } CstPoolNamespace;
 
+/** A row of the table of pool types. Static. */
 typedef struct {
     const char *name;                  /**< "dir" */
     unsigned list_flag;                /**< its bit in a listing's filter, CST_LIST_POOLS_DIR */
@@ -84,7 +86,7 @@ typedef struct {
     gboolean cow_feature;      /**< <features><cow/> may be set */
     const CstPoolNamespace *options;        /**< of pools; NULL: none */
     const CstPoolNamespace *volume_options; /**< NULL: none */
-    CstVolType volume_type;                 /**< of volumes that say nothing else */
+    CstVolType volume_type;                 /**< default type of volumes */
     const char *const *volume_formats;      /**< NULL-terminated, as accepted; NULL: no <format> */
     /** As <storagepoolCapabilities> lists them; "none" there is not accepted for a volume. */
     const char *const *listed_formats;
@@ -96,16 +98,20 @@ typedef struct {
 /** Row of @type; NULL outside the enum. */
 const CstPoolTypeInfo *cst_pool_type_info(CstPoolType type);
 
-/** "dir", "fs", …; NULL outside the enum. */
+/** The name of @type ("dir"); static; NULL outside the enum. */
 const char *cst_pool_type_name(CstPoolType type);
+/** FALSE for an unknown name; *ret_type is then unchanged. */
 gboolean cst_pool_type_parse(const char *name, CstPoolType *ret_type);
 
 /** Name of source format @format of @type ("nfs"), NULL where the type has none. */
 const char *cst_pool_format_name(CstPoolType type, int format);
+/** FALSE when @type has no source format @name. */
 gboolean cst_pool_format_parse(CstPoolType type, const char *name, int *ret_format);
 
+/** The name of a volume type ("file"); static. */
 const char *cst_vol_type_name(CstVolType type);
+/** FALSE for an unknown name. */
 gboolean cst_vol_type_parse(const char *name, CstVolType *ret_type);
 
-/** Whether volumes of @type may be in @format ("qcow2"). */
+/** Whether volumes in pools of @type may have @format ("qcow2"). */
 gboolean cst_pool_volume_format_ok(CstPoolType type, const char *format);

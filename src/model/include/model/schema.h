@@ -2,10 +2,10 @@
 #pragma once
 
 /**
- * Directory of libvirt's RelaxNG schemas that the VALIDATE flags check against. They come with
- * libvirt's own packages; without them a request to validate fails with ARGUMENT_UNSUPPORTED.
+ * Directory of libvirt's RelaxNG schemas, against which the VALIDATE flags check. They are part of
+ * libvirt's packages; without them validation fails with ARGUMENT_UNSUPPORTED.
  */
 #define CST_SCHEMA_DIR "/usr/share/libvirt/schemas"
 
-/** Uses @dir instead, NULL: CST_SCHEMA_DIR again. Call before threads parse (tests, start-up). */
+/** Sets the directory of the schemas; NULL: CST_SCHEMA_DIR. Call it before other threads parse. */
 void cst_schema_set_dir(const char *dir);

@@ -6,9 +6,8 @@
 #include <base/uuid.h>
 #include <model/limits.h>
 
-/**
- * Secret definitions (libvirt docs/formatsecret.rst): what a secret is for, never its value.
- */
+/** Secret definitions (libvirt docs/formatsecret.rst). They describe a secret's use and never
+ * contain its value. Pure functions; any thread. */
 
 /** Values are libvirt's virSecretUsageType. */
 typedef enum {
@@ -20,7 +19,9 @@ typedef enum {
     CST_SECRET_VTPM = 5
 } CstSecretUsage;
 
+/** The name of a usage type ("ceph"); static; NULL outside the enum. */
 const char *cst_secret_usage_name(CstSecretUsage usage);
+/** FALSE for an unknown name. */
 gboolean cst_secret_usage_parse(const char *name, CstSecretUsage *ret_usage);
 
 typedef struct {
@@ -33,13 +34,15 @@ typedef struct {
 } CstSecretDef;
 
 /**
- * Parses one <secret> document; @flags of CstParseFlags. A uuid is made up when absent. Errors:
+ * Parses a <secret> document; generates the uuid when it is absent. @flags: CstParseFlags. Errors:
  * XML_SYNTAX, XML, CONFIG (unknown usage type), XML_SCHEMA.
  */
 CstSecretDef *cst_secret_def_parse(const char *xml, unsigned flags, GError **error);
-/** The <secret> document, newline-terminated; also the content of its definition file. */
+/** Formats the <secret> document, newline-terminated. Definition files have the same content. */
 char *cst_secret_def_format(const CstSecretDef *def);
 CstSecretDef *cst_secret_def_new(void);
+/** A deep copy, owned by the caller. */
 CstSecretDef *cst_secret_def_copy(const CstSecretDef *def);
+/** NULL is accepted. */
 void cst_secret_def_free(CstSecretDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSecretDef, cst_secret_def_free)

@@ -6,16 +6,16 @@
 
 #define CST_SNAPSHOT_UNKNOWN UINT64_MAX
 
-/** A volume as it was at one time. */
+/** A snapshot of a volume. */
 typedef struct {
     char *name;
-    char *kept_by;          /**< what keeps it: a format ("qcow2") or a pool's type ("logical") */
-    int64_t created;        /**< seconds since the epoch; 0: unknown */
-    uint64_t capacity;      /**< bytes the guest saw */
-    uint64_t allocation;    /**< bytes that only it holds; CST_SNAPSHOT_UNKNOWN */
-    uint64_t limit;         /**< bytes it may hold before it breaks; 0: no such limit */
-    uint64_t machine_state; /**< bytes of a running machine's state in it; 0: none */
-    char *problem;          /**< why it can't be used any more; NULL: fine */
+    char *kept_by;       /**< its technology: a format ("qcow2") or a pool type ("logical") */
+    int64_t created;     /**< seconds since the epoch; 0: unknown */
+    uint64_t capacity;   /**< bytes, as the guest saw them */
+    uint64_t allocation; /**< bytes that no other snapshot or volume uses; CST_SNAPSHOT_UNKNOWN */
+    uint64_t limit;      /**< allocation at which it becomes invalid; 0: no limit */
+    uint64_t machine_state; /**< bytes of saved machine state; 0: none */
+    char *problem;          /**< why it cannot be used; NULL: it is fine */
 } CstSnapshot;
 
 void cst_snapshot_free(CstSnapshot *snapshot);

@@ -4,14 +4,14 @@
 #include <glib.h>
 #include <stdint.h>
 
-/** A shared store that thin volumes draw from. */
+/** A store from which thin volumes are allocated: an LVM thin pool, for example. */
 typedef struct {
     char *name;
     uint64_t size;          /**< bytes for data */
-    uint64_t used;          /**< of those */
-    uint64_t metadata_size; /**< bytes; 0: it keeps none of its own */
-    uint64_t metadata_used; /**< of those */
-    guint volumes;          /**< that draw from it, snapshots included */
+    uint64_t used;          /**< bytes of data in use */
+    uint64_t metadata_size; /**< bytes for metadata; 0: it has no metadata space of its own */
+    uint64_t metadata_used; /**< bytes of metadata in use */
+    guint volumes;          /**< number of volumes and snapshots in it */
 } CstThinStore;
 
 void cst_thin_store_free(CstThinStore *store);

@@ -6,9 +6,9 @@
 #include <model/pool_def.h>
 
 /**
- * Volume definitions: plain structs and their XML (libvirt docs/formatstorage.rst). Strings are
- * owned by the struct and NULL when absent. Made for one volume at a time; keep lists of thousands
- * in something smaller.
+ * Volume definitions: structs and their XML (libvirt docs/formatstorage.rst). Strings are owned by
+ * the struct and NULL when absent. The struct is large; lists of volumes use CstVolume instead.
+ * Pure functions; any thread.
  */
 
 /** A secret named by uuid or by usage, never its value. */
@@ -81,7 +81,9 @@ typedef struct {
 } CstVolDef;
 
 CstVolDef *cst_vol_def_new(void);
+/** A deep copy, owned by the caller. */
 CstVolDef *cst_vol_def_copy(const CstVolDef *def);
+/** NULL is accepted. */
 void cst_vol_def_free(CstVolDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolDef, cst_vol_def_free)
 
@@ -94,29 +96,29 @@ typedef enum {
 } CstVolParseFlags;
 
 /**
- * Parses one <volume> for a pool of @type; refuses what libvirt refuses, with its numbers:
+ * Parses a <volume> document for a pool of @type, with libvirt's rules and error numbers:
  * XML_SYNTAX, XML, CONFIG (unknown format, feature, type), INVALID (unknown unit), OVERFLOW (more
- * than INT64_MAX bytes), XML_SCHEMA. Names that can't be one directory entry are refused too (XML),
- * except nested names where the type has them.
+ * than INT64_MAX bytes), XML_SCHEMA. Also refuses names that are not one directory entry (XML);
+ * nested names are accepted where the type has them. @flags: CstVolParseFlags.
  */
 CstVolDef *cst_vol_def_parse(const char *xml, CstPoolType type, unsigned flags, GError **error);
 
 /**
- * The <volume> document of a volume in a pool of @type. INVALID when the format is not one of the
- * type's.
+ * Formats the <volume> document of a volume in a pool of @type. INVALID when volumes of such a pool
+ * cannot have the format.
  */
 char *cst_vol_def_format(const CstVolDef *def, CstPoolType type, GError **error);
 
 void cst_encryption_free(CstEncryption *encryption);
 void cst_backing_def_free(CstBackingDef *backing);
 
-/** Appends to def->extents. */
+/** Appends to def->extents. @start and @end are bytes on the device; copies @path. */
 void cst_vol_def_add_extent(CstVolDef *def, const char *path, uint64_t start, uint64_t end);
 
-/** An encryption with no secrets yet. */
+/** Makes an encryption without secrets. */
 CstEncryption *cst_encryption_new(CstEncryptionFormat format);
-/** Exactly one of @uuid and @usage. */
+/** Adds a passphrase's secret; exactly one of @uuid and @usage is not NULL. */
 void cst_encryption_add_secret(CstEncryption *encryption, const CstUuid *uuid, const char *usage);
 CstEncryption *cst_encryption_copy(const CstEncryption *encryption);
-/** A backing store with no permissions. */
+/** Makes a backing store without permissions and times. @format may be NULL. */
 CstBackingDef *cst_backing_def_new(const char *path, const char *format);

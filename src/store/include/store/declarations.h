@@ -5,86 +5,91 @@
 #include <store/paths.h>
 
 /**
- * Declarations on disk: DATA/declarations.db (SQLite, WAL), shared by all processes of a root. A
- * record belongs to a file: it is found by the file's identity, under whatever name and in whatever
- * directory it lies now, and by directory and name where the file system tells no identity.
+ * The database of declarations (model/declaration.h): DATA/declarations.db, in SQLite, shared by
+ * all processes of a root. A record belongs to a file. It is found by the file's identity, in
+ * whatever directory and under whatever name the file is now; by directory and name where the file
+ * system reports no identity.
  *
- * The database is opened on first use, or before. One object may be used by any thread.
+ * All functions but new and free may be called from any thread. They open the database on first use
+ * and wait up to 5 s for other processes; failures of SQLite are IO.
  */
 typedef struct CstDeclarations CstDeclarations;
 
+/** Touches no file yet. Copies what it needs of @paths. */
 CstDeclarations *cst_declarations_new(const CstPaths *paths);
+/** NULL is accepted. */
 void cst_declarations_free(CstDeclarations *declarations);
-/** Opens it now: what is wrong with it is said when a daemon starts. */
+/** Opens the database now, so that a daemon reports at start-up what is wrong with it. */
 gboolean cst_declarations_open(CstDeclarations *declarations, GError **error);
 
-/** What a record is about. Strings are borrowed. */
+/** The file that a record is about. Strings are borrowed. */
 typedef struct {
     const char *dir;  /**< clean absolute path */
-    const char *name; /**< of the entry in it */
-    CstFileId id;
+    const char *name; /**< directory entry in @dir */
+    CstFileId id;     /**< zero where unknown */
 } CstDeclaredFile;
 
 /**
- * *ret_declaration is a copy for the caller, NULL when nothing is declared. @by_name: a record of
- * this directory and name counts also when it was made for another file, which somebody has put
- * in its place since; it is about that one then.
+ * Looks up what is declared of @file. *ret_declaration is a copy owned by the caller; NULL when
+ * nothing is declared. @by_name: also accept a record of this directory and name that was made for
+ * another file, which has been replaced since, and bind it to the present file.
  */
 gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
                                gboolean by_name, CstDeclaration **ret_declaration, GError **error);
 
-/** One of several files that are looked up together. */
+/** One query of cst_declarations_find_many(). */
 typedef struct {
     CstDeclaredFile file;
     gboolean by_name;            /**< as of cst_declarations_find() */
-    CstDeclaration *declaration; /**< what is found: the caller's */
+    CstDeclaration *declaration; /**< result, owned by the caller; NULL: nothing is declared */
 } CstDeclaredLookup;
 
 /**
- * Finds what is declared of @count files of one directory (file.dir is the same in all). Many are
- * looked up by reading the records once, which is cheaper than a search for each. All that was
- * committed before the call is seen. When it fails, declaration is NULL in all of them.
+ * Looks up @count files of one directory (file.dir is equal in all). Large counts read the records
+ * once instead of searching for each file. Sees everything that was committed before the call. On
+ * failure all results are NULL.
  */
 gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLookup *lookups,
                                     guint count, GError **error);
 
 /**
- * Records @declaration, in place of what there was for the file and for its name. It survives the
- * end of the process; with @durable a power cut as well when the call returns.
+ * Records @declaration and replaces the records of the file and of its name. When the call returns
+ * the record survives the end of the process, and with @durable a power cut as well.
  */
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
                               const CstDeclaration *declaration, gboolean durable, GError **error);
 
 /**
- * Records @declaration of each of @count files that nothing is recorded of, as one transaction; in
- * place of what there was for its name, made for another file.
+ * Records @declaration for each of @count files that has no record yet, in one transaction.
+ * Replaces records of the same name that were made for another file.
  */
 gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredFile *files,
                                    guint count, const CstDeclaration *declaration, GError **error);
 
-/** Forgets what was recorded for the name. */
+/** Removes the record of the name; succeeds when there is none. */
 gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir, const char *name,
                                  GError **error);
 
-/** A look through the records of one directory, after all of it has been scanned. */
+/** Parameters of cst_declarations_sweep(). */
 typedef struct {
-    /** FALSE: the file of a record is in no place that is known. Called with the store locked. */
-    gboolean (*may_be_there)(const char *name, const CstFileId *id, gpointer data);
+    /** FALSE: no known file is the record's. Must not call the database, which is locked. */
+    gboolean (*may_exist)(const char *name, const CstFileId *id, gpointer data);
     gpointer data;
-    gint64 now;      /**< seconds, of a clock that goes on between starts */
-    gint64 patience; /**< seconds for which a file must have been missed */
+    gint64 now;          /**< seconds of a clock that continues across restarts */
+    gint64 grace_period; /**< seconds for which a file must have been missing */
 } CstDeclarationSweep;
 
 /**
- * Drops the records of @dir whose files have been missed for so long; notes of the others since
- * when they are, or that they are back. A record that is made anew has not been missed.
+ * Deletes the records of @dir whose files have been missing for the grace period. Stores for the
+ * others since when their file is missing, or that it is back. Call it after a complete scan of the
+ * directory. A record that is set again starts as not missing.
  */
 gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
                                 const CstDeclarationSweep *sweep, GError **error);
 
-/** Which references the volumes in @dir follow undeclared; CST_FOLLOW_POOLS when none is set. */
+/** Reads the follow policy of @dir; CST_FOLLOW_POOLS when none is set. */
 gboolean cst_declarations_follow(CstDeclarations *declarations, const char *dir,
                                  CstFollow *ret_follow, GError **error);
-/** Survives a power cut. */
+/** Sets the follow policy of @dir; it survives a power cut when the call returns. */
 gboolean cst_declarations_set_follow(CstDeclarations *declarations, const char *dir,
                                      CstFollow follow, GError **error);

@@ -6,14 +6,13 @@
 #include <store/paths.h>
 
 /**
- * The lock that decides who manages a root's definitions: a POSIX write lock on byte 0 of
- * driver.pid in the run directory of libvirt's driver, the file holding the pid. libvirt's driver
- * takes the same one, so libvirtd, virtstoraged or virtsecretd, cisternd and embedded commands
+ * The driver lock: its holder manages a root's definitions. It is a POSIX write lock on byte 0 of
+ * driver.pid in the run directory of libvirt's driver; the file contains the holder's pid. libvirt
+ * uses the same lock, so libvirtd, virtstoraged or virtsecretd, cisternd and embedded commands
  * exclude each other.
  *
- * POSIX locks belong to the process and vanish when any descriptor of the file is closed: at most
- * one CstDriverLock of a kind per root and process may exist. Taking and releasing is for one
- * thread at a time.
+ * POSIX locks belong to the process and are lost when it closes any descriptor of the file: at most
+ * one CstDriverLock of a kind may exist per root and process. Functions are not thread safe.
  */
 typedef struct CstDriverLock CstDriverLock;
 
@@ -22,24 +21,23 @@ typedef enum {
     CST_DRIVER_SECRET   /**< secrets: run/libvirt/secrets/driver.pid */
 } CstDriver;
 
+/** Touches no file yet. */
 CstDriverLock *cst_driver_lock_new(const CstPaths *paths, CstDriver driver);
-/** Releases too, and removes the file of a lock that is held: its manager goes away. */
+/** Removes the file of a lock that is held, then releases the lock. NULL is accepted. */
 void cst_driver_lock_free(CstDriverLock *lock);
 
 /**
- * Waits up to @timeout_ms; then BUSY, naming the holder's pid and command. The run directory is
- * made when missing.
+ * Acquires the lock; the caller does not hold it yet. Waits up to @timeout_ms, then fails with BUSY
+ * and names the holder's pid and command. Creates the run directory when it is missing.
  */
-gboolean cst_driver_lock_take(CstDriverLock *lock, unsigned timeout_ms, GError **error);
-/**
- * Does nothing when the lock is not held. The file stays, empty, so that taking and releasing leave
- * the directory as it is.
- */
+gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GError **error);
+/** Releases the lock; does nothing when it is not held. Leaves the file, emptied. */
 void cst_driver_lock_release(CstDriverLock *lock);
 gboolean cst_driver_lock_is_held(const CstDriverLock *lock);
 
 /**
- * Who holds the lock of @paths ("process 123 (libvirtd)"), without taking it; NULL: nobody. The
- * caller frees. Not for a process that holds the lock itself, which it would lose.
+ * Describes the holder of the storage driver's lock ("process 123 (libvirtd)") without acquiring
+ * it; NULL: nobody holds it. The caller frees the text. Must not be called by a process that holds
+ * the lock: it would lose it.
  */
 char *cst_driver_lock_holder(const CstPaths *paths);

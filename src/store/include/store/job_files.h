@@ -5,51 +5,59 @@
 #include <store/paths.h>
 
 /**
- * Jobs as other processes of the same root see them: one small file each in DATA/jobs, on which
- * the process that does the work holds an OFD lock. A job whose lock is gone before its end was
- * interrupted. Ended ones are kept for an hour, the last hundred of them.
+ * Job files: how processes of one root see and control each other's jobs. A job has one small file
+ * in DATA/jobs, and the process that works on it (its worker) holds an OFD lock on the file. A job
+ * that has not ended and whose file is not locked was interrupted. The last CST_JOBS_KEPT jobs are
+ * kept for an hour after their end.
  *
- * What is asked of a job (to stop, another rate) is written into its file; the process that does
- * it looks there every now and then. Writing and reading are plain calls on the page cache, never
- * synced: a power cut may lose what jobs there were, not what they did.
+ * The worker writes the job's status into the file; other processes write requests (to cancel, a
+ * rate limit), which the worker polls. Except where a comment says otherwise nothing is synced: a
+ * power cut may lose the list of jobs, not what they did.
  */
 
-#define CST_JOBS_KEPT      100
-#define CST_JOBS_KEPT_SECS 3600
-#define CST_JOB_ATTEMPTS   3 /* it may be what ends the daemons */
+#define CST_JOBS_KEPT      100  /* ended jobs */
+#define CST_JOBS_KEPT_SECS 3600 /* after their end */
+#define CST_JOB_ATTEMPTS   3    /* workers of one job: it may be what crashes them */
 
-/** A job of this process, published. */
+/** The file of a job that this process works on. Not thread safe. */
 typedef struct CstJobFile CstJobFile;
 
-/** Gives it its number, *ret_id. What @job says but for id and ended. */
+/**
+ * Creates the file of a new job and locks it. *ret_id is the job's number, which is durable: it is
+ * never used again, even after a power cut. Ignores @job's id and ended.
+ */
 CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, uint64_t *ret_id,
                                  GError **error);
-/** How far it is: everything in @job but its id. */
+/** Writes the status: everything in @job but its id. */
 void cst_job_file_update(CstJobFile *file, const CstJobInfo *job);
-/** What was asked of it since it was published; *ret_limit as told last. */
-void cst_job_file_asked(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit);
-/** The same as an update, and it has ended: lets go. Frees @file. */
+/** Reads the requests. *ret_limit is the limit of the rate that was set last; unchanged when the
+ * file cannot be read. */
+void cst_job_file_read_requests(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit);
+/** Writes the final status and marks the job as ended. Syncs the status of a job that could be
+ * resumed, so that it is not. Frees @file. */
 void cst_job_file_end(CstJobFile *file, const CstJobInfo *job);
-/** The same, but it is left for the next daemon to go on with. */
-void cst_job_file_leave(CstJobFile *file, const CstJobInfo *job);
-/** It can be gone on with: @resume and its names are told by a file as they are. */
+/** Writes the status and releases the job, for a later daemon to resume. Frees @file. */
+void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job);
+/** Whether the job can be resumed: attempts are left, and @resume and the names fit into a file. */
 gboolean cst_job_file_can_resume(const CstJobInfo *job);
 
-/** Elements CstJobInfo *, by number. */
+/** All jobs of the root, sorted by number. Elements CstJobInfo *, freed with the array. */
 GPtrArray *cst_job_files_load(const CstPaths *paths);
-/** NOT_FOUND when there is none, or no longer. */
+/** The job with number @id; NOT_FOUND when there is none, or no longer. */
 CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error);
 
-/** Ask; STATE when it has ended, UNSUPPORTED when it can't be cancelled. */
+/** Requests that a job stops. STATE when it has ended, UNSUPPORTED when it cannot be cancelled. */
 gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error);
+/** Requests a rate limit, bytes per second, 0: none. STATE when the job has ended. */
 gboolean cst_job_file_set_limit(const CstPaths *paths, uint64_t id, uint64_t limit, GError **error);
 
-/** Takes over both: a job whose process is gone, and that is locked for this one now. */
-typedef void (*CstJobTakeFunc)(CstJobFile *file, CstJobInfo *job, gpointer data);
+/** Receives an interrupted job, which this process has locked. Takes over @file and @job. */
+typedef void (*CstJobResumeFunc)(CstJobFile *file, CstJobInfo *job, gpointer data);
 
 /**
- * Writes the end of jobs whose process is gone, and drops what need not be kept. Those that can be
- * gone on with are given to @take, as waiting and with their next attempt; NULL: stay for whoever
- * can. After CST_JOB_ATTEMPTS, or an hour, nobody does any more.
+ * Recovers the jobs whose process is gone. Those that can be resumed are passed to @resume in state
+ * WAITING with their attempt counted up; with @resume NULL they stay for another process. All
+ * others, those after CST_JOB_ATTEMPTS attempts and those older than an hour are marked as
+ * interrupted. Failures are logged.
  */
-void cst_job_files_settle(const CstPaths *paths, CstJobTakeFunc take, gpointer data);
+void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc take, gpointer data);

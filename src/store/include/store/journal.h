@@ -6,44 +6,52 @@
 #include <store/paths.h>
 
 /**
- * Intents: what is being done to storage right now, so that a crash in the middle is cleaned up at
- * the next start. One small key file an intent in DATA/journal; the process that works on it holds
- * an OFD lock on the file, which dies with the process, so a live intent is never replayed by
- * somebody else. Intents begin, and replay runs, under the driver lock.
+ * The intent journal: what is being done to storage right now, so that the next start can clean up
+ * after a crash. An intent is a small key file in DATA/journal. The process that works on it holds
+ * an OFD lock on the file, which ends with the process: a live intent is never replayed.
+ *
+ * Call cst_journal_begin() and cst_journal_replay() with the driver lock held. All functions may be
+ * called from any thread.
  */
 typedef struct CstJournal CstJournal;
 typedef struct CstIntent CstIntent;
 
-/** One intent as replay sees it. */
+/** The record of an intent during replay. Borrowed. */
 typedef struct {
     const char *operation; /**< "create", "resize", … */
     GHashTable *fields;    /**< of char * to char * */
 } CstIntentRecord;
 
+/** Touches no file yet. */
 CstJournal *cst_journal_new(const CstPaths *paths);
+/** NULL is accepted. Intents may outlive the journal. */
 void cst_journal_free(CstJournal *journal);
 
 /**
- * Records an intent before the work begins. The fields are pairs of strings ended by NULL:
- * cst_journal_begin(j, &error, "create", "pool", name, "draft", draft, NULL).
+ * Records an intent; call it before the work begins. The fields are pairs of strings, ended by
+ * NULL: cst_journal_begin(j, &error, "create", "pool", name, "draft", draft, NULL). In a dry run
+ * records nothing and succeeds.
  */
 CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation,
                              ...) G_GNUC_NULL_TERMINATED;
-/** The work is done, or undone: forgets the intent and frees it. NULL is accepted. */
+/** Removes the record, as the work is complete or undone, and frees the intent. NULL is accepted.
+ */
 void cst_intent_end(CstIntent *intent);
 
-/** Frees the intent and keeps its record, for the replay at the next start. */
-void cst_intent_leave(CstIntent *intent);
+/** Frees the intent and keeps its record for the next replay. NULL is accepted. */
+void cst_intent_keep(CstIntent *intent);
 
-/** TRUE: settled, the intent is forgotten. FALSE: kept for the next replay, the error if any
- * logged. */
+/**
+ * Completes or undoes the work of an intent. TRUE: the record is removed. FALSE: it is kept for the
+ * next replay, and @error, which may stay NULL, is logged.
+ */
 typedef gboolean (*CstReplayFunc)(const CstIntentRecord *record, gpointer data, GError **error);
 
-/** Offers every intent whose process is gone. Doing it twice changes nothing. */
+/** Replays every intent whose process is gone. Idempotent. */
 void cst_journal_replay(CstJournal *journal, CstReplayFunc replay, gpointer data);
 /**
- * The same later on for what was kept and has @pool in its field "pool": beside others that begin
- * intents, and beside other pools that look for theirs.
+ * Replays the kept intents whose field "pool" is @pool. Unlike cst_journal_replay() it may run
+ * while other intents begin, and while the intents of other pools are replayed.
  */
 void cst_journal_replay_kept(CstJournal *journal, const char *pool, CstReplayFunc replay,
                              gpointer data);

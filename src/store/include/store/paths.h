@@ -4,12 +4,12 @@
 #include <glib.h>
 
 /**
- * Where everything lives, below one root: for root "/" (or --root DIR) the system layout, for other
- * users without --root libvirt's session layout in the XDG directories.
+ * The paths of all files, below one root: libvirt's system layout for root "/" and for --root DIR,
+ * libvirt's session layout in the XDG directories for other users without --root.
  */
 typedef struct {
-    char *root;             /**< as given; NULL: none given */
-    gboolean session;       /**< XDG layout */
+    char *root;             /**< absolute; NULL: none given */
+    gboolean session;       /**< session layout */
     char *pool_dir;         /**< etc/libvirt/storage: NAME.xml, 0600 */
     char *autostart_dir;    /**< etc/libvirt/storage/autostart: symlinks */
     char *pool_run_dir;     /**< run/libvirt/storage: state of active pools, driver.pid */
@@ -20,13 +20,14 @@ typedef struct {
     char *run_dir;          /**< run/libvirt: the sockets */
     char *socket;           /**< run/libvirt/virtstoraged-sock */
     char *socket_ro;        /**< …-ro; NULL in the session layout, as libvirt has none there */
-    char *secret_socket;    /**< run/libvirt/virtsecretd-sock: where libvirt looks for secrets */
+    char *secret_socket;    /**< run/libvirt/virtsecretd-sock: libvirt's socket for secrets */
     char *secret_socket_ro; /**< …-ro; NULL in the session layout */
 } CstPaths;
 
-/** @root NULL: the default of this user. Computes names only, touches nothing. */
+/** Computes the paths below @root (NULL: this user's default); touches no file. */
 CstPaths *cst_paths_new(const char *root);
-/** Copies all of @paths; the caller frees the copy. */
+/** A deep copy, owned by the caller. */
 CstPaths *cst_paths_copy(const CstPaths *paths);
+/** NULL is accepted. */
 void cst_paths_free(CstPaths *paths);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPaths, cst_paths_free)

@@ -9,8 +9,8 @@
 #define CST_SYSTEM_TOKEN_LEN 32
 
 /**
- * Whether @token is the one in run/libvirt/common/system.token, which the first of libvirt's
- * daemons writes and only this user's processes can read. FALSE too when the file is missing or
- * others than its owner may read or write it.
+ * Whether @token equals the content of run/libvirt/common/system.token, which the first of
+ * libvirt's daemons creates and only processes of this user can read. FALSE also when the file is
+ * missing, or is accessible to anybody but its owner. Takes the same time wherever the two differ.
  */
 gboolean cst_system_token_matches(const CstPaths *paths, const char *token);

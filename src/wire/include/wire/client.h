@@ -5,51 +5,56 @@
 #include <wire/codec.h>
 
 /**
- * The client's end of libvirt's RPC over one stream socket. Not blocking inside: whoever waits for
- * one thing also takes in whatever else arrives and writes whatever can be written, so that many
- * calls may be under way and neither end waits for the other for ever.
+ * The client side of libvirt's RPC over one stream socket. The socket is non-blocking: a function
+ * that waits for one packet also handles all others that arrive, and writes whatever the socket
+ * accepts. So many calls may be in flight, and the two sides never wait for each other.
  *
- * A client belongs to one thread. Once the connection is broken (end of file, a packet that can't
- * be, no sign of life) every call fails with that first reason: UNREACHABLE, RPC or TIMEOUT.
+ * A client belongs to one thread. The first failure of the connection (UNREACHABLE: it was closed
+ * or lost; RPC: the server violated the protocol; TIMEOUT: the server stopped responding) is final:
+ * every later call fails with the same error.
  */
 typedef struct CstWireClient CstWireClient;
 
-/** Takes @fd, a connected stream socket. */
+/** Makes a client of @fd, a connected stream socket, which it takes over. */
 CstWireClient *cst_wire_client_new(int fd);
-/** UNREACHABLE when nobody listens at @path, DENIED when this user may not connect. */
+/** Connects to the Unix socket at @path. UNREACHABLE when nobody listens, DENIED for this user. */
 CstWireClient *cst_wire_client_connect(const char *path, GError **error);
-/** Says CONNECT_CLOSE, without waiting for the answer, when the connection was opened. */
+/**
+ * Closes the connection. Sends CONNECT_CLOSE first if cst_wire_client_open() succeeded, without
+ * waiting for the reply. Streams must be freed before. NULL is accepted.
+ */
 void cst_wire_client_free(CstWireClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireClient, cst_wire_client_free)
 
 /**
- * The peer's turn to prove itself: AUTH_LIST, and AUTH_POLKIT when it wants that. SASL isn't
- * built in (AUTH).
+ * Authenticates with the server: AUTH_LIST, then AUTH_POLKIT if the server requires it. AUTH when
+ * that fails, or the server requires SASL, which is not supported.
  */
 gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error);
 
 typedef enum { CST_WIRE_OPEN_RO = 1 } CstWireOpenFlags;
 
-/** CONNECT_OPEN of @name ("storage:///system"; NULL: the server's choice). */
+/** Opens @name ("storage:///system"; NULL: the server chooses). @flags: CstWireOpenFlags. */
 gboolean cst_wire_client_open(CstWireClient *client, const char *name, unsigned flags,
                               GError **error);
 
 /**
- * Own pings: after @interval_ms without a packet one is sent; the connection counts as broken when
- * @count of them in a row stay without any packet. Only time spent waiting counts. 0: none. Pings
- * of the server are always answered.
+ * Sets the keepalive. After @interval_ms without a packet from the server a ping is sent; after
+ * @count pings without any packet the connection fails with TIMEOUT. Only time spent in functions
+ * of the client counts. @interval_ms 0: no pings. The server's pings are always answered.
  */
 void cst_wire_client_set_keepalive(CstWireClient *client, int interval_ms, int count);
 
-/** Overwrites what the buffers still hold of packets that are done with: after secrets' values. */
+/** Overwrites handled packets that are still in the buffers. Call it after sending or receiving the
+ * value of a secret. */
 void cst_wire_client_wipe(CstWireClient *client);
 
-/** NULL while the connection works; else why it doesn't. */
+/** The failure of the connection, owned by @client; NULL: it works. */
 const GError *cst_wire_client_broken(const CstWireClient *client);
 
 /* --- calls ----------------------------------------------------------------------------------- */
 
-/** One remote procedure: numbers, and the generated functions of its arguments and its answer. */
+/** A remote procedure: its numbers, and the generated XDR functions of its arguments and reply. */
 typedef struct {
     uint32_t program;
     int32_t procedure;
@@ -58,71 +63,84 @@ typedef struct {
 } CstWireProc;
 
 /**
- * Calls and waits. The caller has zeroed @ret; on success it frees what is in it with
- * xdr_free(proc->ret, ret), on failure there is nothing to free.
+ * Calls a procedure and waits for the reply. @ret is zeroed by the caller, who on success frees its
+ * content with xdr_free(proc->ret, ret); on failure there is nothing to free. @args and @ret may be
+ * NULL where the procedure has none. The server's error is converted (cst_wire_error_decode()).
  */
 gboolean cst_wire_client_call(CstWireClient *client, const CstWireProc *proc, const void *args,
                               void *ret, GError **error);
 
-/** Queues a call and returns at once; its answer is fetched by cst_wire_client_collect(). */
+/**
+ * Queues a call and returns. The caller gets the reply with cst_wire_client_collect(), or drops it
+ * with cst_wire_client_forget(). @args is not used after the return.
+ */
 gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, const void *args,
                               uint32_t *ret_serial, GError **error);
 
-/** Waits for the answer to @serial at most @timeout_ms (-1: for ever); *ret_there: it is there. */
+/**
+ * Waits for the reply to @serial for at most @timeout_ms (-1: without limit). *ret_there: it has
+ * arrived. Fails only when the connection does.
+ */
 gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeout_ms,
                                gboolean *ret_there, GError **error);
 
-/** Waits for the answer and takes it, as cst_wire_client_call() does; @serial is then done with. */
+/** Waits for the reply to @serial and decodes it into @ret, as cst_wire_client_call() does. @serial
+ * is invalid afterwards. */
 gboolean cst_wire_client_collect(CstWireClient *client, uint32_t serial, const CstWireProc *proc,
                                  void *ret, GError **error);
 
-/** The answer to @serial will be dropped, whenever it comes. */
+/** Drops the reply to @serial, now or when it arrives. The call itself goes on at the server. */
 void cst_wire_client_forget(CstWireClient *client, uint32_t serial);
 
 /* --- messages -------------------------------------------------------------------------------- */
 
 /**
- * Called for every MESSAGE packet (but the keepalive's), from inside any function here that waits.
- * It must not call the client.
+ * Receives every MESSAGE packet except those of the keepalive. Called from inside any function here
+ * that waits; must not call the client. @packet is borrowed.
  */
 typedef void (*CstWireMessageFunc)(const CstWireHeader *header, const uint8_t *packet, size_t len,
                                    gpointer data);
+/** Sets the receiver of messages; NULL: none. */
 void cst_wire_client_on_message(CstWireClient *client, CstWireMessageFunc func, gpointer data);
 
 /**
- * Takes in and sends out what is ready, after waiting for it at most @timeout_ms (-1: for ever) or
- * until @wake_fd (-1: none) is readable or a signal came.
+ * Waits until the socket is ready, for at most @timeout_ms (-1: without limit), or until @wake_fd
+ * (-1: none) is readable or a signal arrives; then reads and writes what is ready, once. Fails only
+ * when the connection does.
  */
 gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd, GError **error);
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-/** A stream that belongs to a call: raw bytes and, where agreed, holes, one way. */
+/** The stream of a call: raw bytes and, when the call's flags ask for them, holes, in one
+ * direction. */
 typedef struct CstWireStream CstWireStream;
 
-/** Takes @len bytes, or a hole of @hole bytes. FALSE stops the stream with @error. */
+/** Receives @len bytes, or a hole of @hole bytes (@len 0). FALSE stops the stream with @error. */
 typedef gboolean (*CstWireStreamFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
                                       GError **error);
 
 /**
- * Makes the call that starts the stream. @func takes what the server sends (NULL: an upload). It
- * must not call the client.
+ * Calls the procedure that starts a stream and waits for its reply. @func receives what the server
+ * sends (NULL: an upload); it must not call the client.
  */
 CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *proc,
                                      const void *args, CstWireStreamFunc func, gpointer data,
                                      GError **error);
 
-/** Sends @len bytes; meanwhile takes in what comes. Fails with the server's error once it sent
- *  one. */
+/** Sends @len bytes and waits until the socket has accepted them. Fails with the server's error as
+ * soon as that has arrived. */
 gboolean cst_wire_stream_send(CstWireStream *stream, const void *bytes, size_t len, GError **error);
+/** Sends a hole of @hole bytes. */
 gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError **error);
 
-/** Feeds @func until the server's end of the data; @task may cancel. */
+/** Passes data to the stream's function until the server ends it. @task (may be NULL) cancels. */
 gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **error);
 
-/** The proper end, both ways: success means that the server has everything done. */
+/** Ends the stream in both directions. Success means that the server has completed the call. */
 gboolean cst_wire_stream_finish(CstWireStream *stream, GError **error);
 
-/** A stream that isn't finished is aborted, and the server's answer to that waited for. */
+/** Aborts a stream that is not finished, waits for the server to confirm it, and frees the stream.
+ * NULL is accepted. */
 void cst_wire_stream_free(CstWireStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireStream, cst_wire_stream_free)

@@ -7,17 +7,17 @@
 #include <cistern_remote.h>
 
 /**
- * Packets of libvirt's RPC (virnetprotocol.x), for both ends: a length word that counts the whole
- * packet, a header of six words, a payload. All big-endian. See docs/protocol.md.
+ * The packets of libvirt's RPC (virnetprotocol.x), for client and server: a length word that counts
+ * the whole packet, a header of six words, a payload. All big-endian. See docs/protocol.md.
  *
- * Nothing here reads or writes a socket. Decoding trusts no byte: every length is checked against
- * the limits below and against the bytes that are there.
+ * Pure functions on memory; any thread. Decoding trusts nothing: every length is checked against
+ * the limits below and against the bytes that are present.
  */
 
 #define CST_WIRE_HEADER_LEN  28u              /**< length word + header: the smallest packet */
 #define CST_WIRE_PACKET_MAX  (33554432u + 4u) /**< bytes, length word included */
 #define CST_WIRE_PAYLOAD_MAX (CST_WIRE_PACKET_MAX - CST_WIRE_HEADER_LEN)
-#define CST_WIRE_CHUNK       262120u /**< stream payload that every peer accepts and sends */
+#define CST_WIRE_CHUNK       262120u /**< bytes of stream payload that every peer accepts */
 
 typedef struct {
     uint32_t program;
@@ -28,7 +28,7 @@ typedef struct {
     uint32_t status; /**< wire_status */
 } CstWireHeader;
 
-/** virErrorDomain: who an error on the wire speaks for. */
+/** virErrorDomain: the part of libvirt that an error comes from. */
 typedef enum {
     CST_WIRE_FROM_NONE = 0,
     CST_WIRE_FROM_RPC = 7,
@@ -41,49 +41,50 @@ typedef enum {
 /* --- reading --------------------------------------------------------------------------------- */
 
 /**
- * Length of the packet that starts with the 4 bytes @word; FALSE with RPC when it is below
- * CST_WIRE_HEADER_LEN or above CST_WIRE_PACKET_MAX: such a stream can't be read any further.
+ * Decodes the length of the packet that begins with the 4 bytes @word. RPC when it is below
+ * CST_WIRE_HEADER_LEN or above CST_WIRE_PACKET_MAX: the rest of the connection is then unreadable.
  */
 gboolean cst_wire_packet_length(const uint8_t word[4], size_t *ret_len, GError **error);
 
-/** @packet: at least CST_WIRE_HEADER_LEN bytes. */
+/** Decodes the header of @packet, which has at least CST_WIRE_HEADER_LEN bytes. */
 void cst_wire_header_read(const uint8_t *packet, CstWireHeader *ret_header);
 
 /**
- * Decodes the payload of the whole packet @packet of @len bytes with the generated @func into
- * @ret_args, which the caller has zeroed and frees with xdr_free(@func, @ret_args) in either case.
- * Bytes after the arguments are ignored, as libvirt does. Fails with RPC.
+ * Decodes the payload of a whole packet of @len bytes with the generated @func into @ret_args. The
+ * caller zeroes @ret_args before, and frees its content with xdr_free(@func, @ret_args) afterwards,
+ * also on failure (RPC). Ignores bytes behind the arguments, as libvirt does.
  */
 gboolean cst_wire_payload_decode(const uint8_t *packet, size_t len, xdrproc_t func, void *ret_args,
                                  GError **error);
 
 /**
- * Sets @error from the error struct in the payload of @packet (status ERROR). The code is ours
- * again: exactly the one the server had when that is cisternd, the nearest one otherwise; the
- * message is the detail, so that cst_error_text() gives the server's sentence back. Always FALSE.
+ * Sets @error from the error in the payload of @packet, whose status is ERROR. The code is exactly
+ * the server's when that is cisternd, the nearest one otherwise. The message is the detail, so that
+ * cst_error_text() restores the server's sentence. Always FALSE.
  */
 gboolean cst_wire_error_decode(const uint8_t *packet, size_t len, GError **error);
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-/** Writes the 28 bytes before a payload of @payload_len bytes. */
+/** Encodes the length word and the header of a packet with @payload_len bytes of payload. */
 void cst_wire_header_write(uint8_t *ret_packet, const CstWireHeader *header, size_t payload_len);
 
 /**
- * Appends one packet to @buf: @header and @args encoded with the generated @func (NULL: no
- * payload). Strings that aren't optional must not be NULL. On failure (RPC: beyond a limit) @buf is
- * as before.
+ * Appends a packet to @buf: @header, and @args encoded with the generated @func (NULL: no payload).
+ * Strings that are not optional must not be NULL. RPC when a limit is exceeded; @buf is then
+ * unchanged.
  */
 gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t func,
                          const void *args, GError **error);
 
-/** Appends one packet whose payload is @len plain bytes (stream data). */
+/** Appends a packet whose payload is @len bytes as they are (stream data), at most
+ * CST_WIRE_PAYLOAD_MAX. */
 void cst_wire_append_raw(GByteArray *buf, const CstWireHeader *header, const void *payload,
                          size_t len);
 
 /**
- * Appends the packet that carries @error; the header's status becomes ERROR. @domain is used
- * unless the error is about the protocol itself (then CST_WIRE_FROM_RPC).
+ * Appends a packet that carries @error, with @header and status ERROR. @domain applies unless the
+ * error is one of the protocol itself (CST_WIRE_FROM_RPC). Texts over 64 KiB are cut.
  */
 void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWireDomain domain,
                            const GError *error);
