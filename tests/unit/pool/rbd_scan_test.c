@@ -368,6 +368,7 @@ static void a_cluster_that_fails_in_part_is_not_waited_for_as_often(void **unuse
     problems = count_problems();
     assert_true(problems > 1 && problems < 900);
     fake_ceph_slow(0);
+    set_deadline(60000);
     fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
     assert_int_equal(count_problems(), 1);
 }
