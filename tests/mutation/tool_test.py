@@ -265,5 +265,13 @@ int demo_count(int a)
         self.assertEqual(self.row(output)["drawn"], 1)
 
 
+class RealScript(unittest.TestCase):
+    def test_it_lists_what_a_pattern_picks(self):
+        script = os.path.join(os.path.dirname(HERE), "system/run")
+        done = subprocess.run([script, "--list", "user_test.Demo."], stdout=subprocess.PIPE,
+                              text=True, check=True)
+        self.assertEqual(done.stdout, "user_test.Demo.test_demo_goes_through\n")
+
+
 if __name__ == "__main__":
     unittest.main()
