@@ -135,6 +135,7 @@ class Coverage(Build):
         # "functions": {file: [name]}, "files": {file: digest}}
         self.reached = {}
         self.stages = {}  # of each test in reached
+        self.in_parts = set()  # tests whose parts are used instead of them
         self.digests = {}
         if os.path.exists(self.path):
             with gzip.open(self.path, "rt", encoding="utf-8") as stream:
@@ -182,6 +183,7 @@ class Coverage(Build):
         parts = {name: test for name, test in tests.items() if test.part_of and (
             test.part_of not in wholes or self.reached[test.part_of]["status"] != 0)}
         self.measure_all(parts, jobs, longest, say)
+        self.in_parts = {test.part_of for test in parts.values()}
         self.stages = {name: tests[name].stage for name in (*wholes, *parts)}
         self.reached = {name: self.reached[name] for name in self.stages}
 
