@@ -3,6 +3,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import gzip
 import hashlib
 import json
@@ -12,7 +13,9 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 
+import listed
 import sandbox
 
 # What is compiled often and run briefly is quickest without optimization; and a mutant may well
@@ -21,9 +24,16 @@ OPTIONS = ["-Doptimization=0", "-Ddebug=false", "-Dwerror=false"]
 SUITES = {"unit", "fuzz"}
 SETUP_SECONDS = 1800
 BUILD_SECONDS = 300
+# What system tests reach is found out anew when the programs have changed, but not more often.
+SYSTEM_MAP_SECONDS = 24 * 3600
+# The map takes seconds to write when it knows every test; a run that ends early may lose as much.
+SAVE_SECONDS = 30
+# Who can't write its counters complains to nobody: tests look at what a program prints.
+GCOV_ENV = {"GCOV_ERROR_FILE": "/dev/null"}
 
-# words: the command, to be run in folder with env; targets: what ninja has to build for it.
-Test = collections.namedtuple("Test", "name words folder env targets")
+# words: the command, to be run in folder with env; targets: what ninja has to build for it; stage:
+# "unit" or "system"; part_of: the name of a test that this one is a part of.
+Test = collections.namedtuple("Test", "name words folder env targets stage part_of")
 
 
 def meson_json(directory, what):
@@ -69,9 +79,13 @@ class Build:
         tests = {}
         for test in meson_json(self.directory, "--tests"):
             targets = [f for target in test["depends"] for f in files.get(target, ())]
-            if targets and any(s.split(":")[-1] in SUITES for s in test["suite"]):
-                tests[test["name"]] = Test(test["name"], test["cmd"],
-                                           test["workdir"] or self.directory, test["env"], targets)
+            suites = {s.split(":")[-1] for s in test["suite"]}
+            known = Test(test["name"], test["cmd"], test["workdir"] or self.directory, test["env"],
+                         targets, "unit", None)
+            if targets and listed.SUITE in suites:
+                tests.update(listed.tests_of(known))
+            elif targets and suites & SUITES:
+                tests[known.name] = known
         return tests
 
     def run(self, test, seconds, writable=(), **env):
@@ -98,68 +112,114 @@ def compile_flags(directory):
     return flags
 
 
+def digest_of(paths):
+    """A digest of the files' contents."""
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        total.update(read(path))
+    return total.hexdigest()[:16]
+
+
 class Coverage(Build):
     """
     Which tests reach a line, and how long they take. What a test reached is kept with a digest of
-    what it runs, so that only tests that were built anew are run again.
+    what it runs, so that only tests that were built anew are run again. Nearly every change of the
+    sources makes the programs new that system tests start, so what these reached holds for a day;
+    in a file that has changed meanwhile it is known by function only.
     """
 
     def __init__(self, source, directory):
         super().__init__(source, directory, ["-Db_coverage=true"])
         self.path = os.path.join(directory, "reached.json.gz")
-        self.reached = {}  # test: {"digest", "seconds", "status", "lines": {file: [line]}}
+        # test: {"digest", "programs", "when", "seconds", "status", "lines": {file: [line]},
+        # "functions": {file: [name]}, "files": {file: digest}}
+        self.reached = {}
+        self.stages = {}  # of each test in reached
+        self.in_parts = set()  # tests whose parts are used instead of them
+        self.digests = {}
         if os.path.exists(self.path):
             with gzip.open(self.path, "rt", encoding="utf-8") as stream:
                 self.reached = json.load(stream)
+
+    def source_digest(self, name):
+        if name not in self.digests:
+            self.digests[name] = digest_of([os.path.join(self.source, name)])
+        return self.digests[name]
 
     def save(self):
         with gzip.open(self.path + ".new", "wt", encoding="utf-8") as stream:
             json.dump(self.reached, stream)
         os.replace(self.path + ".new", self.path)
 
+    def programs(self, test):
+        """A digest of what is built for the test."""
+        return digest_of(os.path.join(self.directory, target) for target in test.targets)
+
     def digest(self, test):
+        """A digest of the test itself: its command and what that reads."""
+        inputs = {w for w in test.words if os.path.isfile(os.path.join(test.folder, w))}
+        if test.stage == "system":
+            inputs |= set(listed.sources(test))
         total = hashlib.sha256(repr((test.words, sorted(test.env.items()))).encode())
-        inputs = [w for w in test.words if os.path.isfile(os.path.join(test.folder, w))]
-        for path in [*(os.path.join(self.directory, t) for t in test.targets), *inputs]:
-            with open(os.path.join(test.folder, path), "rb") as stream:
-                total.update(stream.read())
+        total.update(digest_of(os.path.join(test.folder, path) for path in inputs).encode())
         return total.hexdigest()
 
-    def refresh(self, prefixes, jobs, longest, say):
+    def refresh(self, wanted, jobs, longest, say):
         """
-        Bring the map up to date, for tests whose names begin with one of @prefixes; afterwards it
-        has no others. A test that takes longer than @longest seconds is stopped.
+        Bring the map up to date, for the tests that @wanted says; afterwards it has no others. A
+        unit test that takes longer than @longest seconds is stopped; a class of system tests that
+        takes longer than half of that, or fails, gives way to its methods.
         """
         every = self.tests()
-        tests = {name: test for name, test in every.items() if name.startswith(prefixes)}
+        tests = {name: test for name, test in every.items() if wanted(test)}
         built, output = self.ninja(sorted({t for test in tests.values() for t in test.targets}),
                                    jobs=jobs)
         if not built:
             raise SystemExit(output[-4000:])
         for name in set(self.reached) - set(every):
             del self.reached[name]
+        wholes = {name: test for name, test in tests.items() if not test.part_of}
+        self.measure_all(wholes, jobs, longest, say)
+        parts = {name: test for name, test in tests.items() if test.part_of and (
+            test.part_of not in wholes or self.reached[test.part_of]["status"] != 0)}
+        self.measure_all(parts, jobs, longest, say)
+        self.in_parts = {test.part_of for test in parts.values()}
+        self.stages = {name: tests[name].stage for name in (*wholes, *parts)}
+        self.reached = {name: self.reached[name] for name in self.stages}
+
+    def measure_all(self, tests, jobs, longest, say):
+        """Run those of @tests whose entries don't hold any more."""
+        def limit(test):
+            return longest if test.stage == "unit" or test.part_of else longest / 2
         stale = [test for name, test in sorted(tests.items())
-                 if not self.holds(self.reached.get(name), test, longest)]
+                 if not self.holds(self.reached.get(name), test, limit(test))]
+        saved = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            for test, facts in zip(stale, pool.map(lambda t: self.measure(t, longest), stale)):
+            for test, facts in zip(stale, pool.map(lambda t: self.measure(t, limit(t)), stale)):
                 self.reached[test.name] = facts
                 say(f"coverage: {test.name} {facts['seconds']:.1f} s")
-                self.save()
+                if time.monotonic() > saved + SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
         self.save()
-        self.reached = {name: self.reached[name] for name in tests}
 
-    def holds(self, facts, test, longest):
-        return facts and facts["digest"] == self.digest(test) and (
-            facts["status"] is not None or facts["seconds"] >= longest)
+    def holds(self, facts, test, limit):
+        if not facts or facts["status"] is None and facts["seconds"] < limit:
+            return False
+        return facts["digest"] == self.digest(test) and (
+            test.stage == "system" and time.time() < facts["when"] + SYSTEM_MAP_SECONDS
+            or facts["programs"] == self.programs(test))
 
-    def measure(self, test, longest):
+    def measure(self, test, limit):
         """Run one test. Its counters go into a folder of its own, and the notes come beside them."""
         counters = tempfile.mkdtemp(prefix="counters-", dir=self.directory)
         os.chmod(counters, 0o777)  # some tests are other users
-        status, seconds = self.run(test, longest, [counters], GCOV_PREFIX=counters)
-        lines = self.lines_reached(counters)
+        status, seconds = self.run(test, limit, [counters], GCOV_PREFIX=counters, **GCOV_ENV)
+        lines, functions = self.lines_reached(counters)
         shutil.rmtree(counters)
-        return {"digest": self.digest(test), "seconds": seconds, "status": status, "lines": lines}
+        return {"digest": self.digest(test), "programs": self.programs(test), "when": time.time(),
+                "seconds": seconds, "status": status, "lines": lines, "functions": functions,
+                "files": {name: self.source_digest(name) for name in lines}}
 
     def lines_reached(self, counters):
         data = [os.path.join(folder, name) for folder, _, names in os.walk(counters)
@@ -171,19 +231,27 @@ class Coverage(Build):
         output = subprocess.run(["gcov", "--json-format", "--stdout", *data], check=False,
                                 cwd=self.directory, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL).stdout if data else b""
-        reached = collections.defaultdict(set)
+        lines, functions = collections.defaultdict(set), collections.defaultdict(set)
         for report in output.splitlines():
             for file in json.loads(report)["files"]:
-                path = os.path.join(self.directory, file["file"])
-                reached[os.path.relpath(path, self.source)] |= {
-                    line["line_number"] for line in file["lines"] if line["count"]}
-        return {path: sorted(lines) for path, lines in reached.items() if path.startswith("src/")}
+                path = os.path.relpath(os.path.join(self.directory, file["file"]), self.source)
+                reached = [line for line in file["lines"] if line["count"]]
+                if path.startswith("src/"):
+                    lines[path] |= {line["line_number"] for line in reached}
+                    functions[path] |= {line.get("function_name") for line in reached}
+        return ({path: sorted(numbers) for path, numbers in lines.items()},
+                {path: sorted(filter(None, names)) for path, names in functions.items()})
 
-    def covering(self, mutant):
-        """Names of the tests that reach a line of @mutant."""
-        lines = set(range(mutant.first_line, mutant.last_line + 1))
+    def covering(self, mutant, stage):
+        """Names of the tests of @stage that reach a line of @mutant."""
         return [name for name, facts in self.reached.items() if facts["status"] == 0
-                and not lines.isdisjoint(facts["lines"].get(mutant.file, ()))]
+                and self.stages[name] == stage and self.reaches(facts, mutant)]
+
+    def reaches(self, facts, mutant):
+        if facts["files"].get(mutant.file) != self.source_digest(mutant.file):
+            return mutant.function in facts["functions"].get(mutant.file, ())
+        return not set(range(mutant.first_line, mutant.last_line + 1)).isdisjoint(
+            facts["lines"].get(mutant.file, ()))
 
 
 class Slot(Build):
@@ -212,11 +280,23 @@ class Slot(Build):
     def build_test(self, name, **env):
         return self.ninja(self.by_name[name].targets, BUILD_SECONDS, **env)
 
-    def write(self, name, text):
-        with open(os.path.join(self.source, name), "wb") as stream:
-            stream.write(text)
+    @contextlib.contextmanager
+    def holding(self, name, text):
+        """As long as this is entered, the copy's file @name holds @text."""
+        path = os.path.join(self.source, name)
+        before = read(path)
+        write(path, text)
+        try:
+            yield
+        finally:
+            write(path, before)
 
 
 def read(path):
     with open(path, "rb") as stream:
         return stream.read()
+
+
+def write(path, content):
+    with open(path, "wb") as stream:
+        stream.write(content)

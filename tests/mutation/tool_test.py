@@ -3,6 +3,7 @@
 """The mutation tester itself: what each operator makes, the list of equivalents, and whole runs
 over a project of one small file, in which some mutants are noticed and others are not."""
 
+import gzip
 import importlib.util
 import json
 import os
@@ -98,6 +99,55 @@ int main(void) { return demo_count(3) != 3; }
 int main(void) { return demo_at_most(1, 2) != 1; }
 """,
 }
+PROGRAM = """#include <stdio.h>
+#include <stdlib.h>
+
+static void describe(int count)
+{
+    if (count > 3)
+        puts("many");
+}
+
+int main(int argc, char **argv)
+{
+    describe(argc > 1 ? atoi(argv[1]) : 0);
+    return 0;
+}
+"""
+# Stands for tests/system/run. What fails in a slot and nowhere else may not count there, and what fails
+# only when the program is new fails but once.
+RUNNER = """#!/usr/bin/python3
+import glob, os, subprocess, sys, time
+
+PROGRAM = os.path.join(os.environ["BUILD"], "demo-program")
+
+def says(count, wanted):
+    return subprocess.run([PROGRAM, str(count)], stdout=subprocess.PIPE).stdout.decode() == wanted
+
+def fresh():
+    young = "slot-" in PROGRAM and time.time() - os.stat(PROGRAM).st_mtime < 2
+    time.sleep(2.2 if young else 0)
+    return young
+
+TESTS = {}
+for path in glob.glob(os.path.join(os.path.dirname(__file__), "*_test.py")):
+    with open(path) as stream:
+        exec(stream.read())
+picked = [name for name in TESTS if sys.argv[-1] in name]
+if sys.argv[1] == "--list":
+    print("\\n".join(TESTS))
+else:
+    sys.exit(not all(TESTS[name]() for name in picked))
+"""
+WITH_PROGRAM = {
+    "meson.build": """project('p', 'c')
+program = executable('demo-program', 'src/demo/main.c')
+test('system', find_program('tests/system/run'), suite: 'system', depends: program,
+    env: ['BUILD=' + meson.project_build_root()])
+""",
+    "src/demo/main.c": PROGRAM,
+    "tests/system/run": RUNNER,
+}
 EQUIVALENT = """# A comment.
 
 src/demo/demo.c: demo_at_most
@@ -174,11 +224,13 @@ class Equivalents(InFolder):
             self.entries("src/a.c: f\n- a\n+ b\n")
 
 
-class Runs(InFolder):
+class OfProject(InFolder):
+    PROJECT = PROJECT
+
     def setUp(self):
         super().setUp()
         self.source = os.path.join(self.folder, "source")
-        for name, text in PROJECT.items():
+        for name, text in self.PROJECT.items():
             write(self.source, name, text)
         subprocess.run(["git", "init", "-q", self.source], check=True)
 
@@ -196,20 +248,26 @@ class Runs(InFolder):
         values = re.search(r"^demo +(.*) +\S+%$", output, re.M).group(1).split()
         return dict(zip(re.split(r"  +", names), map(int, values)))
 
+    def records(self):
+        with open(os.path.join(self.folder, "build/results.jsonl"), encoding="utf-8") as stream:
+            return [json.loads(line) for line in stream]
+
+
+class Runs(OfProject):
     def test_survivors_are_told_and_a_run_goes_on_where_it_was(self):
         status, output = self.run_tool("--seconds", "0")
         self.assertEqual(self.row(output)["not run"], self.row(output)["drawn"])
         status, output = self.run_tool()
         # demo_at_most: "<=" survives, not the condition inverted. demo_count: both, and an early
         # return. demo_unused: nobody calls it.
-        self.assertEqual(self.row(output), {"drawn": 6, "killed": 4, "survived": 1, "uncovered": 1,
-                                            "equivalent": 0, "invalid": 0, "not run": 0})
+        self.assertEqual(self.row(output), {"drawn": 6, "by unit": 4, "by system": 0, "survived": 1,
+                                            "uncovered": 1, "equivalent": 0, "invalid": 0,
+                                            "not run": 0})
         self.assertEqual(status, 1)
         self.assertIn("survived: src/demo/demo.c:7 (boundary)\n" + EQUIVALENT.split("\n\n")[1]
                       .split("\nBoth")[0], output)
-        with open(os.path.join(self.folder, "build/results.jsonl"), encoding="utf-8") as stream:
-            records = [json.loads(line) for line in stream]
-        self.assertEqual({r["test"] for r in records if r["status"] == "killed"}, {"demo", "quick"})
+        self.assertEqual({r["test"] for r in self.records() if r["status"] == "killed"},
+                         {"demo", "quick"})
         self.assertIn(" 0 to try", self.run_tool()[1])
         self.mend()
 
@@ -221,8 +279,9 @@ int main(void) { return demo_count(3) != 3 || demo_unused(2) || !demo_unused(3);
 """)
         status, output = self.run_tool()
         self.assertIn(" 2 to try", output)
-        self.assertEqual(self.row(output), {"drawn": 6, "killed": 5, "survived": 0, "uncovered": 0,
-                                            "equivalent": 1, "invalid": 0, "not run": 0})
+        self.assertEqual(self.row(output), {"drawn": 6, "by unit": 5, "by system": 0, "survived": 0,
+                                            "uncovered": 0, "equivalent": 1, "invalid": 0,
+                                            "not run": 0})
         self.assertEqual(status, 0)
         write(self.source, "tests/mutation/equivalent", EQUIVALENT.replace("a < b", "a < c"))
         status, output = self.run_tool()
@@ -249,7 +308,7 @@ int demo_count(int a)
         write(self.source, "tests/quick_test.c", "int main(void) { return 0; }\n")
         write(self.source, "tests/demo_test.c", PROJECT["tests/demo_test.c"].replace("!= 3", "< 0"))
         _status, output = self.run_tool("--seed", "2")
-        self.assertGreaterEqual(self.row(output)["killed"], 2)
+        self.assertGreaterEqual(self.row(output)["by unit"], 2)
         self.assertTrue(os.path.exists(outside))
         self.assertFalse(os.path.exists("/tmp/cst-mutation-seen"))
 
@@ -263,6 +322,107 @@ int demo_count(int a)
         write(self.source, path, PROJECT[path].replace("a > 2", "a > 3"))
         output = self.run_tool("--since", "HEAD", "--seconds", "0")[1]
         self.assertEqual(self.row(output)["drawn"], 1)
+
+
+class SystemTests(OfProject):
+    """
+    describe() is noticed by a test that starts the program, but for what it does with just three,
+    and so is main(), which no test calls without an argument.
+    """
+
+    PROJECT = WITH_PROGRAM
+    GOOD = 'lambda: says(9, "many\\n") and says(1, "")'
+    ALL_BUT_TWO = {"drawn": 7, "by unit": 0, "by system": 5, "survived": 2, "uncovered": 0,
+                   "equivalent": 0, "invalid": 0, "not run": 0}
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(os.path.join(self.source, "tests/system/run"), 0o755)
+
+    def set_tests(self, module, **tests):
+        """@tests of a module: "Class__test", and what passes."""
+        write(self.source, f"tests/system/{module}.py", "".join(
+            f"TESTS['{module}.{name.replace('__', '.')}'] = {code}\n"
+            for name, code in tests.items()))
+
+    def noticed_by(self):
+        return {r["test"] for r in self.records() if r["status"] == "killed"}
+
+    def test_they_notice_what_no_unit_test_does(self):
+        self.set_tests("a_test", Prints__test_both=self.GOOD)
+        output = self.run_tool("--stage", "unit")[1]
+        self.assertEqual(self.row(output)["uncovered"], 7)
+        self.assertNotIn("coverage: ", output)
+        self.assertEqual(self.row(self.run_tool("--seconds", "0")[1])["not run"], 7)
+        output = self.run_tool()[1]
+        self.assertIn(" 7 to try", output)
+        self.assertEqual(self.row(output), self.ALL_BUT_TWO)
+        self.assertIn("survived: src/demo/main.c:6 (boundary)", output)
+        self.assertEqual(self.noticed_by(), {"system/a_test.Prints"})
+        self.assertIn(" 0 to try", self.run_tool("--stage", "system")[1])
+
+    def test_what_they_reach_is_found_out_once_a_day(self):
+        """Until then lines may have moved, and only those of the changed function count."""
+        self.set_tests("a_test", Prints__test_both=self.GOOD)
+        write(self.source, "src/demo/main.c", "int unused(int a);\nint unused(int a)\n{\n"
+              "    return a > 2;\n}\n" + PROGRAM)
+        self.assertIn("coverage: system/a_test.Prints ", self.run_tool("--seconds", "0")[1])
+        write(self.source, "src/demo/main.c", "int unused(int a);\nint unused(int a)\n{\n"
+              "    return a > 3;\n}\n" + "\n" * 20 + PROGRAM)
+        output = self.run_tool()[1]
+        self.assertNotIn("coverage: ", output)
+        self.assertEqual(self.row(output), {**self.ALL_BUT_TWO, "drawn": 8, "uncovered": 1})
+        self.let_a_day_pass()
+        self.assertIn("coverage: system/a_test.Prints ", self.run_tool("--seconds", "0")[1])
+        self.set_tests("b_test", New__test_it=self.GOOD)
+        output = self.run_tool("--seconds", "0")[1]
+        self.assertIn("coverage: system/b_test.New ", output)
+        self.assertNotIn("coverage: system/a_test.Prints ", output)
+        self.set_tests("a_test", Prints__test_both=f"{self.GOOD} and True")
+        self.assertIn("coverage: system/a_test.Prints ", self.run_tool("--seconds", "0")[1])
+
+    def let_a_day_pass(self):
+        path = os.path.join(self.folder, "build/coverage/reached.json.gz")
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            reached = json.load(stream)
+        for facts in reached.values():
+            facts["when"] -= 24 * 3600
+        with gzip.open(path, "wt", encoding="utf-8") as stream:
+            json.dump(reached, stream)
+
+    def test_the_methods_of_a_class_that_fails_or_takes_long_count_alone(self):
+        self.set_tests("a_test", Fails__test_bad="lambda: False", Fails__test_good=self.GOOD,
+                       Hangs__test_it="lambda: time.sleep(60)")
+        self.set_tests("b_test", Lasts__test_long="lambda: time.sleep(1.5) or True",
+                       Lasts__test_short='lambda: says(4, "many\\n")')
+        output = self.run_tool("--longest", "2")[1]
+        for line in ("in parts: system/a_test.Fails ", "not used: system/a_test.Fails.test_bad ",
+                     "in parts: system/a_test.Hangs ", "not used: system/a_test.Hangs.test_it ",
+                     "in parts: system/b_test.Lasts "):
+            self.assertIn(line, output)
+        self.assertEqual(self.row(output), self.ALL_BUT_TWO)
+        self.assertLessEqual(self.noticed_by(),
+                             {"system/a_test.Fails.test_good", "system/b_test.Lasts.test_short"})
+
+    def test_a_failure_that_has_another_cause_does_not_count(self):
+        self.set_tests("a_test", Elsewhere__test_it='lambda: (says(9, ""), "slot-" not in PROGRAM)[1]')
+        output = self.run_tool("--count", "2")[1]
+        self.assertEqual(self.row(output)["survived"], 2)
+        self.assertEqual(output.count("not used: system/a_test.Elsewhere fails on the"), 1)
+
+    def test_a_failure_that_does_not_come_again_does_not_count(self):
+        self.set_tests("a_test", Chance__test_it='lambda: (says(9, ""), not fresh())[1]')
+        output = self.run_tool("--count", "1")[1]
+        self.assertEqual(self.row(output)["survived"], 1)
+        self.assertNotIn("not used", output)
+
+
+class RealScript(unittest.TestCase):
+    def test_it_lists_what_a_pattern_picks(self):
+        script = os.path.join(os.path.dirname(HERE), "system/run")
+        done = subprocess.run([script, "--list", "user_test.Demo."], stdout=subprocess.PIPE,
+                              text=True, check=True)
+        self.assertEqual(done.stdout, "user_test.Demo.test_demo_goes_through\n")
 
 
 if __name__ == "__main__":
