@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/log_context.h>
+
 #include "api_private.h"
 
 CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error)
@@ -12,8 +14,10 @@ CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error
 
     memcpy(uuid.bytes, pool->uuid, sizeof(uuid.bytes));
     found = cst_service_pool_by_uuid(service, &uuid, &reason);
-    if (found)
+    if (found) {
+        cst_log_set_pool(cst_pool_name(found));
         return found;
+    }
     if (g_error_matches(reason, CST_ERROR, CST_ERROR_NO_POOL))
         cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching uuid '%s' (%s)"),
                  cst_uuid_format(&uuid, text), pool->name);
@@ -24,6 +28,8 @@ CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error
 
 CstPool *cst_api_vol_pool(CstService *service, const wire_vol *vol, GError **error)
 {
+    cst_log_set_pool(vol->pool);
+    cst_log_set_volume(vol->name);
     return cst_service_pool_by_name(service, vol->pool, error);
 }
 

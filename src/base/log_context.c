@@ -22,7 +22,10 @@ const CstLogContext *cst_log_context(void)
 
 void cst_log_context_copy(CstLogContext *ret_context)
 {
-    *ret_context = current ? *current : (CstLogContext){0};
+    if (current)
+        *ret_context = *current;
+    else
+        cst_log_context_init(ret_context);
     ret_context->outer = NULL;
     cst_task_ref(ret_context->task);
 }

@@ -216,6 +216,7 @@ gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError
     work->clear = clear;
     work->refs = 1;
     work->last_heartbeat = g_get_monotonic_time();
+    cst_log_context_copy(&work->log);
     g_mutex_init(&work->lock);
     g_cond_init(&work->cond);
     return work;
@@ -233,6 +234,7 @@ void cst_ceph_work_unref(CstCephWork *work)
         return;
     if (work->clear)
         work->clear(work);
+    cst_log_context_clear(&work->log);
     g_clear_error(&work->error);
     g_mutex_clear(&work->lock);
     g_cond_clear(&work->cond);
@@ -282,8 +284,11 @@ static void run_work(gpointer data, gpointer unused)
 {
     CstCephWork *work = data;
     GError *error = NULL;
-    gboolean result = work->run(work, &error);
+    gboolean result;
 
+    cst_log_push(&work->log);
+    result = work->run(work, &error);
+    cst_log_pop(&work->log);
     cst_ceph_work_finish(work, result, error);
     cst_ceph_work_unref(work);
 }

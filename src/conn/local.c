@@ -15,6 +15,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log_context.h>
 
 #include "event_queue.h"
 
@@ -48,11 +49,15 @@ static gboolean local_call(gpointer self, const CstProcedure *procedure, const v
                            void *ret, CstTask *task, GError **error)
 {
     CstApiCall call = call_of(self, procedure, task);
+    CstLogContext log = {.procedure = procedure->name, .task = task};
+    gboolean ok;
 
-    if (procedure->handler(&call, args, ret, error))
-        return TRUE;
-    xdr_free(procedure->ret_func, ret);
-    return FALSE;
+    cst_log_push(&log);
+    ok = cst_api_run(&call, args, ret, error);
+    cst_log_pop(&log);
+    if (!ok)
+        xdr_free(procedure->ret_func, ret);
+    return ok;
 }
 
 static gboolean local_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)
@@ -91,7 +96,7 @@ static gboolean local_upload(gpointer self, const wire_vol_stream_args *args, Cs
     CstApiCall call = call_of(self, procedure, task);
     g_autoptr(CstUpload) upload = NULL;
 
-    if (!procedure->handler(&call, args, NULL, error))
+    if (!cst_api_run(&call, args, NULL, error))
         return FALSE;
     upload = call.upload;
     return cst_fd_source_pump(source, send_piece, upload, NULL, error) &&
@@ -123,7 +128,7 @@ static gboolean local_download(gpointer self, const wire_vol_stream_args *args, 
     CstApiCall call = call_of(self, procedure, task);
     g_autoptr(CstDownload) download = NULL;
 
-    if (!procedure->handler(&call, args, NULL, error))
+    if (!cst_api_run(&call, args, NULL, error))
         return FALSE;
     download = call.download;
     return pump_download(download, sink, task, error);

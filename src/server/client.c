@@ -444,6 +444,7 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
     client->source.ready = ready;
     client->loop = loop;
     client->refs = 1;
+    client->number = ++loop->server->accepted;
     client->fd = fd;
     client->read_only = read_only;
     client->born = client->heard = client->moved = g_get_monotonic_time();
@@ -460,6 +461,9 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
     client->link.data = client;
     g_queue_push_tail_link(&loop->clients, &client->link);
     client_update_timed(client);
+    cst_log(CST_LOG_DEBUG, "connection %" G_GUINT64_FORMAT " of process %d of user %u begins%s",
+            client->number, (int)client->pid, (unsigned)client->uid,
+            read_only ? ", for reading" : "");
     return client;
 }
 
@@ -495,9 +499,8 @@ void client_drop(Client *client, const char *why)
 
     if (client->state == CLIENT_DEAD)
         return;
-    if (why)
-        cst_log(CST_LOG_DEBUG, "client %d of user %u: connection ends: %s", (int)client->pid,
-                (unsigned)client->uid, why);
+    cst_log(CST_LOG_DEBUG, "connection %" G_GUINT64_FORMAT " of process %d of user %u ends: %s",
+            client->number, (int)client->pid, (unsigned)client->uid, why ? why : "it is closed");
     client->state = CLIENT_DEAD;
     client_update_timed(client);
     g_queue_unlink(&loop->clients, &client->link);

@@ -51,6 +51,7 @@ struct Client {
     Loop *loop;
     GList link;
     guint refs;
+    uint64_t number; /**< of the connection, from 1 on; its calls are "12.7" in the log */
     int fd;
     uint32_t watched; /**< epoll events asked for */
     ClientState state;

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include <base/dry_run.h>
+#include <base/log.h>
+#include <base/log_context.h>
 
 #include "procedures.h"
 #include "server.h"
@@ -21,7 +23,20 @@ static void refuse(Client *client, const CstWireHeader *call, CstWireDomain doma
 {
     CstWireHeader reply = reply_to(call);
 
+    cst_log(CST_LOG_DEBUG, "the call of procedure %d is refused: %s", call->procedure,
+            error->message);
     client_send_error(client, &reply, domain, error);
+}
+
+/* Makes @log, which the caller pops, this thread's context. */
+static void push_log(CstLogContext *log, const Client *client, const CstWireHeader *header)
+{
+    cst_log_context_init(log);
+    log->connection = client->number;
+    log->serial = header->serial;
+    log->pid = client->pid;
+    log->uid = client->uid;
+    cst_log_push(log);
 }
 
 /* --- which procedure ------------------------------------------------------------------------- */
@@ -116,7 +131,7 @@ static void answer(Call *call, GByteArray *buf)
 
     memset(ret, 0, procedure->ret_size);
     cst_dry_run_set(call->dry_run);
-    ok = procedure->handler(&call->api, call->args, ret, &error) &&
+    ok = cst_api_run(&call->api, call->args, ret, &error) &&
          cst_wire_append(buf, &call->header, procedure->ret_func, ret, &error);
     cst_dry_run_set(FALSE);
     if (!ok)
@@ -142,10 +157,8 @@ static gboolean run_from_memory(Call *call)
     const CstProcedure *procedure = call->api.procedure;
     uint64_t ret[CST_API_STRUCT_MAX / sizeof(uint64_t)];
 
-    if (!procedure->from_memory)
-        return FALSE;
     memset(ret, 0, procedure->ret_size);
-    if (!procedure->from_memory(&call->api, call->args, ret))
+    if (!cst_api_run_from_memory(&call->api, call->args, ret))
         return FALSE;
     client_send(call->client, &call->header, procedure->ret_func, ret);
     xdr_free(procedure->ret_func, (char *)ret);
@@ -232,11 +245,16 @@ static void take_stream(Call *call)
 void dispatch_run(WorkItem *item)
 {
     Call *call = call_of(item);
+    CstLogContext log;
 
+    push_log(&log, call->client, &call->header);
+    log.procedure = call->api.procedure->name;
+    log.task = call->api.task;
     /* What is secret must not be left behind by a growing array: it has room from the beginning. */
     call->reply = g_byte_array_sized_new(call->api.procedure->wipe_ret ? SECRET_REPLY : 0);
     answer(call, call->reply);
     take_stream(call);
+    cst_log_pop(&log);
     /* A stream that it started has the task from here on. */
     if (call->api.task)
         cst_task_on_wait(call->api.task, NULL, NULL);
@@ -359,8 +377,9 @@ void dispatch_cancel(Loop *loop)
         cst_task_cancel(((Call *)call)->api.task);
 }
 
-static void dispatch_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
-                          size_t len)
+/* @log: the thread's context, whose procedure is not known yet. */
+static void handle_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
+                        size_t len, CstLogContext *log)
 {
     g_autoptr(GError) error = NULL;
     const CstProcedure *procedure = find_procedure(client->loop->server, header, &error);
@@ -373,6 +392,7 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
                error);
         return;
     }
+    log->procedure = procedure->name;
     call.client = client;
     call.api.service = client->loop->server->service;
     call.api.session = &client->session;
@@ -393,6 +413,16 @@ static void dispatch_call(Client *client, const CstWireHeader *header, const uin
         return;
     }
     clear_args(&call);
+}
+
+static void dispatch_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
+                          size_t len)
+{
+    CstLogContext log;
+
+    push_log(&log, client, header);
+    handle_call(client, header, packet, len, &log);
+    cst_log_pop(&log);
 }
 
 /* --- packets --------------------------------------------------------------------------------- */

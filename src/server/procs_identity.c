@@ -68,8 +68,23 @@ static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GErr
     return TRUE;
 }
 
+/* Of arguments that could not be decoded to their end, strings may be missing. */
+static void wipe_token(void *data)
+{
+    const wire_identity_args *args = data;
+
+    for (guint i = 0; args->params.params_val && i < args->params.params_len; i++) {
+        const wire_param *param = &args->params.params_val[i];
+
+        if (g_strcmp0(param->field, TOKEN) == 0 && param->value.type == PARAM_STRING &&
+            param->value.wire_param_value_u.s)
+            explicit_bzero(param->value.wire_param_value_u.s,
+                           strlen(param->value.wire_param_value_u.s));
+    }
+}
+
 const CstProcedure procedures_identity[] = {
     CST_REMOTE_PROCEDURE(CONNECT_SET_IDENTITY, INLINE, READ, RPC, "virConnectSetIdentity",
-                         identity_args, void, set_identity),
+                         identity_args, void, set_identity, .wipe_args = wipe_token),
     {0},
 };

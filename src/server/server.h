@@ -18,10 +18,11 @@ struct CstWireServer {
     GThreadPool *streams; /**< pieces of streams */
     Loop **loops;
     guint n_loops;
-    guint next_loop;          /**< atomic */
-    gint n_clients;           /**< atomic */
-    gint n_guests;            /**< atomic; of these, of users who aren't trusted */
-    _Atomic gint64 scarce_at; /**< when a connection was refused last; monotonic µs */
+    guint next_loop;           /**< atomic */
+    _Atomic uint64_t accepted; /**< connections so far */
+    gint n_clients;            /**< atomic */
+    gint n_guests;             /**< atomic; of these, of users who aren't trusted */
+    _Atomic gint64 scarce_at;  /**< when a connection was refused last; monotonic µs */
 
     GMutex users_lock;
     GHashTable *users; /**< uid -> User * */

@@ -15,6 +15,7 @@ static Stream *stream_new(gboolean sparse)
 
     stream->refs = 1;
     stream->sparse = sparse;
+    cst_log_context_copy(&stream->log);
     g_queue_init(&stream->items);
     g_queue_init(&stream->batch);
     for (int i = 0; i < STREAM_CHUNKS; i++)
@@ -52,6 +53,7 @@ static void stream_unref(Stream *stream)
     drop_chunks(stream);
     g_queue_clear_full(&stream->items, g_free);
     g_clear_error(&stream->error);
+    cst_log_context_clear(&stream->log);
     if (stream->client)
         client_unref(stream->client);
     g_free(stream);

@@ -3,6 +3,7 @@
 
 #include <glib.h>
 
+#include <base/log_context.h>
 #include <service/volumes.h>
 #include <wire/codec.h>
 
@@ -49,6 +50,7 @@ struct Stream {
     Client *client;  /**< a reference; NULL before stream_start() */
     Loop *loop;
     CstWireHeader header; /**< of its packets */
+    CstLogContext log; /**< of the call that began it; while a job is at a worker, the worker's */
     gboolean sparse;
     gboolean is_upload; /**< stays when a worker closes what follows */
     CstUpload *upload;  /**< one of the two; both NULL once closed */

@@ -68,6 +68,7 @@ void stream_work(gpointer data, gpointer server)
 {
     Stream *stream = data;
 
+    cst_log_push(&stream->log);
     switch (stream->job) {
     case JOB_READ: read_chunk(stream); break;
     case JOB_WRITE: write_batch(stream); break;
@@ -78,5 +79,6 @@ void stream_work(gpointer data, gpointer server)
         break;
     case JOB_CLOSE: close_both(stream); break;
     }
+    cst_log_pop(&stream->log);
     loop_post(stream->loop, &stream->message);
 }

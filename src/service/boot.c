@@ -2,6 +2,7 @@
 #include "boot.h"
 
 #include <base/log.h>
+#include <base/log_context.h>
 
 #include "service_private.h"
 
@@ -12,8 +13,9 @@
 #define LONGEST_ACTIVE_RETRY_S 10
 
 typedef struct {
-    CstPool *pool; /* referenced */
-    gint64 due;    /* monotonic */
+    CstPool *pool;     /* referenced */
+    CstLogContext log; /* of whoever has added it */
+    gint64 due;        /* monotonic */
     unsigned delay_s;
     gboolean watched;
 } BootTask;
@@ -29,6 +31,7 @@ struct Boot {
 
 static void boot_task_free(BootTask *task)
 {
+    cst_log_context_clear(&task->log);
     cst_pool_unref(task->pool);
     g_free(task);
 }
@@ -108,18 +111,9 @@ static void add(Boot *boot, BootTask *task)
     g_mutex_unlock(&boot->lock);
 }
 
-static void run_task(gpointer data, gpointer boot_data)
+/* @error: why it failed; NULL: an active pool that needs another try. */
+static void put_off(BootTask *task, const GError *error)
 {
-    BootTask *task = data;
-    Boot *boot = boot_data;
-    g_autoptr(GError) error = NULL;
-
-    if (bring_up(task, &error)) {
-        if (let_go(task->pool))
-            boot_add(boot, task->pool);
-        boot_task_free(task);
-        return;
-    }
     if (error) {
         cst_log(CST_LOG_ERROR, "Failed to autostart storage pool '%s': %s; next try in %u s",
                 task->pool->name, error->message, task->delay_s);
@@ -127,7 +121,28 @@ static void run_task(gpointer data, gpointer boot_data)
     }
     task->due = g_get_monotonic_time() + task->delay_s * G_TIME_SPAN_SECOND;
     task->delay_s = MIN(task->delay_s * 2, error ? LONGEST_RETRY_S : LONGEST_ACTIVE_RETRY_S);
-    add(boot, task);
+}
+
+static void run_task(gpointer data, gpointer boot_data)
+{
+    BootTask *task = data;
+    Boot *boot = boot_data;
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    cst_log_push(&task->log);
+    cst_log_set_pool(task->pool->name);
+    cst_log_set_volume(NULL);
+    done = bring_up(task, &error);
+    if (!done)
+        put_off(task, error);
+    else if (let_go(task->pool))
+        boot_add(boot, task->pool);
+    cst_log_pop(&task->log);
+    if (done)
+        boot_task_free(task);
+    else
+        add(boot, task);
 }
 
 /* With the lock held: hands out what is due, returns when the next one will be. */
@@ -213,5 +228,6 @@ void boot_add(Boot *boot, CstPool *pool)
     task = g_new0(BootTask, 1);
     task->pool = cst_pool_ref(pool);
     task->delay_s = FIRST_RETRY_S;
+    cst_log_context_copy(&task->log);
     add(boot, task);
 }

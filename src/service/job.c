@@ -4,6 +4,7 @@
 #include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/log_context.h>
 #include <store/job_files.h>
 
 #include "service_private.h"
@@ -37,9 +38,10 @@ struct JobEntry {
     gint refs;
     Jobs *jobs;
     CstTask *task;
-    gint64 began;    /* monotonic */
-    gint64 left;     /* resumed: when its process had ended; else 0 */
-    gint64 taken_up; /* the same: when this process found it; both in microseconds since 1970 */
+    gint64 began;      /* monotonic */
+    gint64 left;       /* resumed: when its process had ended; else 0 */
+    gint64 taken_up;   /* the same: when this process found it; both in microseconds since 1970 */
+    CstLogContext log; /* of whoever began it; for the thread that publishes */
 
     GMutex lock; /* guards what follows; held while its file is written */
     CstJobInfo info;
@@ -61,11 +63,49 @@ static void entry_unref(JobEntry *entry)
     if (!g_atomic_int_dec_and_test(&entry->refs))
         return;
     cst_task_unref(entry->task);
+    cst_log_context_clear(&entry->log);
     g_free(entry->info.pool);
     g_free(entry->info.volume);
     g_free(entry->info.resume);
     g_mutex_clear(&entry->lock);
     g_free(entry);
+}
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+static void log_job(const JobEntry *entry, const char *what)
+{
+    const CstJobInfo *info = &entry->info;
+
+    if (info->volume)
+        cst_log(CST_LOG_DEBUG, "job (%s of volume '%s' in pool '%s') %s", info->kind, info->volume,
+                info->pool, what);
+    else
+        cst_log(CST_LOG_DEBUG, "job (%s of pool '%s') %s", info->kind, info->pool, what);
+}
+
+static void log_end(const JobEntry *entry, gboolean ok, const GError *why)
+{
+    double ms = (double)(g_get_monotonic_time() - entry->began) / 1000;
+    g_autofree char *what = NULL;
+
+    if (!cst_log_enabled(CST_LOG_DEBUG))
+        return;
+    what = ok ? g_strdup_printf("ended after %.1f ms", ms)
+              : g_strdup_printf("failed after %.1f ms: %s", ms, why ? why->message : "unknown");
+    log_job(entry, what);
+}
+
+static void log_number(JobEntry *entry)
+{
+    g_autofree char *what = NULL;
+
+    if (!cst_log_enabled(CST_LOG_DEBUG))
+        return;
+    what = g_strdup_printf("is listed as number %" G_GUINT64_FORMAT, entry->info.id);
+    cst_log_push(&entry->log);
+    log_job(entry, what);
+    cst_log_pop(&entry->log);
 }
 
 /* --- publishing ------------------------------------------------------------------------------ */
@@ -98,6 +138,7 @@ static void publish(JobEntry *entry)
     if (entry->file) {
         entry->asked = entry->info.limit;
         cst_task_set_job(entry->task, entry->info.id);
+        log_number(entry);
         return;
     }
     if (!entry->jobs->failed)
@@ -233,6 +274,7 @@ static void enlist(Jobs *jobs, JobEntry *entry)
 
 /* --- one of them ----------------------------------------------------------------------------- */
 
+/* Takes a reference on @task over. */
 static JobEntry *entry_new(Jobs *jobs, CstTask *task)
 {
     JobEntry *entry = g_new0(JobEntry, 1);
@@ -251,6 +293,8 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
     uid_t uid;
     pid_t pid;
 
+    cst_log_set_pool(pool->name);
+    cst_log_set_volume(volume);
     if (task && *task && job_take(job, pool->service->jobs, *task))
         return;
     entry = entry_new(pool->service->jobs, task && *task ? cst_task_ref(*task) : cst_task_new());
@@ -269,6 +313,10 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
         .started = g_get_real_time(),
         .attempt = 1,
     };
+    cst_log_context_copy(&entry->log);
+    if (!entry->log.task)
+        entry->log.task = cst_task_ref(entry->task);
+    log_job(entry, "begins");
     job->entry = entry;
     enlist(entry->jobs, entry);
 }
@@ -311,6 +359,7 @@ gboolean job_take(Job *job, Jobs *jobs, CstTask *task)
     if (!entry)
         return FALSE;
     cst_task_set_waiting(task, FALSE);
+    log_job(entry, "is gone on with");
     job->entry = entry;
     return TRUE;
 }
@@ -352,6 +401,7 @@ gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error)
 
 void job_set_volume(Job *job, const char *volume)
 {
+    cst_log_set_volume(volume);
     g_mutex_lock(&job->entry->lock);
     g_free(job->entry->info.volume);
     job->entry->info.volume = g_strdup(volume);
@@ -413,6 +463,7 @@ static void end(Job *job, gboolean ok, const GError *why)
     g_mutex_unlock(&entry->jobs->lock);
     g_mutex_lock(&entry->lock);
     entry->ended = TRUE;
+    log_end(entry, ok, why);
     if (entry->file)
         tell_end(entry, ok, why);
     g_mutex_unlock(&entry->lock);

@@ -5,6 +5,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/log_context.h>
 #include <service/images.h>
 #include <service/volumes.h>
 #include <store/job_files.h>
@@ -201,9 +202,14 @@ static void go_on(gpointer data, gpointer resumption)
 {
     CstService *service = ((Resumption *)resumption)->service;
     Left *left = data;
+    CstLogContext log = {.task = left->task};
     g_autoptr(GError) error = NULL;
-    g_autoptr(CstPool) pool = active_pool(service, left, &error);
+    g_autoptr(CstPool) pool = NULL;
 
+    cst_log_push(&log);
+    cst_log_set_pool(left->pool);
+    cst_log_set_volume(left->volume);
+    pool = active_pool(service, left, &error);
     if (pool)
         left->fate->resume(pool, left->volume, left->how, left->task, &error);
     if (error)
@@ -211,6 +217,7 @@ static void go_on(gpointer data, gpointer resumption)
                 left->fate->kind, left->volume, error->message);
     /* If it never came that far. */
     fail_left(service, left, &error);
+    cst_log_pop(&log);
     left_free(left);
 }
 

@@ -16,6 +16,7 @@
 
 #include <base/file.h>
 #include <base/log.h>
+#include <base/log_context.h>
 
 #include "pool_object.h"
 #include "service_private.h"
@@ -206,7 +207,10 @@ static void look(gpointer data, gpointer monitor)
 {
     Watch *watch = data;
     guint mounts = mounts_for(monitor, watch);
+    CstLogContext log = {0};
 
+    cst_log_push(&log);
+    cst_log_set_pool(watch->pool->name);
     if (mounts != watch->mounts)
         look_at_storage(watch);
     watch->mounts = mounts;
@@ -214,6 +218,7 @@ static void look(gpointer data, gpointer monitor)
         settle(watch);
     if (watch->rooms_due <= g_get_monotonic_time())
         look_at_rooms(watch);
+    cst_log_pop(&log);
     hand_back(monitor, watch);
 }
 

@@ -306,6 +306,26 @@ static void work_gives_its_result(void **state)
     }
 }
 
+static gboolean is_request_12_7(CstCephWork *work, GError **error)
+{
+    const CstLogContext *context = cst_log_context();
+
+    return context && context->connection == 12 && context->serial == 7;
+}
+
+static void work_is_logged_for_whoever_has_made_it(void **state)
+{
+    CstLogContext context = {.connection = 12, .serial = 7};
+    Work *work;
+
+    cst_log_push(&context);
+    work = work_new(is_request_12_7);
+    cst_log_pop(&context);
+    assert_true(cst_ceph_work_wait(&work->work, 20000, NULL));
+    cst_ceph_work_unref(&work->work);
+    assert_cleared_once();
+}
+
 static void work_that_hangs_is_left_to_itself(void **state)
 {
     Work *work = work_new(run);
@@ -414,6 +434,7 @@ int main(int argc, char **argv)
         ceph_test(an_image_that_does_not_open_is_not_waited_for),
         ceph_test(what_cannot_be_waited_for_is_not_waited_for),
         cmocka_unit_test(work_gives_its_result),
+        cmocka_unit_test(work_is_logged_for_whoever_has_made_it),
         cmocka_unit_test(work_that_hangs_is_left_to_itself),
         cmocka_unit_test(work_that_fails_late_is_cleared),
         cmocka_unit_test(progress_pushes_the_deadline_back),

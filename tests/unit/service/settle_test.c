@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <base/log_context.h>
 #include <base/units.h>
 #include <pool/memory.h>
 
@@ -23,6 +24,7 @@
 static CstBackend backend;
 static gint broken; /* atomic, as is the next one */
 static gint tries;  /* to tidy up, since the storage broke */
+static gint serial; /* atomic: of the request that the last of them was for; 0: none */
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
@@ -38,6 +40,7 @@ static gboolean is_broken(GError **error)
 {
     if (!g_atomic_int_get(&broken))
         return FALSE;
+    g_atomic_int_set(&serial, cst_log_context() ? (gint)cst_log_context()->serial : 0);
     g_atomic_int_inc(&tries);
     cst_fail(error, CST_ERROR_IO, "the storage does not answer");
     return TRUE;
@@ -174,6 +177,23 @@ static void what_cannot_be_undone_is_tried_again(void **state)
     assert_no_volume(pool, "v");
 }
 
+/* What is done later and by another thread is logged for the request that has left it. */
+static void its_request_is_known_to_each_try(void **state)
+{
+    Fixture *f = *state;
+    CstLogContext context = {.connection = 12, .serial = 7};
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+
+    cst_log_push(&context);
+    leave_half_made(pool, "v");
+    cst_log_pop(&context);
+    g_atomic_int_set(&serial, 0);
+    wait_for_tries(5);
+    assert_int_equal(g_atomic_int_get(&serial), 7);
+    set_broken(FALSE);
+    wait_until_settled(f, "store");
+}
+
 /* The name is free, and what is undone later is the first one only. */
 static void another_volume_of_the_name_is_left_alone(void **state)
 {
@@ -298,6 +318,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_cannot_be_undone_is_tried_again),
+        TEST(its_request_is_known_to_each_try),
         TEST(another_volume_of_the_name_is_left_alone),
         TEST(the_next_daemon_keeps_it_until_it_is_undone),
         TEST(a_start_waits_for_no_storage),

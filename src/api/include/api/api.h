@@ -131,5 +131,13 @@ const CstProcedure *cst_procedure_index_find(const CstProcedureIndex *index, uin
 /** The same among those of this module. */
 const CstProcedure *cst_api_find(uint32_t program, int number);
 
+/**
+ * Runs the handler of @call's procedure, as CstHandler says. The log shows the call at level debug;
+ * whose it is, the thread's context tells (base/log_context.h).
+ */
+gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **error);
+/** Answers from memory, as CstFromMemory says; FALSE also when the procedure never does. */
+gboolean cst_api_run_from_memory(CstApiCall *call, const void *args, void *ret);
+
 /** The pool that @pool names; the caller unrefs it. NO_POOL. */
 CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error);

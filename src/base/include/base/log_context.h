@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include <base/task.h>
@@ -24,10 +25,20 @@ struct CstLogContext {
     uid_t uid;             /**< the same */
     const char *procedure; /**< static; NULL: none */
     CstTask *task;         /**< has the number of the job; NULL: none */
+    CstLogContext *outer;  /**< while pushed: what was this thread's before */
     char pool[CST_LOG_NAME_SIZE]; /**< "": none; so with the next one */
     char volume[CST_LOG_NAME_SIZE];
-    CstLogContext *outer; /**< while pushed: what was this thread's before */
 };
+
+/**
+ * Empties @context. It happens for each call, so names are ended and not overwritten: that would be
+ * most of what a context costs.
+ */
+static inline void cst_log_context_init(CstLogContext *context)
+{
+    memset(context, 0, G_STRUCT_OFFSET(CstLogContext, pool));
+    context->pool[0] = context->volume[0] = '\0';
+}
 
 /** Makes @context, which is borrowed until it is popped, the one of this thread. */
 void cst_log_push(CstLogContext *context);

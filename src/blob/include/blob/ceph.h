@@ -6,6 +6,7 @@
 #include <rbd/librbd.h>
 
 #include <base/error.h>
+#include <base/log_context.h>
 
 /**
  * Ceph's client libraries, loaded with dlopen() on first use. Linking them would slow down every
@@ -146,6 +147,7 @@ struct CstCephWork {
     gboolean result;
     GError *error;
     gint64 last_heartbeat; /* monotonic time, µs */
+    CstLogContext log;     /* of the thread that made the work */
 };
 
 /** Allocates a zeroed struct of @size bytes that begins with a CstCephWork, with one reference. */
