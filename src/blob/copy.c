@@ -31,7 +31,7 @@
 #include <base/threads.h>
 #include <base/units.h>
 
-/* The kernel serializes writers of one file: more threads than reading ahead takes would wait. */
+/* The kernel serialises writers of one file: more threads than reading ahead takes would wait. */
 #define COPY_THREADS   2
 #define COPY_RUN       (8 * CST_MIB)  /* data per work item: the unit of cancelling and progress */
 #define SHARE_RUN      (64 * CST_MIB) /* the same while extents are shared */
