@@ -116,8 +116,10 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
     return *ret_moved && !by_name ? SQLITE_DONE : result;
 }
 
-/* Binds the record of the name to the file that has the name now. Failing is harmless: the next
- * look-up by name tries again. */
+/*
+ * Binds the record of the name to the file that has the name now. Failing is harmless: the next
+ * look-up by name tries again.
+ */
 static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *file)
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_SET_FILE);
@@ -157,8 +159,10 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 
 /* --- reading many ----------------------------------------------------------------------------- */
 
-/* Below this number, files are searched for one by one: a bulk look-up also reads the records of
- * all other directories. */
+/*
+ * Below this number, files are searched for one by one: a bulk look-up also reads the records of
+ * all other directories.
+ */
 #define BULK_MIN 64
 
 /*

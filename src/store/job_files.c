@@ -317,8 +317,10 @@ static int by_id(gconstpointer a, gconstpointer b)
     return (left > right) - (left < right);
 }
 
-/* The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
- * twice. */
+/*
+ * The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
+ * twice.
+ */
 static GArray *list_ids(const char *dir, const char *suffix)
 {
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
