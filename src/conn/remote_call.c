@@ -69,7 +69,8 @@ static gboolean ask(CstRemote *remote, int number, gpointer args_func, const voi
 
 /* --- identifying the server ------------------------------------------------------------------ */
 
-/* Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
+/*
+ * Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
  */
 static gboolean identify_peer(CstRemote *remote, GError **error)
 {
@@ -233,7 +234,8 @@ static gboolean watch_step(Watch *watch, GError **error)
     return check_detached(watch, error);
 }
 
-/* Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
+/*
+ * Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
  */
 static gboolean await_watched(Watch *watch, const CstWireProc *proc, void *ret, GError **ret_why,
                               GError **error)
