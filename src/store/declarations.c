@@ -329,14 +329,6 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
     return db_run(declarations, statement, error);
 }
 
-/* With the lock held, and the database open. */
-static gboolean set(CstDeclarations *declarations, const CstDeclaredFile *file,
-                    const CstDeclaration *declaration, GError **error)
-{
-    return db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
-           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
-}
-
 /* Sets whether commits from now on are durable, together with all commits before them. */
 static void set_durable(CstDeclarations *declarations, gboolean durable)
 {
@@ -355,7 +347,8 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
         return FALSE;
     if (durable)
         set_durable(declarations, TRUE);
-    done = set(declarations, file, declaration, error);
+    done = db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
+           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
     if (durable)
         set_durable(declarations, FALSE);
     return done;

@@ -360,21 +360,16 @@ GPtrArray *cst_job_files_load(const CstPaths *paths)
     return jobs;
 }
 
-static gboolean no_job(uint64_t id, GError **error)
-{
-    return cst_fail(
-        error, CST_ERROR_NOT_FOUND,
-        _("no job with number %" G_GUINT64_FORMAT "; jobs are kept for an hour after their end"),
-        id);
-}
-
 CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
     CstJobInfo *job = load_one(dir, id);
 
     if (!job)
-        no_job(id, error);
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("no job with number %" G_GUINT64_FORMAT
+                   "; jobs are kept for an hour after their end"),
+                 id);
     return job;
 }
 
