@@ -7,8 +7,8 @@
 
 struct CstConn {
     const CstTransport *transport;
-    gpointer self; /**< the transport's object */
-    char *asked;   /**< the URI as the user gave it; NULL: none */
+    gpointer self;   /**< the transport's object */
+    char *given_uri; /**< the URI as the user gave it; NULL: none */
     gboolean read_only;
     gboolean dry_run;
 };

@@ -240,13 +240,13 @@ static gboolean watch_step(Watch *watch, GError **error)
 static gboolean await_watched(Watch *watch, const CstWireProc *proc, void *ret, GError **ret_why,
                               GError **error)
 {
-    gboolean there = FALSE;
+    gboolean arrived = FALSE;
 
     for (;;) {
-        if (!cst_wire_client_await(watch->remote->client, watch->serial, PROGRESS_MS, &there,
+        if (!cst_wire_client_await(watch->remote->client, watch->serial, PROGRESS_MS, &arrived,
                                    error))
             return FALSE;
-        if (there) {
+        if (arrived) {
             cst_wire_client_collect(watch->remote->client, watch->serial, proc, ret, ret_why);
             return TRUE;
         }

@@ -63,8 +63,8 @@ typedef struct {
 } CstTransport;
 
 /**
- * Makes a connection over @transport (static) and its object @self, which it takes over. @asked:
- * the URI as the user gave it; may be NULL.
+ * Makes a connection over @transport (static) and its object @self, which it takes over.
+ * @given_uri: the URI as the user gave it; may be NULL.
  */
-CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *asked,
+CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *given_uri,
                       gboolean read_only);

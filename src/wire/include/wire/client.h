@@ -80,11 +80,11 @@ gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, co
                               uint32_t *ret_serial, GError **error);
 
 /**
- * Waits for the reply to @serial for at most @timeout_ms (-1: without limit). *ret_there: it has
+ * Waits for the reply to @serial for at most @timeout_ms (-1: without limit). *ret_arrived: it has
  * arrived. Fails only when the connection does.
  */
 gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeout_ms,
-                               gboolean *ret_there, GError **error);
+                               gboolean *ret_arrived, GError **error);
 
 /**
  * Waits for the reply to @serial and decodes it into @ret, as cst_wire_client_call() does. @serial
