@@ -245,9 +245,11 @@ gboolean cst_bytes_are_zero(const void *buf, size_t len)
 {
     const uint8_t *bytes = buf;
 
-    /* When the first 16 bytes are zero and each byte equals the one 16 bytes before it, all are
+    /*
+     * When the first 16 bytes are zero and each byte equals the one 16 bytes before it, all are
      * zero. The second condition is one memcmp() of the buffer with itself, shifted, which is
-     * faster than a loop over words. */
+     * faster than a loop over words.
+     */
     if (len <= 16) {
         for (size_t i = 0; i < len; i++)
             if (bytes[i] != 0)

@@ -106,13 +106,6 @@ static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image
     return finish_open(io, unwrapped.rbd_open_read_only(io, name, image, snapshot));
 }
 
-static void wrap_functions(CstCeph *table)
-{
-    unwrapped = *table;
-    table->rbd_open = open_image;
-    table->rbd_open_read_only = open_read_only;
-}
-
 /* --- loading ---------------------------------------------------------------------------------- */
 
 static gint connections;
@@ -153,7 +146,9 @@ static gpointer load(gpointer data)
 #define FIND(function) loaded.table.function = resolve(libraries, #function);
     CST_CEPH_FUNCTIONS(FIND)
 #undef FIND
-    wrap_functions(&loaded.table);
+    unwrapped = loaded.table;
+    loaded.table.rbd_open = open_image;
+    loaded.table.rbd_open_read_only = open_read_only;
     /* Registered after the libraries' destructors, so it runs before them. */
     on_exit(end_without_destructors, NULL);
     return NULL;

@@ -31,7 +31,7 @@
 #include <base/threads.h>
 #include <base/units.h>
 
-/* The kernel serializes writers of one file: more threads than reading ahead takes would wait. */
+/* The kernel serialises writers of one file: more threads than reading ahead takes would wait. */
 #define COPY_THREADS   2
 #define COPY_RUN       (8 * CST_MIB)  /* data per work item: the unit of cancelling and progress */
 #define SHARE_RUN      (64 * CST_MIB) /* the same while extents are shared */
@@ -208,12 +208,6 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
     return TRUE;
 }
 
-/* Distance from @at to the next unit boundary of the destination; a whole unit on a boundary. */
-static uint64_t to_unit(const Copy *copy, uint64_t at, uint64_t unit)
-{
-    return unit - ((copy->dst_offset + at) & (unit - 1));
-}
-
 /*
  * Locates the beginning of @run in its file. The location's length is what can be shared from
  * there, in whole units of both sides; 0: nothing can, and *ret_uniform is raised to the number of
@@ -253,7 +247,8 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
     *ret_length = run->length;
     if (unit == 0)
         return TRUE;
-    *ret_length = MIN(run->length, to_unit(copy, run->offset, unit));
+    /* What lies before the next unit boundary of the destination is copied. */
+    *ret_length = MIN(run->length, unit - ((copy->dst_offset + run->offset) & (unit - 1)));
     if (*ret_length < unit)
         return TRUE;
     if (!find_shareable(copy, run, unit, &location, ret_length, error))

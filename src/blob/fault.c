@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     CstBlob head;
     CstBlob *inner;
-    GBytes *stable;   /* content at the last flush; NULL: power cuts are not played */
+    GBytes *stable;   /* content at the last flush; NULL: changes are not tracked */
     GPtrArray *since; /* Change */
     GMutex lock;
     unsigned aim[CST_FAULT_KINDS];  /* number of the call that fails; 0: none */

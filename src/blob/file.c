@@ -41,8 +41,10 @@ typedef struct {
     gboolean skips_sync; /* cst_blob_file_skip_sync() */
     uint64_t unit;       /* of sharing extents, bytes; 0: cannot share */
     _Atomic uint64_t size;
-    /* The last run of data that SEEK_HOLE found. Finding its end is slow on some file systems, and
-     * callers that query a file cluster by cluster would repeat it for each one. */
+    /*
+     * The last run of data that SEEK_HOLE found. Finding its end is slow on some file systems, and
+     * callers that query a file cluster by cluster would repeat it for each one.
+     */
     GMutex run_lock;
     uint64_t run_start, run_end;
 } CstFileBlob;

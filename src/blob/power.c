@@ -17,9 +17,8 @@
 
 #define SECTOR     512
 #define COPY_CHUNK (1 * CST_MIB)
-#define MAX_PIECES 4096 /* pieces of one torn change; those of a long change are several sectors \
-                         */
-#define MAX_DATA CST_BLOB_MEMORY_MAX /* bytes of recorded writes */
+#define MAX_PIECES 4096 /* of one torn change; pieces of a long one have several sectors */
+#define MAX_DATA   CST_BLOB_MEMORY_MAX /* bytes of recorded writes */
 
 typedef enum { STEP_WRITE, STEP_ZERO, STEP_RESIZE, STEP_FLUSH } StepKind;
 

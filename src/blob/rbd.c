@@ -500,8 +500,10 @@ CstBlob *cst_blob_rbd_new(const CstBlobRbd *what, const char *name, gboolean wri
     rbd->rbd = *what;
     g_mutex_init(&rbd->lock);
     cst_blob_init(&rbd->blob, &rbd_ops, name, writable);
-    /* librbd knows the size since it opened the image, so this does not wait. It fails when the
-     * snapshot that was opened is gone. */
+    /*
+     * librbd knows the size since it opened the image, so this does not wait. It fails when the
+     * snapshot that was opened is gone.
+     */
     result = ceph->rbd_get_size(what->image, &rbd->size);
     if (result >= 0)
         return &rbd->blob;

@@ -2,8 +2,8 @@
 /*
  * A sparse blob in memory, for tests: a tree of the 64 KiB pages that have been written; a missing
  * page is a hole. It can also simulate a file system with reflinks: sharing then copies the bytes,
- * counts them, and accepts only what such a file system would accept (whole units, pairs of
- * lowest blobs).
+ * counts them, and accepts only what such a file system would accept (whole units, pairs of lowest
+ * blobs).
  *
  * One mutex guards the pages, the size and the counters.
  */

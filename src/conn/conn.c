@@ -13,14 +13,14 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *asked,
+CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *given_uri,
                       gboolean read_only)
 {
     CstConn *conn = g_new0(CstConn, 1);
 
     conn->transport = transport;
     conn->self = self;
-    conn->asked = g_strdup(asked);
+    conn->given_uri = g_strdup(given_uri);
     conn->read_only = read_only;
     return conn;
 }
@@ -30,7 +30,7 @@ void cst_conn_free(CstConn *conn)
     if (!conn)
         return;
     conn->transport->close(conn->self);
-    g_free(conn->asked);
+    g_free(conn->given_uri);
     g_free(conn);
 }
 
@@ -121,8 +121,8 @@ gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
 
 char *cst_conn_uri(CstConn *conn, GError **error)
 {
-    return conn->asked ? g_strdup(conn->asked)
-                       : cst_conn_text(conn, WIRE_PROC_CONNECT_GET_URI, NULL, error);
+    return conn->given_uri ? g_strdup(conn->given_uri)
+                           : cst_conn_text(conn, WIRE_PROC_CONNECT_GET_URI, NULL, error);
 }
 
 char *cst_conn_hostname(CstConn *conn, GError **error)

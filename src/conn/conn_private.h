@@ -7,8 +7,8 @@
 
 struct CstConn {
     const CstTransport *transport;
-    gpointer self; /**< the transport's object */
-    char *asked;   /**< the URI as the user gave it; NULL: none */
+    gpointer self;   /**< the transport's object */
+    char *given_uri; /**< the URI as the user gave it; NULL: none */
     gboolean read_only;
     gboolean dry_run;
 };
@@ -31,8 +31,10 @@ char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error)
 gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedure, GError **error);
 /** Returns @ok; sets INTERNAL when the call @name failed without setting @error. */
 gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error);
-/** Asks whether the server has procedure @number of Cistern's program. Fails only when the
- * connection does. */
+/**
+ * Asks whether the server has procedure @number of Cistern's program. Fails only when the
+ * connection does.
+ */
 gboolean cst_conn_supports(CstConn *conn, int number, gboolean *ret_supported, GError **error);
 /** Sets NO_SUPPORT: the server has no @what. Always FALSE. */
 gboolean cst_conn_fail_unsupported(const char *what, GError **error);

@@ -15,7 +15,9 @@ typedef struct {
     guint last_id;
 } CstEventQueue;
 
+/** Makes an empty queue without subscriptions. */
 void cst_event_queue_init(CstEventQueue *queue);
+/** Frees the queued events and the subscriptions, without delivering. */
 void cst_event_queue_clear(CstEventQueue *queue);
 
 /** Adds a subscription and returns its number, at least 1. @uuid NULL: all objects. */

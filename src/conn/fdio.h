@@ -22,7 +22,8 @@ typedef struct {
 /** @sparse: report the holes of a regular file. */
 gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError **error);
 
-/** Reads the next piece: *ret_len bytes into @buf, or a hole of *ret_hole bytes; both 0: the end.
+/**
+ * Reads the next piece: *ret_len bytes into @buf, or a hole of *ret_hole bytes; both 0: the end.
  */
 gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
                             uint64_t *ret_hole, GError **error);
@@ -43,6 +44,7 @@ typedef struct {
     uint64_t pos;
 } CstFdSink;
 
+/** Prepares to write to @fd from its current position on. */
 gboolean cst_fd_sink_init(CstFdSink *sink, int fd, GError **error);
 /** Writes all @len bytes. */
 gboolean cst_fd_sink_write(CstFdSink *sink, const void *data, size_t len, GError **error);

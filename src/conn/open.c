@@ -26,12 +26,12 @@ static CstConn *open_local(const char *root, const CstConnOptions *options, GErr
     return self ? cst_conn_new(&cst_local_transport, self, NULL, options->read_only) : NULL;
 }
 
-static CstConn *open_remote(const CstConnUri *uri, const char *asked, gboolean read_only,
+static CstConn *open_remote(const CstConnUri *uri, const char *given_uri, gboolean read_only,
                             gboolean *ret_reached, GError **error)
 {
     gpointer self = cst_remote_open(uri, read_only, ret_reached, error);
 
-    return self ? cst_conn_new(&cst_remote_transport, self, asked, read_only) : NULL;
+    return self ? cst_conn_new(&cst_remote_transport, self, given_uri, read_only) : NULL;
 }
 
 static CstConn *open_uri(const char *text, const CstConnOptions *options, GError **error)

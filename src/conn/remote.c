@@ -42,8 +42,10 @@ static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError *
     return cst_wire_client_new(pair[0]);
 }
 
-/* Waits for ssh, which ends when its socket is closed; terminates it after half a second and kills
- * it after a second. */
+/*
+ * Waits for ssh, which ends when its socket is closed; terminates it after half a second and kills
+ * it after a second.
+ */
 static void reap_ssh(GPid pid)
 {
     for (int tries = 0; tries < 100; tries++) {

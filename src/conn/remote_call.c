@@ -69,7 +69,8 @@ static gboolean ask(CstRemote *remote, int number, gpointer args_func, const voi
 
 /* --- identifying the server ------------------------------------------------------------------ */
 
-/* Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
+/*
+ * Sets remote->peer and last_procedure unless they are known. Fails only when the connection does.
  */
 static gboolean identify_peer(CstRemote *remote, GError **error)
 {
@@ -233,18 +234,19 @@ static gboolean watch_step(Watch *watch, GError **error)
     return check_detached(watch, error);
 }
 
-/* Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
+/*
+ * Watches the call until its reply arrives. *ret_why: the call's own failure; NULL: it succeeded.
  */
 static gboolean await_watched(Watch *watch, const CstWireProc *proc, void *ret, GError **ret_why,
                               GError **error)
 {
-    gboolean there = FALSE;
+    gboolean arrived = FALSE;
 
     for (;;) {
-        if (!cst_wire_client_await(watch->remote->client, watch->serial, PROGRESS_MS, &there,
+        if (!cst_wire_client_await(watch->remote->client, watch->serial, PROGRESS_MS, &arrived,
                                    error))
             return FALSE;
-        if (there) {
+        if (arrived) {
             cst_wire_client_collect(watch->remote->client, watch->serial, proc, ret, ret_why);
             return TRUE;
         }

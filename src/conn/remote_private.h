@@ -54,7 +54,7 @@ gboolean cst_remote_download(gpointer self, const wire_vol_stream_args *args, Cs
 
 /* remote_events.c */
 
-/** Initializes the events of @remote, whose client is connected. */
+/** Initialises the events of @remote, whose client is connected. */
 void cst_remote_events_init(CstRemote *remote);
 /** Frees the events of @remote. */
 void cst_remote_events_clear(CstRemote *remote);

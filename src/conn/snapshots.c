@@ -36,7 +36,8 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
     return snapshots;
 }
 
-/* All changes have the same arguments: the snapshot, a second name ("": none), a limit (0: none).
+/*
+ * All changes have the same arguments: the snapshot, a second name ("": none), a limit (0: none).
  */
 static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const char *name,
                        const char *other, uint64_t limit, CstTask *task, GError **error)

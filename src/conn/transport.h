@@ -39,8 +39,10 @@ typedef struct {
     /** Makes all @calls, many of them in flight at a time. Fails only when the connection does. */
     gboolean (*call_all)(gpointer self, CstConnCall *calls, guint count, GError **error);
 
-    /** Sends all data and holes of @source to the volume, and waits until the server has stored
-     * them. */
+    /**
+     * Sends all data and holes of @source to the volume, and waits until the server has stored
+     * them.
+     */
     gboolean (*upload)(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
                        CstTask *task, GError **error);
     /** Writes the volume's data and holes to @sink; the caller finishes the sink. */
@@ -60,7 +62,9 @@ typedef struct {
                             GError **error);
 } CstTransport;
 
-/** Makes a connection over @transport (static) and its object @self, which it takes over. @asked:
- * the URI as the user gave it; may be NULL. */
-CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *asked,
+/**
+ * Makes a connection over @transport (static) and its object @self, which it takes over.
+ * @given_uri: the URI as the user gave it; may be NULL.
+ */
+CstConn *cst_conn_new(const CstTransport *transport, gpointer self, const char *given_uri,
                       gboolean read_only);

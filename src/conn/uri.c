@@ -81,7 +81,7 @@ static gboolean parse_scheme(const char *text, const char *scheme, Parts *parts,
     return TRUE;
 }
 
-/** Where parameter @name goes; NULL: it is the server's. */
+/* The member for parameter @name; NULL: the parameter is passed to the server. */
 static char **param_slot(CstConnUri *uri, Parts *parts, const char *name)
 {
     const struct {

@@ -28,6 +28,7 @@ typedef struct {
     gboolean no_verify;
 } CstConnUri;
 
+/** Frees what @uri owns and zeroes it. */
 void cst_conn_uri_clear(CstConnUri *uri);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstConnUri, cst_conn_uri_clear)
 

@@ -6,7 +6,8 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Parses the <adapter> of a scsi pool. @adapter is zeroed; the caller clears it, also on failure.
+/**
+ * Parses the <adapter> of a scsi pool. @adapter is zeroed; the caller clears it, also on failure.
  */
 gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error);
 

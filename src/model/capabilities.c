@@ -4,8 +4,10 @@
 
 #include "xml_write.h"
 
-/* The entries in libvirt's order. Two of the types do not exist here; they are listed as
- * unsupported for clients that expect all of libvirt's types, in this order. */
+/*
+ * The entries in libvirt's order. Two of the types do not exist here; they are listed as
+ * unsupported for clients that expect all of libvirt's types, in this order.
+ */
 static const struct {
     int type; /* CstPoolType; -1: one of libvirt's only */
     const char *foreign_name;

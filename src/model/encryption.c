@@ -121,8 +121,10 @@ static gboolean parse_ivgen(xmlNode *node, CstEncryption *encryption, GError **e
     return TRUE;
 }
 
-/* Cipher and IV generator can be chosen for LUKS only; otherwise libvirt ignores both, and so do
- * we. */
+/*
+ * Cipher and IV generator can be chosen for LUKS only; otherwise libvirt ignores both, and so do
+ * we.
+ */
 static gboolean parse_luks(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     xmlNode *cipher = cst_xml_find(node, "cipher");

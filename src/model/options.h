@@ -9,8 +9,10 @@
 
 /** Lists of options in an XML namespace, as children of <pool> or <volume>. */
 
-/** Parses the list into *options; NULL when it is empty. @ns NULL: the type has no options, and any
- * in Cistern's namespace are refused. */
+/**
+ * Parses the list into *options; NULL when it is empty. @ns NULL: the type has no options, and any
+ * in Cistern's namespace are refused.
+ */
 gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                            GError **error);
 

@@ -46,7 +46,8 @@ gboolean cst_perms_parse(xmlNode *node, const char *path, CstPerms *perms, GErro
     return TRUE;
 }
 
-/* Unlike libvirt, which writes ids above INT32_MAX as negative numbers and cannot read them back.
+/*
+ * Unlike libvirt, which writes ids above INT32_MAX as negative numbers and cannot read them back.
  */
 static void format_id(CstXmlWriter *xml, const char *name, uint32_t id)
 {

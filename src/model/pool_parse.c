@@ -31,7 +31,8 @@ static CstPoolDef *parse_type(xmlNode *node, GError **error)
     return cst_pool_def_new(type);
 }
 
-/* The name becomes a file name (NAME.xml) and a line in lists, so it may contain neither / nor \n.
+/*
+ * The name becomes a file name (NAME.xml) and a line in lists, so it may contain neither / nor \n.
  */
 static gboolean parse_name(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                            GError **error)

@@ -117,8 +117,10 @@ static gboolean parse_auth(xmlNode *node, CstAuth *auth, GError **error)
     return TRUE;
 }
 
-/* Accepted for the first two formats of any type's list: files of libvirt's may contain a version
- * there, although only NFS uses it. */
+/*
+ * Accepted for the first two formats of any type's list: files of libvirt's may contain a version
+ * there, although only NFS uses it.
+ */
 static gboolean parse_protocol(xmlNode *node, CstPoolType type, CstPoolSource *source,
                                GError **error)
 {

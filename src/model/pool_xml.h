@@ -8,7 +8,7 @@
 
 /** The <source> element, which is a part of several documents. */
 
-/** Parses a <source> element into @source, which cst_pool_source_init() has initialized. */
+/** Parses a <source> element into @source, which cst_pool_source_init() has initialised. */
 gboolean cst_pool_source_parse_node(xmlNode *node, CstPoolType type, CstPoolSource *source,
                                     GError **error);
 /** Formats a <source> element with the parts that @type has. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Validation against libvirt's RelaxNG schemas, on request (the VALIDATE flags). A schema is loaded
- * for each validation. */
+/*
+ * Validation against libvirt's RelaxNG schemas, on request (the VALIDATE flags). A schema is loaded
+ * for each validation.
+ */
 #include <model/schema.h>
 
 #include <libxml/relaxng.h>
@@ -38,8 +40,10 @@ static void collect(void *data, xmlError *err)
         g_string_append(problems, err->message);
 }
 
-/* Compiles a schema. The first one initializes libxml2's global tables of data types without any
- * lock, hence the mutex. */
+/*
+ * Compiles a schema. The first one initialises libxml2's global tables of data types without any
+ * lock, hence the mutex.
+ */
 static xmlRelaxNG *compile(xmlRelaxNGParserCtxt *parser)
 {
     static GMutex lock;

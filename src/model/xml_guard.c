@@ -3,8 +3,8 @@
  * A scan of untrusted XML before libxml2 parses it.
  *
  * libxml2 compares each attribute of an element with all others, so a document within the size
- * limit can keep it busy for very long. The scan finds start tags in one pass, skips comments, CDATA
- * and processing instructions, and counts the '=' outside of quotes. It need not recognise
+ * limit can keep it busy for very long. The scan finds start tags in one pass, skips comments,
+ * CDATA and processing instructions, and counts the '=' outside of quotes. It need not recognise
  * well-formed XML: it may count more attributes than the parser would, never fewer.
  */
 #include "xml_guard.h"

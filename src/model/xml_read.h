@@ -37,29 +37,37 @@ xmlNode *cst_xml_next(xmlNode *node);
 /** The text of the first element at @path; NULL when it is missing or empty. g_free() it. */
 char *cst_xml_text(xmlNode *node, const char *path);
 
-/** The attribute of the first element at @path that has it; NULL when missing or empty. g_free()
- * it. */
+/**
+ * The attribute of the first element at @path that has it; NULL when missing or empty. g_free() it.
+ */
 char *cst_xml_path_attr(xmlNode *node, const char *path, const char *attr);
 
 /** The attribute of @node itself; NULL only when missing, not when empty. g_free() it. */
 char *cst_xml_attr(xmlNode *node, const char *attr);
 
-/** Parses a yes/no attribute: *ret_value is 1, 0, or -1 when it is missing. XML for anything else.
+/**
+ * Parses a yes/no attribute: *ret_value is 1, 0, or -1 when it is missing. XML for anything else.
  */
 gboolean cst_xml_attr_yes_no(xmlNode *node, const char *attr, int *ret_value, GError **error);
 
-/** Gives the index of the attribute's value in NULL-terminated @names; -1 when it is missing. XML
- * for other values. */
+/**
+ * Gives the index of the attribute's value in NULL-terminated @names; -1 when it is missing. XML
+ * for other values.
+ */
 gboolean cst_xml_attr_enum(xmlNode *node, const char *attr, const char *const *names,
                            int *ret_index, GError **error);
 
-/** Parses a non-negative number; base 0 accepts the prefixes 0x and 0. *ret_value is unchanged when
- * the attribute is missing. */
+/**
+ * Parses a non-negative number; base 0 accepts the prefixes 0x and 0. *ret_value is unchanged when
+ * the attribute is missing.
+ */
 gboolean cst_xml_attr_uint(xmlNode *node, const char *attr, unsigned base, uint32_t *ret_value,
                            GError **error);
 
-/** Sets the error "Invalid value for attribute …" with libvirt's text. @expected may be NULL.
- * Always FALSE. */
+/**
+ * Sets the error "Invalid value for attribute …" with libvirt's text. @expected may be NULL. Always
+ * FALSE.
+ */
 gboolean cst_xml_bad_attr(xmlNode *node, const char *attr, const char *value, const char *expected,
                           GError **error);
 #define cst_xml_bad_attr(...) CST_GIVES_FALSE(cst_xml_bad_attr(__VA_ARGS__))

@@ -116,8 +116,10 @@ static int find_row(CstDeclarations *declarations, const CstDeclaredFile *file, 
     return *ret_moved && !by_name ? SQLITE_DONE : result;
 }
 
-/* Binds the record of the name to the file that has the name now. Failing is harmless: the next
- * look-up by name tries again. */
+/*
+ * Binds the record of the name to the file that has the name now. Failing is harmless: the next
+ * look-up by name tries again.
+ */
 static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *file)
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_SET_FILE);
@@ -157,8 +159,10 @@ gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredF
 
 /* --- reading many ----------------------------------------------------------------------------- */
 
-/* Below this number, files are searched for one by one: a bulk look-up also reads the records of
- * all other directories. */
+/*
+ * Below this number, files are searched for one by one: a bulk look-up also reads the records of
+ * all other directories.
+ */
 #define BULK_MIN 64
 
 /*
@@ -325,14 +329,6 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
     return db_run(declarations, statement, error);
 }
 
-/* With the lock held, and the database open. */
-static gboolean set(CstDeclarations *declarations, const CstDeclaredFile *file,
-                    const CstDeclaration *declaration, GError **error)
-{
-    return db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
-           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
-}
-
 /* Sets whether commits from now on are durable, together with all commits before them. */
 static void set_durable(CstDeclarations *declarations, gboolean durable)
 {
@@ -351,7 +347,8 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
         return FALSE;
     if (durable)
         set_durable(declarations, TRUE);
-    done = set(declarations, file, declaration, error);
+    done = db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
+           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
     if (durable)
         set_durable(declarations, FALSE);
     return done;

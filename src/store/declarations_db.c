@@ -117,8 +117,10 @@ static int try_open(CstDeclarations *declarations)
     return result;
 }
 
-/* SQLite's busy timeout does not cover the switch to WAL mode, in which two processes that create
- * the database at the same time collide; hence the loop. */
+/*
+ * SQLite's busy timeout does not cover the switch to WAL mode, in which two processes that create
+ * the database at the same time collide; hence the loop.
+ */
 gboolean db_open(CstDeclarations *declarations, GError **error)
 {
     gint64 end = g_get_monotonic_time() + BUSY_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;

@@ -317,8 +317,10 @@ static int by_id(gconstpointer a, gconstpointer b)
     return (left > right) - (left < right);
 }
 
-/* The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
- * twice. */
+/*
+ * The sorted numbers of all files with @suffix; NULL: of .job and .done files, a number may occur
+ * twice.
+ */
 static GArray *list_ids(const char *dir, const char *suffix)
 {
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -358,21 +360,16 @@ GPtrArray *cst_job_files_load(const CstPaths *paths)
     return jobs;
 }
 
-static gboolean no_job(uint64_t id, GError **error)
-{
-    return cst_fail(
-        error, CST_ERROR_NOT_FOUND,
-        _("no job with number %" G_GUINT64_FORMAT "; jobs are kept for an hour after their end"),
-        id);
-}
-
 CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error)
 {
     g_autofree char *dir = jobs_dir(paths);
     CstJobInfo *job = load_one(dir, id);
 
     if (!job)
-        no_job(id, error);
+        cst_fail(error, CST_ERROR_NOT_FOUND,
+                 _("no job with number %" G_GUINT64_FORMAT
+                   "; jobs are kept for an hour after their end"),
+                 id);
     return job;
 }
 

@@ -147,25 +147,23 @@ void cst_intent_keep(CstIntent *intent)
         intent_free(intent);
 }
 
-static GHashTable *parse_fields(const char *text)
+/* The fields of a record; none when it is damaged. */
+static GHashTable *read_fields(const char *path, GError **error)
 {
-    GHashTable *fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autofree char *text = NULL;
     g_autoptr(GKeyFile) record = g_key_file_new();
     g_auto(GStrv) keys = NULL;
+    GHashTable *fields;
 
+    if (!cst_file_read(path, RECORD_LIMIT, &text, NULL, error))
+        return NULL;
+    fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     if (g_key_file_load_from_data(record, text, (gsize)-1, G_KEY_FILE_NONE, NULL))
         keys = g_key_file_get_keys(record, GROUP, NULL, NULL);
     for (char **key = keys; key && *key; key++)
         g_hash_table_insert(fields, g_strdup(*key),
                             g_key_file_get_string(record, GROUP, *key, NULL));
     return fields;
-}
-
-static GHashTable *read_fields(const char *path, GError **error)
-{
-    g_autofree char *text = NULL;
-
-    return cst_file_read(path, RECORD_LIMIT, &text, NULL, error) ? parse_fields(text) : NULL;
 }
 
 typedef struct {

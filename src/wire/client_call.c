@@ -112,7 +112,7 @@ gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, co
 }
 
 gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeout_ms,
-                               gboolean *ret_there, GError **error)
+                               gboolean *ret_arrived, GError **error)
 {
     CstWirePending *pending = g_hash_table_lookup(client->pending, GUINT_TO_POINTER(serial));
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
@@ -131,7 +131,7 @@ gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeo
     /* The reply may have arrived just before the connection failed. */
     if (pending->packet)
         g_clear_error(error);
-    *ret_there = pending->packet != NULL;
+    *ret_arrived = pending->packet != NULL;
     return TRUE;
 }
 
@@ -153,9 +153,9 @@ gboolean cst_wire_client_collect(CstWireClient *client, uint32_t serial, const C
                                  void *ret, GError **error)
 {
     gpointer key = GUINT_TO_POINTER(serial);
-    gboolean there = FALSE, ok = FALSE;
+    gboolean arrived = FALSE, ok = FALSE;
 
-    if (cst_wire_client_await(client, serial, -1, &there, error))
+    if (cst_wire_client_await(client, serial, -1, &arrived, error))
         ok = decode_reply(g_hash_table_lookup(client->pending, key), proc, ret, error);
     g_hash_table_remove(client->pending, key);
     return ok;

@@ -7,9 +7,9 @@
 #include <base/task.h>
 
 /**
- * A blob is a positional byte source: a file, a block device, an RBD image, memory; or a layer
- * over another blob (the guest's view of an image, a dry run, fault injection in tests). Offsets
- * and lengths are bytes.
+ * A blob is a positional byte source: a file, a block device, an RBD image, memory; or a layer over
+ * another blob (the guest's view of an image, a dry run, fault injection in tests). Offsets and
+ * lengths are bytes.
  *
  * A blob has no current offset, so any number of threads may read and write it at the same time.
  * cst_blob_resize() must not run concurrently with another call on the same blob.
@@ -51,8 +51,8 @@ typedef enum {
  * writable.
  *
  * A callback that is NULL is a capability that the kind lacks. UNSUPPORTED from zero, discard,
- * allocate or copy_range means "not for this range of this blob"; the dispatcher then falls back
- * as the function of the same name below says.
+ * allocate or copy_range means "not for this range of this blob"; the dispatcher then falls back as
+ * the function of the same name below says.
  *
  * Callbacks are called from many threads at the same time: an implementation locks what it shares.
  */
@@ -132,7 +132,7 @@ struct CstBlob {
     gint refs; /**< atomic */
 };
 
-/** Initializes the head of an implementation's struct with one reference. Copies @name. */
+/** Initialises the head of an implementation's struct with one reference. Copies @name. */
 void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gboolean writable);
 
 /** Takes a reference. Returns @blob. Any thread. */
@@ -223,7 +223,8 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
  * writable blob is a dry-run layer (blob/dry.h) over the file.
  */
 CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError **error);
-/** Opens the file or block device at @path, which becomes the blob's name. Follows symbolic links.
+/**
+ * Opens the file or block device at @path, which becomes the blob's name. Follows symbolic links.
  */
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error);
 /** Creates an empty file at @path and opens it for writing; EXISTS when @path exists already. */
@@ -237,6 +238,8 @@ void cst_blob_file_skip_sync(CstBlob *blob);
 int cst_blob_file_fd(CstBlob *blob);
 
 #define CST_BLOB_MEMORY_MAX (UINT64_C(1) << 30)
-/** Makes a growable blob in memory, @len bytes at first. Copies @data; NULL: zeroes. NO_SPACE past
- * CST_BLOB_MEMORY_MAX bytes. */
+/**
+ * Makes a growable blob in memory, @len bytes at first. Copies @data; NULL: zeroes. NO_SPACE past
+ * CST_BLOB_MEMORY_MAX bytes.
+ */
 CstBlob *cst_blob_memory_new(const void *data, size_t len);

@@ -12,8 +12,8 @@
  * Ceph's client libraries, loaded with dlopen() on first use. Linking them would slow down every
  * start of every program by more than most commands take, and hosts without Ceph need not install
  * them. Calls go through the table, as ceph->rbd_open(…), and are documented in rados/librados.h
- * and rbd/librbd.h. rbd_open and rbd_open_read_only are wrappers that avoid a race in librbd
- * (see ceph.c).
+ * and rbd/librbd.h. rbd_open and rbd_open_read_only are wrappers that avoid a race in librbd (see
+ * ceph.c).
  */
 #define CST_CEPH_FUNCTIONS(X)             \
     X(rados_create)                       \

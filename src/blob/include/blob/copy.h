@@ -20,7 +20,7 @@ typedef struct {
 } CstBlobPart;
 
 /**
- * Makes a read-only blob that is the concatenation of @parts. References their blobs, copies
- * @name, which is for messages.
+ * Makes a read-only blob that is the concatenation of @parts. References their blobs, copies @name,
+ * which is for messages.
  */
 CstBlob *cst_blob_join(const CstBlobPart *parts, guint count, const char *name);

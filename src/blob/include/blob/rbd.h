@@ -9,7 +9,8 @@ typedef struct {
     rbd_image_t image;
     guint deadline_ms; /**< a call that takes longer fails with UNREACHABLE */
     gpointer owner;    /**< the connection that the image was opened through */
-    /** Releases @owner after the image is closed; NULL: none. Never called in a thread of librbd.
+    /**
+     * Releases @owner after the image is closed; NULL: none. Never called in a thread of librbd.
      */
     GDestroyNotify release_owner;
 } CstBlobRbd;

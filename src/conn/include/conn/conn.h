@@ -56,7 +56,9 @@ gboolean cst_conn_lib_version(CstConn *conn, uint64_t *ret_version, GError **err
 gboolean cst_conn_hv_version(CstConn *conn, uint64_t *ret_version, GError **error);
 /** The <capabilities> document of the host. */
 char *cst_conn_capabilities(CstConn *conn, GError **error);
+/** Whether the connection was opened read-only. */
 gboolean cst_conn_is_read_only(const CstConn *conn);
+/** Whether the service runs in this process. */
 gboolean cst_conn_is_embedded(const CstConn *conn);
 
 /**
@@ -74,7 +76,9 @@ typedef struct {
     CstUuid uuid;
 } CstPoolRef;
 
+/** Makes a reference; copies @name. */
 CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid);
+/** NULL is accepted. */
 void cst_pool_ref_free(CstPoolRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolRef, cst_pool_ref_free)
 
@@ -89,11 +93,13 @@ CstPoolRef *cst_conn_pool_by_target(CstConn *conn, const char *path, GError **er
 CstPoolRef *cst_conn_pool_define(CstConn *conn, const char *xml, unsigned flags, GError **error);
 /** Creates and starts a transient pool. @flags: CstPoolCreateFlags. */
 CstPoolRef *cst_conn_pool_create(CstConn *conn, const char *xml, unsigned flags, GError **error);
+/** Removes the definition of a pool that is not active. */
 gboolean cst_conn_pool_undefine(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** @flags: CstPoolBuildFlags. */
 gboolean cst_conn_pool_build(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 /** @flags: CstPoolCreateFlags. */
 gboolean cst_conn_pool_start(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
+/** Deactivates the pool; a transient one ceases to exist. */
 gboolean cst_conn_pool_stop(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** Deletes the pool's storage. @flags: CstPoolDeleteFlags. */
 gboolean cst_conn_pool_delete(CstConn *conn, const CstPoolRef *pool, unsigned flags,
@@ -101,15 +107,18 @@ gboolean cst_conn_pool_delete(CstConn *conn, const CstPoolRef *pool, unsigned fl
 /** @flags: none are defined. */
 gboolean cst_conn_pool_refresh(CstConn *conn, const CstPoolRef *pool, unsigned flags,
                                GError **error);
+/** Sets whether the pool starts with the daemon. */
 gboolean cst_conn_pool_set_autostart(CstConn *conn, const CstPoolRef *pool, gboolean autostart,
                                      GError **error);
 
+/** Query one property of a pool. */
 gboolean cst_conn_pool_get_autostart(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error);
 gboolean cst_conn_pool_is_active(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                  GError **error);
 gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error);
+/** Reads state and usage; persistent, autostart and volumes are not filled in. */
 gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret,
                             GError **error);
 /** Why the pool could not be started or is inaccessible; NULL: it is fine, or that is unknown. */
@@ -118,10 +127,13 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool);
 GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** The pool's XML document. @flags: CstStorageXmlFlags. */
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
+/** The number of volumes of an active pool. */
 gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guint *ret,
                                      GError **error);
-/** The <sources> that pools of @type could use. @spec: a <source> document that restricts the
- * search; may be NULL. */
+/**
+ * The <sources> that pools of @type could use. @spec: a <source> document that restricts the
+ * search; may be NULL.
+ */
 char *cst_conn_find_sources(CstConn *conn, const char *type, const char *spec, GError **error);
 /** The <storagepoolCapabilities> document. */
 char *cst_conn_pool_capabilities(CstConn *conn, GError **error);
@@ -135,6 +147,7 @@ typedef struct {
     char *key; /**< unique on the host; may be NULL */
 } CstVolRef;
 
+/** NULL is accepted. */
 void cst_vol_ref_free(CstVolRef *ref);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolRef, cst_vol_ref_free)
 
@@ -151,7 +164,9 @@ CstVolRef *cst_conn_vol_by_key(CstConn *conn, const char *key, GError **error);
 CstVolRef *cst_conn_vol_by_path(CstConn *conn, const char *path, GError **error);
 /** The pool that contains @vol. */
 CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **error);
+/** The path of the volume, or what the pool type has in its place. */
 char *cst_conn_vol_path(CstConn *conn, const CstVolRef *vol, GError **error);
+/** The volume's XML document. @flags: none are defined. */
 char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GError **error);
 /** @physical: give the physical size as allocation (libvirt's GET_PHYSICAL). */
 gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical, CstVolInfo *ret,
@@ -194,24 +209,31 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
 
 /* --- volumes as images ----------------------------------------------------------------------- */
 
-/** The volume's backing chain and everything based on its volumes. Elements CstChainRow *, each
- * before those that are based on it. */
+/**
+ * The volume's backing chain and everything based on its volumes. Elements CstChainRow *, each
+ * before those that are based on it.
+ */
 GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **error);
 
 /** The processes and mounts that have the volume open. Elements CstVolHolder *. */
 GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error);
 
-/* Long calls, as above. The server opens files that an image names only if they are volumes of
- * active pools. */
+/*
+ * Long calls, as above. The server opens files that an image names only if they are volumes of
+ * active pools.
+ */
 
-/** Checks, and with @repair (CstRepairFlags) repairs, the volume's image. Damage is not a failure.
+/**
+ * Checks, and with @repair (CstRepairFlags) repairs, the volume's image. Damage is not a failure.
  */
 gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair, CstTask *task,
                             CstCheckReport *ret_report, GError **error);
 /** Copies the content of the backing chain into the volume and removes its backing file. */
 gboolean cst_conn_vol_flatten(CstConn *conn, const CstVolRef *vol, CstTask *task, GError **error);
-/** Writes the volume's content into @base, the name or path of a volume in its backing chain; NULL:
- * its backing file. @flags: CstVolCommitFlags. */
+/**
+ * Writes the volume's content into @base, the name or path of a volume in its backing chain; NULL:
+ * its backing file. @flags: CstVolCommitFlags.
+ */
 gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *base, unsigned flags,
                              CstTask *task, GError **error);
 /** Releases clusters and blocks that hold only zeroes. *ret_given_back: bytes released. */
@@ -280,10 +302,13 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
 /** @limit: bytes reserved for changes, where the technology needs it; 0: its default. */
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error);
+/** Restores the volume's content to that of the snapshot. */
 gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
                                   CstTask *task, GError **error);
+/** Deletes a snapshot; the volume stays as it is. */
 gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
                                   CstTask *task, GError **error);
+/** Renames a snapshot. EXISTS when @new_name is taken. */
 gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
                                   const char *new_name, GError **error);
 /** Creates a volume in the same pool and format with the content of the snapshot. */
@@ -299,17 +324,22 @@ typedef struct {
     char *usage_id;
 } CstConnSecret;
 
+/** NULL is accepted. */
 void cst_conn_secret_free(CstConnSecret *secret);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnSecret, cst_conn_secret_free)
 
 /** Lists secrets. Elements CstConnSecret *. @filter: CstListSecretsFlags. */
 GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error);
+/** Look up a secret; NO_SECRET when there is none. */
 CstConnSecret *cst_conn_secret_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
 CstConnSecret *cst_conn_secret_by_usage(CstConn *conn, int usage, const char *usage_id,
                                         GError **error);
+/** Defines a secret, or changes its definition. @flags: CstSecretDefineFlags. */
 CstConnSecret *cst_conn_secret_define(CstConn *conn, const char *xml, unsigned flags,
                                       GError **error);
+/** Removes a secret and its value. */
 gboolean cst_conn_secret_undefine(CstConn *conn, const CstConnSecret *secret, GError **error);
+/** The secret's XML document, which never contains the value. */
 char *cst_conn_secret_xml(CstConn *conn, const CstConnSecret *secret, GError **error);
 /** Sets the value, @len bytes, at most CST_SECRET_VALUE_MAX. */
 gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, const uint8_t *value,
@@ -349,8 +379,7 @@ gboolean cst_conn_subscribe(CstConn *conn, CstConnEventType type, const CstUuid 
 gboolean cst_conn_unsubscribe(CstConn *conn, guint id, GError **error);
 /**
  * Waits for events and delivers them. Returns when at least one was delivered, @timeout_ms has
- * passed
- * (-1: no limit), or @wake_fd (-1: none) is readable. *ret_delivered: the number delivered.
+ * passed (-1: no limit), or @wake_fd (-1: none) is readable. *ret_delivered: the number delivered.
  */
 gboolean cst_conn_wait_events(CstConn *conn, int timeout_ms, int wake_fd, guint *ret_delivered,
                               GError **error);

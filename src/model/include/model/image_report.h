@@ -105,11 +105,13 @@ typedef struct {
 /** A page of a volume's map. */
 typedef struct {
     GArray *runs;     /**< of CstVolMapRun, in order and without gaps */
-    GPtrArray *files; /**< of char *: path of each image of the chain, the one on top first */
+    GPtrArray *files; /**< of char *: path of each image of the chain, the top one first */
     gboolean more;    /**< the map continues at the end of the last run */
 } CstVolMap;
 
+/** Makes an empty map. */
 CstVolMap *cst_vol_map_new(void);
+/** NULL is accepted. */
 void cst_vol_map_free(CstVolMap *map);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolMap, cst_vol_map_free)
 
@@ -135,6 +137,7 @@ typedef struct {
     gboolean reads_only; /**< known not to write */
 } CstVolHolder;
 
+/** NULL is accepted. */
 void cst_vol_holder_free(CstVolHolder *holder);
 
 /** A row of a backing chain, which is listed as a tree: the base, then the volumes based on it. */
@@ -150,4 +153,5 @@ typedef struct {
     char *problem; /**< NULL: fine */
 } CstChainRow;
 
+/** NULL is accepted. */
 void cst_chain_row_free(CstChainRow *row);

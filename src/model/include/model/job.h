@@ -45,6 +45,7 @@ typedef struct {
     unsigned attempt; /**< number of the process that works on it: 1, 2, … */
 } CstJobInfo;
 
+/** NULL is accepted. */
 void cst_job_info_free(CstJobInfo *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstJobInfo, cst_job_info_free)
 

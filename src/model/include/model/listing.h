@@ -35,4 +35,5 @@ typedef struct {
     char *problem; /**< why the volume cannot be used; NULL: it is fine, or that is unknown */
 } CstVolRow;
 
+/** NULL is accepted. */
 void cst_vol_row_free(CstVolRow *row);

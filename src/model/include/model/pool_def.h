@@ -137,7 +137,7 @@ typedef enum {
  * Parses a <pool> document with libvirt's rules: the same defaults (a generated uuid, pool and
  * source name from each other, a cleaned target path) and the same refusals. @flags: CstParseFlags.
  * Errors, with libvirt's numbers: XML_SYNTAX (not well-formed), XML (missing or malformed parts),
- * CONFIG (unknown format and the like), NO_SUPPORT (cow where it can't be), XML_SCHEMA and
+ * CONFIG (an unknown format, for example), NO_SUPPORT (cow for types without it), XML_SCHEMA and
  * ARGUMENT_UNSUPPORTED (CST_PARSE_VALIDATE).
  */
 CstPoolDef *cst_pool_def_parse(const char *xml, unsigned flags, GError **error);
@@ -153,8 +153,10 @@ char *cst_pool_source_format(const CstPoolSource *source, CstPoolType type, GErr
 /** Formats a <sources> document of @n_sources sources: the result of find-storage-pool-sources. */
 char *cst_pool_source_list_format(const CstPoolSource *sources, gsize n_sources, CstPoolType type,
                                   GError **error);
-/** Parses a <source> document, the argument of find-storage-pool-sources. The caller clears
- * *ret_source. */
+/**
+ * Parses a <source> document, the argument of find-storage-pool-sources. The caller clears
+ * *ret_source.
+ */
 gboolean cst_pool_source_parse(const char *xml, CstPoolType type, CstPoolSource *ret_source,
                                GError **error);
 /** Sets @source to what an absent <source> means for @type (default format and directory). */

@@ -59,7 +59,8 @@ typedef enum {
 /** Namespace of Cistern's own elements, which libvirt's parser ignores. Its meaning is stable. */
 #define CST_XML_NAMESPACE "urn:cistern:storage:1.0"
 
-/** A list of options in an XML namespace. The document declares the namespace when it has options.
+/**
+ * A list of options in an XML namespace. The document declares the namespace when it has options.
  */
 typedef struct {
     const char *prefix; /**< "rbd" */

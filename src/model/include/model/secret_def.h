@@ -6,8 +6,10 @@
 #include <base/uuid.h>
 #include <model/limits.h>
 
-/** Secret definitions (libvirt docs/formatsecret.rst). They describe a secret's use and never
- * contain its value. Pure functions; any thread. */
+/**
+ * Secret definitions (libvirt docs/formatsecret.rst). They describe a secret's use and never
+ * contain its value. Pure functions; any thread.
+ */
 
 /** Values are libvirt's virSecretUsageType. */
 typedef enum {
@@ -40,6 +42,7 @@ typedef struct {
 CstSecretDef *cst_secret_def_parse(const char *xml, unsigned flags, GError **error);
 /** Formats the <secret> document, newline-terminated. Definition files have the same content. */
 char *cst_secret_def_format(const CstSecretDef *def);
+/** Makes a definition in which nothing is set. */
 CstSecretDef *cst_secret_def_new(void);
 /** A deep copy, owned by the caller. */
 CstSecretDef *cst_secret_def_copy(const CstSecretDef *def);

@@ -18,5 +18,6 @@ typedef struct {
     char *problem;          /**< why it cannot be used; NULL: it is fine */
 } CstSnapshot;
 
+/** NULL is accepted. */
 void cst_snapshot_free(CstSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSnapshot, cst_snapshot_free)

@@ -14,4 +14,5 @@ typedef struct {
     guint volumes;          /**< number of volumes and snapshots in it */
 } CstThinStore;
 
+/** NULL is accepted. */
 void cst_thin_store_free(CstThinStore *store);

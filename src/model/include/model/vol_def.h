@@ -80,6 +80,7 @@ typedef struct {
     GPtrArray *options;     /**< of CstPoolOption, in our own namespace; NULL: none */
 } CstVolDef;
 
+/** Makes a definition in which nothing is set. */
 CstVolDef *cst_vol_def_new(void);
 /** A deep copy, owned by the caller. */
 CstVolDef *cst_vol_def_copy(const CstVolDef *def);
@@ -109,7 +110,9 @@ CstVolDef *cst_vol_def_parse(const char *xml, CstPoolType type, unsigned flags, 
  */
 char *cst_vol_def_format(const CstVolDef *def, CstPoolType type, GError **error);
 
+/** NULL is accepted. */
 void cst_encryption_free(CstEncryption *encryption);
+/** NULL is accepted. */
 void cst_backing_def_free(CstBackingDef *backing);
 
 /** Appends to def->extents. @start and @end are bytes on the device; copies @path. */
@@ -119,6 +122,7 @@ void cst_vol_def_add_extent(CstVolDef *def, const char *path, uint64_t start, ui
 CstEncryption *cst_encryption_new(CstEncryptionFormat format);
 /** Adds a passphrase's secret; exactly one of @uuid and @usage is not NULL. */
 void cst_encryption_add_secret(CstEncryption *encryption, const CstUuid *uuid, const char *usage);
+/** A deep copy, owned by the caller. */
 CstEncryption *cst_encryption_copy(const CstEncryption *encryption);
 /** Makes a backing store without permissions and times. @format may be NULL. */
 CstBackingDef *cst_backing_def_new(const char *path, const char *format);

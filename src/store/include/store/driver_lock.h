@@ -33,6 +33,7 @@ void cst_driver_lock_free(CstDriverLock *lock);
 gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GError **error);
 /** Releases the lock; does nothing when it is not held. Leaves the file, emptied. */
 void cst_driver_lock_release(CstDriverLock *lock);
+/** Whether this object holds the lock. */
 gboolean cst_driver_lock_is_held(const CstDriverLock *lock);
 
 /**

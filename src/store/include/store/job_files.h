@@ -30,11 +30,15 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
                                  GError **error);
 /** Writes the status: everything in @job but its id. */
 void cst_job_file_update(CstJobFile *file, const CstJobInfo *job);
-/** Reads the requests. *ret_limit is the limit of the rate that was set last; unchanged when the
- * file cannot be read. */
+/**
+ * Reads the requests. *ret_limit is the limit of the rate that was set last; unchanged when the
+ * file cannot be read.
+ */
 void cst_job_file_read_requests(CstJobFile *file, gboolean *ret_cancel, uint64_t *ret_limit);
-/** Writes the final status and marks the job as ended. Syncs the status of a job that could be
- * resumed, so that it is not. Frees @file. */
+/**
+ * Writes the final status and marks the job as ended. Syncs the status of a job that could be
+ * resumed, so that it is not. Frees @file.
+ */
 void cst_job_file_end(CstJobFile *file, const CstJobInfo *job);
 /** Writes the status and releases the job, for a later daemon to resume. Frees @file. */
 void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job);

@@ -34,7 +34,8 @@ void cst_journal_free(CstJournal *journal);
  */
 CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation,
                              ...) G_GNUC_NULL_TERMINATED;
-/** Removes the record, as the work is complete or undone, and frees the intent. NULL is accepted.
+/**
+ * Removes the record, as the work is complete or undone, and frees the intent. NULL is accepted.
  */
 void cst_intent_end(CstIntent *intent);
 

@@ -16,7 +16,7 @@ typedef struct {
     char *secret_dir;       /**< etc/libvirt/secrets: UUID.xml, UUID.base64 */
     char *secret_run_dir;   /**< run/libvirt/secrets: driver.pid */
     char *system_token;     /**< run/libvirt/common/system.token, see store/system_token.h */
-    char *data_dir;         /**< var/lib/cistern: journal, catalogue */
+    char *data_dir;         /**< var/lib/cistern: journal, jobs, declarations */
     char *run_dir;          /**< run/libvirt: the sockets */
     char *socket;           /**< run/libvirt/virtstoraged-sock */
     char *socket_ro;        /**< …-ro; NULL in the session layout, as libvirt has none there */

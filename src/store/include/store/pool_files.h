@@ -6,8 +6,8 @@
 
 /**
  * The files of pools, in the places and formats of libvirt's storage driver: definitions and
- * autostart links in the configuration directory, the state of active pools in the run directory.
- * A write replaces a whole file and is durable when it returns. The caller holds the driver lock.
+ * autostart links in the configuration directory, the state of active pools in the run directory. A
+ * write replaces a whole file and is durable when it returns. The caller holds the driver lock.
  */
 
 /** A loaded definition or state. */

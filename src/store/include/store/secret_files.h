@@ -20,8 +20,10 @@ typedef struct {
 /** Overwrites the value before it frees it. */
 void cst_secret_file_free(CstSecretFile *file);
 
-/** Loads all secrets. Elements CstSecretFile *, freed with the array. Skips and logs files that
- * cannot be read. */
+/**
+ * Loads all secrets. Elements CstSecretFile *, freed with the array. Skips and logs files that
+ * cannot be read.
+ */
 GPtrArray *cst_secret_files_load(const CstPaths *paths);
 /**
  * Whether there are values without a definition, or temporary files: a change was interrupted or is

@@ -45,8 +45,10 @@ gboolean cst_wire_client_open(CstWireClient *client, const char *name, unsigned 
  */
 void cst_wire_client_set_keepalive(CstWireClient *client, int interval_ms, int count);
 
-/** Overwrites handled packets that are still in the buffers. Call it after sending or receiving the
- * value of a secret. */
+/**
+ * Overwrites handled packets that are still in the buffers. Call it after sending or receiving the
+ * value of a secret.
+ */
 void cst_wire_client_wipe(CstWireClient *client);
 
 /** The failure of the connection, owned by @client; NULL: it works. */
@@ -78,18 +80,20 @@ gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, co
                               uint32_t *ret_serial, GError **error);
 
 /**
- * Waits for the reply to @serial for at most @timeout_ms (-1: without limit). *ret_there: it has
+ * Waits for the reply to @serial for at most @timeout_ms (-1: without limit). *ret_arrived: it has
  * arrived. Fails only when the connection does.
  */
 gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeout_ms,
-                               gboolean *ret_there, GError **error);
+                               gboolean *ret_arrived, GError **error);
 
-/** Waits for the reply to @serial and decodes it into @ret, as cst_wire_client_call() does. @serial
- * is invalid afterwards. */
+/**
+ * Waits for the reply to @serial and decodes it into @ret, as cst_wire_client_call() does. @serial
+ * is invalid afterwards.
+ */
 gboolean cst_wire_client_collect(CstWireClient *client, uint32_t serial, const CstWireProc *proc,
                                  void *ret, GError **error);
 
-/** Drops the reply to @serial, now or when it arrives. The call itself goes on at the server. */
+/** Drops the reply to @serial, now or when it arrives. The server continues with the call. */
 void cst_wire_client_forget(CstWireClient *client, uint32_t serial);
 
 /* --- messages -------------------------------------------------------------------------------- */
@@ -112,8 +116,9 @@ gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-/** The stream of a call: raw bytes and, when the call's flags ask for them, holes, in one
- * direction. */
+/**
+ * The stream of a call: raw bytes and, when the call's flags ask for them, holes, in one direction.
+ */
 typedef struct CstWireStream CstWireStream;
 
 /** Receives @len bytes, or a hole of @hole bytes (@len 0). FALSE stops the stream with @error. */
@@ -128,8 +133,10 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
                                      const void *args, CstWireStreamFunc func, gpointer data,
                                      GError **error);
 
-/** Sends @len bytes and waits until the socket has accepted them. Fails with the server's error as
- * soon as that has arrived. */
+/**
+ * Sends @len bytes and waits until the socket has accepted them. Fails with the server's error as
+ * soon as that has arrived.
+ */
 gboolean cst_wire_stream_send(CstWireStream *stream, const void *bytes, size_t len, GError **error);
 /** Sends a hole of @hole bytes. */
 gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError **error);
@@ -140,7 +147,9 @@ gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **
 /** Ends the stream in both directions. Success means that the server has completed the call. */
 gboolean cst_wire_stream_finish(CstWireStream *stream, GError **error);
 
-/** Aborts a stream that is not finished, waits for the server to confirm it, and frees the stream.
- * NULL is accepted. */
+/**
+ * Aborts a stream that is not finished, waits for the server to confirm it, and frees the stream.
+ * NULL is accepted.
+ */
 void cst_wire_stream_free(CstWireStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireStream, cst_wire_stream_free)

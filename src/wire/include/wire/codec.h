@@ -77,8 +77,10 @@ void cst_wire_header_write(uint8_t *ret_packet, const CstWireHeader *header, siz
 gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t func,
                          const void *args, GError **error);
 
-/** Appends a packet whose payload is @len bytes as they are (stream data), at most
- * CST_WIRE_PAYLOAD_MAX. */
+/**
+ * Appends a packet whose payload is @len bytes as they are (stream data), at most
+ * CST_WIRE_PAYLOAD_MAX.
+ */
 void cst_wire_append_raw(GByteArray *buf, const CstWireHeader *header, const void *payload,
                          size_t len);
 
