@@ -115,16 +115,17 @@ static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
 /* Lock held. */
 static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GError **error)
 {
-    uint64_t place = 0, index = qcow2_l2_index(q, offset);
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t index = qcow2_l2_index(q, offset);
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
     uint64_t more = ((host & 511) + len - 1) >> 9; /* sectors behind the first */
     Qcow2Entry old, entry = {QCOW2_COMPRESSED | host, 0};
 
     if (!table)
         return FALSE;
     entry.word |= more << (62 - (q->cluster_bits - 8));
-    old = qcow2_entry_get(q, table, index);
-    qcow2_entry_put(q, table, place, index, entry);
+    old = qcow2_entry_get(q, table->data, index);
+    if (!qcow2_entry_put(q, table, index, entry, error))
+        return FALSE;
     qcow2_entry_give_up(q, &old);
     return qcow2_relieve(q, error);
 }
@@ -132,13 +133,12 @@ static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GEr
 /* Refuses to replace what can't be given up: it is damaged. Lock held. */
 static gboolean check_old(Qcow2 *q, uint64_t offset, GError **error)
 {
-    uint64_t place = 0;
-    const uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    const CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry entry;
 
     if (!table)
         return FALSE;
-    entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
+    entry = qcow2_entry_get(q, table->data, qcow2_l2_index(q, offset));
     for (unsigned sub = 0; sub < q->sub_count; sub++)
         if (qcow2_entry_kind(q, &entry, sub) == QCOW2_BAD)
             return qcow2_corrupt(q, error, _("an L2 entry is damaged"));

@@ -22,8 +22,8 @@ static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **err
 static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uint64_t *ret_host,
                                uint64_t *ret_count, GError **error)
 {
-    uint64_t first = 0, count = 0, place = 0;
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t first = 0, count = 0;
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
 
     if (!table)
         return FALSE;
@@ -41,7 +41,7 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = offset + (i << q->cluster_bits);
         Qcow2Entry entry = {(first + i) << q->cluster_bits | QCOW2_COPIED, 0};
-        Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+        Qcow2Entry old = qcow2_entry_get(q, table->data, qcow2_l2_index(q, at));
 
         entry.word |= old.word; /* zeroes that hide a backing image stay zeroes */
         if (q->sub_count > 1) {
@@ -49,7 +49,8 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
             if (!qcow2_backing_shows(q, at) && old.bitmap == 0)
                 entry.bitmap = G_MAXUINT32;
         }
-        qcow2_entry_put(q, table, place, qcow2_l2_index(q, at), entry);
+        if (!qcow2_entry_put(q, table, qcow2_l2_index(q, at), entry, error))
+            return FALSE;
     }
     *ret_host = first << q->cluster_bits;
     *ret_count = count;
@@ -73,7 +74,7 @@ static gboolean find_placeless(Qcow2 *q, uint64_t offset, uint64_t end, uint64_t
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
     uint64_t stop = MIN(end, ((offset >> shift) + 1) << shift), at = offset, count = 0;
-    uint8_t *table = NULL;
+    const uint8_t *table = NULL;
 
     if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
         return FALSE;

@@ -78,9 +78,12 @@ static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
     uint64_t place = region->first + region->count;
 
     for (uint64_t i = region->first >> q->block_bits; i <= (end - 1) >> q->block_bits; i++) {
+        CstPageId id;
+
         if (q->reftable[i] != 0)
             continue;
-        if (!qcow2_cache_add(q->blocks, place << q->cluster_bits, error))
+        id = qcow2_table_id(q, place << q->cluster_bits);
+        if (!cst_page_cache_add(q->blocks, &id, error))
             return FALSE;
         q->reftable[i] = place++ << q->cluster_bits;
         q->reftable_dirty_first = MIN(q->reftable_dirty_first, (uint32_t)i);
@@ -130,7 +133,7 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
     uint64_t offset = region->first << q->cluster_bits;
     uint8_t raw[12];
 
-    if (!qcow2_cache_write(q->blocks, q->blob, error) || !write_reftable(q, offset, error) ||
+    if (!cst_page_cache_write(q->blocks, 0, error) || !write_reftable(q, offset, error) ||
         !qcow2_barrier(q, error))
         return FALSE;
     cst_put_be64(raw, offset);
@@ -148,9 +151,12 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
 /* Blocks of a region that came to nothing must not be written over what comes there next. */
 static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
 {
-    for (uint32_t i = 0; i < q->reftable_entries; i++)
+    for (uint32_t i = 0; i < q->reftable_entries; i++) {
+        CstPageId id = qcow2_table_id(q, q->reftable[i]);
+
         if (q->reftable[i] != 0 && (i >= old_entries || old[i] == 0))
-            qcow2_cache_drop(q->blocks, q->reftable[i]);
+            cst_page_cache_drop(q->blocks, &id);
+    }
 }
 
 gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)

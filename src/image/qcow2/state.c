@@ -6,12 +6,11 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "cache.h"
 
 #define L2_CACHE_BYTES    (4 * CST_MIB)
 #define BLOCK_CACHE_BYTES (1 * CST_MIB)
-#define CACHE_MIN_SLOTS   4
-#define CACHE_MAX_SLOTS   2048
+#define CACHE_MIN_TABLES  4
+#define CACHE_MAX_TABLES  2048
 
 static void set_geometry(Qcow2 *q)
 {
@@ -63,15 +62,15 @@ static gboolean spill(void *owner, GError **error)
     return qcow2_sync(owner, error);
 }
 
-static unsigned slots_for(const Qcow2 *q, uint64_t bytes)
+static unsigned tables_in(const Qcow2 *q, uint64_t bytes)
 {
-    return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_SLOTS, CACHE_MAX_SLOTS);
+    return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_TABLES, CACHE_MAX_TABLES);
 }
 
 void qcow2_state_free(Qcow2 *q)
 {
-    qcow2_cache_free(q->l2s);
-    qcow2_cache_free(q->blocks);
+    cst_page_cache_free(q->l2s);
+    cst_page_cache_free(q->blocks);
     cst_blob_unref(q->data);
     g_array_unref(q->pending);
     g_free(q->l1);
@@ -83,8 +82,11 @@ void qcow2_state_free(Qcow2 *q)
 
 static void make_caches(Qcow2 *q)
 {
-    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
-    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
+    CstPageCacheHooks hooks = {.spill = spill, .owner = q};
+
+    q->l2s = cst_page_cache_new(q->blob, q->cluster_size, tables_in(q, L2_CACHE_BYTES), &hooks);
+    q->blocks =
+        cst_page_cache_new(q->blob, q->cluster_size, tables_in(q, BLOCK_CACHE_BYTES), &hooks);
 }
 
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
@@ -96,8 +98,8 @@ gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
     q->l1_dirty_end = q->reftable_dirty_end = 0;
     q->free_hint = 0;
     q->packed_at = 0;
-    qcow2_cache_free(q->l2s);
-    qcow2_cache_free(q->blocks);
+    cst_page_cache_free(q->l2s);
+    cst_page_cache_free(q->blocks);
     make_caches(q);
     return qcow2_state_read_tables(q, TRUE, error);
 }

@@ -3,9 +3,9 @@
 
 #include <base/error.h>
 
-#include "cache.h"
 #include "format.h"
 #include "header.h"
+#include "page_cache.h"
 
 /**
  * An opened qcow2 image.
@@ -64,11 +64,11 @@ typedef struct {
     uint64_t *reftable;
     uint32_t reftable_entries;
     uint32_t reftable_dirty_first, reftable_dirty_end;
-    Qcow2Cache *l2s;
-    Qcow2Cache *blocks;
-    uint64_t free_hint; /* no cluster below is free */
-    uint64_t packed_at; /* where compressed data goes on inside a cluster; 0: in a new one */
-    GArray *pending;    /* uint64_t host clusters to count down after the next sync */
+    CstPageCache *l2s;    /* whole L2 tables, by their offset */
+    CstPageCache *blocks; /* whole refcount blocks, by their offset */
+    uint64_t free_hint;   /* no cluster below is free */
+    uint64_t packed_at;   /* where compressed data goes on inside a cluster; 0: in a new one */
+    GArray *pending;      /* uint64_t host clusters to count down after the next sync */
 } Qcow2;
 
 static inline Qcow2 *qcow2_of(CstImage *image)
@@ -116,6 +116,12 @@ gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error);
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error);
 void qcow2_state_free(Qcow2 *q);
 
+/** The table, one cluster long, that is stored at @offset. */
+static inline CstPageId qcow2_table_id(const Qcow2 *q, uint64_t offset)
+{
+    return (CstPageId){.key = offset, .offset = offset, .length = (uint32_t)q->cluster_size};
+}
+
 /* --- snapshot.c; while the image is being opened for reading --------------------------------- */
 
 /** From now on the guest's view is that of the snapshot called @name. */
@@ -136,7 +142,7 @@ static inline uint64_t qcow2_block_index(const Qcow2 *q, uint64_t cluster)
 }
 
 /** That block, cached; *ret_block is NULL where there is none: all counts there are 0. */
-gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, uint8_t **ret_block, GError **error);
+gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, CstPage **ret_block, GError **error);
 gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error);
 /** The block that holds the count must exist. */
 gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error);
@@ -200,9 +206,9 @@ gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run
  * The L2 table of the guest's @offset, for changing: made, or copied away from a snapshot, when
  * needed. Write entries with qcow2_entry_put(), which marks it dirty.
  */
-uint8_t *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, uint64_t *ret_place, GError **error);
+CstPage *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, GError **error);
 /** The table for looking only; *ret_table is NULL where there is none. */
-gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, uint8_t **ret_table, GError **error);
+gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, const uint8_t **ret_table, GError **error);
 
 static inline uint64_t qcow2_l2_index(const Qcow2 *q, uint64_t offset)
 {
@@ -210,8 +216,9 @@ static inline uint64_t qcow2_l2_index(const Qcow2 *q, uint64_t offset)
 }
 
 Qcow2Entry qcow2_entry_get(const Qcow2 *q, const uint8_t *table, uint64_t index);
-/** @place: of the table in the file. */
-void qcow2_entry_put(Qcow2 *q, uint8_t *table, uint64_t place, uint64_t index, Qcow2Entry entry);
+/** Marks the table dirty. INTERNAL when the table was given up meanwhile. */
+gboolean qcow2_entry_put(Qcow2 *q, CstPage *table, uint64_t index, Qcow2Entry entry,
+                         GError **error);
 /** Gives up what @entry refers to. */
 void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry);
 /** A packed entry's place: first byte, length (up to the end of its last sector). */

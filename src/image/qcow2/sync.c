@@ -30,7 +30,7 @@ static gboolean write_entries(Qcow2 *q, const uint64_t *table, uint64_t place, u
 
 static gboolean write_refcounts(Qcow2 *q, GError **error)
 {
-    if (!qcow2_cache_write(q->blocks, q->blob, error))
+    if (!cst_page_cache_write(q->blocks, 0, error))
         return FALSE;
     if (q->reftable_dirty_end == 0)
         return TRUE;
@@ -42,8 +42,8 @@ static gboolean write_refcounts(Qcow2 *q, GError **error)
 /* The guest's data, which the tables will refer to, is behind the first barrier as well. */
 static gboolean write_tables(Qcow2 *q, GError **error)
 {
-    if (qcow2_cache_is_dirty(q->l2s) &&
-        (!qcow2_barrier(q, error) || !qcow2_cache_write(q->l2s, q->blob, error)))
+    if (cst_page_cache_dirty_count(q->l2s, 0) > 0 &&
+        (!qcow2_barrier(q, error) || !cst_page_cache_write(q->l2s, 0, error)))
         return FALSE;
     if (q->l1_dirty_end == 0)
         return TRUE;

@@ -153,15 +153,17 @@ static gboolean check_entries(Qcow2 *q, const uint8_t *table, uint64_t offset, u
 static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step, GError **error)
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
-    uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift), place = 0, first;
+    uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift), first;
+    const CstPage *page;
+    const uint8_t *table;
     Qcow2Entry entry;
-    uint8_t *table;
 
     if (!qcow2_begin_writing(q, error))
         return FALSE;
-    table = qcow2_l2_for_write(q, offset, &place, error);
-    if (!table || !check_entries(q, table, offset, end, error))
+    page = qcow2_l2_for_write(q, offset, error);
+    if (!page || !check_entries(q, page->data, offset, end, error))
         return FALSE;
+    table = page->data;
     *step = (Step){.offset = offset};
     entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
     first = piece(q, offset, end - offset);
@@ -242,14 +244,14 @@ static uint64_t written_subs(const Qcow2 *q, const Step *step, uint64_t start)
 /* Lock held. */
 static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
 {
-    uint64_t start = step->offset & ~(q->cluster_size - 1), place = 0;
+    uint64_t start = step->offset & ~(q->cluster_size - 1);
     uint64_t host = step->host - (step->offset - start);
-    uint8_t *table = qcow2_l2_for_write(q, step->offset, &place, error);
+    CstPage *table = qcow2_l2_for_write(q, step->offset, error);
 
     if (!table)
         return FALSE;
     for (uint64_t at = start; at < step->offset + step->length; at += q->cluster_size) {
-        Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at)), entry = {0, 0};
+        Qcow2Entry old = qcow2_entry_get(q, table->data, qcow2_l2_index(q, at)), entry = {0, 0};
 
         entry.word = (host + (at - start)) | QCOW2_COPIED;
         if (q->sub_count > 1) {
@@ -258,7 +260,8 @@ static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
             entry.bitmap = (old.word & QCOW2_COMPRESSED ? 0 : old.bitmap) | subs;
             entry.bitmap &= ~(subs << 32);
         }
-        qcow2_entry_put(q, table, place, qcow2_l2_index(q, at), entry);
+        if (!qcow2_entry_put(q, table, qcow2_l2_index(q, at), entry, error))
+            return FALSE;
         if (step->clusters > 0)
             qcow2_entry_give_up(q, &old);
     }

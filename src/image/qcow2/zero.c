@@ -76,20 +76,21 @@ static Qcow2Entry zeroed_entry(const Qcow2 *q, const Qcow2Entry *old, uint64_t s
 static gboolean zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                                  GError **error)
 {
-    uint64_t inside = offset & (q->cluster_size - 1), place = 0, index = qcow2_l2_index(q, offset);
+    uint64_t inside = offset & (q->cluster_size - 1), index = qcow2_l2_index(q, offset);
     unsigned first = (unsigned)(inside >> q->sub_bits);
     unsigned last = (unsigned)((inside + length - 1) >> q->sub_bits);
     uint64_t subs = (G_MAXUINT32 >> (31 - last)) & (uint64_t)(G_MAXUINT32 << first);
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry old, entry;
 
     if (!table)
         return FALSE;
-    old = qcow2_entry_get(q, table, index);
+    old = qcow2_entry_get(q, table->data, index);
     if (q->sub_count > 1 && subs != G_MAXUINT32 && (old.word & QCOW2_COMPRESSED))
         return FALSE;
     entry = zeroed_entry(q, &old, subs, !(flags & CST_ZERO_MAY_UNMAP));
-    qcow2_entry_put(q, table, place, index, entry);
+    if (!qcow2_entry_put(q, table, index, entry, error))
+        return FALSE;
     if ((entry.word & QCOW2_OFFSET_MASK) == 0)
         qcow2_entry_give_up(q, &old);
     return qcow2_relieve(q, error);
@@ -184,18 +185,19 @@ gboolean qcow2_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned 
 
 static gboolean forget_cluster(Qcow2 *q, uint64_t offset, gboolean hide, GError **error)
 {
-    uint64_t place = 0, index = qcow2_l2_index(q, offset);
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t index = qcow2_l2_index(q, offset);
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry old, entry = {0, 0};
 
     if (!table)
         return FALSE;
-    old = qcow2_entry_get(q, table, index);
+    old = qcow2_entry_get(q, table->data, index);
     if (hide && q->sub_count > 1)
         entry.bitmap = (uint64_t)G_MAXUINT32 << 32;
     else if (hide)
         entry.word = QCOW2_READS_ZERO;
-    qcow2_entry_put(q, table, place, index, entry);
+    if (!qcow2_entry_put(q, table, index, entry, error))
+        return FALSE;
     qcow2_entry_give_up(q, &old);
     return qcow2_relieve(q, error);
 }
@@ -205,7 +207,7 @@ gboolean qcow2_forget(Qcow2 *q, uint64_t offset, uint64_t end, gboolean hide, GE
     unsigned shift = q->cluster_bits + q->l2_bits;
 
     while (offset < end) {
-        uint8_t *table = NULL;
+        const uint8_t *table = NULL;
         Qcow2Entry entry = {0, 0};
 
         if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
