@@ -26,7 +26,7 @@ static gboolean ensure_block(Qcow2 *q, uint64_t cluster, GError **error)
         return TRUE;
     if (first == 0)
         return qcow2_corrupt(q, error, _("the header is not counted"));
-    block = cst_page_cache_add(q->blocks, &id, error);
+    block = cst_page_cache_add(q->refblocks, &id, error);
     if (!block)
         return FALSE;
     qcow2_refcount_set(block->data, q->header.refcount_order, 0, 1);
@@ -65,7 +65,8 @@ static CstPage *find_free(Qcow2 *q, uint64_t *ret_cluster, GError **error)
         CstPage *block = NULL;
 
         if (cluster >> (HOST_LIMIT_BITS - q->cluster_bits)) {
-            cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), q->blob->name);
+            cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),
+                     q->blocks.blob->name);
             return NULL;
         }
         if (!ensure_block(q, cluster, error) || !qcow2_block_of(q, cluster, &block, error))
@@ -89,12 +90,13 @@ gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t 
     if (!block)
         return FALSE;
     wanted = MIN(wanted, entries - (first & (entries - 1))); /* inside one block */
-    while (got < wanted && qcow2_refcount_get(block->data, order, (first + got) & (entries - 1)) == 0) {
+    while (got < wanted &&
+           qcow2_refcount_get(block->data, order, (first + got) & (entries - 1)) == 0) {
         if (!check_is_free(q, first + got, error))
             return FALSE;
         got++;
     }
-    if (!cst_page_cache_dirty(q->blocks, block, error))
+    if (!cst_page_cache_dirty(q->refblocks, block, error))
         return FALSE;
     for (uint64_t i = 0; i < got; i++)
         qcow2_refcount_set(block->data, order, (first + i) & (entries - 1), 1);

@@ -5,11 +5,11 @@
 /* The file's range must read as zeroes: what lies behind the end does so by itself. */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {
-    CstBlob *blob = qcow2_data_blob(q);
+    CstBlob *blob = q->blocks.data;
     uint64_t size = 0;
 
     if (q->data) /* which has no more bytes than the disk */
-        length = MIN(length, q->image.capacity - host);
+        length = MIN(length, q->blocks.image.capacity - host);
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (host < size &&
@@ -102,17 +102,18 @@ static gboolean preallocate_step(Qcow2 *q, uint64_t offset, uint64_t end, uint64
     gboolean ok;
 
     *ret_count = 0;
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_writing(q, error) && find_placeless(q, offset, end, &skip, &wanted, error) &&
          (wanted == 0 || place_clusters(q, offset + skip, wanted, ret_host, ret_count, error));
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     *ret_done = MIN(skip + (*ret_count << q->cluster_bits), end - offset);
     return ok;
 }
 
 static uint64_t cut(const Qcow2 *q, uint64_t host, uint64_t length)
 {
-    return q->data ? MIN(length, q->image.capacity - MIN(host, q->image.capacity)) : length;
+    return q->data ? MIN(length, q->blocks.image.capacity - MIN(host, q->blocks.image.capacity))
+                   : length;
 }
 
 gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
@@ -126,7 +127,7 @@ gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
 
         if (!cst_task_check(task, error) ||
             !preallocate_step(q, offset, end, &done, &host, &count, error) ||
-            !cst_space_preallocate(qcow2_data_blob(q), host, cut(q, host, count << q->cluster_bits),
+            !cst_space_preallocate(q->blocks.data, host, cut(q, host, count << q->cluster_bits),
                                    preallocation, NULL, error))
             return FALSE;
         cst_task_skip(task, done);

@@ -21,7 +21,7 @@ gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, CstPage **ret_block, GError 
         return TRUE;
     if (place & (q->cluster_size - 1))
         return qcow2_corrupt(q, error, _("a refcount block is not aligned"));
-    *ret_block = cst_page_cache_get(q->blocks, &id, error);
+    *ret_block = cst_page_cache_get(q->refblocks, &id, error);
     return *ret_block != NULL;
 }
 
@@ -46,7 +46,7 @@ gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **er
         return FALSE;
     if (!block)
         return qcow2_corrupt(q, error, _("a cluster in use is not counted"));
-    if (!cst_page_cache_dirty(q->blocks, block, error))
+    if (!cst_page_cache_dirty(q->refblocks, block, error))
         return FALSE;
     qcow2_refcount_set(block->data, q->header.refcount_order, cluster & mask, count);
     if (count == 0)
@@ -80,8 +80,8 @@ void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count)
 {
     uint64_t offset = cluster << q->cluster_bits, length = count << q->cluster_bits, size = 0;
 
-    if (count > 0 && cst_blob_get_size(q->blob, &size, NULL) && offset < size)
-        cst_blob_discard(q->blob, offset, MIN(length, size - offset), NULL);
+    if (count > 0 && cst_blob_get_size(q->blocks.blob, &size, NULL) && offset < size)
+        cst_blob_discard(q->blocks.blob, offset, MIN(length, size - offset), NULL);
 }
 
 static void hand_back(Qcow2 *q, Freed *freed)

@@ -45,9 +45,9 @@ gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error)
     g_autofree uint64_t *l1 = NULL;
     uint64_t *reftable = NULL;
 
-    l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
-    if (!l1 ||
-        (counts && !(reftable = read_table(q->blob, q->header.reftable_offset, entries, error))))
+    l1 = read_table(q->blocks.blob, q->header.l1_offset, q->header.l1_size, error);
+    if (!l1 || (counts && !(reftable = read_table(q->blocks.blob, q->header.reftable_offset,
+                                                  entries, error))))
         return FALSE;
     g_free(q->l1);
     g_free(q->reftable);
@@ -70,13 +70,12 @@ static unsigned tables_in(const Qcow2 *q, uint64_t bytes)
 void qcow2_state_free(Qcow2 *q)
 {
     cst_page_cache_free(q->l2s);
-    cst_page_cache_free(q->blocks);
+    cst_page_cache_free(q->refblocks);
     cst_blob_unref(q->data);
     g_array_unref(q->pending);
     g_free(q->l1);
     g_free(q->reftable);
-    g_cond_clear(&q->released);
-    g_mutex_clear(&q->lock);
+    cst_blocks_clear(&q->blocks);
     g_free(q);
 }
 
@@ -84,38 +83,41 @@ static void make_caches(Qcow2 *q)
 {
     CstPageCacheHooks hooks = {.spill = spill, .owner = q};
 
-    q->l2s = cst_page_cache_new(q->blob, q->cluster_size, tables_in(q, L2_CACHE_BYTES), &hooks);
-    q->blocks =
-        cst_page_cache_new(q->blob, q->cluster_size, tables_in(q, BLOCK_CACHE_BYTES), &hooks);
+    q->l2s =
+        cst_page_cache_new(q->blocks.blob, q->cluster_size, tables_in(q, L2_CACHE_BYTES), &hooks);
+    q->refblocks = cst_page_cache_new(q->blocks.blob, q->cluster_size,
+                                      tables_in(q, BLOCK_CACHE_BYTES), &hooks);
 }
 
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
 {
     q->header = *header;
-    q->image.capacity = header->size;
+    q->blocks.image.capacity = header->size;
     set_geometry(q);
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
     q->l1_dirty_end = q->reftable_dirty_end = 0;
     q->free_hint = 0;
     q->packed_at = 0;
     cst_page_cache_free(q->l2s);
-    cst_page_cache_free(q->blocks);
+    cst_page_cache_free(q->refblocks);
     make_caches(q);
     return qcow2_state_read_tables(q, TRUE, error);
 }
 
-Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
+Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header, const CstImageOpen *how,
+                       GError **error)
 {
     Qcow2 *q = g_new0(Qcow2, 1);
 
-    q->blob = blob;
-    q->barriers = TRUE;
+    if (!cst_blocks_init(&q->blocks, &qcow2_blocks_ops, blob, how, error)) {
+        g_free(q);
+        return NULL;
+    }
+    q->blocks.block_size = CST_BLOCKS_ANY_LENGTH; /* runs of many clusters are read at once */
     q->header = *header;
-    q->image.capacity = header->size;
+    q->blocks.image.capacity = header->size;
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
     set_geometry(q);
-    g_mutex_init(&q->lock);
-    g_cond_init(&q->released);
     q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     make_caches(q);
     return q;

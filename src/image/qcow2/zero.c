@@ -39,9 +39,9 @@ static gboolean zero_partly(Qcow2 *q, uint64_t offset, uint64_t length, GError *
         Qcow2Run run;
         gboolean ok;
 
-        g_mutex_lock(&q->lock);
+        g_mutex_lock(&q->blocks.lock);
         ok = qcow2_map(q, offset, length, &run, error);
-        g_mutex_unlock(&q->lock);
+        g_mutex_unlock(&q->blocks.lock);
         if (!ok ||
             (!reads_zero_anyway(q, &run, offset) && !write_zeroes(q, offset, run.length, error)))
             return FALSE;
@@ -104,7 +104,7 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
     Qcow2Run run;
     gboolean done = FALSE, ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_writing(q, &why) && qcow2_map(q, offset, *length, &run, &why);
     if (ok && reads_zero_anyway(q, &run, offset)) {
         *length = run.length;
@@ -117,7 +117,7 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
                  !(offset & (q->cluster_size - 1)))
             done = qcow2_forget(q, offset, offset + q->cluster_size, FALSE, &why);
     }
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (why) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
@@ -125,7 +125,8 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
     if (done)
         return TRUE;
     if (flags & CST_ZERO_FAST)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), q->blob->name);
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"),
+                        q->blocks.blob->name);
     return write_zeroes(q, offset, *length, error);
 }
 
@@ -148,7 +149,7 @@ gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned
     uint64_t unit = UINT64_C(1) << q->sub_bits, end = offset + length;
     uint64_t first = (offset + unit - 1) & ~(unit - 1);
     /* the last cluster of the image is whole, even where the image ends inside of it */
-    uint64_t last = end == q->image.capacity ? end : end & ~(unit - 1);
+    uint64_t last = end == q->blocks.image.capacity ? end : end & ~(unit - 1);
 
     if (!zero_outside(q, offset, length, flags, error))
         return FALSE;
@@ -170,7 +171,7 @@ gboolean qcow2_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned 
                     GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     if (!qcow2_check_content(q, error))
@@ -230,8 +231,8 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
     Qcow2 *q = qcow2_of(image);
     uint64_t end = offset + length, mask = q->cluster_size - 1;
     uint64_t first = (offset + mask) & ~mask;
-    uint64_t last = end == q->image.capacity ? end : end & ~mask;
-    Qcow2Claim claim;
+    uint64_t last = end == q->blocks.image.capacity ? end : end & ~mask;
+    CstBlockClaim claim;
     gboolean ok;
 
     /* version 2 can't hide its backing image: the content stays, which discard allows */
@@ -240,9 +241,9 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
     if (qcow2_is_raw(q))
         return qcow2_zero(image, first, last - first, CST_ZERO_MAY_UNMAP, error);
     qcow2_claim(q, &claim, first, last - first);
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_writing(q, error) && qcow2_forget(q, first, last, TRUE, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     qcow2_release(q, &claim);
     return ok;
 }
