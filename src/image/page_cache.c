@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A hash table finds pages by group and key. All clean pages are in one list, the most recently
- * used one first, so the page to evict is the last one. Dirty pages are in a list of their group,
- * so that a write does not look at clean pages. Nothing walks over all pages but the end.
+ * A hash table finds pages by group and key. All clean pages are in one list. The last one is
+ * evicted, unless it was used since it came into the list: then it gets a second chance, at the
+ * head ("clock"). So a hit costs a store, and an eviction does not search. Dirty pages are in a
+ * list of their group, so that a write does not look at clean ones.
  */
 #include "page_cache.h"
 
@@ -11,22 +12,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-
-struct CstPageCache {
-    CstBlob *blob;
-    size_t page_size;
-    unsigned max_pages, count;
-    CstPageCacheHooks hooks;
-    GHashTable *pages; /* CstPageId → CstPage; the key is part of the page */
-    GQueue clean;      /* most recently used first; dropped pages are last */
-    GQueue dirty[CST_PAGE_GROUPS];
-    CstPage *last; /* found last: walks stay in one page for long */
-};
-
-static gboolean same_page(const CstPageId *a, const CstPageId *b)
-{
-    return a->key == b->key && a->group == b->group;
-}
 
 static guint hash_id(gconstpointer id)
 {
@@ -37,7 +22,9 @@ static guint hash_id(gconstpointer id)
 
 static gboolean equal_ids(gconstpointer a, gconstpointer b)
 {
-    return same_page(a, b);
+    const CstPageId *left = a, *right = b;
+
+    return left->key == right->key && left->group == right->group;
 }
 
 CstPageCache *cst_page_cache_new(CstBlob *blob, size_t page_size, unsigned max_pages,
@@ -64,20 +51,21 @@ void cst_page_cache_free(CstPageCache *cache)
 
 /* --- finding and loading ---------------------------------------------------------------------- */
 
-CstPage *cst_page_cache_find(CstPageCache *cache, const CstPageId *id)
+static CstPage *page_in_table(CstPageCache *cache, uint64_t key, unsigned group)
 {
-    CstPage *page = cache->last;
+    CstPageId id = {.key = key, .group = group};
 
-    if (page && same_page(&page->id, id))
-        return page;
-    page = g_hash_table_lookup(cache->pages, id);
+    return g_hash_table_lookup(cache->pages, &id);
+}
+
+CstPage *cst_page_cache_look_up(CstPageCache *cache, uint64_t key, unsigned group)
+{
+    CstPage *page = page_in_table(cache, key, group);
+
     if (!page)
         return NULL;
-    if (!cst_page_is_dirty(page)) {
-        g_queue_unlink(&cache->clean, &page->link);
-        g_queue_push_head_link(&cache->clean, &page->link);
-    }
-    cache->last = page;
+    page->used = TRUE;
+    cache->last[group] = page;
     return page;
 }
 
@@ -87,8 +75,8 @@ static void forget(CstPageCache *cache, CstPage *page)
     if (page->cached)
         g_hash_table_remove(cache->pages, &page->id);
     page->cached = FALSE;
-    if (cache->last == page)
-        cache->last = NULL;
+    if (cache->last[page->id.group] == page)
+        cache->last[page->id.group] = NULL;
 }
 
 static gboolean spill(CstPageCache *cache, GError **error)
@@ -111,7 +99,20 @@ static gboolean make_room(CstPageCache *cache, GError **error)
             cst_fail(error, CST_ERROR_INTERNAL, _("the table cache is full of changes")));
 }
 
-/* A page for @id, clean, in no list and not yet cached: a new one, or the least recently used. */
+/* Takes the page to evict out of its list. There is a clean one. */
+static CstPage *pop_unused(CstPageCache *cache)
+{
+    CstPage *page = g_queue_pop_tail_link(&cache->clean)->data;
+
+    while (page->used) {
+        page->used = FALSE;
+        g_queue_push_head_link(&cache->clean, &page->link);
+        page = g_queue_pop_tail_link(&cache->clean)->data;
+    }
+    return page;
+}
+
+/* A page for @id, clean, in no list and not yet cached: a new one, or an evicted one. */
 static CstPage *take_page(CstPageCache *cache, const CstPageId *id)
 {
     CstPage *page;
@@ -120,10 +121,10 @@ static CstPage *take_page(CstPageCache *cache, const CstPageId *id)
     if (cache->count < cache->max_pages) {
         page = g_malloc(sizeof(*page) + cache->page_size);
         page->link = (GList){.data = page};
-        page->cached = FALSE;
+        page->cached = page->used = FALSE;
         cache->count++;
     } else {
-        page = g_queue_pop_tail_link(&cache->clean)->data;
+        page = pop_unused(cache);
         forget(cache, page);
     }
     page->id = *id;
@@ -137,7 +138,7 @@ static void insert(CstPageCache *cache, CstPage *page)
     page->cached = TRUE;
     g_hash_table_insert(cache->pages, &page->id, page);
     g_queue_push_head_link(&cache->clean, &page->link);
-    cache->last = page;
+    cache->last[page->id.group] = page;
 }
 
 static gboolean read_page(CstPageCache *cache, CstPage *page, GError **error)
@@ -156,13 +157,13 @@ static gboolean read_page(CstPageCache *cache, CstPage *page, GError **error)
 
 CstPage *cst_page_cache_get(CstPageCache *cache, const CstPageId *id, GError **error)
 {
-    CstPage *page = cst_page_cache_find(cache, id);
+    CstPage *page = cst_page_cache_find(cache, id->key, id->group);
 
     if (page)
         return page;
     if (!make_room(cache, error))
         return NULL;
-    page = cst_page_cache_find(cache, id);
+    page = cst_page_cache_find(cache, id->key, id->group);
     if (page) /* the spill hook has loaded it */
         return page;
     page = take_page(cache, id);
@@ -180,7 +181,7 @@ CstPage *cst_page_cache_add(CstPageCache *cache, const CstPageId *id, GError **e
 
     if (!make_room(cache, error))
         return NULL;
-    cst_page_cache_drop(cache, id);
+    cst_page_cache_drop(cache, id->key, id->group);
     page = take_page(cache, id);
     memset(page->data, 0, id->length);
     insert(cache, page);
@@ -213,8 +214,6 @@ static void unlink_page(CstPageCache *cache, CstPage *page)
     g_queue_unlink(list, &page->link);
     page->dirty_first = UINT32_MAX;
     page->dirty_end = 0;
-    if (cache->last == page)
-        cache->last = NULL; /* so that the next use finds its new position in the list */
 }
 
 void cst_page_cache_clean(CstPageCache *cache, CstPage *page)
@@ -223,14 +222,15 @@ void cst_page_cache_clean(CstPageCache *cache, CstPage *page)
     g_queue_push_head_link(&cache->clean, &page->link);
 }
 
-void cst_page_cache_drop(CstPageCache *cache, const CstPageId *id)
+void cst_page_cache_drop(CstPageCache *cache, uint64_t key, unsigned group)
 {
-    CstPage *page = g_hash_table_lookup(cache->pages, id);
+    CstPage *page = page_in_table(cache, key, group);
 
     if (!page)
         return;
     unlink_page(cache, page);
     forget(cache, page);
+    page->used = FALSE;
     /* not freed: the caller may hold the page until the next one is loaded */
     g_queue_push_tail_link(&cache->clean, &page->link);
 }
@@ -250,8 +250,8 @@ void cst_page_cache_clear(CstPageCache *cache)
     free_pages(&cache->clean);
     for (unsigned group = 0; group < CST_PAGE_GROUPS; group++)
         free_pages(&cache->dirty[group]);
+    memset(cache->last, 0, sizeof(cache->last));
     cache->count = 0;
-    cache->last = NULL;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

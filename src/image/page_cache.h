@@ -13,8 +13,6 @@
  * No call puts a barrier between writes. An owner whose tables must reach the disk in an order puts
  * them into groups, and writes one group, its barrier, and the next.
  */
-typedef struct CstPageCache CstPageCache;
-
 #define CST_PAGE_GROUPS 2
 
 /** Which page, and where it is stored. */
@@ -31,6 +29,7 @@ typedef struct {
     /* the cache's own */
     uint32_t dirty_first, dirty_end; /* bytes to write; an end of 0: the page is clean */
     gboolean cached;                 /* FALSE: it was dropped, and its memory waits for reuse */
+    gboolean used;                   /* since it was loaded or was last in line to be evicted */
     GList link;                      /* in the list of clean pages or of its group's dirty ones */
     /** Content. Report changes with cst_page_cache_dirty(). */
     uint8_t data[];
@@ -48,6 +47,18 @@ typedef struct {
     void *owner;
 } CstPageCacheHooks;
 
+typedef struct {
+    /* all the cache's own; here for cst_page_cache_find() */
+    CstBlob *blob;
+    size_t page_size;
+    unsigned max_pages, count;
+    CstPageCacheHooks hooks;
+    GHashTable *pages; /* CstPageId → CstPage; the key is part of the page */
+    GQueue clean;      /* next to evict is the last; dropped pages are there */
+    GQueue dirty[CST_PAGE_GROUPS];
+    CstPage *last[CST_PAGE_GROUPS]; /* found last: walks stay in one page for long */
+} CstPageCache;
+
 /**
  * A cache of at most @max_pages pages of up to @page_size bytes each. @blob is borrowed; @hooks is
  * copied.
@@ -62,8 +73,21 @@ static inline gboolean cst_page_is_dirty(const CstPage *page)
     return page->dirty_end > 0;
 }
 
-/** The cached page with the key and group of @id, or NULL. Loads nothing. */
-CstPage *cst_page_cache_find(CstPageCache *cache, const CstPageId *id);
+/** As cst_page_cache_find(), by the hash table. */
+CstPage *cst_page_cache_look_up(CstPageCache *cache, uint64_t key, unsigned group);
+/**
+ * The page with @key in @group if it is cached, else NULL. Quick for the page of the group that was
+ * found last, so a walk over the entries of a table may call it for each one.
+ */
+static inline CstPage *cst_page_cache_find(CstPageCache *cache, uint64_t key, unsigned group)
+{
+    CstPage *page = cache->last[group];
+
+    if (!page || page->id.key != key)
+        return cst_page_cache_look_up(cache, key, group);
+    page->used = TRUE;
+    return page;
+}
 /** The page with the key and group of @id, loaded as @id says when it is not cached. */
 CstPage *cst_page_cache_get(CstPageCache *cache, const CstPageId *id, GError **error);
 /** A new page of zeroes in place of any that is cached for @id. It is dirty; nothing is read. */
@@ -81,8 +105,8 @@ static inline gboolean cst_page_cache_dirty(CstPageCache *cache, CstPage *page, 
     return cst_page_cache_dirty_range(cache, page, 0, page->id.length, error);
 }
 
-/** Forgets the page with the key and group of @id, changes included, if it is cached. */
-void cst_page_cache_drop(CstPageCache *cache, const CstPageId *id);
+/** Forgets the page with @key in @group, changes included, if it is cached. */
+void cst_page_cache_drop(CstPageCache *cache, uint64_t key, unsigned group);
 /** Forgets all pages, changes included. */
 void cst_page_cache_clear(CstPageCache *cache);
 

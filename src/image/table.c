@@ -37,15 +37,22 @@ void cst_table_free(CstTable *table)
     g_free(table);
 }
 
-static CstPage *page_of(CstTable *table, uint64_t index, GError **error)
+static CstPage *load_page(CstTable *table, uint64_t first, GError **error)
 {
-    uint64_t first = index / PAGE_ENTRIES * PAGE_ENTRIES;
     CstPageId id = {.key = first,
                     .offset = table->offset + first * 4,
                     .length = (uint32_t)MIN(PAGE_ENTRIES, table->entries - first) * 4};
 
-    g_assert(index < table->entries);
     return cst_page_cache_get(table->cache, &id, error);
+}
+
+static CstPage *page_of(CstTable *table, uint64_t index, GError **error)
+{
+    uint64_t first = index / PAGE_ENTRIES * PAGE_ENTRIES;
+    CstPage *page = cst_page_cache_find(table->cache, first, 0);
+
+    g_assert(index < table->entries);
+    return page ? page : load_page(table, first, error);
 }
 
 gboolean cst_table_get(CstTable *table, uint64_t index, uint32_t *ret_value, GError **error)

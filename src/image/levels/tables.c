@@ -43,17 +43,25 @@ gboolean cst_levels_sync(CstBlocks *blocks, GError **error)
     return write_group(levels, L2, error) && write_group(levels, L1, error);
 }
 
-/* The page of a table of @bytes that has the entry; the table lies in the file. */
-static CstPage *page_of(CstLevels *levels, uint64_t table, uint64_t bytes, uint64_t index,
-                        unsigned group, GError **error)
+static CstPage *load_page(CstLevels *levels, uint64_t table, uint64_t bytes, uint64_t inside,
+                          unsigned group, GError **error)
 {
-    uint64_t inside = index * 8 / PAGE * PAGE;
     CstPageId id = {.key = table + inside,
                     .offset = table + inside,
                     .length = (uint32_t)MIN(PAGE, bytes - inside),
                     .group = group};
 
     return cst_page_cache_get(levels->cache, &id, error);
+}
+
+/* The page of a table of @bytes that has the entry; the table lies in the file. */
+static CstPage *page_of(CstLevels *levels, uint64_t table, uint64_t bytes, uint64_t index,
+                        unsigned group, GError **error)
+{
+    uint64_t inside = index * 8 / PAGE * PAGE;
+    CstPage *page = cst_page_cache_find(levels->cache, table + inside, group);
+
+    return page ? page : load_page(levels, table, bytes, inside, group, error);
 }
 
 static uint64_t get(const CstLevels *levels, const CstPage *page, uint64_t index)

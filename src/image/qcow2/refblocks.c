@@ -92,7 +92,6 @@ static void hand_back(Qcow2 *q, Freed *freed)
 
 static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **error)
 {
-    CstPageId table = qcow2_table_id(q, cluster << q->cluster_bits);
     uint64_t count = 0;
 
     if (!qcow2_count_get(q, cluster, &count, error))
@@ -103,7 +102,7 @@ static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **er
         return FALSE;
     if (count > 1)
         return TRUE;
-    cst_page_cache_drop(q->l2s, &table);
+    cst_page_cache_drop(q->l2s, cluster << q->cluster_bits, 0);
     if (q->packed_at >> q->cluster_bits == cluster)
         q->packed_at = 0;
     if (freed->count > 0 && freed->first + freed->count != cluster)

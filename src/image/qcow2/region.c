@@ -151,12 +151,9 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
 /* Blocks of a region that came to nothing must not be written over what comes there next. */
 static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
 {
-    for (uint32_t i = 0; i < q->reftable_entries; i++) {
-        CstPageId id = qcow2_table_id(q, q->reftable[i]);
-
+    for (uint32_t i = 0; i < q->reftable_entries; i++)
         if (q->reftable[i] != 0 && (i >= old_entries || old[i] == 0))
-            cst_page_cache_drop(q->refblocks, &id);
-    }
+            cst_page_cache_drop(q->refblocks, q->reftable[i], 0);
 }
 
 gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)

@@ -169,7 +169,6 @@ static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
 gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
 {
     uint64_t entries = UINT64_C(1) << q->l2_bits;
-    CstPageId id = qcow2_table_id(q, q->l1[index] & QCOW2_OFFSET_MASK);
     const uint8_t *table = NULL;
 
     if (!qcow2_l2_for_read(q, index, &table, error))
@@ -185,7 +184,7 @@ gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
         qcow2_entry_give_up(q, &entry);
     }
     qcow2_give_up(q, (q->l1[index] & QCOW2_OFFSET_MASK) >> q->cluster_bits, 1);
-    cst_page_cache_drop(q->l2s, &id);
+    cst_page_cache_drop(q->l2s, q->l1[index] & QCOW2_OFFSET_MASK, 0);
     q->l1[index] = 0;
     qcow2_l1_dirty(q, index);
     return qcow2_relieve(q, error);

@@ -111,9 +111,9 @@ static gboolean find_table(VmdkTables *t, uint64_t index, CstPage **ret_table, G
 {
     uint32_t place = 0, redundant = 0;
     gboolean holds = FALSE;
-    CstPageId id = page_id(t, index, 0, 0);
+    CstPageId id;
 
-    *ret_table = cst_page_cache_find(t->grain_tables, &id);
+    *ret_table = cst_page_cache_find(t->grain_tables, index, 0);
     if (*ret_table)
         return TRUE;
     if (!vmdk_tables_places(t, index, &place, &redundant, error))
@@ -185,7 +185,7 @@ gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GEr
         return FALSE;
     if (vmdk_tables_move(tables, index, place, redundant, error))
         return TRUE;
-    cst_page_cache_drop(tables->grain_tables, &id); /* nothing refers to it */
+    cst_page_cache_drop(tables->grain_tables, index, 0); /* nothing refers to it */
     return FALSE;
 }
 

@@ -28,11 +28,18 @@ static CstPageId page_id(const Vpc *vpc, uint64_t host)
     return (CstPageId){.key = host, .offset = host, .length = vpc->header.bitmap_size};
 }
 
-static CstPage *bitmap_at(Vpc *vpc, uint64_t host, GError **error)
+static CstPage *load_bitmap(Vpc *vpc, uint64_t host, GError **error)
 {
     CstPageId id = page_id(vpc, host);
 
     return cst_page_cache_get(vpc->bitmaps, &id, error);
+}
+
+static CstPage *bitmap_at(Vpc *vpc, uint64_t host, GError **error)
+{
+    CstPage *page = cst_page_cache_find(vpc->bitmaps, host, 0);
+
+    return page ? page : load_bitmap(vpc, host, error);
 }
 
 static gboolean is_valid(const CstPage *bitmap, uint32_t sector)
@@ -100,7 +107,7 @@ gboolean vpc_bitmap_write_new(Vpc *vpc, uint64_t host, uint32_t first, uint32_t 
         return FALSE;
     set_bits(bitmap, first, count);
     if (!cst_blob_pwrite(vpc->blocks.blob, bitmap->data, id.length, host, error)) {
-        cst_page_cache_drop(vpc->bitmaps, &id);
+        cst_page_cache_drop(vpc->bitmaps, host, 0);
         return FALSE;
     }
     cst_page_cache_clean(vpc->bitmaps, bitmap);

@@ -31,20 +31,26 @@ static void test_a_page_is_read_once(void **state)
     teardown(&world);
 }
 
-static void test_the_least_recently_used_page_is_evicted(void **state)
+static void test_the_page_that_was_not_used_longest_is_evicted(void **state)
 {
     World world;
 
     setup(&world);
     for (unsigned i = 0; i < PAGES; i++)
         get(&world, i);
-    get(&world, 0); /* so 1 is the least recently used */
+    get(&world, 0); /* which gets a second chance */
     get(&world, 4);
     assert_null(find(&world, 1, 0));
-    for (unsigned i = 0; i <= 4; i++)
-        assert_true(i == 1 || find(&world, i, 0) != NULL);
-    get(&world, 5); /* the one before was used again by find() */
+    get(&world, 5);
+    assert_null(find(&world, 2, 0));
+    get(&world, 6);
+    assert_null(find(&world, 3, 0));
+    get(&world, 7); /* and no third one */
     assert_null(find(&world, 0, 0));
+    for (unsigned i = 4; i < 8; i++)
+        assert_non_null(find(&world, i, 0));
+    get(&world, 8); /* all were used: one has to go */
+    assert_non_null(find(&world, 8, 0));
     assert_int_equal(world.spills, 0);
     teardown(&world);
 }
@@ -182,6 +188,24 @@ static void test_a_failed_read_leaves_nothing_cached(void **state)
     teardown(&world);
 }
 
+/* One page was evicted for it, and its memory serves the next one. */
+static void test_a_failed_read_costs_one_page(void **state)
+{
+    CstPageId id = id_of(6, 0);
+    World world;
+
+    setup(&world);
+    for (unsigned i = 0; i < PAGES; i++)
+        get(&world, i);
+    world.disk->bad_read = 6 * PAGE;
+    assert_null(cst_page_cache_get(world.cache, &id, NULL));
+    get(&world, 7);
+    assert_null(find(&world, 0, 0));
+    for (unsigned i = 1; i < PAGES; i++)
+        assert_non_null(find(&world, i, 0));
+    teardown(&world);
+}
+
 /* The only clean page gives up its memory, and it was also the one that was found last. */
 static void test_a_failed_read_over_the_page_found_last(void **state)
 {
@@ -240,7 +264,8 @@ static void test_dropped_pages_are_reused_first(void **state)
     setup(&world);
     for (unsigned i = 0; i < PAGES; i++)
         get(&world, i);
-    cst_page_cache_drop(world.cache, &dropped);
+    get(&world, 2); /* no second chance for this one */
+    cst_page_cache_drop(world.cache, dropped.key, dropped.group);
     assert_int_equal(get(&world, 7)->data[0], 8);
     for (unsigned i = 0; i < PAGES; i++)
         assert_true((i == 2) == (find(&world, i, 0) == NULL));
@@ -287,7 +312,7 @@ static void test_the_owner_may_load_pages(void **state)
     assert_int_equal(cst_page_cache_get(world.cache, &id, NULL)->data[PAGE - 1], 'c');
     bad.key = 13;
     assert_fails(cst_page_cache_get(world.cache, &bad, &error), &error, CST_ERROR_CORRUPT);
-    assert_null(cst_page_cache_find(world.cache, &bad));
+    assert_null(cst_page_cache_find(world.cache, bad.key, bad.group));
     assert_calls(&world, "");
     teardown(&world);
     cst_page_cache_free(NULL);
@@ -297,7 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_page_is_read_once),
-        cmocka_unit_test(test_the_least_recently_used_page_is_evicted),
+        cmocka_unit_test(test_the_page_that_was_not_used_longest_is_evicted),
         cmocka_unit_test(test_a_page_that_was_written_is_evicted_last),
         cmocka_unit_test(test_use_after_a_write_counts),
         cmocka_unit_test(test_dirty_pages_stay),
@@ -305,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_a_spill_that_fails_or_does_nothing),
         cmocka_unit_test(test_a_spill_may_load_the_page_itself),
         cmocka_unit_test(test_a_failed_read_leaves_nothing_cached),
+        cmocka_unit_test(test_a_failed_read_costs_one_page),
         cmocka_unit_test(test_a_failed_read_over_the_page_found_last),
         cmocka_unit_test(test_tables_outside_the_file),
         cmocka_unit_test(test_dropped_pages_are_reused_first),

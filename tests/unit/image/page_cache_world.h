@@ -143,9 +143,7 @@ static inline CstPage *get(World *world, unsigned number)
 
 static inline CstPage *find(World *world, unsigned number, unsigned group)
 {
-    CstPageId id = id_of(number, group);
-
-    return cst_page_cache_find(world->cache, &id);
+    return cst_page_cache_find(world->cache, (uint64_t)number * PAGE, group);
 }
 
 /* Changes one byte of page @number of @group. */

@@ -168,7 +168,7 @@ static void test_a_new_page_is_zero_and_dirty(void **state)
     assert_true(cst_page_is_dirty(page));
     assert_calls(&world, "");
     page->data[0] = 5;
-    assert_ptr_equal(cst_page_cache_find(world.cache, &id), page);
+    assert_ptr_equal(cst_page_cache_find(world.cache, id.key, id.group), page);
     page = cst_page_cache_add(world.cache, &id, NULL); /* in place of the old one */
     assert_int_equal(page->data[0], 0);
     assert_int_equal(cst_page_cache_dirty_count(world.cache, 0), 1);
@@ -188,9 +188,9 @@ static void test_a_dropped_page_is_forgotten(void **state)
     change(&world, 1, 0, 0, 50);
     get(&world, 2);
     held = get(&world, 1);
-    cst_page_cache_drop(world.cache, &dirty);
-    cst_page_cache_drop(world.cache, &clean);
-    cst_page_cache_drop(world.cache, &none);
+    cst_page_cache_drop(world.cache, dirty.key, dirty.group);
+    cst_page_cache_drop(world.cache, clean.key, clean.group);
+    cst_page_cache_drop(world.cache, none.key, none.group);
     assert_null(find(&world, 1, 0));
     assert_null(find(&world, 2, 0));
     assert_int_equal(cst_page_cache_dirty_count(world.cache, 0), 0);
