@@ -11,11 +11,6 @@
 #define MAX_SECTOR 4096u /* larger units are blocks, of which nothing shows yet */
 #define COPY_CHUNK CST_MIB
 
-struct CstBlockClaim {
-    uint64_t block;
-    CstBlockClaim *next;
-};
-
 static CstBlocks *blocks_of(CstImage *image)
 {
     return (CstBlocks *)image;
@@ -27,7 +22,7 @@ gboolean cst_blocks_init(CstBlocks *blocks, const CstBlocksOps *ops, CstBlob *bl
     if (how->backing && !cst_blob_get_size(how->backing, &blocks->backing_size, error))
         return FALSE;
     blocks->ops = ops;
-    blocks->blob = blob;
+    blocks->blob = blocks->data = blob;
     blocks->backing = how->backing;
     blocks->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
     g_mutex_init(&blocks->lock);
@@ -69,7 +64,7 @@ static gboolean bytes_there(CstBlocks *blocks, uint64_t host, uint64_t length, u
 {
     uint64_t size = 0;
 
-    if (!cst_blob_get_size(blocks->blob, &size, error))
+    if (!cst_blob_get_size(blocks->data, &size, error))
         return FALSE;
     *ret_there = host < size ? MIN(length, size - host) : 0;
     return TRUE;
@@ -83,7 +78,7 @@ gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t
     if (!bytes_there(blocks, host, len, &there, error))
         return FALSE;
     memset((uint8_t *)buf + there, 0, len - there);
-    return there == 0 || cst_blob_pread(blocks->blob, buf, there, host, error);
+    return there == 0 || cst_blob_pread(blocks->data, buf, there, host, error);
 }
 
 gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
@@ -92,7 +87,7 @@ gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length,
     uint64_t there = 0;
 
     return bytes_there(blocks, host, length, &there, error) &&
-           (there == 0 || cst_blob_zero(blocks->blob, host, there, flags, error));
+           (there == 0 || cst_blob_zero(blocks->data, host, there, flags, error));
 }
 
 /* The run of equal kind at @host, at most @length long; what is not there reads as zeroes. */
@@ -104,7 +99,7 @@ static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExt
     if (!bytes_there(blocks, host, length, &there, error))
         return FALSE;
     if (there > 0)
-        return cst_blob_extent(blocks->blob, host, there, ret_run, error);
+        return cst_blob_extent(blocks->data, host, there, ret_run, error);
     *ret_run = (CstExtent){host, length, CST_EXTENT_ZERO};
     return TRUE;
 }
@@ -114,10 +109,10 @@ static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GE
 {
     uint64_t size = 0;
 
-    return cst_blob_get_size(blocks->blob, &size, error) &&
-           (host + length <= size || cst_blob_resize(blocks->blob, host + length, error)) &&
+    return cst_blob_get_size(blocks->data, &size, error) &&
+           (host + length <= size || cst_blob_resize(blocks->data, host + length, error)) &&
            (host >= size ||
-            cst_blob_zero(blocks->blob, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error));
+            cst_blob_zero(blocks->data, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error));
 }
 
 static gboolean copy_data(CstBlocks *blocks, uint64_t from, uint64_t to, size_t len, GError **error)
@@ -125,7 +120,7 @@ static gboolean copy_data(CstBlocks *blocks, uint64_t from, uint64_t to, size_t 
     g_autofree uint8_t *buf = g_malloc(len);
 
     return cst_blocks_read_host(blocks, buf, len, from, error) &&
-           cst_blob_pwrite(blocks->blob, buf, len, to, error);
+           cst_blob_pwrite(blocks->data, buf, len, to, error);
 }
 
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
@@ -220,7 +215,7 @@ static gboolean data_extent(CstBlocks *blocks, const CstRun *run, CstExtent *ext
         extent->flags = CST_EXTENT_ZERO;
         return TRUE;
     }
-    if (!cst_blob_extent(blocks->blob, run->host, there, &host, error))
+    if (!cst_blob_extent(blocks->data, run->host, there, &host, error))
         return FALSE;
     extent->flags = host.flags & CST_EXTENT_ZERO;
     extent->length = host.length;
@@ -283,7 +278,7 @@ gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
         return FALSE;
     there = run.kind == CST_RUN_BACKING ? backing_there(blocks, offset, run.length) : 0;
     if (run.kind == CST_RUN_DATA)
-        *ret_place = (CstBlobLocation){blocks->blob, run.host, run.length};
+        *ret_place = (CstBlobLocation){blocks->data, run.host, run.length};
     else if (there > 0)
         *ret_place = (CstBlobLocation){blocks->backing, blocks->backing_start + offset, there};
     else
@@ -294,21 +289,29 @@ gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
 /* --- writing --------------------------------------------------------------------------------- */
 
 /* Lock held. */
-static gboolean is_claimed(const CstBlocks *blocks, uint64_t block)
+static gboolean is_claimed(const CstBlocks *blocks, uint64_t first, uint64_t last)
 {
     for (const CstBlockClaim *claim = blocks->claims; claim; claim = claim->next)
-        if (claim->block == block)
+        if (first <= claim->last && claim->first <= last)
             return TRUE;
     return FALSE;
 }
 
 void cst_blocks_wait(CstBlocks *blocks, uint64_t block)
 {
-    while (is_claimed(blocks, block))
+    while (is_claimed(blocks, block, block))
         g_cond_wait(&blocks->released, &blocks->lock);
 }
 
-static void release(CstBlocks *blocks, CstBlockClaim *claim)
+void cst_blocks_claim(CstBlocks *blocks, CstBlockClaim *claim)
+{
+    while (is_claimed(blocks, claim->first, claim->last))
+        g_cond_wait(&blocks->released, &blocks->lock);
+    claim->next = blocks->claims;
+    blocks->claims = claim;
+}
+
+void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim)
 {
     CstBlockClaim **at = &blocks->claims;
 
@@ -322,18 +325,17 @@ static void release(CstBlocks *blocks, CstBlockClaim *claim)
 static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
                              CstBlockClaim *claim, GError **error)
 {
-    claim->block = offset / blocks->block_size;
+    claim->first = claim->last = offset / blocks->block_size;
     for (;;) {
         if (!blocks->ops->map(blocks, offset, length, run, error))
             return FALSE;
         if (run->kind == CST_RUN_DATA)
             return TRUE;
-        if (!is_claimed(blocks, claim->block))
+        if (!is_claimed(blocks, claim->first, claim->last))
             break;
         g_cond_wait(&blocks->released, &blocks->lock);
     }
-    claim->next = blocks->claims;
-    blocks->claims = claim;
+    cst_blocks_claim(blocks, claim);
     return TRUE;
 }
 
@@ -350,7 +352,7 @@ static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t lengt
 
         memset(buf + there, 0, n - there);
         if ((there > 0 && !cst_blocks_pread(&blocks->image, buf, there, offset + done, error)) ||
-            !cst_blob_pwrite(blocks->blob, buf, n, host + done, error))
+            !cst_blob_pwrite(blocks->data, buf, n, host + done, error))
             return FALSE;
         done += n;
     }
@@ -368,7 +370,7 @@ static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t
     if (step->unit > MAX_SECTOR)
         return cst_blocks_zero_host(blocks, host, length, CST_ZERO_MAY_UNMAP, error);
     return cst_blocks_pread(&blocks->image, buf, (size_t)length, offset, error) &&
-           cst_blob_pwrite(blocks->blob, buf, (size_t)length, host, error);
+           cst_blob_pwrite(blocks->data, buf, (size_t)length, host, error);
 }
 
 static gboolean fill_around(CstBlocks *blocks, const CstStep *step, GError **error)
@@ -392,16 +394,16 @@ static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t
     uint64_t size = 0;
 
     if (!reaches) { /* before the data, which may share the last sector */
-        if (!cst_blob_get_size(blocks->blob, &size, error))
+        if (!cst_blob_get_size(blocks->data, &size, error))
             return FALSE;
-        if (size < step->block_end && !cst_blob_pwrite(blocks->blob, zeroes, sizeof(zeroes),
+        if (size < step->block_end && !cst_blob_pwrite(blocks->data, zeroes, sizeof(zeroes),
                                                        step->block_end - sizeof(zeroes), error))
             return FALSE;
     }
     if (!fill_around(blocks, step, error))
         return FALSE;
     if (buf)
-        return cst_blob_pwrite(blocks->blob, buf, (size_t)step->length, step->host, error);
+        return cst_blob_pwrite(blocks->data, buf, (size_t)step->length, step->host, error);
     return step->fresh ||
            cst_blocks_zero_host(blocks, step->host, step->length, CST_ZERO_MAY_UNMAP, error);
 }
@@ -426,7 +428,7 @@ static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8
                                unsigned flags, GError **error)
 {
     if (buf)
-        return cst_blob_pwrite(blocks->blob, buf, (size_t)run->length, run->host, error);
+        return cst_blob_pwrite(blocks->data, buf, (size_t)run->length, run->host, error);
     return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
 }
 
@@ -458,7 +460,7 @@ static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t lengt
     ok = map_or_claim(blocks, offset, length, &run, &claim, error);
     if (ok && run.kind != CST_RUN_DATA) {
         ok = write_to_place(blocks, &run, buf, offset, error);
-        release(blocks, &claim);
+        cst_blocks_release(blocks, &claim);
     }
     g_mutex_unlock(&blocks->lock);
     if (ok && run.kind == CST_RUN_DATA)
@@ -498,11 +500,11 @@ gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_
         CstStep step = {.offset = offset, .length = packed_len, .packed = TRUE};
 
         ok = do_step(blocks, &step, packed, error);
-        release(blocks, &claim);
+        cst_blocks_release(blocks, &claim);
     }
     g_mutex_unlock(&blocks->lock);
     return ok &&
-           (run.kind != CST_RUN_DATA || cst_blob_pwrite(blocks->blob, buf, len, run.host, error));
+           (run.kind != CST_RUN_DATA || cst_blob_pwrite(blocks->data, buf, len, run.host, error));
 }
 
 gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
@@ -564,7 +566,7 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
             return FALSE;
         if (run.kind == CST_RUN_DATA && !bytes_there(blocks, run.host, run.length, &there, error))
             return FALSE;
-        if (there > 0 && !cst_blob_discard(blocks->blob, run.host, there, error))
+        if (there > 0 && !cst_blob_discard(blocks->data, run.host, there, error))
             return FALSE;
         offset += run.length;
         length -= run.length;

@@ -4,9 +4,9 @@
 #include "format.h"
 
 /**
- * What formats of simple blocks (VDI, VHD, Parallels) have in common: the guest's bytes are cut
- * into blocks of one size, each of which is somewhere in the file or nowhere. This file moves the
- * bytes; a format says where they are.
+ * What the block formats have in common: the guest's bytes are cut into blocks of one size, each of
+ * which is somewhere in the file or nowhere. This file moves the bytes; a format says where they
+ * are. qcow2 uses what reads and what claims, and writes by itself (ARCHITECTURE.md says why).
  *
  * One lock guards all metadata; data is read and written outside of it. A byte that has its place
  * is written there, by any number of threads. Bytes without a place get one step by step: the
@@ -23,13 +23,13 @@ typedef enum {
     CST_RUN_PACKED /**< compressed; length does not leave what is compressed together */
 } CstRunKind;
 
-/** As the block size of an image that is only read: map() takes ranges of any length. */
+/** As the block size of an image that is only read here: map() takes ranges of any length. */
 #define CST_BLOCKS_ANY_LENGTH (UINT64_C(1) << 63)
 
 typedef struct {
     CstRunKind kind;
     uint64_t length;
-    uint64_t host; /**< CST_RUN_DATA: where the first byte is in the file; CST_RUN_PACKED: for
+    uint64_t host; /**< CST_RUN_DATA: where the first byte is in the data blob; CST_RUN_PACKED: for
                       unpack() */
 } CstRun;
 
@@ -74,11 +74,18 @@ typedef struct {
 
 typedef struct CstBlockClaim CstBlockClaim;
 
+/** A range of blocks whose places one caller may change; it lies on that caller's stack. */
+struct CstBlockClaim {
+    uint64_t first, last;
+    CstBlockClaim *next;
+};
+
 /** Head of the format's struct. */
 struct CstBlocks {
     CstImage image;
     const CstBlocksOps *ops;
-    CstBlob *blob;    /**< borrowed: image.blob */
+    CstBlob *blob; /**< borrowed: image.blob */
+    CstBlob *data; /**< borrowed: has the bytes of CST_RUN_DATA; blob, unless the format sets it */
     CstBlob *backing; /**< borrowed: image.backing */
     uint64_t backing_size;
     uint64_t backing_start; /**< what lies there in the backing image is at 0 here */
@@ -95,8 +102,12 @@ gboolean cst_blocks_init(CstBlocks *blocks, const CstBlocksOps *ops, CstBlob *bl
                          const CstImageOpen *how, GError **error);
 void cst_blocks_clear(CstBlocks *blocks);
 
-/** Lock held: waits until nobody is finding a place for bytes of the block. */
+/** Lock held: waits until nobody has claimed the block. */
 void cst_blocks_wait(CstBlocks *blocks, uint64_t block);
+/** Lock held: waits until nobody has claimed any block of @claim's range, and claims them. */
+void cst_blocks_claim(CstBlocks *blocks, CstBlockClaim *claim);
+/** Lock held: gives up what was claimed, and wakes those who wait for it. */
+void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim);
 
 /** Everything before reaches the disk ahead of everything after. */
 gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error);

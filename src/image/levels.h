@@ -4,6 +4,7 @@
 #include <base/error.h>
 
 #include "blocks.h"
+#include "page_cache.h"
 
 /**
  * What qcow (version 1) and QED have in common: an L1 table holds the offsets of L2 tables, which
@@ -15,7 +16,6 @@
  * that nothing refers to, at worst.
  */
 typedef struct CstLevels CstLevels;
-typedef struct CstLevelsPage CstLevelsPage;
 
 #define CST_LEVELS_SECTOR   512u
 #define CST_LEVELS_MAX_NAME 1023u /**< bytes of a backing file's name */
@@ -56,8 +56,6 @@ typedef struct {
     gboolean (*set_name)(CstLevels *levels, const char *name, const char *format, GError **error);
 } CstLevelsFormat;
 
-#define CST_LEVELS_PAGES 1024u
-
 /** Head of the format's struct. */
 struct CstLevels {
     CstBlocks blocks;
@@ -70,11 +68,7 @@ struct CstLevels {
     CstLevelsRange header; /**< never given up */
     CstLevelsRange name;   /**< of the backing file, outside of header; length 0: none */
 
-    CstLevelsPage *pages[CST_LEVELS_PAGES];
-    unsigned page_count, dirty_l1, dirty_l2;
-    GHashTable *places; /**< key → page */
-    CstLevelsPage *last;
-    uint64_t clock;
+    CstPageCache *cache; /**< of both tables */
 
     gboolean end_known;
     uint64_t end;      /**< of all that is in use: allocations go on here */
@@ -124,7 +118,10 @@ gboolean cst_levels_decode(const CstLevels *levels, uint64_t raw, CstLevelsEntry
 gboolean cst_levels_corrupt(const CstLevels *levels, GError **error, const char *what);
 #define cst_levels_corrupt(...) CST_GIVES_FALSE(cst_levels_corrupt(__VA_ARGS__))
 
-/* --- tables.c: a bounded write-back cache of pages of tables; lock held ----------------------- */
+/* --- tables.c: the tables, through a page cache; lock held ------------------------------------ */
+
+/** The cache for an image that is being opened. */
+CstPageCache *cst_levels_new_cache(CstLevels *levels);
 
 gboolean cst_levels_l1_get(CstLevels *levels, uint64_t index, uint64_t *ret_entry, GError **error);
 gboolean cst_levels_l1_set(CstLevels *levels, uint64_t index, uint64_t entry, GError **error);
@@ -139,10 +136,8 @@ gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, ui
  */
 gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **error);
 gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size);
-/** Writes changed pages in their order; no barrier at the end. */
+/** Writes dirty pages in their order; no barrier at the end. */
 gboolean cst_levels_sync(CstBlocks *blocks, GError **error);
-/** Drops all pages, for when tables move. What has not been written is lost. */
-void cst_levels_forget(CstLevels *levels);
 
 /* --- alloc.c; lock held ---------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <base/i18n.h>
 
 #define PAGE      4096u
+#define MAX_PAGES 256u
 #define MAX_STEPS 4096u /* clusters looked at for one run */
 
 static CstLookup *lookup_of(CstBlocks *blocks)
@@ -22,21 +23,13 @@ gboolean(cst_lookup_corrupt)(const CstLookup *lookup, GError **error, const char
 
 /* --- tables ---------------------------------------------------------------------------------- */
 
-static CstLookupPage *find_page(CstLookup *lookup, uint64_t number, GError **error)
+static CstPage *page_at(CstLookup *lookup, uint64_t offset, GError **error)
 {
-    CstLookupPage *page = &lookup->pages[number % CST_LOOKUP_PAGES];
-    uint64_t start = number * PAGE;
-    size_t len = (size_t)MIN(PAGE, lookup->file_size - start);
+    uint64_t start = offset / PAGE * PAGE;
+    CstPageId id = {
+        .key = start, .offset = start, .length = (uint32_t)MIN(PAGE, lookup->file_size - start)};
 
-    if (page->bytes && page->number == number)
-        return page;
-    if (!page->bytes)
-        page->bytes = g_malloc(PAGE);
-    page->number = UINT64_MAX;
-    if (!cst_blob_pread(lookup->blocks.blob, page->bytes, len, start, error))
-        return NULL;
-    page->number = number;
-    return page;
+    return cst_page_cache_get(lookup->cache, &id, error);
 }
 
 gboolean cst_lookup_read(CstLookup *lookup, uint64_t offset, void *buf, size_t len, GError **error)
@@ -46,12 +39,12 @@ gboolean cst_lookup_read(CstLookup *lookup, uint64_t offset, void *buf, size_t l
     if (offset > lookup->file_size || len > lookup->file_size - offset)
         return cst_lookup_corrupt(lookup, error, _("a table lies outside the file"));
     while (len > 0) {
-        CstLookupPage *page = find_page(lookup, offset / PAGE, error);
+        const CstPage *page = page_at(lookup, offset, error);
         size_t inside = (size_t)(offset % PAGE), n = MIN(len, PAGE - inside);
 
         if (!page)
             return FALSE;
-        memcpy(at, page->bytes + inside, n);
+        memcpy(at, page->data + inside, n);
         at += n;
         offset += n;
         len -= n;
@@ -137,6 +130,7 @@ gboolean cst_lookup_init(CstLookup *lookup, const CstLookupOps *ops, CstBlob *bl
         !cst_blocks_init(&lookup->blocks, &lookup_blocks, blob, how, error))
         return FALSE;
     lookup->ops = ops;
+    lookup->cache = cst_page_cache_new(blob, PAGE, MAX_PAGES, &(CstPageCacheHooks){NULL});
     lookup->cluster_size = cluster_size;
     lookup->blocks.block_size = CST_BLOCKS_ANY_LENGTH;
     lookup->blocks.image.capacity = capacity;
@@ -145,8 +139,7 @@ gboolean cst_lookup_init(CstLookup *lookup, const CstLookupOps *ops, CstBlob *bl
 
 void cst_lookup_clear(CstLookup *lookup)
 {
-    for (size_t i = 0; i < CST_LOOKUP_PAGES; i++)
-        g_free(lookup->pages[i].bytes);
+    cst_page_cache_free(lookup->cache);
     cst_blocks_clear(&lookup->blocks);
 }
 

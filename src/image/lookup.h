@@ -4,11 +4,12 @@
 #include <base/error.h>
 
 #include "blocks.h"
+#include "page_cache.h"
 
 /**
  * What formats that are only read have in common: tables of numbers in the file say where each
  * cluster of the guest is. The tables may be of any size: they are read a page at a time, through a
- * cache of at most 1 MiB.
+ * page cache (page_cache.h) of 1 MiB.
  */
 typedef struct CstLookup CstLookup;
 
@@ -27,20 +28,13 @@ typedef struct {
     gboolean (*unpack)(CstLookup *lookup, uint64_t host, uint8_t *buf, GError **error);
 } CstLookupOps;
 
-typedef struct {
-    uint64_t number;
-    uint8_t *bytes;
-} CstLookupPage;
-
-#define CST_LOOKUP_PAGES 256u
-
 /** Head of the format's struct. */
 struct CstLookup {
     CstBlocks blocks;
     const CstLookupOps *ops;
     uint64_t cluster_size;
     uint64_t file_size;
-    CstLookupPage pages[CST_LOOKUP_PAGES];
+    CstPageCache *cache; /**< of the file as far as there are tables */
 };
 
 static inline CstLookup *cst_lookup_of(CstImage *image)

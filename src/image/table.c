@@ -1,47 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "table.h"
 
-#include <string.h>
-
 #include <base/units.h>
 
 #include "bytes.h"
+#include "page_cache.h"
 
-#define PAGE_ENTRIES 16384u /* 64 KiB */
+#define PAGE_ENTRIES 16384u
+#define PAGE_BYTES   (PAGE_ENTRIES * 4)
 #define MAX_PAGES    64u
 
-typedef struct {
-    uint64_t number;
-    uint64_t used; /* when, in calls */
-    uint32_t dirty_first, dirty_end;
-    uint8_t data[];
-} Page;
-
 struct CstTable {
-    CstBlob *blob;
+    CstPageCache *cache;
     uint64_t offset, entries;
     gboolean big_endian;
-    gboolean (*spill)(void *owner, GError **error);
-    void *owner;
-    Page *pages[MAX_PAGES];
-    unsigned count, dirty;
-    GHashTable *places; /* number → page; the key lies in the page */
-    Page *last;         /* walks stay in a page for long */
-    uint64_t clock;
 };
 
 CstTable *cst_table_new(CstBlob *blob, uint64_t offset, uint64_t entries, gboolean big_endian,
                         gboolean (*spill)(void *owner, GError **error), void *owner)
 {
+    CstPageCacheHooks hooks = {.spill = spill, .owner = owner};
     CstTable *table = g_new0(CstTable, 1);
 
-    table->blob = blob;
+    table->cache = cst_page_cache_new(blob, PAGE_BYTES, MAX_PAGES, &hooks);
     table->offset = offset;
     table->entries = entries;
     table->big_endian = big_endian;
-    table->spill = spill;
-    table->owner = owner;
-    table->places = g_hash_table_new(g_int64_hash, g_int64_equal);
     return table;
 }
 
@@ -49,79 +33,33 @@ void cst_table_free(CstTable *table)
 {
     if (!table)
         return;
-    for (unsigned i = 0; i < table->count; i++)
-        g_free(table->pages[i]);
-    g_hash_table_unref(table->places);
+    cst_page_cache_free(table->cache);
     g_free(table);
 }
 
-static gboolean is_dirty(const Page *page)
+static CstPage *load_page(CstTable *table, uint64_t first, GError **error)
 {
-    return page->dirty_end > 0;
+    CstPageId id = {.key = first,
+                    .offset = table->offset + first * 4,
+                    .length = (uint32_t)MIN(PAGE_ENTRIES, table->entries - first) * 4};
+
+    return cst_page_cache_get(table->cache, &id, error);
 }
 
-static size_t page_bytes(const CstTable *table, uint64_t number)
+static CstPage *page_of(CstTable *table, uint64_t index, GError **error)
 {
-    return (size_t)MIN(PAGE_ENTRIES, table->entries - number * PAGE_ENTRIES) * 4;
-}
+    uint64_t first = index / PAGE_ENTRIES * PAGE_ENTRIES;
+    CstPage *page = cst_page_cache_find(table->cache, first, 0);
 
-/* Makes room: drops the clean page that has been idle longest. */
-static gboolean evict(CstTable *table, GError **error)
-{
-    unsigned best = MAX_PAGES;
-
-    if (table->dirty == table->count && !table->spill(table->owner, error))
-        return FALSE;
-    for (unsigned i = 0; i < table->count; i++)
-        if (!is_dirty(table->pages[i]) &&
-            (best == MAX_PAGES || table->pages[i]->used < table->pages[best]->used))
-            best = i;
-    g_assert(best < MAX_PAGES);
-    if (table->last == table->pages[best])
-        table->last = NULL;
-    g_hash_table_remove(table->places, &table->pages[best]->number);
-    g_free(table->pages[best]);
-    table->pages[best] = table->pages[--table->count];
-    return TRUE;
-}
-
-static Page *page_of(CstTable *table, uint64_t index, GError **error)
-{
-    uint64_t number = index / PAGE_ENTRIES;
-    Page *page = table->last;
-    size_t bytes;
-
-    if (page && page->number == number)
-        return page;
-    page = g_hash_table_lookup(table->places, &number);
-    if (!page) {
-        if (table->count == MAX_PAGES && !evict(table, error))
-            return NULL;
-        bytes = page_bytes(table, number);
-        page = g_malloc(sizeof(*page) + bytes);
-        if (!cst_blob_pread(table->blob, page->data, bytes,
-                            table->offset + number * PAGE_ENTRIES * 4, error)) {
-            g_free(page);
-            return NULL;
-        }
-        page->number = number;
-        page->dirty_first = UINT32_MAX;
-        page->dirty_end = 0;
-        table->pages[table->count++] = page;
-        g_hash_table_insert(table->places, &page->number, page);
-    }
-    page->used = ++table->clock;
-    table->last = page;
-    return page;
+    g_assert(index < table->entries);
+    return page ? page : load_page(table, first, error);
 }
 
 gboolean cst_table_get(CstTable *table, uint64_t index, uint32_t *ret_value, GError **error)
 {
+    const CstPage *page = page_of(table, index, error);
     const uint8_t *entry;
-    Page *page;
 
-    g_assert(index < table->entries);
-    page = page_of(table, index, error);
     if (!page)
         return FALSE;
     entry = page->data + index % PAGE_ENTRIES * 4;
@@ -131,46 +69,26 @@ gboolean cst_table_get(CstTable *table, uint64_t index, uint32_t *ret_value, GEr
 
 gboolean cst_table_set(CstTable *table, uint64_t index, uint32_t value, GError **error)
 {
-    uint32_t at = (uint32_t)(index % PAGE_ENTRIES);
-    Page *page;
+    size_t at = (size_t)(index % PAGE_ENTRIES) * 4;
+    CstPage *page = page_of(table, index, error);
 
-    g_assert(index < table->entries);
-    page = page_of(table, index, error);
     if (!page)
         return FALSE;
     if (table->big_endian)
-        cst_put_be32(page->data + (size_t)at * 4, value);
+        cst_put_be32(page->data + at, value);
     else
-        memcpy(page->data + (size_t)at * 4, &value, 4);
-    if (!is_dirty(page))
-        table->dirty++;
-    page->dirty_first = MIN(page->dirty_first, at);
-    page->dirty_end = MAX(page->dirty_end, at + 1);
-    return TRUE;
+        cst_put_le32(page->data + at, value);
+    return cst_page_cache_dirty_range(table->cache, page, at, 4, error);
 }
 
 gboolean cst_table_is_dirty(const CstTable *table)
 {
-    return table->dirty > 0;
+    return cst_page_cache_dirty_count(table->cache, 0) > 0;
 }
 
 gboolean cst_table_write(CstTable *table, GError **error)
 {
-    for (unsigned i = 0; i < table->count && table->dirty > 0; i++) {
-        Page *page = table->pages[i];
-
-        if (!is_dirty(page))
-            continue;
-        if (!cst_blob_pwrite(table->blob, page->data + (size_t)page->dirty_first * 4,
-                             (size_t)(page->dirty_end - page->dirty_first) * 4,
-                             table->offset + (page->number * PAGE_ENTRIES + page->dirty_first) * 4,
-                             error))
-            return FALSE;
-        page->dirty_first = UINT32_MAX;
-        page->dirty_end = 0;
-        table->dirty--;
-    }
-    return TRUE;
+    return cst_page_cache_write(table->cache, 0, error);
 }
 
 gboolean cst_table_fill(CstBlob *blob, uint64_t offset, uint64_t first, uint64_t count,

@@ -5,8 +5,8 @@
 
 /**
  * A table of 32-bit entries in an image (VDI's block map, VHD's block allocation table), seen
- * through a write-back cache of a few MiB, so that the table of an image of many terabytes costs no
- * more memory than that. Not locked: the image's lock covers it.
+ * through a page cache (page_cache.h) of 4 MiB, so that the table of an image of many terabytes
+ * costs no more memory than that. Not locked: the image's lock covers it.
  *
  * An entry never lies across two sectors when the table starts on one, so a torn write leaves each
  * entry old or new.
@@ -15,7 +15,8 @@ typedef struct CstTable CstTable;
 
 /**
  * @entries at @offset of @blob (borrowed); the caller has checked that they lie in the file.
- * @spill is called with @owner when all of the cache is changed; it must get to cst_table_write().
+ * @spill is called with @owner when the whole cache is dirty; it must get to cst_table_write().
+ * NULL: nothing refers to the table yet, so its pages may be written at any time.
  */
 CstTable *cst_table_new(CstBlob *blob, uint64_t offset, uint64_t entries, gboolean big_endian,
                         gboolean (*spill)(void *owner, GError **error), void *owner);

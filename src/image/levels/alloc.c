@@ -109,7 +109,7 @@ gboolean cst_levels_cut(CstLevels *levels, uint64_t end, GError **error)
     CstBlob *blob = levels->blocks.blob;
     uint64_t size = 0;
 
-    cst_levels_forget(levels);
+    cst_page_cache_clear(levels->cache);
     levels->end_known = FALSE;
     g_array_set_size(levels->spare, 0);
     if (!cst_blob_get_size(blob, &size, error))

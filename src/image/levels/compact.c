@@ -56,7 +56,7 @@ static gboolean move_l1(Move *move, GError **error)
         return TRUE;
     if (!move_down(move, from, cst_div_up(levels->l1_entries * 8, size), &to, error))
         return FALSE;
-    cst_levels_forget(levels);
+    cst_page_cache_clear(levels->cache);
     levels->l1_offset = to;
     return to == from || (cst_blocks_barrier(&levels->blocks, error) &&
                           levels->format->write_header(levels, error) &&
@@ -110,7 +110,7 @@ gboolean cst_levels_compact(CstLevelsWalk *walk, GError **error)
     if (!cst_levels_sync(&levels->blocks, error) || !move_l1(&move, error) ||
         !move_tables(&move, error))
         return FALSE;
-    cst_levels_forget(levels);
+    cst_page_cache_clear(levels->cache);
     for (uint64_t i = 0; i < levels->l1_entries; i++)
         if (!cst_levels_l1_get(levels, i, &table, error) ||
             (table != 0 && !move_clusters_of(&move, table, error)))

@@ -206,15 +206,14 @@ gboolean cst_levels_init(CstLevels *levels, const CstLevelsFormat *format, CstBl
     levels->blocks.block_size =
         how->flags & CST_IMAGE_WRITE ? levels->cluster_size : CST_BLOCKS_ANY_LENGTH;
     levels->blocks.image.capacity = capacity;
-    levels->places = g_hash_table_new(g_int64_hash, g_int64_equal);
+    levels->cache = cst_levels_new_cache(levels);
     levels->spare = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     return TRUE;
 }
 
 void cst_levels_clear(CstLevels *levels)
 {
-    cst_levels_forget(levels);
-    g_hash_table_unref(levels->places);
+    cst_page_cache_free(levels->cache);
     g_array_unref(levels->spare);
     cst_blocks_clear(&levels->blocks);
 }

@@ -88,7 +88,7 @@ static gboolean move_l1(CstLevels *levels, uint64_t entries, GError **error)
         levels->l1_offset = old_offset;
         return FALSE;
     }
-    cst_levels_forget(levels);
+    cst_page_cache_clear(levels->cache);
     if (!cst_blocks_barrier(&levels->blocks, error))
         return FALSE;
     spare_l1(levels, old_offset, levels->l1_entries * 8);
@@ -164,7 +164,7 @@ static gboolean shrink(CstLevels *levels, uint64_t capacity, CstTask *task, GErr
          forget_from(levels, clusters_of(levels, capacity), task, error) &&
          cst_levels_sync(&levels->blocks, error) && cst_blocks_barrier(&levels->blocks, error);
     levels->l1_entries = levels->format->l1_entries(levels, capacity);
-    cst_levels_forget(levels);
+    cst_page_cache_clear(levels->cache);
     g_mutex_unlock(&levels->blocks.lock);
     /* a damaged image keeps its leaks */
     return ok && cst_levels_check(levels, CST_CHECK_REPAIR_LEAKS, &check, task, error);

@@ -17,7 +17,8 @@
 static gboolean ensure_block(Qcow2 *q, uint64_t cluster, GError **error)
 {
     uint64_t index = qcow2_block_index(q, cluster), first = index << q->block_bits;
-    uint8_t *block;
+    CstPageId id = qcow2_table_id(q, first << q->cluster_bits);
+    CstPage *block;
 
     if (index >= q->reftable_entries && !qcow2_reftable_grow(q, index + 1, error))
         return FALSE;
@@ -25,10 +26,10 @@ static gboolean ensure_block(Qcow2 *q, uint64_t cluster, GError **error)
         return TRUE;
     if (first == 0)
         return qcow2_corrupt(q, error, _("the header is not counted"));
-    block = qcow2_cache_add(q->blocks, first << q->cluster_bits, error);
+    block = cst_page_cache_add(q->refblocks, &id, error);
     if (!block)
         return FALSE;
-    qcow2_refcount_set(block, q->header.refcount_order, 0, 1);
+    qcow2_refcount_set(block->data, q->header.refcount_order, 0, 1);
     q->reftable[index] = first << q->cluster_bits;
     q->reftable_dirty_first = MIN(q->reftable_dirty_first, (uint32_t)index);
     q->reftable_dirty_end = MAX(q->reftable_dirty_end, (uint32_t)index + 1);
@@ -56,21 +57,22 @@ static gboolean check_is_free(Qcow2 *q, uint64_t cluster, GError **error)
 }
 
 /* The first free cluster; its block exists and is returned. */
-static uint8_t *find_free(Qcow2 *q, uint64_t *ret_cluster, GError **error)
+static CstPage *find_free(Qcow2 *q, uint64_t *ret_cluster, GError **error)
 {
     uint64_t entries = UINT64_C(1) << q->block_bits, cluster = q->free_hint;
 
     for (;; cluster = ((cluster >> q->block_bits) + 1) << q->block_bits) {
-        uint8_t *block = NULL;
+        CstPage *block = NULL;
 
         if (cluster >> (HOST_LIMIT_BITS - q->cluster_bits)) {
-            cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), q->blob->name);
+            cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),
+                     q->blocks.blob->name);
             return NULL;
         }
         if (!ensure_block(q, cluster, error) || !qcow2_block_of(q, cluster, &block, error))
             return NULL;
         for (uint64_t i = cluster & (entries - 1); i < entries; i++) {
-            if (qcow2_refcount_get(block, q->header.refcount_order, i) != 0)
+            if (qcow2_refcount_get(block->data, q->header.refcount_order, i) != 0)
                 continue;
             *ret_cluster = (cluster & ~(entries - 1)) + i;
             return block;
@@ -83,19 +85,21 @@ gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t 
 {
     uint64_t entries = UINT64_C(1) << q->block_bits, first = 0, got = 0;
     unsigned order = q->header.refcount_order;
-    uint8_t *block = find_free(q, &first, error);
+    CstPage *block = find_free(q, &first, error);
 
     if (!block)
         return FALSE;
     wanted = MIN(wanted, entries - (first & (entries - 1))); /* inside one block */
-    while (got < wanted && qcow2_refcount_get(block, order, (first + got) & (entries - 1)) == 0) {
+    while (got < wanted &&
+           qcow2_refcount_get(block->data, order, (first + got) & (entries - 1)) == 0) {
         if (!check_is_free(q, first + got, error))
             return FALSE;
         got++;
     }
+    if (!cst_page_cache_dirty(q->refblocks, block, error))
+        return FALSE;
     for (uint64_t i = 0; i < got; i++)
-        qcow2_refcount_set(block, order, (first + i) & (entries - 1), 1);
-    qcow2_cache_dirty(q->blocks, q->reftable[qcow2_block_index(q, first)]);
+        qcow2_refcount_set(block->data, order, (first + i) & (entries - 1), 1);
     q->free_hint = first + got;
     *ret_cluster = first;
     *ret_count = got;

@@ -60,12 +60,12 @@ static gboolean plan_version(Amend *job, GError **error)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' has a data file, zstd compression or extended L2 entries, which "
                           "need compatibility level 1.1"),
-                        job->q->blob->name);
+                        job->q->blocks.blob->name);
     if (qcow2_bitmaps_are_valid(job->q))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' has bitmaps, which need compatibility level 1.1: remove them "
                           "first"),
-                        job->q->blob->name);
+                        job->q->blocks.blob->name);
     job->to.compatible = job->to.autoclear = 0;
     return TRUE;
 }
@@ -87,7 +87,7 @@ static gboolean plan_data_file(Amend *job, GError **error)
     if (amend->data_file && !(job->to.incompatible & QCOW2_INCOMPAT_DATA_FILE))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' has no data file, so there is none to be named"),
-                        job->q->blob->name);
+                        job->q->blocks.blob->name);
     if (amend->data_file_raw == CST_AMEND_ON && !qcow2_is_raw(job->q))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("data_file_raw can only be set when an image is created"));
@@ -118,7 +118,7 @@ static gboolean check_backing(Amend *job, GError **error)
             (!amend->backing_format || (format && is_text(format->data, amend->backing_format)))) ||
            cst_fail(error, CST_ERROR_INVALID,
                     _("what '%s' is based on can't be amended: it has to be rebased"),
-                    job->q->blob->name);
+                    job->q->blocks.blob->name);
 }
 
 /* In version 2 they have the image's size, and the length of their state has 32 bits. */
@@ -133,7 +133,7 @@ static gboolean check_snapshots(Amend *job, GError **error)
             return cst_fail(error, CST_ERROR_UNSUPPORTED,
                             _("snapshot '%s' of '%s' has another size, which needs compatibility "
                               "level 1.1"),
-                            snapshot->name, job->q->blob->name);
+                            snapshot->name, job->q->blocks.blob->name);
     }
     return TRUE;
 }
@@ -210,22 +210,22 @@ static gboolean is_unchanged(const Amend *job)
 static gboolean amend_all_but_size(Amend *job, GError **error)
 {
     Qcow2 *q = job->q;
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     if (is_unchanged(job))
         return TRUE;
     qcow2_claim(q, &claim, 0, UINT64_MAX);
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_changing(q, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (ok && (goes_down(job) || job->to.refcount_order != q->header.refcount_order ||
                (goes_up(job) && job->snapshots->len > 0))) {
         ok = amend_tables(job, error);
     } else if (ok) {
-        g_mutex_lock(&q->lock);
+        g_mutex_lock(&q->blocks.lock);
         ok = amend_header(job, error);
-        g_mutex_unlock(&q->lock);
+        g_mutex_unlock(&q->blocks.lock);
     }
     qcow2_release(q, &claim);
     return ok;
@@ -233,8 +233,8 @@ static gboolean amend_all_but_size(Amend *job, GError **error)
 
 static gboolean amend_size(Amend *job, GError **error)
 {
-    return !job->amend->has_size ||
-           qcow2_resize(&job->q->image, job->amend->size, CST_PREALLOC_OFF, job->task, error);
+    return !job->amend->has_size || qcow2_resize(&job->q->blocks.image, job->amend->size,
+                                                 CST_PREALLOC_OFF, job->task, error);
 }
 
 gboolean qcow2_amend(CstImage *image, const CstImageAmend *amend, CstTask *task, GError **error)

@@ -13,8 +13,8 @@ static gboolean change(Qcow2 *q, const char *name, const char *format, GError **
     qcow2_head_set_backing(&head, name);
     if (!qcow2_head_write(&head, error))
         return FALSE;
-    q->backing = NULL;
-    q->lacks_backing = name != NULL;
+    q->blocks.backing = NULL;
+    q->blocks.lacks_backing = name != NULL;
     return TRUE;
 }
 
@@ -26,10 +26,10 @@ gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format
 
     if (!qcow2_flush(image, error))
         return FALSE;
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = change(q, name, format, error);
-    g_mutex_unlock(&q->lock);
-    return ok && cst_blob_flush(q->blob, error);
+    g_mutex_unlock(&q->blocks.lock);
+    return ok && cst_blob_flush(q->blocks.blob, error);
 }
 
 gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error)
@@ -37,10 +37,10 @@ gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error)
     Qcow2 *q = qcow2_of(image);
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_changing(q, error);
     for (uint32_t i = 0; ok && i < q->header.l1_size; i++)
         ok = cst_task_check(task, error) && qcow2_give_up_l2(q, i, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok && qcow2_flush(image, error);
 }

@@ -25,9 +25,9 @@ static GPtrArray *list(CstImage *image, GError **error)
     g_autoptr(GArray) bitmaps = NULL;
     GPtrArray *out;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     bitmaps = qcow2_bitmaps_read(q, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (!bitmaps)
         return NULL;
     out = g_ptr_array_new_with_free_func(free_public);
@@ -57,11 +57,12 @@ static Qcow2Bitmap *find_usable(Qcow2 *q, GArray *bitmaps, const char *name, GEr
     Qcow2Bitmap *bitmap = find(bitmaps, name);
 
     if (!bitmap)
-        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no bitmap '%s'"), q->blob->name, name);
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no bitmap '%s'"), q->blocks.blob->name,
+                 name);
     else if (!qcow2_bitmap_is_usable(q, bitmap))
         cst_fail(error, CST_ERROR_STATE,
                  _("the bitmap '%s' of '%s' is inconsistent: it can only be removed"), name,
-                 q->blob->name);
+                 q->blocks.blob->name);
     else
         return bitmap;
     return NULL;
@@ -86,7 +87,7 @@ static gboolean edit_locked(Qcow2 *q, Change change, const Request *request, GEr
     if (q->header.version < 3)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' is of compatibility level 0.10, which has no bitmaps"),
-                        q->blob->name);
+                        q->blocks.blob->name);
     return qcow2_begin_changing(q, error) && qcow2_bitmap_edit_begin(&edit, q, error) &&
            change(&edit, request, error);
 }
@@ -94,13 +95,13 @@ static gboolean edit_locked(Qcow2 *q, Change change, const Request *request, GEr
 /* Nobody writes to the guest meanwhile: a new bitmap would miss it. */
 static gboolean edit(Qcow2 *q, Change change, const Request *request, GError **error)
 {
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     qcow2_claim(q, &claim, 0, UINT64_MAX);
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = edit_locked(q, change, request, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (ok)
         ok = qcow2_write_back(q, error) && qcow2_barrier(q, error);
     else if (!q->lost)
@@ -124,11 +125,11 @@ static gboolean do_add(Qcow2BitmapEdit *edit, const Request *request, GError **e
 
     if (find(edit->bitmaps, request->name))
         return cst_fail(error, CST_ERROR_EXISTS, _("'%s' has a bitmap '%s' already"),
-                        edit->q->blob->name, request->name);
+                        edit->q->blocks.blob->name, request->name);
     if (entries > QCOW2_MAX_BITMAP_TABLE)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("a bitmap for '%s' would be too large: choose a larger granularity"),
-                        edit->q->blob->name);
+                        edit->q->blocks.blob->name);
     if (!qcow2_bitmap_edit_put_table(edit, &bitmap, NULL, error))
         return FALSE;
     bitmap.name = g_strdup(request->name);
@@ -142,7 +143,7 @@ static gboolean do_remove(Qcow2BitmapEdit *edit, const Request *request, GError 
 
     if (!bitmap)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no bitmap '%s'"),
-                        edit->q->blob->name, request->name);
+                        edit->q->blocks.blob->name, request->name);
     if (!qcow2_bitmap_edit_drop(edit, bitmap, error))
         return FALSE;
     g_array_remove_index(edit->bitmaps,
@@ -173,8 +174,8 @@ static gboolean do_enable(Qcow2BitmapEdit *edit, const Request *request, GError 
     cst_put_be32(raw, flags);
     q->writing = FALSE; /* the next write has to outdate it */
     return flags == bitmap->flags ||
-           cst_blob_pwrite(q->blob, raw, sizeof(raw), q->header.bitmaps_offset + bitmap->at + 12,
-                           error);
+           cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw),
+                           q->header.bitmaps_offset + bitmap->at + 12, error);
 }
 
 static gboolean do_merge(Qcow2BitmapEdit *edit, const Request *request, GError **error)
@@ -233,9 +234,9 @@ static gboolean merge(CstImage *image, const char *name, CstImage *source, const
     Request request = {.name = name, .source = qcow2_of(source)};
     g_autoptr(GArray) bitmaps = NULL;
 
-    g_mutex_lock(&request.source->lock);
+    g_mutex_lock(&request.source->blocks.lock);
     bitmaps = qcow2_bitmaps_read(request.source, error);
-    g_mutex_unlock(&request.source->lock);
+    g_mutex_unlock(&request.source->blocks.lock);
     if (!bitmaps)
         return FALSE;
     request.from = find_usable(request.source, bitmaps, source_name, error);

@@ -41,7 +41,7 @@ static gboolean check_inside(Qcow2 *q, uint64_t offset, uint64_t bytes, const ch
 {
     uint64_t size = 0;
 
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (!cst_blob_get_size(q->blocks.blob, &size, error))
         return FALSE;
     return (offset % q->cluster_size == 0 && offset >= q->cluster_size && offset <= size &&
             bytes <= size - offset) ||
@@ -92,7 +92,7 @@ GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
     if (!check_inside(q, header->bitmaps_offset, header->bitmaps_bytes, bad_directory, error))
         return NULL;
     raw = g_malloc(header->bitmaps_bytes);
-    if (!cst_blob_pread(q->blob, raw, header->bitmaps_bytes, header->bitmaps_offset, error))
+    if (!cst_blob_pread(q->blocks.blob, raw, header->bitmaps_bytes, header->bitmaps_offset, error))
         return NULL;
     for (uint32_t i = 0; i < header->bitmaps; i++) {
         uint64_t len = 0;
@@ -169,7 +169,7 @@ uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error
     if (bytes > 0 && !check_inside(q, bitmap->table_offset, bytes, bad_table, error))
         return NULL;
     table = g_malloc(MAX(bytes, 8));
-    if (!cst_blob_pread(q->blob, table, bytes, bitmap->table_offset, error))
+    if (!cst_blob_pread(q->blocks.blob, table, bytes, bitmap->table_offset, error))
         return NULL;
     for (uint32_t i = 0; i < bitmap->table_size; i++)
         table[i] = cst_be64((const uint8_t *)&table[i]);

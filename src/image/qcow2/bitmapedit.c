@@ -59,7 +59,7 @@ static gboolean put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes, uin
     note(edit->fresh, first, clusters);
     memcpy(padded, data, bytes);
     *ret_offset = first << q->cluster_bits;
-    return cst_blob_pwrite(q->blob, padded, clusters << q->cluster_bits, *ret_offset, error);
+    return cst_blob_pwrite(q->blocks.blob, padded, clusters << q->cluster_bits, *ret_offset, error);
 }
 
 gboolean qcow2_bitmap_edit_put_bits(Qcow2BitmapEdit *edit, const uint8_t *bits, uint64_t *entry,
@@ -134,7 +134,8 @@ gboolean qcow2_bitmap_edit_commit(Qcow2BitmapEdit *edit, uint64_t size, GError *
     g_autofree uint8_t *raw = qcow2_bitmaps_pack(edit->bitmaps, &bytes);
 
     if (edit->bitmaps->len > QCOW2_MAX_BITMAPS || bytes > QCOW2_MAX_BITMAP_BYTES)
-        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many bitmaps"), q->blob->name);
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many bitmaps"),
+                        q->blocks.blob->name);
     if (qcow2_bitmaps_are_valid(q))
         note(edit->stale, q->header.bitmaps_offset >> q->cluster_bits,
              cst_div_up(q->header.bitmaps_bytes, q->cluster_size));

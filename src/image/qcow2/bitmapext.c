@@ -19,7 +19,7 @@
 
 static gboolean put(Qcow2 *q, uint64_t offset, const void *data, size_t len, GError **error)
 {
-    return cst_blob_pwrite(q->blob, data, len, offset, error) && qcow2_barrier(q, error);
+    return cst_blob_pwrite(q->blocks.blob, data, len, offset, error) && qcow2_barrier(q, error);
 }
 
 static gboolean put_autoclear(Qcow2 *q, uint64_t value, GError **error)
@@ -172,8 +172,8 @@ gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error)
             continue;
         cst_put_be32(raw, bitmap->flags | QCOW2_BITMAP_IN_USE);
         changed = TRUE;
-        if (!cst_blob_pwrite(q->blob, raw, sizeof(raw), q->header.bitmaps_offset + bitmap->at + 12,
-                             error))
+        if (!cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw),
+                             q->header.bitmaps_offset + bitmap->at + 12, error))
             return FALSE;
     }
     return !changed || qcow2_barrier(q, error);

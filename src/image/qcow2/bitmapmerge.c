@@ -30,12 +30,12 @@ gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **err
         memset(bits, entry & 1 ? 0xff : 0, q->cluster_size);
         return TRUE;
     }
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (!cst_blob_get_size(q->blocks.blob, &size, error))
         return FALSE;
     if ((entry & 1) || (place & (q->cluster_size - 1)) || place > size ||
         q->cluster_size > size - place)
         return qcow2_corrupt(q, error, _("a bitmap's table is damaged"));
-    return cst_blob_pread(q->blob, bits, q->cluster_size, place, error);
+    return cst_blob_pread(q->blocks.blob, bits, q->cluster_size, place, error);
 }
 
 static gboolean write_bits(Target *target, GError **error)
@@ -49,7 +49,8 @@ static gboolean write_bits(Target *target, GError **error)
     if (!qcow2_alloc(q, 1, &cluster, &got, error))
         return FALSE;
     g_array_append_val(target->fresh, cluster);
-    if (!cst_blob_pwrite(q->blob, target->bits, q->cluster_size, cluster << q->cluster_bits, error))
+    if (!cst_blob_pwrite(q->blocks.blob, target->bits, q->cluster_size, cluster << q->cluster_bits,
+                         error))
         return FALSE;
     if (old)
         g_array_append_val(target->stale, old);

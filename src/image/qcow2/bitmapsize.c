@@ -83,12 +83,12 @@ static gboolean fit_one(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap, uint64_t siz
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("the bitmap '%s' of '%s' is of an unknown kind and can't follow a new "
                           "size: remove it first"),
-                        bitmap->name, q->blob->name);
+                        bitmap->name, q->blocks.blob->name);
     entries = qcow2_bitmap_entries(q, size, granularity_bits);
     if (entries > QCOW2_MAX_BITMAP_TABLE)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("the bitmap '%s' of '%s' would be too large: remove it first"),
-                        bitmap->name, q->blob->name);
+                        bitmap->name, q->blocks.blob->name);
     return refit(edit, bitmap, (uint32_t)entries,
                  cst_div_up(MIN(size, q->header.size), UINT64_C(1) << granularity_bits), error);
 }

@@ -54,8 +54,8 @@ static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
                  _("'%s' can't be checked: %s"), blob->name, info.problem);
         return NULL;
     }
-    q = qcow2_state_new(blob, &header);
-    if (!qcow2_state_read_tables(q, TRUE, error)) {
+    q = qcow2_state_new(blob, &header, &(CstImageOpen){0}, error);
+    if (q && !qcow2_state_read_tables(q, TRUE, error)) {
         qcow2_state_free(q);
         return NULL;
     }
@@ -80,8 +80,9 @@ static gboolean note_damage(Check *check, GError *why, GError **error)
 static gboolean put_header(Qcow2 *q, uint64_t offset, const uint8_t *raw, size_t len,
                            GError **error)
 {
-    return cst_blob_flush(q->blob, error) && cst_blob_pwrite(q->blob, raw, len, offset, error) &&
-           cst_blob_flush(q->blob, error);
+    return cst_blob_flush(q->blocks.blob, error) &&
+           cst_blob_pwrite(q->blocks.blob, raw, len, offset, error) &&
+           cst_blob_flush(q->blocks.blob, error);
 }
 
 /*
@@ -228,7 +229,7 @@ static gboolean rebuild(Check *check, GError **error)
     q->header.reftable_offset = offset;
     q->header.reftable_clusters = clusters;
     return qcow2_state_read_tables(q, TRUE, error) &&
-           cst_blob_get_size(q->blob, &check->walk.file_size, error);
+           cst_blob_get_size(q->blocks.blob, &check->walk.file_size, error);
 }
 
 /* What a snapshot or a bitmap refers to that could not be looked at must not be freed. */
@@ -256,7 +257,7 @@ static gboolean compare(Check *check, CstImageCheck *result, GError **error)
         report.end = MAX(report.end, check->walk.counts.clusters);
         result->errors_fixed += check->refs_errors;
     } else if (report.errors_fixed + report.leaks_fixed > 0 &&
-               !cst_blob_flush(check->q->blob, error)) {
+               !cst_blob_flush(check->q->blocks.blob, error)) {
         return FALSE;
     }
     check->counted = check->complete && report.errors == report.errors_fixed;
@@ -308,9 +309,9 @@ static gboolean renew_snapshots(Check *check, GError **error)
 
     if (!snapshots)
         return FALSE;
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_state_renew(q, &header, error); /* refcounts have been written behind its back */
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok && qcow2_switch_begin(&change, q, check->task, error) &&
            qcow2_switch_put_snapshots(&change, snapshots, faults.bytes, error) &&
            qcow2_switch_commit(&change, error);

@@ -90,7 +90,7 @@ static gboolean expand_table(Expansion *expansion, const Qcow2WalkTable *table, 
     uint64_t copy = 0;
     gboolean changed;
 
-    if (!cst_blob_pread(q->blob, buf, q->cluster_size, table->place, error) ||
+    if (!cst_blob_pread(q->blocks.blob, buf, q->cluster_size, table->place, error) ||
         !expand_entries(expansion, buf, table->uses, &changed, error))
         return FALSE;
     if (!changed)
@@ -150,7 +150,7 @@ static gboolean renew_snapshot(Expansion *expansion, Qcow2Snapshot *snapshot, GE
     g_autofree uint8_t *raw = g_malloc(bytes);
     g_autofree uint64_t *l1 = g_malloc(bytes);
 
-    if (!cst_blob_pread(expansion->q->blob, raw, bytes, snapshot->l1_offset, error))
+    if (!cst_blob_pread(expansion->q->blocks.blob, raw, bytes, snapshot->l1_offset, error))
         return FALSE;
     for (uint32_t i = 0; i < snapshot->l1_size; i++)
         l1[i] = cst_be64(raw + i * 8);

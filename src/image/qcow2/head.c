@@ -95,8 +95,8 @@ gboolean qcow2_head_read(Qcow2Head *head, Qcow2 *q, GError **error)
     qcow2_head_init(head, header, MIN(q->cluster_size, QCOW2_HEADER_AREA));
     head->q = q;
     head->raw = g_malloc0(head->bytes);
-    if (!cst_blob_get_size(q->blob, &size, error) ||
-        !cst_blob_pread(q->blob, head->raw, MIN(head->bytes, size), 0, error) ||
+    if (!cst_blob_get_size(q->blocks.blob, &size, error) ||
+        !cst_blob_pread(q->blocks.blob, head->raw, MIN(head->bytes, size), 0, error) ||
         !read_extensions(head, error))
         return FALSE;
     if (header->backing_offset == 0 || header->backing_size == 0)
@@ -237,7 +237,7 @@ static gboolean too_long(const Qcow2Head *head, GError **error)
                           "image's header"));
     return cst_fail(error, CST_ERROR_LIMIT,
                     _("the name of the backing image is too long for the header of '%s'"),
-                    head->q->blob->name);
+                    head->q->blocks.blob->name);
 }
 
 static gboolean fail_layout(const Qcow2Head *head, GError **error)
@@ -245,7 +245,7 @@ static gboolean fail_layout(const Qcow2Head *head, GError **error)
     return cst_fail(error, CST_ERROR_UNSUPPORTED,
                     _("the header of '%s' has no room where it could be changed safely; convert "
                       "the image instead"),
-                    head->q->blob->name);
+                    head->q->blocks.blob->name);
 }
 
 /* The fields last, as they tell where the name is. */
@@ -331,7 +331,7 @@ static gboolean put_behind(const Qcow2Head *head, const Layout *layout, uint64_t
 {
     from = MAX(from, QCOW2_SECTOR);
     return from >= end ||
-           cst_blob_pwrite(head->q->blob, layout->raw + from, end - from, from, error);
+           cst_blob_pwrite(head->q->blocks.blob, layout->raw + from, end - from, from, error);
 }
 
 /* A copy of the old name behind everything, then the pointer to it: a change of its own. */
@@ -346,7 +346,7 @@ static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
         return fail_layout(head, error);
     memmove(head->raw + to, head->raw + old->backing_offset, old->backing_size);
     cst_put_be64(raw, to);
-    if (!cst_blob_pwrite(head->q->blob, head->raw + to, old->backing_size, to, error) ||
+    if (!cst_blob_pwrite(head->q->blocks.blob, head->raw + to, old->backing_size, to, error) ||
         !qcow2_put_header(head->q, raw, QCOW2_AT_BACKING_OFFSET, sizeof(raw), error))
         return FALSE;
     cst_put_be64(head->raw + QCOW2_AT_BACKING_OFFSET, to);

@@ -19,14 +19,16 @@ Qcow2Entry qcow2_entry_get(const Qcow2 *q, const uint8_t *table, uint64_t index)
     return (Qcow2Entry){cst_be64(raw), q->sub_count > 1 ? cst_be64(raw + 8) : 0};
 }
 
-void qcow2_entry_put(Qcow2 *q, uint8_t *table, uint64_t place, uint64_t index, Qcow2Entry entry)
+gboolean qcow2_entry_put(Qcow2 *q, CstPage *table, uint64_t index, Qcow2Entry entry, GError **error)
 {
-    uint8_t *raw = table + index * q->entry_size;
+    uint8_t *raw = table->data + index * q->entry_size;
 
+    if (!cst_page_cache_dirty(q->l2s, table, error))
+        return FALSE;
     cst_put_be64(raw, entry.word);
     if (q->sub_count > 1)
         cst_put_be64(raw + 8, entry.bitmap);
-    qcow2_cache_dirty(q->l2s, place);
+    return TRUE;
 }
 
 /* A place of 0 is one in an external data file, where the guest's first byte is. */
@@ -101,8 +103,16 @@ static gboolean check_l1(Qcow2 *q, uint64_t entry, GError **error)
     return TRUE;
 }
 
-gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, uint8_t **ret_table, GError **error)
+static CstPage *get_l2(Qcow2 *q, uint64_t place, GError **error)
 {
+    CstPageId id = qcow2_table_id(q, place);
+
+    return cst_page_cache_get(q->l2s, &id, error);
+}
+
+gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, const uint8_t **ret_table, GError **error)
+{
+    const CstPage *page;
     uint64_t entry;
 
     if (l1_index >= q->header.l1_size)
@@ -113,31 +123,35 @@ gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, uint8_t **ret_table, GEr
         return FALSE;
     if ((entry & QCOW2_OFFSET_MASK) == 0)
         return TRUE;
-    *ret_table = qcow2_cache_get(q->l2s, q->blob, entry & QCOW2_OFFSET_MASK, error);
-    return *ret_table != NULL;
+    page = get_l2(q, entry & QCOW2_OFFSET_MASK, error);
+    if (page)
+        *ret_table = page->data;
+    return page != NULL;
 }
 
 /* A fresh table for the L1 entry, a copy of the one it had before. */
-static uint8_t *replace_l2(Qcow2 *q, uint32_t index, GError **error)
+static CstPage *replace_l2(Qcow2 *q, uint32_t index, GError **error)
 {
     uint64_t old = q->l1[index] & QCOW2_OFFSET_MASK, cluster = 0, got = 0;
     g_autofree uint8_t *content = NULL;
-    uint8_t *table = NULL;
+    CstPage *table = NULL;
+    CstPageId id;
 
     if (!qcow2_alloc(q, 1, &cluster, &got, error))
         return NULL;
     if (old != 0) {
-        table = qcow2_cache_get(q->l2s, q->blob, old, error);
-        content = table ? g_memdup2(table, q->cluster_size) : NULL;
+        table = get_l2(q, old, error);
+        content = table ? g_memdup2(table->data, q->cluster_size) : NULL;
     }
+    id = qcow2_table_id(q, cluster << q->cluster_bits);
     if (old == 0 || content)
-        table = qcow2_cache_add(q->l2s, cluster << q->cluster_bits, error);
+        table = cst_page_cache_add(q->l2s, &id, error);
     if (!table) {
         qcow2_alloc_undo(q, cluster, 1);
         return NULL;
     }
     if (content)
-        memcpy(table, content, q->cluster_size);
+        memcpy(table->data, content, q->cluster_size);
     q->l1[index] = cluster << q->cluster_bits | QCOW2_COPIED;
     qcow2_l1_dirty(q, index);
     if (old != 0)
@@ -145,10 +159,9 @@ static uint8_t *replace_l2(Qcow2 *q, uint32_t index, GError **error)
     return table;
 }
 
-uint8_t *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, uint64_t *ret_place, GError **error)
+CstPage *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, GError **error)
 {
     uint64_t index = offset >> (q->cluster_bits + q->l2_bits);
-    uint8_t *table;
 
     if (index >= q->header.l1_size) {
         qcow2_corrupt(q, error, _("the L1 table is too small for the image"));
@@ -157,12 +170,8 @@ uint8_t *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, uint64_t *ret_place, GErr
     if (!check_l1(q, q->l1[index], error))
         return NULL;
     if ((q->l1[index] & QCOW2_OFFSET_MASK) && (q->l1[index] & QCOW2_COPIED))
-        table = qcow2_cache_get(q->l2s, q->blob, q->l1[index] & QCOW2_OFFSET_MASK, error);
-    else
-        table = replace_l2(q, (uint32_t)index, error);
-    if (table)
-        *ret_place = q->l1[index] & QCOW2_OFFSET_MASK;
-    return table;
+        return get_l2(q, q->l1[index] & QCOW2_OFFSET_MASK, error);
+    return replace_l2(q, (uint32_t)index, error);
 }
 
 /* --- runs ---------------------------------------------------------------------------------- */
@@ -227,7 +236,7 @@ gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
     uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift);
-    uint8_t *table = NULL;
+    const uint8_t *table = NULL;
 
     if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
         return FALSE;

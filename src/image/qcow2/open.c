@@ -92,44 +92,42 @@ static gboolean open_data(Qcow2 *q, const char *data_file, const CstImageOpen *h
     q->lacks_data = data_file && (how->flags & CST_IMAGE_NO_DATA);
     if (q->lacks_data && (how->flags & CST_IMAGE_WRITE))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be changed without its data file"),
-                        q->blob->name);
+                        q->blocks.blob->name);
     if (!data_file || q->lacks_data)
         return TRUE;
     q->data =
         how->files->open(data_file, (how->flags & CST_IMAGE_WRITE) != 0, how->files->data, error);
-    return q->data != NULL;
+    if (!q->data)
+        return FALSE;
+    q->blocks.data = q->data;
+    return TRUE;
 }
 
 CstImage *qcow2_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                      GError **error)
 {
     gboolean writable = (how->flags & CST_IMAGE_WRITE) != 0, wants_backing = FALSE;
-    CstBlob *backing = how->backing;
     g_autofree char *data_file = NULL;
     Qcow2Header header = {0};
-    uint64_t backing_size = 0;
     Qcow2 *q;
 
     if (!read_clean_header(format, blob, how, &header, &wants_backing, &data_file, error))
         return NULL;
-    if (backing && !cst_blob_get_size(backing, &backing_size, error))
-        return NULL;
-    if (backing && !wants_backing && !(how->flags & CST_IMAGE_SAME_CONTENT)) {
+    if (how->backing && !wants_backing && !(how->flags & CST_IMAGE_SAME_CONTENT)) {
         cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
         return NULL;
     }
-    q = qcow2_state_new(blob, &header);
-    q->backing = backing;
-    q->backing_size = backing_size;
-    q->lacks_backing = wants_backing && !backing;
-    q->barriers = !(how->flags & CST_IMAGE_NO_BARRIERS);
+    q = qcow2_state_new(blob, &header, how, error);
+    if (!q)
+        return NULL;
+    q->blocks.lacks_backing = wants_backing && !how->backing;
     q->same_content = (how->flags & CST_IMAGE_SAME_CONTENT) != 0;
     if (!open_data(q, data_file, how, error) || !qcow2_state_read_tables(q, writable, error) ||
         (how->snapshot && !qcow2_snapshot_show(q, how->snapshot, error))) {
         qcow2_state_free(q);
         return NULL;
     }
-    return &q->image;
+    return &q->blocks.image;
 }
 
 void qcow2_close(CstImage *image)

@@ -54,8 +54,8 @@ static gboolean new_cluster(Qcow2 *q, uint64_t *ret_cluster, GError **error)
     if (!qcow2_alloc(q, 1, &cluster, &got, error))
         return FALSE;
     end = (cluster + 1) << q->cluster_bits;
-    if (!cst_blob_get_size(q->blob, &size, error) ||
-        (size < end && !cst_blob_pwrite(q->blob, "", 1, end - 1, error))) {
+    if (!cst_blob_get_size(q->blocks.blob, &size, error) ||
+        (size < end && !cst_blob_pwrite(q->blocks.blob, "", 1, end - 1, error))) {
         qcow2_alloc_undo(q, cluster, 1);
         return FALSE;
     }
@@ -105,7 +105,7 @@ static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
     if ((host + len - 1) >> limit) {
         unplace(q, host, len);
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long for more compressed clusters"),
-                        q->blob->name);
+                        q->blocks.blob->name);
     }
     q->packed_at = (host + len) & (q->cluster_size - 1) ? host + len : 0;
     *ret_host = host;
@@ -115,16 +115,17 @@ static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
 /* Lock held. */
 static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GError **error)
 {
-    uint64_t place = 0, index = qcow2_l2_index(q, offset);
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t index = qcow2_l2_index(q, offset);
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
     uint64_t more = ((host & 511) + len - 1) >> 9; /* sectors behind the first */
     Qcow2Entry old, entry = {QCOW2_COMPRESSED | host, 0};
 
     if (!table)
         return FALSE;
     entry.word |= more << (62 - (q->cluster_bits - 8));
-    old = qcow2_entry_get(q, table, index);
-    qcow2_entry_put(q, table, place, index, entry);
+    old = qcow2_entry_get(q, table->data, index);
+    if (!qcow2_entry_put(q, table, index, entry, error))
+        return FALSE;
     qcow2_entry_give_up(q, &old);
     return qcow2_relieve(q, error);
 }
@@ -132,13 +133,12 @@ static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GEr
 /* Refuses to replace what can't be given up: it is damaged. Lock held. */
 static gboolean check_old(Qcow2 *q, uint64_t offset, GError **error)
 {
-    uint64_t place = 0;
-    const uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    const CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry entry;
 
     if (!table)
         return FALSE;
-    entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
+    entry = qcow2_entry_get(q, table->data, qcow2_l2_index(q, offset));
     for (unsigned sub = 0; sub < q->sub_count; sub++)
         if (qcow2_entry_kind(q, &entry, sub) == QCOW2_BAD)
             return qcow2_corrupt(q, error, _("an L2 entry is damaged"));
@@ -151,19 +151,19 @@ static gboolean write_claimed(Qcow2 *q, const uint8_t *packed, size_t len, uint6
     uint64_t host = 0;
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok =
         qcow2_begin_writing(q, error) && check_old(q, offset, error) && place(q, len, &host, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (!ok)
         return FALSE;
-    ok = cst_blob_pwrite(q->blob, packed, len, host, error);
-    g_mutex_lock(&q->lock);
+    ok = cst_blob_pwrite(q->blocks.blob, packed, len, host, error);
+    g_mutex_lock(&q->blocks.lock);
     if (ok)
         ok = commit(q, offset, host, len, error);
     else
         unplace(q, host, len);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok;
 }
 
@@ -173,7 +173,7 @@ gboolean qcow2_write_packed(CstImage *image, const void *buf, size_t len, uint64
     Qcow2 *q = qcow2_of(image);
     g_autofree uint8_t *packed = g_malloc(q->cluster_size), *padded = NULL;
     const uint8_t *cluster = buf;
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     size_t packed_len;
     gboolean ok;
 

@@ -5,11 +5,11 @@
 /* The file's range must read as zeroes: what lies behind the end does so by itself. */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {
-    CstBlob *blob = qcow2_data_blob(q);
+    CstBlob *blob = q->blocks.data;
     uint64_t size = 0;
 
     if (q->data) /* which has no more bytes than the disk */
-        length = MIN(length, q->image.capacity - host);
+        length = MIN(length, q->blocks.image.capacity - host);
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (host < size &&
@@ -22,8 +22,8 @@ static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **err
 static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uint64_t *ret_host,
                                uint64_t *ret_count, GError **error)
 {
-    uint64_t first = 0, count = 0, place = 0;
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t first = 0, count = 0;
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
 
     if (!table)
         return FALSE;
@@ -41,7 +41,7 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = offset + (i << q->cluster_bits);
         Qcow2Entry entry = {(first + i) << q->cluster_bits | QCOW2_COPIED, 0};
-        Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at));
+        Qcow2Entry old = qcow2_entry_get(q, table->data, qcow2_l2_index(q, at));
 
         entry.word |= old.word; /* zeroes that hide a backing image stay zeroes */
         if (q->sub_count > 1) {
@@ -49,7 +49,8 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
             if (!qcow2_backing_shows(q, at) && old.bitmap == 0)
                 entry.bitmap = G_MAXUINT32;
         }
-        qcow2_entry_put(q, table, place, qcow2_l2_index(q, at), entry);
+        if (!qcow2_entry_put(q, table, qcow2_l2_index(q, at), entry, error))
+            return FALSE;
     }
     *ret_host = first << q->cluster_bits;
     *ret_count = count;
@@ -73,7 +74,7 @@ static gboolean find_placeless(Qcow2 *q, uint64_t offset, uint64_t end, uint64_t
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
     uint64_t stop = MIN(end, ((offset >> shift) + 1) << shift), at = offset, count = 0;
-    uint8_t *table = NULL;
+    const uint8_t *table = NULL;
 
     if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
         return FALSE;
@@ -101,17 +102,18 @@ static gboolean preallocate_step(Qcow2 *q, uint64_t offset, uint64_t end, uint64
     gboolean ok;
 
     *ret_count = 0;
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_writing(q, error) && find_placeless(q, offset, end, &skip, &wanted, error) &&
          (wanted == 0 || place_clusters(q, offset + skip, wanted, ret_host, ret_count, error));
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     *ret_done = MIN(skip + (*ret_count << q->cluster_bits), end - offset);
     return ok;
 }
 
 static uint64_t cut(const Qcow2 *q, uint64_t host, uint64_t length)
 {
-    return q->data ? MIN(length, q->image.capacity - MIN(host, q->image.capacity)) : length;
+    return q->data ? MIN(length, q->blocks.image.capacity - MIN(host, q->blocks.image.capacity))
+                   : length;
 }
 
 gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
@@ -125,7 +127,7 @@ gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
 
         if (!cst_task_check(task, error) ||
             !preallocate_step(q, offset, end, &done, &host, &count, error) ||
-            !cst_space_preallocate(qcow2_data_blob(q), host, cut(q, host, count << q->cluster_bits),
+            !cst_space_preallocate(q->blocks.data, host, cut(q, host, count << q->cluster_bits),
                                    preallocation, NULL, error))
             return FALSE;
         cst_task_skip(task, done);

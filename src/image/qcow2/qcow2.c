@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qcow2.h"
+
+#include "blocks.h"
 #include "bytes.h"
 #include "format.h"
 #include "header.h"
@@ -53,7 +55,7 @@ const CstImageFormat cst_format_qcow2 = {
     .open = qcow2_open,
     .close = qcow2_close,
     .pread = qcow2_pread,
-    .extent = qcow2_extent,
+    .extent = cst_blocks_extent,
     .locate = qcow2_locate,
     .pwrite = qcow2_pwrite,
     .share_unit = qcow2_share_unit,

@@ -14,8 +14,6 @@ CstImage *qcow2_open(const CstImageFormat *format, CstBlob *blob, const CstImage
                      GError **error);
 void qcow2_close(CstImage *image);
 gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
-gboolean qcow2_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
-                      GError **error);
 gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
                       GError **error);
 uint64_t qcow2_share_unit(CstImage *image);

@@ -10,42 +10,45 @@
 #include "state.h"
 
 /* *ret_block is NULL where no block exists: all counts there are 0. */
-gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, uint8_t **ret_block, GError **error)
+gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, CstPage **ret_block, GError **error)
 {
     uint64_t index = qcow2_block_index(q, cluster);
     uint64_t place = index < q->reftable_entries ? q->reftable[index] : 0;
+    CstPageId id = qcow2_table_id(q, place);
 
     *ret_block = NULL;
     if (place == 0)
         return TRUE;
     if (place & (q->cluster_size - 1))
         return qcow2_corrupt(q, error, _("a refcount block is not aligned"));
-    *ret_block = qcow2_cache_get(q->blocks, q->blob, place, error);
+    *ret_block = cst_page_cache_get(q->refblocks, &id, error);
     return *ret_block != NULL;
 }
 
 gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error)
 {
     uint64_t mask = (UINT64_C(1) << q->block_bits) - 1;
-    uint8_t *block = NULL;
+    CstPage *block = NULL;
 
     if (!qcow2_block_of(q, cluster, &block, error))
         return FALSE;
-    *ret_count = block ? qcow2_refcount_get(block, q->header.refcount_order, cluster & mask) : 0;
+    *ret_count =
+        block ? qcow2_refcount_get(block->data, q->header.refcount_order, cluster & mask) : 0;
     return TRUE;
 }
 
 gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error)
 {
     uint64_t mask = (UINT64_C(1) << q->block_bits) - 1;
-    uint8_t *block = NULL;
+    CstPage *block = NULL;
 
     if (!qcow2_block_of(q, cluster, &block, error))
         return FALSE;
     if (!block)
         return qcow2_corrupt(q, error, _("a cluster in use is not counted"));
-    qcow2_refcount_set(block, q->header.refcount_order, cluster & mask, count);
-    qcow2_cache_dirty(q->blocks, q->reftable[qcow2_block_index(q, cluster)]);
+    if (!cst_page_cache_dirty(q->refblocks, block, error))
+        return FALSE;
+    qcow2_refcount_set(block->data, q->header.refcount_order, cluster & mask, count);
     if (count == 0)
         q->free_hint = MIN(q->free_hint, cluster);
     return TRUE;
@@ -77,8 +80,8 @@ void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count)
 {
     uint64_t offset = cluster << q->cluster_bits, length = count << q->cluster_bits, size = 0;
 
-    if (count > 0 && cst_blob_get_size(q->blob, &size, NULL) && offset < size)
-        cst_blob_discard(q->blob, offset, MIN(length, size - offset), NULL);
+    if (count > 0 && cst_blob_get_size(q->blocks.blob, &size, NULL) && offset < size)
+        cst_blob_discard(q->blocks.blob, offset, MIN(length, size - offset), NULL);
 }
 
 static void hand_back(Qcow2 *q, Freed *freed)
@@ -99,7 +102,7 @@ static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **er
         return FALSE;
     if (count > 1)
         return TRUE;
-    qcow2_cache_drop(q->l2s, cluster << q->cluster_bits);
+    cst_page_cache_drop(q->l2s, cluster << q->cluster_bits, 0);
     if (q->packed_at >> q->cluster_bits == cluster)
         q->packed_at = 0;
     if (freed->count > 0 && freed->first + freed->count != cluster)

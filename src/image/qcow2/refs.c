@@ -218,7 +218,7 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
             !qcow2_walk_read(walk, block, place, q->cluster_size, error))
             return FALSE;
         compare_block(&c, i * per_block, per_block);
-        if (c.dirty && !cst_blob_pwrite(q->blob, block, q->cluster_size, place, error))
+        if (c.dirty && !cst_blob_pwrite(q->blocks.blob, block, q->cluster_size, place, error))
             return FALSE;
     }
     cst_check_run_end(&c.run);
@@ -261,7 +261,7 @@ gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **
     g_autofree uint8_t *block = g_malloc(q->cluster_size);
     uint64_t per_block = UINT64_C(1) << q->block_bits, used = used_entries(q), size = 0;
 
-    if (!cst_blob_get_size(q->blob, &size, error) ||
+    if (!cst_blob_get_size(q->blocks.blob, &size, error) ||
         !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block), error))
         return FALSE;
     for (uint64_t i = 0; i < used; i++) {
@@ -272,7 +272,7 @@ gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **
         if ((place & (q->cluster_size - 1)) || place > size || q->cluster_size > size - place)
             return qcow2_corrupt(q, error, _("a refcount block lies outside the file"));
         if (!cst_task_check(task, error) ||
-            !cst_blob_pread(q->blob, block, q->cluster_size, place, error) ||
+            !cst_blob_pread(q->blocks.blob, block, q->cluster_size, place, error) ||
             !load_block(q, block, i * per_block, counts, error))
             return FALSE;
     }
@@ -311,7 +311,8 @@ static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *n
     if (wanted <= new->clusters)
         return TRUE;
     if (wanted << q->cluster_bits > QCOW2_MAX_REFTABLE_BYTES)
-        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), q->blob->name);
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),
+                        q->blocks.blob->name);
     for (uint64_t i = 0; i < new->clusters; i++)
         qcow2_counts_subtract(sum->base, new->table + i, 1);
     new->clusters = wanted;
@@ -362,10 +363,10 @@ static gboolean write_block(Qcow2 *q, const Qcow2Sum *sum, uint64_t index, uint6
         if (count > most)
             return cst_fail(error, CST_ERROR_LIMIT,
                             _("'%s' has refcounts of %u bits, which is too little for that"),
-                            q->blob->name, 1u << order);
+                            q->blocks.blob->name, 1u << order);
         qcow2_refcount_set(block, order, at - first, count);
     }
-    return cst_blob_pwrite(q->blob, block, q->cluster_size, place << q->cluster_bits, error);
+    return cst_blob_pwrite(q->blocks.blob, block, q->cluster_size, place << q->cluster_bits, error);
 }
 
 static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *new, CstTask *task,
@@ -383,7 +384,7 @@ static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *
             return FALSE;
         cst_put_be64(table + (size_t)i * 8, place << q->cluster_bits);
     }
-    return cst_blob_pwrite(q->blob, table, new->clusters << q->cluster_bits,
+    return cst_blob_pwrite(q->blocks.blob, table, new->clusters << q->cluster_bits,
                            new->table << q->cluster_bits, error);
 }
 

@@ -78,9 +78,12 @@ static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
     uint64_t place = region->first + region->count;
 
     for (uint64_t i = region->first >> q->block_bits; i <= (end - 1) >> q->block_bits; i++) {
+        CstPageId id;
+
         if (q->reftable[i] != 0)
             continue;
-        if (!qcow2_cache_add(q->blocks, place << q->cluster_bits, error))
+        id = qcow2_table_id(q, place << q->cluster_bits);
+        if (!cst_page_cache_add(q->refblocks, &id, error))
             return FALSE;
         q->reftable[i] = place++ << q->cluster_bits;
         q->reftable_dirty_first = MIN(q->reftable_dirty_first, (uint32_t)i);
@@ -119,7 +122,7 @@ static gboolean write_reftable(Qcow2 *q, uint64_t offset, GError **error)
 
     for (uint32_t i = 0; i < q->reftable_entries; i++)
         cst_put_be64(raw + (size_t)i * 8, q->reftable[i]);
-    return cst_blob_pwrite(q->blob, raw, (size_t)q->reftable_entries * 8, offset, error);
+    return cst_blob_pwrite(q->blocks.blob, raw, (size_t)q->reftable_entries * 8, offset, error);
 }
 
 /* The new table is complete on the disk before the header points to it. */
@@ -130,12 +133,12 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
     uint64_t offset = region->first << q->cluster_bits;
     uint8_t raw[12];
 
-    if (!qcow2_cache_write(q->blocks, q->blob, error) || !write_reftable(q, offset, error) ||
+    if (!cst_page_cache_write(q->refblocks, 0, error) || !write_reftable(q, offset, error) ||
         !qcow2_barrier(q, error))
         return FALSE;
     cst_put_be64(raw, offset);
     cst_put_be32(raw + 8, (uint32_t)region->count);
-    if (!cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_REFTABLE_OFFSET, error))
+    if (!cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw), QCOW2_AT_REFTABLE_OFFSET, error))
         return FALSE;
     q->header.reftable_offset = offset;
     q->header.reftable_clusters = (uint32_t)region->count;
@@ -150,7 +153,7 @@ static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
 {
     for (uint32_t i = 0; i < q->reftable_entries; i++)
         if (q->reftable[i] != 0 && (i >= old_entries || old[i] == 0))
-            qcow2_cache_drop(q->blocks, q->reftable[i]);
+            cst_page_cache_drop(q->refblocks, q->reftable[i], 0);
 }
 
 gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
@@ -166,7 +169,7 @@ gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
         clusters = MAX(clusters, cst_div_up(entries_for(q, &region), per_cluster));
         if (clusters << q->cluster_bits > QCOW2_MAX_REFTABLE_BYTES)
             return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),
-                            q->blob->name);
+                            q->blocks.blob->name);
         if (!plan_region(q, clusters, &region, error))
             return FALSE;
     } while (entries_for(q, &region) > clusters * per_cluster);

@@ -19,7 +19,7 @@ static gboolean write_l1(Qcow2 *q, const uint64_t *l1, uint64_t entries, uint64_
 
     for (uint64_t i = 0; i < entries; i++)
         cst_put_be64(raw + i * 8, l1[i]);
-    return cst_blob_pwrite(q->blob, raw, clusters << q->cluster_bits, offset, error);
+    return cst_blob_pwrite(q->blocks.blob, raw, clusters << q->cluster_bits, offset, error);
 }
 
 /* Where the header says the L1 table is and how long: one write, inside one sector. */
@@ -29,7 +29,7 @@ static gboolean write_l1_place(Qcow2 *q, uint32_t entries, uint64_t offset, GErr
 
     cst_put_be32(raw, entries);
     cst_put_be64(raw + 4, offset);
-    return cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_L1_SIZE, error);
+    return cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw), QCOW2_AT_L1_SIZE, error);
 }
 
 /* Lock held. The new table is whole on the disk before the header names it. */
@@ -65,7 +65,7 @@ static gboolean grow_l1(Qcow2 *q, uint64_t entries, GError **error)
 
 static gboolean zero_range(Qcow2 *q, uint64_t offset, uint64_t end, GError **error)
 {
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     if (offset >= end || q->header.crypt != QCOW2_CRYPT_NONE)
@@ -83,7 +83,7 @@ static gboolean zero_range(Qcow2 *q, uint64_t offset, uint64_t end, GError **err
 static gboolean zero_new_bytes(Qcow2 *q, uint64_t old, uint64_t new, GError **error)
 {
     uint64_t cluster_end = (old + q->cluster_size - 1) & ~(q->cluster_size - 1);
-    uint64_t shown = q->lacks_backing ? new : q->backing ? q->backing_size : 0;
+    uint64_t shown = q->blocks.lacks_backing ? new : q->blocks.backing ? q->blocks.backing_size : 0;
 
     return zero_range(q, old, MIN(new, cluster_end), error) &&
            zero_range(q, cluster_end, MIN(new, shown), error);
@@ -96,14 +96,14 @@ static gboolean write_size(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t size, GE
     gboolean ok;
 
     if (bitmaps->changed) {
-        g_mutex_lock(&q->lock);
+        g_mutex_lock(&q->blocks.lock);
         ok = qcow2_bitmap_edit_commit(bitmaps, size, error);
-        g_mutex_unlock(&q->lock);
+        g_mutex_unlock(&q->blocks.lock);
         return ok && qcow2_write_back(q, error);
     }
     cst_put_be64(raw, size);
     if (!qcow2_write_back(q, error) || !qcow2_barrier(q, error) ||
-        !cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_SIZE, error))
+        !cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw), QCOW2_AT_SIZE, error))
         return FALSE;
     q->header.size = size;
     return TRUE;
@@ -112,7 +112,7 @@ static gboolean write_size(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t size, GE
 /* What a data file holds beyond the end of the disk must not show. */
 static gboolean grow_data(Qcow2 *q, uint64_t capacity, GError **error)
 {
-    uint64_t old = q->image.capacity, size = 0;
+    uint64_t old = q->blocks.image.capacity, size = 0;
 
     if (!q->data)
         return TRUE;
@@ -138,7 +138,8 @@ static gboolean cut_data(Qcow2 *q, uint64_t capacity, GError **error)
 static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
                      CstPreallocation preallocation, CstTask *task, GError **error)
 {
-    uint64_t old = q->image.capacity, entries = cst_div_up(capacity, qcow2_l1_span(&q->header));
+    uint64_t old = q->blocks.image.capacity,
+             entries = cst_div_up(capacity, qcow2_l1_span(&q->header));
     gboolean ok;
 
     if (entries > QCOW2_MAX_L1_BYTES / 8)
@@ -146,20 +147,20 @@ static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
                         _("an image of clusters of %" G_GUINT64_FORMAT
                           " bytes can have at most %" G_GUINT64_FORMAT " bytes"),
                         q->cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(&q->header));
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = grow_l1(q, entries, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (!ok || !grow_data(q, capacity, error))
         return FALSE;
     if (qcow2_is_raw(q)) /* whose tables leave nothing out */
         preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
-    q->image.capacity = capacity;
+    q->blocks.image.capacity = capacity;
     ok = zero_new_bytes(q, old, capacity, error) &&
          (preallocation == CST_PREALLOC_OFF ||
           qcow2_preallocate(q, old, capacity - old, preallocation, task, error)) &&
          write_size(q, bitmaps, capacity, error);
     if (!ok)
-        q->image.capacity = old;
+        q->blocks.image.capacity = old;
     return ok;
 }
 
@@ -168,7 +169,7 @@ static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
 gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
 {
     uint64_t entries = UINT64_C(1) << q->l2_bits;
-    uint8_t *table = NULL;
+    const uint8_t *table = NULL;
 
     if (!qcow2_l2_for_read(q, index, &table, error))
         return FALSE;
@@ -183,7 +184,7 @@ gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
         qcow2_entry_give_up(q, &entry);
     }
     qcow2_give_up(q, (q->l1[index] & QCOW2_OFFSET_MASK) >> q->cluster_bits, 1);
-    qcow2_cache_drop(q->l2s, q->l1[index] & QCOW2_OFFSET_MASK);
+    cst_page_cache_drop(q->l2s, q->l1[index] & QCOW2_OFFSET_MASK, 0);
     q->l1[index] = 0;
     qcow2_l1_dirty(q, index);
     return qcow2_relieve(q, error);
@@ -223,12 +224,13 @@ gboolean qcow2_cut_file(Qcow2 *q, GError **error)
     uint64_t end = 0, size = 0;
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_used_end(q, &end, error);
-    g_mutex_unlock(&q->lock);
-    if (!ok || !cst_blob_get_size(q->blob, &size, error))
+    g_mutex_unlock(&q->blocks.lock);
+    if (!ok || !cst_blob_get_size(q->blocks.blob, &size, error))
         return FALSE;
-    if (end << q->cluster_bits >= size || cst_blob_resize(q->blob, end << q->cluster_bits, &why) ||
+    if (end << q->cluster_bits >= size ||
+        cst_blob_resize(q->blocks.blob, end << q->cluster_bits, &why) ||
         g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
@@ -239,16 +241,16 @@ static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GE
 {
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = cut_tables(q, capacity, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     /* the size goes first: a table shorter than the size needs would make the image unusable */
     if (!ok || !write_size(q, bitmaps, capacity, error) || !qcow2_barrier(q, error))
         return FALSE;
-    q->image.capacity = capacity;
-    g_mutex_lock(&q->lock);
+    q->blocks.image.capacity = capacity;
+    g_mutex_lock(&q->blocks.lock);
     ok = cut_l1(q, capacity, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok && qcow2_write_back(q, error) && qcow2_cut_file(q, error) &&
            cut_data(q, capacity, error);
 }
@@ -298,15 +300,15 @@ gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preal
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' has snapshots, and in an image of compatibility level 0.10 they "
                           "must have its size"),
-                        q->blob->name);
-    g_mutex_lock(&q->lock);
+                        q->blocks.blob->name);
+    g_mutex_lock(&q->blocks.lock);
     ok = begin(q, &bitmaps, capacity, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     ok = ok && (capacity > image->capacity ? grow(q, &bitmaps, capacity, preallocation, task, error)
                                            : shrink(q, &bitmaps, capacity, error));
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     finish(q, &bitmaps);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (!ok && !q->lost)
         qcow2_write_back(q, NULL); /* what was taken is given back */
     return ok;

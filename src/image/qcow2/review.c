@@ -90,10 +90,10 @@ static gboolean review_l1(const Qcow2Review *review, CstImageCheck *result, GErr
         q->l1[i] = wanted;
         cst_put_be64(raw, wanted);
         dirty = TRUE;
-        if (!cst_blob_pwrite(q->blob, raw, 8, q->header.l1_offset + i * UINT64_C(8), error))
+        if (!cst_blob_pwrite(q->blocks.blob, raw, 8, q->header.l1_offset + i * UINT64_C(8), error))
             return FALSE;
     }
-    return !dirty || cst_blob_flush(q->blob, error);
+    return !dirty || cst_blob_flush(q->blocks.blob, error);
 }
 
 static Qcow2Entry wanted_entry(const Qcow2Review *review, const Qcow2WalkTable *table,
@@ -179,7 +179,8 @@ static gboolean review_batch(const Qcow2Review *review, guint first, guint count
         gboolean fix = may_fix(review, &table[i]);
 
         if (review_table(fix ? review : &readonly, &table[i], buf + i * size, result) && fix &&
-            !cst_blob_pwrite(review->walk->q->blob, buf + i * size, size, table[i].place, error))
+            !cst_blob_pwrite(review->walk->q->blocks.blob, buf + i * size, size, table[i].place,
+                             error))
             return FALSE;
     }
     return TRUE;
@@ -203,5 +204,5 @@ gboolean qcow2_review(Qcow2Review *review, CstImageCheck *result, CstTask *task,
         if (!cst_task_check(task, error) || !review_batch(review, i, count, buf, result, error))
             return FALSE;
     }
-    return !review->fix || result->errors_fixed == 0 || cst_blob_flush(walk->q->blob, error);
+    return !review->fix || result->errors_fixed == 0 || cst_blob_flush(walk->q->blocks.blob, error);
 }

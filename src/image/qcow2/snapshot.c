@@ -33,7 +33,7 @@ static gboolean is_supported(const Qcow2 *q, GError **error)
     return !(q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) ||
            cst_fail(error, CST_ERROR_UNSUPPORTED,
                     _("'%s' keeps its data in an external file and can't have snapshots"),
-                    q->blob->name);
+                    q->blocks.blob->name);
 }
 
 /* --- listing ------------------------------------------------------------------------------- */
@@ -49,9 +49,9 @@ GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error)
     g_autoptr(GArray) snapshots = NULL;
     GPtrArray *list;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     snapshots = qcow2_snapshots_read(q, NULL, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (!snapshots)
         return NULL;
     list = g_ptr_array_new_with_free_func(free_public);
@@ -89,7 +89,8 @@ static Qcow2Snapshot *find_in(const Qcow2 *q, GArray *snapshots, const char *nam
     if (!found)
         found = find_by(snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, id));
     if (!found)
-        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), q->blob->name, name);
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), q->blocks.blob->name,
+                 name);
     return found;
 }
 
@@ -102,7 +103,7 @@ static gboolean name_is_free(const Job *job, const char *name, GError **error)
 {
     return !find_by(job->snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name)) ||
            cst_fail(error, CST_ERROR_EXISTS, _("'%s' has a snapshot '%s' already"),
-                    job->q->blob->name, name);
+                    job->q->blocks.blob->name, name);
 }
 
 /* --- what all changes share ---------------------------------------------------------------- */
@@ -179,7 +180,7 @@ static gboolean renew_table(Job *job, uint32_t index, gboolean taken_over, uint8
     if (place == 0)
         return TRUE;
     if (!cst_task_check(job->change.task, error) ||
-        !cst_blob_pread(job->q->blob, buf, job->q->cluster_size, place, error))
+        !cst_blob_pread(job->q->blocks.blob, buf, job->q->cluster_size, place, error))
         return FALSE;
     if (set_flags(job, buf, taken_over)) {
         if (taken_over)
@@ -278,10 +279,10 @@ static gboolean clear_flags(Job *job, GError **error)
         if (place == 0)
             continue;
         if (!cst_task_check(job->change.task, error) ||
-            !cst_blob_pread(job->q->blob, buf, job->q->cluster_size, place, error))
+            !cst_blob_pread(job->q->blocks.blob, buf, job->q->cluster_size, place, error))
             return FALSE;
         if (set_flags(job, buf, TRUE) &&
-            !cst_blob_pwrite(job->q->blob, buf, job->q->cluster_size, place, error))
+            !cst_blob_pwrite(job->q->blocks.blob, buf, job->q->cluster_size, place, error))
             return FALSE;
     }
     return TRUE;
@@ -299,7 +300,8 @@ static uint64_t *read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_
         qcow2_corrupt(q, error, _("a snapshot's size is out of range"));
         return NULL;
     }
-    if (!cst_blob_pread(q->blob, raw, l1_bytes(snapshot->l1_size), snapshot->l1_offset, error))
+    if (!cst_blob_pread(q->blocks.blob, raw, l1_bytes(snapshot->l1_size), snapshot->l1_offset,
+                        error))
         return NULL;
     *ret_size = (uint32_t)MAX(needed, snapshot->l1_size);
     l1 = g_new0(uint64_t, *ret_size);
@@ -328,9 +330,9 @@ static gboolean outdate_bitmaps(Qcow2 *q, uint64_t size, GError **error)
 {
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_bitmaps_outdate(q, size != q->header.size, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok;
 }
 
@@ -405,7 +407,7 @@ gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error)
     q->l1 = l1;
     q->header.l1_size = size;
     q->header.l1_offset = snapshot->l1_offset;
-    q->header.size = q->image.capacity = snapshot->disk_size;
+    q->header.size = q->blocks.image.capacity = snapshot->disk_size;
     return TRUE;
 }
 
@@ -415,16 +417,16 @@ static gboolean run(CstImage *image, const char *name, const char *new_name, Cst
                     gboolean (*what)(Job *job, const char *name, GError **error), GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
     Job job;
 
     if (!is_supported(q, error))
         return FALSE;
     qcow2_claim(q, &claim, 0, UINT64_MAX);
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_changing(q, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (ok) {
         ok = begin(&job, q, task, error);
         job.new_name = new_name;

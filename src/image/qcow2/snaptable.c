@@ -49,7 +49,7 @@ static gboolean need(Reader *reader, uint64_t len, GError **error)
     if (len > reader->room)
         return qcow2_corrupt(reader->q, error, _("the snapshot table is cut off or too long"));
     g_byte_array_set_size(reader->bytes, (guint)want);
-    return cst_blob_pread(reader->q->blob, reader->bytes->data + had, want - had,
+    return cst_blob_pread(reader->q->blocks.blob, reader->bytes->data + had, want - had,
                           reader->q->header.snapshots_offset + had, error);
 }
 
@@ -101,7 +101,7 @@ GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
     uint64_t size = 0, at = 0;
     Reader reader = {q, 0, bytes};
 
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (!cst_blob_get_size(q->blocks.blob, &size, error))
         return NULL;
     reader.room = MIN(size - MIN(size, q->header.snapshots_offset), QCOW2_MAX_SNAPSHOT_BYTES);
     for (uint32_t i = 0; i < q->header.snapshots; i++) {
@@ -143,7 +143,7 @@ static gboolean salvage_entry(Qcow2 *q, uint64_t size, uint64_t *at, Qcow2Snapsh
 
     if (*at > size || size - *at < FIXED)
         return qcow2_corrupt(q, error, _("the snapshot table is cut off or too long"));
-    if (!cst_blob_pread(q->blob, fixed, FIXED, *at, error))
+    if (!cst_blob_pread(q->blocks.blob, fixed, FIXED, *at, error))
         return FALSE;
     extra = cst_be32(fixed + 36);
     kept = MIN(extra, QCOW2_MAX_SNAPSHOT_EXTRA);
@@ -153,8 +153,8 @@ static gboolean salvage_entry(Qcow2 *q, uint64_t size, uint64_t *at, Qcow2Snapsh
     raw = g_malloc(FIXED + kept + names);
     memcpy(raw, fixed, FIXED);
     cst_put_be32(raw + 36, (uint32_t)kept);
-    if (!cst_blob_pread(q->blob, raw + FIXED, kept, *at + FIXED, error) ||
-        !cst_blob_pread(q->blob, raw + FIXED + kept, names, *at + FIXED + extra, error))
+    if (!cst_blob_pread(q->blocks.blob, raw + FIXED, kept, *at + FIXED, error) ||
+        !cst_blob_pread(q->blocks.blob, raw + FIXED + kept, names, *at + FIXED + extra, error))
         return FALSE;
     parse_entry(q, raw, snapshot);
     *at += entry_bytes(extra, names, 0);
@@ -169,7 +169,7 @@ GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GErro
     uint64_t start = q->header.snapshots_offset, at = start, packed = 0, size = 0;
     Qcow2SnapshotFaults faults = {0};
 
-    if (!cst_blob_get_size(q->blob, &size, error))
+    if (!cst_blob_get_size(q->blocks.blob, &size, error))
         return NULL;
     for (uint32_t i = 0; i < count; i++) {
         Qcow2Snapshot snapshot = {0};
@@ -234,7 +234,7 @@ uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const Qcow2Header *header, const G
         pack_entry(header, &g_array_index(snapshots, Qcow2Snapshot, i), out);
     if (out->len > QCOW2_MAX_SNAPSHOT_BYTES || snapshots->len > QCOW2_MAX_SNAPSHOTS) {
         g_byte_array_unref(out);
-        cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many snapshots"), q->blob->name);
+        cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many snapshots"), q->blocks.blob->name);
         return NULL;
     }
     *ret_len = out->len;

@@ -6,12 +6,11 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "cache.h"
 
 #define L2_CACHE_BYTES    (4 * CST_MIB)
 #define BLOCK_CACHE_BYTES (1 * CST_MIB)
-#define CACHE_MIN_SLOTS   4
-#define CACHE_MAX_SLOTS   2048
+#define CACHE_MIN_TABLES  4
+#define CACHE_MAX_TABLES  2048
 
 static void set_geometry(Qcow2 *q)
 {
@@ -46,9 +45,9 @@ gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error)
     g_autofree uint64_t *l1 = NULL;
     uint64_t *reftable = NULL;
 
-    l1 = read_table(q->blob, q->header.l1_offset, q->header.l1_size, error);
-    if (!l1 ||
-        (counts && !(reftable = read_table(q->blob, q->header.reftable_offset, entries, error))))
+    l1 = read_table(q->blocks.blob, q->header.l1_offset, q->header.l1_size, error);
+    if (!l1 || (counts && !(reftable = read_table(q->blocks.blob, q->header.reftable_offset,
+                                                  entries, error))))
         return FALSE;
     g_free(q->l1);
     g_free(q->reftable);
@@ -63,57 +62,62 @@ static gboolean spill(void *owner, GError **error)
     return qcow2_sync(owner, error);
 }
 
-static unsigned slots_for(const Qcow2 *q, uint64_t bytes)
+static unsigned tables_in(const Qcow2 *q, uint64_t bytes)
 {
-    return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_SLOTS, CACHE_MAX_SLOTS);
+    return (unsigned)CLAMP(bytes >> q->cluster_bits, CACHE_MIN_TABLES, CACHE_MAX_TABLES);
 }
 
 void qcow2_state_free(Qcow2 *q)
 {
-    qcow2_cache_free(q->l2s);
-    qcow2_cache_free(q->blocks);
+    cst_page_cache_free(q->l2s);
+    cst_page_cache_free(q->refblocks);
     cst_blob_unref(q->data);
     g_array_unref(q->pending);
     g_free(q->l1);
     g_free(q->reftable);
-    g_cond_clear(&q->released);
-    g_mutex_clear(&q->lock);
+    cst_blocks_clear(&q->blocks);
     g_free(q);
 }
 
 static void make_caches(Qcow2 *q)
 {
-    q->l2s = qcow2_cache_new(q->cluster_size, slots_for(q, L2_CACHE_BYTES), spill, q);
-    q->blocks = qcow2_cache_new(q->cluster_size, slots_for(q, BLOCK_CACHE_BYTES), spill, q);
+    CstPageCacheHooks hooks = {.spill = spill, .owner = q};
+
+    q->l2s =
+        cst_page_cache_new(q->blocks.blob, q->cluster_size, tables_in(q, L2_CACHE_BYTES), &hooks);
+    q->refblocks = cst_page_cache_new(q->blocks.blob, q->cluster_size,
+                                      tables_in(q, BLOCK_CACHE_BYTES), &hooks);
 }
 
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error)
 {
     q->header = *header;
-    q->image.capacity = header->size;
+    q->blocks.image.capacity = header->size;
     set_geometry(q);
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
     q->l1_dirty_end = q->reftable_dirty_end = 0;
     q->free_hint = 0;
     q->packed_at = 0;
-    qcow2_cache_free(q->l2s);
-    qcow2_cache_free(q->blocks);
+    cst_page_cache_free(q->l2s);
+    cst_page_cache_free(q->refblocks);
     make_caches(q);
     return qcow2_state_read_tables(q, TRUE, error);
 }
 
-Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header)
+Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header, const CstImageOpen *how,
+                       GError **error)
 {
     Qcow2 *q = g_new0(Qcow2, 1);
 
-    q->blob = blob;
-    q->barriers = TRUE;
+    if (!cst_blocks_init(&q->blocks, &qcow2_blocks_ops, blob, how, error)) {
+        g_free(q);
+        return NULL;
+    }
+    q->blocks.block_size = CST_BLOCKS_ANY_LENGTH; /* runs of many clusters are read at once */
     q->header = *header;
-    q->image.capacity = header->size;
+    q->blocks.image.capacity = header->size;
     q->l1_dirty_first = q->reftable_dirty_first = UINT32_MAX;
     set_geometry(q);
-    g_mutex_init(&q->lock);
-    g_cond_init(&q->released);
     q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     make_caches(q);
     return q;

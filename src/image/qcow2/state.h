@@ -3,15 +3,17 @@
 
 #include <base/error.h>
 
-#include "cache.h"
-#include "format.h"
+#include "blocks.h"
 #include "header.h"
+#include "page_cache.h"
 
 /**
  * An opened qcow2 image.
  *
- * One lock guards all metadata; the guest's data is read and written outside of it. Writers first
- * claim their range of guest clusters (claim.c), so that two of them never meet in a cluster.
+ * One lock guards all metadata; the guest's data is read and written outside of it. Reading is that
+ * of the block formats (blocks.h). Writers first claim their range of guest clusters, those too
+ * that write in place, so that two of them never meet in a cluster and nobody gives up a cluster
+ * that is being written to.
  *
  * Order of writing, so that the worst after a power cut is a leaked cluster: guest data and
  * refcounts before the tables that refer to them, L2 tables before the L1 entries, and what is
@@ -26,22 +28,10 @@
 #define QCOW2_READS_ZERO  UINT64_C(1)
 #define QCOW2_OFFSET_MASK UINT64_C(0x00fffffffffffe00)
 
-typedef struct Qcow2Claim Qcow2Claim;
-
-struct Qcow2Claim {
-    uint64_t first, last; /* guest clusters */
-    Qcow2Claim *next;
-};
-
 typedef struct {
-    CstImage image;
-    CstBlob *blob;    /* borrowed: image.blob */
-    CstBlob *backing; /* borrowed: image.backing */
-    uint64_t backing_size;
-    CstBlob *data;          /* file with the guest's bytes; NULL: they are in the image */
-    gboolean lacks_backing; /* the image names one, none was handed over */
-    gboolean lacks_data;    /* the data file was not to be opened */
-    gboolean barriers;
+    CstBlocks blocks;      /* its lock guards what is said so below; claims are of clusters */
+    CstBlob *data;         /* owned: file with the guest's bytes; NULL: they are in the image */
+    gboolean lacks_data;   /* the data file was not to be opened */
     gboolean same_content; /* CST_IMAGE_SAME_CONTENT */
 
     Qcow2Header header;
@@ -53,9 +43,7 @@ typedef struct {
     unsigned sub_bits;   /* log2 of a subcluster's size */
     unsigned block_bits; /* log2 of entries in a refcount block */
 
-    GMutex lock; /* guards what follows */
-    GCond released;
-    Qcow2Claim *claims;
+    /* guarded by the lock */
     gboolean writing;  /* the header has been prepared for changes */
     gboolean lost;     /* a header may be half written: nothing more may be changed */
     gboolean applying; /* pending is being worked off */
@@ -64,22 +52,16 @@ typedef struct {
     uint64_t *reftable;
     uint32_t reftable_entries;
     uint32_t reftable_dirty_first, reftable_dirty_end;
-    Qcow2Cache *l2s;
-    Qcow2Cache *blocks;
-    uint64_t free_hint; /* no cluster below is free */
-    uint64_t packed_at; /* where compressed data goes on inside a cluster; 0: in a new one */
-    GArray *pending;    /* uint64_t host clusters to count down after the next sync */
+    CstPageCache *l2s;       /* whole L2 tables, by their offset */
+    CstPageCache *refblocks; /* whole refcount blocks, by their offset */
+    uint64_t free_hint;      /* no cluster below is free */
+    uint64_t packed_at;      /* where compressed data goes on inside a cluster; 0: in a new one */
+    GArray *pending;         /* uint64_t host clusters to count down after the next sync */
 } Qcow2;
 
 static inline Qcow2 *qcow2_of(CstImage *image)
 {
     return (Qcow2 *)image;
-}
-
-/** Where the guest's bytes are. */
-static inline CstBlob *qcow2_data_blob(const Qcow2 *q)
-{
-    return q->data ? q->data : q->blob;
 }
 
 /** The data file alone reads as the guest's disk does, and has to go on so. */
@@ -109,23 +91,24 @@ gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t 
 /* --- state.c ---------------------------------------------------------------------------------- */
 
 /** The state of an image with @header, which has been checked; no tables yet. Borrows @blob. */
-Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header);
+Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header, const CstImageOpen *how,
+                       GError **error);
 /** Reads the L1 table and, with @counts, the refcount table, as the header says. */
 gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error);
 /** As after a fresh open with @header: whatever was cached is forgotten. Lock held. */
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error);
 void qcow2_state_free(Qcow2 *q);
 
+/** The table, one cluster long, that is stored at @offset. */
+static inline CstPageId qcow2_table_id(const Qcow2 *q, uint64_t offset)
+{
+    return (CstPageId){.key = offset, .offset = offset, .length = (uint32_t)q->cluster_size};
+}
+
 /* --- snapshot.c; while the image is being opened for reading --------------------------------- */
 
 /** From now on the guest's view is that of the snapshot called @name. */
 gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error);
-
-/* --- claim.c ------------------------------------------------------------------------------- */
-
-/** Waits until nobody else works on the clusters of the range. Takes the lock itself. */
-void qcow2_claim(Qcow2 *q, Qcow2Claim *claim, uint64_t offset, uint64_t length);
-void qcow2_release(Qcow2 *q, Qcow2Claim *claim);
 
 /* --- refblocks.c: how often clusters are used; lock held ------------------------------------- */
 
@@ -136,7 +119,7 @@ static inline uint64_t qcow2_block_index(const Qcow2 *q, uint64_t cluster)
 }
 
 /** That block, cached; *ret_block is NULL where there is none: all counts there are 0. */
-gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, uint8_t **ret_block, GError **error);
+gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, CstPage **ret_block, GError **error);
 gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error);
 /** The block that holds the count must exist. */
 gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error);
@@ -200,9 +183,9 @@ gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run
  * The L2 table of the guest's @offset, for changing: made, or copied away from a snapshot, when
  * needed. Write entries with qcow2_entry_put(), which marks it dirty.
  */
-uint8_t *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, uint64_t *ret_place, GError **error);
+CstPage *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, GError **error);
 /** The table for looking only; *ret_table is NULL where there is none. */
-gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, uint8_t **ret_table, GError **error);
+gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, const uint8_t **ret_table, GError **error);
 
 static inline uint64_t qcow2_l2_index(const Qcow2 *q, uint64_t offset)
 {
@@ -210,8 +193,9 @@ static inline uint64_t qcow2_l2_index(const Qcow2 *q, uint64_t offset)
 }
 
 Qcow2Entry qcow2_entry_get(const Qcow2 *q, const uint8_t *table, uint64_t index);
-/** @place: of the table in the file. */
-void qcow2_entry_put(Qcow2 *q, uint8_t *table, uint64_t place, uint64_t index, Qcow2Entry entry);
+/** Marks the table dirty. INTERNAL when the table was given up meanwhile. */
+gboolean qcow2_entry_put(Qcow2 *q, CstPage *table, uint64_t index, Qcow2Entry entry,
+                         GError **error);
 /** Gives up what @entry refers to. */
 void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry);
 /** A packed entry's place: first byte, length (up to the end of its last sector). */
@@ -244,6 +228,12 @@ gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_
 size_t qcow2_pack(const Qcow2 *q, const uint8_t *cluster, uint8_t *packed, size_t room);
 
 /* --- the guest's bytes; no lock held ---------------------------------------------------------- */
+
+extern const CstBlocksOps qcow2_blocks_ops;
+
+/** Waits until nobody else works on the clusters of the range. */
+void qcow2_claim(Qcow2 *q, CstBlockClaim *claim, uint64_t offset, uint64_t length);
+void qcow2_release(Qcow2 *q, CstBlockClaim *claim);
 
 /** Whether unallocated bytes from @offset on may show something of a backing image. */
 gboolean qcow2_backing_shows(const Qcow2 *q, uint64_t offset);

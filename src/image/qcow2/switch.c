@@ -130,7 +130,7 @@ gboolean qcow2_switch_put(Qcow2Switch *change, const uint8_t *data, uint64_t byt
 
     memcpy(padded, data, bytes);
     if (!qcow2_counts_take(&change->base, 0, clusters, &cluster, error) ||
-        !cst_blob_pwrite(q->blob, padded, whole, cluster << q->cluster_bits, error))
+        !cst_blob_pwrite(q->blocks.blob, padded, whole, cluster << q->cluster_bits, error))
         return FALSE;
     *ret_offset = cluster << q->cluster_bits;
     return TRUE;
@@ -195,7 +195,7 @@ static gboolean put_fields(Qcow2Switch *change, GError **error)
     const Qcow2Header *header = &change->header;
     uint8_t raw[SWITCHED_END];
 
-    if (!cst_blob_pread(q->blob, raw, sizeof(raw), 0, error))
+    if (!cst_blob_pread(q->blocks.blob, raw, sizeof(raw), 0, error))
         return FALSE;
     cst_put_be64(raw + QCOW2_AT_SIZE, header->size);
     cst_put_be32(raw + QCOW2_AT_L1_SIZE, header->l1_size);
@@ -238,7 +238,7 @@ static void discard_run(Freed *freed)
 /* What the old image used and the new one does not goes back to the file system. */
 static void hand_back(const Qcow2Switch *change)
 {
-    Freed freed = {change->q->blob, 0, change->q->cluster_bits, 0, 0};
+    Freed freed = {change->q->blocks.blob, 0, change->q->cluster_bits, 0, 0};
     uint64_t end = change->minus.clusters, at = 0;
 
     if (!cst_blob_get_size(freed.blob, &freed.size, NULL))
@@ -261,9 +261,9 @@ gboolean qcow2_switch_commit(Qcow2Switch *change, GError **error)
 
     if (!put_refs(change, error) || !put_header(change, error))
         return FALSE;
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     q->lost = !qcow2_state_renew(q, &change->header, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (q->lost)
         return FALSE;
     hand_back(change);

@@ -21,7 +21,8 @@ static gboolean write_entries(Qcow2 *q, const uint64_t *table, uint64_t place, u
 
     for (uint32_t i = 0; i < count; i++)
         cst_put_be64(raw + (size_t)i * 8, table[*first + i]);
-    if (!cst_blob_pwrite(q->blob, raw, (size_t)count * 8, place + *first * UINT64_C(8), error))
+    if (!cst_blob_pwrite(q->blocks.blob, raw, (size_t)count * 8, place + *first * UINT64_C(8),
+                         error))
         return FALSE;
     *first = UINT32_MAX;
     *end = 0;
@@ -30,7 +31,7 @@ static gboolean write_entries(Qcow2 *q, const uint64_t *table, uint64_t place, u
 
 static gboolean write_refcounts(Qcow2 *q, GError **error)
 {
-    if (!qcow2_cache_write(q->blocks, q->blob, error))
+    if (!cst_page_cache_write(q->refblocks, 0, error))
         return FALSE;
     if (q->reftable_dirty_end == 0)
         return TRUE;
@@ -42,8 +43,8 @@ static gboolean write_refcounts(Qcow2 *q, GError **error)
 /* The guest's data, which the tables will refer to, is behind the first barrier as well. */
 static gboolean write_tables(Qcow2 *q, GError **error)
 {
-    if (qcow2_cache_is_dirty(q->l2s) &&
-        (!qcow2_barrier(q, error) || !qcow2_cache_write(q->l2s, q->blob, error)))
+    if (cst_page_cache_dirty_count(q->l2s, 0) > 0 &&
+        (!qcow2_barrier(q, error) || !cst_page_cache_write(q->l2s, 0, error)))
         return FALSE;
     if (q->l1_dirty_end == 0)
         return TRUE;
@@ -65,9 +66,9 @@ gboolean qcow2_write_back(Qcow2 *q, GError **error)
 {
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_sync(q, error) && write_refcounts(q, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok;
 }
 
@@ -76,7 +77,7 @@ gboolean qcow2_flush(CstImage *image, GError **error)
     Qcow2 *q = qcow2_of(image);
 
     return qcow2_write_back(q, error) && (!q->data || cst_blob_flush(q->data, error)) &&
-           cst_blob_flush(q->blob, error);
+           cst_blob_flush(q->blocks.blob, error);
 }
 
 gboolean qcow2_relieve(Qcow2 *q, GError **error)

@@ -55,10 +55,10 @@ gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error)
     gboolean ok;
 
     /* Nothing on the disk may refer to what is free. */
-    if (!qcow2_flush(image, error) || !cst_blob_get_size(q->blob, &size, error))
+    if (!qcow2_flush(image, error) || !cst_blob_get_size(q->blocks.blob, &size, error))
         return FALSE;
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = hand_back_free(q, cst_div_up(size, q->cluster_size), task, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     return ok && qcow2_cut_file(q, error);
 }

@@ -13,14 +13,14 @@
 
 gboolean(qcow2_corrupt)(const Qcow2 *q, GError **error, const char *what)
 {
-    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), q->blob->name, what);
+    return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), q->blocks.blob->name, what);
 }
 
 gboolean qcow2_barrier(Qcow2 *q, GError **error)
 {
     /* data first: what is in the image may refer to it */
-    return !q->barriers ||
-           ((!q->data || cst_blob_flush(q->data, error)) && cst_blob_flush(q->blob, error));
+    return !q->blocks.barriers ||
+           ((!q->data || cst_blob_flush(q->data, error)) && cst_blob_flush(q->blocks.blob, error));
 }
 
 gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error)
@@ -31,11 +31,11 @@ gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error)
     if (q->lost)
         return cst_fail(error, CST_ERROR_IO,
                         _("writing the header of '%s' failed: it must be opened anew"),
-                        q->blob->name);
+                        q->blocks.blob->name);
     if (left == q->header.autoclear)
         return TRUE;
     cst_put_be64(raw, left);
-    if (!cst_blob_pwrite(q->blob, raw, sizeof(raw), QCOW2_AT_AUTOCLEAR, error) ||
+    if (!cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw), QCOW2_AT_AUTOCLEAR, error) ||
         !qcow2_barrier(q, error))
         return FALSE;
     q->header.autoclear = left;
@@ -47,7 +47,7 @@ gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t 
     if (!qcow2_barrier(q, error))
         return FALSE;
     q->lost = TRUE; /* until both calls say that the disk has it */
-    if (!cst_blob_pwrite(q->blob, raw, len, offset, error) || !qcow2_barrier(q, error)) {
+    if (!cst_blob_pwrite(q->blocks.blob, raw, len, offset, error) || !qcow2_barrier(q, error)) {
         q->writing = FALSE; /* so that the next writer hears of it */
         return FALSE;
     }

@@ -20,7 +20,7 @@ gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
 {
     memset(walk, 0, sizeof(*walk));
     walk->q = q;
-    if (!cst_blob_get_size(q->blob, &walk->file_size, error) ||
+    if (!cst_blob_get_size(q->blocks.blob, &walk->file_size, error) ||
         !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size), error))
         return FALSE;
     walk->tables = g_array_new(FALSE, FALSE, sizeof(Qcow2WalkTable));
@@ -76,7 +76,7 @@ gboolean qcow2_walk_read(Qcow2Walk *walk, uint8_t *buf, uint64_t place, uint64_t
     uint64_t there = place < walk->file_size ? MIN(bytes, walk->file_size - place) : 0;
 
     memset(buf + there, 0, bytes - there);
-    return there == 0 || cst_blob_pread(walk->q->blob, buf, there, place, error);
+    return there == 0 || cst_blob_pread(walk->q->blocks.blob, buf, there, place, error);
 }
 
 /* --- L1 ------------------------------------------------------------------------------------ */

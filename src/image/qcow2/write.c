@@ -27,6 +27,22 @@ typedef struct {
     gboolean fresh;    /* the place reads as zeroes, and so do the bytes around */
 } Step;
 
+void qcow2_claim(Qcow2 *q, CstBlockClaim *claim, uint64_t offset, uint64_t length)
+{
+    claim->first = offset >> q->cluster_bits;
+    claim->last = (offset + length - 1) >> q->cluster_bits;
+    g_mutex_lock(&q->blocks.lock);
+    cst_blocks_claim(&q->blocks, claim);
+    g_mutex_unlock(&q->blocks.lock);
+}
+
+void qcow2_release(Qcow2 *q, CstBlockClaim *claim)
+{
+    g_mutex_lock(&q->blocks.lock);
+    cst_blocks_release(&q->blocks, claim);
+    g_mutex_unlock(&q->blocks.lock);
+}
+
 /* Every touched subcluster of a cluster holds data, and nobody else refers to it. */
 static gboolean is_in_place(const Qcow2 *q, const Qcow2Entry *entry, uint64_t inside,
                             uint64_t length)
@@ -127,7 +143,7 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
     } else if (!qcow2_alloc(q, wanted, &cluster, &step->clusters, error)) {
         return FALSE;
     }
-    if (!cst_blob_get_size(qcow2_data_blob(q), &size, error))
+    if (!cst_blob_get_size(q->blocks.data, &size, error))
         return FALSE;
     step->host = (cluster << q->cluster_bits) + (step->offset - start);
     step->length = MIN(end, start + (step->clusters << q->cluster_bits)) - step->offset;
@@ -153,15 +169,17 @@ static gboolean check_entries(Qcow2 *q, const uint8_t *table, uint64_t offset, u
 static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step, GError **error)
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
-    uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift), place = 0, first;
+    uint64_t end = MIN(offset + length, ((offset >> shift) + 1) << shift), first;
+    const CstPage *page;
+    const uint8_t *table;
     Qcow2Entry entry;
-    uint8_t *table;
 
     if (!qcow2_begin_writing(q, error))
         return FALSE;
-    table = qcow2_l2_for_write(q, offset, &place, error);
-    if (!table || !check_entries(q, table, offset, end, error))
+    page = qcow2_l2_for_write(q, offset, error);
+    if (!page || !check_entries(q, page->data, offset, end, error))
         return FALSE;
+    table = page->data;
     *step = (Step){.offset = offset};
     entry = qcow2_entry_get(q, table, qcow2_l2_index(q, offset));
     first = piece(q, offset, end - offset);
@@ -183,10 +201,11 @@ static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step
 static gboolean read_around(Qcow2 *q, uint8_t *buf, uint64_t length, uint64_t offset,
                             GError **error)
 {
-    uint64_t there = offset < q->image.capacity ? MIN(length, q->image.capacity - offset) : 0;
+    uint64_t there =
+        offset < q->blocks.image.capacity ? MIN(length, q->blocks.image.capacity - offset) : 0;
 
     memset(buf + there, 0, length - there);
-    return there == 0 || qcow2_pread(&q->image, buf, there, offset, error);
+    return there == 0 || qcow2_pread(&q->blocks.image, buf, there, offset, error);
 }
 
 static gboolean write_filled(Qcow2 *q, const Step *step, const uint8_t *buf, uint64_t before,
@@ -201,12 +220,12 @@ static gboolean write_filled(Qcow2 *q, const Step *step, const uint8_t *buf, uin
         return FALSE;
     if (middle) {
         memcpy(bounce + before, buf, middle);
-        return cst_blob_pwrite(qcow2_data_blob(q), bounce, before + middle + after,
-                               step->host - before, error);
+        return cst_blob_pwrite(q->blocks.data, bounce, before + middle + after, step->host - before,
+                               error);
     }
-    return cst_blob_pwrite(qcow2_data_blob(q), bounce, before, step->host - before, error) &&
-           cst_blob_pwrite(qcow2_data_blob(q), buf, step->length, step->host, error) &&
-           cst_blob_pwrite(qcow2_data_blob(q), tail, after, step->host + step->length, error);
+    return cst_blob_pwrite(q->blocks.data, bounce, before, step->host - before, error) &&
+           cst_blob_pwrite(q->blocks.data, buf, step->length, step->host, error) &&
+           cst_blob_pwrite(q->blocks.data, tail, after, step->host + step->length, error);
 }
 
 static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GError **error)
@@ -214,16 +233,17 @@ static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GErro
     uint64_t before = 0, after = 0;
 
     if (!from->buf)
-        return cst_blob_share(from->blob, from->at, q->blob, step->host, step->length, error);
+        return cst_blob_share(from->blob, from->at, q->blocks.blob, step->host, step->length,
+                              error);
     if (step->unit > 0 && !step->fresh) {
         before = step->offset & (step->unit - 1);
         after = -(step->offset + step->length) & (step->unit - 1);
         if (q->data) /* which has no more bytes than the disk */
-            after = MIN(after, q->image.capacity - step->offset - step->length);
+            after = MIN(after, q->blocks.image.capacity - step->offset - step->length);
     }
     if (before + after > 0)
         return write_filled(q, step, from->buf, before, after, error);
-    return cst_blob_pwrite(qcow2_data_blob(q), from->buf, step->length, step->host, error);
+    return cst_blob_pwrite(q->blocks.data, from->buf, step->length, step->host, error);
 }
 
 /* Bits of the subclusters that a step has given content, in the cluster at @start. */
@@ -242,14 +262,14 @@ static uint64_t written_subs(const Qcow2 *q, const Step *step, uint64_t start)
 /* Lock held. */
 static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
 {
-    uint64_t start = step->offset & ~(q->cluster_size - 1), place = 0;
+    uint64_t start = step->offset & ~(q->cluster_size - 1);
     uint64_t host = step->host - (step->offset - start);
-    uint8_t *table = qcow2_l2_for_write(q, step->offset, &place, error);
+    CstPage *table = qcow2_l2_for_write(q, step->offset, error);
 
     if (!table)
         return FALSE;
     for (uint64_t at = start; at < step->offset + step->length; at += q->cluster_size) {
-        Qcow2Entry old = qcow2_entry_get(q, table, qcow2_l2_index(q, at)), entry = {0, 0};
+        Qcow2Entry old = qcow2_entry_get(q, table->data, qcow2_l2_index(q, at)), entry = {0, 0};
 
         entry.word = (host + (at - start)) | QCOW2_COPIED;
         if (q->sub_count > 1) {
@@ -258,7 +278,8 @@ static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
             entry.bitmap = (old.word & QCOW2_COMPRESSED ? 0 : old.bitmap) | subs;
             entry.bitmap &= ~(subs << 32);
         }
-        qcow2_entry_put(q, table, place, qcow2_l2_index(q, at), entry);
+        if (!qcow2_entry_put(q, table, qcow2_l2_index(q, at), entry, error))
+            return FALSE;
         if (step->clusters > 0)
             qcow2_entry_give_up(q, &old);
     }
@@ -271,19 +292,19 @@ static gboolean do_step(Qcow2 *q, const Source *from, uint64_t length, uint64_t 
     Step step;
     gboolean ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = plan_step(q, offset, length, &step, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (!ok)
         return FALSE;
     ok = write_step(q, &step, from, error);
     if (step.unit > 0) {
-        g_mutex_lock(&q->lock);
+        g_mutex_lock(&q->blocks.lock);
         if (ok)
             ok = commit_step(q, &step, error);
         else if (step.clusters > 0 && !q->data)
             qcow2_alloc_undo(q, (step.host >> q->cluster_bits), step.clusters);
-        g_mutex_unlock(&q->lock);
+        g_mutex_unlock(&q->blocks.lock);
     }
     *ret_done = step.length;
     return ok;
@@ -315,7 +336,7 @@ gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_
 uint64_t qcow2_share_unit(CstImage *image)
 {
     const Qcow2 *q = qcow2_of(image);
-    uint64_t unit = cst_blob_share_unit(q->blob);
+    uint64_t unit = cst_blob_share_unit(q->blocks.blob);
 
     if (q->header.crypt != QCOW2_CRYPT_NONE ||
         (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) || q->cluster_size < unit)
@@ -327,7 +348,7 @@ gboolean qcow2_take_shared(CstImage *image, uint64_t offset, CstBlob *src, uint6
                            uint64_t length, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     qcow2_claim(q, &claim, offset, length);
@@ -339,7 +360,7 @@ gboolean qcow2_take_shared(CstImage *image, uint64_t offset, CstBlob *src, uint6
 gboolean qcow2_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     if (!qcow2_check_content(q, error))

@@ -39,9 +39,9 @@ static gboolean zero_partly(Qcow2 *q, uint64_t offset, uint64_t length, GError *
         Qcow2Run run;
         gboolean ok;
 
-        g_mutex_lock(&q->lock);
+        g_mutex_lock(&q->blocks.lock);
         ok = qcow2_map(q, offset, length, &run, error);
-        g_mutex_unlock(&q->lock);
+        g_mutex_unlock(&q->blocks.lock);
         if (!ok ||
             (!reads_zero_anyway(q, &run, offset) && !write_zeroes(q, offset, run.length, error)))
             return FALSE;
@@ -76,20 +76,21 @@ static Qcow2Entry zeroed_entry(const Qcow2 *q, const Qcow2Entry *old, uint64_t s
 static gboolean zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                                  GError **error)
 {
-    uint64_t inside = offset & (q->cluster_size - 1), place = 0, index = qcow2_l2_index(q, offset);
+    uint64_t inside = offset & (q->cluster_size - 1), index = qcow2_l2_index(q, offset);
     unsigned first = (unsigned)(inside >> q->sub_bits);
     unsigned last = (unsigned)((inside + length - 1) >> q->sub_bits);
     uint64_t subs = (G_MAXUINT32 >> (31 - last)) & (uint64_t)(G_MAXUINT32 << first);
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry old, entry;
 
     if (!table)
         return FALSE;
-    old = qcow2_entry_get(q, table, index);
+    old = qcow2_entry_get(q, table->data, index);
     if (q->sub_count > 1 && subs != G_MAXUINT32 && (old.word & QCOW2_COMPRESSED))
         return FALSE;
     entry = zeroed_entry(q, &old, subs, !(flags & CST_ZERO_MAY_UNMAP));
-    qcow2_entry_put(q, table, place, index, entry);
+    if (!qcow2_entry_put(q, table, index, entry, error))
+        return FALSE;
     if ((entry.word & QCOW2_OFFSET_MASK) == 0)
         qcow2_entry_give_up(q, &old);
     return qcow2_relieve(q, error);
@@ -103,7 +104,7 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
     Qcow2Run run;
     gboolean done = FALSE, ok;
 
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_writing(q, &why) && qcow2_map(q, offset, *length, &run, &why);
     if (ok && reads_zero_anyway(q, &run, offset)) {
         *length = run.length;
@@ -116,7 +117,7 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
                  !(offset & (q->cluster_size - 1)))
             done = qcow2_forget(q, offset, offset + q->cluster_size, FALSE, &why);
     }
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     if (why) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
@@ -124,7 +125,8 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
     if (done)
         return TRUE;
     if (flags & CST_ZERO_FAST)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), q->blob->name);
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"),
+                        q->blocks.blob->name);
     return write_zeroes(q, offset, *length, error);
 }
 
@@ -147,7 +149,7 @@ gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned
     uint64_t unit = UINT64_C(1) << q->sub_bits, end = offset + length;
     uint64_t first = (offset + unit - 1) & ~(unit - 1);
     /* the last cluster of the image is whole, even where the image ends inside of it */
-    uint64_t last = end == q->image.capacity ? end : end & ~(unit - 1);
+    uint64_t last = end == q->blocks.image.capacity ? end : end & ~(unit - 1);
 
     if (!zero_outside(q, offset, length, flags, error))
         return FALSE;
@@ -169,7 +171,7 @@ gboolean qcow2_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned 
                     GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    Qcow2Claim claim;
+    CstBlockClaim claim;
     gboolean ok;
 
     if (!qcow2_check_content(q, error))
@@ -184,18 +186,19 @@ gboolean qcow2_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned 
 
 static gboolean forget_cluster(Qcow2 *q, uint64_t offset, gboolean hide, GError **error)
 {
-    uint64_t place = 0, index = qcow2_l2_index(q, offset);
-    uint8_t *table = qcow2_l2_for_write(q, offset, &place, error);
+    uint64_t index = qcow2_l2_index(q, offset);
+    CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry old, entry = {0, 0};
 
     if (!table)
         return FALSE;
-    old = qcow2_entry_get(q, table, index);
+    old = qcow2_entry_get(q, table->data, index);
     if (hide && q->sub_count > 1)
         entry.bitmap = (uint64_t)G_MAXUINT32 << 32;
     else if (hide)
         entry.word = QCOW2_READS_ZERO;
-    qcow2_entry_put(q, table, place, index, entry);
+    if (!qcow2_entry_put(q, table, index, entry, error))
+        return FALSE;
     qcow2_entry_give_up(q, &old);
     return qcow2_relieve(q, error);
 }
@@ -205,7 +208,7 @@ gboolean qcow2_forget(Qcow2 *q, uint64_t offset, uint64_t end, gboolean hide, GE
     unsigned shift = q->cluster_bits + q->l2_bits;
 
     while (offset < end) {
-        uint8_t *table = NULL;
+        const uint8_t *table = NULL;
         Qcow2Entry entry = {0, 0};
 
         if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
@@ -228,8 +231,8 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
     Qcow2 *q = qcow2_of(image);
     uint64_t end = offset + length, mask = q->cluster_size - 1;
     uint64_t first = (offset + mask) & ~mask;
-    uint64_t last = end == q->image.capacity ? end : end & ~mask;
-    Qcow2Claim claim;
+    uint64_t last = end == q->blocks.image.capacity ? end : end & ~mask;
+    CstBlockClaim claim;
     gboolean ok;
 
     /* version 2 can't hide its backing image: the content stays, which discard allows */
@@ -238,9 +241,9 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
     if (qcow2_is_raw(q))
         return qcow2_zero(image, first, last - first, CST_ZERO_MAY_UNMAP, error);
     qcow2_claim(q, &claim, first, last - first);
-    g_mutex_lock(&q->lock);
+    g_mutex_lock(&q->blocks.lock);
     ok = qcow2_begin_writing(q, error) && qcow2_forget(q, first, last, TRUE, error);
-    g_mutex_unlock(&q->lock);
+    g_mutex_unlock(&q->blocks.lock);
     qcow2_release(q, &claim);
     return ok;
 }

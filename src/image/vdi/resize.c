@@ -111,11 +111,6 @@ static gboolean copy_map(Vdi *vdi, CstTable *to, uint32_t count, GError **error)
     return cst_table_write(to, error);
 }
 
-static gboolean write_spilled(void *owner, GError **error)
-{
-    return cst_table_write(*(CstTable **)owner, error);
-}
-
 static gboolean move_map(Vdi *vdi, uint32_t blocks, CstTask *task, GError **error)
 {
     uint32_t size = vdi->header.block_size, offset_map = vdi->header.offset_data, used_end;
@@ -133,7 +128,7 @@ static gboolean move_map(Vdi *vdi, uint32_t blocks, CstTask *task, GError **erro
     if (!free_first_blocks(vdi, count, used_end, task, error) ||
         !cst_table_fill(vdi->blocks.blob, offset_map, 0, blocks, VDI_NOWHERE, task, error))
         return FALSE;
-    table = cst_table_new(vdi->blocks.blob, offset_map, blocks, FALSE, write_spilled, &table);
+    table = cst_table_new(vdi->blocks.blob, offset_map, blocks, FALSE, NULL, NULL);
     ok = copy_map(vdi, table, count, error);
     cst_table_free(table);
     if (!ok)

@@ -29,24 +29,23 @@ uint64_t vhdx_bat_bitmap_index(const Vhdx *vhdx, uint64_t block)
 gboolean vhdx_bat_get(Vhdx *vhdx, uint64_t index, uint64_t *ret_entry, GError **error)
 {
     uint64_t at = vhdx->layout.bat_offset + index * 8;
-    const uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+    const CstPage *page = vhdx_page_get(vhdx->pages, at, error);
 
     if (!page)
         return FALSE;
-    *ret_entry = cst_le64(page + at % VHDX_SECTOR);
+    *ret_entry = cst_le64(page->data + at % VHDX_SECTOR);
     return TRUE;
 }
 
 gboolean vhdx_bat_set(Vhdx *vhdx, uint64_t index, uint64_t entry, GError **error)
 {
     uint64_t at = vhdx->layout.bat_offset + index * 8;
-    uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+    CstPage *page = vhdx_page_get(vhdx->pages, at, error);
 
     if (!page)
         return FALSE;
-    cst_put_le64(page + at % VHDX_SECTOR, entry);
-    vhdx_page_changed(vhdx->pages, at);
-    return TRUE;
+    cst_put_le64(page->data + at % VHDX_SECTOR, entry);
+    return vhdx_page_dirty(vhdx->pages, page, error);
 }
 
 /* The last block may be longer than what was written of the file. */

@@ -78,7 +78,7 @@ static gboolean cut_off(Vhdx *vhdx, const VhdxUnits *used, GError **error)
     uint64_t end = vhdx_units_end(used) * CST_MIB, size = 0;
     g_autoptr(GError) why = NULL;
 
-    if (!vhdx_settle_log(vhdx, error) || !cst_blob_get_size(vhdx->file, &size, error))
+    if (!vhdx_empty_log(vhdx, error) || !cst_blob_get_size(vhdx->file, &size, error))
         return FALSE;
     if (size <= end || cst_blob_resize(vhdx->file, end, &why) ||
         g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
@@ -214,7 +214,7 @@ gboolean vhdx_check(const CstImageFormat *format, CstBlob *blob, const CstImageF
     g_mutex_lock(&vhdx->blocks.lock);
     ok = check_image(vhdx, flags, &found, task, error);
     if (ok && vhdx->writing)
-        ok = vhdx_settle_log(vhdx, error);
+        ok = vhdx_empty_log(vhdx, error);
     g_mutex_unlock(&vhdx->blocks.lock);
     vhdx_free(vhdx);
     if (ok)

@@ -119,6 +119,7 @@ static gboolean write_entry(Vhdx *vhdx, const uint8_t *raw, size_t len, GError *
  */
 static gboolean log_changes(Vhdx *vhdx, GError **error)
 {
+    g_autoptr(GPtrArray) dirty = vhdx_pages_dirty(vhdx->pages);
     uint64_t offsets[VHDX_LOG_PAGES];
     const uint8_t *contents[VHDX_LOG_PAGES];
     VhdxLogEntry entry = {.guid = vhdx->log_guid,
@@ -129,11 +130,15 @@ static gboolean log_changes(Vhdx *vhdx, GError **error)
     g_autofree uint8_t *raw = NULL;
     size_t len = 0;
 
-    g_assert(vhdx_pages_changed(vhdx->pages) <= VHDX_LOG_PAGES);
     if (!cst_blob_get_size(vhdx->file, &entry.file_size, error) ||
         !cst_blob_flush(vhdx->file, error))
         return FALSE;
-    entry.count = vhdx_pages_list(vhdx->pages, offsets, contents, VHDX_LOG_PAGES);
+    for (; entry.count < dirty->len; entry.count++) {
+        const CstPage *page = g_ptr_array_index(dirty, entry.count);
+
+        offsets[entry.count] = page->id.offset;
+        contents[entry.count] = page->data;
+    }
     raw = vhdx_log_encode(&entry, &len);
     if (!write_entry(vhdx, raw, len, error))
         return FALSE;
@@ -158,24 +163,29 @@ static gboolean announce_log(Vhdx *vhdx, GError **error)
 
 gboolean vhdx_commit(Vhdx *vhdx, GError **error)
 {
-    /* An entry makes the one before it void: that must have got to its places, and the barrier in
-     * front of this entry makes it durable there. */
-    if (!repair_regions(vhdx, error) || !vhdx_pages_place(vhdx->pages, error))
+    unsigned dirty = vhdx_pages_dirty_count(vhdx->pages);
+
+    /* An entry makes the one before it void: what that holds must be in the file, and the barrier
+     * in front of this entry makes it durable there. */
+    if (!repair_regions(vhdx, error) || !vhdx_pages_checkpoint(vhdx->pages, error))
         return FALSE;
-    if (vhdx_pages_changed(vhdx->pages) == 0)
+    if (dirty == 0)
         return TRUE;
+    if (dirty > VHDX_LOG_PAGES)
+        return cst_fail(error, CST_ERROR_INTERNAL, _("'%s' has more changes than its log can hold"),
+                        vhdx->file->name);
     if (vhdx->blocks.barriers && (!log_changes(vhdx, error) || !announce_log(vhdx, error)))
         return FALSE;
     vhdx_pages_logged(vhdx->pages);
-    return vhdx_pages_place(vhdx->pages, error);
+    return vhdx_pages_checkpoint(vhdx->pages, error);
 }
 
 gboolean vhdx_relieve(Vhdx *vhdx, GError **error)
 {
-    return vhdx_pages_changed(vhdx->pages) < MANY_CHANGES || vhdx_commit(vhdx, error);
+    return vhdx_pages_dirty_count(vhdx->pages) < MANY_CHANGES || vhdx_commit(vhdx, error);
 }
 
-gboolean vhdx_settle_log(Vhdx *vhdx, GError **error)
+gboolean vhdx_empty_log(Vhdx *vhdx, GError **error)
 {
     static const uint8_t nil[16];
     VhdxHeader header;
@@ -202,7 +212,7 @@ gboolean vhdx_flush(CstImage *image, GError **error)
     gboolean logged, ok;
 
     g_mutex_lock(&vhdx->blocks.lock);
-    logged = vhdx->blocks.barriers && vhdx_pages_changed(vhdx->pages) > 0;
+    logged = vhdx->blocks.barriers && vhdx_pages_dirty_count(vhdx->pages) > 0;
     ok = vhdx_commit(vhdx, error);
     g_mutex_unlock(&vhdx->blocks.lock);
     /* the log's barriers have made everything durable, data included */

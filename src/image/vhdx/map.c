@@ -58,20 +58,22 @@ static gboolean count_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_
                            gboolean *ret_set, uint64_t *ret_count, GError **error)
 {
     uint64_t at = bits->offset + first / 8, n = 0;
-    const uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+    const CstPage *page = vhdx_page_get(vhdx->pages, at, error);
     uint64_t bit = at % VHDX_SECTOR * 8 + first % 8;
+    const uint8_t *bytes;
     uint8_t same;
     gboolean set;
 
     if (!page)
         return FALSE;
-    set = page[bit / 8] >> bit % 8 & 1;
+    bytes = page->data;
+    set = bytes[bit / 8] >> bit % 8 & 1;
     same = set ? 0xff : 0;
     count = MIN(count, VHDX_SECTOR * 8 - bit);
     while (n < count) {
-        if ((bit + n) % 8 == 0 && count - n >= 8 && page[(bit + n) / 8] == same)
+        if ((bit + n) % 8 == 0 && count - n >= 8 && bytes[(bit + n) / 8] == same)
             n += 8;
-        else if ((page[(bit + n) / 8] >> (bit + n) % 8 & 1) == set)
+        else if ((bytes[(bit + n) / 8] >> (bit + n) % 8 & 1) == set)
             n++;
         else
             break;
@@ -87,20 +89,23 @@ static gboolean set_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t 
     while (count > 0) {
         uint64_t at = bits->offset + first / 8;
         uint64_t bit = at % VHDX_SECTOR * 8 + first % 8, n = MIN(count, VHDX_SECTOR * 8 - bit);
-        uint8_t *page = vhdx_page_get(vhdx->pages, at, error);
+        CstPage *page = vhdx_page_get(vhdx->pages, at, error);
+        uint8_t *bytes;
 
         if (!page)
             return FALSE;
+        bytes = page->data;
         for (uint64_t i = bit; i < bit + n;) {
             if (i % 8 == 0 && bit + n - i >= 8) {
-                page[i / 8] = set ? 0xff : 0;
+                bytes[i / 8] = set ? 0xff : 0;
                 i += 8;
             } else {
-                page[i / 8] = (uint8_t)((page[i / 8] & ~(1 << i % 8)) | set << i % 8);
+                bytes[i / 8] = (uint8_t)((bytes[i / 8] & ~(1 << i % 8)) | set << i % 8);
                 i++;
             }
         }
-        vhdx_page_changed(vhdx->pages, at);
+        if (!vhdx_page_dirty(vhdx->pages, page, error))
+            return FALSE;
         first += n;
         count -= n;
     }

@@ -172,6 +172,6 @@ void vhdx_close(CstImage *image)
     if (vhdx->writing && !vhdx->blocks.barriers)
         vhdx_commit(vhdx, NULL);
     else if (vhdx->writing)
-        vhdx_settle_log(vhdx, NULL);
+        vhdx_empty_log(vhdx, NULL);
     vhdx_free(vhdx);
 }

@@ -3,41 +3,69 @@
 
 #include <string.h>
 
+#include <base/error.h>
+#include <base/i18n.h>
+
 #include "log.h"
 
-#define MAX_IDLE 1024 /* 4 MiB of sectors that are not changed */
+#define MAX_PAGES 1024u
+_Static_assert(MAX_PAGES > VHDX_LOG_PAGES, "what one log entry holds never fills the cache");
 
+/* Sectors that are in the log and not yet in the file, by offset. */
 typedef struct {
-    uint64_t offset;
-    gboolean changed;
-    uint8_t *logged; /* what the log holds and the file does not yet */
-    GList link;      /* in pages->idle, while neither */
-    uint8_t bytes[VHDX_SECTOR];
-} Page;
+    uint64_t offsets[VHDX_LOG_PAGES];
+    uint8_t *content; /* as it was logged, VHDX_SECTOR bytes each */
+    unsigned count;
+    unsigned written; /* so many of the first are in the file */
+} Logged;
 
 struct VhdxPages {
     CstBlob *blob;
-    GHashTable *by_offset;
-    GQueue idle; /* used last first */
-    unsigned changed;
-    unsigned logged;
+    CstPageCache *cache;
+    Logged logged;
 };
 
-static void free_page(gpointer data)
+/* The content of a sector that is in the log only. */
+static const uint8_t *find_logged(const Logged *logged, uint64_t offset)
 {
-    Page *page = data;
+    for (unsigned i = logged->written; i < logged->count; i++)
+        if (logged->offsets[i] == offset)
+            return logged->content + (size_t)i * VHDX_SECTOR;
+    return NULL;
+}
 
-    g_free(page->logged);
-    g_free(page);
+static gboolean load(void *owner, const CstPageId *id, uint8_t *data, GError **error)
+{
+    VhdxPages *pages = owner;
+    const uint8_t *logged = find_logged(&pages->logged, id->offset);
+    uint64_t size = 0, there;
+
+    if (logged) {
+        memcpy(data, logged, VHDX_SECTOR);
+        return TRUE;
+    }
+    if (!cst_blob_get_size(pages->blob, &size, error))
+        return FALSE;
+    there = id->offset < size ? MIN(VHDX_SECTOR, size - id->offset) : 0;
+    memset(data + there, 0, VHDX_SECTOR - there);
+    return cst_blob_pread(pages->blob, data, there, id->offset, error);
+}
+
+/* A sector must not be written ahead of its log entry, and vhdx_relieve() keeps the cache from
+ * filling up with dirty ones. */
+static gboolean refuse_to_spill(void *owner, GError **error)
+{
+    return cst_fail(error, CST_ERROR_INTERNAL, _("'%s' has more changes than its log can hold"),
+                    ((VhdxPages *)owner)->blob->name);
 }
 
 VhdxPages *vhdx_pages_new(CstBlob *blob)
 {
     VhdxPages *pages = g_new0(VhdxPages, 1);
+    CstPageCacheHooks hooks = {.spill = refuse_to_spill, .load = load, .owner = pages};
 
     pages->blob = blob;
-    pages->by_offset = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_page);
-    g_queue_init(&pages->idle);
+    pages->cache = cst_page_cache_new(blob, VHDX_SECTOR, MAX_PAGES, &hooks);
     return pages;
 }
 
@@ -45,103 +73,27 @@ void vhdx_pages_free(VhdxPages *pages)
 {
     if (!pages)
         return;
-    g_hash_table_unref(pages->by_offset);
+    cst_page_cache_free(pages->cache);
+    g_free(pages->logged.content);
     g_free(pages);
 }
 
-static gboolean is_idle(const Page *page)
+CstPage *vhdx_page_get(VhdxPages *pages, uint64_t offset, GError **error)
 {
-    return !page->changed && !page->logged;
+    uint64_t start = offset / VHDX_SECTOR * VHDX_SECTOR;
+    CstPageId id = {.key = start, .offset = start, .length = VHDX_SECTOR};
+
+    return cst_page_cache_get(pages->cache, &id, error);
 }
 
-static void make_room(VhdxPages *pages)
+gboolean vhdx_page_dirty(VhdxPages *pages, CstPage *page, GError **error)
 {
-    Page *page;
-
-    if (pages->idle.length < MAX_IDLE)
-        return;
-    page = g_queue_peek_tail(&pages->idle);
-    g_queue_unlink(&pages->idle, &page->link);
-    g_hash_table_remove(pages->by_offset, &page->offset);
+    return cst_page_cache_dirty(pages->cache, page, error);
 }
 
-static gboolean load(VhdxPages *pages, Page *page, GError **error)
+unsigned vhdx_pages_dirty_count(const VhdxPages *pages)
 {
-    uint64_t size = 0, there;
-
-    if (!cst_blob_get_size(pages->blob, &size, error))
-        return FALSE;
-    there = page->offset < size ? MIN(VHDX_SECTOR, size - page->offset) : 0;
-    return cst_blob_pread(pages->blob, page->bytes, there, page->offset, error);
-}
-
-uint8_t *vhdx_page_get(VhdxPages *pages, uint64_t offset, GError **error)
-{
-    uint64_t key = offset / VHDX_SECTOR * VHDX_SECTOR;
-    Page *page = g_hash_table_lookup(pages->by_offset, &key);
-
-    if (page) {
-        if (is_idle(page)) {
-            g_queue_unlink(&pages->idle, &page->link);
-            g_queue_push_head_link(&pages->idle, &page->link);
-        }
-        return page->bytes;
-    }
-    page = g_new0(Page, 1);
-    page->offset = key;
-    page->link.data = page;
-    if (!load(pages, page, error)) {
-        g_free(page);
-        return NULL;
-    }
-    make_room(pages);
-    g_hash_table_insert(pages->by_offset, &page->offset, page);
-    g_queue_push_head_link(&pages->idle, &page->link);
-    return page->bytes;
-}
-
-void vhdx_page_changed(VhdxPages *pages, uint64_t offset)
-{
-    uint64_t key = offset / VHDX_SECTOR * VHDX_SECTOR;
-    Page *page = g_hash_table_lookup(pages->by_offset, &key);
-
-    g_assert(page);
-    if (page->changed)
-        return;
-    if (is_idle(page))
-        g_queue_unlink(&pages->idle, &page->link);
-    page->changed = TRUE;
-    pages->changed++;
-}
-
-unsigned vhdx_pages_changed(const VhdxPages *pages)
-{
-    return pages->changed;
-}
-
-static int by_offset(gconstpointer a, gconstpointer b)
-{
-    const Page *left = *(const Page *const *)a, *right = *(const Page *const *)b;
-
-    return left->offset < right->offset ? -1 : left->offset > right->offset;
-}
-
-/* Pages for which @wanted holds, by offset. */
-static GPtrArray *pick(const VhdxPages *pages, gboolean logged)
-{
-    GPtrArray *found = g_ptr_array_new();
-    GHashTableIter each;
-    gpointer value;
-
-    g_hash_table_iter_init(&each, pages->by_offset);
-    while (g_hash_table_iter_next(&each, NULL, &value)) {
-        Page *page = value;
-
-        if (logged ? page->logged != NULL : page->changed)
-            g_ptr_array_add(found, page);
-    }
-    g_ptr_array_sort(found, by_offset);
-    return found;
+    return cst_page_cache_dirty_count(pages->cache, 0);
 }
 
 static size_t in_page(uint64_t offset, size_t len)
@@ -152,12 +104,12 @@ static size_t in_page(uint64_t offset, size_t len)
 gboolean vhdx_pages_read(VhdxPages *pages, uint64_t offset, void *buf, size_t len, GError **error)
 {
     for (size_t done = 0, n; done < len; done += n) {
-        const uint8_t *page = vhdx_page_get(pages, offset + done, error);
+        const CstPage *page = vhdx_page_get(pages, offset + done, error);
 
         if (!page)
             return FALSE;
         n = in_page(offset + done, len - done);
-        memcpy((uint8_t *)buf + done, page + (offset + done) % VHDX_SECTOR, n);
+        memcpy((uint8_t *)buf + done, page->data + (offset + done) % VHDX_SECTOR, n);
     }
     return TRUE;
 }
@@ -166,70 +118,55 @@ gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, si
                           GError **error)
 {
     for (size_t done = 0, n; done < len; done += n) {
-        uint8_t *page = vhdx_page_get(pages, offset + done, error);
+        CstPage *page = vhdx_page_get(pages, offset + done, error);
 
         if (!page)
             return FALSE;
         n = in_page(offset + done, len - done);
-        memcpy(page + (offset + done) % VHDX_SECTOR, (const uint8_t *)buf + done, n);
-        vhdx_page_changed(pages, offset + done);
+        memcpy(page->data + (offset + done) % VHDX_SECTOR, (const uint8_t *)buf + done, n);
+        if (!vhdx_page_dirty(pages, page, error))
+            return FALSE;
     }
     return TRUE;
 }
 
-unsigned vhdx_pages_list(const VhdxPages *pages, uint64_t *offsets, const uint8_t **contents,
-                         unsigned max)
+GPtrArray *vhdx_pages_dirty(VhdxPages *pages)
 {
-    g_autoptr(GPtrArray) found = pick(pages, FALSE);
-    unsigned count = MIN(found->len, max);
-
-    for (unsigned i = 0; i < count; i++) {
-        const Page *page = g_ptr_array_index(found, i);
-
-        offsets[i] = page->offset;
-        contents[i] = page->bytes;
-    }
-    return count;
+    return cst_page_cache_dirty_pages(pages->cache, 0);
 }
 
 void vhdx_pages_logged(VhdxPages *pages)
 {
-    g_autoptr(GPtrArray) found = pick(pages, FALSE);
+    g_autoptr(GPtrArray) dirty = vhdx_pages_dirty(pages);
+    Logged *logged = &pages->logged;
 
-    for (guint i = 0; i < found->len; i++) {
-        Page *page = g_ptr_array_index(found, i);
+    g_assert(logged->written == logged->count && dirty->len <= VHDX_LOG_PAGES);
+    logged->content = g_malloc((size_t)dirty->len * VHDX_SECTOR);
+    for (guint i = 0; i < dirty->len; i++) {
+        CstPage *page = g_ptr_array_index(dirty, i);
 
-        pages->logged += page->logged == NULL;
-        g_free(page->logged);
-        page->logged = g_memdup2(page->bytes, VHDX_SECTOR);
-        page->changed = FALSE;
+        logged->offsets[i] = page->id.offset;
+        memcpy(logged->content + (size_t)i * VHDX_SECTOR, page->data, VHDX_SECTOR);
+        cst_page_cache_clean(pages->cache, page);
     }
-    pages->changed = 0;
+    logged->count = dirty->len;
+    logged->written = 0;
 }
 
-gboolean vhdx_pages_place(VhdxPages *pages, GError **error)
+gboolean vhdx_pages_checkpoint(VhdxPages *pages, GError **error)
 {
-    g_autoptr(GPtrArray) found = NULL;
+    Logged *logged = &pages->logged;
 
-    if (pages->logged == 0)
-        return TRUE;
-    found = pick(pages, TRUE);
-    for (guint i = 0; i < found->len; i++) {
-        Page *page = g_ptr_array_index(found, i);
-
-        if (!cst_blob_pwrite(pages->blob, page->logged, VHDX_SECTOR, page->offset, error))
+    for (; logged->written < logged->count; logged->written++)
+        if (!cst_blob_pwrite(pages->blob, logged->content + (size_t)logged->written * VHDX_SECTOR,
+                             VHDX_SECTOR, logged->offsets[logged->written], error))
             return FALSE;
-        g_clear_pointer(&page->logged, g_free);
-        pages->logged--;
-        if (is_idle(page))
-            g_queue_push_head_link(&pages->idle, &page->link);
-    }
+    g_clear_pointer(&logged->content, g_free);
     return TRUE;
 }
 
-void vhdx_pages_drop(VhdxPages *pages)
+void vhdx_pages_clear(VhdxPages *pages)
 {
-    g_assert(pages->changed == 0 && pages->logged == 0);
-    g_queue_init(&pages->idle);
-    g_hash_table_remove_all(pages->by_offset);
+    g_assert(vhdx_pages_dirty_count(pages) == 0 && pages->logged.written == pages->logged.count);
+    cst_page_cache_clear(pages->cache);
 }

@@ -3,33 +3,41 @@
 
 #include <blob/blob.h>
 
+#include "page_cache.h"
+
 /**
- * The image's tables (block allocation table, sector bitmaps, metadata) as sectors of 4 KiB by
- * their offset in the file. Sectors that are not changed come and go; a changed one stays until it
- * is in the log and in its place. Not locked.
+ * The image's tables (block allocation table, sector bitmaps, metadata) as sectors of 4 KiB, seen
+ * through a page cache (page_cache.h) of 4 MiB. A dirty sector is written to the log first, and
+ * from there to its place in the file, the checkpoint. Until a sector is checkpointed the file's
+ * content is out of date, and a sector that was evicted is read from a copy in memory.
+ *
+ * Not locked.
  */
 typedef struct VhdxPages VhdxPages;
 
 VhdxPages *vhdx_pages_new(CstBlob *blob); /**< borrowed */
 void vhdx_pages_free(VhdxPages *pages);
 
-/** The sector that holds @offset; the pointer holds until a few more have been asked for. */
-uint8_t *vhdx_page_get(VhdxPages *pages, uint64_t offset, GError **error);
-/** Its content has changed. It has just been got. */
-void vhdx_page_changed(VhdxPages *pages, uint64_t offset);
-unsigned vhdx_pages_changed(const VhdxPages *pages);
+/** The sector that holds @offset; what the file is too short for is zero. Valid until the next. */
+CstPage *vhdx_page_get(VhdxPages *pages, uint64_t offset, GError **error);
+/** Marks a sector dirty. */
+gboolean vhdx_page_dirty(VhdxPages *pages, CstPage *page, GError **error);
+unsigned vhdx_pages_dirty_count(const VhdxPages *pages);
 
-/** Bytes that may lie across sectors; writing changes those sectors. */
+/** Reads or writes bytes that may lie across sectors; writing marks those sectors dirty. */
 gboolean vhdx_pages_read(VhdxPages *pages, uint64_t offset, void *buf, size_t len, GError **error);
 gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, size_t len,
                           GError **error);
 
-/** Fills both arrays with up to @max changed sectors, by offset. */
-unsigned vhdx_pages_list(const VhdxPages *pages, uint64_t *offsets, const uint8_t **contents,
-                         unsigned max);
-/** All changed sectors, as they are now, are in the log. */
+/** The dirty sectors, ordered by offset (CstPage, borrowed). Free the array. */
+GPtrArray *vhdx_pages_dirty(VhdxPages *pages);
+/**
+ * All dirty sectors, at most VHDX_LOG_PAGES, have been written to the log as they are now. What was
+ * logged before has been checkpointed.
+ */
 void vhdx_pages_logged(VhdxPages *pages);
-/** Writes what is in the log to its place, as it was logged; what failed is tried again later. */
-gboolean vhdx_pages_place(VhdxPages *pages, GError **error);
-/** Forgets everything. Nothing is changed or only in the log. */
-void vhdx_pages_drop(VhdxPages *pages);
+/** Writes the sectors that are only in the log to the file, as they were logged. May be repeated
+ *  when it fails. */
+gboolean vhdx_pages_checkpoint(VhdxPages *pages, GError **error);
+/** Forgets everything. Nothing is dirty or only in the log. */
+void vhdx_pages_clear(VhdxPages *pages);

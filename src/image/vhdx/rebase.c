@@ -75,9 +75,9 @@ static gboolean write_locator(Vhdx *vhdx, const VhdxParent *parent, GError **err
     cst_put_le32(place, offset);
     cst_put_le32(place + 4, len);
     if (!vhdx_pages_write(vhdx->pages, layout->metadata_offset + offset, raw, len, error) ||
-        !vhdx_settle_log(vhdx, error) ||
+        !vhdx_empty_log(vhdx, error) ||
         !vhdx_pages_write(vhdx->pages, layout->parent_entry + 16, place, sizeof(place), error) ||
-        !vhdx_settle_log(vhdx, error))
+        !vhdx_empty_log(vhdx, error))
         return FALSE;
     layout->parent = (VhdxRange){layout->metadata_offset + offset, len};
     layout->linkage = parent->linkage;
@@ -185,7 +185,7 @@ static gboolean drop_locator(Vhdx *vhdx, GError **error)
            vhdx_pages_write(vhdx->pages, last, none, ENTRY_LEN, error) &&
            vhdx_pages_write(vhdx->pages, layout->metadata_offset + 10, count, 2, error) &&
            vhdx_pages_write(vhdx->pages, layout->flags_at, flags, 4, error) &&
-           vhdx_settle_log(vhdx, error);
+           vhdx_empty_log(vhdx, error);
 }
 
 static gboolean base_on_nothing(Vhdx *vhdx, GError **error)
@@ -275,7 +275,7 @@ gboolean vhdx_empty(CstImage *image, CstTask *task, GError **error)
     g_mutex_lock(&vhdx->blocks.lock);
     ok = vhdx_begin_writing(vhdx, error) && vhdx_commit(vhdx, error) &&
          vhdx_bat_walk(vhdx, 0, entries, forget_block, task, error) && vhdx_commit(vhdx, error) &&
-         vhdx_bat_walk(vhdx, 0, entries, forget, task, error) && vhdx_settle_log(vhdx, error);
+         vhdx_bat_walk(vhdx, 0, entries, forget, task, error) && vhdx_empty_log(vhdx, error);
     g_mutex_unlock(&vhdx->blocks.lock);
     return ok;
 }

@@ -94,7 +94,7 @@ static gboolean move_bat(Vhdx *vhdx, uint64_t first, uint64_t units, GError **er
         !cst_blocks_barrier(&vhdx->blocks, error) ||
         !write_first_regions(vhdx, first * CST_MIB, (uint32_t)(units * CST_MIB), error))
         return FALSE;
-    vhdx_pages_drop(vhdx->pages);
+    vhdx_pages_clear(vhdx->pages);
     move_range(layout, old, first * CST_MIB, units * CST_MIB);
     layout->bat_offset = first * CST_MIB;
     layout->bat_length = (uint32_t)(units * CST_MIB);
@@ -111,7 +111,7 @@ static gboolean make_room(Vhdx *vhdx, uint64_t capacity, GError **error)
     if (units * CST_MIB <= vhdx->layout.bat_length)
         return TRUE;
     /* The log must not hold changes of the old table, and reads of it go around the cache. */
-    if (!vhdx_settle_log(vhdx, error) || !vhdx_units_take(vhdx, units, &first, error))
+    if (!vhdx_empty_log(vhdx, error) || !vhdx_units_take(vhdx, units, &first, error))
         return FALSE;
     /* Should it fail, the disk may point to the new place by now, so that is not given back. */
     return move_bat(vhdx, first, units, error);
@@ -315,7 +315,7 @@ static gboolean shrink(Vhdx *vhdx, uint64_t capacity, GError **error)
     }
     /* Truncating must not meet a log that knows of a longer file. */
     ok = ok && vhdx_bat_walk(vhdx, first, end, forget_entry, &gone, error) &&
-         vhdx_settle_log(vhdx, error) && give_back(vhdx, &gone.units, error);
+         vhdx_empty_log(vhdx, error) && give_back(vhdx, &gone.units, error);
     vhdx_units_clear(&gone.units);
     return ok;
 }

@@ -12,7 +12,7 @@
  * An opened VHDX image. The head's lock (blocks.h) guards all of this.
  *
  * Order of writing: the first change of a session is preceded by a header with new GUIDs. Guest
- * data goes to its place, then a barrier, then the changed pages of the tables go into one entry of
+ * data goes to its place, then a barrier, then the dirty pages of the tables go into one entry of
  * the log, then a barrier, and only then into their places (commit.c). So the tables on the disk
  * are always either complete or completed by the log, and never refer to what is not written; the
  * worst after a power cut is space that nothing refers to.
@@ -101,12 +101,12 @@ gboolean vhdx_begin_writing(Vhdx *vhdx, GError **error);
 gboolean vhdx_begin_session(Vhdx *vhdx, GError **error);
 /** Writes a header with the next sequence number; it is on the disk when this returns. */
 gboolean vhdx_header_store(CstBlob *blob, VhdxHeader *header, gboolean barriers, GError **error);
-/** Changed pages are in the log and, mostly, in their places. Everything before is durable. */
+/** Writes the dirty pages to the log, and from there to the file. Everything before is durable. */
 gboolean vhdx_commit(Vhdx *vhdx, GError **error);
 /** Commits when there are so many changes that the next step's might not fit into an entry. */
 gboolean vhdx_relieve(Vhdx *vhdx, GError **error);
 /** Commits, and empties the log. */
-gboolean vhdx_settle_log(Vhdx *vhdx, GError **error);
+gboolean vhdx_empty_log(Vhdx *vhdx, GError **error);
 
 /* --- map.c; lock held -------- -----------------------------------------------------------------
  */

@@ -63,17 +63,12 @@ static gboolean read_footer(VmdkStream *stream, GError **error)
     return TRUE;
 }
 
-static gboolean no_spill(void *owner, GError **error)
-{
-    return TRUE;
-}
-
 static gboolean find_tables(VmdkStream *stream, GError **error)
 {
     if (stream->header.gd == VMDK_GD_AT_END && !read_footer(stream, error))
         return FALSE;
     stream->header.flags &= ~(uint32_t)VMDK_FLAG_REDUNDANT;
-    stream->tables = vmdk_tables_new(stream->extent.blob, &stream->header, no_spill, stream, error);
+    stream->tables = vmdk_tables_new(stream->extent.blob, &stream->header, NULL, NULL, error);
     return stream->tables != NULL;
 }
 

@@ -1,37 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tables.h"
 
-#include <string.h>
-
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "bytes.h"
+#include "page_cache.h"
 #include "table.h"
 
-#define SLOTS 512u
-
-typedef struct {
-    uint64_t index; /* of the directory */
-    uint64_t used;  /* when, in calls; 0: never */
-    uint32_t place;
-    uint32_t redundant;
-    gboolean dirty;
-    uint32_t *entries;
-} Slot;
+#define MAX_TABLES 512u
 
 struct VmdkTables {
     CstBlob *blob;
     const VmdkHeader *header;
     CstTable *directory;
-    CstTable *redundant; /* NULL: there is none */
-    gboolean (*spill)(void *owner, GError **error);
+    CstTable *redundant;        /* NULL: there is none */
+    CstPageCache *grain_tables; /* whole tables; keys: indices of the directory */
     void *owner;
-    Slot slots[SLOTS];
-    GHashTable *places; /* index → slot; the key lies in the slot */
-    Slot *last;
-    unsigned dirty;
-    uint64_t clock;
 };
 
 static gboolean corrupt(const VmdkTables *t, GError **error, const char *what)
@@ -39,7 +24,13 @@ static gboolean corrupt(const VmdkTables *t, GError **error, const char *what)
     return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), t->blob->name, what);
 }
 
-static gboolean open_directory(VmdkTables *t, uint64_t sector, CstTable **ret_table, GError **error)
+static size_t table_bytes(const VmdkTables *t)
+{
+    return t->header->gtes * sizeof(uint32_t);
+}
+
+static gboolean open_directory(VmdkTables *t, uint64_t sector, const CstPageCacheHooks *hooks,
+                               CstTable **ret_table, GError **error)
 {
     uint64_t entries = vmdk_header_tables(t->header), size = 0;
 
@@ -48,7 +39,8 @@ static gboolean open_directory(VmdkTables *t, uint64_t sector, CstTable **ret_ta
     size = MIN(size, VMDK_FILE_SECTORS * VMDK_SECTOR);
     if (sector == 0 || sector > size / VMDK_SECTOR || entries * 4 > size - sector * VMDK_SECTOR)
         return corrupt(t, error, _("the grain directory lies outside the file"));
-    *ret_table = cst_table_new(t->blob, sector * VMDK_SECTOR, entries, FALSE, t->spill, t->owner);
+    *ret_table =
+        cst_table_new(t->blob, sector * VMDK_SECTOR, entries, FALSE, hooks->spill, hooks->owner);
     return TRUE;
 }
 
@@ -56,16 +48,16 @@ VmdkTables *vmdk_tables_new(CstBlob *blob, const VmdkHeader *header,
                             gboolean (*spill)(void *owner, GError **error), void *owner,
                             GError **error)
 {
+    CstPageCacheHooks hooks = {.spill = spill, .owner = owner};
     VmdkTables *t = g_new0(VmdkTables, 1);
 
     t->blob = blob;
     t->header = header;
-    t->spill = spill;
     t->owner = owner;
-    t->places = g_hash_table_new(g_int64_hash, g_int64_equal);
-    if (!open_directory(t, header->gd, &t->directory, error) ||
+    t->grain_tables = cst_page_cache_new(blob, table_bytes(t), MAX_TABLES, &hooks);
+    if (!open_directory(t, header->gd, &hooks, &t->directory, error) ||
         ((header->flags & VMDK_FLAG_REDUNDANT) &&
-         !open_directory(t, header->rgd, &t->redundant, error))) {
+         !open_directory(t, header->rgd, &hooks, &t->redundant, error))) {
         vmdk_tables_free(t);
         return NULL;
     }
@@ -76,20 +68,13 @@ void vmdk_tables_free(VmdkTables *tables)
 {
     if (!tables)
         return;
-    for (unsigned i = 0; i < SLOTS; i++)
-        g_free(tables->slots[i].entries);
-    g_hash_table_unref(tables->places);
+    cst_page_cache_free(tables->grain_tables);
     cst_table_free(tables->directory);
     cst_table_free(tables->redundant);
     g_free(tables);
 }
 
 /* --- finding tables -------------------------------------------------------------------------- */
-
-static size_t table_bytes(const VmdkTables *t)
-{
-    return t->header->gtes * sizeof(uint32_t);
-}
 
 gboolean vmdk_tables_place_holds(VmdkTables *tables, uint32_t place, gboolean *ret_holds,
                                  GError **error)
@@ -112,58 +97,24 @@ gboolean vmdk_tables_places(VmdkTables *tables, uint64_t index, uint32_t *ret_pl
            (!tables->redundant || cst_table_get(tables->redundant, index, ret_redundant, error));
 }
 
-/* The clean slot that has been idle longest; a fresh one is idler than any. */
-static Slot *idle_slot(VmdkTables *t, GError **error)
+/* A copy without a place (0) is not written. */
+static CstPageId page_id(const VmdkTables *t, uint64_t index, uint32_t place, uint32_t redundant)
 {
-    Slot *best = NULL;
-
-    if (t->dirty == SLOTS && !t->spill(t->owner, error))
-        return NULL;
-    for (unsigned i = 0; i < SLOTS && !(best && best->used == 0); i++)
-        if (!t->slots[i].dirty && (!best || t->slots[i].used < best->used))
-            best = &t->slots[i];
-    g_assert(best);
-    if (t->last == best)
-        t->last = NULL;
-    if (best->used)
-        g_hash_table_remove(t->places, &best->index);
-    best->used = 0;
-    if (!best->entries)
-        best->entries = g_malloc(table_bytes(t));
-    return best;
+    return (CstPageId){.key = index,
+                       .offset = place * UINT64_C(512),
+                       .mirror = redundant * UINT64_C(512),
+                       .length = (uint32_t)table_bytes(t)};
 }
 
-static void settle(VmdkTables *t, Slot *slot, uint64_t index)
+/* The table of @index; *ret_table is NULL where there is none. */
+static gboolean find_table(VmdkTables *t, uint64_t index, CstPage **ret_table, GError **error)
 {
-    slot->index = index;
-    slot->used = ++t->clock;
-    g_hash_table_insert(t->places, &slot->index, slot);
-    t->last = slot;
-}
-
-/* The cached table of @index. */
-static Slot *find(VmdkTables *t, uint64_t index)
-{
-    Slot *slot = t->last && t->last->used && t->last->index == index ? t->last : NULL;
-
-    if (!slot)
-        slot = g_hash_table_lookup(t->places, &index);
-    if (slot) {
-        slot->used = ++t->clock;
-        t->last = slot;
-    }
-    return slot;
-}
-
-/* The table of @index; *ret_slot is NULL where there is none. */
-static gboolean slot_of(VmdkTables *t, uint64_t index, Slot **ret_slot, GError **error)
-{
-    Slot *slot = find(t, index);
     uint32_t place = 0, redundant = 0;
     gboolean holds = FALSE;
+    CstPageId id;
 
-    *ret_slot = slot;
-    if (slot)
+    *ret_table = cst_page_cache_find(t->grain_tables, index, 0);
+    if (*ret_table)
         return TRUE;
     if (!vmdk_tables_places(t, index, &place, &redundant, error))
         return FALSE;
@@ -173,15 +124,9 @@ static gboolean slot_of(VmdkTables *t, uint64_t index, Slot **ret_slot, GError *
         return FALSE;
     if (!holds)
         return corrupt(t, error, _("a grain table lies outside the file or over other tables"));
-    slot = idle_slot(t, error);
-    if (!slot ||
-        !cst_blob_pread(t->blob, slot->entries, table_bytes(t), place * UINT64_C(512), error))
-        return FALSE;
-    slot->place = place;
-    slot->redundant = redundant;
-    settle(t, slot, index);
-    *ret_slot = slot;
-    return TRUE;
+    id = page_id(t, index, place, redundant);
+    *ret_table = cst_page_cache_get(t->grain_tables, &id, error);
+    return *ret_table != NULL;
 }
 
 /* --- entries --------------------------------------------------------------------------------- */
@@ -192,84 +137,68 @@ static gboolean is_run(const VmdkTables *t, uint32_t entry)
            (entry == VMDK_GTE_ZERO && (t->header->flags & VMDK_FLAG_ZERO_GRAINS) != 0);
 }
 
+static uint32_t entry_of(const CstPage *table, uint32_t at)
+{
+    return cst_le32(table->data + (size_t)at * 4);
+}
+
 gboolean vmdk_tables_get(VmdkTables *tables, uint64_t grain, uint64_t limit, uint32_t *ret_entry,
                          uint64_t *ret_count, GError **error)
 {
-    uint32_t at = (uint32_t)(grain % tables->header->gtes);
+    uint32_t at = (uint32_t)(grain % tables->header->gtes), entry = 0;
     uint32_t end = (uint32_t)MIN(tables->header->gtes, at + limit), next = at + 1;
-    Slot *slot = NULL;
+    CstPage *table = NULL;
 
-    if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
+    if (!find_table(tables, grain / tables->header->gtes, &table, error))
         return FALSE;
-    if (!slot) {
+    if (!table) {
         *ret_entry = 0;
         *ret_count = end - at;
         return TRUE;
     }
-    while (is_run(tables, slot->entries[at]) && next < end &&
-           slot->entries[next] == slot->entries[at])
+    entry = entry_of(table, at);
+    while (is_run(tables, entry) && next < end && entry_of(table, next) == entry)
         next++;
-    *ret_entry = slot->entries[at];
+    *ret_entry = entry;
     *ret_count = next - at;
     return TRUE;
 }
 
 gboolean vmdk_tables_has(VmdkTables *tables, uint64_t grain, gboolean *ret_has, GError **error)
 {
-    Slot *slot = NULL;
+    CstPage *table = NULL;
 
-    if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
+    if (!find_table(tables, grain / tables->header->gtes, &table, error))
         return FALSE;
-    *ret_has = slot != NULL;
+    *ret_has = table != NULL;
     return TRUE;
-}
-
-static void make_dirty(VmdkTables *t, Slot *slot)
-{
-    if (!slot->dirty)
-        t->dirty++;
-    slot->dirty = TRUE;
-}
-
-static void drop(VmdkTables *t, Slot *slot)
-{
-    if (slot->dirty)
-        t->dirty--;
-    slot->dirty = FALSE;
-    g_hash_table_remove(t->places, &slot->index);
-    slot->used = 0;
-    t->last = NULL;
 }
 
 gboolean vmdk_tables_add(VmdkTables *tables, uint64_t grain, uint32_t place, GError **error)
 {
     uint32_t redundant = place + (uint32_t)vmdk_header_table_len(tables->header);
     uint64_t index = grain / tables->header->gtes;
-    Slot *slot = idle_slot(tables, error);
+    CstPageId id = page_id(tables, index, place, tables->redundant ? redundant : 0);
 
-    if (!slot)
+    /* dirty before the directory is: so it is never written after it */
+    if (!cst_page_cache_add(tables->grain_tables, &id, error))
         return FALSE;
-    /* changed before the directory is: so it is never written after it */
-    memset(slot->entries, 0, table_bytes(tables));
-    slot->place = place;
-    slot->redundant = tables->redundant ? redundant : 0;
-    settle(tables, slot, index);
-    make_dirty(tables, slot);
     if (vmdk_tables_move(tables, index, place, redundant, error))
         return TRUE;
-    drop(tables, slot); /* nothing refers to it */
+    cst_page_cache_drop(tables->grain_tables, index, 0); /* nothing refers to it */
     return FALSE;
 }
 
 /* Both copies of a table are written: the second one must have a place of its own. */
-static gboolean check_redundant(VmdkTables *tables, const Slot *slot, GError **error)
+static gboolean check_redundant(VmdkTables *tables, const CstPage *table, GError **error)
 {
+    uint32_t redundant = (uint32_t)(table->id.mirror / 512);
     gboolean holds = FALSE;
 
-    if (!tables->redundant || slot->dirty)
+    if (!tables->redundant || cst_page_is_dirty(table))
         return TRUE;
-    if (slot->redundant != 0 && slot->redundant != slot->place &&
-        !vmdk_tables_place_holds(tables, slot->redundant, &holds, error))
+    if (redundant != 0 && table->id.mirror != table->id.offset &&
+        !vmdk_tables_place_holds(tables, redundant, &holds, error))
         return FALSE;
     return holds || corrupt(tables, error,
                             _("the redundant grain directory is wrong and must be repaired first"));
@@ -277,17 +206,16 @@ static gboolean check_redundant(VmdkTables *tables, const Slot *slot, GError **e
 
 gboolean vmdk_tables_set(VmdkTables *tables, uint64_t grain, uint32_t entry, GError **error)
 {
-    Slot *slot = NULL;
+    CstPage *table = NULL;
 
-    if (!slot_of(tables, grain / tables->header->gtes, &slot, error))
+    if (!find_table(tables, grain / tables->header->gtes, &table, error))
         return FALSE;
-    if (!slot)
+    if (!table)
         return corrupt(tables, error, _("a grain table is missing"));
-    if (!check_redundant(tables, slot, error))
+    if (!check_redundant(tables, table, error))
         return FALSE;
-    slot->entries[grain % tables->header->gtes] = entry;
-    make_dirty(tables, slot);
-    return TRUE;
+    cst_put_le32(table->data + grain % tables->header->gtes * 4, entry);
+    return cst_page_cache_dirty(tables->grain_tables, table, error);
 }
 
 gboolean vmdk_tables_move(VmdkTables *tables, uint64_t index, uint32_t place, uint32_t redundant,
@@ -306,28 +234,14 @@ static gboolean directory_is_dirty(const VmdkTables *t)
 
 gboolean vmdk_tables_are_dirty(const VmdkTables *tables)
 {
-    return tables->dirty > 0 || directory_is_dirty(tables);
-}
-
-static gboolean write_slot(VmdkTables *t, Slot *slot, GError **error)
-{
-    size_t len = table_bytes(t);
-
-    if ((slot->redundant &&
-         !cst_blob_pwrite(t->blob, slot->entries, len, slot->redundant * UINT64_C(512), error)) ||
-        !cst_blob_pwrite(t->blob, slot->entries, len, slot->place * UINT64_C(512), error))
-        return FALSE;
-    slot->dirty = FALSE;
-    t->dirty--;
-    return TRUE;
+    return cst_page_cache_dirty_count(tables->grain_tables, 0) > 0 || directory_is_dirty(tables);
 }
 
 gboolean vmdk_tables_write(VmdkTables *tables, gboolean (*barrier)(void *owner, GError **error),
                            GError **error)
 {
-    for (unsigned i = 0; i < SLOTS && tables->dirty > 0; i++)
-        if (tables->slots[i].dirty && !write_slot(tables, &tables->slots[i], error))
-            return FALSE;
+    if (!cst_page_cache_write(tables->grain_tables, 0, error))
+        return FALSE;
     if (!directory_is_dirty(tables))
         return TRUE;
     return barrier(tables->owner, error) &&

@@ -7,7 +7,7 @@
 
 /**
  * Grain directory and grain tables of a sparse extent, with their redundant copies, seen through
- * bounded caches (directory: table.h; tables: about a MiB), so that an extent of many terabytes
+ * page caches (directory: table.h; grain tables: 1 MiB), so that an extent of many terabytes
  * costs no more memory than a small one. Not locked: the extent's lock covers it.
  *
  * What is read is the primary copy. Whatever changes, changes in both.
@@ -16,7 +16,8 @@ typedef struct VmdkTables VmdkTables;
 
 /**
  * @blob and @header are borrowed; places in @header are checked against the file here (CORRUPT).
- * @spill is called with @owner when a cache is full of changes; it must write them all.
+ * @spill is called with @owner when all of a cache is dirty; it must write everything. NULL:
+ * nothing is going to be changed.
  */
 VmdkTables *vmdk_tables_new(CstBlob *blob, const VmdkHeader *header,
                             gboolean (*spill)(void *owner, GError **error), void *owner,

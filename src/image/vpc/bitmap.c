@@ -1,98 +1,56 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
 #include <base/units.h>
 
 #include "vpc.h"
 
-/* The sector bitmaps of blocks lately used, written back. */
-#define CACHE_BYTES (2 * CST_MIB)
-#define CACHE_MIN   4
+/*
+ * The sector bitmap in front of each block. Bitmaps are pages of a cache (page_cache.h), by their
+ * place in the file.
+ */
+#define CACHE_BYTES     (2 * CST_MIB)
+#define CACHE_MIN_PAGES 4
 
-struct VpcBitmap {
-    uint64_t host;
-    uint64_t used; /* when, in calls */
-    gboolean dirty;
-    uint8_t bits[];
-};
-
-void vpc_bitmap_init(Vpc *vpc)
+static gboolean spill(void *owner, GError **error)
 {
-    vpc->bitmaps = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    return cst_blocks_sync(owner, error);
 }
 
-void vpc_bitmap_forget(Vpc *vpc)
+CstPageCache *vpc_bitmap_new_cache(Vpc *vpc)
 {
-    g_hash_table_remove_all(vpc->bitmaps);
-    vpc->dirty_bitmaps = 0;
+    CstPageCacheHooks hooks = {.spill = spill, .owner = &vpc->blocks};
+    uint64_t pages = MAX(CACHE_BYTES / vpc->header.bitmap_size, CACHE_MIN_PAGES);
+
+    return cst_page_cache_new(vpc->blocks.blob, vpc->header.bitmap_size, (unsigned)pages, &hooks);
 }
 
-/* Makes room: drops the clean bitmap that has been idle longest. */
-static gboolean evict(Vpc *vpc, GError **error)
+static CstPageId page_id(const Vpc *vpc, uint64_t host)
 {
-    GHashTableIter iter;
-    gpointer key, value, best_key = NULL;
-    VpcBitmap *best = NULL;
-
-    if (vpc->dirty_bitmaps == g_hash_table_size(vpc->bitmaps) &&
-        !cst_blocks_sync(&vpc->blocks, error))
-        return FALSE;
-    g_hash_table_iter_init(&iter, vpc->bitmaps);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        VpcBitmap *bitmap = value;
-
-        if (!bitmap->dirty && (!best || bitmap->used < best->used)) {
-            best = bitmap;
-            best_key = key;
-        }
-    }
-    g_hash_table_remove(vpc->bitmaps, best_key);
-    return TRUE;
+    return (CstPageId){.key = host, .offset = host, .length = vpc->header.bitmap_size};
 }
 
-/* The slot for a block's bitmap; *ret_found tells whether it holds it. */
-static VpcBitmap *slot_for(Vpc *vpc, uint32_t block, uint64_t host, gboolean *ret_found,
-                           GError **error)
+static CstPage *load_bitmap(Vpc *vpc, uint64_t host, GError **error)
 {
-    VpcBitmap *bitmap = g_hash_table_lookup(vpc->bitmaps, GUINT_TO_POINTER(block));
+    CstPageId id = page_id(vpc, host);
 
-    *ret_found = bitmap != NULL;
-    if (!bitmap) {
-        if (g_hash_table_size(vpc->bitmaps) >=
-                MAX(CACHE_BYTES / vpc->header.bitmap_size, CACHE_MIN) &&
-            !evict(vpc, error))
-            return NULL;
-        bitmap = g_malloc0(sizeof(*bitmap) + vpc->header.bitmap_size);
-    }
-    bitmap->host = host;
-    bitmap->used = ++vpc->clock;
-    return bitmap;
+    return cst_page_cache_get(vpc->bitmaps, &id, error);
 }
 
-static VpcBitmap *bitmap_of(Vpc *vpc, uint32_t block, uint64_t host, GError **error)
+static CstPage *bitmap_at(Vpc *vpc, uint64_t host, GError **error)
 {
-    gboolean found;
-    VpcBitmap *bitmap = slot_for(vpc, block, host, &found, error);
+    CstPage *page = cst_page_cache_find(vpc->bitmaps, host, 0);
 
-    if (!bitmap || found)
-        return bitmap;
-    if (!cst_blob_pread(vpc->blocks.blob, bitmap->bits, vpc->header.bitmap_size, host, error)) {
-        g_free(bitmap);
-        return NULL;
-    }
-    g_hash_table_insert(vpc->bitmaps, GUINT_TO_POINTER(block), bitmap);
-    return bitmap;
+    return page ? page : load_bitmap(vpc, host, error);
 }
 
-static gboolean is_valid(const VpcBitmap *bitmap, uint32_t sector)
+static gboolean is_valid(const CstPage *bitmap, uint32_t sector)
 {
-    return (bitmap->bits[sector / 8] & 0x80 >> sector % 8) != 0;
+    return (bitmap->data[sector / 8] & 0x80 >> sector % 8) != 0;
 }
 
-gboolean vpc_bitmap_run(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first, uint32_t count,
+gboolean vpc_bitmap_run(Vpc *vpc, uint64_t host, uint32_t first, uint32_t count,
                         gboolean *ret_valid, uint32_t *ret_run, GError **error)
 {
-    VpcBitmap *bitmap = bitmap_of(vpc, block, host, error);
+    const CstPage *bitmap = bitmap_at(vpc, host, error);
     uint32_t run = 1;
     gboolean valid;
     uint8_t alike;
@@ -104,7 +62,7 @@ gboolean vpc_bitmap_run(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first,
     while (run < count) {
         uint32_t at = first + run;
 
-        if (at % 8 == 0 && count - run >= 8 && bitmap->bits[at / 8] == alike)
+        if (at % 8 == 0 && count - run >= 8 && bitmap->data[at / 8] == alike)
             run += 8;
         else if (is_valid(bitmap, at) == valid)
             run++;
@@ -116,69 +74,42 @@ gboolean vpc_bitmap_run(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first,
     return TRUE;
 }
 
-static void set_bits(VpcBitmap *bitmap, uint32_t first, uint32_t count)
+static void set_bits(CstPage *bitmap, uint32_t first, uint32_t count)
 {
     for (uint32_t at = first; at < first + count;) {
         if (at % 8 == 0 && first + count - at >= 8) {
-            bitmap->bits[at / 8] = 0xff;
+            bitmap->data[at / 8] = 0xff;
             at += 8;
         } else {
-            bitmap->bits[at / 8] |= (uint8_t)(0x80 >> at % 8);
+            bitmap->data[at / 8] |= (uint8_t)(0x80 >> at % 8);
             at++;
         }
     }
 }
 
-gboolean vpc_bitmap_set(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first, uint32_t count,
-                        GError **error)
+gboolean vpc_bitmap_set(Vpc *vpc, uint64_t host, uint32_t first, uint32_t count, GError **error)
 {
-    VpcBitmap *bitmap = bitmap_of(vpc, block, host, error);
+    CstPage *bitmap = bitmap_at(vpc, host, error);
 
     if (!bitmap)
         return FALSE;
     set_bits(bitmap, first, count);
-    if (!bitmap->dirty)
-        vpc->dirty_bitmaps++;
-    bitmap->dirty = TRUE;
-    return TRUE;
+    return cst_page_cache_dirty(vpc->bitmaps, bitmap, error);
 }
 
-gboolean vpc_bitmap_write_new(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first,
-                              uint32_t count, GError **error)
+gboolean vpc_bitmap_write_new(Vpc *vpc, uint64_t host, uint32_t first, uint32_t count,
+                              GError **error)
 {
-    gboolean found, ok;
-    VpcBitmap *bitmap = slot_for(vpc, block, host, &found, error);
+    CstPageId id = page_id(vpc, host);
+    CstPage *bitmap = cst_page_cache_add(vpc->bitmaps, &id, error);
 
     if (!bitmap)
         return FALSE;
-    memset(bitmap->bits, 0, vpc->header.bitmap_size);
     set_bits(bitmap, first, count);
-    ok = cst_blob_pwrite(vpc->blocks.blob, bitmap->bits, vpc->header.bitmap_size, host, error);
-    if (ok && !found)
-        g_hash_table_insert(vpc->bitmaps, GUINT_TO_POINTER(block), bitmap);
-    else if (!found)
-        g_free(bitmap);
-    return ok;
-}
-
-gboolean vpc_bitmap_sync(Vpc *vpc, GError **error)
-{
-    GHashTableIter iter;
-    gpointer value;
-
-    if (vpc->dirty_bitmaps == 0)
-        return TRUE;
-    g_hash_table_iter_init(&iter, vpc->bitmaps);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        VpcBitmap *bitmap = value;
-
-        if (!bitmap->dirty)
-            continue;
-        if (!cst_blob_pwrite(vpc->blocks.blob, bitmap->bits, vpc->header.bitmap_size, bitmap->host,
-                             error))
-            return FALSE;
-        bitmap->dirty = FALSE;
-        vpc->dirty_bitmaps--;
+    if (!cst_blob_pwrite(vpc->blocks.blob, bitmap->data, id.length, host, error)) {
+        cst_page_cache_drop(vpc->bitmaps, host, 0);
+        return FALSE;
     }
+    cst_page_cache_clean(vpc->bitmaps, bitmap);
     return TRUE;
 }

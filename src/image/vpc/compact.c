@@ -143,7 +143,7 @@ gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error)
     /* what is not synced yet would be moved as it is on the disk */
     if (!vpc_sync(&vpc->blocks, error) || !move_blocks(vpc, task, error))
         return FALSE;
-    vpc_bitmap_forget(vpc);
+    cst_page_cache_clear(vpc->bitmaps);
     g_array_set_size(vpc->spare, 0);
     vpc->end_known = FALSE;
     if (!cst_blocks_barrier(&vpc->blocks, error) || !vpc_find_end(vpc, error) ||

@@ -63,7 +63,7 @@ static gboolean vpc_map(CstBlocks *blocks, uint64_t offset, uint64_t length, Cst
     if (host == 0)
         return TRUE;
     sectors = (uint32_t)cst_div_up(inside + length, VPC_SECTOR) - first;
-    if (!vpc_bitmap_run(vpc, block, host, first, sectors, &valid, &run, error))
+    if (!vpc_bitmap_run(vpc, host, first, sectors, &valid, &run, error))
         return FALSE;
     if (valid)
         ret_run->kind = CST_RUN_DATA;
@@ -151,12 +151,12 @@ static gboolean vpc_settle(CstBlocks *blocks, const CstStep *step, GError **erro
     uint32_t count = (uint32_t)cst_div_up(inside + step->length, VPC_SECTOR) - first;
 
     if (!step->is_new)
-        return vpc_bitmap_set(vpc, block, step->place, first, count, error);
+        return vpc_bitmap_set(vpc, step->place, first, count, error);
     if (vpc->header.kind == VPC_DYNAMIC) {
         first = 0;
         count = vpc->header.block_size / VPC_SECTOR;
     }
-    return vpc_bitmap_write_new(vpc, block, step->place, first, count, error) &&
+    return vpc_bitmap_write_new(vpc, step->place, first, count, error) &&
            cst_table_set(vpc->table, block, (uint32_t)(step->place / VPC_SECTOR), error);
 }
 
@@ -199,9 +199,9 @@ gboolean vpc_sync(CstBlocks *blocks, GError **error)
     }
     if (vpc->footer_dirty && !vpc_write_footer(vpc, error))
         return FALSE;
-    if (!cst_table_is_dirty(vpc->table) && vpc->dirty_bitmaps == 0)
+    if (!cst_table_is_dirty(vpc->table) && cst_page_cache_dirty_count(vpc->bitmaps, 0) == 0)
         return TRUE;
-    return cst_blocks_barrier(blocks, error) && vpc_bitmap_sync(vpc, error) &&
+    return cst_blocks_barrier(blocks, error) && cst_page_cache_write(vpc->bitmaps, 0, error) &&
            cst_table_write(vpc->table, error);
 }
 

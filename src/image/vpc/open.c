@@ -64,16 +64,17 @@ Vpc *vpc_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *ho
     vpc->blocks.block_size = vpc_is_fixed(vpc) ? FIXED_BLOCK : header.block_size;
     vpc->blocks.image.capacity = header.capacity;
     vpc->spare = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    vpc_bitmap_init(vpc);
-    if (!vpc_is_fixed(vpc))
+    if (!vpc_is_fixed(vpc)) {
+        vpc->bitmaps = vpc_bitmap_new_cache(vpc);
         vpc_reset_table(vpc);
+    }
     return vpc;
 }
 
 void vpc_free(Vpc *vpc)
 {
     cst_table_free(vpc->table);
-    g_hash_table_unref(vpc->bitmaps);
+    cst_page_cache_free(vpc->bitmaps);
     g_array_unref(vpc->spare);
     cst_blocks_clear(&vpc->blocks);
     g_free(vpc);

@@ -104,7 +104,7 @@ gboolean vpc_empty(CstImage *image, CstTask *task, GError **error)
                         vpc->blocks.blob->name);
     g_mutex_lock(&vpc->blocks.lock);
     ok = vpc_sync(&vpc->blocks, error);
-    vpc_bitmap_forget(vpc);
+    cst_page_cache_clear(vpc->bitmaps);
     for (uint32_t i = 0; ok && i < vpc->header.entries; i++) {
         uint32_t entry = 0;
 

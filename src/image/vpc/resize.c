@@ -151,11 +151,6 @@ static gboolean switch_table(Vpc *vpc, uint64_t offset, uint32_t entries, GError
     return TRUE;
 }
 
-static gboolean write_spilled(void *owner, GError **error)
-{
-    return cst_table_write(*(CstTable **)owner, error);
-}
-
 /* A longer table at the end of the file; the footer behind it. */
 static gboolean move_table(Vpc *vpc, uint32_t entries, CstTask *task, GError **error)
 {
@@ -171,7 +166,7 @@ static gboolean move_table(Vpc *vpc, uint32_t entries, CstTask *task, GError **e
     if (!cst_table_fill(vpc->blocks.blob, offset, 0, length / 4, VPC_NOWHERE, task, error) ||
         !vpc_write_footer(vpc, error))
         return FALSE;
-    table = cst_table_new(vpc->blocks.blob, offset, entries, TRUE, write_spilled, &table);
+    table = cst_table_new(vpc->blocks.blob, offset, entries, TRUE, NULL, NULL);
     ok = TRUE;
     for (uint32_t i = 0; ok && i < vpc->header.entries; i++)
         ok = cst_table_get(vpc->table, i, &entry, error) &&

@@ -5,6 +5,7 @@
 
 #include "blocks.h"
 #include "header.h"
+#include "page_cache.h"
 #include "table.h"
 
 /**
@@ -17,15 +18,11 @@
  * A block that is new in a dynamic disk is valid as a whole. In a differencing disk each sector
  * becomes valid when it is written; the others are the parent's.
  */
-typedef struct VpcBitmap VpcBitmap;
-
 typedef struct {
     CstBlocks blocks;
     VpcHeader header;
-    CstTable *table;     /**< NULL: fixed */
-    GHashTable *bitmaps; /**< block number → VpcBitmap, bounded */
-    unsigned dirty_bitmaps;
-    uint64_t clock;
+    CstTable *table;       /**< NULL: fixed */
+    CstPageCache *bitmaps; /**< sector bitmaps; NULL: fixed */
     gboolean end_known;
     uint64_t end;      /**< of all blocks and metadata */
     uint64_t old_size; /**< of the file, when end was looked for: beyond is untouched */
@@ -72,20 +69,17 @@ gboolean vpc_write_footer(Vpc *vpc, GError **error);
 
 /* --- bitmap.c; lock held --------------------------------------------------------------------- */
 
-/** Whether the sectors from @first on (at most @count) are valid, and *ret_run how many alike. */
-gboolean vpc_bitmap_run(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first, uint32_t count,
+/** The cache for an image that is being opened. */
+CstPageCache *vpc_bitmap_new_cache(Vpc *vpc);
+/** Whether sectors of the block at @host, from @first on (at most @count), are valid, and *ret_run
+ * how many alike. */
+gboolean vpc_bitmap_run(Vpc *vpc, uint64_t host, uint32_t first, uint32_t count,
                         gboolean *ret_valid, uint32_t *ret_run, GError **error);
 /** Makes sectors valid; written with the next sync. */
-gboolean vpc_bitmap_set(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first, uint32_t count,
-                        GError **error);
+gboolean vpc_bitmap_set(Vpc *vpc, uint64_t host, uint32_t first, uint32_t count, GError **error);
 /** Writes the bitmap of a new block, of which these sectors are valid, at once. */
-gboolean vpc_bitmap_write_new(Vpc *vpc, uint32_t block, uint64_t host, uint32_t first,
-                              uint32_t count, GError **error);
-/** Writes what has changed. */
-gboolean vpc_bitmap_sync(Vpc *vpc, GError **error);
-/** Forgets all, for when blocks move; nothing may be dirty. */
-void vpc_bitmap_forget(Vpc *vpc);
-void vpc_bitmap_init(Vpc *vpc);
+gboolean vpc_bitmap_write_new(Vpc *vpc, uint64_t host, uint32_t first, uint32_t count,
+                              GError **error);
 
 /* --- create.c, resize.c, compact.c, rebase.c, check.c
  * -------------------------------------------------- */

@@ -418,6 +418,50 @@ static void free_space_is_given_back_after_a_flush_only(void **state)
     assert_sound(blob, FALSE);
 }
 
+/* --- a full cache of refcount blocks ------------------------------------------------------- */
+
+/*
+ * The smallest blocks: 64 clusters of 512 bytes each, of which the cache holds 2048. A guest that
+ * fills the image in this order has neighbours in the disk a block apart in the file.
+ */
+enum { BLOCKS = 2100, BLOCK_LEN = 64, CLUSTERS = BLOCKS * BLOCK_LEN };
+
+static void fill_scattered(CstBlob *guest)
+{
+    uint8_t bytes[SMALL];
+
+    memset(bytes, 7, sizeof(bytes));
+    for (uint64_t i = 0; i < CLUSTERS; i++)
+        assert_true(cst_blob_pwrite(guest, bytes, SMALL,
+                                    (i % BLOCK_LEN * BLOCKS + i / BLOCK_LEN) * SMALL, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+}
+
+/*
+ * With all cached blocks dirty and one more needed for an allocation, everything is written back,
+ * and then what was given up is counted down: in that block too.
+ */
+static void counting_down_while_a_block_is_needed_loses_no_count(void **state)
+{
+    const CstImageCreate options = {
+        .capacity = CLUSTERS * SMALL, .cluster_size = SMALL, .refcount_bits = 64};
+    const uint64_t length = (uint64_t)BLOCKS * SMALL;
+    g_autoptr(CstBlob) blob = make(&options), guest = NULL;
+    CstImageCheck found;
+
+    guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
+    fill_scattered(guest);
+    assert_true(cst_blob_discard(guest, 0, length, NULL));
+    assert_true(cst_blob_flush(guest, NULL)); /* one cluster of each block is free */
+    assert_true(cst_blob_discard(guest, length, length, NULL)); /* and one is given up */
+    for (uint64_t at = 0; at < length; at += SMALL)
+        assert_true(cst_blob_pwrite(guest, "new", 3, at, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    found = check(blob, 0);
+    assert_int_equal(found.errors, 0);
+    assert_int_equal(found.leaks, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +471,7 @@ int main(void)
         cmocka_unit_test(too_many_sharers_are_reported_and_lose_nothing),
         cmocka_unit_test(counts_are_rebuilt_in_every_width),
         cmocka_unit_test(free_space_is_given_back_after_a_flush_only),
+        cmocka_unit_test(counting_down_while_a_block_is_needed_loses_no_count),
         cmocka_unit_test(snapshots_stop_where_the_counts_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

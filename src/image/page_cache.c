@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A hash table finds pages by group and key. All clean pages are in one list. The last one is
+ * evicted, unless it was used since it came into the list: then it gets a second chance, at the
+ * head ("clock"). So a hit costs a store, and an eviction does not search. Dirty pages are in a
+ * list of their group, so that a write does not look at clean ones.
+ */
+#include "page_cache.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+static guint hash_id(gconstpointer id)
+{
+    uint64_t key = ((const CstPageId *)id)->key;
+
+    return (guint)(key ^ key >> 32) + ((const CstPageId *)id)->group;
+}
+
+static gboolean equal_ids(gconstpointer a, gconstpointer b)
+{
+    const CstPageId *left = a, *right = b;
+
+    return left->key == right->key && left->group == right->group;
+}
+
+CstPageCache *cst_page_cache_new(CstBlob *blob, size_t page_size, unsigned max_pages,
+                                 const CstPageCacheHooks *hooks)
+{
+    CstPageCache *cache = g_new0(CstPageCache, 1);
+
+    cache->blob = blob;
+    cache->page_size = page_size;
+    cache->max_pages = max_pages;
+    cache->hooks = *hooks;
+    cache->pages = g_hash_table_new(hash_id, equal_ids);
+    return cache;
+}
+
+void cst_page_cache_free(CstPageCache *cache)
+{
+    if (!cache)
+        return;
+    cst_page_cache_clear(cache);
+    g_hash_table_unref(cache->pages);
+    g_free(cache);
+}
+
+/* --- finding and loading ---------------------------------------------------------------------- */
+
+static CstPage *page_in_table(CstPageCache *cache, uint64_t key, unsigned group)
+{
+    CstPageId id = {.key = key, .group = group};
+
+    return g_hash_table_lookup(cache->pages, &id);
+}
+
+CstPage *cst_page_cache_look_up(CstPageCache *cache, uint64_t key, unsigned group)
+{
+    CstPage *page = page_in_table(cache, key, group);
+
+    if (!page)
+        return NULL;
+    page->used = TRUE;
+    cache->last[group] = page;
+    return page;
+}
+
+/* Takes a page out of the hash table. */
+static void forget(CstPageCache *cache, CstPage *page)
+{
+    if (page->cached)
+        g_hash_table_remove(cache->pages, &page->id);
+    page->cached = FALSE;
+    if (cache->last[page->id.group] == page)
+        cache->last[page->id.group] = NULL;
+}
+
+static gboolean spill(CstPageCache *cache, GError **error)
+{
+    if (cache->hooks.spill)
+        return cache->hooks.spill(cache->hooks.owner, error);
+    for (unsigned group = 0; group < CST_PAGE_GROUPS; group++)
+        if (!cst_page_cache_write(cache, group, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* Afterwards a page can be taken. The spill hook may have loaded pages, and dropped others. */
+static gboolean make_room(CstPageCache *cache, GError **error)
+{
+    if (cache->count < cache->max_pages || cache->clean.length > 0)
+        return TRUE;
+    return spill(cache, error) &&
+           (cache->clean.length > 0 ||
+            cst_fail(error, CST_ERROR_INTERNAL, _("the table cache is full of changes")));
+}
+
+/* Takes the page to evict out of its list. There is a clean one. */
+static CstPage *pop_unused(CstPageCache *cache)
+{
+    CstPage *page = g_queue_pop_tail_link(&cache->clean)->data;
+
+    while (page->used) {
+        page->used = FALSE;
+        g_queue_push_head_link(&cache->clean, &page->link);
+        page = g_queue_pop_tail_link(&cache->clean)->data;
+    }
+    return page;
+}
+
+/* A page for @id, clean, in no list and not yet cached: a new one, or an evicted one. */
+static CstPage *take_page(CstPageCache *cache, const CstPageId *id)
+{
+    CstPage *page;
+
+    g_assert(id->length <= cache->page_size);
+    if (cache->count < cache->max_pages) {
+        page = g_malloc(sizeof(*page) + cache->page_size);
+        page->link = (GList){.data = page};
+        page->cached = page->used = FALSE;
+        cache->count++;
+    } else {
+        page = pop_unused(cache);
+        forget(cache, page);
+    }
+    page->id = *id;
+    page->dirty_first = UINT32_MAX;
+    page->dirty_end = 0;
+    return page;
+}
+
+static void insert(CstPageCache *cache, CstPage *page)
+{
+    page->cached = TRUE;
+    g_hash_table_insert(cache->pages, &page->id, page);
+    g_queue_push_head_link(&cache->clean, &page->link);
+    cache->last[page->id.group] = page;
+}
+
+static gboolean read_page(CstPageCache *cache, CstPage *page, GError **error)
+{
+    uint64_t size = 0;
+
+    if (cache->hooks.load)
+        return cache->hooks.load(cache->hooks.owner, &page->id, page->data, error);
+    if (!cst_blob_get_size(cache->blob, &size, error))
+        return FALSE;
+    if (page->id.offset > size || page->id.length > size - page->id.offset)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("a table of '%s' lies outside the file"),
+                        cache->blob->name);
+    return cst_blob_pread(cache->blob, page->data, page->id.length, page->id.offset, error);
+}
+
+CstPage *cst_page_cache_get(CstPageCache *cache, const CstPageId *id, GError **error)
+{
+    CstPage *page = cst_page_cache_find(cache, id->key, id->group);
+
+    if (page)
+        return page;
+    if (!make_room(cache, error))
+        return NULL;
+    page = cst_page_cache_find(cache, id->key, id->group);
+    if (page) /* the spill hook has loaded it */
+        return page;
+    page = take_page(cache, id);
+    if (!read_page(cache, page, error)) {
+        g_queue_push_tail_link(&cache->clean, &page->link);
+        return NULL;
+    }
+    insert(cache, page);
+    return page;
+}
+
+CstPage *cst_page_cache_add(CstPageCache *cache, const CstPageId *id, GError **error)
+{
+    CstPage *page;
+
+    if (!make_room(cache, error))
+        return NULL;
+    cst_page_cache_drop(cache, id->key, id->group);
+    page = take_page(cache, id);
+    memset(page->data, 0, id->length);
+    insert(cache, page);
+    return cst_page_cache_dirty(cache, page, error) ? page : NULL;
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+gboolean cst_page_cache_dirty_range(CstPageCache *cache, CstPage *page, size_t first, size_t length,
+                                    GError **error)
+{
+    if (!page->cached)
+        return cst_fail(error, CST_ERROR_INTERNAL,
+                        _("a table of '%s' was dropped while it was being changed"),
+                        cache->blob->name);
+    if (!cst_page_is_dirty(page)) {
+        g_queue_unlink(&cache->clean, &page->link);
+        g_queue_push_tail_link(&cache->dirty[page->id.group], &page->link);
+    }
+    page->dirty_first = MIN(page->dirty_first, (uint32_t)first);
+    page->dirty_end = MAX(page->dirty_end, (uint32_t)(first + length));
+    return TRUE;
+}
+
+/* Takes a page out of its list; its changes are forgotten. */
+static void unlink_page(CstPageCache *cache, CstPage *page)
+{
+    GQueue *list = cst_page_is_dirty(page) ? &cache->dirty[page->id.group] : &cache->clean;
+
+    g_queue_unlink(list, &page->link);
+    page->dirty_first = UINT32_MAX;
+    page->dirty_end = 0;
+}
+
+void cst_page_cache_clean(CstPageCache *cache, CstPage *page)
+{
+    unlink_page(cache, page);
+    g_queue_push_head_link(&cache->clean, &page->link);
+}
+
+void cst_page_cache_drop(CstPageCache *cache, uint64_t key, unsigned group)
+{
+    CstPage *page = page_in_table(cache, key, group);
+
+    if (!page)
+        return;
+    unlink_page(cache, page);
+    forget(cache, page);
+    page->used = FALSE;
+    /* not freed: the caller may hold the page until the next one is loaded */
+    g_queue_push_tail_link(&cache->clean, &page->link);
+}
+
+static void free_pages(GQueue *list)
+{
+    for (GList *link = list->head, *next; link; link = next) {
+        next = link->next;
+        g_free(link->data); /* the link is part of it */
+    }
+    g_queue_init(list);
+}
+
+void cst_page_cache_clear(CstPageCache *cache)
+{
+    g_hash_table_remove_all(cache->pages);
+    free_pages(&cache->clean);
+    for (unsigned group = 0; group < CST_PAGE_GROUPS; group++)
+        free_pages(&cache->dirty[group]);
+    memset(cache->last, 0, sizeof(cache->last));
+    cache->count = 0;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+unsigned cst_page_cache_dirty_count(const CstPageCache *cache, unsigned group)
+{
+    return cache->dirty[group].length;
+}
+
+static int by_offset(gconstpointer a, gconstpointer b)
+{
+    const CstPage *left = *(const CstPage *const *)a, *right = *(const CstPage *const *)b;
+
+    return left->id.offset < right->id.offset ? -1 : left->id.offset > right->id.offset;
+}
+
+GPtrArray *cst_page_cache_dirty_pages(CstPageCache *cache, unsigned group)
+{
+    GPtrArray *pages = g_ptr_array_sized_new(cache->dirty[group].length);
+
+    for (GList *link = cache->dirty[group].head; link; link = link->next)
+        g_ptr_array_add(pages, link->data);
+    g_ptr_array_sort(pages, by_offset);
+    return pages;
+}
+
+/* The mirror first: when its write fails, what readers see has not changed. */
+static gboolean write_page(CstPageCache *cache, const CstPage *page, GError **error)
+{
+    const uint8_t *data = page->data + page->dirty_first;
+    size_t length = page->dirty_end - page->dirty_first;
+
+    return (page->id.mirror == 0 || cst_blob_pwrite(cache->blob, data, length,
+                                                    page->id.mirror + page->dirty_first, error)) &&
+           cst_blob_pwrite(cache->blob, data, length, page->id.offset + page->dirty_first, error);
+}
+
+gboolean cst_page_cache_write(CstPageCache *cache, unsigned group, GError **error)
+{
+    g_autoptr(GPtrArray) pages = cst_page_cache_dirty_pages(cache, group);
+
+    for (guint i = 0; i < pages->len; i++) {
+        CstPage *page = g_ptr_array_index(pages, i);
+
+        if (!write_page(cache, page, error))
+            return FALSE;
+        cst_page_cache_clean(cache, page);
+    }
+    return TRUE;
+}
