@@ -62,10 +62,10 @@ static gboolean bring_back(BootTask *task, CstPoolState *state)
 {
     CstPool *pool = task->pool;
     g_autoptr(GError) error = NULL;
-    gboolean unsettled;
+    gboolean needs_recovery;
 
     if (!task->watched)
-        monitor_watch(pool->service->monitor, pool);
+        pool->service->hooks->pool_started(pool);
     task->watched = TRUE;
     if (!pool_refresh_table(pool, state, NULL, &error)) {
         if (task->delay_s == FIRST_RETRY_S)
@@ -73,9 +73,9 @@ static gboolean bring_back(BootTask *task, CstPoolState *state)
         return !cst_pool_state_is_remote(state);
     }
     g_mutex_lock(&pool->lock);
-    unsettled = pool->unsettled;
+    needs_recovery = pool->needs_recovery;
     g_mutex_unlock(&pool->lock);
-    return !unsettled || !cst_pool_state_is_remote(state);
+    return !needs_recovery || !cst_pool_state_is_remote(state);
 }
 
 /* TRUE: nothing more to do. FALSE without an error: an active pool that needs another try. */
@@ -88,14 +88,14 @@ static gboolean bring_up(BootTask *task, GError **error)
     return !wanted(task->pool) || cst_pool_start(task->pool, 0, NULL, error);
 }
 
-/* TRUE: while its task came to an end, something was left to settle, which this is told now. */
+/* TRUE: while its task came to an end, something was left to recover. */
 static gboolean let_go(CstPool *pool)
 {
     gboolean again;
 
     g_mutex_lock(&pool->lock);
-    pool->tended = FALSE;
-    again = pool->state && cst_pool_state_is_remote(pool->state) && pool->unsettled;
+    pool->retried = FALSE;
+    again = pool->state && cst_pool_state_is_remote(pool->state) && pool->needs_recovery;
     g_mutex_unlock(&pool->lock);
     return again;
 }
@@ -198,8 +198,8 @@ static gboolean claim(CstPool *pool)
     gboolean free;
 
     g_mutex_lock(&pool->lock);
-    free = !pool->tended;
-    pool->tended = TRUE;
+    free = !pool->retried;
+    pool->retried = TRUE;
     g_mutex_unlock(&pool->lock);
     return free;
 }

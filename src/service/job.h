@@ -38,7 +38,7 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
 void job_set_volume(Job *job, const char *volume);
 /**
  * It does no harm to begin it again when the process ends in the middle. The text is what the next
- * daemon needs to know (job_resume.c); the pool's UUID goes with it, because its name may be
+ * daemon needs to know (resume.c); the pool's UUID goes with it, because its name may be
  * another pool's by then. Called before the work begins.
  */
 void job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -52,7 +52,7 @@ gboolean job_end(Job *job, gboolean ok, GError **error);
 /** Without an end before it: as a failure that nobody explained. */
 void job_clear(Job *job);
 
-/* --- jobs of a daemon that is gone (job_resume.c) --------------------------------------------- */
+/* --- jobs of a daemon that is gone (resume.c) ------------------------------------------------- */
 
 /**
  * Makes it a job of this process; takes over both. @kind is static. The next job_begin() with the
@@ -61,14 +61,6 @@ void job_clear(Job *job);
 CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *info);
 /** The one that was adopted with @task; FALSE: there is none, or it was taken already. */
 gboolean job_take(Job *job, Jobs *jobs, CstTask *task);
-
-typedef struct Resumption Resumption;
-
-/** Ends what dead processes began, but for what can be gone on with: that is kept (NULL:
- *  nothing). */
-Resumption *resumption_new(CstService *service);
-void resumption_start(Resumption *resumption);
-void resumption_free(Resumption *resumption);
 
 /** What an interrupted job has left; @killed: and could not clean up after. Translated. */
 const char *job_fate(const CstJobInfo *info, gboolean killed);

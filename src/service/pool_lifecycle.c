@@ -32,7 +32,8 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
 {
     if (!cst_pool_state_start(state, error))
         return FALSE;
-    /* Far away, what dead processes left may have to wait: pool_settle() sees to it when it can. */
+    /* Far away, what dead processes left may have to wait: pool_recover() sees to it when it can.
+     */
     if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
         (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
         pool_table_scan(pool, state, task, error))
@@ -108,8 +109,8 @@ gboolean pool_start_in_turn(CstPool *pool, CstTask *task, GError **error)
     if (start_storage(pool, state, task, error)) {
         if (save_state(pool, state, error)) {
             set_active(pool, state);
-            pool_settle(pool, state);
-            monitor_watch(pool->service->monitor, pool);
+            pool_recover(pool, state);
+            pool->service->hooks->pool_started(pool);
             return TRUE;
         }
         cst_pool_state_stop(state, NULL);
@@ -222,7 +223,7 @@ static gboolean stop_in_turn(CstPool *pool, GError **error)
         return FALSE;
     CST_CRASH_POINT("pool.stop.state_removed");
     set_inactive(pool);
-    monitor_unwatch(pool->service->monitor);
+    pool->service->hooks->pool_stopped(pool);
     return TRUE;
 }
 
@@ -353,12 +354,12 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
 
     if (pool_table_scan(pool, state, task, &local)) {
         pool_set_problem(pool, NULL, FALSE);
-        pool_settle(pool, state);
+        pool_recover(pool, state);
         return TRUE;
     }
     if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
         pool_set_problem(pool, local->message, TRUE);
-        pool_tend(pool, state);
+        pool_recover_later(pool, state);
     }
     g_propagate_error(error, local);
     return FALSE;

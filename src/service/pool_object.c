@@ -16,7 +16,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->uuid = def->uuid;
     pool->def = def;
     pool->usage = CST_POOL_USAGE_UNKNOWN;
-    pool->unsettled = TRUE;
+    pool->needs_recovery = TRUE;
     g_mutex_init(&pool->lock);
     g_cond_init(&pool->cond);
     pool->volumes =
@@ -253,6 +253,30 @@ void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
     pool->problem = text;
     pool->inaccessible = inaccessible;
     g_mutex_unlock(&pool->lock);
+}
+
+void pool_recover(CstPool *pool, CstPoolState *state)
+{
+    gboolean needed;
+
+    if (!cst_pool_state_is_remote(state))
+        return;
+    g_mutex_lock(&pool->lock);
+    needed = pool->needs_recovery;
+    pool->needs_recovery = FALSE;
+    g_mutex_unlock(&pool->lock);
+    if (needed)
+        pool->service->hooks->recover(pool, state);
+}
+
+void pool_recover_later(CstPool *pool, CstPoolState *state)
+{
+    if (!cst_pool_state_is_remote(state))
+        return;
+    g_mutex_lock(&pool->lock);
+    pool->needs_recovery = TRUE;
+    g_mutex_unlock(&pool->lock);
+    pool->service->hooks->retry(pool);
 }
 
 /* --- claims ----------------------------------------------------------------------------------- */

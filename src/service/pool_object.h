@@ -29,11 +29,11 @@ struct CstPool {
     gboolean persistent;
     gboolean autostart;
     gboolean active;
-    gboolean starting;     /* for the state "building" */
-    gboolean inaccessible; /* active, but its storage is not there as it should be */
-    gboolean removed;      /* no longer in the service's tables */
-    gboolean unsettled;    /* remote: what dead processes left there has still to be seen to */
-    gboolean tended;       /* the boot has a task that brings it back */
+    gboolean starting;       /* for the state "building" */
+    gboolean inaccessible;   /* active, but its storage is not there as it should be */
+    gboolean removed;        /* no longer in the service's tables */
+    gboolean needs_recovery; /* remote: what dead processes left there is still to be recovered */
+    gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
     CstPoolUsage usage;
     guint rooms;           /* that may run full, as last looked at */
@@ -82,12 +82,12 @@ gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
 
 /**
- * Remote pools: drops and finishes what dead processes left there, once the storage answers. What
- * can't be settled yet leaves the pool unsettled.
+ * The storage of a pool answers. Of a remote one, what dead processes left there is dropped or
+ * finished now; what can't be leaves the pool in need of recovery.
  */
-void pool_settle(CstPool *pool, CstPoolState *state);
-/** Something is left to settle, or the storage does not answer: have the daemon see to it. */
-void pool_tend(CstPool *pool, CstPoolState *state);
+void pool_recover(CstPool *pool, CstPoolState *state);
+/** Something is left to recover, or the storage does not answer: a daemon tries again later. */
+void pool_recover_later(CstPool *pool, CstPoolState *state);
 
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);
 

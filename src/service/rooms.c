@@ -7,7 +7,7 @@
 
 static gboolean is_watched(CstPool *pool)
 {
-    return pool->service->monitor != NULL;
+    return pool->service->mode == CST_SERVICE_DAEMON;
 }
 
 void pool_look_at_rooms(CstPool *pool, CstPoolState *state)

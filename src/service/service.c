@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "recovery.h"
+#include "replay.h"
 #include "service_private.h"
 #include "trust.h"
 
@@ -40,7 +42,7 @@ static void reload_if_changed(CstService *service)
 
     if (g_strcmp0(stamp, service->loaded_stamp) == 0)
         return;
-    registry_load(service);
+    service->hooks->load(service);
     g_free(service->loaded_stamp);
     service->loaded_stamp = g_steal_pointer(&stamp);
 }
@@ -136,12 +138,17 @@ static gboolean load(CstService *service, GError **error)
     } else if (!definitions_enter(service, error)) {
         return FALSE;
     }
-    cst_journal_replay(service->journal, intent_replay, service);
-    service->resumption = resumption_new(service);
+    recovery_load(service);
     if (service->mode == CST_SERVICE_EMBEDDED)
         definitions_leave(service);
     return TRUE;
 }
+
+static const ServiceHooks hooks = {.load = registry_load,
+                                   .pool_started = recovery_pool_started,
+                                   .pool_stopped = recovery_pool_stopped,
+                                   .recover = replay_pool,
+                                   .retry = recovery_retry};
 
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error)
 {
@@ -149,6 +156,8 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 
     service->paths = cst_paths_copy(paths);
     service->mode = mode;
+    service->hooks = &hooks;
+    service->recovery = recovery_new();
     service->pool_host =
         (CstPoolHost){.secret = secret_for_pool, .declared = trust_declared, .data = service};
     service->journal = cst_journal_new(paths);
@@ -161,8 +170,6 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
         cst_service_free(service);
         return NULL;
     }
-    if (mode == CST_SERVICE_DAEMON)
-        service->monitor = monitor_new();
     return service;
 }
 
@@ -173,12 +180,7 @@ void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt)
 
 void cst_service_start(CstService *service)
 {
-    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, NULL);
-
-    service->boot = boot_new();
-    for (guint i = 0; pools && i < pools->len; i++)
-        boot_add(service->boot, g_ptr_array_index(pools, i));
-    resumption_start(service->resumption);
+    recovery_start(service);
 }
 
 void cst_service_stop(CstService *service)
@@ -207,10 +209,7 @@ void cst_service_free(CstService *service)
     if (!service)
         return;
     jobs_stop(service->jobs);
-    resumption_free(service->resumption);
-    boot_free(service->boot); /* its workers look at it until they have ended */
-    service->boot = NULL;
-    monitor_free(service->monitor);
+    recovery_free(service->recovery);
     drop_pools(service);
     g_hash_table_unref(service->secrets);
     g_clear_pointer(&service->subscribers, g_ptr_array_unref);

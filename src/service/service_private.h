@@ -8,25 +8,41 @@
 #include <store/journal.h>
 #include <store/secret_files.h>
 
-#include "boot.h"
 #include "job.h"
-#include "monitor.h"
 #include "pool_object.h"
 
+typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
+
+/**
+ * What the use cases wake above themselves; set by cst_service_new(), called with no lock of a pool
+ * or table held.
+ */
+typedef struct {
+    /** The files under etc and run may not be what memory says: read them. Definitions are entered.
+     */
+    void (*load)(CstService *service);
+    /** The pool is active from now on. */
+    void (*pool_started)(CstPool *pool);
+    /** The pool is no longer active. */
+    void (*pool_stopped)(CstPool *pool);
+    /** The pool's storage answers: drop and finish what dead processes left there. */
+    void (*recover)(CstPool *pool, CstPoolState *state);
+    /** The pool's storage does not answer, or something is left to recover: see to it later. */
+    void (*retry)(CstPool *pool);
+} ServiceHooks;
 
 struct CstService {
     CstPaths *paths;
     CstServiceMode mode;
+    const ServiceHooks *hooks;
+    Recovery *recovery;    /* the hooks' own */
     gboolean like_libvirt; /* set before the start: see cst_service_set_like_libvirt() */
     CstJournal *journal;
     CstDeclarations *declarations;
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
-    Resumption *resumption;
-    Monitor *monitor;      /* daemon only */
-    Boot *boot;            /* starts of autostart pools; daemon only */
     CstPoolHost pool_host; /* what backends may ask of us */
 
     /*
@@ -104,6 +120,3 @@ void pool_forget_transient(CstPool *pool);
 /** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */
 gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
                          GError **error);
-
-/** The journal's replay; @data is the service. */
-gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **error);

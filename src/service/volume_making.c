@@ -142,7 +142,7 @@ static void roll_back(Making *making, CstPool *pool)
         return;
     }
     cst_intent_keep(making->intent);
-    pool_tend(pool, making->claim.state);
+    pool_recover_later(pool, making->claim.state);
     cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
@@ -158,102 +158,4 @@ void making_end(Making *making)
     cst_vol_draft_clear(&making->draft);
     g_clear_pointer(&making->declaration, cst_declaration_free);
     volume_release(&making->claim);
-}
-
-/* --- replay ----------------------------------------------------------------------------------- */
-
-/* *ret_state: the pool's as it was then, NULL: nothing to settle. */
-static gboolean open_recorded(CstService *service, const CstIntentRecord *record,
-                              CstPoolState **ret_state, GError **error)
-{
-    const char *xml = g_hash_table_lookup(record->fields, "definition");
-    g_autoptr(CstPoolDef) def = NULL;
-
-    *ret_state = NULL;
-    if (!xml)
-        return TRUE;
-    def = cst_pool_def_parse(xml, 0, error);
-    *ret_state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
-    if (*ret_state && pool_expect_recorded(service, &def->uuid, *ret_state, FALSE, error))
-        return TRUE;
-    g_clear_pointer(ret_state, cst_pool_state_unref);
-    return FALSE;
-}
-
-/* Drops the draft, or whatever a change of a volume left halfway. */
-static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record, GError **error)
-{
-    const char *draft = g_hash_table_lookup(record->fields, "draft");
-    g_autoptr(GError) why = NULL;
-
-    /* A directory that is gone took the draft with it. */
-    if ((draft ? cst_pool_state_abandon(state, draft, &why) : cst_pool_state_settle(state, &why)) ||
-        (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) && !cst_pool_state_is_remote(state)))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
-}
-
-gboolean intent_replay(const CstIntentRecord *record, gpointer data, GError **error)
-{
-    g_autoptr(CstPoolState) state = NULL;
-
-    if (!open_recorded(data, record, &state, error))
-        return FALSE;
-    /* What is far away may not answer for long: its pool sees to it (pool_settle). */
-    return !state || (!cst_pool_state_is_remote(state) && drop_recorded(state, record, error));
-}
-
-typedef struct {
-    CstPool *pool;
-    gboolean kept;
-} Settling;
-
-static gboolean settle_intent(const CstIntentRecord *record, gpointer data, GError **error)
-{
-    Settling *settling = data;
-    g_autoptr(CstPoolState) then = NULL;
-
-    if (!open_recorded(settling->pool->service, record, &then, error))
-        return FALSE;
-    /* On the storage that the pool had then. */
-    if (!then || drop_recorded(then, record, error))
-        return TRUE;
-    settling->kept = TRUE;
-    return FALSE;
-}
-
-void pool_settle(CstPool *pool, CstPoolState *state)
-{
-    Settling settling = {.pool = pool};
-    g_autoptr(GError) error = NULL;
-    gboolean unsettled;
-
-    if (!cst_pool_state_is_remote(state))
-        return;
-    g_mutex_lock(&pool->lock);
-    unsettled = pool->unsettled;
-    pool->unsettled = FALSE;
-    g_mutex_unlock(&pool->lock);
-    if (!unsettled)
-        return;
-    cst_journal_replay_kept(pool->service->journal, pool->name, settle_intent, &settling);
-    if (!cst_pool_state_settle(state, &error)) {
-        cst_log(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY) ? CST_LOG_INFO : CST_LOG_WARNING,
-                "pool '%s': %s", pool->name, error->message);
-        settling.kept = TRUE;
-    }
-    if (settling.kept)
-        pool_tend(pool, state);
-}
-
-void pool_tend(CstPool *pool, CstPoolState *state)
-{
-    if (!cst_pool_state_is_remote(state))
-        return;
-    g_mutex_lock(&pool->lock);
-    pool->unsettled = TRUE;
-    g_mutex_unlock(&pool->lock);
-    if (pool->service->boot)
-        boot_add(pool->service->boot, pool);
 }

@@ -9,6 +9,7 @@
 #include <service/volumes.h>
 #include <store/job_files.h>
 
+#include "resume.h"
 #include "service_private.h"
 
 /*
