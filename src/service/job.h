@@ -4,7 +4,7 @@
 #include <base/task.h>
 #include <service/jobs.h>
 
-#include "pool_object.h"
+#include "pool.h"
 
 typedef struct CstJobFile CstJobFile;
 

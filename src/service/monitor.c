@@ -17,7 +17,7 @@
 #include <base/file.h>
 #include <base/log.h>
 
-#include "pool_object.h"
+#include "pool.h"
 #include "service_private.h"
 
 /* A burst of changes is looked at once, this long after its first one. */

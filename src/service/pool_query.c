@@ -5,16 +5,6 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-gboolean cst_pool_is_active(CstPool *pool)
-{
-    gboolean active;
-
-    g_mutex_lock(&pool->lock);
-    active = pool->active;
-    g_mutex_unlock(&pool->lock);
-    return active;
-}
-
 char *cst_pool_get_problem(CstPool *pool)
 {
     char *problem;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pool_object.h"
+#include "pool.h"
 
 #include <string.h>
 
@@ -87,7 +87,7 @@ static CstVolume *find_known(CstPool *pool, const char *name)
 
     if (volume)
         return cst_volume_ref(volume);
-    return draft ? volume_draft_reserved(draft) : NULL;
+    return draft ? cst_volume_ref(draft->volume) : NULL;
 }
 
 CstVolume *pool_table_known(CstPool *pool, const char *name)
@@ -394,7 +394,7 @@ static GPtrArray *collect(CstPool *pool)
     g_hash_table_iter_init(&iter, pool->drafts);
     while (g_hash_table_iter_next(&iter, &name, &draft))
         if (!g_hash_table_contains(pool->volumes, name))
-            g_ptr_array_add(all, volume_draft_reserved(draft));
+            g_ptr_array_add(all, cst_volume_ref(((const VolumeDraft *)draft)->volume));
     return all;
 }
 

@@ -8,8 +8,9 @@
 #include <store/journal.h>
 #include <store/secret_files.h>
 
+#include "claim.h"
 #include "job.h"
-#include "pool_object.h"
+#include "pool.h"
 
 typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;

@@ -4,7 +4,7 @@
 #include <model/declaration.h>
 #include <pool/pool.h>
 
-#include "pool_object.h"
+#include "claim.h"
 
 /**
  * What is declared of volumes' content, and what follows from it: when something is declared, kept

@@ -13,21 +13,9 @@
 
 #include <image/image.h>
 
-#include "pool_object.h"
+#include "pool.h"
 
 #define DRAFT_MODE 0600 /* of the file until its commit */
-
-struct VolumeDraft {
-    CstVolume *volume; /* as it was reserved */
-    CstBlob *blob;     /* NULL: a directory, or made whole by the pool's technology */
-};
-
-void volume_draft_free(VolumeDraft *draft)
-{
-    cst_volume_unref(draft->volume);
-    g_clear_pointer(&draft->blob, cst_blob_unref);
-    g_free(draft);
-}
 
 static const char *format_name(const CstVolDef *def)
 {
@@ -79,12 +67,7 @@ void volume_draft_hide(CstPool *pool, const char *name)
         pool_table_forget_order(pool);
     g_mutex_unlock(&pool->lock);
     if (draft)
-        volume_draft_free(draft);
-}
-
-CstVolume *volume_draft_reserved(const VolumeDraft *draft)
-{
-    return cst_volume_ref(draft->volume);
+        pool_draft_free(draft);
 }
 
 gboolean volume_drafts_any(CstPool *pool)

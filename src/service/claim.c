@@ -1,93 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pool_object.h"
+/*
+ * Who works on what: changes of a pool, and claims on its volumes.
+ *
+ * A volume is read by many or written by one. A change of the pool waits for all claims, and lets
+ * in no new one but those of work that some change waits for: otherwise two pieces of work and two
+ * changes could each wait for the next. Whoever waits does so in pool_wait() only, with the pool's
+ * lock held, which guards all of this; the lock is not held while the work is done.
+ *
+ * A change that was reported while a writer had the volume is looked at when the writer lets go.
+ */
+#include "claim.h"
 
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "service_private.h"
-
-CstPool *pool_new(CstService *service, CstPoolDef *def)
-{
-    CstPool *pool = g_new0(CstPool, 1);
-
-    pool->refs = 1;
-    pool->service = service;
-    pool->name = g_strdup(def->name);
-    pool->uuid = def->uuid;
-    pool->def = def;
-    pool->usage = CST_POOL_USAGE_UNKNOWN;
-    pool->needs_recovery = TRUE;
-    g_mutex_init(&pool->lock);
-    g_cond_init(&pool->cond);
-    pool->volumes =
-        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
-    pool->claims =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
-    pool->drafts =
-        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)volume_draft_free);
-    pool->orphans = g_ptr_array_new();
-    pool->put_off = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    pool->unseen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    return pool;
-}
-
-CstPool *cst_pool_ref(CstPool *pool)
-{
-    g_atomic_int_inc(&pool->refs);
-    return pool;
-}
-
-void cst_pool_unref(CstPool *pool)
-{
-    if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
-        return;
-    pool_table_clear(pool);
-    g_hash_table_unref(pool->volumes);
-    g_hash_table_unref(pool->drafts);
-    g_hash_table_unref(pool->claims);
-    g_ptr_array_unref(pool->orphans);
-    g_hash_table_unref(pool->put_off);
-    g_hash_table_unref(pool->unseen);
-    cst_pool_state_unref(pool->state);
-    cst_pool_def_free(pool->def);
-    cst_pool_def_free(pool->new_def);
-    cst_fullness_free(pool->fullness);
-    g_mutex_clear(&pool->lock);
-    g_cond_clear(&pool->cond);
-    g_free(pool->problem);
-    g_free(pool->name);
-    g_free(pool);
-}
-
-const char *cst_pool_name(const CstPool *pool)
-{
-    return pool->name;
-}
-
-const CstUuid *cst_pool_uuid(const CstPool *pool)
-{
-    return &pool->uuid;
-}
-
-/* --- waiting ---------------------------------------------------------------------------------- */
-
-#define CANCEL_LOOK_US (50 * G_TIME_SPAN_MILLISECOND)
-
-gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
-{
-    gint64 now = g_get_monotonic_time(), most = cst_task_max_wait(task);
-
-    if (*since == 0)
-        *since = now;
-    if (most && now - *since >= most)
-        return FALSE;
-    cst_task_set_waiting(task, TRUE);
-    if (task)
-        g_cond_wait_until(&pool->cond, &pool->lock, now + CANCEL_LOOK_US);
-    else
-        g_cond_wait(&pool->cond, &pool->lock);
-    return !cst_task_cancelled(task) || cst_task_check(task, error);
-}
 
 /* Names work that others are refused for, with what job-list shows of it. */
 static char *work_name(CstTask *task)
@@ -227,59 +154,7 @@ void pool_change_end(CstPool *pool)
     g_mutex_unlock(&pool->lock);
 }
 
-static gboolean not_active(const CstPool *pool, GError **error)
-{
-    return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
-}
-
-CstPoolState *pool_state_get(CstPool *pool, GError **error)
-{
-    CstPoolState *state;
-
-    g_mutex_lock(&pool->lock);
-    state = pool->active ? cst_pool_state_ref(pool->state) : NULL;
-    g_mutex_unlock(&pool->lock);
-    if (!state)
-        not_active(pool, error);
-    return state;
-}
-
-void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
-{
-    char *text = g_strdup(problem);
-
-    g_mutex_lock(&pool->lock);
-    g_free(pool->problem);
-    pool->problem = text;
-    pool->inaccessible = inaccessible;
-    g_mutex_unlock(&pool->lock);
-}
-
-void pool_recover(CstPool *pool, CstPoolState *state)
-{
-    gboolean needed;
-
-    if (!cst_pool_state_is_remote(state))
-        return;
-    g_mutex_lock(&pool->lock);
-    needed = pool->needs_recovery;
-    pool->needs_recovery = FALSE;
-    g_mutex_unlock(&pool->lock);
-    if (needed)
-        pool->service->hooks->recover(pool, state);
-}
-
-void pool_recover_later(CstPool *pool, CstPoolState *state)
-{
-    if (!cst_pool_state_is_remote(state))
-        return;
-    g_mutex_lock(&pool->lock);
-    pool->needs_recovery = TRUE;
-    g_mutex_unlock(&pool->lock);
-    pool->service->hooks->retry(pool);
-}
-
-/* --- claims ----------------------------------------------------------------------------------- */
+/* --- claims on volumes ------------------------------------------------------------------------ */
 
 static gboolean gets_along(const VolumeHolder *holder, const VolumeClaim *claim, ClaimKind kind)
 {
@@ -354,7 +229,8 @@ static gboolean wait_for_turn(const VolumeClaim *claim, CstPool *pool, const cha
         g_propagate_error(error, why);
         return FALSE;
     }
-    return pool->active || not_active(pool, error);
+    return pool->active ||
+           cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
 }
 
 /* With the pool's lock held. */
