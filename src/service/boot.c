@@ -3,6 +3,8 @@
 
 #include <base/log.h>
 
+#include "pool.h"
+#include "scan.h"
 #include "service_private.h"
 
 #define STARTS_AT_ONCE  16

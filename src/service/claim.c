@@ -14,7 +14,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "service_private.h"
+#include "events.h"
+#include "pool.h"
+#include "scan.h"
 
 /* Names work that others are refused for, with what job-list shows of it. */
 static char *work_name(CstTask *task)
@@ -288,6 +290,15 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
     return TRUE;
 }
 
+gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
+                          CstVolume **ret_volume, GError **error)
+{
+    if (!volume_claim(claim, pool, name, kind, error))
+        return FALSE;
+    *ret_volume = pool_table_get_now(pool, claim->state, name, error);
+    return *ret_volume != NULL;
+}
+
 void volume_orphan_readers(const VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;
@@ -326,6 +337,12 @@ gboolean volume_put_off_look(CstPool *pool, const char *name)
         g_hash_table_add(pool->put_off, g_strdup(name));
     g_mutex_unlock(&pool->lock);
     return claimed;
+}
+
+void volume_look_again(const VolumeClaim *claim)
+{
+    if (claim->state)
+        pool_table_look_after_change(claim->pool, claim->state, claim->name);
 }
 
 /* With the pool's lock held, which is let go of meanwhile. A look takes the name off the list. */

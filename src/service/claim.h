@@ -68,6 +68,11 @@ struct VolumeClaim {
  */
 gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                       GError **error);
+/** The same; *ret_volume is a new reference to what the volume is now. NO_VOL: there is none. */
+gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
+                          CstVolume **ret_volume, GError **error);
+/** Brings the table and the usage up to date with what was done to a claimed volume. */
+void volume_look_again(const VolumeClaim *claim);
 /** The volume was deleted: streams that read it go on with what they have open, its name is free.
  */
 void volume_orphan_readers(const VolumeClaim *claim);

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "events.h"
+
+#include "pool.h"
 #include "service_private.h"
 
 typedef struct {

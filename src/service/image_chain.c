@@ -6,9 +6,12 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "claim.h"
 #include "image_outside.h"
+#include "scan.h"
 #include "trust.h"
 #include "volume_chain.h"
+#include "volume_plan.h"
 
 static void link_free(ImageLink *link)
 {

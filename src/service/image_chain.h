@@ -3,7 +3,7 @@
 
 #include <image/chain.h>
 
-#include "volume_plan.h"
+#include "claim.h"
 
 /** One image of a chain, opened: a volume, claimed, or a declared file outside of all pools. */
 typedef struct {

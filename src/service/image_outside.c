@@ -13,6 +13,8 @@
 #include <base/i18n.h>
 #include <image/image.h>
 
+#include "image_chain.h"
+
 /* A record of it, as a pool would have it. */
 static CstVolume *describe(const char *path, gboolean shared, const CstImageInfo *info)
 {

@@ -6,6 +6,7 @@
 #include <base/log.h>
 #include <store/job_files.h>
 
+#include "pool.h"
 #include "service_private.h"
 
 /*

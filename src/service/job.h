@@ -2,9 +2,9 @@
 #pragma once
 
 #include <base/task.h>
+#include <pool/pool.h>
 #include <service/jobs.h>
-
-#include "pool.h"
+#include <service/pools.h>
 
 typedef struct CstJobFile CstJobFile;
 

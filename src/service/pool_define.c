@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service_private.h"
-
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -9,6 +7,15 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <store/pool_files.h>
+
+#include "claim.h"
+#include "definitions.h"
+#include "events.h"
+#include "job.h"
+#include "pool.h"
+#include "pool_lifecycle.h"
+#include "registry.h"
+#include "service_private.h"
 
 /* The pool named like @def or with its uuid, with a reference, or NULL. */
 static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
@@ -97,7 +104,7 @@ static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError *
     } else {
         pool = pool_new(service, g_steal_pointer(&def));
         pool->persistent = TRUE;
-        service_add_pool(service, pool);
+        registry_add(pool);
     }
     return g_steal_pointer(&pool);
 }
@@ -147,7 +154,7 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
         g_mutex_unlock(&pool->lock);
     } else {
         pool = pool_new(service, g_steal_pointer(&def));
-        service_add_pool(service, pool);
+        registry_add(pool);
     }
     return g_steal_pointer(&pool);
 }
@@ -158,7 +165,7 @@ static gboolean build_and_start(CstPool *pool, unsigned flags, CstTask *task, GE
 
     if (!pool_change_begin(pool, task, error))
         return FALSE;
-    done = pool_build_if_asked(pool, flags, error) && pool_start_in_turn(pool, task, error);
+    done = pool_build_if_asked(pool, flags, error) && pool_start_changing(pool, task, error);
     pool_change_end(pool);
     return done;
 }
@@ -192,22 +199,11 @@ CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned 
         return NULL;
     if (!start_created(pool, flags, task, error)) {
         if (!cst_dry_run())
-            pool_forget_transient(pool);
+            registry_forget_transient(pool);
         return NULL;
     }
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
     return g_steal_pointer(&pool);
-}
-
-void pool_forget_transient(CstPool *pool)
-{
-    gboolean transient;
-
-    g_mutex_lock(&pool->lock);
-    transient = !pool->persistent && !pool->active;
-    g_mutex_unlock(&pool->lock);
-    if (transient)
-        service_remove_pool(pool->service, pool);
 }
 
 /* --- undefine, autostart ---------------------------------------------------------------------- */
@@ -219,7 +215,7 @@ static gboolean check_inactive(CstPool *pool, GError **error)
     return TRUE;
 }
 
-static gboolean undefine_in_turn(CstPool *pool, GError **error)
+static gboolean undefine_changing(CstPool *pool, GError **error)
 {
     CstService *service = pool->service;
     gboolean done;
@@ -229,7 +225,7 @@ static gboolean undefine_in_turn(CstPool *pool, GError **error)
     done = check_inactive(pool, error) && cst_pool_file_remove(service->paths, pool->name, error);
     if (done) {
         cst_pool_identity_remove(service->paths, &pool->uuid, NULL);
-        service_remove_pool(service, pool);
+        registry_remove(pool);
     }
     definitions_leave(service);
     return done;
@@ -242,7 +238,7 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
     /* Before waiting for a turn: an active pool may be busy for hours. */
     if (!check_inactive(pool, error) || !pool_change_begin(pool, task, error))
         return FALSE;
-    done = undefine_in_turn(pool, error);
+    done = undefine_changing(pool, error);
     pool_change_end(pool);
     if (done) {
         cst_log(CST_LOG_INFO, "pool '%s' undefined", pool->name);

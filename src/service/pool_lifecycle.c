@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service_private.h"
+#include "pool_lifecycle.h"
 
 #include <base/crash.h>
 #include <base/error.h>
@@ -7,6 +7,16 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <store/pool_files.h>
+
+#include "claim.h"
+#include "definitions.h"
+#include "events.h"
+#include "job.h"
+#include "pool.h"
+#include "registry.h"
+#include "scan.h"
+#include "service_private.h"
+#include "table.h"
 
 /* --- start ------------------------------------------------------------------------------------ */
 
@@ -93,7 +103,7 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
     return done;
 }
 
-gboolean pool_start_in_turn(CstPool *pool, CstTask *task, GError **error)
+gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
 
@@ -142,7 +152,7 @@ static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError 
         !pool_change_begin(pool, task, error))
         return FALSE;
     done = !cst_pool_is_active(pool) ? pool_build_if_asked(pool, flags, error) : TRUE;
-    done = done && pool_start_in_turn(pool, task, error);
+    done = done && pool_start_changing(pool, task, error);
     pool_change_end(pool);
     if (done) {
         cst_log(CST_LOG_INFO, "pool '%s' started", pool->name);
@@ -204,13 +214,13 @@ gboolean pool_adopt(CstPool *pool, GError **error)
         return TRUE;
     }
     cst_pool_state_remove(pool->service->paths, pool->name, NULL);
-    pool_forget_transient(pool);
+    registry_forget_transient(pool);
     return FALSE;
 }
 
 /* --- stop ------------------------------------------------------------------------------------- */
 
-static gboolean stop_in_turn(CstPool *pool, GError **error)
+static gboolean stop_changing(CstPool *pool, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     gboolean done;
@@ -233,11 +243,11 @@ static gboolean stop_pool(CstPool *pool, CstTask *task, GError **error)
 
     if (!pool_change_begin(pool, task, error))
         return FALSE;
-    done = stop_in_turn(pool, error);
+    done = stop_changing(pool, error);
     pool_change_end(pool);
     if (!done)
         return FALSE;
-    pool_forget_transient(pool);
+    registry_forget_transient(pool);
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STOPPED);
     return TRUE;
 }
@@ -261,7 +271,7 @@ static unsigned build_flags(unsigned create_flags)
     return 0;
 }
 
-static gboolean build_in_turn(CstPool *pool, unsigned flags, GError **error)
+static gboolean build_changing(CstPool *pool, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolState) state =
         cst_pool_state_open(pool->def, &pool->service->pool_host, error);
@@ -275,7 +285,7 @@ static gboolean build_in_turn(CstPool *pool, unsigned flags, GError **error)
 
 gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error)
 {
-    return !create_flags || build_in_turn(pool, build_flags(create_flags), error);
+    return !create_flags || build_changing(pool, build_flags(create_flags), error);
 }
 
 /* Work on the storage of a pool that has to be inactive for it. */
@@ -310,7 +320,7 @@ static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned f
 
 static gboolean build_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
-    const InactiveWork work = {build_in_turn, CST_POOL_EVENT_CREATED, "already"};
+    const InactiveWork work = {build_changing, CST_POOL_EVENT_CREATED, "already"};
 
     return run_inactive(pool, &work, flags, task, error);
 }
@@ -323,7 +333,7 @@ gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **e
     return job_end(&job, build_pool(pool, flags, task, error), error);
 }
 
-static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
+static gboolean delete_changing(CstPool *pool, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolState) state =
         cst_pool_state_open(pool->def, &pool->service->pool_host, error);
@@ -333,7 +343,7 @@ static gboolean delete_in_turn(CstPool *pool, unsigned flags, GError **error)
 
 static gboolean delete_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
-    const InactiveWork work = {delete_in_turn, CST_POOL_EVENT_DELETED, "still"};
+    const InactiveWork work = {delete_changing, CST_POOL_EVENT_DELETED, "still"};
 
     return run_inactive(pool, &work, flags, task, error);
 }
@@ -347,23 +357,6 @@ gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **
 }
 
 /* --- refresh ---------------------------------------------------------------------------------- */
-
-gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
-{
-    GError *local = NULL;
-
-    if (pool_table_scan(pool, state, task, &local)) {
-        pool_set_problem(pool, NULL, FALSE);
-        pool_recover(pool, state);
-        return TRUE;
-    }
-    if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
-        pool_set_problem(pool, local->message, TRUE);
-        pool_recover_later(pool, state);
-    }
-    g_propagate_error(error, local);
-    return FALSE;
-}
 
 /* libvirt stops a pool that it can't refresh. */
 static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service_private.h"
-
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+
+#include "pool.h"
+#include "scan.h"
+#include "service_private.h"
 
 char *cst_pool_get_problem(CstPool *pool)
 {

@@ -8,8 +8,10 @@
 
 #include "boot.h"
 #include "monitor.h"
+#include "pool.h"
 #include "replay.h"
 #include "resume.h"
+#include "service_private.h"
 
 struct Recovery {
     Resumption *resumption;

@@ -6,7 +6,12 @@
 #include <image/hold.h>
 #include <service/images.h>
 
+#include "claim.h"
+#include "pool.h"
+#include "scan.h"
+#include "service_private.h"
 #include "volume_family.h"
+#include "volume_plan.h"
 
 /* Who has a volume open, and what is based on it. */
 

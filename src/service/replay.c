@@ -14,6 +14,8 @@
 #include <base/error.h>
 #include <base/log.h>
 
+#include "pool.h"
+#include "pool_lifecycle.h"
 #include "service_private.h"
 
 /* *ret_state: the pool's as it was then, NULL: nothing to recover. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "resume.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +11,7 @@
 #include <service/volumes.h>
 #include <store/job_files.h>
 
-#include "resume.h"
+#include "job.h"
 #include "service_private.h"
 
 /*

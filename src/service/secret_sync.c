@@ -10,12 +10,14 @@
  * The mutex secret_files is held while the directory is read or changed. It is taken after the
  * definitions' and before the tables'.
  */
-#include "service_private.h"
-
 #include <unistd.h>
 
 #include <base/dry_run.h>
 #include <base/log.h>
+
+#include "definitions.h"
+#include "secret.h"
+#include "service_private.h"
 
 /*
  * Does not wait: programs of ours exclude each other by the storage driver's lock already, and

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service_private.h"
-
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -8,6 +6,10 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <store/system_token.h>
+
+#include "events.h"
+#include "secret.h"
+#include "service_private.h"
 
 void cst_secret_row_free(CstSecretRow *row)
 {

@@ -8,9 +8,7 @@
 #include <store/journal.h>
 #include <store/secret_files.h>
 
-#include "claim.h"
 #include "job.h"
-#include "pool.h"
 
 typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
@@ -69,55 +67,3 @@ struct CstService {
     GPtrArray *rebases; /* of Rebasing * (borrowed), in the order of their beginning */
     guint next_subscriber;
 };
-
-/** Enters and leaves a change of definitions or state. Nests. Reloads when others changed them. */
-gboolean definitions_enter(CstService *service, GError **error);
-void definitions_leave(CstService *service);
-/** Embedded: brings memory up to date with the files. Daemon: nothing to do. */
-gboolean definitions_sync(CstService *service, GError **error);
-
-/**
- * Enters and leaves a change of secrets: a change of definitions under the lock of libvirt's secret
- * driver too. BUSY names the program that manages the secrets. Nests.
- */
-gboolean secrets_enter(CstService *service, GError **error);
-void secrets_leave(CstService *service);
-/** Before secrets are looked up: brings memory up to date with the files if others change them. */
-gboolean secrets_sync(CstService *service, GError **error);
-/** The same for who may hold locks: in a daemon only, and never waits for a change of definitions.
- */
-void secrets_refresh(CstService *service);
-/** Reads the secrets' files and brings the table in line with them. */
-void secrets_load(CstService *service);
-
-/** Adds, or removes, under the tables' lock. The service keeps one reference. */
-void service_add_pool(CstService *service, CstPool *pool);
-void service_remove_pool(CstService *service, CstPool *pool);
-
-/** Reads all definition, state and secret files and brings the tables in line with them. */
-void registry_load(CstService *service);
-
-void event_emit(CstService *service, const CstEvent *event);
-void event_emit_pool(CstPool *pool, CstEventType type, int kind);
-
-/**
- * Turns are taken in this order, never the other way round: the pool's (pool_change_begin), then
- * the definitions (definitions_enter), then the secrets' files, then the locks of tables and pools.
- */
-
-/** What cst_pool_start() does once its turn has come. */
-gboolean pool_start_in_turn(CstPool *pool, CstTask *task, GError **error);
-/** Checks CstPoolCreateFlags, and builds the pool's storage when they ask for it. */
-gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error);
-gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error);
-/** Makes an active pool of one whose state is on the host already (after a restart). */
-gboolean pool_adopt(CstPool *pool, GError **error);
-/** Has @state make sure that the storage is the one on record for that pool (CstBackend.expect). */
-gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
-                              gboolean starting, GError **error);
-/** Drops a transient pool from the tables. */
-void pool_forget_transient(CstPool *pool);
-
-/** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */
-gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
-                         GError **error);

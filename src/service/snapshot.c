@@ -9,6 +9,9 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
+#include "claim.h"
+#include "job.h"
+#include "scan.h"
 #include "trust.h"
 #include "volume_plan.h"
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "trust.h"
-#include "volume_plan.h"
-
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <blob/steps.h>
+
+#include "claim.h"
+#include "events.h"
+#include "job.h"
+#include "scan.h"
+#include "trust.h"
+#include "volume_plan.h"
 
 /* --- upload ----------------------------------------------------------------------------------- */
 

@@ -29,7 +29,12 @@
 #include <service/trust.h>
 #include <store/declarations.h>
 
+#include "claim.h"
+#include "job.h"
+#include "pool.h"
+#include "scan.h"
 #include "service_private.h"
+#include "table.h"
 
 static CstDeclaredFile file_of(const CstPoolState *state, const char *name, CstFileId id)
 {

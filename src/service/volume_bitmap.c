@@ -8,6 +8,7 @@
 #include <image/bitmap.h>
 
 #include "image_chain.h"
+#include "job.h"
 
 typedef struct {
     const CstBitmapChange *change;

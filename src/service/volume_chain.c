@@ -7,6 +7,8 @@
 #include <base/i18n.h>
 #include <image/chain.h>
 
+#include "pool.h"
+#include "scan.h"
 #include "trust.h"
 
 /* What a volume is based on, as the pools' tables know it. */

@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "trust.h"
-#include "volume_plan.h"
-#include "wipe.h"
-
 #include <string.h>
 
 #include <base/crash.h>
@@ -11,21 +7,15 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-/* Claims an existing volume for a change; *ret_volume is what it is now. */
-static gboolean claim_existing(VolumeClaim *claim, CstPool *pool, const char *name,
-                               CstVolume **ret_volume, GError **error)
-{
-    if (!volume_claim(claim, pool, name, CLAIM_WRITE, error))
-        return FALSE;
-    *ret_volume = pool_table_get_now(pool, claim->state, name, error);
-    return *ret_volume != NULL;
-}
-
-void volume_look_again(const VolumeClaim *claim)
-{
-    if (claim->state)
-        pool_table_look_after_change(claim->pool, claim->state, claim->name);
-}
+#include "claim.h"
+#include "job.h"
+#include "pool.h"
+#include "scan.h"
+#include "service_private.h"
+#include "table.h"
+#include "trust.h"
+#include "volume_plan.h"
+#include "wipe.h"
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
@@ -82,8 +72,9 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     g_auto(VolumeClaim) claim = {.task = task, .past_readers = is_file(pool, name)};
     g_autoptr(CstVolume) volume = NULL;
 
-    if (!claim_existing(&claim, pool, name, &volume, error) || !volume_not_held(&claim, error) ||
-        !volume_not_needed(&claim, error) || !drop_snapshots(&claim, volume, &flags, task, error) ||
+    if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error) ||
+        !volume_not_held(&claim, error) || !volume_not_needed(&claim, error) ||
+        !drop_snapshots(&claim, volume, &flags, task, error) ||
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
     trust_forget(&claim);
@@ -180,7 +171,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     if (!cst_flags_check(flags,
                          CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA | CST_VOL_RESIZE_SHRINK,
                          "storageVolResize", error) ||
-        !claim_existing(&claim, pool, name, &volume, error))
+        !volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
         return FALSE;
     if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim.state))
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
@@ -219,7 +210,7 @@ static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, uns
     if (algorithm >= CST_WIPE_LAST)
         return cst_fail(error, CST_ERROR_INVALID, _("wiping algorithm %d not supported"),
                         algorithm);
-    if (!claim_existing(&claim, pool, name, &volume, error))
+    if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
         return FALSE;
     if (volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,

@@ -11,6 +11,9 @@
 #include <image/options.h>
 
 #include "image_chain.h"
+#include "job.h"
+#include "pool.h"
+#include "volume_plan.h"
 
 typedef struct {
     const CstVolConvert *how;

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "image_chain.h"
-#include "volume_plan.h"
-
 #include <string.h>
 
 #include <base/error.h>
@@ -11,7 +8,13 @@
 #include <image/snapshot.h>
 #include <service/snapshots.h>
 
+#include "claim.h"
+#include "image_chain.h"
+#include "job.h"
+#include "pool.h"
+#include "scan.h"
 #include "trust.h"
+#include "volume_plan.h"
 
 static unsigned parse_flags(unsigned create_flags, unsigned more)
 {
@@ -62,10 +65,8 @@ static gboolean claim_backing(VolumeClaim *claim, CstService *service, CstVolDef
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (!volume_claim(claim, pool, name, CLAIM_READ, error))
-        return FALSE;
-    base = pool_table_get_now(pool, claim->state, name, error);
-    if (!base || !volume_base_format(base, def->backing->path, &def->backing->format, error))
+    if (!volume_claim_now(claim, pool, name, CLAIM_READ, &base, error) ||
+        !volume_base_format(base, def->backing->path, &def->backing->format, error))
         return FALSE;
     if (!def->has_capacity)
         def->capacity = base->capacity;
@@ -380,10 +381,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     def = parse_definition(xml, state, parse_flags(flags, CST_VOL_PARSE_NO_CAPACITY), &bad_xml);
     if (def)
         job_set_volume(job, def->name);
-    if (!volume_claim(&source_claim, source_pool, source, CLAIM_READ, error))
-        return FALSE;
-    volume = pool_table_get_now(source_pool, source_claim.state, source, error);
-    if (!volume)
+    if (!volume_claim_now(&source_claim, source_pool, source, CLAIM_READ, &volume, error))
         return FALSE;
     if (!def) {
         g_propagate_error(error, g_steal_pointer(&bad_xml));

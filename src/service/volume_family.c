@@ -8,6 +8,10 @@
 #include <image/chain.h>
 #include <service/images.h>
 
+#include "claim.h"
+#include "pool.h"
+#include "scan.h"
+#include "table.h"
 #include "volume_chain.h"
 #include "volume_problem.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "volume_plan.h"
-
 #include <model/image_report.h>
+
+#include "claim.h"
 
 /** Name of the row that tells, as its problem, how many there are more. */
 #define VOLUME_MORE "..."

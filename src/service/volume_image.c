@@ -11,8 +11,11 @@
 #include <image/rebase.h>
 #include <image/sparsify.h>
 
+#include "claim.h"
 #include "image_chain.h"
+#include "job.h"
 #include "volume_family.h"
+#include "volume_plan.h"
 
 /* --- check ------------------------------------------------------------------------------------ */
 
@@ -80,10 +83,7 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
     gboolean done;
 
     *ret_handled = TRUE;
-    if (!volume_claim(&claim, pool, name, CLAIM_WRITE, error))
-        return FALSE;
-    volume = pool_table_get_now(pool, claim.state, name, error);
-    if (!volume)
+    if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
         return FALSE;
     if (volume->type == CST_VOL_FILE || g_strcmp0(volume->format, "raw") != 0) {
         *ret_handled = FALSE;

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "volume_plan.h"
-
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
 
+#include "claim.h"
+#include "definitions.h"
+#include "draft.h"
+#include "pool.h"
+#include "scan.h"
+#include "service_private.h"
 #include "trust.h"
+#include "volume_plan.h"
 
 /*
  * The intent holds the whole pool definition: a transient pool is gone when it is replayed. @token

@@ -8,6 +8,8 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
+#include "claim.h"
+#include "pool.h"
 #include "trust.h"
 
 gboolean volume_is_raw(const CstVolDef *def)

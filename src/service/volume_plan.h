@@ -4,8 +4,9 @@
 #include <image/options.h>
 #include <model/vol_def.h>
 #include <service/service.h>
+#include <store/journal.h>
 
-#include "service_private.h"
+#include "claim.h"
 
 /** What a new volume is to be: its definition turned into the image engine's words. */
 typedef struct {
@@ -53,8 +54,6 @@ CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigne
 const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);
 /** The format of the volume keeps snapshots inside of the image. */
 gboolean volume_keeps_snapshots(const CstVolume *volume);
-/** Brings the table and the usage up to date with what was done to a claimed volume. */
-void volume_look_again(const VolumeClaim *claim);
 
 /** BUSY, naming who has the volume open. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);

@@ -10,7 +10,8 @@
 
 #include <base/i18n.h>
 
-#include "service_private.h"
+#include "pool.h"
+#include "scan.h"
 #include "trust.h"
 
 /* What stands for the format of a backing file that no pool has. */

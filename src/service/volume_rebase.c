@@ -10,8 +10,13 @@
 #include <image/rebase.h>
 
 #include "image_chain.h"
+#include "job.h"
+#include "pool.h"
+#include "scan.h"
+#include "service_private.h"
 #include "trust.h"
 #include "volume_chain.h"
+#include "volume_plan.h"
 
 /* --- rings ------------------------------------------------------------------------------------ */
 

@@ -8,6 +8,8 @@
 #include <image/measure.h>
 
 #include "image_chain.h"
+#include "job.h"
+#include "volume_plan.h"
 
 /* What guests see of volumes, without changing anything. */
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "space.h"
+
 #include <base/log.h>
 
+#include "pool.h"
 #include "service_private.h"
 
 /* A pool's rooms that may run full while guests write, and nobody's command is there to fail. */

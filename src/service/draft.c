@@ -9,11 +9,14 @@
  * The pool's lock guards the table. A draft's blob is borrowed from its creation, and referenced
  * while it is asked for its allocation.
  */
+#include "draft.h"
+
 #include <sys/stat.h>
 
 #include <image/image.h>
 
 #include "pool.h"
+#include "table.h"
 
 #define DRAFT_MODE 0600 /* of the file until its commit */
 

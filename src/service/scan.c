@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pool.h"
+/*
+ * What brings a pool's table of volumes in line with its storage: scans of all of it, one at a time
+ * and beside the work on volumes, and scans of one name, before and after work on that volume. No
+ * lock is held while storage is read.
+ */
+#include "scan.h"
 
 #include <string.h>
 
@@ -7,57 +12,12 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
+#include "draft.h"
+#include "pool.h"
 #include "service_private.h"
+#include "space.h"
+#include "table.h"
 #include "trust.h"
-
-static GHashTable *table_new(void)
-{
-    return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
-}
-
-void pool_table_forget_order(CstPool *pool)
-{
-    pool->generation++;
-    g_clear_pointer(&pool->sorted, g_ptr_array_unref);
-}
-
-/* With the lock held: what is known is no longer what a running scan or a sorted list says. */
-static void note_change(CstPool *pool, const char *name)
-{
-    pool_table_forget_order(pool);
-    if (pool->touched)
-        g_hash_table_add(pool->touched, g_strdup(name));
-}
-
-/* With the lock held; takes the reference over. */
-static void put(CstPool *pool, CstVolume *volume)
-{
-    note_change(pool, volume->name);
-    g_hash_table_replace(pool->volumes, volume->name, volume);
-}
-
-void pool_table_remove(CstPool *pool, const char *name)
-{
-    g_mutex_lock(&pool->lock);
-    note_change(pool, name);
-    g_hash_table_remove(pool->volumes, name);
-    g_hash_table_remove(pool->unseen, name);
-    g_mutex_unlock(&pool->lock);
-}
-
-void pool_table_clear(CstPool *pool)
-{
-    GHashTable *old;
-
-    g_mutex_lock(&pool->lock);
-    old = pool->volumes;
-    pool->volumes = table_new();
-    pool->scanned = FALSE;
-    g_hash_table_remove_all(pool->unseen);
-    pool_table_forget_order(pool);
-    g_mutex_unlock(&pool->lock);
-    g_hash_table_unref(old);
-}
 
 /* --- scanning --------------------------------------------------------------------------------- */
 
@@ -66,43 +26,9 @@ typedef struct {
     GHashTable *found;
 } Scan;
 
-/* What was found on the storage. */
-static CstVolume *found_before(CstPool *pool, const char *name)
-{
-    CstVolume *volume;
-
-    g_mutex_lock(&pool->lock);
-    volume = g_hash_table_lookup(pool->volumes, name);
-    if (volume)
-        cst_volume_ref(volume);
-    g_mutex_unlock(&pool->lock);
-    return volume;
-}
-
-/* With the lock held. */
-static CstVolume *find_known(CstPool *pool, const char *name)
-{
-    CstVolume *volume = g_hash_table_lookup(pool->volumes, name);
-    const VolumeDraft *draft = volume ? NULL : g_hash_table_lookup(pool->drafts, name);
-
-    if (volume)
-        return cst_volume_ref(volume);
-    return draft ? cst_volume_ref(draft->volume) : NULL;
-}
-
-CstVolume *pool_table_known(CstPool *pool, const char *name)
-{
-    CstVolume *volume;
-
-    g_mutex_lock(&pool->lock);
-    volume = find_known(pool, name);
-    g_mutex_unlock(&pool->lock);
-    return volume;
-}
-
 static CstVolume *scan_known(const char *name, gpointer data)
 {
-    return found_before(((Scan *)data)->pool, name);
+    return pool_table_found(((Scan *)data)->pool, name);
 }
 
 static void scan_sink(CstVolume *volume, gpointer data)
@@ -184,6 +110,19 @@ static void scan_end(CstPool *pool, GHashTable *found)
         g_hash_table_unref(old);
 }
 
+gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
+{
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+
+    if (!cst_pool_state_usage(state, &usage, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    pool->usage = usage;
+    g_mutex_unlock(&pool->lock);
+    pool_look_at_rooms(pool, state);
+    return TRUE;
+}
+
 /* The table is not published yet. */
 static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *found)
 {
@@ -205,7 +144,7 @@ gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GErr
 
     if (!scan_begin(pool, task, error))
         return FALSE;
-    context.found = table_new();
+    context.found = pool_table_new();
     if (cst_pool_state_scan(state, &scan, task, error)) {
         pin_found(pool, state, context.found);
         trust_sweep(pool, state, context.found);
@@ -214,6 +153,23 @@ gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GErr
     }
     g_hash_table_unref(context.found);
     scan_end(pool, NULL);
+    return FALSE;
+}
+
+gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+{
+    GError *local = NULL;
+
+    if (pool_table_scan(pool, state, task, &local)) {
+        pool_set_problem(pool, NULL, FALSE);
+        pool_recover(pool, state);
+        return TRUE;
+    }
+    if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
+        pool_set_problem(pool, local->message, TRUE);
+        pool_recover_later(pool, state);
+    }
+    g_propagate_error(error, local);
     return FALSE;
 }
 
@@ -274,7 +230,7 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
     g_mutex_lock(&pool->lock);
     g_hash_table_remove(pool->put_off, name);
     g_mutex_unlock(&pool->lock);
-    known = found_before(pool, name);
+    known = pool_table_found(pool, name);
     if (!cst_pool_state_scan_one(state, name, known, &volume, error))
         return FALSE;
     g_mutex_lock(&pool->lock);
@@ -285,9 +241,7 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
             pool_table_remove(pool, name);
     } else if (volume != known) {
         trust_pin(pool, state, &volume, 1);
-        g_mutex_lock(&pool->lock);
-        put(pool, cst_volume_ref(volume));
-        g_mutex_unlock(&pool->lock);
+        pool_table_put(pool, cst_volume_ref(volume));
     }
     *ret_changed = volume != known;
     *ret_volume = volume;
@@ -314,7 +268,7 @@ CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, 
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
-    volume = g_hash_table_contains(pool->unseen, name) ? NULL : find_known(pool, name);
+    volume = g_hash_table_contains(pool->unseen, name) ? NULL : pool_table_find(pool, name);
     g_mutex_unlock(&pool->lock);
     return volume ? volume : pool_table_get_now(pool, state, name, error);
 }
@@ -346,170 +300,4 @@ CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *na
     if (!volume)
         cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
     return volume;
-}
-
-/* --- sorted ----------------------------------------------------------------------------------- */
-
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-    const CstVolume *const *left = a, *const *right = b;
-
-    return strcmp((*left)->name, (*right)->name);
-}
-
-/* With the lock held: how many drafts are not in the table as well, for the moment of a commit. */
-static guint count_drafts(const CstPool *pool)
-{
-    guint count = 0;
-    GHashTableIter iter;
-    gpointer name;
-
-    g_hash_table_iter_init(&iter, pool->drafts);
-    while (g_hash_table_iter_next(&iter, &name, NULL))
-        count += !g_hash_table_contains(pool->volumes, name);
-    return count;
-}
-
-guint pool_table_count(CstPool *pool)
-{
-    guint count;
-
-    g_mutex_lock(&pool->lock);
-    count = g_hash_table_size(pool->volumes) + count_drafts(pool);
-    g_mutex_unlock(&pool->lock);
-    return count;
-}
-
-/* With the lock held: what there is, in no order. */
-static GPtrArray *collect(CstPool *pool)
-{
-    GPtrArray *all =
-        g_ptr_array_new_full(g_hash_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
-    GHashTableIter iter;
-    gpointer name, draft, volume;
-
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, &volume))
-        g_ptr_array_add(all, cst_volume_ref(volume));
-    g_hash_table_iter_init(&iter, pool->drafts);
-    while (g_hash_table_iter_next(&iter, &name, &draft))
-        if (!g_hash_table_contains(pool->volumes, name))
-            g_ptr_array_add(all, cst_volume_ref(((const VolumeDraft *)draft)->volume));
-    return all;
-}
-
-/* Images may call what they are based on "/a/../b//c". NULL: it is clean as it is. */
-static char *clean_path(const char *path)
-{
-    return g_path_is_absolute(path) && (strstr(path, "/.") || strstr(path, "//"))
-               ? g_canonicalize_filename(path, NULL)
-               : NULL;
-}
-
-static void note_overlay(GHashTable *overlays, const char *path, char *text)
-{
-    g_autofree char *clean = clean_path(path);
-    GPtrArray *texts = g_hash_table_lookup(overlays, clean ? clean : path);
-
-    if (!texts) {
-        texts = g_ptr_array_new_with_free_func(g_free);
-        g_hash_table_insert(overlays, clean ? g_steal_pointer(&clean) : g_strdup(path), texts);
-    }
-    g_ptr_array_add(texts, text);
-}
-
-static gboolean is_same_path(const char *reference, const char *path)
-{
-    g_autofree char *clean = clean_path(reference);
-
-    return strcmp(clean ? clean : reference, path) == 0;
-}
-
-/* Path of the file with the guest's data; NULL: none, or none that is declared. */
-static char *data_path(const CstPool *pool, const CstVolume *volume)
-{
-    const CstVolumeExtra *extra = volume->extra;
-
-    return extra && extra->data_file && extra->data_trust != CST_TRUST_NONE
-               ? g_canonicalize_filename(extra->data_file, pool->def->target_path)
-               : NULL;
-}
-
-/* As far as that is declared: what an image merely claims holds nobody's volume. */
-static gboolean is_based_on(const CstPool *pool, const CstVolume *volume, const char *path)
-{
-    g_autofree char *data = data_path(pool, volume);
-
-    return (trust_has_backing(volume) && is_same_path(volume->extra->backing_path, path)) ||
-           (data && strcmp(data, path) == 0);
-}
-
-gboolean pool_table_has_overlay(CstPool *pool, const char *path)
-{
-    GHashTableIter iter;
-    gboolean found = FALSE;
-    gpointer volume;
-
-    g_mutex_lock(&pool->lock);
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (!found && g_hash_table_iter_next(&iter, NULL, &volume))
-        found = is_based_on(pool, volume, path);
-    g_mutex_unlock(&pool->lock);
-    return found;
-}
-
-void pool_table_overlays(CstPool *pool, GHashTable *overlays)
-{
-    GHashTableIter iter;
-    gpointer value;
-
-    g_mutex_lock(&pool->lock);
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const CstVolume *volume = value;
-        g_autofree char *data = data_path(pool, volume);
-
-        if (trust_has_backing(volume))
-            note_overlay(overlays, volume->extra->backing_path,
-                         g_strdup_printf("%s/%s", pool->name, volume->name));
-        if (data)
-            note_overlay(overlays, data, g_strdup_printf("%s/%s", pool->name, volume->name));
-    }
-    g_mutex_unlock(&pool->lock);
-}
-
-GPtrArray *pool_table_sorted(CstPool *pool)
-{
-    GPtrArray *sorted;
-    guint64 generation;
-
-    g_mutex_lock(&pool->lock);
-    if (pool->sorted) {
-        sorted = g_ptr_array_ref(pool->sorted);
-        g_mutex_unlock(&pool->lock);
-        return sorted;
-    }
-    sorted = collect(pool);
-    generation = pool->generation;
-    g_mutex_unlock(&pool->lock);
-    /* Sorting ten thousand names takes milliseconds that others need not wait. */
-    g_ptr_array_sort(sorted, compare_names);
-    g_mutex_lock(&pool->lock);
-    if (!pool->sorted && pool->generation == generation)
-        pool->sorted = g_ptr_array_ref(sorted);
-    g_mutex_unlock(&pool->lock);
-    return sorted;
-}
-
-gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
-{
-    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
-
-    if (!cst_pool_state_usage(state, &usage, error))
-        return FALSE;
-    g_mutex_lock(&pool->lock);
-    pool->usage = usage;
-    g_mutex_unlock(&pool->lock);
-    pool_look_at_rooms(pool, state);
-    return TRUE;
 }

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <service/pools.h>
+
+/** Calls all subscribers, in this thread. Call it with no lock held. */
+void event_emit(CstService *service, const CstEvent *event);
+void event_emit_pool(CstPool *pool, CstEventType type, int kind);
