@@ -8,10 +8,11 @@
 
 #include "claim.h"
 #include "image_outside.h"
+#include "relations.h"
 #include "scan.h"
 #include "trust.h"
 #include "volume_chain.h"
-#include "volume_plan.h"
+#include "volume_open.h"
 
 static void link_free(ImageLink *link)
 {

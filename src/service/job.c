@@ -6,6 +6,7 @@
 #include <base/log.h>
 #include <store/job_files.h>
 
+#include "job_kind.h"
 #include "pool.h"
 #include "service_private.h"
 
@@ -371,7 +372,7 @@ static void tell_interruption(JobEntry *entry, CstJobInfo *info)
     g_autofree char *text = NULL;
 
     info->state = CST_JOB_INTERRUPTED;
-    text = g_strdup_printf(_("the daemon was stopped; %s"), job_fate(info, FALSE));
+    text = g_strdup_printf(_("the daemon was stopped; %s"), job_left(info, FALSE));
     info->error = text;
     info->error_word = (char *)cst_error_info(CST_ERROR_FAILED)->word;
     if (cst_job_file_can_resume(info))
@@ -439,7 +440,7 @@ static void explain(CstJobInfo *job)
 {
     if (job->state != CST_JOB_INTERRUPTED || job->error)
         return;
-    job->error = g_strdup_printf(_("the process that did it is gone; %s"), job_fate(job, TRUE));
+    job->error = g_strdup_printf(_("the process that did it is gone; %s"), job_left(job, TRUE));
     g_free(job->error_word);
     job->error_word = g_strdup(cst_error_info(CST_ERROR_FAILED)->word);
 }

@@ -62,6 +62,4 @@ CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *
 /** The one that was adopted with @task; FALSE: there is none, or it was taken already. */
 gboolean job_take(Job *job, Jobs *jobs, CstTask *task);
 
-/** What an interrupted job has left; @killed: and could not clean up after. Translated. */
-const char *job_fate(const CstJobInfo *info, gboolean killed);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Job, job_clear)

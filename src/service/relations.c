@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "relations.h"
+
 #include <string.h>
 
 #include <base/error.h>
@@ -11,7 +13,6 @@
 #include "scan.h"
 #include "service_private.h"
 #include "volume_family.h"
-#include "volume_plan.h"
 
 /* Who has a volume open, and what is based on it. */
 

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Jobs that a daemon goes on with because the one before it ended in the middle of them. The job's
+ * file says how (info.resume): it was written by a daemon, since whoever ends a command of his own
+ * has ended what it did. Each job is taken over with its number and its rate, waits until its pool
+ * is active, and is begun again. Only kinds of jobs are listed here that do no harm then;
+ * job_kind.c tells what the others leave.
+ */
 #include "resume.h"
 
 #include <stdio.h>
@@ -13,13 +20,6 @@
 
 #include "job.h"
 #include "service_private.h"
-
-/*
- * What a job leaves when its process ends in the middle. New volumes are undone, by the journal;
- * most changes keep a volume's meaning at every moment; and what may be begun again without harm
- * is: the next daemon goes on with it, under its number. The job's file says how (info.resume).
- * Only what a daemon did: whoever ends a command of his own has ended what it did.
- */
 
 #define AT_ONCE     4
 #define PATIENCE_US (60 * G_TIME_SPAN_SECOND) /* until the job's pool is active */
@@ -70,50 +70,28 @@ static gboolean commit(CstPool *pool, const char *volume, const char *how, CstTa
 
 typedef struct {
     const char *kind;
-    const char *left;  /* in the middle of it */
-    ResumeFunc resume; /* NULL: not */
-} Fate;
+    ResumeFunc resume;
+} Resumable;
 
-#define NOTHING_LEFT    N_("nothing of it is left")
-#define WRITTEN_TILL    N_("the volume holds what was written until then")
-#define NOTHING_CHANGED N_("it changed nothing")
-#define STILL_WHOLE     N_("the volume is whole, and holds what it did; begin it again")
-
-static const Fate fates[] = {
-    {"create", NOTHING_LEFT, NULL},      {"clone", NOTHING_LEFT, NULL},
-    {"convert", NOTHING_LEFT, NULL},     {"upload", WRITTEN_TILL, NULL},
-    {"wipe", WRITTEN_TILL, wipe},        {"flatten", STILL_WHOLE, flatten},
-    {"commit", STILL_WHOLE, commit},     {"sparsify", STILL_WHOLE, sparsify},
-    {"resize", STILL_WHOLE, NULL},       {"rebase", STILL_WHOLE, NULL},
-    {"check", STILL_WHOLE, NULL},        {"bitmap", STILL_WHOLE, NULL},
-    {"download", NOTHING_CHANGED, NULL}, {"compare", NOTHING_CHANGED, NULL},
-    {"measure", NOTHING_CHANGED, NULL},  {"map", NOTHING_CHANGED, NULL},
-    {"refresh", NOTHING_CHANGED, NULL},
+static const Resumable resumables[] = {
+    {"wipe", wipe},
+    {"flatten", flatten},
+    {"commit", commit},
+    {"sparsify", sparsify},
 };
 
-static const Fate *fate_of(const char *kind)
+static const Resumable *resumable_find(const char *kind)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(fates); i++)
-        if (strcmp(fates[i].kind, kind) == 0)
-            return &fates[i];
+    for (size_t i = 0; i < G_N_ELEMENTS(resumables); i++)
+        if (strcmp(resumables[i].kind, kind) == 0)
+            return &resumables[i];
     return NULL;
-}
-
-const char *job_fate(const CstJobInfo *info, gboolean killed)
-{
-    const Fate *fate = fate_of(info->kind);
-
-    if (cst_job_file_can_resume(info))
-        return _("the next daemon goes on with it");
-    if (!fate || (killed && strcmp(fate->left, NOTHING_LEFT) == 0))
-        return _("what it had half done is finished or taken back when its pool is there");
-    return _(fate->left);
 }
 
 /* --- going on --------------------------------------------------------------------------------- */
 
 typedef struct {
-    const Fate *fate;
+    const Resumable *kind;
     CstUuid uuid; /* of the pool */
     char *pool, *volume, *how;
     CstTask *task;
@@ -157,24 +135,24 @@ static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char *
 static void take(CstJobFile *file, CstJobInfo *info, gpointer data)
 {
     Resumption *resumption = data;
-    const Fate *fate = fate_of(info->kind);
+    const Resumable *kind = resumable_find(info->kind);
     const char *how;
     CstUuid uuid;
     Left *left;
 
-    if (!fate || !fate->resume || !info->volume || !parse_resume(info->resume, &uuid, &how)) {
+    if (!kind || !info->volume || !parse_resume(info->resume, &uuid, &how)) {
         info->state = CST_JOB_INTERRUPTED;
         cst_job_file_end(file, info);
         cst_job_info_free(info);
         return;
     }
     left = g_new0(Left, 1);
-    left->fate = fate;
+    left->kind = kind;
     left->uuid = uuid;
     left->pool = g_strdup(info->pool);
     left->volume = g_strdup(info->volume);
     left->how = g_strdup(how);
-    left->task = cst_task_ref(jobs_adopt(resumption->service->jobs, fate->kind, file, info));
+    left->task = cst_task_ref(jobs_adopt(resumption->service->jobs, kind->kind, file, info));
     g_ptr_array_add(resumption->left, left);
 }
 
@@ -208,10 +186,10 @@ static void go_on(gpointer data, gpointer resumption)
     g_autoptr(CstPool) pool = active_pool(service, left, &error);
 
     if (pool)
-        left->fate->resume(pool, left->volume, left->how, left->task, &error);
+        left->kind->resume(pool, left->volume, left->how, left->task, &error);
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': going on with %s of '%s': %s", left->pool,
-                left->fate->kind, left->volume, error->message);
+                left->kind->kind, left->volume, error->message);
     /* If it never came that far. */
     fail_left(service, left, &error);
     left_free(left);
@@ -237,7 +215,7 @@ void resumption_start(Resumption *resumption)
         Left *left = g_ptr_array_index(resumption->left, i);
 
         cst_log(CST_LOG_INFO, _("pool '%s': going on with %s of '%s'"), left->pool,
-                left->fate->kind, left->volume);
+                left->kind->kind, left->volume);
         g_thread_pool_push(resumption->workers, left, NULL);
     }
     g_ptr_array_set_size(resumption->left, 0);

@@ -18,6 +18,7 @@
 #include "space.h"
 #include "table.h"
 #include "trust.h"
+#include "trust_sweep.h"
 
 /* --- scanning --------------------------------------------------------------------------------- */
 

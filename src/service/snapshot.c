@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <service/snapshots.h>
+#include "snapshot.h"
 
 #include <string.h>
 
@@ -10,10 +10,12 @@
 #include <image/snapshot.h>
 
 #include "claim.h"
+#include "declare.h"
+#include "intent.h"
 #include "job.h"
+#include "relations.h"
 #include "scan.h"
-#include "trust.h"
-#include "volume_plan.h"
+#include "volume_open.h"
 
 /* A volume that is being worked on. */
 typedef struct {

@@ -7,11 +7,11 @@
 #include <blob/steps.h>
 
 #include "claim.h"
+#include "declare.h"
 #include "events.h"
 #include "job.h"
+#include "relations.h"
 #include "scan.h"
-#include "trust.h"
-#include "volume_plan.h"
 
 /* --- upload ----------------------------------------------------------------------------------- */
 

@@ -2,45 +2,23 @@
 #pragma once
 
 #include <model/declaration.h>
-#include <pool/pool.h>
+#include <store/declarations.h>
 
-#include "claim.h"
+#include "pool.h"
 
 /**
- * What is declared of volumes' content, and what follows from it: when something is declared, kept
- * or forgotten, and which of the files that an image names may be opened. docs/security-model.md
- * has the rules.
+ * What is declared of volumes' content, and what follows from it: which of the files that an image
+ * names may be opened. docs/security-model.md has the rules.
  */
+
+/** Something may be declared: only volumes that are files hold images whose content is probed. */
+gboolean trust_applies(CstPoolState *state);
+/** The record of the file @name, which is borrowed, as is the state's directory. */
+CstDeclaredFile trust_file(const CstPoolState *state, const char *name, CstFileId id);
 
 /** CstPoolHost.declared; @data is the service. What can't be looked up counts as restricted. */
 void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                     CstDeclaration **ret_declarations, gpointer data);
-
-/** What the definition of a new volume declares. The caller frees it. */
-CstDeclaration *trust_of_definition(const CstVolDef *def);
-/**
- * What is declared of a copy, byte by byte, of @source with the definition @def: no more than of
- * @source itself.
- */
-CstDeclaration *trust_of_copy(const CstVolDef *def, const CstVolume *source);
-
-/** Records what is declared of a draft that is about to get its name (claim->name). */
-gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
-                             const CstDeclaration *declaration, GError **error);
-
-/**
- * A stranger's bytes are about to be written to @blob, the content of @volume, which @claim holds:
- * from now on its format is the one that it has, and no reference is declared but those that are
- * now. On the disk when it returns.
- */
-gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
-                        GError **error);
-
-/** The file of a claimed volume was replaced by us with one of its earlier states. */
-void trust_keep_for_new_file(const VolumeClaim *claim);
-/** The backing file of a claimed volume was changed by us to @path (NULL: none). */
-void trust_note_backing(const VolumeClaim *claim, const char *path, const char *format);
-void trust_forget(const VolumeClaim *claim);
 
 /**
  * Records what was found of files that other tools have made, and that nothing is declared of: raw
@@ -48,13 +26,6 @@ void trust_forget(const VolumeClaim *claim);
  * restricted. Marks the records of @volumes (borrowed, not published yet) as declared.
  */
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count);
-
-/**
- * All of the pool's directory has been scanned, @found (name to CstVolume *, not published yet) is
- * what there is: notes which records have no file any more, and drops those that have had none for
- * a week. Once an hour at most.
- */
-void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found);
 
 /**
  * Whether the backing file of @volume may be opened: one that is a volume of a pool, or (@outside)

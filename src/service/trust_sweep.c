@@ -11,13 +11,14 @@
  * known;
  * - has not been seen for a week.
  */
+#include "trust_sweep.h"
+
 #include <base/dry_run.h>
 #include <base/log.h>
 #include <store/declarations.h>
 
 #include "pool.h"
 #include "service_private.h"
-#include "trust.h"
 
 #define EVERY_US   (3600 * (gint64)G_USEC_PER_SEC)
 #define PATIENCE_S (7 * 24 * 3600)

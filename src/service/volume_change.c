@@ -8,13 +8,15 @@
 #include <base/i18n.h>
 
 #include "claim.h"
+#include "declare.h"
+#include "intent.h"
 #include "job.h"
 #include "pool.h"
+#include "relations.h"
 #include "scan.h"
 #include "service_private.h"
 #include "table.h"
-#include "trust.h"
-#include "volume_plan.h"
+#include "volume_open.h"
 #include "wipe.h"
 
 /* --- delete ----------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "image_chain.h"
 #include "job.h"
 #include "pool.h"
+#include "transaction.h"
 #include "volume_plan.h"
 
 typedef struct {

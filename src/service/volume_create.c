@@ -9,11 +9,14 @@
 #include <service/snapshots.h>
 
 #include "claim.h"
+#include "declare.h"
 #include "image_chain.h"
 #include "job.h"
 #include "pool.h"
+#include "relations.h"
 #include "scan.h"
-#include "trust.h"
+#include "snapshot.h"
+#include "transaction.h"
 #include "volume_plan.h"
 
 static unsigned parse_flags(unsigned create_flags, unsigned more)

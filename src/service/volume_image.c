@@ -13,9 +13,10 @@
 
 #include "claim.h"
 #include "image_chain.h"
+#include "intent.h"
 #include "job.h"
 #include "volume_family.h"
-#include "volume_plan.h"
+#include "volume_open.h"
 
 /* --- check ------------------------------------------------------------------------------------ */
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "transaction.h"
+
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
@@ -6,37 +8,11 @@
 #include <base/log.h>
 
 #include "claim.h"
-#include "definitions.h"
+#include "declare.h"
 #include "draft.h"
+#include "intent.h"
 #include "pool.h"
 #include "scan.h"
-#include "service_private.h"
-#include "trust.h"
-#include "volume_plan.h"
-
-/*
- * The intent holds the whole pool definition: a transient pool is gone when it is replayed. @token
- * NULL: there is no draft, what is left halfway is for the backend to find.
- */
-static CstIntent *record_intent(CstPool *pool, CstPoolState *state, const char *operation,
-                                const char *name, const char *token, GError **error)
-{
-    g_autofree char *xml = cst_pool_def_format(state->def, error);
-    CstIntent *intent;
-
-    if (!xml || !definitions_enter(pool->service, error))
-        return NULL;
-    intent =
-        cst_journal_begin(pool->service->journal, error, operation, "pool", pool->name, "volume",
-                          name, "definition", xml, token ? "draft" : NULL, token, NULL);
-    definitions_leave(pool->service);
-    return intent;
-}
-
-CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error)
-{
-    return record_intent(claim->pool, claim->state, operation, claim->name, NULL, error);
-}
 
 static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
@@ -81,7 +57,7 @@ static gboolean prepare(Making *making, CstPool *pool, const CstVolDef *def, con
     cst_uuid_generate(&id);
     making->draft.token = g_strdup(cst_uuid_format(&id, token));
     making->intent =
-        record_intent(pool, making->claim.state, operation, def->name, making->draft.token, error);
+        intent_begin(pool, making->claim.state, operation, def->name, making->draft.token, error);
     return making->intent != NULL;
 }
 
