@@ -6,10 +6,6 @@
  */
 #include "pool_load.h"
 
-#include <string.h>
-
-#include <base/error.h>
-#include <base/i18n.h>
 #include <base/log.h>
 #include <store/pool_files.h>
 

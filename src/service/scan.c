@@ -6,8 +6,6 @@
  */
 #include "scan.h"
 
-#include <string.h>
-
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>

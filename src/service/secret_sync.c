@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include <base/dry_run.h>
-#include <base/log.h>
 
 #include "definitions.h"
 #include "secret.h"

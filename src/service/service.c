@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/stat.h>
 
-#include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <store/pool_files.h>

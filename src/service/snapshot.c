@@ -10,6 +10,7 @@
 #include <image/snapshot.h>
 
 #include "claim.h"
+#include "clone.h"
 #include "declare.h"
 #include "intent.h"
 #include "job.h"
@@ -165,15 +166,6 @@ static const Keeper pool_keeper = {
 };
 
 /* --- which of them ---------------------------------------------------------------------------- */
-
-gboolean volume_keeps_snapshots(const CstVolume *volume)
-{
-    const CstImageFormat *format = volume->format && volume->type != CST_VOL_DIR
-                                       ? cst_image_format_find(volume->format, NULL)
-                                       : NULL;
-
-    return format && cst_image_format_has_snapshots(format);
-}
 
 static const Keeper *keeper_of(const Site *site, GError **error)
 {

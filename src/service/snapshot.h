@@ -6,5 +6,3 @@
 
 /** NULL: there is none of that name. */
 const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);
-/** The format of the volume keeps snapshots inside of the image. */
-gboolean volume_keeps_snapshots(const CstVolume *volume);

@@ -18,14 +18,10 @@
  */
 #include "trust.h"
 
-#include <string.h>
-
 #include <base/dry_run.h>
 #include <base/error.h>
-#include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <image/image.h>
 #include <store/declarations.h>
 
 #include "pool.h"

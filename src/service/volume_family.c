@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include <base/error.h>
 #include <base/i18n.h>
 #include <image/chain.h>
 #include <service/images.h>

@@ -8,9 +8,21 @@
 #include <string.h>
 
 #include <base/error.h>
-#include <base/file.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+
+/* What is of the format "dir" is a directory, whatever type the document says. */
+CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
+                        unsigned parse_flags, GError **error)
+{
+    unsigned flags =
+        parse_flags | (create_flags & CST_VOL_CREATE_VALIDATE ? CST_VOL_PARSE_VALIDATE : 0);
+    CstVolDef *def = cst_vol_def_parse(xml, state->def->type, flags, error);
+
+    if (def && g_strcmp0(def->format, "dir") == 0)
+        def->type = CST_VOL_DIR;
+    return def;
+}
 
 gboolean volume_is_raw(const CstVolDef *def)
 {

@@ -5,6 +5,10 @@
 #include <model/vol_def.h>
 #include <pool/pool.h>
 
+/** The definition of a new volume; CstVolCreateFlags, and CST_VOL_PARSE_… more. */
+CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
+                        unsigned parse_flags, GError **error);
+
 /** What a new volume is to be: its definition turned into the image engine's words. */
 typedef struct {
     const CstImageFormat *format; /* NULL: a directory volume */

@@ -6,8 +6,6 @@
  */
 #include "volume_problem.h"
 
-#include <string.h>
-
 #include <base/i18n.h>
 
 #include "pool.h"

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include <base/error.h>
-#include <base/file.h>
 #include <base/flags.h>
-#include <base/i18n.h>
 #include <image/image.h>
 
 #include "draft.h"

@@ -2,7 +2,6 @@
 #include <service/images.h>
 
 #include <base/error.h>
-#include <base/i18n.h>
 #include <image/compare.h>
 #include <image/map.h>
 #include <image/measure.h>
