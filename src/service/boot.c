@@ -3,9 +3,9 @@
 
 #include <base/log.h>
 
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
 
 #define STARTS_AT_ONCE  16
 #define FIRST_RETRY_S   1

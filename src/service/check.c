@@ -6,8 +6,8 @@
 
 #include <base/flags.h>
 
+#include "core/job.h"
 #include "image_chain.h"
-#include "job.h"
 #include "volume_open.h"
 
 /* Takes the list of findings over. */

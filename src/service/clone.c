@@ -14,11 +14,11 @@
 #include <image/snapshot.h>
 #include <service/volumes.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
 #include "declare.h"
 #include "image_chain.h"
-#include "job.h"
-#include "pool.h"
 #include "relations.h"
 #include "transaction.h"
 #include "volume_plan.h"

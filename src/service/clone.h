@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "claim.h"
+#include "core/claim.h"
 #include "volume_plan.h"
 
 /** A copy of a volume, or of a snapshot of it, as a new volume. */

@@ -14,8 +14,8 @@
 #include <base/i18n.h>
 #include <image/commit.h>
 
+#include "core/job.h"
 #include "image_chain.h"
-#include "job.h"
 #include "volume_family.h"
 
 static gboolean is_named(const ImageLink *link, const char *name)

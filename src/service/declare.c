@@ -17,13 +17,13 @@
 #include <service/trust.h>
 #include <store/declarations.h>
 
-#include "claim.h"
-#include "job.h"
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
-#include "table.h"
-#include "trust.h"
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
+#include "core/trust.h"
 
 static CstDeclarations *store_of(const CstPool *pool)
 {

@@ -3,7 +3,7 @@
 
 #include <model/declaration.h>
 
-#include "claim.h"
+#include "core/claim.h"
 
 /** What the definition of a new volume declares. The caller frees it. */
 CstDeclaration *trust_of_definition(const CstVolDef *def);

@@ -9,14 +9,14 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/intent.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/table.h"
 #include "declare.h"
-#include "intent.h"
-#include "job.h"
-#include "pool.h"
 #include "relations.h"
-#include "scan.h"
-#include "table.h"
 
 /* The newest first: what is left by a failure is still a row of snapshots. */
 static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,

@@ -8,10 +8,10 @@
 #include <base/crash.h>
 #include <image/rebase.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/intent.h"
+#include "core/job.h"
 #include "image_chain.h"
-#include "intent.h"
-#include "job.h"
 
 /* Where the pool's technology shares the content, it is what makes it independent. */
 static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,

@@ -6,11 +6,11 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/scan.h"
+#include "core/trust.h"
 #include "image_outside.h"
 #include "relations.h"
-#include "scan.h"
-#include "trust.h"
 #include "volume_chain.h"
 #include "volume_open.h"
 

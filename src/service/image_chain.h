@@ -3,7 +3,7 @@
 
 #include <image/chain.h>
 
-#include "claim.h"
+#include "core/claim.h"
 
 /** One image of a chain, opened: a volume, claimed, or a declared file outside of all pools. */
 typedef struct {

@@ -17,12 +17,12 @@
 #include <base/file.h>
 #include <base/log.h>
 
-#include "claim.h"
-#include "events.h"
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
-#include "space.h"
+#include "core/claim.h"
+#include "core/events.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/space.h"
 
 /* A burst of changes is looked at once, this long after its first one. */
 #define SETTLE_MS 100

@@ -8,14 +8,14 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
-#include "claim.h"
-#include "definitions.h"
-#include "events.h"
-#include "job.h"
-#include "pool.h"
+#include "core/claim.h"
+#include "core/definitions.h"
+#include "core/events.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/service.h"
 #include "pool_lifecycle.h"
-#include "registry.h"
-#include "service_private.h"
 
 /* The pool named like @def or with its uuid, with a reference, or NULL. */
 static CstPool *find_namesake(CstService *service, const CstPoolDef *def)

@@ -8,15 +8,15 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
-#include "claim.h"
-#include "definitions.h"
-#include "events.h"
-#include "job.h"
-#include "pool.h"
-#include "registry.h"
-#include "scan.h"
-#include "service_private.h"
-#include "table.h"
+#include "core/claim.h"
+#include "core/definitions.h"
+#include "core/events.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
 
 /* --- start ------------------------------------------------------------------------------------ */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "pool.h"
+#include "core/pool.h"
 
 /** What cst_pool_start() does, for who has begun a change of the pool already. */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error);

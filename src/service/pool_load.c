@@ -9,10 +9,10 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
-#include "pool.h"
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/service.h"
 #include "pool_lifecycle.h"
-#include "registry.h"
-#include "service_private.h"
 
 /* The pool of that name and uuid; one of the same name with another uuid makes room. */
 static CstPool *find_or_add(CstService *service, const CstPoolDef *def)

@@ -3,9 +3,9 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
 
 char *cst_pool_get_problem(CstPool *pool)
 {

@@ -7,11 +7,11 @@
 #include "recovery.h"
 
 #include "boot.h"
+#include "core/pool.h"
+#include "core/service.h"
 #include "monitor.h"
-#include "pool.h"
 #include "replay.h"
 #include "resume.h"
-#include "service_private.h"
 
 struct Recovery {
     Resumption *resumption;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "service_private.h"
+#include "core/service.h"
 
 /** What brings pools and jobs back, and keeps the tables of active pools up to date. */
 Recovery *recovery_new(void);

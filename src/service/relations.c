@@ -8,10 +8,10 @@
 #include <image/hold.h>
 #include <service/images.h>
 
-#include "claim.h"
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
 #include "volume_family.h"
 
 /* Who has a volume open, and what is based on it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "claim.h"
+#include "core/claim.h"
 
 /** BUSY, naming who has the volume open. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);

@@ -14,9 +14,9 @@
 #include <base/error.h>
 #include <base/log.h>
 
-#include "pool.h"
+#include "core/pool.h"
+#include "core/service.h"
 #include "pool_lifecycle.h"
-#include "service_private.h"
 
 /* *ret_state: the pool's as it was then, NULL: nothing to recover. */
 static gboolean open_recorded(CstService *service, const CstIntentRecord *record,

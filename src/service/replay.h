@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "pool.h"
+#include "core/pool.h"
 
 /** Replays all intents of dead processes, but for those about remote pools, which are kept. */
 void replay_journal(CstService *service);

@@ -10,11 +10,11 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-#include "claim.h"
-#include "job.h"
-#include "pool.h"
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/service.h"
 #include "relations.h"
-#include "service_private.h"
 #include "volume_open.h"
 
 static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,

@@ -18,8 +18,8 @@
 #include <service/volumes.h>
 #include <store/job_files.h>
 
-#include "job.h"
-#include "service_private.h"
+#include "core/job.h"
+#include "core/service.h"
 
 #define AT_ONCE     4
 #define PATIENCE_US (60 * G_TIME_SPAN_SECOND) /* until the job's pool is active */

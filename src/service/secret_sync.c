@@ -14,9 +14,9 @@
 
 #include <base/dry_run.h>
 
-#include "definitions.h"
+#include "core/definitions.h"
+#include "core/service.h"
 #include "secret.h"
-#include "service_private.h"
 
 /*
  * Does not wait: programs of ours exclude each other by the storage driver's lock already, and

@@ -7,9 +7,9 @@
 #include <base/i18n.h>
 #include <store/system_token.h>
 
-#include "events.h"
+#include "core/events.h"
+#include "core/service.h"
 #include "secret.h"
-#include "service_private.h"
 
 void cst_secret_row_free(CstSecretRow *row)
 {

@@ -5,14 +5,14 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 
-#include "definitions.h"
-#include "job.h"
+#include "core/definitions.h"
+#include "core/job.h"
+#include "core/service.h"
+#include "core/trust.h"
 #include "pool_load.h"
 #include "recovery.h"
 #include "replay.h"
 #include "secret.h"
-#include "service_private.h"
-#include "trust.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 

@@ -9,13 +9,13 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
-#include "claim.h"
 #include "clone.h"
+#include "core/claim.h"
+#include "core/intent.h"
+#include "core/job.h"
+#include "core/scan.h"
 #include "declare.h"
-#include "intent.h"
-#include "job.h"
 #include "relations.h"
-#include "scan.h"
 #include "volume_open.h"
 
 /* A volume that is being worked on. */

@@ -7,10 +7,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "claim.h"
 #include "clone.h"
-#include "job.h"
-#include "scan.h"
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/scan.h"
 #include "snapshot.h"
 
 /* The volume's own shape, in the size of then, on its own feet. */

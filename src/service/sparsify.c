@@ -5,8 +5,8 @@
 #include <base/crash.h>
 #include <image/sparsify.h>
 
+#include "core/job.h"
 #include "image_chain.h"
-#include "job.h"
 
 static gboolean sparsify_volume(CstPool *pool, const char *name, CstTask *task,
                                 uint64_t *ret_given_back, GError **error)

@@ -6,12 +6,12 @@
 #include <base/i18n.h>
 #include <blob/steps.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/events.h"
+#include "core/job.h"
+#include "core/scan.h"
 #include "declare.h"
-#include "events.h"
-#include "job.h"
 #include "relations.h"
-#include "scan.h"
 
 /* --- upload ----------------------------------------------------------------------------------- */
 

@@ -7,12 +7,12 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/draft.h"
+#include "core/intent.h"
+#include "core/pool.h"
+#include "core/scan.h"
 #include "declare.h"
-#include "draft.h"
-#include "intent.h"
-#include "pool.h"
-#include "scan.h"
 
 static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {

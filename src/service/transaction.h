@@ -4,7 +4,7 @@
 #include <model/declaration.h>
 #include <store/journal.h>
 
-#include "claim.h"
+#include "core/claim.h"
 
 /** A new volume between its reservation and its end; see CstVolDraft. */
 typedef struct {

@@ -7,8 +7,8 @@
 #include <base/i18n.h>
 #include <image/bitmap.h>
 
+#include "core/job.h"
 #include "image_chain.h"
-#include "job.h"
 
 typedef struct {
     const CstBitmapChange *change;

@@ -7,9 +7,9 @@
 #include <base/i18n.h>
 #include <image/chain.h>
 
-#include "pool.h"
-#include "scan.h"
-#include "trust.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/trust.h"
 
 /* What a volume is based on, as the pools' tables know it. */
 

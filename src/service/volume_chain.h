@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "claim.h"
+#include "core/claim.h"
 
 /** A volume as the pools' tables know it; @name may be one that no pool has. */
 typedef struct {

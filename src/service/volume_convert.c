@@ -10,9 +10,9 @@
 #include <image/convert.h>
 #include <image/options.h>
 
+#include "core/job.h"
+#include "core/pool.h"
 #include "image_chain.h"
-#include "job.h"
-#include "pool.h"
 #include "transaction.h"
 #include "volume_plan.h"
 

@@ -10,9 +10,9 @@
 #include <image/snapshot.h>
 #include <service/snapshots.h>
 
-#include "claim.h"
-#include "job.h"
-#include "pool.h"
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
 #include "transaction.h"
 #include "volume_plan.h"
 

@@ -7,10 +7,10 @@
 #include <image/chain.h>
 #include <service/images.h>
 
-#include "claim.h"
-#include "pool.h"
-#include "scan.h"
-#include "table.h"
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/table.h"
 #include "volume_chain.h"
 #include "volume_problem.h"
 

@@ -3,7 +3,7 @@
 
 #include <model/image_report.h>
 
-#include "claim.h"
+#include "core/claim.h"
 
 /** Name of the row that tells, as its problem, how many there are more. */
 #define VOLUME_MORE "..."

@@ -11,9 +11,9 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-#include "claim.h"
-#include "pool.h"
-#include "trust.h"
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/trust.h"
 
 /* The volume of the same pool that an image means by @reference; NULL: there can be none. */
 static char *name_of_part(const VolumeClaim *claim, const char *reference)

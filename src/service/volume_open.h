@@ -3,7 +3,7 @@
 
 #include <image/image.h>
 
-#include "claim.h"
+#include "core/claim.h"
 
 /**
  * Opens the other files that the image of @volume, which @claim holds, keeps its content in: those

@@ -8,9 +8,9 @@
 
 #include <base/i18n.h>
 
-#include "pool.h"
-#include "scan.h"
-#include "trust.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/trust.h"
 
 /* What stands for the format of a backing file that no pool has. */
 static const char nowhere[] = "";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "pool.h"
+#include "core/pool.h"
 
 /** What is known of the volumes that others are based on, while a list of problems is made. */
 typedef GHashTable VolumeBases;

@@ -4,11 +4,11 @@
 #include <base/flags.h>
 #include <image/image.h>
 
-#include "draft.h"
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
-#include "table.h"
+#include "core/draft.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
 #include "volume_problem.h"
 
 /* A details listing may show sizes this old; older ones are looked at again first. */

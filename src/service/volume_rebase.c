@@ -9,12 +9,12 @@
 #include <base/i18n.h>
 #include <image/rebase.h>
 
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
 #include "declare.h"
 #include "image_chain.h"
-#include "job.h"
-#include "pool.h"
-#include "scan.h"
-#include "service_private.h"
 #include "volume_chain.h"
 #include "volume_plan.h"
 

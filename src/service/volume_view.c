@@ -6,8 +6,8 @@
 #include <image/map.h>
 #include <image/measure.h>
 
+#include "core/job.h"
 #include "image_chain.h"
-#include "job.h"
 #include "volume_plan.h"
 
 /* What guests see of volumes, without changing anything. */

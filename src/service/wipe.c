@@ -10,9 +10,9 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-#include "claim.h"
+#include "core/claim.h"
+#include "core/job.h"
 #include "declare.h"
-#include "job.h"
 #include "relations.h"
 #include "wipe_passes.h"
 

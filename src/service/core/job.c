@@ -8,7 +8,7 @@
 
 #include "job_kind.h"
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 /*
  * A job costs a line in a list; only when it lasts does a thread give it a file that others see.

@@ -12,7 +12,7 @@
 
 #include "draft.h"
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 #include "space.h"
 #include "table.h"
 #include "trust.h"

@@ -4,7 +4,7 @@
 #include <base/log.h>
 
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 /* A pool's rooms that may run full while guests write, and nobody's command is there to fail. */
 

@@ -9,7 +9,7 @@
 
 #include <sys/stat.h>
 
-#include "service_private.h"
+#include "service.h"
 
 #define EMBEDDED_LOCK_TIMEOUT_MS 10000
 

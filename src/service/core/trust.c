@@ -25,7 +25,7 @@
 #include <store/declarations.h>
 
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 CstDeclaredFile trust_file(const CstPoolState *state, const char *name, CstFileId id)
 {

@@ -9,7 +9,7 @@
 
 #include "definitions.h"
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 void registry_add(CstPool *pool)
 {

@@ -2,7 +2,7 @@
 #include "events.h"
 
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 typedef struct {
     gint refs;

@@ -9,7 +9,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "service_private.h"
+#include "service.h"
 
 void pool_draft_free(VolumeDraft *draft)
 {

@@ -18,7 +18,7 @@
 #include <store/declarations.h>
 
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 #define EVERY_US   (3600 * (gint64)G_USEC_PER_SEC)
 #define PATIENCE_S (7 * 24 * 3600)

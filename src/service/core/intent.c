@@ -9,7 +9,7 @@
 #include "claim.h"
 #include "definitions.h"
 #include "pool.h"
-#include "service_private.h"
+#include "service.h"
 
 CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operation, const char *name,
                         const char *token, GError **error)
