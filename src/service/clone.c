@@ -18,8 +18,8 @@
 #include "core/job.h"
 #include "core/pool.h"
 #include "declare.h"
+#include "dependency/guard.h"
 #include "image_chain.h"
-#include "relations.h"
 #include "transaction.h"
 #include "volume_plan.h"
 

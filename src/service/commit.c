@@ -15,8 +15,8 @@
 #include <image/commit.h>
 
 #include "core/job.h"
+#include "dependency/dependents.h"
 #include "image_chain.h"
-#include "volume_family.h"
 
 static gboolean is_named(const ImageLink *link, const char *name)
 {

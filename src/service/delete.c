@@ -16,7 +16,7 @@
 #include "core/scan.h"
 #include "core/table.h"
 #include "declare.h"
-#include "relations.h"
+#include "dependency/guard.h"
 
 /* The newest first: what is left by a failure is still a row of snapshots. */
 static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,

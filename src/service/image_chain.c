@@ -9,9 +9,9 @@
 #include "core/claim.h"
 #include "core/scan.h"
 #include "core/trust.h"
+#include "dependency/chain.h"
+#include "dependency/guard.h"
 #include "image_outside.h"
-#include "relations.h"
-#include "volume_chain.h"
 #include "volume_open.h"
 
 static void link_free(ImageLink *link)

@@ -14,7 +14,7 @@
 #include "core/job.h"
 #include "core/pool.h"
 #include "core/service.h"
-#include "relations.h"
+#include "dependency/guard.h"
 #include "volume_open.h"
 
 static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,

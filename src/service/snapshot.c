@@ -15,7 +15,7 @@
 #include "core/job.h"
 #include "core/scan.h"
 #include "declare.h"
-#include "relations.h"
+#include "dependency/guard.h"
 #include "volume_open.h"
 
 /* A volume that is being worked on. */

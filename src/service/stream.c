@@ -11,7 +11,7 @@
 #include "core/job.h"
 #include "core/scan.h"
 #include "declare.h"
-#include "relations.h"
+#include "dependency/guard.h"
 
 /* --- upload ----------------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/table.h"
-#include "volume_problem.h"
+#include "dependency/problem.h"
 
 /* A details listing may show sizes this old; older ones are looked at again first. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND

@@ -14,8 +14,8 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "declare.h"
+#include "dependency/chain.h"
 #include "image_chain.h"
-#include "volume_chain.h"
 #include "volume_plan.h"
 
 /* --- rings ------------------------------------------------------------------------------------ */

@@ -13,7 +13,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "declare.h"
-#include "relations.h"
+#include "dependency/guard.h"
 #include "wipe_passes.h"
 
 static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, unsigned algorithm,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "relations.h"
+#include "guard.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
-#include "volume_family.h"
+#include "dependents.h"
 
 /* Who has a volume open, and what is based on it. */
 

@@ -4,7 +4,7 @@
  * without anybody having declared it, and what it is based on: missing, or of another format than
  * the image says. Images are not opened for it, so a listing of ten thousand can say it.
  */
-#include "volume_problem.h"
+#include "problem.h"
 
 #include <base/i18n.h>
 

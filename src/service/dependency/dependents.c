@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "volume_family.h"
+#include "dependents.h"
 
 #include <string.h>
 
@@ -7,12 +7,12 @@
 #include <image/chain.h>
 #include <service/images.h>
 
+#include "chain.h"
 #include "core/claim.h"
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/table.h"
-#include "volume_chain.h"
-#include "volume_problem.h"
+#include "problem.h"
 
 /*
  * All that is based on a volume, and on what it is based on. A family may be large (a golden image

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "volume_chain.h"
+#include "chain.h"
 
 #include <string.h>
 
