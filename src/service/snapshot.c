@@ -9,14 +9,14 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
-#include "clone.h"
 #include "core/claim.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/scan.h"
-#include "declare.h"
 #include "dependency/guard.h"
-#include "volume_open.h"
+#include "volume/clone.h"
+#include "volume/declare.h"
+#include "volume/open.h"
 
 /* A volume that is being worked on. */
 typedef struct {

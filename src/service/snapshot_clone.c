@@ -7,11 +7,11 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "clone.h"
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/scan.h"
 #include "snapshot.h"
+#include "volume/clone.h"
 
 /* The volume's own shape, in the size of then, on its own feet. */
 static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,

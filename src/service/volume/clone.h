@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/claim.h"
-#include "volume_plan.h"
+#include "plan.h"
 
 /** A copy of a volume, or of a snapshot of it, as a new volume. */
 typedef struct {

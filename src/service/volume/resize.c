@@ -15,7 +15,7 @@
 #include "core/pool.h"
 #include "core/service.h"
 #include "dependency/guard.h"
-#include "volume_open.h"
+#include "open.h"
 
 static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,
                               uint64_t *ret_capacity, GError **error)

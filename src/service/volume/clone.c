@@ -20,8 +20,8 @@
 #include "declare.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
+#include "plan.h"
 #include "transaction.h"
-#include "volume_plan.h"
 
 gboolean volume_keeps_snapshots(const CstVolume *volume)
 {

@@ -8,7 +8,7 @@
 
 #include "core/job.h"
 #include "image_chain.h"
-#include "volume_open.h"
+#include "open.h"
 
 /* Takes the list of findings over. */
 static void fill_report(const CstImageCheck *check, CstFindings *findings, CstCheckReport *report)

@@ -3,7 +3,7 @@
  * A claimed volume's image, opened alone, and the other files that the image keeps its content in:
  * those that are declared, and are volumes of the same pool. They are claimed with the volume.
  */
-#include "volume_open.h"
+#include "open.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
 
 #include "core/job.h"
 #include "image_chain.h"
-#include "volume_plan.h"
+#include "plan.h"
 
 /* What guests see of volumes, without changing anything. */
 

@@ -16,7 +16,7 @@
 #include "declare.h"
 #include "dependency/chain.h"
 #include "image_chain.h"
-#include "volume_plan.h"
+#include "plan.h"
 
 /* --- rings ------------------------------------------------------------------------------------ */
 

@@ -3,7 +3,7 @@
  * A volume's definition turned into the image engine's words, and what is refused on the way, as
  * libvirt words it.
  */
-#include "volume_plan.h"
+#include "plan.h"
 
 #include <string.h>
 

@@ -13,8 +13,8 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "plan.h"
 #include "transaction.h"
-#include "volume_plan.h"
 
 /* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
 static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flags,

@@ -13,8 +13,8 @@
 #include "core/job.h"
 #include "core/pool.h"
 #include "image_chain.h"
+#include "plan.h"
 #include "transaction.h"
-#include "volume_plan.h"
 
 typedef struct {
     const CstVolConvert *how;

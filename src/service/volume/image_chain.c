@@ -12,7 +12,7 @@
 #include "dependency/chain.h"
 #include "dependency/guard.h"
 #include "image_outside.h"
-#include "volume_open.h"
+#include "open.h"
 
 static void link_free(ImageLink *link)
 {
