@@ -16,7 +16,7 @@
 
 #include "core/pool.h"
 #include "core/service.h"
-#include "pool_lifecycle.h"
+#include "pool/lifecycle.h"
 
 /* *ret_state: the pool's as it was then, NULL: nothing to recover. */
 static gboolean open_recorded(CstService *service, const CstIntentRecord *record,

@@ -9,7 +9,7 @@
 #include "core/job.h"
 #include "core/service.h"
 #include "core/trust.h"
-#include "pool_load.h"
+#include "pool/load.h"
 #include "recovery.h"
 #include "replay.h"
 #include "secret.h"

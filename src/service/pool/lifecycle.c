@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pool_lifecycle.h"
+#include "lifecycle.h"
 
 #include <base/crash.h>
 #include <base/error.h>

@@ -4,7 +4,7 @@
  * an older run of ours or, while we are embedded, of another process. A pool with a state file was
  * active when its process ended, and is active from here on (pool_adopt()).
  */
-#include "pool_load.h"
+#include "load.h"
 
 #include <base/log.h>
 #include <store/pool_files.h>
@@ -12,7 +12,7 @@
 #include "core/pool.h"
 #include "core/registry.h"
 #include "core/service.h"
-#include "pool_lifecycle.h"
+#include "lifecycle.h"
 
 /* The pool of that name and uuid; one of the same name with another uuid makes room. */
 static CstPool *find_or_add(CstService *service, const CstPoolDef *def)

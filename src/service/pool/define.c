@@ -15,7 +15,7 @@
 #include "core/pool.h"
 #include "core/registry.h"
 #include "core/service.h"
-#include "pool_lifecycle.h"
+#include "lifecycle.h"
 
 /* The pool named like @def or with its uuid, with a reference, or NULL. */
 static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
