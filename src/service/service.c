@@ -12,7 +12,7 @@
 #include "pool/load.h"
 #include "recovery.h"
 #include "replay.h"
-#include "secret.h"
+#include "secret/secret.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "secret.h"
+
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -9,7 +11,6 @@
 
 #include "core/events.h"
 #include "core/service.h"
-#include "secret.h"
 
 void cst_secret_row_free(CstSecretRow *row)
 {
