@@ -10,8 +10,8 @@
 #include "core/service.h"
 #include "core/trust.h"
 #include "pool/load.h"
-#include "recovery.h"
-#include "replay.h"
+#include "recovery/recovery.h"
+#include "recovery/replay.h"
 #include "secret/secret.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "boot.h"
+#include "autostart.h"
 
 #include <base/log.h>
 

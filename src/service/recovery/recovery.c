@@ -6,7 +6,7 @@
  */
 #include "recovery.h"
 
-#include "boot.h"
+#include "autostart.h"
 #include "core/pool.h"
 #include "core/service.h"
 #include "monitor.h"
