@@ -139,18 +139,18 @@ static gboolean drop_snapshots_inside(CstBlob *blob, const VolumeClone *clone, G
     return cst_image_flush(image, error);
 }
 
-static gboolean copy_bytes(const Making *making, const VolumeClone *clone, GError **error)
+static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GError **error)
 {
     g_autoptr(CstBlob) from = NULL;
 
-    if (!making->shared) {
+    if (!txn->shared) {
         from = open_bytes(clone, error);
         if (!from || !check_at_rest(clone, from, error) ||
-            !copy_whole(from, making->draft.blob, making->draft.zeroed, clone, error))
+            !copy_whole(from, txn->draft.blob, txn->draft.zeroed, clone, error))
             return FALSE;
     }
-    return drop_snapshots_inside(making->draft.blob, clone, error) &&
-           grow_to_capacity(making->draft.blob, clone, error);
+    return drop_snapshots_inside(txn->draft.blob, clone, error) &&
+           grow_to_capacity(txn->draft.blob, clone, error);
 }
 
 /* Through the guests' views: another format, or another shape of the same one. */
@@ -195,13 +195,13 @@ static void drop_raw_backing(VolumeClone *clone)
 /* The bytes as they are stored. Any format can be copied like this. */
 static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 {
-    g_auto(Making) making = {.claim.task = clone->task, .claim.after = clone->from};
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
 
     drop_raw_backing(clone);
-    making.declaration = trust_of_copy(clone->def, clone->source);
-    return making_begin_clone(&making, pool, clone->def, clone->from->pool, clone->source->name,
-                              clone->snapshot, error) &&
-           copy_bytes(&making, clone, error) && making_commit(&making, clone->def, error);
+    txn.declaration = trust_of_copy(clone->def, clone->source);
+    return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
+                                  clone->snapshot, error) &&
+           copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
 /* A change of shape needs a format that we can make. */
@@ -212,7 +212,7 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
         .after = clone->from,
         .at_rest = !(clone->flags & CST_VOL_CREATE_FORCE_SHARE),
     };
-    g_auto(Making) making = {.claim.task = clone->task};
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task};
 
     if (clone->flags & CST_VOL_CREATE_REFLINK)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -222,10 +222,10 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     if (!volume_plan(clone->def, clone->flags, &clone->plan, error) ||
         !image_chain_open(&source, clone->from->pool, clone->source->name, error))
         return FALSE;
-    making.claim.after = image_chain_last_claim(&source);
-    return making_begin(&making, pool, clone->def, "clone", error) &&
-           copy_content(&source, &making.draft, clone, error) &&
-           making_commit(&making, clone->def, error);
+    txn.claim.after = image_chain_last_claim(&source);
+    return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
+           copy_content(&source, &txn.draft, clone, error) &&
+           volume_txn_commit(&txn, clone->def, error);
 }
 
 gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)

@@ -46,14 +46,14 @@ static gboolean take_format(CstPool *pool, Conversion *conversion, GError **erro
     return TRUE;
 }
 
-static gboolean fill(CstBlob *guest, const Making *making, Conversion *conversion, GError **error)
+static gboolean fill(CstBlob *guest, const VolumeTxn *txn, Conversion *conversion, GError **error)
 {
     unsigned flags =
         (conversion->how->flags & CST_VOL_CONVERT_COMPRESS ? CST_CONVERT_COMPRESS : 0) |
-        (making->draft.zeroed ? CST_CONVERT_TARGET_ZERO : 0);
+        (txn->draft.zeroed ? CST_CONVERT_TARGET_ZERO : 0);
 
     conversion->options.create.file_name = conversion->how->name;
-    return cst_image_convert(guest, making->draft.blob, conversion->format,
+    return cst_image_convert(guest, txn->draft.blob, conversion->format,
                              &conversion->options.create, flags, conversion->task, error);
 }
 
@@ -64,7 +64,7 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         .task = conversion->task,
         .at_rest = !(conversion->how->flags & CST_VOL_CONVERT_FORCE_SHARE),
     };
-    g_auto(Making) making = {.claim.task = conversion->task};
+    g_auto(VolumeTxn) txn = {.claim.task = conversion->task};
     CstVolDef *def = conversion->def = cst_vol_def_new();
     CstBlob *guest;
 
@@ -73,10 +73,10 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         !image_chain_open(&chain, source_pool, source, error))
         return FALSE;
     guest = image_chain_guest(&chain, NULL, error);
-    making.claim.after = image_chain_last_claim(&chain);
+    txn.claim.after = image_chain_last_claim(&chain);
     return guest && cst_blob_get_size(guest, &def->capacity, error) &&
-           making_begin(&making, pool, def, "convert", error) &&
-           fill(guest, &making, conversion, error) && making_commit(&making, def, error);
+           volume_txn_begin(&txn, pool, def, "convert", error) &&
+           fill(guest, &txn, conversion, error) && volume_txn_commit(&txn, def, error);
 }
 
 static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *source,

@@ -68,18 +68,18 @@ static gboolean is_made_whole(CstPool *pool, unsigned flags)
 static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeClaim *backing,
                             unsigned flags, CstTask *task, GError **error)
 {
-    g_auto(Making) making = {.claim.task = task, .claim.after = backing->holder ? backing : NULL};
+    g_auto(VolumeTxn) txn = {.claim.task = task, .claim.after = backing->holder ? backing : NULL};
     VolumePlan plan = {0};
 
     if (!volume_flags_fit(def, flags, error) ||
         !(is_made_whole(pool, flags) || volume_plan(def, flags, &plan, error)) ||
-        !making_begin(&making, pool, def, "create", error))
+        !volume_txn_begin(&txn, pool, def, "create", error))
         return FALSE;
     if (plan.format &&
-        (!cst_image_create(making.draft.blob, plan.format, &plan.options, task, error) ||
-         !allocate_part(making.draft.blob, def, flags, &plan, task, error)))
+        (!cst_image_create(txn.draft.blob, plan.format, &plan.options, task, error) ||
+         !allocate_part(txn.draft.blob, def, flags, &plan, task, error)))
         return FALSE;
-    return making_commit(&making, def, error);
+    return volume_txn_commit(&txn, def, error);
 }
 
 static gboolean create_volume(CstPool *pool, CstVolDef *def, unsigned flags, CstTask *task,

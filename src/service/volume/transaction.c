@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a new volume comes to be: begun, filled by whoever began it, committed or rolled back.
+ *
+ * begin: the name is claimed, the intent is in the journal, and the backend has reserved a draft
+ * under a hidden name, which the intent names. commit: what is declared of the content is recorded,
+ * and the draft gets its name in one step; only from then on there is a volume. A transaction that
+ * ends without a commit drops its draft; after a crash the journal's replay does
+ * (recovery/replay.c).
+ */
 #include "transaction.h"
 
 #include <base/crash.h>
@@ -25,118 +34,116 @@ static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name,
     return TRUE;
 }
 
-/* Whoever holds another volume does not wait for one that is there already. */
-static gboolean look_first(const Making *making, CstPool *pool, const char *name, GError **error)
+/* Work that holds another volume already does not wait for one that exists: it fails. */
+static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char *name,
+                                 GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
 
-    if (!making->claim.after)
+    if (!txn->claim.after)
         return TRUE;
     state = pool_state_get(pool, error);
     return state && check_free(pool, state, name, error);
 }
 
 /* Claims the name and records the intent. */
-static gboolean prepare(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
+static gboolean prepare(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, const char *operation,
                         GError **error)
 {
     CstUuid id;
     char token[CST_UUID_TEXT_LEN];
 
-    making->claim.creating = TRUE;
+    txn->claim.creating = TRUE;
     if (!cst_name_check(def->name, _("volume"), error) ||
-        !look_first(making, pool, def->name, error) ||
-        !volume_claim(&making->claim, pool, def->name, CLAIM_WRITE, error) ||
-        !cst_pool_state_name_check(making->claim.state, def->name, _("volume"), error))
+        !check_free_first(txn, pool, def->name, error) ||
+        !volume_claim(&txn->claim, pool, def->name, CLAIM_WRITE, error) ||
+        !cst_pool_state_name_check(txn->claim.state, def->name, _("volume"), error))
         return FALSE;
-    /* Says that it can't. */
-    if (!cst_pool_state_can_create(making->claim.state))
-        return cst_pool_state_reserve(making->claim.state, def, &making->draft, error);
-    if (!check_free(pool, making->claim.state, def->name, error))
+    if (!cst_pool_state_check_create(txn->claim.state, error) ||
+        !check_free(pool, txn->claim.state, def->name, error))
         return FALSE;
     cst_uuid_generate(&id);
-    making->draft.token = g_strdup(cst_uuid_format(&id, token));
-    making->intent =
-        intent_begin(pool, making->claim.state, operation, def->name, making->draft.token, error);
-    return making->intent != NULL;
+    txn->draft.token = g_strdup(cst_uuid_format(&id, token));
+    txn->intent =
+        intent_begin(pool, txn->claim.state, operation, def->name, txn->draft.token, error);
+    return txn->intent != NULL;
 }
 
-gboolean making_begin(Making *making, CstPool *pool, const CstVolDef *def, const char *operation,
-                      GError **error)
+gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                          const char *operation, GError **error)
 {
-    if (!prepare(making, pool, def, operation, error) ||
-        !cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
+    if (!prepare(txn, pool, def, operation, error) ||
+        !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
-    volume_draft_show(pool, def, making->draft.blob);
+    volume_draft_show(pool, def, txn->draft.blob);
     return TRUE;
 }
 
-gboolean making_begin_clone(Making *making, CstPool *pool, const CstVolDef *def,
-                            CstPool *source_pool, const char *source, const char *snapshot,
-                            GError **error)
+gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                                CstPool *source_pool, const char *source, const char *snapshot,
+                                GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (!prepare(making, pool, def, "clone", error))
+    if (!prepare(txn, pool, def, "clone", error))
         return FALSE;
-    making->shared =
-        pool == source_pool && cst_pool_state_reserve_clone(making->claim.state, def, source,
-                                                            snapshot, &making->draft, &why);
+    txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
+                                                                      snapshot, &txn->draft, &why);
     if (why && !g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (!making->shared && !cst_pool_state_reserve(making->claim.state, def, &making->draft, error))
+    if (!txn->shared && !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
-    volume_draft_show(pool, def, making->draft.blob);
+    volume_draft_show(pool, def, txn->draft.blob);
     return TRUE;
 }
 
-gboolean making_commit(Making *making, const CstVolDef *def, GError **error)
+gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
-    CstPool *pool = making->claim.pool;
+    CstPool *pool = txn->claim.pool;
 
-    if (!making->declaration)
-        making->declaration = trust_of_definition(def);
+    if (!txn->declaration)
+        txn->declaration = trust_of_definition(def);
     CST_CRASH_POINT("vol.create.filled");
-    if (!trust_declare_draft(&making->claim, &making->draft, making->declaration, error))
+    if (!trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.declared");
-    if (!cst_pool_state_commit(making->claim.state, &making->draft, def, error))
+    if (!cst_pool_state_commit(txn->claim.state, &txn->draft, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
-    g_clear_pointer(&making->intent, cst_intent_end);
-    pool_table_look_after_change(pool, making->claim.state, def->name);
+    g_clear_pointer(&txn->intent, cst_intent_end);
+    pool_table_look_after_change(pool, txn->claim.state, def->name);
     volume_draft_hide(pool, def->name);
     return TRUE;
 }
 
 /* What can't be dropped now stays in the journal for the next start. */
-static void roll_back(Making *making, CstPool *pool)
+static void roll_back(VolumeTxn *txn, CstPool *pool)
 {
     g_autoptr(GError) error = NULL;
 
-    if (cst_pool_state_abandon(making->claim.state, making->draft.token, &error)) {
-        cst_intent_end(making->intent);
+    if (cst_pool_state_abandon(txn->claim.state, txn->draft.token, &error)) {
+        cst_intent_end(txn->intent);
         return;
     }
-    cst_intent_keep(making->intent);
-    pool_recover_later(pool, making->claim.state);
+    cst_intent_keep(txn->intent);
+    pool_recover_later(pool, txn->claim.state);
     cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
-void making_end(Making *making)
+void volume_txn_end(VolumeTxn *txn)
 {
-    CstPool *pool = making->claim.pool;
+    CstPool *pool = txn->claim.pool;
 
     if (pool)
-        volume_draft_hide(pool, making->claim.name);
-    if (pool && making->intent)
-        roll_back(making, pool);
-    making->intent = NULL;
-    cst_vol_draft_clear(&making->draft);
-    g_clear_pointer(&making->declaration, cst_declaration_free);
-    volume_release(&making->claim);
+        volume_draft_hide(pool, txn->claim.name);
+    if (pool && txn->intent)
+        roll_back(txn, pool);
+    txn->intent = NULL;
+    cst_vol_draft_clear(&txn->draft);
+    g_clear_pointer(&txn->declaration, cst_declaration_free);
+    volume_release(&txn->claim);
 }
