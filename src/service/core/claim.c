@@ -158,7 +158,7 @@ void pool_change_end(CstPool *pool)
 
 /* --- claims on volumes ------------------------------------------------------------------------ */
 
-static gboolean gets_along(const VolumeHolder *holder, const VolumeClaim *claim, ClaimKind kind)
+static gboolean is_compatible(const VolumeHolder *holder, const VolumeClaim *claim, ClaimKind kind)
 {
     if (holder->kind == CLAIM_WRITE)
         return FALSE;
@@ -175,7 +175,7 @@ static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim 
     for (guint i = 0; holders && i < holders->len && !(found && found->stream); i++) {
         const VolumeHolder *holder = g_ptr_array_index(holders, i);
 
-        if (!gets_along(holder, claim, kind))
+        if (!is_compatible(holder, claim, kind))
             found = holder;
     }
     return found;
@@ -211,8 +211,8 @@ static gboolean refuses_at_once(const VolumeHolder *holder, const VolumeClaim *c
 }
 
 /* With the pool's lock held: until the volume is free, or there is no more waiting for it. */
-static gboolean wait_for_turn(const VolumeClaim *claim, CstPool *pool, const char *name,
-                              ClaimKind kind, GError **error)
+static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const char *name,
+                                ClaimKind kind, GError **error)
 {
     const VolumeHolder *conflict;
     GError *why = NULL;
@@ -275,7 +275,7 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
     gboolean free;
 
     g_mutex_lock(&pool->lock);
-    free = wait_for_turn(claim, pool, name, kind, error);
+    free = wait_until_free(claim, pool, name, kind, error);
     if (free) {
         claim->holder = add_holder(pool, claim, name, kind);
         claim->state = cst_pool_state_ref(pool->state);
@@ -295,7 +295,7 @@ gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, C
 {
     if (!volume_claim(claim, pool, name, kind, error))
         return FALSE;
-    *ret_volume = pool_table_get_now(pool, claim->state, name, error);
+    *ret_volume = pool_volume_now(pool, claim->state, name, error);
     return *ret_volume != NULL;
 }
 
@@ -324,7 +324,7 @@ void volume_stream_ends(const VolumeClaim *claim)
     g_mutex_unlock(&claim->pool->lock);
 }
 
-gboolean volume_put_off_look(CstPool *pool, const char *name)
+gboolean volume_defer_rescan(CstPool *pool, const char *name)
 {
     const GPtrArray *holders;
     gboolean claimed = FALSE;
@@ -334,28 +334,28 @@ gboolean volume_put_off_look(CstPool *pool, const char *name)
     for (guint i = 0; holders && i < holders->len && !claimed; i++)
         claimed = ((const VolumeHolder *)g_ptr_array_index(holders, i))->kind == CLAIM_WRITE;
     if (claimed)
-        g_hash_table_add(pool->put_off, g_strdup(name));
+        g_hash_table_add(pool->deferred, g_strdup(name));
     g_mutex_unlock(&pool->lock);
     return claimed;
 }
 
-void volume_look_again(const VolumeClaim *claim)
+void volume_rescan(const VolumeClaim *claim)
 {
     if (claim->state)
-        pool_table_look_after_change(claim->pool, claim->state, claim->name);
+        pool_rescan_volume(claim->pool, claim->state, claim->name);
 }
 
 /* With the pool's lock held, which is let go of meanwhile. A look takes the name off the list. */
-static void look_at_put_off(const VolumeClaim *claim)
+static void rescan_deferred(const VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;
 
-    while (g_hash_table_contains(pool->put_off, claim->name)) {
+    while (g_hash_table_contains(pool->deferred, claim->name)) {
         g_autoptr(CstVolume) volume = NULL;
         gboolean changed = FALSE;
 
         g_mutex_unlock(&pool->lock);
-        pool_table_compare(pool, claim->state, claim->name, &volume, &changed, NULL);
+        pool_scan_volume_changed(pool, claim->state, claim->name, &volume, &changed, NULL);
         if (changed) {
             pool_usage_update(pool, claim->state, NULL);
             event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
@@ -375,7 +375,7 @@ void volume_release(VolumeClaim *claim)
     g_clear_pointer(&claim->image, cst_volume_unref);
     g_mutex_lock(&pool->lock);
     if (claim->kind == CLAIM_WRITE)
-        look_at_put_off(claim);
+        rescan_deferred(claim);
     remove_holder(pool, holder);
     g_mutex_unlock(&pool->lock);
     cst_task_unref(holder->task);

@@ -72,7 +72,7 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
 gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                           CstVolume **ret_volume, GError **error);
 /** Brings the table and the usage up to date with what was done to a claimed volume. */
-void volume_look_again(const VolumeClaim *claim);
+void volume_rescan(const VolumeClaim *claim);
 /** The volume was deleted: streams that read it go on with what they have open, its name is free.
  */
 void volume_orphan_readers(const VolumeClaim *claim);
@@ -83,5 +83,5 @@ void volume_release(VolumeClaim *claim);
  * A change of @name was told. TRUE: a writer has it, who looks at it when done, or whose release
  * does.
  */
-gboolean volume_put_off_look(CstPool *pool, const char *name);
+gboolean volume_defer_rescan(CstPool *pool, const char *name);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeClaim, volume_release)

@@ -57,7 +57,7 @@ void volume_draft_show(CstPool *pool, const CstVolDef *def, CstBlob *blob)
     draft->blob = blob ? cst_blob_ref(blob) : NULL;
     g_mutex_lock(&pool->lock);
     g_hash_table_replace(pool->drafts, draft->volume->name, draft);
-    pool_table_forget_order(pool);
+    pool_table_unsort(pool);
     g_mutex_unlock(&pool->lock);
 }
 
@@ -67,7 +67,7 @@ void volume_draft_hide(CstPool *pool, const char *name)
 
     g_mutex_lock(&pool->lock);
     if (g_hash_table_steal_extended(pool->drafts, name, NULL, &draft))
-        pool_table_forget_order(pool);
+        pool_table_unsort(pool);
     g_mutex_unlock(&pool->lock);
     if (draft)
         pool_draft_free(draft);

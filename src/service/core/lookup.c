@@ -19,7 +19,7 @@ static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
 
     if (!name)
         return FALSE;
-    volume = pool_table_get(pool, state, name, NULL);
+    volume = pool_volume(pool, state, name, NULL);
     if (!volume)
         return FALSE;
     *ret_name = g_steal_pointer(&name);

@@ -38,8 +38,8 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->drafts =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)pool_draft_free);
     pool->orphans = g_ptr_array_new();
-    pool->put_off = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    pool->unseen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->deferred = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return pool;
 }
 
@@ -58,8 +58,8 @@ void cst_pool_unref(CstPool *pool)
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);
     g_ptr_array_unref(pool->orphans);
-    g_hash_table_unref(pool->put_off);
-    g_hash_table_unref(pool->unseen);
+    g_hash_table_unref(pool->deferred);
+    g_hash_table_unref(pool->stale);
     cst_pool_state_unref(pool->state);
     cst_pool_def_free(pool->def);
     cst_pool_def_free(pool->new_def);
@@ -116,7 +116,7 @@ void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-#define CANCEL_LOOK_US (50 * G_TIME_SPAN_MILLISECOND)
+#define CANCEL_POLL_US (50 * G_TIME_SPAN_MILLISECOND)
 
 gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
@@ -128,7 +128,7 @@ gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
         return FALSE;
     cst_task_set_waiting(task, TRUE);
     if (task)
-        g_cond_wait_until(&pool->cond, &pool->lock, now + CANCEL_LOOK_US);
+        g_cond_wait_until(&pool->cond, &pool->lock, now + CANCEL_POLL_US);
     else
         g_cond_wait(&pool->cond, &pool->lock);
     return !cst_task_cancelled(task) || cst_task_check(task, error);

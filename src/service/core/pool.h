@@ -36,8 +36,8 @@ struct CstPool {
     gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
     CstPoolUsage usage;
-    guint rooms;           /* that may run full, as last looked at */
-    CstFullness *fullness; /* what was said of them; NULL: nothing yet */
+    guint limited_spaces;  /* thin pools and the like, which may run full, when last checked */
+    CstFullness *fullness; /* the warnings about them so far; NULL: none */
     CstPoolState *state;   /* non-NULL while active */
 
     GHashTable *volumes; /* name (inside the record) to CstVolume * */
@@ -50,14 +50,14 @@ struct CstPool {
     gint64 scanned_at;   /* monotonic */
     gint64 swept_at;     /* the same, of its declarations; for who scans */
 
-    GHashTable *claims;  /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
-    GPtrArray *orphans;  /* of VolumeHolder *: streams that read what has been deleted */
-    GHashTable *put_off; /* claimed names of which changes were told that nobody has looked at */
-    GHashTable *unseen;  /* names that changed through us, and could not be looked at since */
-    guint claimed;       /* claims altogether */
-    gboolean changing;   /* somebody has the turn for a change, */
-    gint draining;       /* atomic: and waits for the claims there are */
-    CstTask *changer;    /* whose turn it is; a reference, NULL while nobody's or unknown */
+    GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
+    GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
+    GHashTable *deferred; /* claimed names of which changes were told that nobody has looked at */
+    GHashTable *stale;    /* names that changed through us, and could not be looked at since */
+    guint claimed;        /* claims altogether */
+    gboolean changing;    /* somebody has the turn for a change, */
+    gint draining;        /* atomic: and waits for the claims there are */
+    CstTask *changer;     /* whose turn it is; a reference, NULL while nobody's or unknown */
 };
 
 /** A volume that is being created (volume_draft.c), in the pool's table of drafts. */

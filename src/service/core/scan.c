@@ -99,7 +99,7 @@ static void scan_end(CstPool *pool, GHashTable *found)
         pool->volumes = found;
         pool->scanned = TRUE;
         pool->scanned_at = g_get_monotonic_time();
-        pool_table_forget_order(pool);
+        pool_table_unsort(pool);
     }
     g_clear_pointer(&pool->touched, g_hash_table_unref);
     pool->scanning = FALSE;
@@ -118,7 +118,7 @@ gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
     g_mutex_lock(&pool->lock);
     pool->usage = usage;
     g_mutex_unlock(&pool->lock);
-    pool_look_at_rooms(pool, state);
+    pool_check_space(pool, state);
     return TRUE;
 }
 
@@ -136,7 +136,7 @@ static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *foun
     trust_pin(pool, state, (CstVolume *const *)volumes, count);
 }
 
-gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     Scan context = {.pool = pool};
     CstScan scan = {.known = scan_known, .sink = scan_sink, .data = &context};
@@ -155,11 +155,11 @@ gboolean pool_table_scan(CstPool *pool, CstPoolState *state, CstTask *task, GErr
     return FALSE;
 }
 
-gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     GError *local = NULL;
 
-    if (pool_table_scan(pool, state, task, &local)) {
+    if (pool_scan(pool, state, task, &local)) {
         pool_set_problem(pool, NULL, FALSE);
         pool_recover(pool, state);
         return TRUE;
@@ -173,67 +173,67 @@ gboolean pool_refresh_table(CstPool *pool, CstPoolState *state, CstTask *task, G
 }
 
 /* With the lock held. NULL, nearly always: there are none. */
-static GStrv unseen_names(CstPool *pool)
+static GStrv stale_names(CstPool *pool)
 {
     g_autofree gpointer *keys = NULL;
 
-    if (g_hash_table_size(pool->unseen) == 0)
+    if (g_hash_table_size(pool->stale) == 0)
         return NULL;
-    keys = g_hash_table_get_keys_as_array(pool->unseen, NULL);
+    keys = g_hash_table_get_keys_as_array(pool->stale, NULL);
     return g_strdupv((char **)keys);
 }
 
 /* What can't be looked at now either is shown as it was. */
-static void look_at_all(CstPool *pool, CstPoolState *state, char *const *names)
+static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 {
     for (guint i = 0; names && names[i]; i++) {
         g_autoptr(CstVolume) volume = NULL;
 
-        pool_table_look(pool, state, names[i], &volume, NULL);
+        pool_scan_volume(pool, state, names[i], &volume, NULL);
     }
 }
 
-gboolean pool_table_ensure(CstPool *pool, CstPoolState *state, GError **error)
+gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
 {
-    g_auto(GStrv) unseen = NULL;
+    g_auto(GStrv) stale = NULL;
     gboolean scanned;
 
     g_mutex_lock(&pool->lock);
     while (pool->scanning && !pool->scanned)
         g_cond_wait(&pool->cond, &pool->lock);
     scanned = pool->scanned;
-    unseen = unseen_names(pool);
+    stale = stale_names(pool);
     g_mutex_unlock(&pool->lock);
-    if (!scanned && !pool_refresh_table(pool, state, NULL, error))
+    if (!scanned && !pool_rescan(pool, state, NULL, error))
         return FALSE;
-    look_at_all(pool, state, unseen);
+    rescan_stale(pool, state, stale);
     return TRUE;
 }
 
 /* --- single volumes --------------------------------------------------------------------------- */
 
-gboolean pool_table_look(CstPool *pool, CstPoolState *state, const char *name,
-                         CstVolume **ret_volume, GError **error)
+gboolean pool_scan_volume(CstPool *pool, CstPoolState *state, const char *name,
+                          CstVolume **ret_volume, GError **error)
 {
     gboolean changed;
 
-    return pool_table_compare(pool, state, name, ret_volume, &changed, error);
+    return pool_scan_volume_changed(pool, state, name, ret_volume, &changed, error);
 }
 
-gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name,
-                            CstVolume **ret_volume, gboolean *ret_changed, GError **error)
+gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
+                                  CstVolume **ret_volume, gboolean *ret_changed, GError **error)
 {
     g_autoptr(CstVolume) known = NULL;
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
-    g_hash_table_remove(pool->put_off, name);
+    g_hash_table_remove(pool->deferred, name);
     g_mutex_unlock(&pool->lock);
     known = pool_table_found(pool, name);
     if (!cst_pool_state_scan_one(state, name, known, &volume, error))
         return FALSE;
     g_mutex_lock(&pool->lock);
-    g_hash_table_remove(pool->unseen, name);
+    g_hash_table_remove(pool->stale, name);
     g_mutex_unlock(&pool->lock);
     if (!volume) {
         if (known)
@@ -247,14 +247,14 @@ gboolean pool_table_compare(CstPool *pool, CstPoolState *state, const char *name
     return TRUE;
 }
 
-void pool_table_look_after_change(CstPool *pool, CstPoolState *state, const char *name)
+void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)
 {
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (!pool_table_look(pool, state, name, &volume, &error)) {
+    if (!pool_scan_volume(pool, state, name, &volume, &error)) {
         g_mutex_lock(&pool->lock);
-        g_hash_table_add(pool->unseen, g_strdup(name));
+        g_hash_table_add(pool->stale, g_strdup(name));
         g_mutex_unlock(&pool->lock);
         cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' has changed and can't be looked at: %s",
                 pool->name, name, error->message);
@@ -262,37 +262,36 @@ void pool_table_look_after_change(CstPool *pool, CstPoolState *state, const char
     pool_usage_update(pool, state, NULL);
 }
 
-CstVolume *pool_table_get(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
-    volume = g_hash_table_contains(pool->unseen, name) ? NULL : pool_table_find(pool, name);
+    volume = g_hash_table_contains(pool->stale, name) ? NULL : pool_table_find(pool, name);
     g_mutex_unlock(&pool->lock);
-    return volume ? volume : pool_table_get_now(pool, state, name, error);
+    return volume ? volume : pool_volume_now(pool, state, name, error);
 }
 
 /* libvirt knows what the last refresh has found and what was made through it, and no more. */
-static gboolean may_be_looked_for(CstPool *pool, CstPoolState *state, const char *name,
-                                  GError **error)
+static gboolean may_be_scanned(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(CstVolume) known = NULL;
 
     if (!pool->service->like_libvirt)
         return TRUE;
-    if (!pool_table_ensure(pool, state, error))
+    if (!pool_scan_if_new(pool, state, error))
         return FALSE;
     known = pool_table_known(pool, name);
     return known ||
            cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
 }
 
-CstVolume *pool_table_get_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+CstVolume *pool_volume_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     CstVolume *volume;
 
-    if (!may_be_looked_for(pool, state, name, error) ||
-        !pool_table_look(pool, state, name, &volume, error))
+    if (!may_be_scanned(pool, state, name, error) ||
+        !pool_scan_volume(pool, state, name, &volume, error))
         return NULL;
     if (!volume)
         volume = volume_draft_now(pool, name);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What may run full while guests write, and no command is there to fail: thin pools, the stores of
+ * snapshots. A daemon warns in its log as they fill up; what it has said is remembered in the pool.
+ */
 #include "space.h"
 
 #include <base/log.h>
@@ -6,42 +10,34 @@
 #include "pool.h"
 #include "service.h"
 
-/* A pool's rooms that may run full while guests write, and nobody's command is there to fail. */
-
-static gboolean is_watched(CstPool *pool)
+void pool_check_space(CstPool *pool, CstPoolState *state)
 {
-    return pool->service->mode == CST_SERVICE_DAEMON;
-}
+    g_autoptr(GPtrArray) spaces = NULL;
+    g_autoptr(GPtrArray) warnings = NULL;
 
-void pool_look_at_rooms(CstPool *pool, CstPoolState *state)
-{
-    g_autoptr(GPtrArray) rooms = NULL;
-    g_autoptr(GPtrArray) news = NULL;
-
-    if (!is_watched(pool))
+    if (pool->service->mode != CST_SERVICE_DAEMON)
         return;
-    /* What can't be told now is asked again; a pool that does not answer is a problem of its
-     * own. */
-    rooms = cst_pool_state_rooms(state, NULL);
-    if (!rooms)
+    /* What does not answer is asked again; that it does not is reported elsewhere. */
+    spaces = cst_pool_state_rooms(state, NULL);
+    if (!spaces)
         return;
     g_mutex_lock(&pool->lock);
-    pool->rooms = rooms->len;
+    pool->limited_spaces = spaces->len;
     if (!pool->fullness)
         pool->fullness = cst_fullness_new();
-    news = cst_fullness_news(pool->fullness, rooms);
+    warnings = cst_fullness_news(pool->fullness, spaces);
     g_mutex_unlock(&pool->lock);
-    for (guint i = 0; i < news->len; i++)
+    for (guint i = 0; i < warnings->len; i++)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name,
-                (const char *)g_ptr_array_index(news, i));
+                (const char *)g_ptr_array_index(warnings, i));
 }
 
-gboolean pool_has_rooms(CstPool *pool)
+gboolean pool_has_limited_space(CstPool *pool)
 {
     gboolean any;
 
     g_mutex_lock(&pool->lock);
-    any = pool->rooms > 0;
+    any = pool->limited_spaces > 0;
     g_mutex_unlock(&pool->lock);
     return any;
 }

@@ -4,6 +4,6 @@
 #include "pool.h"
 
 /** In a daemon: warns in its log about what has become fuller than was said. */
-void pool_look_at_rooms(CstPool *pool, CstPoolState *state);
+void pool_check_space(CstPool *pool, CstPoolState *state);
 /** There was something that may run full when last checked. */
-gboolean pool_has_rooms(CstPool *pool);
+gboolean pool_has_limited_space(CstPool *pool);

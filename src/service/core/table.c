@@ -19,7 +19,7 @@ GHashTable *pool_table_new(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
 }
 
-void pool_table_forget_order(CstPool *pool)
+void pool_table_unsort(CstPool *pool)
 {
     pool->generation++;
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
@@ -28,7 +28,7 @@ void pool_table_forget_order(CstPool *pool)
 /* With the lock held: what is known is no longer what a running scan or a sorted list says. */
 static void note_change(CstPool *pool, const char *name)
 {
-    pool_table_forget_order(pool);
+    pool_table_unsort(pool);
     if (pool->touched)
         g_hash_table_add(pool->touched, g_strdup(name));
 }
@@ -46,7 +46,7 @@ void pool_table_remove(CstPool *pool, const char *name)
     g_mutex_lock(&pool->lock);
     note_change(pool, name);
     g_hash_table_remove(pool->volumes, name);
-    g_hash_table_remove(pool->unseen, name);
+    g_hash_table_remove(pool->stale, name);
     g_mutex_unlock(&pool->lock);
 }
 
@@ -58,8 +58,8 @@ void pool_table_clear(CstPool *pool)
     old = pool->volumes;
     pool->volumes = pool_table_new();
     pool->scanned = FALSE;
-    g_hash_table_remove_all(pool->unseen);
-    pool_table_forget_order(pool);
+    g_hash_table_remove_all(pool->stale);
+    pool_table_unsort(pool);
     g_mutex_unlock(&pool->lock);
     g_hash_table_unref(old);
 }

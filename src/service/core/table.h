@@ -10,7 +10,7 @@ void pool_table_put(CstPool *pool, CstVolume *volume);
 void pool_table_remove(CstPool *pool, const char *name);
 void pool_table_clear(CstPool *pool);
 /** With the pool's lock held: another list of names is to be made. */
-void pool_table_forget_order(CstPool *pool);
+void pool_table_unsort(CstPool *pool);
 
 /** A new reference to what was found on the storage, or NULL. */
 CstVolume *pool_table_found(CstPool *pool, const char *name);

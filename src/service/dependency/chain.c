@@ -31,7 +31,7 @@ VolumePlace *volume_place_new(CstPool *pool, char *name)
     place->name = name;
     place->state = pool ? pool_state_get(pool, NULL) : NULL;
     if (place->state)
-        pool_table_look(pool, place->state, name, &place->volume, &place->unknown);
+        pool_scan_volume(pool, place->state, name, &place->volume, &place->unknown);
     return place;
 }
 

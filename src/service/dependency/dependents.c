@@ -225,7 +225,7 @@ static gboolean may_hold_overlays(CstPool *pool, gboolean all)
 
     if (!state || !cst_pool_state_holds_images(state))
         return state && all;
-    return pool_table_ensure(pool, state, NULL);
+    return pool_scan_if_new(pool, state, NULL);
 }
 
 static gboolean family_begin(Family *family, CstPool *pool, gboolean all, guint most,

@@ -49,7 +49,7 @@ gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **err
 GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
     g_autoptr(GPtrArray) found = volume ? cst_pool_state_vol_holders(state, name, error) : NULL;
     GPtrArray *holders;
 

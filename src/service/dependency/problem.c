@@ -31,7 +31,7 @@ static const char *look_up_format(CstService *service, const char *path)
     if (!cst_service_volume_by_path(service, path, &pool, &name, NULL))
         return nowhere;
     state = pool_state_get(pool, NULL);
-    volume = state ? pool_table_get(pool, state, name, NULL) : NULL;
+    volume = state ? pool_volume(pool, state, name, NULL) : NULL;
     return volume ? volume->format : nowhere;
 }
 
@@ -121,7 +121,7 @@ static void add(GPtrArray *problems, char *problem)
 GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? pool_table_get_now(pool, state, name, error) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume_now(pool, state, name, error) : NULL;
     const CstVolumeExtra *extra = volume ? volume->extra : NULL;
     GPtrArray *problems;
 

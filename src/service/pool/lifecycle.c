@@ -46,7 +46,7 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
      */
     if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
         (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
-        pool_table_scan(pool, state, task, error))
+        pool_scan(pool, state, task, error))
         return TRUE;
     cst_pool_state_stop(state, NULL);
     return FALSE;
@@ -381,7 +381,7 @@ static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GErro
     state = pool_state_get(pool, error);
     if (!state)
         return FALSE;
-    if (!pool_refresh_table(pool, state, task, &why)) {
+    if (!pool_rescan(pool, state, task, &why)) {
         if (pool->service->like_libvirt)
             stop_unrefreshed(pool, task, why);
         g_propagate_error(error, why);

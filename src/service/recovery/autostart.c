@@ -69,7 +69,7 @@ static gboolean bring_back(BootTask *task, CstPoolState *state)
     if (!task->watched)
         pool->service->hooks->pool_started(pool);
     task->watched = TRUE;
-    if (!pool_refresh_table(pool, state, NULL, &error)) {
+    if (!pool_rescan(pool, state, NULL, &error)) {
         if (task->delay_s == FIRST_RETRY_S)
             cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
         return !cst_pool_state_is_remote(state);

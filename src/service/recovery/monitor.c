@@ -25,17 +25,17 @@
 #include "core/space.h"
 
 /* A burst of changes is looked at once, this long after its first one. */
-#define SETTLE_MS 100
+#define BURST_MS 100
 /* A pool whose storage was missing is looked for this often. */
 #define RETRY_MS 5000
 /* What may run full while guests write, which no report tells of, is looked at this often. */
-#define ROOMS_MS 10000
+#define SPACE_MS 10000
 /*
  * A look may wait for storage that hangs, and holds its worker as long. Workers are begun when they
  * are needed, up to this many: that many pools may hang and delay nobody else. With more of them,
  * whoever is due waits for the first worker that comes back, in the order of asking.
  */
-#define LOOKS_AT_ONCE 64
+#define WORKERS_MAX 64
 
 /* The monitor's thread has it while nobody looks, the worker while it does. */
 typedef struct {
@@ -47,7 +47,7 @@ typedef struct {
     gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
     guint mounts;        /* changes of mounts that it has been looked at after */
     gint64 due;          /* monotonic; 0: nothing to do */
-    gint64 rooms_due;    /* monotonic: when to look how full they are, if there are any */
+    gint64 space_due;    /* monotonic: when to look how full they are, if there are any */
     gboolean busy;       /* guarded by the monitor's lock: a worker has it */
 } Watch;
 
@@ -116,7 +116,7 @@ static gboolean rescan(Watch *watch)
     gboolean watched = !watch->lost || watch_again(watch);
     g_autoptr(GError) error = NULL;
 
-    if (pool_refresh_table(watch->pool, watch->state, NULL, &error)) {
+    if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
         /* It came back a moment ago, or there are no more watches to be had. */
         if (!watched && !watch_again(watch))
             cst_log(CST_LOG_WARNING, "pool '%s': changes are not seen", watch->pool->name);
@@ -130,7 +130,7 @@ static gboolean rescan(Watch *watch)
 }
 
 /* TRUE when the table was not up to date: our own changes come back as reports, too. */
-static gboolean look_at_changed(Watch *watch)
+static gboolean rescan_changed(Watch *watch)
 {
     gboolean any = FALSE;
     GHashTableIter iter;
@@ -141,9 +141,9 @@ static gboolean look_at_changed(Watch *watch)
         g_autoptr(CstVolume) volume = NULL;
         gboolean changed = FALSE;
 
-        if (volume_put_off_look(watch->pool, name))
+        if (volume_defer_rescan(watch->pool, name))
             continue;
-        if (!pool_table_compare(watch->pool, watch->state, name, &volume, &changed, NULL)) {
+        if (!pool_scan_volume_changed(watch->pool, watch->state, name, &volume, &changed, NULL)) {
             watch->all = TRUE;
             return FALSE;
         }
@@ -161,7 +161,7 @@ static void settle(Watch *watch)
     if (watch->fd >= 0)
         cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
     watch->due = 0;
-    news = !watch->all && look_at_changed(watch);
+    news = !watch->all && rescan_changed(watch);
     g_hash_table_remove_all(watch->changed);
     if (watch->all) {
         news = TRUE;
@@ -174,7 +174,7 @@ static void settle(Watch *watch)
 }
 
 /* Something was mounted or unmounted: the pool is due at once if that was its storage. */
-static void look_at_storage(Watch *watch)
+static void check_storage(Watch *watch)
 {
     gboolean active = FALSE;
 
@@ -184,11 +184,11 @@ static void look_at_storage(Watch *watch)
     watch->due = g_get_monotonic_time();
 }
 
-static void look_at_rooms(Watch *watch)
+static void check_space(Watch *watch)
 {
-    if (pool_has_rooms(watch->pool))
-        pool_look_at_rooms(watch->pool, watch->state);
-    watch->rooms_due = g_get_monotonic_time() + ROOMS_MS * 1000;
+    if (pool_has_limited_space(watch->pool))
+        pool_check_space(watch->pool, watch->state);
+    watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
 }
 
 static void hand_back(Monitor *monitor, Watch *watch)
@@ -212,12 +212,12 @@ static void look(gpointer data, gpointer monitor)
     guint mounts = mounts_for(monitor, watch);
 
     if (mounts != watch->mounts)
-        look_at_storage(watch);
+        check_storage(watch);
     watch->mounts = mounts;
     if (watch->due && watch->due <= g_get_monotonic_time())
         settle(watch);
-    if (watch->rooms_due <= g_get_monotonic_time())
-        look_at_rooms(watch);
+    if (watch->space_due <= g_get_monotonic_time())
+        check_space(watch);
     hand_back(monitor, watch);
 }
 
@@ -263,7 +263,7 @@ static gint64 due_at(const Monitor *monitor, const Watch *watch)
 
     if (mounts_for(monitor, watch) != watch->mounts)
         return 0;
-    return pool_has_rooms(watch->pool) ? MIN(due, watch->rooms_due) : due;
+    return pool_has_limited_space(watch->pool) ? MIN(due, watch->space_due) : due;
 }
 
 static int next_timeout(const Monitor *monitor, GPtrArray *watches)
@@ -302,12 +302,12 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
     if (fds[0].revents && read(monitor->wake, &count, sizeof(count)) < 0)
         cst_log(CST_LOG_DEBUG, "monitor: woken without a reason");
     if (fds[1].revents)
-        monitor->mounts_at = g_get_monotonic_time() + SETTLE_MS * 1000;
+        monitor->mounts_at = g_get_monotonic_time() + BURST_MS * 1000;
     for (guint i = 0; i < watches->len; i++) {
         Watch *watch = g_ptr_array_index(watches, i);
 
         if (fds[i + OTHER_FDS].revents)
-            watch->due = g_get_monotonic_time() + SETTLE_MS * 1000;
+            watch->due = g_get_monotonic_time() + BURST_MS * 1000;
     }
 }
 
@@ -365,7 +365,7 @@ Monitor *monitor_new(void)
     monitor->watches = g_ptr_array_new_with_free_func((GDestroyNotify)watch_free);
     monitor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     monitor->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    monitor->workers = g_thread_pool_new(look, monitor, LOOKS_AT_ONCE, FALSE, NULL);
+    monitor->workers = g_thread_pool_new(look, monitor, WORKERS_MAX, FALSE, NULL);
     monitor->thread = g_thread_new("monitor", monitor_thread, monitor);
     return monitor;
 }

@@ -57,7 +57,7 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
 
     if (!snapshot || !volume_claim(&claim, pool, volume, CLAIM_READ, error))
         return FALSE;
-    source = pool_table_get(pool, claim.state, volume, error);
+    source = pool_volume(pool, claim.state, volume, error);
     if (!source)
         return FALSE;
     if (strcmp(volume, new_volume) == 0)

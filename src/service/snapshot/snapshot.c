@@ -211,7 +211,7 @@ static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimK
 
     if (!volume_claim(&site->claim, pool, volume, kind, error))
         return NULL;
-    site->volume = pool_table_get(pool, site->claim.state, volume, error);
+    site->volume = pool_volume(pool, site->claim.state, volume, error);
     keeper = site->volume ? keeper_of(site, error) : NULL;
     if (keeper == &image_keeper)
         keeper = look_beside(site, name, error);
@@ -261,7 +261,7 @@ static gboolean in_turn(CstPool *pool, const char *volume, const char *name, Cha
            change(keeper, &site, name, how, task, error);
     CST_CRASH_POINT("vol.snapshot.done");
     cst_intent_end(intent);
-    volume_look_again(&site.claim);
+    volume_rescan(&site.claim);
     return done;
 }
 

@@ -139,12 +139,12 @@ gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBl
 }
 
 /* Looks at the volume as if for the first time: what is declared of it has changed. */
-static CstVolume *look_anew(const VolumeClaim *claim)
+static CstVolume *rescan_as_new(const VolumeClaim *claim)
 {
     CstVolume *volume = NULL;
 
     pool_table_remove(claim->pool, claim->name);
-    pool_table_look(claim->pool, claim->state, claim->name, &volume, NULL);
+    pool_scan_volume(claim->pool, claim->state, claim->name, &volume, NULL);
     return volume;
 }
 
@@ -160,14 +160,14 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
         return;
     /* What stands beside the content of then comes first. */
     cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
-    volume = look_anew(claim);
+    volume = rescan_as_new(claim);
     if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))
         return;
     file.id = cst_volume_file_id(volume);
     if (!cst_declarations_set(store_of(claim->pool), &file, before, TRUE, &error))
         cst_log(CST_LOG_WARNING, "volume '%s/%s': %s", file.dir, file.name, error->message);
     g_clear_pointer(&volume, cst_volume_unref);
-    volume = look_anew(claim);
+    volume = rescan_as_new(claim);
 }
 
 void trust_note_backing(const VolumeClaim *claim, const char *path, const char *format)
@@ -178,7 +178,7 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
 
     if (cst_dry_run() || !trust_applies(claim->state))
         return;
-    volume = look_anew(claim);
+    volume = rescan_as_new(claim);
     if (!volume || !(volume->flags & (CST_VOLUME_SHARED | CST_VOLUME_RESTRICTED)))
         return;
     declaration = declared_now(volume);
@@ -187,7 +187,7 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
         cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", claim->pool->name, claim->name,
                 error->message);
     g_clear_pointer(&volume, cst_volume_unref);
-    volume = look_anew(claim);
+    volume = rescan_as_new(claim);
 }
 
 void trust_forget(const VolumeClaim *claim)
@@ -247,7 +247,7 @@ static void take_references(CstDeclaration *wanted, const CstVolume *volume)
 
 static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GError **error)
 {
-    g_autoptr(CstVolume) before = pool_table_get_now(claim->pool, claim->state, claim->name, error);
+    g_autoptr(CstVolume) before = pool_volume_now(claim->pool, claim->state, claim->name, error);
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(CstDeclaration) wanted = NULL;
     g_autoptr(CstBlob) blob = NULL;
@@ -265,7 +265,7 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
     /* The format first: what the content names depends on it. */
     if (!blob || !cst_may_change(error) || !record(claim, before, blob, wanted, error))
         return FALSE;
-    volume = look_anew(claim);
+    volume = rescan_as_new(claim);
     if (!volume)
         return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"),
                         claim->name);
@@ -275,7 +275,7 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
     if (!record(claim, volume, blob, wanted, error))
         return FALSE;
     cst_volume_unref(volume);
-    volume = look_anew(claim);
+    volume = rescan_as_new(claim);
     return TRUE;
 }
 

@@ -60,7 +60,7 @@ static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsi
 static gboolean is_file(CstPool *pool, const char *name)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
-    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, NULL) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, NULL) : NULL;
 
     return volume && volume->type == CST_VOL_FILE;
 }

@@ -33,7 +33,7 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
     done = intent && cst_pool_state_vol_flatten(claim.state, name, task, error);
     cst_intent_end(intent);
     if (done)
-        volume_look_again(&claim);
+        volume_rescan(&claim);
     return done;
 }
 

@@ -18,7 +18,7 @@ static void link_free(ImageLink *link)
 {
     g_clear_pointer(&link->blob, cst_blob_unref);
     if (link->claim.pool && link->claim.kind == CLAIM_WRITE)
-        volume_look_again(&link->claim);
+        volume_rescan(&link->claim);
     g_clear_pointer(&link->volume, cst_volume_unref);
     volume_release(&link->claim);
     g_free(link->path);
@@ -55,7 +55,7 @@ static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, 
 {
     const VolumeClaim *claim = &link->claim;
 
-    link->volume = pool_table_get_now(claim->pool, claim->state, claim->name, error);
+    link->volume = pool_volume_now(claim->pool, claim->state, claim->name, error);
     if (!link->volume)
         return FALSE;
     if (link->volume->type == CST_VOL_DIR)

@@ -34,7 +34,7 @@ static gboolean has_claimed(const VolumeClaim *claim, const char *name)
 static void part_free(VolumeClaim *part)
 {
     if (part->pool && part->kind == CLAIM_WRITE)
-        volume_look_again(part);
+        volume_rescan(part);
     volume_release(part);
     g_free(part);
 }

@@ -65,7 +65,7 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
 
-    if (!state || !pool_table_ensure(pool, state, error))
+    if (!state || !pool_scan_if_new(pool, state, error))
         return FALSE;
     *ret_count = pool_table_count(pool);
     return TRUE;
@@ -76,13 +76,13 @@ static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
 {
     gboolean fresh;
 
-    if (!pool_table_ensure(pool, state, error))
+    if (!pool_scan_if_new(pool, state, error))
         return FALSE;
     g_mutex_lock(&pool->lock);
     fresh = pool->inaccessible || pool->service->like_libvirt ||
             g_get_monotonic_time() - pool->scanned_at < LISTING_MAX_AGE_US;
     g_mutex_unlock(&pool->lock);
-    return fresh || pool_refresh_table(pool, state, NULL, error);
+    return fresh || pool_rescan(pool, state, NULL, error);
 }
 
 static guint first_after(GPtrArray *sorted, const char *after)
@@ -116,7 +116,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 
     if (!state)
         return NULL;
-    if (!(listing.details ? freshen(pool, state, error) : pool_table_ensure(pool, state, error)))
+    if (!(listing.details ? freshen(pool, state, error) : pool_scan_if_new(pool, state, error)))
         return NULL;
     sorted = pool_table_sorted(pool);
     listing.drafts = volume_drafts_any(pool);
@@ -137,14 +137,14 @@ gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
 
     if (!state)
         return FALSE;
-    volume = pool_table_get(pool, state, name, error);
+    volume = pool_volume(pool, state, name, error);
     return volume != NULL;
 }
 
 char *cst_vol_get_path(CstPool *pool, const char *name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
 
     return volume ? cst_pool_state_vol_path(state, name) : NULL;
 }
@@ -152,7 +152,7 @@ char *cst_vol_get_path(CstPool *pool, const char *name, GError **error)
 char *cst_vol_get_key(CstPool *pool, const char *name, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? pool_table_get(pool, state, name, error) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
 
     return volume ? cst_pool_state_vol_key(state, volume) : NULL;
 }
@@ -192,7 +192,7 @@ char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **
     if (!cst_flags_check(flags, 0, "storageVolGetXMLDesc", error))
         return NULL;
     state = pool_state_get(pool, error);
-    volume = state ? pool_table_get_now(pool, state, name, error) : NULL;
+    volume = state ? pool_volume_now(pool, state, name, error) : NULL;
     if (!volume)
         return NULL;
     def = cst_volume_describe(state, volume);
@@ -204,7 +204,7 @@ char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **
 gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    g_autoptr(CstVolume) volume = state ? pool_table_get_now(pool, state, name, error) : NULL;
+    g_autoptr(CstVolume) volume = state ? pool_volume_now(pool, state, name, error) : NULL;
 
     if (!volume)
         return FALSE;

@@ -147,7 +147,7 @@ static gboolean take_format(Rebase *rebase, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(rebase->base_pool, error);
     g_autoptr(CstVolume) base =
-        state ? pool_table_get_now(rebase->base_pool, state, rebase->base, error) : NULL;
+        state ? pool_volume_now(rebase->base_pool, state, rebase->base, error) : NULL;
 
     rebase->format = g_strdup(rebase->how->backing_format);
     return base && volume_base_format(base, rebase->how->backing, &rebase->format, error);

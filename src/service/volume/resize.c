@@ -104,7 +104,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
         (target < volume->capacity && !volume_not_shown(&claim, error)))
         return FALSE;
     done = resize_image(&claim, volume, target, flags, task, error);
-    volume_look_again(&claim);
+    volume_rescan(&claim);
     return done;
 }
 

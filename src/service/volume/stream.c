@@ -52,8 +52,8 @@ static CstVolume *claim_stream(VolumeClaim *claim, CstPool *pool, const char *na
     claim->stream = TRUE;
     if (!volume_claim(claim, pool, name, kind, error))
         return NULL;
-    return kind == CLAIM_WRITE ? pool_table_get_now(pool, claim->state, name, error)
-                               : pool_table_get(pool, claim->state, name, error);
+    return kind == CLAIM_WRITE ? pool_volume_now(pool, claim->state, name, error)
+                               : pool_volume(pool, claim->state, name, error);
 }
 
 static gboolean open_upload(CstUpload *upload, CstPool *pool, const char *name, uint64_t offset,
@@ -160,10 +160,10 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
     return stream_step(&upload->job, put_hole(upload, length, error), error);
 }
 
-static void settle_upload(CstUpload *upload)
+static void rescan_upload(CstUpload *upload)
 {
     if (upload->dirty)
-        volume_look_again(&upload->claim);
+        volume_rescan(&upload->claim);
     upload->dirty = FALSE;
 }
 
@@ -171,7 +171,7 @@ gboolean cst_upload_finish(CstUpload *upload, GError **error)
 {
     gboolean done = cst_blob_flush(upload->blob, error);
 
-    settle_upload(upload);
+    rescan_upload(upload);
     if (upload->job.entry)
         job_end(&upload->job, done, error);
     return done;
@@ -195,7 +195,7 @@ void cst_upload_free(CstUpload *upload)
         return;
     pool = upload->claim.pool ? cst_pool_ref(upload->claim.pool) : NULL;
     if (upload->blob)
-        settle_upload(upload);
+        rescan_upload(upload);
     g_clear_pointer(&upload->blob, cst_blob_unref);
     g_clear_pointer(&upload->volume, cst_volume_unref);
     volume_release(&upload->claim);

@@ -27,7 +27,7 @@ static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name,
 {
     g_autoptr(CstVolume) existing = NULL;
 
-    if (!pool_table_look(pool, state, name, &existing, error))
+    if (!pool_scan_volume(pool, state, name, &existing, error))
         return FALSE;
     if (existing)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
@@ -115,7 +115,7 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&txn->intent, cst_intent_end);
-    pool_table_look_after_change(pool, txn->claim.state, def->name);
+    pool_rescan_volume(pool, txn->claim.state, def->name);
     volume_draft_hide(pool, def->name);
     return TRUE;
 }

@@ -43,7 +43,7 @@ static gboolean wipe_volume(const Job *job, CstPool *pool, const char *name, uns
     if (!cst_may_change(error) || !trust_restrict(&claim, volume, blob, error))
         return FALSE;
     done = wipe_blob(blob, algorithm, task, error);
-    volume_look_again(&claim);
+    volume_rescan(&claim);
     return done;
 }
 
