@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Jobs. A job costs a line in a list; only when it lasts does a thread give it a file that other
+ * processes see. That thread wakes up every TICK_US, brings the files up to date and takes over
+ * what was requested in them. It sleeps while there is no job.
+ *
+ * The lock of Jobs guards the lists, the lock of an entry its record and its file; the first is not
+ * held while a file is written.
+ */
 #include "job.h"
 
 #include <base/error_class.h>
@@ -10,16 +18,11 @@
 #include "pool.h"
 #include "service.h"
 
-/*
- * A job costs a line in a list; only when it lasts does a thread give it a file that others see.
- * That thread looks every now and then, brings the files up to date and hands over what was asked
- * for in them. It sleeps for good when there has been no job for a while.
- */
 #define TICK_US          (100 * G_TIME_SPAN_MILLISECOND)
 #define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
 #define IDLE_TICKS       50
 #define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
-#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* what a file may tell too early of its end */
+#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* that a file may name its end too early */
 
 struct Jobs {
     CstPaths *paths; /* borrowed */
@@ -47,9 +50,9 @@ struct JobEntry {
     CstJobInfo info;
     CstJobFile *file; /* NULL: not published */
     gboolean ended;
-    gboolean told_to_stop; /* by somebody */
-    gint64 measured;       /* monotonic; when info.done was what it is */
-    uint64_t asked;        /* limit that the file asked for last */
+    gboolean cancel_requested; /* through the file */
+    gint64 measured;           /* monotonic; when info.done was what it is */
+    uint64_t asked;            /* limit that the file asked for last */
 };
 
 static JobEntry *entry_ref(JobEntry *entry)
@@ -73,7 +76,7 @@ static void entry_unref(JobEntry *entry)
 /* --- publishing ------------------------------------------------------------------------------ */
 
 /* The rate follows what has been done of late, the more of it the longer ago the last look was. */
-static void measure(JobEntry *entry)
+static void update_progress(JobEntry *entry)
 {
     CstProgress progress = cst_task_progress(entry->task);
     gint64 now = g_get_monotonic_time();
@@ -108,14 +111,14 @@ static void publish(JobEntry *entry)
 }
 
 /* The limit is what was said last, by the task's own caller or in the file. */
-static void hear(JobEntry *entry)
+static void take_requests(JobEntry *entry)
 {
     uint64_t limit = entry->asked;
     gboolean cancel;
 
     cst_job_file_read_requests(entry->file, &cancel, &limit);
     if (cancel) {
-        entry->told_to_stop = TRUE;
+        entry->cancel_requested = TRUE;
         cst_task_cancel(entry->task);
     }
     if (limit == entry->asked)
@@ -124,15 +127,15 @@ static void hear(JobEntry *entry)
     entry->asked = entry->info.limit = limit;
 }
 
-static void attend(JobEntry *entry)
+static void update_entry(JobEntry *entry)
 {
     g_mutex_lock(&entry->lock);
     if (!entry->ended) {
-        measure(entry);
+        update_progress(entry);
         if (!entry->file && entry->measured - entry->began >= PUBLISH_AFTER_US)
             publish(entry);
         if (entry->file) {
-            hear(entry);
+            take_requests(entry);
             cst_job_file_update(entry->file, &entry->info);
         }
     }
@@ -140,7 +143,7 @@ static void attend(JobEntry *entry)
 }
 
 /* With the lock of @jobs held, which it lets go meanwhile. */
-static void attend_all(Jobs *jobs)
+static void update_all(Jobs *jobs)
 {
     g_autoptr(GPtrArray) entries = g_ptr_array_new();
     GHashTableIter iter;
@@ -151,7 +154,7 @@ static void attend_all(Jobs *jobs)
         g_ptr_array_add(entries, entry_ref(entry));
     g_mutex_unlock(&jobs->lock);
     for (guint i = 0; i < entries->len; i++) {
-        attend(g_ptr_array_index(entries, i));
+        update_entry(g_ptr_array_index(entries, i));
         entry_unref(g_ptr_array_index(entries, i));
     }
     g_mutex_lock(&jobs->lock);
@@ -169,7 +172,7 @@ static gpointer run(gpointer data)
         if (jobs->asleep)
             g_cond_wait(&jobs->cond, &jobs->lock);
         else if (!g_cond_wait_until(&jobs->cond, &jobs->lock, g_get_monotonic_time() + TICK_US))
-            attend_all(jobs);
+            update_all(jobs);
     }
     g_mutex_unlock(&jobs->lock);
     return NULL;
@@ -220,7 +223,7 @@ void jobs_stop(Jobs *jobs)
     g_mutex_unlock(&jobs->lock);
 }
 
-static void enlist(Jobs *jobs, JobEntry *entry)
+static void add_entry(Jobs *jobs, JobEntry *entry)
 {
     g_mutex_lock(&jobs->lock);
     if (g_atomic_int_get(&jobs->stopping))
@@ -272,7 +275,7 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
         .attempt = 1,
     };
     job->entry = entry;
-    enlist(entry->jobs, entry);
+    add_entry(entry->jobs, entry);
 }
 
 CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *info)
@@ -298,7 +301,7 @@ CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *
     g_mutex_lock(&jobs->lock);
     g_hash_table_insert(jobs->adopted, entry->task, entry);
     g_mutex_unlock(&jobs->lock);
-    enlist(jobs, entry);
+    add_entry(jobs, entry);
     return entry->task;
 }
 
@@ -363,11 +366,11 @@ void job_set_volume(Job *job, const char *volume)
 /* Not what anybody has asked for. */
 static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
 {
-    return code == CST_ERROR_CANCELLED && !entry->told_to_stop &&
+    return code == CST_ERROR_CANCELLED && !entry->cancel_requested &&
            g_atomic_int_get(&entry->jobs->stopping);
 }
 
-static void tell_interruption(JobEntry *entry, CstJobInfo *info)
+static void report_interruption(JobEntry *entry, CstJobInfo *info)
 {
     g_autofree char *text = NULL;
 
@@ -381,11 +384,11 @@ static void tell_interruption(JobEntry *entry, CstJobInfo *info)
         cst_job_file_end(g_steal_pointer(&entry->file), info);
 }
 
-static void tell_end(JobEntry *entry, gboolean ok, const GError *why)
+static void report_end(JobEntry *entry, gboolean ok, const GError *why)
 {
     CstJobInfo info;
 
-    measure(entry);
+    update_progress(entry);
     info = entry->info;
     info.ended = g_get_real_time();
     /* On the whole, now that there is a whole. */
@@ -396,7 +399,7 @@ static void tell_end(JobEntry *entry, gboolean ok, const GError *why)
         CstErrorCode code = why ? cst_error_code(why) : CST_ERROR_INTERNAL;
 
         if (is_interrupted(entry, code)) {
-            tell_interruption(entry, &info);
+            report_interruption(entry, &info);
             return;
         }
         info.state = code == CST_ERROR_CANCELLED ? CST_JOB_CANCELLED : CST_JOB_FAILED;
@@ -416,7 +419,7 @@ static void end(Job *job, gboolean ok, const GError *why)
     g_mutex_lock(&entry->lock);
     entry->ended = TRUE;
     if (entry->file)
-        tell_end(entry, ok, why);
+        report_end(entry, ok, why);
     g_mutex_unlock(&entry->lock);
     entry_unref(entry);
 }

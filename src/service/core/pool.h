@@ -52,8 +52,8 @@ struct CstPool {
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
     GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
-    GHashTable *deferred; /* claimed names of which changes were told that nobody has looked at */
-    GHashTable *stale;    /* names that changed through us, and could not be looked at since */
+    GHashTable *deferred; /* claimed names reported as changed, to be scanned when released */
+    GHashTable *stale;    /* names that changed through us, and could not be scanned since */
     guint claimed;        /* claims altogether */
     gboolean changing;    /* somebody has the turn for a change, */
     gint draining;        /* atomic: and waits for the claims there are */

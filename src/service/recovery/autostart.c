@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Starts of pools when a daemon starts, and every later attempt to bring one back. One scheduler
+ * thread keeps what is due when; workers start or scan, because storage may hang. Each pool has one
+ * task at most (pool->retried), which lasts until the pool is as it should be, or nobody wants it
+ * any more. The delay doubles from try to try.
+ */
 #include "autostart.h"
 
 #include <base/log.h>
@@ -7,7 +13,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 
-#define STARTS_AT_ONCE  16
+#define WORKERS_MAX     16
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
 /* An active pool is asked for more often: somebody is using it. */
@@ -18,18 +24,18 @@ typedef struct {
     gint64 due;    /* monotonic */
     unsigned delay_s;
     gboolean watched;
-} BootTask;
+} AutostartTask;
 
-struct Boot {
+struct Autostart {
     GMutex lock;
     GCond cond;
-    GPtrArray *waiting; /* of BootTask *, owned */
+    GPtrArray *waiting; /* of AutostartTask *, owned */
     GThread *scheduler;
     GThreadPool *workers;
     gboolean stop;
 };
 
-static void boot_task_free(BootTask *task)
+static void task_free(AutostartTask *task)
 {
     cst_pool_unref(task->pool);
     g_free(task);
@@ -60,7 +66,7 @@ static gboolean wanted(CstPool *pool)
 }
 
 /* Refreshes an active pool; FALSE: to be tried again. A pool of files is watched instead. */
-static gboolean bring_back(BootTask *task, CstPoolState *state)
+static gboolean bring_back(AutostartTask *task, CstPoolState *state)
 {
     CstPool *pool = task->pool;
     g_autoptr(GError) error = NULL;
@@ -81,7 +87,7 @@ static gboolean bring_back(BootTask *task, CstPoolState *state)
 }
 
 /* TRUE: nothing more to do. FALSE without an error: an active pool that needs another try. */
-static gboolean bring_up(BootTask *task, GError **error)
+static gboolean bring_up(AutostartTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(task->pool, NULL);
 
@@ -91,7 +97,7 @@ static gboolean bring_up(BootTask *task, GError **error)
 }
 
 /* TRUE: while its task came to an end, something was left to recover. */
-static gboolean let_go(CstPool *pool)
+static gboolean finish(CstPool *pool)
 {
     gboolean again;
 
@@ -102,24 +108,24 @@ static gboolean let_go(CstPool *pool)
     return again;
 }
 
-static void add(Boot *boot, BootTask *task)
+static void add(Autostart *autostart, AutostartTask *task)
 {
-    g_mutex_lock(&boot->lock);
-    g_ptr_array_add(boot->waiting, task);
-    g_cond_signal(&boot->cond);
-    g_mutex_unlock(&boot->lock);
+    g_mutex_lock(&autostart->lock);
+    g_ptr_array_add(autostart->waiting, task);
+    g_cond_signal(&autostart->cond);
+    g_mutex_unlock(&autostart->lock);
 }
 
-static void run_task(gpointer data, gpointer boot_data)
+static void run_task(gpointer data, gpointer autostart_data)
 {
-    BootTask *task = data;
-    Boot *boot = boot_data;
+    AutostartTask *task = data;
+    Autostart *autostart = autostart_data;
     g_autoptr(GError) error = NULL;
 
     if (bring_up(task, &error)) {
-        if (let_go(task->pool))
-            boot_add(boot, task->pool);
-        boot_task_free(task);
+        if (finish(task->pool))
+            autostart_add(autostart, task->pool);
+        task_free(task);
         return;
     }
     if (error) {
@@ -129,20 +135,21 @@ static void run_task(gpointer data, gpointer boot_data)
     }
     task->due = g_get_monotonic_time() + task->delay_s * G_TIME_SPAN_SECOND;
     task->delay_s = MIN(task->delay_s * 2, error ? LONGEST_RETRY_S : LONGEST_ACTIVE_RETRY_S);
-    add(boot, task);
+    add(autostart, task);
 }
 
 /* With the lock held: hands out what is due, returns when the next one will be. */
-static gint64 dispatch_due(Boot *boot)
+static gint64 dispatch_due(Autostart *autostart)
 {
     gint64 now = g_get_monotonic_time();
     gint64 next = G_MAXINT64;
 
-    for (guint i = boot->waiting->len; i-- > 0;) {
-        BootTask *task = g_ptr_array_index(boot->waiting, i);
+    for (guint i = autostart->waiting->len; i-- > 0;) {
+        AutostartTask *task = g_ptr_array_index(autostart->waiting, i);
 
         if (task->due <= now)
-            g_thread_pool_push(boot->workers, g_ptr_array_steal_index(boot->waiting, i), NULL);
+            g_thread_pool_push(autostart->workers, g_ptr_array_steal_index(autostart->waiting, i),
+                               NULL);
         else
             next = MIN(next, task->due);
     }
@@ -151,47 +158,47 @@ static gint64 dispatch_due(Boot *boot)
 
 static gpointer schedule(gpointer data)
 {
-    Boot *boot = data;
+    Autostart *autostart = data;
 
-    g_mutex_lock(&boot->lock);
-    while (!boot->stop) {
-        gint64 next = dispatch_due(boot);
+    g_mutex_lock(&autostart->lock);
+    while (!autostart->stop) {
+        gint64 next = dispatch_due(autostart);
 
         if (next == G_MAXINT64)
-            g_cond_wait(&boot->cond, &boot->lock);
+            g_cond_wait(&autostart->cond, &autostart->lock);
         else
-            g_cond_wait_until(&boot->cond, &boot->lock, next);
+            g_cond_wait_until(&autostart->cond, &autostart->lock, next);
     }
-    g_mutex_unlock(&boot->lock);
+    g_mutex_unlock(&autostart->lock);
     return NULL;
 }
 
-Boot *boot_new(void)
+Autostart *autostart_new(void)
 {
-    Boot *boot = g_new0(Boot, 1);
+    Autostart *autostart = g_new0(Autostart, 1);
 
-    g_mutex_init(&boot->lock);
-    g_cond_init(&boot->cond);
-    boot->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)boot_task_free);
-    boot->workers = g_thread_pool_new(run_task, boot, STARTS_AT_ONCE, FALSE, NULL);
-    boot->scheduler = g_thread_new("boot", schedule, boot);
-    return boot;
+    g_mutex_init(&autostart->lock);
+    g_cond_init(&autostart->cond);
+    autostart->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)task_free);
+    autostart->workers = g_thread_pool_new(run_task, autostart, WORKERS_MAX, FALSE, NULL);
+    autostart->scheduler = g_thread_new("autostart", schedule, autostart);
+    return autostart;
 }
 
-void boot_free(Boot *boot)
+void autostart_free(Autostart *autostart)
 {
-    if (!boot)
+    if (!autostart)
         return;
-    g_mutex_lock(&boot->lock);
-    boot->stop = TRUE;
-    g_cond_signal(&boot->cond);
-    g_mutex_unlock(&boot->lock);
-    g_thread_join(boot->scheduler);
-    g_thread_pool_free(boot->workers, FALSE, TRUE);
-    g_ptr_array_unref(boot->waiting);
-    g_mutex_clear(&boot->lock);
-    g_cond_clear(&boot->cond);
-    g_free(boot);
+    g_mutex_lock(&autostart->lock);
+    autostart->stop = TRUE;
+    g_cond_signal(&autostart->cond);
+    g_mutex_unlock(&autostart->lock);
+    g_thread_join(autostart->scheduler);
+    g_thread_pool_free(autostart->workers, FALSE, TRUE);
+    g_ptr_array_unref(autostart->waiting);
+    g_mutex_clear(&autostart->lock);
+    g_cond_clear(&autostart->cond);
+    g_free(autostart);
 }
 
 /* TRUE once for each pool: its task lasts until there is nothing more to do. */
@@ -206,14 +213,14 @@ static gboolean claim(CstPool *pool)
     return free;
 }
 
-void boot_add(Boot *boot, CstPool *pool)
+void autostart_add(Autostart *autostart, CstPool *pool)
 {
-    BootTask *task;
+    AutostartTask *task;
 
     if ((!wanted(pool) && !cst_pool_is_active(pool)) || !claim(pool))
         return;
-    task = g_new0(BootTask, 1);
+    task = g_new0(AutostartTask, 1);
     task->pool = cst_pool_ref(pool);
     task->delay_s = FIRST_RETRY_S;
-    add(boot, task);
+    add(autostart, task);
 }

@@ -4,14 +4,14 @@
 #include <service/pools.h>
 
 /**
- * Gets pools going when the daemon starts, several at a time: active ones are scanned and watched,
+ * Starts pools when the daemon starts, several at a time: active ones are scanned and watched,
  * autostart ones started. A start that fails is tried again, later each time, until it succeeds or
- * nobody wants it any more; the pool says why meanwhile.
+ * is no longer wanted; the pool's problem says why meanwhile.
  */
-typedef struct Boot Boot;
+typedef struct Autostart Autostart;
 
-Boot *boot_new(void);
+Autostart *autostart_new(void);
 /** Waits for the starts that are running. */
-void boot_free(Boot *boot);
+void autostart_free(Autostart *autostart);
 /** Also later, for an active pool whose storage stopped answering; once is enough. */
-void boot_add(Boot *boot, CstPool *pool);
+void autostart_add(Autostart *autostart, CstPool *pool);

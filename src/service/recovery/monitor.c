@@ -24,20 +24,20 @@
 #include "core/service.h"
 #include "core/space.h"
 
-/* A burst of changes is looked at once, this long after its first one. */
+/* A burst of changes is scanned for once, this long after its first one. */
 #define BURST_MS 100
-/* A pool whose storage was missing is looked for this often. */
+/* A pool whose storage was missing is scanned this often. */
 #define RETRY_MS 5000
-/* What may run full while guests write, which no report tells of, is looked at this often. */
+/* Space that may run full while guests write is checked this often: no watch reports it. */
 #define SPACE_MS 10000
 /*
- * A look may wait for storage that hangs, and holds its worker as long. Workers are begun when they
- * are needed, up to this many: that many pools may hang and delay nobody else. With more of them,
- * whoever is due waits for the first worker that comes back, in the order of asking.
+ * A scan may wait for storage that hangs, and holds its worker as long. Workers are started when
+ * they are needed, up to this many: that many pools may hang and delay no other one. With more of
+ * them, a pool that is due waits for the first worker that returns, in the order of becoming due.
  */
 #define WORKERS_MAX 64
 
-/* The monitor's thread has it while nobody looks, the worker while it does. */
+/* Used by the worker while it is busy, else by the monitor's thread. */
 typedef struct {
     CstPool *pool;       /* referenced */
     CstPoolState *state; /* referenced */
@@ -45,14 +45,14 @@ typedef struct {
     GHashTable *changed; /* names */
     gboolean all;        /* anything may have changed */
     gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
-    guint mounts;        /* changes of mounts that it has been looked at after */
+    guint mounts;        /* changes of mounts up to which the storage was checked */
     gint64 due;          /* monotonic; 0: nothing to do */
-    gint64 space_due;    /* monotonic: when to look how full they are, if there are any */
+    gint64 space_due;    /* monotonic: when to check limited space, if there is any */
     gboolean busy;       /* guarded by the monitor's lock: a worker has it */
 } Watch;
 
 struct Monitor {
-    GMutex lock; /* guards watches as a list, who has each, and stop; never held in a look */
+    GMutex lock; /* guards watches as a list, busy, and stop; never held in a scan */
     GPtrArray *watches;
     GThread *thread;
     GThreadPool *workers;
@@ -90,16 +90,16 @@ static void note_changed(const char *name, gpointer data)
         watch->all = TRUE;
 }
 
-/* Like libvirt, names in a pool are looked at when a client has it refreshed, and not before. */
-static void drop_unwanted(Watch *watch)
+/* Like libvirt, names in a pool are scanned when a client has it refreshed, and not before. */
+static void drop_unless_wanted(Watch *watch)
 {
     if (watch->pool->service->like_libvirt)
         cst_fd_clear(&watch->fd);
 }
 
-/* --- a look, on a worker ---------------------------------------------------------------------- */
+/* --- one watch, on a worker ------------------------------------------------------------------- */
 
-static gboolean watch_again(Watch *watch)
+static gboolean renew_watch(Watch *watch)
 {
     int fd = cst_pool_state_watch_open(watch->state, NULL);
 
@@ -107,18 +107,18 @@ static gboolean watch_again(Watch *watch)
         return FALSE;
     cst_fd_clear(&watch->fd);
     watch->fd = fd;
-    drop_unwanted(watch);
+    drop_unless_wanted(watch);
     return TRUE;
 }
 
 static gboolean rescan(Watch *watch)
 {
-    gboolean watched = !watch->lost || watch_again(watch);
+    gboolean watched = !watch->lost || renew_watch(watch);
     g_autoptr(GError) error = NULL;
 
     if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
         /* It came back a moment ago, or there are no more watches to be had. */
-        if (!watched && !watch_again(watch))
+        if (!watched && !renew_watch(watch))
             cst_log(CST_LOG_WARNING, "pool '%s': changes are not seen", watch->pool->name);
         watch->lost = FALSE;
         return TRUE;
@@ -154,22 +154,22 @@ static gboolean rescan_changed(Watch *watch)
     return any;
 }
 
-static void settle(Watch *watch)
+static void catch_up(Watch *watch)
 {
-    gboolean news;
+    gboolean changed;
 
     if (watch->fd >= 0)
         cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
     watch->due = 0;
-    news = !watch->all && rescan_changed(watch);
+    changed = !watch->all && rescan_changed(watch);
     g_hash_table_remove_all(watch->changed);
     if (watch->all) {
-        news = TRUE;
+        changed = TRUE;
         watch->all = !rescan(watch);
         if (watch->all)
             watch->due = g_get_monotonic_time() + RETRY_MS * 1000;
     }
-    if (news)
+    if (changed)
         event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
 }
 
@@ -191,7 +191,7 @@ static void check_space(Watch *watch)
     watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
 }
 
-static void hand_back(Monitor *monitor, Watch *watch)
+static void return_watch(Monitor *monitor, Watch *watch)
 {
     g_mutex_lock(&monitor->lock);
     watch->busy = FALSE;
@@ -199,14 +199,14 @@ static void hand_back(Monitor *monitor, Watch *watch)
     wake(monitor);
 }
 
-/* How many changes of mounts the watch has to have been looked at after. */
+/* The count of changes of mounts up to which the watch's storage has to be checked. */
 static guint mounts_for(const Monitor *monitor, const Watch *watch)
 {
     return cst_pool_state_is_on_mounts(watch->state) ? (guint)g_atomic_int_get(&monitor->mounts)
                                                      : watch->mounts;
 }
 
-static void look(gpointer data, gpointer monitor)
+static void check_watch(gpointer data, gpointer monitor)
 {
     Watch *watch = data;
     guint mounts = mounts_for(monitor, watch);
@@ -215,10 +215,10 @@ static void look(gpointer data, gpointer monitor)
         check_storage(watch);
     watch->mounts = mounts;
     if (watch->due && watch->due <= g_get_monotonic_time())
-        settle(watch);
+        catch_up(watch);
     if (watch->space_due <= g_get_monotonic_time())
         check_space(watch);
-    hand_back(monitor, watch);
+    return_watch(monitor, watch);
 }
 
 /* --- the thread: waits, and hands out what is due --------------------------------------------- */
@@ -320,7 +320,7 @@ static void count_mounts(Monitor *monitor)
     g_atomic_int_inc(&monitor->mounts);
 }
 
-static void hand_out(Monitor *monitor, Watch *watch)
+static void push_watch(Monitor *monitor, Watch *watch)
 {
     g_mutex_lock(&monitor->lock);
     watch->busy = TRUE;
@@ -353,7 +353,7 @@ static gpointer monitor_thread(gpointer data)
         now = g_get_monotonic_time();
         for (guint i = 0; i < watches->len; i++)
             if (due_at(monitor, g_ptr_array_index(watches, i)) <= now)
-                hand_out(monitor, g_ptr_array_index(watches, i));
+                push_watch(monitor, g_ptr_array_index(watches, i));
     }
 }
 
@@ -365,7 +365,7 @@ Monitor *monitor_new(void)
     monitor->watches = g_ptr_array_new_with_free_func((GDestroyNotify)watch_free);
     monitor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     monitor->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    monitor->workers = g_thread_pool_new(look, monitor, WORKERS_MAX, FALSE, NULL);
+    monitor->workers = g_thread_pool_new(check_watch, monitor, WORKERS_MAX, FALSE, NULL);
     monitor->thread = g_thread_new("monitor", monitor_thread, monitor);
     return monitor;
 }
@@ -379,7 +379,7 @@ void monitor_free(Monitor *monitor)
     g_mutex_unlock(&monitor->lock);
     wake(monitor);
     g_thread_join(monitor->thread);
-    /* What nobody has begun to look at is dropped. */
+    /* What no worker has begun is dropped. */
     g_thread_pool_free(monitor->workers, TRUE, TRUE);
     g_ptr_array_unref(monitor->watches);
     cst_fd_clear(&monitor->wake);
@@ -406,14 +406,14 @@ void monitor_watch(Monitor *monitor, CstPool *pool)
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
     watch = g_new0(Watch, 1);
-    /* Storage that is not there yet can't be watched; it is looked for. */
+    /* Storage that is not there yet can't be watched; it is scanned again and again. */
     watch->lost = watch->all = fd < 0;
     watch->due = fd < 0 ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
     watch->mounts = (guint)g_atomic_int_get(&monitor->mounts);
     watch->pool = cst_pool_ref(pool);
     watch->state = g_steal_pointer(&state);
     watch->fd = fd;
-    drop_unwanted(watch);
+    drop_unless_wanted(watch);
     watch->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_lock(&monitor->lock);
     g_ptr_array_add(monitor->watches, watch);

@@ -10,7 +10,7 @@
 typedef struct Monitor Monitor;
 
 Monitor *monitor_new(void);
-/** Begins no more looks, and waits for those under way, which use the pools until they end. */
+/** Begins no more scans, and waits for those under way, which use the pools until they end. */
 void monitor_free(Monitor *monitor);
 /** Watches an active pool until it is stopped. NULL monitor: nothing is watched. */
 void monitor_watch(Monitor *monitor, CstPool *pool);

@@ -15,8 +15,8 @@
 
 struct Recovery {
     Resumption *resumption;
-    Monitor *monitor; /* daemon only */
-    Boot *boot;       /* the same, from cst_service_start() on */
+    Monitor *monitor;     /* daemon only */
+    Autostart *autostart; /* the same, from cst_service_start() on */
 };
 
 Recovery *recovery_new(void)
@@ -37,17 +37,17 @@ void recovery_start(CstService *service)
     g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, NULL);
     Recovery *recovery = service->recovery;
 
-    recovery->boot = boot_new();
+    recovery->autostart = autostart_new();
     for (guint i = 0; pools && i < pools->len; i++)
-        boot_add(recovery->boot, g_ptr_array_index(pools, i));
+        autostart_add(recovery->autostart, g_ptr_array_index(pools, i));
     resumption_start(recovery->resumption);
 }
 
 void recovery_free(Recovery *recovery)
 {
     resumption_free(recovery->resumption);
-    boot_free(recovery->boot); /* its workers look at it until they have ended */
-    recovery->boot = NULL;
+    autostart_free(recovery->autostart); /* its workers look at it until they have ended */
+    recovery->autostart = NULL;
     monitor_free(recovery->monitor);
     g_free(recovery);
 }
@@ -64,8 +64,8 @@ void recovery_pool_stopped(CstPool *pool)
 
 void recovery_retry(CstPool *pool)
 {
-    Boot *boot = pool->service->recovery->boot;
+    Autostart *autostart = pool->service->recovery->autostart;
 
-    if (boot)
-        boot_add(boot, pool);
+    if (autostart)
+        autostart_add(autostart, pool);
 }

@@ -21,14 +21,14 @@
 #include "core/job.h"
 #include "core/service.h"
 
-#define AT_ONCE     4
-#define PATIENCE_US (60 * G_TIME_SPAN_SECOND) /* until the job's pool is active */
-#define LOOK_US     (100 * G_TIME_SPAN_MILLISECOND)
+#define WORKERS_MAX     4
+#define POOL_TIMEOUT_US (60 * G_TIME_SPAN_SECOND) /* until the job's pool is active */
+#define POLL_US         (100 * G_TIME_SPAN_MILLISECOND)
 
 typedef gboolean (*ResumeFunc)(CstPool *pool, const char *volume, const char *how, CstTask *task,
                                GError **error);
 
-static gboolean bad_record(GError **error)
+static gboolean invalid_record(GError **error)
 {
     return cst_fail(error, CST_ERROR_FAILED, _("what is to be done can't be told any more"));
 }
@@ -53,7 +53,7 @@ static gboolean wipe(CstPool *pool, const char *volume, const char *how, CstTask
     unsigned algorithm;
 
     if (sscanf(how, "%u", &algorithm) != 1)
-        return bad_record(error);
+        return invalid_record(error);
     return cst_vol_wipe(pool, volume, algorithm, 0, task, error);
 }
 
@@ -64,7 +64,7 @@ static gboolean commit(CstPool *pool, const char *volume, const char *how, CstTa
     unsigned flags;
 
     if (!base || sscanf(how, "%u", &flags) != 1)
-        return bad_record(error);
+        return invalid_record(error);
     return cst_vol_commit(pool, volume, base[1] ? base + 1 : NULL, flags, task, error);
 }
 
@@ -95,29 +95,29 @@ typedef struct {
     CstUuid uuid; /* of the pool */
     char *pool, *volume, *how;
     CstTask *task;
-} Left;
+} InterruptedJob;
 
 struct Resumption {
     CstService *service;
-    GPtrArray *left;      /* of Left * */
+    GPtrArray *jobs;      /* of InterruptedJob * */
     GThreadPool *workers; /* NULL: not started */
 };
 
-static void left_free(Left *left)
+static void interrupted_job_free(InterruptedJob *job)
 {
-    g_free(left->pool);
-    g_free(left->volume);
-    g_free(left->how);
-    cst_task_unref(left->task);
-    g_free(left);
+    g_free(job->pool);
+    g_free(job->volume);
+    g_free(job->how);
+    cst_task_unref(job->task);
+    g_free(job);
 }
 
-static void fail_left(CstService *service, const Left *left, GError **error)
+static void fail_job(CstService *service, const InterruptedJob *job, GError **error)
 {
-    g_auto(Job) job = {0};
+    g_auto(Job) taken = {0};
 
-    if (job_take(&job, service->jobs, left->task))
-        job_end(&job, FALSE, error);
+    if (job_take(&taken, service->jobs, job->task))
+        job_end(&taken, FALSE, error);
 }
 
 /* The pool's UUID, a space and what the job needs to know: as job_may_resume() has written it. */
@@ -132,13 +132,13 @@ static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char *
     return TRUE;
 }
 
-static void take(CstJobFile *file, CstJobInfo *info, gpointer data)
+static void take_over(CstJobFile *file, CstJobInfo *info, gpointer data)
 {
     Resumption *resumption = data;
     const Resumable *kind = resumable_find(info->kind);
     const char *how;
     CstUuid uuid;
-    Left *left;
+    InterruptedJob *job;
 
     if (!kind || !info->volume || !parse_resume(info->resume, &uuid, &how)) {
         info->state = CST_JOB_INTERRUPTED;
@@ -146,53 +146,53 @@ static void take(CstJobFile *file, CstJobInfo *info, gpointer data)
         cst_job_info_free(info);
         return;
     }
-    left = g_new0(Left, 1);
-    left->kind = kind;
-    left->uuid = uuid;
-    left->pool = g_strdup(info->pool);
-    left->volume = g_strdup(info->volume);
-    left->how = g_strdup(how);
-    left->task = cst_task_ref(jobs_adopt(resumption->service->jobs, kind->kind, file, info));
-    g_ptr_array_add(resumption->left, left);
+    job = g_new0(InterruptedJob, 1);
+    job->kind = kind;
+    job->uuid = uuid;
+    job->pool = g_strdup(info->pool);
+    job->volume = g_strdup(info->volume);
+    job->how = g_strdup(how);
+    job->task = cst_task_ref(jobs_adopt(resumption->service->jobs, kind->kind, file, info));
+    g_ptr_array_add(resumption->jobs, job);
 }
 
 /* Autostarted pools, and those on a network, may take a while. */
-static CstPool *active_pool(CstService *service, const Left *left, GError **error)
+static CstPool *active_pool(CstService *service, const InterruptedJob *job, GError **error)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+    gint64 end = g_get_monotonic_time() + POOL_TIMEOUT_US;
 
     for (;;) {
-        g_autoptr(CstPool) pool = cst_service_pool_by_uuid(service, &left->uuid, error);
+        g_autoptr(CstPool) pool = cst_service_pool_by_uuid(service, &job->uuid, error);
 
         if (!pool)
             return NULL;
         if (cst_pool_is_active(pool))
             return g_steal_pointer(&pool);
         if (g_get_monotonic_time() > end) {
-            cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), left->pool);
+            cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), job->pool);
             return NULL;
         }
-        if (!cst_task_check(left->task, error))
+        if (!cst_task_check(job->task, error))
             return NULL;
-        g_usleep(LOOK_US);
+        g_usleep(POLL_US);
     }
 }
 
-static void go_on(gpointer data, gpointer resumption)
+static void resume_job(gpointer data, gpointer resumption)
 {
     CstService *service = ((Resumption *)resumption)->service;
-    Left *left = data;
+    InterruptedJob *job = data;
     g_autoptr(GError) error = NULL;
-    g_autoptr(CstPool) pool = active_pool(service, left, &error);
+    g_autoptr(CstPool) pool = active_pool(service, job, &error);
 
     if (pool)
-        left->kind->resume(pool, left->volume, left->how, left->task, &error);
+        job->kind->resume(pool, job->volume, job->how, job->task, &error);
     if (error)
-        cst_log(CST_LOG_WARNING, "pool '%s': going on with %s of '%s': %s", left->pool,
-                left->kind->kind, left->volume, error->message);
+        cst_log(CST_LOG_WARNING, "pool '%s': going on with %s of '%s': %s", job->pool,
+                job->kind->kind, job->volume, error->message);
     /* If it never came that far. */
-    fail_left(service, left, &error);
-    left_free(left);
+    fail_job(service, job, &error);
+    interrupted_job_free(job);
 }
 
 Resumption *resumption_new(CstService *service)
@@ -201,24 +201,24 @@ Resumption *resumption_new(CstService *service)
     gboolean daemon = service->mode == CST_SERVICE_DAEMON;
 
     resumption->service = service;
-    resumption->left = g_ptr_array_new();
-    cst_job_files_recover(service->paths, daemon ? take : NULL, resumption);
+    resumption->jobs = g_ptr_array_new();
+    cst_job_files_recover(service->paths, daemon ? take_over : NULL, resumption);
     return resumption;
 }
 
 void resumption_start(Resumption *resumption)
 {
-    if (resumption->left->len == 0)
+    if (resumption->jobs->len == 0)
         return;
-    resumption->workers = g_thread_pool_new(go_on, resumption, AT_ONCE, FALSE, NULL);
-    for (guint i = 0; i < resumption->left->len; i++) {
-        Left *left = g_ptr_array_index(resumption->left, i);
+    resumption->workers = g_thread_pool_new(resume_job, resumption, WORKERS_MAX, FALSE, NULL);
+    for (guint i = 0; i < resumption->jobs->len; i++) {
+        InterruptedJob *job = g_ptr_array_index(resumption->jobs, i);
 
-        cst_log(CST_LOG_INFO, _("pool '%s': going on with %s of '%s'"), left->pool,
-                left->kind->kind, left->volume);
-        g_thread_pool_push(resumption->workers, left, NULL);
+        cst_log(CST_LOG_INFO, _("pool '%s': going on with %s of '%s'"), job->pool, job->kind->kind,
+                job->volume);
+        g_thread_pool_push(resumption->workers, job, NULL);
     }
-    g_ptr_array_set_size(resumption->left, 0);
+    g_ptr_array_set_size(resumption->jobs, 0);
 }
 
 void resumption_free(Resumption *resumption)
@@ -227,14 +227,14 @@ void resumption_free(Resumption *resumption)
         return;
     if (resumption->workers)
         g_thread_pool_free(resumption->workers, FALSE, TRUE);
-    for (guint i = 0; i < resumption->left->len; i++) {
-        Left *left = g_ptr_array_index(resumption->left, i);
+    for (guint i = 0; i < resumption->jobs->len; i++) {
+        InterruptedJob *job = g_ptr_array_index(resumption->jobs, i);
         g_autoptr(GError) error = NULL;
 
         cst_fail(&error, CST_ERROR_CANCELLED, _("it was not begun"));
-        fail_left(resumption->service, left, &error);
-        left_free(left);
+        fail_job(resumption->service, job, &error);
+        interrupted_job_free(job);
     }
-    g_ptr_array_unref(resumption->left);
+    g_ptr_array_unref(resumption->jobs);
     g_free(resumption);
 }
