@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of a volume. They are kept by its image where the format can (qcow2), else by the
+ * pool's technology: one table of callbacks for each. A pool whose volume has become such an image
+ * may still keep older ones; they are listed first, and a name of theirs means them.
+ *
+ * A change by the image engine is whole or not at all. One by the pool's technology takes more
+ * steps than one and is an intent in the journal meanwhile.
+ */
 #include "snapshot.h"
 
 #include <string.h>
@@ -18,37 +26,38 @@
 #include "volume/declare.h"
 #include "volume/open.h"
 
-/* A volume that is being worked on. */
+/* The volume whose snapshots are listed or changed. */
 typedef struct {
     VolumeClaim claim;
     CstVolume *volume;
-    /* What the pool kept of it before it became an image that keeps its own; NULL: not asked. */
-    GPtrArray *beside;
-} Site;
+    /* The pool's snapshots from before it became an image that keeps its own; NULL: not asked. */
+    GPtrArray *older;
+} Target;
 
-static void site_clear(Site *site)
+static void target_clear(Target *target)
 {
-    volume_release(&site->claim);
-    g_clear_pointer(&site->volume, cst_volume_unref);
-    g_clear_pointer(&site->beside, g_ptr_array_unref);
+    volume_release(&target->claim);
+    g_clear_pointer(&target->volume, cst_volume_unref);
+    g_clear_pointer(&target->older, g_ptr_array_unref);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Site, site_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Target, target_clear)
 
-/** Who keeps a volume's snapshots. */
+/** What keeps a volume's snapshots: its image, or its pool's technology. */
 typedef struct {
-    GPtrArray *(*list)(Site *site, GError **error);
-    gboolean (*create)(Site *site, const char *name, uint64_t limit, CstTask *task, GError **error);
-    gboolean (*revert)(Site *site, const char *name, CstTask *task, GError **error);
-    gboolean (*remove)(Site *site, const char *name, CstTask *task, GError **error);
-    gboolean (*rename)(Site *site, const char *name, const char *new_name, GError **error);
-} Keeper;
+    GPtrArray *(*list)(Target *target, GError **error);
+    gboolean (*create)(Target *target, const char *name, uint64_t limit, CstTask *task,
+                       GError **error);
+    gboolean (*revert)(Target *target, const char *name, CstTask *task, GError **error);
+    gboolean (*remove)(Target *target, const char *name, CstTask *task, GError **error);
+    gboolean (*rename)(Target *target, const char *name, const char *new_name, GError **error);
+} SnapshotProvider;
 
 /* --- the image -------------------------------------------------------------------------------- */
 
-static GPtrArray *image_list(Site *site, GError **error)
+static GPtrArray *image_list(Target *target, GError **error)
 {
-    g_autoptr(CstImage) image = volume_open_image(&site->claim, site->volume, 0, error);
+    g_autoptr(CstImage) image = volume_open_image(&target->claim, target->volume, 0, error);
     g_autoptr(GPtrArray) found = image ? cst_image_snapshot_list(image, error) : NULL;
     GPtrArray *list;
 
@@ -60,7 +69,7 @@ static GPtrArray *image_list(Site *site, GError **error)
         CstSnapshot *to = g_new0(CstSnapshot, 1);
 
         to->name = g_strdup(from->name);
-        to->kept_by = g_strdup(site->volume->format);
+        to->kept_by = g_strdup(target->volume->format);
         to->created = (int64_t)from->seconds;
         to->capacity = from->capacity;
         to->allocation = CST_SNAPSHOT_UNKNOWN;
@@ -70,13 +79,13 @@ static GPtrArray *image_list(Site *site, GError **error)
     return list;
 }
 
-static CstImage *open_to_change(Site *site, GError **error)
+static CstImage *open_to_change(Target *target, GError **error)
 {
-    return volume_open_image(&site->claim, site->volume, CST_IMAGE_WRITE, error);
+    return volume_open_image(&target->claim, target->volume, CST_IMAGE_WRITE, error);
 }
 
 /* The image's own calls are whole or not at all; what is written after them is safe to lose. */
-static gboolean image_create(Site *site, const char *name, uint64_t limit, CstTask *task,
+static gboolean image_create(Target *target, const char *name, uint64_t limit, CstTask *task,
                              GError **error)
 {
     g_autoptr(CstImage) image = NULL;
@@ -84,37 +93,37 @@ static gboolean image_create(Site *site, const char *name, uint64_t limit, CstTa
     if (limit)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
                         _("snapshots inside of a %s image have no size of their own"),
-                        site->volume->format);
-    image = open_to_change(site, error);
+                        target->volume->format);
+    image = open_to_change(target, error);
     return image && cst_image_snapshot_create(image, name, task, error) &&
            cst_image_flush(image, error);
 }
 
-static gboolean image_revert(Site *site, const char *name, CstTask *task, GError **error)
+static gboolean image_revert(Target *target, const char *name, CstTask *task, GError **error)
 {
-    g_autoptr(CstImage) image = open_to_change(site, error);
+    g_autoptr(CstImage) image = open_to_change(target, error);
 
     return image && cst_image_snapshot_revert(image, name, task, error) &&
            cst_image_flush(image, error);
 }
 
-static gboolean image_remove(Site *site, const char *name, CstTask *task, GError **error)
+static gboolean image_remove(Target *target, const char *name, CstTask *task, GError **error)
 {
-    g_autoptr(CstImage) image = open_to_change(site, error);
+    g_autoptr(CstImage) image = open_to_change(target, error);
 
     return image && cst_image_snapshot_delete(image, name, task, error) &&
            cst_image_flush(image, error);
 }
 
-static gboolean image_rename(Site *site, const char *name, const char *new_name, GError **error)
+static gboolean image_rename(Target *target, const char *name, const char *new_name, GError **error)
 {
-    g_autoptr(CstImage) image = open_to_change(site, error);
+    g_autoptr(CstImage) image = open_to_change(target, error);
 
     return image && cst_image_snapshot_rename(image, name, new_name, error) &&
            cst_image_flush(image, error);
 }
 
-static const Keeper image_keeper = {
+static const SnapshotProvider image_provider = {
     .list = image_list,
     .create = image_create,
     .revert = image_revert,
@@ -124,40 +133,42 @@ static const Keeper image_keeper = {
 
 /* --- the pool's technology -------------------------------------------------------------------- */
 
-static GPtrArray *pool_list(Site *site, GError **error)
+static GPtrArray *pool_list(Target *target, GError **error)
 {
-    return cst_pool_state_snapshots(site->claim.state, site->volume->name, error);
+    return cst_pool_state_snapshots(target->claim.state, target->volume->name, error);
 }
 
-static gboolean pool_create(Site *site, const char *name, uint64_t limit, CstTask *task,
+static gboolean pool_create(Target *target, const char *name, uint64_t limit, CstTask *task,
                             GError **error)
 {
     const CstSnapshotCreate how = {.limit = limit};
 
-    return cst_pool_state_snapshot_create(site->claim.state, site->volume->name, name, &how, task,
-                                          error);
+    return cst_pool_state_snapshot_create(target->claim.state, target->volume->name, name, &how,
+                                          task, error);
 }
 
-static gboolean pool_revert(Site *site, const char *name, CstTask *task, GError **error)
+static gboolean pool_revert(Target *target, const char *name, CstTask *task, GError **error)
 {
-    if (!cst_pool_state_snapshot_revert(site->claim.state, site->volume->name, name, task, error))
+    if (!cst_pool_state_snapshot_revert(target->claim.state, target->volume->name, name, task,
+                                        error))
         return FALSE;
-    trust_keep_for_new_file(&site->claim);
+    trust_keep_for_new_file(&target->claim);
     return TRUE;
 }
 
-static gboolean pool_remove(Site *site, const char *name, CstTask *task, GError **error)
+static gboolean pool_remove(Target *target, const char *name, CstTask *task, GError **error)
 {
-    return cst_pool_state_snapshot_remove(site->claim.state, site->volume->name, name, task, error);
-}
-
-static gboolean pool_rename(Site *site, const char *name, const char *new_name, GError **error)
-{
-    return cst_pool_state_snapshot_rename(site->claim.state, site->volume->name, name, new_name,
+    return cst_pool_state_snapshot_remove(target->claim.state, target->volume->name, name, task,
                                           error);
 }
 
-static const Keeper pool_keeper = {
+static gboolean pool_rename(Target *target, const char *name, const char *new_name, GError **error)
+{
+    return cst_pool_state_snapshot_rename(target->claim.state, target->volume->name, name, new_name,
+                                          error);
+}
+
+static const SnapshotProvider pool_provider = {
     .list = pool_list,
     .create = pool_create,
     .revert = pool_revert,
@@ -167,16 +178,16 @@ static const Keeper pool_keeper = {
 
 /* --- which of them ---------------------------------------------------------------------------- */
 
-static const Keeper *keeper_of(const Site *site, GError **error)
+static const SnapshotProvider *provider_of(const Target *target, GError **error)
 {
-    if (volume_keeps_snapshots(site->volume))
-        return &image_keeper;
-    if (cst_pool_state_has_snapshots(site->claim.state) && site->volume->type != CST_VOL_DIR)
-        return &pool_keeper;
+    if (volume_keeps_snapshots(target->volume))
+        return &image_provider;
+    if (cst_pool_state_has_snapshots(target->claim.state) && target->volume->type != CST_VOL_DIR)
+        return &pool_provider;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
              _("volume '%s' can't have snapshots: neither can its pool (type '%s') nor its format; "
                "a qcow2 volume could"),
-             site->volume->name, cst_pool_type_name(site->claim.state->def->type));
+             target->volume->name, cst_pool_type_name(target->claim.state->def->type));
     return NULL;
 }
 
@@ -191,150 +202,178 @@ const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *
     return NULL;
 }
 
-/* The pool's own, where the image has taken over, and one of these is meant. */
-static const Keeper *look_beside(Site *site, const char *name, GError **error)
+/* The image's own, unless @name is one of the pool's from before the volume was such an image. */
+static const SnapshotProvider *provider_by_name(Target *target, const char *name, GError **error)
 {
-    if (!cst_pool_state_has_snapshots(site->claim.state))
-        return &image_keeper;
-    site->beside = pool_list(site, error);
-    if (!site->beside)
+    if (!cst_pool_state_has_snapshots(target->claim.state))
+        return &image_provider;
+    target->older = pool_list(target, error);
+    if (!target->older)
         return NULL;
-    return name && volume_snapshot_find(site->beside, name) ? &pool_keeper : &image_keeper;
+    return name && volume_snapshot_find(target->older, name) ? &pool_provider : &image_provider;
 }
 
 /* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can
  * have. */
-static const Keeper *enter(Site *site, CstPool *pool, const char *volume, ClaimKind kind,
-                           const char *name, GError **error)
+static const SnapshotProvider *claim_target(Target *target, CstPool *pool, const char *volume,
+                                            ClaimKind kind, const char *name, GError **error)
 {
-    const Keeper *keeper;
+    const SnapshotProvider *provider;
 
-    if (!volume_claim(&site->claim, pool, volume, kind, error))
+    if (!volume_claim(&target->claim, pool, volume, kind, error))
         return NULL;
-    site->volume = pool_volume(pool, site->claim.state, volume, error);
-    keeper = site->volume ? keeper_of(site, error) : NULL;
-    if (keeper == &image_keeper)
-        keeper = look_beside(site, name, error);
-    if (keeper == &pool_keeper && name &&
-        !cst_pool_state_name_check(site->claim.state, name, _("snapshot"), error))
+    target->volume = pool_volume(pool, target->claim.state, volume, error);
+    provider = target->volume ? provider_of(target, error) : NULL;
+    if (provider == &image_provider)
+        provider = provider_by_name(target, name, error);
+    if (provider == &pool_provider && name &&
+        !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error))
         return NULL;
-    return keeper;
+    return provider;
 }
 
 /* --- the calls -------------------------------------------------------------------------------- */
 
-static GPtrArray *list_all(const Keeper *keeper, Site *site, GError **error)
+static GPtrArray *list_all(const SnapshotProvider *provider, Target *target, GError **error)
 {
-    GPtrArray *inside = keeper->list(site, error);
+    GPtrArray *inside = provider->list(target, error);
 
     /* Taken before the image was there. */
-    if (!inside || !site->beside || keeper == &pool_keeper)
+    if (!inside || !target->older || provider == &pool_provider)
         return inside;
-    g_ptr_array_extend_and_steal(site->beside, inside);
-    return g_steal_pointer(&site->beside);
+    g_ptr_array_extend_and_steal(target->older, inside);
+    return g_steal_pointer(&target->older);
 }
 
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
 {
-    g_auto(Site) site = {.claim.task = task};
-    const Keeper *keeper = enter(&site, pool, volume, CLAIM_READ, NULL, error);
+    g_auto(Target) target = {.claim.task = task};
+    const SnapshotProvider *provider = claim_target(&target, pool, volume, CLAIM_READ, NULL, error);
 
-    return keeper ? list_all(keeper, &site, error) : NULL;
+    return provider ? list_all(provider, &target, error) : NULL;
 }
 
-/* One call as a job: what the keeper does is given as a closure over its callbacks. */
-typedef gboolean (*ChangeFunc)(const Keeper *keeper, Site *site, const char *name,
-                               gconstpointer how, CstTask *task, GError **error);
+/** One change of a volume's snapshots. */
+typedef struct SnapshotChange SnapshotChange;
 
-static gboolean in_turn(CstPool *pool, const char *volume, const char *name, ChangeFunc change,
-                        gconstpointer how, CstTask *task, GError **error)
+struct SnapshotChange {
+    const char *kind; /* of the job */
+    gboolean (*run)(const SnapshotProvider *provider, Target *target, const SnapshotChange *change,
+                    CstTask *task, GError **error);
+    const char *name;     /* of the snapshot */
+    const char *new_name; /* rename */
+    uint64_t limit;       /* create: bytes to set aside for changes; 0: the default */
+};
+
+static gboolean change_claimed(CstPool *pool, const char *volume, const SnapshotChange *change,
+                               CstTask *task, GError **error)
 {
-    g_auto(Site) site = {.claim.task = task};
-    const Keeper *keeper = enter(&site, pool, volume, CLAIM_WRITE, name, error);
+    g_auto(Target) target = {.claim.task = task};
+    const SnapshotProvider *provider =
+        claim_target(&target, pool, volume, CLAIM_WRITE, change->name, error);
     CstIntent *intent = NULL;
     gboolean done;
 
-    if (keeper == &pool_keeper)
-        intent = volume_intent(&site.claim, "snapshot", error);
+    if (provider == &pool_provider)
+        intent = volume_intent(&target.claim, "snapshot", error);
     CST_CRASH_POINT("vol.snapshot.begun");
-    done = keeper && (keeper != &pool_keeper || intent) &&
-           change(keeper, &site, name, how, task, error);
+    done = provider && (provider != &pool_provider || intent) &&
+           change->run(provider, &target, change, task, error);
     CST_CRASH_POINT("vol.snapshot.done");
     cst_intent_end(intent);
-    volume_rescan(&site.claim);
+    volume_rescan(&target.claim);
     return done;
 }
 
-static gboolean run_change(CstPool *pool, const char *kind, const char *volume, const char *name,
-                           ChangeFunc change, gconstpointer how, CstTask *task, GError **error)
+static gboolean run_change(CstPool *pool, const char *volume, const SnapshotChange *change,
+                           CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
 
-    job_begin(&job, pool, kind, volume, &task);
-    return job_end(&job, in_turn(pool, volume, name, change, how, task, error), error);
+    job_begin(&job, pool, change->kind, volume, &task);
+    return job_end(&job, change_claimed(pool, volume, change, task, error), error);
 }
 
-static gboolean do_create(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
-                          CstTask *task, GError **error)
+static gboolean run_create(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
 {
-    return cst_name_check(name, _("snapshot"), error) &&
-           keeper->create(site, name, *(const uint64_t *)how, task, error);
+    return cst_name_check(change->name, _("snapshot"), error) &&
+           provider->create(target, change->name, change->limit, task, error);
 }
 
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error)
 {
-    return run_change(pool, "snapshot", volume, name, do_create, &limit, task, error);
+    const SnapshotChange change = {"snapshot", run_create, .name = name, .limit = limit};
+
+    return run_change(pool, volume, &change, task, error);
 }
 
-static gboolean do_revert(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
-                          CstTask *task, GError **error)
+static gboolean run_revert(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
 {
-    return volume_not_shown(&site->claim, error) && keeper->revert(site, name, task, error);
+    return volume_not_shown(&target->claim, error) &&
+           provider->revert(target, change->name, task, error);
 }
 
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error)
 {
-    return run_change(pool, "revert", volume, name, do_revert, NULL, task, error);
+    const SnapshotChange change = {"revert", run_revert, .name = name};
+
+    return run_change(pool, volume, &change, task, error);
 }
 
-static gboolean do_delete(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
-                          CstTask *task, GError **error)
+static gboolean run_delete(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
 {
-    return volume_not_held(&site->claim, error) && keeper->remove(site, name, task, error);
+    return volume_not_held(&target->claim, error) &&
+           provider->remove(target, change->name, task, error);
 }
 
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error)
 {
-    return run_change(pool, "delete", volume, name, do_delete, NULL, task, error);
+    const SnapshotChange change = {"delete", run_delete, .name = name};
+
+    return run_change(pool, volume, &change, task, error);
 }
 
-static gboolean do_rename(const Keeper *keeper, Site *site, const char *name, gconstpointer how,
-                          CstTask *task, GError **error)
+/* Each provider knows its own; between the two no name may be there twice. */
+static gboolean check_name_free(const SnapshotProvider *provider, Target *target, const char *name,
+                                GError **error)
 {
     g_autoptr(GPtrArray) inside = NULL;
 
-    if (keeper == &pool_keeper
-            ? !cst_pool_state_name_check(site->claim.state, how, _("snapshot"), error)
-            : !cst_name_check(how, _("snapshot"), error))
-        return FALSE;
-    /* Each keeper knows its own; between the two no name may be there twice. */
-    if (site->beside && keeper == &pool_keeper) {
-        inside = image_keeper.list(site, error);
+    if (target->older && provider == &pool_provider) {
+        inside = image_provider.list(target, error);
         if (!inside)
             return FALSE;
     }
-    if ((site->beside && volume_snapshot_find(site->beside, how)) ||
-        (inside && volume_snapshot_find(inside, how)))
+    if ((target->older && volume_snapshot_find(target->older, name)) ||
+        (inside && volume_snapshot_find(inside, name)))
         return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                        site->volume->name, (const char *)how);
-    return keeper->rename(site, name, how, error);
+                        target->volume->name, name);
+    return TRUE;
+}
+
+static gboolean run_rename(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
+{
+    const char *name = change->new_name;
+
+    if (provider == &pool_provider
+            ? !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error)
+            : !cst_name_check(name, _("snapshot"), error))
+        return FALSE;
+    return check_name_free(provider, target, name, error) &&
+           provider->rename(target, change->name, name, error);
 }
 
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
                                  const char *new_name, CstTask *task, GError **error)
 {
-    return run_change(pool, "rename", volume, name, do_rename, new_name, task, error);
+    const SnapshotChange change = {"rename", run_rename, .name = name, .new_name = new_name};
+
+    return run_change(pool, volume, &change, task, error);
 }
