@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a volume is based on, as the pools' tables know it: from the volume down, by what is
+ * declared of each. No image is opened, and nothing is claimed. Images may claim anything, so the
+ * walk is bounded and stops where it comes to a volume for the second time.
+ */
 #include "chain.h"
 
 #include <string.h>
@@ -11,92 +16,90 @@
 #include "core/scan.h"
 #include "core/trust.h"
 
-/* What a volume is based on, as the pools' tables know it. */
-
-void volume_place_free(VolumePlace *place)
+void volume_node_free(VolumeNode *node)
 {
-    g_clear_pointer(&place->volume, cst_volume_unref);
-    g_clear_pointer(&place->state, cst_pool_state_unref);
-    g_clear_pointer(&place->pool, cst_pool_unref);
-    g_clear_error(&place->unknown);
-    g_free(place->name);
-    g_free(place);
+    g_clear_pointer(&node->volume, cst_volume_unref);
+    g_clear_pointer(&node->state, cst_pool_state_unref);
+    g_clear_pointer(&node->pool, cst_pool_unref);
+    g_clear_error(&node->unknown);
+    g_free(node->name);
+    g_free(node);
 }
 
-VolumePlace *volume_place_new(CstPool *pool, char *name)
+VolumeNode *volume_node_new(CstPool *pool, char *name)
 {
-    VolumePlace *place = g_new0(VolumePlace, 1);
+    VolumeNode *node = g_new0(VolumeNode, 1);
 
-    place->pool = pool;
-    place->name = name;
-    place->state = pool ? pool_state_get(pool, NULL) : NULL;
-    if (place->state)
-        pool_scan_volume(pool, place->state, name, &place->volume, &place->unknown);
-    return place;
+    node->pool = pool;
+    node->name = name;
+    node->state = pool ? pool_state_get(pool, NULL) : NULL;
+    if (node->state)
+        pool_scan_volume(pool, node->state, name, &node->volume, &node->unknown);
+    return node;
 }
 
-gboolean volume_place_is(const VolumePlace *place, const CstPool *pool, const char *name)
+gboolean volume_node_is(const VolumeNode *node, const CstPool *pool, const char *name)
 {
-    return place->pool == pool && strcmp(place->name, name) == 0;
+    return node->pool == pool && strcmp(node->name, name) == 0;
 }
 
-gboolean volume_places_have(const GPtrArray *places, const CstPool *pool, const char *name)
+gboolean volume_nodes_have(const GPtrArray *nodes, const CstPool *pool, const char *name)
 {
-    for (guint i = 0; i < places->len; i++) {
-        if (volume_place_is(g_ptr_array_index(places, i), pool, name))
+    for (guint i = 0; i < nodes->len; i++) {
+        if (volume_node_is(g_ptr_array_index(nodes, i), pool, name))
             return TRUE;
     }
     return FALSE;
 }
 
-VolumePlace *volume_place_of_path(CstService *service, const char *path)
+VolumeNode *volume_node_of_path(CstService *service, const char *path)
 {
     CstPool *pool = NULL;
     char *name = NULL;
 
     if (cst_service_volume_by_path(service, path, &pool, &name, NULL))
-        return volume_place_new(pool, name);
-    return volume_place_new(NULL, g_strdup(path));
+        return volume_node_new(pool, name);
+    return volume_node_new(NULL, g_strdup(path));
 }
 
 /* What nobody has declared is told as a problem of the volume, and not followed. */
-static const char *backing_of(const VolumePlace *place)
+static const char *backing_of(const VolumeNode *node)
 {
-    return place->volume && trust_has_backing(place->volume) ? place->volume->extra->backing_path
-                                                             : NULL;
+    return node->volume && trust_has_backing(node->volume) ? node->volume->extra->backing_path
+                                                           : NULL;
 }
 
 /* From the volume down; TRUE: it leads back to itself, or too far. */
-static gboolean go_down(CstService *service, GPtrArray *places)
+static gboolean go_down(CstService *service, GPtrArray *nodes)
 {
     const char *path;
 
-    while ((path = backing_of(g_ptr_array_index(places, places->len - 1)))) {
-        VolumePlace *place;
+    while ((path = backing_of(g_ptr_array_index(nodes, nodes->len - 1)))) {
+        VolumeNode *node;
 
-        if (places->len > CST_CHAIN_MAX)
+        if (nodes->len > CST_CHAIN_MAX)
             return TRUE;
-        place = volume_place_of_path(service, path);
-        if (volume_places_have(places, place->pool, place->name)) {
-            volume_place_free(place);
+        node = volume_node_of_path(service, path);
+        if (volume_nodes_have(nodes, node->pool, node->name)) {
+            volume_node_free(node);
             return TRUE;
         }
-        g_ptr_array_add(places, place);
+        g_ptr_array_add(nodes, node);
     }
     return FALSE;
 }
 
-GPtrArray *volume_places_line(CstPool *pool, const char *name, gboolean *ret_endless,
-                              GError **error)
+GPtrArray *volume_backing_nodes(CstPool *pool, const char *name, gboolean *ret_endless,
+                                GError **error)
 {
-    g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func((GDestroyNotify)volume_place_free);
+    g_autoptr(GPtrArray) nodes = g_ptr_array_new_with_free_func((GDestroyNotify)volume_node_free);
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    VolumePlace *first;
+    VolumeNode *first;
 
     if (!state)
         return NULL;
-    first = volume_place_new(cst_pool_ref(pool), g_strdup(name));
-    g_ptr_array_add(places, first);
+    first = volume_node_new(cst_pool_ref(pool), g_strdup(name));
+    g_ptr_array_add(nodes, first);
     if (first->unknown) {
         g_propagate_error(error, g_steal_pointer(&first->unknown));
         return NULL;
@@ -105,24 +108,24 @@ GPtrArray *volume_places_line(CstPool *pool, const char *name, gboolean *ret_end
         cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
         return NULL;
     }
-    *ret_endless = go_down(pool->service, places);
-    return g_steal_pointer(&places);
+    *ret_endless = go_down(pool->service, nodes);
+    return g_steal_pointer(&nodes);
 }
 
-GPtrArray *volume_places_down(CstPool *pool, const char *name, GError **error)
+GPtrArray *volume_backing_chain(CstPool *pool, const char *name, GError **error)
 {
     gboolean endless = FALSE;
-    g_autoptr(GPtrArray) places = volume_places_line(pool, name, &endless, error);
-    VolumePlace *last = places ? g_ptr_array_index(places, places->len - 1) : NULL;
+    g_autoptr(GPtrArray) nodes = volume_backing_nodes(pool, name, &endless, error);
+    VolumeNode *last = nodes ? g_ptr_array_index(nodes, nodes->len - 1) : NULL;
 
     if (last && last->unknown) {
         g_propagate_error(error, g_steal_pointer(&last->unknown));
         return NULL;
     }
-    if (places && endless) {
+    if (nodes && endless) {
         cst_fail(error, CST_ERROR_LIMIT,
                  _("what volume '%s' is based on leads back to itself, or is too deep"), name);
         return NULL;
     }
-    return g_steal_pointer(&places);
+    return g_steal_pointer(&nodes);
 }

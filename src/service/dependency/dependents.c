@@ -25,52 +25,52 @@
 
 typedef struct {
     CstService *service;
-    GHashTable *overlays;  /* path to GPtrArray of "pool/volume" */
-    GHashTable *seen;      /* "pool/volume" */
-    const GPtrArray *line; /* VolumePlace *: shown though there are too many; NULL: none */
-    guint most;            /* rows */
+    GHashTable *overlays;   /* path to GPtrArray of "pool/volume" */
+    GHashTable *seen;       /* "pool/volume" */
+    const GPtrArray *chain; /* VolumeNode *: shown though there are too many; NULL: none */
+    guint most;             /* rows */
     gboolean cut;
     GPtrArray *rows;
-} Family;
+} Tree;
 
-static void family_clear(Family *family)
+static void tree_clear(Tree *tree)
 {
-    g_clear_pointer(&family->overlays, g_hash_table_unref);
-    g_clear_pointer(&family->seen, g_hash_table_unref);
-    g_clear_pointer(&family->rows, g_ptr_array_unref);
+    g_clear_pointer(&tree->overlays, g_hash_table_unref);
+    g_clear_pointer(&tree->seen, g_hash_table_unref);
+    g_clear_pointer(&tree->rows, g_ptr_array_unref);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Family, family_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tree, tree_clear)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static CstChainRow *add_row(Family *family, unsigned level, const char *name)
+static CstChainRow *add_row(Tree *tree, unsigned level, const char *name)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
 
     row->level = level;
     row->name = g_strdup(name);
-    g_ptr_array_add(family->rows, row);
+    g_ptr_array_add(tree->rows, row);
     return row;
 }
 
-static CstChainRow *add_place(Family *family, const VolumePlace *place, unsigned level)
+static CstChainRow *add_node(Tree *tree, const VolumeNode *node, unsigned level)
 {
-    CstChainRow *row = add_row(family, level, place->name);
+    CstChainRow *row = add_row(tree, level, node->name);
 
-    row->self = family->line && g_ptr_array_index(family->line, 0) == place;
-    row->pool = place->pool ? g_strdup(cst_pool_name(place->pool)) : NULL;
+    row->self = tree->chain && g_ptr_array_index(tree->chain, 0) == node;
+    row->pool = node->pool ? g_strdup(cst_pool_name(node->pool)) : NULL;
     row->path =
-        place->state ? cst_pool_state_vol_path(place->state, place->name) : g_strdup(place->name);
-    if (place->volume) {
-        row->format = g_strdup(place->volume->format);
-        row->capacity = place->volume->capacity;
-        row->allocation = place->volume->allocation;
-        row->problem = volume_problem(place->pool, place->volume, NULL);
-    } else if (place->unknown) {
-        row->problem = g_strdup(place->unknown->message);
+        node->state ? cst_pool_state_vol_path(node->state, node->name) : g_strdup(node->name);
+    if (node->volume) {
+        row->format = g_strdup(node->volume->format);
+        row->capacity = node->volume->capacity;
+        row->allocation = node->volume->allocation;
+        row->problem = volume_problem(node->pool, node->volume, NULL);
+    } else if (node->unknown) {
+        row->problem = g_strdup(node->unknown->message);
     } else {
-        row->problem = g_strdup(place->pool || !g_file_test(place->name, G_FILE_TEST_EXISTS)
+        row->problem = g_strdup(node->pool || !g_file_test(node->name, G_FILE_TEST_EXISTS)
                                     ? _("it is not there")
                                     : _("it is in no active pool, and was not opened"));
     }
@@ -86,122 +86,120 @@ static void set_problem(CstChainRow *row, const char *problem)
 /* --- children --------------------------------------------------------------------------------- */
 
 /* "pool/volume", as the tables of the pools have it. */
-static VolumePlace *place_of_overlay(const Family *family, const char *text)
+static VolumeNode *node_of_overlay(const Tree *tree, const char *text)
 {
     const char *slash = strchr(text, '/');
     g_autofree char *pool_name = g_strndup(text, slash - text);
-    CstPool *pool = cst_service_pool_by_name(family->service, pool_name, NULL);
+    CstPool *pool = cst_service_pool_by_name(tree->service, pool_name, NULL);
 
-    return volume_place_new(pool, g_strdup(pool ? slash + 1 : text));
+    return volume_node_new(pool, g_strdup(pool ? slash + 1 : text));
 }
 
 /* Several pools may list the same place: the parent's own comes first. */
-static VolumePlace *place_of_child(const Family *family, CstPoolState *parent, const char *path)
+static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const char *path)
 {
     g_autofree char *name = cst_pool_state_vol_resolve(parent, path);
-    CstPool *pool =
-        name ? cst_service_pool_by_name(family->service, parent->def->name, NULL) : NULL;
+    CstPool *pool = name ? cst_service_pool_by_name(tree->service, parent->def->name, NULL) : NULL;
 
-    return pool ? volume_place_new(pool, g_steal_pointer(&name))
-                : volume_place_of_path(family->service, path);
+    return pool ? volume_node_new(pool, g_steal_pointer(&name))
+                : volume_node_of_path(tree->service, path);
 }
 
-static char *key_of(const VolumePlace *place)
+static char *key_of(const VolumeNode *node)
 {
-    return place->pool ? g_strconcat(cst_pool_name(place->pool), "/", place->name, NULL)
-                       : g_strdup(place->name);
+    return node->pool ? g_strconcat(cst_pool_name(node->pool), "/", node->name, NULL)
+                      : g_strdup(node->name);
 }
 
 static int by_key(gconstpointer a, gconstpointer b)
 {
-    g_autofree char *left = key_of(*(const VolumePlace *const *)a);
-    g_autofree char *right = key_of(*(const VolumePlace *const *)b);
+    g_autofree char *left = key_of(*(const VolumeNode *const *)a);
+    g_autofree char *right = key_of(*(const VolumeNode *const *)b);
 
     return strcmp(left, right);
 }
 
 /* The technology and the images may both tell of the same one. */
-static void add_child(GHashTable *found, GPtrArray *places, VolumePlace *place)
+static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
 {
-    if (g_hash_table_add(found, key_of(place)))
-        g_ptr_array_add(places, place);
+    if (g_hash_table_add(found, key_of(node)))
+        g_ptr_array_add(nodes, node);
     else
-        volume_place_free(place);
+        volume_node_free(node);
 }
 
 /* @state, @name: whose technology is asked; NULL: nobody's. @path: what images call it. */
-static GPtrArray *children_of(const Family *family, CstPoolState *state, const char *name,
+static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char *name,
                               const char *path, GError **error)
 {
     g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) paths = state ? cst_pool_state_vol_children(state, name, error) : NULL;
-    const GPtrArray *overlays = g_hash_table_lookup(family->overlays, path);
-    GPtrArray *places;
+    const GPtrArray *overlays = g_hash_table_lookup(tree->overlays, path);
+    GPtrArray *nodes;
 
     if (state && !paths)
         return NULL;
-    places = g_ptr_array_new_with_free_func((GDestroyNotify)volume_place_free);
+    nodes = g_ptr_array_new_with_free_func((GDestroyNotify)volume_node_free);
     for (guint i = 0; paths && i < paths->len; i++)
-        add_child(found, places, place_of_child(family, state, g_ptr_array_index(paths, i)));
+        add_child(found, nodes, node_of_child(tree, state, g_ptr_array_index(paths, i)));
     for (guint i = 0; overlays && i < overlays->len; i++)
-        add_child(found, places, place_of_overlay(family, g_ptr_array_index(overlays, i)));
-    g_ptr_array_sort(places, by_key);
-    return places;
+        add_child(found, nodes, node_of_overlay(tree, g_ptr_array_index(overlays, i)));
+    g_ptr_array_sort(nodes, by_key);
+    return nodes;
 }
 
 /* --- the walk --------------------------------------------------------------------------------- */
 
-static gboolean add_branch(Family *family, const VolumePlace *place, unsigned level,
-                           GError **error);
+static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error);
 
-static gboolean may_add(const Family *family, const VolumePlace *place)
+static gboolean may_add(const Tree *tree, const VolumeNode *node)
 {
-    return family->rows->len < family->most ||
-           (family->line && volume_places_have(family->line, place->pool, place->name));
+    return tree->rows->len < tree->most ||
+           (tree->chain && volume_nodes_have(tree->chain, node->pool, node->name));
 }
 
 /* Of the line itself, the places are those that it has, so that its first one knows itself. */
-static const VolumePlace *in_line(const Family *family, const VolumePlace *place)
+static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
 {
-    for (guint i = 0; family->line && i < family->line->len; i++) {
-        const VolumePlace *own = g_ptr_array_index(family->line, i);
+    for (guint i = 0; tree->chain && i < tree->chain->len; i++) {
+        const VolumeNode *own = g_ptr_array_index(tree->chain, i);
 
-        if (volume_place_is(own, place->pool, place->name))
+        if (volume_node_is(own, node->pool, node->name))
             return own;
     }
-    return place;
+    return node;
 }
 
-static gboolean add_branches(Family *family, CstPoolState *state, const char *name,
-                             const char *path, unsigned level, GError **error)
+static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, const char *path,
+                             unsigned level, GError **error)
 {
-    g_autoptr(GPtrArray) children = children_of(family, state, name, path, error);
+    g_autoptr(GPtrArray) children = children_of(tree, state, name, path, error);
     guint left = 0;
 
     if (!children)
         return FALSE;
     for (guint i = 0; i < children->len; i++) {
-        const VolumePlace *child = g_ptr_array_index(children, i);
+        const VolumeNode *child = g_ptr_array_index(children, i);
 
-        if (!may_add(family, child))
+        if (!may_add(tree, child))
             left++;
-        else if (!add_branch(family, in_line(family, child), level, error))
+        else if (!add_branch(tree, in_chain(tree, child), level, error))
             return FALSE;
     }
-    if (left > 0 && !family->cut) {
-        CstChainRow *row = add_row(family, level, VOLUME_MORE);
+    if (left > 0 && !tree->cut) {
+        CstChainRow *row = add_row(tree, level, VOLUME_MORE);
 
-        family->cut = TRUE;
+        tree->cut = TRUE;
         row->problem = g_strdup_printf(_("%u more, and what is based on them"), left);
     }
     return TRUE;
 }
 
-static gboolean add_branch(Family *family, const VolumePlace *place, unsigned level, GError **error)
+static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error)
 {
-    CstChainRow *row = add_place(family, place, level);
+    CstChainRow *row = add_node(tree, node, level);
 
-    if (!g_hash_table_add(family->seen, key_of(place))) {
+    if (!g_hash_table_add(tree->seen, key_of(node))) {
         set_problem(row, _("what it is based on leads back to itself"));
         return TRUE;
     }
@@ -209,8 +207,8 @@ static gboolean add_branch(Family *family, const VolumePlace *place, unsigned le
         set_problem(row, _("what is based on it is not shown: that is too deep"));
         return TRUE;
     }
-    return add_branches(family, place->volume ? place->state : NULL, place->name, row->path,
-                        level + 1, error);
+    return add_branches(tree, node->volume ? node->state : NULL, node->name, row->path, level + 1,
+                        error);
 }
 
 /* --- what the pools know ---------------------------------------------------------------------- */
@@ -228,27 +226,26 @@ static gboolean may_hold_overlays(CstPool *pool, gboolean all)
     return pool_scan_if_new(pool, state, NULL);
 }
 
-static gboolean family_begin(Family *family, CstPool *pool, gboolean all, guint most,
-                             GError **error)
+static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, GError **error)
 {
     g_autoptr(GPtrArray) pools = cst_service_pools(pool->service, CST_LIST_POOLS_ACTIVE, error);
 
     if (!pools)
         return FALSE;
-    family->service = pool->service;
-    family->most = most;
-    family->rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
-    family->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    family->overlays =
+    tree->service = pool->service;
+    tree->most = most;
+    tree->rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+    tree->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    tree->overlays =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     for (guint i = 0; i < pools->len; i++)
         if (may_hold_overlays(g_ptr_array_index(pools, i), all))
-            pool_table_overlays(g_ptr_array_index(pools, i), family->overlays);
+            pool_table_overlays(g_ptr_array_index(pools, i), tree->overlays);
     return TRUE;
 }
 
 /* What most volumes are, said without a list of all that is based on others. */
-static gboolean is_surely_alone(const VolumeClaim *claim, const char *path)
+static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
 {
     g_autoptr(GPtrArray) pools = NULL;
 
@@ -265,42 +262,42 @@ static gboolean is_surely_alone(const VolumeClaim *claim, const char *path)
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 {
     gboolean endless = FALSE;
-    g_autoptr(GPtrArray) line = volume_places_line(pool, name, &endless, error);
-    g_auto(Family) family = {.line = line};
+    g_autoptr(GPtrArray) chain = volume_backing_nodes(pool, name, &endless, error);
+    g_auto(Tree) tree = {.chain = chain};
 
-    if (!line || !family_begin(&family, pool, TRUE, ROWS_MAX, error) ||
-        !add_branch(&family, g_ptr_array_index(line, line->len - 1), 0, error))
+    if (!chain || !tree_begin(&tree, pool, TRUE, ROWS_MAX, error) ||
+        !add_branch(&tree, g_ptr_array_index(chain, chain->len - 1), 0, error))
         return NULL;
     if (endless)
-        set_problem(g_ptr_array_index(family.rows, 0),
+        set_problem(g_ptr_array_index(tree.rows, 0),
                     _("what it is based on leads back to itself, or is too deep"));
-    return g_steal_pointer(&family.rows);
+    return g_steal_pointer(&tree.rows);
 }
 
-GPtrArray *volume_descendants(const VolumeClaim *claim, gboolean images, guint most, GError **error)
+GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint most, GError **error)
 {
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
-    g_auto(Family) family = {0};
+    g_auto(Tree) tree = {0};
 
-    if (is_surely_alone(claim, path))
+    if (has_no_overlays(claim, path))
         return g_ptr_array_new();
-    if (!family_begin(&family, claim->pool, FALSE, most, error))
+    if (!tree_begin(&tree, claim->pool, FALSE, most, error))
         return NULL;
-    g_hash_table_add(family.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
-    if (!add_branches(&family, images ? NULL : claim->state, claim->name, path, 0, error))
+    g_hash_table_add(tree.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
+    if (!add_branches(&tree, images ? NULL : claim->state, claim->name, path, 0, error))
         return NULL;
-    return g_steal_pointer(&family.rows);
+    return g_steal_pointer(&tree.rows);
 }
 
-gboolean volume_count_children(const VolumeClaim *claim, guint *ret_count, GError **error)
+gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error)
 {
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
     g_autoptr(GPtrArray) children = NULL;
-    g_auto(Family) family = {0};
+    g_auto(Tree) tree = {0};
 
-    if (!family_begin(&family, claim->pool, FALSE, 0, error))
+    if (!tree_begin(&tree, claim->pool, FALSE, 0, error))
         return FALSE;
-    children = children_of(&family, claim->state, claim->name, path, error);
+    children = children_of(&tree, claim->state, claim->name, path, error);
     if (!children)
         return FALSE;
     *ret_count = children->len;

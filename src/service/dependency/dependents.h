@@ -13,8 +13,7 @@
  * level 0 hangs on the volume. At most @most of them, and one more, VOLUME_MORE. @images: only
  * what would be lost with what the volume holds now.
  */
-GPtrArray *volume_descendants(const VolumeClaim *claim, gboolean images, guint most,
-                              GError **error);
+GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint most, GError **error);
 
 /** How many hang on it directly. */
-gboolean volume_count_children(const VolumeClaim *claim, guint *ret_count, GError **error);
+gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What forbids a change of a claimed volume: who has it open, and what depends on it. Each guard is
+ * called right before the change, and its error names what is in the way.
+ */
 #include "guard.h"
 
 #include <string.h>
@@ -13,8 +17,6 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "dependents.h"
-
-/* Who has a volume open, and what is based on it. */
 
 #define NAMED_AT_MOST 20 /* in a message */
 
@@ -85,7 +87,7 @@ static char *tree_of(const GPtrArray *rows)
 /* What is based on the volume, as the end of a message; "": nothing is. NULL with an error. */
 static char *tree_below(const VolumeClaim *claim, gboolean images, GError **error)
 {
-    g_autoptr(GPtrArray) rows = volume_descendants(claim, images, NAMED_AT_MOST, error);
+    g_autoptr(GPtrArray) rows = volume_dependents(claim, images, NAMED_AT_MOST, error);
 
     return rows ? tree_of(rows) : NULL;
 }

@@ -53,7 +53,7 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
                             _("'%s' is no volume of an active pool, and what else is based on it "
                               "is not known; define and start a pool that holds it"),
                             link->path);
-        if (!volume_count_children(&link->claim, &children, error))
+        if (!volume_count_dependents(&link->claim, &children, error))
             return FALSE;
         if (children > 1)
             return cst_fail(error, CST_ERROR_BUSY,

@@ -238,7 +238,7 @@ static void claim_free(VolumeClaim *claim)
     g_free(claim);
 }
 
-static gboolean claim_ahead(ImageChain *chain, const VolumePlace *place, GError **error)
+static gboolean claim_ahead(ImageChain *chain, const VolumeNode *node, GError **error)
 {
     VolumeClaim *claim = g_new0(VolumeClaim, 1);
 
@@ -246,20 +246,20 @@ static gboolean claim_ahead(ImageChain *chain, const VolumePlace *place, GError 
     claim->after = image_chain_last_claim(chain);
     g_ptr_array_add(chain->ahead, claim);
     /* What is in no pool is refused when it is to be opened. */
-    return !place->pool || volume_claim(claim, place->pool, place->name, CLAIM_READ, error);
+    return !node->pool || volume_claim(claim, node->pool, node->name, CLAIM_READ, error);
 }
 
 /* Those of @places that are, or are not, in @others; not the one that is claimed already. */
-static gboolean claim_some(ImageChain *chain, const GPtrArray *places, const GPtrArray *others,
+static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtrArray *others,
                            gboolean in_both, GError **error)
 {
-    for (guint i = 0; i < places->len; i++) {
-        const VolumePlace *place = g_ptr_array_index(places, i);
+    for (guint i = 0; i < nodes->len; i++) {
+        const VolumeNode *node = g_ptr_array_index(nodes, i);
 
-        if (is_link(chain, 0, place->pool, place->name))
+        if (is_link(chain, 0, node->pool, node->name))
             continue;
-        if (volume_places_have(others, place->pool, place->name) == in_both &&
-            !claim_ahead(chain, place, error))
+        if (volume_nodes_have(others, node->pool, node->name) == in_both &&
+            !claim_ahead(chain, node, error))
             return FALSE;
     }
     return TRUE;
@@ -269,14 +269,14 @@ gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *nam
                                ImageChain *other, CstPool *other_pool, const char *other_name,
                                GError **error)
 {
-    g_autoptr(GPtrArray) down = volume_places_down(pool, name, error);
+    g_autoptr(GPtrArray) down = volume_backing_chain(pool, name, error);
     g_autoptr(GPtrArray) other_down =
-        down ? volume_places_down(other_pool, other_name, error) : NULL;
+        down ? volume_backing_chain(other_pool, other_name, error) : NULL;
 
     if (!other_down)
         return FALSE;
-    if (volume_places_have(other_down, pool, name) &&
-        !volume_places_have(down, other_pool, other_name))
+    if (volume_nodes_have(other_down, pool, name) &&
+        !volume_nodes_have(down, other_pool, other_name))
         return image_chain_open_pair(other, other_pool, other_name, chain, pool, name, error);
     if (!begin(chain, pool, name, error))
         return FALSE;

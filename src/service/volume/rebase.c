@@ -89,15 +89,15 @@ static void enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool 
 static gboolean leads_to(const Enlisted *enlisted, CstPool *from, const char *from_name,
                          guint steps, gboolean *ret_leads, GError **error)
 {
-    g_autoptr(GPtrArray) places = volume_places_down(from, from_name, error);
+    g_autoptr(GPtrArray) nodes = volume_backing_chain(from, from_name, error);
 
-    if (!places)
+    if (!nodes)
         return FALSE;
-    *ret_leads = steps == 0 || volume_places_have(places, enlisted->own->pool, enlisted->own->name);
+    *ret_leads = steps == 0 || volume_nodes_have(nodes, enlisted->own->pool, enlisted->own->name);
     for (guint i = 0; !*ret_leads && i < enlisted->earlier->len; i++) {
         const Rebasing *one = g_ptr_array_index(enlisted->earlier, i);
 
-        if (volume_places_have(places, one->pool, one->name) &&
+        if (volume_nodes_have(nodes, one->pool, one->name) &&
             !leads_to(enlisted, one->base_pool, one->base, steps - 1, ret_leads, error))
             return FALSE;
     }
