@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The service as a whole: puts the parts together, fills in the hooks by which the lower ones wake
+ * the upper ones, and brings everything up and down in order.
+ */
 #include <sys/stat.h>
 
 #include <base/i18n.h>

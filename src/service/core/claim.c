@@ -7,7 +7,8 @@
  * changes could each wait for the next. Whoever waits does so in pool_wait() only, with the pool's
  * lock held, which guards all of this; the lock is not held while the work is done.
  *
- * A change that was reported while a writer had the volume is looked at when the writer lets go.
+ * A change that was reported while a writer had the volume is rescanned when the writer releases
+ * it.
  */
 #include "claim.h"
 
@@ -345,7 +346,7 @@ void volume_rescan(const VolumeClaim *claim)
         pool_rescan_volume(claim->pool, claim->state, claim->name);
 }
 
-/* With the pool's lock held, which is let go of meanwhile. A look takes the name off the list. */
+/* With the pool's lock held, which is released meanwhile. A scan takes the name off the list. */
 static void rescan_deferred(const VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;

@@ -19,7 +19,7 @@ typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
  * state stays valid until the end.
  *
  * Work that needs several volumes claims what exists from the top of a chain down, and a new name
- * last, having looked that it is free: so two of them never wait for each other.
+ * last, after checking that it is free: so two of them never wait for each other.
  */
 typedef struct VolumeClaim VolumeClaim;
 
@@ -52,7 +52,7 @@ struct VolumeClaim {
      * once, but for those that would make a volume of that name, which wait.
      */
     gboolean creating;
-    gboolean past_readers; /* the same: a writer that streams may go on reading beside */
+    gboolean past_readers; /* the same: a writer while streams go on reading */
     CstPool *pool;         /* referenced */
     VolumeHolder *holder;
     CstPoolState *state;
@@ -80,7 +80,7 @@ void volume_orphan_readers(const VolumeClaim *claim);
 void volume_stream_ends(const VolumeClaim *claim);
 void volume_release(VolumeClaim *claim);
 /**
- * A change of @name was told. TRUE: a writer has it, who looks at it when done, or whose release
+ * A change of @name was reported. TRUE: a writer has it, who rescans it when done, or whose release
  * does.
  */
 gboolean volume_defer_rescan(CstPool *pool, const char *name);

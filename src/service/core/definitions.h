@@ -4,8 +4,9 @@
 #include <service/service.h>
 
 /*
- * Turns are taken in this order, never the other way round: the pool's (pool_change_begin()), then
- * the definitions, then the secrets' files, then the locks of tables and pools.
+ * Locks are taken in this order, never the other way round: the pool's change
+ * (pool_change_begin()), then the definitions, then the secrets' files, then the locks of tables
+ * and pools.
  */
 
 /** Enters a change of definitions or state. Nests. Reloads when others changed them. */

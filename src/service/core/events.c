@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What has happened, to whoever has subscribed. A subscriber's function runs in the thread that
+ * caused the event, one call at a time for each subscriber; unsubscribing waits for a call that
+ * runs. The tables' lock guards the list and is not held during calls.
+ */
 #include "events.h"
 
 #include "pool.h"

@@ -75,7 +75,8 @@ static void entry_unref(JobEntry *entry)
 
 /* --- publishing ------------------------------------------------------------------------------ */
 
-/* The rate follows what has been done of late, the more of it the longer ago the last look was. */
+/* The rate follows what has been done of late; the longer the time since the last call, the more.
+ */
 static void update_progress(JobEntry *entry)
 {
     CstProgress progress = cst_task_progress(entry->task);

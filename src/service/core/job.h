@@ -31,7 +31,7 @@ typedef struct {
 } Job;
 
 /**
- * @kind is static. @volume may be NULL, and be told later by job_set_volume(). A *task that is NULL
+ * @kind is static. @volume may be NULL, and be set later by job_set_volume(). A *task that is NULL
  * becomes one of the job's own, so that others can cancel it; @task NULL: it can't be cancelled.
  */
 void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task);
@@ -43,7 +43,7 @@ void job_set_volume(Job *job, const char *volume);
  */
 void job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /**
- * FALSE with STATE when this is a resumed job, and @volume, which is claimed and was looked at
+ * FALSE with STATE when this is a resumed job, and @volume, which is claimed and was scanned
  * since, isn't as the job left it: what was asked for then may not be meant for what is there now.
  */
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error);

@@ -14,7 +14,7 @@
  *   while volumes are being worked on: pool_change_begin() waits for both;
  * - work on a volume: readers of one volume share it, a writer has it alone: volume_claim() waits,
  *   but never for a stream, whose end its client decides;
- * - a scan: one at a time, beside the work on volumes.
+ * - a scan: one at a time, in parallel with the work on volumes.
  */
 struct CstPool {
     gint refs;
@@ -55,9 +55,10 @@ struct CstPool {
     GHashTable *deferred; /* claimed names reported as changed, to be scanned when released */
     GHashTable *stale;    /* names that changed through us, and could not be scanned since */
     guint claimed;        /* claims altogether */
-    gboolean changing;    /* somebody has the turn for a change, */
+    gboolean changing;    /* a change of the pool has begun, */
     gint draining;        /* atomic: and waits for the claims there are */
-    CstTask *changer;     /* whose turn it is; a reference, NULL while nobody's or unknown */
+    CstTask *changer;     /* the task of that change; a reference, NULL while there is none or it is
+                             unknown */
 };
 
 /** A volume that is being created (volume_draft.c), in the pool's table of drafts. */

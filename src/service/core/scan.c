@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What brings a pool's table of volumes in line with its storage: scans of all of it, one at a time
- * and beside the work on volumes, and scans of one name, before and after work on that volume. No
- * lock is held while storage is read.
+ * and in parallel with the work on volumes, and scans of one name, before and after work on that
+ * volume. No lock is held while storage is read.
  */
 #include "scan.h"
 
@@ -183,7 +183,7 @@ static GStrv stale_names(CstPool *pool)
     return g_strdupv((char **)keys);
 }
 
-/* What can't be looked at now either is shown as it was. */
+/* What can't be scanned now either is shown as it was. */
 static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 {
     for (guint i = 0; names && names[i]; i++) {

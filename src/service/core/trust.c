@@ -4,7 +4,7 @@
  * it, or whoever uploaded it or can write where it lies. So a reference is followed only when it is
  * declared, and a format that was declared does not change with the content.
  *
- * Recorded (store/declarations.h) is what can't be told from the file and its directory:
+ * Recorded (store/declarations.h) is what the file and its directory do not show:
  *
  * - of a raw volume that it is raw: its guest can write anything at its start;
  * - of a volume that was uploaded to that it is restricted, before the first byte is written;
@@ -14,7 +14,7 @@
  * Nothing is recorded of an image that root made where only root writes: what it names then is
  * declared by where it lies (CST_TRUST_PLACE), and other tools may change it there. A record that
  * is lost takes declarations away and never adds one, but for raw volumes and uploads, which carry
- * theirs beside the content as well (CstBackend.vol_declare).
+ * theirs with the content as well (CstBackend.vol_declare).
  */
 #include "trust.h"
 

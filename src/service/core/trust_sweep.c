@@ -98,7 +98,8 @@ void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found)
         return;
     if (!cst_declarations_sweep(pool->service->declarations, state->def->target_path, &how, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
-    /* A sweep that could not tell comes again with the next scan: others may be through by then. */
+    /* A sweep that lacked information is repeated with the next scan: others may be through by
+     * then. */
     if (!sweep.unknown)
         pool->swept_at = now;
     if (sweep.files)

@@ -62,7 +62,7 @@ VolumeNode *volume_node_of_path(CstService *service, const char *path)
     return volume_node_new(NULL, g_strdup(path));
 }
 
-/* What nobody has declared is told as a problem of the volume, and not followed. */
+/* What nobody has declared is reported as a problem of the volume, and not followed. */
 static const char *backing_of(const VolumeNode *node)
 {
     return node->volume && trust_has_backing(node->volume) ? node->volume->extra->backing_path

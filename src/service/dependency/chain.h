@@ -8,7 +8,7 @@ typedef struct {
     CstPool *pool; /* NULL: in no active pool */
     CstPoolState *state;
     CstVolume *volume; /* NULL: not there, or unknown */
-    GError *unknown;   /* why it could not be looked at; NULL: it was */
+    GError *unknown;   /* why it could not be scanned; NULL: it was */
     char *name;
 } VolumeNode;
 

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What depends on a volume: the tree of all that is based on it, and on what it is based on. A tree
+ * may be large (a golden image under thousands of overlays) and images may claim anything (that
+ * they are based on themselves), so the walk is bounded both ways and enters no volume twice. It
+ * reads the pools' tables and asks each pool's technology for its clones; it opens no image.
+ */
 #include "dependents.h"
 
 #include <string.h>
@@ -13,12 +19,6 @@
 #include "core/scan.h"
 #include "core/table.h"
 #include "problem.h"
-
-/*
- * All that is based on a volume, and on what it is based on. A family may be large (a golden image
- * under thousands of overlays) and images may claim anything (that they are based on themselves),
- * so the walk is bounded both ways and enters no volume twice.
- */
 
 #define ROWS_MAX   10000               /* of one answer, which also travels */
 #define LEVELS_MAX (2 * CST_CHAIN_MAX) /* as much above the one that was asked for as below it */
@@ -119,7 +119,7 @@ static int by_key(gconstpointer a, gconstpointer b)
     return strcmp(left, right);
 }
 
-/* The technology and the images may both tell of the same one. */
+/* The technology and the images may both name the same one. */
 static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
 {
     if (g_hash_table_add(found, key_of(node)))
@@ -214,7 +214,7 @@ static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, G
 /* --- what the pools know ---------------------------------------------------------------------- */
 
 /*
- * Images live in pools of files: those are looked through where nobody has yet. @all: what shares
+ * Images live in pools of files: those are scanned where nobody has yet. @all: what shares
  * content with its origin without depending on it (thin snapshots) counts too.
  */
 static gboolean may_hold_overlays(CstPool *pool, gboolean all)

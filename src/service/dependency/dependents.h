@@ -5,15 +5,15 @@
 
 #include "core/claim.h"
 
-/** Name of the row that tells, as its problem, how many there are more. */
+/** Name of the row whose problem says how many more there are. */
 #define VOLUME_MORE "..."
 
 /**
- * Elements CstChainRow *: what would be lost with a claimed volume, each before what hangs on it;
- * level 0 hangs on the volume. At most @most of them, and one more, VOLUME_MORE. @images: only
+ * Elements CstChainRow *: what would be lost with a claimed volume, each before its dependents;
+ * level 0 depends on the volume. At most @most of them, and one more, VOLUME_MORE. @images: only
  * what would be lost with what the volume holds now.
  */
 GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint most, GError **error);
 
-/** How many hang on it directly. */
+/** How many depend on it directly. */
 gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is wrong with a volume, as far as the pools' tables tell: its own content, what it names
+ * What is wrong with a volume, as far as the pools' tables show: its own content, what it names
  * without anybody having declared it, and what it is based on: missing, or of another format than
  * the image says. Images are not opened for it, so a listing of ten thousand can say it.
  */

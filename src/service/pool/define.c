@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Definitions of pools: define, create (transient), undefine, autostart. Names, UUIDs and sources
+ * are checked, and the files written, while the definitions are entered, so that no two pools get
+ * the same ones. A start or an undefine begins a change of the pool first (core/definitions.h has
+ * the order).
+ */
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -235,7 +241,7 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean done;
 
-    /* Before waiting for a turn: an active pool may be busy for hours. */
+    /* Before waiting for the change to begin: an active pool may be busy for hours. */
     if (!check_inactive(pool, error) || !pool_change_begin(pool, task, error))
         return FALSE;
     done = undefine_changing(pool, error);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Start, stop, build, delete and refresh of pools. Each but the refresh is a change of the pool
+ * (core/claim.h), during which its storage is touched without any lock.
+ *
+ * A pool is active from the moment its state file is on the disk; it is inactive from the moment
+ * the file is gone. A start that fails before that stops the storage again.
+ */
 #include "lifecycle.h"
 
 #include <base/crash.h>
@@ -308,7 +315,7 @@ static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned f
 {
     gboolean done;
 
-    /* Before waiting for a turn: an active pool may be busy for hours. */
+    /* Before waiting for the change to begin: an active pool may be busy for hours. */
     if (!refuse_active(pool, work, error) || !pool_change_begin(pool, task, error))
         return FALSE;
     done = refuse_active(pool, work, error) && work->run(pool, flags, error);

@@ -14,7 +14,7 @@
 #include "core/service.h"
 #include "lifecycle.h"
 
-/* The pool of that name and uuid; one of the same name with another uuid makes room. */
+/* The pool of that name and uuid; one of the same name with another uuid goes. */
 static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
 {
     CstPool *pool = registry_find(service, def->name);
@@ -93,7 +93,7 @@ static void forget_others(CstService *service, GHashTable *seen)
         registry_remove(g_ptr_array_index(gone, i));
 }
 
-/* Pools that another process stopped or undefined since the last look (embedded mode). */
+/* Pools that another process stopped or undefined since the last load (embedded mode). */
 static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_state)
 {
     g_mutex_lock(&pool->lock);

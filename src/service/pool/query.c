@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is known of a pool: state, sizes, XML, thin stores; and of pools in general: sources that
+ * can be found, capabilities.
+ */
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Changes behind our back: one thread polls the watches of all active pools, and the kernel's table
- * of mounts, and hands to workers what is due. inotify tells of names in a directory, but not of a
+ * of mounts, and hands to workers what is due. inotify reports names in a directory, but not of a
  * file system that is unmounted lazily, or of one mounted on top; so with each change of the mounts
  * every pool whose storage is a mounted directory (CstBackend.on_mounts) is asked whether it is
  * still there. That costs an open and a stat. It is scanned only when it went away or came back.
@@ -278,7 +278,7 @@ static int next_timeout(const Monitor *monitor, GPtrArray *watches)
     return due <= now ? 0 : (int)((due - now) / 1000 + 1);
 }
 
-/* Once something has changed, the rest of the burst is left in the queue until it is looked at. */
+/* Once something has changed, the rest of the burst is left in the queue until it is read. */
 static int fd_to_poll(const Watch *watch)
 {
     return watch->due ? -1 : watch->fd;

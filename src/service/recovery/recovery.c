@@ -46,7 +46,7 @@ void recovery_start(CstService *service)
 void recovery_free(Recovery *recovery)
 {
     resumption_free(recovery->resumption);
-    autostart_free(recovery->autostart); /* its workers look at it until they have ended */
+    autostart_free(recovery->autostart); /* its workers read it until they have ended */
     recovery->autostart = NULL;
     monitor_free(recovery->monitor);
     g_free(recovery);

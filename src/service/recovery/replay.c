@@ -5,7 +5,7 @@
  * dropped; a change without a draft is dropped or finished by the backend, which finds what is left
  * of it (drop_drafts).
  *
- * Storage of this host is seen to while the service loads, before anything else looks at it.
+ * Storage of this host is seen to while the service loads, before anything else uses it.
  * Storage that is far away may not answer for long, so its intents wait until it does: the start of
  * the pool, or a scan of it that succeeds, replays them then.
  */

@@ -4,7 +4,7 @@
  * file says how (info.resume): it was written by a daemon, since whoever ends a command of his own
  * has ended what it did. Each job is taken over with its number and its rate, waits until its pool
  * is active, and is begun again. Only kinds of jobs are listed here that do no harm then;
- * job_kind.c tells what the others leave.
+ * job_kind.c says what the others leave.
  */
 #include "resume.h"
 

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Secrets: definitions and values. The tables' lock guards the table of them; sync.c keeps it in
+ * line with the files. A change is on the disk before it is in the table. Ephemeral secrets are in
+ * the table only.
+ */
 #include "secret.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes of a dirty bitmap in a volume's image. The steps of a change are done one after another;
+ * each one is whole before the next one begins.
+ */
 #include <service/images.h>
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A new volume with what the guest of another one sees, in any format that can be made. The
+ * source's whole chain is read, so the new volume stands on its own.
+ */
 #include <service/images.h>
 
 #include <string.h>

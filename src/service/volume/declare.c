@@ -114,8 +114,8 @@ static CstDeclaration *declared_now(const CstVolume *volume)
 }
 
 /*
- * Durable, unlike that of a draft, whose sync carries what stands beside it: what is about to be
- * written to the volume must not outlive the word that it is not to be trusted.
+ * Durable, unlike that of a draft, whose sync covers the record kept with its content: what is
+ * about to be written to the volume must not outlive the word that it is not to be trusted.
  */
 static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
                        const CstDeclaration *declaration, GError **error)
@@ -158,7 +158,7 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
     if (!trust_applies(claim->state) ||
         !cst_declarations_find(store_of(claim->pool), &file, TRUE, &before, &error))
         return;
-    /* What stands beside the content of then comes first. */
+    /* The record kept with the content of then comes first. */
     cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
     volume = rescan_as_new(claim);
     if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))

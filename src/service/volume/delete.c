@@ -35,7 +35,7 @@ static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots,
     return done;
 }
 
-/* Snapshots that the pool keeps beside the volume go with it only when that was asked for. */
+/* Snapshots that the pool keeps of the volume are deleted with it only when that was asked for. */
 static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsigned *flags,
                                CstTask *task, GError **error)
 {

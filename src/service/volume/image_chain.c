@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A volume's image with all that it is based on, opened from the volume down. Each volume is
+ * claimed before it is opened: for writing when it is to be changed, else for reading. A reference
+ * is followed only when it is declared (core/trust.h), and a chain that leads back to itself is
+ * refused before it would wait for its own claim.
+ *
+ * Two chains that are opened for one piece of work may share volumes. Those are claimed last, so
+ * that work on one of the chains never waits for this work while this work waits for it.
+ */
 #include "image_chain.h"
 
 #include <string.h>
@@ -41,7 +50,7 @@ static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, con
 static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char *name,
                               GError **error)
 {
-    if (chain->beside && chain->beside->write && is_link(chain->beside, 0, pool, name))
+    if (chain->partner && chain->partner->write && is_link(chain->partner, 0, pool, name))
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't be based on itself"), name);
     for (guint i = 0; i < chain->links->len; i++) {
         if (is_link(chain, i, pool, name))
@@ -73,9 +82,10 @@ const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
 {
     guint links = chain->links->len;
 
-    if (links > 1 || (links == 1 && !(chain->ahead && chain->ahead->len > 0)))
+    if (links > 1 || (links == 1 && !(chain->preclaimed && chain->preclaimed->len > 0)))
         return &image_chain_link(chain, links - 1)->claim;
-    return links == 1 ? g_ptr_array_index(chain->ahead, chain->ahead->len - 1) : chain->after;
+    return links == 1 ? g_ptr_array_index(chain->preclaimed, chain->preclaimed->len - 1)
+                      : chain->after;
 }
 
 static ImageLink *link_new(ImageChain *chain)
@@ -202,14 +212,15 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
     g_assert_not_reached();
 }
 
-static const ImageLink *begin(ImageChain *chain, CstPool *pool, const char *name, GError **error)
+static const ImageLink *open_first(ImageChain *chain, CstPool *pool, const char *name,
+                                   GError **error)
 {
     chain->links = g_ptr_array_new_with_free_func((GDestroyNotify)link_free);
     return add_link(chain, pool, name, error);
 }
 
 /* Opens what the first link, which is there, is based on. */
-static gboolean go_on(ImageChain *chain, GError **error)
+static gboolean open_backing_chain(ImageChain *chain, GError **error)
 {
     const CstChainFiles files = {
         .open_backing = chain->alone ? NULL : open_backing,
@@ -227,7 +238,7 @@ static gboolean go_on(ImageChain *chain, GError **error)
 
 gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GError **error)
 {
-    return begin(chain, pool, name, error) && go_on(chain, error);
+    return open_first(chain, pool, name, error) && open_backing_chain(chain, error);
 }
 
 /* --- two at once ------------------------------------------------------------------------------ */
@@ -238,13 +249,13 @@ static void claim_free(VolumeClaim *claim)
     g_free(claim);
 }
 
-static gboolean claim_ahead(ImageChain *chain, const VolumeNode *node, GError **error)
+static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **error)
 {
     VolumeClaim *claim = g_new0(VolumeClaim, 1);
 
     claim->task = chain->task;
     claim->after = image_chain_last_claim(chain);
-    g_ptr_array_add(chain->ahead, claim);
+    g_ptr_array_add(chain->preclaimed, claim);
     /* What is in no pool is refused when it is to be opened. */
     return !node->pool || volume_claim(claim, node->pool, node->name, CLAIM_READ, error);
 }
@@ -259,7 +270,7 @@ static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtr
         if (is_link(chain, 0, node->pool, node->name))
             continue;
         if (volume_nodes_have(others, node->pool, node->name) == in_both &&
-            !claim_ahead(chain, node, error))
+            !preclaim(chain, node, error))
             return FALSE;
     }
     return TRUE;
@@ -278,17 +289,17 @@ gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *nam
     if (volume_nodes_have(other_down, pool, name) &&
         !volume_nodes_have(down, other_pool, other_name))
         return image_chain_open_pair(other, other_pool, other_name, chain, pool, name, error);
-    if (!begin(chain, pool, name, error))
+    if (!open_first(chain, pool, name, error))
         return FALSE;
-    chain->ahead = g_ptr_array_new_with_free_func((GDestroyNotify)claim_free);
+    chain->preclaimed = g_ptr_array_new_with_free_func((GDestroyNotify)claim_free);
     if (!claim_some(chain, down, other_down, FALSE, error) ||
         !claim_some(chain, other_down, down, FALSE, error) ||
         !claim_some(chain, down, other_down, TRUE, error))
         return FALSE;
-    if (!go_on(chain, error))
+    if (!open_backing_chain(chain, error))
         return FALSE;
     other->after = image_chain_last_claim(chain);
-    other->beside = chain;
+    other->partner = chain;
     return image_chain_open(other, other_pool, other_name, error);
 }
 
@@ -302,5 +313,5 @@ void image_chain_close(ImageChain *chain)
 {
     g_clear_pointer(&chain->chain, cst_chain_free);
     g_clear_pointer(&chain->links, g_ptr_array_unref);
-    g_clear_pointer(&chain->ahead, g_ptr_array_unref);
+    g_clear_pointer(&chain->preclaimed, g_ptr_array_unref);
 }

@@ -17,17 +17,17 @@ typedef struct {
 typedef struct ImageChain ImageChain;
 
 struct ImageChain {
-    CstTask *task;            /* borrowed; ends the waiting for a turn */
-    const VolumeClaim *after; /* what the work holds already; NULL: nothing */
-    gboolean write;           /* the volume itself is to be changed */
-    guint base;               /* the one this far down, too; 0: none */
-    gboolean alone;           /* nothing that it is based on is opened */
-    gboolean at_once;         /* BUSY instead of waiting for a turn */
-    gboolean at_rest;         /* images that are read are BUSY while somebody writes to them */
-    const char *format;       /* of the volume itself; NULL: as its pool lists it */
-    GPtrArray *links;         /* of ImageLink *, from the volume down */
-    GPtrArray *ahead;         /* of VolumeClaim *: see image_chain_open_pair() */
-    const ImageChain *beside; /* the one that was opened together with this one, before it */
+    CstTask *task;             /* borrowed; ends the waiting for a claim */
+    const VolumeClaim *after;  /* what the work holds already; NULL: nothing */
+    gboolean write;            /* the volume itself is to be changed */
+    guint base;                /* the one this far down, too; 0: none */
+    gboolean alone;            /* nothing that it is based on is opened */
+    gboolean at_once;          /* BUSY instead of waiting for a claim */
+    gboolean at_rest;          /* images that are read are BUSY while somebody writes to them */
+    const char *format;        /* of the volume itself; NULL: as its pool lists it */
+    GPtrArray *links;          /* of ImageLink *, from the volume down */
+    GPtrArray *preclaimed;     /* of VolumeClaim *: see image_chain_open_pair() */
+    const ImageChain *partner; /* the one that was opened together with this one, before it */
     CstChain *chain;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Backing files outside of all pools, which a pool's policy or a declaration lets in. Nothing is
- * claimed for them, and they are only read. What such a file names in turn is judged as it would be
+ * claimed for them, and they are only read. What such a file names itself is judged as it would be
  * in a pool: by where the file lies.
  */
 #include "image_outside.h"

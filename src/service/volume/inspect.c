@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What guests see of volumes, without changing anything: compare, measure, map. */
 #include <service/images.h>
 
 #include <base/error.h>
@@ -9,8 +10,6 @@
 #include "core/job.h"
 #include "image_chain.h"
 #include "plan.h"
-
-/* What guests see of volumes, without changing anything. */
 
 /* --- compare ---------------------------------------------------------------------------------- */
 

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is known of volumes: listings, XML, sizes, paths and keys. A listing is answered from the
+ * pool's table; one with sizes rescans the pool first when the last scan is older than a second,
+ * because no watch reports files that grow.
+ */
 #include <string.h>
 
 #include <base/flags.h>
@@ -11,7 +16,7 @@
 #include "core/table.h"
 #include "dependency/problem.h"
 
-/* A details listing may show sizes this old; older ones are looked at again first. */
+/* A details listing may show sizes this old; older ones are scanned for again first. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
 
 static gboolean is_estimated(const CstVolume *volume)
@@ -71,7 +76,7 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
     return TRUE;
 }
 
-/* Files that grow while a guest writes are not reported to us: sizes in a listing are looked up. */
+/* No watch reports files that grow while a guest writes: a listing with sizes scans again. */
 static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
 {
     gboolean fresh;

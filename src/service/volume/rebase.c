@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another volume, or none, to be based on. A rebase that is under way is a link between volumes
+ * that no table knows yet, so all of them are listed in the service: of two that would make a ring
+ * together and wait for each other for ever, the later one is refused.
+ */
 #include <service/images.h>
 
 #include <string.h>
@@ -20,10 +25,7 @@
 
 /* --- rings ------------------------------------------------------------------------------------ */
 
-/*
- * A rebase that goes on is a link between volumes that no table knows yet. Two of them that would
- * make a ring together would wait for each other: the later one is refused.
- */
+/* A rebase that is under way: the volume will be based on the base. */
 struct Rebasing {
     CstPool *pool, *base_pool; /* referenced */
     char *name, *base;
@@ -185,7 +187,7 @@ static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *ta
     return TRUE;
 }
 
-/* On nothing, or without a look at anything but the volume. */
+/* On nothing, or unsafe: nothing but the volume is opened. */
 static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError **error)
 {
     g_auto(ImageChain)

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Uploads and downloads, piece by piece as the client sends or takes them. A stream holds its claim
+ * for as long as its client likes, so nobody waits for it (core/claim.h). Its job ends with its
+ * first failure, with its finish, or when the client goes away.
+ *
+ * Before the first byte of an upload is written, the volume is restricted (declare.h): its content
+ * is the sender's from then on.
+ */
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>

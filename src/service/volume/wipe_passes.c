@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Overwrites a blob by the passes of an algorithm: patterns of one to three bytes, or random bytes,
+ * in the order that its author published. All bytes are written and synced once a pass.
+ */
 #include "wipe_passes.h"
 
 #include <string.h>
