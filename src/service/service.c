@@ -3,11 +3,8 @@
  * The service as a whole: puts the parts together, fills in the hooks by which the lower ones wake
  * the upper ones, and brings everything up and down in order.
  */
-#include <sys/stat.h>
-
 #include <base/i18n.h>
 #include <base/log.h>
-#include <store/pool_files.h>
 
 #include "core/definitions.h"
 #include "core/job.h"

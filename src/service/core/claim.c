@@ -232,8 +232,7 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
         g_propagate_error(error, why);
         return FALSE;
     }
-    return pool->active ||
-           cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
+    return pool->active || pool_not_active(pool, error);
 }
 
 /* With the pool's lock held. */

@@ -91,6 +91,11 @@ gboolean cst_pool_is_active(CstPool *pool)
     return active;
 }
 
+gboolean(pool_not_active)(const CstPool *pool, GError **error)
+{
+    return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
+}
+
 CstPoolState *pool_state_get(CstPool *pool, GError **error)
 {
     CstPoolState *state;
@@ -99,7 +104,7 @@ CstPoolState *pool_state_get(CstPool *pool, GError **error)
     state = pool->active ? cst_pool_state_ref(pool->state) : NULL;
     g_mutex_unlock(&pool->lock);
     if (!state)
-        cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
+        pool_not_active(pool, error);
     return state;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/error.h>
 #include <pool/fullness.h>
 #include <pool/pool.h>
 #include <service/pools.h>
@@ -78,6 +79,9 @@ CstPool *pool_new(CstService *service, CstPoolDef *def);
  */
 gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 
+/** Fails with STATE: the pool is not active. */
+gboolean pool_not_active(const CstPool *pool, GError **error);
+#define pool_not_active(...) CST_GIVES_FALSE(pool_not_active(__VA_ARGS__))
 /** The state to work with; STATE ("not active") when there is none. */
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
 

@@ -96,8 +96,7 @@ static int compare_pools(gconstpointer a, gconstpointer b)
     return strcmp((*left)->name, (*right)->name);
 }
 
-/* One group of filter bits: passes when none of its bits is asked for, or one that applies. */
-static gboolean group_passes(unsigned filter, unsigned yes_bit, unsigned no_bit, gboolean value)
+gboolean registry_filter_passes(unsigned filter, unsigned yes_bit, unsigned no_bit, gboolean value)
 {
     if (!(filter & (yes_bit | no_bit)))
         return TRUE;
@@ -111,11 +110,12 @@ static gboolean pool_passes(CstPool *pool, unsigned filter)
     gboolean passes;
 
     g_mutex_lock(&pool->lock);
-    passes = group_passes(filter, CST_LIST_POOLS_ACTIVE, CST_LIST_POOLS_INACTIVE, pool->active) &&
-             group_passes(filter, CST_LIST_POOLS_PERSISTENT, CST_LIST_POOLS_TRANSIENT,
-                          pool->persistent) &&
-             group_passes(filter, CST_LIST_POOLS_AUTOSTART, CST_LIST_POOLS_NO_AUTOSTART,
-                          pool->autostart);
+    passes = registry_filter_passes(filter, CST_LIST_POOLS_ACTIVE, CST_LIST_POOLS_INACTIVE,
+                                    pool->active) &&
+             registry_filter_passes(filter, CST_LIST_POOLS_PERSISTENT, CST_LIST_POOLS_TRANSIENT,
+                                    pool->persistent) &&
+             registry_filter_passes(filter, CST_LIST_POOLS_AUTOSTART, CST_LIST_POOLS_NO_AUTOSTART,
+                                    pool->autostart);
     if (filter & ALL_TYPE_BITS)
         passes = passes && (filter & cst_pool_type_info(pool->def->type)->list_flag);
     g_mutex_unlock(&pool->lock);

@@ -15,6 +15,7 @@
 #include <store/system_token.h>
 
 #include "core/events.h"
+#include "core/registry.h"
 #include "core/service.h"
 
 void cst_secret_row_free(CstSecretRow *row)
@@ -76,11 +77,6 @@ static CstSecretFile *find_usage(CstService *service, CstSecretUsage usage, cons
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
-static gboolean passes(gboolean value, unsigned filter, unsigned yes_bit, unsigned no_bit)
-{
-    return !(filter & (yes_bit | no_bit)) || (filter & (value ? yes_bit : no_bit));
-}
-
 static int compare_rows(gconstpointer a, gconstpointer b)
 {
     const CstSecretRow *const *left = a, *const *right = b;
@@ -104,9 +100,10 @@ GPtrArray *cst_service_secrets(CstService *service, unsigned filter, GError **er
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const CstSecretDef *def = ((CstSecretFile *)value)->def;
 
-        if (passes(def->ephemeral, filter, CST_LIST_SECRETS_EPHEMERAL,
-                   CST_LIST_SECRETS_NO_EPHEMERAL) &&
-            passes(def->is_private, filter, CST_LIST_SECRETS_PRIVATE, CST_LIST_SECRETS_NO_PRIVATE))
+        if (registry_filter_passes(filter, CST_LIST_SECRETS_EPHEMERAL,
+                                   CST_LIST_SECRETS_NO_EPHEMERAL, def->ephemeral) &&
+            registry_filter_passes(filter, CST_LIST_SECRETS_PRIVATE, CST_LIST_SECRETS_NO_PRIVATE,
+                                   def->is_private))
             g_ptr_array_add(rows, row_new(def));
     }
     g_mutex_unlock(&service->tables);
