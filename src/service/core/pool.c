@@ -2,7 +2,7 @@
 /*
  * One pool as the service holds it: its life, its state, and the wait for a change of it. What is
  * in it has files of its own: the table of volumes (table.c), what scans fill it with (scan.c),
- * volumes being created (volume_draft.c), and the claims on all of them (claim.c).
+ * volumes being created (draft.c), and the claims on all of them (claim.c).
  */
 #include "pool.h"
 

@@ -62,7 +62,7 @@ struct CstPool {
                              unknown */
 };
 
-/** A volume that is being created (volume_draft.c), in the pool's table of drafts. */
+/** A volume that is being created (draft.c), in the pool's table of drafts. */
 typedef struct {
     CstVolume *volume; /* as it was reserved */
     CstBlob *blob;     /* NULL: a directory, or made whole by the pool's technology */

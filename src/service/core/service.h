@@ -52,7 +52,7 @@ struct CstService {
     guint definitions_depth;
     char *loaded_stamp; /* embedded: what the directories looked like when they were last read */
 
-    /* secret_files: held while the secrets' directory is read or changed (secret_sync.c). */
+    /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */
     GRecMutex secret_files;
     guint secret_depth;       /* of changes */
     gboolean manages_secrets; /* the lock is kept for good once it has been had */

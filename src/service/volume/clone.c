@@ -177,27 +177,14 @@ static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const
     return copy_whole(from, to, zeroed, clone, error) && cst_blob_flush(to, error);
 }
 
-static gboolean refuse_directories(const VolumeClone *clone, GError **error)
-{
-    if (clone->source->type == CST_VOL_DIR || clone->def->type == CST_VOL_DIR)
-        return cst_fail(error, CST_ERROR_CONFIG,
-                        _("cannot copy from volume to a directory volume"));
-    return TRUE;
-}
-
-/* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
-static void drop_raw_backing(VolumeClone *clone)
-{
-    if (g_strcmp0(clone->source->format, "raw") == 0)
-        g_clear_pointer(&clone->def->backing, cst_backing_def_free);
-}
-
 /* The bytes as they are stored. Any format can be copied like this. */
 static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 {
     g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
 
-    drop_raw_backing(clone);
+    /* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
+    if (g_strcmp0(clone->source->format, "raw") == 0)
+        g_clear_pointer(&clone->def->backing, cst_backing_def_free);
     txn.declaration = trust_of_copy(clone->def, clone->source);
     return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
                                   clone->snapshot, error) &&
@@ -230,9 +217,13 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
 
 gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)
 {
-    return refuse_directories(clone, error) && volume_flags_fit(clone->def, clone->flags, error) &&
-           (bytes_will_do(clone) ? clone_bytes(pool, clone, error)
-                                 : clone_content(pool, clone, error));
+    if (clone->source->type == CST_VOL_DIR || clone->def->type == CST_VOL_DIR)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("cannot copy from volume to a directory volume"));
+    if (!volume_flags_fit(clone->def, clone->flags, error))
+        return FALSE;
+    return bytes_will_do(clone) ? clone_bytes(pool, clone, error)
+                                : clone_content(pool, clone, error);
 }
 
 /* A clone holds all of its source; what it need not hold, it does not allocate. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is declared of a volume's content when the volume is made, changed or deleted through us,
- * and when the administrator declares it. trust.c has the rules, and docs/security-model.md the
- * reasons. All of this is done with the volume claimed.
+ * and when the administrator declares it. core/trust.c has the rules, and docs/security-model.md
+ * the reasons. All of this is done with the volume claimed.
  */
 #include "declare.h"
 

@@ -100,7 +100,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
     return g_steal_pointer(&upload);
 }
 
-static gboolean no_room(GError **error)
+static gboolean no_space(GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SPACE,
                     _("cannot write to stream: No space left on device"));
@@ -131,7 +131,7 @@ static gboolean write_piece(CstUpload *upload, const void *data, size_t len, GEr
     upload->offset += fits;
     cst_task_advance(upload->task, fits);
     upload->size = MAX(upload->size, upload->offset);
-    return fits == len || no_room(error);
+    return fits == len || no_space(error);
 }
 
 gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
@@ -144,7 +144,7 @@ static gboolean put_hole(CstUpload *upload, uint64_t length, GError **error)
     uint64_t end;
 
     if (length > upload->end - upload->offset || length > G_MAXINT64 - upload->offset)
-        return no_room(error);
+        return no_space(error);
     end = upload->offset + length;
     if (!begin_change(upload, error))
         return FALSE;
