@@ -10,6 +10,7 @@
  * NO_POOL when the pool was removed meanwhile.
  */
 gboolean pool_change_begin(CstPool *pool, CstTask *task, GError **error);
+/** Lets in the claims and the changes that wait. */
 void pool_change_end(CstPool *pool);
 
 typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
@@ -34,31 +35,33 @@ typedef struct {
 } VolumeHolder;
 
 struct VolumeClaim {
-    CstTask *task; /* set before the claim, borrowed: it limits the wait and may end it */
+    /* Set by the caller before the claim. */
+    CstTask *task; /* borrowed: limits the wait and may end it; NULL: nothing does */
     /*
-     * The same: the last one that this work holds already, whose own after is the one before it,
-     * and so on. A change of a pool that waits for the claims there are may be waiting for one of
-     * those, and then lets this one in.
+     * The last claim that this work holds already, whose own after is the one before it, and so on.
+     * A change of a pool that waits for the claims there are may be waiting for one of those, and
+     * then lets this one in.
      */
     const VolumeClaim *after;
-    gboolean at_once; /* the same: BUSY instead of waiting */
-    /*
-     * The same: this is a stream, whose client decides how long it lasts. Nobody waits for it:
-     * others are BUSY at once.
-     */
+    gboolean at_once; /* BUSY instead of waiting */
+    /* The client decides how long this lasts, so nobody waits for it: others are BUSY at once. */
     gboolean stream;
     /*
-     * The same: the volume is made by this work. Others can see it and not use it: they are BUSY at
-     * once, but for those that would make a volume of that name, which wait.
+     * The volume is made by this work. Others can see it and not use it: they are BUSY at once, but
+     * for those that would make a volume of that name, which wait.
      */
     gboolean creating;
-    gboolean past_readers; /* the same: a writer while streams go on reading */
-    CstPool *pool;         /* referenced */
+    gboolean past_readers; /* a writer while streams go on reading */
+
+    /* Set by the claim, valid until the release. */
+    CstPool *pool; /* referenced; NULL: nothing is claimed */
     VolumeHolder *holder;
     CstPoolState *state;
     char *name;
     ClaimKind kind;
-    CstVolume *image; /* what the volume was when its image was opened; NULL: it was not */
+
+    /* Set by who opens the volume's image (volume/open.c), cleared by the release. */
+    CstVolume *image; /* what the volume was then; NULL: it was not opened */
     GPtrArray *parts; /* of VolumeClaim *: other files of that image, claimed with it; NULL: none */
 };
 
@@ -78,6 +81,8 @@ void volume_rescan(const VolumeClaim *claim);
 void volume_orphan_readers(const VolumeClaim *claim);
 /** The stream ends by itself from here on: others may wait for that. */
 void volume_stream_ends(const VolumeClaim *claim);
+/** Ends the claim, and rescans what was reported meanwhile. Without effect when nothing is claimed.
+ */
 void volume_release(VolumeClaim *claim);
 /**
  * A change of @name was reported. TRUE: a writer has it, who rescans it when done, or whose release

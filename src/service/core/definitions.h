@@ -11,6 +11,7 @@
 
 /** Enters a change of definitions or state. Nests. Reloads when others changed them. */
 gboolean definitions_enter(CstService *service, GError **error);
+/** The last one to leave lets others in, and in the embedded mode other processes. */
 void definitions_leave(CstService *service);
 /** Embedded: brings memory up to date with the files. Daemon: nothing to do. */
 gboolean definitions_sync(CstService *service, GError **error);

@@ -5,4 +5,5 @@
 
 /** Calls all subscribers, in this thread. Call it with no lock held. */
 void event_emit(CstService *service, const CstEvent *event);
+/** The same, about a pool; @kind: CstPoolEventKind for its life cycle, else 0. */
 void event_emit_pool(CstPool *pool, CstEventType type, int kind);

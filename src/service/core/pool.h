@@ -68,8 +68,10 @@ typedef struct {
     CstBlob *blob;     /* NULL: a directory, or made whole by the pool's technology */
 } VolumeDraft;
 
+/** Drops what the draft refers to; for the pool's table of drafts. */
 void pool_draft_free(VolumeDraft *draft);
 
+/** A pool that is inactive and in no table; takes @def over. One reference. */
 CstPool *pool_new(CstService *service, CstPoolDef *def);
 
 /**
@@ -93,4 +95,5 @@ void pool_recover(CstPool *pool, CstPoolState *state);
 /** Something is left to recover, or the storage does not answer: a daemon tries again later. */
 void pool_recover_later(CstPool *pool, CstPoolState *state);
 
+/** What is wrong with the pool, for people; NULL: nothing. @inaccessible: so is its storage. */
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);

@@ -18,8 +18,7 @@ typedef struct Rebasing Rebasing;
  * or table held.
  */
 typedef struct {
-    /** The files under etc and run may not be what memory says: read them. Definitions are entered.
-     */
+    /** The files under etc and run may have changed: read them. Definitions are entered. */
     void (*load)(CstService *service);
     /** The pool is active from now on. */
     void (*pool_started)(CstPool *pool);

@@ -7,7 +7,9 @@
 GHashTable *pool_table_new(void);
 /** Takes the reference over; a record of the same name goes. */
 void pool_table_put(CstPool *pool, CstVolume *volume);
+/** The volume is gone from the storage. */
 void pool_table_remove(CstPool *pool, const char *name);
+/** Nothing is known of the pool any more: the next use scans it. */
 void pool_table_clear(CstPool *pool);
 /** With the pool's lock held: another list of names is to be made. */
 void pool_table_unsort(CstPool *pool);

@@ -10,10 +10,13 @@
  * too. BUSY names the program that manages the secrets. Nests.
  */
 gboolean secrets_enter(CstService *service, GError **error);
+/** The last one to leave lets go of the driver's lock, unless this process manages the secrets. */
 void secrets_leave(CstService *service);
 /** Before secrets are looked up: brings memory up to date with the files if others change them. */
 gboolean secrets_sync(CstService *service, GError **error);
-/** The same for who may hold locks: in a daemon only, and never waits for a change of definitions.
+/**
+ * The same for callers that may hold locks: in a daemon only, and never waits for a change of
+ * definitions.
  */
 void secrets_refresh(CstService *service);
 /** Reads the secrets' files and brings the table in line with them. */
