@@ -30,8 +30,6 @@ static void init_tables(CstService *service)
                                              (GDestroyNotify)cst_secret_file_free);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
-
 static void load_files(CstService *service)
 {
     pools_load(service);

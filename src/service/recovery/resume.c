@@ -88,7 +88,7 @@ static const Resumable *resumable_find(const char *kind)
     return NULL;
 }
 
-/* --- going on --------------------------------------------------------------------------------- */
+/* --- resuming --------------------------------------------------------------------------------- */
 
 typedef struct {
     const Resumable *kind;

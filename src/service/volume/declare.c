@@ -197,7 +197,7 @@ void trust_forget(const VolumeClaim *claim)
                                 NULL);
 }
 
-/* --- the administrator's word ----------------------------------------------------------------- */
+/* --- declared by the administrator ------------------------------------------------------------ */
 
 static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wanted,
                                GError **error)
