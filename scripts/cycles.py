@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Files of a module call in one direction: no cycle among them.
+"""Files of a module call in one direction: no cycle among them, and none against the order of folders.
 
 Who needs whom is read from the objects that the build has made: a file needs another one when it
-refers to a function or a table that the other one defines.
+refers to a function or a table that the other one defines. layers.py has the order of folders.
 """
 
 import collections
@@ -11,8 +11,11 @@ import os
 import re
 import subprocess
 
+import layers
+
 # Modules that have been put in order; the rest follows.
-MODULES = ("base", "model", "blob", "image", "store", "wire", "api", "server", "conn", "daemon")
+MODULES = ("base", "model", "blob", "image", "store", "service", "wire", "api", "server", "conn",
+           "daemon")
 
 
 def symbols(path):
@@ -64,17 +67,46 @@ def describe(graph, cycle):
     return "a cycle: " + ", ".join(steps)
 
 
+def upward_calls(graph, rows):
+    """Calls from a folder into one that its row does not name."""
+    return [f"{file} needs {name} of {other}, above it or beside"
+            for file, needs in sorted(graph.items()) for other, name in sorted(needs.items())
+            if not layers.may_use(rows, os.path.dirname(file), os.path.dirname(other))]
+
+
 def objects_of(build, module):
-    """{source: symbols} of the module's library; names of objects are paths with "_" for "/"."""
-    paths = glob.glob(os.path.join(build, "src", module, "*.a.p", "*.c.o"))
-    return {os.path.basename(path).removesuffix(".o"): symbols(path) for path in paths}
+    """
+    {source: symbols} of the module's library. An object is called by its source's path, with "_"
+    for "/"; one whose source is gone was left by an earlier build.
+    """
+    top = os.path.join("src", module)
+    sources = [os.path.relpath(path, top)
+               for path in glob.glob(os.path.join(top, "**", "*.c"), recursive=True)]
+    names = {source.replace("/", "_"): source for source in sources}
+    found = {}
+    for path in glob.glob(os.path.join(build, top, "*.a.p", "*.c.o")):
+        name = os.path.basename(path).removesuffix(".o")
+        if name in names or name.startswith("meson-generated_"):
+            found[names.get(name, name)] = symbols(path)
+    return found
 
 
-def check(build):
+def check_planted():
     planted = graph_of({"a": ({"f"}, {"g"}), "b": ({"g"}, {"h"}), "c": ({"h"}, {"f", "g"})})
     if cycle_in(planted) != ["a", "b", "c", "a"]:
         return ["a cycle that was planted was not found"]
-    complaints = []
+    planted = graph_of({"low/a.c": ({"f"}, {"g"}), "high/b.c": ({"g"}, {"f"}), "c.c": (set(), {"g"})})
+    if upward_calls(planted, {"low": set(), "high": {"low"}}) != [
+            "low/a.c needs g of high/b.c, above it or beside"]:
+        return ["a call against the order of folders that was planted was not found"]
+    return []
+
+
+def check(build):
+    complaints = check_planted()
+    for module, rows in layers.FOLDERS.items():
+        complaints += [f"src/{module}: {text}"
+                       for text in upward_calls(graph_of(objects_of(build, module)), rows)]
     for module in MODULES:
         graph = graph_of(objects_of(build, module))
         cycle = cycle_in(graph)

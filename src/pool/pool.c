@@ -172,9 +172,10 @@ gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const 
                     what, name, reserved);
 }
 
-gboolean cst_pool_state_can_create(CstPoolState *state)
+gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
 {
-    return state->backend->vol_reserve != NULL;
+    return state->backend->vol_reserve ||
+           pool_unsupported(state, _("storage pool does not support volume creation"), error);
 }
 
 /* A draft that is nowhere, so that the image in it is made with all of its checks. */
@@ -197,8 +198,8 @@ static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDra
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
-    if (!state->backend->vol_reserve)
-        return pool_unsupported(state, _("storage pool does not support volume creation"), error);
+    if (!cst_pool_state_check_create(state, error))
+        return FALSE;
     if (cst_dry_run())
         return reserve_dry(state, def, draft, error);
     return pool_checked(state->backend->vol_reserve(state, def, draft, error), state, "vol_reserve",

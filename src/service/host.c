@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What libvirt's clients ask of a host besides its storage: its processors, its memory, its
+ * capabilities. All of it is read from the kernel at each call.
+ */
 #include <service/host.h>
 
 #include <errno.h>

@@ -1,104 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service_private.h"
-#include "trust.h"
-
-#include <sys/stat.h>
-
-#include <base/error.h>
+/*
+ * The service as a whole: puts the parts together, fills in the hooks by which the lower ones wake
+ * the upper ones, and brings everything up and down in order.
+ */
 #include <base/i18n.h>
 #include <base/log.h>
-#include <store/pool_files.h>
 
-#define DAEMON_LOCK_TIMEOUT_MS   5000
-#define EMBEDDED_LOCK_TIMEOUT_MS 10000
+#include "core/definitions.h"
+#include "core/job.h"
+#include "core/service.h"
+#include "core/trust.h"
+#include "pool/load.h"
+#include "recovery/recovery.h"
+#include "recovery/replay.h"
+#include "secret/secret.h"
 
-/* --- definitions ------------------------------------------------------------------------------ */
-
-/* What the directories look like: another process's change of any file changes it. */
-static char *directories_stamp(const CstService *service)
-{
-    const CstPaths *paths = service->paths;
-    const char *const dirs[] = {paths->pool_dir, paths->autostart_dir, paths->pool_run_dir,
-                                paths->secret_dir};
-    GString *stamp = g_string_new(NULL);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
-        struct stat st = {0};
-
-        if (stat(dirs[i], &st) == 0)
-            g_string_append_printf(stamp, "%ju.%jd.%ld/", (uintmax_t)st.st_ino,
-                                   (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-        else
-            g_string_append(stamp, "-/");
-    }
-    return g_string_free(stamp, FALSE);
-}
-
-static void reload_if_changed(CstService *service)
-{
-    g_autofree char *stamp = directories_stamp(service);
-
-    if (g_strcmp0(stamp, service->loaded_stamp) == 0)
-        return;
-    registry_load(service);
-    g_free(service->loaded_stamp);
-    service->loaded_stamp = g_steal_pointer(&stamp);
-}
-
-gboolean definitions_enter(CstService *service, GError **error)
-{
-    g_rec_mutex_lock(&service->definitions);
-    if (service->mode == CST_SERVICE_EMBEDDED && service->definitions_depth == 0) {
-        if (!cst_driver_lock_acquire(service->driver_lock, EMBEDDED_LOCK_TIMEOUT_MS, error)) {
-            g_rec_mutex_unlock(&service->definitions);
-            return FALSE;
-        }
-        reload_if_changed(service);
-    }
-    service->definitions_depth++;
-    return TRUE;
-}
-
-void definitions_leave(CstService *service)
-{
-    if (--service->definitions_depth == 0 && service->mode == CST_SERVICE_EMBEDDED) {
-        g_free(service->loaded_stamp);
-        cst_driver_lock_release(service->driver_lock);
-        service->loaded_stamp = directories_stamp(service);
-    }
-    g_rec_mutex_unlock(&service->definitions);
-}
-
-gboolean definitions_sync(CstService *service, GError **error)
-{
-    if (service->mode == CST_SERVICE_DAEMON)
-        return TRUE;
-    if (!definitions_enter(service, error))
-        return FALSE;
-    definitions_leave(service);
-    return TRUE;
-}
-
-/* --- tables ----------------------------------------------------------------------------------- */
-
-void service_add_pool(CstService *service, CstPool *pool)
-{
-    g_mutex_lock(&service->tables);
-    g_hash_table_replace(service->pools_by_name, pool->name, cst_pool_ref(pool));
-    g_hash_table_replace(service->pools_by_uuid, &pool->uuid, pool);
-    g_mutex_unlock(&service->tables);
-}
-
-void service_remove_pool(CstService *service, CstPool *pool)
-{
-    g_mutex_lock(&pool->lock);
-    pool->removed = TRUE;
-    g_mutex_unlock(&pool->lock);
-    g_mutex_lock(&service->tables);
-    g_hash_table_remove(service->pools_by_uuid, &pool->uuid);
-    g_hash_table_remove(service->pools_by_name, pool->name);
-    g_mutex_unlock(&service->tables);
-}
+#define DAEMON_LOCK_TIMEOUT_MS 5000
 
 static void init_tables(CstService *service)
 {
@@ -113,7 +30,11 @@ static void init_tables(CstService *service)
                                              (GDestroyNotify)cst_secret_file_free);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+static void load_files(CstService *service)
+{
+    pools_load(service);
+    secrets_load(service);
+}
 
 static void open_declarations(CstService *service)
 {
@@ -132,16 +53,21 @@ static gboolean load(CstService *service, GError **error)
         open_declarations(service);
         if (!cst_driver_lock_acquire(service->driver_lock, DAEMON_LOCK_TIMEOUT_MS, error))
             return FALSE;
-        registry_load(service);
+        load_files(service);
     } else if (!definitions_enter(service, error)) {
         return FALSE;
     }
-    cst_journal_replay(service->journal, intent_replay, service);
-    service->resumption = resumption_new(service);
+    recovery_load(service);
     if (service->mode == CST_SERVICE_EMBEDDED)
         definitions_leave(service);
     return TRUE;
 }
+
+static const ServiceHooks hooks = {.load = load_files,
+                                   .pool_started = recovery_pool_started,
+                                   .pool_stopped = recovery_pool_stopped,
+                                   .recover = replay_pool,
+                                   .retry = recovery_retry};
 
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error)
 {
@@ -149,6 +75,8 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
 
     service->paths = cst_paths_copy(paths);
     service->mode = mode;
+    service->hooks = &hooks;
+    service->recovery = recovery_new();
     service->pool_host =
         (CstPoolHost){.secret = secret_for_pool, .declared = trust_declared, .data = service};
     service->journal = cst_journal_new(paths);
@@ -161,8 +89,6 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
         cst_service_free(service);
         return NULL;
     }
-    if (mode == CST_SERVICE_DAEMON)
-        service->monitor = monitor_new();
     return service;
 }
 
@@ -173,12 +99,7 @@ void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt)
 
 void cst_service_start(CstService *service)
 {
-    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, NULL);
-
-    service->boot = boot_new();
-    for (guint i = 0; pools && i < pools->len; i++)
-        boot_add(service->boot, g_ptr_array_index(pools, i));
-    resumption_start(service->resumption);
+    recovery_start(service);
 }
 
 void cst_service_stop(CstService *service)
@@ -207,10 +128,7 @@ void cst_service_free(CstService *service)
     if (!service)
         return;
     jobs_stop(service->jobs);
-    resumption_free(service->resumption);
-    boot_free(service->boot); /* its workers look at it until they have ended */
-    service->boot = NULL;
-    monitor_free(service->monitor);
+    recovery_free(service->recovery);
     drop_pools(service);
     g_hash_table_unref(service->secrets);
     g_clear_pointer(&service->subscribers, g_ptr_array_unref);

@@ -109,8 +109,8 @@ CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, c
 /** TRUE when volumes are files, which may be images that are based on others. */
 gboolean cst_pool_state_holds_images(CstPoolState *state);
 
-/** TRUE when volumes of this pool can be made at all. */
-gboolean cst_pool_state_can_create(CstPoolState *state);
+/** NO_SUPPORT when volumes of this pool can't be made at all. */
+gboolean cst_pool_state_check_create(CstPoolState *state, GError **error);
 
 /** -1 without an error where the backend can't watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes of what is on disk under etc and run: one at a time, by whoever has the mutex
+ * "definitions", which nests. An embedded process holds the driver lock for just as long, and reads
+ * the files again when somebody else has changed them since. A daemon has the lock for life, and
+ * nobody else changes them.
+ */
+#include "definitions.h"
+
+#include <sys/stat.h>
+
+#include "service.h"
+
+#define EMBEDDED_LOCK_TIMEOUT_MS 10000
+
+/* What the directories look like: another process's change of any file changes it. */
+static char *directories_stamp(const CstService *service)
+{
+    const CstPaths *paths = service->paths;
+    const char *const dirs[] = {paths->pool_dir, paths->autostart_dir, paths->pool_run_dir,
+                                paths->secret_dir};
+    GString *stamp = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
+        struct stat st = {0};
+
+        if (stat(dirs[i], &st) == 0)
+            g_string_append_printf(stamp, "%ju.%jd.%ld/", (uintmax_t)st.st_ino,
+                                   (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        else
+            g_string_append(stamp, "-/");
+    }
+    return g_string_free(stamp, FALSE);
+}
+
+static void reload_if_changed(CstService *service)
+{
+    g_autofree char *stamp = directories_stamp(service);
+
+    if (g_strcmp0(stamp, service->loaded_stamp) == 0)
+        return;
+    service->hooks->load(service);
+    g_free(service->loaded_stamp);
+    service->loaded_stamp = g_steal_pointer(&stamp);
+}
+
+gboolean definitions_enter(CstService *service, GError **error)
+{
+    g_rec_mutex_lock(&service->definitions);
+    if (service->mode == CST_SERVICE_EMBEDDED && service->definitions_depth == 0) {
+        if (!cst_driver_lock_acquire(service->driver_lock, EMBEDDED_LOCK_TIMEOUT_MS, error)) {
+            g_rec_mutex_unlock(&service->definitions);
+            return FALSE;
+        }
+        reload_if_changed(service);
+    }
+    service->definitions_depth++;
+    return TRUE;
+}
+
+void definitions_leave(CstService *service)
+{
+    if (--service->definitions_depth == 0 && service->mode == CST_SERVICE_EMBEDDED) {
+        g_free(service->loaded_stamp);
+        cst_driver_lock_release(service->driver_lock);
+        service->loaded_stamp = directories_stamp(service);
+    }
+    g_rec_mutex_unlock(&service->definitions);
+}
+
+gboolean definitions_sync(CstService *service, GError **error)
+{
+    if (service->mode == CST_SERVICE_DAEMON)
+        return TRUE;
+    if (!definitions_enter(service, error))
+        return FALSE;
+    definitions_leave(service);
+    return TRUE;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes that are being created, as others see them. A creation is in its pool's table of drafts
+ * from its reservation to its end: listings and look-ups find it there, under the name that it will
+ * have, with the allocation that it has by now. It exists in memory only. Its content lies under a
+ * draft's hidden name, which a crash leaves to the journal, and nobody can claim it: a claim of a
+ * volume that is being created is BUSY at once (volume_claim()).
+ *
+ * The pool's lock guards the table. A draft's blob is borrowed from its creation, and referenced
+ * while it is asked for its allocation.
+ */
+#include "draft.h"
+
+#include <sys/stat.h>
+
+#include <image/image.h>
+
+#include "pool.h"
+#include "table.h"
+
+#define DRAFT_MODE 0600 /* of the file until its commit */
+
+static const char *format_name(const CstVolDef *def)
+{
+    const CstImageFormat *format = def->format ? cst_image_format_find(def->format, NULL) : NULL;
+
+    if (def->type == CST_VOL_DIR)
+        return "dir";
+    return format ? cst_image_format_name(format) : NULL;
+}
+
+static CstVolume *volume_of_definition(const CstVolDef *def)
+{
+    CstVolume *volume = cst_volume_new(def->name);
+
+    volume->type = (uint8_t)def->type;
+    volume->format = format_name(def);
+    volume->capacity = def->capacity;
+    volume->mode = def->perms.mode == CST_PERMS_UNSET ? DRAFT_MODE : def->perms.mode & 07777;
+    volume->uid = def->perms.uid == CST_PERMS_UNSET ? geteuid() : def->perms.uid;
+    volume->gid = def->perms.gid == CST_PERMS_UNSET ? getegid() : def->perms.gid;
+    if (def->backing) {
+        CstVolumeExtra *extra = cst_volume_extra(volume);
+
+        extra->backing_path = g_strdup(def->backing->path);
+        extra->backing_format = g_strdup(def->backing->format);
+        extra->backing_trust = CST_TRUST_NAMED;
+    }
+    return volume;
+}
+
+void volume_draft_show(CstPool *pool, const CstVolDef *def, CstBlob *blob)
+{
+    VolumeDraft *draft = g_new0(VolumeDraft, 1);
+
+    draft->volume = volume_of_definition(def);
+    draft->blob = blob ? cst_blob_ref(blob) : NULL;
+    g_mutex_lock(&pool->lock);
+    g_hash_table_replace(pool->drafts, draft->volume->name, draft);
+    pool_table_unsort(pool);
+    g_mutex_unlock(&pool->lock);
+}
+
+void volume_draft_hide(CstPool *pool, const char *name)
+{
+    gpointer draft = NULL;
+
+    g_mutex_lock(&pool->lock);
+    if (g_hash_table_steal_extended(pool->drafts, name, NULL, &draft))
+        pool_table_unsort(pool);
+    g_mutex_unlock(&pool->lock);
+    if (draft)
+        pool_draft_free(draft);
+}
+
+gboolean volume_drafts_any(CstPool *pool)
+{
+    gboolean any;
+
+    g_mutex_lock(&pool->lock);
+    any = g_hash_table_size(pool->drafts) > 0;
+    g_mutex_unlock(&pool->lock);
+    return any;
+}
+
+/* As @then, with what the file has by now. */
+static CstVolume *volume_with_sizes(const CstVolume *then, const struct stat *st)
+{
+    CstVolume *now = cst_volume_new(then->name);
+
+    now->type = then->type;
+    now->format = then->format;
+    now->capacity = then->capacity;
+    now->mode = then->mode;
+    now->uid = then->uid;
+    now->gid = then->gid;
+    now->allocation = (uint64_t)st->st_blocks * 512;
+    now->physical = (uint64_t)st->st_size;
+    if (then->extra) {
+        CstVolumeExtra *extra = cst_volume_extra(now);
+
+        extra->backing_path = g_strdup(then->extra->backing_path);
+        extra->backing_format = g_strdup(then->extra->backing_format);
+        extra->backing_trust = then->extra->backing_trust;
+    }
+    return now;
+}
+
+CstVolume *volume_draft_now(CstPool *pool, const char *name)
+{
+    g_autoptr(CstVolume) then = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+    const VolumeDraft *draft;
+    struct stat st;
+    int fd;
+
+    g_mutex_lock(&pool->lock);
+    draft = g_hash_table_lookup(pool->drafts, name);
+    if (draft) {
+        then = cst_volume_ref(draft->volume);
+        blob = draft->blob ? cst_blob_ref(draft->blob) : NULL;
+    }
+    g_mutex_unlock(&pool->lock);
+    fd = blob ? cst_blob_file_fd(blob) : -1;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return g_steal_pointer(&then);
+    return volume_with_sizes(then, &st);
+}

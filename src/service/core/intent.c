@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Intents: what is being changed in more steps than one is in the journal (store/journal.h) from
+ * before the first step until after the last one. replay.c has what becomes of those of dead
+ * processes.
+ */
+#include "intent.h"
+
+#include "claim.h"
+#include "definitions.h"
+#include "pool.h"
+#include "service.h"
+
+CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operation, const char *name,
+                        const char *token, GError **error)
+{
+    g_autofree char *xml = cst_pool_def_format(state->def, error);
+    CstIntent *intent;
+
+    if (!xml || !definitions_enter(pool->service, error))
+        return NULL;
+    intent =
+        cst_journal_begin(pool->service->journal, error, operation, "pool", pool->name, "volume",
+                          name, "definition", xml, token ? "draft" : NULL, token, NULL);
+    definitions_leave(pool->service);
+    return intent;
+}
+
+CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error)
+{
+    return intent_begin(claim->pool, claim->state, operation, claim->name, NULL, error);
+}

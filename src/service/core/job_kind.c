@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a job leaves when its process ends in the middle. New volumes are undone, by the journal;
+ * most changes keep a volume's meaning at every moment; what may be begun again without harm is:
+ * the next daemon goes on with it (resume.c).
+ */
+#include "job_kind.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+#include <store/job_files.h>
+
+#define NOTHING_LEFT    N_("nothing of it is left")
+#define WRITTEN_TILL    N_("the volume holds what was written until then")
+#define NOTHING_CHANGED N_("it changed nothing")
+#define STILL_WHOLE     N_("the volume is whole, and holds what it did; begin it again")
+
+static const struct {
+    const char *kind;
+    const char *left; /* in the middle of it */
+} kinds[] = {
+    {"create", NOTHING_LEFT},      {"clone", NOTHING_LEFT},      {"convert", NOTHING_LEFT},
+    {"upload", WRITTEN_TILL},      {"wipe", WRITTEN_TILL},       {"flatten", STILL_WHOLE},
+    {"commit", STILL_WHOLE},       {"sparsify", STILL_WHOLE},    {"resize", STILL_WHOLE},
+    {"rebase", STILL_WHOLE},       {"check", STILL_WHOLE},       {"bitmap", STILL_WHOLE},
+    {"download", NOTHING_CHANGED}, {"compare", NOTHING_CHANGED}, {"measure", NOTHING_CHANGED},
+    {"map", NOTHING_CHANGED},      {"refresh", NOTHING_CHANGED},
+};
+
+static const char *left_by(const char *kind)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (strcmp(kinds[i].kind, kind) == 0)
+            return kinds[i].left;
+    return NULL;
+}
+
+const char *job_left(const CstJobInfo *info, gboolean killed)
+{
+    const char *left = left_by(info->kind);
+
+    if (cst_job_file_can_resume(info))
+        return _("the next daemon goes on with it");
+    if (!left || (killed && strcmp(left, NOTHING_LEFT) == 0))
+        return _("what it had half done is finished or taken back when its pool is there");
+    return _(left);
+}

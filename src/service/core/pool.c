@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One pool as the service holds it: its life, its state, and the wait for a change of it. What is
+ * in it has files of its own: the table of volumes (table.c), what scans fill it with (scan.c),
+ * volumes being created (draft.c), and the claims on all of them (claim.c).
+ */
+#include "pool.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "service.h"
+
+void pool_draft_free(VolumeDraft *draft)
+{
+    cst_volume_unref(draft->volume);
+    g_clear_pointer(&draft->blob, cst_blob_unref);
+    g_free(draft);
+}
+
+CstPool *pool_new(CstService *service, CstPoolDef *def)
+{
+    CstPool *pool = g_new0(CstPool, 1);
+
+    pool->refs = 1;
+    pool->service = service;
+    pool->name = g_strdup(def->name);
+    pool->uuid = def->uuid;
+    pool->def = def;
+    pool->usage = CST_POOL_USAGE_UNKNOWN;
+    pool->needs_recovery = TRUE;
+    g_mutex_init(&pool->lock);
+    g_cond_init(&pool->cond);
+    pool->volumes =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
+    pool->claims =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    pool->drafts =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)pool_draft_free);
+    pool->orphans = g_ptr_array_new();
+    pool->deferred = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pool->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    return pool;
+}
+
+CstPool *cst_pool_ref(CstPool *pool)
+{
+    g_atomic_int_inc(&pool->refs);
+    return pool;
+}
+
+void cst_pool_unref(CstPool *pool)
+{
+    if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
+        return;
+    g_hash_table_unref(pool->volumes);
+    g_clear_pointer(&pool->sorted, g_ptr_array_unref);
+    g_hash_table_unref(pool->drafts);
+    g_hash_table_unref(pool->claims);
+    g_ptr_array_unref(pool->orphans);
+    g_hash_table_unref(pool->deferred);
+    g_hash_table_unref(pool->stale);
+    cst_pool_state_unref(pool->state);
+    cst_pool_def_free(pool->def);
+    cst_pool_def_free(pool->new_def);
+    cst_fullness_free(pool->fullness);
+    g_mutex_clear(&pool->lock);
+    g_cond_clear(&pool->cond);
+    g_free(pool->problem);
+    g_free(pool->name);
+    g_free(pool);
+}
+
+const char *cst_pool_name(const CstPool *pool)
+{
+    return pool->name;
+}
+
+const CstUuid *cst_pool_uuid(const CstPool *pool)
+{
+    return &pool->uuid;
+}
+
+gboolean cst_pool_is_active(CstPool *pool)
+{
+    gboolean active;
+
+    g_mutex_lock(&pool->lock);
+    active = pool->active;
+    g_mutex_unlock(&pool->lock);
+    return active;
+}
+
+gboolean(pool_not_active)(const CstPool *pool, GError **error)
+{
+    return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
+}
+
+CstPoolState *pool_state_get(CstPool *pool, GError **error)
+{
+    CstPoolState *state;
+
+    g_mutex_lock(&pool->lock);
+    state = pool->active ? cst_pool_state_ref(pool->state) : NULL;
+    g_mutex_unlock(&pool->lock);
+    if (!state)
+        pool_not_active(pool, error);
+    return state;
+}
+
+void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
+{
+    char *text = g_strdup(problem);
+
+    g_mutex_lock(&pool->lock);
+    g_free(pool->problem);
+    pool->problem = text;
+    pool->inaccessible = inaccessible;
+    g_mutex_unlock(&pool->lock);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+#define CANCEL_POLL_US (50 * G_TIME_SPAN_MILLISECOND)
+
+gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
+{
+    gint64 now = g_get_monotonic_time(), most = cst_task_max_wait(task);
+
+    if (*since == 0)
+        *since = now;
+    if (most && now - *since >= most)
+        return FALSE;
+    cst_task_set_waiting(task, TRUE);
+    if (task)
+        g_cond_wait_until(&pool->cond, &pool->lock, now + CANCEL_POLL_US);
+    else
+        g_cond_wait(&pool->cond, &pool->lock);
+    return !cst_task_cancelled(task) || cst_task_check(task, error);
+}
+
+/* --- recovery --------------------------------------------------------------------------------- */
+
+void pool_recover(CstPool *pool, CstPoolState *state)
+{
+    gboolean needed;
+
+    if (!cst_pool_state_is_remote(state))
+        return;
+    g_mutex_lock(&pool->lock);
+    needed = pool->needs_recovery;
+    pool->needs_recovery = FALSE;
+    g_mutex_unlock(&pool->lock);
+    if (needed)
+        pool->service->hooks->recover(pool, state);
+}
+
+void pool_recover_later(CstPool *pool, CstPoolState *state)
+{
+    if (!cst_pool_state_is_remote(state))
+        return;
+    g_mutex_lock(&pool->lock);
+    pool->needs_recovery = TRUE;
+    g_mutex_unlock(&pool->lock);
+    pool->service->hooks->retry(pool);
+}

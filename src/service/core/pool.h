@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/error.h>
+#include <pool/fullness.h>
+#include <pool/pool.h>
+#include <service/pools.h>
+#include <service/volumes.h>
+
+/**
+ * One pool as the service holds it. The lock guards every field below it and is never held while
+ * storage is touched. Three kinds of use exclude each other as they must:
+ *
+ * - a change of the pool itself (start, stop, build, delete, undefine): one at a time, and none
+ *   while volumes are being worked on: pool_change_begin() waits for both;
+ * - work on a volume: readers of one volume share it, a writer has it alone: volume_claim() waits,
+ *   but never for a stream, whose end its client decides;
+ * - a scan: one at a time, in parallel with the work on volumes.
+ */
+struct CstPool {
+    gint refs;
+    CstService *service; /* borrowed: pools die before the service */
+    char *name;
+    CstUuid uuid;
+
+    GMutex lock;
+    GCond cond;
+    CstPoolDef *def;     /* in force */
+    CstPoolDef *new_def; /* redefined while active: in force from the next start; NULL: none */
+    gboolean persistent;
+    gboolean autostart;
+    gboolean active;
+    gboolean starting;       /* for the state "building" */
+    gboolean inaccessible;   /* active, but its storage is not there as it should be */
+    gboolean removed;        /* no longer in the service's tables */
+    gboolean needs_recovery; /* remote: what dead processes left there is still to be recovered */
+    gboolean retried;        /* the autostart has a task that brings it back */
+    char *problem;
+    CstPoolUsage usage;
+    guint limited_spaces;  /* thin pools and the like, which may run full, when last checked */
+    CstFullness *fullness; /* the warnings about them so far; NULL: none */
+    CstPoolState *state;   /* non-NULL while active */
+
+    GHashTable *volumes; /* name (inside the record) to CstVolume * */
+    GPtrArray *sorted;   /* the same by name; NULL: to be made again */
+    guint64 generation;  /* of the table: changes whenever volumes does */
+    GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
+    gboolean scanned;
+    gboolean scanning;
+    GHashTable *touched; /* names changed during the running scan; NULL when there is none */
+    gint64 scanned_at;   /* monotonic */
+    gint64 swept_at;     /* the same, of its declarations; for who scans */
+
+    GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
+    GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
+    GHashTable *deferred; /* claimed names reported as changed, to be scanned when released */
+    GHashTable *stale;    /* names that changed through us, and could not be scanned since */
+    guint claimed;        /* claims altogether */
+    gboolean changing;    /* a change of the pool has begun, */
+    gint draining;        /* atomic: and waits for the claims there are */
+    CstTask *changer;     /* the task of that change; a reference, NULL while there is none or it is
+                             unknown */
+};
+
+/** A volume that is being created (draft.c), in the pool's table of drafts. */
+typedef struct {
+    CstVolume *volume; /* as it was reserved */
+    CstBlob *blob;     /* NULL: a directory, or made whole by the pool's technology */
+} VolumeDraft;
+
+/** Drops what the draft refers to; for the pool's table of drafts. */
+void pool_draft_free(VolumeDraft *draft);
+
+/** A pool that is inactive and in no table; takes @def over. One reference. */
+CstPool *pool_new(CstService *service, CstPoolDef *def);
+
+/**
+ * With the pool's lock held: waits until something about the pool has changed, 50 ms at most when
+ * there is a @task. *since: when the caller's wait began, 0 at first. FALSE with CANCELLED when
+ * @task was cancelled, FALSE without an error when it has waited as long as it may.
+ */
+gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
+
+/** Fails with STATE: the pool is not active. */
+gboolean pool_not_active(const CstPool *pool, GError **error);
+#define pool_not_active(...) CST_GIVES_FALSE(pool_not_active(__VA_ARGS__))
+/** The state to work with; STATE ("not active") when there is none. */
+CstPoolState *pool_state_get(CstPool *pool, GError **error);
+
+/**
+ * The storage of a pool answers. Of a remote one, what dead processes left there is dropped or
+ * finished now; what can't be leaves the pool in need of recovery.
+ */
+void pool_recover(CstPool *pool, CstPoolState *state);
+/** Something is left to recover, or the storage does not answer: a daemon tries again later. */
+void pool_recover_later(CstPool *pool, CstPoolState *state);
+
+/** What is wrong with the pool, for people; NULL: nothing. @inaccessible: so is its storage. */
+void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);

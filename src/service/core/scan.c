@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What brings a pool's table of volumes in line with its storage: scans of all of it, one at a time
+ * and in parallel with the work on volumes, and scans of one name, before and after work on that
+ * volume. No lock is held while storage is read.
+ */
+#include "scan.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "draft.h"
+#include "pool.h"
+#include "service.h"
+#include "space.h"
+#include "table.h"
+#include "trust.h"
+#include "trust_sweep.h"
+
+/* --- scanning --------------------------------------------------------------------------------- */
+
+typedef struct {
+    CstPool *pool;
+    GHashTable *found;
+} Scan;
+
+static CstVolume *scan_known(const char *name, gpointer data)
+{
+    return pool_table_found(((Scan *)data)->pool, name);
+}
+
+static void scan_sink(CstVolume *volume, gpointer data)
+{
+    g_hash_table_replace(((Scan *)data)->found, volume->name, volume);
+}
+
+/* With the lock held: until no other scan runs. Storage that hangs does not end one. */
+static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
+{
+    GError *why = NULL;
+    gint64 since = 0;
+
+    while (pool->scanning) {
+        if (pool_wait(pool, task, &since, &why))
+            continue;
+        if (!why)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("storage pool '%s' is still being refreshed; its storage may not "
+                              "answer"),
+                            pool->name);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean scan_begin(CstPool *pool, CstTask *task, GError **error)
+{
+    gboolean ours;
+
+    g_mutex_lock(&pool->lock);
+    ours = wait_for_scan(pool, task, error);
+    if (ours) {
+        pool->scanning = TRUE;
+        pool->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    }
+    g_mutex_unlock(&pool->lock);
+    cst_task_set_waiting(task, FALSE);
+    return ours;
+}
+
+/* What changed through us while the scan ran is newer than what it saw. */
+static void keep_touched(CstPool *pool, GHashTable *found)
+{
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, pool->touched);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        CstVolume *current = g_hash_table_lookup(pool->volumes, name);
+
+        if (current)
+            g_hash_table_replace(found, current->name, cst_volume_ref(current));
+        else
+            g_hash_table_remove(found, name);
+    }
+}
+
+/* Ends the scan; @found NULL: it failed. Takes the table over. */
+static void scan_end(CstPool *pool, GHashTable *found)
+{
+    GHashTable *old = found;
+
+    g_mutex_lock(&pool->lock);
+    if (found) {
+        keep_touched(pool, found);
+        old = pool->volumes;
+        pool->volumes = found;
+        pool->scanned = TRUE;
+        pool->scanned_at = g_get_monotonic_time();
+        pool_table_unsort(pool);
+    }
+    g_clear_pointer(&pool->touched, g_hash_table_unref);
+    pool->scanning = FALSE;
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+    if (old)
+        g_hash_table_unref(old);
+}
+
+gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
+{
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+
+    if (!cst_pool_state_usage(state, &usage, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    pool->usage = usage;
+    g_mutex_unlock(&pool->lock);
+    pool_check_space(pool, state);
+    return TRUE;
+}
+
+/* The table is not published yet. */
+static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *found)
+{
+    guint count = 0;
+    g_autofree gpointer *volumes = g_malloc_n(g_hash_table_size(found), sizeof(gpointer));
+    GHashTableIter iter;
+    gpointer volume;
+
+    g_hash_table_iter_init(&iter, found);
+    while (g_hash_table_iter_next(&iter, NULL, &volume))
+        volumes[count++] = volume;
+    trust_pin(pool, state, (CstVolume *const *)volumes, count);
+}
+
+gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+{
+    Scan context = {.pool = pool};
+    CstScan scan = {.known = scan_known, .sink = scan_sink, .data = &context};
+
+    if (!scan_begin(pool, task, error))
+        return FALSE;
+    context.found = pool_table_new();
+    if (cst_pool_state_scan(state, &scan, task, error)) {
+        pin_found(pool, state, context.found);
+        trust_sweep(pool, state, context.found);
+        scan_end(pool, context.found);
+        return pool_usage_update(pool, state, error);
+    }
+    g_hash_table_unref(context.found);
+    scan_end(pool, NULL);
+    return FALSE;
+}
+
+gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+{
+    GError *local = NULL;
+
+    if (pool_scan(pool, state, task, &local)) {
+        pool_set_problem(pool, NULL, FALSE);
+        pool_recover(pool, state);
+        return TRUE;
+    }
+    if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
+        pool_set_problem(pool, local->message, TRUE);
+        pool_recover_later(pool, state);
+    }
+    g_propagate_error(error, local);
+    return FALSE;
+}
+
+/* With the lock held. NULL, nearly always: there are none. */
+static GStrv stale_names(CstPool *pool)
+{
+    g_autofree gpointer *keys = NULL;
+
+    if (g_hash_table_size(pool->stale) == 0)
+        return NULL;
+    keys = g_hash_table_get_keys_as_array(pool->stale, NULL);
+    return g_strdupv((char **)keys);
+}
+
+/* What can't be scanned now either is shown as it was. */
+static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
+{
+    for (guint i = 0; names && names[i]; i++) {
+        g_autoptr(CstVolume) volume = NULL;
+
+        pool_scan_volume(pool, state, names[i], &volume, NULL);
+    }
+}
+
+gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
+{
+    g_auto(GStrv) stale = NULL;
+    gboolean scanned;
+
+    g_mutex_lock(&pool->lock);
+    while (pool->scanning && !pool->scanned)
+        g_cond_wait(&pool->cond, &pool->lock);
+    scanned = pool->scanned;
+    stale = stale_names(pool);
+    g_mutex_unlock(&pool->lock);
+    if (!scanned && !pool_rescan(pool, state, NULL, error))
+        return FALSE;
+    rescan_stale(pool, state, stale);
+    return TRUE;
+}
+
+/* --- single volumes --------------------------------------------------------------------------- */
+
+gboolean pool_scan_volume(CstPool *pool, CstPoolState *state, const char *name,
+                          CstVolume **ret_volume, GError **error)
+{
+    gboolean changed;
+
+    return pool_scan_volume_changed(pool, state, name, ret_volume, &changed, error);
+}
+
+gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
+                                  CstVolume **ret_volume, gboolean *ret_changed, GError **error)
+{
+    g_autoptr(CstVolume) known = NULL;
+    CstVolume *volume;
+
+    g_mutex_lock(&pool->lock);
+    g_hash_table_remove(pool->deferred, name);
+    g_mutex_unlock(&pool->lock);
+    known = pool_table_found(pool, name);
+    if (!cst_pool_state_scan_one(state, name, known, &volume, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    g_hash_table_remove(pool->stale, name);
+    g_mutex_unlock(&pool->lock);
+    if (!volume) {
+        if (known)
+            pool_table_remove(pool, name);
+    } else if (volume != known) {
+        trust_pin(pool, state, &volume, 1);
+        pool_table_put(pool, cst_volume_ref(volume));
+    }
+    *ret_changed = volume != known;
+    *ret_volume = volume;
+    return TRUE;
+}
+
+void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)
+{
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!pool_scan_volume(pool, state, name, &volume, &error)) {
+        g_mutex_lock(&pool->lock);
+        g_hash_table_add(pool->stale, g_strdup(name));
+        g_mutex_unlock(&pool->lock);
+        cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' has changed and can't be looked at: %s",
+                pool->name, name, error->message);
+    }
+    pool_usage_update(pool, state, NULL);
+}
+
+gboolean(pool_no_volume)(const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+}
+
+CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    CstVolume *volume;
+
+    g_mutex_lock(&pool->lock);
+    volume = g_hash_table_contains(pool->stale, name) ? NULL : pool_table_find(pool, name);
+    g_mutex_unlock(&pool->lock);
+    return volume ? volume : pool_volume_now(pool, state, name, error);
+}
+
+/* libvirt knows what the last refresh has found and what was made through it, and no more. */
+static gboolean may_be_scanned(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(CstVolume) known = NULL;
+
+    if (!pool->service->like_libvirt)
+        return TRUE;
+    if (!pool_scan_if_new(pool, state, error))
+        return FALSE;
+    known = pool_table_known(pool, name);
+    return known || pool_no_volume(name, error);
+}
+
+CstVolume *pool_volume_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    CstVolume *volume;
+
+    if (!may_be_scanned(pool, state, name, error) ||
+        !pool_scan_volume(pool, state, name, &volume, error))
+        return NULL;
+    if (!volume)
+        volume = volume_draft_now(pool, name);
+    if (!volume)
+        pool_no_volume(name, error);
+    return volume;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <service/secrets.h>
+#include <service/service.h>
+#include <store/declarations.h>
+#include <store/driver_lock.h>
+#include <store/journal.h>
+#include <store/secret_files.h>
+
+#include "job.h"
+
+typedef struct Recovery Recovery;
+typedef struct Rebasing Rebasing;
+
+/**
+ * What the use cases wake above themselves; set by cst_service_new(), called with no lock of a pool
+ * or table held.
+ */
+typedef struct {
+    /** The files under etc and run may have changed: read them. Definitions are entered. */
+    void (*load)(CstService *service);
+    /** The pool is active from now on. */
+    void (*pool_started)(CstPool *pool);
+    /** The pool is no longer active. */
+    void (*pool_stopped)(CstPool *pool);
+    /** The pool's storage answers: drop and finish what dead processes left there. */
+    void (*recover)(CstPool *pool, CstPoolState *state);
+    /** The pool's storage does not answer, or something is left to recover: see to it later. */
+    void (*retry)(CstPool *pool);
+} ServiceHooks;
+
+struct CstService {
+    CstPaths *paths;
+    CstServiceMode mode;
+    const ServiceHooks *hooks;
+    Recovery *recovery;    /* the hooks' own */
+    gboolean like_libvirt; /* set before the start: see cst_service_set_like_libvirt() */
+    CstJournal *journal;
+    CstDeclarations *declarations;
+    CstDriverLock *driver_lock;
+    CstDriverLock *secret_lock; /* guarded by secret_files */
+    Jobs *jobs;
+    CstPoolHost pool_host; /* what backends may ask of us */
+
+    /*
+     * definitions: held through a whole change of what is on disk under etc and run, so that such
+     * changes are made one after another. In the embedded mode it comes with the driver lock.
+     */
+    GRecMutex definitions;
+    guint definitions_depth;
+    char *loaded_stamp; /* embedded: what the directories looked like when they were last read */
+
+    /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */
+    GRecMutex secret_files;
+    guint secret_depth;       /* of changes */
+    gboolean manages_secrets; /* the lock is kept for good once it has been had */
+    gint secrets_held;        /* atomic: it is, so that memory is what the directory says */
+
+    /* tables: guards the members below; held for moments only, never with I/O. */
+    GMutex tables;
+    GHashTable *pools_by_name; /* char * (the pool's) to CstPool * (owned) */
+    GHashTable *pools_by_uuid;
+    GHashTable *secrets; /* CstUuid * (the file's) to CstSecretFile * (owned) */
+    GPtrArray *subscribers;
+    GPtrArray *rebases; /* of Rebasing * (borrowed), in the order of their beginning */
+    guint next_subscriber;
+};

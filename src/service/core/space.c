@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What may run full while guests write, and no command is there to fail: thin pools, the stores of
+ * snapshots. A daemon warns in its log as they fill up; what it has said is remembered in the pool.
+ */
+#include "space.h"
+
+#include <base/log.h>
+
+#include "pool.h"
+#include "service.h"
+
+void pool_check_space(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GPtrArray) spaces = NULL;
+    g_autoptr(GPtrArray) warnings = NULL;
+
+    if (pool->service->mode != CST_SERVICE_DAEMON)
+        return;
+    /* What does not answer is asked again; that it does not is reported elsewhere. */
+    spaces = cst_pool_state_rooms(state, NULL);
+    if (!spaces)
+        return;
+    g_mutex_lock(&pool->lock);
+    pool->limited_spaces = spaces->len;
+    if (!pool->fullness)
+        pool->fullness = cst_fullness_new();
+    warnings = cst_fullness_news(pool->fullness, spaces);
+    g_mutex_unlock(&pool->lock);
+    for (guint i = 0; i < warnings->len; i++)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name,
+                (const char *)g_ptr_array_index(warnings, i));
+}
+
+gboolean pool_has_limited_space(CstPool *pool)
+{
+    gboolean any;
+
+    g_mutex_lock(&pool->lock);
+    any = pool->limited_spaces > 0;
+    g_mutex_unlock(&pool->lock);
+    return any;
+}

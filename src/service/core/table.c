@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The volumes of a pool, as last seen. Records are small, immutable and shared by reference. The
+ * pool's lock guards the table and is held for moments; what reads storage stands in scan.c.
+ *
+ * A running scan fills a table of its own. Names that change through us meanwhile are noted
+ * (pool->touched), because what a change left is newer than what the scan saw. The list in the
+ * order of names is made when somebody asks for it, and kept until the table changes.
+ */
+#include "table.h"
+
+#include <string.h>
+
+#include "pool.h"
+#include "trust.h"
+
+GHashTable *pool_table_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
+}
+
+void pool_table_unsort(CstPool *pool)
+{
+    pool->generation++;
+    g_clear_pointer(&pool->sorted, g_ptr_array_unref);
+}
+
+/* With the lock held: what is known is no longer what a running scan or a sorted list says. */
+static void note_change(CstPool *pool, const char *name)
+{
+    pool_table_unsort(pool);
+    if (pool->touched)
+        g_hash_table_add(pool->touched, g_strdup(name));
+}
+
+void pool_table_put(CstPool *pool, CstVolume *volume)
+{
+    g_mutex_lock(&pool->lock);
+    note_change(pool, volume->name);
+    g_hash_table_replace(pool->volumes, volume->name, volume);
+    g_mutex_unlock(&pool->lock);
+}
+
+void pool_table_remove(CstPool *pool, const char *name)
+{
+    g_mutex_lock(&pool->lock);
+    note_change(pool, name);
+    g_hash_table_remove(pool->volumes, name);
+    g_hash_table_remove(pool->stale, name);
+    g_mutex_unlock(&pool->lock);
+}
+
+void pool_table_clear(CstPool *pool)
+{
+    GHashTable *old;
+
+    g_mutex_lock(&pool->lock);
+    old = pool->volumes;
+    pool->volumes = pool_table_new();
+    pool->scanned = FALSE;
+    g_hash_table_remove_all(pool->stale);
+    pool_table_unsort(pool);
+    g_mutex_unlock(&pool->lock);
+    g_hash_table_unref(old);
+}
+
+/* --- finding ---------------------------------------------------------------------------------- */
+
+CstVolume *pool_table_found(CstPool *pool, const char *name)
+{
+    CstVolume *volume;
+
+    g_mutex_lock(&pool->lock);
+    volume = g_hash_table_lookup(pool->volumes, name);
+    if (volume)
+        cst_volume_ref(volume);
+    g_mutex_unlock(&pool->lock);
+    return volume;
+}
+
+CstVolume *pool_table_find(CstPool *pool, const char *name)
+{
+    CstVolume *volume = g_hash_table_lookup(pool->volumes, name);
+    const VolumeDraft *draft = volume ? NULL : g_hash_table_lookup(pool->drafts, name);
+
+    if (volume)
+        return cst_volume_ref(volume);
+    return draft ? cst_volume_ref(draft->volume) : NULL;
+}
+
+CstVolume *pool_table_known(CstPool *pool, const char *name)
+{
+    CstVolume *volume;
+
+    g_mutex_lock(&pool->lock);
+    volume = pool_table_find(pool, name);
+    g_mutex_unlock(&pool->lock);
+    return volume;
+}
+
+/* --- listing ---------------------------------------------------------------------------------- */
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    const CstVolume *const *left = a, *const *right = b;
+
+    return strcmp((*left)->name, (*right)->name);
+}
+
+/* With the lock held: how many drafts are not in the table as well, for the moment of a commit. */
+static guint count_drafts(const CstPool *pool)
+{
+    guint count = 0;
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, pool->drafts);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        count += !g_hash_table_contains(pool->volumes, name);
+    return count;
+}
+
+guint pool_table_count(CstPool *pool)
+{
+    guint count;
+
+    g_mutex_lock(&pool->lock);
+    count = g_hash_table_size(pool->volumes) + count_drafts(pool);
+    g_mutex_unlock(&pool->lock);
+    return count;
+}
+
+/* With the lock held: what there is, in no order. */
+static GPtrArray *collect(CstPool *pool)
+{
+    GPtrArray *all =
+        g_ptr_array_new_full(g_hash_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
+    GHashTableIter iter;
+    gpointer name, draft, volume;
+
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &volume))
+        g_ptr_array_add(all, cst_volume_ref(volume));
+    g_hash_table_iter_init(&iter, pool->drafts);
+    while (g_hash_table_iter_next(&iter, &name, &draft))
+        if (!g_hash_table_contains(pool->volumes, name))
+            g_ptr_array_add(all, cst_volume_ref(((const VolumeDraft *)draft)->volume));
+    return all;
+}
+
+GPtrArray *pool_table_sorted(CstPool *pool)
+{
+    GPtrArray *sorted;
+    guint64 generation;
+
+    g_mutex_lock(&pool->lock);
+    if (pool->sorted) {
+        sorted = g_ptr_array_ref(pool->sorted);
+        g_mutex_unlock(&pool->lock);
+        return sorted;
+    }
+    sorted = collect(pool);
+    generation = pool->generation;
+    g_mutex_unlock(&pool->lock);
+    /* Sorting ten thousand names takes milliseconds that others need not wait. */
+    g_ptr_array_sort(sorted, compare_names);
+    g_mutex_lock(&pool->lock);
+    if (!pool->sorted && pool->generation == generation)
+        pool->sorted = g_ptr_array_ref(sorted);
+    g_mutex_unlock(&pool->lock);
+    return sorted;
+}
+
+/* --- what is based on what -------------------------------------------------------------------- */
+
+/* Images may call what they are based on "/a/../b//c". NULL: it is clean as it is. */
+static char *clean_path(const char *path)
+{
+    return g_path_is_absolute(path) && (strstr(path, "/.") || strstr(path, "//"))
+               ? g_canonicalize_filename(path, NULL)
+               : NULL;
+}
+
+static void note_overlay(GHashTable *overlays, const char *path, char *text)
+{
+    g_autofree char *clean = clean_path(path);
+    GPtrArray *texts = g_hash_table_lookup(overlays, clean ? clean : path);
+
+    if (!texts) {
+        texts = g_ptr_array_new_with_free_func(g_free);
+        g_hash_table_insert(overlays, clean ? g_steal_pointer(&clean) : g_strdup(path), texts);
+    }
+    g_ptr_array_add(texts, text);
+}
+
+static gboolean is_same_path(const char *reference, const char *path)
+{
+    g_autofree char *clean = clean_path(reference);
+
+    return strcmp(clean ? clean : reference, path) == 0;
+}
+
+/* Path of the file with the guest's data; NULL: none, or none that is declared. */
+static char *data_path(const CstPool *pool, const CstVolume *volume)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    return extra && extra->data_file && extra->data_trust != CST_TRUST_NONE
+               ? g_canonicalize_filename(extra->data_file, pool->def->target_path)
+               : NULL;
+}
+
+/* As far as that is declared: what an image merely claims holds nobody's volume. */
+static gboolean is_based_on(const CstPool *pool, const CstVolume *volume, const char *path)
+{
+    g_autofree char *data = data_path(pool, volume);
+
+    return (trust_has_backing(volume) && is_same_path(volume->extra->backing_path, path)) ||
+           (data && strcmp(data, path) == 0);
+}
+
+gboolean pool_table_has_overlay(CstPool *pool, const char *path)
+{
+    GHashTableIter iter;
+    gboolean found = FALSE;
+    gpointer volume;
+
+    g_mutex_lock(&pool->lock);
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (!found && g_hash_table_iter_next(&iter, NULL, &volume))
+        found = is_based_on(pool, volume, path);
+    g_mutex_unlock(&pool->lock);
+    return found;
+}
+
+void pool_table_overlays(CstPool *pool, GHashTable *overlays)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_mutex_lock(&pool->lock);
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const CstVolume *volume = value;
+        g_autofree char *data = data_path(pool, volume);
+
+        if (trust_has_backing(volume))
+            note_overlay(overlays, volume->extra->backing_path,
+                         g_strdup_printf("%s/%s", pool->name, volume->name));
+        if (data)
+            note_overlay(overlays, data, g_strdup_printf("%s/%s", pool->name, volume->name));
+    }
+    g_mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An image may name other files. Who wrote the image chose those names: the administrator who made
+ * it, or whoever uploaded it or can write where it lies. So a reference is followed only when it is
+ * declared, and a format that was declared does not change with the content.
+ *
+ * Recorded (store/declarations.h) is what the file and its directory do not show:
+ *
+ * - of a raw volume that it is raw: its guest can write anything at its start;
+ * - of a volume that was uploaded to that it is restricted, before the first byte is written;
+ * - in a directory that others can write, all that is declared;
+ * - references that lead outside of all pools.
+ *
+ * Nothing is recorded of an image that root made where only root writes: what it names then is
+ * declared by where it lies (CST_TRUST_PLACE), and other tools may change it there. A record that
+ * is lost takes declarations away and never adds one, but for raw volumes and uploads, which carry
+ * theirs with the content as well (CstBackend.vol_declare).
+ */
+#include "trust.h"
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <store/declarations.h>
+
+#include "pool.h"
+#include "service.h"
+
+CstDeclaredFile trust_file(const CstPoolState *state, const char *name, CstFileId id)
+{
+    return (CstDeclaredFile){.dir = state->def->target_path, .name = name, .id = id};
+}
+
+static CstDeclarations *store_of(const CstPool *pool)
+{
+    return pool->service->declarations;
+}
+
+gboolean trust_applies(CstPoolState *state)
+{
+    return state->def->target_path && cst_pool_state_holds_images(state);
+}
+
+void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                    CstDeclaration **ret_declarations, gpointer data)
+{
+    const CstService *service = data;
+    g_autofree CstDeclaredLookup *lookups = g_new0(CstDeclaredLookup, count);
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < count; i++) {
+        const CstVolume *volume = volumes[i];
+
+        lookups[i].file = trust_file(state, volume->name, cst_volume_file_id(volume));
+        lookups[i].by_name = (volume->flags & CST_VOLUME_SHARED) != 0;
+    }
+    if (!cst_declarations_find_many(service->declarations, lookups, count, &error))
+        cst_log(CST_LOG_WARNING, "volumes in '%s': %s", state->def->target_path, error->message);
+    for (guint i = 0; i < count; i++)
+        ret_declarations[i] = error ? cst_declaration_new(NULL, TRUE) : lookups[i].declaration;
+}
+
+/* --- what other tools have made --------------------------------------------------------------- */
+
+static gboolean is_raw(const CstVolume *volume)
+{
+    return g_strcmp0(volume->format, "raw") == 0;
+}
+
+static gboolean wants_pin(const CstVolume *volume)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    /* An empty file may be one that a tool is only about to write. */
+    if (volume->type != CST_VOL_FILE || volume->stamp.size == 0 || volume->stamp.inode == 0 ||
+        (volume->flags & CST_VOLUME_DECLARED) || (extra && extra->problem))
+        return FALSE;
+    return is_raw(volume) || ((volume->flags & CST_VOLUME_SHARED) && extra &&
+                              (extra->backing_path || extra->data_file));
+}
+
+static void pin(CstPool *pool, const CstPoolState *state, GPtrArray *volumes,
+                const CstDeclaration *declaration)
+{
+    g_autofree CstDeclaredFile *files = g_new(CstDeclaredFile, volumes->len);
+    g_autoptr(GError) error = NULL;
+
+    if (volumes->len == 0)
+        return;
+    for (guint i = 0; i < volumes->len; i++) {
+        CstVolume *volume = g_ptr_array_index(volumes, i);
+
+        files[i] = trust_file(state, volume->name, cst_volume_file_id(volume));
+        volume->flags |= CST_VOLUME_DECLARED;
+    }
+    if (!cst_declarations_add_many(store_of(pool), files, volumes->len, declaration, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
+void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count)
+{
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+    g_autoptr(CstDeclaration) restricted = cst_declaration_new(NULL, TRUE);
+    g_autoptr(GPtrArray) raws = g_ptr_array_new();
+    g_autoptr(GPtrArray) images = g_ptr_array_new();
+
+    for (guint i = 0; i < count && !cst_dry_run(); i++)
+        if (wants_pin(volumes[i]))
+            g_ptr_array_add(is_raw(volumes[i]) ? raws : images, volumes[i]);
+    pin(pool, state, raws, raw);
+    pin(pool, state, images, restricted);
+}
+
+/* --- what may be opened ----------------------------------------------------------------------- */
+
+gboolean trust_has_backing(const CstVolume *volume)
+{
+    return volume->extra && volume->extra->backing_path &&
+           volume->extra->backing_trust != CST_TRUST_NONE;
+}
+
+static gboolean undeclared(const CstVolume *volume, const char *reference, GError **error)
+{
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("volume '%s' names the file '%s', and nobody but its content says so: it was "
+                      "uploaded, or lies where others can write; if that is meant, declare it "
+                      "(vol-trust %s)"),
+                    volume->name, reference, volume->name);
+}
+
+/* @outside: it is no volume of an active pool. */
+static gboolean check(CstPool *pool, const CstVolume *volume, const char *reference, CstTrust trust,
+                      gboolean outside, GError **error)
+{
+    CstFollow follow = CST_FOLLOW_POOLS;
+
+    if (trust == CST_TRUST_NONE)
+        return undeclared(volume, reference, error);
+    if (trust == CST_TRUST_NAMED)
+        return TRUE;
+    if (!cst_declarations_follow(store_of(pool), pool->def->target_path, &follow, error))
+        return FALSE;
+    if (follow == CST_FOLLOW_NONE)
+        return cst_fail(
+            error, CST_ERROR_DENIED,
+            _("volume '%s' names the file '%s', which pool '%s' follows only when it is "
+              "declared (vol-trust %s)"),
+            volume->name, reference, pool->name, volume->name);
+    if (outside && *reference == '/' && !g_file_test(reference, G_FILE_TEST_EXISTS))
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("volume '%s' is based on '%s', which does not exist"), volume->name,
+                        reference);
+    if (outside && follow != CST_FOLLOW_ANYWHERE)
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("volume '%s' is based on '%s', which is no volume of an active pool; "
+                          "define and start a pool that holds it, or declare it (vol-trust %s)"),
+                        volume->name, reference, volume->name);
+    return TRUE;
+}
+
+gboolean trust_follows_outside(CstPool *pool, CstTrust trust)
+{
+    CstFollow follow = CST_FOLLOW_POOLS;
+
+    return trust == CST_TRUST_NAMED ||
+           (trust == CST_TRUST_PLACE &&
+            cst_declarations_follow(store_of(pool), pool->def->target_path, &follow, NULL) &&
+            follow == CST_FOLLOW_ANYWHERE);
+}
+
+gboolean trust_check_backing(CstPool *pool, const CstVolume *volume, gboolean outside,
+                             GError **error)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    return check(pool, volume, extra->backing_path, extra->backing_trust, outside, error);
+}
+
+gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *part, GError **error)
+{
+    const CstVolumeExtra *extra = volume->extra;
+    CstTrust trust = extra ? extra->data_trust : CST_TRUST_NONE;
+
+    /* Declared by name is the one file; an image of several has more than that. */
+    if (trust == CST_TRUST_NAMED && g_strcmp0(extra->data_file, part) != 0)
+        trust = CST_TRUST_NONE;
+    return check(pool, volume, part, trust, FALSE, error);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of declarations whose files other tools have deleted. A file that is not where its record
+ * says may have been moved: to another pool, which knows it by its inode and time of birth, or away
+ * for a while. A record that is lost takes a declaration away; of a raw file, that its content is
+ * no image. So a record is dropped only when its file
+ *
+ * - is not in its directory, under no name, and nothing else has its name there, after a scan of
+ * all of it, which does not succeed where a mount is missing;
+ * - is in no other pool, all of which must be active and scanned: what is in the others is not
+ * known;
+ * - has not been seen for a week.
+ */
+#include "trust_sweep.h"
+
+#include <base/dry_run.h>
+#include <base/log.h>
+#include <store/declarations.h>
+
+#include "pool.h"
+#include "service.h"
+
+#define EVERY_US   (3600 * (gint64)G_USEC_PER_SEC)
+#define PATIENCE_S (7 * 24 * 3600)
+
+typedef struct {
+    CstPool *pool;
+    GHashTable *found;
+    GHashTable *files; /* set of CstFileId: all files of pools; NULL: not collected yet */
+    gboolean unknown;  /* there is a pool of which nobody knows what is in it */
+} Sweep;
+
+static void collect(Sweep *sweep, GHashTable *volumes)
+{
+    GHashTableIter iter;
+    gpointer volume;
+
+    g_hash_table_iter_init(&iter, volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &volume)) {
+        const CstFileId id = cst_volume_file_id(volume);
+
+        g_hash_table_add(sweep->files, g_memdup2(&id, sizeof(id)));
+    }
+}
+
+static void collect_pool(Sweep *sweep, CstPool *pool)
+{
+    g_mutex_lock(&pool->lock);
+    if (cst_pool_type_info(pool->def->type)->volume_type == CST_VOL_FILE) {
+        sweep->unknown |= !pool->active || !pool->scanned || pool->inaccessible;
+        collect(sweep, pool->volumes);
+    }
+    g_mutex_unlock(&pool->lock);
+}
+
+static void collect_all(Sweep *sweep)
+{
+    CstService *service = sweep->pool->service;
+    g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    GHashTableIter iter;
+    gpointer pool;
+
+    sweep->files = g_hash_table_new_full(cst_file_id_hash, cst_file_id_equal, g_free, NULL);
+    collect(sweep, sweep->found);
+    g_mutex_lock(&service->tables);
+    g_hash_table_iter_init(&iter, service->pools_by_name);
+    while (g_hash_table_iter_next(&iter, NULL, &pool))
+        if (pool != sweep->pool)
+            g_ptr_array_add(others, cst_pool_ref(pool));
+    g_mutex_unlock(&service->tables);
+    for (guint i = 0; i < others->len; i++)
+        collect_pool(sweep, g_ptr_array_index(others, i));
+}
+
+static gboolean may_be_there(const char *name, const CstFileId *id, gpointer data)
+{
+    Sweep *sweep = data;
+
+    if (g_hash_table_contains(sweep->found, name))
+        return TRUE;
+    if (!sweep->files)
+        collect_all(sweep);
+    return sweep->unknown || g_hash_table_contains(sweep->files, id);
+}
+
+void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found)
+{
+    Sweep sweep = {.pool = pool, .found = found};
+    const CstDeclarationSweep how = {.may_exist = may_be_there,
+                                     .data = &sweep,
+                                     .now = g_get_real_time() / G_USEC_PER_SEC,
+                                     .grace_period = PATIENCE_S};
+    gint64 now = g_get_monotonic_time();
+    g_autoptr(GError) error = NULL;
+
+    if (cst_dry_run() || !state->def->target_path || !cst_pool_state_holds_images(state) ||
+        (pool->swept_at && now - pool->swept_at < EVERY_US))
+        return;
+    if (!cst_declarations_sweep(pool->service->declarations, state->def->target_path, &how, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+    /* A sweep that lacked information is repeated with the next scan: others may be through by
+     * then. */
+    if (!sweep.unknown)
+        pool->swept_at = now;
+    if (sweep.files)
+        g_hash_table_unref(sweep.files);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What depends on a volume: the tree of all that is based on it, and on what it is based on. A tree
+ * may be large (a golden image under thousands of overlays) and images may claim anything (that
+ * they are based on themselves), so the walk is bounded both ways and enters no volume twice. It
+ * reads the pools' tables and asks each pool's technology for its clones; it opens no image.
+ */
+#include "dependents.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+#include <image/chain.h>
+#include <service/images.h>
+
+#include "chain.h"
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/table.h"
+#include "problem.h"
+
+#define ROWS_MAX   10000               /* of one answer, which also travels */
+#define LEVELS_MAX (2 * CST_CHAIN_MAX) /* as much above the one that was asked for as below it */
+
+typedef struct {
+    CstService *service;
+    GHashTable *overlays;   /* path to GPtrArray of "pool/volume" */
+    GHashTable *seen;       /* "pool/volume" */
+    const GPtrArray *chain; /* VolumeNode *: shown though there are too many; NULL: none */
+    guint most;             /* rows */
+    gboolean cut;
+    GPtrArray *rows;
+} Tree;
+
+static void tree_clear(Tree *tree)
+{
+    g_clear_pointer(&tree->overlays, g_hash_table_unref);
+    g_clear_pointer(&tree->seen, g_hash_table_unref);
+    g_clear_pointer(&tree->rows, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tree, tree_clear)
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+static CstChainRow *add_row(Tree *tree, unsigned level, const char *name)
+{
+    CstChainRow *row = g_new0(CstChainRow, 1);
+
+    row->level = level;
+    row->name = g_strdup(name);
+    g_ptr_array_add(tree->rows, row);
+    return row;
+}
+
+static CstChainRow *add_node(Tree *tree, const VolumeNode *node, unsigned level)
+{
+    CstChainRow *row = add_row(tree, level, node->name);
+
+    row->self = tree->chain && g_ptr_array_index(tree->chain, 0) == node;
+    row->pool = node->pool ? g_strdup(cst_pool_name(node->pool)) : NULL;
+    row->path =
+        node->state ? cst_pool_state_vol_path(node->state, node->name) : g_strdup(node->name);
+    if (node->volume) {
+        row->format = g_strdup(node->volume->format);
+        row->capacity = node->volume->capacity;
+        row->allocation = node->volume->allocation;
+        row->problem = volume_problem(node->pool, node->volume, NULL);
+    } else if (node->unknown) {
+        row->problem = g_strdup(node->unknown->message);
+    } else {
+        row->problem = g_strdup(node->pool || !g_file_test(node->name, G_FILE_TEST_EXISTS)
+                                    ? _("it is not there")
+                                    : _("it is in no active pool, and was not opened"));
+    }
+    return row;
+}
+
+static void set_problem(CstChainRow *row, const char *problem)
+{
+    g_free(row->problem);
+    row->problem = g_strdup(problem);
+}
+
+/* --- children --------------------------------------------------------------------------------- */
+
+/* "pool/volume", as the tables of the pools have it. */
+static VolumeNode *node_of_overlay(const Tree *tree, const char *text)
+{
+    const char *slash = strchr(text, '/');
+    g_autofree char *pool_name = g_strndup(text, slash - text);
+    CstPool *pool = cst_service_pool_by_name(tree->service, pool_name, NULL);
+
+    return volume_node_new(pool, g_strdup(pool ? slash + 1 : text));
+}
+
+/* Several pools may list the same place: the parent's own comes first. */
+static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const char *path)
+{
+    g_autofree char *name = cst_pool_state_vol_resolve(parent, path);
+    CstPool *pool = name ? cst_service_pool_by_name(tree->service, parent->def->name, NULL) : NULL;
+
+    return pool ? volume_node_new(pool, g_steal_pointer(&name))
+                : volume_node_of_path(tree->service, path);
+}
+
+static char *key_of(const VolumeNode *node)
+{
+    return node->pool ? g_strconcat(cst_pool_name(node->pool), "/", node->name, NULL)
+                      : g_strdup(node->name);
+}
+
+static int by_key(gconstpointer a, gconstpointer b)
+{
+    g_autofree char *left = key_of(*(const VolumeNode *const *)a);
+    g_autofree char *right = key_of(*(const VolumeNode *const *)b);
+
+    return strcmp(left, right);
+}
+
+/* The technology and the images may both name the same one. */
+static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
+{
+    if (g_hash_table_add(found, key_of(node)))
+        g_ptr_array_add(nodes, node);
+    else
+        volume_node_free(node);
+}
+
+/* @state, @name: whose technology is asked; NULL: nobody's. @path: what images call it. */
+static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char *name,
+                              const char *path, GError **error)
+{
+    g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) paths = state ? cst_pool_state_vol_children(state, name, error) : NULL;
+    const GPtrArray *overlays = g_hash_table_lookup(tree->overlays, path);
+    GPtrArray *nodes;
+
+    if (state && !paths)
+        return NULL;
+    nodes = g_ptr_array_new_with_free_func((GDestroyNotify)volume_node_free);
+    for (guint i = 0; paths && i < paths->len; i++)
+        add_child(found, nodes, node_of_child(tree, state, g_ptr_array_index(paths, i)));
+    for (guint i = 0; overlays && i < overlays->len; i++)
+        add_child(found, nodes, node_of_overlay(tree, g_ptr_array_index(overlays, i)));
+    g_ptr_array_sort(nodes, by_key);
+    return nodes;
+}
+
+/* --- the walk --------------------------------------------------------------------------------- */
+
+static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error);
+
+static gboolean may_add(const Tree *tree, const VolumeNode *node)
+{
+    return tree->rows->len < tree->most ||
+           (tree->chain && volume_nodes_have(tree->chain, node->pool, node->name));
+}
+
+/* Of the line itself, the places are those that it has, so that its first one knows itself. */
+static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
+{
+    for (guint i = 0; tree->chain && i < tree->chain->len; i++) {
+        const VolumeNode *own = g_ptr_array_index(tree->chain, i);
+
+        if (volume_node_is(own, node->pool, node->name))
+            return own;
+    }
+    return node;
+}
+
+static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, const char *path,
+                             unsigned level, GError **error)
+{
+    g_autoptr(GPtrArray) children = children_of(tree, state, name, path, error);
+    guint left = 0;
+
+    if (!children)
+        return FALSE;
+    for (guint i = 0; i < children->len; i++) {
+        const VolumeNode *child = g_ptr_array_index(children, i);
+
+        if (!may_add(tree, child))
+            left++;
+        else if (!add_branch(tree, in_chain(tree, child), level, error))
+            return FALSE;
+    }
+    if (left > 0 && !tree->cut) {
+        CstChainRow *row = add_row(tree, level, VOLUME_MORE);
+
+        tree->cut = TRUE;
+        row->problem = g_strdup_printf(_("%u more, and what is based on them"), left);
+    }
+    return TRUE;
+}
+
+static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error)
+{
+    CstChainRow *row = add_node(tree, node, level);
+
+    if (!g_hash_table_add(tree->seen, key_of(node))) {
+        set_problem(row, _("what it is based on leads back to itself"));
+        return TRUE;
+    }
+    if (level >= LEVELS_MAX) {
+        set_problem(row, _("what is based on it is not shown: that is too deep"));
+        return TRUE;
+    }
+    return add_branches(tree, node->volume ? node->state : NULL, node->name, row->path, level + 1,
+                        error);
+}
+
+/* --- what the pools know ---------------------------------------------------------------------- */
+
+/*
+ * Images live in pools of files: those are scanned where nobody has yet. @all: what shares
+ * content with its origin without depending on it (thin snapshots) counts too.
+ */
+static gboolean may_hold_overlays(CstPool *pool, gboolean all)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    if (!state || !cst_pool_state_holds_images(state))
+        return state && all;
+    return pool_scan_if_new(pool, state, NULL);
+}
+
+static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, GError **error)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(pool->service, CST_LIST_POOLS_ACTIVE, error);
+
+    if (!pools)
+        return FALSE;
+    tree->service = pool->service;
+    tree->most = most;
+    tree->rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
+    tree->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    tree->overlays =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    for (guint i = 0; i < pools->len; i++)
+        if (may_hold_overlays(g_ptr_array_index(pools, i), all))
+            pool_table_overlays(g_ptr_array_index(pools, i), tree->overlays);
+    return TRUE;
+}
+
+/* What most volumes are, said without a list of all that is based on others. */
+static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+
+    if (!cst_pool_state_holds_images(claim->state))
+        return FALSE;
+    pools = cst_service_pools(claim->pool->service, CST_LIST_POOLS_ACTIVE, NULL);
+    for (guint i = 0; pools && i < pools->len; i++)
+        if (may_hold_overlays(g_ptr_array_index(pools, i), FALSE) &&
+            pool_table_has_overlay(g_ptr_array_index(pools, i), path))
+            return FALSE;
+    return pools != NULL;
+}
+
+GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
+{
+    gboolean endless = FALSE;
+    g_autoptr(GPtrArray) chain = volume_backing_nodes(pool, name, &endless, error);
+    g_auto(Tree) tree = {.chain = chain};
+
+    if (!chain || !tree_begin(&tree, pool, TRUE, ROWS_MAX, error) ||
+        !add_branch(&tree, g_ptr_array_index(chain, chain->len - 1), 0, error))
+        return NULL;
+    if (endless)
+        set_problem(g_ptr_array_index(tree.rows, 0),
+                    _("what it is based on leads back to itself, or is too deep"));
+    return g_steal_pointer(&tree.rows);
+}
+
+GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint most, GError **error)
+{
+    g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
+    g_auto(Tree) tree = {0};
+
+    if (has_no_overlays(claim, path))
+        return g_ptr_array_new();
+    if (!tree_begin(&tree, claim->pool, FALSE, most, error))
+        return NULL;
+    g_hash_table_add(tree.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
+    if (!add_branches(&tree, images ? NULL : claim->state, claim->name, path, 0, error))
+        return NULL;
+    return g_steal_pointer(&tree.rows);
+}
+
+gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error)
+{
+    g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
+    g_autoptr(GPtrArray) children = NULL;
+    g_auto(Tree) tree = {0};
+
+    if (!tree_begin(&tree, claim->pool, FALSE, 0, error))
+        return FALSE;
+    children = children_of(&tree, claim->state, claim->name, path, error);
+    if (!children)
+        return FALSE;
+    *ret_count = children->len;
+    return TRUE;
+}

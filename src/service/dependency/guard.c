@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What forbids a change of a claimed volume: who has it open, and what depends on it. Each guard is
+ * called right before the change, and its error names what is in the way.
+ */
+#include "guard.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/hold.h>
+#include <service/images.h>
+
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "dependents.h"
+
+#define NAMED_AT_MOST 20 /* in a message */
+
+gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
+    g_autoptr(GString) text = NULL;
+
+    if (!holders)
+        return FALSE;
+    if (holders->len == 0)
+        return TRUE;
+    text = g_string_new(NULL);
+    for (guint i = 0; i < holders->len; i++)
+        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
+                               ((const CstHolder *)g_ptr_array_index(holders, i))->what);
+    return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
+}
+
+gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error)
+{
+    g_autofree char *who = NULL;
+
+    if (!volume->format || strcmp(volume->format, "raw") == 0 || !cst_image_is_written(blob, &who))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' is open for writing in %s: a copy would mix what the image held "
+                      "at different times; stop that first, or say --force-share"),
+                    volume->name, who);
+}
+
+GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_volume(pool, state, name, error) : NULL;
+    g_autoptr(GPtrArray) found = volume ? cst_pool_state_vol_holders(state, name, error) : NULL;
+    GPtrArray *holders;
+
+    if (!found)
+        return NULL;
+    holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    for (guint i = 0; i < found->len; i++) {
+        const CstHolder *from = g_ptr_array_index(found, i);
+        CstVolHolder *to = g_new0(CstVolHolder, 1);
+
+        to->what = g_strdup(from->what);
+        to->reads_only = from->reads_only;
+        g_ptr_array_add(holders, to);
+    }
+    return holders;
+}
+
+static char *tree_of(const GPtrArray *rows)
+{
+    GString *tree = g_string_new(NULL);
+
+    for (guint i = 0; i < rows->len; i++) {
+        const CstChainRow *row = g_ptr_array_index(rows, i);
+        gboolean named = strcmp(row->name, VOLUME_MORE) != 0;
+
+        g_string_append_printf(tree, "\n%*s%s%s%s", (int)(2 + 2 * row->level), "",
+                               row->pool ? row->pool : "", row->pool ? "/" : "",
+                               named ? row->name : row->problem);
+    }
+    return g_string_free(tree, FALSE);
+}
+
+/* What is based on the volume, as the end of a message; "": nothing is. NULL with an error. */
+static char *tree_below(const VolumeClaim *claim, gboolean images, GError **error)
+{
+    g_autoptr(GPtrArray) rows = volume_dependents(claim, images, NAMED_AT_MOST, error);
+
+    return rows ? tree_of(rows) : NULL;
+}
+
+gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
+{
+    g_autofree char *tree = NULL;
+
+    /* What images merely name, libvirt deletes; what shares its content with others, nobody. */
+    if (claim->pool->service->like_libvirt && cst_pool_state_holds_images(claim->state))
+        return TRUE;
+    tree = tree_below(claim, FALSE, error);
+    if (!tree || !*tree)
+        return tree != NULL;
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' is what others are based on; delete them or make them "
+                      "independent (vol-flatten) first:%s"),
+                    claim->name, tree);
+}
+
+gboolean volume_not_shown(const VolumeClaim *claim, GError **error)
+{
+    g_autofree char *tree = NULL;
+
+    if (!volume_not_held(claim, error))
+        return FALSE;
+    tree = tree_below(claim, TRUE, error);
+    if (!tree || !*tree)
+        return tree != NULL;
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' holds what others show; make them independent (vol-flatten) or "
+                      "delete them first:%s"),
+                    claim->name, tree);
+}

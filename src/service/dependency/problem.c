@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is wrong with a volume, as far as the pools' tables show: its own content, what it names
+ * without anybody having declared it, and what it is based on: missing, or of another format than
+ * the image says. Images are not opened for it, so a listing of ten thousand can say it.
+ */
+#include "problem.h"
+
+#include <base/i18n.h>
+
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/trust.h"
+
+/* What stands for the format of a backing file that no pool has. */
+static const char nowhere[] = "";
+
+VolumeBases *volume_bases_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+/* The format of the volume at @path, static; nowhere: there is no such volume. */
+static const char *look_up_format(CstService *service, const char *path)
+{
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolume) volume = NULL;
+    g_autofree char *name = NULL;
+
+    if (!cst_service_volume_by_path(service, path, &pool, &name, NULL))
+        return nowhere;
+    state = pool_state_get(pool, NULL);
+    volume = state ? pool_volume(pool, state, name, NULL) : NULL;
+    return volume ? volume->format : nowhere;
+}
+
+const char *volume_format_at(CstService *service, const char *path)
+{
+    const char *format = look_up_format(service, path);
+
+    return format == nowhere ? NULL : format;
+}
+
+static const char *format_at(CstService *service, const char *path, VolumeBases *bases)
+{
+    const char *format = bases ? g_hash_table_lookup(bases, path) : NULL;
+
+    if (format)
+        return format;
+    format = look_up_format(service, path);
+    if (bases)
+        g_hash_table_insert(bases, g_strdup(path), (char *)format);
+    return format;
+}
+
+static char *undeclared_problem(const char *what, const char *reference)
+{
+    return g_strdup_printf(_("its content names '%s' as its %s, which nobody has declared; it is "
+                             "not followed (vol-trust)"),
+                           reference, what);
+}
+
+static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
+{
+    if (!g_file_test(extra->backing_path, G_FILE_TEST_EXISTS))
+        return g_strdup_printf(_("its backing store '%s' does not exist"), extra->backing_path);
+    if (trust_follows_outside(pool, extra->backing_trust))
+        return NULL;
+    return g_strdup_printf(_("its backing store '%s' is no volume of an active pool; define and "
+                             "start a pool that holds it, or declare it (vol-trust)"),
+                           extra->backing_path);
+}
+
+static char *backing_problem(CstPool *pool, const CstVolumeExtra *extra, VolumeBases *bases)
+{
+    const char *format;
+
+    if (!extra->backing_path)
+        return NULL;
+    if (extra->backing_trust == CST_TRUST_NONE)
+        return undeclared_problem(_("backing store"), extra->backing_path);
+    format = format_at(pool->service, extra->backing_path, bases);
+    if (format == nowhere)
+        return missing_problem(pool, extra);
+    if (!extra->backing_format || cst_volume_same_format(extra->backing_format, format))
+        return NULL;
+    return g_strdup_printf(_("it says that its backing store '%s' is %s, but that is %s; its guest "
+                             "would see other bytes than are meant"),
+                           extra->backing_path, extra->backing_format, format);
+}
+
+static char *data_problem(const CstVolumeExtra *extra)
+{
+    return extra->data_file && extra->data_trust == CST_TRUST_NONE
+               ? undeclared_problem(_("data file"), extra->data_file)
+               : NULL;
+}
+
+char *volume_problem(CstPool *pool, const CstVolume *volume, VolumeBases *bases)
+{
+    const CstVolumeExtra *extra = volume->extra;
+    char *problem;
+
+    if (!extra)
+        return NULL;
+    if (extra->problem)
+        return g_strdup(extra->problem);
+    if (volume->type != CST_VOL_FILE)
+        return NULL;
+    problem = backing_problem(pool, extra, bases);
+    return problem ? problem : data_problem(extra);
+}
+
+static void add(GPtrArray *problems, char *problem)
+{
+    if (problem)
+        g_ptr_array_add(problems, problem);
+}
+
+GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_volume_now(pool, state, name, error) : NULL;
+    const CstVolumeExtra *extra = volume ? volume->extra : NULL;
+    GPtrArray *problems;
+
+    if (!volume)
+        return NULL;
+    problems = g_ptr_array_new_with_free_func(g_free);
+    if (!extra)
+        return problems;
+    add(problems, g_strdup(extra->problem));
+    if (extra->content)
+        add(problems, g_strdup_printf(_("its content looks like %s, but it is declared to be %s "
+                                        "(vol-trust --format %s, if that is meant)"),
+                                      extra->content, volume->format, extra->content));
+    if (volume->type == CST_VOL_FILE) {
+        add(problems, backing_problem(pool, extra, NULL));
+        add(problems, data_problem(extra));
+    }
+    return problems;
+}

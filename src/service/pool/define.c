@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Definitions of pools: define, create (transient), undefine, autostart. Names, UUIDs and sources
+ * are checked, and the files written, while the definitions are entered, so that no two pools get
+ * the same ones. A start or an undefine begins a change of the pool first (core/definitions.h has
+ * the order).
+ */
+#include <string.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <store/pool_files.h>
+
+#include "core/claim.h"
+#include "core/definitions.h"
+#include "core/events.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/service.h"
+#include "lifecycle.h"
+
+/* The pool named like @def or with its uuid, with a reference, or NULL. */
+static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
+{
+    CstPool *pool;
+
+    g_mutex_lock(&service->tables);
+    pool = g_hash_table_lookup(service->pools_by_uuid, &def->uuid);
+    if (!pool)
+        pool = g_hash_table_lookup(service->pools_by_name, def->name);
+    if (pool)
+        cst_pool_ref(pool);
+    g_mutex_unlock(&service->tables);
+    return pool;
+}
+
+/* Refuses a definition that takes another pool's name or uuid. *ret_same: the pool it redefines. */
+static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean must_be_inactive,
+                            CstPool **ret_same, GError **error)
+{
+    g_autoptr(CstPool) pool = find_namesake(service, def);
+    char uuid[CST_UUID_TEXT_LEN];
+
+    *ret_same = NULL;
+    if (!pool)
+        return TRUE;
+    if (!cst_uuid_equal(&pool->uuid, &def->uuid))
+        return cst_fail(error, CST_ERROR_POOL_EXISTS, _("pool '%s' already exists with uuid %s"),
+                        def->name, cst_uuid_format(&pool->uuid, uuid));
+    if (strcmp(pool->name, def->name) != 0)
+        return cst_fail(error, CST_ERROR_POOL_EXISTS,
+                        _("pool '%s' is already defined with uuid %s"), pool->name,
+                        cst_uuid_format(&pool->uuid, uuid));
+    if (must_be_inactive && cst_pool_is_active(pool))
+        return cst_fail(error, CST_ERROR_STATE, _("pool is already active as '%s'"), pool->name);
+    *ret_same = g_steal_pointer(&pool);
+    return TRUE;
+}
+
+static gboolean check_sources(CstService *service, const CstPoolDef *def, GError **error)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, error);
+
+    for (guint i = 0; pools && i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        gboolean same;
+
+        if (cst_uuid_equal(&pool->uuid, &def->uuid))
+            continue;
+        g_mutex_lock(&pool->lock);
+        same = cst_pool_def_same_source(pool->def, def);
+        g_mutex_unlock(&pool->lock);
+        if (same)
+            return cst_fail(error, CST_ERROR_EXISTS, _("Storage source conflict with pool: '%s'"),
+                            pool->name);
+    }
+    return pools != NULL;
+}
+
+/* --- define ----------------------------------------------------------------------------------- */
+
+static void redefine(CstPool *pool, CstPoolDef *def)
+{
+    g_mutex_lock(&pool->lock);
+    if (pool->active) {
+        cst_pool_def_free(pool->new_def);
+        pool->new_def = def;
+    } else {
+        cst_pool_def_free(pool->def);
+        pool->def = def;
+    }
+    pool->persistent = TRUE;
+    g_mutex_unlock(&pool->lock);
+}
+
+static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError **error)
+{
+    g_autoptr(CstPoolDef) def = parsed;
+    g_autoptr(CstPool) pool = NULL;
+
+    if (!check_names(service, def, FALSE, &pool, error) || !check_sources(service, def, error) ||
+        !cst_backend_for(def->type, error) || !cst_pool_file_save(service->paths, def, error))
+        return NULL;
+    if (pool) {
+        redefine(pool, g_steal_pointer(&def));
+    } else {
+        pool = pool_new(service, g_steal_pointer(&def));
+        pool->persistent = TRUE;
+        registry_add(pool);
+    }
+    return g_steal_pointer(&pool);
+}
+
+CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned flags,
+                                 GError **error)
+{
+    CstPoolDef *def;
+    CstPool *pool;
+
+    if (!cst_flags_check(flags, CST_POOL_DEFINE_VALIDATE, "storagePoolDefineXML", error))
+        return NULL;
+    def = cst_pool_def_parse(xml, flags & CST_POOL_DEFINE_VALIDATE ? CST_PARSE_VALIDATE : 0, error);
+    if (!def)
+        return NULL;
+    if (!definitions_enter(service, error)) {
+        cst_pool_def_free(def);
+        return NULL;
+    }
+    pool = define_entered(service, def, error);
+    definitions_leave(service);
+    if (pool) {
+        cst_log(CST_LOG_INFO, "pool '%s' defined", pool->name);
+        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_DEFINED);
+    }
+    return pool;
+}
+
+/* --- create (transient) ----------------------------------------------------------------------- */
+
+/* The pool to start: a new one, or the inactive one of the same name and uuid. */
+static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError **error)
+{
+    g_autoptr(CstPoolDef) def = parsed;
+    g_autoptr(CstPool) pool = NULL;
+
+    if (!check_names(service, def, TRUE, &pool, error) || !check_sources(service, def, error) ||
+        !cst_backend_for(def->type, error))
+        return NULL;
+    /* A dry run tries a pool that nobody else knows of. */
+    if (cst_dry_run())
+        return pool_new(service, g_steal_pointer(&def));
+    if (pool) {
+        g_mutex_lock(&pool->lock);
+        cst_pool_def_free(pool->def);
+        pool->def = g_steal_pointer(&def);
+        g_mutex_unlock(&pool->lock);
+    } else {
+        pool = pool_new(service, g_steal_pointer(&def));
+        registry_add(pool);
+    }
+    return g_steal_pointer(&pool);
+}
+
+static gboolean build_and_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    gboolean done;
+
+    if (!pool_change_begin(pool, task, error))
+        return FALSE;
+    done = pool_build_if_asked(pool, flags, error) && pool_start_changing(pool, task, error);
+    pool_change_end(pool);
+    return done;
+}
+
+static gboolean start_created(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "start", NULL, &task);
+    return job_end(&job, build_and_start(pool, flags, task, error), error);
+}
+
+CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned flags,
+                                 CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) pool = NULL;
+    CstPoolDef *def;
+
+    if (!pool_create_flags_check(flags, "storagePoolCreateXML", error))
+        return NULL;
+    def = cst_pool_def_parse(xml, 0, error);
+    if (!def)
+        return NULL;
+    if (!definitions_enter(service, error)) {
+        cst_pool_def_free(def);
+        return NULL;
+    }
+    pool = create_entered(service, def, error);
+    definitions_leave(service);
+    if (!pool)
+        return NULL;
+    if (!start_created(pool, flags, task, error)) {
+        if (!cst_dry_run())
+            registry_forget_transient(pool);
+        return NULL;
+    }
+    event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
+    return g_steal_pointer(&pool);
+}
+
+/* --- undefine, autostart ---------------------------------------------------------------------- */
+
+static gboolean check_inactive(CstPool *pool, GError **error)
+{
+    if (cst_pool_is_active(pool))
+        return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is still active"), pool->name);
+    return TRUE;
+}
+
+static gboolean undefine_changing(CstPool *pool, GError **error)
+{
+    CstService *service = pool->service;
+    gboolean done;
+
+    if (!definitions_enter(service, error))
+        return FALSE;
+    done = check_inactive(pool, error) && cst_pool_file_remove(service->paths, pool->name, error);
+    if (done) {
+        cst_pool_identity_remove(service->paths, &pool->uuid, NULL);
+        registry_remove(pool);
+    }
+    definitions_leave(service);
+    return done;
+}
+
+static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
+{
+    gboolean done;
+
+    /* Before waiting for the change to begin: an active pool may be busy for hours. */
+    if (!check_inactive(pool, error) || !pool_change_begin(pool, task, error))
+        return FALSE;
+    done = undefine_changing(pool, error);
+    pool_change_end(pool);
+    if (done) {
+        cst_log(CST_LOG_INFO, "pool '%s' undefined", pool->name);
+        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_UNDEFINED);
+    }
+    return done;
+}
+
+gboolean cst_pool_undefine(CstPool *pool, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "undefine", NULL, &task);
+    return job_end(&job, undefine_pool(pool, task, error), error);
+}
+
+static gboolean set_autostart_entered(CstPool *pool, gboolean autostart, GError **error)
+{
+    gboolean persistent, unchanged;
+
+    g_mutex_lock(&pool->lock);
+    persistent = pool->persistent;
+    unchanged = !pool->autostart == !autostart;
+    g_mutex_unlock(&pool->lock);
+    if (!persistent)
+        return cst_fail(error, CST_ERROR_NOT_PERSISTENT, _("pool has no config file"));
+    if (unchanged)
+        return TRUE;
+    if (!cst_pool_file_set_autostart(pool->service->paths, pool->name, autostart, error))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    pool->autostart = autostart;
+    g_mutex_unlock(&pool->lock);
+    return TRUE;
+}
+
+gboolean cst_pool_set_autostart(CstPool *pool, gboolean autostart, GError **error)
+{
+    gboolean done;
+
+    if (!definitions_enter(pool->service, error))
+        return FALSE;
+    done = set_autostart_entered(pool, autostart, error);
+    definitions_leave(pool->service);
+    return done;
+}
+
+gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError **error)
+{
+    g_mutex_lock(&pool->lock);
+    *ret_autostart = pool->persistent && pool->autostart;
+    g_mutex_unlock(&pool->lock);
+    return TRUE;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Start, stop, build, delete and refresh of pools. Each but the refresh is a change of the pool
+ * (core/claim.h), during which its storage is touched without any lock.
+ *
+ * A pool is active from the moment its state file is on the disk; it is inactive from the moment
+ * the file is gone. A start that fails before that stops the storage again.
+ */
+#include "lifecycle.h"
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <store/pool_files.h>
+
+#include "core/claim.h"
+#include "core/definitions.h"
+#include "core/events.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
+                              gboolean starting, GError **error)
+{
+    g_autofree char *recorded = cst_pool_identity_load(service->paths, uuid);
+
+    return cst_pool_state_expect(state, recorded, starting, error);
+}
+
+static void record_identity(CstPool *pool, const char *identity)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (identity)
+        cst_pool_identity_save(pool->service->paths, &pool->uuid, identity, &error);
+    if (error)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
+static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+{
+    if (!cst_pool_state_start(state, error))
+        return FALSE;
+    /* Far away, what dead processes left may have to wait: pool_recover() sees to it when it can.
+     */
+    if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
+        (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
+        pool_scan(pool, state, task, error))
+        return TRUE;
+    cst_pool_state_stop(state, NULL);
+    return FALSE;
+}
+
+/* Takes the state over into the pool; from here on everybody sees it active. */
+static void set_active(CstPool *pool, CstPoolState *state)
+{
+    g_mutex_lock(&pool->lock);
+    pool->state = cst_pool_state_ref(state);
+    pool->active = TRUE;
+    pool->starting = FALSE;
+    pool->inaccessible = FALSE;
+    g_clear_pointer(&pool->problem, g_free);
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+}
+
+static void set_inactive(CstPool *pool)
+{
+    CstPoolState *state;
+
+    g_mutex_lock(&pool->lock);
+    state = g_steal_pointer(&pool->state);
+    pool->active = pool->starting = pool->inaccessible = FALSE;
+    g_clear_pointer(&pool->problem, g_free);
+    if (pool->new_def) {
+        cst_pool_def_free(pool->def);
+        pool->def = g_steal_pointer(&pool->new_def);
+    }
+    pool->usage = CST_POOL_USAGE_UNKNOWN;
+    g_cond_broadcast(&pool->cond);
+    g_mutex_unlock(&pool->lock);
+    pool_table_clear(pool);
+    cst_pool_state_unref(state);
+}
+
+/* The storage is asked before the definitions are entered: it may hang, and they are everybody's.
+ */
+static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree char *identity = cst_pool_state_identity(state, &why);
+    gboolean done;
+
+    if (why)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
+    if (!definitions_enter(pool->service, error))
+        return FALSE;
+    done = cst_pool_state_save(pool->service->paths, pool->def, error);
+    if (done)
+        record_identity(pool, identity);
+    definitions_leave(pool->service);
+    return done;
+}
+
+gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (cst_pool_is_active(pool))
+        return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is already active"),
+                        pool->name);
+    state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    if (!state)
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    pool->starting = TRUE;
+    g_mutex_unlock(&pool->lock);
+    if (start_storage(pool, state, task, error)) {
+        if (save_state(pool, state, error)) {
+            set_active(pool, state);
+            pool_recover(pool, state);
+            pool->service->hooks->pool_started(pool);
+            return TRUE;
+        }
+        cst_pool_state_stop(state, NULL);
+    }
+    pool_table_clear(pool);
+    g_mutex_lock(&pool->lock);
+    pool->starting = FALSE;
+    g_mutex_unlock(&pool->lock);
+    return FALSE;
+}
+
+gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error)
+{
+    return cst_flags_check(flags,
+                           CST_POOL_CREATE_WITH_BUILD | CST_POOL_CREATE_WITH_BUILD_OVERWRITE |
+                               CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE,
+                           function, error) &&
+           cst_flags_exclusive(flags, CST_POOL_CREATE_WITH_BUILD_OVERWRITE,
+                               "VIR_STORAGE_POOL_CREATE_WITH_BUILD_OVERWRITE",
+                               CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE,
+                               "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
+}
+
+static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    gboolean done;
+
+    if (!pool_create_flags_check(flags, "storagePoolCreate", error) ||
+        !pool_change_begin(pool, task, error))
+        return FALSE;
+    done = !cst_pool_is_active(pool) ? pool_build_if_asked(pool, flags, error) : TRUE;
+    done = done && pool_start_changing(pool, task, error);
+    pool_change_end(pool);
+    if (done) {
+        cst_log(CST_LOG_INFO, "pool '%s' started", pool->name);
+        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
+    }
+    return done;
+}
+
+gboolean cst_pool_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "start", NULL, &task);
+    return job_end(&job, start_pool(pool, flags, task, error), error);
+}
+
+/* A pool that libvirt started, or an older version of this program, has no identity on record. */
+static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, GError **error)
+{
+    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+
+    if (!recorded && !cst_pool_state_is_remote(state)) {
+        g_autofree char *identity = cst_pool_state_identity(state, NULL);
+
+        record_identity(pool, identity);
+        recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
+    }
+    return cst_pool_state_expect(state, recorded, FALSE, error);
+}
+
+/* What is wrong with storage that is not there; the caller frees it. */
+static char *describe_missing(CstPool *pool, CstPoolState *state)
+{
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_pool_state_is_remote(state) && !cst_pool_state_usage(state, &usage, &error))
+        return g_strdup(error->message);
+    return g_strdup_printf(_("its storage is not there: '%s'"), pool->def->target_path
+                                                                    ? pool->def->target_path
+                                                                    : pool->def->source.name);
+}
+
+gboolean pool_adopt(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state =
+        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    gboolean active = FALSE;
+
+    if (state && expect_as_adopted(pool, state, error) &&
+        cst_pool_state_check(state, &active, error)) {
+        /* Storage that is gone for now is a problem of an active pool, not the pool's end. */
+        set_active(pool, state);
+        if (!active) {
+            g_autofree char *problem = describe_missing(pool, state);
+
+            pool_set_problem(pool, problem, TRUE);
+        }
+        return TRUE;
+    }
+    cst_pool_state_remove(pool->service->paths, pool->name, NULL);
+    registry_forget_transient(pool);
+    return FALSE;
+}
+
+/* --- stop ------------------------------------------------------------------------------------- */
+
+static gboolean stop_changing(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    gboolean done;
+
+    if (!state || !cst_pool_state_stop(state, error) || !definitions_enter(pool->service, error))
+        return FALSE;
+    done = cst_pool_state_remove(pool->service->paths, pool->name, error);
+    definitions_leave(pool->service);
+    if (!done)
+        return FALSE;
+    CST_CRASH_POINT("pool.stop.state_removed");
+    set_inactive(pool);
+    pool->service->hooks->pool_stopped(pool);
+    return TRUE;
+}
+
+static gboolean stop_pool(CstPool *pool, CstTask *task, GError **error)
+{
+    gboolean done;
+
+    if (!pool_change_begin(pool, task, error))
+        return FALSE;
+    done = stop_changing(pool, error);
+    pool_change_end(pool);
+    if (!done)
+        return FALSE;
+    registry_forget_transient(pool);
+    event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STOPPED);
+    return TRUE;
+}
+
+gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "stop", NULL, &task);
+    return job_end(&job, stop_pool(pool, task, error), error);
+}
+
+/* --- build, delete ---------------------------------------------------------------------------- */
+
+static unsigned build_flags(unsigned create_flags)
+{
+    if (create_flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE)
+        return CST_POOL_BUILD_OVERWRITE;
+    if (create_flags & CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE)
+        return CST_POOL_BUILD_NO_OVERWRITE;
+    return 0;
+}
+
+static gboolean build_changing(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolState) state =
+        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+
+    if (!state || !cst_pool_state_build(state, flags, error))
+        return FALSE;
+    /* Whoever builds accepts the storage as it is now. */
+    cst_pool_identity_remove(pool->service->paths, &pool->uuid, NULL);
+    return TRUE;
+}
+
+gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error)
+{
+    return !create_flags || build_changing(pool, build_flags(create_flags), error);
+}
+
+/* Work on the storage of a pool that has to be inactive for it. */
+typedef struct {
+    gboolean (*run)(CstPool *pool, unsigned flags, GError **error);
+    CstPoolEventKind event;
+    const char *still; /* "already" or "still", as libvirt words the refusal */
+} InactiveWork;
+
+static gboolean refuse_active(CstPool *pool, const InactiveWork *work, GError **error)
+{
+    if (!cst_pool_is_active(pool))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is %s active"), pool->name,
+                    work->still);
+}
+
+static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned flags, CstTask *task,
+                             GError **error)
+{
+    gboolean done;
+
+    /* Before waiting for the change to begin: an active pool may be busy for hours. */
+    if (!refuse_active(pool, work, error) || !pool_change_begin(pool, task, error))
+        return FALSE;
+    done = refuse_active(pool, work, error) && work->run(pool, flags, error);
+    pool_change_end(pool);
+    if (done)
+        event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, work->event);
+    return done;
+}
+
+static gboolean build_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    const InactiveWork work = {build_changing, CST_POOL_EVENT_CREATED, "already"};
+
+    return run_inactive(pool, &work, flags, task, error);
+}
+
+gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "build", NULL, &task);
+    return job_end(&job, build_pool(pool, flags, task, error), error);
+}
+
+static gboolean delete_changing(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstPoolState) state =
+        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+
+    return state && cst_pool_state_destroy(state, flags, error);
+}
+
+static gboolean delete_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    const InactiveWork work = {delete_changing, CST_POOL_EVENT_DELETED, "still"};
+
+    return run_inactive(pool, &work, flags, task, error);
+}
+
+gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "pool-delete", NULL, &task);
+    return job_end(&job, delete_pool(pool, flags, task, error), error);
+}
+
+/* --- refresh ---------------------------------------------------------------------------------- */
+
+/* libvirt stops a pool that it can't refresh. */
+static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_CANCELLED) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_BUSY))
+        return;
+    cst_log(CST_LOG_WARNING, "pool '%s': %s; it is stopped", pool->name, why->message);
+    if (!stop_pool(pool, task, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
+static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    GError *why = NULL;
+
+    if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
+        return FALSE;
+    state = pool_state_get(pool, error);
+    if (!state)
+        return FALSE;
+    if (!pool_rescan(pool, state, task, &why)) {
+        if (pool->service->like_libvirt)
+            stop_unrefreshed(pool, task, why);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+    return TRUE;
+}
+
+gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "refresh", NULL, &task);
+    return job_end(&job, refresh_pool(pool, flags, task, error), error);
+}

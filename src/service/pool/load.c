@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Brings the pools in memory in line with the files of definitions and states: those of libvirt, of
+ * an older run of ours or, while we are embedded, of another process. A pool with a state file was
+ * active when its process ended, and is active from here on (pool_adopt()).
+ */
+#include "load.h"
+
+#include <base/log.h>
+#include <store/pool_files.h>
+
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/service.h"
+#include "lifecycle.h"
+
+/* The pool of that name and uuid; one of the same name with another uuid goes. */
+static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
+{
+    CstPool *pool = registry_find(service, def->name);
+
+    if (pool && !cst_uuid_equal(&pool->uuid, &def->uuid)) {
+        registry_remove(pool);
+        g_clear_pointer(&pool, cst_pool_unref);
+    }
+    if (!pool) {
+        pool = pool_new(service, cst_pool_def_copy(def));
+        registry_add(pool);
+    }
+    return pool;
+}
+
+static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
+{
+    g_autofree char *left = cst_pool_def_format(a, NULL);
+    g_autofree char *right = cst_pool_def_format(b, NULL);
+
+    return g_strcmp0(left, right) == 0;
+}
+
+static void take_definition(CstPool *pool, CstPoolFile *file)
+{
+    g_mutex_lock(&pool->lock);
+    if (pool->active) {
+        cst_pool_def_free(pool->new_def);
+        pool->new_def = NULL;
+        if (!same_definition(pool->def, file->def))
+            pool->new_def = g_steal_pointer(&file->def);
+    } else {
+        cst_pool_def_free(pool->def);
+        pool->def = g_steal_pointer(&file->def);
+    }
+    pool->persistent = TRUE;
+    pool->autostart = file->autostart;
+    g_mutex_unlock(&pool->lock);
+}
+
+static void take_state(CstPool *pool, CstPoolFile *file)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_mutex_lock(&pool->lock);
+    if (pool->active) {
+        g_mutex_unlock(&pool->lock);
+        return;
+    }
+    /* The state holds the definition in force; one that differs in the file is for later. */
+    cst_pool_def_free(pool->new_def);
+    pool->new_def = NULL;
+    if (pool->persistent && !same_definition(pool->def, file->def))
+        pool->new_def = g_steal_pointer(&pool->def);
+    cst_pool_def_free(pool->def);
+    pool->def = g_steal_pointer(&file->def);
+    g_mutex_unlock(&pool->lock);
+    if (!pool_adopt(pool, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s' is no longer active: %s", pool->name, error->message);
+}
+
+/* Elements: names that still have a file of one kind or the other. */
+static void forget_others(CstService *service, GHashTable *seen)
+{
+    g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    GHashTableIter iter;
+    gpointer pool;
+
+    g_mutex_lock(&service->tables);
+    g_hash_table_iter_init(&iter, service->pools_by_name);
+    while (g_hash_table_iter_next(&iter, NULL, &pool))
+        if (!g_hash_table_contains(seen, ((CstPool *)pool)->name))
+            g_ptr_array_add(gone, cst_pool_ref(pool));
+    g_mutex_unlock(&service->tables);
+    for (guint i = 0; i < gone->len; i++)
+        registry_remove(g_ptr_array_index(gone, i));
+}
+
+/* Pools that another process stopped or undefined since the last load (embedded mode). */
+static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_state)
+{
+    g_mutex_lock(&pool->lock);
+    if (!has_definition)
+        pool->persistent = pool->autostart = FALSE;
+    if (!has_state && pool->active) {
+        pool->active = FALSE;
+        g_clear_pointer(&pool->state, cst_pool_state_unref);
+    }
+    g_mutex_unlock(&pool->lock);
+}
+
+void pools_load(CstService *service)
+{
+    g_autoptr(GPtrArray) files = cst_pool_files_load(service->paths);
+    g_autoptr(GPtrArray) states = cst_pool_states_load(service->paths);
+    g_autoptr(GHashTable) defined = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) active = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+
+    for (guint i = 0; i < files->len; i++) {
+        CstPoolFile *file = g_ptr_array_index(files, i);
+        CstPool *pool = find_or_add(service, file->def);
+
+        g_hash_table_add(defined, g_strdup(pool->name));
+        take_definition(pool, file);
+        g_ptr_array_add(pools, pool);
+    }
+    for (guint i = 0; i < states->len; i++) {
+        CstPoolFile *file = g_ptr_array_index(states, i);
+        CstPool *pool = find_or_add(service, file->def);
+
+        g_hash_table_add(active, g_strdup(pool->name));
+        take_state(pool, file);
+        g_ptr_array_add(pools, pool);
+    }
+    for (guint i = 0; i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+
+        take_vanished(pool, g_hash_table_contains(defined, pool->name),
+                      g_hash_table_contains(active, pool->name));
+        g_hash_table_add(active, g_strdup(pool->name));
+    }
+    forget_others(service, active);
+}

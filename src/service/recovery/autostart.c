@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Starts of pools when a daemon starts, and every later attempt to bring one back. One scheduler
+ * thread keeps what is due when; workers start or scan, because storage may hang. Each pool has one
+ * task at most (pool->retried), which lasts until the pool is as it should be, or nobody wants it
+ * any more. The delay doubles from try to try.
+ */
+#include "autostart.h"
+
+#include <base/log.h>
+#include <base/log_context.h>
+
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+
+#define WORKERS_MAX     16
+#define FIRST_RETRY_S   1
+#define LONGEST_RETRY_S 60
+/* An active pool is asked for more often: somebody is using it. */
+#define LONGEST_ACTIVE_RETRY_S 10
+
+typedef struct {
+    CstPool *pool;     /* referenced */
+    CstLogContext log; /* of whoever has added it */
+    gint64 due;        /* monotonic */
+    unsigned delay_s;
+    gboolean watched;
+} AutostartTask;
+
+struct Autostart {
+    GMutex lock;
+    GCond cond;
+    GPtrArray *waiting; /* of AutostartTask *, owned */
+    GThread *scheduler;
+    GThreadPool *workers;
+    gboolean stop;
+};
+
+static void task_free(AutostartTask *task)
+{
+    cst_log_context_clear(&task->log);
+    cst_pool_unref(task->pool);
+    g_free(task);
+}
+
+/* libvirt takes a pool whose storage is there for an active one when it starts. */
+static gboolean is_there(CstPool *pool)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    gboolean there = FALSE;
+
+    if (!pool->service->like_libvirt)
+        return FALSE;
+    state = cst_pool_state_open(pool->def, &pool->service->pool_host, NULL);
+    return state && !cst_pool_state_is_remote(state) && cst_pool_state_check(state, &there, NULL) &&
+           there;
+}
+
+static gboolean wanted(CstPool *pool)
+{
+    gboolean autostart, startable;
+
+    g_mutex_lock(&pool->lock);
+    autostart = pool->autostart;
+    startable = pool->persistent && !pool->active && !pool->removed;
+    g_mutex_unlock(&pool->lock);
+    return startable && (autostart || is_there(pool));
+}
+
+/* Refreshes an active pool; FALSE: to be tried again. A pool of files is watched instead. */
+static gboolean bring_back(AutostartTask *task, CstPoolState *state)
+{
+    CstPool *pool = task->pool;
+    g_autoptr(GError) error = NULL;
+    gboolean needs_recovery;
+
+    if (!task->watched)
+        pool->service->hooks->pool_started(pool);
+    task->watched = TRUE;
+    if (!pool_rescan(pool, state, NULL, &error)) {
+        if (task->delay_s == FIRST_RETRY_S)
+            cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+        return !cst_pool_state_is_remote(state);
+    }
+    g_mutex_lock(&pool->lock);
+    needs_recovery = pool->needs_recovery;
+    g_mutex_unlock(&pool->lock);
+    return !needs_recovery || !cst_pool_state_is_remote(state);
+}
+
+/* TRUE: nothing more to do. FALSE without an error: an active pool that needs another try. */
+static gboolean bring_up(AutostartTask *task, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(task->pool, NULL);
+
+    if (state)
+        return bring_back(task, state);
+    return !wanted(task->pool) || cst_pool_start(task->pool, 0, NULL, error);
+}
+
+/* TRUE: while its task came to an end, something was left to recover. */
+static gboolean finish(CstPool *pool)
+{
+    gboolean again;
+
+    g_mutex_lock(&pool->lock);
+    pool->retried = FALSE;
+    again = pool->state && cst_pool_state_is_remote(pool->state) && pool->needs_recovery;
+    g_mutex_unlock(&pool->lock);
+    return again;
+}
+
+static void add(Autostart *autostart, AutostartTask *task)
+{
+    g_mutex_lock(&autostart->lock);
+    g_ptr_array_add(autostart->waiting, task);
+    g_cond_signal(&autostart->cond);
+    g_mutex_unlock(&autostart->lock);
+}
+
+/* @error: why it failed; NULL: an active pool that needs another try. */
+static void put_off(AutostartTask *task, const GError *error)
+{
+    if (error) {
+        cst_log(CST_LOG_ERROR, "Failed to autostart storage pool '%s': %s; next try in %u s",
+                task->pool->name, error->message, task->delay_s);
+        pool_set_problem(task->pool, error->message, FALSE);
+    }
+    task->due = g_get_monotonic_time() + task->delay_s * G_TIME_SPAN_SECOND;
+    task->delay_s = MIN(task->delay_s * 2, error ? LONGEST_RETRY_S : LONGEST_ACTIVE_RETRY_S);
+}
+
+static void run_task(gpointer data, gpointer autostart_data)
+{
+    AutostartTask *task = data;
+    Autostart *autostart = autostart_data;
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    cst_log_push(&task->log);
+    cst_log_set_pool(task->pool->name);
+    cst_log_set_volume(NULL);
+    done = bring_up(task, &error);
+    if (!done)
+        put_off(task, error);
+    else if (finish(task->pool))
+        autostart_add(autostart, task->pool);
+    cst_log_pop(&task->log);
+    if (done)
+        task_free(task);
+    else
+        add(autostart, task);
+}
+
+/* With the lock held: hands out what is due, returns when the next one will be. */
+static gint64 dispatch_due(Autostart *autostart)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 next = G_MAXINT64;
+
+    for (guint i = autostart->waiting->len; i-- > 0;) {
+        AutostartTask *task = g_ptr_array_index(autostart->waiting, i);
+
+        if (task->due <= now)
+            g_thread_pool_push(autostart->workers, g_ptr_array_steal_index(autostart->waiting, i),
+                               NULL);
+        else
+            next = MIN(next, task->due);
+    }
+    return next;
+}
+
+static gpointer schedule(gpointer data)
+{
+    Autostart *autostart = data;
+
+    g_mutex_lock(&autostart->lock);
+    while (!autostart->stop) {
+        gint64 next = dispatch_due(autostart);
+
+        if (next == G_MAXINT64)
+            g_cond_wait(&autostart->cond, &autostart->lock);
+        else
+            g_cond_wait_until(&autostart->cond, &autostart->lock, next);
+    }
+    g_mutex_unlock(&autostart->lock);
+    return NULL;
+}
+
+Autostart *autostart_new(void)
+{
+    Autostart *autostart = g_new0(Autostart, 1);
+
+    g_mutex_init(&autostart->lock);
+    g_cond_init(&autostart->cond);
+    autostart->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)task_free);
+    autostart->workers = g_thread_pool_new(run_task, autostart, WORKERS_MAX, FALSE, NULL);
+    autostart->scheduler = g_thread_new("autostart", schedule, autostart);
+    return autostart;
+}
+
+void autostart_free(Autostart *autostart)
+{
+    if (!autostart)
+        return;
+    g_mutex_lock(&autostart->lock);
+    autostart->stop = TRUE;
+    g_cond_signal(&autostart->cond);
+    g_mutex_unlock(&autostart->lock);
+    g_thread_join(autostart->scheduler);
+    g_thread_pool_free(autostart->workers, FALSE, TRUE);
+    g_ptr_array_unref(autostart->waiting);
+    g_mutex_clear(&autostart->lock);
+    g_cond_clear(&autostart->cond);
+    g_free(autostart);
+}
+
+/* TRUE once for each pool: its task lasts until there is nothing more to do. */
+static gboolean claim(CstPool *pool)
+{
+    gboolean free;
+
+    g_mutex_lock(&pool->lock);
+    free = !pool->retried;
+    pool->retried = TRUE;
+    g_mutex_unlock(&pool->lock);
+    return free;
+}
+
+void autostart_add(Autostart *autostart, CstPool *pool)
+{
+    AutostartTask *task;
+
+    if ((!wanted(pool) && !cst_pool_is_active(pool)) || !claim(pool))
+        return;
+    task = g_new0(AutostartTask, 1);
+    task->pool = cst_pool_ref(pool);
+    task->delay_s = FIRST_RETRY_S;
+    cst_log_context_copy(&task->log);
+    add(autostart, task);
+}

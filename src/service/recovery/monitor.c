@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes behind our back: one thread polls the watches of all active pools, and the kernel's table
+ * of mounts, and hands to workers what is due. inotify reports names in a directory, but not of a
+ * file system that is unmounted lazily, or of one mounted on top; so with each change of the mounts
+ * every pool whose storage is a mounted directory (CstBackend.on_mounts) is asked whether it is
+ * still there. That costs an open and a stat. It is scanned only when it went away or came back.
+ */
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/log.h>
+#include <base/log_context.h>
+
+#include "core/claim.h"
+#include "core/events.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/space.h"
+
+/* A burst of changes is scanned for once, this long after its first one. */
+#define BURST_MS 100
+/* A pool whose storage was missing is scanned this often. */
+#define RETRY_MS 5000
+/* Space that may run full while guests write is checked this often: no watch reports it. */
+#define SPACE_MS 10000
+/*
+ * A scan may wait for storage that hangs, and holds its worker as long. Workers are started when
+ * they are needed, up to this many: that many pools may hang and delay no other one. With more of
+ * them, a pool that is due waits for the first worker that returns, in the order of becoming due.
+ */
+#define WORKERS_MAX 64
+
+/* Used by the worker while it is busy, else by the monitor's thread. */
+typedef struct {
+    CstPool *pool;       /* referenced */
+    CstPoolState *state; /* referenced */
+    CstFd fd;
+    GHashTable *changed; /* names */
+    gboolean all;        /* anything may have changed */
+    gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
+    guint mounts;        /* changes of mounts up to which the storage was checked */
+    gint64 due;          /* monotonic; 0: nothing to do */
+    gint64 space_due;    /* monotonic: when to check limited space, if there is any */
+    gboolean busy;       /* guarded by the monitor's lock: a worker has it */
+} Watch;
+
+struct Monitor {
+    GMutex lock; /* guards watches as a list, busy, and stop; never held in a scan */
+    GPtrArray *watches;
+    GThread *thread;
+    GThreadPool *workers;
+    CstFd wake;
+    CstFd mountinfo;  /* -1: can't be had */
+    gint64 mounts_at; /* the thread's: when to count a change of mounts; 0: there was none */
+    gint mounts;      /* atomic: so many changes */
+    gboolean stop;
+};
+
+static void watch_free(Watch *watch)
+{
+    cst_fd_clear(&watch->fd);
+    g_hash_table_unref(watch->changed);
+    cst_pool_state_unref(watch->state);
+    cst_pool_unref(watch->pool);
+    g_free(watch);
+}
+
+static void wake(Monitor *monitor)
+{
+    uint64_t one = 1;
+
+    if (write(monitor->wake, &one, sizeof(one)) < 0)
+        cst_log(CST_LOG_DEBUG, "monitor: cannot wake the thread");
+}
+
+static void note_changed(const char *name, gpointer data)
+{
+    Watch *watch = data;
+
+    if (name)
+        g_hash_table_add(watch->changed, g_strdup(name));
+    else
+        watch->all = TRUE;
+}
+
+/* Like libvirt, names in a pool are scanned when a client has it refreshed, and not before. */
+static void drop_unless_wanted(Watch *watch)
+{
+    if (watch->pool->service->like_libvirt)
+        cst_fd_clear(&watch->fd);
+}
+
+/* --- one watch, on a worker ------------------------------------------------------------------- */
+
+static gboolean renew_watch(Watch *watch)
+{
+    int fd = cst_pool_state_watch_open(watch->state, NULL);
+
+    if (fd < 0)
+        return FALSE;
+    cst_fd_clear(&watch->fd);
+    watch->fd = fd;
+    drop_unless_wanted(watch);
+    return TRUE;
+}
+
+static gboolean rescan(Watch *watch)
+{
+    gboolean watched = !watch->lost || renew_watch(watch);
+    g_autoptr(GError) error = NULL;
+
+    if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
+        /* It came back a moment ago, or there are no more watches to be had. */
+        if (!watched && !renew_watch(watch))
+            cst_log(CST_LOG_WARNING, "pool '%s': changes are not seen", watch->pool->name);
+        watch->lost = FALSE;
+        return TRUE;
+    }
+    if (!watch->lost)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", watch->pool->name, error->message);
+    watch->lost = TRUE;
+    return FALSE;
+}
+
+/* TRUE when the table was not up to date: our own changes come back as reports, too. */
+static gboolean rescan_changed(Watch *watch)
+{
+    gboolean any = FALSE;
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, watch->changed);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        g_autoptr(CstVolume) volume = NULL;
+        gboolean changed = FALSE;
+
+        if (volume_defer_rescan(watch->pool, name))
+            continue;
+        if (!pool_scan_volume_changed(watch->pool, watch->state, name, &volume, &changed, NULL)) {
+            watch->all = TRUE;
+            return FALSE;
+        }
+        any = any || changed;
+    }
+    if (any)
+        pool_usage_update(watch->pool, watch->state, NULL);
+    return any;
+}
+
+static void catch_up(Watch *watch)
+{
+    gboolean changed;
+
+    if (watch->fd >= 0)
+        cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
+    watch->due = 0;
+    changed = !watch->all && rescan_changed(watch);
+    g_hash_table_remove_all(watch->changed);
+    if (watch->all) {
+        changed = TRUE;
+        watch->all = !rescan(watch);
+        if (watch->all)
+            watch->due = g_get_monotonic_time() + RETRY_MS * 1000;
+    }
+    if (changed)
+        event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
+}
+
+/* Something was mounted or unmounted: the pool is due at once if that was its storage. */
+static void check_storage(Watch *watch)
+{
+    gboolean active = FALSE;
+
+    if (!cst_pool_state_check(watch->state, &active, NULL) || active != watch->lost)
+        return;
+    watch->all = TRUE;
+    watch->due = g_get_monotonic_time();
+}
+
+static void check_space(Watch *watch)
+{
+    if (pool_has_limited_space(watch->pool))
+        pool_check_space(watch->pool, watch->state);
+    watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
+}
+
+static void return_watch(Monitor *monitor, Watch *watch)
+{
+    g_mutex_lock(&monitor->lock);
+    watch->busy = FALSE;
+    g_mutex_unlock(&monitor->lock);
+    wake(monitor);
+}
+
+/* The count of changes of mounts up to which the watch's storage has to be checked. */
+static guint mounts_for(const Monitor *monitor, const Watch *watch)
+{
+    return cst_pool_state_is_on_mounts(watch->state) ? (guint)g_atomic_int_get(&monitor->mounts)
+                                                     : watch->mounts;
+}
+
+static void check_watch(gpointer data, gpointer monitor)
+{
+    Watch *watch = data;
+    guint mounts = mounts_for(monitor, watch);
+    CstLogContext log = {0};
+
+    cst_log_push(&log);
+    cst_log_set_pool(watch->pool->name);
+    if (mounts != watch->mounts)
+        check_storage(watch);
+    watch->mounts = mounts;
+    if (watch->due && watch->due <= g_get_monotonic_time())
+        catch_up(watch);
+    if (watch->space_due <= g_get_monotonic_time())
+        check_space(watch);
+    cst_log_pop(&log);
+    return_watch(monitor, watch);
+}
+
+/* --- the thread: waits, and hands out what is due --------------------------------------------- */
+
+static gboolean is_alive(const Watch *watch)
+{
+    gboolean alive;
+
+    g_mutex_lock(&watch->pool->lock);
+    alive = watch->pool->state == watch->state;
+    g_mutex_unlock(&watch->pool->lock);
+    return alive;
+}
+
+/*
+ * Those that no worker has; of them, the ones whose pool was stopped are freed. Only this thread
+ * hands out and frees, so what it polls stays alive and is touched by nobody else meanwhile.
+ */
+static GPtrArray *idle_watches(Monitor *monitor)
+{
+    GPtrArray *idle = g_ptr_array_new();
+
+    g_mutex_lock(&monitor->lock);
+    for (guint i = monitor->watches->len; i-- > 0;) {
+        Watch *watch = g_ptr_array_index(monitor->watches, i);
+
+        if (watch->busy)
+            continue;
+        if (is_alive(watch))
+            g_ptr_array_add(idle, watch);
+        else
+            g_ptr_array_remove_index_fast(monitor->watches, i);
+    }
+    g_mutex_unlock(&monitor->lock);
+    return idle;
+}
+
+/* G_MAXINT64: not before something changes. */
+static gint64 due_at(const Monitor *monitor, const Watch *watch)
+{
+    gint64 due = watch->due ? watch->due : G_MAXINT64;
+
+    if (mounts_for(monitor, watch) != watch->mounts)
+        return 0;
+    return pool_has_limited_space(watch->pool) ? MIN(due, watch->space_due) : due;
+}
+
+static int next_timeout(const Monitor *monitor, GPtrArray *watches)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 due = monitor->mounts_at ? monitor->mounts_at : G_MAXINT64;
+
+    for (guint i = 0; i < watches->len; i++)
+        due = MIN(due, due_at(monitor, g_ptr_array_index(watches, i)));
+    if (due == G_MAXINT64)
+        return -1;
+    return due <= now ? 0 : (int)((due - now) / 1000 + 1);
+}
+
+/* Once something has changed, the rest of the burst is left in the queue until it is read. */
+static int fd_to_poll(const Watch *watch)
+{
+    return watch->due ? -1 : watch->fd;
+}
+
+/* What is polled besides the watches. */
+#define OTHER_FDS 2
+
+static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
+{
+    g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + OTHER_FDS);
+    uint64_t count;
+
+    fds[0] = (struct pollfd){.fd = monitor->wake, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = monitor->mounts_at ? -1 : monitor->mountinfo, .events = POLLPRI};
+    for (guint i = 0; i < watches->len; i++)
+        fds[i + OTHER_FDS] =
+            (struct pollfd){.fd = fd_to_poll(g_ptr_array_index(watches, i)), .events = POLLIN};
+    if (poll(fds, watches->len + OTHER_FDS, next_timeout(monitor, watches)) < 0)
+        return;
+    if (fds[0].revents && read(monitor->wake, &count, sizeof(count)) < 0)
+        cst_log(CST_LOG_DEBUG, "monitor: woken without a reason");
+    if (fds[1].revents)
+        monitor->mounts_at = g_get_monotonic_time() + BURST_MS * 1000;
+    for (guint i = 0; i < watches->len; i++) {
+        Watch *watch = g_ptr_array_index(watches, i);
+
+        if (fds[i + OTHER_FDS].revents)
+            watch->due = g_get_monotonic_time() + BURST_MS * 1000;
+    }
+}
+
+/* Hosts that run containers mount all the time: a burst is one change. */
+static void count_mounts(Monitor *monitor)
+{
+    if (!monitor->mounts_at || monitor->mounts_at > g_get_monotonic_time())
+        return;
+    monitor->mounts_at = 0;
+    g_atomic_int_inc(&monitor->mounts);
+}
+
+static void push_watch(Monitor *monitor, Watch *watch)
+{
+    g_mutex_lock(&monitor->lock);
+    watch->busy = TRUE;
+    g_mutex_unlock(&monitor->lock);
+    g_thread_pool_push(monitor->workers, watch, NULL);
+}
+
+static gboolean is_stopped(Monitor *monitor)
+{
+    gboolean stop;
+
+    g_mutex_lock(&monitor->lock);
+    stop = monitor->stop;
+    g_mutex_unlock(&monitor->lock);
+    return stop;
+}
+
+static gpointer monitor_thread(gpointer data)
+{
+    Monitor *monitor = data;
+
+    for (;;) {
+        g_autoptr(GPtrArray) watches = idle_watches(monitor);
+        gint64 now;
+
+        wait_for_changes(monitor, watches);
+        if (is_stopped(monitor))
+            return NULL;
+        count_mounts(monitor);
+        now = g_get_monotonic_time();
+        for (guint i = 0; i < watches->len; i++)
+            if (due_at(monitor, g_ptr_array_index(watches, i)) <= now)
+                push_watch(monitor, g_ptr_array_index(watches, i));
+    }
+}
+
+Monitor *monitor_new(void)
+{
+    Monitor *monitor = g_new0(Monitor, 1);
+
+    g_mutex_init(&monitor->lock);
+    monitor->watches = g_ptr_array_new_with_free_func((GDestroyNotify)watch_free);
+    monitor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    monitor->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    monitor->workers = g_thread_pool_new(check_watch, monitor, WORKERS_MAX, FALSE, NULL);
+    monitor->thread = g_thread_new("monitor", monitor_thread, monitor);
+    return monitor;
+}
+
+void monitor_free(Monitor *monitor)
+{
+    if (!monitor)
+        return;
+    g_mutex_lock(&monitor->lock);
+    monitor->stop = TRUE;
+    g_mutex_unlock(&monitor->lock);
+    wake(monitor);
+    g_thread_join(monitor->thread);
+    /* What no worker has begun is dropped. */
+    g_thread_pool_free(monitor->workers, TRUE, TRUE);
+    g_ptr_array_unref(monitor->watches);
+    cst_fd_clear(&monitor->wake);
+    cst_fd_clear(&monitor->mountinfo);
+    g_mutex_clear(&monitor->lock);
+    g_free(monitor);
+}
+
+void monitor_watch(Monitor *monitor, CstPool *pool)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(GError) error = NULL;
+    Watch *watch;
+    int fd;
+
+    if (!monitor)
+        return;
+    state = pool_state_get(pool, NULL);
+    if (!state)
+        return;
+    fd = cst_pool_state_watch_open(state, &error);
+    if (fd < 0 && !error)
+        return;
+    if (error)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+    watch = g_new0(Watch, 1);
+    /* Storage that is not there yet can't be watched; it is scanned again and again. */
+    watch->lost = watch->all = fd < 0;
+    watch->due = fd < 0 ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
+    watch->mounts = (guint)g_atomic_int_get(&monitor->mounts);
+    watch->pool = cst_pool_ref(pool);
+    watch->state = g_steal_pointer(&state);
+    watch->fd = fd;
+    drop_unless_wanted(watch);
+    watch->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_mutex_lock(&monitor->lock);
+    g_ptr_array_add(monitor->watches, watch);
+    g_mutex_unlock(&monitor->lock);
+    wake(monitor);
+}
+
+void monitor_unwatch(Monitor *monitor)
+{
+    if (monitor)
+        wake(monitor);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Puts together what brings pools and jobs back after a start or a failure: the journal's replay,
+ * the autostart with its retries, the monitor of active pools, and the jobs of dead processes that
+ * are gone on with. The use cases wake them through the hooks of the service (ServiceHooks).
+ */
+#include "recovery.h"
+
+#include "autostart.h"
+#include "core/pool.h"
+#include "core/service.h"
+#include "monitor.h"
+#include "replay.h"
+#include "resume.h"
+
+struct Recovery {
+    Resumption *resumption;
+    Monitor *monitor;     /* daemon only */
+    Autostart *autostart; /* the same, from cst_service_start() on */
+};
+
+Recovery *recovery_new(void)
+{
+    return g_new0(Recovery, 1);
+}
+
+void recovery_load(CstService *service)
+{
+    replay_journal(service);
+    service->recovery->resumption = resumption_new(service);
+    if (service->mode == CST_SERVICE_DAEMON)
+        service->recovery->monitor = monitor_new();
+}
+
+void recovery_start(CstService *service)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, NULL);
+    Recovery *recovery = service->recovery;
+
+    recovery->autostart = autostart_new();
+    for (guint i = 0; pools && i < pools->len; i++)
+        autostart_add(recovery->autostart, g_ptr_array_index(pools, i));
+    resumption_start(recovery->resumption);
+}
+
+void recovery_free(Recovery *recovery)
+{
+    resumption_free(recovery->resumption);
+    autostart_free(recovery->autostart); /* its workers read it until they have ended */
+    recovery->autostart = NULL;
+    monitor_free(recovery->monitor);
+    g_free(recovery);
+}
+
+void recovery_pool_started(CstPool *pool)
+{
+    monitor_watch(pool->service->recovery->monitor, pool);
+}
+
+void recovery_pool_stopped(CstPool *pool)
+{
+    monitor_unwatch(pool->service->recovery->monitor);
+}
+
+void recovery_retry(CstPool *pool)
+{
+    Autostart *autostart = pool->service->recovery->autostart;
+
+    if (autostart)
+        autostart_add(autostart, pool);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What dead processes left halfway, from the journal of intents (store/journal.h). An intent names
+ * the pool as it was then, by its whole definition, and the draft, if there is one: the draft is
+ * dropped; a change without a draft is dropped or finished by the backend, which finds what is left
+ * of it (drop_drafts).
+ *
+ * Storage of this host is seen to while the service loads, before anything else uses it.
+ * Storage that is far away may not answer for long, so its intents wait until it does: the start of
+ * the pool, or a scan of it that succeeds, replays them then.
+ */
+#include "replay.h"
+
+#include <base/error.h>
+#include <base/log.h>
+
+#include "core/pool.h"
+#include "core/service.h"
+#include "pool/lifecycle.h"
+
+/* *ret_state: the pool's as it was then, NULL: nothing to recover. */
+static gboolean open_recorded(CstService *service, const CstIntentRecord *record,
+                              CstPoolState **ret_state, GError **error)
+{
+    const char *xml = g_hash_table_lookup(record->fields, "definition");
+    g_autoptr(CstPoolDef) def = NULL;
+
+    *ret_state = NULL;
+    if (!xml)
+        return TRUE;
+    def = cst_pool_def_parse(xml, 0, error);
+    *ret_state = def ? cst_pool_state_open(def, &service->pool_host, error) : NULL;
+    if (*ret_state && pool_expect_recorded(service, &def->uuid, *ret_state, FALSE, error))
+        return TRUE;
+    g_clear_pointer(ret_state, cst_pool_state_unref);
+    return FALSE;
+}
+
+/* Drops the draft, or whatever a change of a volume left halfway. */
+static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record, GError **error)
+{
+    const char *draft = g_hash_table_lookup(record->fields, "draft");
+    g_autoptr(GError) why = NULL;
+
+    /* A directory that is gone took the draft with it. */
+    if ((draft ? cst_pool_state_abandon(state, draft, &why) : cst_pool_state_settle(state, &why)) ||
+        (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) && !cst_pool_state_is_remote(state)))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean replay_local(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (!open_recorded(data, record, &state, error))
+        return FALSE;
+    /* What is far away may not answer for long: its pool sees to it (replay_pool). */
+    return !state || (!cst_pool_state_is_remote(state) && drop_recorded(state, record, error));
+}
+
+void replay_journal(CstService *service)
+{
+    cst_journal_replay(service->journal, replay_local, service);
+}
+
+typedef struct {
+    CstPool *pool;
+    gboolean kept;
+} PoolReplay;
+
+static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    PoolReplay *replay = data;
+    g_autoptr(CstPoolState) then = NULL;
+
+    if (!open_recorded(replay->pool->service, record, &then, error))
+        return FALSE;
+    /* On the storage that the pool had then. */
+    if (!then || drop_recorded(then, record, error))
+        return TRUE;
+    replay->kept = TRUE;
+    return FALSE;
+}
+
+void replay_pool(CstPool *pool, CstPoolState *state)
+{
+    PoolReplay replay = {.pool = pool};
+    g_autoptr(GError) error = NULL;
+
+    cst_journal_replay_kept(pool->service->journal, pool->name, replay_remote, &replay);
+    if (!cst_pool_state_settle(state, &error)) {
+        cst_log(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY) ? CST_LOG_INFO : CST_LOG_WARNING,
+                "pool '%s': %s", pool->name, error->message);
+        replay.kept = TRUE;
+    }
+    if (replay.kept)
+        pool_recover_later(pool, state);
+}

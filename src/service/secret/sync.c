@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who manages the secrets' directory. libvirt's secret driver (in virtsecretd or libvirtd) holds
+ * the lock of run/libvirt/secrets/driver.pid for as long as it lives, and keeps the directory's
+ * content in memory. A daemon that serves virtsecretd's socket does the same: what it has in memory
+ * is what the directory says. Every other process of ours holds the lock only while it changes a
+ * secret, and reads the directory anew before each answer, because somebody else may have changed
+ * it.
+ *
+ * The mutex secret_files is held while the directory is read or changed. It is taken after the
+ * definitions' and before the tables'.
+ */
+#include <unistd.h>
+
+#include <base/dry_run.h>
+
+#include "core/definitions.h"
+#include "core/service.h"
+#include "secret.h"
+
+/*
+ * Does not wait: programs of ours exclude each other by the storage driver's lock already, and
+ * libvirt's driver would not let go. A dry run makes no directory, and without the directory nobody
+ * holds the lock.
+ */
+static gboolean take_lock(CstService *service, GError **error)
+{
+    if (cst_driver_lock_is_held(service->secret_lock))
+        return TRUE;
+    if (cst_dry_run() && access(service->paths->secret_run_dir, F_OK) < 0)
+        return TRUE;
+    if (!cst_driver_lock_acquire(service->secret_lock, 0, error))
+        return FALSE;
+    g_atomic_int_set(&service->secrets_held, service->manages_secrets);
+    return TRUE;
+}
+
+static void release_lock(CstService *service)
+{
+    if (service->manages_secrets || service->secret_depth > 0)
+        return;
+    g_atomic_int_set(&service->secrets_held, FALSE);
+    cst_driver_lock_release(service->secret_lock);
+}
+
+/* While another program manages the directory, they are part of a change that it is making. */
+static void drop_leftovers(CstService *service)
+{
+    if (!cst_secret_files_have_leftovers(service->paths) || !take_lock(service, NULL))
+        return;
+    cst_secret_files_drop_leftovers(service->paths);
+    release_lock(service);
+}
+
+void secrets_load(CstService *service)
+{
+    g_autoptr(GPtrArray) files = NULL;
+    gpointer *items;
+    gsize count;
+
+    g_rec_mutex_lock(&service->secret_files);
+    drop_leftovers(service);
+    files = cst_secret_files_load(service->paths);
+    g_mutex_lock(&service->tables);
+    /* Ephemeral secrets have no file and live as long as the process. */
+    items = g_hash_table_get_keys_as_array(service->secrets, NULL);
+    for (guint i = 0; items && items[i]; i++) {
+        CstSecretFile *secret = g_hash_table_lookup(service->secrets, items[i]);
+
+        if (!secret->def->ephemeral)
+            g_hash_table_remove(service->secrets, items[i]);
+    }
+    g_free(items);
+    items = g_ptr_array_steal(files, &count);
+    for (gsize i = 0; i < count; i++) {
+        CstSecretFile *secret = items[i];
+
+        g_hash_table_replace(service->secrets, &secret->def->uuid, secret);
+    }
+    g_free(items);
+    g_mutex_unlock(&service->tables);
+    g_rec_mutex_unlock(&service->secret_files);
+}
+
+void secrets_refresh(CstService *service)
+{
+    if (service->mode == CST_SERVICE_EMBEDDED || g_atomic_int_get(&service->secrets_held))
+        return;
+    g_rec_mutex_lock(&service->secret_files);
+    if (service->secret_depth == 0) {
+        /* The program that had it may have ended. */
+        if (service->manages_secrets && !cst_dry_run())
+            take_lock(service, NULL);
+        secrets_load(service);
+    }
+    g_rec_mutex_unlock(&service->secret_files);
+}
+
+gboolean secrets_sync(CstService *service, GError **error)
+{
+    if (!definitions_sync(service, error))
+        return FALSE;
+    secrets_refresh(service);
+    return TRUE;
+}
+
+gboolean secrets_enter(CstService *service, GError **error)
+{
+    gboolean was_held;
+
+    if (!definitions_enter(service, error))
+        return FALSE;
+    g_rec_mutex_lock(&service->secret_files);
+    was_held = cst_driver_lock_is_held(service->secret_lock);
+    service->secret_depth++;
+    if (!take_lock(service, error)) {
+        service->secret_depth--;
+        g_rec_mutex_unlock(&service->secret_files);
+        definitions_leave(service);
+        return FALSE;
+    }
+    if (!was_held)
+        secrets_load(service);
+    return TRUE;
+}
+
+void secrets_leave(CstService *service)
+{
+    service->secret_depth--;
+    release_lock(service);
+    g_rec_mutex_unlock(&service->secret_files);
+    definitions_leave(service);
+}
+
+gboolean cst_service_manage_secrets(CstService *service, GError **error)
+{
+    gboolean taken;
+
+    g_rec_mutex_lock(&service->secret_files);
+    service->manages_secrets = TRUE;
+    taken = take_lock(service, error);
+    if (taken)
+        secrets_load(service);
+    g_rec_mutex_unlock(&service->secret_files);
+    return taken;
+}
+
+void cst_service_leave_secrets(CstService *service)
+{
+    g_rec_mutex_lock(&service->secret_files);
+    service->manages_secrets = FALSE;
+    release_lock(service);
+    g_rec_mutex_unlock(&service->secret_files);
+}

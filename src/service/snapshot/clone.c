@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A new volume with the content of a snapshot: in the size of then, in the volume's own shape. */
+#include <service/snapshots.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/scan.h"
+#include "snapshot.h"
+#include "volume/clone.h"
+
+/* The volume's own shape, in the size of then, on its own feet. */
+static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,
+                                 const CstSnapshot *snapshot, const char *new_name)
+{
+    CstVolDef *def = cst_volume_describe(source->state, volume);
+
+    g_free(def->name);
+    def->name = g_strdup(new_name);
+    def->capacity = snapshot->capacity;
+    def->allocation = 0;
+    def->has_allocation = FALSE;
+    if (volume_keeps_snapshots(volume))
+        g_clear_pointer(&def->backing, cst_backing_def_free);
+    return def;
+}
+
+static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *volume,
+                                        const char *name, GError **error)
+{
+    const CstSnapshot *snapshot = volume_snapshot_find(snapshots, name);
+
+    if (!snapshot)
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
+    return snapshot;
+}
+
+/* One that the pool keeps of a volume that has become an image that keeps its own. */
+static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot *snapshot)
+{
+    return volume_keeps_snapshots(volume) && strcmp(snapshot->kept_by, volume->format) != 0;
+}
+
+static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,
+                               const char *new_volume, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, task, error);
+    const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
+    VolumeClone clone = {.snapshot = name, .task = task};
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) source = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+
+    if (!snapshot || !volume_claim(&claim, pool, volume, CLAIM_READ, error))
+        return FALSE;
+    source = pool_volume(pool, claim.state, volume, error);
+    if (!source)
+        return FALSE;
+    if (strcmp(volume, new_volume) == 0)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", volume);
+    if (is_of_another_format(source, snapshot))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("snapshot '%s' was taken before volume '%s' became %s; it can be "
+                          "reverted to, or deleted"),
+                        name, volume, source->format);
+    def = describe_clone(&claim, source, snapshot, new_volume);
+    clone.def = def;
+    clone.source = source;
+    clone.from = &claim;
+    return volume_clone(pool, &clone, error);
+}
+
+gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
+                                const char *new_volume, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "clone", new_volume, &task);
+    return job_end(&job, clone_snapshot(pool, volume, name, new_volume, task, error), error);
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of a volume. They are kept by its image where the format can (qcow2), else by the
+ * pool's technology: one table of callbacks for each. A pool whose volume has become such an image
+ * may still keep older ones; they are listed first, and a name of theirs means them.
+ *
+ * A change by the image engine is whole or not at all. One by the pool's technology takes more
+ * steps than one and is an intent in the journal meanwhile.
+ */
+#include "snapshot.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <image/snapshot.h>
+
+#include "core/claim.h"
+#include "core/intent.h"
+#include "core/job.h"
+#include "core/scan.h"
+#include "dependency/guard.h"
+#include "volume/clone.h"
+#include "volume/declare.h"
+#include "volume/open.h"
+
+/* The volume whose snapshots are listed or changed. */
+typedef struct {
+    VolumeClaim claim;
+    CstVolume *volume;
+    /* The pool's snapshots from before it became an image that keeps its own; NULL: not asked. */
+    GPtrArray *older;
+} Target;
+
+static void target_clear(Target *target)
+{
+    volume_release(&target->claim);
+    g_clear_pointer(&target->volume, cst_volume_unref);
+    g_clear_pointer(&target->older, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Target, target_clear)
+
+/** What keeps a volume's snapshots: its image, or its pool's technology. */
+typedef struct {
+    GPtrArray *(*list)(Target *target, GError **error);
+    gboolean (*create)(Target *target, const char *name, uint64_t limit, CstTask *task,
+                       GError **error);
+    gboolean (*revert)(Target *target, const char *name, CstTask *task, GError **error);
+    gboolean (*remove)(Target *target, const char *name, CstTask *task, GError **error);
+    gboolean (*rename)(Target *target, const char *name, const char *new_name, GError **error);
+} SnapshotProvider;
+
+/* --- the image -------------------------------------------------------------------------------- */
+
+static GPtrArray *image_list(Target *target, GError **error)
+{
+    g_autoptr(CstImage) image = volume_open_image(&target->claim, target->volume, 0, error);
+    g_autoptr(GPtrArray) found = image ? cst_image_snapshot_list(image, error) : NULL;
+    GPtrArray *list;
+
+    if (!found)
+        return NULL;
+    list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    for (guint i = 0; i < found->len; i++) {
+        const CstImageSnapshot *from = g_ptr_array_index(found, i);
+        CstSnapshot *to = g_new0(CstSnapshot, 1);
+
+        to->name = g_strdup(from->name);
+        to->kept_by = g_strdup(target->volume->format);
+        to->created = (int64_t)from->seconds;
+        to->capacity = from->capacity;
+        to->allocation = CST_SNAPSHOT_UNKNOWN;
+        to->machine_state = from->state_size;
+        g_ptr_array_add(list, to);
+    }
+    return list;
+}
+
+static CstImage *open_to_change(Target *target, GError **error)
+{
+    return volume_open_image(&target->claim, target->volume, CST_IMAGE_WRITE, error);
+}
+
+/* The image's own calls are whole or not at all; what is written after them is safe to lose. */
+static gboolean image_create(Target *target, const char *name, uint64_t limit, CstTask *task,
+                             GError **error)
+{
+    g_autoptr(CstImage) image = NULL;
+
+    if (limit)
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                        _("snapshots inside of a %s image have no size of their own"),
+                        target->volume->format);
+    image = open_to_change(target, error);
+    return image && cst_image_snapshot_create(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_revert(Target *target, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(target, error);
+
+    return image && cst_image_snapshot_revert(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_remove(Target *target, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(target, error);
+
+    return image && cst_image_snapshot_delete(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_rename(Target *target, const char *name, const char *new_name, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(target, error);
+
+    return image && cst_image_snapshot_rename(image, name, new_name, error) &&
+           cst_image_flush(image, error);
+}
+
+static const SnapshotProvider image_provider = {
+    .list = image_list,
+    .create = image_create,
+    .revert = image_revert,
+    .remove = image_remove,
+    .rename = image_rename,
+};
+
+/* --- the pool's technology -------------------------------------------------------------------- */
+
+static GPtrArray *pool_list(Target *target, GError **error)
+{
+    return cst_pool_state_snapshots(target->claim.state, target->volume->name, error);
+}
+
+static gboolean pool_create(Target *target, const char *name, uint64_t limit, CstTask *task,
+                            GError **error)
+{
+    const CstSnapshotCreate how = {.limit = limit};
+
+    return cst_pool_state_snapshot_create(target->claim.state, target->volume->name, name, &how,
+                                          task, error);
+}
+
+static gboolean pool_revert(Target *target, const char *name, CstTask *task, GError **error)
+{
+    if (!cst_pool_state_snapshot_revert(target->claim.state, target->volume->name, name, task,
+                                        error))
+        return FALSE;
+    trust_keep_for_new_file(&target->claim);
+    return TRUE;
+}
+
+static gboolean pool_remove(Target *target, const char *name, CstTask *task, GError **error)
+{
+    return cst_pool_state_snapshot_remove(target->claim.state, target->volume->name, name, task,
+                                          error);
+}
+
+static gboolean pool_rename(Target *target, const char *name, const char *new_name, GError **error)
+{
+    return cst_pool_state_snapshot_rename(target->claim.state, target->volume->name, name, new_name,
+                                          error);
+}
+
+static const SnapshotProvider pool_provider = {
+    .list = pool_list,
+    .create = pool_create,
+    .revert = pool_revert,
+    .remove = pool_remove,
+    .rename = pool_rename,
+};
+
+/* --- which of them ---------------------------------------------------------------------------- */
+
+static const SnapshotProvider *provider_of(const Target *target, GError **error)
+{
+    if (volume_keeps_snapshots(target->volume))
+        return &image_provider;
+    if (cst_pool_state_has_snapshots(target->claim.state) && target->volume->type != CST_VOL_DIR)
+        return &pool_provider;
+    cst_fail(error, CST_ERROR_UNSUPPORTED,
+             _("volume '%s' can't have snapshots: neither can its pool (type '%s') nor its format; "
+               "a qcow2 volume could"),
+             target->volume->name, cst_pool_type_name(target->claim.state->def->type));
+    return NULL;
+}
+
+const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (strcmp(snapshot->name, name) == 0)
+            return snapshot;
+    }
+    return NULL;
+}
+
+/* The image's own, unless @name is one of the pool's from before the volume was such an image. */
+static const SnapshotProvider *provider_by_name(Target *target, const char *name, GError **error)
+{
+    if (!cst_pool_state_has_snapshots(target->claim.state))
+        return &image_provider;
+    target->older = pool_list(target, error);
+    if (!target->older)
+        return NULL;
+    return name && volume_snapshot_find(target->older, name) ? &pool_provider : &image_provider;
+}
+
+/* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can
+ * have. */
+static const SnapshotProvider *claim_target(Target *target, CstPool *pool, const char *volume,
+                                            ClaimKind kind, const char *name, GError **error)
+{
+    const SnapshotProvider *provider;
+
+    if (!volume_claim(&target->claim, pool, volume, kind, error))
+        return NULL;
+    target->volume = pool_volume(pool, target->claim.state, volume, error);
+    provider = target->volume ? provider_of(target, error) : NULL;
+    if (provider == &image_provider)
+        provider = provider_by_name(target, name, error);
+    if (provider == &pool_provider && name &&
+        !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error))
+        return NULL;
+    return provider;
+}
+
+/* --- the calls -------------------------------------------------------------------------------- */
+
+static GPtrArray *list_all(const SnapshotProvider *provider, Target *target, GError **error)
+{
+    GPtrArray *inside = provider->list(target, error);
+
+    /* Taken before the image was there. */
+    if (!inside || !target->older || provider == &pool_provider)
+        return inside;
+    g_ptr_array_extend_and_steal(target->older, inside);
+    return g_steal_pointer(&target->older);
+}
+
+GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
+{
+    g_auto(Target) target = {.claim.task = task};
+    const SnapshotProvider *provider = claim_target(&target, pool, volume, CLAIM_READ, NULL, error);
+
+    return provider ? list_all(provider, &target, error) : NULL;
+}
+
+/** One change of a volume's snapshots. */
+typedef struct SnapshotChange SnapshotChange;
+
+struct SnapshotChange {
+    const char *kind; /* of the job */
+    gboolean (*run)(const SnapshotProvider *provider, Target *target, const SnapshotChange *change,
+                    CstTask *task, GError **error);
+    const char *name;     /* of the snapshot */
+    const char *new_name; /* rename */
+    uint64_t limit;       /* create: bytes to set aside for changes; 0: the default */
+};
+
+static gboolean change_claimed(CstPool *pool, const char *volume, const SnapshotChange *change,
+                               CstTask *task, GError **error)
+{
+    g_auto(Target) target = {.claim.task = task};
+    const SnapshotProvider *provider =
+        claim_target(&target, pool, volume, CLAIM_WRITE, change->name, error);
+    CstIntent *intent = NULL;
+    gboolean done;
+
+    if (provider == &pool_provider)
+        intent = volume_intent(&target.claim, "snapshot", error);
+    CST_CRASH_POINT("vol.snapshot.begun");
+    done = provider && (provider != &pool_provider || intent) &&
+           change->run(provider, &target, change, task, error);
+    CST_CRASH_POINT("vol.snapshot.done");
+    cst_intent_end(intent);
+    volume_rescan(&target.claim);
+    return done;
+}
+
+static gboolean run_change(CstPool *pool, const char *volume, const SnapshotChange *change,
+                           CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, change->kind, volume, &task);
+    return job_end(&job, change_claimed(pool, volume, change, task, error), error);
+}
+
+static gboolean run_create(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
+{
+    return cst_name_check(change->name, _("snapshot"), error) &&
+           provider->create(target, change->name, change->limit, task, error);
+}
+
+gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
+                                 uint64_t limit, CstTask *task, GError **error)
+{
+    const SnapshotChange change = {"snapshot", run_create, .name = name, .limit = limit};
+
+    return run_change(pool, volume, &change, task, error);
+}
+
+static gboolean run_revert(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
+{
+    return volume_not_shown(&target->claim, error) &&
+           provider->revert(target, change->name, task, error);
+}
+
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error)
+{
+    const SnapshotChange change = {"revert", run_revert, .name = name};
+
+    return run_change(pool, volume, &change, task, error);
+}
+
+static gboolean run_delete(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
+{
+    return volume_not_held(&target->claim, error) &&
+           provider->remove(target, change->name, task, error);
+}
+
+gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
+                                 GError **error)
+{
+    const SnapshotChange change = {"delete", run_delete, .name = name};
+
+    return run_change(pool, volume, &change, task, error);
+}
+
+/* Each provider knows its own; between the two no name may be there twice. */
+static gboolean check_name_free(const SnapshotProvider *provider, Target *target, const char *name,
+                                GError **error)
+{
+    g_autoptr(GPtrArray) inside = NULL;
+
+    if (target->older && provider == &pool_provider) {
+        inside = image_provider.list(target, error);
+        if (!inside)
+            return FALSE;
+    }
+    if ((target->older && volume_snapshot_find(target->older, name)) ||
+        (inside && volume_snapshot_find(inside, name)))
+        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
+                        target->volume->name, name);
+    return TRUE;
+}
+
+static gboolean run_rename(const SnapshotProvider *provider, Target *target,
+                           const SnapshotChange *change, CstTask *task, GError **error)
+{
+    const char *name = change->new_name;
+
+    if (provider == &pool_provider
+            ? !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error)
+            : !cst_name_check(name, _("snapshot"), error))
+        return FALSE;
+    return check_name_free(provider, target, name, error) &&
+           provider->rename(target, change->name, name, error);
+}
+
+gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
+                                 const char *new_name, CstTask *task, GError **error)
+{
+    const SnapshotChange change = {"rename", run_rename, .name = name, .new_name = new_name};
+
+    return run_change(pool, volume, &change, task, error);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes of a dirty bitmap in a volume's image. The steps of a change are done one after another;
+ * each one is whole before the next one begins.
+ */
+#include <service/images.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/bitmap.h>
+
+#include "core/job.h"
+#include "image_chain.h"
+
+typedef struct {
+    const CstBitmapChange *change;
+    CstImage *image;
+    CstImage *source; /* of merges */
+    CstTask *task;
+} Work;
+
+/* Each step is whole, and on the disk, before the next one begins. */
+static gboolean do_steps(const Work *work, GError **error)
+{
+    const CstBitmapChange *change = work->change;
+
+    for (guint i = 0; i < change->steps->len; i++) {
+        const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
+
+        if (!cst_task_check(work->task, error) ||
+            !cst_image_bitmap_do(work->image, step->action, change->name, change->granularity,
+                                 work->source, step->from, error))
+            return FALSE;
+    }
+    return cst_image_flush(work->image, error);
+}
+
+static gboolean check(const CstBitmapChange *change, GError **error)
+{
+    if (change->steps->len == 0 || change->steps->len > CST_BITMAP_STEPS_MAX)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("from 1 to %d things can be done with a bitmap at a time"),
+                        CST_BITMAP_STEPS_MAX);
+    for (guint i = 0; i < change->steps->len; i++) {
+        const char *action = g_array_index(change->steps, CstBitmapStep, i).action;
+
+        if (!cst_image_bitmap_has_deed(action))
+            return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be done with a bitmap"),
+                            action);
+    }
+    return TRUE;
+}
+
+/* What is held for writing must not wait for another one that may wait for it. */
+static gboolean open_source(ImageChain *chain, const ImageChain *target, CstPool *pool,
+                            const char *name, Work *work, GError **error)
+{
+    chain->after = image_chain_last_claim(target);
+    chain->at_once = TRUE;
+    if (!image_chain_open(chain, pool, name, error) ||
+        !cst_chain_open_images(chain->chain, 0, NULL, error))
+        return FALSE;
+    work->source = cst_chain_image(chain->chain);
+    return TRUE;
+}
+
+static gboolean change_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
+                              CstPool *source_pool, const char *source, CstTask *task,
+                              GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .alone = TRUE};
+    g_auto(ImageChain) other = {.task = task, .alone = TRUE};
+    Work work = {.change = change, .task = task};
+
+    if (!check(change, error) || !image_chain_open(&chain, pool, name, error) ||
+        !cst_chain_open_images(chain.chain, CST_IMAGE_WRITE, NULL, error))
+        return FALSE;
+    work.image = work.source = cst_chain_image(chain.chain);
+    if (source && (source_pool != pool || strcmp(source, name) != 0) &&
+        !open_source(&other, &chain, source_pool, source, &work, error))
+        return FALSE;
+    return do_steps(&work, error);
+}
+
+gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
+                        CstPool *source_pool, const char *source, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "bitmap", name, &task);
+    return job_end(&job, change_bitmap(pool, name, change, source_pool, source, task, error),
+                   error);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A new volume with the content of another one. When nothing of the image's shape is to change, its
+ * bytes are copied as they are stored, or shared by the pool's technology; otherwise a new image is
+ * filled through the guest's view of the source's whole chain, and stands on its own.
+ */
+#include "clone.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <image/snapshot.h>
+#include <service/volumes.h>
+
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "declare.h"
+#include "dependency/guard.h"
+#include "image_chain.h"
+#include "plan.h"
+#include "transaction.h"
+
+gboolean volume_keeps_snapshots(const CstVolume *volume)
+{
+    const CstImageFormat *format = volume->format && volume->type != CST_VOL_DIR
+                                       ? cst_image_format_find(volume->format, NULL)
+                                       : NULL;
+
+    return format && cst_image_format_has_snapshots(format);
+}
+
+static gboolean same_text(const char *wanted, const char *have)
+{
+    return !wanted || g_strcmp0(wanted, have) == 0;
+}
+
+/* Where documents name no format, volumes are raw. */
+static gboolean same_format(const char *asked, const char *have)
+{
+    const CstImageFormat *format = cst_image_format_find(have, NULL);
+    const char *wanted = asked ? asked : "raw";
+
+    return g_strcmp0(wanted, have) == 0 ||
+           (format && g_strcmp0(wanted, cst_image_format_xml_name(format)) == 0);
+}
+
+/* The bytes as they are stored will do when nothing of the image's shape is to change. */
+static gboolean bytes_will_do(const VolumeClone *clone)
+{
+    const CstVolumeExtra *extra = clone->source->extra;
+    const CstVolDef *def = clone->def;
+    const char *backing = extra ? extra->backing_path : NULL;
+
+    /* Two volumes with one file of data would write into each other. */
+    if (extra && extra->data_file)
+        return FALSE;
+    if (!same_format(def->format, clone->source->format) || (extra && extra->problem) ||
+        (clone->snapshot && volume_keeps_snapshots(clone->source)))
+        return FALSE;
+    return g_strcmp0(def->backing ? def->backing->path : NULL, backing) == 0 &&
+           same_text(def->compat, extra ? extra->compat : NULL) &&
+           (!def->cluster_size || (extra && def->cluster_size == extra->cluster_size));
+}
+
+static gboolean copy_whole(CstBlob *from, CstBlob *to, gboolean zeroed, const VolumeClone *clone,
+                           GError **error)
+{
+    unsigned flags = (zeroed ? CST_COPY_DST_ZERO : 0) |
+                     (clone->flags & CST_VOL_CREATE_REFLINK ? CST_COPY_SHARE_ONLY : 0);
+    uint64_t size;
+
+    if (!cst_blob_get_size(from, &size, error))
+        return FALSE;
+    cst_task_add_total(clone->task, size);
+    return cst_blob_copy(from, 0, to, 0, size, flags, clone->task, error);
+}
+
+static gboolean grow_to_capacity(CstBlob *blob, const VolumeClone *clone, GError **error)
+{
+    const CstImageFormat *format;
+    g_autoptr(CstImage) image = NULL;
+
+    /* No blob: a clone that is as large as it shall be. */
+    if (!blob || clone->def->capacity <= clone->source->capacity)
+        return TRUE;
+    format = cst_image_format_find(clone->source->format, error);
+    image = format
+                ? cst_image_open(blob, format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, NULL, error)
+                : NULL;
+    if (!image)
+        return FALSE;
+    /* A draft on a device was made in its full size. */
+    return cst_image_capacity(image) >= clone->def->capacity ||
+           (cst_image_resize(image, clone->def->capacity, CST_PREALLOC_OFF, clone->task, error) &&
+            cst_image_flush(image, error));
+}
+
+static CstBlob *open_bytes(const VolumeClone *clone, GError **error)
+{
+    const char *name = clone->source->name;
+
+    return clone->snapshot
+               ? cst_pool_state_snapshot_open(clone->from->state, name, clone->snapshot, error)
+               : cst_pool_state_vol_open(clone->from->state, name, FALSE, error);
+}
+
+/* A snapshot's bytes rest, whoever writes to the volume. */
+static gboolean check_at_rest(const VolumeClone *clone, CstBlob *from, GError **error)
+{
+    return clone->snapshot || (clone->flags & CST_VOL_CREATE_FORCE_SHARE) ||
+           volume_not_written(clone->source, from, error);
+}
+
+/*
+ * A clone is what its source holds now. One that can't be opened is left as it is: its bytes are
+ * all there.
+ */
+static gboolean drop_snapshots_inside(CstBlob *blob, const VolumeClone *clone, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(clone->source->format, NULL);
+    unsigned flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS;
+    g_autoptr(CstImage) image = NULL;
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (!volume_keeps_snapshots(clone->source))
+        return TRUE;
+    image = cst_image_open(blob, format, flags, NULL, NULL);
+    snapshots = image ? cst_image_snapshot_list(image, NULL) : NULL;
+    if (!snapshots || snapshots->len == 0)
+        return TRUE;
+    for (guint i = 0; i < snapshots->len; i++)
+        if (!cst_image_snapshot_delete(
+                image, ((const CstImageSnapshot *)g_ptr_array_index(snapshots, i))->name,
+                clone->task, error))
+            return FALSE;
+    return cst_image_flush(image, error);
+}
+
+static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GError **error)
+{
+    g_autoptr(CstBlob) from = NULL;
+
+    if (!txn->shared) {
+        from = open_bytes(clone, error);
+        if (!from || !check_at_rest(clone, from, error) ||
+            !copy_whole(from, txn->draft.blob, txn->draft.zeroed, clone, error))
+            return FALSE;
+    }
+    return drop_snapshots_inside(txn->draft.blob, clone, error) &&
+           grow_to_capacity(txn->draft.blob, clone, error);
+}
+
+/* Through the guests' views: another format, or another shape of the same one. */
+static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const VolumeClone *clone,
+                             GError **error)
+{
+    CstBlob *from = image_chain_guest(source, clone->snapshot, error);
+    g_autoptr(CstBlob) to = NULL;
+    CstImageCreate options = clone->plan.options;
+    CstImage *image;
+    gboolean zeroed;
+
+    /* What is read through the whole chain stands on its own. */
+    options.backing = options.backing_format = NULL;
+    if (!from || !cst_image_create(draft->blob, clone->plan.format, &options, clone->task, error))
+        return FALSE;
+    image = cst_image_open(draft->blob, clone->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
+                           NULL, error);
+    if (!image)
+        return FALSE;
+    to = cst_image_guest_blob(image);
+    /* A new image reads as zeroes; raw bytes on a device are whatever they were. */
+    zeroed = draft->zeroed || strcmp(cst_image_format_name(clone->plan.format), "raw") != 0;
+    return copy_whole(from, to, zeroed, clone, error) && cst_blob_flush(to, error);
+}
+
+/* The bytes as they are stored. Any format can be copied like this. */
+static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
+{
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
+
+    /* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
+    if (g_strcmp0(clone->source->format, "raw") == 0)
+        g_clear_pointer(&clone->def->backing, cst_backing_def_free);
+    txn.declaration = trust_of_copy(clone->def, clone->source);
+    return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
+                                  clone->snapshot, error) &&
+           copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
+}
+
+/* A change of shape needs a format that we can make. */
+static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
+{
+    g_auto(ImageChain) source = {
+        .task = clone->task,
+        .after = clone->from,
+        .at_rest = !(clone->flags & CST_VOL_CREATE_FORCE_SHARE),
+    };
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task};
+
+    if (clone->flags & CST_VOL_CREATE_REFLINK)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("a reflink copy keeps the format and shape of volume '%s'; clone it "
+                          "without --reflink"),
+                        clone->source->name);
+    if (!volume_plan(clone->def, clone->flags, &clone->plan, error) ||
+        !image_chain_open(&source, clone->from->pool, clone->source->name, error))
+        return FALSE;
+    txn.claim.after = image_chain_last_claim(&source);
+    return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
+           copy_content(&source, &txn.draft, clone, error) &&
+           volume_txn_commit(&txn, clone->def, error);
+}
+
+gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)
+{
+    if (clone->source->type == CST_VOL_DIR || clone->def->type == CST_VOL_DIR)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("cannot copy from volume to a directory volume"));
+    if (!volume_flags_fit(clone->def, clone->flags, error))
+        return FALSE;
+    return bytes_will_do(clone) ? clone_bytes(pool, clone, error)
+                                : clone_content(pool, clone, error);
+}
+
+/* A clone holds all of its source; what it need not hold, it does not allocate. */
+static void fit_to_source(CstVolDef *def, const CstVolume *source)
+{
+    if (def->capacity < source->capacity)
+        def->capacity = source->capacity;
+    def->allocation = 0;
+    def->has_allocation = FALSE;
+}
+
+static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool,
+                            const char *source, unsigned flags, Job *job, CstTask *task,
+                            char **ret_name, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+    g_autoptr(CstVolume) volume = NULL;
+    g_auto(VolumeClaim) source_claim = {.task = task};
+    g_autoptr(GError) bad_xml = NULL;
+    VolumeClone clone = {.flags = flags, .task = task};
+
+    if (!cst_flags_check(flags,
+                         CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK |
+                             CST_VOL_CREATE_VALIDATE | CST_VOL_CREATE_FORCE_SHARE,
+                         "storageVolCreateXMLFrom", error))
+        return FALSE;
+    state = pool_state_get(pool, error);
+    if (!state)
+        return FALSE;
+    def = volume_parse(xml, state, flags, CST_VOL_PARSE_NO_CAPACITY, &bad_xml);
+    if (def)
+        job_set_volume(job, def->name);
+    if (!volume_claim_now(&source_claim, source_pool, source, CLAIM_READ, &volume, error))
+        return FALSE;
+    if (!def) {
+        g_propagate_error(error, g_steal_pointer(&bad_xml));
+        return FALSE;
+    }
+    if (pool == source_pool && strcmp(def->name, source) == 0)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
+    fit_to_source(def, volume);
+    clone.def = def;
+    clone.source = volume;
+    clone.from = &source_claim;
+    if (!volume_clone(pool, &clone, error))
+        return FALSE;
+    *ret_name = g_steal_pointer(&def->name);
+    return TRUE;
+}
+
+gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
+                             const char *source, unsigned flags, CstTask *task, char **ret_name,
+                             GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "clone", NULL, &task);
+    return job_end(&job,
+                   create_from(pool, xml, source_pool, source, flags, &job, task, ret_name, error),
+                   error);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Writes what a volume holds into one that it is based on. That one changes, and what is between
+ * the two becomes worthless, so nothing but this chain may depend on any of them. The chain is
+ * opened twice: to find how far down the base is, and with the claims that its place asks for.
+ */
+#include <service/images.h>
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <image/commit.h>
+
+#include "core/job.h"
+#include "dependency/dependents.h"
+#include "image_chain.h"
+
+static gboolean is_named(const ImageLink *link, const char *name)
+{
+    return strcmp(link->volume->name, name) == 0 || g_strcmp0(link->path, name) == 0;
+}
+
+/* How far down @base is; the chain is let go again, to be claimed anew for what it takes. */
+static gboolean find_base(CstPool *pool, const char *name, const char *base, CstTask *task,
+                          guint *ret_depth, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task};
+
+    if (!image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    if (chain.links->len == 1)
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is based on nothing"), name);
+    for (guint i = 1; i < chain.links->len; i++)
+        if (!base || is_named(image_chain_link(&chain, i), base)) {
+            *ret_depth = i;
+            return TRUE;
+        }
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' is not based on '%s'"), name, base);
+}
+
+/* What changes, and what becomes worthless, must be what nobody but this chain is based on. */
+static gboolean check_nobody_else(const ImageChain *chain, GError **error)
+{
+    for (guint i = 1; i <= chain->base; i++) {
+        const ImageLink *link = image_chain_link(chain, i);
+        guint children;
+
+        if (!link->claim.pool)
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("'%s' is no volume of an active pool, and what else is based on it "
+                              "is not known; define and start a pool that holds it"),
+                            link->path);
+        if (!volume_count_dependents(&link->claim, &children, error))
+            return FALSE;
+        if (children > 1)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("others than this chain are based on volume '%s'; make them "
+                              "independent (vol-flatten) first"),
+                            link->claim.name);
+    }
+    return TRUE;
+}
+
+static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, const char *base,
+                              unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
+    /* Not emptied where it must go on hiding what is between. */
+    gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
+
+    if (!cst_flags_check(flags, CST_VOL_COMMIT_KEEP, "storageVolCommit", error) ||
+        !find_base(pool, name, base, task, &chain.base, error) ||
+        !image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    if (chain.links->len <= chain.base)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("what volume '%s' is based on has changed meanwhile"), name);
+    if (!check_nobody_else(&chain, error) ||
+        !job_left_alone(job, image_chain_link(&chain, 0)->volume, error) ||
+        !job_left_alone(job, image_chain_link(&chain, chain.base)->volume, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.commit.opened");
+    if (!cst_chain_commit(chain.chain, chain.base, keep ? CST_COMMIT_KEEP : 0, task, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.commit.committed");
+    return TRUE;
+}
+
+gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "commit", name, &task);
+    job_may_resume(&job, pool, "%u %s", flags, base ? base : "");
+    return job_end(&job, commit_volume(&job, pool, name, base, flags, task, error), error);
+}

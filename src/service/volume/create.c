@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A new volume from nothing but its definition. The volume that it is to be based on is claimed
+ * until the new one is there, so that it stays what it is.
+ */
+#include <service/volumes.h>
+
+#include <base/flags.h>
+#include <blob/steps.h>
+#include <image/snapshot.h>
+#include <service/snapshots.h>
+
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "plan.h"
+#include "transaction.h"
+
+/* libvirt's raw volumes get the allocation asked for, which may be a part of the capacity. */
+static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flags,
+                              const VolumePlan *plan, CstTask *task, GError **error)
+{
+    if (!volume_is_raw(def) || plan->options.preallocation != CST_PREALLOC_OFF ||
+        (flags & CST_VOL_CREATE_PREALLOC_OFF) || !def->has_allocation || def->allocation == 0)
+        return TRUE;
+    return cst_blob_allocate_steps(blob, 0, MIN(def->allocation, def->capacity), task, error);
+}
+
+/*
+ * Claims the backing volume, so that it stays what it is until its overlay is there. What the
+ * definition leaves out of its backing store is that volume's: format and size. A backing file that
+ * is no volume of an active pool must be described whole; nothing is claimed then.
+ */
+static gboolean claim_backing(VolumeClaim *claim, CstService *service, CstVolDef *def,
+                              GError **error)
+{
+    g_autoptr(CstPool) pool = NULL;
+    g_autofree char *name = NULL;
+    g_autoptr(CstVolume) base = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!def->backing)
+        return TRUE;
+    if (!cst_service_volume_by_path(service, def->backing->path, &pool, &name, &why)) {
+        if (def->has_capacity)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!volume_claim_now(claim, pool, name, CLAIM_READ, &base, error) ||
+        !volume_base_format(base, def->backing->path, &def->backing->format, error))
+        return FALSE;
+    if (!def->has_capacity)
+        def->capacity = base->capacity;
+    return TRUE;
+}
+
+/*
+ * Where documents name no format, the pool's technology makes a volume whole, also one on top of
+ * another; nothing is written to it, as with libvirt, unless that is asked for.
+ */
+static gboolean is_made_whole(CstPool *pool, unsigned flags)
+{
+    return !cst_pool_type_info(pool->def->type)->volume_formats &&
+           !(flags & CST_VOL_CREATE_PREALLOC_FULL);
+}
+
+static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeClaim *backing,
+                            unsigned flags, CstTask *task, GError **error)
+{
+    g_auto(VolumeTxn) txn = {.claim.task = task, .claim.after = backing->holder ? backing : NULL};
+    VolumePlan plan = {0};
+
+    if (!volume_flags_fit(def, flags, error) ||
+        !(is_made_whole(pool, flags) || volume_plan(def, flags, &plan, error)) ||
+        !volume_txn_begin(&txn, pool, def, "create", error))
+        return FALSE;
+    if (plan.format &&
+        (!cst_image_create(txn.draft.blob, plan.format, &plan.options, task, error) ||
+         !allocate_part(txn.draft.blob, def, flags, &plan, task, error)))
+        return FALSE;
+    return volume_txn_commit(&txn, def, error);
+}
+
+static gboolean create_volume(CstPool *pool, CstVolDef *def, unsigned flags, CstTask *task,
+                              GError **error)
+{
+    g_auto(VolumeClaim) backing = {.task = task};
+
+    return claim_backing(&backing, pool->service, def, error) &&
+           fill_volume(pool, def, &backing, flags, task, error);
+}
+
+gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
+                        char **ret_name, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstVolDef) def = NULL;
+    g_auto(Job) job = {0};
+
+    if (!cst_flags_check(flags, CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_VALIDATE,
+                         "storageVolCreateXML", error))
+        return FALSE;
+    state = pool_state_get(pool, error);
+    if (!state)
+        return FALSE;
+    def = volume_parse(xml, state, flags, CST_VOL_PARSE_OPT_CAPACITY, error);
+    if (!def)
+        return FALSE;
+    job_begin(&job, pool, "create", def->name, &task);
+    if (!job_end(&job, create_volume(pool, def, flags, task, error), error))
+        return FALSE;
+    *ret_name = g_steal_pointer(&def->name);
+    return TRUE;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is declared of a volume's content when the volume is made, changed or deleted through us,
+ * and when the administrator declares it. core/trust.c has the rules, and docs/security-model.md
+ * the reasons. All of this is done with the volume claimed.
+ */
+#include "declare.h"
+
+#include <string.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <image/image.h>
+#include <service/trust.h>
+#include <store/declarations.h>
+
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
+#include "core/trust.h"
+
+static CstDeclarations *store_of(const CstPool *pool)
+{
+    return pool->service->declarations;
+}
+
+/* --- new volumes ------------------------------------------------------------------------------ */
+
+static const char *engine_name(const char *name)
+{
+    const CstImageFormat *format = cst_image_format_find(name ? name : "raw", NULL);
+
+    return format ? cst_image_format_name(format) : name;
+}
+
+CstDeclaration *trust_of_definition(const CstVolDef *def)
+{
+    CstDeclaration *declaration = cst_declaration_new(engine_name(def->format), FALSE);
+
+    if (def->backing)
+        cst_declaration_set_backing(declaration, def->backing->path, def->backing->format);
+    return declaration;
+}
+
+CstDeclaration *trust_of_copy(const CstVolDef *def, const CstVolume *source)
+{
+    CstDeclaration *declaration = trust_of_definition(def);
+
+    /* What is copied may be written meanwhile by whoever can write the source. */
+    declaration->restricted = (source->flags & (CST_VOLUME_SHARED | CST_VOLUME_RESTRICTED)) != 0;
+    if (!trust_has_backing(source))
+        cst_declaration_set_backing(declaration, NULL, NULL);
+    return declaration;
+}
+
+static gboolean is_outside(const CstPool *pool, const char *path)
+{
+    g_autoptr(CstPool) owner = NULL;
+    g_autofree char *name = NULL;
+
+    return !cst_service_volume_by_path(pool->service, path, &owner, &name, NULL);
+}
+
+static gboolean needs_record(const CstPool *pool, const CstVolDraft *draft,
+                             const CstDeclaration *declaration)
+{
+    /* What holds the guest's bytes alone does not say what it is. */
+    gboolean plain =
+        strcmp(declaration->format, "raw") == 0 || strcmp(declaration->format, "iso") == 0;
+
+    return draft->shared || declaration->restricted || plain ||
+           (declaration->backing && is_outside(pool, declaration->backing));
+}
+
+gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
+                             const CstDeclaration *declaration, GError **error)
+{
+    const CstDeclaredFile file = trust_file(claim->state, claim->name, draft->id);
+    g_autoptr(CstDeclaration) kept = NULL;
+    gboolean carried;
+
+    if (!draft->blob || !trust_applies(claim->state))
+        return TRUE;
+    if (!cst_may_change(error))
+        return FALSE;
+    /* Of a volume of that name that was removed behind our back. */
+    if (!needs_record(claim->pool, draft, declaration))
+        return cst_declarations_remove(store_of(claim->pool), file.dir, file.name, error);
+    kept = cst_declaration_copy(declaration);
+    kept->restricted |= draft->shared;
+    carried = cst_pool_state_vol_declare(claim->state, draft->blob, kept);
+    return cst_declarations_set(store_of(claim->pool), &file, kept, !carried, error);
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+/* What is declared of a volume now, with what follows from where it lies written out. */
+static CstDeclaration *declared_now(const CstVolume *volume)
+{
+    CstDeclaration *declaration = cst_declaration_new(volume->format, TRUE);
+    const CstVolumeExtra *extra = volume->extra;
+
+    if (trust_has_backing(volume))
+        cst_declaration_set_backing(declaration, extra->backing_path, extra->backing_format);
+    if (extra && extra->data_file && extra->data_trust != CST_TRUST_NONE)
+        declaration->data_file = g_strdup(extra->data_file);
+    return declaration;
+}
+
+/*
+ * Durable, unlike that of a draft, whose sync covers the record kept with its content: what is
+ * about to be written to the volume must not outlive the word that it is not to be trusted.
+ */
+static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
+                       const CstDeclaration *declaration, GError **error)
+{
+    const CstDeclaredFile file = trust_file(claim->state, claim->name, cst_volume_file_id(volume));
+
+    if (blob)
+        cst_pool_state_vol_declare(claim->state, blob, declaration);
+    return cst_declarations_set(store_of(claim->pool), &file, declaration, TRUE, error);
+}
+
+gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
+                        GError **error)
+{
+    g_autoptr(CstDeclaration) declaration = NULL;
+
+    if (!trust_applies(claim->state) || volume->type != CST_VOL_FILE)
+        return TRUE;
+    declaration = declared_now(volume);
+    return record(claim, volume, blob, declaration, error);
+}
+
+/* Looks at the volume as if for the first time: what is declared of it has changed. */
+static CstVolume *rescan_as_new(const VolumeClaim *claim)
+{
+    CstVolume *volume = NULL;
+
+    pool_table_remove(claim->pool, claim->name);
+    pool_scan_volume(claim->pool, claim->state, claim->name, &volume, NULL);
+    return volume;
+}
+
+void trust_keep_for_new_file(const VolumeClaim *claim)
+{
+    CstDeclaredFile file = trust_file(claim->state, claim->name, (CstFileId){0});
+    g_autoptr(CstDeclaration) before = NULL;
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!trust_applies(claim->state) ||
+        !cst_declarations_find(store_of(claim->pool), &file, TRUE, &before, &error))
+        return;
+    /* The record kept with the content of then comes first. */
+    cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
+    volume = rescan_as_new(claim);
+    if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))
+        return;
+    file.id = cst_volume_file_id(volume);
+    if (!cst_declarations_set(store_of(claim->pool), &file, before, TRUE, &error))
+        cst_log(CST_LOG_WARNING, "volume '%s/%s': %s", file.dir, file.name, error->message);
+    g_clear_pointer(&volume, cst_volume_unref);
+    volume = rescan_as_new(claim);
+}
+
+void trust_note_backing(const VolumeClaim *claim, const char *path, const char *format)
+{
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstDeclaration) declaration = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (cst_dry_run() || !trust_applies(claim->state))
+        return;
+    volume = rescan_as_new(claim);
+    if (!volume || !(volume->flags & (CST_VOLUME_SHARED | CST_VOLUME_RESTRICTED)))
+        return;
+    declaration = declared_now(volume);
+    cst_declaration_set_backing(declaration, path, format);
+    if (!record(claim, volume, NULL, declaration, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", claim->pool->name, claim->name,
+                error->message);
+    g_clear_pointer(&volume, cst_volume_unref);
+    volume = rescan_as_new(claim);
+}
+
+void trust_forget(const VolumeClaim *claim)
+{
+    if (trust_applies(claim->state))
+        cst_declarations_remove(store_of(claim->pool), claim->state->def->target_path, claim->name,
+                                NULL);
+}
+
+/* --- declared by the administrator ------------------------------------------------------------ */
+
+static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wanted,
+                               GError **error)
+{
+    const CstVolumeExtra *extra = volume->extra;
+    const char *backing = extra ? extra->backing_path : NULL;
+
+    if (extra && extra->problem)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the content of volume '%s' is no %s image: %s"), volume->name,
+                        wanted->format, extra->problem);
+    if (g_strcmp0(wanted->backing, backing) == 0)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_MISMATCH,
+                    _("volume '%s' was said to be based on '%s', but its content names '%s'; that "
+                      "is not followed"),
+                    volume->name, wanted->backing ? wanted->backing : _("nothing"),
+                    backing ? backing : _("nothing"));
+}
+
+/* What was asked for, as a record. A backing given as a volume's name is one of the same pool. */
+static CstDeclaration *wanted_of(const VolumeClaim *claim, const CstVolume *volume,
+                                 const CstVolDeclare *how)
+{
+    CstDeclaration *wanted =
+        cst_declaration_new(how->format ? engine_name(how->format) : volume->format, TRUE);
+    g_autofree char *path = NULL;
+
+    if (how->backing)
+        path = g_path_is_absolute(how->backing)
+                   ? g_strdup(how->backing)
+                   : cst_pool_state_vol_path(claim->state, how->backing);
+    cst_declaration_set_backing(wanted, path, how->backing_format);
+    return wanted;
+}
+
+/* Takes over as declared what the content, in the format that is wanted, names now. */
+static void take_references(CstDeclaration *wanted, const CstVolume *volume)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    if (!extra)
+        return;
+    cst_declaration_set_backing(wanted, extra->backing_path, extra->backing_format);
+    wanted->data_file = g_strdup(extra->data_file);
+}
+
+static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GError **error)
+{
+    g_autoptr(CstVolume) before = pool_volume_now(claim->pool, claim->state, claim->name, error);
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstDeclaration) wanted = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!before)
+        return FALSE;
+    if (before->type != CST_VOL_FILE || !trust_applies(claim->state))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' is no image file; there is nothing to declare of it"),
+                        claim->name);
+    if (how->format && !cst_image_format_find(how->format, error))
+        return FALSE;
+    wanted = wanted_of(claim, before, how);
+    blob = cst_pool_state_vol_open(claim->state, claim->name, FALSE, error);
+    /* The format first: what the content names depends on it. */
+    if (!blob || !cst_may_change(error) || !record(claim, before, blob, wanted, error))
+        return FALSE;
+    volume = rescan_as_new(claim);
+    if (!volume)
+        return pool_no_volume(claim->name, error);
+    if (!(how->flags & CST_VOL_DECLARE_CONTENT))
+        return (how->flags & CST_VOL_DECLARE_NOTHING) || check_declared(volume, wanted, error);
+    take_references(wanted, volume);
+    if (!record(claim, volume, blob, wanted, error))
+        return FALSE;
+    cst_volume_unref(volume);
+    volume = rescan_as_new(claim);
+    return TRUE;
+}
+
+gboolean cst_vol_declare(CstPool *pool, const char *name, const CstVolDeclare *how, CstTask *task,
+                         GError **error)
+{
+    g_auto(Job) job = {0};
+    g_auto(VolumeClaim) claim = {0};
+
+    if (!cst_flags_check(how->flags, CST_VOL_DECLARE_CONTENT | CST_VOL_DECLARE_NOTHING,
+                         "cisternVolDeclare", error))
+        return FALSE;
+    job_begin(&job, pool, "declare", name, &task);
+    claim.task = task;
+    return job_end(
+        &job, volume_claim(&claim, pool, name, CLAIM_WRITE, error) && declare(&claim, how, error),
+        error);
+}
+
+gboolean cst_pool_get_follow(CstPool *pool, CstFollow *ret_follow, GError **error)
+{
+    if (!pool->def->target_path)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volumes of pool '%s' name no other files"),
+                        pool->name);
+    return cst_declarations_follow(store_of(pool), pool->def->target_path, ret_follow, error);
+}
+
+gboolean cst_pool_set_follow(CstPool *pool, CstFollow follow, GError **error)
+{
+    CstFollow before;
+
+    return cst_pool_get_follow(pool, &before, error) && cst_may_change(error) &&
+           cst_declarations_set_follow(store_of(pool), pool->def->target_path, follow, error);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Makes a volume independent of what it is based on: the pool's technology does it where it shares
+ * the content, else the image engine fills in what the image lacks.
+ */
+#include <service/images.h>
+
+#include <base/crash.h>
+#include <image/rebase.h>
+
+#include "core/claim.h"
+#include "core/intent.h"
+#include "core/job.h"
+#include "image_chain.h"
+
+/* Where the pool's technology shares the content, it is what makes it independent. */
+static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
+                                gboolean *ret_handled, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) volume = NULL;
+    CstIntent *intent;
+    gboolean done;
+
+    *ret_handled = TRUE;
+    if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
+        return FALSE;
+    if (volume->type == CST_VOL_FILE || g_strcmp0(volume->format, "raw") != 0) {
+        *ret_handled = FALSE;
+        return TRUE;
+    }
+    intent = volume_intent(&claim, "flatten", error);
+    done = intent && cst_pool_state_vol_flatten(claim.state, name, task, error);
+    cst_intent_end(intent);
+    if (done)
+        volume_rescan(&claim);
+    return done;
+}
+
+static gboolean flatten_volume(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
+    gboolean handled;
+
+    if (!flatten_in_pool(pool, name, task, &handled, error))
+        return FALSE;
+    if (handled)
+        return TRUE;
+    if (!image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.flatten.opened");
+    if (!cst_chain_flatten(chain.chain, task, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.flatten.flat");
+    return TRUE;
+}
+
+gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "flatten", name, &task);
+    job_may_resume(&job, pool, "-");
+    return job_end(&job, flatten_volume(pool, name, task, error), error);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A volume's image with all that it is based on, opened from the volume down. Each volume is
+ * claimed before it is opened: for writing when it is to be changed, else for reading. A reference
+ * is followed only when it is declared (core/trust.h), and a chain that leads back to itself is
+ * refused before it would wait for its own claim.
+ *
+ * Two chains that are opened for one piece of work may share volumes. Those are claimed last, so
+ * that work on one of the chains never waits for this work while this work waits for it.
+ */
+#include "image_chain.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "core/claim.h"
+#include "core/scan.h"
+#include "core/trust.h"
+#include "dependency/chain.h"
+#include "dependency/guard.h"
+#include "image_outside.h"
+#include "open.h"
+
+static void link_free(ImageLink *link)
+{
+    g_clear_pointer(&link->blob, cst_blob_unref);
+    if (link->claim.pool && link->claim.kind == CLAIM_WRITE)
+        volume_rescan(&link->claim);
+    g_clear_pointer(&link->volume, cst_volume_unref);
+    volume_release(&link->claim);
+    g_free(link->path);
+    g_free(link);
+}
+
+ImageLink *image_chain_link(const ImageChain *chain, guint index)
+{
+    return g_ptr_array_index(chain->links, index);
+}
+
+static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, const char *name)
+{
+    const VolumeClaim *claim = &image_chain_link(chain, index)->claim;
+
+    return pool && claim->pool == pool && strcmp(claim->name, name) == 0;
+}
+
+/* A claim that waits for ourselves would wait for ever. */
+static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char *name,
+                              GError **error)
+{
+    if (chain->partner && chain->partner->write && is_link(chain->partner, 0, pool, name))
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't be based on itself"), name);
+    for (guint i = 0; i < chain->links->len; i++) {
+        if (is_link(chain, i, pool, name))
+            return cst_fail(error, CST_ERROR_LIMIT,
+                            _("what volume '%s' is based on leads back to itself"), name);
+    }
+    return TRUE;
+}
+
+static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, GError **error)
+{
+    const VolumeClaim *claim = &link->claim;
+
+    link->volume = pool_volume_now(claim->pool, claim->state, claim->name, error);
+    if (!link->volume)
+        return FALSE;
+    if (link->volume->type == CST_VOL_DIR)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, _("volume '%s' is a directory, no image"),
+                        claim->name);
+    if (writable && !volume_not_held(claim, error))
+        return FALSE;
+    link->path = cst_pool_state_vol_path(claim->state, claim->name);
+    link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
+    return link->blob &&
+           (writable || !at_rest || volume_not_written(link->volume, link->blob, error));
+}
+
+const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
+{
+    guint links = chain->links->len;
+
+    if (links > 1 || (links == 1 && !(chain->preclaimed && chain->preclaimed->len > 0)))
+        return &image_chain_link(chain, links - 1)->claim;
+    return links == 1 ? g_ptr_array_index(chain->preclaimed, chain->preclaimed->len - 1)
+                      : chain->after;
+}
+
+static ImageLink *link_new(ImageChain *chain)
+{
+    ImageLink *link = g_new0(ImageLink, 1);
+
+    link->claim.after = image_chain_last_claim(chain);
+    g_ptr_array_add(chain->links, link);
+    return link;
+}
+
+static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)
+{
+    guint depth = chain->links->len;
+    gboolean writable = depth == 0 ? chain->write : depth == chain->base;
+    ImageLink *link;
+
+    if (!check_no_loop(chain, pool, name, error))
+        return NULL;
+    link = link_new(chain);
+    link->claim.task = chain->task;
+    link->claim.at_once = chain->at_once;
+    if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
+        !open_link(link, writable, chain->at_rest, error))
+        return NULL;
+    return link;
+}
+
+/* A guest under an overlay that calls its base by the wrong format sees other bytes. */
+static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GError **error)
+{
+    const char *said = overlay->volume->extra->backing_format;
+
+    if (!said || cst_volume_same_format(said, base->volume->format))
+        return TRUE;
+    return cst_fail(
+        error, CST_ERROR_INVALID,
+        _("volume '%s' says that its backing store '%s' is %s, but that is %s; mend the "
+          "reference (vol-rebase --unsafe --backing-vol-format %s), or declare what the "
+          "backing store is (vol-trust --format)"),
+        overlay->volume->name, base->path, said, base->volume->format, base->volume->format);
+}
+
+static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, GError **error)
+{
+    guint depth = chain->links->len;
+    ImageLink *link;
+
+    if (depth == chain->base && depth > 0) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is no volume of an active pool, and is not changed; define and start a "
+                   "pool that holds it"),
+                 owner->volume->extra->backing_path);
+        return NULL;
+    }
+    link = link_new(chain);
+    return image_outside_open(link, owner, error) ? link : NULL;
+}
+
+/* The pool by whose rules references are followed: a file outside has its owner's. */
+static CstPool *pool_of(const ImageChain *chain)
+{
+    for (guint i = chain->links->len; i-- > 0;)
+        if (image_chain_link(chain, i)->claim.pool)
+            return image_chain_link(chain, i)->claim.pool;
+    g_assert_not_reached();
+}
+
+/* The engine asks from the volume down, each time for what the last one is based on. */
+static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer data, GError **error)
+{
+    ImageChain *chain = data;
+    const ImageLink *last = image_chain_link(chain, chain->links->len - 1);
+    const char *path = last->volume->extra ? last->volume->extra->backing_path : NULL;
+    CstPool *rules = pool_of(chain);
+    g_autoptr(CstPool) pool = NULL;
+    g_autofree char *name = NULL;
+    const ImageLink *link;
+    gboolean inside;
+
+    if (last->blob != owner || !path) {
+        cst_fail(error, CST_ERROR_BUSY, _("volume '%s' was changed meanwhile by another program"),
+                 last->volume->name);
+        return NULL;
+    }
+    inside = cst_service_volume_by_path(rules->service, path, &pool, &name, NULL);
+    if (!trust_check_backing(rules, last->volume, !inside, error))
+        return NULL;
+    link = inside ? add_link(chain, pool, name, error) : open_outside(chain, last, error);
+    if (!link || !check_format(last, link, error))
+        return NULL;
+    return cst_blob_ref(link->blob);
+}
+
+static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
+{
+    const ImageChain *chain = data;
+    const ImageLink *last = image_chain_link(chain, chain->links->len - 1);
+
+    return cst_image_format_find(last->volume->format, NULL);
+}
+
+static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    const ImageChain *chain = data;
+
+    for (guint i = 0; i < chain->links->len; i++) {
+        ImageLink *link = image_chain_link(chain, i);
+        CstImageFiles files;
+
+        if (link->blob != owner)
+            continue;
+        if (!link->claim.pool) {
+            cst_fail(error, CST_ERROR_DENIED,
+                     _("'%s', which is in no active pool, keeps its data in '%s'; that is not "
+                       "followed"),
+                     link->path, name);
+            return NULL;
+        }
+        files = volume_part_files(&link->claim, link->volume);
+        return files.open(name, writable, files.data, error);
+    }
+    g_assert_not_reached();
+}
+
+static const ImageLink *open_first(ImageChain *chain, CstPool *pool, const char *name,
+                                   GError **error)
+{
+    chain->links = g_ptr_array_new_with_free_func((GDestroyNotify)link_free);
+    return add_link(chain, pool, name, error);
+}
+
+/* Opens what the first link, which is there, is based on. */
+static gboolean open_backing_chain(ImageChain *chain, GError **error)
+{
+    const CstChainFiles files = {
+        .open_backing = chain->alone ? NULL : open_backing,
+        .format_of = format_of,
+        .open_part = open_part,
+        .data = chain,
+    };
+    const ImageLink *link = image_chain_link(chain, 0);
+    const CstImageFormat *format =
+        cst_image_format_find(chain->format ? chain->format : link->volume->format, error);
+
+    chain->chain = format ? cst_chain_look(link->blob, format, &files, error) : NULL;
+    return chain->chain != NULL;
+}
+
+gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GError **error)
+{
+    return open_first(chain, pool, name, error) && open_backing_chain(chain, error);
+}
+
+/* --- two at once ------------------------------------------------------------------------------ */
+
+static void claim_free(VolumeClaim *claim)
+{
+    volume_release(claim);
+    g_free(claim);
+}
+
+static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **error)
+{
+    VolumeClaim *claim = g_new0(VolumeClaim, 1);
+
+    claim->task = chain->task;
+    claim->after = image_chain_last_claim(chain);
+    g_ptr_array_add(chain->preclaimed, claim);
+    /* What is in no pool is refused when it is to be opened. */
+    return !node->pool || volume_claim(claim, node->pool, node->name, CLAIM_READ, error);
+}
+
+/* Those of @places that are, or are not, in @others; not the one that is claimed already. */
+static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtrArray *others,
+                           gboolean in_both, GError **error)
+{
+    for (guint i = 0; i < nodes->len; i++) {
+        const VolumeNode *node = g_ptr_array_index(nodes, i);
+
+        if (is_link(chain, 0, node->pool, node->name))
+            continue;
+        if (volume_nodes_have(others, node->pool, node->name) == in_both &&
+            !preclaim(chain, node, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *name,
+                               ImageChain *other, CstPool *other_pool, const char *other_name,
+                               GError **error)
+{
+    g_autoptr(GPtrArray) down = volume_backing_chain(pool, name, error);
+    g_autoptr(GPtrArray) other_down =
+        down ? volume_backing_chain(other_pool, other_name, error) : NULL;
+
+    if (!other_down)
+        return FALSE;
+    if (volume_nodes_have(other_down, pool, name) &&
+        !volume_nodes_have(down, other_pool, other_name))
+        return image_chain_open_pair(other, other_pool, other_name, chain, pool, name, error);
+    if (!open_first(chain, pool, name, error))
+        return FALSE;
+    chain->preclaimed = g_ptr_array_new_with_free_func((GDestroyNotify)claim_free);
+    if (!claim_some(chain, down, other_down, FALSE, error) ||
+        !claim_some(chain, other_down, down, FALSE, error) ||
+        !claim_some(chain, down, other_down, TRUE, error))
+        return FALSE;
+    if (!open_backing_chain(chain, error))
+        return FALSE;
+    other->after = image_chain_last_claim(chain);
+    other->partner = chain;
+    return image_chain_open(other, other_pool, other_name, error);
+}
+
+CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **error)
+{
+    return cst_chain_open_images(chain->chain, 0, snapshot, error) ? cst_chain_guest(chain->chain)
+                                                                   : NULL;
+}
+
+void image_chain_close(ImageChain *chain)
+{
+    g_clear_pointer(&chain->chain, cst_chain_free);
+    g_clear_pointer(&chain->links, g_ptr_array_unref);
+    g_clear_pointer(&chain->preclaimed, g_ptr_array_unref);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A claimed volume's image, opened alone, and the other files that the image keeps its content in:
+ * those that are declared, and are volumes of the same pool. They are claimed with the volume.
+ */
+#include "open.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/trust.h"
+
+/* The volume of the same pool that an image means by @reference; NULL: there can be none. */
+static char *name_of_part(const VolumeClaim *claim, const char *reference)
+{
+    if (g_path_is_absolute(reference))
+        return cst_pool_state_vol_resolve(claim->state, reference);
+    return cst_name_check(reference, _("volume"), NULL) ? g_strdup(reference) : NULL;
+}
+
+static gboolean has_claimed(const VolumeClaim *claim, const char *name)
+{
+    for (guint i = 0; claim->parts && i < claim->parts->len; i++)
+        if (strcmp(((const VolumeClaim *)g_ptr_array_index(claim->parts, i))->name, name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+static void part_free(VolumeClaim *part)
+{
+    if (part->pool && part->kind == CLAIM_WRITE)
+        volume_rescan(part);
+    volume_release(part);
+    g_free(part);
+}
+
+static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
+{
+    VolumeClaim *part;
+
+    if (strcmp(claim->name, name) == 0)
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("the image of volume '%s' names itself as a file with its data"), name);
+    if (has_claimed(claim, name))
+        return TRUE;
+    part = g_new0(VolumeClaim, 1);
+    part->task = claim->task;
+    part->at_once = claim->at_once;
+    part->after = claim;
+    if (!volume_claim(part, claim->pool, name, claim->kind, error)) {
+        g_free(part);
+        return FALSE;
+    }
+    if (!claim->parts)
+        claim->parts = g_ptr_array_new_with_free_func((GDestroyNotify)part_free);
+    g_ptr_array_add(claim->parts, part);
+    return TRUE;
+}
+
+static CstBlob *part_open(const char *reference, gboolean writable, gpointer data, GError **error)
+{
+    VolumeClaim *claim = data;
+    g_autofree char *name = name_of_part(claim, reference);
+
+    if (!trust_check_part(claim->pool, claim->image, reference, error))
+        return NULL;
+    if (!name) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("volume '%s' keeps its data in '%s', which is no volume of pool '%s'"),
+                 claim->name, reference, claim->pool->name);
+        return NULL;
+    }
+    return claim_part(claim, name, error)
+               ? cst_pool_state_vol_open(claim->state, name, writable, error)
+               : NULL;
+}
+
+CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume)
+{
+    cst_volume_unref(claim->image);
+    claim->image = cst_volume_ref((CstVolume *)volume);
+    return (CstImageFiles){.open = part_open, .data = claim};
+}
+
+CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+                            GError **error)
+{
+    gboolean writable = (flags & CST_IMAGE_WRITE) != 0;
+    const CstImageFiles files = volume_part_files(claim, volume);
+    const CstImageOpen how = {.flags = flags, .files = &files};
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!format)
+        return NULL;
+    blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
+    return blob ? cst_image_open_as(blob, format, &how, error) : NULL;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A volume's definition turned into the image engine's words, and what is refused on the way, as
+ * libvirt words it.
+ */
+#include "plan.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+/* What is of the format "dir" is a directory, whatever type the document says. */
+CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
+                        unsigned parse_flags, GError **error)
+{
+    unsigned flags =
+        parse_flags | (create_flags & CST_VOL_CREATE_VALIDATE ? CST_VOL_PARSE_VALIDATE : 0);
+    CstVolDef *def = cst_vol_def_parse(xml, state->def->type, flags, error);
+
+    if (def && g_strcmp0(def->format, "dir") == 0)
+        def->type = CST_VOL_DIR;
+    return def;
+}
+
+gboolean volume_is_raw(const CstVolDef *def)
+{
+    return !def->format || strcmp(def->format, "raw") == 0;
+}
+
+/* Made as a raw image, and declared to be a medium. */
+static gboolean is_medium(const CstVolDef *def)
+{
+    return g_strcmp0(def->format, "iso") == 0;
+}
+
+static gboolean is_plain(const CstVolDef *def)
+{
+    return volume_is_raw(def) || is_medium(def);
+}
+
+gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !is_plain(def))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_CONFIG,
+                    is_medium(def) ? _("metadata preallocation only available with qcow2")
+                                   : _("metadata preallocation is not supported for raw volumes"));
+}
+
+static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (!volume_flags_fit(def, flags, error))
+        return FALSE;
+    if (!def->backing)
+        return TRUE;
+    if (is_medium(def))
+        return cst_fail(error, CST_ERROR_CONFIG, _("cannot set backing store for raw volume"));
+    return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                    _("backing storage not supported for raw volumes"));
+}
+
+static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
+{
+    if (!def->backing)
+        return TRUE;
+    if (flags & (CST_VOL_CREATE_PREALLOC_FLAGS & ~CST_VOL_CREATE_PREALLOC_OFF))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("metadata preallocation conflicts with backing store"));
+    if (!def->backing->format)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("the backing store '%s' needs a <format>: guessing it from its content "
+                          "would trust the guest"),
+                        def->backing->path);
+    return TRUE;
+}
+
+gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error)
+{
+    const CstImageFormat *said = *format ? cst_image_format_find(*format, NULL) : NULL;
+
+    if (!*format)
+        *format = g_strdup(base->format);
+    else if (said != cst_image_format_find(base->format, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("the backing store '%s' is %s, not %s: the guest would see other bytes "
+                          "than are meant; leave the format out, or name the right one"),
+                        path, base->format, *format);
+    return TRUE;
+}
+
+/*
+ * The caller's word, or what libvirt makes of <allocation>: a raw volume reserves its space when
+ * the allocation covers the capacity, and so does one whose metadata is to be preallocated.
+ */
+static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
+{
+    gboolean covered = def->allocation >= def->capacity && def->capacity > 0;
+
+    if (flags & CST_VOL_CREATE_PREALLOC_OFF)
+        return CST_PREALLOC_OFF;
+    if (flags & CST_VOL_CREATE_PREALLOC_FULL)
+        return CST_PREALLOC_FULL;
+    if (flags & CST_VOL_CREATE_PREALLOC_FALLOC)
+        return CST_PREALLOC_FALLOC;
+    if (flags & CST_VOL_CREATE_PREALLOC_METADATA)
+        return covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_METADATA;
+    return raw && covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF;
+}
+
+/* @more: names of formats that are none of the engine's; NULL: none. */
+static gboolean refuse_format(const char *name, const char *more, GError **error)
+{
+    g_autoptr(GString) can = g_string_new(NULL);
+
+    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++)
+        if (cst_image_format_can_create(*format))
+            g_string_append_printf(can, "%s%s", can->len ? ", " : "",
+                                   cst_image_format_name(*format));
+    if (more)
+        g_string_append_printf(can, ", %s", more);
+    return cst_fail(error, CST_ERROR_CONFIG,
+                    _("volumes of format '%s' can't be created; those of these formats can: %s"),
+                    name, can->str);
+}
+
+static const CstImageFormat *find_format(const char *name, const char *more, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(name, NULL);
+
+    if (format && cst_image_format_can_create(format))
+        return format;
+    refuse_format(name, more, error);
+    return NULL;
+}
+
+gboolean volume_copy_options(const char *format, const char *text,
+                             const CstImageFormat **ret_format, CstImageOptions *ret_options,
+                             GError **error)
+{
+    *ret_format = find_format(format, NULL, error);
+    return *ret_format &&
+           cst_image_options_parse(ret_options, *ret_format, text ? text : "", error) &&
+           cst_image_options_for_copy(ret_options, error);
+}
+
+static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *plan, GError **error)
+{
+    gboolean plain = is_plain(def);
+
+    if (g_strcmp0(def->format, "ploop") == 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("a new volume of format 'ploop' is a directory that the tool 'ploop' "
+                          "makes, which is not used here; format 'parallels' makes one image "
+                          "file of that kind"));
+    plan->format = find_format(plain ? "raw" : def->format, "iso, dir", error);
+    if (!plan->format)
+        return FALSE;
+    if (def->encryption)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("encrypted volumes can't be created by this version; create the volume "
+                          "without <encryption>"));
+    if (plain ? !refuse_raw_extras(def, flags, error) : !check_backing(def, flags, error))
+        return FALSE;
+    if (def->lazy_refcounts && g_strcmp0(def->compat, "0.10") == 0)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("lazy_refcounts not supported with compat level %s"), def->compat);
+    plan->options = (CstImageCreate){
+        .capacity = def->capacity,
+        .file_name = def->name,
+        .preallocation = preallocation(def, flags, volume_is_raw(def)),
+        .backing = def->backing ? def->backing->path : NULL,
+        .backing_format = def->backing ? def->backing->format : NULL,
+        .compat = def->compat,
+        .cluster_size = def->cluster_size,
+        .lazy_refcounts = def->lazy_refcounts,
+        .extended_l2 = def->extended_l2,
+    };
+    return TRUE;
+}
+
+gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
+{
+    if (def->type != CST_VOL_DIR)
+        return plan_image(def, flags, ret_plan, error);
+    if (!cst_flags_check(flags & CST_VOL_CREATE_PREALLOC_FLAGS, 0, "createFileDir", error))
+        return FALSE;
+    if (def->backing)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("backing storage not supported for directories volumes"));
+    return TRUE;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another capacity for a volume. Images in files are resized by the image engine, raw bytes on
+ * anything else by the pool's technology. Only shrinking can change what others show.
+ */
+#include <service/volumes.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+#include "core/claim.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/service.h"
+#include "dependency/guard.h"
+#include "open.h"
+
+static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,
+                              uint64_t *ret_capacity, GError **error)
+{
+    uint64_t target = capacity;
+
+    if (flags & CST_VOL_RESIZE_DELTA) {
+        if (flags & CST_VOL_RESIZE_SHRINK)
+            target = volume->capacity - MIN(capacity, volume->capacity);
+        else if (capacity > (uint64_t)G_MAXINT64 - volume->capacity)
+            return cst_fail(error, CST_ERROR_OVERFLOW,
+                            _("the new capacity of volume '%s' would be too large"), volume->name);
+        else
+            target = volume->capacity + capacity;
+    }
+    if (target > G_MAXINT64)
+        return cst_fail(error, CST_ERROR_OVERFLOW,
+                        _("the new capacity of volume '%s' would be too large"), volume->name);
+    *ret_capacity = target;
+    return TRUE;
+}
+
+static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
+                             unsigned flags, GError **error)
+{
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+
+    gboolean below = (flags & CST_VOL_RESIZE_SHRINK) && !claim->pool->service->like_libvirt;
+
+    if (capacity < volume->allocation && capacity < volume->capacity && !below)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("can't shrink capacity below existing allocation"));
+    if (capacity < volume->capacity && !(flags & CST_VOL_RESIZE_SHRINK))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("Can't shrink capacity below current capacity unless shrink flag "
+                          "explicitly specified"));
+    if (!(flags & CST_VOL_RESIZE_ALLOCATE) || capacity <= volume->allocation)
+        return TRUE;
+    if (!cst_pool_state_usage(claim->state, &usage, error))
+        return FALSE;
+    if (capacity - volume->allocation > usage.available)
+        return cst_fail(error, CST_ERROR_FAILED, _("Not enough space left in storage pool"));
+    return TRUE;
+}
+
+static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
+                             unsigned flags, CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = NULL;
+
+    /* Raw bytes on something that is no file: the pool's technology adds or removes the space. */
+    if (volume->type != CST_VOL_FILE)
+        return cst_pool_state_vol_resize(claim->state, volume->name, capacity, task, error);
+    image = volume_open_image(claim, volume, CST_IMAGE_WRITE, error);
+    if (!image)
+        return FALSE;
+    CST_CRASH_POINT("vol.resize.opened");
+    if (!cst_image_resize(image, capacity,
+                          flags & CST_VOL_RESIZE_ALLOCATE ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF,
+                          task, error) ||
+        !cst_image_flush(image, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.resize.resized");
+    return TRUE;
+}
+
+static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                              CstTask *task, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) volume = NULL;
+    uint64_t target = 0;
+    gboolean done;
+
+    if (!cst_flags_check(flags,
+                         CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA | CST_VOL_RESIZE_SHRINK,
+                         "storageVolResize", error) ||
+        !volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
+        return FALSE;
+    if (volume->type != CST_VOL_FILE && !cst_pool_state_can_resize(claim.state))
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("storage pool does not support changing of volume capacity"));
+    /* Growth adds zeroes behind the old end, which is what overlays read there anyway. */
+    if (!resize_target(volume, capacity, flags, &target, error) ||
+        !check_resize(&claim, volume, target, flags, error) ||
+        (target < volume->capacity && !volume_not_shown(&claim, error)))
+        return FALSE;
+    done = resize_image(&claim, volume, target, flags, task, error);
+    volume_rescan(&claim);
+    return done;
+}
+
+gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
+                        CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "resize", name, &task);
+    return job_end(&job, resize_volume(pool, name, capacity, flags, task, error), error);
+}

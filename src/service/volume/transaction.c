@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a new volume comes to be: begun, filled by whoever began it, committed or rolled back.
+ *
+ * begin: the name is claimed, the intent is in the journal, and the backend has reserved a draft
+ * under a hidden name, which the intent names. commit: what is declared of the content is recorded,
+ * and the draft gets its name in one step; only from then on there is a volume. A transaction that
+ * ends without a commit drops its draft; after a crash the journal's replay does
+ * (recovery/replay.c).
+ */
+#include "transaction.h"
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "core/claim.h"
+#include "core/draft.h"
+#include "core/intent.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "declare.h"
+
+static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(CstVolume) existing = NULL;
+
+    if (!pool_scan_volume(pool, state, name, &existing, error))
+        return FALSE;
+    if (existing)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
+    return TRUE;
+}
+
+/* Work that holds another volume already does not wait for one that exists: it fails. */
+static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char *name,
+                                 GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (!txn->claim.after)
+        return TRUE;
+    state = pool_state_get(pool, error);
+    return state && check_free(pool, state, name, error);
+}
+
+/* Claims the name and records the intent. */
+static gboolean prepare(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, const char *operation,
+                        GError **error)
+{
+    CstUuid id;
+    char token[CST_UUID_TEXT_LEN];
+
+    txn->claim.creating = TRUE;
+    if (!cst_name_check(def->name, _("volume"), error) ||
+        !check_free_first(txn, pool, def->name, error) ||
+        !volume_claim(&txn->claim, pool, def->name, CLAIM_WRITE, error) ||
+        !cst_pool_state_name_check(txn->claim.state, def->name, _("volume"), error))
+        return FALSE;
+    if (!cst_pool_state_check_create(txn->claim.state, error) ||
+        !check_free(pool, txn->claim.state, def->name, error))
+        return FALSE;
+    cst_uuid_generate(&id);
+    txn->draft.token = g_strdup(cst_uuid_format(&id, token));
+    txn->intent =
+        intent_begin(pool, txn->claim.state, operation, def->name, txn->draft.token, error);
+    return txn->intent != NULL;
+}
+
+gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                          const char *operation, GError **error)
+{
+    if (!prepare(txn, pool, def, operation, error) ||
+        !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.reserved");
+    volume_draft_show(pool, def, txn->draft.blob);
+    return TRUE;
+}
+
+gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                                CstPool *source_pool, const char *source, const char *snapshot,
+                                GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!prepare(txn, pool, def, "clone", error))
+        return FALSE;
+    txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
+                                                                      snapshot, &txn->draft, &why);
+    if (why && !g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!txn->shared && !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.reserved");
+    volume_draft_show(pool, def, txn->draft.blob);
+    return TRUE;
+}
+
+gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
+{
+    CstPool *pool = txn->claim.pool;
+
+    if (!txn->declaration)
+        txn->declaration = trust_of_definition(def);
+    CST_CRASH_POINT("vol.create.filled");
+    if (!trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.declared");
+    if (!cst_pool_state_commit(txn->claim.state, &txn->draft, def, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.committed");
+    g_clear_pointer(&txn->intent, cst_intent_end);
+    pool_rescan_volume(pool, txn->claim.state, def->name);
+    volume_draft_hide(pool, def->name);
+    return TRUE;
+}
+
+/* What can't be dropped now stays in the journal for the next start. */
+static void roll_back(VolumeTxn *txn, CstPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (cst_pool_state_abandon(txn->claim.state, txn->draft.token, &error)) {
+        cst_intent_end(txn->intent);
+        return;
+    }
+    cst_intent_keep(txn->intent);
+    pool_recover_later(pool, txn->claim.state);
+    cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
+}
+
+void volume_txn_end(VolumeTxn *txn)
+{
+    CstPool *pool = txn->claim.pool;
+
+    if (pool)
+        volume_draft_hide(pool, txn->claim.name);
+    if (pool && txn->intent)
+        roll_back(txn, pool);
+    txn->intent = NULL;
+    cst_vol_draft_clear(&txn->draft);
+    g_clear_pointer(&txn->declaration, cst_declaration_free);
+    volume_release(&txn->claim);
+}
