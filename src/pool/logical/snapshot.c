@@ -231,17 +231,26 @@ static gboolean revert_thin(CstPoolState *state, const Place *place, GError **er
     return done;
 }
 
-/* After a merge the snapshot is gone, and the volume no origin of a merging one. */
-static gboolean is_merged(LogicalState *state, const char *lv, GError **why, GError **error)
+/*
+ * Merges classic snapshot LV @lv back into its origin. What counts is the report: after a merge the
+ * snapshot is gone, whatever the tool said.
+ */
+static gboolean merge_classic(LogicalState *state, const char *lv, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(state, NULL, error);
+    g_autofree char *target = logical_target(state, lv);
+    const char *const argv[] = {"lvconvert", "-y", "--merge", "--interval", "1", target, NULL};
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
 
+    lvm_output(argv, 0, NULL, NULL, &why);
+    logical_changed(state);
+    group = logical_look(state, NULL, error);
     if (!group)
         return FALSE;
     if (!lvm_group_find(group, lv))
         return TRUE;
-    if (*why) {
-        g_propagate_error(error, g_steal_pointer(why));
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
     return cst_fail(error, CST_ERROR_BUSY,
@@ -253,30 +262,25 @@ static gboolean is_merged(LogicalState *state, const char *lv, GError **why, GEr
  * LVM merges a classic snapshot back into its origin, which survives a power cut, and consumes it.
  * Volume and snapshot then hold the same, so that a new one of the volume is the old one again.
  */
-static gboolean revert_classic(CstPoolState *state, const Place *place, const char *name,
-                               CstTask *task, GError **error)
+static gboolean revert_classic(LogicalState *state, const Place *place, const char *name,
+                               GError **error)
 {
-    LogicalState *logical = LOGICAL(state);
     const LvmVolume *snapshot = place->snapshot;
-    g_autofree char *target = logical_target(logical, snapshot->name);
     g_autofree char *at = logical_tag_value(snapshot, "at");
     g_autofree char *lv = logical_snapshot_name();
     g_auto(GStrv) tags =
         make_tags(place->id, name, at ? g_ascii_strtoll(at, NULL, 10) : snapshot->created);
-    const char *const argv[] = {"lvconvert", "-y", "--merge", "--interval", "1", target, NULL};
     g_autoptr(GError) why = NULL;
 
     if (lvm_is_lost(snapshot))
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
                         name, place->volume->name);
-    lvm_output(argv, 0, NULL, NULL, &why);
-    logical_changed(logical);
-    if (!is_merged(logical, snapshot->name, &why, error))
+    if (!merge_classic(state, snapshot->name, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.merged");
-    make_classic(logical, place->volume->name, lv, snapshot->size, tags, &why);
-    if (check_made(logical, lv, &why, error))
+    make_classic(state, place->volume->name, lv, snapshot->size, tags, &why);
+    if (check_made(state, lv, &why, error))
         return TRUE;
     g_prefix_error(error, _("volume '%s' was reverted, but snapshot '%s' could not be kept: "),
                    place->volume->name, name);
@@ -293,7 +297,7 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
     CST_CRASH_POINT("logical.revert.before");
     if (lvm_is_thin(place.snapshot))
         return revert_thin(state, &place, error);
-    return revert_classic(state, &place, name, task, error);
+    return revert_classic(LOGICAL(state), &place, name, error);
 }
 
 /* --- remove, rename, open --------------------------------------------------------------------- */
