@@ -19,14 +19,14 @@ void pool_look_at_rooms(CstPool *pool, CstPoolState *state)
         return;
     /* What can't be told now is asked again; a pool that does not answer is a problem of its
      * own. */
-    rooms = cst_pool_state_rooms(state, NULL);
+    rooms = cst_pool_state_space_usage(state, NULL);
     if (!rooms)
         return;
     g_mutex_lock(&pool->lock);
     pool->rooms = rooms->len;
     if (!pool->fullness)
         pool->fullness = cst_fullness_new();
-    news = cst_fullness_news(pool->fullness, rooms);
+    news = cst_fullness_warnings(pool->fullness, rooms);
     g_mutex_unlock(&pool->lock);
     for (guint i = 0; i < news->len; i++)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name,

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
+ * Such an owner can rename, replace and link entries at any moment, so a name is worth nothing from
+ * one call to the next; what counts is the descriptor, and what fstat says of it.
+ *
+ * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
+ * of its own; all that is decided is decided again on the descriptor. Links are refused by the
+ * kernel (openat2 with RESOLVE_NO_SYMLINKS), not by a check before. They are followed only in a
+ * directory in which root and we alone can make entries, when the link is root's or ours.
+ */
 #include "beneath.h"
 
 #include <errno.h>
@@ -13,17 +23,6 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
-
-/*
- * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
- * Such an owner can rename, replace and link entries at any moment, so a name is worth nothing from
- * one call to the next; what counts is the descriptor, and what fstat says of it.
- *
- * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
- * of its own; all that is decided is decided again on the descriptor. Links are refused by the
- * kernel (openat2 with RESOLVE_NO_SYMLINKS), not by a check before. They are followed only in a
- * directory in which root and we alone can make entries, when the link is root's or ours.
- */
 
 #define STRICT    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define SAFELY    (O_NONBLOCK | O_NOCTTY)

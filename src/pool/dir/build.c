@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-build and pool-delete of directories. Root gives the target away here (owner, mode), so the
+ * path is walked part by part, and a link in it is followed only where nobody else can have made
+ * it.
+ */
 #include "dir.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <linux/magic.h>
-#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -13,30 +16,16 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-/*
- * pool-build and pool-delete of directories. Root gives the target away here (owner, mode), so the
- * path is walked part by part, and a link in it is followed only where nobody else can have made
- * it.
- */
-
 #define DEFAULT_DIR_MODE 0711
 
 /* Copy on write makes guests' disks slow on btrfs: off unless the definition asks for it. */
 static gboolean set_cow(int fd, const char *path, int feature_cow, GError **error)
 {
     struct statfs fs;
-    int attributes;
 
     if (fstatfs(fd, &fs) < 0 || (fs.f_type != BTRFS_SUPER_MAGIC && feature_cow != 0))
         return TRUE;
-    if (feature_cow == 1)
-        return TRUE;
-    if (ioctl(fd, FS_IOC_GETFLAGS, &attributes) == 0) {
-        attributes |= FS_NOCOW_FL;
-        if (ioctl(fd, FS_IOC_SETFLAGS, &attributes) == 0)
-            return TRUE;
-    }
-    if (feature_cow != 0)
+    if (feature_cow == 1 || cst_dir_turn_cow_off(fd) || feature_cow != 0)
         return TRUE;
     return cst_fail_errno(error, errno, _("cannot turn copy-on-write off for '%s'"), path);
 }

@@ -14,7 +14,7 @@
 #include <base/error.h>
 #include <base/log.h>
 #include <image/image.h>
-#include <pool/pool.h>
+#include <pool/backend.h>
 
 #define DECLARATION_XATTR "user.cistern.format"
 #define RESTRICTED        " restricted"

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
+ * since it was last seen is opened and inspected on several threads. A record describes the file
+ * that was open while it was made; the stat before tells only whether the old record still holds,
+ * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
+ * listed with the reason as its problem.
+ *
+ * What is declared of a file is looked up after its content has been read, for all files of a scan
+ * at once. Whoever writes content that nobody stands behind restricts the file before the first
+ * byte, so content that was seen is never judged by an older declaration. Each file is first taken
+ * for what it looks like, and inspected again only where another format is declared.
+ */
 #include "dir.h"
 
 #include <errno.h>
@@ -14,40 +26,9 @@
 #include <base/threads.h>
 #include <image/image.h>
 
-/*
- * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
- * since it was last seen is opened and inspected on several threads. A record describes the file
- * that was open while it was made; the stat before tells only whether the old record still holds,
- * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
- * listed with the reason as its problem.
- *
- * What is declared of a file is looked up after its content has been read, for all files of a scan
- * at once. Whoever writes content that nobody stands behind restricts the file before the first
- * byte, so content that was seen is never judged by an older declaration. Each file is first taken
- * for what it looks like, and inspected again only where another format is declared.
- */
-
 /* Inspecting a file waits for the disk, so more threads than cores; a few files need none. */
 #define SCAN_THREADS_MAX 32
 #define FILES_PER_THREAD 16
-
-gboolean cst_dir_is_draft(const char *name)
-{
-    return g_str_has_prefix(name, CST_DRAFT_PREFIX) && g_str_has_suffix(name, CST_DRAFT_SUFFIX);
-}
-
-gboolean cst_dir_name_hidden(const char *name)
-{
-    if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
-        return TRUE;
-    if (g_str_has_prefix(name, CST_DRAFT_PREFIX))
-        return TRUE;
-    /* XML has no way to write other control characters. */
-    for (const char *p = name; *p; p++)
-        if (g_ascii_iscntrl(*p) && *p != '\t' && *p != '\n')
-            return TRUE;
-    return FALSE;
-}
 
 static int64_t to_ns(const struct statx_timestamp *time)
 {
@@ -117,7 +98,7 @@ static gboolean still_fits(const CstVolume *known, const Seen *seen)
            !cst_volume_problem(known);
 }
 
-/* --- looking into one file -------------------------------------------------------------------- */
+/* --- inspecting one file -------------------------------------------------------------------- */
 
 /* Relative references are relative to the image's directory; URLs and json: stay as they are. */
 static char *absolute_backing(const char *directory, const char *reference)
@@ -217,21 +198,25 @@ static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclar
     return format != cst_image_format_find(volume->format, NULL) ? format : NULL;
 }
 
-/* A medium and a raw disk are told apart by a mark that the guest can write and take away. */
-static gboolean holds_guest_bytes(const char *format)
+static gboolean is_plain(const char *name)
 {
-    return strcmp(format, "raw") == 0 || strcmp(format, "iso") == 0;
+    const CstImageFormat *format = cst_image_format_find(name, NULL);
+
+    return format && cst_image_format_is_plain(format);
 }
 
-/* @volume is declared to be of another format than its content looks like. */
+/*
+ * @volume is declared to be of another format than its content looks like. Where both hold nothing
+ * but the guest's bytes (a disk, a medium) that says nothing: the guest can write the mark.
+ */
 static void note_content(CstVolume *volume, const char *content)
 {
-    if (!holds_guest_bytes(volume->format) || !holds_guest_bytes(content))
+    if (!is_plain(volume->format) || !is_plain(content))
         cst_volume_extra(volume)->content = content;
 }
 
-static CstVolume *look_into(const CstPoolState *state, const CstDirPlace *place, CstBlob *blob,
-                            const Seen *seen)
+static CstVolume *inspect(const CstPoolState *state, const CstDirPlace *place, CstBlob *blob,
+                          const Seen *seen)
 {
     gboolean readable, again;
     CstVolume *volume = read_as(place, blob, seen, NULL, &readable);
@@ -252,69 +237,69 @@ static CstVolume *look_into(const CstPoolState *state, const CstDirPlace *place,
     return volume;
 }
 
-static CstVolume *open_and_look(const CstPoolState *state, const CstDirPlace *place,
-                                const char *name, Seen *seen, CstVolume *known)
+static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirPlace *place,
+                                   const char *name, Seen *seen, CstVolume *known)
 {
     CstVolume *volume = NULL;
     g_autoptr(CstBlob) blob = open_entry(place, name, known, seen, &volume);
 
-    return blob ? look_into(state, place, blob, seen) : volume;
+    return blob ? inspect(state, place, blob, seen) : volume;
 }
 
-/* LOOK_NONE: no volume; LOOK_DONE: *ret_volume is complete; LOOK_OPEN: it wants to be opened. */
-typedef enum { LOOK_NONE, LOOK_DONE, LOOK_OPEN } Look;
+/* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
+typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
-static Look look_failed(const char *name, CstVolume **ret_volume)
+static Probe probe_failed(const char *name, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
 
     if (errno == ENOENT || errno == ELOOP || errno == ENAMETOOLONG)
-        return LOOK_NONE;
+        return PROBE_NONE;
     problem = g_strdup_printf(_("cannot stat file '%s': %s"), name, g_strerror(errno));
     *ret_volume = with_problem(cst_volume_new(name), problem);
     (*ret_volume)->format = "raw";
-    return LOOK_DONE;
+    return PROBE_DONE;
 }
 
-static Look look(const CstDirPlace *place, const char *name, CstVolume *known, Seen *ret_seen,
-                 CstVolume **ret_volume)
+static Probe probe(const CstDirPlace *place, const char *name, CstVolume *known, Seen *ret_seen,
+                   CstVolume **ret_volume)
 {
     struct statx *st = &ret_seen->st;
     g_autofree char *distrust = NULL;
     CstEntryOwner owner;
 
     if (!cst_entry_stat(place, name, FALSE, st))
-        return look_failed(name, ret_volume);
+        return probe_failed(name, ret_volume);
     /* What a link leads to may lie anywhere. */
     ret_seen->shared = !place->is_private || S_ISLNK(st->stx_mode);
     owner = (CstEntryOwner){st->stx_mode, st->stx_uid, st->stx_nlink};
     distrust = cst_entry_distrust(place, name, &owner);
     if (distrust) {
         *ret_volume = with_problem(volume_from_stat(name, ret_seen), distrust);
-        return LOOK_DONE;
+        return PROBE_DONE;
     }
     if (S_ISLNK(st->stx_mode) && !cst_entry_stat(place, name, TRUE, st))
-        return look_failed(name, ret_volume);
+        return probe_failed(name, ret_volume);
     if (!S_ISREG(st->stx_mode) && !S_ISDIR(st->stx_mode) && !S_ISBLK(st->stx_mode))
-        return LOOK_NONE;
+        return PROBE_NONE;
     if (still_fits(known, ret_seen)) {
         *ret_volume = cst_volume_ref(known);
-        return LOOK_DONE;
+        return PROBE_DONE;
     }
     if (!S_ISDIR(st->stx_mode))
-        return LOOK_OPEN;
+        return PROBE_OPEN;
     *ret_volume = volume_from_stat(name, ret_seen);
-    return LOOK_DONE;
+    return PROBE_DONE;
 }
 
-CstVolume *cst_dir_look(const CstPoolState *state, const CstDirPlace *place, const char *name,
-                        CstVolume *known)
+CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirPlace *place, const char *name,
+                         CstVolume *known)
 {
     CstVolume *volume = NULL;
     Seen seen;
 
-    if (look(place, name, known, &seen, &volume) == LOOK_OPEN)
-        volume = open_and_look(state, place, name, &seen, known);
+    if (probe(place, name, known, &seen, &volume) == PROBE_OPEN)
+        volume = open_and_inspect(state, place, name, &seen, known);
     return volume;
 }
 
@@ -337,7 +322,7 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
         return TRUE;
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    *ret_volume = cst_dir_look(state, &target, name, known);
+    *ret_volume = cst_dir_probe(state, &target, name, known);
     if (*ret_volume != known)
         log_problem(state, *ret_volume);
     return TRUE;
@@ -422,7 +407,7 @@ static void conclude(const Scanning *s, Entry *entry)
 {
     if (entry->undeclared && overruling(entry->volume, entry->declaration)) {
         cst_volume_unref(entry->volume);
-        entry->volume = cst_dir_look(s->state, s->target, entry->name, NULL);
+        entry->volume = cst_dir_probe(s->state, s->target, entry->name, NULL);
     } else if (entry->undeclared) {
         cst_volume_judge(entry->volume, entry->declaration);
     }
@@ -432,7 +417,7 @@ static void conclude(const Scanning *s, Entry *entry)
     s->scan->sink(g_steal_pointer(&entry->volume), s->scan->data);
 }
 
-static void look_into_waiting(Scanning *s)
+static void inspect_waiting(Scanning *s)
 {
     guint others = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
 
@@ -449,10 +434,10 @@ static void scan_entry(Scanning *s, const char *name)
     Seen seen;
     Entry *entry;
 
-    switch (look(s->target, name, known, &seen, &volume)) {
-    case LOOK_NONE: break;
-    case LOOK_DONE: s->scan->sink(volume, s->scan->data); break;
-    case LOOK_OPEN:
+    switch (probe(s->target, name, known, &seen, &volume)) {
+    case PROBE_NONE: break;
+    case PROBE_DONE: s->scan->sink(volume, s->scan->data); break;
+    case PROBE_OPEN:
         entry = g_new0(Entry, 1);
         *entry = (Entry){.name = g_strdup(name), .known = g_steal_pointer(&known), .seen = seen};
         g_ptr_array_add(s->waiting, entry);
@@ -493,7 +478,7 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
         return cst_fail_errno(error, errno, _("cannot open path '%s'"), target.path);
     done = read_entries(&s, dir, error);
     if (done)
-        look_into_waiting(&s);
+        inspect_waiting(&s);
     closedir(dir);
     return done;
 }

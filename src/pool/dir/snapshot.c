@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
+ * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
+ * being made has a draft's name and lock, so that what a dead process left is told from it.
+ *
+ * The two directories are ours alone (cst_place_open_own): who may write to the target can put
+ * something else in their place, which is refused, or take them away. Each is opened below the
+ * other; a path of two parts would only have the last one guarded.
+ */
 #include "dir.h"
 
 #include <errno.h>
@@ -14,16 +23,6 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/uuid.h>
-
-/*
- * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
- * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
- * being made has a draft's name and lock, so that what a dead process left is told from it.
- *
- * The two directories are ours alone (cst_place_open_own): who may write to the target can put
- * something else in their place, which is refused, or take them away. Each is opened below the
- * other; a path of two parts would only have the last one guarded.
- */
 
 #define XATTR_LIST_MAX 65536
 /* Somebody who removes the last snapshot of another volume may take the upper directory along. */
@@ -123,7 +122,7 @@ typedef struct {
 
 static gboolean describe(const CstDirPlace *place, const char *name, Found *ret_found)
 {
-    g_autoptr(CstVolume) file = cst_dir_look(NULL, place, name, NULL);
+    g_autoptr(CstVolume) file = cst_dir_probe(NULL, place, name, NULL);
     CstSnapshot *snapshot;
 
     if (!file)
@@ -224,7 +223,7 @@ static int copy_to_draft(int from, const CstDirPlace *place, const char *volume,
     int copy;
 
     cst_uuid_generate(&id);
-    draft = g_strconcat(CST_DRAFT_PREFIX, cst_uuid_format(&id, token), CST_DRAFT_SUFFIX, NULL);
+    draft = cst_dir_draft_name(cst_uuid_format(&id, token));
     fd = cst_entry_create(place, draft);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a copy of volume '%s'"), volume);

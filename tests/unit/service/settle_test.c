@@ -13,6 +13,7 @@
 #include <base/error.h>
 #include <base/units.h>
 #include <pool/memory.h>
+#include <pool/registry.h>
 
 #include "fixture.h"
 
