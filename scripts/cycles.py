@@ -12,7 +12,8 @@ import re
 import subprocess
 
 # Modules that have been put in order; the rest follows.
-MODULES = ("base", "model", "blob", "image", "store", "wire", "api", "server", "conn", "daemon")
+MODULES = ("base", "model", "blob", "image", "pool", "store", "wire", "api", "server", "conn",
+           "daemon")
 
 
 def symbols(path):
