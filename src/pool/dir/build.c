@@ -60,10 +60,10 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
 /* In a dry run, whether what is there would do; what is missing would be made. */
 static gboolean check_there(const char *path, GError **error)
 {
-    g_auto(CstDirPlace) there = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) there = CST_DIR_HANDLE_NONE;
     GError *why = NULL;
 
-    if (!cst_dry_run() || cst_place_open_trusted(path, FALSE, 0, &there, &why))
+    if (!cst_dry_run() || cst_handle_open_trusted(path, FALSE, 0, &there, &why))
         return TRUE;
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
         g_propagate_error(error, why);
@@ -77,13 +77,13 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error)
 {
     const char *path = state->def->target_path;
     mode_t mode = state->def->target_perms.mode;
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     return check_build_flags(state, flags, error) && check_there(path, error) &&
            cst_may_change(error) &&
-           cst_place_open_trusted(path, TRUE,
-                                  mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777,
-                                  &target, error) &&
+           cst_handle_open_trusted(path, TRUE,
+                                   mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777,
+                                   &target, error) &&
            apply_perms(target.fd, path, &state->def->target_perms, error) &&
            set_cow(target.fd, path, state->def->feature_cow, error) &&
            cst_dir_sync(target.fd, path, error);
@@ -94,11 +94,11 @@ gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error)
     const char *path = state->def->target_path;
     g_autofree char *above = g_path_get_dirname(path);
     g_autofree char *name = g_path_get_basename(path);
-    g_auto(CstDirPlace) parent = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) parent = CST_DIR_HANDLE_NONE;
 
     if (!cst_flags_check(flags, 0, "virStorageBackendDeleteLocal", error))
         return FALSE;
-    if (!cst_place_open_trusted(above, FALSE, 0, &parent, error))
+    if (!cst_handle_open_trusted(above, FALSE, 0, &parent, error))
         return FALSE;
     if (cst_dry_run() && !cst_entry_is_empty(&parent, name))
         return cst_fail_errno(error, errno, _("failed to remove pool '%s'"), path);

@@ -41,7 +41,7 @@ static void dir_close(CstPoolState *state)
 
 static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     *ret_active = cst_dir_target_open(state, &target, NULL);
     return TRUE;
@@ -49,14 +49,14 @@ static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **er
 
 static gboolean dir_start(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     return cst_dir_target_open(state, &target, error);
 }
 
 static gboolean dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statvfs fs;
 
     if (!cst_dir_target_open(state, &target, error))

@@ -12,11 +12,13 @@
  *
  * From below to above; each file calls only what is below it:
  *
- *     beneath.c                       directories and entries, safely opened
- *     target.c  owner.c  draft.c      the pool's directory; owner and attributes; what is being
- * made declare.c                       declarations beside the content scan.c records of the
- * volumes snapshot.c                      snapshots volume.c  build.c  watch.c      the other
- * callbacks dir.c                           the table
+ *     beneath.c                    directories and entries, safely opened
+ *     target.c  owner.c  draft.c   the pool's directory; owners; what is being made
+ *     declare.c                    declarations beside the content
+ *     scan.c                       records of the volumes
+ *     snapshot.c                   snapshots
+ *     volume.c  build.c  watch.c   the other callbacks
+ *     dir.c                        the table
  *
  * Functions that are a callback of the table do what CstBackend says of it.
  */
@@ -45,9 +47,9 @@ typedef struct {
  * Opens the target directory for one call. STATE when it is not the one that the pool was started
  * with; NOT_FOUND and the like when it can't be opened.
  */
-gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GError **error);
+gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error);
 /** Makes the names in the target durable, with one sync for all who wait for it. */
-gboolean cst_dir_names_sync(CstPoolState *state, const CstDirPlace *target, GError **error);
+gboolean cst_dir_names_sync(CstPoolState *state, const CstDirHandle *target, GError **error);
 
 gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean starting,
                         GError **error);
@@ -77,9 +79,9 @@ gboolean cst_dir_name_hidden(const char *name);
 gboolean cst_dir_lock_draft(int fd);
 /** Removes draft @name, a file or an empty directory; one that is gone is success. FALSE and errno.
  */
-gboolean cst_dir_remove_draft(const CstDirPlace *place, const char *name);
-/** Removes the drafts in @place whose makers are gone. */
-void cst_dir_drop_dead(const CstDirPlace *place);
+gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);
+/** Removes the drafts in @dir whose makers are gone. */
+void cst_dir_drop_dead(const CstDirHandle *dir);
 
 /* --- declare.c --- */
 
@@ -100,11 +102,11 @@ gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclar
 /** 0 where the file system does not keep the time of birth. */
 int64_t cst_dir_btime_ns(const struct statx *st);
 /**
- * Makes the record of entry @name of @place, opening it where @known (NULL: nothing) does not fit
+ * Makes the record of entry @name of @dir, opening it where @known (NULL: nothing) does not fit
  * any more; NULL when it is no volume, or gone. @state: the pool that lists it as a volume; NULL:
  * none does.
  */
-CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirPlace *place, const char *name,
+CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
                          CstVolume *known);
 
 gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
@@ -117,7 +119,7 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
 #define CST_SNAPSHOT_DIR ".cistern-snapshots"
 
 /** Removes drafts of dead processes among the snapshots, and directories without any. */
-void cst_dir_drop_snapshot_drafts(const CstDirPlace *target);
+void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);
 
 extern const CstSnapshotBackend cst_dir_snapshots;
 

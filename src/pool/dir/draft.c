@@ -49,38 +49,37 @@ gboolean cst_dir_lock_draft(int fd)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-gboolean cst_dir_remove_draft(const CstDirPlace *place, const char *name)
+gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
 {
-    return cst_entry_remove(place, name, FALSE) || errno == ENOENT ||
-           (errno == EISDIR && cst_entry_remove(place, name, TRUE));
+    return cst_entry_remove(dir, name, FALSE) || errno == ENOENT ||
+           (errno == EISDIR && cst_entry_remove(dir, name, TRUE));
 }
 
 /* What is neither a file nor a directory is no draft of ours, whatever it is called. */
-static void drop_if_dead(const CstDirPlace *place, const char *name)
+static void drop_if_dead(const CstDirHandle *dir, const char *name)
 {
     g_auto(CstFd) fd = -1;
     gboolean is_dir;
     struct statx st;
 
-    if (!cst_entry_stat(place, name, FALSE, &st) ||
-        (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode)))
+    if (!cst_entry_stat(dir, name, FALSE, &st) || (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode)))
         return;
     is_dir = S_ISDIR(st.stx_mode);
     if (!is_dir)
-        fd = cst_entry_open_draft(place, name);
-    if ((is_dir || (fd >= 0 && cst_dir_lock_draft(fd))) && cst_entry_remove(place, name, is_dir))
+        fd = cst_entry_open_draft(dir, name);
+    if ((is_dir || (fd >= 0 && cst_dir_lock_draft(fd))) && cst_entry_remove(dir, name, is_dir))
         cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
 }
 
-void cst_dir_drop_dead(const CstDirPlace *place)
+void cst_dir_drop_dead(const CstDirHandle *dir)
 {
-    DIR *dir = cst_place_list(place);
+    DIR *stream = cst_handle_list(dir);
     const struct dirent *entry;
 
-    if (!dir)
+    if (!stream)
         return;
-    while ((entry = readdir(dir)))
+    while ((entry = readdir(stream)))
         if (cst_dir_is_draft(entry->d_name))
-            drop_if_dead(place, entry->d_name);
-    closedir(dir);
+            drop_if_dead(dir, entry->d_name);
+    closedir(stream);
 }

@@ -111,7 +111,7 @@ static char *absolute_backing(const char *directory, const char *reference)
     return g_canonicalize_filename(reference, directory);
 }
 
-static void take_info(const CstDirPlace *place, CstVolume *volume, const CstImageInfo *info)
+static void take_info(const CstDirHandle *dir, CstVolume *volume, const CstImageInfo *info)
 {
     CstVolumeExtra *extra;
 
@@ -121,7 +121,7 @@ static void take_info(const CstDirPlace *place, CstVolume *volume, const CstImag
     if (!info->backing && !info->data_file && !info->encryption && !info->compat && !info->problem)
         return;
     extra = cst_volume_extra(volume);
-    extra->backing_path = info->backing ? absolute_backing(place->path, info->backing) : NULL;
+    extra->backing_path = info->backing ? absolute_backing(dir->path, info->backing) : NULL;
     extra->backing_format = g_strdup(info->backing_format);
     extra->data_file = g_strdup(info->data_file);
     extra->encryption = g_strdup(info->encryption);
@@ -142,12 +142,12 @@ static CstVolume *with_problem(CstVolume *volume, const char *problem)
  * Opens an entry of which a stat said *seen, which is then what was opened. NULL: *ret_volume is
  * complete, or NULL as well when the entry is gone, or no volume.
  */
-static CstBlob *open_entry(const CstDirPlace *place, const char *name, CstVolume *known, Seen *seen,
+static CstBlob *open_entry(const CstDirHandle *dir, const char *name, CstVolume *known, Seen *seen,
                            CstVolume **ret_volume)
 {
     g_autoptr(GError) error = NULL;
     Seen now = {.shared = seen->shared};
-    g_auto(CstFd) fd = cst_entry_open_stat(place, name, O_RDONLY, &now.st, &error);
+    g_auto(CstFd) fd = cst_entry_open_stat(dir, name, O_RDONLY, &now.st, &error);
     CstBlob *blob = NULL;
 
     *ret_volume = NULL;
@@ -171,7 +171,7 @@ static CstBlob *open_entry(const CstDirPlace *place, const char *name, CstVolume
  * which is the volume's format then. *ret_readable FALSE: it could not be read, and is listed with
  * that as its problem.
  */
-static CstVolume *read_as(const CstDirPlace *place, CstBlob *blob, const Seen *seen,
+static CstVolume *read_as(const CstDirHandle *dir, CstBlob *blob, const Seen *seen,
                           const CstImageFormat *format, gboolean *ret_readable)
 {
     CstVolume *volume = volume_from_stat(blob->name, seen);
@@ -183,7 +183,7 @@ static CstVolume *read_as(const CstDirPlace *place, CstBlob *blob, const Seen *s
         cst_image_inspect(blob, format, &info, &error);
     if (!*ret_readable)
         return with_problem(volume, error->message);
-    take_info(place, volume, &info);
+    take_info(dir, volume, &info);
     return volume;
 }
 
@@ -215,11 +215,11 @@ static void note_content(CstVolume *volume, const char *content)
         cst_volume_extra(volume)->content = content;
 }
 
-static CstVolume *inspect(const CstPoolState *state, const CstDirPlace *place, CstBlob *blob,
+static CstVolume *inspect(const CstPoolState *state, const CstDirHandle *dir, CstBlob *blob,
                           const Seen *seen)
 {
     gboolean readable, again;
-    CstVolume *volume = read_as(place, blob, seen, NULL, &readable);
+    CstVolume *volume = read_as(dir, blob, seen, NULL, &readable);
     g_autoptr(CstDeclaration) declaration = cst_dir_declared_beside(blob);
     const CstImageFormat *format;
 
@@ -229,7 +229,7 @@ static CstVolume *inspect(const CstPoolState *state, const CstDirPlace *place, C
         const char *content = volume->format;
 
         cst_volume_unref(volume);
-        volume = read_as(place, blob, seen, format, &again);
+        volume = read_as(dir, blob, seen, format, &again);
         if (readable && again)
             note_content(volume, content);
     }
@@ -237,13 +237,13 @@ static CstVolume *inspect(const CstPoolState *state, const CstDirPlace *place, C
     return volume;
 }
 
-static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirPlace *place,
+static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirHandle *dir,
                                    const char *name, Seen *seen, CstVolume *known)
 {
     CstVolume *volume = NULL;
-    g_autoptr(CstBlob) blob = open_entry(place, name, known, seen, &volume);
+    g_autoptr(CstBlob) blob = open_entry(dir, name, known, seen, &volume);
 
-    return blob ? inspect(state, place, blob, seen) : volume;
+    return blob ? inspect(state, dir, blob, seen) : volume;
 }
 
 /* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
@@ -261,24 +261,24 @@ static Probe probe_failed(const char *name, CstVolume **ret_volume)
     return PROBE_DONE;
 }
 
-static Probe probe(const CstDirPlace *place, const char *name, CstVolume *known, Seen *ret_seen,
+static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known, Seen *ret_seen,
                    CstVolume **ret_volume)
 {
     struct statx *st = &ret_seen->st;
     g_autofree char *distrust = NULL;
     CstEntryOwner owner;
 
-    if (!cst_entry_stat(place, name, FALSE, st))
+    if (!cst_entry_stat(dir, name, FALSE, st))
         return probe_failed(name, ret_volume);
     /* What a link leads to may lie anywhere. */
-    ret_seen->shared = !place->is_private || S_ISLNK(st->stx_mode);
+    ret_seen->shared = !dir->is_private || S_ISLNK(st->stx_mode);
     owner = (CstEntryOwner){st->stx_mode, st->stx_uid, st->stx_nlink};
-    distrust = cst_entry_distrust(place, name, &owner);
+    distrust = cst_entry_distrust(dir, name, &owner);
     if (distrust) {
         *ret_volume = with_problem(volume_from_stat(name, ret_seen), distrust);
         return PROBE_DONE;
     }
-    if (S_ISLNK(st->stx_mode) && !cst_entry_stat(place, name, TRUE, st))
+    if (S_ISLNK(st->stx_mode) && !cst_entry_stat(dir, name, TRUE, st))
         return probe_failed(name, ret_volume);
     if (!S_ISREG(st->stx_mode) && !S_ISDIR(st->stx_mode) && !S_ISBLK(st->stx_mode))
         return PROBE_NONE;
@@ -292,14 +292,14 @@ static Probe probe(const CstDirPlace *place, const char *name, CstVolume *known,
     return PROBE_DONE;
 }
 
-CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirPlace *place, const char *name,
+CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
                          CstVolume *known)
 {
     CstVolume *volume = NULL;
     Seen seen;
 
-    if (probe(place, name, known, &seen, &volume) == PROBE_OPEN)
-        volume = open_and_inspect(state, place, name, &seen, known);
+    if (probe(dir, name, known, &seen, &volume) == PROBE_OPEN)
+        volume = open_and_inspect(state, dir, name, &seen, known);
     return volume;
 }
 
@@ -315,7 +315,7 @@ static void log_problem(const CstPoolState *state, const CstVolume *volume)
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     *ret_volume = NULL;
     if (cst_dir_name_hidden(name) || strchr(name, '/'))
@@ -344,7 +344,7 @@ typedef struct {
     CstPoolState *state;
     const CstScan *scan;
     CstTask *task;
-    const CstDirPlace *target;
+    const CstDirHandle *target;
     GPtrArray *waiting; /* of Entry */
     gint next;          /* index of the next one, shared by the threads */
 } Scanning;
@@ -465,7 +465,7 @@ static gboolean read_entries(Scanning *s, DIR *dir, GError **error)
 gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) waiting = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     Scanning s = {
         .state = state, .scan = scan, .task = task, .target = &target, .waiting = waiting};
     DIR *dir;
@@ -473,7 +473,7 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    dir = cst_place_list(&target);
+    dir = cst_handle_list(&target);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot open path '%s'"), target.path);
     done = read_entries(&s, dir, error);

@@ -35,12 +35,12 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
         g_strlcpy(boot, g_strchomp(text), CST_UUID_TEXT_LEN);
 }
 
-static gboolean identify(const CstDirPlace *target, DirIdentity *ret, GError **error)
+static gboolean identify(const CstDirHandle *target, DirIdentity *ret, GError **error)
 {
     struct statfs fs;
     struct stat above;
 
-    if (!cst_place_stat_above(target, &above) || fstatfs(target->fd, &fs) < 0)
+    if (!cst_handle_stat_above(target, &above) || fstatfs(target->fd, &fs) < 0)
         return cst_fail_errno(error, errno, _("cannot stat path '%s'"), target->path);
     ret->known = TRUE;
     ret->exact = TRUE;
@@ -65,7 +65,7 @@ static void parse(const char *recorded, DirIdentity *ret)
     ret->exact = strcmp(was, is) == 0;
 }
 
-static gboolean is_exactly(const DirIdentity *must, const CstDirPlace *target)
+static gboolean is_exactly(const DirIdentity *must, const CstDirHandle *target)
 {
     return must->device == target->st.st_dev && must->inode == target->st.st_ino;
 }
@@ -101,12 +101,12 @@ static void set_expected(DirState *state, const DirIdentity *must)
     g_mutex_unlock(&state->lock);
 }
 
-gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GError **error)
+gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error)
 {
     DirState *dir = (DirState *)state;
     DirIdentity must, is = {0};
 
-    if (!cst_place_open(state->def->target_path, ret_target, error))
+    if (!cst_handle_open(state->def->target_path, ret_target, error))
         return FALSE;
     g_mutex_lock(&dir->lock);
     must = dir->must;
@@ -117,21 +117,21 @@ gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GErro
         set_expected(dir, &is);
         return TRUE;
     }
-    cst_place_clear(ret_target);
+    cst_handle_clear(ret_target);
     return FALSE;
 }
 
 gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean starting,
                         GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     DirIdentity must, is = {0};
 
     parse(recorded, &must);
     if (starting) {
         /* A start may find another directory of the same kind: restored, or made anew. */
         must.exact = FALSE;
-        if (!cst_place_open(state->def->target_path, &target, error) ||
+        if (!cst_handle_open(state->def->target_path, &target, error) ||
             !identify(&target, &is, error) || !compare(&must, &is, target.path, error))
             return FALSE;
         must = is;
@@ -142,7 +142,7 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
 
 char *cst_dir_identity(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     char boot[CST_UUID_TEXT_LEN];
     DirIdentity id = {0};
 
@@ -153,7 +153,7 @@ char *cst_dir_identity(CstPoolState *state, GError **error)
                            id.type, id.inode, id.device, boot);
 }
 
-gboolean cst_dir_names_sync(CstPoolState *state, const CstDirPlace *target, GError **error)
+gboolean cst_dir_names_sync(CstPoolState *state, const CstDirHandle *target, GError **error)
 {
     return cst_sync_group_wait(((DirState *)state)->names, target->fd, target->path, error);
 }

@@ -29,17 +29,17 @@
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-static gboolean make_draft(const CstDirPlace *target, const char *name, const CstVolDef *def,
+static gboolean make_draft(const CstDirHandle *target, const char *name, const CstVolDef *def,
                            CstVolDraft *draft, GError **error)
 {
-    g_auto(CstDirPlace) made = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
     g_auto(CstFd) fd = -1;
     struct statx st;
     int blob_fd;
 
     /* It is given its owner by the commit: until then it must be seen to be ours. */
     if (def->type == CST_VOL_DIR)
-        return cst_place_open_own(target, name, TRUE, &made, error);
+        return cst_handle_open_own(target, name, TRUE, &made, error);
     fd = cst_entry_create(target, name);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Failed to create file '%s/%s'"), target->path,
@@ -72,7 +72,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
                              GError **error)
 {
     g_autofree char *name = cst_dir_draft_name(draft->token);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statx st;
 
     if (!cst_dir_target_open(state, &target, error) || !check_backing(def, error))
@@ -81,7 +81,7 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
     draft->zeroed = TRUE;
     draft->shared = !target.is_private;
-    if (!cst_place_may_change(&target))
+    if (!cst_handle_may_change(&target))
         return cst_fail_errno(error, errno, _("Failed to create file '%s/%s'"), target.path,
                               def->name);
     if (!cst_may_change(error))
@@ -107,7 +107,7 @@ static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
 }
 
 /* Gives the draft, which @fd has open, its name, for good. Not done: it has it no longer. */
-static gboolean name_draft(CstPoolState *state, const CstDirPlace *target, int fd,
+static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int fd,
                            const char *draft, const char *name, GError **error)
 {
     if (!cst_entry_rename_new(target, draft, name)) {
@@ -135,13 +135,13 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
                             GError **error)
 {
     g_autofree char *name = cst_dir_draft_name(draft->token);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
-    g_auto(CstDirPlace) made = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
     int fd;
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    if (!draft->blob && !cst_place_open_own(&target, name, FALSE, &made, error))
+    if (!draft->blob && !cst_handle_open_own(&target, name, FALSE, &made, error))
         return FALSE;
     fd = draft->blob ? cst_blob_file_fd(draft->blob) : made.fd;
     if (!settle_draft(fd, def, error))
@@ -153,7 +153,7 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     g_autofree char *name = cst_dir_draft_name(token);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     if (strchr(token, '/'))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' does not name a draft"), token);
@@ -166,7 +166,7 @@ gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **er
 
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
@@ -179,7 +179,7 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statx st = {0};
     gboolean is_dir;
 
@@ -192,7 +192,7 @@ gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flag
     if (cst_dry_run() && is_dir && !cst_entry_is_empty(&target, name))
         return cst_fail_errno(error, errno, _("cannot remove directory '%s/%s'"), target.path,
                               name);
-    if (!cst_place_may_change(&target))
+    if (!cst_handle_may_change(&target))
         return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target.path, name);
     if (!cst_may_change(error))
         return FALSE;
@@ -209,7 +209,7 @@ gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     int fd;
 
     if (cst_dir_name_hidden(name)) {

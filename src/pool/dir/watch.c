@@ -18,7 +18,7 @@
 
 int cst_dir_watch_open(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_autofree char *opened = NULL;
     int fd;
 
