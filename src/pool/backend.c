@@ -7,7 +7,7 @@
  */
 #include <pool/backend.h>
 
-/* --- states and drafts --- */
+/* --- states and drafts ------------------------------------------------------------------------ */
 
 CstPoolState *cst_pool_state_ref(CstPoolState *state)
 {
@@ -34,7 +34,7 @@ void cst_vol_draft_clear(CstVolDraft *draft)
     g_clear_pointer(&draft->blob, cst_blob_unref);
 }
 
-/* --- lists --- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 void cst_holder_free(CstHolder *holder)
 {

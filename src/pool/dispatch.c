@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One call through a CstBackend: what dispatch.h promises of it. */
 #include "dispatch.h"
 
 #include <base/error.h>

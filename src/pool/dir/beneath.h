@@ -55,7 +55,7 @@ gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st);
 /** For readdir(), with a position of its own; NULL and errno. closedir() it. */
 DIR *cst_handle_list(const CstDirHandle *dir);
 
-/** Who has an entry, as stat tells. */
+/** What stat says of an entry's owner. */
 typedef struct {
     mode_t mode;
     uid_t uid;
@@ -110,7 +110,7 @@ gboolean cst_entry_rename_over(const CstDirHandle *dir, const char *from, const 
 
 /**
  * In a dry run, FALSE and errno when the kernel would refuse a change of the directory's entries.
- * Otherwise it is the change itself that tells.
+ * Otherwise TRUE: the change itself fails then.
  */
 gboolean cst_handle_may_change(const CstDirHandle *dir);
 

@@ -10,11 +10,11 @@
  * Pools that are a directory of files: type dir, and the part of fs and netfs above the mount.
  * Volumes are the directory's entries; their format is what their first bytes say.
  *
- * From below to above; each file calls only what is below it:
+ * From below to above; a file calls files of the lines before its own, and to its left:
  *
  *     beneath.c                    directories and entries, safely opened
  *     target.c  owner.c  draft.c   the pool's directory; owners; what is being made
- *     declare.c                    declarations beside the content
+ *     declare.c                    declarations kept with the content
  *     scan.c                       records of the volumes
  *     snapshot.c                   snapshots
  *     volume.c  build.c  watch.c   the other callbacks
@@ -41,7 +41,7 @@ typedef struct {
     CstSyncGroup *names; /**< syncs of the target directory */
 } DirState;
 
-/* --- target.c --- */
+/* --- target.c --------------------------------------------------------------------------------- */
 
 /**
  * Opens the target directory for one call. STATE when it is not the one that the pool was started
@@ -55,14 +55,14 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
                         GError **error);
 char *cst_dir_identity(CstPoolState *state, GError **error);
 
-/* --- owner.c --- */
+/* --- owner.c ---------------------------------------------------------------------------------- */
 
 /** Gives @fd the owner and group of @perms, as far as they are given; @name is for the message. */
 gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error);
 /** Has writes to @fd, an empty file or a directory, overwrite in place; FALSE and errno. */
 gboolean cst_dir_turn_cow_off(int fd);
 
-/* --- draft.c --- */
+/* --- draft.c ---------------------------------------------------------------------------------- */
 
 /** Names that begin like this are ours: no listing shows them and no volume may have one. */
 #define CST_DRAFT_PREFIX ".cistern-"
@@ -83,13 +83,13 @@ gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);
 /** Removes the drafts in @dir whose makers are gone. */
 void cst_dir_drop_dead(const CstDirHandle *dir);
 
-/* --- declare.c --- */
+/* --- declare.c -------------------------------------------------------------------------------- */
 
-/** What stands beside the content of @blob, a file; NULL: nothing, or what we have not written. */
-CstDeclaration *cst_dir_declared_beside(CstBlob *blob);
+/** Reads what is kept with the content of @blob, a file; NULL: nothing, or nothing of ours. */
+CstDeclaration *cst_dir_declaration_read(CstBlob *blob);
 /**
  * What is declared of the content of @count volumes, which has been read already: by the core's
- * records, else by what stands beside the content, which declarations[i] is at first. NULL there:
+ * records, else by what is kept with the content, which declarations[i] is at first. NULL there:
  * nothing. @state NULL: files that the core has no records of.
  */
 void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
@@ -97,7 +97,7 @@ void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guin
 
 gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
 
-/* --- scan.c --- */
+/* --- scan.c ----------------------------------------------------------------------------------- */
 
 /** 0 where the file system does not keep the time of birth. */
 int64_t cst_dir_btime_ns(const struct statx *st);
@@ -113,7 +113,7 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
 
-/* --- snapshot.c --- */
+/* --- snapshot.c ------------------------------------------------------------------------------- */
 
 /** In the target directory: VOLUME/NAME below it is a snapshot. */
 #define CST_SNAPSHOT_DIR ".cistern-snapshots"
@@ -123,7 +123,7 @@ void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);
 
 extern const CstSnapshotBackend cst_dir_snapshots;
 
-/* --- volume.c --- */
+/* --- volume.c --------------------------------------------------------------------------------- */
 
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
@@ -136,12 +136,12 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
 
-/* --- build.c --- */
+/* --- build.c ---------------------------------------------------------------------------------- */
 
 gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
 gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error);
 
-/* --- watch.c --- */
+/* --- watch.c ---------------------------------------------------------------------------------- */
 
 int cst_dir_watch_open(CstPoolState *state, GError **error);
 void cst_dir_watch_read(CstPoolState *state, int fd,

@@ -14,7 +14,7 @@
 
 #include <base/log.h>
 
-/* --- names --- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 gboolean cst_dir_is_draft(const char *name)
 {
@@ -39,7 +39,7 @@ char *cst_dir_draft_name(const char *token)
     return g_strconcat(CST_DRAFT_PREFIX, token, CST_DRAFT_SUFFIX, NULL);
 }
 
-/* --- the files --- */
+/* --- the files -------------------------------------------------------------------------------- */
 
 gboolean cst_dir_lock_draft(int fd)
 {

@@ -2,7 +2,7 @@
 /*
  * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
  * since it was last seen is opened and inspected on several threads. A record describes the file
- * that was open while it was made; the stat before tells only whether the old record still holds,
+ * that was open while it was made; the stat before says only whether the old record still holds,
  * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
  * listed with the reason as its problem.
  *
@@ -51,7 +51,7 @@ static CstVolumeStamp stamp_of(const struct statx *st)
     };
 }
 
-/* What stat tells of an entry. */
+/* What stat says of an entry. */
 typedef struct {
     struct statx st; /* of what a trusted link leads to, else of the entry itself */
     gboolean shared; /* others can write where its content lies, as far as we know */
@@ -98,7 +98,7 @@ static gboolean still_fits(const CstVolume *known, const Seen *seen)
            !cst_volume_problem(known);
 }
 
-/* --- inspecting one file -------------------------------------------------------------------- */
+/* --- inspecting one file ---------------------------------------------------------------------- */
 
 /* Relative references are relative to the image's directory; URLs and json: stay as they are. */
 static char *absolute_backing(const char *directory, const char *reference)
@@ -220,7 +220,7 @@ static CstVolume *inspect(const CstPoolState *state, const CstDirHandle *dir, Cs
 {
     gboolean readable, again;
     CstVolume *volume = read_as(dir, blob, seen, NULL, &readable);
-    g_autoptr(CstDeclaration) declaration = cst_dir_declared_beside(blob);
+    g_autoptr(CstDeclaration) declaration = cst_dir_declaration_read(blob);
     const CstImageFormat *format;
 
     cst_dir_declared(state, &volume, 1, &declaration);
@@ -336,7 +336,7 @@ typedef struct {
     CstVolume *known; /* referenced; NULL: nothing */
     Seen seen;
     CstVolume *volume;           /* NULL: not looked at yet; gone, or no volume */
-    CstDeclaration *declaration; /* at first what stands beside the content */
+    CstDeclaration *declaration; /* at first what is kept with the content */
     gboolean undeclared;         /* what is declared of the volume has still to be asked for */
 } Entry;
 
@@ -372,7 +372,7 @@ static gpointer read_waiting(gpointer data)
         if (!blob)
             continue;
         entry->volume = read_as(s->target, blob, &entry->seen, NULL, &readable);
-        entry->declaration = cst_dir_declared_beside(blob);
+        entry->declaration = cst_dir_declaration_read(blob);
         entry->undeclared = TRUE;
     }
     return NULL;

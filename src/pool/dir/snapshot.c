@@ -2,7 +2,7 @@
 /*
  * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
  * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
- * being made has a draft's name and lock, so that what a dead process left is told from it.
+ * being made has a draft's name and lock, so that what a dead process left is not taken for one.
  *
  * The two directories are ours alone (cst_handle_open_own): who may write to the target can put
  * something else in their dir, which is refused, or take them away. Each is opened below the

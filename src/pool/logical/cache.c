@@ -81,7 +81,7 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
     g_mutex_unlock(&cache->lock);
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static guint report_begin(LogicalCache *cache)
 {

@@ -11,7 +11,8 @@
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* The core has seen to it; but LVM would remove an origin together with what hangs on it by now. */
+/* The core has seen to it; but LVM would remove an origin together with what depends on it by now.
+ */
 static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
                                   GError **error)
 {

@@ -290,7 +290,7 @@ gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* FALSE with an error while the group is there, or when that can't be told. */
+/* FALSE with an error while the group is there, or when LVM does not say. */
 static gboolean group_is_gone(CstPoolState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;

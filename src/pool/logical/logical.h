@@ -13,7 +13,7 @@
  * done by LVM's own tools, and everything is read from one report (report.h), so that what we say
  * is what one moment of the group's metadata said.
  *
- * From below to above; each file calls only what is below it:
+ * From below to above; a file calls files of the lines before its own, and to its left:
  *
  *     lvm.c  report.c  names.c  options.c      the tools and their report; names, tags, options
  *     paths.c  group.c  cache.c                nodes; what a report says; how long it is used
@@ -31,8 +31,8 @@
  *     .cistern-HEX.MAKER.old    a volume while another LV takes its name; tag "was" has its name
  *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
  *
- * MAKER names the process at work, so that what a dead one left can be told from what a live one
- * is making.
+ * MAKER names the process at work, so that what a dead one left is not taken for what a live one is
+ * making, nor the other way round.
  */
 extern const CstBackend cst_logical_backend;
 
@@ -95,7 +95,7 @@ gboolean logical_is_draft(const char *name);
 gboolean logical_is_old(const char *name);
 /** One of ours that no listing shows. */
 gboolean logical_is_hidden(const char *name);
-/** TRUE while the process that a draft's name tells is there. */
+/** TRUE while the process lives that a draft's name has as its maker. */
 gboolean logical_maker_lives(const char *name);
 
 /** "cistern:KEY=VALUE", with what LVM takes in no tag escaped. */

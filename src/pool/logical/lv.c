@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Changes of one LV that are checked. Tools are not believed about what they have done: what is
- * there afterwards counts. Where a device's node tells it, the node is asked; a report takes as
+ * there afterwards counts. Where a device's node shows it, the node will do; a report takes as
  * long as most changes do.
  */
 #include "logical.h"

@@ -162,7 +162,7 @@ static gboolean take_percent(JsonObject *row, const char *field, int *ret_percen
     return TRUE;
 }
 
-/* "[name]" is how hidden ones are told. */
+/* Hidden ones are reported as "[name]". */
 static char *strip_brackets(char *name, gboolean *ret_hidden)
 {
     size_t len = name ? strlen(name) : 0;

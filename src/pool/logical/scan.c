@@ -92,7 +92,7 @@ static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolum
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* What the device node tells; a record without it has no times and no owner. */
+/* Owner, mode and times of the device's node; without a node the record has none. */
 static void take_node(CstVolume *volume, const char *path)
 {
     struct stat st;
@@ -164,7 +164,7 @@ static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
     return TRUE;
 }
 
-/* Times of the node move with every write; they alone make no news. */
+/* Times of the node move with every write; they alone make no new record. */
 static gboolean same(const CstVolume *a, const CstVolume *b)
 {
     const CstVolumeExtra *x = a->extra, *y = b->extra;
@@ -208,7 +208,7 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
             return FALSE;
         g_ptr_array_add(volumes, newest(scan->known(lv->name, scan->data), volume));
     }
-    /* Only a report that was right to its end is told. */
+    /* Nothing is handed on of a report that is not right to its end. */
     for (guint i = 0; i < volumes->len; i++)
         scan->sink(cst_volume_ref(g_ptr_array_index(volumes, i)), scan->data);
     return TRUE;

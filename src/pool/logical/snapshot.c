@@ -43,7 +43,7 @@ static GPtrArray *find_volume(LvmGroup *group, const char *volume, Lookup *found
     return logical_snapshots_of(group, found->id);
 }
 
-/* @now: how full it is counts, which changes with what guests write, and nobody tells of it. */
+/* @now: from a new report, for how full a snapshot is changes with each write of a guest. */
 static gboolean look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
                         Lookup *found, GError **error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One LV takes another's name: the old one steps aside under a hidden name, with a tag that tells
+ * One LV takes another's name: the old one steps aside under a hidden name, with a tag that names
  * which volume it was; the new one takes the name; the old one goes. Killed in between, the next
  * start sees which step was the last: while nobody has the name, the old one gets it back.
  */

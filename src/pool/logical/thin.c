@@ -138,7 +138,7 @@ static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data
 }
 
 /*
- * FALSE: neither full nor broken, as far as can be told. LVM refuses new volumes (@refused) long
+ * FALSE: neither full nor broken, as far as LVM says. LVM refuses new volumes (@refused) long
  * before the metadata is full.
  */
 static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboolean refused,

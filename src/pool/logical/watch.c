@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * udev keeps a link /dev/VG/NAME for each active LV, so its folder tells what LVM's own tools do.
+ * udev keeps a link /dev/VG/NAME for each active LV, so its folder shows what LVM's own tools do.
  * The folder comes and goes with the first and the last of them; the one above is watched for it.
  */
 #include "logical.h"

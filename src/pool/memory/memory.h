@@ -9,7 +9,7 @@
  * calls only what is below it.
  */
 
-/* --- lookup.c --- */
+/* --- lookup.c --------------------------------------------------------------------------------- */
 
 /**
  * Every callback begins with one of these: the store, or its disk @name, with the lock held. NULL
@@ -26,7 +26,7 @@ char *memory_vol_path(CstPoolState *state, const char *name);
 void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
                         GPtrArray *children);
 
-/* --- volume.c: the callbacks of those names --- */
+/* --- volume.c: the callbacks of those names --------------------------------------------------- */
 
 gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error);
@@ -47,6 +47,6 @@ gboolean memory_vol_children(CstPoolState *state, const char *name, GPtrArray *c
 gboolean memory_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
 gboolean memory_thin(CstPoolState *state, GPtrArray *stores, GError **error);
 
-/* --- snapshot.c --- */
+/* --- snapshot.c ------------------------------------------------------------------------------- */
 
 extern const CstSnapshotBackend memory_snapshots;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * New images. A draft is an image under a hidden name (RBD_HIDDEN_PREFIX); a rename, which the
- * cluster does in one step, makes it a volume. Drafts that even the journal lost are told by their
+ * cluster does in one step, makes it a volume. Drafts that even the journal lost are known by their
  * age and by having no watcher: whoever makes one has it open.
  */
 #include "rbd.h"

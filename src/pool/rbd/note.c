@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Notes: keys in the Ceph pool's metadata that tell whoever comes after a crash what was being
+ * Notes: keys in the Ceph pool's metadata that say, after a crash, what was being
  * done.
  */
 #include "rbd.h"

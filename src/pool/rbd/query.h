@@ -22,7 +22,7 @@ struct RbdScanning {
     CstCephWork work;
     RbdConn *conn;          /* referenced */
     gboolean capacity_only; /* the definition wants nothing asked of what is allocated */
-    gboolean no_list;       /* of names, which tells old formats and parents: ask for these, too */
+    gboolean no_list;       /* of names, for old formats and parents: ask for those, too */
     char *namespace;        /* "": none */
     char *prefix;           /* of paths */
     RbdQuery *queries;

@@ -8,7 +8,7 @@
  * Pools of RBD images, through librados and librbd. Volumes are the images of one Ceph pool (and
  * namespace), raw always, and are called POOL/IMAGE as libvirt has it.
  *
- * From below to above; each file calls only what is below it:
+ * From below to above; a file calls files of the lines before its own, and to its left:
  *
  *     conf.c  names.c                options and names
  *     conn.c  job.c                  the connection; calls with a deadline

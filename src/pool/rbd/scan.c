@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listing a Ceph pool's images, and making their records. What OSDs tell is asked for many images
+ * Listing a Ceph pool's images, and making their records. What OSDs know is asked for many images
  * at once (query.c); an image that this does not describe is opened through librbd. One that does
  * not answer is listed as it was, with that as its problem.
  */
@@ -307,7 +307,7 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     return done;
 }
 
-/* Without opening it, where that tells all; *ret_answered FALSE: librbd has to look. */
+/* Without opening it; *ret_answered FALSE: it has to be opened for the rest. */
 static gboolean query_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, gboolean *ret_answered, GError **error)
 {

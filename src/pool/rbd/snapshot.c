@@ -53,7 +53,7 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
     int result = job->ceph->rbd_snap_get_namespace_type(image, snap->id, &type);
 
-    /* What is in the trash goes with its last clone; groups and mirrors look after theirs. */
+    /* What is in the trash goes with its last clone; those of groups and mirrors are theirs. */
     if (result < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER)
         return result;
     result = cst_rbd_snapshot_unprotect(job, image, snap->name);

@@ -285,7 +285,7 @@ struct CstBackend {
      */
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
     /**
-     * Writes beside the content of @blob, a volume or a draft, what is declared of its format and
+     * Keeps with the content of @blob, a volume or a draft, what is declared of its format and
      * that its references are restricted; a copy of the file by other tools takes that along. FALSE
      * (no error) where the storage has no place for it. NULL: it never has.
      */

@@ -79,7 +79,7 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
                                GError **error);
 /** CstBackend.vol_check_wipe; success where nothing speaks against it. */
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
-/** FALSE where the storage keeps no declarations beside the content; no error is set. */
+/** CstBackend.vol_declare; FALSE where the storage has no place for it, no error is set. */
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration);
 /**
@@ -101,7 +101,7 @@ gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64
 gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                       const char *snapshot, CstVolDraft *draft, GError **error);
 
-/** Lists who has the volume open: of CstHolder; empty where the backend can't tell. */
+/** Lists who has the volume open: of CstHolder; empty where the backend does not know. */
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
 /** Lists the paths (char *) of what depends on the volume; empty where nothing can. */
 GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error);

@@ -14,7 +14,7 @@
  * are held, so what only some volumes have lives in a separate part.
  */
 
-/** Tells cheaply whether the storage behind a record has changed since it was made. */
+/** Shows cheaply whether the storage behind a record has changed since it was made. */
 typedef struct {
     uint64_t device;
     uint64_t inode;
@@ -46,7 +46,7 @@ typedef struct {
     uint8_t data_trust;    /**< of data_file, and of the extents of an image of several files */
     gboolean lazy_refcounts;
     gboolean extended_l2;
-    GPtrArray *extents; /**< of CstVolExtent: where it lies on devices; NULL: not told */
+    GPtrArray *extents; /**< of CstVolExtent: where it lies on devices; NULL: unknown */
     GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: none */
 } CstVolumeExtra;
 
