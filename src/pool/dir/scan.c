@@ -198,20 +198,13 @@ static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclar
     return format != cst_image_format_find(volume->format, NULL) ? format : NULL;
 }
 
-static gboolean is_plain(const char *name)
-{
-    const CstImageFormat *format = cst_image_format_find(name, NULL);
-
-    return format && cst_image_format_is_plain(format);
-}
-
 /*
  * @volume is declared to be of another format than its content looks like. Where both hold nothing
  * but the guest's bytes (a disk, a medium) that says nothing: the guest can write the mark.
  */
 static void note_content(CstVolume *volume, const char *content)
 {
-    if (!is_plain(volume->format) || !is_plain(content))
+    if (!cst_image_name_is_plain(volume->format) || !cst_image_name_is_plain(content))
         cst_volume_extra(volume)->content = content;
 }
 
