@@ -14,8 +14,8 @@ import subprocess
 import layers
 
 # Modules that have been put in order; the rest follows.
-MODULES = ("base", "model", "blob", "image", "store", "service", "wire", "api", "server", "conn",
-           "daemon")
+MODULES = ("base", "model", "blob", "image", "pool", "store", "service", "wire", "api", "server",
+           "conn", "daemon")
 
 
 def symbols(path):

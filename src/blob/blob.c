@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The checked dispatcher of blobs.
+ * The checked dispatcher of blobs, the only place that calls through a CstBlobOps.
  *
- * Every call checks access mode, range and capability before it calls an implementation, and
- * asserts the implementation's side of the contract afterwards: a failure has set an error, an
- * extent is neither empty nor longer than asked for. cst_blob_zero() and cst_blob_discard() are the
- * only calls with a fallback: zeroes are written out, a discard is skipped.
+ * Every call checks access mode, range and capability before it calls an implementation, and holds
+ * the implementation to its side of the contract afterwards: a call that fails has set an error and
+ * one that succeeds has not, an extent is neither empty nor longer than asked for. A breach is an
+ * INTERNAL error that names the kind of blob and the slot, never an abort. cst_blob_zero() and
+ * cst_blob_discard() are the only calls with a fallback: zeroes are written out, a discard is
+ * skipped.
+ *
+ * With debug on each call is logged when it ends: kind and slot, name, range, how long it took, and
+ * how it ended. get_size and share_unit, which each check of a range asks, are not.
  *
  * Nothing here takes a lock. The reference count is atomic; all other state belongs to the
  * implementation.
@@ -16,6 +21,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log.h>
 #include <base/units.h>
 
 #define ZERO_CHUNK (1 * CST_MIB) /* one write of zeroes */
@@ -29,6 +35,74 @@ void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gbool
     blob->refs = 1;
 }
 
+/* --- one call ------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *kind;
+    const char *slot; /* the member of CstBlobOps */
+    const char *name; /* of the blob */
+    uint64_t offset;
+    uint64_t length;
+    gint64 began; /* monotonic microseconds; 0: the call is not logged */
+    GError *why;  /* for the implementation to set */
+} Call;
+
+static Call call_begin(const CstBlob *blob, const char *slot, uint64_t offset, uint64_t length)
+{
+    return (Call){.kind = blob->ops->kind,
+                  .slot = slot,
+                  .name = blob->name,
+                  .offset = offset,
+                  .length = length,
+                  .began = cst_log_enabled(CST_LOG_DEBUG) ? g_get_monotonic_time() : 0};
+}
+
+static void call_trace(const Call *call, gboolean done)
+{
+    const char *end = done ? "done" : "failed";
+
+    if (call->began != 0)
+        cst_log(CST_LOG_DEBUG,
+                "%s.%s '%s' %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT ": %" G_GINT64_FORMAT
+                " us, %s",
+                call->kind, call->slot, call->name, call->offset, call->length,
+                g_get_monotonic_time() - call->began, call->why ? call->why->message : end);
+}
+
+/* Ends a call that did what was not promised. */
+static gboolean call_broken(Call *call, const char *what, GError **error)
+{
+    call_trace(call, FALSE);
+    cst_fail(error, CST_ERROR_INTERNAL, "'%s': the %s blob's %s %s%s%s", call->name, call->kind,
+             call->slot, what, call->why ? ": " : "", call->why ? call->why->message : "");
+    g_clear_error(&call->why);
+    return FALSE;
+}
+
+/* Ends a call that returned @done: logs it, and hands on its error. */
+static gboolean call_end(Call *call, gboolean done, GError **error)
+{
+    if (done && call->why)
+        return call_broken(call, "succeeded and set an error", error);
+    if (!done && !call->why)
+        return call_broken(call, "failed without an error", error);
+    call_trace(call, done);
+    if (!done)
+        g_propagate_error(error, g_steal_pointer(&call->why));
+    return done;
+}
+
+/* Calls blob->ops->SLOT(blob, …, error), checked and traced. */
+#define CALL(blob, slot, offset, length, error, ...)                         \
+    ({                                                                       \
+        Call call_ = call_begin(blob, #slot, offset, length);                \
+        gboolean done_ = (blob)->ops->slot(blob, ##__VA_ARGS__, &call_.why); \
+                                                                             \
+        call_end(&call_, done_, error);                                      \
+    })
+
+/* --- references ----------------------------------------------------------------------------- */
+
 CstBlob *cst_blob_ref(CstBlob *blob)
 {
     g_atomic_int_inc(&blob->refs);
@@ -37,21 +111,18 @@ CstBlob *cst_blob_ref(CstBlob *blob)
 
 void cst_blob_unref(CstBlob *blob)
 {
-    char *name;
+    g_autofree char *name = NULL;
+    Call call;
 
     if (!blob || !g_atomic_int_dec_and_test(&blob->refs))
         return;
     name = blob->name;
+    call = call_begin(blob, "close", 0, 0);
     blob->ops->close(blob);
-    g_free(name);
+    call_trace(&call, TRUE);
 }
 
-/* A failure without an error would crash much later, in a caller that reads error->message. */
-static gboolean result(gboolean ok, GError **error)
-{
-    g_assert(ok || !error || *error);
-    return ok;
-}
+/* --- checks --------------------------------------------------------------------------------- */
 
 static gboolean unsupported(CstBlob *blob, const char *what, GError **error)
 {
@@ -79,16 +150,25 @@ static gboolean check_range(CstBlob *blob, uint64_t offset, uint64_t length, GEr
     return TRUE;
 }
 
+/* --- calls ---------------------------------------------------------------------------------- */
+
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
-    return result(blob->ops->get_size(blob, ret_size, error), error);
+    Call call = {.slot = "get_size"};
+    gboolean done = blob->ops->get_size(blob, ret_size, &call.why);
+
+    if (done && !call.why)
+        return TRUE;
+    call.kind = blob->ops->kind;
+    call.name = blob->name;
+    return call_end(&call, done, error);
 }
 
 gboolean cst_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
     if (!check_range(blob, offset, len, error))
         return FALSE;
-    return len == 0 || result(blob->ops->pread(blob, buf, len, offset, error), error);
+    return len == 0 || CALL(blob, pread, offset, len, error, buf, len, offset);
 }
 
 gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
@@ -100,27 +180,32 @@ gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t of
         return unsupported(blob, _("be written to"), error);
     if (offset > G_MAXINT64 || len > G_MAXINT64 - offset)
         return cst_fail(error, CST_ERROR_INVALID, _("write to '%s' is out of range"), blob->name);
-    return len == 0 || result(blob->ops->pwrite(blob, buf, len, offset, error), error);
+    return len == 0 || CALL(blob, pwrite, offset, len, error, buf, len, offset);
 }
 
 gboolean cst_blob_flush(CstBlob *blob, GError **error)
 {
     if (!blob->writable || !blob->ops->flush)
         return TRUE;
-    return result(blob->ops->flush(blob, error), error);
+    return CALL(blob, flush, 0, 0, error);
 }
 
 gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                          GError **error)
 {
     CstExtent extent = {offset, length, CST_EXTENT_DATA};
+    Call call;
+    gboolean done;
 
     if (!check_range(blob, offset, length, error))
         return FALSE;
     if (length > 0 && blob->ops->extent) {
-        if (!result(blob->ops->extent(blob, offset, length, &extent, error), error))
+        call = call_begin(blob, "extent", offset, length);
+        done = blob->ops->extent(blob, offset, length, &extent, &call.why);
+        if (done && (extent.offset != offset || extent.length == 0 || extent.length > length))
+            return call_broken(&call, "returned a run that is not the range's", error);
+        if (!call_end(&call, done, error))
             return FALSE;
-        g_assert(extent.offset == offset && extent.length > 0 && extent.length <= length);
     }
     *ret_extent = extent;
     return TRUE;
@@ -151,7 +236,7 @@ gboolean cst_blob_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned
     if (length == 0)
         return TRUE;
     if (blob->ops->zero) {
-        if (result(blob->ops->zero(blob, offset, length, flags, &why), &why))
+        if (CALL(blob, zero, offset, length, &why, offset, length, flags))
             return TRUE;
         if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
             g_propagate_error(error, g_steal_pointer(&why));
@@ -171,7 +256,7 @@ gboolean cst_blob_discard(CstBlob *blob, uint64_t offset, uint64_t length, GErro
         return FALSE;
     if (length == 0 || !blob->ops->discard)
         return TRUE;
-    if (result(blob->ops->discard(blob, offset, length, &why), &why) ||
+    if (CALL(blob, discard, offset, length, &why, offset, length) ||
         g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
@@ -186,7 +271,12 @@ gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GErr
         return TRUE;
     if (!blob->ops->allocate)
         return unsupported(blob, _("reserve space"), error);
-    return result(blob->ops->allocate(blob, offset, length, error), error);
+    return CALL(blob, allocate, offset, length, error, offset, length);
+}
+
+gboolean cst_blob_can_resize(CstBlob *blob)
+{
+    return blob->ops->resize != NULL;
 }
 
 gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
@@ -197,7 +287,20 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
         return unsupported(blob, _("change its size"), error);
     if (size > G_MAXINT64)
         return cst_fail(error, CST_ERROR_INVALID, _("size of '%s' is out of range"), blob->name);
-    return result(blob->ops->resize(blob, size, error), error);
+    return CALL(blob, resize, 0, size, error, size);
+}
+
+/* One layer down: where @location's bytes lie in the blob below it. */
+static gboolean locate_below(CstBlobLocation *location, GError **error)
+{
+    CstBlobLocation from = *location;
+    Call call = call_begin(from.blob, "locate", from.offset, from.length);
+    gboolean done =
+        from.blob->ops->locate(from.blob, from.offset, from.length, location, &call.why);
+
+    if (done && (location->length == 0 || location->length > from.length))
+        return call_broken(&call, "returned a location that is not the range's", error);
+    return call_end(&call, done, error);
 }
 
 gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
@@ -207,15 +310,9 @@ gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
 
     if (!check_range(blob, offset, length, error))
         return FALSE;
-    while (location.blob && location.length > 0 && location.blob->ops->locate) {
-        uint64_t wanted = location.length;
-
-        if (!result(location.blob->ops->locate(location.blob, location.offset, wanted, &location,
-                                               error),
-                    error))
+    while (location.blob && location.length > 0 && location.blob->ops->locate)
+        if (!locate_below(&location, error))
             return FALSE;
-        g_assert(location.length > 0 && location.length <= wanted);
-    }
     *ret_location = location;
     return TRUE;
 }
@@ -223,6 +320,19 @@ gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,
 uint64_t cst_blob_share_unit(CstBlob *blob)
 {
     return blob->ops->share_unit ? blob->ops->share_unit(blob) : 0;
+}
+
+gboolean cst_blob_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                             uint64_t length, gboolean share_only, GError **error)
+{
+    if (!check_writable(dst, error) || !check_range(src, src_offset, length, error))
+        return FALSE;
+    if (length == 0)
+        return TRUE;
+    if (!src->ops->copy_range)
+        return unsupported(src, _("be copied by the kernel"), error);
+    return CALL(src, copy_range, src_offset, length, error, src_offset, dst, dst_offset, length,
+                share_only);
 }
 
 gboolean cst_blob_share(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
@@ -233,13 +343,14 @@ gboolean cst_blob_share(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_
     if (length == 0)
         return TRUE;
     if (dst->ops->take_shared)
-        return result(dst->ops->take_shared(dst, dst_offset, src, src_offset, length, error),
-                      error);
-    if (src->ops->copy_range && dst->ops->share_unit)
-        return result(src->ops->copy_range(src, src_offset, dst, dst_offset, length, TRUE, error),
-                      error);
+        return CALL(dst, take_shared, dst_offset, length, error, dst_offset, src, src_offset,
+                    length);
+    if (dst->ops->share_unit)
+        return cst_blob_copy_range(src, src_offset, dst, dst_offset, length, TRUE, error);
     return unsupported(dst, _("share data"), error);
 }
+
+/* --- zeroes --------------------------------------------------------------------------------- */
 
 gboolean cst_bytes_are_zero(const void *buf, size_t len)
 {

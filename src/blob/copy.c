@@ -169,8 +169,8 @@ static gboolean copy_in_kernel(Copy *copy, const CstExtent *run, GError **error)
     g_mutex_unlock(&copy->lock);
     if (!use)
         return FALSE;
-    if (copy->src->ops->copy_range(copy->src, copy->src_offset + run->offset, copy->dst,
-                                   copy->dst_offset + run->offset, run->length, FALSE, &why))
+    if (cst_blob_copy_range(copy->src, copy->src_offset + run->offset, copy->dst,
+                            copy->dst_offset + run->offset, run->length, FALSE, &why))
         return TRUE;
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
         g_propagate_error(error, g_steal_pointer(&why));
@@ -358,9 +358,9 @@ static gboolean share_whole(Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (copy->src->ops->copy_range && !(copy->flags & CST_COPY_NO_SHARE)) {
-        if (copy->src->ops->copy_range(copy->src, copy->src_offset, copy->dst, copy->dst_offset,
-                                       copy->length, TRUE, &why)) {
+    if (!(copy->flags & CST_COPY_NO_SHARE)) {
+        if (cst_blob_copy_range(copy->src, copy->src_offset, copy->dst, copy->dst_offset,
+                                copy->length, TRUE, &why)) {
             cst_task_skip(copy->task, copy->length);
             return TRUE;
         }
@@ -426,7 +426,7 @@ gboolean cst_blob_copy(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t
         .flags = flags,
         .zero_run = ZERO_RUN_MIN,
         .task = task,
-        .use_kernel = src->ops->copy_range && !(flags & CST_COPY_NO_SHARE),
+        .use_kernel = !(flags & CST_COPY_NO_SHARE),
         .share_unit = flags & CST_COPY_NO_SHARE ? 0 : cst_blob_share_unit(dst),
     };
 

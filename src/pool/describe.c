@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What <volume> shows, from a record. What nobody has declared is shown as an option of ours and
+ * not in the elements that clients act on.
+ */
 #include <pool/pool.h>
 
 #include <image/image.h>

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * When to warn that a space runs full: at each level once. The level that a space is on is kept
+ * from one look to the next, so that going below a level makes it worth a warning again.
+ */
 #include <pool/fullness.h>
 
 #include <base/i18n.h>
 
 struct CstFullness {
-    GHashTable *told; /* what to the level that was told, one of the below */
+    GHashTable
+        *reported; /* CstSpaceUsage.what to the level last seen: 0, an index + 1, LEVEL_LOST */
 };
 
 static const guint levels[] = {8000, 9000, 9500}; /* hundredths of a percent */
@@ -15,7 +20,7 @@ CstFullness *cst_fullness_new(void)
 {
     CstFullness *fullness = g_new0(CstFullness, 1);
 
-    fullness->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    fullness->reported = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return fullness;
 }
 
@@ -23,44 +28,44 @@ void cst_fullness_free(CstFullness *fullness)
 {
     if (!fullness)
         return;
-    g_hash_table_unref(fullness->told);
+    g_hash_table_unref(fullness->reported);
     g_free(fullness);
 }
 
-static guint level_of(const CstRoom *room)
+static guint level_of(const CstSpaceUsage *space)
 {
     guint level = 0;
 
-    if (room->lost)
+    if (space->lost)
         return LEVEL_LOST;
-    while (level < G_N_ELEMENTS(levels) && room->hundredths >= levels[level])
+    while (level < G_N_ELEMENTS(levels) && space->hundredths >= levels[level])
         level++;
     return level;
 }
 
-static char *tell(const CstRoom *room)
+static char *describe(const CstSpaceUsage *space)
 {
-    if (room->lost)
-        return g_strdup_printf(_("%s ran out: what was in it is lost"), room->what);
-    return g_strdup_printf(_("%s is full by %u.%02u%%"), room->what, room->hundredths / 100,
-                           room->hundredths % 100);
+    if (space->lost)
+        return g_strdup_printf(_("%s ran out: what was in it is lost"), space->what);
+    return g_strdup_printf(_("%s is full by %u.%02u%%"), space->what, space->hundredths / 100,
+                           space->hundredths % 100);
 }
 
-GPtrArray *cst_fullness_news(CstFullness *fullness, const GPtrArray *rooms)
+GPtrArray *cst_fullness_warnings(CstFullness *fullness, const GPtrArray *usage)
 {
-    GPtrArray *news = g_ptr_array_new_with_free_func(g_free);
+    GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
     GHashTable *now = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    for (guint i = 0; i < rooms->len; i++) {
-        const CstRoom *room = g_ptr_array_index(rooms, i);
-        guint level = level_of(room);
+    for (guint i = 0; i < usage->len; i++) {
+        const CstSpaceUsage *space = g_ptr_array_index(usage, i);
+        guint level = level_of(space);
 
-        if (level > GPOINTER_TO_UINT(g_hash_table_lookup(fullness->told, room->what)))
-            g_ptr_array_add(news, tell(room));
-        g_hash_table_insert(now, g_strdup(room->what), GUINT_TO_POINTER(level));
+        if (level > GPOINTER_TO_UINT(g_hash_table_lookup(fullness->reported, space->what)))
+            g_ptr_array_add(warnings, describe(space));
+        g_hash_table_insert(now, g_strdup(space->what), GUINT_TO_POINTER(level));
     }
     /* Whatever is gone is forgotten. */
-    g_hash_table_unref(fullness->told);
-    fullness->told = now;
-    return news;
+    g_hash_table_unref(fullness->reported);
+    fullness->reported = now;
+    return warnings;
 }

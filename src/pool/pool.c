@@ -1,54 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The checked dispatch of a pool's life, its volumes and its watch; relations.c and snapshot.c have
+ * the rest of it. A call here looks at what the backend can, ends a dry run before the first
+ * change, calls through the vtable, and holds the backend to its contract (dispatch.h).
+ */
 #include <pool/pool.h>
+
+#include <string.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 #include <blob/dry.h>
 #include <image/hold.h>
 
 #include "dispatch.h"
 
-gboolean pool_checked(gboolean done, const CstPoolState *state, const char *callback,
-                      GError **error)
-{
-    if (!done && error && !*error)
-        cst_fail(error, CST_ERROR_INTERNAL, "the %s backend's %s failed without an error",
-                 cst_pool_type_name(state->backend->type), callback);
-    return done;
-}
-
-gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error)
-{
-    return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s (pool type '%s')", what,
-                    cst_pool_type_name(state->backend->type));
-}
-
 CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error)
 {
     const CstBackend *backend = cst_backend_for(def->type, error);
+    CstPoolState *state;
+    PoolCall call;
 
-    CstPoolState *state = backend ? backend->open(def, error) : NULL;
-
+    if (!backend)
+        return NULL;
+    call = pool_call_begin_type(def->type, "open", def->name);
+    state = backend->open(def, &call.why);
     if (state) {
         state->refs = 1;
         state->backend = backend;
         state->host = host;
     }
+    if (!pool_call_end(&call, state != NULL, error))
+        g_clear_pointer(&state, cst_pool_state_unref);
     return state;
-}
-
-CstPoolState *cst_pool_state_ref(CstPoolState *state)
-{
-    g_atomic_int_inc(&state->refs);
-    return state;
-}
-
-void cst_pool_state_unref(CstPoolState *state)
-{
-    if (state && g_atomic_int_dec_and_test(&state->refs))
-        state->backend->close(state);
 }
 
 gboolean cst_pool_state_is_remote(CstPoolState *state)
@@ -58,7 +45,7 @@ gboolean cst_pool_state_is_remote(CstPoolState *state)
 
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
-    return pool_checked(state->backend->check(state, ret_active, error), state, "check", error);
+    return POOL_CALL(state, check, NULL, error, ret_active);
 }
 
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error)
@@ -67,7 +54,7 @@ gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **erro
         return TRUE;
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
-    return pool_checked(state->backend->build(state, flags, error), state, "build", error);
+    return POOL_CALL(state, build, NULL, error, flags);
 }
 
 gboolean cst_pool_state_start(CstPoolState *state, GError **error)
@@ -76,14 +63,14 @@ gboolean cst_pool_state_start(CstPoolState *state, GError **error)
         return TRUE;
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
-    return pool_checked(state->backend->start(state, error), state, "start", error);
+    return POOL_CALL(state, start, NULL, error);
 }
 
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
 {
     if (!state->backend->drop_drafts || cst_dry_run())
         return TRUE;
-    return pool_checked(state->backend->drop_drafts(state, error), state, "drop_drafts", error);
+    return POOL_CALL(state, drop_drafts, NULL, error);
 }
 
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
@@ -92,7 +79,7 @@ gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
         return FALSE;
     if (!state->backend->stop)
         return TRUE;
-    return pool_checked(state->backend->stop(state, error), state, "stop", error);
+    return POOL_CALL(state, stop, NULL, error);
 }
 
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error)
@@ -101,30 +88,45 @@ gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **er
         return pool_unsupported(state, _("pool does not support pool deletion"), error);
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
-    return pool_checked(state->backend->destroy(state, flags, error), state, "destroy", error);
+    return POOL_CALL(state, destroy, NULL, error, flags);
 }
 
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error)
 {
-    return pool_checked(state->backend->scan(state, scan, task, error), state, "scan", error);
+    return POOL_CALL(state, scan, NULL, error, scan, task);
 }
 
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
-    return pool_checked(state->backend->scan_one(state, name, known, ret_volume, error), state,
-                        "scan_one", error);
+    PoolCall call = pool_call_begin(state, "scan_one", name);
+    g_autoptr(CstVolume) volume = NULL;
+    gboolean done = state->backend->scan_one(state, name, known, &volume, &call.why);
+
+    if (done && volume && strcmp(volume->name, name) != 0)
+        return pool_call_broken(&call, "returned another volume than it was asked for", error);
+    if (!pool_call_end(&call, done, error))
+        return FALSE;
+    *ret_volume = g_steal_pointer(&volume);
+    return TRUE;
 }
 
 gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    return pool_checked(state->backend->usage(state, ret_usage, error), state, "usage", error);
+    *ret_usage = CST_POOL_USAGE_UNKNOWN;
+    return POOL_CALL(state, usage, NULL, error, ret_usage);
 }
 
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
 {
-    return state->backend->vol_path(state, name);
+    char *path = state->backend->vol_path(state, name);
+
+    if (path)
+        return path;
+    cst_log(CST_LOG_ERROR, "the %s backend's vol_path returned no path for '%s'",
+            cst_pool_type_name(state->backend->type), name);
+    return g_strdup(name);
 }
 
 char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume)
@@ -141,7 +143,14 @@ char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path)
 
 char *cst_pool_state_identity(CstPoolState *state, GError **error)
 {
-    return state->backend->identity ? state->backend->identity(state, error) : NULL;
+    g_autofree char *line = NULL;
+    PoolCall call;
+
+    if (!state->backend->identity)
+        return NULL;
+    call = pool_call_begin(state, "identity", NULL);
+    line = state->backend->identity(state, &call.why);
+    return pool_call_end(&call, line != NULL, error) ? g_steal_pointer(&line) : NULL;
 }
 
 gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboolean starting,
@@ -149,8 +158,7 @@ gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboole
 {
     if (!state->backend->expect)
         return TRUE;
-    return pool_checked(state->backend->expect(state, recorded, starting, error), state, "expect",
-                        error);
+    return POOL_CALL(state, expect, NULL, error, recorded, starting);
 }
 
 gboolean cst_pool_state_is_on_mounts(CstPoolState *state)
@@ -178,18 +186,28 @@ gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
            pool_unsupported(state, _("storage pool does not support volume creation"), error);
 }
 
+/* Whether the backend would make @def: in a dry run it ends before it makes anything. */
+static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                            GError **error)
+{
+    PoolCall call = pool_call_begin(state, "vol_reserve", def->name);
+    g_autoptr(GError) why = NULL;
+
+    if (state->backend->vol_reserve(state, def, draft, &call.why))
+        return pool_call_broken(&call, "made a volume in a dry run", error);
+    pool_call_end(&call, FALSE, &why);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 /* A draft that is nowhere, so that the image in it is made with all of its checks. */
 static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {
-    GError *why = NULL;
-
-    if (state->backend->ends_dry_runs && !state->backend->vol_reserve(state, def, draft, &why) &&
-        !g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
-        g_propagate_error(error, why);
+    if (state->backend->ends_dry_runs && !try_reserve(state, def, draft, error))
         return FALSE;
-    }
-    g_clear_error(&why);
     draft->zeroed = TRUE;
     draft->blob = def->type == CST_VOL_DIR ? NULL : cst_blob_dry_new(NULL, def->name);
     return TRUE;
@@ -198,28 +216,31 @@ static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDra
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
+    PoolCall call;
+    gboolean done;
+
     if (!cst_pool_state_check_create(state, error))
         return FALSE;
     if (cst_dry_run())
         return reserve_dry(state, def, draft, error);
-    return pool_checked(state->backend->vol_reserve(state, def, draft, error), state, "vol_reserve",
-                        error);
+    call = pool_call_begin(state, "vol_reserve", def->name);
+    done = state->backend->vol_reserve(state, def, draft, &call.why);
+    if (done && !draft->blob && def->type != CST_VOL_DIR)
+        return pool_call_broken(&call, "made a draft that can't be written", error);
+    return pool_call_end(&call, done, error);
 }
 
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
-    return cst_may_change(error) &&
-           pool_checked(state->backend->vol_commit(state, draft, def, error), state, "vol_commit",
-                        error);
+    return cst_may_change(error) && POOL_CALL(state, vol_commit, def->name, error, draft, def);
 }
 
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
     if (!state->backend->vol_abandon || cst_dry_run())
         return TRUE;
-    return pool_checked(state->backend->vol_abandon(state, token, error), state, "vol_abandon",
-                        error);
+    return POOL_CALL(state, vol_abandon, NULL, error, token);
 }
 
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
@@ -229,28 +250,26 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
         return pool_unsupported(state, _("storage pool does not support vol deletion"), error);
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
-    return pool_checked(state->backend->vol_delete(state, name, flags, error), state, "vol_delete",
-                        error);
+    return POOL_CALL(state, vol_delete, name, error, name, flags);
 }
 
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
 {
-    return !state->backend->vol_check_wipe ||
-           pool_checked(state->backend->vol_check_wipe(state, name, error), state, "vol_check_wipe",
-                        error);
+    return !state->backend->vol_check_wipe || POOL_CALL(state, vol_check_wipe, name, error, name);
 }
 
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration)
 {
-    return state->backend->vol_declare && state->backend->vol_declare(state, blob, declaration);
-}
+    PoolCall call;
+    gboolean done;
 
-void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
-                             CstDeclaration **declarations)
-{
-    if (count > 0 && state->host && state->host->declared)
-        state->host->declared(state, volumes, count, declarations, state->host->data);
+    if (!state->backend->vol_declare)
+        return FALSE;
+    call = pool_call_begin(state, "vol_declare", blob->name);
+    done = state->backend->vol_declare(state, blob, declaration);
+    pool_call_trace(&call, done);
+    return done;
 }
 
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
@@ -259,14 +278,18 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     /* What opens no file for that (blob/dry.h) is not opened for writing at all. */
     gboolean below = writable && cst_dry_run() && state->backend->remote;
     CstBlob *blob;
+    PoolCall call;
 
     if (!state->backend->vol_open) {
         pool_unsupported(state, _("storage pool does not give access to volume contents"), error);
         return NULL;
     }
-    blob = state->backend->vol_open(state, name, writable && !below, error);
-    if (!pool_checked(blob != NULL, state, "vol_open", error))
+    call = pool_call_begin(state, "vol_open", name);
+    blob = state->backend->vol_open(state, name, writable && !below, &call.why);
+    if (!pool_call_end(&call, blob != NULL, error)) {
+        cst_blob_unref(blob);
         return NULL;
+    }
     if (below)
         return cst_blob_dry_new(blob, name);
     /* A machine that runs on it and this process refuse each other, whatever is to be written. */
@@ -283,8 +306,7 @@ gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64
             state, _("storage pool does not support changing of volume capacity"), error);
     if (!cst_may_change(error))
         return FALSE;
-    return pool_checked(state->backend->vol_resize(state, name, capacity, task, error), state,
-                        "vol_resize", error);
+    return POOL_CALL(state, vol_resize, name, error, name, capacity, task);
 }
 
 gboolean cst_pool_state_can_resize(CstPoolState *state)
@@ -299,27 +321,37 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("pool type '%s' does not share content between volumes"),
                         cst_pool_type_name(state->backend->type));
-    return pool_checked(
-        state->backend->vol_reserve_clone(state, def, source, snapshot, draft, error), state,
-        "vol_reserve_clone", error);
+    return POOL_CALL(state, vol_reserve_clone, def->name, error, def, source, snapshot, draft);
 }
 
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 {
-    return state->backend->watch_open ? state->backend->watch_open(state, error) : -1;
+    PoolCall call;
+    int fd;
+
+    if (!state->backend->watch_open || !state->backend->watch_read)
+        return -1;
+    call = pool_call_begin(state, "watch_open", NULL);
+    fd = state->backend->watch_open(state, &call.why);
+    if (!pool_call_end(&call, fd >= 0, error))
+        cst_fd_clear(&fd);
+    return fd;
 }
 
 void cst_pool_state_watch_read(CstPoolState *state, int fd,
                                void (*changed)(const char *name, gpointer data), gpointer data)
 {
-    g_assert(state->backend->watch_read);
+    PoolCall call = pool_call_begin(state, "watch_read", NULL);
+
     state->backend->watch_read(state, fd, changed, data);
+    pool_call_trace(&call, TRUE);
 }
 
 gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *ret_sources,
                            GError **error)
 {
     const CstBackend *backend = cst_backend_for(type, error);
+    PoolCall call;
 
     if (!backend)
         return FALSE;
@@ -327,11 +359,6 @@ gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("pool type '%s' does not support source discovery"),
                         cst_pool_type_name(type));
-    return backend->discover(spec, ret_sources, error);
-}
-
-void cst_vol_draft_clear(CstVolDraft *draft)
-{
-    g_clear_pointer(&draft->token, g_free);
-    g_clear_pointer(&draft->blob, cst_blob_unref);
+    call = pool_call_begin_type(type, "discover", NULL);
+    return pool_call_end(&call, backend->discover(spec, ret_sources, &call.why), error);
 }

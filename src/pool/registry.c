@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <pool/backend.h>
+/* The one place that lists the backends. */
+#include <pool/registry.h>
 
 #include <base/error.h>
 #include <base/i18n.h>

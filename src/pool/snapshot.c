@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The part of the checked dispatch that calls through a CstSnapshotBackend. In a dry run the names
+ * are compared with the snapshots that there are, and nothing is called that would change them.
+ */
 #include <pool/pool.h>
 
 #include <string.h>
@@ -9,7 +13,14 @@
 
 #include "dispatch.h"
 
-/* The checked calls of CstSnapshotBackend. */
+/* Calls ops->SLOT(state, volume, …, error), checked and traced. */
+#define SNAPSHOT_CALL(state, ops, slot, error, volume, ...)                   \
+    ({                                                                        \
+        PoolCall call_ = pool_call_begin(state, "snapshots." #slot, volume);  \
+        gboolean done_ = (ops)->slot(state, volume, __VA_ARGS__, &call_.why); \
+                                                                              \
+        pool_call_end(&call_, done_, error);                                  \
+    })
 
 gboolean cst_pool_state_has_snapshots(CstPoolState *state)
 {
@@ -28,8 +39,7 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
     const CstSnapshotBackend *ops = snapshots_of(state, error);
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
 
-    if (!ops ||
-        !pool_checked(ops->list(state, volume, list, error), state, "snapshots.list", error))
+    if (!ops || !SNAPSHOT_CALL(state, ops, list, error, volume, list))
         return NULL;
     for (guint i = 0; i < list->len; i++)
         ((CstSnapshot *)list->pdata[i])->kept_by =
@@ -70,8 +80,7 @@ gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume,
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
     return ops && may_change(state, volume, NULL, name, error) &&
-           pool_checked(ops->create(state, volume, name, how, task, error), state,
-                        "snapshots.create", error);
+           SNAPSHOT_CALL(state, ops, create, error, volume, name, how, task);
 }
 
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
@@ -80,8 +89,7 @@ gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume,
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
     return ops && may_change(state, volume, name, NULL, error) &&
-           pool_checked(ops->revert(state, volume, name, task, error), state, "snapshots.revert",
-                        error);
+           SNAPSHOT_CALL(state, ops, revert, error, volume, name, task);
 }
 
 gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
@@ -90,8 +98,7 @@ gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume,
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
     return ops && may_change(state, volume, name, NULL, error) &&
-           pool_checked(ops->remove(state, volume, name, task, error), state, "snapshots.remove",
-                        error);
+           SNAPSHOT_CALL(state, ops, remove, error, volume, name, task);
 }
 
 gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
@@ -100,17 +107,21 @@ gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume,
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
     return ops && may_change(state, volume, name, new_name, error) &&
-           pool_checked(ops->rename(state, volume, name, new_name, error), state,
-                        "snapshots.rename", error);
+           SNAPSHOT_CALL(state, ops, rename, error, volume, name, new_name);
 }
 
 CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,
                                       GError **error)
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
-    CstBlob *blob = ops ? ops->open(state, volume, name, error) : NULL;
+    CstBlob *blob;
+    PoolCall call;
 
-    if (ops)
-        pool_checked(blob != NULL, state, "snapshots.open", error);
+    if (!ops)
+        return NULL;
+    call = pool_call_begin(state, "snapshots.open", volume);
+    blob = ops->open(state, volume, name, &call.why);
+    if (!pool_call_end(&call, blob != NULL, error))
+        g_clear_pointer(&blob, cst_blob_unref);
     return blob;
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The record of a volume, and which of the files that its image names somebody stands behind
+ * (docs/security-model.md).
+ */
 #include <pool/volume.h>
 
 #include <string.h>

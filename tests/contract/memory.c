@@ -2,6 +2,7 @@
 #include "faults.h"
 
 #include <pool/memory.h>
+#include <pool/registry.h>
 
 /*
  * The example backend, which the product's registry does not know: this program has a registry of

@@ -79,14 +79,42 @@ static void deleting(Site *site)
     assert_native(site, "v w");
 }
 
-static gboolean make_directory(Site *site, GError **error)
+/* @permissions: an element of <target>, "" for none. */
+static gboolean make_directory(Site *site, const char *permissions, GError **error)
 {
+    g_autofree char *xml = g_strdup_printf("<volume type='dir'><name>d</name><capacity>0</capacity>"
+                                           "<target><format type='dir'/>%s</target></volume>",
+                                           permissions);
     g_autofree char *made = NULL;
 
-    return cst_vol_create(site->pool,
-                          "<volume type='dir'><name>d</name><capacity>0</capacity>"
-                          "<target><format type='dir'/></target></volume>",
-                          0, NULL, &made, error);
+    return cst_vol_create(site->pool, xml, 0, NULL, &made, error);
+}
+
+/* Whatever its mode, it is listed as a directory, before and after a refresh. */
+static void a_directory_of_any_mode(Site *site)
+{
+    static const char *const modes[] = {"00", "0600", "0755", "0777"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        g_autofree char *permissions =
+            g_strdup_printf("<permissions><mode>%s</mode></permissions>", modes[i]);
+        g_autofree char *mode = g_strdup_printf("<mode>%s</mode>", modes[i]);
+        g_autoptr(GError) error = NULL;
+
+        make_directory(site, permissions, &error);
+        assert_no_error(error);
+        for (int refreshed = 0; refreshed < 2; refreshed++) {
+            g_autofree char *xml = cst_vol_get_xml(site->pool, "d", 0, NULL);
+
+            assert_non_null(strstr(xml, "<volume type='dir'>"));
+            assert_non_null(strstr(xml, "<format type='dir'/>"));
+            if (!strstr(xml, mode))
+                fail_msg("%s: %s", mode, xml);
+            assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
+        }
+        cst_vol_delete(site->pool, "d", 0, NULL, &error);
+        assert_no_error(error);
+    }
 }
 
 static void a_directory(Site *site)
@@ -94,7 +122,7 @@ static void a_directory(Site *site)
     g_autoptr(GError) error = NULL;
     CstVolInfo info;
 
-    make_directory(site, &error);
+    make_directory(site, "", &error);
     assert_no_error(error);
     assert_true(cst_vol_get_info(site->pool, "d", &info, NULL));
     assert_int_equal(info.type, CST_VOL_DIR);
@@ -113,7 +141,7 @@ static void a_directory_refused(Site *site)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_false(make_directory(site, &error));
+    assert_false(make_directory(site, "", &error));
     assert_non_null(error);
     assert_int_not_equal(error->code, CST_ERROR_INTERNAL);
     assert_native(site, "");
@@ -356,6 +384,7 @@ const ContractTest volume_tests[] = {
     {"a volume is made and found", creating, 0, NULL},
     {"a volume is deleted", deleting, 0, NULL},
     {"a volume that is a directory", a_directory, GROUND_DIRECTORIES, a_directory_refused},
+    {"a directory of any mode", a_directory_of_any_mode, GROUND_DIRECTORIES, NULL},
     {"names that lead elsewhere are refused", names_refused, 0, NULL},
     {"a volume is made larger and smaller", resizing, GROUND_RESIZES, resizing_refused},
     {"what was written is read", upload_and_download, 0, NULL},

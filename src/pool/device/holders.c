@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who has a block device open. The kernel has no list of them, so each kind is looked for where it
+ * shows: devices on top in /sys, mounts in mountinfo, swap space, descriptors of processes in
+ * /proc. For a device of device-mapper the kernel's own count says first whether there is anybody
+ * at all, and afterwards whether somebody was missed.
+ */
 #include <pool/device.h>
 
 #include <errno.h>

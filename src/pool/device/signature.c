@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a block device carries, as libblkid knows it, and making it carry nothing. */
 #include <pool/device.h>
 
 #include <blkid.h>
@@ -23,7 +24,7 @@ static gboolean name_of(blkid_probe probe, char **ret_name)
     return TRUE;
 }
 
-/* 0: *ret_name is what was found, or NULL; other: it can't be told. */
+/* 0: *ret_name is what was found, or NULL; other: it is not known. */
 static int probe_fd(int fd, char **ret_name)
 {
     blkid_probe probe = blkid_new_probe();

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
+ * Such an owner can rename, replace and link entries at any moment, so a name is worth nothing from
+ * one call to the next; what counts is the descriptor, and what fstat says of it.
+ *
+ * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
+ * of its own; all that is decided is decided again on the descriptor. Links are refused by the
+ * kernel (openat2 with RESOLVE_NO_SYMLINKS), not by a check before. They are followed only in a
+ * directory in which root and we alone can make entries, when the link is root's or ours.
+ */
 #include "beneath.h"
 
 #include <errno.h>
@@ -14,45 +24,34 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/*
- * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
- * Such an owner can rename, replace and link entries at any moment, so a name is worth nothing from
- * one call to the next; what counts is the descriptor, and what fstat says of it.
- *
- * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
- * of its own; all that is decided is decided again on the descriptor. Links are refused by the
- * kernel (openat2 with RESOLVE_NO_SYMLINKS), not by a check before. They are followed only in a
- * directory in which root and we alone can make entries, when the link is root's or ours.
- */
-
 #define STRICT    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define SAFELY    (O_NONBLOCK | O_NOCTTY)
 #define LINKS_MAX 40
 
-void cst_place_clear(CstDirPlace *place)
+void cst_handle_clear(CstDirHandle *dir)
 {
-    cst_fd_clear(&place->fd);
-    g_clear_pointer(&place->path, g_free);
+    cst_fd_clear(&dir->fd);
+    g_clear_pointer(&dir->path, g_free);
 }
 
 /* Takes @fd over; FALSE and errno. */
-static gboolean place_init(CstDirPlace *place, int fd, const char *path)
+static gboolean handle_init(CstDirHandle *dir, int fd, const char *path)
 {
-    *place = (CstDirPlace){.fd = fd};
-    if (fd < 0 || fstat(fd, &place->st) < 0) {
-        cst_fd_clear(&place->fd);
+    *dir = (CstDirHandle){.fd = fd};
+    if (fd < 0 || fstat(fd, &dir->st) < 0) {
+        cst_fd_clear(&dir->fd);
         return FALSE;
     }
-    place->path = g_strdup(path);
-    place->is_private = cst_only_we_write(&place->st);
+    dir->path = g_strdup(path);
+    dir->is_private = cst_only_we_write(&dir->st);
     return TRUE;
 }
 
-gboolean cst_place_open(const char *path, CstDirPlace *ret_place, GError **error)
+gboolean cst_handle_open(const char *path, CstDirHandle *ret_handle, GError **error)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 
-    return place_init(ret_place, fd, path) ||
+    return handle_init(ret_handle, fd, path) ||
            cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
 }
 
@@ -151,8 +150,8 @@ static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GErro
     return cst_dir_sync(fd, walk->path, error);
 }
 
-gboolean cst_place_open_trusted(const char *path, gboolean make, mode_t mode,
-                                CstDirPlace *ret_place, GError **error)
+gboolean cst_handle_open_trusted(const char *path, gboolean make, mode_t mode,
+                                 CstDirHandle *ret_handle, GError **error)
 {
     g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path)};
     char *part;
@@ -167,13 +166,14 @@ gboolean cst_place_open_trusted(const char *path, gboolean make, mode_t mode,
         if (!walk_part(&walk, name, error))
             return FALSE;
     }
-    return place_init(ret_place, openat(walk.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), path) ||
+    return handle_init(ret_handle, openat(walk.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                       path) ||
            cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
 }
 
-gboolean cst_place_stat_above(const CstDirPlace *place, struct stat *ret_st)
+gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st)
 {
-    return fstatat(place->fd, "..", ret_st, 0) == 0;
+    return fstatat(dir->fd, "..", ret_st, 0) == 0;
 }
 
 /* --- directories of ours ---------------------------------------------------------------------- */
@@ -186,71 +186,71 @@ static gboolean not_ours(const char *path, GError **error)
                     path);
 }
 
-gboolean cst_place_open_own(const CstDirPlace *in, const char *name, gboolean make,
-                            CstDirPlace *ret_place, GError **error)
+gboolean cst_handle_open_own(const CstDirHandle *in, const char *name, gboolean make,
+                             CstDirHandle *ret_handle, GError **error)
 {
     g_autofree char *path = g_build_filename(in->path, name, NULL);
     gboolean made = make && mkdirat(in->fd, name, 0700) == 0;
 
-    *ret_place = CST_DIR_PLACE_NONE;
+    *ret_handle = CST_DIR_HANDLE_NONE;
     if (make && !made && errno != EEXIST)
         return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
-    if (!place_init(ret_place,
-                    cst_openat2(in->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT), path)) {
+    if (!handle_init(ret_handle,
+                     cst_openat2(in->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT), path)) {
         if (errno == ENOENT && !make)
             return TRUE;
         if (errno == ELOOP || errno == ENOTDIR)
             return not_ours(path, error);
         return cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
     }
-    if (ret_place->st.st_uid == geteuid() && cst_only_we_write(&ret_place->st))
+    if (ret_handle->st.st_uid == geteuid() && cst_only_we_write(&ret_handle->st))
         return TRUE;
-    cst_place_clear(ret_place);
+    cst_handle_clear(ret_handle);
     if (made)
         unlinkat(in->fd, name, AT_REMOVEDIR);
     return not_ours(path, error);
 }
 
-DIR *cst_place_list(const CstDirPlace *place)
+DIR *cst_handle_list(const CstDirHandle *dir)
 {
-    g_auto(CstFd) fd = openat(place->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    g_auto(CstFd) fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 
-    if (dir)
+    if (stream)
         fd = -1; /* closedir() closes it */
-    return dir;
+    return stream;
 }
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
-char *cst_entry_distrust(const CstDirPlace *place, const char *name, const CstEntryOwner *owner)
+char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner)
 {
     if (S_ISLNK(owner->mode)) {
-        if (place->is_private && cst_owner_is_us(owner->uid))
+        if (dir->is_private && cst_owner_is_us(owner->uid))
             return NULL;
         return g_strdup_printf(_("'%s' is a symbolic link that others than root can have made, so "
                                  "it is not followed; put the file itself into '%s', or let only "
                                  "root own and write that directory and the link"),
-                               name, place->path);
+                               name, dir->path);
     }
-    if (place->is_private)
+    if (dir->is_private)
         return NULL;
     if (S_ISREG(owner->mode) && owner->nlink > 1)
         return g_strdup_printf(_("'%s' has %u names (hard links) and others may write to '%s', so "
                                  "it may be somebody else's file and is not opened; put a copy in "
                                  "its place, or let only root write to the directory"),
-                               name, owner->nlink, place->path);
+                               name, owner->nlink, dir->path);
     if (S_ISBLK(owner->mode))
         return g_strdup_printf(_("'%s' is a device node and others may write to '%s', so it is not "
                                  "opened; let only root write to the directory"),
-                               name, place->path);
+                               name, dir->path);
     return NULL;
 }
 
-static gboolean check_trust(const CstDirPlace *place, const char *name, const CstEntryOwner *owner,
+static gboolean check_trust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner,
                             GError **error)
 {
-    g_autofree char *why = cst_entry_distrust(place, name, owner);
+    g_autofree char *why = cst_entry_distrust(dir, name, owner);
 
     return !why || cst_fail(error, CST_ERROR_DENIED, "%s", why);
 }
@@ -260,9 +260,9 @@ static gboolean has_content(mode_t mode)
     return S_ISREG(mode) || S_ISBLK(mode);
 }
 
-static gboolean cannot_open(const CstDirPlace *place, const char *name, int err, GError **error)
+static gboolean cannot_open(const CstDirHandle *dir, const char *name, int err, GError **error)
 {
-    return cst_fail_errno(error, err, _("cannot open volume '%s/%s'"), place->path, name);
+    return cst_fail_errno(error, err, _("cannot open volume '%s/%s'"), dir->path, name);
 }
 
 static gboolean no_content(const char *name, GError **error)
@@ -272,32 +272,32 @@ static gboolean no_content(const char *name, GError **error)
 }
 
 /* What is there now may be opened; *ret_link: through a link. */
-static gboolean check_entry(const CstDirPlace *place, const char *name, gboolean *ret_link,
+static gboolean check_entry(const CstDirHandle *dir, const char *name, gboolean *ret_link,
                             GError **error)
 {
     CstEntryOwner owner;
     struct stat st;
 
-    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return cannot_open(place, name, errno, error);
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return cannot_open(dir, name, errno, error);
     owner = (CstEntryOwner){st.st_mode, st.st_uid, (guint)st.st_nlink};
-    if (!check_trust(place, name, &owner, error))
+    if (!check_trust(dir, name, &owner, error))
         return FALSE;
     *ret_link = S_ISLNK(st.st_mode);
-    if (*ret_link && fstatat(place->fd, name, &st, 0) < 0)
-        return cannot_open(place, name, errno, error);
+    if (*ret_link && fstatat(dir->fd, name, &st, 0) < 0)
+        return cannot_open(dir, name, errno, error);
     return has_content(st.st_mode) || no_content(name, error);
 }
 
 /* It was no link a moment ago. */
-static gboolean became_link(const CstDirPlace *place, const char *name, GError **error)
+static gboolean became_link(const CstDirHandle *dir, const char *name, GError **error)
 {
     const CstEntryOwner link = {.mode = S_IFLNK, .uid = (uid_t)-1};
 
-    return check_trust(place, name, &link, error);
+    return check_trust(dir, name, &link, error);
 }
 
-int cst_entry_open_stat(const CstDirPlace *place, const char *name, int flags, struct statx *ret_st,
+int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, struct statx *ret_st,
                         GError **error)
 {
     g_auto(CstFd) fd = -1;
@@ -305,12 +305,12 @@ int cst_entry_open_stat(const CstDirPlace *place, const char *name, int flags, s
     CstEntryOwner owner;
     int opened;
 
-    if (!check_entry(place, name, &link, error))
+    if (!check_entry(dir, name, &link, error))
         return -1;
-    fd = cst_openat2(place->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);
+    fd = cst_openat2(dir->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);
     if (fd < 0 || !cst_fd_stat(fd, ret_st)) {
-        if (link || errno != ELOOP || became_link(place, name, error))
-            cannot_open(place, name, errno, error);
+        if (link || errno != ELOOP || became_link(dir, name, error))
+            cannot_open(dir, name, errno, error);
         return -1;
     }
     if (!has_content(ret_st->stx_mode)) {
@@ -319,31 +319,31 @@ int cst_entry_open_stat(const CstDirPlace *place, const char *name, int flags, s
     }
     owner = (CstEntryOwner){ret_st->stx_mode, ret_st->stx_uid, ret_st->stx_nlink};
     /* What a trusted link leads to is its maker's affair. */
-    if (!link && !check_trust(place, name, &owner, error))
+    if (!link && !check_trust(dir, name, &owner, error))
         return -1;
     opened = fd;
     fd = -1;
     return opened;
 }
 
-int cst_entry_open(const CstDirPlace *place, const char *name, int flags, GError **error)
+int cst_entry_open(const CstDirHandle *dir, const char *name, int flags, GError **error)
 {
     struct statx st;
 
-    return cst_entry_open_stat(place, name, flags, &st, error);
+    return cst_entry_open_stat(dir, name, flags, &st, error);
 }
 
-int cst_entry_open_file(const CstDirPlace *place, const char *name, int flags, GError **error)
+int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GError **error)
 {
-    g_auto(CstFd) fd = cst_entry_open(place, name, flags, error);
+    g_auto(CstFd) fd = cst_entry_open(dir, name, flags, error);
     struct stat st;
     int opened;
 
     if (fd < 0)
         return -1;
-    if (!cst_entry_is(place, name, fd) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (!cst_entry_is(dir, name, fd) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         cst_fail(error, CST_ERROR_UNSUPPORTED,
-                 _("'%s' is no regular file that lies in '%s' itself"), name, place->path);
+                 _("'%s' is no regular file that lies in '%s' itself"), name, dir->path);
         return -1;
     }
     opened = fd;
@@ -351,31 +351,31 @@ int cst_entry_open_file(const CstDirPlace *place, const char *name, int flags, G
     return opened;
 }
 
-int cst_entry_open_draft(const CstDirPlace *place, const char *name)
+int cst_entry_open_draft(const CstDirHandle *dir, const char *name)
 {
     struct stat st;
     int fd;
 
-    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
     errno = EINVAL;
-    fd = S_ISREG(st.st_mode) ? cst_openat2(place->fd, name, O_RDWR | SAFELY, 0, STRICT) : -1;
+    fd = S_ISREG(st.st_mode) ? cst_openat2(dir->fd, name, O_RDWR | SAFELY, 0, STRICT) : -1;
     if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
         cst_fd_clear(&fd);
     return fd;
 }
 
-int cst_entry_create(const CstDirPlace *place, const char *name)
+int cst_entry_create(const CstDirHandle *dir, const char *name)
 {
-    return cst_openat2(place->fd, name, O_RDWR | O_CREAT | O_EXCL | SAFELY, 0600, STRICT);
+    return cst_openat2(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | SAFELY, 0600, STRICT);
 }
 
 #define STATX_WANTED (STATX_BASIC_STATS | STATX_BTIME)
 
-gboolean cst_entry_stat(const CstDirPlace *place, const char *name, gboolean follow,
+gboolean cst_entry_stat(const CstDirHandle *dir, const char *name, gboolean follow,
                         struct statx *ret_st)
 {
-    return statx(place->fd, name, AT_STATX_SYNC_AS_STAT | (follow ? 0 : AT_SYMLINK_NOFOLLOW),
+    return statx(dir->fd, name, AT_STATX_SYNC_AS_STAT | (follow ? 0 : AT_SYMLINK_NOFOLLOW),
                  STATX_WANTED, ret_st) == 0;
 }
 
@@ -384,53 +384,52 @@ gboolean cst_fd_stat(int fd, struct statx *ret_st)
     return statx(fd, "", AT_STATX_SYNC_AS_STAT | AT_EMPTY_PATH, STATX_WANTED, ret_st) == 0;
 }
 
-gboolean cst_entry_is(const CstDirPlace *place, const char *name, int fd)
+gboolean cst_entry_is(const CstDirHandle *dir, const char *name, int fd)
 {
     struct stat entry, open_file;
 
-    return fstatat(place->fd, name, &entry, AT_SYMLINK_NOFOLLOW) == 0 &&
-           fstat(fd, &open_file) == 0 && entry.st_dev == open_file.st_dev &&
-           entry.st_ino == open_file.st_ino;
+    return fstatat(dir->fd, name, &entry, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open_file) == 0 &&
+           entry.st_dev == open_file.st_dev && entry.st_ino == open_file.st_ino;
 }
 
-gboolean cst_entry_remove(const CstDirPlace *place, const char *name, gboolean is_dir)
+gboolean cst_entry_remove(const CstDirHandle *dir, const char *name, gboolean is_dir)
 {
-    return unlinkat(place->fd, name, is_dir ? AT_REMOVEDIR : 0) == 0;
+    return unlinkat(dir->fd, name, is_dir ? AT_REMOVEDIR : 0) == 0;
 }
 
 /* File systems that can't rename without replacing (some network ones) link and unlink. */
-gboolean cst_entry_rename_new(const CstDirPlace *place, const char *from, const char *to)
+gboolean cst_entry_rename_new(const CstDirHandle *dir, const char *from, const char *to)
 {
-    if (renameat2(place->fd, from, place->fd, to, RENAME_NOREPLACE) == 0)
+    if (renameat2(dir->fd, from, dir->fd, to, RENAME_NOREPLACE) == 0)
         return TRUE;
     if (errno != EINVAL && errno != ENOSYS)
         return FALSE;
-    return linkat(place->fd, from, place->fd, to, 0) == 0 && unlinkat(place->fd, from, 0) == 0;
+    return linkat(dir->fd, from, dir->fd, to, 0) == 0 && unlinkat(dir->fd, from, 0) == 0;
 }
 
-gboolean cst_entry_rename_over(const CstDirPlace *place, const char *from, const char *to)
+gboolean cst_entry_rename_over(const CstDirHandle *dir, const char *from, const char *to)
 {
-    return renameat(place->fd, from, place->fd, to) == 0;
+    return renameat(dir->fd, from, dir->fd, to) == 0;
 }
 
-gboolean cst_place_may_change(const CstDirPlace *place)
+gboolean cst_handle_may_change(const CstDirHandle *dir)
 {
-    return !cst_dry_run() || faccessat(place->fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+    return !cst_dry_run() || faccessat(dir->fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-gboolean cst_entry_is_empty(const CstDirPlace *place, const char *name)
+gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name)
 {
-    int fd = cst_openat2(place->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    int fd = cst_openat2(dir->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
     gboolean is_empty = TRUE;
 
-    if (!dir) {
+    if (!stream) {
         cst_fd_clear(&fd);
         return FALSE;
     }
-    for (const struct dirent *entry; is_empty && (entry = readdir(dir));)
+    for (const struct dirent *entry; is_empty && (entry = readdir(stream));)
         is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-    closedir(dir);
+    closedir(stream);
     errno = ENOTEMPTY;
     return is_empty;
 }

@@ -11,7 +11,7 @@
  * The way into directories that somebody else may write to: the only code of the pools' that turns
  * a path or a name into a descriptor or a change of a directory (scripts/lint, check "paths").
  *
- * A directory is opened once and held (CstDirPlace); an entry is one name in it. No function here
+ * A directory is opened once and held (CstDirHandle); an entry is one name in it. No function here
  * follows a symbolic link, unless it says so, waits for anybody (FIFOs), or believes what it saw of
  * a name after it has opened it. "Ours" is what belongs to this process's user.
  */
@@ -22,15 +22,15 @@ typedef struct {
     char *path;          /**< for messages and for what images refer to; nothing is opened by it */
     gboolean is_private; /**< only root and we may make, rename and remove entries */
     struct stat st;      /**< as it was when it was opened */
-} CstDirPlace;
+} CstDirHandle;
 
-#define CST_DIR_PLACE_NONE ((CstDirPlace){.fd = -1})
+#define CST_DIR_HANDLE_NONE ((CstDirHandle){.fd = -1})
 
-void cst_place_clear(CstDirPlace *place);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDirPlace, cst_place_clear)
+void cst_handle_clear(CstDirHandle *dir);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDirHandle, cst_handle_clear)
 
 /** Opens the directory at @path, which the administrator chose: links in it are followed. */
-gboolean cst_place_open(const char *path, CstDirPlace *ret_place, GError **error);
+gboolean cst_handle_open(const char *path, CstDirHandle *ret_handle, GError **error);
 
 /**
  * Opens the directory at @path for somebody who is going to change its owner or to remove it. A
@@ -38,24 +38,24 @@ gboolean cst_place_open(const char *path, CstDirPlace *ret_place, GError **error
  * private directory; DENIED names it otherwise. @make: makes what is missing, the last directory
  * with @mode, those above with 0755.
  */
-gboolean cst_place_open_trusted(const char *path, gboolean make, mode_t mode,
-                                CstDirPlace *ret_place, GError **error);
+gboolean cst_handle_open_trusted(const char *path, gboolean make, mode_t mode,
+                                 CstDirHandle *ret_handle, GError **error);
 
 /**
  * Opens @name in @in, a directory that only we use. @make: makes it with mode 0700 when it is
- * missing; else a missing one is success with ret_place->fd -1. DENIED when it is no directory,
+ * missing; else a missing one is success with ret_handle->fd -1. DENIED when it is no directory,
  * belongs to another user, or others may write to it: somebody else has put it there.
  */
-gboolean cst_place_open_own(const CstDirPlace *in, const char *name, gboolean make,
-                            CstDirPlace *ret_place, GError **error);
+gboolean cst_handle_open_own(const CstDirHandle *in, const char *name, gboolean make,
+                             CstDirHandle *ret_handle, GError **error);
 
-/** Stats the directory that @place lies in; FALSE and errno. */
-gboolean cst_place_stat_above(const CstDirPlace *place, struct stat *ret_st);
+/** Stats the directory that @dir lies in; FALSE and errno. */
+gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st);
 
 /** For readdir(), with a position of its own; NULL and errno. closedir() it. */
-DIR *cst_place_list(const CstDirPlace *place);
+DIR *cst_handle_list(const CstDirHandle *dir);
 
-/** Who has an entry, as stat tells. */
+/** What stat says of an entry's owner. */
 typedef struct {
     mode_t mode;
     uid_t uid;
@@ -67,55 +67,55 @@ typedef struct {
  * others can have planted, and in a directory that others may write to files with more than one
  * name (another tenant's, linked there) and device nodes. g_free() it.
  */
-char *cst_entry_distrust(const CstDirPlace *place, const char *name, const CstEntryOwner *owner);
+char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner);
 
 /**
  * Opens the content of entry @name, a regular file or a block device, with @flags (O_RDONLY or
  * O_RDWR). A symbolic link is followed where it may be trusted. Returns -1 and sets @error: DENIED
  * where cst_entry_distrust() has a reason, INVALID where it is something else.
  */
-int cst_entry_open(const CstDirPlace *place, const char *name, int flags, GError **error);
+int cst_entry_open(const CstDirHandle *dir, const char *name, int flags, GError **error);
 /** The same; *ret_st is a stat of what was opened. */
-int cst_entry_open_stat(const CstDirPlace *place, const char *name, int flags, struct statx *ret_st,
+int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, struct statx *ret_st,
                         GError **error);
 
 /** The same, of a regular file that lies there itself: links are UNSUPPORTED. */
-int cst_entry_open_file(const CstDirPlace *place, const char *name, int flags, GError **error);
+int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GError **error);
 
 /**
  * Opens a regular file only to lock it before it is removed, for reading and writing, however many
  * names it has; -1 and errno.
  */
-int cst_entry_open_draft(const CstDirPlace *place, const char *name);
+int cst_entry_open_draft(const CstDirHandle *dir, const char *name);
 
 /** Makes a regular file with mode 0600, open for reading and writing; -1 and errno. */
-int cst_entry_create(const CstDirPlace *place, const char *name);
+int cst_entry_create(const CstDirHandle *dir, const char *name);
 
 /** statx(2) of the entry itself, or with @follow of what a link leads to; FALSE and errno. */
-gboolean cst_entry_stat(const CstDirPlace *place, const char *name, gboolean follow,
+gboolean cst_entry_stat(const CstDirHandle *dir, const char *name, gboolean follow,
                         struct statx *ret_st);
 /** The same of what is open. */
 gboolean cst_fd_stat(int fd, struct statx *ret_st);
 
 /** TRUE while entry @name is what @fd has open, not another file, nor a link to it. */
-gboolean cst_entry_is(const CstDirPlace *place, const char *name, int fd);
+gboolean cst_entry_is(const CstDirHandle *dir, const char *name, int fd);
 
 /** Removes the entry, of a directory an empty one; FALSE and errno. Never what a link leads to. */
-gboolean cst_entry_remove(const CstDirPlace *place, const char *name, gboolean is_dir);
+gboolean cst_entry_remove(const CstDirHandle *dir, const char *name, gboolean is_dir);
 
 /** Renames and does not replace; FALSE and errno (EEXIST). */
-gboolean cst_entry_rename_new(const CstDirPlace *place, const char *from, const char *to);
+gboolean cst_entry_rename_new(const CstDirHandle *dir, const char *from, const char *to);
 /** Renames and replaces; FALSE and errno. */
-gboolean cst_entry_rename_over(const CstDirPlace *place, const char *from, const char *to);
+gboolean cst_entry_rename_over(const CstDirHandle *dir, const char *from, const char *to);
 
 /**
  * In a dry run, FALSE and errno when the kernel would refuse a change of the directory's entries.
- * Otherwise it is the change itself that tells.
+ * Otherwise TRUE: the change itself fails then.
  */
-gboolean cst_place_may_change(const CstDirPlace *place);
+gboolean cst_handle_may_change(const CstDirHandle *dir);
 
 /** Whether rmdir(2) would take the directory @name away; FALSE and errno otherwise. */
-gboolean cst_entry_is_empty(const CstDirPlace *place, const char *name);
+gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name);
 
 /** FALSE and errno unless the file at @path could be read; nothing is opened. */
 gboolean cst_path_readable(const char *path);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-build and pool-delete of directories. Root gives the target away here (owner, mode), so the
+ * path is walked part by part, and a link in it is followed only where nobody else can have made
+ * it.
+ */
 #include "dir.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <linux/magic.h>
-#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -13,30 +16,16 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-/*
- * pool-build and pool-delete of directories. Root gives the target away here (owner, mode), so the
- * path is walked part by part, and a link in it is followed only where nobody else can have made
- * it.
- */
-
 #define DEFAULT_DIR_MODE 0711
 
 /* Copy on write makes guests' disks slow on btrfs: off unless the definition asks for it. */
 static gboolean set_cow(int fd, const char *path, int feature_cow, GError **error)
 {
     struct statfs fs;
-    int attributes;
 
     if (fstatfs(fd, &fs) < 0 || (fs.f_type != BTRFS_SUPER_MAGIC && feature_cow != 0))
         return TRUE;
-    if (feature_cow == 1)
-        return TRUE;
-    if (ioctl(fd, FS_IOC_GETFLAGS, &attributes) == 0) {
-        attributes |= FS_NOCOW_FL;
-        if (ioctl(fd, FS_IOC_SETFLAGS, &attributes) == 0)
-            return TRUE;
-    }
-    if (feature_cow != 0)
+    if (feature_cow == 1 || cst_dir_turn_cow_off(fd) || feature_cow != 0)
         return TRUE;
     return cst_fail_errno(error, errno, _("cannot turn copy-on-write off for '%s'"), path);
 }
@@ -71,10 +60,10 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
 /* In a dry run, whether what is there would do; what is missing would be made. */
 static gboolean check_there(const char *path, GError **error)
 {
-    g_auto(CstDirPlace) there = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) there = CST_DIR_HANDLE_NONE;
     GError *why = NULL;
 
-    if (!cst_dry_run() || cst_place_open_trusted(path, FALSE, 0, &there, &why))
+    if (!cst_dry_run() || cst_handle_open_trusted(path, FALSE, 0, &there, &why))
         return TRUE;
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
         g_propagate_error(error, why);
@@ -88,13 +77,13 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error)
 {
     const char *path = state->def->target_path;
     mode_t mode = state->def->target_perms.mode;
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     return check_build_flags(state, flags, error) && check_there(path, error) &&
            cst_may_change(error) &&
-           cst_place_open_trusted(path, TRUE,
-                                  mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777,
-                                  &target, error) &&
+           cst_handle_open_trusted(path, TRUE,
+                                   mode == CST_PERMS_UNSET ? DEFAULT_DIR_MODE : mode & 07777,
+                                   &target, error) &&
            apply_perms(target.fd, path, &state->def->target_perms, error) &&
            set_cow(target.fd, path, state->def->feature_cow, error) &&
            cst_dir_sync(target.fd, path, error);
@@ -105,11 +94,11 @@ gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error)
     const char *path = state->def->target_path;
     g_autofree char *above = g_path_get_dirname(path);
     g_autofree char *name = g_path_get_basename(path);
-    g_auto(CstDirPlace) parent = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) parent = CST_DIR_HANDLE_NONE;
 
     if (!cst_flags_check(flags, 0, "virStorageBackendDeleteLocal", error))
         return FALSE;
-    if (!cst_place_open_trusted(above, FALSE, 0, &parent, error))
+    if (!cst_handle_open_trusted(above, FALSE, 0, &parent, error))
         return FALSE;
     if (cst_dry_run() && !cst_entry_is_empty(&parent, name))
         return cst_fail_errno(error, errno, _("failed to remove pool '%s'"), path);

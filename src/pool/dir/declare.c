@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Declarations beside the content of a file: the extended attribute "user.cistern.format" holds
+ * Declarations kept with a file's content: the extended attribute "user.cistern.format" holds
  * "FORMAT" or "FORMAT restricted". It goes along where a tool copies a file with its attributes,
  * and is there when our own records are lost. Whoever owns the file can write it, so it only ever
  * takes away: it fixes the format and restricts the references, and declares none.
@@ -14,7 +14,7 @@
 #include <base/error.h>
 #include <base/log.h>
 #include <image/image.h>
-#include <pool/pool.h>
+#include <pool/backend.h>
 
 #define DECLARATION_XATTR "user.cistern.format"
 #define RESTRICTED        " restricted"
@@ -32,7 +32,7 @@ gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclar
     return FALSE;
 }
 
-CstDeclaration *cst_dir_declared_beside(CstBlob *blob)
+CstDeclaration *cst_dir_declaration_read(CstBlob *blob)
 {
     char value[VALUE_MAX];
     ssize_t len = fgetxattr(cst_blob_file_fd(blob), DECLARATION_XATTR, value, sizeof(value) - 1);

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The backend's table, above the files that do the work, and the callbacks that need no more than
+ * the definition and a stat. Every path goes through beneath.c; which directory is the pool's is
+ * decided in target.c.
+ */
 #include "dir.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
-
-/*
- * The backend's table and what needs no more than the definition and a stat. Every path goes
- * through beneath.c; which directory is the pool's is decided in identity.c.
- */
 
 static CstPoolState *dir_open(const CstPoolDef *def, GError **error)
 {
@@ -40,24 +39,9 @@ static void dir_close(CstPoolState *state)
     g_free(dir);
 }
 
-gboolean cst_dir_names_sync(CstPoolState *state, const CstDirPlace *target, GError **error)
-{
-    return cst_sync_group_wait(((DirState *)state)->names, target->fd, target->path, error);
-}
-
-gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error)
-{
-    uid_t uid = perms->uid == CST_PERMS_UNSET ? (uid_t)-1 : perms->uid;
-    gid_t gid = perms->gid == CST_PERMS_UNSET ? (gid_t)-1 : perms->gid;
-
-    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
-        return cst_fail_errno(error, errno, _("cannot chown '%s' to (%u, %u)"), name, uid, gid);
-    return TRUE;
-}
-
 static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     *ret_active = cst_dir_target_open(state, &target, NULL);
     return TRUE;
@@ -65,14 +49,14 @@ static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **er
 
 static gboolean dir_start(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     return cst_dir_target_open(state, &target, error);
 }
 
 static gboolean dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statvfs fs;
 
     if (!cst_dir_target_open(state, &target, error))

@@ -9,18 +9,22 @@
 /**
  * Pools that are a directory of files: type dir, and the part of fs and netfs above the mount.
  * Volumes are the directory's entries; their format is what their first bytes say.
+ *
+ * From below to above; a file calls files of the lines before its own, and to its left:
+ *
+ *     beneath.c                    directories and entries, safely opened
+ *     target.c  owner.c  draft.c   the pool's directory; owners; what is being made
+ *     declare.c                    declarations kept with the content
+ *     scan.c                       records of the volumes
+ *     snapshot.c                   snapshots
+ *     volume.c  build.c  watch.c   the other callbacks
+ *     dir.c                        the table
+ *
+ * Functions that are a callback of the table do what CstBackend says of it.
  */
 extern const CstBackend cst_dir_backend;
 
-/** Names that begin like this are ours: no listing shows them and no volume may have one. */
-#define CST_DRAFT_PREFIX ".cistern-"
-/** Drafts are called PREFIX<token>SUFFIX. */
-#define CST_DRAFT_SUFFIX ".part"
-
-/** In the target directory: VOLUME/NAME below it is a snapshot. */
-#define CST_SNAPSHOT_DIR ".cistern-snapshots"
-
-/** What a target directory must be (identity.c). */
+/** What a target directory must be (target.c). */
 typedef struct {
     gboolean known; /**< FALSE: anything will do */
     gboolean exact; /**< inode and device count, because they were seen since the last boot */
@@ -37,72 +41,108 @@ typedef struct {
     CstSyncGroup *names; /**< syncs of the target directory */
 } DirState;
 
+/* --- target.c --------------------------------------------------------------------------------- */
+
 /**
  * Opens the target directory for one call. STATE when it is not the one that the pool was started
  * with; NOT_FOUND and the like when it can't be opened.
  */
-gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GError **error);
+gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error);
+/** Makes the names in the target durable, with one sync for all who wait for it. */
+gboolean cst_dir_names_sync(CstPoolState *state, const CstDirHandle *target, GError **error);
+
 gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean starting,
                         GError **error);
 char *cst_dir_identity(CstPoolState *state, GError **error);
 
-/** Makes the names in the target durable, with one sync for all who wait for it. */
-gboolean cst_dir_names_sync(CstPoolState *state, const CstDirPlace *target, GError **error);
-
-gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
-gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error);
+/* --- owner.c ---------------------------------------------------------------------------------- */
 
 /** Gives @fd the owner and group of @perms, as far as they are given; @name is for the message. */
 gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GError **error);
+/** Has writes to @fd, an empty file or a directory, overwrite in place; FALSE and errno. */
+gboolean cst_dir_turn_cow_off(int fd);
+
+/* --- draft.c ---------------------------------------------------------------------------------- */
+
+/** Names that begin like this are ours: no listing shows them and no volume may have one. */
+#define CST_DRAFT_PREFIX ".cistern-"
+/** Drafts are called PREFIX<token>SUFFIX. */
+#define CST_DRAFT_SUFFIX ".part"
+
+/** Name of the draft that @token stands for; the caller frees it. */
+char *cst_dir_draft_name(const char *token);
+gboolean cst_dir_is_draft(const char *name);
+/** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
+gboolean cst_dir_name_hidden(const char *name);
+/** Locks a draft for its maker, so that nobody else takes it for a dead one's; FALSE: it is locked.
+ */
+gboolean cst_dir_lock_draft(int fd);
+/** Removes draft @name, a file or an empty directory; one that is gone is success. FALSE and errno.
+ */
+gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);
+/** Removes the drafts in @dir whose makers are gone. */
+void cst_dir_drop_dead(const CstDirHandle *dir);
+
+/* --- declare.c -------------------------------------------------------------------------------- */
+
+/** Reads what is kept with the content of @blob, a file; NULL: nothing, or nothing of ours. */
+CstDeclaration *cst_dir_declaration_read(CstBlob *blob);
+/**
+ * What is declared of the content of @count volumes, which has been read already: by the core's
+ * records, else by what is kept with the content, which declarations[i] is at first. NULL there:
+ * nothing. @state NULL: files that the core has no records of.
+ */
+void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                      CstDeclaration **declarations);
+
+gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
+
+/* --- scan.c ----------------------------------------------------------------------------------- */
+
+/** 0 where the file system does not keep the time of birth. */
+int64_t cst_dir_btime_ns(const struct statx *st);
+/**
+ * Makes the record of entry @name of @dir, opening it where @known (NULL: nothing) does not fit
+ * any more; NULL when it is no volume, or gone. @state: the pool that lists it as a volume; NULL:
+ * none does.
+ */
+CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
+                         CstVolume *known);
 
 gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
 
-/** 0 where the file system does not keep the time of birth. */
-int64_t cst_dir_btime_ns(const struct statx *st);
+/* --- snapshot.c ------------------------------------------------------------------------------- */
 
-/**
- * One entry of @place, looked into; NULL when it is no volume, or gone. @state: the pool that lists
- * it as a volume; NULL: none does.
- */
-CstVolume *cst_dir_look(const CstPoolState *state, const CstDirPlace *place, const char *name,
-                        CstVolume *known);
+/** In the target directory: VOLUME/NAME below it is a snapshot. */
+#define CST_SNAPSHOT_DIR ".cistern-snapshots"
+
+/** Removes drafts of dead processes among the snapshots, and directories without any. */
+void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);
+
+extern const CstSnapshotBackend cst_dir_snapshots;
+
+/* --- volume.c --------------------------------------------------------------------------------- */
 
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
 gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error);
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error);
+gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
-gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
-gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
-/** Removes the drafts in @place whose makers are gone. */
-void cst_dir_drop_dead(const CstDirPlace *place);
-/** A live draft is locked by its maker, so that nobody else takes it for a dead one's. */
-gboolean cst_dir_lock_draft(int fd);
 
-extern const CstSnapshotBackend cst_dir_snapshots;
-void cst_dir_drop_snapshot_drafts(const CstDirPlace *target);
+/* --- build.c ---------------------------------------------------------------------------------- */
+
+gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
+gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error);
+
+/* --- watch.c ---------------------------------------------------------------------------------- */
 
 int cst_dir_watch_open(CstPoolState *state, GError **error);
 void cst_dir_watch_read(CstPoolState *state, int fd,
                         void (*changed)(const char *name, gpointer data), gpointer data);
-
-gboolean cst_dir_is_draft(const char *name);
-/** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
-gboolean cst_dir_name_hidden(const char *name);
-
-/** What stands beside the content of @blob, a file; NULL: nothing, or what we have not written. */
-CstDeclaration *cst_dir_declared_beside(CstBlob *blob);
-
-/**
- * What is declared of the content of @count volumes, which has been read already: by the core's
- * records, else by what stands beside the content, which declarations[i] is at first. NULL there:
- * nothing. @state NULL: files that the core has no records of.
- */
-void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
-                      CstDeclaration **declarations);

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
+ * since it was last seen is opened and inspected on several threads. A record describes the file
+ * that was open while it was made; the stat before says only whether the old record still holds,
+ * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
+ * listed with the reason as its problem.
+ *
+ * What is declared of a file is looked up after its content has been read, for all files of a scan
+ * at once. Whoever writes content that nobody stands behind restricts the file before the first
+ * byte, so content that was seen is never judged by an older declaration. Each file is first taken
+ * for what it looks like, and inspected again only where another format is declared.
+ */
 #include "dir.h"
 
 #include <errno.h>
@@ -14,40 +26,9 @@
 #include <base/threads.h>
 #include <image/image.h>
 
-/*
- * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
- * since it was last seen is opened and inspected on several threads. A record describes the file
- * that was open while it was made; the stat before tells only whether the old record still holds,
- * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
- * listed with the reason as its problem.
- *
- * What is declared of a file is looked up after its content has been read, for all files of a scan
- * at once. Whoever writes content that nobody stands behind restricts the file before the first
- * byte, so content that was seen is never judged by an older declaration. Each file is first taken
- * for what it looks like, and inspected again only where another format is declared.
- */
-
 /* Inspecting a file waits for the disk, so more threads than cores; a few files need none. */
 #define SCAN_THREADS_MAX 32
 #define FILES_PER_THREAD 16
-
-gboolean cst_dir_is_draft(const char *name)
-{
-    return g_str_has_prefix(name, CST_DRAFT_PREFIX) && g_str_has_suffix(name, CST_DRAFT_SUFFIX);
-}
-
-gboolean cst_dir_name_hidden(const char *name)
-{
-    if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
-        return TRUE;
-    if (g_str_has_prefix(name, CST_DRAFT_PREFIX))
-        return TRUE;
-    /* XML has no way to write other control characters. */
-    for (const char *p = name; *p; p++)
-        if (g_ascii_iscntrl(*p) && *p != '\t' && *p != '\n')
-            return TRUE;
-    return FALSE;
-}
 
 static int64_t to_ns(const struct statx_timestamp *time)
 {
@@ -70,7 +51,7 @@ static CstVolumeStamp stamp_of(const struct statx *st)
     };
 }
 
-/* What stat tells of an entry. */
+/* What stat says of an entry. */
 typedef struct {
     struct statx st; /* of what a trusted link leads to, else of the entry itself */
     gboolean shared; /* others can write where its content lies, as far as we know */
@@ -117,7 +98,7 @@ static gboolean still_fits(const CstVolume *known, const Seen *seen)
            !cst_volume_problem(known);
 }
 
-/* --- looking into one file -------------------------------------------------------------------- */
+/* --- inspecting one file ---------------------------------------------------------------------- */
 
 /* Relative references are relative to the image's directory; URLs and json: stay as they are. */
 static char *absolute_backing(const char *directory, const char *reference)
@@ -130,7 +111,7 @@ static char *absolute_backing(const char *directory, const char *reference)
     return g_canonicalize_filename(reference, directory);
 }
 
-static void take_info(const CstDirPlace *place, CstVolume *volume, const CstImageInfo *info)
+static void take_info(const CstDirHandle *dir, CstVolume *volume, const CstImageInfo *info)
 {
     CstVolumeExtra *extra;
 
@@ -140,7 +121,7 @@ static void take_info(const CstDirPlace *place, CstVolume *volume, const CstImag
     if (!info->backing && !info->data_file && !info->encryption && !info->compat && !info->problem)
         return;
     extra = cst_volume_extra(volume);
-    extra->backing_path = info->backing ? absolute_backing(place->path, info->backing) : NULL;
+    extra->backing_path = info->backing ? absolute_backing(dir->path, info->backing) : NULL;
     extra->backing_format = g_strdup(info->backing_format);
     extra->data_file = g_strdup(info->data_file);
     extra->encryption = g_strdup(info->encryption);
@@ -161,12 +142,12 @@ static CstVolume *with_problem(CstVolume *volume, const char *problem)
  * Opens an entry of which a stat said *seen, which is then what was opened. NULL: *ret_volume is
  * complete, or NULL as well when the entry is gone, or no volume.
  */
-static CstBlob *open_entry(const CstDirPlace *place, const char *name, CstVolume *known, Seen *seen,
+static CstBlob *open_entry(const CstDirHandle *dir, const char *name, CstVolume *known, Seen *seen,
                            CstVolume **ret_volume)
 {
     g_autoptr(GError) error = NULL;
     Seen now = {.shared = seen->shared};
-    g_auto(CstFd) fd = cst_entry_open_stat(place, name, O_RDONLY, &now.st, &error);
+    g_auto(CstFd) fd = cst_entry_open_stat(dir, name, O_RDONLY, &now.st, &error);
     CstBlob *blob = NULL;
 
     *ret_volume = NULL;
@@ -190,7 +171,7 @@ static CstBlob *open_entry(const CstDirPlace *place, const char *name, CstVolume
  * which is the volume's format then. *ret_readable FALSE: it could not be read, and is listed with
  * that as its problem.
  */
-static CstVolume *read_as(const CstDirPlace *place, CstBlob *blob, const Seen *seen,
+static CstVolume *read_as(const CstDirHandle *dir, CstBlob *blob, const Seen *seen,
                           const CstImageFormat *format, gboolean *ret_readable)
 {
     CstVolume *volume = volume_from_stat(blob->name, seen);
@@ -202,7 +183,7 @@ static CstVolume *read_as(const CstDirPlace *place, CstBlob *blob, const Seen *s
         cst_image_inspect(blob, format, &info, &error);
     if (!*ret_readable)
         return with_problem(volume, error->message);
-    take_info(place, volume, &info);
+    take_info(dir, volume, &info);
     return volume;
 }
 
@@ -217,25 +198,22 @@ static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclar
     return format != cst_image_format_find(volume->format, NULL) ? format : NULL;
 }
 
-/* A medium and a raw disk are told apart by a mark that the guest can write and take away. */
-static gboolean holds_guest_bytes(const char *format)
-{
-    return strcmp(format, "raw") == 0 || strcmp(format, "iso") == 0;
-}
-
-/* @volume is declared to be of another format than its content looks like. */
+/*
+ * @volume is declared to be of another format than its content looks like. Where both hold nothing
+ * but the guest's bytes (a disk, a medium) that says nothing: the guest can write the mark.
+ */
 static void note_content(CstVolume *volume, const char *content)
 {
-    if (!holds_guest_bytes(volume->format) || !holds_guest_bytes(content))
+    if (!cst_image_name_is_plain(volume->format) || !cst_image_name_is_plain(content))
         cst_volume_extra(volume)->content = content;
 }
 
-static CstVolume *look_into(const CstPoolState *state, const CstDirPlace *place, CstBlob *blob,
-                            const Seen *seen)
+static CstVolume *inspect(const CstPoolState *state, const CstDirHandle *dir, CstBlob *blob,
+                          const Seen *seen)
 {
     gboolean readable, again;
-    CstVolume *volume = read_as(place, blob, seen, NULL, &readable);
-    g_autoptr(CstDeclaration) declaration = cst_dir_declared_beside(blob);
+    CstVolume *volume = read_as(dir, blob, seen, NULL, &readable);
+    g_autoptr(CstDeclaration) declaration = cst_dir_declaration_read(blob);
     const CstImageFormat *format;
 
     cst_dir_declared(state, &volume, 1, &declaration);
@@ -244,7 +222,7 @@ static CstVolume *look_into(const CstPoolState *state, const CstDirPlace *place,
         const char *content = volume->format;
 
         cst_volume_unref(volume);
-        volume = read_as(place, blob, seen, format, &again);
+        volume = read_as(dir, blob, seen, format, &again);
         if (readable && again)
             note_content(volume, content);
     }
@@ -252,69 +230,69 @@ static CstVolume *look_into(const CstPoolState *state, const CstDirPlace *place,
     return volume;
 }
 
-static CstVolume *open_and_look(const CstPoolState *state, const CstDirPlace *place,
-                                const char *name, Seen *seen, CstVolume *known)
+static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirHandle *dir,
+                                   const char *name, Seen *seen, CstVolume *known)
 {
     CstVolume *volume = NULL;
-    g_autoptr(CstBlob) blob = open_entry(place, name, known, seen, &volume);
+    g_autoptr(CstBlob) blob = open_entry(dir, name, known, seen, &volume);
 
-    return blob ? look_into(state, place, blob, seen) : volume;
+    return blob ? inspect(state, dir, blob, seen) : volume;
 }
 
-/* LOOK_NONE: no volume; LOOK_DONE: *ret_volume is complete; LOOK_OPEN: it wants to be opened. */
-typedef enum { LOOK_NONE, LOOK_DONE, LOOK_OPEN } Look;
+/* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
+typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
-static Look look_failed(const char *name, CstVolume **ret_volume)
+static Probe probe_failed(const char *name, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
 
     if (errno == ENOENT || errno == ELOOP || errno == ENAMETOOLONG)
-        return LOOK_NONE;
+        return PROBE_NONE;
     problem = g_strdup_printf(_("cannot stat file '%s': %s"), name, g_strerror(errno));
     *ret_volume = with_problem(cst_volume_new(name), problem);
     (*ret_volume)->format = "raw";
-    return LOOK_DONE;
+    return PROBE_DONE;
 }
 
-static Look look(const CstDirPlace *place, const char *name, CstVolume *known, Seen *ret_seen,
-                 CstVolume **ret_volume)
+static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known, Seen *ret_seen,
+                   CstVolume **ret_volume)
 {
     struct statx *st = &ret_seen->st;
     g_autofree char *distrust = NULL;
     CstEntryOwner owner;
 
-    if (!cst_entry_stat(place, name, FALSE, st))
-        return look_failed(name, ret_volume);
+    if (!cst_entry_stat(dir, name, FALSE, st))
+        return probe_failed(name, ret_volume);
     /* What a link leads to may lie anywhere. */
-    ret_seen->shared = !place->is_private || S_ISLNK(st->stx_mode);
+    ret_seen->shared = !dir->is_private || S_ISLNK(st->stx_mode);
     owner = (CstEntryOwner){st->stx_mode, st->stx_uid, st->stx_nlink};
-    distrust = cst_entry_distrust(place, name, &owner);
+    distrust = cst_entry_distrust(dir, name, &owner);
     if (distrust) {
         *ret_volume = with_problem(volume_from_stat(name, ret_seen), distrust);
-        return LOOK_DONE;
+        return PROBE_DONE;
     }
-    if (S_ISLNK(st->stx_mode) && !cst_entry_stat(place, name, TRUE, st))
-        return look_failed(name, ret_volume);
+    if (S_ISLNK(st->stx_mode) && !cst_entry_stat(dir, name, TRUE, st))
+        return probe_failed(name, ret_volume);
     if (!S_ISREG(st->stx_mode) && !S_ISDIR(st->stx_mode) && !S_ISBLK(st->stx_mode))
-        return LOOK_NONE;
+        return PROBE_NONE;
     if (still_fits(known, ret_seen)) {
         *ret_volume = cst_volume_ref(known);
-        return LOOK_DONE;
+        return PROBE_DONE;
     }
     if (!S_ISDIR(st->stx_mode))
-        return LOOK_OPEN;
+        return PROBE_OPEN;
     *ret_volume = volume_from_stat(name, ret_seen);
-    return LOOK_DONE;
+    return PROBE_DONE;
 }
 
-CstVolume *cst_dir_look(const CstPoolState *state, const CstDirPlace *place, const char *name,
-                        CstVolume *known)
+CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
+                         CstVolume *known)
 {
     CstVolume *volume = NULL;
     Seen seen;
 
-    if (look(place, name, known, &seen, &volume) == LOOK_OPEN)
-        volume = open_and_look(state, place, name, &seen, known);
+    if (probe(dir, name, known, &seen, &volume) == PROBE_OPEN)
+        volume = open_and_inspect(state, dir, name, &seen, known);
     return volume;
 }
 
@@ -330,14 +308,14 @@ static void log_problem(const CstPoolState *state, const CstVolume *volume)
 gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     *ret_volume = NULL;
     if (cst_dir_name_hidden(name) || strchr(name, '/'))
         return TRUE;
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    *ret_volume = cst_dir_look(state, &target, name, known);
+    *ret_volume = cst_dir_probe(state, &target, name, known);
     if (*ret_volume != known)
         log_problem(state, *ret_volume);
     return TRUE;
@@ -351,7 +329,7 @@ typedef struct {
     CstVolume *known; /* referenced; NULL: nothing */
     Seen seen;
     CstVolume *volume;           /* NULL: not looked at yet; gone, or no volume */
-    CstDeclaration *declaration; /* at first what stands beside the content */
+    CstDeclaration *declaration; /* at first what is kept with the content */
     gboolean undeclared;         /* what is declared of the volume has still to be asked for */
 } Entry;
 
@@ -359,7 +337,7 @@ typedef struct {
     CstPoolState *state;
     const CstScan *scan;
     CstTask *task;
-    const CstDirPlace *target;
+    const CstDirHandle *target;
     GPtrArray *waiting; /* of Entry */
     gint next;          /* index of the next one, shared by the threads */
 } Scanning;
@@ -387,7 +365,7 @@ static gpointer read_waiting(gpointer data)
         if (!blob)
             continue;
         entry->volume = read_as(s->target, blob, &entry->seen, NULL, &readable);
-        entry->declaration = cst_dir_declared_beside(blob);
+        entry->declaration = cst_dir_declaration_read(blob);
         entry->undeclared = TRUE;
     }
     return NULL;
@@ -422,7 +400,7 @@ static void conclude(const Scanning *s, Entry *entry)
 {
     if (entry->undeclared && overruling(entry->volume, entry->declaration)) {
         cst_volume_unref(entry->volume);
-        entry->volume = cst_dir_look(s->state, s->target, entry->name, NULL);
+        entry->volume = cst_dir_probe(s->state, s->target, entry->name, NULL);
     } else if (entry->undeclared) {
         cst_volume_judge(entry->volume, entry->declaration);
     }
@@ -432,7 +410,7 @@ static void conclude(const Scanning *s, Entry *entry)
     s->scan->sink(g_steal_pointer(&entry->volume), s->scan->data);
 }
 
-static void look_into_waiting(Scanning *s)
+static void inspect_waiting(Scanning *s)
 {
     guint others = MIN(s->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
 
@@ -449,10 +427,10 @@ static void scan_entry(Scanning *s, const char *name)
     Seen seen;
     Entry *entry;
 
-    switch (look(s->target, name, known, &seen, &volume)) {
-    case LOOK_NONE: break;
-    case LOOK_DONE: s->scan->sink(volume, s->scan->data); break;
-    case LOOK_OPEN:
+    switch (probe(s->target, name, known, &seen, &volume)) {
+    case PROBE_NONE: break;
+    case PROBE_DONE: s->scan->sink(volume, s->scan->data); break;
+    case PROBE_OPEN:
         entry = g_new0(Entry, 1);
         *entry = (Entry){.name = g_strdup(name), .known = g_steal_pointer(&known), .seen = seen};
         g_ptr_array_add(s->waiting, entry);
@@ -480,7 +458,7 @@ static gboolean read_entries(Scanning *s, DIR *dir, GError **error)
 gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) waiting = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     Scanning s = {
         .state = state, .scan = scan, .task = task, .target = &target, .waiting = waiting};
     DIR *dir;
@@ -488,12 +466,12 @@ gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    dir = cst_place_list(&target);
+    dir = cst_handle_list(&target);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot open path '%s'"), target.path);
     done = read_entries(&s, dir, error);
     if (done)
-        look_into_waiting(&s);
+        inspect_waiting(&s);
     closedir(dir);
     return done;
 }

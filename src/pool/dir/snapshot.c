@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
+ * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
+ * being made has a draft's name and lock, so that what a dead process left is not taken for one.
+ *
+ * The two directories are ours alone (cst_handle_open_own): who may write to the target can put
+ * something else in their dir, which is refused, or take them away. Each is opened below the
+ * other; a path of two parts would only have the last one guarded.
+ */
 #include "dir.h"
 
 #include <errno.h>
@@ -15,47 +24,37 @@
 #include <base/i18n.h>
 #include <base/uuid.h>
 
-/*
- * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
- * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
- * being made has a draft's name and lock, so that what a dead process left is told from it.
- *
- * The two directories are ours alone (cst_place_open_own): who may write to the target can put
- * something else in their place, which is refused, or take them away. Each is opened below the
- * other; a path of two parts would only have the last one guarded.
- */
-
 #define XATTR_LIST_MAX 65536
 /* Somebody who removes the last snapshot of another volume may take the upper directory along. */
 #define MAKE_TRIES 8
 
 /* The directory of all snapshots and, in it, the volume's. */
 typedef struct {
-    CstDirPlace all;
-    CstDirPlace volume; /* fd -1: the volume has none */
+    CstDirHandle all;
+    CstDirHandle volume; /* fd -1: the volume has none */
 } Shelf;
 
-#define SHELF_NONE ((Shelf){CST_DIR_PLACE_NONE, CST_DIR_PLACE_NONE})
+#define SHELF_NONE ((Shelf){CST_DIR_HANDLE_NONE, CST_DIR_HANDLE_NONE})
 
 static void shelf_clear(Shelf *shelf)
 {
-    cst_place_clear(&shelf->volume);
-    cst_place_clear(&shelf->all);
+    cst_handle_clear(&shelf->volume);
+    cst_handle_clear(&shelf->all);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shelf, shelf_clear)
 
-static gboolean shelf_try_open(const CstDirPlace *target, const char *volume, gboolean make,
+static gboolean shelf_try_open(const CstDirHandle *target, const char *volume, gboolean make,
                                Shelf *ret_shelf, GError **error)
 {
     *ret_shelf = SHELF_NONE;
-    if (!cst_place_open_own(target, CST_SNAPSHOT_DIR, make, &ret_shelf->all, error))
+    if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, make, &ret_shelf->all, error))
         return FALSE;
     return ret_shelf->all.fd < 0 ||
-           cst_place_open_own(&ret_shelf->all, volume, make, &ret_shelf->volume, error);
+           cst_handle_open_own(&ret_shelf->all, volume, make, &ret_shelf->volume, error);
 }
 
 /* @make: with the directories made, and durable; else without an error where they are missing. */
-static gboolean shelf_open(CstPoolState *state, const CstDirPlace *target, const char *volume,
+static gboolean shelf_open(CstPoolState *state, const CstDirHandle *target, const char *volume,
                            gboolean make, Shelf *ret_shelf, GError **error)
 {
     for (guint tries = MAKE_TRIES;; tries--) {
@@ -74,7 +73,7 @@ static gboolean shelf_open(CstPoolState *state, const CstDirPlace *target, const
 }
 
 /* Removes the directories of @volume's snapshots when they are empty. */
-static void shelf_tidy(const CstDirPlace *target, const CstDirPlace *all, const char *volume)
+static void shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, const char *volume)
 {
     if (cst_entry_remove(all, volume, TRUE))
         cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
@@ -86,9 +85,9 @@ static gboolean missing(const char *volume, const char *name, GError **error)
                     name);
 }
 
-/* The place of @volume's snapshots; NOT_FOUND, of snapshot @name, where there are none. */
+/* The dir of @volume's snapshots; NOT_FOUND, of snapshot @name, where there are none. */
 static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
-                           CstDirPlace *ret_target, Shelf *ret_shelf, GError **error)
+                           CstDirHandle *ret_target, Shelf *ret_shelf, GError **error)
 {
     if (!cst_dir_target_open(state, ret_target, error) ||
         !shelf_open(state, ret_target, volume, FALSE, ret_shelf, error))
@@ -97,7 +96,7 @@ static gboolean shelf_find(CstPoolState *state, const char *volume, const char *
 }
 
 /* The snapshot's file, for reading; -1 with @error. */
-static int open_snapshot(CstPoolState *state, const CstDirPlace *target, const char *volume,
+static int open_snapshot(CstPoolState *state, const CstDirHandle *target, const char *volume,
                          const char *name, GError **error)
 {
     g_auto(Shelf) shelf = SHELF_NONE;
@@ -121,9 +120,9 @@ typedef struct {
     int64_t ns;
 } Found;
 
-static gboolean describe(const CstDirPlace *place, const char *name, Found *ret_found)
+static gboolean describe(const CstDirHandle *dir, const char *name, Found *ret_found)
 {
-    g_autoptr(CstVolume) file = cst_dir_look(NULL, place, name, NULL);
+    g_autoptr(CstVolume) file = cst_dir_probe(NULL, dir, name, NULL);
     CstSnapshot *snapshot;
 
     if (!file)
@@ -152,7 +151,7 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
                               GError **error)
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Found));
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(Shelf) shelf = SHELF_NONE;
     const struct dirent *entry;
     DIR *dir;
@@ -162,7 +161,7 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
         return FALSE;
     if (shelf.volume.fd < 0)
         return TRUE;
-    dir = cst_place_list(&shelf.volume);
+    dir = cst_handle_list(&shelf.volume);
     if (!dir)
         return cst_fail_errno(error, errno, _("cannot list the snapshots of volume '%s'"), volume);
     while ((entry = readdir(dir))) {
@@ -213,8 +212,8 @@ static void copy_attributes(int from, int to)
     }
 }
 
-/* A locked draft in @place that shares the content of @from; *ret_draft is its name. */
-static int copy_to_draft(int from, const CstDirPlace *place, const char *volume, char **ret_draft,
+/* A locked draft in @dir that shares the content of @from; *ret_draft is its name. */
+static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, char **ret_draft,
                          GError **error)
 {
     char token[CST_UUID_TEXT_LEN];
@@ -224,8 +223,8 @@ static int copy_to_draft(int from, const CstDirPlace *place, const char *volume,
     int copy;
 
     cst_uuid_generate(&id);
-    draft = g_strconcat(CST_DRAFT_PREFIX, cst_uuid_format(&id, token), CST_DRAFT_SUFFIX, NULL);
-    fd = cst_entry_create(place, draft);
+    draft = cst_dir_draft_name(cst_uuid_format(&id, token));
+    fd = cst_entry_create(dir, draft);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a copy of volume '%s'"), volume);
         return -1;
@@ -233,7 +232,7 @@ static int copy_to_draft(int from, const CstDirPlace *place, const char *volume,
     cst_dir_lock_draft(fd);
     CST_CRASH_POINT("snapshot.draft.created");
     if (!share(from, fd, volume, error)) {
-        cst_entry_remove(place, draft, FALSE);
+        cst_entry_remove(dir, draft, FALSE);
         return -1;
     }
     copy_attributes(from, fd);
@@ -272,7 +271,7 @@ static gboolean put_on_shelf(const Shelf *shelf, int fd, const char *draft, cons
 static gboolean snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(Shelf) shelf = SHELF_NONE;
     g_autofree char *draft = NULL;
     g_auto(CstFd) from = -1;
@@ -307,7 +306,7 @@ static gboolean take_owner(int from, int to, const char *volume, GError **error)
 }
 
 /* The draft takes the place of the file that @now has open, and of no other. */
-static gboolean put_in_place(CstPoolState *state, const CstDirPlace *target, int now, int copy,
+static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, int now, int copy,
                              const char *draft, const char *volume, GError **error)
 {
     if (!take_owner(now, copy, volume, error) || !sync_draft(copy, volume, error))
@@ -327,7 +326,7 @@ static gboolean put_in_place(CstPoolState *state, const CstDirPlace *target, int
 static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_autofree char *draft = NULL;
     g_auto(CstFd) from = -1;
     g_auto(CstFd) now = -1;
@@ -350,7 +349,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(Shelf) shelf = SHELF_NONE;
 
     if (!shelf_find(state, volume, name, &target, &shelf, error))
@@ -372,7 +371,7 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
 static gboolean snapshot_rename(CstPoolState *state, const char *volume, const char *name,
                                 const char *new_name, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(Shelf) shelf = SHELF_NONE;
 
     if (!shelf_find(state, volume, name, &target, &shelf, error))
@@ -391,7 +390,7 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
 static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const char *name,
                               GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     int fd;
 
     if (!cst_dir_target_open(state, &target, error))
@@ -411,21 +410,21 @@ const CstSnapshotBackend cst_dir_snapshots = {
 
 /* --- what is left over ------------------------------------------------------------------------ */
 
-void cst_dir_drop_snapshot_drafts(const CstDirPlace *target)
+void cst_dir_drop_snapshot_drafts(const CstDirHandle *target)
 {
-    g_auto(CstDirPlace) all = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
     const struct dirent *entry;
     DIR *dir;
 
-    if (!cst_place_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, NULL) || all.fd < 0)
+    if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, NULL) || all.fd < 0)
         return;
-    dir = cst_place_list(&all);
+    dir = cst_handle_list(&all);
     while (dir && (entry = readdir(dir))) {
-        g_auto(CstDirPlace) below = CST_DIR_PLACE_NONE;
+        g_auto(CstDirHandle) below = CST_DIR_HANDLE_NONE;
 
         if (cst_dir_name_hidden(entry->d_name))
             continue;
-        if (cst_place_open_own(&all, entry->d_name, FALSE, &below, NULL) && below.fd >= 0)
+        if (cst_handle_open_own(&all, entry->d_name, FALSE, &below, NULL) && below.fd >= 0)
             cst_dir_drop_dead(&below);
         shelf_tidy(target, &all, entry->d_name);
     }

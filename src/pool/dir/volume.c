@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes of a directory pool: made as drafts (draft.c), opened, and removed.
+ *
+ * A volume is whole or not there. Its draft is filled under a hidden name with mode 0600; the
+ * commit sets owner and mode, syncs the content, renames without replacing, and syncs the directory
+ * before the call answers. Killed before the rename, the draft is left, and dropped by its token or
+ * at the pool's next start; killed after it, the volume is there.
+ */
 #include "dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +22,6 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/process.h>
-#include <base/uuid.h>
 #include <image/hold.h>
 #include <pool/device.h>
 
@@ -25,55 +29,25 @@
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-static char *draft_name(const char *token)
-{
-    return g_strconcat(CST_DRAFT_PREFIX, token, CST_DRAFT_SUFFIX, NULL);
-}
-
-static gboolean remove_draft(const CstDirPlace *place, const char *name)
-{
-    return cst_entry_remove(place, name, FALSE) || errno == ENOENT ||
-           (errno == EISDIR && cst_entry_remove(place, name, TRUE));
-}
-
-gboolean cst_dir_lock_draft(int fd)
-{
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = G_MAXINT64 - 1, .l_len = 1};
-
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
-
-static void turn_cow_off(int fd)
-{
-    int attributes;
-
-    if (ioctl(fd, FS_IOC_GETFLAGS, &attributes) == 0) {
-        attributes |= FS_NOCOW_FL;
-        if (ioctl(fd, FS_IOC_SETFLAGS, &attributes) < 0)
-            cst_log(CST_LOG_DEBUG, "cannot turn copy-on-write off: %s", g_strerror(errno));
-    }
-}
-
-static gboolean make_draft(const CstDirPlace *target, const char *name, const CstVolDef *def,
+static gboolean make_draft(const CstDirHandle *target, const char *name, const CstVolDef *def,
                            CstVolDraft *draft, GError **error)
 {
-    g_auto(CstDirPlace) made = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
     g_auto(CstFd) fd = -1;
     struct statx st;
     int blob_fd;
 
     /* It is given its owner by the commit: until then it must be seen to be ours. */
     if (def->type == CST_VOL_DIR)
-        return cst_place_open_own(target, name, TRUE, &made, error);
+        return cst_handle_open_own(target, name, TRUE, &made, error);
     fd = cst_entry_create(target, name);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Failed to create file '%s/%s'"), target->path,
                               def->name);
     cst_dir_lock_draft(fd);
     CST_CRASH_POINT("vol.reserve.created");
-    if (def->nocow)
-        turn_cow_off(fd);
+    if (def->nocow && !cst_dir_turn_cow_off(fd))
+        cst_log(CST_LOG_DEBUG, "cannot turn copy-on-write off: %s", g_strerror(errno));
     if (!cst_dir_set_owner(fd, def->name, &def->perms, error))
         return FALSE;
     if (cst_fd_stat(fd, &st))
@@ -97,8 +71,8 @@ static gboolean check_backing(const CstVolDef *def, GError **error)
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
-    g_autofree char *name = draft_name(draft->token);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_autofree char *name = cst_dir_draft_name(draft->token);
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statx st;
 
     if (!cst_dir_target_open(state, &target, error) || !check_backing(def, error))
@@ -107,14 +81,14 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
     draft->zeroed = TRUE;
     draft->shared = !target.is_private;
-    if (!cst_place_may_change(&target))
+    if (!cst_handle_may_change(&target))
         return cst_fail_errno(error, errno, _("Failed to create file '%s/%s'"), target.path,
                               def->name);
     if (!cst_may_change(error))
         return FALSE;
     if (make_draft(&target, name, def, draft, error))
         return TRUE;
-    remove_draft(&target, name);
+    cst_dir_remove_draft(&target, name);
     return FALSE;
 }
 
@@ -133,7 +107,7 @@ static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
 }
 
 /* Gives the draft, which @fd has open, its name, for good. Not done: it has it no longer. */
-static gboolean name_draft(CstPoolState *state, const CstDirPlace *target, int fd,
+static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int fd,
                            const char *draft, const char *name, GError **error)
 {
     if (!cst_entry_rename_new(target, draft, name)) {
@@ -149,7 +123,7 @@ static gboolean name_draft(CstPoolState *state, const CstDirPlace *target, int f
                         name, target->path);
     if (cst_dir_names_sync(state, target, error))
         return TRUE;
-    remove_draft(target, name);
+    cst_dir_remove_draft(target, name);
     return FALSE;
 }
 
@@ -160,14 +134,14 @@ static gboolean name_draft(CstPoolState *state, const CstDirPlace *target, int f
 gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
-    g_autofree char *name = draft_name(draft->token);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
-    g_auto(CstDirPlace) made = CST_DIR_PLACE_NONE;
+    g_autofree char *name = cst_dir_draft_name(draft->token);
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
     int fd;
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    if (!draft->blob && !cst_place_open_own(&target, name, FALSE, &made, error))
+    if (!draft->blob && !cst_handle_open_own(&target, name, FALSE, &made, error))
         return FALSE;
     fd = draft->blob ? cst_blob_file_fd(draft->blob) : made.fd;
     if (!settle_draft(fd, def, error))
@@ -178,51 +152,21 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
-    g_autofree char *name = draft_name(token);
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_autofree char *name = cst_dir_draft_name(token);
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     if (strchr(token, '/'))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' does not name a draft"), token);
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    if (!remove_draft(&target, name))
+    if (!cst_dir_remove_draft(&target, name))
         return cst_fail_errno(error, errno, _("cannot unlink file '%s'"), name);
     return TRUE;
 }
 
-/* What is neither a file nor a directory is no draft of ours, whatever it is called. */
-static void drop_if_dead(const CstDirPlace *place, const char *name)
-{
-    g_auto(CstFd) fd = -1;
-    gboolean is_dir;
-    struct statx st;
-
-    if (!cst_entry_stat(place, name, FALSE, &st) ||
-        (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode)))
-        return;
-    is_dir = S_ISDIR(st.stx_mode);
-    if (!is_dir)
-        fd = cst_entry_open_draft(place, name);
-    if ((is_dir || (fd >= 0 && cst_dir_lock_draft(fd))) && cst_entry_remove(place, name, is_dir))
-        cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
-}
-
-void cst_dir_drop_dead(const CstDirPlace *place)
-{
-    DIR *dir = cst_place_list(place);
-    const struct dirent *entry;
-
-    if (!dir)
-        return;
-    while ((entry = readdir(dir)))
-        if (cst_dir_is_draft(entry->d_name))
-            drop_if_dead(place, entry->d_name);
-    closedir(dir);
-}
-
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
@@ -235,7 +179,7 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     struct statx st = {0};
     gboolean is_dir;
 
@@ -248,7 +192,7 @@ gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flag
     if (cst_dry_run() && is_dir && !cst_entry_is_empty(&target, name))
         return cst_fail_errno(error, errno, _("cannot remove directory '%s/%s'"), target.path,
                               name);
-    if (!cst_place_may_change(&target))
+    if (!cst_handle_may_change(&target))
         return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target.path, name);
     if (!cst_may_change(error))
         return FALSE;
@@ -265,7 +209,7 @@ gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     int fd;
 
     if (cst_dir_name_hidden(name)) {
@@ -294,48 +238,4 @@ gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
     }
     cst_file_holders(cst_blob_file_fd(blob), holders);
     return TRUE;
-}
-
-/* --- watch ------------------------------------------------------------------------------------ */
-
-#define WATCHED                                                                         \
-    (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
-     IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)
-
-int cst_dir_watch_open(CstPoolState *state, GError **error)
-{
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
-    g_autofree char *opened = NULL;
-    int fd;
-
-    if (!cst_dir_target_open(state, &target, error))
-        return -1;
-    /* What was opened and found to be the pool's is watched, whatever has the name by now. */
-    opened = g_strdup_printf("/proc/self/fd/%d", target.fd);
-    fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd >= 0 && inotify_add_watch(fd, opened, WATCHED | IN_ONLYDIR) >= 0)
-        return fd;
-    cst_fail_errno(error, errno, _("cannot watch '%s'"), state->def->target_path);
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-void cst_dir_watch_read(CstPoolState *state, int fd,
-                        void (*changed)(const char *name, gpointer data), gpointer data)
-{
-    char buf[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t n;
-
-    while ((n = read(fd, buf, sizeof(buf))) > 0) {
-        for (char *p = buf; p < buf + n;) {
-            const struct inotify_event *event = (const struct inotify_event *)p;
-
-            p += sizeof(*event) + event->len;
-            if (event->len == 0 || (event->mask & IN_Q_OVERFLOW))
-                changed(NULL, data);
-            else if (!cst_dir_name_hidden(event->name))
-                changed(event->name, data);
-        }
-    }
 }

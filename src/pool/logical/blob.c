@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An LV's device as a blob. The kernel reports a full thin pool as an input/output error, for
+ * writes are put off until a flush: when one fails, LVM is asked, so that "no space" is reported as
+ * that.
+ */
 #include "logical.h"
 
-/*
- * An LV's device. The kernel tells a full thin pool as an input/output error, for writes are put
- * off until a flush: when one fails, the pool is asked, so that "no space" is told as that.
- */
+#include <errno.h>
+#include <fcntl.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
 typedef struct {
     CstBlob head;
     CstBlob *inner;
@@ -110,4 +118,16 @@ CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean 
 int logical_blob_fd(CstBlob *blob)
 {
     return cst_blob_file_fd(LV_BLOB(blob)->inner);
+}
+
+CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error)
+{
+    g_autofree char *path = logical_device(state, lv);
+    int fd = cst_node_open(path, writable ? O_RDWR : O_RDONLY);
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot open volume '%s'"), path);
+        return NULL;
+    }
+    return logical_blob_new(state, fd, lv, writable, error);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Changes of volumes that are there: deleted, wiped, resized. */
 #include "logical.h"
 
 #include <base/crash.h>
@@ -10,7 +11,8 @@
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* The core has seen to it; but LVM would remove an origin together with what hangs on it by now. */
+/* The core has seen to it; but LVM would remove an origin together with what depends on it by now.
+ */
 static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
                                   GError **error)
 {
@@ -32,7 +34,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
     if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeleteVol", error))
         return FALSE;
-    group = logical_look_lately(logical, error);
+    group = logical_group_cached(logical, error);
     lv = group ? logical_find(group, name, error) : NULL;
     if (!lv || !refuse_dependents(state, group, lv, error))
         return FALSE;
@@ -48,7 +50,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 /* A snapshot that has to hold all of its capacity runs out of room, and is lost. */
 gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
+    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
     g_autofree char *path = logical_device(LOGICAL(state), name);
 
@@ -92,7 +94,7 @@ static gboolean check_size(LogicalState *state, const char *name, uint64_t size,
 
     if (!*why && has_size(state, name, size))
         return TRUE;
-    group = logical_look(state, NULL, error);
+    group = logical_group_read(state, NULL, error);
     lv = group ? logical_find(group, name, error) : NULL;
     if (!lv)
         return FALSE;
@@ -111,7 +113,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
                             GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look(logical, task, error);
+    g_autoptr(LvmGroup) group = logical_group_read(logical, task, error);
     const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
     g_autofree char *target = logical_target(logical, name);
     g_autofree char *option = NULL;
@@ -134,7 +136,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
         lvm_change(task, &why, "lvextend", option, target, NULL);
     else
         lvm_change(task, &why, "lvreduce", "-f", option, target, NULL);
-    logical_changed(logical);
+    logical_cache_invalidate(logical);
     CST_CRASH_POINT("logical.resize.done");
     if (why)
         logical_explain_full(logical, name, &why);

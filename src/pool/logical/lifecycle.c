@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The volume group of a pool: made on devices that carry nothing, activated and deactivated,
+ * removed. libvirt's words and rules stand where scripts may depend on them. Whether a tool has
+ * done what it says is read from a report.
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -59,10 +64,10 @@ static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, 
 }
 
 /* The group as it is, when it is there and the one that is meant. */
-static LvmGroup *look_matching(CstPoolState *state, GError **error)
+static LvmGroup *read_matching(CstPoolState *state, GError **error)
 {
     GError *why = NULL;
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, &why);
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, &why);
 
     if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
         cst_fail(error, CST_ERROR_CONFIG, _("cannot find logical volume group name '%s'"),
@@ -79,7 +84,7 @@ static LvmGroup *look_matching(CstPoolState *state, GError **error)
 gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    g_autoptr(LvmGroup) group = look_matching(state, &why);
+    g_autoptr(LvmGroup) group = read_matching(state, &why);
     gboolean any = FALSE, active = FALSE;
 
     if (why)
@@ -96,13 +101,13 @@ gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error
 
 static gboolean set_active(CstPoolState *state, const char *how, GError **error)
 {
-    logical_changed(LOGICAL(state));
+    logical_cache_invalidate(LOGICAL(state));
     return lvm_change(NULL, error, "vgchange", how, LOGICAL(state)->vg, NULL);
 }
 
 gboolean logical_start(CstPoolState *state, GError **error)
 {
-    g_autoptr(LvmGroup) group = look_matching(state, error);
+    g_autoptr(LvmGroup) group = read_matching(state, error);
 
     return group && set_active(state, "-aly", error);
 }
@@ -130,7 +135,7 @@ static gboolean refuse_held(CstPoolState *state, const LvmGroup *group, GError *
 
 gboolean logical_stop(CstPoolState *state, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, error);
 
     return group && refuse_held(state, group, error) && set_active(state, "-aln", error);
 }
@@ -223,7 +228,7 @@ static gboolean check_devices(const CstPoolState *state, unsigned flags, GError 
 /* Whether the group is there with all our devices, whatever the tool said of its work. */
 static gboolean built(CstPoolState *state)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, NULL);
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, NULL);
 
     for (guint i = 0; group && i < state->def->source.devices->len; i++)
         if (!has_device(group, device_path(state, i)))
@@ -285,11 +290,11 @@ gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* FALSE with an error while the group is there, or when that can't be told. */
+/* FALSE with an error while the group is there, or when LVM does not say. */
 static gboolean group_is_gone(CstPoolState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    g_autoptr(LvmGroup) left = logical_look(LOGICAL(state), NULL, &why);
+    g_autoptr(LvmGroup) left = logical_group_read(LOGICAL(state), NULL, &why);
 
     if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
         return TRUE;
@@ -308,7 +313,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
 
     if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeletePool", error))
         return FALSE;
-    group = logical_look(LOGICAL(state), NULL, error);
+    group = logical_group_read(LOGICAL(state), NULL, error);
     if (!group || !refuse_held(state, group, error))
         return FALSE;
     lvm_change(NULL, &why, "vgremove", "-f", LOGICAL(state)->vg, NULL);

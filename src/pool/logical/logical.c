@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The backend's table, above the files that do the work, and the life of a pool's state. */
 #include "logical.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@ static void state_free(CstPoolState *state)
 {
     LogicalState *logical = LOGICAL(state);
 
-    logical_seen_clear(&logical->seen);
+    logical_cache_clear(&logical->cache);
     logical_options_clear(&logical->options);
     g_free(logical->uuid);
     cst_pool_def_free(state->def);
@@ -24,7 +25,7 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
 {
     LogicalState *logical = g_new0(LogicalState, 1);
 
-    logical_seen_init(&logical->seen);
+    logical_cache_init(&logical->cache);
     logical->head.def = cst_pool_def_copy(def);
     logical->vg = logical->head.def->source.name;
     if (logical_name_check(logical->vg, error) &&
@@ -36,7 +37,7 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
 
 static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
+    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
 
     if (!group)
         return FALSE;
@@ -44,23 +45,6 @@ static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
     ret_usage->available = group->free;
     ret_usage->allocation = group->size - group->free;
     return TRUE;
-}
-
-/* --- names ------------------------------------------------------------------------------------ */
-
-char *logical_device(const LogicalState *state, const char *name)
-{
-    return g_strdup_printf("%s/%s/%s", lvm_host.dev, state->vg, name);
-}
-
-char *logical_target(const LogicalState *state, const char *name)
-{
-    return g_strdup_printf("%s/%s", state->vg, name);
-}
-
-char *logical_vol_path(CstPoolState *state, const char *name)
-{
-    return g_strdup_printf("%s/%s", state->def->target_path, name);
 }
 
 static char *logical_vol_resolve(CstPoolState *state, const char *path)
@@ -80,7 +64,7 @@ static char *logical_vol_resolve(CstPoolState *state, const char *path)
 
 static char *logical_identity(CstPoolState *state, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
+    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
 
     return group ? g_strdup_printf("vg=%s\n", group->uuid) : NULL;
 }
@@ -94,7 +78,7 @@ static gboolean logical_expect(CstPoolState *state, const char *recorded, gboole
 
     g_clear_pointer(&logical->uuid, g_free);
     if (starting) {
-        group = logical_look_lately(logical, error);
+        group = logical_group_cached(logical, error);
         logical->uuid = group ? g_strdup(group->uuid) : NULL;
         return group != NULL;
     }
@@ -134,7 +118,7 @@ const CstBackend cst_logical_backend = {
     .vol_children = logical_vol_children,
     .vol_flatten = logical_vol_flatten,
     .thin = logical_thin,
-    .rooms = logical_rooms,
+    .space_usage = logical_space_usage,
     .snapshots = &logical_snapshots,
     .watch_open = logical_watch_open,
     .watch_read = logical_watch_read,

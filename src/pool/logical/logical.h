@@ -3,24 +3,36 @@
 
 #include <sys/stat.h>
 
-#include <pool/pool.h>
+#include <pool/backend.h>
 
 #include "lvm.h"
 #include "report.h"
 
 /**
  * Pools that are an LVM volume group, as libvirt has them, and thin volumes besides. Everything is
- * done by LVM's own tools, and everything is looked at in one report (report.h), so that what we
- * tell is what one moment of the group's metadata said.
+ * done by LVM's own tools, and everything is read from one report (report.h), so that what we say
+ * is what one moment of the group's metadata said.
+ *
+ * From below to above; a file calls files of the lines before its own, and to its left:
+ *
+ *     lvm.c  report.c  names.c  options.c      the tools and their report; names, tags, options
+ *     paths.c  group.c  cache.c                nodes; what a report says; how long it is used
+ *     thin.c  lv.c  blob.c  swap.c             thin pools; checked changes of one LV; its content
+ *     scan.c  volume.c                         records; new volumes
+ *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
+ *                                              the other callbacks
+ *     logical.c                                the table
+ *
+ * Functions that are a callback of the table do what CstBackend says of it.
  *
  * Names: a volume is the LV of its name. What nobody may see carries ".cistern-" in front:
  *
  *     .cistern-HEX.MAKER.part   a draft (HEX: its token without dashes)
- *     .cistern-HEX.MAKER.old    a volume while another LV takes its name, with a tag that tells it
- *     .cistern-HEX.snap         a snapshot; tags say of which volume, and its name
+ *     .cistern-HEX.MAKER.old    a volume while another LV takes its name; tag "was" has its name
+ *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
  *
- * MAKER names the process at work, so that what a dead one left can be told from what a live one
- * is making.
+ * MAKER names the process at work, so that what a dead one left is not taken for what a live one is
+ * making, nor the other way round.
  */
 extern const CstBackend cst_logical_backend;
 
@@ -34,51 +46,36 @@ typedef struct {
     unsigned snapshot_percent;
 } LogicalOptions;
 
-/** What LVM said last (look.c). */
+/** The last report, and what is known to have changed since (cache.c). */
 typedef struct {
     GMutex lock; /**< guards what follows */
     GCond cond;
     LvmGroup *last;
-    gint64 last_at;    /**< monotonic; 0: something was changed since */
-    guint changes;     /**< so many so far, as far as is known here */
-    guint looks;       /**< reports that are being made */
-    GHashTable *nodes; /**< names of nodes that came (TRUE) or went meanwhile */
-    gboolean looking;  /**< one of them is for all who need none of their own */
-} LogicalSeen;
-
-void logical_seen_init(LogicalSeen *seen);
-void logical_seen_clear(LogicalSeen *seen);
+    gint64 last_at;     /**< monotonic; 0: something was changed since */
+    guint changes;      /**< so many so far, as far as is known here */
+    guint reports;      /**< that are being made */
+    GHashTable *nodes;  /**< names of nodes that came (TRUE) or went meanwhile */
+    gboolean reporting; /**< one of them is for all who need none of their own */
+} LogicalCache;
 
 typedef struct {
     CstPoolState head;
     const char *vg; /**< the definition's */
     char *uuid;     /**< of the group that it must be; NULL: any of the name */
     LogicalOptions options;
-    LogicalSeen seen;
+    LogicalCache cache;
 } LogicalState;
 
 #define LOGICAL(state) ((LogicalState *)(state))
 
+/* --- options.c -------------------------------------------------------------------------------- */
+
+/** Reads the definition's options; CONFIG names one that can't be. Clear *ret_options either way.
+ */
 gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
 void logical_options_clear(LogicalOptions *options);
 
-/** The group as it is now; the caller unrefs. NOT_FOUND: there is none; STATE: another one. */
-LvmGroup *logical_look(LogicalState *state, CstTask *task, GError **error);
-/** The same, or what was seen a moment ago (lvm_host.fresh_us) when no change is known of since. */
-LvmGroup *logical_look_lately(LogicalState *state, GError **error);
-/** The volume of that uuid in what was seen last; NULL: none. */
-char *logical_name_of_uuid(LogicalState *state, const char *uuid);
-/** Something was changed: what was seen is history. */
-void logical_changed(LogicalState *state);
-/** The same, of a device node that came or went: no news when the last report says so as well. */
-void logical_node_changed(LogicalState *state, const char *lv, gboolean is_there);
-
-/** "/dev/VG/NAME" */
-char *logical_device(const LogicalState *state, const char *name);
-/** "VG/NAME", as the tools take it */
-char *logical_target(const LogicalState *state, const char *name);
-
-/* --- names and tags (names.c) ----------------------------------------------------------------- */
+/* --- names.c ---------------------------------------------------------------------------------- */
 
 /** Names that begin like this are ours. */
 #define LOGICAL_PREFIX ".cistern-"
@@ -86,8 +83,11 @@ char *logical_target(const LogicalState *state, const char *name);
 /** INVALID when LVM would not take @name, or would take it for something of its own. */
 gboolean logical_name_check(const char *name, GError **error);
 
+/** Name of the draft of @token that this process makes. */
 char *logical_draft_name(const char *token);
+/** Name for the volume whose name LV @draft takes. */
 char *logical_old_name(const char *draft);
+/** A new name for a snapshot. */
 char *logical_snapshot_name(void);
 /** The draft of @token, whoever made it. */
 gboolean logical_is_draft_of(const char *name, const char *token);
@@ -95,7 +95,7 @@ gboolean logical_is_draft(const char *name);
 gboolean logical_is_old(const char *name);
 /** One of ours that no listing shows. */
 gboolean logical_is_hidden(const char *name);
-/** TRUE while the process that a draft's name tells is there. */
+/** TRUE while the process lives that a draft's name has as its maker. */
 gboolean logical_maker_lives(const char *name);
 
 /** "cistern:KEY=VALUE", with what LVM takes in no tag escaped. */
@@ -103,15 +103,130 @@ char *logical_tag(const char *key, const char *value);
 /** The value of @key, unescaped; NULL: no such tag. */
 char *logical_tag_value(const LvmVolume *lv, const char *key);
 
-/* --- looking (scan.c) ------------------------------------------------------------------------- */
+/* --- paths.c ---------------------------------------------------------------------------------- */
+
+/** "/dev/VG/NAME" */
+char *logical_device(const LogicalState *state, const char *name);
+/** "VG/NAME", as the tools take it */
+char *logical_target(const LogicalState *state, const char *name);
+/** The device that an active LV has; FALSE: there is none. */
+gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st);
+
+char *logical_vol_path(CstPoolState *state, const char *name);
+
+/* --- group.c ---------------------------------------------------------------------------------- */
+
+/** The LV that is volume @name; NO_VOL when there is none. The group keeps it. */
+const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
+/** TRUE for what vol-list shows. */
+gboolean logical_is_shown(const LvmVolume *lv);
+/** Capacity that whoever opens the LV sees. */
+uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
+/** What ties snapshots to a volume, whatever LV it is at the time; free it. */
+char *logical_volume_id(const LvmVolume *lv);
+/** Snapshots of ours of the volume with @id, oldest first; LvmVolume of @group. */
+GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
+/** Paths of what would be removed together with @lv, but for its snapshots; frees them. */
+GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv);
+
+/* --- cache.c ---------------------------------------------------------------------------------- */
+
+void logical_cache_init(LogicalCache *cache);
+void logical_cache_clear(LogicalCache *cache);
+/** The group as it is now; the caller unrefs. NOT_FOUND: there is none; STATE: another one. */
+LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error);
+/** The same, or the last report when it is new enough and no change is known of since. */
+LvmGroup *logical_group_cached(LogicalState *state, GError **error);
+/** Name of the volume of that uuid in the last report; NULL: none. */
+char *logical_name_of_uuid(LogicalState *state, const char *uuid);
+/** Something was changed: the last report is no answer any more. */
+void logical_cache_invalidate(LogicalState *state);
+/** The same, of a device node that came or went; nothing where the last report has that already. */
+void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is_there);
+
+/* --- thin.c ----------------------------------------------------------------------------------- */
+
+/** The name of the thin pool that a new volume is to draw from, made when there is none. */
+char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
+                               GError **error);
+/** A thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none). */
+gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
+                               gboolean writable, char *const *tags, GError **error);
+/** Calls lvcreate for a thin volume in the pool @in, or in that of volume @in. */
+gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
+                             GError **error);
+/**
+ * After a change of LV @lv failed with @why: when it is thin and its pool is full, or in need of
+ * repair, @why becomes an error that says that and what to do.
+ */
+void logical_explain_full(LogicalState *state, const char *lv, GError **why);
+
+gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
+gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **error);
+
+/* --- lv.c ------------------------------------------------------------------------------------- */
+
+/** lvremove, with what it says checked against what is there afterwards. */
+gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
+/** lvrename, checked likewise; EXISTS when the name is taken. */
+gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
+/** lvchange with @option, "--addtag" or "--deltag", and @tag. */
+gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,
+                            const char *tag, GError **error);
+
+/* --- blob.c ----------------------------------------------------------------------------------- */
+
+/** Opens an LV of any name as a blob. */
+CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error);
+/** As cst_blob_file_new(), but a full thin pool is reported as that. */
+CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
+                          GError **error);
+/** The descriptor of what logical_open_lv() opened; the blob keeps it. */
+int logical_blob_fd(CstBlob *blob);
+
+/* --- swap.c ----------------------------------------------------------------------------------- */
+
+/** LV @draft becomes volume @name; what @name was is removed. */
+gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
+/** Ends or undoes the swap that a dead process left LV @old of. */
+gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
+                              GError **error);
+
+/* --- scan.c ----------------------------------------------------------------------------------- */
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
-/** Capacity that whoever opens the LV sees. */
-uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
-/** TRUE for what vol-list shows. */
-gboolean logical_is_shown(const LvmVolume *lv);
+
+/* --- volume.c --------------------------------------------------------------------------------- */
+
+gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error);
+gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                   const char *snapshot, CstVolDraft *draft, GError **error);
+gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error);
+gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error);
+gboolean logical_drop_drafts(CstPoolState *state, GError **error);
+CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
+
+/* --- change.c --------------------------------------------------------------------------------- */
+
+gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
+gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                            GError **error);
+
+/* --- flatten.c, snapshot.c, relations.c ------------------------------------------------------- */
+
+gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+extern const CstSnapshotBackend logical_snapshots;
+
+gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error);
+gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
+                              GError **error);
 
 /* --- lifecycle.c ------------------------------------------------------------------------------ */
 
@@ -122,77 +237,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error);
 gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error);
 gboolean logical_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
 
-/* --- volume.c --------------------------------------------------------------------------------- */
-
-char *logical_vol_path(CstPoolState *state, const char *name);
-gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
-                             GError **error);
-gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
-                                   const char *snapshot, CstVolDraft *draft, GError **error);
-gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
-                            GError **error);
-gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error);
-gboolean logical_drop_drafts(CstPoolState *state, GError **error);
-gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
-CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
-gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
-                            GError **error);
-gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
-gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
-                             GError **error);
-
-/** The LV that is volume @name; NO_VOL when there is none. The group keeps it. */
-const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
-/** Opens an LV of any name as a blob. */
-CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error);
-/** As cst_blob_file_new(), but a full thin pool is told as that. */
-CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
-                          GError **error);
-int logical_blob_fd(CstBlob *blob);
-/** The device that an active LV has; FALSE: there is none. */
-gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st);
-/** lvremove, with what it says checked against what is there afterwards. */
-gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
-gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
-
-/* --- thin.c ----------------------------------------------------------------------------------- */
-
-/** The name of the thin pool that a new volume is to draw from, made when there is none. */
-char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
-                               GError **error);
-gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
-gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error);
-/** A thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none). */
-gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
-                               gboolean writable, char *const *tags, GError **error);
-/** Calls lvcreate for a thin volume in the pool @in, or in that of volume @in. */
-gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
-                             GError **error);
-/**
- * After a change of LV @lv failed with @why: when it is thin and its pool is full, or in need of
- * repair, @why becomes an error that tells that and what to do.
- */
-void logical_explain_full(LogicalState *state, const char *lv, GError **why);
-
-/* --- relations.c, swap.c, snapshot.c, watch.c ------------------------------------------------- */
-
-gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
-                              GError **error);
-/** What ties snapshots to a volume, whatever LV it is at the time; free it. */
-char *logical_volume_id(const LvmVolume *lv);
-/** Snapshots of ours of the volume with @id, oldest first; LvmVolume of @group. */
-GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
-/** Paths of what would be removed together with @lv, but for its snapshots; frees them. */
-GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv);
-
-/** LV @draft becomes volume @name; what @name was is removed. */
-gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
-/** Ends or undoes the swap that a dead process left LV @old of. */
-gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
-                              GError **error);
-gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
-
-extern const CstSnapshotBackend logical_snapshots;
+/* --- watch.c ---------------------------------------------------------------------------------- */
 
 int logical_watch_open(CstPoolState *state, GError **error);
 void logical_watch_read(CstPoolState *state, int fd,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Running LVM's tools, and what their complaints mean. */
 #include "lvm.h"
 
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 
 #define OUTPUT_LIMIT (32u << 20)
 
-LvmHost lvm_host = {.dev = "/dev", .look_s = 60, .change_s = 300, .fresh_us = G_TIME_SPAN_SECOND};
+LvmHost lvm_host = {.dev = "/dev", .report_s = 60, .change_s = 300, .fresh_us = G_TIME_SPAN_SECOND};
 
 /* What LVM says in its only locale, and what that means; the first line that fits counts. */
 static const struct {

@@ -10,7 +10,7 @@
 
 typedef struct {
     const char *dev;   /**< where devices are: "/dev" */
-    unsigned look_s;   /**< a report may take this long */
+    unsigned report_s; /**< a report may take this long */
     unsigned change_s; /**< a change */
     gint64 fresh_us;   /**< a report this old will do where nothing is changed by it */
 } LvmHost;

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names and tags of LVs: which people may give, and which are ours (logical.h). The maker in a
+ * draft's name is a process: the start of its boot's id, its number, and when it was started.
+ */
 #include "logical.h"
 
 #include <errno.h>

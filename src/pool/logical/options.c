@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The pool's options of our namespace, checked when it is opened. */
 #include "logical.h"
 
 #include <string.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reading LVM's report. LVM's tools run as root on devices that others fill, so the report is
+ * believed only whole (report.h): any field that is missing, of another kind or out of bounds makes
+ * it CORRUPT.
+ */
 #include "report.h"
 
 #include <json-glib/json-glib.h>
@@ -157,7 +162,7 @@ static gboolean take_percent(JsonObject *row, const char *field, int *ret_percen
     return TRUE;
 }
 
-/* "[name]" is how hidden ones are told. */
+/* Hidden ones are reported as "[name]". */
 static char *strip_brackets(char *name, gboolean *ret_hidden)
 {
     size_t len = name ? strlen(name) : 0;
@@ -410,7 +415,7 @@ LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error)
                                 NULL};
     g_autofree char *json = NULL;
 
-    if (!lvm_output(argv, lvm_host.look_s, task, &json, error))
+    if (!lvm_output(argv, lvm_host.report_s, task, &json, error))
         return NULL;
     return lvm_group_parse(name, json, error);
 }
@@ -455,7 +460,7 @@ GPtrArray *lvm_devices_read(GError **error)
     g_autofree char *json = NULL;
     JsonObject *report;
 
-    if (!lvm_output(argv, lvm_host.look_s, NULL, &json, error))
+    if (!lvm_output(argv, lvm_host.report_s, NULL, &json, error))
         return NULL;
     report = only_report(parser, json, error);
     return report && read_devices(report, devices, error) ? g_steal_pointer(&devices) : NULL;

@@ -9,7 +9,7 @@
 /**
  * What LVM says of a volume group: one report (lvm fullreport, as JSON) that is consistent in
  * itself. It is believed only whole: every field asked for is there and of its kind, the numbers
- * of devices and volumes are those that the group itself tells, every volume's segments cover it.
+ * of devices and volumes are those that the group itself reports, every volume's segments cover it.
  */
 
 #define LVM_PERCENT_UNKNOWN (-1)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Records of the volumes, from one report each time and from the devices' nodes. */
 #include "logical.h"
 
 #include <string.h>
@@ -11,34 +12,20 @@
 /* Parts of an LV are LVs themselves, which may have parts: that deep is believed. */
 #define PART_DEPTH_MAX 6
 
-/* As in libvirt, what is not active is not shown, but for one thing: what is lost can be
- * deleted. */
-gboolean logical_is_shown(const LvmVolume *lv)
-{
-    return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
-           !logical_is_hidden(lv->name);
-}
-
-uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv)
-{
-    const LvmVolume *origin = lvm_is_cow(lv) ? lvm_group_origin(group, lv) : NULL;
-
-    return origin ? origin->size : lv->size;
-}
-
-/* --- where it lies ---------------------------------------------------------------------------- */
+/* --- where it lies on devices
+ * ---------------------------------------------------------------------------- */
 
 typedef struct {
     const LvmGroup *group;
     CstVolDef *into; /* collects the extents */
     gboolean missing;
-} Placing;
+} Mapping;
 
-static gboolean place_lv(Placing *placing, const LvmVolume *lv, unsigned depth, GError **error);
+static gboolean map_lv(Mapping *mapping, const LvmVolume *lv, unsigned depth, GError **error);
 
 /* "/dev/sda(12)" or "name_rimage_0(0)": one piece of a segment. */
-static gboolean place_piece(Placing *placing, const char *piece, uint64_t size, unsigned depth,
-                            GError **error)
+static gboolean map_piece(Mapping *mapping, const char *piece, uint64_t size, unsigned depth,
+                          GError **error)
 {
     const char *open = strrchr(piece, '(');
     g_autofree char *where = open ? g_strndup(piece, (gsize)(open - piece)) : NULL;
@@ -49,23 +36,23 @@ static gboolean place_piece(Placing *placing, const char *piece, uint64_t size, 
     if (number && g_str_has_suffix(number, ")"))
         number[strlen(number) - 1] = '\0';
     if (!number || !g_ascii_string_to_unsigned(
-                       number, 10, 0, G_MAXINT64 / placing->group->extent_size, &extent, NULL))
+                       number, 10, 0, G_MAXINT64 / mapping->group->extent_size, &extent, NULL))
         return cst_fail(error, CST_ERROR_CORRUPT, _("LVM tells a place that is none: '%s'"), piece);
     if (where[0] == '/') {
-        uint64_t start = extent * placing->group->extent_size;
+        uint64_t start = extent * mapping->group->extent_size;
 
-        cst_vol_def_add_extent(placing->into, where, start, start + size);
+        cst_vol_def_add_extent(mapping->into, where, start, start + size);
         return TRUE;
     }
-    part = lvm_group_find(placing->group, where);
+    part = lvm_group_find(mapping->group, where);
     if (part)
-        return place_lv(placing, part, depth + 1, error);
-    placing->missing = TRUE; /* "[unknown]" */
+        return map_lv(mapping, part, depth + 1, error);
+    mapping->missing = TRUE; /* "[unknown]" */
     return TRUE;
 }
 
-static gboolean place_segment(Placing *placing, const LvmSegment *segment, unsigned depth,
-                              GError **error)
+static gboolean map_segment(Mapping *mapping, const LvmSegment *segment, unsigned depth,
+                            GError **error)
 {
     g_auto(GStrv) pieces = g_strsplit(segment->devices, ",", -1);
     guint count = g_strv_length(pieces);
@@ -73,39 +60,39 @@ static gboolean place_segment(Placing *placing, const LvmSegment *segment, unsig
     uint64_t size = count > 0 ? segment->size / count : 0;
 
     for (guint i = 0; i < count; i++)
-        if (*pieces[i] && !place_piece(placing, pieces[i], size, depth, error))
+        if (*pieces[i] && !map_piece(mapping, pieces[i], size, depth, error))
             return FALSE;
     return TRUE;
 }
 
-static gboolean place_lv(Placing *placing, const LvmVolume *lv, unsigned depth, GError **error)
+static gboolean map_lv(Mapping *mapping, const LvmVolume *lv, unsigned depth, GError **error)
 {
     if (depth > PART_DEPTH_MAX)
         return cst_fail(error, CST_ERROR_CORRUPT, _("the parts of LV '%s' go round in circles"),
                         lv->name);
     for (guint i = 0; i < lv->segments->len; i++)
-        if (!place_segment(placing, g_ptr_array_index(lv->segments, i), depth, error))
+        if (!map_segment(mapping, g_ptr_array_index(lv->segments, i), depth, error))
             return FALSE;
     return TRUE;
 }
 
-static gboolean place(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra *extra,
-                      GError **error)
+static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra *extra,
+                            GError **error)
 {
     g_autoptr(CstVolDef) into = cst_vol_def_new();
-    Placing placing = {.group = group, .into = into};
+    Mapping mapping = {.group = group, .into = into};
 
-    if (!place_lv(&placing, lv, 0, error))
+    if (!map_lv(&mapping, lv, 0, error))
         return FALSE;
     extra->extents = g_steal_pointer(&into->extents);
-    if (placing.missing && !extra->problem)
+    if (mapping.missing && !extra->problem)
         extra->problem = g_strdup(_("a device of the volume group is missing"));
     return TRUE;
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* What the device node tells; a record without it has no times and no owner. */
+/* Owner, mode and times of the device's node; without a node the record has none. */
 static void take_node(CstVolume *volume, const char *path)
 {
     struct stat st;
@@ -159,7 +146,7 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
         take_thin(lv, volume, extra);
     if (lvm_is_lost(lv))
         extra->problem = g_strdup(_("more was written than the snapshot has room for; it is lost"));
-    return place(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
+    return map_extents(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
 }
 
 static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
@@ -177,7 +164,7 @@ static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
     return TRUE;
 }
 
-/* Times of the node move with every write; they alone make no news. */
+/* Times of the node move with every write; they alone make no new record. */
 static gboolean same(const CstVolume *a, const CstVolume *b)
 {
     const CstVolumeExtra *x = a->extra, *y = b->extra;
@@ -205,7 +192,7 @@ static CstVolume *newest(CstVolume *known, CstVolume *volume)
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), task, error);
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), task, error);
     g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
 
     if (!group)
@@ -221,21 +208,21 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
             return FALSE;
         g_ptr_array_add(volumes, newest(scan->known(lv->name, scan->data), volume));
     }
-    /* Only a report that was right to its end is told. */
+    /* Nothing is handed on of a report that is not right to its end. */
     for (guint i = 0; i < volumes->len; i++)
         scan->sink(cst_volume_ref(g_ptr_array_index(volumes, i)), scan->data);
     return TRUE;
 }
 
 /* A report that does not know what has a node is older than the node. */
-static LvmGroup *look_for(LogicalState *state, const char *name, GError **error)
+static LvmGroup *group_with(LogicalState *state, const char *name, GError **error)
 {
-    LvmGroup *group = logical_look_lately(state, error);
+    LvmGroup *group = logical_group_cached(state, error);
 
     if (!group || lvm_group_find(group, name))
         return group;
     lvm_group_unref(group);
-    return logical_look(state, NULL, error);
+    return logical_group_read(state, NULL, error);
 }
 
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
@@ -249,7 +236,7 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     *ret_volume = NULL;
     if (!logical_has_node(LOGICAL(state), name, &node))
         return TRUE; /* what is not active is not shown */
-    group = look_for(LOGICAL(state), name, error);
+    group = group_with(LOGICAL(state), name, error);
     if (!group)
         return FALSE;
     lv = lvm_group_find(group, name);

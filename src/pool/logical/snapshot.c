@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A snapshot is an LV under a hidden name. Its tags: "of" (the volume's id), "snap" (its name),
+ * "at" (when it was taken). Thin ones need no size. Classic ones have one, and die when more of the
+ * volume is overwritten than fits.
+ *
+ * Reverting keeps the snapshot. A writable thin snapshot of a thin one takes the volume's name
+ * (swap.c); a classic one is merged back, which consumes it, and made anew.
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -8,50 +16,44 @@
 #include <base/i18n.h>
 #include <base/uuid.h>
 
-/*
- * A snapshot is an LV under a hidden name. Its tags: "of" (the volume's id), "snap" (its name),
- * "at" (when it was taken). Thin ones need no size. Classic ones have one, and die when more of the
- * volume is overwritten than fits.
- */
-
 /* A volume, a snapshot of it, and the report that they are part of. */
 typedef struct {
     LvmGroup *group;
     const LvmVolume *volume;
     const LvmVolume *snapshot; /* NULL: there is none of that name */
     char *id;
-} Place;
+} Lookup;
 
-static void place_clear(Place *place)
+static void lookup_clear(Lookup *found)
 {
-    lvm_group_unref(place->group);
-    g_free(place->id);
+    lvm_group_unref(found->group);
+    g_free(found->id);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lookup, lookup_clear)
 
 /* The volume in @group, of which it takes the reference over, and its snapshots. */
-static GPtrArray *find_volume(LvmGroup *group, const char *volume, Place *place, GError **error)
+static GPtrArray *find_volume(LvmGroup *group, const char *volume, Lookup *found, GError **error)
 {
-    place_clear(place);
-    *place = (Place){.group = group};
-    place->volume = group ? logical_find(group, volume, error) : NULL;
-    if (!place->volume)
+    lookup_clear(found);
+    *found = (Lookup){.group = group};
+    found->volume = group ? logical_find(group, volume, error) : NULL;
+    if (!found->volume)
         return NULL;
-    place->id = logical_volume_id(place->volume);
-    return logical_snapshots_of(group, place->id);
+    found->id = logical_volume_id(found->volume);
+    return logical_snapshots_of(group, found->id);
 }
 
-/* @now: how full it is counts, which changes with what guests write, and nobody tells of it. */
-static gboolean find_place(CstPoolState *state, const char *volume, const char *name, gboolean now,
-                           Place *place, GError **error)
+/* @now: from a new report, for how full a snapshot is changes with each write of a guest. */
+static gboolean look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
+                        Lookup *found, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
     g_autoptr(GPtrArray) snapshots =
-        find_volume(logical_look_lately(logical, error), volume, place, error);
+        find_volume(logical_group_cached(logical, error), volume, found, error);
 
     if (snapshots && snapshots->len > 0 && now) {
         g_ptr_array_unref(snapshots);
-        snapshots = find_volume(logical_look(logical, NULL, error), volume, place, error);
+        snapshots = find_volume(logical_group_read(logical, NULL, error), volume, found, error);
     }
     if (!snapshots)
         return FALSE;
@@ -60,27 +62,27 @@ static gboolean find_place(CstPoolState *state, const char *volume, const char *
         g_autofree char *called = logical_tag_value(lv, "snap");
 
         if (g_strcmp0(called, name) == 0)
-            place->snapshot = lv;
+            found->snapshot = lv;
     }
     return TRUE;
 }
 
 static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
-                              gboolean now, Place *place, GError **error)
+                              gboolean now, Lookup *found, GError **error)
 {
-    if (!find_place(state, volume, name, now, place, error))
+    if (!look_up(state, volume, name, now, found, error))
         return FALSE;
-    if (!place->snapshot)
+    if (!found->snapshot)
         cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
-    return place->snapshot != NULL;
+    return found->snapshot != NULL;
 }
 
 static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
-                             Place *place, GError **error)
+                             Lookup *found, GError **error)
 {
-    if (!find_place(state, volume, name, FALSE, place, error))
+    if (!look_up(state, volume, name, FALSE, found, error))
         return FALSE;
-    return !place->snapshot || cst_fail(error, CST_ERROR_EXISTS,
+    return !found->snapshot || cst_fail(error, CST_ERROR_EXISTS,
                                         _("volume '%s' has a snapshot '%s' already"), volume, name);
 }
 
@@ -115,14 +117,14 @@ static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
 static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
-    g_auto(Place) place = {0};
-    g_autoptr(GPtrArray) found = NULL;
+    g_auto(Lookup) found = {0};
+    g_autoptr(GPtrArray) list = NULL;
 
-    if (!find_place(state, volume, NULL, TRUE, &place, error))
+    if (!look_up(state, volume, NULL, TRUE, &found, error))
         return FALSE;
-    found = logical_snapshots_of(place.group, place.id);
-    for (guint i = 0; i < found->len; i++)
-        g_ptr_array_add(snapshots, describe(place.group, g_ptr_array_index(found, i)));
+    list = logical_snapshots_of(found.group, found.id);
+    for (guint i = 0; i < list->len; i++)
+        g_ptr_array_add(snapshots, describe(found.group, g_ptr_array_index(list, i)));
     return TRUE;
 }
 
@@ -153,7 +155,7 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
     g_autofree char *target = logical_target(state, volume);
     g_autofree char *size = lvm_size("-L", room);
 
-    logical_changed(state);
+    logical_cache_invalidate(state);
     return lvm_change(NULL, error, "lvcreate", "-y", "-s", size, "-n", lv, "--permission", "r",
                       "--addtag", tags[0], "--addtag", tags[1], "--addtag", tags[2], target, NULL);
 }
@@ -164,10 +166,10 @@ static gboolean check_made(LogicalState *state, const char *lv, GError **why, GE
     g_autoptr(LvmGroup) group = NULL;
     struct stat node;
 
-    logical_changed(state);
+    logical_cache_invalidate(state);
     if (!*why && logical_has_node(state, lv, &node))
         return TRUE;
-    group = logical_look(state, NULL, error);
+    group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
     if (lvm_group_find(group, lv))
@@ -183,26 +185,26 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_auto(Place) place = {0};
+    g_auto(Lookup) found = {0};
     g_auto(GStrv) tags = NULL;
     g_autofree char *lv = logical_snapshot_name();
     g_autoptr(GError) why = NULL;
 
-    if (!refuse_taken(state, volume, name, &place, error))
+    if (!refuse_taken(state, volume, name, &found, error))
         return FALSE;
-    if (lvm_is_cow(place.volume))
+    if (lvm_is_cow(found.volume))
         return cst_fail(
             error, CST_ERROR_UNSUPPORTED,
             _("volume '%s' is itself a snapshot or sparse; LVM takes snapshots of those "
               "only when they are thin"),
             volume);
-    tags = make_tags(place.id, name, g_get_real_time() / G_USEC_PER_SEC);
+    tags = make_tags(found.id, name, g_get_real_time() / G_USEC_PER_SEC);
     CST_CRASH_POINT("logical.snapshot.before");
-    if (lvm_is_thin(place.volume))
+    if (lvm_is_thin(found.volume))
         logical_thin_snapshot(logical, volume, lv, FALSE, tags, &why);
     else
         make_classic(logical, volume, lv,
-                     how && how->limit ? how->limit : default_room(logical, place.volume->size),
+                     how && how->limit ? how->limit : default_room(logical, found.volume->size),
                      tags, &why);
     CST_CRASH_POINT("logical.snapshot.made");
     return check_made(logical, lv, &why, error);
@@ -211,10 +213,10 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
 /* --- revert ----------------------------------------------------------------------------------- */
 
 /* A writable thin snapshot of the snapshot takes the volume's name. */
-static gboolean revert_thin(CstPoolState *state, const Place *place, GError **error)
+static gboolean revert_thin(CstPoolState *state, const Lookup *found, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    char *tags[] = {logical_tag("id", place->id), NULL};
+    char *tags[] = {logical_tag("id", found->id), NULL};
     char token[CST_UUID_TEXT_LEN];
     g_autofree char *draft = NULL;
     CstUuid uuid;
@@ -222,26 +224,35 @@ static gboolean revert_thin(CstPoolState *state, const Place *place, GError **er
 
     cst_uuid_generate(&uuid);
     draft = logical_draft_name(cst_uuid_format(&uuid, token));
-    done = logical_thin_snapshot(logical, place->snapshot->name, draft, TRUE, tags, error);
+    done = logical_thin_snapshot(logical, found->snapshot->name, draft, TRUE, tags, error);
     CST_CRASH_POINT("logical.revert.drafted");
     g_free(tags[0]);
-    done = done && logical_swap_in(logical, place->volume->name, draft, error);
+    done = done && logical_swap_in(logical, found->volume->name, draft, error);
     if (!done)
         logical_vol_abandon(state, token, NULL);
     return done;
 }
 
-/* After a merge the snapshot is gone, and the volume no origin of a merging one. */
-static gboolean is_merged(LogicalState *state, const char *lv, GError **why, GError **error)
+/*
+ * Merges classic snapshot LV @lv back into its origin. What counts is the report: after a merge the
+ * snapshot is gone, whatever the tool said.
+ */
+static gboolean merge_classic(LogicalState *state, const char *lv, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(state, NULL, error);
+    g_autofree char *target = logical_target(state, lv);
+    const char *const argv[] = {"lvconvert", "-y", "--merge", "--interval", "1", target, NULL};
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
 
+    lvm_output(argv, 0, NULL, NULL, &why);
+    logical_cache_invalidate(state);
+    group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
     if (!lvm_group_find(group, lv))
         return TRUE;
-    if (*why) {
-        g_propagate_error(error, g_steal_pointer(why));
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
     return cst_fail(error, CST_ERROR_BUSY,
@@ -253,47 +264,42 @@ static gboolean is_merged(LogicalState *state, const char *lv, GError **why, GEr
  * LVM merges a classic snapshot back into its origin, which survives a power cut, and consumes it.
  * Volume and snapshot then hold the same, so that a new one of the volume is the old one again.
  */
-static gboolean revert_classic(CstPoolState *state, const Place *place, const char *name,
-                               CstTask *task, GError **error)
+static gboolean revert_classic(LogicalState *state, const Lookup *found, const char *name,
+                               GError **error)
 {
-    LogicalState *logical = LOGICAL(state);
-    const LvmVolume *snapshot = place->snapshot;
-    g_autofree char *target = logical_target(logical, snapshot->name);
+    const LvmVolume *snapshot = found->snapshot;
     g_autofree char *at = logical_tag_value(snapshot, "at");
     g_autofree char *lv = logical_snapshot_name();
     g_auto(GStrv) tags =
-        make_tags(place->id, name, at ? g_ascii_strtoll(at, NULL, 10) : snapshot->created);
-    const char *const argv[] = {"lvconvert", "-y", "--merge", "--interval", "1", target, NULL};
+        make_tags(found->id, name, at ? g_ascii_strtoll(at, NULL, 10) : snapshot->created);
     g_autoptr(GError) why = NULL;
 
     if (lvm_is_lost(snapshot))
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
-                        name, place->volume->name);
-    lvm_output(argv, 0, NULL, NULL, &why);
-    logical_changed(logical);
-    if (!is_merged(logical, snapshot->name, &why, error))
+                        name, found->volume->name);
+    if (!merge_classic(state, snapshot->name, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.merged");
-    make_classic(logical, place->volume->name, lv, snapshot->size, tags, &why);
-    if (check_made(logical, lv, &why, error))
+    make_classic(state, found->volume->name, lv, snapshot->size, tags, &why);
+    if (check_made(state, lv, &why, error))
         return TRUE;
     g_prefix_error(error, _("volume '%s' was reverted, but snapshot '%s' could not be kept: "),
-                   place->volume->name, name);
+                   found->volume->name, name);
     return FALSE;
 }
 
 static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(Place) place = {0};
+    g_auto(Lookup) found = {0};
 
-    if (!find_snapshot(state, volume, name, TRUE, &place, error))
+    if (!find_snapshot(state, volume, name, TRUE, &found, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.before");
-    if (lvm_is_thin(place.snapshot))
-        return revert_thin(state, &place, error);
-    return revert_classic(state, &place, name, task, error);
+    if (lvm_is_thin(found.snapshot))
+        return revert_thin(state, &found, error);
+    return revert_classic(LOGICAL(state), &found, name, error);
 }
 
 /* --- remove, rename, open --------------------------------------------------------------------- */
@@ -301,10 +307,10 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
 static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(Place) place = {0};
+    g_auto(Lookup) found = {0};
 
-    return find_snapshot(state, volume, name, FALSE, &place, error) &&
-           logical_remove_lv(LOGICAL(state), place.snapshot->name, error);
+    return find_snapshot(state, volume, name, FALSE, &found, error) &&
+           logical_remove_lv(LOGICAL(state), found.snapshot->name, error);
 }
 
 /* One change of the group's metadata: no moment without a name. */
@@ -312,32 +318,32 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
                                 const char *new_name, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_auto(Place) place = {0}, taken = {0};
+    g_auto(Lookup) found = {0}, taken = {0};
     g_autofree char *target = NULL, *was = logical_tag("snap", name);
     g_autofree char *is = logical_tag("snap", new_name);
 
-    if (!find_snapshot(state, volume, name, FALSE, &place, error) ||
+    if (!find_snapshot(state, volume, name, FALSE, &found, error) ||
         !refuse_taken(state, volume, new_name, &taken, error))
         return FALSE;
-    target = logical_target(logical, place.snapshot->name);
-    logical_changed(logical);
+    target = logical_target(logical, found.snapshot->name);
+    logical_cache_invalidate(logical);
     return lvm_change(NULL, error, "lvchange", "--deltag", was, "--addtag", is, target, NULL);
 }
 
 static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
                               GError **error)
 {
-    g_auto(Place) place = {0};
+    g_auto(Lookup) found = {0};
 
-    if (!find_snapshot(state, volume, name, TRUE, &place, error))
+    if (!find_snapshot(state, volume, name, TRUE, &found, error))
         return NULL;
-    if (lvm_is_lost(place.snapshot)) {
+    if (lvm_is_lost(found.snapshot)) {
         cst_fail(error, CST_ERROR_CORRUPT,
                  _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"), name,
                  volume);
         return NULL;
     }
-    return logical_open_lv(LOGICAL(state), place.snapshot->name, FALSE, error);
+    return logical_open_lv(LOGICAL(state), found.snapshot->name, FALSE, error);
 }
 
 const CstSnapshotBackend logical_snapshots = {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Thin pools: found or made when a volume wants one, how full they are, and what their being full
+ * makes of other errors.
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -76,8 +80,8 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
     const LvmVolume *lv;
 
     lvm_changev(argv, NULL, &why);
-    logical_changed(state);
-    group = logical_look(state, NULL, error);
+    logical_cache_invalidate(state);
+    group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
     /* Somebody else may have made it meanwhile, or the tool lied either way. */
@@ -134,7 +138,7 @@ static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data
 }
 
 /*
- * FALSE: neither full nor broken, as far as can be told. LVM refuses new volumes (@refused) long
+ * FALSE: neither full nor broken, as far as LVM says. LVM refuses new volumes (@refused) long
  * before the metadata is full.
  */
 static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboolean refused,
@@ -169,7 +173,8 @@ static gboolean may_be_fullness(const GError *why)
 
 static void explain(LogicalState *state, const char *lv_name, gboolean refused, GError **why)
 {
-    g_autoptr(LvmGroup) group = may_be_fullness(*why) ? logical_look(state, NULL, NULL) : NULL;
+    g_autoptr(LvmGroup) group =
+        may_be_fullness(*why) ? logical_group_read(state, NULL, NULL) : NULL;
     const LvmVolume *lv = group ? lvm_group_find(group, lv_name) : NULL;
     const LvmVolume *pool = lv && lv->pool ? lvm_group_find(group, lv->pool) : lv;
     GError *better = NULL;
@@ -190,7 +195,7 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
 {
     GError *why = NULL;
 
-    logical_changed(state);
+    logical_cache_invalidate(state);
     if (lvm_changev(argv, NULL, &why))
         return TRUE;
     explain(state, in, g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE), &why);
@@ -234,7 +239,7 @@ static guint count_volumes(const LvmGroup *group, const char *pool)
 
 gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look(LOGICAL(state), NULL, error);
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, error);
 
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
@@ -254,13 +259,14 @@ gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
     return group != NULL;
 }
 
-static void add_pool_rooms(const LvmVolume *lv, GPtrArray *rooms)
+static void add_pool_usage(const LvmVolume *lv, GPtrArray *usage)
 {
     if (lv->data != LVM_PERCENT_UNKNOWN)
-        cst_rooms_add(rooms, (guint)lv->data, FALSE, _("the data of thin pool '%s'"), lv->name);
+        cst_space_usage_add(usage, (guint)lv->data, FALSE, _("the data of thin pool '%s'"),
+                            lv->name);
     if (lv->metadata != LVM_PERCENT_UNKNOWN)
-        cst_rooms_add(rooms, (guint)lv->metadata, FALSE, _("the metadata of thin pool '%s'"),
-                      lv->name);
+        cst_space_usage_add(usage, (guint)lv->metadata, FALSE, _("the metadata of thin pool '%s'"),
+                            lv->name);
 }
 
 /* The volume whose snapshot of ours @lv is; NULL: none that is there. */
@@ -279,7 +285,7 @@ static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolum
 }
 
 /* Room for changes: of a snapshot of ours, or of a volume that is one in LVM's terms. */
-static void add_cow_room(const LvmGroup *group, const LvmVolume *lv, GPtrArray *rooms)
+static void add_cow_usage(const LvmGroup *group, const LvmVolume *lv, GPtrArray *usage)
 {
     const LvmVolume *volume = volume_of_snapshot(group, lv);
     guint hundredths = lv->data == LVM_PERCENT_UNKNOWN ? 10000 : (guint)lv->data;
@@ -288,23 +294,24 @@ static void add_cow_room(const LvmGroup *group, const LvmVolume *lv, GPtrArray *
     if (lv->data == LVM_PERCENT_UNKNOWN && !lvm_is_lost(lv))
         return;
     if (volume && name)
-        cst_rooms_add(rooms, hundredths, lvm_is_lost(lv),
-                      _("the room of snapshot '%s' of volume '%s'"), name, volume->name);
+        cst_space_usage_add(usage, hundredths, lvm_is_lost(lv),
+                            _("the room of snapshot '%s' of volume '%s'"), name, volume->name);
     else if (logical_is_shown(lv))
-        cst_rooms_add(rooms, hundredths, lvm_is_lost(lv), _("the room of volume '%s'"), lv->name);
+        cst_space_usage_add(usage, hundredths, lvm_is_lost(lv), _("the room of volume '%s'"),
+                            lv->name);
 }
 
-gboolean logical_rooms(CstPoolState *state, GPtrArray *rooms, GError **error)
+gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(state), error);
+    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
 
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
         if (is_thin_pool(lv))
-            add_pool_rooms(lv, rooms);
+            add_pool_usage(lv, usage);
         else if (lvm_is_cow(lv))
-            add_cow_room(group, lv, rooms);
+            add_cow_usage(group, lv, usage);
     }
     return group != NULL;
 }

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * New volumes, and opening them. A draft is an LV under a hidden name, in which stands who makes it
+ * (names.c); lvrename makes it a volume. Killed before, it is a dead one's, and removed by its
+ * token or at the pool's next start.
+ */
 #include "logical.h"
 
 #include <errno.h>
@@ -17,109 +22,11 @@
 
 #define DEFAULT_MODE 0600
 
-const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error)
-{
-    const LvmVolume *lv = lvm_group_find(group, name);
-
-    if (lv && !lv->hidden && !logical_is_hidden(name))
-        return lv;
-    cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-    return NULL;
-}
-
-CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error)
-{
-    g_autofree char *path = logical_device(state, lv);
-    int fd = cst_node_open(path, writable ? O_RDWR : O_RDONLY);
-
-    if (fd < 0) {
-        cst_fail_errno(error, errno, _("cannot open volume '%s'"), path);
-        return NULL;
-    }
-    return logical_blob_new(state, fd, lv, writable, error);
-}
-
 CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
     if (!logical_name_check(name, error))
         return NULL;
     return logical_open_lv(LOGICAL(state), name, writable, error);
-}
-
-gboolean logical_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
-                             GError **error)
-{
-    g_autofree char *path = logical_device(LOGICAL(state), name);
-
-    return cst_device_holders(path, holders, error);
-}
-
-/* --- changes that are checked ----------------------------------------------------------------- */
-
-/*
- * Tools are not believed about what they have done: what is there afterwards counts. Where a device
- * node tells it, the node is asked; a report takes as long as most changes do.
- */
-
-gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st)
-{
-    g_autofree char *path = logical_device(state, lv);
-
-    return cst_node_stat(path, ret_st);
-}
-
-gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
-{
-    g_autofree char *target = logical_target(state, lv);
-    g_autoptr(GError) why = NULL;
-    g_autoptr(LvmGroup) group = NULL;
-    struct stat node;
-    gboolean had_node = logical_has_node(state, lv, &node);
-
-    logical_changed(state);
-    if (!lvm_change(NULL, &why, "lvremove", "-f", target, NULL)) {
-        /* As libvirt: an LV that LVM can't remove in one step may go in two. */
-        lvm_change(NULL, NULL, "lvchange", "-aln", target, NULL);
-        g_clear_error(&why);
-        lvm_change(NULL, &why, "lvremove", "-f", target, NULL);
-    }
-    logical_changed(state);
-    if (!why && had_node && !logical_has_node(state, lv, &node))
-        return TRUE;
-    group = logical_look(state, NULL, error);
-    if (!group)
-        return FALSE;
-    if (!lvm_group_find(group, lv))
-        return TRUE;
-    if (!why)
-        return cst_fail(error, CST_ERROR_FAILED,
-                        _("'lvremove' claims success, but '%s' is still there"), target);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
-}
-
-gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error)
-{
-    g_autoptr(GError) why = NULL;
-    g_autoptr(LvmGroup) group = NULL;
-    struct stat before, after;
-    gboolean had_node = logical_has_node(state, from, &before);
-
-    lvm_change(NULL, &why, "lvrename", state->vg, from, to, NULL);
-    logical_changed(state);
-    if (!why && had_node && logical_has_node(state, to, &after) && before.st_dev == after.st_dev &&
-        before.st_ino == after.st_ino && !logical_has_node(state, from, &after))
-        return TRUE;
-    group = logical_look(state, NULL, error);
-    if (!group)
-        return FALSE;
-    if (!lvm_group_find(group, from) && lvm_group_find(group, to))
-        return TRUE;
-    if (!why)
-        return cst_fail(error, CST_ERROR_FAILED,
-                        _("'lvrename' claims success, but '%s' is still called '%s'"), to, from);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -223,11 +130,11 @@ static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, co
                         GError **error)
 {
     gboolean on_others = kind == KIND_THIN || kind == KIND_SNAPSHOT;
-    g_autoptr(LvmGroup) group = on_others ? logical_look_lately(state, error) : NULL;
+    g_autoptr(LvmGroup) group = on_others ? logical_group_cached(state, error) : NULL;
 
     if (on_others && !group)
         return FALSE;
-    logical_changed(state);
+    logical_cache_invalidate(state);
     switch (kind) {
     case KIND_THIN: return make_thin(state, group, def, lv, error);
     case KIND_SPARSE: return make_sparse(state, def, lv, error);
@@ -300,7 +207,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look_lately(logical, error);
+    g_autoptr(LvmGroup) group = logical_group_cached(logical, error);
     g_autofree char *lv = logical_draft_name(draft->token);
     const LvmVolume *from = group ? clone_source(group, source, snapshot, error) : NULL;
 
@@ -368,7 +275,7 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+    g_autoptr(LvmGroup) group = logical_group_read(logical, NULL, error);
 
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
@@ -382,7 +289,7 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
 gboolean logical_drop_drafts(CstPoolState *state, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_look(logical, NULL, error);
+    g_autoptr(LvmGroup) group = logical_group_read(logical, NULL, error);
 
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);

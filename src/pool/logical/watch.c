@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * udev keeps a link /dev/VG/NAME for each active LV, so its folder shows what LVM's own tools do.
+ * The folder comes and goes with the first and the last of them; the one above is watched for it.
+ */
 #include "logical.h"
 
 #include <errno.h>
@@ -8,11 +12,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-
-/*
- * udev keeps a link /dev/VG/NAME for each active LV, so its folder tells what LVM's own tools do.
- * The folder comes and goes with the first and the last of them; the one above is watched for it.
- */
 
 #define LINKS  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FOLDER (IN_CREATE | IN_MOVED_TO)
@@ -52,22 +51,22 @@ static void take_node(LogicalState *state, const struct inotify_event *event)
     gboolean is_there = logical_has_node(state, event->name, &node);
 
     if (went && is_there)
-        logical_changed(state);
+        logical_cache_invalidate(state);
     else
-        logical_node_changed(state, event->name, is_there);
+        logical_cache_node_changed(state, event->name, is_there);
 }
 
 static void take_event(LogicalState *state, int fd, const struct inotify_event *event,
                        void (*changed)(const char *name, gpointer data), gpointer data)
 {
     if (event->mask & IN_Q_OVERFLOW) {
-        logical_changed(state);
+        logical_cache_invalidate(state);
         changed(NULL, data);
     } else if (is_above(event)) {
         if (event->len == 0 || strcmp(event->name, state->vg) != 0)
             return;
         /* What was linked before we watched goes without a report of its own. */
-        logical_changed(state);
+        logical_cache_invalidate(state);
         watch_links(state, fd);
         changed(NULL, data);
     } else if (event->len > 0) {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Calls that fail or wait because a test wants it so; see pool/memory.h. */
 #include "store.h"
 
 #include <base/error.h>
-
-/* Calls that fail or wait because a test wants it so. */
 
 static GMutex faults_lock;
 static GCond released;

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The example backend: every group of callbacks on the smallest technology there can be. It has no
+ * state of its own beyond what the core gives it; what is stored is looked up in every call
+ * (lookup.c). The table stands here, above the files that do the work; none of them calls back.
+ */
 #include <pool/memory.h>
 
 #include <string.h>
@@ -8,12 +13,6 @@
 #include <base/i18n.h>
 
 #include "memory.h"
-
-/*
- * The example backend: every group of callbacks on the smallest technology there can be. It has no
- * state of its own beyond what the core gives it; what is stored is looked up in every call,
- * because others may have changed it since the last one.
- */
 
 /* --- state ------------------------------------------------------------------------------------ */
 
@@ -31,35 +30,6 @@ static void memory_close(CstPoolState *state)
     g_free(state);
 }
 
-MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error)
-{
-    MemoryStore *store;
-
-    if (!memory_enter(callback, error))
-        return NULL;
-    memory_lock();
-    store = memory_store(state->def->source.name);
-    if (store)
-        return store;
-    memory_unlock();
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no store '%s'; pool-build makes it"),
-             state->def->source.name);
-    return NULL;
-}
-
-MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const char *name,
-                              GError **error)
-{
-    MemoryStore *store = memory_enter_store(state, callback, error);
-    MemoryDisk *disk = store ? g_hash_table_lookup(store->disks, name) : NULL;
-
-    if (store && !disk) {
-        memory_unlock();
-        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-    }
-    return disk;
-}
-
 /* A store that is gone is a pool that is not active: no error. */
 static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
@@ -74,12 +44,7 @@ static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError *
     return TRUE;
 }
 
-/* --- looking ---------------------------------------------------------------------------------- */
-
-char *memory_vol_path(CstPoolState *state, const char *name)
-{
-    return g_strconcat(state->def->source.name, "/", name, NULL);
-}
+/* --- volumes ---------------------------------------------------------------------------------- */
 
 static char *memory_vol_resolve(CstPoolState *state, const char *path)
 {
@@ -154,7 +119,6 @@ static gboolean memory_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErro
     store = memory_enter_store(state, "usage", error);
     if (!store)
         return FALSE;
-    *ret_usage = CST_POOL_USAGE_UNKNOWN;
     ret_usage->capacity = CST_MEMORY_STORE_SIZE;
     ret_usage->allocation = memory_store_used(store);
     ret_usage->available = CST_MEMORY_STORE_SIZE - ret_usage->allocation;

@@ -3,7 +3,13 @@
 
 #include "store.h"
 
-/** What the files of the example backend share; a real one has a header like this, too. */
+/**
+ * What the files of the example backend share; a real one has a header like this, too. From below
+ * to above: store.c (the technology), lookup.c, volume.c and snapshot.c, memory.c (the table). Each
+ * calls only what is below it.
+ */
+
+/* --- lookup.c --------------------------------------------------------------------------------- */
 
 /**
  * Every callback begins with one of these: the store, or its disk @name, with the lock held. NULL
@@ -14,10 +20,13 @@ MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const c
                               GError **error);
 /** With the lock held: the disk itself (@snapshot NULL), or one of its snapshots. */
 MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error);
+/** CstBackend.vol_path, also for the paths of clones. */
 char *memory_vol_path(CstPoolState *state, const char *name);
 /** With the lock held: appends the path of each that began with it (NULL: whatever of it). */
 void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
                         GPtrArray *children);
+
+/* --- volume.c: the callbacks of those names --------------------------------------------------- */
 
 gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error);
@@ -37,5 +46,7 @@ gboolean memory_vol_children(CstPoolState *state, const char *name, GPtrArray *c
                              GError **error);
 gboolean memory_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
 gboolean memory_thin(CstPoolState *state, GPtrArray *stores, GError **error);
+
+/* --- snapshot.c ------------------------------------------------------------------------------- */
 
 extern const CstSnapshotBackend memory_snapshots;

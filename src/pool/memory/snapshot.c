@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of the example backend: disks below the volume's that share all of its blocks. A clone
+ * knows the disk and the snapshot that it began with by their names, so a rename visits the clones.
+ */
 #include "memory.h"
 
 #include <base/error.h>

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The technology of the example backend: disks in this process's memory, made of blocks that are
+ * shared until somebody writes to them. One lock guards what stores and disks there are; each
+ * disk's own lock, taken after it, guards its size and its blocks, so that reads and writes of
+ * content wait for nothing else.
+ */
 #include "store.h"
 
 #include <string.h>

@@ -57,7 +57,7 @@ void memory_disk_become(MemoryDisk *disk, MemoryDisk *from);
 /** Block @index becomes its own; FALSE: there is no such block. */
 gboolean memory_disk_own(MemoryDisk *disk, guint index);
 uint64_t memory_disk_used(MemoryDisk *disk);
-/** Its size, and what tells that somebody wrote to it. */
+/** Its size, and a count of writes. */
 CstVolumeStamp memory_disk_stamp(MemoryDisk *disk);
 
 /** The disk's content; references it. */

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes of the example backend. A draft is a disk that its store lists under its token; the
+ * commit moves it among the disks under its name, with the lock held: one step for who looks.
+ */
 #include "memory.h"
 
 #include <base/error.h>
@@ -146,19 +150,6 @@ gboolean memory_vol_resize(CstPoolState *state, const char *name, uint64_t capac
 
 /* --- sharing ---------------------------------------------------------------------------------- */
 
-MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error)
-{
-    int at = snapshot ? memory_disk_find(disk, snapshot) : -1;
-
-    if (!snapshot)
-        return disk;
-    if (at >= 0)
-        return g_ptr_array_index(disk->below, (guint)at);
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), disk->name,
-             snapshot);
-    return NULL;
-}
-
 /* With the lock held. */
 static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *snapshot,
                           const CstVolDef *def, CstVolDraft *draft, GError **error)
@@ -201,23 +192,6 @@ gboolean memory_vol_holders(CstPoolState *state, const char *name, GPtrArray *ho
         cst_holders_add(holders, 0, "%s", (const char *)disk->users->pdata[i]);
     memory_unlock();
     return TRUE;
-}
-
-/* With the lock held: those that began with @disk (@snapshot NULL: with whatever of it). */
-void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
-                        GPtrArray *children)
-{
-    GHashTableIter iter;
-    gpointer value;
-
-    g_hash_table_iter_init(&iter, memory_store(state->def->source.name)->disks);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const MemoryDisk *other = value;
-
-        if (g_strcmp0(other->origin, disk->name) == 0 &&
-            (!snapshot || g_strcmp0(other->origin_at, snapshot) == 0))
-            g_ptr_array_add(children, memory_vol_path(state, other->name));
-    }
 }
 
 gboolean memory_vol_children(CstPoolState *state, const char *name, GPtrArray *children,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the definition says of the cluster: options of the connection, the Ceph pool, monitors. */
 #include "rbd.h"
 
 #include <string.h>
@@ -80,14 +81,4 @@ gboolean cst_rbd_conf_split(const char *source_name, char **ret_pool, char **ret
     *ret_pool = g_strdup(parts[0]);
     *ret_namespace = count == 2 ? g_strdup(parts[1]) : NULL;
     return TRUE;
-}
-
-gboolean cst_rbd_name_check(const char *name, const char *what, GError **error)
-{
-    if (*name && !strpbrk(name, "/@"))
-        return TRUE;
-    return cst_fail(error, CST_ERROR_INVALID,
-                    _("'%s' can't be the name of a %s in an RBD pool: the rbd tool could not "
-                      "address it; leave out '/' and '@'"),
-                    name, what);
 }

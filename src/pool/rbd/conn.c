@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The connection to a cluster, one for all calls of a pool, made by the first of them. Calls that
+ * come while it is being made wait for that attempt and share its end. state->lock guards which
+ * connection there is; it is not held while connecting.
+ */
 #include "rbd.h"
 
 #include <errno.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * New images. A draft is an image under a hidden name (RBD_HIDDEN_PREFIX); a rename, which the
+ * cluster does in one step, makes it a volume. Drafts that even the journal lost are known by their
+ * age and by having no watcher: whoever makes one has it open.
+ */
 #include "rbd.h"
 
 #include <errno.h>
@@ -17,17 +22,7 @@
 #define OBJECT_ORDER_MIN 12
 #define OBJECT_ORDER_MAX 25
 
-/* --- drafts ----------------------------------------------------------------------------------- */
-
-char *cst_rbd_draft_name(const char *token)
-{
-    return g_strconcat(RBD_HIDDEN_PREFIX, token, RBD_DRAFT_SUFFIX, NULL);
-}
-
-gboolean cst_rbd_is_draft(const char *name)
-{
-    return g_str_has_prefix(name, RBD_HIDDEN_PREFIX) && g_str_has_suffix(name, RBD_DRAFT_SUFFIX);
-}
+/* --- making ----------------------------------------------------------------------------------- */
 
 static gboolean set_features(RbdJob *job, rbd_image_options_t options, const char *text,
                              GError **error)
@@ -91,13 +86,11 @@ static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
 
 static gboolean make_draft(RbdJob *job, GError **error)
 {
-    if (!make_image(job, job->out, error))
+    if (!make_image(job, job->in, error))
         return FALSE;
     CST_CRASH_POINT("rbd.reserve.created");
-    if (job->out)
-        g_ptr_array_unref(job->out);
     job->out_free = (GDestroyNotify)cst_blob_unref;
-    job->out = cst_rbd_job_blob(job, job->other, NULL, TRUE, error);
+    job->out = cst_rbd_image_blob(job, job->other, NULL, TRUE, error);
     return job->out != NULL;
 }
 
@@ -110,7 +103,9 @@ gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **e
     if (cst_rbd_is_draft(def->name))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is a name for volumes being made"),
                         def->name);
-    if (def->format && strcmp(def->format, "raw") != 0)
+    /* The type's default format is the only one that its volumes have. */
+    if (def->format &&
+        strcmp(def->format, cst_pool_type_info(CST_POOL_RBD)->default_volume_format) != 0)
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("only RAW volumes are supported by this storage pool"));
     if (def->encryption)
@@ -133,8 +128,8 @@ gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
         return FALSE;
     job->other = cst_rbd_draft_name(draft->token);
     job->size = def->capacity;
-    job->out = cst_options_copy(def->options);
-    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    job->in = cst_options_copy(def->options);
+    job->in_free = (GDestroyNotify)g_ptr_array_unref;
     if (!cst_rbd_job_wait(job, error))
         return FALSE;
     draft->blob = g_steal_pointer(&job->out);
@@ -182,7 +177,7 @@ static gboolean abandon(RbdJob *job, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    return cst_rbd_clone_forget(job, job->other, error);
+    return cst_rbd_helper_forget(job, job->other, error);
 }
 
 gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **error)
@@ -207,7 +202,7 @@ static gboolean is_dead(RbdJob *job, const char *name)
     size_t watchers = 0;
     int result;
 
-    if (!cst_rbd_job_open(job, name, FALSE, &image, NULL))
+    if (!cst_rbd_image_open(job, name, FALSE, &image, NULL))
         return FALSE;
     result = job->ceph->rbd_get_create_timestamp(image, &made);
     /* -ERANGE: there are some. */
@@ -219,7 +214,7 @@ static gboolean is_dead(RbdJob *job, const char *name)
 
 static gboolean drop_dead(RbdJob *job, GError **error)
 {
-    GPtrArray *pairs = job->out;
+    const GPtrArray *pairs = job->in;
 
     for (guint i = 0; i + 1 < pairs->len; i += 2) {
         const char *name = g_ptr_array_index(pairs, i + 1);
@@ -243,7 +238,7 @@ gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error)
 
     if (!job)
         return FALSE;
-    job->out = g_steal_pointer(&pairs);
-    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    job->in = g_steal_pointer(&pairs);
+    job->in_free = (GDestroyNotify)g_ptr_array_unref;
     return cst_rbd_job_wait(job, error);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "scan.h"
+/*
+ * What an image is, from the answers of OSDs; see header.h. Answers come from the network: every
+ * length is checked, and whatever does not decode is left to librbd.
+ */
+#include "header.h"
 
 #include <string.h>
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Jobs: each call on the cluster runs in a thread of its own, which may hang as long as it likes.
+ * Whoever waits gives up after the connection's deadline and leaves the job to itself; what the job
+ * uses is therefore its own, or referenced by it.
+ */
 #include "rbd.h"
 
 #include <errno.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <pool/pool.h>
+#include <pool/backend.h>
 
 static gboolean run_job(CstCephWork *work, GError **error)
 {
@@ -18,6 +23,8 @@ static void job_clear(CstCephWork *work)
 {
     RbdJob *job = (RbdJob *)work;
 
+    if (job->in)
+        job->in_free(job->in);
     if (job->out && job->out_free)
         job->out_free(job->out);
     cst_rbd_conn_unref(job->conn);
@@ -77,23 +84,11 @@ int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
     uint64_t now = total ? (uint64_t)((double)done / (double)total * (double)job->size) : 0;
 
     cst_ceph_work_heartbeat(&job->work);
-    if (now > job->told) {
-        cst_task_skip(job->task, now - job->told);
-        job->told = now;
+    if (now > job->reported) {
+        cst_task_skip(job->task, now - job->reported);
+        job->reported = now;
     }
     if (job->flags & RBD_JOB_UNSTOPPABLE)
         return 0;
     return cst_task_check(job->task, NULL) ? 0 : -ECANCELED;
-}
-
-gboolean cst_rbd_job_open(RbdJob *job, const char *name, gboolean writable, rbd_image_t *ret_image,
-                          GError **error)
-{
-    int result = writable ? job->ceph->rbd_open(job->conn->io, name, ret_image, NULL)
-                          : job->ceph->rbd_open_read_only(job->conn->io, name, ret_image, NULL);
-
-    if (result == -ENOENT)
-        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-    return result >= 0 ||
-           cst_ceph_fail(error, result, _("failed to open the RBD image '%s'"), name);
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Notes: keys in the Ceph pool's metadata that say, after a crash, what was being
+ * done.
+ */
 #include "rbd.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The backend's table, above the files that do the work, and the life of a pool's state.
+ */
 #include "rbd.h"
 
 #include <string.h>

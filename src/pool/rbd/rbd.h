@@ -7,14 +7,37 @@
 /**
  * Pools of RBD images, through librados and librbd. Volumes are the images of one Ceph pool (and
  * namespace), raw always, and are called POOL/IMAGE as libvirt has it.
+ *
+ * From below to above; a file calls files of the lines before its own, and to its left:
+ *
+ *     conf.c  names.c                options and names
+ *     conn.c  job.c                  the connection; calls with a deadline
+ *     note.c  image.c  protect.c     notes for after a crash; opening images; protected snapshots
+ *     origin.c  header.c  query.c    what clones depend on; what images are, asked for in bulk
+ *     scan.c  snapshot.c  volume.c   records; snapshots; volumes that are there
+ *     draft.c  clone.c               new volumes
+ *     rbd.c                          the table
+ *
+ * Functions that are a callback of the table do what CstBackend says of it. librbd's results are 0
+ * and above, or a negative errno; functions that return int do the same.
  */
 extern const CstBackend cst_rbd_backend;
+
+/* --- names.c ---------------------------------------------------------------------------------- */
 
 /** Images under this prefix are drafts, snapshots under it helpers of a clone: never listed. */
 #define RBD_HIDDEN_PREFIX ".cistern-"
 #define RBD_DRAFT_SUFFIX  ".part"
 
-/* --- configuration (conf.c) ------------------------------------------------------------------ */
+/** INVALID for names that "rbd POOL/NAMESPACE/IMAGE@SNAP" can't spell; @what: "volume". */
+gboolean cst_rbd_name_check(const char *name, const char *what, GError **error);
+/** Name of the draft that @token stands for; the caller frees it. */
+char *cst_rbd_draft_name(const char *token);
+gboolean cst_rbd_is_draft(const char *name);
+/** Name of the helper snapshot of the clone whose draft is @token's; the caller frees it. */
+char *cst_rbd_helper_name(const char *token);
+
+/* --- conf.c ----------------------------------------------------------------------------------- */
 
 typedef struct {
     char *key;
@@ -32,10 +55,7 @@ char *cst_rbd_conf_monitors(const CstPoolSource *source);
 /** Parts "pool" or "pool/namespace"; CONFIG for anything else. */
 gboolean cst_rbd_conf_split(const char *source_name, char **ret_pool, char **ret_namespace,
                             GError **error);
-/** INVALID for names that "rbd POOL/NAMESPACE/IMAGE@SNAP" can't spell; @what: "volume". */
-gboolean cst_rbd_name_check(const char *name, const char *what, GError **error);
-
-/* --- connection (conn.c) --------------------------------------------------------------------- */
+/* --- conn.c ----------------------------------------------------------------------------------- */
 
 /** A connection to the cluster, shared by all calls of a pool. */
 typedef struct {
@@ -72,32 +92,36 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdConn, cst_rbd_conn_unref)
 /** The next call connects anew; those under way keep what they have. */
 void cst_rbd_conn_drop(RbdState *state);
 
-/* --- jobs (job.c) ---------------------------------------------------------------------------- */
+/* --- job.c ------------------------------------------------------------------------------------ */
 
 /** One call on the cluster, in a thread of its own and with a deadline: see CstCephWork. */
 typedef struct RbdJob RbdJob;
+/** What a job does, in its thread. */
 typedef gboolean (*RbdRun)(RbdJob *job, GError **error);
 struct RbdJob {
     CstCephWork work;
     RbdRun run;
-    RbdConn *conn; /* referenced */
+    RbdConn *conn; /**< referenced */
     const CstCeph *ceph;
-    RbdState *state; /* referenced */
-    char *name;      /* of the volume */
-    char *other;     /* a second name, as the call needs it */
-    char *what;
-    uint64_t size; /* argument and result, as the call needs it */
-    unsigned flags;
-    CstTask *task; /* referenced */
-    uint64_t told; /* bytes of progress reported */
-    gpointer out;  /* what it found, freed with out_free unless stolen */
+    RbdState *state;   /**< referenced */
+    char *name;        /**< of the volume; NULL: the job is about the pool */
+    char *other;       /**< the call's second name: of a snapshot, a draft, a token; NULL: none */
+    char *what;        /**< "volume 'x'", for messages */
+    uint64_t size;     /**< bytes that the call is about, of which progress is a part */
+    unsigned flags;    /**< RBD_JOB_…, and the call's own */
+    CstTask *task;     /**< referenced; NULL: none */
+    uint64_t reported; /**< bytes of progress reported */
+    gpointer in;       /**< what else the call needs, freed with in_free; only read by the job */
+    GDestroyNotify in_free;
+    gpointer out; /**< what the call found, freed with out_free unless stolen */
     GDestroyNotify out_free;
 };
 
-/** NULL with @error when there is no connection. */
+/** Makes a job on the pool's connection; NULL with @error when there is none. */
 RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GError **error);
 /** Runs it and waits. After a failure the job may still be at work: nothing of it is to be read. */
 gboolean cst_rbd_job_wait(RbdJob *job, GError **error);
+/** Drops the waiter's reference; NULL: nothing. */
 void cst_rbd_job_unref(RbdJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)
 /** For RbdJob.flags: what would be left half done can't be cancelled. */
@@ -109,51 +133,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)
 /** For librbd's callbacks: progress of the job, in parts of job->size bytes. */
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *job);
 
+/* --- image.c; in a job's thread, as all that follows but the callbacks ------------------------ */
+
 /** Opens the image @name; NO_VOL when there is none. */
-gboolean cst_rbd_job_open(RbdJob *job, const char *name, gboolean writable, rbd_image_t *ret_image,
-                          GError **error);
-
-/* --- volumes --------------------------------------------------------------------------------- */
-
-gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *known,
-                          CstVolume **ret_volume, GError **error);
-
-/** Ids and names of all images in turn, hidden ones too. */
-GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error);
-/** Sets what @wanted (a volume's options) asks for: features, object size, data pool. */
-gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPtrArray *wanted,
-                             GError **error);
-/** Refuses what can't become an image, and names that are taken. */
-gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **error);
-gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
-                             GError **error);
-gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+gboolean cst_rbd_image_open(RbdJob *job, const char *name, gboolean writable,
+                            rbd_image_t *ret_image, GError **error);
+/** Runs @run with the job's image open. */
+gboolean cst_rbd_with_image(RbdJob *job, gboolean writable,
+                            gboolean (*run)(RbdJob *job, rbd_image_t image, GError **error),
                             GError **error);
-gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **error);
-gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error);
-gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
-CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
-gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
-                            GError **error);
-gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
-                                   const char *snapshot, CstVolDraft *draft, GError **error);
-gboolean cst_rbd_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
-                             GError **error);
-gboolean cst_rbd_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
-                              GError **error);
-gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
-
-/** Name of the draft that @token stands for. */
-char *cst_rbd_draft_name(const char *token);
-gboolean cst_rbd_is_draft(const char *name);
 /** Opens @name, or its @snapshot (NULL: none), as a blob over the job's connection. */
-CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
-                          GError **error);
-/** Removes an image, with what only serves it; and the helper it was cloned from. */
-gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error);
+CstBlob *cst_rbd_image_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
+                            GError **error);
 
-/* --- notes (note.c): what is being done, in the pool's metadata, for whoever comes after a crash -
+/* --- note.c: what is being done, in the Ceph pool's metadata, for whoever comes after a crash --
  */
 
 /** 0 or a negative errno; removing what is not there is 0. */
@@ -161,10 +154,21 @@ int cst_rbd_note_set(RbdJob *job, const char *prefix, const char *name, const ch
 int cst_rbd_note_remove(RbdJob *job, const char *prefix, const char *name);
 /** NULL with *ret_result when there is none. */
 char *cst_rbd_note_get(RbdJob *job, const char *prefix, const char *name, int *ret_result);
+/** Is called with a note's name, without the prefix, and its value. */
 typedef void (*RbdNoteFunc)(RbdJob *job, const char *name, const char *value);
+/** Calls @each for each note under @prefix. */
 gboolean cst_rbd_note_each(RbdJob *job, const char *prefix, RbdNoteFunc each, GError **error);
 
-/* --- clones (clone.c) ------------------------------------------------------------------------ */
+/* --- protect.c -------------------------------------------------------------------------------- */
+
+/** Protects @snapshot for a clone, and notes that it was us unless it is a @helper. */
+int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapshot, gboolean helper);
+/** Unprotects it where it is protected; 0 or a negative errno. */
+int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot);
+/** 1 when it was us who protected it, for a clone; 0 when not; or a negative errno. */
+int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
+
+/* --- origin.c --------------------------------------------------------------------------------- */
 
 /** What an image was cloned from; all NULL: it was not. */
 typedef struct {
@@ -178,36 +182,81 @@ typedef struct {
 
 void cst_rbd_origin_clear(RbdOrigin *origin);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RbdOrigin, cst_rbd_origin_clear)
+/** Reads what @image was cloned from; *ret_origin stays empty when it was not. */
 gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_origin, GError **error);
 /** Notes that the clone is about to need @origin no more: a crash won't keep the helper alive. */
 void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin);
 /** Drops the helper snapshot behind @origin when no clone needs it any more. */
 void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin);
+/** Releases the origins that a crash left noted. */
+gboolean cst_rbd_finish_releases(RbdJob *job, GError **error);
 /** "pool/namespace/image" */
 char *cst_rbd_origin_path(const RbdOrigin *origin);
 /** Appends the path of each clone of @image as it is set (a snapshot, or all of them). */
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error);
 /** Those for a message: volumes of this pool by its name, others by their place in Ceph. */
 char *cst_rbd_clones_text(const RbdState *state, const GPtrArray *paths);
-/** Does that for what a crash left noted. */
-gboolean cst_rbd_finish_releases(RbdJob *job, GError **error);
-/** Drops what a clone that never was left on its source. */
-gboolean cst_rbd_clone_forget(RbdJob *job, const char *token, GError **error);
+/** Notes that a helper is about to be made on image @source for the clone of @token. */
+int cst_rbd_helper_note(RbdJob *job, const char *token, const char *source);
+/** The clone is made: the note is taken back. */
+int cst_rbd_helper_done(RbdJob *job, const char *token);
+/** Drops the helper that a clone that never was left on its source. */
+gboolean cst_rbd_helper_forget(RbdJob *job, const char *token, GError **error);
 
-/* --- snapshots (snapshot.c) ------------------------------------------------------------------ */
+/* --- scan.c ----------------------------------------------------------------------------------- */
 
-extern const CstSnapshotBackend cst_rbd_snapshots;
+/** Ids and names of all images in turn, hidden ones too. */
+GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error);
+
+gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
+gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, GError **error);
+
+/* --- snapshot.c ------------------------------------------------------------------------------- */
 
 /** TRUE for snapshots that people made. */
 gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
 /** The snapshots of @image, of all kinds; the caller ends the list (rbd_snap_list_end, g_free). */
 gboolean cst_rbd_snapshot_infos(RbdJob *job, rbd_image_t image, rbd_snap_info_t **ret_infos,
                                 int *ret_count, GError **error);
-/** Unprotects it where it is protected; 0 or a negative errno. */
-int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot);
-/** 1 when it was us who protected it, for a clone; 0 when not; or a negative errno. */
-int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot);
 /** Unprotects and removes; one that is not ours to remove is left. 0 or a negative errno. */
 int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
 /** Ends reverts that a crash cut short; BUSY while somebody has such a volume open. */
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error);
+
+extern const CstSnapshotBackend cst_rbd_snapshots;
+
+/* --- volume.c --------------------------------------------------------------------------------- */
+
+/** Removes an image, with what only serves it; and the helper it was cloned from. */
+gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error);
+
+gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
+gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                            GError **error);
+gboolean cst_rbd_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
+                             GError **error);
+gboolean cst_rbd_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
+                              GError **error);
+gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+/* --- draft.c ---------------------------------------------------------------------------------- */
+
+/** Refuses what can't become an image, and names that are taken. Not in a job. */
+gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **error);
+/** Sets what @wanted (a volume's options) asks for: features, object size, data pool. */
+gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPtrArray *wanted,
+                             GError **error);
+
+gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error);
+gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error);
+gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **error);
+gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error);
+
+/* --- clone.c ---------------------------------------------------------------------------------- */
+
+gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                   const char *snapshot, CstVolDraft *draft, GError **error);

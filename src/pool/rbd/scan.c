@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "scan.h"
+/*
+ * Listing a Ceph pool's images, and making their records. What OSDs know is asked for many images
+ * at once (query.c); an image that this does not describe is opened through librbd. One that does
+ * not answer is listed as it was, with that as its problem.
+ */
+#include "query.h"
 
 #include <errno.h>
 #include <string.h>
@@ -166,7 +171,7 @@ static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GE
         result = job->ceph->rbd_get_flags(image, &header->flags);
     header->size = info.size;
     header->order = (uint8_t)info.order;
-    if (result >= 0 && !(job->flags & RBD_LOOK_CAPACITY_ONLY) && cst_rbd_header_has_map(header)) {
+    if (result >= 0 && !(job->flags & RBD_PROBE_CAPACITY_ONLY) && cst_rbd_header_has_map(header)) {
         result = job->ceph->rbd_diff_iterate2(image, NULL, 0, info.size, 0, 1, add_run, header);
         header->mapped = result >= 0;
     }
@@ -179,7 +184,7 @@ static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GE
     return TRUE;
 }
 
-static gboolean look_at_image(RbdJob *job, GError **error)
+static gboolean probe_image(RbdJob *job, GError **error)
 {
     RbdHeader *header = g_new0(RbdHeader, 1);
     rbd_image_t image = NULL;
@@ -187,21 +192,21 @@ static gboolean look_at_image(RbdJob *job, GError **error)
 
     job->out = header;
     job->out_free = header_free;
-    if (!cst_rbd_job_open(job, job->name, FALSE, &image, error))
+    if (!cst_rbd_image_open(job, job->name, FALSE, &image, error))
         return FALSE;
     done = read_image(job, image, header, error);
     job->ceph->rbd_close(image);
     return done;
 }
 
-static RbdJob *open_and_look(CstPoolState *state, const char *name, GError **error)
+static RbdJob *open_and_probe(CstPoolState *state, const char *name, GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, look_at_image, name, error);
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, probe_image, name, error);
 
     if (!job)
         return NULL;
     if (state->def->refresh_alloc == CST_REFRESH_ALLOC_CAPACITY)
-        job->flags = RBD_LOOK_CAPACITY_ONLY;
+        job->flags = RBD_PROBE_CAPACITY_ONLY;
     return cst_rbd_job_wait(job, error) ? g_steal_pointer(&job) : NULL;
 }
 
@@ -225,26 +230,26 @@ static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, R
 }
 
 /* NULL: the image is gone. */
-static CstVolume *look_result(CstPoolState *state, RbdLook *look, gboolean described,
-                              CstVolume *known)
+static CstVolume *record_of(CstPoolState *state, RbdQuery *query, gboolean described,
+                            CstVolume *known)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(RbdJob) job = NULL;
 
-    if (look->result == -ENOENT)
+    if (query->result == -ENOENT)
         return NULL;
-    if (described && look->result >= 0)
-        return or_known(volume_new(state, &look->header, look->name), known);
-    if (look->result == -ETIMEDOUT || look->result == -EINPROGRESS) {
-        cst_ceph_fail(&why, -ETIMEDOUT, _("volume '%s'"), look->name);
-        return volume_unanswered(look->name, known, why->message);
+    if (described && query->result >= 0)
+        return or_known(volume_new(state, &query->header, query->name), known);
+    if (query->result == -ETIMEDOUT || query->result == -EINPROGRESS) {
+        cst_ceph_fail(&why, -ETIMEDOUT, _("volume '%s'"), query->name);
+        return volume_unanswered(query->name, known, why->message);
     }
-    job = open_and_look(state, look->name, &why);
+    job = open_and_probe(state, query->name, &why);
     if (job)
-        return or_known(volume_new(state, job->out, look->name), known);
+        return or_known(volume_new(state, job->out, query->name), known);
     if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
         return NULL;
-    return volume_unanswered(look->name, known, why->message);
+    return volume_unanswered(query->name, known, why->message);
 }
 
 static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, const CstScan *scan,
@@ -255,16 +260,16 @@ static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, c
     for (guint i = 0; i + 1 < pairs->len; i += 2)
         g_hash_table_insert(names, g_ptr_array_index(pairs, i), g_ptr_array_index(pairs, i + 1));
     for (guint i = 0; i < s->count; i++) {
-        RbdLook *look = &s->looks[i];
-        g_autoptr(CstVolume) known = scan->known(look->name, scan->data);
+        RbdQuery *query = &s->queries[i];
+        g_autoptr(CstVolume) known = scan->known(query->name, scan->data);
         CstVolume *volume;
         gboolean described;
 
         if (!cst_task_check(task, error))
             return FALSE;
         described =
-            look->result >= 0 && name_parent((RbdState *)state, s->conn, names, &look->header);
-        volume = look_result(state, look, described, known);
+            query->result >= 0 && name_parent((RbdState *)state, s->conn, names, &query->header);
+        volume = record_of(state, query, described, known);
         if (volume)
             scan->sink(volume, scan->data);
     }
@@ -275,7 +280,7 @@ static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, c
 static void hand_on_unanswered(RbdScanning *s, const CstScan *scan)
 {
     for (guint i = 0; i < s->count; i++) {
-        const char *name = s->looks[i].name;
+        const char *name = s->queries[i].name;
         g_autoptr(CstVolume) known = scan->known(name, scan->data);
         g_autoptr(GError) why = NULL;
 
@@ -302,29 +307,29 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     return done;
 }
 
-/* Without opening it, where that tells all; *ret_told FALSE: librbd has to look. */
-static gboolean look_at_one(CstPoolState *state, const char *name, CstVolume *known,
-                            CstVolume **ret_volume, gboolean *ret_told, GError **error)
+/* Without opening it; *ret_answered FALSE: it has to be opened for the rest. */
+static gboolean query_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, gboolean *ret_answered, GError **error)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)state, error);
     RbdScanning *s;
-    RbdLook *look;
+    RbdQuery *query;
     gboolean done = TRUE;
 
     if (!conn)
         return FALSE;
     s = cst_rbd_scanning_new(state, conn, 1);
-    s->thorough = TRUE;
+    s->no_list = TRUE;
     cst_rbd_scanning_add(s, name, NULL);
-    look = &s->looks[0];
-    if (!cst_rbd_scanning_ask(s) || look->result == -ETIMEDOUT) {
+    query = &s->queries[0];
+    if (!cst_rbd_scanning_ask(s) || query->result == -ETIMEDOUT) {
         cst_rbd_conn_drop((RbdState *)state);
         done = cst_ceph_fail(error, -ETIMEDOUT, _("volume '%s'"), name);
-    } else if (look->result >= 0 && (!look->header.parent_id || look->header.parent)) {
-        *ret_volume = or_known(volume_new(state, &look->header, name), known);
-        *ret_told = TRUE;
+    } else if (query->result >= 0 && (!query->header.parent_id || query->header.parent)) {
+        *ret_volume = or_known(volume_new(state, &query->header, name), known);
+        *ret_answered = TRUE;
     } else {
-        *ret_told = look->result == -ENOENT && look->step == ASK_OLD;
+        *ret_answered = query->result == -ENOENT && query->step == ASK_OLD;
     }
     cst_ceph_work_unref(&s->work);
     return done;
@@ -335,16 +340,16 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(RbdJob) job = NULL;
-    gboolean told = FALSE;
+    gboolean answered_all = FALSE;
 
     *ret_volume = NULL;
     if (is_hidden(name) || !*name)
         return TRUE;
-    if (!look_at_one(state, name, known, ret_volume, &told, error))
+    if (!query_one(state, name, known, ret_volume, &answered_all, error))
         return FALSE;
-    if (told)
+    if (answered_all)
         return TRUE;
-    job = open_and_look(state, name, &why);
+    job = open_and_probe(state, name, &why);
     if (job) {
         *ret_volume = or_known(volume_new(state, job->out, name), known);
         return TRUE;

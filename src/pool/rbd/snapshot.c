@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of images, made, listed and removed by librbd; what it lists besides (helpers of
+ * clones, the trash, those of groups and mirrors) is none of people's, and not shown.
+ *
+ * Going back to a snapshot copies object by object, so one that is cut short leaves a mixture. The
+ * pool's metadata notes it before it begins: the next start of the pool does it again, to the end.
+ */
 #include "rbd.h"
 
 #include <errno.h>
@@ -9,10 +16,6 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/*
- * Going back to a snapshot copies object by object, so one that is cut short leaves a mixture. The
- * pool's metadata notes it before it begins: the next start of the pool does it again, to the end.
- */
 #define REVERT_NOTE "cistern_revert_" /* and the volume: the snapshot */
 
 /* --- listing ---------------------------------------------------------------------------------- */
@@ -50,7 +53,7 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
     int result = job->ceph->rbd_snap_get_namespace_type(image, snap->id, &type);
 
-    /* What is in the trash goes with its last clone; groups and mirrors look after theirs. */
+    /* What is in the trash goes with its last clone; those of groups and mirrors are theirs. */
     if (result < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER)
         return result;
     result = cst_rbd_snapshot_unprotect(job, image, snap->name);
@@ -58,21 +61,6 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
         result =
             job->ceph->rbd_snap_remove2(image, snap->name, 0, cst_rbd_job_progress, &job->work);
     return result;
-}
-
-/* Runs @run with the job's image open. */
-static gboolean with_image(RbdJob *job, gboolean writable,
-                           gboolean (*run)(RbdJob *job, rbd_image_t image, GError **error),
-                           GError **error)
-{
-    rbd_image_t image = NULL;
-    gboolean done;
-
-    if (!cst_rbd_job_open(job, job->name, writable, &image, error))
-        return FALSE;
-    done = run(job, image, error);
-    job->ceph->rbd_close(image);
-    return done;
 }
 
 /* What it alone keeps alive is known to the OSDs only, object by object. */
@@ -108,7 +96,7 @@ static gboolean list(RbdJob *job, GError **error)
 {
     job->out = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
     job->out_free = (GDestroyNotify)g_ptr_array_unref;
-    return with_image(job, FALSE, list_of_image, error);
+    return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
 
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
@@ -149,7 +137,7 @@ static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
 
 static gboolean create(RbdJob *job, GError **error)
 {
-    return with_image(job, TRUE, create_in, error);
+    return cst_rbd_with_image(job, TRUE, create_in, error);
 }
 
 static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
@@ -204,12 +192,12 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
 
 static gboolean remove_one(RbdJob *job, GError **error)
 {
-    return with_image(job, TRUE, remove_from, error);
+    return cst_rbd_with_image(job, TRUE, remove_from, error);
 }
 
 static gboolean rename_in(RbdJob *job, rbd_image_t image, GError **error)
 {
-    const char *new_name = job->out;
+    const char *new_name = job->in;
     int result = job->ceph->rbd_snap_rename(image, job->other, new_name);
 
     if (result == -ENOENT)
@@ -224,7 +212,7 @@ static gboolean rename_in(RbdJob *job, rbd_image_t image, GError **error)
 
 static gboolean rename_one(RbdJob *job, GError **error)
 {
-    return with_image(job, TRUE, rename_in, error);
+    return cst_rbd_with_image(job, TRUE, rename_in, error);
 }
 
 static RbdJob *snapshot_job(CstPoolState *state, RbdRun run, const char *volume, const char *name,
@@ -276,8 +264,8 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
     job = snapshot_job(state, rename_one, volume, name, NULL, error);
     if (!job)
         return FALSE;
-    job->out = g_strdup(new_name);
-    job->out_free = g_free;
+    job->in = g_strdup(new_name);
+    job->in_free = g_free;
     return cst_rbd_job_wait(job, error);
 }
 
@@ -315,7 +303,7 @@ static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 
 static gboolean revert(RbdJob *job, GError **error)
 {
-    return with_image(job, TRUE, revert_in, error);
+    return cst_rbd_with_image(job, TRUE, revert_in, error);
 }
 
 /* Stopping midway would leave a mixture, so nobody can. */
@@ -389,7 +377,7 @@ gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 static gboolean open_one(RbdJob *job, GError **error)
 {
     job->out_free = (GDestroyNotify)cst_blob_unref;
-    job->out = cst_rbd_job_blob(job, job->name, job->other, FALSE, error);
+    job->out = cst_rbd_image_blob(job, job->name, job->other, FALSE, error);
     return job->out != NULL;
 }
 

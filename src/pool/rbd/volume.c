@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes that are there: opened, removed, resized, flattened, and who uses them. Each is a job
+ * (job.c) of one open image. What is removed or flattened releases its origin (origin.c).
+ */
 #include "rbd.h"
 
 #include <errno.h>
@@ -11,37 +15,11 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static void give_back_conn(gpointer conn)
-{
-    cst_rbd_conn_unref(conn);
-}
-
-CstBlob *cst_rbd_job_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
-                          GError **error)
-{
-    CstBlobRbd rbd = {.deadline_ms = job->conn->deadline_ms, .release_owner = give_back_conn};
-    int result;
-
-    if (!cst_rbd_job_open(job, name, writable, &rbd.image, error))
-        return NULL;
-    if (snapshot) {
-        result = job->ceph->rbd_snap_set(rbd.image, snapshot);
-        if (result < 0) {
-            job->ceph->rbd_close(rbd.image);
-            cst_fail(error, result == -ENOENT ? CST_ERROR_NOT_FOUND : CST_ERROR_IO,
-                     _("volume '%s' has no snapshot '%s'"), name, snapshot);
-            return NULL;
-        }
-    }
-    rbd.owner = cst_rbd_conn_ref(job->conn);
-    return cst_blob_rbd_new(&rbd, job->name, writable, error);
-}
-
 static gboolean open_blob(RbdJob *job, GError **error)
 {
     job->out_free = (GDestroyNotify)cst_blob_unref;
     job->out =
-        cst_rbd_job_blob(job, job->other ? job->other : job->name, NULL, job->flags != 0, error);
+        cst_rbd_image_blob(job, job->other ? job->other : job->name, NULL, job->flags != 0, error);
     return job->out != NULL;
 }
 
@@ -104,7 +82,7 @@ static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshot
     rbd_image_t image = NULL;
     gboolean done;
 
-    if (!cst_rbd_job_open(job, name, TRUE, &image, error))
+    if (!cst_rbd_image_open(job, name, TRUE, &image, error))
         return FALSE;
     done = refuse_parent(job, image, name, error) &&
            cst_rbd_origin_read(job, image, origin, error) &&
@@ -161,7 +139,7 @@ static gboolean resize(RbdJob *job, GError **error)
     rbd_image_t image = NULL;
     int result;
 
-    if (!cst_rbd_job_open(job, job->name, TRUE, &image, error))
+    if (!cst_rbd_image_open(job, job->name, TRUE, &image, error))
         return FALSE;
     result = job->ceph->rbd_resize2(image, job->size, true, cst_rbd_job_progress, &job->work);
     job->ceph->rbd_close(image);
@@ -202,7 +180,7 @@ static gboolean flatten(RbdJob *job, GError **error)
     rbd_image_t image = NULL;
     gboolean done;
 
-    if (!cst_rbd_job_open(job, job->name, TRUE, &image, error))
+    if (!cst_rbd_image_open(job, job->name, TRUE, &image, error))
         return FALSE;
     done = cst_rbd_origin_read(job, image, &origin, error);
     if (done && !origin.image)
@@ -228,7 +206,7 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- who uses it, what hangs on it ------------------------------------------------------------ */
+/* --- who uses it, what depends on it ---------------------------------------------------------- */
 
 static gboolean list_holders(RbdJob *job, GError **error)
 {
@@ -240,7 +218,7 @@ static gboolean list_holders(RbdJob *job, GError **error)
 
     job->out = holders;
     job->out_free = (GDestroyNotify)g_ptr_array_unref;
-    if (!cst_rbd_job_open(job, job->name, FALSE, &image, error))
+    if (!cst_rbd_image_open(job, job->name, FALSE, &image, error))
         return FALSE;
     do {
         g_free(watchers);
@@ -282,7 +260,7 @@ static gboolean list_children(RbdJob *job, GError **error)
 
     job->out = g_ptr_array_new_with_free_func(g_free);
     job->out_free = (GDestroyNotify)g_ptr_array_unref;
-    if (!cst_rbd_job_open(job, job->name, FALSE, &image, error))
+    if (!cst_rbd_image_open(job, job->name, FALSE, &image, error))
         return FALSE;
     done = cst_rbd_list_clones(job, image, job->out, error);
     job->ceph->rbd_close(image);

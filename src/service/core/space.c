@@ -18,14 +18,14 @@ void pool_check_space(CstPool *pool, CstPoolState *state)
     if (pool->service->mode != CST_SERVICE_DAEMON)
         return;
     /* What does not answer is asked again; that it does not is reported elsewhere. */
-    spaces = cst_pool_state_rooms(state, NULL);
+    spaces = cst_pool_state_space_usage(state, NULL);
     if (!spaces)
         return;
     g_mutex_lock(&pool->lock);
     pool->limited_spaces = spaces->len;
     if (!pool->fullness)
         pool->fullness = cst_fullness_new();
-    warnings = cst_fullness_news(pool->fullness, spaces);
+    warnings = cst_fullness_warnings(pool->fullness, spaces);
     g_mutex_unlock(&pool->lock);
     for (guint i = 0; i < warnings->len; i++)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name,

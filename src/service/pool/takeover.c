@@ -6,7 +6,7 @@
 #include <service/takeover.h>
 
 #include <base/i18n.h>
-#include <pool/backend.h>
+#include <pool/registry.h>
 #include <store/pool_files.h>
 
 static char *problem_of(const char *path)

@@ -164,7 +164,7 @@ static gboolean zero_sparse(CstBlob *blob, uint64_t size, gboolean *ret_done, GE
     CstExtent extent;
 
     *ret_done = FALSE;
-    if (size == 0 || !blob->ops->resize)
+    if (size == 0 || !cst_blob_can_resize(blob))
         return TRUE;
     if (!cst_blob_extent(blob, 0, size, &extent, error))
         return FALSE;

@@ -87,26 +87,26 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_place(const char *name, CstDirPlace *place)
+static void open_handle(const char *name, CstDirHandle *dir)
 {
     g_autofree char *path = at(name);
 
-    assert_true(cst_place_open(path, place, NULL));
+    assert_true(cst_handle_open(path, dir, NULL));
 }
 
-static void assert_refused(const CstDirPlace *place, const char *name, int flags, int code)
+static void assert_refused(const CstDirHandle *dir, const char *name, int flags, int code)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_int_equal(cst_entry_open(place, name, flags, &error), -1);
+    assert_int_equal(cst_entry_open(dir, name, flags, &error), -1);
     if (!g_error_matches(error, CST_ERROR, code))
         fail_msg("%s: %s", name, error->message);
 }
 
-static void assert_opens(const CstDirPlace *place, const char *name, int flags)
+static void assert_opens(const CstDirHandle *dir, const char *name, int flags)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(CstFd) fd = cst_entry_open(place, name, flags, &error);
+    g_auto(CstFd) fd = cst_entry_open(dir, name, flags, &error);
 
     if (fd < 0)
         fail_msg("%s: %s", name, error->message);
@@ -116,7 +116,7 @@ static void assert_opens(const CstDirPlace *place, const char *name, int flags)
 
 static void only_files_of_one_name_in_a_shared_directory(void **state)
 {
-    g_auto(CstDirPlace) shared = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) shared = CST_DIR_HANDLE_NONE;
     g_autofree char *victim = at("outside/victim");
     g_autofree char *hard = at("shared/hard");
     g_autofree char *fifo = at("shared/fifo");
@@ -128,7 +128,7 @@ static void only_files_of_one_name_in_a_shared_directory(void **state)
     assert_int_equal(link(victim, hard), 0);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     make_dir("shared/dir", 0755);
-    open_place("shared", &shared);
+    open_handle("shared", &shared);
     assert_false(shared.is_private);
     assert_opens(&shared, "file", O_RDWR);
     for (int flags = O_RDONLY; flags <= O_RDWR; flags++) {
@@ -148,7 +148,7 @@ static void only_files_of_one_name_in_a_shared_directory(void **state)
 
 static void what_the_owner_linked_in_a_directory_of_ours(void **state)
 {
-    g_auto(CstDirPlace) own = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) own = CST_DIR_HANDLE_NONE;
     g_autofree char *victim = at("outside/victim");
     g_autofree char *hard = at("own/hard");
     g_autofree char *fifo = at("own/fifo");
@@ -160,7 +160,7 @@ static void what_the_owner_linked_in_a_directory_of_ours(void **state)
     link_to("own/loop", "own/loop");
     assert_int_equal(link(victim, hard), 0);
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    open_place("own", &own);
+    open_handle("own", &own);
     assert_true(own.is_private);
     assert_opens(&own, "link", O_RDWR);
     assert_opens(&own, "hard", O_RDWR);
@@ -198,13 +198,13 @@ static gpointer swap_in_a_loop(gpointer data)
 static void a_file_that_becomes_a_link_is_never_followed(void **state)
 {
     Swapper swapper = {.link = "shared/link", .entry = "shared/file"};
-    g_auto(CstDirPlace) shared = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) shared = CST_DIR_HANDLE_NONE;
     guint opened = 0, refused = 0;
     GThread *thread;
 
     put("shared/file", "x");
     link_to("outside/victim", "shared/link");
-    open_place("shared", &shared);
+    open_handle("shared", &shared);
     thread = g_thread_new("swapper", swap_in_a_loop, &swapper);
     for (int i = 0; i < RACES || ((opened == 0 || refused == 0) && i < 100 * RACES); i++) {
         g_auto(CstFd) fd = cst_entry_open(&shared, "file", O_RDWR, NULL);
@@ -222,19 +222,19 @@ static void a_file_that_becomes_a_link_is_never_followed(void **state)
 static void a_directory_that_becomes_a_link_is_never_followed(void **state)
 {
     Swapper swapper = {.link = "shared/link", .entry = "shared/.cistern-snapshots"};
-    g_auto(CstDirPlace) shared = CST_DIR_PLACE_NONE;
-    g_auto(CstDirPlace) outside = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) shared = CST_DIR_HANDLE_NONE;
+    g_auto(CstDirHandle) outside = CST_DIR_HANDLE_NONE;
     GThread *thread;
 
     make_dir("shared/.cistern-snapshots", 0700);
     link_to("outside", "shared/link");
-    open_place("shared", &shared);
-    open_place("outside", &outside);
+    open_handle("shared", &shared);
+    open_handle("outside", &outside);
     thread = g_thread_new("swapper", swap_in_a_loop, &swapper);
     for (int i = 0; i < RACES; i++) {
-        g_auto(CstDirPlace) found = CST_DIR_PLACE_NONE;
+        g_auto(CstDirHandle) found = CST_DIR_HANDLE_NONE;
 
-        if (cst_place_open_own(&shared, ".cistern-snapshots", TRUE, &found, NULL))
+        if (cst_handle_open_own(&shared, ".cistern-snapshots", TRUE, &found, NULL))
             assert_true(found.st.st_ino != outside.st.st_ino);
     }
     g_atomic_int_set(&swapper.stop, 1);
@@ -245,8 +245,8 @@ static void a_directory_that_becomes_a_link_is_never_followed(void **state)
 
 static void a_planted_directory_is_not_taken_for_ours(void **state)
 {
-    g_auto(CstDirPlace) shared = CST_DIR_PLACE_NONE;
-    g_auto(CstDirPlace) found = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) shared = CST_DIR_HANDLE_NONE;
+    g_auto(CstDirHandle) found = CST_DIR_HANDLE_NONE;
     g_autofree char *theirs = at("shared/theirs");
     struct stat st;
 
@@ -256,43 +256,43 @@ static void a_planted_directory_is_not_taken_for_ours(void **state)
     link_to("outside", "shared/link");
     if (geteuid() == 0)
         assert_int_equal(chown(theirs, 12345, 12345), 0);
-    open_place("shared", &shared);
+    open_handle("shared", &shared);
     for (int make = FALSE; make <= TRUE; make++) {
         const char *const planted[] = {"open", "file", "link", geteuid() == 0 ? "theirs" : "open"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(planted); i++) {
             g_autoptr(GError) error = NULL;
 
-            assert_false(cst_place_open_own(&shared, planted[i], make, &found, &error));
+            assert_false(cst_handle_open_own(&shared, planted[i], make, &found, &error));
             assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DENIED));
             assert_non_null(strstr(error->message, planted[i]));
         }
     }
-    assert_true(cst_place_open_own(&shared, "none", FALSE, &found, NULL));
+    assert_true(cst_handle_open_own(&shared, "none", FALSE, &found, NULL));
     assert_int_equal(found.fd, -1);
-    assert_true(cst_place_open_own(&shared, "new", TRUE, &found, NULL));
+    assert_true(cst_handle_open_own(&shared, "new", TRUE, &found, NULL));
     assert_int_equal(fstat(found.fd, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
 }
 
 static void a_path_is_walked_past_no_link_of_others(void **state)
 {
-    g_auto(CstDirPlace) place = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
     g_autofree char *deep = at("own/a/b");
     g_autofree char *through = at("own/way/c");
     g_autofree char *planted = at("shared/link/c");
     g_autofree char *last = at("shared/link");
     g_autofree char *victim = at("outside/c");
 
-    assert_true(cst_place_open_trusted(deep, TRUE, 0750, &place, NULL));
-    assert_int_equal(place.st.st_mode & 0777, 0750);
-    cst_place_clear(&place);
+    assert_true(cst_handle_open_trusted(deep, TRUE, 0750, &dir, NULL));
+    assert_int_equal(dir.st.st_mode & 0777, 0750);
+    cst_handle_clear(&dir);
     link_to("own/a", "own/way");
-    assert_true(cst_place_open_trusted(through, TRUE, 0700, &place, NULL));
-    cst_place_clear(&place);
+    assert_true(cst_handle_open_trusted(through, TRUE, 0700, &dir, NULL));
+    cst_handle_clear(&dir);
     link_to("outside", "shared/link");
-    assert_false(cst_place_open_trusted(planted, TRUE, 0700, &place, NULL));
-    assert_false(cst_place_open_trusted(last, TRUE, 0700, &place, NULL));
+    assert_false(cst_handle_open_trusted(planted, TRUE, 0700, &dir, NULL));
+    assert_false(cst_handle_open_trusted(last, TRUE, 0700, &dir, NULL));
     assert_int_equal(access(victim, F_OK), -1);
 }
 

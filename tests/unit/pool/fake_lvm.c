@@ -30,9 +30,9 @@ void fake_lie(const char *tool, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", tool, NULL);
 
-    lvm_host.look_s = lvm_host.change_s = 60;
+    lvm_host.report_s = lvm_host.change_s = 60;
     if (strcmp(how, "hang") == 0)
-        *(strcmp(tool, "lvm") == 0 ? &lvm_host.look_s : &lvm_host.change_s) = 1;
+        *(strcmp(tool, "lvm") == 0 ? &lvm_host.report_s : &lvm_host.change_s) = 1;
     fake_put(name, how);
 }
 
@@ -108,7 +108,7 @@ int fake_set_up(void **unused)
     g_setenv("PATH", path, TRUE);
     g_setenv("FAKE_LVM", fake_folder, TRUE);
     lvm_host.dev = fake_path("dev");
-    lvm_host.look_s = lvm_host.change_s = 60;
+    lvm_host.report_s = lvm_host.change_s = 60;
     lvm_host.fresh_us = 0;
     fake_state = fake_pool("");
     return 0;

@@ -11,11 +11,12 @@
 /* News of one room at @hundredths, joined. */
 static char *news_at(CstFullness *fullness, guint hundredths, gboolean lost)
 {
-    g_autoptr(GPtrArray) rooms = g_ptr_array_new_with_free_func((GDestroyNotify)cst_room_free);
+    g_autoptr(GPtrArray) usage =
+        g_ptr_array_new_with_free_func((GDestroyNotify)cst_space_usage_free);
     g_autoptr(GPtrArray) news = NULL;
 
-    cst_rooms_add(rooms, hundredths, lost, "room '%s'", "r");
-    news = cst_fullness_news(fullness, rooms);
+    cst_space_usage_add(usage, hundredths, lost, "room '%s'", "r");
+    news = cst_fullness_warnings(fullness, usage);
     assert_true(news->len <= 1);
     return g_strdup(news->len ? g_ptr_array_index(news, 0) : "");
 }
@@ -59,7 +60,7 @@ static void what_is_gone_is_forgotten(void **unused)
     GPtrArray *news;
 
     expect_news(fullness, 9100, FALSE, "room 'r' is full by 91.00%");
-    news = cst_fullness_news(fullness, none);
+    news = cst_fullness_warnings(fullness, none);
     assert_int_equal(news->len, 0);
     g_ptr_array_unref(news);
     expect_news(fullness, 9100, FALSE, "room 'r' is full by 91.00%");

@@ -150,6 +150,45 @@ static void a_snapshot_that_is_lost_by_a_revert_is_told(void **unused)
     fake_assert_holds("disk", "then");
 }
 
+/* The merge was done although the tool failed: what it said is no failure of the next step. */
+static void a_merge_whose_tool_failed_counts_as_done(void **unused)
+{
+    static const struct {
+        const char *lvcreate;
+        CstErrorCode code; /* CST_ERROR_LAST: none */
+        const char *words;
+    } rows[] = {
+        {"", CST_ERROR_LAST, ""},
+        {"full", CST_ERROR_NO_SPACE, "insufficient free space"},
+        {"nothing", CST_ERROR_FAILED, "'lvcreate' claims success"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        fake_add_disk(FALSE);
+        fake_write("disk", "then");
+        snap("s");
+        fake_write("disk", "now!");
+        fake_lie("lvconvert", "failing");
+        fake_lie("lvcreate", rows[i].lvcreate);
+        cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error);
+        fake_lie("lvconvert", "");
+        fake_lie("lvcreate", "");
+        fake_assert_holds("disk", "then");
+        if (rows[i].code == CST_ERROR_LAST) {
+            assert_null(error);
+            assert_snapshots("s ");
+            assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
+        } else {
+            assert_code(error, rows[i].code);
+            assert_non_null(strstr(error->message, rows[i].words));
+            assert_null(strstr(error->message, "Something is wrong"));
+        }
+        assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    }
+}
+
 static void snapshots_are_renamed_in_one_change(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -283,6 +322,7 @@ int main(void)
         TEST(a_revert_keeps_owner_and_time),
         TEST(a_revert_that_fails_leaves_the_volume),
         TEST(a_snapshot_that_is_lost_by_a_revert_is_told),
+        TEST(a_merge_whose_tool_failed_counts_as_done),
         TEST(snapshots_are_renamed_in_one_change),
         TEST(snapshots_of_what_is_not_there),
         TEST(the_room_of_a_snapshot_is_asked_for),

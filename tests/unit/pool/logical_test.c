@@ -365,7 +365,7 @@ static void rooms_that_may_run_full_are_told(void **unused)
         "the room of volume 'sparse' 5000",
         "the data of thin pool 'tp' 5000",
     };
-    g_autoptr(GPtrArray) rooms = NULL;
+    g_autoptr(GPtrArray) usage = NULL;
 
     fake_add("disk", 8 * MIB, "owi-a-s---", "", "");
     fake_add(".cistern-1.snap", 4 * MIB, "sri-I-s---", "disk",
@@ -375,12 +375,12 @@ static void rooms_that_may_run_full_are_told(void **unused)
              "cistern:of=uuid-disk,cistern:snap=t,cistern:at=8");
     fake_add("sparse", 4 * MIB, "swi-a-s---", "[x_vorigin]", "");
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
-    rooms = cst_pool_state_rooms(fake_state, NULL);
-    assert_int_equal(rooms->len, G_N_ELEMENTS(expected));
-    for (guint i = 0; i < rooms->len; i++) {
-        const CstRoom *room = g_ptr_array_index(rooms, i);
+    usage = cst_pool_state_space_usage(fake_state, NULL);
+    assert_int_equal(usage->len, G_N_ELEMENTS(expected));
+    for (guint i = 0; i < usage->len; i++) {
+        const CstSpaceUsage *space = g_ptr_array_index(usage, i);
         g_autofree char *text =
-            g_strdup_printf("%s %u%s", room->what, room->hundredths, room->lost ? " lost" : "");
+            g_strdup_printf("%s %u%s", space->what, space->hundredths, space->lost ? " lost" : "");
 
         assert_string_equal(text, expected[i]);
     }

@@ -10,7 +10,7 @@
 
 #include <base/error.h>
 
-#include "rbd/scan.h"
+#include "rbd/header.h"
 
 /* --- configuration ---------------------------------------------------------------------------- */
 

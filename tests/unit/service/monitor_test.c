@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <pool/memory.h>
+#include <pool/registry.h>
 
 #include "fixture.h"
 
@@ -72,10 +73,10 @@ static gboolean fake_scan_one(CstPoolState *state, const char *name, CstVolume *
     return cst_memory_backend.scan_one(state, name, known, ret_volume, error);
 }
 
-static gboolean fake_rooms(CstPoolState *state, GPtrArray *rooms, GError **error)
+static gboolean fake_space_usage(CstPoolState *state, GPtrArray *usage, GError **error)
 {
-    enter("rooms", state);
-    cst_rooms_add(rooms, 5000, FALSE, "a room");
+    enter("space_usage", state);
+    cst_space_usage_add(usage, 5000, FALSE, "a room");
     return TRUE;
 }
 
@@ -264,7 +265,7 @@ static void rooms_that_do_not_answer_delay_no_others(void **state)
     g_autoptr(CstPool) quick = start_pool(f, "quick");
     g_autoptr(CstPool) slow = NULL;
 
-    hang("rooms", "slow");
+    hang("space_usage", "slow");
     slow = start_pool(f, "slow");
     assert_waiting(1);
     put("quick", "a");
@@ -384,7 +385,7 @@ static int set_up(void **state)
 
     backend = cst_memory_backend;
     backend.scan_one = fake_scan_one;
-    backend.rooms = fake_rooms;
+    backend.space_usage = fake_space_usage;
     backend.watch_open = fake_watch_open;
     backend.watch_read = fake_watch_read;
     fake.test = g_thread_self();

@@ -14,6 +14,7 @@
 #include <base/log_context.h>
 #include <base/units.h>
 #include <pool/memory.h>
+#include <pool/registry.h>
 
 #include "fixture.h"
 

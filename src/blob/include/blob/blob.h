@@ -14,9 +14,10 @@
  * A blob has no current offset, so any number of threads may read and write it at the same time.
  * cst_blob_resize() must not run concurrently with another call on the same blob.
  *
- * Only the functions below and the copier (copy.c) call through a CstBlobOps. The functions check
- * range, access mode and capability first, and emulate what a blob lacks: zeroing by writing
- * zeroes, extents by reporting one run of data.
+ * Only the functions below call through a CstBlobOps. They check range, access mode and capability
+ * first, and emulate what a blob lacks: zeroing by writing zeroes, extents by reporting one run of
+ * data. An implementation that breaks its contract makes an INTERNAL error. With debug on each call
+ * is logged.
  */
 typedef struct CstBlob CstBlob;
 
@@ -45,10 +46,10 @@ typedef enum {
 } CstZeroFlags;
 
 /**
- * Operations of one kind of blob. A callback returns FALSE with @error set when it fails. It may
- * assume that the length is not 0 and that the range lies inside the blob's size (pwrite: that
- * offset + len does not exceed INT64_MAX). Callbacks that change a blob are called only when it is
- * writable.
+ * Operations of one kind of blob. A callback returns FALSE with @error set when it fails, and sets
+ * none when it succeeds; @error is never NULL. It may assume that the length is not 0 and that the
+ * range lies inside the blob's size (pwrite: that offset + len does not exceed INT64_MAX).
+ * Callbacks that change a blob are called only when it is writable.
  *
  * A callback that is NULL is a capability that the kind lacks. UNSUPPORTED from zero, discard,
  * allocate or copy_range means "not for this range of this blob"; the dispatcher then falls back as
@@ -243,3 +244,14 @@ int cst_blob_file_fd(CstBlob *blob);
  * CST_BLOB_MEMORY_MAX bytes.
  */
 CstBlob *cst_blob_memory_new(const void *data, size_t len);
+
+/* --- not in the library: what copying and wiping ask of a blob -------------------------------- */
+
+/** TRUE when cst_blob_resize() may do something; a device can't. */
+gboolean cst_blob_can_resize(CstBlob *blob);
+/**
+ * CstBlobOps.copy_range: copies without moving data through this process. UNSUPPORTED where this
+ * pair can't: the caller copies.
+ */
+gboolean cst_blob_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
+                             uint64_t length, gboolean share_only, GError **error);

@@ -24,8 +24,11 @@
  *                     └─────────┴───────────── delete ────────────────┘
  *
  * A backend takes no locks for its callers and never calls up. The core runs at most one lifecycle
- * callback at a time, at most one changing callback per volume, and scan and usage beside anything.
- * Every callback that fails sets @error and leaves things as they were.
+ * callback at a time, at most one changing callback per volume, and scan, scan_one and usage in
+ * parallel with anything, from any thread. Every callback that fails sets @error and leaves things
+ * as they were; one that succeeds sets none. @error is never NULL. Volumes and snapshots that a
+ * callback is asked about may be gone: NO_VOL, NOT_FOUND. A backend that fails without an error, or
+ * returns what its slot's contract forbids, makes an INTERNAL error that names it (dispatch.h).
  */
 
 typedef struct CstBackend CstBackend;
@@ -95,6 +98,7 @@ typedef struct {
     gboolean zeroed; /**< what nobody has written reads as zeroes */
 } CstVolDraft;
 
+/** Frees the token, drops the reference to the blob; the draft on the storage stays. */
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
 
@@ -108,23 +112,29 @@ typedef struct {
     gboolean reads_only; /**< known not to write */
 } CstHolder;
 
+/** Frees a holder with its text. */
 void cst_holder_free(CstHolder *holder);
 /** Appends to @holders, an array that frees them; returns the new one, borrowed. */
 CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
-/** Room that was set aside and may run out: a thin pool's data or metadata, a snapshot's room. */
+/**
+ * How full a space is that was set aside and may run out while guests write: a thin pool's data or
+ * its metadata, what a classic snapshot may take.
+ */
 typedef struct {
     char *what;       /**< in the words for a log: "the data of thin pool 'x'"; unique in a pool */
     guint hundredths; /**< of a percent that are used: 0 to 10000 */
     gboolean lost;    /**< it ran out, and what was in it is gone */
-} CstRoom;
+} CstSpaceUsage;
 
-void cst_room_free(CstRoom *room);
-/** Appends to @rooms, an array that frees them. */
-void cst_rooms_add(GPtrArray *rooms, guint hundredths, gboolean lost, const char *format, ...)
+/** Frees an entry with its text. */
+void cst_space_usage_free(CstSpaceUsage *usage);
+/** Appends an entry to @usage, an array that frees its elements (cst_space_usage_free). */
+void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
 
+/** How a snapshot is to be made. */
 typedef struct {
     uint64_t limit; /**< bytes set aside for what will differ; 0: the technology's default */
 } CstSnapshotCreate;
@@ -146,11 +156,13 @@ typedef struct {
      */
     gboolean (*revert)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
+    /** Removes the snapshot, or fails with it whole; BUSY, naming them, while clones need it. */
     gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
+    /** Renames in one step; EXISTS rather than replace another. Clones stay what they are. */
     gboolean (*rename)(CstPoolState *state, const char *volume, const char *name,
                        const char *new_name, GError **error);
-    /** What it holds, for reading. */
+    /** Opens what the snapshot holds, for reading; a new reference. */
     CstBlob *(*open)(CstPoolState *state, const char *volume, const char *name, GError **error);
 } CstSnapshotBackend;
 
@@ -178,30 +190,53 @@ struct CstBackend {
 
     /* --- required ---------------------------------------------------------------------------- */
 
-    /** Makes the state from a definition; the dispatcher fills its head. Touches no storage. */
+    /**
+     * Makes the state from a definition and keeps a copy of @def in it; the dispatcher fills the
+     * rest of its head. Touches no storage. INVALID or CONFIG for a definition that can't be one.
+     */
     CstPoolState *(*open)(const CstPoolDef *def, GError **error);
+    /** Frees the state, its copy of the definition included; the storage stays as it is. */
     void (*close)(CstPoolState *state);
-    /** Is the pool active on this host (mounted, logged in, …)? Not an error when it is not. */
+    /**
+     * Says whether the pool is active on this host (mounted, logged in, …). That it is not is an
+     * answer and no error.
+     */
     gboolean (*check)(CstPoolState *state, gboolean *ret_active, GError **error);
     /**
      * Finds all volumes. A record whose stamp still fits is handed on as it was; one that can't be
      * read is handed on with its problem. FALSE only when the pool itself can't be listed.
      */
     gboolean (*scan)(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-    /** Looks at one volume. *ret_volume NULL: there is none of that name. */
+    /**
+     * Makes the record of volume @name, or returns a reference to @known (NULL: none) when that
+     * still fits. *ret_volume is NULL at first, and stays so when there is none of that name.
+     */
     gboolean (*scan_one)(CstPoolState *state, const char *name, CstVolume *known,
                          CstVolume **ret_volume, GError **error);
+    /** Fills *ret_usage, which begins as CST_POOL_USAGE_UNKNOWN, in bytes. */
     gboolean (*usage)(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
-    /** Path of a volume as libvirt shows it. */
+    /** Path of a volume as libvirt shows it, from the definition alone; never NULL. Caller frees.
+     */
     char *(*vol_path)(CstPoolState *state, const char *name);
-    /** Name of the volume that @path (clean, absolute) or key may mean; NULL: not in this pool. */
+    /**
+     * Name of the volume that @path (clean, absolute) or key may mean, from the definition alone;
+     * NULL: it can't be in this pool. Caller frees.
+     */
     char *(*vol_resolve)(CstPoolState *state, const char *path);
 
     /* --- lifecycle --------------------------------------------------------------------------- */
 
+    /**
+     * Makes the storage (pool-build). @flags: CstPoolBuildFlags; those that mean nothing here are
+     * FLAGS. What carries something is never formatted without CST_POOL_BUILD_OVERWRITE:
+     * POOL_BUILT. Doing it twice is as good as once. NULL: nothing has to be made.
+     */
     gboolean (*build)(CstPoolState *state, unsigned flags, GError **error);
+    /** Makes the storage usable on this host; for a pool that is so already, too. NULL: it is. */
     gboolean (*start)(CstPoolState *state, GError **error);
+    /** Undoes start; BUSY, naming it, while a volume is in use. NULL: nothing to undo. */
     gboolean (*stop)(CstPoolState *state, GError **error);
+    /** Removes the storage (pool-delete) of a pool without volumes. NULL: can't. */
     gboolean (*destroy)(CstPoolState *state, unsigned flags, GError **error);
     /**
      * Drops drafts of processes that are gone, and finishes what they left halfway; before the
@@ -211,7 +246,7 @@ struct CstBackend {
 
     /* --- identity: notice that the storage under the pool is not the one it was --------------- */
 
-    /** One line that describes the storage now. */
+    /** Returns one line, ended by "\n", that describes the storage now; NULL with @error. */
     char *(*identity)(CstPoolState *state, GError **error);
     /**
      * From now on the storage must be @recorded's (NULL, or a line that says nothing: any), and
@@ -227,7 +262,7 @@ struct CstBackend {
 
     /* --- discover ---------------------------------------------------------------------------- */
 
-    /** Fills @ret_sources (of CstPoolSource); @spec may be NULL. */
+    /** Appends a CstPoolSource to @ret_sources for each pool there could be; @spec may be NULL. */
     gboolean (*discover)(const CstPoolSource *spec, GArray *ret_sources, GError **error);
 
     /* --- volumes ----------------------------------------------------------------------------- */
@@ -244,16 +279,20 @@ struct CstBackend {
                            GError **error);
     /** Drops a draft, by token: also one of a dead process. A missing one is success. */
     gboolean (*vol_abandon)(CstPoolState *state, const char *token, GError **error);
+    /**
+     * Removes a volume that nobody holds and nothing depends on; on the disk when it returns. One
+     * that is gone already may be success. @flags: CstVolDeleteFlags; FLAGS for unknown ones.
+     */
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
     /**
-     * Writes beside the content of @blob, a volume or a draft, what is declared of its format and
+     * Keeps with the content of @blob, a volume or a draft, what is declared of its format and
      * that its references are restricted; a copy of the file by other tools takes that along. FALSE
      * (no error) where the storage has no place for it. NULL: it never has.
      */
     gboolean (*vol_declare)(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
     /** FALSE with the reason where writing to all of a volume would break it. NULL: never. */
     gboolean (*vol_check_wipe)(CstPoolState *state, const char *name, GError **error);
-    /** The volume's bytes as they are stored. */
+    /** Opens the volume's bytes as they are stored; a new reference. NULL: can't. */
     CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
     /** Volumes that are no files, with raw content: both ways; durable. NULL: can't. */
     gboolean (*vol_resize)(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
@@ -266,7 +305,7 @@ struct CstBackend {
     gboolean (*vol_reserve_clone)(CstPoolState *state, const CstVolDef *def, const char *source,
                                   const char *snapshot, CstVolDraft *draft, GError **error);
 
-    /* --- who uses it, what hangs on it -------------------------------------------------------- */
+    /* --- who uses it, what depends on it ------------------------------------------------------ */
 
     /** Appends CstHolder for everybody who has the volume open, this process not counted. */
     gboolean (*vol_holders)(CstPoolState *state, const char *name, GPtrArray *holders,
@@ -279,27 +318,40 @@ struct CstBackend {
      */
     gboolean (*vol_children)(CstPoolState *state, const char *name, GPtrArray *children,
                              GError **error);
-    /** Makes a volume that shares content with another (extra->backing_path) hold all of it. */
+    /**
+     * Makes a volume that shares content with another (extra->backing_path) hold all of it, in
+     * steps after each of which it is whole.
+     */
     gboolean (*vol_flatten)(CstPoolState *state, const char *name, CstTask *task, GError **error);
 
     /* --- groups; NULL: the technology has none ------------------------------------------------ */
 
-    /** Appends CstThinStore for each. */
+    /** Appends a CstThinStore for each store that volumes draw their space from. */
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
-    /** Appends CstRoom for whatever may run full while nobody looks. */
-    gboolean (*rooms)(CstPoolState *state, GPtrArray *rooms, GError **error);
+    /** Appends a CstSpaceUsage for each space that may run full while nobody looks. */
+    gboolean (*space_usage)(CstPoolState *state, GPtrArray *usage, GError **error);
     const CstSnapshotBackend *snapshots;
 
-    /* --- watch: changes behind our back ------------------------------------------------------ */
+    /* --- watch: changes behind our back; both or none ----------------------------------------- */
 
-    /** A descriptor that becomes readable when something changed; owned by the caller. */
+    /** Opens a descriptor that becomes readable when something changed; the caller closes it. */
     int (*watch_open)(CstPoolState *state, GError **error);
     /** Reads what there is: calls @changed with each name, or with NULL for "anything". */
     void (*watch_read)(CstPoolState *state, int fd,
                        void (*changed)(const char *name, gpointer data), gpointer data);
 };
 
-/** The backend of @type; NULL with UNSUPPORTED when this build has none. */
-const CstBackend *cst_backend_for(CstPoolType type, GError **error);
-/** TRUE when there is one; for the capabilities document. */
-gboolean cst_backend_exists(CstPoolType type);
+/* --- what the core gives to backends (backend.c) ---------------------------------------------- */
+
+/** Returns @state, with a reference more: for what outlives the call. Any thread. */
+CstPoolState *cst_pool_state_ref(CstPoolState *state);
+/** Closes with the last reference. NULL: nothing. */
+void cst_pool_state_unref(CstPoolState *state);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolState, cst_pool_state_unref)
+
+/**
+ * CstPoolHost.declared. @declarations holds @count NULLs, which stay where nothing is declared; the
+ * caller frees the others.
+ */
+void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                             CstDeclaration **declarations);

@@ -10,7 +10,7 @@
 /**
  * Appends a CstHolder for everybody on this host who has the block device at @path open, this
  * process not counted: mounts, swap, devices on top of it, processes. What the kernel counts but
- * nobody admits to (another mount namespace) is told as such. Those that only pass by (udev) are
+ * nobody admits to (another mount namespace) is listed as such. Those that only pass by (udev) are
  * waited for, some seconds at most. A path that is no block device has no holders.
  */
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error);
@@ -32,9 +32,9 @@ gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data
 void cst_file_holders(int fd, GPtrArray *holders);
 
 /**
- * What a block device carries, as libblkid tells it: a file system's, RAID's or partition table's
+ * Asks libblkid what a block device carries: a file system's, RAID's or partition table's
  * name ("ext4", "LVM2_member", "gpt"); *ret_name NULL: nothing known. A device of which it can't
- * be told surely is an error, never "nothing".
+ * be said surely is an error, never "nothing".
  */
 gboolean cst_device_signature(const char *path, char **ret_name, GError **error);
 

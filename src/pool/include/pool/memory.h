@@ -12,8 +12,8 @@
  *     <pool type='rbd'><name>p</name><source><host name='localhost'/><name>STORE</name></source>
  *     </pool>
  *
- * What is stored lives in stores, beside the pools that show it, as on any real technology: a pool
- * that is opened again, by this service or the next one, finds its volumes again.
+ * What is stored lives in stores, apart from the pools that show it, as on any real technology: a
+ * pool that is opened again, by this service or the next one, finds its volumes again.
  */
 extern const CstBackend cst_memory_backend;
 
@@ -24,7 +24,7 @@ extern const CstBackend cst_memory_backend;
 
 /** Puts a volume there that holds @data; replaces one of that name. */
 void cst_memory_put(const char *store, const char *volume, const void *data, size_t len);
-/** Takes it away, whatever hangs on it; FALSE when there is none. */
+/** Takes it away, whatever depends on it; FALSE when there is none. */
 gboolean cst_memory_take(const char *store, const char *volume);
 /** Names of all that there is in order, drafts as "token.part", snapshots as "volume@name". */
 char **cst_memory_list(const char *store);

@@ -1,42 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <pool/backend.h>
+#include <pool/registry.h>
 
 /**
  * The checked dispatch: the only code that calls through a CstBackend. It looks up the backend,
- * refuses what the technology can't with one clear error, and insists that a failure has set one.
- * Names handed in have been checked (cst_name_check).
+ * refuses what the technology can't with one clear error (NO_SUPPORT), ends dry runs, and holds the
+ * backend to its contract: see CstBackend's member of the same name for what each call does, and
+ * for its errors. A backend that breaks it is an INTERNAL error. Names handed in have been checked
+ * (cst_name_check). Results are the caller's to free. Any thread, but see backend.h for what may
+ * run in parallel.
  */
 
-/** @host must live as long as the state. */
+/** Opens a state of @def, one reference. @host (NULL: none) must live as long as the state. */
 CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error);
-CstPoolState *cst_pool_state_ref(CstPoolState *state);
-/** Closes with the last reference. */
-void cst_pool_state_unref(CstPoolState *state);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolState, cst_pool_state_unref)
 
 /** Whether its storage is far away and may not answer for long (CstBackend.remote). */
 gboolean cst_pool_state_is_remote(CstPoolState *state);
+/** CstBackend.check. */
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error);
+/** CstBackend.build; success where nothing has to be made. */
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error);
+/** CstBackend.start; success where nothing has to be done. */
 gboolean cst_pool_state_start(CstPoolState *state, GError **error);
-/** Drops and finishes what processes that are gone left behind: after a start and its expect. */
+/**
+ * CstBackend.drop_drafts: drops and finishes what processes that are gone left behind, after a
+ * start and its expect. Nothing in a dry run.
+ */
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error);
+/** CstBackend.stop; success where nothing has to be done. */
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error);
+/** CstBackend.destroy. */
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error);
 
+/** CstBackend.scan: hands each volume to scan->sink(). */
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error);
+/** CstBackend.scan_one; *ret_volume: a new reference, or NULL when there is none of that name. */
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error);
+/** CstBackend.usage. */
 gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
+/** CstBackend.vol_path; touches no storage, never NULL. */
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name);
 /** The key of a volume: its own, or its path. */
 char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume);
+/** CstBackend.vol_resolve; NULL (no error): @path can't be of this pool. Touches no storage. */
 char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path);
 
-/** NULL (no error) where the backend has no identity. */
+/** CstBackend.identity; NULL (no error) where the backend has none. */
 char *cst_pool_state_identity(CstPoolState *state, GError **error);
 /** CstBackend.expect; any storage will do where the backend has no identity. */
 gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboolean starting,
@@ -51,58 +63,74 @@ gboolean cst_pool_state_is_on_mounts(CstPoolState *state);
 gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const char *what,
                                    GError **error);
 
+/**
+ * CstBackend.vol_reserve: makes the draft that @draft's token names. In a dry run the draft is
+ * nowhere (blob/dry.h).
+ */
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error);
+/** CstBackend.vol_commit: the draft becomes volume def->name. */
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error);
+/** CstBackend.vol_abandon: drops a draft by its token; a missing one is success. */
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error);
+/** CstBackend.vol_delete. */
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error);
+/** CstBackend.vol_check_wipe; success where nothing speaks against it. */
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
-/** FALSE where the storage keeps no declarations beside the content; no error is set. */
+/** CstBackend.vol_declare; FALSE where the storage has no place for it, no error is set. */
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration);
-/** CstPoolHost.declared, for backends. @declarations holds NULLs, which stay for nothing declared.
+/**
+ * Opens a volume's bytes as they are stored, a new reference. For writing it is held by QEMU's
+ * locks as well (image/hold.h); BUSY names who has it open.
  */
-void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
-                             CstDeclaration **declarations);
-/** For writing it is held by QEMU's locks as well (image/hold.h); BUSY names who has it open. */
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error);
 
 /** Whether the backend makes the volumes of this pool larger and smaller itself. */
 gboolean cst_pool_state_can_resize(CstPoolState *state);
-/** Has it do so. The volume's content is raw. */
+/** CstBackend.vol_resize: gives volume @name, whose content is raw, @capacity bytes. */
 gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64_t capacity,
                                    CstTask *task, GError **error);
-/** A draft that shares the source's content; UNSUPPORTED where it has to be copied. */
+/**
+ * CstBackend.vol_reserve_clone: a draft that shares the content of @source, or of its @snapshot
+ * (NULL: none); UNSUPPORTED where it has to be copied.
+ */
 gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                       const char *snapshot, CstVolDraft *draft, GError **error);
 
-/** Elements CstHolder; empty where the backend can't tell. */
+/** Lists who has the volume open: of CstHolder; empty where the backend does not know. */
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
-/** Elements char *; empty where nothing can hang on a volume. */
+/** Lists the paths (char *) of what depends on the volume; empty where nothing can. */
 GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error);
+/** CstBackend.vol_flatten. */
 gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTask *task,
                                     GError **error);
-/** Elements CstThinStore; empty where there are none. */
+/** Lists stores that volumes draw space from: of CstThinStore; empty where there are none. */
 GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error);
-/** What may run full, of CstRoom; empty where the technology has nothing of the kind. */
-GPtrArray *cst_pool_state_rooms(CstPoolState *state, GError **error);
+/** Lists what may run full: of CstSpaceUsage; empty where nothing can. */
+GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error);
 
 /** Whether the technology makes snapshots; the calls below are UNSUPPORTED where it doesn't. */
 gboolean cst_pool_state_has_snapshots(CstPoolState *state);
-/** Elements CstSnapshot, oldest first. */
+/** Lists the volume's snapshots, oldest first: of CstSnapshot. */
 GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GError **error);
+/** CstSnapshotBackend.create. */
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task,
                                         GError **error);
+/** CstSnapshotBackend.revert. */
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                         CstTask *task, GError **error);
+/** CstSnapshotBackend.remove. */
 gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                         CstTask *task, GError **error);
+/** CstSnapshotBackend.rename. */
 gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
                                         const char *new_name, GError **error);
+/** CstSnapshotBackend.open. */
 CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,
                                       GError **error);
 
@@ -112,12 +140,13 @@ gboolean cst_pool_state_holds_images(CstPoolState *state);
 /** NO_SUPPORT when volumes of this pool can't be made at all. */
 gboolean cst_pool_state_check_create(CstPoolState *state, GError **error);
 
-/** -1 without an error where the backend can't watch. */
+/** CstBackend.watch_open; -1 without an error where the backend can't watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error);
+/** CstBackend.watch_read, of a descriptor that cst_pool_state_watch_open() has opened. */
 void cst_pool_state_watch_read(CstPoolState *state, int fd,
                                void (*changed)(const char *name, gpointer data), gpointer data);
 
-/** NO_SUPPORT-class error for types without source discovery. @spec may be NULL. */
+/** CstBackend.discover; @spec may be NULL. */
 gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *ret_sources,
                            GError **error);
 

@@ -14,7 +14,7 @@
  * are held, so what only some volumes have lives in a separate part.
  */
 
-/** Tells cheaply whether the storage behind a record has changed since it was made. */
+/** Shows cheaply whether the storage behind a record has changed since it was made. */
 typedef struct {
     uint64_t device;
     uint64_t inode;
@@ -46,7 +46,7 @@ typedef struct {
     uint8_t data_trust;    /**< of data_file, and of the extents of an image of several files */
     gboolean lazy_refcounts;
     gboolean extended_l2;
-    GPtrArray *extents; /**< of CstVolExtent: where it lies on devices; NULL: not told */
+    GPtrArray *extents; /**< of CstVolExtent: where it lies on devices; NULL: unknown */
     GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: none */
 } CstVolumeExtra;
 
@@ -76,7 +76,9 @@ typedef struct {
 
 /** One reference, everything else zero. */
 CstVolume *cst_volume_new(const char *name);
+/** Returns @volume, with a reference more. Any thread. */
 CstVolume *cst_volume_ref(CstVolume *volume);
+/** Frees it with the last reference. NULL: nothing. */
 void cst_volume_unref(CstVolume *volume);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolume, cst_volume_unref)
 
@@ -100,4 +102,5 @@ gboolean cst_volume_same_format(const char *a, const char *b);
 /** NULL: fine. */
 const char *cst_volume_problem(const CstVolume *volume);
 
+/** TRUE when the storage behind both is the same, and has not changed in between. */
 gboolean cst_volume_stamp_equal(const CstVolumeStamp *a, const CstVolumeStamp *b);

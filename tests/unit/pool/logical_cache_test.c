@@ -45,7 +45,7 @@ static void a_report_serves_for_a_moment(void **unused)
     /* What has a node is there, whatever was seen. */
     assert_true(fake_is_seen("second"));
     assert_calls("lvm ");
-    logical_changed(LOGICAL(fake_state));
+    logical_cache_invalidate(LOGICAL(fake_state));
     assert_true(fake_is_seen("second"));
     assert_calls("lvm ");
     assert_true(cst_pool_state_delete(fake_state, "first", 0, NULL));
@@ -79,22 +79,22 @@ static void a_node_is_news_when_the_report_does_not_know_it(void **unused)
     fake_add("first", 4 * MIB, "-wi-a-----", "", "");
     assert_true(fake_is_seen("first"));
     assert_calls("lvm ");
-    logical_node_changed(LOGICAL(fake_state), "first", TRUE);
-    logical_node_changed(LOGICAL(fake_state), "other", FALSE);
+    logical_cache_node_changed(LOGICAL(fake_state), "first", TRUE);
+    logical_cache_node_changed(LOGICAL(fake_state), "other", FALSE);
     assert_true(fake_is_seen("first"));
     assert_calls("");
     fake_add("second", 4 * MIB, "-wi-a-----", "", "");
-    logical_node_changed(LOGICAL(fake_state), "second", TRUE);
+    logical_cache_node_changed(LOGICAL(fake_state), "second", TRUE);
     assert_true(fake_is_seen("first"));
     assert_calls("lvm ");
-    logical_node_changed(LOGICAL(fake_state), "second", FALSE);
+    logical_cache_node_changed(LOGICAL(fake_state), "second", FALSE);
     assert_true(fake_is_seen("first"));
     assert_calls("lvm ");
 }
 
 static gpointer look_once(gpointer unused)
 {
-    g_autoptr(LvmGroup) group = logical_look_lately(LOGICAL(fake_state), NULL);
+    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(fake_state), NULL);
 
     assert_non_null(group);
     return NULL;
@@ -102,14 +102,14 @@ static gpointer look_once(gpointer unused)
 
 static void wait_for_a_look(void)
 {
-    LogicalSeen *seen = &LOGICAL(fake_state)->seen;
+    LogicalCache *cache = &LOGICAL(fake_state)->cache;
     gboolean looks = FALSE;
 
     while (!looks) {
         g_usleep(1000);
-        g_mutex_lock(&seen->lock);
-        looks = seen->looks > 0;
-        g_mutex_unlock(&seen->lock);
+        g_mutex_lock(&cache->lock);
+        looks = cache->reports > 0;
+        g_mutex_unlock(&cache->lock);
     }
 }
 
@@ -128,10 +128,10 @@ static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         GThread *looker;
 
-        logical_changed(LOGICAL(fake_state));
+        logical_cache_invalidate(LOGICAL(fake_state));
         looker = g_thread_new("look", look_once, NULL);
         wait_for_a_look();
-        logical_node_changed(LOGICAL(fake_state), rows[i].node, rows[i].is_there);
+        logical_cache_node_changed(LOGICAL(fake_state), rows[i].node, rows[i].is_there);
         assert_true(fake_is_seen("first"));
         g_thread_join(looker);
         assert_calls(rows[i].calls);

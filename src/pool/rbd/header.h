@@ -32,7 +32,7 @@ typedef struct {
 } RbdAnswers;
 
 /** For RbdJob.flags: what is allocated is of no interest. */
-#define RBD_LOOK_CAPACITY_ONLY 1u
+#define RBD_PROBE_CAPACITY_ONLY 1u
 
 void cst_rbd_header_clear(RbdHeader *header);
 void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers);
@@ -57,41 +57,3 @@ char *cst_rbd_map_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, R
 gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header);
 /** All objects that the image may have: what libvirt calls its allocation. */
 uint64_t cst_rbd_header_objects_size(const RbdHeader *header);
-
-/* --- asking for many (look.c) ---------------------------------------------------------------- */
-
-typedef struct RbdScanning RbdScanning;
-
-/* One image on its way. */
-typedef struct {
-    RbdScanning *scanning; /* referenced while a call is under way */
-    char *id;              /* "": an image of the old format; NULL: to be asked */
-    char *name;
-    RbdHeader header;
-    RbdAnswers answers;
-    enum { ASK_ID, ASK_OLD, ASK_HEADER, ASK_MAP, ASK_PARENT } step;
-    int result; /* of the last call */
-} RbdLook;
-
-struct RbdScanning {
-    CstCephWork work;
-    RbdConn *conn;          /* referenced */
-    gboolean capacity_only; /* the definition wants no look at what is allocated */
-    gboolean thorough;      /* everything is asked for that librbd can be spared with */
-    char *namespace;        /* "": none */
-    char *prefix;           /* of paths */
-    RbdLook *looks;
-    guint count;
-    guint next, pending; /* under work.lock */
-    gint64 started;
-    gboolean late; /* some call has timed out */
-    char *what;
-};
-
-/** For at most @count images. */
-RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count);
-/** @id NULL: to be asked. */
-void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
-/** TRUE when all have been asked and have answered, in whatever way; else they are not to be
- *  read. */
-gboolean cst_rbd_scanning_ask(RbdScanning *s);

@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "dir.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/vfs.h>
-
-#include <base/error.h>
-#include <base/i18n.h>
-#include <base/uuid.h>
-
 /*
- * Which directory is the pool's. The target is opened once in each call, here, and before anything
- * else happens it is compared with the one that the pool was started with: when its file system is
- * not mounted, the directory below is somebody else's, and nothing may be read there or written.
+ * Which directory is the pool's: the target. It is opened once in each call, here, and before
+ * anything else happens it is compared with the one that the pool was started with: when its file
+ * system is not mounted, the directory below is somebody else's, and nothing may be read there or
+ * written.
  *
  * What the target must be comes from the core (expect) and is written as one line:
  *
@@ -25,8 +15,16 @@
  *
  * state->lock guards what is expected.
  */
+#include "dir.h"
 
-typedef DirIdentity Identity;
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/uuid.h>
 
 static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
 {
@@ -37,12 +35,12 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
         g_strlcpy(boot, g_strchomp(text), CST_UUID_TEXT_LEN);
 }
 
-static gboolean identify(const CstDirPlace *target, Identity *ret, GError **error)
+static gboolean identify(const CstDirHandle *target, DirIdentity *ret, GError **error)
 {
     struct statfs fs;
     struct stat above;
 
-    if (!cst_place_stat_above(target, &above) || fstatfs(target->fd, &fs) < 0)
+    if (!cst_handle_stat_above(target, &above) || fstatfs(target->fd, &fs) < 0)
         return cst_fail_errno(error, errno, _("cannot stat path '%s'"), target->path);
     ret->known = TRUE;
     ret->exact = TRUE;
@@ -54,11 +52,11 @@ static gboolean identify(const CstDirPlace *target, Identity *ret, GError **erro
 }
 
 /* A line that can't be read says nothing. */
-static void parse(const char *recorded, Identity *ret)
+static void parse(const char *recorded, DirIdentity *ret)
 {
     char was[CST_UUID_TEXT_LEN] = "", is[CST_UUID_TEXT_LEN];
 
-    *ret = (Identity){0};
+    *ret = (DirIdentity){0};
     if (!recorded || sscanf(recorded, "mounted=%d type=%lx inode=%llu device=%llu boot=%36s",
                             &ret->mounted, &ret->type, &ret->inode, &ret->device, was) < 4)
         return;
@@ -67,13 +65,14 @@ static void parse(const char *recorded, Identity *ret)
     ret->exact = strcmp(was, is) == 0;
 }
 
-static gboolean is_exactly(const Identity *must, const CstDirPlace *target)
+static gboolean is_exactly(const DirIdentity *must, const CstDirHandle *target)
 {
     return must->device == target->st.st_dev && must->inode == target->st.st_ino;
 }
 
 /* STATE, saying what is missing, when @is can't be @must. */
-static gboolean compare(const Identity *must, const Identity *is, const char *path, GError **error)
+static gboolean compare(const DirIdentity *must, const DirIdentity *is, const char *path,
+                        GError **error)
 {
     if (!must->known)
         return TRUE;
@@ -95,19 +94,19 @@ static gboolean compare(const Identity *must, const Identity *is, const char *pa
     return TRUE;
 }
 
-static void set_expected(DirState *state, const Identity *must)
+static void set_expected(DirState *state, const DirIdentity *must)
 {
     g_mutex_lock(&state->lock);
     state->must = *must;
     g_mutex_unlock(&state->lock);
 }
 
-gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GError **error)
+gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error)
 {
     DirState *dir = (DirState *)state;
-    Identity must, is = {0};
+    DirIdentity must, is = {0};
 
-    if (!cst_place_open(state->def->target_path, ret_target, error))
+    if (!cst_handle_open(state->def->target_path, ret_target, error))
         return FALSE;
     g_mutex_lock(&dir->lock);
     must = dir->must;
@@ -118,21 +117,21 @@ gboolean cst_dir_target_open(CstPoolState *state, CstDirPlace *ret_target, GErro
         set_expected(dir, &is);
         return TRUE;
     }
-    cst_place_clear(ret_target);
+    cst_handle_clear(ret_target);
     return FALSE;
 }
 
 gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean starting,
                         GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
-    Identity must, is = {0};
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    DirIdentity must, is = {0};
 
     parse(recorded, &must);
     if (starting) {
         /* A start may find another directory of the same kind: restored, or made anew. */
         must.exact = FALSE;
-        if (!cst_place_open(state->def->target_path, &target, error) ||
+        if (!cst_handle_open(state->def->target_path, &target, error) ||
             !identify(&target, &is, error) || !compare(&must, &is, target.path, error))
             return FALSE;
         must = is;
@@ -143,13 +142,18 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
 
 char *cst_dir_identity(CstPoolState *state, GError **error)
 {
-    g_auto(CstDirPlace) target = CST_DIR_PLACE_NONE;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     char boot[CST_UUID_TEXT_LEN];
-    Identity id = {0};
+    DirIdentity id = {0};
 
     if (!cst_dir_target_open(state, &target, error) || !identify(&target, &id, error))
         return NULL;
     read_boot_id(boot);
     return g_strdup_printf("mounted=%d type=%lx inode=%llu device=%llu boot=%s\n", id.mounted,
                            id.type, id.inode, id.device, boot);
+}
+
+gboolean cst_dir_names_sync(CstPoolState *state, const CstDirHandle *target, GError **error)
+{
+    return cst_sync_group_wait(((DirState *)state)->names, target->fd, target->path, error);
 }

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What backends use of the core, and what stands below all of them: the references of a pool's
+ * state, the host's declarations, and the lists that callbacks append to. Which backends there are
+ * is known above (registry.c, pool.c), so nothing here can lead back to one, but for the close of
+ * a state that was the last to be held.
+ */
+#include <pool/backend.h>
+
+/* --- states and drafts ------------------------------------------------------------------------ */
+
+CstPoolState *cst_pool_state_ref(CstPoolState *state)
+{
+    g_atomic_int_inc(&state->refs);
+    return state;
+}
+
+void cst_pool_state_unref(CstPoolState *state)
+{
+    if (state && g_atomic_int_dec_and_test(&state->refs))
+        state->backend->close(state);
+}
+
+void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                             CstDeclaration **declarations)
+{
+    if (count > 0 && state->host && state->host->declared)
+        state->host->declared(state, volumes, count, declarations, state->host->data);
+}
+
+void cst_vol_draft_clear(CstVolDraft *draft)
+{
+    g_clear_pointer(&draft->token, g_free);
+    g_clear_pointer(&draft->blob, cst_blob_unref);
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+void cst_holder_free(CstHolder *holder)
+{
+    g_free(holder->what);
+    g_free(holder);
+}
+
+CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
+{
+    CstHolder *holder = g_new0(CstHolder, 1);
+    va_list args;
+
+    va_start(args, format);
+    holder->what = g_strdup_vprintf(format, args);
+    va_end(args);
+    holder->pid = pid;
+    g_ptr_array_add(holders, holder);
+    return holder;
+}
+
+void cst_space_usage_free(CstSpaceUsage *space)
+{
+    g_free(space->what);
+    g_free(space);
+}
+
+void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, const char *format, ...)
+{
+    CstSpaceUsage *space = g_new0(CstSpaceUsage, 1);
+    va_list args;
+
+    va_start(args, format);
+    space->what = g_strdup_vprintf(format, args);
+    va_end(args);
+    space->hundredths = hundredths;
+    space->lost = lost;
+    g_ptr_array_add(usage, space);
+}

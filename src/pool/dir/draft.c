@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Drafts in a directory: files and directories that are being made, under names that no listing
+ * shows (PREFIX<token>SUFFIX), until a rename gives them the real one. Whoever makes a file holds a
+ * lock on it (an open file description's, which the kernel drops when its process dies), so a draft
+ * whose lock is to be had is a dead one's. The lock is on one byte where no content is, and in the
+ * way of nobody else's. A directory is locked by nobody: one that is empty is dropped.
+ */
+#include "dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <base/log.h>
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+gboolean cst_dir_is_draft(const char *name)
+{
+    return g_str_has_prefix(name, CST_DRAFT_PREFIX) && g_str_has_suffix(name, CST_DRAFT_SUFFIX);
+}
+
+gboolean cst_dir_name_hidden(const char *name)
+{
+    if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
+        return TRUE;
+    if (g_str_has_prefix(name, CST_DRAFT_PREFIX))
+        return TRUE;
+    /* XML has no way to write other control characters. */
+    for (const char *p = name; *p; p++)
+        if (g_ascii_iscntrl(*p) && *p != '\t' && *p != '\n')
+            return TRUE;
+    return FALSE;
+}
+
+char *cst_dir_draft_name(const char *token)
+{
+    return g_strconcat(CST_DRAFT_PREFIX, token, CST_DRAFT_SUFFIX, NULL);
+}
+
+/* --- the files -------------------------------------------------------------------------------- */
+
+gboolean cst_dir_lock_draft(int fd)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = G_MAXINT64 - 1, .l_len = 1};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
+{
+    return cst_entry_remove(dir, name, FALSE) || errno == ENOENT ||
+           (errno == EISDIR && cst_entry_remove(dir, name, TRUE));
+}
+
+/* What is neither a file nor a directory is no draft of ours, whatever it is called. */
+static void drop_if_dead(const CstDirHandle *dir, const char *name)
+{
+    g_auto(CstFd) fd = -1;
+    gboolean is_dir;
+    struct statx st;
+
+    if (!cst_entry_stat(dir, name, FALSE, &st) || (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode)))
+        return;
+    is_dir = S_ISDIR(st.stx_mode);
+    if (!is_dir)
+        fd = cst_entry_open_draft(dir, name);
+    if ((is_dir || (fd >= 0 && cst_dir_lock_draft(fd))) && cst_entry_remove(dir, name, is_dir))
+        cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
+}
+
+void cst_dir_drop_dead(const CstDirHandle *dir)
+{
+    DIR *stream = cst_handle_list(dir);
+    const struct dirent *entry;
+
+    if (!stream)
+        return;
+    while ((entry = readdir(stream)))
+        if (cst_dir_is_draft(entry->d_name))
+            drop_if_dead(dir, entry->d_name);
+    closedir(stream);
+}

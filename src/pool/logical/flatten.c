@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Flattening: a draft of the same size and kind gets the volume's content, and then its name
+ * (swap.c). The volume is whole at every moment: the old one, or the new one.
+ */
+#include "logical.h"
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/uuid.h>
+
+/* A draft of the same size and kind that shares nothing, and keeps the volume's snapshots. */
+static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
+                             CstVolDraft *draft, GError **error)
+{
+    g_autoptr(CstVolDef) def = cst_vol_def_new();
+    g_autofree char *id = logical_volume_id(lv);
+    g_autofree char *tag = logical_tag("id", id);
+    g_autofree char *name = logical_draft_name(draft->token);
+
+    def->type = CST_VOL_BLOCK;
+    def->name = g_strdup_printf("%s.flat", lv->name);
+    def->capacity = def->allocation = logical_capacity(group, lv);
+    cst_options_add(&def->options, "thin", lvm_is_thin(lv) ? "yes" : "no");
+    if (lv->pool)
+        cst_options_add(&def->options, "thin-pool", lv->pool);
+    return logical_vol_reserve(state, def, draft, error) &&
+           logical_change_tag(LOGICAL(state), name, "--addtag", tag, error);
+}
+
+static gboolean copy_content(LogicalState *state, const char *name, const CstVolDraft *draft,
+                             CstTask *task, GError **error)
+{
+    g_autoptr(CstBlob) from = logical_open_lv(state, name, FALSE, error);
+    uint64_t size = 0;
+
+    if (!from || !cst_blob_get_size(from, &size, error))
+        return FALSE;
+    cst_task_set_total(task, size);
+    return cst_blob_copy(from, 0, draft->blob, 0, size, draft->zeroed ? CST_COPY_DST_ZERO : 0, task,
+                         error) &&
+           cst_blob_flush(draft->blob, error);
+}
+
+gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(LvmGroup) group = logical_group_read(logical, task, error);
+    const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
+    g_auto(CstVolDraft) draft = {0};
+    g_autofree char *draft_name = NULL;
+    char token[CST_UUID_TEXT_LEN];
+    CstUuid uuid;
+
+    if (!lv)
+        return FALSE;
+    if (!lv->origin)
+        return TRUE; /* on its own already */
+    cst_uuid_generate(&uuid);
+    draft.token = g_strdup(cst_uuid_format(&uuid, token));
+    draft_name = logical_draft_name(draft.token);
+    if (reserve_like(state, group, lv, &draft, error) &&
+        copy_content(logical, name, &draft, task, error)) {
+        CST_CRASH_POINT("logical.flatten.copied");
+        g_clear_pointer(&draft.blob, cst_blob_unref);
+        if (logical_swap_in(logical, name, draft_name, error))
+            return TRUE;
+    }
+    g_clear_pointer(&draft.blob, cst_blob_unref);
+    logical_vol_abandon(state, draft.token, NULL);
+    return FALSE;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What one report (report.h) says of the pool's volumes: which LVs are volumes, how large they are
+ * to whoever opens them, and which LVs are their snapshots or depend on them.
+ */
+#include "logical.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* As in libvirt, what is not active is not shown, but for one thing: what is lost can be
+ * deleted. */
+gboolean logical_is_shown(const LvmVolume *lv)
+{
+    return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
+           !logical_is_hidden(lv->name);
+}
+
+uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv)
+{
+    const LvmVolume *origin = lvm_is_cow(lv) ? lvm_group_origin(group, lv) : NULL;
+
+    return origin ? origin->size : lv->size;
+}
+
+const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error)
+{
+    const LvmVolume *lv = lvm_group_find(group, name);
+
+    if (lv && !lv->hidden && !logical_is_hidden(name))
+        return lv;
+    cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    return NULL;
+}
+
+char *logical_volume_id(const LvmVolume *lv)
+{
+    char *id = logical_tag_value(lv, "id");
+
+    return id ? id : g_strdup(lv->uuid);
+}
+
+static int by_age(gconstpointer a, gconstpointer b)
+{
+    const LvmVolume *const *left = a, *const *right = b;
+    g_autofree char *left_at = logical_tag_value(*left, "at");
+    g_autofree char *right_at = logical_tag_value(*right, "at");
+    gint64 x = left_at ? g_ascii_strtoll(left_at, NULL, 10) : (*left)->created;
+    gint64 y = right_at ? g_ascii_strtoll(right_at, NULL, 10) : (*right)->created;
+
+    return x < y ? -1 : x > y;
+}
+
+GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id)
+{
+    GPtrArray *snapshots = g_ptr_array_new();
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        g_autofree char *of = NULL;
+
+        if (!logical_is_hidden(lv->name))
+            continue;
+        of = logical_tag_value(lv, "of");
+        if (g_strcmp0(of, id) == 0)
+            g_ptr_array_add(snapshots, lv);
+    }
+    g_ptr_array_sort(snapshots, by_age);
+    return snapshots;
+}
+
+GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv)
+{
+    GPtrArray *children = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *other = g_ptr_array_index(group->volumes, i);
+
+        if (lvm_is_cow(other) && !logical_is_hidden(other->name) &&
+            lvm_group_origin(group, other) == lv)
+            g_ptr_array_add(children, logical_vol_path(state, other->name));
+    }
+    return children;
+}

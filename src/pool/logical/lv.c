@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes of one LV that are checked. Tools are not believed about what they have done: what is
+ * there afterwards counts. Where a device's node shows it, the node will do; a report takes as
+ * long as most changes do.
+ */
+#include "logical.h"
+
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
+{
+    g_autofree char *target = logical_target(state, lv);
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
+    struct stat node;
+    gboolean had_node = logical_has_node(state, lv, &node);
+
+    logical_cache_invalidate(state);
+    if (!lvm_change(NULL, &why, "lvremove", "-f", target, NULL)) {
+        /* As libvirt: an LV that LVM can't remove in one step may go in two. */
+        lvm_change(NULL, NULL, "lvchange", "-aln", target, NULL);
+        g_clear_error(&why);
+        lvm_change(NULL, &why, "lvremove", "-f", target, NULL);
+    }
+    logical_cache_invalidate(state);
+    if (!why && had_node && !logical_has_node(state, lv, &node))
+        return TRUE;
+    group = logical_group_read(state, NULL, error);
+    if (!group)
+        return FALSE;
+    if (!lvm_group_find(group, lv))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'lvremove' claims success, but '%s' is still there"), target);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(LvmGroup) group = NULL;
+    struct stat before, after;
+    gboolean had_node = logical_has_node(state, from, &before);
+
+    lvm_change(NULL, &why, "lvrename", state->vg, from, to, NULL);
+    logical_cache_invalidate(state);
+    if (!why && had_node && logical_has_node(state, to, &after) && before.st_dev == after.st_dev &&
+        before.st_ino == after.st_ino && !logical_has_node(state, from, &after))
+        return TRUE;
+    group = logical_group_read(state, NULL, error);
+    if (!group)
+        return FALSE;
+    if (!lvm_group_find(group, from) && lvm_group_find(group, to))
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'lvrename' claims success, but '%s' is still called '%s'"), to, from);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,
+                            const char *tag, GError **error)
+{
+    g_autofree char *target = logical_target(state, lv);
+
+    logical_cache_invalidate(state);
+    return lvm_change(NULL, error, "lvchange", option, tag, target, NULL);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How every callback begins: the store, the disk or the snapshot that it is about is looked up,
+ * with the lock held, because others may have changed it since the last call.
+ */
+#include "memory.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+char *memory_vol_path(CstPoolState *state, const char *name)
+{
+    return g_strconcat(state->def->source.name, "/", name, NULL);
+}
+
+MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error)
+{
+    MemoryStore *store;
+
+    if (!memory_enter(callback, error))
+        return NULL;
+    memory_lock();
+    store = memory_store(state->def->source.name);
+    if (store)
+        return store;
+    memory_unlock();
+    cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no store '%s'; pool-build makes it"),
+             state->def->source.name);
+    return NULL;
+}
+
+MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const char *name,
+                              GError **error)
+{
+    MemoryStore *store = memory_enter_store(state, callback, error);
+    MemoryDisk *disk = store ? g_hash_table_lookup(store->disks, name) : NULL;
+
+    if (store && !disk) {
+        memory_unlock();
+        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    }
+    return disk;
+}
+
+MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error)
+{
+    int at = snapshot ? memory_disk_find(disk, snapshot) : -1;
+
+    if (!snapshot)
+        return disk;
+    if (at >= 0)
+        return g_ptr_array_index(disk->below, (guint)at);
+    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), disk->name,
+             snapshot);
+    return NULL;
+}
+
+/* With the lock held: those that began with @disk (@snapshot NULL: with whatever of it). */
+void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
+                        GPtrArray *children)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, memory_store(state->def->source.name)->disks);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const MemoryDisk *other = value;
+
+        if (g_strcmp0(other->origin, disk->name) == 0 &&
+            (!snapshot || g_strcmp0(other->origin_at, snapshot) == 0))
+            g_ptr_array_add(children, memory_vol_path(state, other->name));
+    }
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Protection of snapshots, which clones of version 1 need. What people protected stays protected;
+ * that it was us is noted in the image's metadata, under the snapshot's number.
+ */
+#include "rbd.h"
+
+#include <errno.h>
+
+/* Snapshots of people's that we protected, and may unprotect again. */
+#define PROTECTED_KEY "cistern_protected_"
+
+/* By number, which stays when the snapshot is renamed. 0 or a negative errno. */
+static int protected_key(RbdJob *job, rbd_image_t image, const char *snapshot, char **ret_key)
+{
+    uint64_t id = 0;
+    int result = job->ceph->rbd_snap_get_id(image, snapshot, &id);
+
+    if (result >= 0)
+        *ret_key = g_strdup_printf(PROTECTED_KEY "%" G_GUINT64_FORMAT, id);
+    return result;
+}
+
+int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char *snapshot)
+{
+    g_autofree char *key = NULL;
+    char value[8];
+    size_t len = sizeof(value);
+    int result = protected_key(job, image, snapshot, &key);
+
+    if (result >= 0)
+        result = job->ceph->rbd_metadata_get(image, key, value, &len);
+    if (result == -ENOENT)
+        return 0;
+    return result < 0 ? result : 1;
+}
+
+/* A snapshot of people's is noted as ours first: protected and not noted, it would stay so. */
+int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapshot, gboolean helper)
+{
+    g_autofree char *key = NULL;
+    int is_protected = 0;
+    int result = job->ceph->rbd_snap_is_protected(image, snapshot, &is_protected);
+
+    if (result < 0 || is_protected)
+        return result;
+    if (!helper) {
+        result = protected_key(job, image, snapshot, &key);
+        if (result >= 0)
+            result = job->ceph->rbd_metadata_set(image, key, "1");
+    }
+    if (result >= 0)
+        result = job->ceph->rbd_snap_protect(image, snapshot);
+    /* Another clone was faster. */
+    return result == -EBUSY ? 0 : result;
+}
+
+int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot)
+{
+    g_autofree char *key = NULL;
+    int is_protected = 0;
+    int result = job->ceph->rbd_snap_is_protected(image, snapshot, &is_protected);
+
+    if (result < 0 || !is_protected)
+        return result;
+    result = protected_key(job, image, snapshot, &key);
+    if (result >= 0)
+        result = job->ceph->rbd_snap_unprotect(image, snapshot);
+    if (result >= 0)
+        job->ceph->rbd_metadata_remove(image, key);
+    return result;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Listing is one call; what each image is takes two more (its header, its object map), which are
+ * asked for asynchronously, many at once. Opening a thousand images with librbd would take ten
+ * times as long. Images that this can't describe are opened after all.
+ *
+ * Each image goes through steps (its id, its header, its object map, its parent's name), one call
+ * after another; the answer to one is what begins the next, in librados' thread. work.lock guards
+ * which image is next and how many are under way.
+ */
+#include "query.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Asked for at once: enough that those of an OSD that hangs leave room for the others,
+ * and less than librados lets through (objecter_inflight_ops). */
+#define IN_FLIGHT 512
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static void scanning_clear(CstCephWork *work)
+{
+    RbdScanning *s = (RbdScanning *)work;
+
+    for (guint i = 0; i < s->count; i++) {
+        g_free(s->queries[i].id);
+        g_free(s->queries[i].name);
+        cst_rbd_answers_clear(s->conn->ceph, &s->queries[i].answers);
+        cst_rbd_header_clear(&s->queries[i].header);
+    }
+    g_free(s->queries);
+    g_free(s->what);
+    g_free(s->namespace);
+    g_free(s->prefix);
+    cst_rbd_conn_unref(s->conn);
+}
+
+static void ask(RbdQuery *query);
+
+/* With the lock held. Once calls have timed out, the rest gets what is left of their time. */
+static RbdQuery *next_query(RbdScanning *s)
+{
+    if (s->late &&
+        g_get_monotonic_time() - s->started > s->conn->deadline_ms * G_TIME_SPAN_MILLISECOND)
+        s->next = s->count;
+    while (s->next < s->count) {
+        RbdQuery *query = &s->queries[s->next++];
+
+        if (!query->id || *query->id)
+            return query;
+    }
+    return NULL;
+}
+
+/* Begins the next query that needs asking; with none left and none under way, all is done. */
+static void query_done(RbdScanning *s)
+{
+    RbdQuery *next;
+    gboolean finished;
+
+    g_mutex_lock(&s->work.lock);
+    s->pending--;
+    next = next_query(s);
+    s->pending += next != NULL;
+    finished = s->pending == 0;
+    g_mutex_unlock(&s->work.lock);
+    if (next)
+        ask(next);
+    else if (finished)
+        cst_ceph_work_finish(&s->work, TRUE, NULL);
+}
+
+static void name_parent(RbdQuery *query)
+{
+    g_autofree char *name = cst_rbd_id_decode(&query->answers);
+
+    if (name)
+        query->header.parent = g_strconcat(query->scanning->prefix, name, NULL);
+}
+
+static gboolean has_parent_here(const RbdQuery *query)
+{
+    const RbdScanning *s = query->scanning;
+
+    return query->header.parent_id && query->header.parent_pool == s->conn->pool_id &&
+           strcmp(query->header.parent_namespace, s->namespace) == 0;
+}
+
+/* TRUE when there is more to ask, which is what query->step says then. */
+static gboolean next_step(RbdQuery *query)
+{
+    const RbdScanning *s = query->scanning;
+
+    switch (query->step) {
+    case ASK_ID: query->step = ASK_HEADER; return TRUE;
+    case ASK_HEADER:
+        query->step = ASK_MAP;
+        if (!s->capacity_only && cst_rbd_header_has_map(&query->header))
+            return TRUE;
+        G_GNUC_FALLTHROUGH;
+    case ASK_MAP: query->step = ASK_PARENT; return s->no_list && has_parent_here(query);
+    case ASK_OLD:
+    case ASK_PARENT: break;
+    }
+    return FALSE;
+}
+
+/* What the answer says; TRUE when there is more to ask. */
+static gboolean take_answer(RbdQuery *query)
+{
+    gboolean done = TRUE;
+
+    switch (query->step) {
+    case ASK_ID:
+        query->id = cst_rbd_id_decode(&query->answers);
+        done = query->id != NULL;
+        break;
+    case ASK_OLD: done = FALSE; break;
+    case ASK_HEADER: done = cst_rbd_header_decode(&query->answers, &query->header); break;
+    case ASK_MAP: done = cst_rbd_map_decode(&query->answers, &query->header); break;
+    case ASK_PARENT: name_parent(query); break;
+    }
+    if (!done)
+        query->result = -EBADMSG;
+    return done && next_step(query);
+}
+
+/* The same for an answer that is an error. */
+static gboolean take_refusal(RbdQuery *query)
+{
+    if (query->result != -ENOENT)
+        return FALSE;
+    /* A parent that has no name is in the trash, which librbd knows to look into. */
+    if (query->step == ASK_PARENT)
+        query->result = 0;
+    if (query->step != ASK_ID || !query->scanning->no_list)
+        return FALSE;
+    query->step = ASK_OLD;
+    return TRUE;
+}
+
+static void answered(rados_completion_t completion, void *data)
+{
+    RbdQuery *query = data;
+    RbdScanning *s = query->scanning;
+    gboolean more;
+
+    query->result = s->conn->ceph->rados_aio_get_return_value(completion);
+    s->conn->ceph->rados_aio_release(completion);
+    cst_ceph_work_heartbeat(&s->work);
+    if (query->result == -ETIMEDOUT)
+        s->late = TRUE;
+    more = query->result >= 0 ? take_answer(query) : take_refusal(query);
+    cst_rbd_answers_clear(s->conn->ceph, &query->answers);
+    if (more)
+        ask(query);
+    else
+        query_done(s);
+    cst_ceph_work_unref_in_callback(&s->work);
+}
+
+static char *add_questions(RbdQuery *query, rados_read_op_t op)
+{
+    const CstCeph *ceph = query->scanning->conn->ceph;
+
+    switch (query->step) {
+    case ASK_ID: return cst_rbd_id_ask(ceph, op, query->name, &query->answers);
+    case ASK_HEADER: return cst_rbd_header_ask(ceph, op, query->id, &query->answers);
+    case ASK_OLD: return cst_rbd_old_ask(ceph, op, query->name);
+    case ASK_PARENT: return cst_rbd_name_ask(ceph, op, query->header.parent_id, &query->answers);
+    case ASK_MAP: break;
+    }
+    return cst_rbd_map_ask(ceph, op, query->id, &query->answers);
+}
+
+static void ask(RbdQuery *query)
+{
+    RbdScanning *s = query->scanning;
+    const CstCeph *ceph = s->conn->ceph;
+    rados_read_op_t op = ceph->rados_create_read_op();
+    rados_completion_t completion = NULL;
+    g_autofree char *object = add_questions(query, op);
+    int result;
+
+    cst_ceph_work_ref(&s->work);
+    ceph->rados_aio_create_completion2(query, answered, &completion);
+    result = ceph->rados_aio_read_op_operate(op, s->conn->io, completion, object, 0);
+    ceph->rados_release_read_op(op);
+    if (result < 0) {
+        ceph->rados_aio_release(completion);
+        query->result = result;
+        query_done(s);
+        cst_ceph_work_unref_in_callback(&s->work);
+    }
+}
+
+gboolean cst_rbd_scanning_ask(RbdScanning *s)
+{
+    s->pending = 1; /* this very call, so that the end does not come before the beginning */
+    for (guint i = 0; i < IN_FLIGHT; i++) {
+        gboolean left;
+
+        g_mutex_lock(&s->work.lock);
+        left = s->next < s->count;
+        s->pending += left;
+        g_mutex_unlock(&s->work.lock);
+        if (!left)
+            break;
+        query_done(s);
+    }
+    query_done(s);
+    return cst_ceph_work_wait(&s->work, s->conn->deadline_ms, NULL);
+}
+
+RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count)
+{
+    RbdScanning *s = cst_ceph_work_new(sizeof(*s), NULL, scanning_clear);
+
+    s->conn = cst_rbd_conn_ref(conn);
+    s->capacity_only = state->def->refresh_alloc == CST_REFRESH_ALLOC_CAPACITY;
+    s->prefix = g_strdup(((RbdState *)state)->prefix);
+    s->namespace = g_strdup(((RbdState *)state)->namespace);
+    if (!s->namespace)
+        s->namespace = g_strdup("");
+    s->what = g_strdup(state->def->name);
+    s->work.what = s->what;
+    s->started = g_get_monotonic_time();
+    s->queries = g_new0(RbdQuery, count + 1);
+    return s;
+}
+
+void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id)
+{
+    RbdQuery *query = &s->queries[s->count++];
+
+    query->scanning = s;
+    query->id = g_strdup(id);
+    query->name = g_strdup(name);
+    query->step = id ? ASK_HEADER : ASK_ID;
+    query->result = id && !*id ? -EBADMSG : -EINPROGRESS;
+}

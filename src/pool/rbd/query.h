@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "header.h"
+
+/** Asking for many images at once, without opening them (query.c). */
+
+typedef struct RbdScanning RbdScanning;
+
+/** One image on its way through the steps. */
+typedef struct {
+    RbdScanning *scanning; /* referenced while a call is under way */
+    char *id;              /* "": an image of the old format; NULL: to be asked */
+    char *name;
+    RbdHeader header;
+    RbdAnswers answers;
+    enum { ASK_ID, ASK_OLD, ASK_HEADER, ASK_MAP, ASK_PARENT } step;
+    int result; /* of the last call */
+} RbdQuery;
+
+struct RbdScanning {
+    CstCephWork work;
+    RbdConn *conn;          /* referenced */
+    gboolean capacity_only; /* the definition wants nothing asked of what is allocated */
+    gboolean no_list;       /* of names, for old formats and parents: ask for those, too */
+    char *namespace;        /* "": none */
+    char *prefix;           /* of paths */
+    RbdQuery *queries;
+    guint count;
+    guint next, pending; /* under work.lock */
+    gint64 started;
+    gboolean late; /* some call has timed out */
+    char *what;
+};
+
+/** Makes one for at most @count images; add them, and ask. Drop it with cst_ceph_work_unref(). */
+RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count);
+/** Adds image @name; @id NULL: to be asked. */
+void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
+/** TRUE when all have been asked and have answered, in whatever way; else they are not to be
+ *  read. */
+gboolean cst_rbd_scanning_ask(RbdScanning *s);

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The dispatcher in front of a backend that breaks its contract, and what it logs of calls. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/log.h>
+#include <pool/pool.h>
+
+#include "../captured.h"
+#include "odd_backend.h"
+
+/* Instead of the registry's. */
+const CstBackend *cst_backend_for(CstPoolType type, GError **error)
+{
+    return &odd_backend;
+}
+
+gboolean cst_backend_exists(CstPoolType type)
+{
+    return TRUE;
+}
+
+/* --- each call -------------------------------------------------------------------------------- */
+
+static CstPoolState *pool;
+static CstVolDef *volume_def;
+
+static CstPoolState *open_pool(GError **error)
+{
+    g_autoptr(CstPoolDef) def = cst_pool_def_new(CST_POOL_DIR);
+
+    def->name = g_strdup("p");
+    return cst_pool_state_open(def, NULL, error);
+}
+
+static int set_up(void **unused)
+{
+    odd_how = ODD_RIGHT;
+    odd_found = NULL;
+    odd_gives_blob = TRUE;
+    odd_backend.ends_dry_runs = FALSE;
+    pool = open_pool(NULL);
+    volume_def = cst_vol_def_new();
+    volume_def->name = g_strdup("v");
+    volume_def->capacity = 1;
+    return pool ? 0 : -1;
+}
+
+static int tear_down(void **unused)
+{
+    cst_dry_run_set(FALSE);
+    cst_pool_state_unref(pool);
+    cst_vol_def_free(volume_def);
+    return 0;
+}
+
+static gboolean drop(GPtrArray *list)
+{
+    if (list)
+        g_ptr_array_unref(list);
+    return list != NULL;
+}
+
+static gboolean drop_blob(CstBlob *blob)
+{
+    cst_blob_unref(blob);
+    return blob != NULL;
+}
+
+static gboolean call_open(GError **error)
+{
+    CstPoolState *state = open_pool(error);
+
+    cst_pool_state_unref(state);
+    return state != NULL;
+}
+
+static gboolean call_check(GError **error)
+{
+    gboolean active;
+
+    return cst_pool_state_check(pool, &active, error);
+}
+
+static gboolean call_scan_one(GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+    gboolean done = cst_pool_state_scan_one(pool, "v", NULL, &volume, error);
+
+    /* What a failed call has found is not handed on. */
+    assert_true(done || !volume);
+    return done;
+}
+
+static gboolean call_usage(GError **error)
+{
+    CstPoolUsage usage = {.mode = 7};
+    gboolean done = cst_pool_state_usage(pool, &usage, error);
+
+    assert_int_equal(usage.mode, CST_PERMS_UNSET);
+    return done;
+}
+
+static gboolean call_identity(GError **error)
+{
+    g_autofree char *line = cst_pool_state_identity(pool, error);
+
+    return line != NULL;
+}
+
+static gboolean call_discover(GError **error)
+{
+    return cst_pool_discover(CST_POOL_DIR, NULL, NULL, error);
+}
+
+static gboolean call_reserve(GError **error)
+{
+    g_auto(CstVolDraft) draft = {0};
+
+    return cst_pool_state_reserve(pool, volume_def, &draft, error);
+}
+
+static gboolean call_commit(GError **error)
+{
+    g_auto(CstVolDraft) draft = {0};
+
+    return cst_pool_state_commit(pool, &draft, volume_def, error);
+}
+
+static gboolean call_reserve_clone(GError **error)
+{
+    g_auto(CstVolDraft) draft = {0};
+
+    return cst_pool_state_reserve_clone(pool, volume_def, "s", NULL, &draft, error);
+}
+
+static gboolean call_watch_open(GError **error)
+{
+    int fd = cst_pool_state_watch_open(pool, error);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+#define CALL(name, expression)                  \
+    static gboolean call_##name(GError **error) \
+    {                                           \
+        return expression;                      \
+    }
+
+CALL(scan, cst_pool_state_scan(pool, NULL, NULL, error))
+CALL(build, cst_pool_state_build(pool, 0, error))
+CALL(start, cst_pool_state_start(pool, error))
+CALL(stop, cst_pool_state_stop(pool, error))
+CALL(destroy, cst_pool_state_destroy(pool, 0, error))
+CALL(drop_drafts, cst_pool_state_settle(pool, error))
+CALL(expect, cst_pool_state_expect(pool, NULL, FALSE, error))
+CALL(vol_abandon, cst_pool_state_abandon(pool, "t", error))
+CALL(vol_delete, cst_pool_state_delete(pool, "v", 0, error))
+CALL(vol_check_wipe, cst_pool_state_vol_check_wipe(pool, "v", error))
+CALL(vol_open, drop_blob(cst_pool_state_vol_open(pool, "v", FALSE, error)))
+CALL(vol_resize, cst_pool_state_vol_resize(pool, "v", 1, NULL, error))
+CALL(vol_holders, drop(cst_pool_state_vol_holders(pool, "v", error)))
+CALL(vol_children, drop(cst_pool_state_vol_children(pool, "v", error)))
+CALL(vol_flatten, cst_pool_state_vol_flatten(pool, "v", NULL, error))
+CALL(thin, drop(cst_pool_state_thin(pool, error)))
+CALL(space_usage, drop(cst_pool_state_space_usage(pool, error)))
+CALL(snapshots_list, drop(cst_pool_state_snapshots(pool, "v", error)))
+CALL(snapshots_create, cst_pool_state_snapshot_create(pool, "v", "s", NULL, NULL, error))
+CALL(snapshots_revert, cst_pool_state_snapshot_revert(pool, "v", "s", NULL, error))
+CALL(snapshots_remove, cst_pool_state_snapshot_remove(pool, "v", "s", NULL, error))
+CALL(snapshots_rename, cst_pool_state_snapshot_rename(pool, "v", "s", "t", error))
+CALL(snapshots_open, drop_blob(cst_pool_state_snapshot_open(pool, "v", "s", error)))
+
+static const struct {
+    const char *slot;
+    gboolean (*call)(GError **error);
+    const char *volume; /* that the log names; NULL: none */
+} calls[] = {
+    {"open", call_open, NULL},
+    {"check", call_check, NULL},
+    {"scan", call_scan, NULL},
+    {"scan_one", call_scan_one, "v"},
+    {"usage", call_usage, NULL},
+    {"build", call_build, NULL},
+    {"start", call_start, NULL},
+    {"stop", call_stop, NULL},
+    {"destroy", call_destroy, NULL},
+    {"drop_drafts", call_drop_drafts, NULL},
+    {"identity", call_identity, NULL},
+    {"expect", call_expect, NULL},
+    {"discover", call_discover, NULL},
+    {"vol_reserve", call_reserve, "v"},
+    {"vol_commit", call_commit, "v"},
+    {"vol_abandon", call_vol_abandon, NULL},
+    {"vol_delete", call_vol_delete, "v"},
+    {"vol_check_wipe", call_vol_check_wipe, "v"},
+    {"vol_open", call_vol_open, "v"},
+    {"vol_resize", call_vol_resize, "v"},
+    {"vol_reserve_clone", call_reserve_clone, "v"},
+    {"vol_holders", call_vol_holders, "v"},
+    {"vol_children", call_vol_children, "v"},
+    {"vol_flatten", call_vol_flatten, "v"},
+    {"thin", call_thin, NULL},
+    {"space_usage", call_space_usage, NULL},
+    {"snapshots.list", call_snapshots_list, "v"},
+    {"snapshots.create", call_snapshots_create, "v"},
+    {"snapshots.revert", call_snapshots_revert, "v"},
+    {"snapshots.remove", call_snapshots_remove, "v"},
+    {"snapshots.rename", call_snapshots_rename, "v"},
+    {"snapshots.open", call_snapshots_open, "v"},
+    {"watch_open", call_watch_open, NULL},
+};
+
+static void assert_broken(GError *error, const char *slot, const char *what)
+{
+    g_autofree char *expected = g_strdup_printf("the dir backend's %s %s", slot, what);
+
+    assert_non_null(error);
+    assert_int_equal(error->code, CST_ERROR_INTERNAL);
+    if (!g_str_has_prefix(error->message, expected))
+        fail_msg("%s, and not: %s", error->message, expected);
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void a_result_and_an_error_are_handed_on(void **unused)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) error = NULL;
+
+        odd_how = ODD_RIGHT;
+        if (!calls[i].call(&error) || error)
+            fail_msg("%s: %s", calls[i].slot, error ? error->message : "FALSE");
+        odd_how = ODD_SAYS_WHY;
+        assert_false(calls[i].call(&error));
+        assert_int_equal(error->code, CST_ERROR_BUSY);
+        assert_string_equal(error->message, "the reason");
+        /* Who does not ask for the reason is not given one. */
+        assert_false(calls[i].call(NULL));
+    }
+}
+
+static void a_backend_that_breaks_its_contract_is_named(void **unused)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) silent = NULL;
+        g_autoptr(GError) both = NULL;
+
+        odd_how = ODD_SILENT;
+        odd_found = "v";
+        assert_false(calls[i].call(&silent));
+        assert_broken(silent, calls[i].slot, "failed without an error");
+        odd_how = ODD_BOTH;
+        assert_false(calls[i].call(&both));
+        assert_broken(both, calls[i].slot, "succeeded and set an error: the reason");
+        odd_found = NULL;
+    }
+}
+
+static void what_a_broken_open_gave_is_closed(void **unused)
+{
+    guint before = odd_closed;
+
+    odd_how = ODD_BOTH;
+    assert_false(call_open(NULL));
+    assert_int_equal(odd_closed, before + 1);
+}
+
+static void results_that_may_not_be_are_internal_errors(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    odd_found = "w";
+    assert_false(call_scan_one(&error));
+    assert_broken(error, "scan_one", "returned another volume");
+    g_clear_error(&error);
+    odd_found = "v";
+    assert_true(call_scan_one(&error));
+
+    odd_gives_blob = FALSE;
+    assert_false(call_reserve(&error));
+    assert_broken(error, "vol_reserve", "made a draft that can't be written");
+    g_clear_error(&error);
+    volume_def->type = CST_VOL_DIR;
+    assert_true(call_reserve(&error));
+}
+
+static void a_dry_run_makes_nothing(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    odd_backend.ends_dry_runs = TRUE;
+    cst_dry_run_set(TRUE);
+    assert_false(call_reserve(&error));
+    assert_broken(error, "vol_reserve", "made a volume in a dry run");
+    g_clear_error(&error);
+    odd_how = ODD_SAYS_WHY;
+    assert_false(call_reserve(&error));
+    assert_int_equal(error->code, CST_ERROR_BUSY);
+    odd_backend.ends_dry_runs = FALSE;
+    assert_true(call_reserve(NULL));
+}
+
+static void a_volume_always_has_a_path(void **unused)
+{
+    g_autofree char *path = cst_pool_state_vol_path(pool, "v");
+    g_autofree char *instead = NULL;
+
+    assert_string_equal(path, "/v");
+    odd_how = ODD_SILENT;
+    instead = cst_pool_state_vol_path(pool, "v");
+    assert_string_equal(instead, "v");
+}
+
+static void half_a_watch_is_none(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    void (*real)(CstPoolState *, int, void (*)(const char *, gpointer), gpointer) =
+        odd_backend.watch_read;
+
+    odd_backend.watch_read = NULL;
+    assert_int_equal(cst_pool_state_watch_open(pool, &error), -1);
+    assert_null(error);
+    odd_backend.watch_read = real;
+}
+
+/* --- the log ---------------------------------------------------------------------------------- */
+
+static void run_call(gconstpointer i)
+{
+    calls[GPOINTER_TO_SIZE(i)].call(NULL);
+}
+
+static void assert_logged(size_t i, const char *end)
+{
+    g_autofree char *text = captured(run_call, GSIZE_TO_POINTER(i));
+    g_autofree char *begin = g_strdup_printf(
+        "dir.%s pool '%s'%s%s%s: ", calls[i].slot,
+        strcmp(calls[i].slot, "discover") == 0 ? "" : "p", calls[i].volume ? " volume '" : "",
+        calls[i].volume ? calls[i].volume : "", calls[i].volume ? "'" : "");
+    const char *at = strstr(text, begin);
+
+    if (!at || !strstr(at, " us, ") || !strstr(at, end))
+        fail_msg("'%s' lacks '%s… us, %s'", text, begin, end);
+}
+
+static void calls_are_logged_when_debug_is_on(void **unused)
+{
+    cst_log_set_level(CST_LOG_DEBUG);
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        odd_how = ODD_RIGHT;
+        assert_logged(i, " us, done\n");
+        odd_how = ODD_SAYS_WHY;
+        assert_logged(i, " us, the reason\n");
+        odd_how = ODD_SILENT;
+        assert_logged(i, " us, failed\n");
+    }
+    cst_log_set_level(CST_LOG_INFO);
+    odd_how = ODD_RIGHT;
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autofree char *text = captured(run_call, GSIZE_TO_POINTER(i));
+
+        assert_string_equal(text, "");
+    }
+    cst_log_set_level(CST_LOG_WARNING);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_result_and_an_error_are_handed_on),
+        TEST(a_backend_that_breaks_its_contract_is_named),
+        TEST(what_a_broken_open_gave_is_closed),
+        TEST(results_that_may_not_be_are_internal_errors),
+        TEST(a_dry_run_makes_nothing),
+        TEST(a_volume_always_has_a_path),
+        TEST(half_a_watch_is_none),
+        TEST(calls_are_logged_when_debug_is_on),
+    };
+
+    cst_log_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "odd_backend.h"
+
+#include <unistd.h>
+
+#include <base/error.h>
+
+OddHow odd_how;
+guint odd_closed;
+const char *odd_found;
+gboolean odd_gives_blob = TRUE;
+
+static gboolean act(GError **error)
+{
+    if (odd_how == ODD_SAYS_WHY || odd_how == ODD_BOTH)
+        cst_fail(error, CST_ERROR_BUSY, "the reason");
+    return odd_how == ODD_RIGHT || odd_how == ODD_BOTH;
+}
+
+static CstPoolState *fake_open(const CstPoolDef *def, GError **error)
+{
+    CstPoolState *state;
+
+    if (!act(error))
+        return NULL;
+    state = g_new0(CstPoolState, 1);
+    state->def = cst_pool_def_copy(def);
+    return state;
+}
+
+static void fake_close(CstPoolState *state)
+{
+    odd_closed++;
+    cst_pool_def_free(state->def);
+    g_free(state);
+}
+
+static gboolean fake_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    *ret_active = TRUE;
+    return act(error);
+}
+
+static gboolean fake_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                              CstVolume **ret_volume, GError **error)
+{
+    *ret_volume = odd_found ? cst_volume_new(odd_found) : NULL;
+    return act(error);
+}
+
+static gboolean fake_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    return act(error);
+}
+
+static char *fake_vol_path(CstPoolState *state, const char *name)
+{
+    return odd_how == ODD_RIGHT ? g_strconcat("/", name, NULL) : NULL;
+}
+
+static char *fake_vol_resolve(CstPoolState *state, const char *path)
+{
+    return NULL;
+}
+
+static gboolean fake_change(CstPoolState *state, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_change_with_flags(CstPoolState *state, unsigned flags, GError **error)
+{
+    return act(error);
+}
+
+static char *fake_identity(CstPoolState *state, GError **error)
+{
+    return act(error) ? g_strdup("one line\n") : NULL;
+}
+
+static gboolean fake_expect(CstPoolState *state, const char *recorded, gboolean starting,
+                            GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error)
+{
+    draft->blob = odd_gives_blob ? cst_blob_memory_new(NULL, 1) : NULL;
+    return act(error);
+}
+
+static gboolean fake_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_name(CstPoolState *state, const char *name, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+{
+    return act(error);
+}
+
+static CstBlob *fake_vol_open(CstPoolState *state, const char *name, gboolean writable,
+                              GError **error)
+{
+    return act(error) ? cst_blob_memory_new(NULL, 1) : NULL;
+}
+
+static gboolean fake_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                            GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
+                                   const char *snapshot, CstVolDraft *draft, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_list_of_volume(CstPoolState *state, const char *name, GPtrArray *list,
+                                    GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_list(CstPoolState *state, GPtrArray *list, GError **error)
+{
+    return act(error);
+}
+
+static int fake_watch_open(CstPoolState *state, GError **error)
+{
+    return act(error) ? dup(STDERR_FILENO) : -1;
+}
+
+static void fake_watch_read(CstPoolState *state, int fd,
+                            void (*changed)(const char *name, gpointer data), gpointer data)
+{
+}
+
+static gboolean fake_snapshot_create(CstPoolState *state, const char *volume, const char *name,
+                                     const CstSnapshotCreate *create, CstTask *task, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_snapshot_task(CstPoolState *state, const char *volume, const char *name,
+                                   CstTask *task, GError **error)
+{
+    return act(error);
+}
+
+static gboolean fake_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
+                                     const char *new_name, GError **error)
+{
+    return act(error);
+}
+
+static CstBlob *fake_snapshot_open(CstPoolState *state, const char *volume, const char *name,
+                                   GError **error)
+{
+    return fake_vol_open(state, name, FALSE, error);
+}
+
+static const CstSnapshotBackend snapshots = {
+    .list = fake_list_of_volume,
+    .create = fake_snapshot_create,
+    .revert = fake_snapshot_task,
+    .remove = fake_snapshot_task,
+    .rename = fake_snapshot_rename,
+    .open = fake_snapshot_open,
+};
+
+CstBackend odd_backend = {
+    .type = CST_POOL_DIR,
+    .open = fake_open,
+    .close = fake_close,
+    .check = fake_check,
+    .scan = fake_scan,
+    .scan_one = fake_scan_one,
+    .usage = fake_usage,
+    .vol_path = fake_vol_path,
+    .vol_resolve = fake_vol_resolve,
+    .build = fake_change_with_flags,
+    .start = fake_change,
+    .stop = fake_change,
+    .destroy = fake_change_with_flags,
+    .drop_drafts = fake_change,
+    .identity = fake_identity,
+    .expect = fake_expect,
+    .discover = fake_discover,
+    .vol_reserve = fake_reserve,
+    .vol_commit = fake_commit,
+    .vol_abandon = fake_name,
+    .vol_delete = fake_delete,
+    .vol_check_wipe = fake_name,
+    .vol_open = fake_vol_open,
+    .vol_resize = fake_resize,
+    .vol_reserve_clone = fake_reserve_clone,
+    .vol_holders = fake_list_of_volume,
+    .vol_children = fake_list_of_volume,
+    .vol_flatten = fake_flatten,
+    .thin = fake_list,
+    .space_usage = fake_list,
+    .snapshots = &snapshots,
+    .watch_open = fake_watch_open,
+    .watch_read = fake_watch_read,
+};
