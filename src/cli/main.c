@@ -7,12 +7,12 @@
 #include <base/locale.h>
 #include <base/log.h>
 
-#include "ctl.h"
-#include "help.h"
-#include "options.h"
-#include "run.h"
-#include "shell.h"
-#include "width.h"
+#include "core/ctl.h"
+#include "core/options.h"
+#include "output/width.h"
+#include "shell/help.h"
+#include "shell/run.h"
+#include "shell/shell.h"
 
 static char *global_option_usage(const CliGlobalOption *option)
 {

@@ -3,7 +3,7 @@
 
 #include <base/error.h>
 
-#include "args.h"
+#include "core/args.h"
 
 /** "command name=value …" of the only command, or the error's text in braces. */
 static char *parse(const char *text)

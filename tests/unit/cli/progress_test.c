@@ -10,9 +10,9 @@
 #include <base/error.h>
 #include <base/units.h>
 
-#include "ctl.h"
-#include "interrupt.h"
-#include "progress.h"
+#include "core/ctl.h"
+#include "core/interrupt.h"
+#include "output/progress.h"
 
 static void figures_come_from_what_is_done(void **state)
 {

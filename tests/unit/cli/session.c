@@ -7,7 +7,7 @@
 
 #include "fake_conn.h"
 #include "fake_vol.h"
-#include "run.h"
+#include "shell/run.h"
 
 void session_clear(Session *session)
 {

@@ -9,8 +9,8 @@
 #include <base/i18n.h>
 
 #include "fake_conn.h"
-#include "table.h"
-#include "width.h"
+#include "output/table.h"
+#include "output/width.h"
 
 static const CliColumn columns[] = {
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "event.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "core/interrupt.h"
+
+typedef struct {
+    CliCtl *ctl;
+    const CliEventRequest *request;
+    CliEventPrinter print;
+    guint count;
+} Waiter;
+
+typedef enum { WAIT_GOT_ONE, WAIT_TIMED_OUT, WAIT_INTERRUPTED, WAIT_FAILED } WaitEnd;
+
+const char *cli_event_kind(const CliEventType *type, int kind)
+{
+    for (int i = 0; type->kinds && type->kinds[i]; i++)
+        if (i == kind)
+            return type->kinds[i];
+    return N_("unknown");
+}
+
+gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *types)
+{
+    if (!cli_args_has(args, "list"))
+        return FALSE;
+    if (ctl->settings.json) {
+        JsonBuilder *json = cli_json_begin();
+
+        json_builder_set_member_name(json, "events");
+        json_builder_begin_array(json);
+        for (; types->name; types++)
+            json_builder_add_string_value(json, types->name);
+        json_builder_end_array(json);
+        cli_json_end(ctl->out, json);
+        return TRUE;
+    }
+    for (; types->name; types++)
+        cli_print(ctl, "%s\n", types->name);
+    return TRUE;
+}
+
+static const CliEventType *find_type(const CliEventType *types, const char *name)
+{
+    for (; types->name; types++)
+        if (g_str_equal(types->name, name))
+            return types;
+    return NULL;
+}
+
+gboolean cli_events_request(const CliArgs *args, const CliEventType *types,
+                            CliEventRequest *ret_request, GError **error)
+{
+    CliEventRequest request = {
+        .timeout_ms = -1,
+        .loop = cli_args_has(args, "loop"),
+        .timestamp = cli_args_has(args, "timestamp"),
+    };
+    const char *name;
+
+    if (!cli_args_string(args, "event", &name, error))
+        return FALSE;
+    if (!name)
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("either --list or --event <type> is required"));
+    request.type = find_type(types, name);
+    if (!request.type)
+        return cst_fail(error, CST_ERROR_USAGE, _("unknown event type %s"), name);
+    if (!cli_args_timeout(args, &request.timeout_ms, error))
+        return FALSE;
+    *ret_request = request;
+    return TRUE;
+}
+
+static char *time_stamp(void)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *text = g_date_time_format(now, "%Y-%m-%d %H:%M:%S");
+
+    return g_strdup_printf("%s.%03d+0000: ", text, g_date_time_get_microsecond(now) / 1000);
+}
+
+static void print_json_event(const Waiter *waiter, const CstConnEvent *event)
+{
+    g_autofree char *when = cli_json_time(g_get_real_time() / G_USEC_PER_SEC);
+    JsonBuilder *json = cli_json_begin();
+    char uuid[CST_UUID_TEXT_LEN];
+
+    cli_json_add_string(json, "event", waiter->request->type->name);
+    if (waiter->request->type->kinds)
+        cli_json_add_string(json, "kind", cli_event_kind(waiter->request->type, event->kind));
+    if (event->pool)
+        cli_json_add_string(json, "pool", event->pool);
+    cli_json_add_string(json, "uuid", cst_uuid_format(&event->uuid, uuid));
+    cli_json_add_string(json, "time", when);
+    cli_json_end(waiter->ctl->out, json);
+}
+
+static void on_event(const CstConnEvent *event, gpointer data)
+{
+    Waiter *waiter = data;
+    g_autofree char *stamp = NULL;
+
+    /* Without --loop the first one ends it, however many came at once. */
+    if (!waiter->request->loop && waiter->count)
+        return;
+    waiter->count++;
+    if (waiter->ctl->settings.json) {
+        print_json_event(waiter, event);
+        return;
+    }
+    stamp = waiter->request->timestamp ? time_stamp() : g_strdup("");
+    waiter->print(waiter->ctl, waiter->request->type, event, stamp);
+    fflush(waiter->ctl->out);
+}
+
+static WaitEnd wait_events(Waiter *waiter, GError **error)
+{
+    int timeout_ms = waiter->request->timeout_ms;
+    gint64 end = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    int wake = cli_interrupt_fd();
+
+    for (;;) {
+        int left = -1;
+        guint delivered;
+
+        if (timeout_ms > 0)
+            left = (int)MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
+        if (!cst_conn_wait_events(waiter->ctl->conn, left, wake, &delivered, error))
+            return WAIT_FAILED;
+        if (cli_interrupted())
+            return WAIT_INTERRUPTED;
+        if (waiter->count && !waiter->request->loop)
+            return WAIT_GOT_ONE;
+        if (timeout_ms > 0 && g_get_monotonic_time() >= end)
+            return WAIT_TIMED_OUT;
+    }
+}
+
+gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *uuid,
+                    CliEventPrinter print, GError **error)
+{
+    Waiter waiter = {.ctl = ctl, .request = request, .print = print};
+    WaitEnd end;
+    guint id;
+
+    if (!cst_conn_subscribe(ctl->conn, request->type->type, uuid, on_event, &waiter, &id, error))
+        return FALSE;
+    cli_interrupt_begin();
+    end = wait_events(&waiter, error);
+    cli_interrupt_end();
+    cst_conn_unsubscribe(ctl->conn, id, NULL);
+    if (end == WAIT_FAILED)
+        return FALSE;
+    if (end == WAIT_INTERRUPTED)
+        cli_print(ctl, "%s\n", _("event loop interrupted"));
+    if (end == WAIT_TIMED_OUT)
+        cli_print(ctl, "%s\n", _("event loop timed out"));
+    cli_print(ctl, _("events received: %d\n"), waiter.count);
+    if (waiter.count > 0)
+        return TRUE;
+    /* The lines above said it, on stdout as virsh does. */
+    ctl->told = TRUE;
+    return cst_fail(error, end == WAIT_INTERRUPTED ? CST_ERROR_CANCELLED : CST_ERROR_TIMEOUT, "%s",
+                    _("no event came"));
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "core/ctl.h"
+#include "output/table.h"
+
+static gboolean cmd_uri(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    CstConn *conn = cli_conn(ctl, error);
+    g_autofree char *uri = conn ? cst_conn_uri(conn, error) : NULL;
+
+    if (!uri)
+        return conn ? cli_failed(ctl, "%s", _("failed to get URI")) : FALSE;
+    cli_value(ctl, "uri", uri);
+    return TRUE;
+}
+
+static gboolean cmd_hostname(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    CstConn *conn = cli_conn(ctl, error);
+    g_autofree char *hostname = conn ? cst_conn_hostname(conn, error) : NULL;
+
+    if (!hostname)
+        return conn ? cli_failed(ctl, "%s", _("failed to get hostname")) : FALSE;
+    cli_value(ctl, "hostname", hostname);
+    return TRUE;
+}
+
+static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    CstConn *conn = cli_conn(ctl, error);
+    g_autofree char *xml = conn ? cst_conn_capabilities(conn, error) : NULL;
+
+    if (!xml)
+        return conn ? cli_failed(ctl, "%s", _("failed to get capabilities")) : FALSE;
+    cli_value(ctl, "xml", xml);
+    return TRUE;
+}
+
+/** What `version` tells. */
+typedef struct {
+    char *type;
+    char *library;    /**< "9.0.0" */
+    char *hypervisor; /**< NULL: the server does not tell */
+} Versions;
+
+static void versions_clear(Versions *versions)
+{
+    g_free(versions->type);
+    g_free(versions->library);
+    g_free(versions->hypervisor);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Versions, versions_clear)
+
+static char *dotted(uint64_t version)
+{
+    return g_strdup_printf("%u.%u.%u", (unsigned)(version / 1000000),
+                           (unsigned)(version / 1000 % 1000), (unsigned)(version % 1000));
+}
+
+static gboolean read_versions(CliCtl *ctl, Versions *versions, GError **error)
+{
+    CstConn *conn = cli_conn(ctl, error);
+    uint64_t number;
+
+    if (!conn)
+        return FALSE;
+    versions->type = cst_conn_type(conn, error);
+    if (!versions->type)
+        return cli_failed(ctl, "%s", _("failed to get hypervisor type"));
+    if (!cst_conn_lib_version(conn, &number, error))
+        return cli_failed(ctl, "%s", _("failed to get the library version"));
+    versions->library = dotted(number);
+    if (cst_conn_hv_version(conn, &number, NULL) && number)
+        versions->hypervisor = dotted(number);
+    return TRUE;
+}
+
+static void print_versions(CliCtl *ctl, const Versions *v, gboolean daemon)
+{
+    cli_print(ctl, _("Compiled against library: %s\n"), "cistern " CST_VERSION);
+    cli_print(ctl, _("Using library: %s\n"), "cistern " CST_VERSION);
+    cli_print(ctl, _("Using API: %s %s\n"), v->type, v->library);
+    if (v->hypervisor)
+        cli_print(ctl, _("Running hypervisor: %s %s\n"), v->type, v->hypervisor);
+    else
+        cli_print(ctl, _("Cannot extract running %s hypervisor version\n"), v->type);
+    if (daemon)
+        cli_print(ctl, _("Running against daemon: %s\n"), v->library);
+}
+
+static gboolean cmd_version(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Versions) versions = {0};
+
+    if (!read_versions(ctl, &versions, error))
+        return FALSE;
+    if (ctl->settings.json) {
+        JsonBuilder *json = cli_json_begin();
+
+        cli_json_add_string(json, "cistern", CST_VERSION);
+        cli_json_add_string(json, "type", versions.type);
+        cli_json_add_string(json, "library", versions.library);
+        cli_json_add_string(json, "hypervisor", versions.hypervisor);
+        cli_json_end(ctl->out, json);
+        return TRUE;
+    }
+    print_versions(ctl, &versions, cli_args_has(args, "daemon"));
+    return TRUE;
+}
+
+static const CliOption version_options[] = {
+    {.name = "daemon", .kind = CLI_OPT_BOOL, .help = N_("report daemon version too")},
+    {0},
+};
+
+const CliCommand cli_host_commands[] = {
+    {"capabilities", N_("capabilities"), N_("Returns capabilities of hypervisor/driver."), NULL,
+     cmd_capabilities, 0},
+    {"hostname", N_("print the hypervisor hostname"), "", NULL, cmd_hostname, 0},
+    {"uri", N_("print the hypervisor canonical URI"), "", NULL, cmd_uri, 0},
+    {"version", N_("show version"), N_("Display the system version information."), version_options,
+     cmd_version, 0},
+    {0},
+};

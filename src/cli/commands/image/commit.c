@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/backing.h>
+#include <image/commit.h>
+
+/** One commit. */
+typedef struct {
+    CliCtl *ctl;
+    CstChain *chain;
+    guint base;     /**< its place in the chain */
+    guint opened;   /**< backing files opened so far */
+    gboolean minds; /**< what is right above the base changes as well */
+    unsigned flags; /**< CstCommitFlags */
+} Commit;
+
+static void commit_clear(Commit *commit)
+{
+    cst_chain_free(commit->chain);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, commit_clear)
+
+static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+{
+    Commit *commit = data;
+
+    return cst_chain_commit(commit->chain, commit->base, commit->flags, task, error);
+}
+
+static gboolean is_changed(const Commit *commit, guint index)
+{
+    return index == commit->base || (commit->minds && index + 1 == commit->base);
+}
+
+/** Backing files are opened from the top down; the base, once it is known, for writing. */
+static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    Commit *commit = data;
+    g_autofree char *path = cst_path_named(owner->name, name);
+
+    commit->opened++;
+    if (!path) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is based on '%s', which is no file; only files can be followed"),
+                 owner->name, name);
+        return NULL;
+    }
+    return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
+}
+
+static CstBlob *open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    Commit *commit = data;
+
+    return cli_image_open_data(owner, name, writable, (gpointer)commit->ctl->current, error);
+}
+
+static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format, GError **error)
+{
+    CstChainFiles files = cst_path_files(0);
+
+    files.open_backing = open_backing;
+    files.open_data = open_data;
+    files.data = commit;
+    commit->opened = 0;
+    cst_chain_free(commit->chain);
+    commit->chain = cst_chain_look(blob, format, &files, error);
+    return commit->chain != NULL;
+}
+
+/** By the path, or as the image above it names it. */
+static gboolean is_base(const CstChain *chain, guint index, const char *name)
+{
+    struct stat named, there;
+
+    if (strcmp(cst_chain_info(chain, index - 1)->backing, name) == 0)
+        return TRUE;
+    return stat(name, &named) == 0 &&
+           fstat(cst_blob_file_fd(cst_chain_blob(chain, index)), &there) == 0 &&
+           named.st_dev == there.st_dev && named.st_ino == there.st_ino;
+}
+
+static gboolean find_base(Commit *commit, const char *name, GError **error)
+{
+    guint length = cst_chain_length(commit->chain);
+    const char *top = cst_chain_blob(commit->chain, 0)->name;
+
+    if (length == 1)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is based on no other image, so there is nothing to commit to"),
+                        top);
+    for (guint i = 1; i < length; i++)
+        if (!name || is_base(commit->chain, i, name)) {
+            commit->base = i;
+            commit->minds =
+                cst_image_format_minds_changes(cst_chain_info(commit->chain, i - 1)->format);
+            return TRUE;
+        }
+    return cst_fail(
+        error, CST_ERROR_NOT_FOUND,
+        _("'%s' is not among the backing files of '%s'; image-info --backing-chain lists them"),
+        name, top);
+}
+
+static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, GError **error)
+{
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cli_image_changing(commit->ctl, args, &format, error);
+
+    return blob && cli_image_may_follow(args, blob, format, error) &&
+           look(commit, blob, format, error) && find_base(commit, base, error) &&
+           look(commit, blob, format, error);
+}
+
+/** A deeper base leaves images behind that are worth nothing. */
+static gboolean confirm(Commit *commit, GError **error)
+{
+    const char *base = cst_chain_blob(commit->chain, commit->base)->name;
+
+    return commit->base == 1
+               ? cli_confirm(commit->ctl, error, _("Overwrite what %s holds?"), base)
+               : cli_confirm(commit->ctl, error,
+                             _("What is between %s and %s can't be used any more. Go on?"),
+                             cst_chain_blob(commit->chain, 0)->name, base);
+}
+
+gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Commit) commit = {.ctl = ctl};
+    const char *path = NULL, *base = NULL;
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "base", &base, error) || !open_all(args, &commit, base, error))
+        return FALSE;
+    if (base || cli_args_has(args, "keep"))
+        commit.flags = CST_COMMIT_KEEP;
+    base = cst_chain_blob(commit.chain, commit.base)->name;
+    cli_plan(ctl, _("Would commit image %s to %s"), path, base);
+    if (!confirm(&commit, error))
+        return FALSE;
+    if (!cli_run_task(ctl, _("Committing"), run_commit, &commit, error))
+        return cli_failed(ctl, _("Failed to commit image %s"), path);
+    cli_done(ctl, "image", path, _("Image %s committed to %s"), path, base);
+    return TRUE;
+}

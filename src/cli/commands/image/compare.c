@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image.h"
+
+#include <base/i18n.h>
+#include <image/compare.h>
+
+#include "commands/view_report.h"
+
+typedef struct {
+    CstChain *a, *b;
+    CstCompareReport report;
+} Comparison;
+
+static void comparison_clear(Comparison *comparison)
+{
+    cst_chain_free(comparison->a);
+    cst_chain_free(comparison->b);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Comparison, comparison_clear)
+
+static gboolean run_comparison(CstTask *task, gpointer data, GError **error)
+{
+    Comparison *comparison = data;
+
+    CstDifference difference;
+
+    if (!cst_image_compare(cst_chain_guest(comparison->a), cst_chain_guest(comparison->b),
+                           &difference, task, error))
+        return FALSE;
+    comparison->report = (CstCompareReport){
+        .same = difference.same, .sizes_same = difference.sizes_same, .offset = difference.offset};
+    return TRUE;
+}
+
+gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Comparison) comparison = {0};
+
+    comparison.a = cli_image_source(ctl, args, "a", "a-format", error);
+    comparison.b = comparison.a ? cli_image_source(ctl, args, "b", "b-format", error) : NULL;
+    return comparison.b && cli_run_task(ctl, _("Comparing"), run_comparison, &comparison, error) &&
+           cli_compare_judge(ctl, &comparison.report, cli_args_has(args, "strict"), error);
+}

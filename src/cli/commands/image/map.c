@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/map.h>
+
+#include "commands/view_report.h"
+
+typedef struct {
+    CstChain *chain;
+    CliTable *table;
+    uint64_t start, length; /**< the range of the guest that is asked for */
+} Mapping;
+
+static void mapping_clear(Mapping *mapping)
+{
+    cst_chain_free(mapping->chain);
+    cli_table_free(mapping->table);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mapping, mapping_clear)
+
+static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
+{
+    Mapping *mapping = data;
+    const CstVolMapRun row = CST_VOL_MAP_RUN(run);
+
+    cli_map_add(mapping->table, &row, cst_chain_blob(mapping->chain, run->depth)->name);
+    return TRUE;
+}
+
+static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
+{
+    Mapping *mapping = data;
+
+    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, add_run, mapping,
+                               task, error);
+}
+
+gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const CstChainFiles files = cli_image_files(args);
+    const char *path = NULL, *name = NULL;
+    const CstImageFormat *format;
+    g_autoptr(CstBlob) blob = NULL;
+    g_auto(Mapping) mapping = {.length = UINT64_MAX};
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "format", &name, error) ||
+        !cli_args_size(args, "start-offset", 1, &mapping.start, error) ||
+        !cli_args_size(args, "max-length", 1, &mapping.length, error))
+        return FALSE;
+    blob = cli_image_blob(ctl, path, FALSE, error);
+    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    mapping.chain = format ? cst_chain_look(blob, format, &files, error) : NULL;
+    if (!mapping.chain)
+        return FALSE;
+    mapping.table = cli_map_table();
+    if (!cli_run_task(ctl, _("Mapping"), run_mapping, &mapping, error))
+        return FALSE;
+    cli_table_print(ctl, mapping.table, "map");
+    return TRUE;
+}

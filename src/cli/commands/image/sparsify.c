@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/sparsify.h>
+
+typedef struct {
+    const CliArgs *args;
+    CstBlob *blob;
+    const CstImageFormat *format;
+    uint64_t given_back;
+} Sparsify;
+
+static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+{
+    Sparsify *sparsify = data;
+    CliImageParts parts = {.args = sparsify->args, .blob = sparsify->blob};
+    CstImageFiles files;
+
+    return cli_image_parts(&parts, sparsify->format, &files, error) &&
+           cst_image_sparsify(sparsify->blob, sparsify->format, &files, &sparsify->given_back, task,
+                              error);
+}
+
+static void report(CliCtl *ctl, const char *path, uint64_t bytes)
+{
+    g_autofree char *size = cli_image_size_text(ctl, bytes);
+
+    if (ctl->settings.json) {
+        JsonBuilder *json = cli_json_begin();
+
+        cli_json_add_string(json, "command", ctl->current->command->name);
+        cli_json_add_string(json, "image", path);
+        cli_json_add_size(json, "given-back", bytes);
+        cli_json_end(ctl->out, json);
+    }
+    cli_extra(ctl, _("Image %s sparsified, %s given back\n"), path, size);
+}
+
+gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstBlob) blob = NULL;
+    const char *path = NULL;
+    Sparsify sparsify = {.args = args};
+
+    if (!cli_args_string(args, "file", &path, error))
+        return FALSE;
+    sparsify.blob = blob = cli_image_changing(ctl, args, &sparsify.format, error);
+    if (!blob)
+        return FALSE;
+    cli_plan(ctl, _("Would sparsify image %s"), path);
+    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &sparsify, error))
+        return cli_failed(ctl, _("Failed to sparsify image %s"), path);
+    report(ctl, path, sparsify.given_back);
+    return TRUE;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/event.h"
+#include "commands/xml.h"
+#include "output/table.h"
+#include "secret.h"
+
+/* The texts of this file are virsh's: scripts compare them. */
+
+static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    unsigned flags = cli_args_has(args, "validate") ? CST_SECRET_DEFINE_VALIDATE : 0;
+    g_autoptr(CstConnSecret) secret = NULL;
+    g_autofree char *xml = NULL;
+    char uuid[CST_UUID_TEXT_LEN];
+    const char *from;
+
+    if (!cli_conn(ctl, error) || !cli_args_string(args, "file", &from, error) ||
+        !cli_read_xml(from, &xml, error))
+        return FALSE;
+    cli_plan(ctl, _("Would define a secret from %s"), from);
+    secret = cst_conn_secret_define(ctl->conn, xml, flags, error);
+    if (!secret)
+        return cli_failed(ctl, _("Failed to set attributes from %s"), from);
+    cst_uuid_format(&secret->uuid, uuid);
+    cli_done(ctl, "secret", uuid, _("Secret %s created"), uuid);
+    return TRUE;
+}
+
+static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
+    g_autofree char *xml = secret ? cst_conn_secret_xml(ctl->conn, secret, error) : NULL;
+
+    return xml && cli_dump_xml(ctl, args, xml, error);
+}
+
+static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, &name, error);
+
+    if (!secret)
+        return FALSE;
+    cli_plan(ctl, _("Would delete secret %s"), name);
+    if (!cli_confirm(ctl, error, _("Delete secret %s and its value?"), name))
+        return FALSE;
+    if (!cst_conn_secret_undefine(ctl->conn, secret, error))
+        return cli_failed(ctl, _("Failed to delete secret %s"), name);
+    cli_done(ctl, "secret", name, _("Secret %s deleted"), name);
+    return TRUE;
+}
+
+/* --- list ------------------------------------------------------------------------------------ */
+
+static const CliColumn list_columns[] = {
+    {N_("UUID"), "uuid", CLI_CELL_TEXT, NULL, 0},
+    {N_("Usage"), "usage", CLI_CELL_TEXT, N_("Unused"), 0},
+    {N_("Usage type"), "usage_type", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Usage id"), "usage_id", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+};
+
+static int compare_secrets(gconstpointer a, gconstpointer b)
+{
+    const CstConnSecret *const *one = a;
+    const CstConnSecret *const *two = b;
+
+    return memcmp(&(*one)->uuid, &(*two)->uuid, sizeof(CstUuid));
+}
+
+static void add_secret(CliTable *table, const CstConnSecret *secret)
+{
+    const char *type = secret->usage ? cst_secret_usage_name(secret->usage) : NULL;
+    const char *id = secret->usage_id ? secret->usage_id : "";
+    g_autofree char *usage = type ? g_strdup_printf("%s %s", type, id) : NULL;
+    char uuid[CST_UUID_TEXT_LEN];
+
+    cli_table_add_text(table, cst_uuid_format(&secret->uuid, uuid));
+    cli_table_add_text(table, usage);
+    cli_table_add_text(table, type);
+    cli_table_add_text(table, type ? id : NULL);
+}
+
+static unsigned list_filter(const CliArgs *args)
+{
+    static const struct {
+        const char *option;
+        unsigned bit;
+    } filters[] = {
+        {"ephemeral", CST_LIST_SECRETS_EPHEMERAL},
+        {"no-ephemeral", CST_LIST_SECRETS_NO_EPHEMERAL},
+        {"private", CST_LIST_SECRETS_PRIVATE},
+        {"no-private", CST_LIST_SECRETS_NO_PRIVATE},
+    };
+    unsigned filter = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(filters); i++)
+        if (cli_args_has(args, filters[i].option))
+            filter |= filters[i].bit;
+    return filter;
+}
+
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    CstConn *conn = cli_conn(ctl, error);
+    g_autoptr(CliTable) table = cli_table_new(list_columns, G_N_ELEMENTS(list_columns));
+    g_autoptr(GPtrArray) secrets = NULL;
+
+    if (!conn)
+        return FALSE;
+    secrets = cst_conn_secret_list(conn, list_filter(args), error);
+    if (!secrets)
+        return cli_failed(ctl, "%s", _("Failed to list node secrets"));
+    g_ptr_array_sort(secrets, compare_secrets);
+    for (guint i = 0; i < secrets->len; i++)
+        add_secret(table, secrets->pdata[i]);
+    cli_table_print(ctl, table, "secrets");
+    return TRUE;
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+#define SECRET CLI_REQUIRED("secret", N_("secret UUID"), .complete = cli_complete_secrets)
+
+static const CliOption define_options[] = {
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing secret attributes in XML")),
+    CLI_SWITCH("validate", N_("validate the XML against the schema")),
+    {0},
+};
+
+static const CliOption dumpxml_options[] = {
+    SECRET,
+    CLI_DUMP_XML_OPTIONS,
+    {0},
+};
+
+static const CliOption event_options[] = {
+    {.name = "secret",
+     .kind = CLI_OPT_STRING,
+     .help = N_("filter by secret name or uuid"),
+     .complete = cli_complete_secrets},
+    CLI_EVENT_OPTIONS(cli_complete_secret_events),
+    {0},
+};
+
+static const CliOption get_value_options[] = {
+    SECRET,
+    CLI_SWITCH("plain", N_("get value without converting to base64")),
+    {0},
+};
+
+static const CliOption list_options[] = {
+    CLI_SWITCH("ephemeral", N_("list ephemeral secrets")),
+    CLI_SWITCH("no-ephemeral", N_("list non-ephemeral secrets")),
+    CLI_SWITCH("private", N_("list private secrets")),
+    CLI_SWITCH("no-private", N_("list non-private secrets")),
+    {0},
+};
+
+static const CliOption set_value_options[] = {
+    SECRET,
+    {.name = "file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("read secret from file")},
+    CLI_SWITCH("plain", N_("read the secret from file without converting from base64")),
+    CLI_SWITCH("interactive", N_("read the secret from the terminal")),
+    CLI_STRING("base64", N_("base64-encoded secret value")),
+    {0},
+};
+
+static const CliOption undefine_options[] = {SECRET, {0}};
+
+const CliCommand cli_secret_commands[] = {
+    {"secret-define", N_("define or modify a secret from an XML file"),
+     N_("Define or modify a secret."), define_options, cmd_define, CLI_CMD_MUTATES},
+    {"secret-dumpxml", N_("secret attributes in XML"),
+     N_("Output attributes of a secret as an XML dump to stdout."), dumpxml_options, cmd_dumpxml,
+     0},
+    {"secret-event", N_("Secret Events"),
+     N_("List event types, or wait for secret events to occur"), event_options,
+     cli_cmd_secret_event, 0},
+    {"secret-get-value", N_("Output a secret value"), N_("Output a secret value to stdout."),
+     get_value_options, cli_cmd_secret_get_value, 0},
+    {"secret-list", N_("list secrets"), N_("Returns a list of secrets"), list_options, cmd_list, 0},
+    {"secret-set-value", N_("set a secret value"), N_("Set a secret value."), set_value_options,
+     cli_cmd_secret_set_value, CLI_CMD_MUTATES},
+    {"secret-undefine", N_("undefine a secret"), N_("Undefine a secret."), undefine_options,
+     cmd_undefine, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
+    {0},
+};

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/check_report.h"
+#include "options.h"
+#include "output/table.h"
+
+/* Volumes as the images that they are: the image commands' twins. */
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    const char *base;
+    unsigned flags;
+    CstCheckReport *report; /**< borrowed */
+    uint64_t given_back;
+} Work;
+
+/* --- check ----------------------------------------------------------------------------------- */
+
+const CliOption cli_vol_check_options[] = {
+    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
+};
+
+static gboolean run_check(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_check(work->conn, work->vol, work->flags, task, work->report, error);
+}
+
+gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *path = NULL;
+    g_autoptr(GPtrArray) problems = NULL;
+    g_auto(CstCheckReport) report = {0};
+    Work work = {.conn = ctl->conn, .vol = vol, .report = &report};
+
+    if (!vol || !cli_check_repair(args, &work.flags, error))
+        return FALSE;
+    if (work.flags)
+        cli_plan(ctl, _("Would check and repair vol %s"), name);
+    path = cst_conn_vol_path(ctl->conn, vol, error);
+    if (!path || !cli_run_task(ctl, _("Checking"), run_check, &work, error))
+        return FALSE;
+    problems = cli_vol_problems(ctl, vol);
+    {
+        const CliCheckRow rows[] = CLI_CHECK_ROWS(&report);
+
+        cli_check_print(ctl, path, report.format, rows, G_N_ELEMENTS(rows), report.findings,
+                        problems);
+    }
+    if (!ctl->settings.json)
+        cli_vol_warn(ctl, name, problems);
+    if (problems->len > 0)
+        return cst_fail(error, CST_ERROR_MISMATCH, _("vol %s: %s"), name,
+                        (const char *)g_ptr_array_index(problems, 0));
+    return cli_check_judge(name, report.errors, report.leaks, error);
+}
+
+/* --- flatten, commit, sparsify --------------------------------------------------------------- */
+
+const CliOption cli_vol_flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+
+static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_flatten(work->conn, work->vol, task, error);
+}
+
+gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol)
+        return FALSE;
+    cli_plan(ctl, _("Would flatten vol %s"), name);
+    if (!cli_run_task(ctl, _("Flattening"), run_flatten, &work, error))
+        return cli_failed(ctl, _("Failed to flatten vol %s"), name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s holds all of its content"), name);
+    return TRUE;
+}
+
+const CliOption cli_vol_commit_options[] = {
+    VOL,
+    POOL,
+    CLI_NAMED("base", N_("volume further down to commit to")),
+    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
+}
+
+gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !cli_args_string(args, "base", &work.base, error))
+        return FALSE;
+    if (cli_args_has(args, "keep"))
+        work.flags = CST_VOL_COMMIT_KEEP;
+    cli_plan(ctl, _("Would commit vol %s"), name);
+    if (!(work.base ? cli_confirm(ctl, error,
+                                  _("What is between %s and %s can't be used any more. Go on?"),
+                                  name, work.base)
+                    : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
+        return FALSE;
+    if (!cli_run_task(ctl, _("Committing"), run_commit, &work, error))
+        return cli_failed(ctl, _("Failed to commit vol %s"), name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s committed"), name);
+    return TRUE;
+}
+
+static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_sparsify(work->conn, work->vol, task, &work->given_back, error);
+}
+
+gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *size = NULL;
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol)
+        return FALSE;
+    cli_plan(ctl, _("Would sparsify vol %s"), name);
+    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
+        return cli_failed(ctl, _("Failed to sparsify vol %s"), name);
+    size = cli_size_text(ctl, work.given_back);
+    cli_done(ctl, "volume", vol->name, _("Vol %s gave back %s"), name, size);
+    return TRUE;
+}
+
+/* --- chain ----------------------------------------------------------------------------------- */
+
+#define DEPTH_MAX 1000 /* of what a server may make us nest; ours ends far above */
+
+const CliOption cli_vol_chain_options[] = {VOL, POOL, {0}};
+
+static const CliColumn chain_columns[] = {
+    {N_("Volume"), "tree", CLI_CELL_TEXT, NULL, 0},
+    {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},
+    {N_("Format"), "format", CLI_CELL_TEXT, "-", 0},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
+    {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
+    {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
+};
+
+static void add_size(CliTable *table, const CstChainRow *row, uint64_t size)
+{
+    if (row->format)
+        cli_table_add_size(table, size);
+    else
+        cli_table_add_absent(table);
+}
+
+/** Each volume stands one step to the right of the one it is based on; a star marks our own. */
+static void add_row(CliTable *table, const CstChainRow *row)
+{
+    g_autofree char *tree =
+        g_strdup_printf("%*s%s%s%s", (int)MIN(row->level, 100) * 2, "", row->level ? "- " : "",
+                        row->name, row->self ? " *" : "");
+
+    cli_table_add_text(table, tree);
+    cli_table_add_text(table, row->pool);
+    cli_table_add_text(table, row->format);
+    add_size(table, row, row->capacity);
+    add_size(table, row, row->allocation);
+    cli_table_add_text(table, row->problem);
+}
+
+static void print_tree(CliCtl *ctl, const GPtrArray *rows)
+{
+    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
+
+    for (guint i = 0; i < rows->len; i++)
+        add_row(table, g_ptr_array_index(rows, i));
+    cli_table_print(ctl, table, "chain");
+}
+
+static void add_json_size(JsonBuilder *json, const char *key, const CstChainRow *row, uint64_t size)
+{
+    if (row->format)
+        cli_json_add_size(json, key, size);
+    else
+        cli_json_add_string(json, key, NULL);
+}
+
+/* Row @i with those that hang on it; the next one that does not. */
+static guint add_json(JsonBuilder *json, const GPtrArray *rows, guint i, guint depth)
+{
+    const CstChainRow *row = g_ptr_array_index(rows, i++);
+
+    json_builder_begin_object(json);
+    cli_json_add_string(json, "name", row->name);
+    cli_json_add_string(json, "pool", row->pool);
+    cli_json_add_bool(json, "self", row->self);
+    cli_json_add_string(json, "format", row->format);
+    add_json_size(json, "capacity", row, row->capacity);
+    add_json_size(json, "allocation", row, row->allocation);
+    cli_json_add_string(json, "path", row->path);
+    cli_json_add_string(json, "problem", row->problem);
+    json_builder_set_member_name(json, "children");
+    json_builder_begin_array(json);
+    while (i < rows->len && depth < DEPTH_MAX &&
+           ((const CstChainRow *)g_ptr_array_index(rows, i))->level > row->level)
+        i = add_json(json, rows, i, depth + 1);
+    json_builder_end_array(json);
+    json_builder_end_object(json);
+    return i;
+}
+
+static void print_json(CliCtl *ctl, const GPtrArray *rows)
+{
+    JsonBuilder *json = cli_json_begin();
+
+    json_builder_set_member_name(json, "chain");
+    add_json(json, rows, 0, 0);
+    cli_json_end(ctl->out, json);
+}
+
+gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(GPtrArray) rows = vol ? cst_conn_vol_chain(ctl->conn, vol, error) : NULL;
+
+    if (!rows)
+        return FALSE;
+    if (ctl->settings.json && rows->len > 0)
+        print_json(ctl, rows);
+    else
+        print_tree(ctl, rows);
+    return TRUE;
+}

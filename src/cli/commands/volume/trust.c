@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The administrator's word on what volumes' content names: vol-trust for one volume, pool-trust for
+ * what a pool follows undeclared; and what is wrong with a volume, as vol-info, vol-check and
+ * vol-upload show it.
+ */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "options.h"
+
+/* --- problems -------------------------------------------------------------------------------- */
+
+GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol)
+{
+    GPtrArray *problems = cst_conn_vol_problems(ctl->conn, vol, NULL);
+
+    return problems ? problems : g_ptr_array_new();
+}
+
+void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems)
+{
+    for (guint i = 0; i < problems->len; i++)
+        fprintf(ctl->err, _("warning: volume '%s': %s\n"), name,
+                (const char *)g_ptr_array_index(problems, i));
+}
+
+void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems)
+{
+    json_builder_set_member_name(json, "problems");
+    json_builder_begin_array(json);
+    for (guint i = 0; i < problems->len; i++)
+        json_builder_add_string_value(json, g_ptr_array_index(problems, i));
+    json_builder_end_array(json);
+}
+
+/* --- vol-trust ------------------------------------------------------------------------------- */
+
+const CliOption cli_vol_trust_options[] = {
+    VOL,
+    POOL,
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is; default: what the vol is listed as"),
+     .complete = cli_complete_vol_formats},
+    CLI_SWITCH("revoke", N_("nothing that the content names is declared any more")),
+    {0},
+};
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    CstVolDeclare how;
+} Declaring;
+
+static gboolean run_declare(CstTask *task, gpointer data, GError **error)
+{
+    Declaring *declaring = data;
+
+    return cst_conn_vol_declare(declaring->conn, declaring->vol, &declaring->how, task, error);
+}
+
+gboolean cli_cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    gboolean revoke = cli_args_has(args, "revoke");
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Declaring declaring = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !cli_args_string(args, "format", &declaring.how.format, error))
+        return FALSE;
+    declaring.how.flags = revoke ? CST_VOL_DECLARE_NOTHING : CST_VOL_DECLARE_CONTENT;
+    cli_plan(ctl,
+             revoke ? _("Would follow nothing that vol %s names")
+                    : _("Would declare what vol %s names"),
+             name);
+    if (!cli_run_task(ctl, _("Declaring"), run_declare, &declaring, error))
+        return FALSE;
+    cli_done(ctl, "volume", vol->name,
+             revoke ? _("Nothing that vol %s names is followed")
+                    : _("What vol %s names is declared"),
+             name);
+    return TRUE;
+}
+
+gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
+                         GError **error)
+{
+    Declaring declaring = {.conn = ctl->conn, .vol = vol, .how = *how};
+
+    return cli_run_task(ctl, _("Declaring"), run_declare, &declaring, error);
+}
+
+/* --- pool-trust ------------------------------------------------------------------------------ */
+
+static void complete_follow(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (int follow = CST_FOLLOW_POOLS; follow <= CST_FOLLOW_ANYWHERE; follow++)
+        g_ptr_array_add(words, g_strdup(cst_follow_name((CstFollow)follow)));
+}
+
+const CliOption cli_pool_trust_options[] = {
+    CLI_REQUIRED("pool", N_("pool name or uuid"), .complete = cli_complete_pools),
+    {.name = "follow",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("pools (volumes of active pools), none, or anywhere"),
+     .complete = complete_follow},
+    {0},
+};
+
+static void tell_follow(CliCtl *ctl, const char *pool, CstFollow follow)
+{
+    JsonBuilder *json;
+
+    if (!ctl->settings.json) {
+        cli_print(ctl, "%s\n", cst_follow_name(follow));
+        return;
+    }
+    json = cli_json_begin();
+    cli_json_add_string(json, "pool", pool);
+    cli_json_add_string(json, "follow", cst_follow_name(follow));
+    cli_json_end(ctl->out, json);
+}
+
+gboolean cli_cmd_pool_trust(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name, *word = NULL;
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
+    CstFollow follow = CST_FOLLOW_POOLS;
+
+    if (!pool || !cli_args_string(args, "follow", &word, error))
+        return FALSE;
+    if (word && !cst_follow_parse(word, &follow))
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("--follow takes pools, none or anywhere, not '%s'"), word);
+    if (word)
+        cli_plan(ctl, _("Would follow what volumes of pool %s name: %s"), name, word);
+    if (!cst_conn_pool_follow(ctl->conn, pool, word ? &follow : NULL, &follow, error))
+        return FALSE;
+    if (!word)
+        tell_follow(ctl, pool->name, follow);
+    else
+        cli_done(ctl, "pool", pool->name, _("What volumes of pool %s name is followed: %s"), name,
+                 word);
+    return TRUE;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "complete.h"
+#include "core/ctl.h"
+#include "man.h"
+
+/* Commands for completion scripts and the build; `help` does not list them. */
+
+/**
+ * Prints the candidates for the last word. Fails silently, as virsh's does, when there are none and
+ * the scripts shall offer names of files.
+ */
+static gboolean cmd_complete(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) typed = cli_args_rest(args);
+    g_autoptr(GPtrArray) words = NULL;
+    gboolean files;
+
+    words = cli_complete_program(ctl, (int)typed->len, (char **)typed->pdata,
+                                 cli_args_has(args, "describe"), &files);
+    for (guint i = 0; i < words->len; i++)
+        cli_print(ctl, "%s\n", (const char *)g_ptr_array_index(words, i));
+    ctl->silent = TRUE;
+    return words->len > 0 || !files ||
+           cst_fail(error, CST_ERROR_FAILED, "%s", _("nothing to complete"));
+}
+
+static gboolean cmd_gen_man(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autofree char *template = NULL;
+    g_autofree char *page = NULL;
+    const char *path;
+
+    if (!cli_args_string(args, "template", &path, error) || !cli_read_xml(path, &template, error))
+        return FALSE;
+    page = cli_man_fill(template);
+    cli_document(ctl, "page", page);
+    ctl->silent = TRUE;
+    return TRUE;
+}
+
+static const CliOption complete_options[] = {
+    CLI_SWITCH("describe", N_("add a tab and a description to each word")),
+    {.name = "string",
+     .kind = CLI_OPT_ARGV,
+     .flags = CLI_OPT_EMPTY_OK,
+     .help = N_("partial string to autocomplete")},
+    {0},
+};
+
+static const CliOption gen_man_options[] = {
+    CLI_FILE("template", CLI_OPT_REQUIRED, N_("scdoc text with @…@ lines to be filled in")),
+    {0},
+};
+
+const CliCommand cli_internal_commands[] = {
+    {"complete", N_("internal command for autocompletion"), N_("internal use only"),
+     complete_options, cmd_complete, CLI_CMD_OFFLINE | CLI_CMD_HIDDEN},
+    {"gen-man", N_("print the manual page's source"), N_("internal use only"), gen_man_options,
+     cmd_gen_man, CLI_CMD_OFFLINE | CLI_CMD_HIDDEN},
+    {0},
+};
