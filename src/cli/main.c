@@ -9,6 +9,8 @@
 
 #include "core/ctl.h"
 #include "core/options.h"
+#include "core/parse.h"
+#include "groups.h"
 #include "output/width.h"
 #include "shell/help.h"
 #include "shell/run.h"
@@ -47,7 +49,7 @@ static void print_usage(CliCtl *ctl)
     for (const CliGlobalOption *option = cli_global_options(); option->name; option++)
         print_global_option(option);
     printf("%s", _("  commands (non interactive mode):\n\n"));
-    for (const CliGroup *group = cli_groups(); group->title; group++) {
+    for (const CliGroup *group = ctl->groups; group->title; group++) {
         if (!cli_help_group_visible(group))
             continue;
         cli_help_group(ctl, group);
@@ -72,7 +74,7 @@ static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
         return CST_EXIT_FAILED;
     if (argc == 1)
         return cli_run_string(ctl, argv[0]);
-    commands = cli_parse_argv(argc, argv, &error);
+    commands = cli_parse_argv(ctl->groups, argc, argv, &error);
     if (!commands) {
         cli_report(ctl, error);
         return CST_EXIT_USAGE;
@@ -123,7 +125,7 @@ int main(int argc, char **argv)
     /* What the embedded service notes in passing is for daemons' journals; -d shows it. */
     cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
-    cli_ctl_init(&ctl, &settings);
+    cli_ctl_init(&ctl, &settings, cli_groups());
     if (ok) {
         status = run(&ctl, action, argc - first, argv + first);
     } else {

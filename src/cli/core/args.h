@@ -5,16 +5,14 @@
 
 #include "command.h"
 
-/**
- * Command lines taken apart as virsh does it: words from argv, or one string in which ';' and
- * newlines separate commands, '#' starts a comment and quotes and backslashes protect.
- */
+/** One option as it was given. */
 typedef struct {
     const CliOption *option;
     char *value;    /**< NULL for switches */
     gboolean plain; /**< it was a plain word, without the option's name */
 } CliArg;
 
+/** A command line taken apart (parse.h). */
 struct CliArgs {
     const CliCommand *command;
     GArray *items; /**< of CliArg, in the order given */
@@ -22,20 +20,6 @@ struct CliArgs {
 
 void cli_args_free(CliArgs *args);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
-
-/**
- * Elements CliArgs *, one per command (none for an empty line). Fails with CST_ERROR_USAGE; a
- * message of several lines names several mistakes.
- */
-GPtrArray *cli_parse_argv(int argc, char **argv, GError **error);
-GPtrArray *cli_parse_string(const char *text, GError **error);
-
-/**
- * As cli_parse_argv() for one unfinished line: mistakes are passed over. *ret_pending is the
- * option whose value comes next, or NULL. Returns NULL when there is no command yet.
- */
-CliArgs *cli_parse_partial(int argc, char **argv, const CliOption **ret_pending,
-                           gboolean *ret_data_only);
 
 /** TRUE when the option was given (whatever its kind). */
 gboolean cli_args_has(const CliArgs *args, const char *name);

@@ -75,12 +75,12 @@ typedef struct {
     const CliCommand *commands;
 } CliGroup;
 
-/** All groups, ended by one without title. */
-const CliGroup *cli_groups(void);
-const CliGroup *cli_group_find(const char *title_or_keyword);
-const CliCommand *cli_command_find(const char *name);
-/** The command called "FIRST-SECOND" (`pool list` is `pool-list`), NULL when there is none. */
-const CliCommand *cli_command_find_joined(const char *first, const char *second);
+/* Look-ups in a table of groups, which one without title ends. NULL when there is none. */
+const CliGroup *cli_group_find(const CliGroup *groups, const char *title_or_keyword);
+const CliCommand *cli_command_find(const CliGroup *groups, const char *name);
+/** The command called "FIRST-SECOND": `pool list` is `pool-list`. */
+const CliCommand *cli_command_find_joined(const CliGroup *groups, const char *first,
+                                          const char *second);
 
 /** Options that go with every command (--json, --root) or with some (--dry-run, --yes). */
 const CliOption *cli_common_options(void);

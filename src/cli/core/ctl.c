@@ -12,10 +12,11 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-void cli_ctl_init(CliCtl *ctl, const CliSettings *settings)
+void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups)
 {
     *ctl = (CliCtl){
         .settings = *settings,
+        .groups = groups,
         .out = stdout,
         .err = stderr,
         .connected_uri = g_strdup(settings->uri),

@@ -44,6 +44,7 @@ typedef enum {
 /** One run of the program. Handlers print through it only. */
 struct CliCtl {
     CliSettings settings;
+    const CliGroup *groups; /**< the table of commands */
     FILE *out;
     FILE *err;
     CstConn *conn;          /**< NULL until cli_conn() */
@@ -62,7 +63,8 @@ struct CliCtl {
     gboolean silent;        /**< nothing follows the command's output, not even on failure */
 };
 
-void cli_ctl_init(CliCtl *ctl, const CliSettings *settings);
+/** @groups: the table of commands; it outlives @ctl. */
+void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups);
 void cli_ctl_clear(CliCtl *ctl);
 
 /** The connection, opened when first asked for. */

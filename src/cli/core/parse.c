@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "args.h"
+#include "parse.h"
 
 #include <string.h>
 
@@ -253,9 +253,9 @@ static gboolean check_required(const CliArgs *args, GError **error)
 }
 
 /** `CMD … --help` is `help CMD`. */
-static CliArgs *help_for(const CliCommand *command)
+static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 {
-    CliArgs *args = args_new(cli_command_find("help"));
+    CliArgs *args = args_new(cli_command_find(groups, "help"));
     CliArg arg = {.option = args->command->options, .value = g_strdup(command->name)};
 
     g_array_append_val(args->items, arg);
@@ -263,21 +263,22 @@ static CliArgs *help_for(const CliCommand *command)
 }
 
 /** Finds the command that @words begin with; *ret_used says how many words name it. */
-static const CliCommand *command_of(const char *const *words, guint *ret_used)
+static const CliCommand *command_of(const CliGroup *groups, const char *const *words,
+                                    guint *ret_used)
 {
-    const CliCommand *command = cli_command_find(words[0]);
+    const CliCommand *command = cli_command_find(groups, words[0]);
 
     *ret_used = 1;
     if (!command && words[1]) {
-        command = cli_command_find_joined(words[0], words[1]);
+        command = cli_command_find_joined(groups, words[0], words[1]);
         *ret_used = 2;
     }
     return command;
 }
 
-static gboolean fail_command(const char *const *words, GError **error)
+static gboolean fail_command(const CliGroup *groups, const char *const *words, GError **error)
 {
-    g_autofree char *meant = cli_suggest_command(words);
+    g_autofree char *meant = cli_suggest_command(groups, words);
 
     if (meant)
         return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'; did you mean '%s'?"),
@@ -285,15 +286,15 @@ static gboolean fail_command(const char *const *words, GError **error)
     return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'"), words[0]);
 }
 
-static CliArgs *parse_one(const char *const *words, GError **error)
+static CliArgs *parse_one(const CliGroup *groups, const char *const *words, GError **error)
 {
     guint used;
-    const CliCommand *command = command_of(words, &used);
+    const CliCommand *command = command_of(groups, words, &used);
     g_autoptr(CliArgs) args = NULL;
     Parser parser = {0};
 
     if (!command) {
-        fail_command(words, error);
+        fail_command(groups, words, error);
         return NULL;
     }
     args = args_new(command);
@@ -311,19 +312,19 @@ static CliArgs *parse_one(const char *const *words, GError **error)
         return NULL;
     }
     if (cli_args_has(args, help_option.name))
-        return help_for(command);
+        return help_for(groups, command);
     if (!check_required(args, error))
         return NULL;
     return g_steal_pointer(&args);
 }
 
-static GPtrArray *parse_all(GPtrArray *lines, GError **error)
+static GPtrArray *parse_all(const CliGroup *groups, GPtrArray *lines, GError **error)
 {
     g_autoptr(GPtrArray) result = g_ptr_array_new_with_free_func((GDestroyNotify)cli_args_free);
 
     for (guint i = 0; i < lines->len; i++) {
         const char *const *words = g_ptr_array_index(lines, i);
-        CliArgs *args = parse_one(words, error);
+        CliArgs *args = parse_one(groups, words, error);
 
         if (!args)
             return NULL;
@@ -332,25 +333,25 @@ static GPtrArray *parse_all(GPtrArray *lines, GError **error)
     return g_steal_pointer(&result);
 }
 
-GPtrArray *cli_parse_argv(int argc, char **argv, GError **error)
+GPtrArray *cli_parse_argv(const CliGroup *groups, int argc, char **argv, GError **error)
 {
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     char **words = g_new0(char *, argc + 1);
 
     memcpy(words, argv, argc * sizeof(char *));
     g_ptr_array_add(lines, words);
-    return parse_all(lines, error);
+    return parse_all(groups, lines, error);
 }
 
-GPtrArray *cli_parse_string(const char *text, GError **error)
+GPtrArray *cli_parse_string(const CliGroup *groups, const char *text, GError **error)
 {
     g_autoptr(GPtrArray) lines = cli_words_split(text, error);
 
-    return lines ? parse_all(lines, error) : NULL;
+    return lines ? parse_all(groups, lines, error) : NULL;
 }
 
-CliArgs *cli_parse_partial(int argc, char **argv, const CliOption **ret_pending,
-                           gboolean *ret_data_only)
+CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
+                           const CliOption **ret_pending, gboolean *ret_data_only)
 {
     g_autofree const char **words = g_new0(const char *, argc + 1);
     const CliCommand *command;
@@ -360,7 +361,7 @@ CliArgs *cli_parse_partial(int argc, char **argv, const CliOption **ret_pending,
     if (argc == 0)
         return NULL;
     memcpy(words, argv, argc * sizeof(char *));
-    command = command_of(words, &used);
+    command = command_of(groups, words, &used);
     if (!command)
         return NULL;
     parser.args = args_new(command);

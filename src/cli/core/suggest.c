@@ -66,26 +66,26 @@ void cli_nearest_clear(CliNearest *nearest)
 
 /* --- commands and options -------------------------------------------------------------------- */
 
-static void offer_commands(CliNearest *nearest)
+static void offer_commands(const CliGroup *groups, CliNearest *nearest)
 {
-    for (const CliGroup *group = cli_groups(); group->title; group++)
+    for (const CliGroup *group = groups; group->title; group++)
         for (const CliCommand *command = group->commands; command->name; command++)
             if (!(command->flags & CLI_CMD_HIDDEN))
                 cli_nearest_offer(nearest, command->name);
 }
 
-char *cli_suggest_command(const char *const *words)
+char *cli_suggest_command(const CliGroup *groups, const char *const *words)
 {
     g_autofree char *joined = words[1] ? g_strdup_printf("%s-%s", words[0], words[1]) : NULL;
     g_auto(CliNearest) one = {0};
     g_auto(CliNearest) two = {0};
 
     cli_nearest_init(&one, words[0]);
-    offer_commands(&one);
+    offer_commands(groups, &one);
     if (!joined)
         return g_steal_pointer(&one.found);
     cli_nearest_init(&two, joined);
-    offer_commands(&two);
+    offer_commands(groups, &two);
     if (!one.found || (two.found && two.distance < one.distance))
         return g_steal_pointer(&two.found);
     return g_steal_pointer(&one.found);

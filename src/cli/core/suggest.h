@@ -18,7 +18,7 @@ void cli_nearest_clear(CliNearest *nearest);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliNearest, cli_nearest_clear)
 
 /** The command that @words (NULL-terminated) most likely mean; NULL: none is near. */
-char *cli_suggest_command(const char *const *words);
+char *cli_suggest_command(const CliGroup *groups, const char *const *words);
 /** The option of @command that --@name most likely means, without its dashes; NULL: none. */
 char *cli_suggest_option(const CliCommand *command, const char *name);
 

@@ -107,10 +107,11 @@ static gboolean cmd_connect(CliCtl *ctl, const CliArgs *args, GError **error)
     return cli_reconnect(ctl, uri, cli_args_has(args, "readonly"), error);
 }
 
-static gboolean fail_help(const char *name, const GPtrArray *rest, GError **error)
+static gboolean fail_help(const CliGroup *groups, const char *name, const GPtrArray *rest,
+                          GError **error)
 {
     const char *const words[] = {name, rest->len ? g_ptr_array_index(rest, 0) : NULL, NULL};
-    g_autofree char *meant = cli_suggest_command(words);
+    g_autofree char *meant = cli_suggest_command(groups, words);
 
     if (meant)
         return cst_fail(error, CST_ERROR_USAGE,
@@ -132,16 +133,16 @@ static gboolean cmd_help(CliCtl *ctl, const CliArgs *args, GError **error)
         cli_help_groups(ctl);
         return TRUE;
     }
-    command = cli_command_find(name);
+    command = cli_command_find(ctl->groups, name);
     if (!command && words->len)
-        command = cli_command_find_joined(name, g_ptr_array_index(words, 0));
-    group = cli_group_find(name);
+        command = cli_command_find_joined(ctl->groups, name, g_ptr_array_index(words, 0));
+    group = cli_group_find(ctl->groups, name);
     if (command)
         cli_help_command(ctl, command);
     else if (group)
         cli_help_group(ctl, group);
     else
-        return fail_help(name, words, error);
+        return fail_help(ctl->groups, name, words, error);
     return TRUE;
 }
 

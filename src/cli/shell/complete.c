@@ -7,6 +7,7 @@
 
 #include "commands/pool/pool.h"
 #include "core/options.h"
+#include "core/parse.h"
 
 void cli_complete_add(GPtrArray *words, const char *const *list)
 {
@@ -56,19 +57,19 @@ void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 
 void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    for (const CliGroup *group = cli_groups(); group->title; group++)
+    for (const CliGroup *group = ctl->groups; group->title; group++)
         for (const CliCommand *command = group->commands; command->name; command++)
             if (!(command->flags & CLI_CMD_HIDDEN))
                 add_described(words, g_strdup(command->name), command->summary);
 }
 
 /** The second word of `pool list`: what follows "FIRST-" in command names. */
-static void add_second_words(const char *first, GPtrArray *words)
+static void add_second_words(CliCtl *ctl, const char *first, GPtrArray *words)
 {
     g_autofree char *prefix = g_strdup_printf("%s-", first);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 
-    cli_complete_commands(NULL, NULL, names);
+    cli_complete_commands(ctl, NULL, names);
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
 
@@ -179,11 +180,11 @@ GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean descri
     if (argc <= 1) {
         cli_complete_commands(ctl, NULL, words);
     } else {
-        args = cli_parse_partial(argc - 1, argv, &pending, &data_only);
+        args = cli_parse_partial(ctl->groups, argc - 1, argv, &pending, &data_only);
         if (args)
             add_for_command(ctl, args, pending, data_only, typed, ret_files, words);
         else if (argc == 2)
-            add_second_words(argv[0], words);
+            add_second_words(ctl, argv[0], words);
     }
     ctl->typed = NULL;
     finish(words, typed, describe);

@@ -246,7 +246,7 @@ void cli_help_groups(CliCtl *ctl)
 
         json_builder_set_member_name(json, "groups");
         json_builder_begin_array(json);
-        for (const CliGroup *group = cli_groups(); group->title; group++)
+        for (const CliGroup *group = ctl->groups; group->title; group++)
             if (cli_help_group_visible(group))
                 add_json_group(json, group);
         json_builder_end_array(json);
@@ -254,7 +254,7 @@ void cli_help_groups(CliCtl *ctl)
         return;
     }
     cli_print(ctl, "%s", _("Grouped commands:\n\n"));
-    for (const CliGroup *group = cli_groups(); group->title; group++) {
+    for (const CliGroup *group = ctl->groups; group->title; group++) {
         if (!cli_help_group_visible(group))
             continue;
         print_group(ctl, group);

@@ -35,7 +35,7 @@ static gboolean cmd_gen_man(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_args_string(args, "template", &path, error) || !cli_read_xml(path, &template, error))
         return FALSE;
-    page = cli_man_fill(template);
+    page = cli_man_fill(ctl->groups, template);
     cli_document(ctl, "page", page);
     ctl->silent = TRUE;
     return TRUE;

@@ -57,7 +57,7 @@ static void append_term(GString *page, const char *term, const char *help)
     append_paragraph(page, help);
 }
 
-static void append_global_options(GString *page)
+static void append_global_options(GString *page, const CliGroup *groups)
 {
     for (const CliGlobalOption *option = cli_global_options(); option->name; option++) {
         g_autoptr(GString) term = g_string_new(NULL);
@@ -109,9 +109,9 @@ static void append_command(GString *page, const CliCommand *command)
         append_command_option(page, command, option);
 }
 
-static void append_commands(GString *page)
+static void append_commands(GString *page, const CliGroup *groups)
 {
-    for (const CliGroup *group = cli_groups(); group->title; group++) {
+    for (const CliGroup *group = groups; group->title; group++) {
         gboolean titled = FALSE;
 
         for (const CliCommand *command = group->commands; command->name; command++) {
@@ -125,7 +125,7 @@ static void append_commands(GString *page)
     }
 }
 
-static void append_exits(GString *page)
+static void append_exits(GString *page, const CliGroup *groups)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(exits); i++) {
         g_autofree char *number = g_strdup_printf("%d", exits[i].status);
@@ -134,11 +134,11 @@ static void append_exits(GString *page)
     }
 }
 
-char *cli_man_fill(const char *template)
+char *cli_man_fill(const CliGroup *groups, const char *template)
 {
     static const struct {
         const char *mark;
-        void (*append)(GString *page);
+        void (*append)(GString *page, const CliGroup *groups);
     } parts[] = {
         {"@OPTIONS@", append_global_options},
         {"@COMMANDS@", append_commands},
@@ -152,7 +152,7 @@ char *cli_man_fill(const char *template)
 
         for (gsize i = 0; i < G_N_ELEMENTS(parts) && !filled; i++)
             if ((filled = g_str_equal(*line, parts[i].mark)))
-                parts[i].append(page);
+                parts[i].append(page, groups);
         if (!filled && (line[1] || **line))
             g_string_append_printf(page, "%s\n", *line);
     }

@@ -7,6 +7,8 @@
 #include <base/error_class.h>
 #include <base/i18n.h>
 
+#include "core/parse.h"
+
 /** Common options given after the command count for that command. */
 static void apply_common(CliSettings *settings, const CliArgs *args)
 {
@@ -163,7 +165,7 @@ CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands)
 CstExitStatus cli_run_string(CliCtl *ctl, const char *text)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) commands = cli_parse_string(text, &error);
+    g_autoptr(GPtrArray) commands = cli_parse_string(ctl->groups, text, &error);
 
     if (!commands) {
         cli_report(ctl, error);

@@ -9,6 +9,7 @@
 #include <base/i18n.h>
 
 #include "fake_conn.h"
+#include "groups.h"
 #include "output/table.h"
 #include "output/width.h"
 
@@ -56,7 +57,7 @@ static char *printed(const CliTable *table, CliSettings settings, Printer print)
     size_t len;
     CliCtl ctl;
 
-    cli_ctl_init(&ctl, &settings);
+    cli_ctl_init(&ctl, &settings, cli_groups());
     ctl.out = open_memstream(&text, &len);
     print(&ctl, table);
     fclose(ctl.out);
