@@ -104,57 +104,10 @@ char *cli_suggest_option(const CliCommand *command, const char *name)
     return g_steal_pointer(&nearest.found);
 }
 
-/* --- pools and volumes ----------------------------------------------------------------------- */
-
-static void set_hint(CliCtl *ctl, const char *meant)
+void cli_suggest_name(CliCtl *ctl, const CliNearest *nearest)
 {
-    if (!meant)
+    if (!nearest->found)
         return;
     g_free(ctl->hint);
-    ctl->hint = g_strdup_printf(_("did you mean '%s'?"), meant);
-}
-
-void cli_suggest_pool(CliCtl *ctl, const char *name)
-{
-    g_autoptr(GPtrArray) pools = NULL;
-    g_auto(CliNearest) nearest = {0};
-
-    cli_nearest_init(&nearest, name);
-    pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_INACTIVE, NULL);
-    for (guint i = 0; pools && i < pools->len; i++)
-        cli_nearest_offer(&nearest, ((const CstPoolRef *)g_ptr_array_index(pools, i))->name);
-    set_hint(ctl, nearest.found);
-}
-
-/* In the form that was typed: NAME, or POOL/NAME. */
-static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
-{
-    g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, FALSE, NULL);
-    gboolean with_pool = strchr(nearest->typed, '/') != NULL;
-
-    for (guint i = 0; rows && i < rows->len; i++) {
-        const CstVolRow *row = g_ptr_array_index(rows, i);
-        g_autofree char *full = with_pool ? g_strdup_printf("%s/%s", pool->name, row->name) : NULL;
-
-        cli_nearest_offer(nearest, full ? full : row->name);
-    }
-}
-
-void cli_suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
-{
-    g_autoptr(GPtrArray) pools = NULL;
-    g_auto(CliNearest) nearest = {0};
-
-    /* What is meant as a path is no name. */
-    if (*name == '/')
-        return;
-    cli_nearest_init(&nearest, name);
-    if (pool) {
-        offer_vols(ctl, pool, &nearest);
-    } else {
-        pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
-        for (guint i = 0; pools && i < pools->len; i++)
-            offer_vols(ctl, g_ptr_array_index(pools, i), &nearest);
-    }
-    set_hint(ctl, nearest.found);
+    ctl->hint = g_strdup_printf(_("did you mean '%s'?"), nearest->found);
 }

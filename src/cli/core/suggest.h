@@ -22,10 +22,5 @@ char *cli_suggest_command(const CliGroup *groups, const char *const *words);
 /** The option of @command that --@name most likely means, without its dashes; NULL: none. */
 char *cli_suggest_option(const CliCommand *command, const char *name);
 
-/**
- * Sets the hint of the error being reported to the pool, or the volume, that @name most likely
- * means. @pool limits the search for volumes; NULL: all active pools. Without a near name the hint
- * stays what it was.
- */
-void cli_suggest_pool(CliCtl *ctl, const char *name);
-void cli_suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name);
+/** The hint of the error being reported is the name that was found; without one it stays. */
+void cli_suggest_name(CliCtl *ctl, const CliNearest *nearest);

@@ -5,54 +5,13 @@
 
 #include <base/i18n.h>
 
-#include "commands/pool/pool.h"
 #include "core/options.h"
 #include "core/parse.h"
-
-void cli_complete_add(GPtrArray *words, const char *const *list)
-{
-    for (; *list; list++)
-        g_ptr_array_add(words, g_strdup(*list));
-}
 
 static void add_described(GPtrArray *words, char *word, const char *description)
 {
     g_ptr_array_add(words, g_strdup_printf("%s\t%s", word, _(description)));
     g_free(word);
-}
-
-static void add_pools(CliCtl *ctl, unsigned filter, GPtrArray *words)
-{
-    CstConn *conn = cli_conn(ctl, NULL);
-    g_autoptr(GPtrArray) pools = conn ? cst_conn_pool_list(conn, filter, NULL) : NULL;
-
-    g_clear_pointer(&ctl->headline, g_free);
-    for (guint i = 0; pools && i < pools->len; i++) {
-        const CstPoolRef *pool = g_ptr_array_index(pools, i);
-
-        g_ptr_array_add(words, g_strdup(pool->name));
-    }
-}
-
-void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    add_pools(ctl, CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_INACTIVE, words);
-}
-
-void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    add_pools(ctl, CST_LIST_POOLS_ACTIVE, words);
-}
-
-void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    add_pools(ctl, CST_LIST_POOLS_INACTIVE, words);
-}
-
-void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    for (const CliPoolType *type = cli_pool_types(); type->name; type++)
-        g_ptr_array_add(words, g_strdup(type->name));
 }
 
 void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)

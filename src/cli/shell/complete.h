@@ -3,16 +3,8 @@
 
 #include "core/ctl.h"
 
-/* Candidates for option values. They keep silent when the server cannot be asked. */
-void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+/** Candidates for an option whose value is a command: all that `help` lists. */
 void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-
-/** Appends copies of a NULL-terminated list of words. */
-void cli_complete_add(GPtrArray *words, const char *const *list);
 
 /**
  * All candidates for the last of @argc words of an unfinished command: command names, options,

@@ -8,8 +8,6 @@
 #include <base/units.h>
 #include <image/hold.h>
 
-#include "shell/complete.h"
-
 static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
 {
     g_autofree char *who = NULL;

@@ -5,7 +5,6 @@
 #include "commands/event.h"
 #include "commands/xml.h"
 #include "pool.h"
-#include "shell/complete.h"
 
 /* The texts of this file are virsh's: scripts compare them. */
 

@@ -4,7 +4,6 @@
 
 #include "commands/event.h"
 #include "pool.h"
-#include "shell/complete.h"
 
 /* By CstPoolEventKind. */
 static const char *const lifecycle_kinds[] = {

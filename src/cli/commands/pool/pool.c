@@ -48,10 +48,23 @@ static gboolean option_uuid(const char *text, CstUuid *ret_uuid)
     return strlen(text) == CST_UUID_TEXT_LEN - 1 && cst_uuid_parse(text, ret_uuid);
 }
 
+/* The hint of the error being reported is the pool that @name most likely means. */
+static void suggest_pool(CliCtl *ctl, const char *name)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    g_auto(CliNearest) nearest = {0};
+
+    cli_nearest_init(&nearest, name);
+    pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_INACTIVE, NULL);
+    for (guint i = 0; pools && i < pools->len; i++)
+        cli_nearest_offer(&nearest, ((const CstPoolRef *)g_ptr_array_index(pools, i))->name);
+    cli_suggest_name(ctl, &nearest);
+}
+
 static void fail_pool(CliCtl *ctl, const char *name)
 {
     cli_failed(ctl, _("failed to get pool '%s'"), name);
-    cli_suggest_pool(ctl, name);
+    suggest_pool(ctl, name);
 }
 
 CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
@@ -142,4 +155,40 @@ GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error)
     else if (conn)
         cli_failed(ctl, "%s", _("Failed to list pools"));
     return pools;
+}
+
+/* --- completion ------------------------------------------------------------------------------ */
+
+static void add_pools(CliCtl *ctl, unsigned filter, GPtrArray *words)
+{
+    CstConn *conn = cli_conn(ctl, NULL);
+    g_autoptr(GPtrArray) pools = conn ? cst_conn_pool_list(conn, filter, NULL) : NULL;
+
+    g_clear_pointer(&ctl->headline, g_free);
+    for (guint i = 0; pools && i < pools->len; i++) {
+        const CstPoolRef *pool = g_ptr_array_index(pools, i);
+
+        g_ptr_array_add(words, g_strdup(pool->name));
+    }
+}
+
+void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    add_pools(ctl, CST_LIST_POOLS_ACTIVE | CST_LIST_POOLS_INACTIVE, words);
+}
+
+void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    add_pools(ctl, CST_LIST_POOLS_ACTIVE, words);
+}
+
+void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    add_pools(ctl, CST_LIST_POOLS_INACTIVE, words);
+}
+
+void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (const CliPoolType *type = cli_pool_types(); type->name; type++)
+        g_ptr_array_add(words, g_strdup(type->name));
 }

@@ -42,6 +42,13 @@ gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError 
 /** All pools that match @filter, sorted by name without regard to case. */
 GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
 
+/* Candidates for option values. They keep silent when the server cannot be asked. */
+void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+
 gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error);
 gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error);

@@ -6,7 +6,6 @@
 #include "commands/xml.h"
 #include "options.h"
 #include "output/width.h"
-#include "shell/complete.h"
 #include "volume.h"
 
 /* The texts of this file are virsh's: scripts compare them. */

@@ -5,7 +5,6 @@
 
 #include "commands/image/twin.h"
 #include "commands/pool/pool.h"
-#include "shell/complete.h"
 #include "volume.h"
 
 /** Rows that the option tables of commands over volumes share. */

@@ -11,7 +11,6 @@
 
 #include "commands/pool/pool.h"
 #include "core/suggest.h"
-#include "shell/complete.h"
 
 /* By CstWipeAlgorithm. */
 static const char *const wipe_algorithms[] = {"zero",    "nnsa",     "dod",       "bsi",
@@ -139,6 +138,43 @@ static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vo
     return TRUE;
 }
 
+/* In the form that was typed: NAME, or POOL/NAME. */
+static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, FALSE, NULL);
+    gboolean with_pool = strchr(nearest->typed, '/') != NULL;
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const CstVolRow *row = g_ptr_array_index(rows, i);
+        g_autofree char *full = with_pool ? g_strdup_printf("%s/%s", pool->name, row->name) : NULL;
+
+        cli_nearest_offer(nearest, full ? full : row->name);
+    }
+}
+
+/**
+ * The hint of the error being reported is the volume that @name most likely means. @pool limits the
+ * search; NULL: all active pools.
+ */
+static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    g_auto(CliNearest) nearest = {0};
+
+    /* What is meant as a path is no name. */
+    if (*name == '/')
+        return;
+    cli_nearest_init(&nearest, name);
+    if (pool) {
+        offer_vols(ctl, pool, &nearest);
+    } else {
+        pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
+        for (guint i = 0; pools && i < pools->len; i++)
+            offer_vols(ctl, g_ptr_array_index(pools, i), &nearest);
+    }
+    cli_suggest_name(ctl, &nearest);
+}
+
 /** @text by name in @pool (NULL: none was given), by key, by path, then in the ways of our own. */
 static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error)
 {
@@ -152,7 +188,7 @@ static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text
     if (!vol && !pool && !by_unique_name(ctl, text, &vol, error))
         return NULL;
     if (!vol && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
-        cli_suggest_vol(ctl, pool, text);
+        suggest_vol(ctl, pool, text);
     if (!vol)
         g_propagate_error(error, g_steal_pointer(&why));
     return vol;
@@ -337,5 +373,6 @@ void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 
 void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    cli_complete_add(words, wipe_algorithms);
+    for (const char *const *name = wipe_algorithms; *name; name++)
+        g_ptr_array_add(words, g_strdup(*name));
 }
