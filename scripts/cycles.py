@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Files of a module call in one direction: no cycle among them.
+"""Files of a module call in one direction: no cycle among them, and no call against the order of
+their folders.
 
 Who needs whom is read from the objects that the build has made: a file needs another one when it
 refers to a function or a table that the other one defines.
@@ -12,7 +13,11 @@ import re
 import subprocess
 
 # Modules that have been put in order; the rest follows.
-MODULES = ("base", "model", "blob", "image", "store", "wire", "api", "server", "conn", "daemon")
+MODULES = ("base", "model", "blob", "image", "store", "wire", "api", "server", "conn", "daemon",
+           "cli")
+# Their folders, where these have an order: each may call those before it, none those after it. Files
+# at the module's top may call all of them.
+FOLDERS = {"cli": ("core", "output", "commands", "shell")}
 
 
 def symbols(path):
@@ -59,6 +64,21 @@ def cycle_in(graph):
     return None
 
 
+def rank(file, folders):
+    """Place of the file's folder in the order; names of objects have "_" for "/"."""
+    for place, folder in enumerate(folders):
+        if file.startswith(folder + "_"):
+            return place
+    return len(folders)
+
+
+def upward(graph, folders):
+    """Calls from a folder to one that comes after it."""
+    return [f"{file} needs {name} of {other}, which is above it"
+            for file in sorted(graph) for other, name in sorted(graph[file].items())
+            if rank(file, folders) < rank(other, folders)]
+
+
 def describe(graph, cycle):
     steps = (f"{a} needs {graph[a][b]} of {b}" for a, b in zip(cycle, cycle[1:]))
     return "a cycle: " + ", ".join(steps)
@@ -74,6 +94,9 @@ def check(build):
     planted = graph_of({"a": ({"f"}, {"g"}), "b": ({"g"}, {"h"}), "c": ({"h"}, {"f", "g"})})
     if cycle_in(planted) != ["a", "b", "c", "a"]:
         return ["a cycle that was planted was not found"]
+    planted = graph_of({"low_a": ({"f"}, {"g"}), "high_b": ({"g"}, {"f"})})
+    if [call.split()[0] for call in upward(planted, ("low", "high"))] != ["low_a"]:
+        return ["a call upward that was planted was not found"]
     complaints = []
     for module in MODULES:
         graph = graph_of(objects_of(build, module))
@@ -82,4 +105,5 @@ def check(build):
             complaints.append(f"src/{module}: no objects: is there a build?")
         elif cycle:
             complaints.append(f"src/{module}: {describe(graph, cycle)}")
+        complaints += [f"src/{module}: {call}" for call in upward(graph, FOLDERS.get(module, ()))]
     return complaints

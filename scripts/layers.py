@@ -13,6 +13,8 @@ import re
 import shlex
 import subprocess
 
+import cycles
+
 # What each module's own code may include besides itself, glibc and GLib.
 MAY_INCLUDE = {
     "base": set(),
@@ -31,9 +33,6 @@ MAY_INCLUDE = {
     # the commands over image files (commands/image), which are a library of their own
     "cli-image": {"cli", "conn", "image", "blob", "store", "model", "base"},
 }
-
-# Modules whose folders call one another in one direction only.
-FOLDERS = {"cli": ("core", "output", "commands", "shell")}
 
 
 def public_headers(module):
@@ -91,10 +90,20 @@ def check_compiled(build):
     return len(jobs), complaints
 
 
+def is_upward(module, here, name):
+    """Whether an include from folder @here names one of a folder that comes after it."""
+    order = cycles.FOLDERS.get(module, ())
+    folders = [path.split("/")[0] for path in (os.path.relpath(here, f"src/{module}"), name)]
+    return set(folders) <= set(order) and order.index(folders[0]) < order.index(folders[1])
+
+
 def check_private(paths):
     """Quoted includes name a neighbour or something below, never a folder beside; in a module whose
-    folders have an order (FOLDERS) they may name FOLDER/HEADER from the module's top."""
+    folders have an order (cycles.FOLDERS) they may name FOLDER/HEADER from the module's top, of a
+    folder before theirs."""
     complaints = []
+    if not is_upward("cli", "src/cli/core", "shell/run.h"):
+        return ["an include of a folder above that was planted was not found"]
     for path in paths:
         if not path.startswith("src/"):
             continue
@@ -103,9 +112,11 @@ def check_private(paths):
         with open(path, encoding="utf-8") as stream:
             for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', stream.read(), re.M):
                 near = os.path.exists(os.path.join(here, name))
-                shared = (("/" not in name or os.path.basename(top) in FOLDERS)
+                shared = (("/" not in name or os.path.basename(top) in cycles.FOLDERS)
                           and os.path.exists(os.path.join(top, name)))
                 generated = not near and not shared and "/" not in name
-                if name.startswith("..") or not (near or shared or generated):
+                if is_upward(os.path.basename(top), here, name):
+                    complaints.append(f'{path}: includes "{name}", which is above it')
+                elif name.startswith("..") or not (near or shared or generated):
                     complaints.append(f'{path}: includes "{name}", another folder\'s private header')
     return complaints

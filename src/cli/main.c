@@ -11,6 +11,7 @@
 #include "core/options.h"
 #include "core/parse.h"
 #include "groups.h"
+#include "output/report.h"
 #include "output/width.h"
 #include "shell/help.h"
 #include "shell/run.h"

@@ -7,7 +7,9 @@
 #include <model/image_report.h>
 
 #include "commands/volume/volume.h"
+#include "output/json.h"
 #include "output/table.h"
+#include "output/text.h"
 
 /* Errors and leaks that are counted and not listed. */
 static uint64_t count_left_out(const CliCheckRow *rows, const CstFindings *findings)

@@ -5,6 +5,8 @@
 #include <base/i18n.h>
 
 #include "core/interrupt.h"
+#include "output/json.h"
+#include "output/text.h"
 
 typedef struct {
     CliCtl *ctl;

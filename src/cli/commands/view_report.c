@@ -4,6 +4,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "output/json.h"
+#include "output/text.h"
+
 static void print_json(CliCtl *ctl, const CstCompareReport *report)
 {
     JsonBuilder *json = cli_json_begin();

@@ -1,18 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "xml.h"
 
+#include <errno.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <libxml/xpath.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "output/report.h"
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathObject, xmlXPathFreeObject)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlBuffer, xmlBufferFree)
+
+static gboolean read_stream(FILE *file, GString *text, const char *path, GError **error)
+{
+    char buffer[4096];
+    size_t n;
+
+    while ((n = fread(buffer, 1, sizeof(buffer), file)) > 0) {
+        if (text->len + n > CLI_XML_MAX)
+            return cst_fail(error, CST_ERROR_LIMIT,
+                            _("Failed to read file '%s': Value too large for defined data type"),
+                            path);
+        g_string_append_len(text, buffer, n);
+    }
+    if (ferror(file))
+        return cst_fail_errno(error, errno, _("Failed to read file '%s'"), path);
+    return TRUE;
+}
+
+gboolean cli_read_xml(const char *path, char **ret_xml, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    FILE *file = fopen(path, "re");
+    gboolean ok;
+
+    if (!file)
+        return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
+    ok = read_stream(file, text, path, error);
+    fclose(file);
+    if (ok)
+        *ret_xml = g_string_free(g_steal_pointer(&text), FALSE);
+    return ok;
+}
 
 static void keep_silent(void *data, xmlErrorPtr error)
 {

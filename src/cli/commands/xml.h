@@ -5,6 +5,12 @@
 
 #include "core/ctl.h"
 
+/** Definition files larger than this are refused, as virsh does. */
+#define CLI_XML_MAX (10 * 1024 * 1024)
+
+/** Reads a definition; the error is worded as virsh's. */
+gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
+
 /** The options that cli_dump_xml() reads. */
 #define CLI_DUMP_XML_OPTIONS                                               \
     CLI_NAMED("xpath", N_("xpath expression to filter the XML document")), \

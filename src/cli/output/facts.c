@@ -3,7 +3,9 @@
 
 #include <base/i18n.h>
 
+#include "json.h"
 #include "table.h"
+#include "text.h"
 
 #define STEP 4 /* columns */
 

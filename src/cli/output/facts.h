@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/ctl.h"
+#include "json.h"
 
 /**
  * What is said of an image, listed once and told in either of two ways: as lines of text, "label:

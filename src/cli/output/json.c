@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "core/ctl.h"
-
-#include <stdarg.h>
+/*
+ * JSON objects, one a line, each with the version of its schema. Their text is json-glib's.
+ */
+#include "json.h"
 
 JsonBuilder *cli_json_begin(void)
 {
@@ -69,49 +70,4 @@ char *cli_json_time(int64_t seconds)
     g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(seconds);
 
     return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup("-");
-}
-
-void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    /* It was not done: a dry run ends with its plan. */
-    if (ctl->plan)
-        return;
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
-
-        cli_json_add_string(json, "command", ctl->current->command->name);
-        if (key)
-            cli_json_add_string(json, key, value);
-        cli_json_add_string(json, "message", text);
-        cli_json_end(ctl->out, json);
-    }
-    cli_extra(ctl, "%s\n", text);
-}
-
-static void print_json_text(CliCtl *ctl, const char *key, const char *text)
-{
-    JsonBuilder *json = cli_json_begin();
-
-    cli_json_add_string(json, key, text);
-    cli_json_end(ctl->out, json);
-}
-
-void cli_value(CliCtl *ctl, const char *key, const char *value)
-{
-    if (ctl->settings.json)
-        print_json_text(ctl, key, value);
-    cli_print(ctl, "%s\n", value);
-}
-
-void cli_document(CliCtl *ctl, const char *key, const char *text)
-{
-    if (ctl->settings.json)
-        print_json_text(ctl, key, text);
-    cli_print(ctl, "%s", text);
 }

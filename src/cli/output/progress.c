@@ -10,6 +10,7 @@
 #include <base/units.h>
 
 #include "core/interrupt.h"
+#include "json.h"
 #include "progress.h"
 #include "width.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "core/ctl.h"
+/*
+ * How a command ends: that it was done, what a dry run would do, one value or document, or an
+ * error. Each is a line of text, or one JSON object.
+ */
+#include "report.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -8,47 +12,70 @@
 #include <base/error_class.h>
 #include <base/i18n.h>
 
-gboolean cli_use_color(const CliCtl *ctl, FILE *stream)
-{
-    const char *term = g_getenv("TERM");
+#include "json.h"
+#include "text.h"
 
-    if (ctl->settings.color != CLI_COLOR_AUTO)
-        return ctl->settings.color == CLI_COLOR_ALWAYS;
-    if (g_getenv("NO_COLOR") && *g_getenv("NO_COLOR"))
-        return FALSE;
-    return term && *term && !g_str_equal(term, "dumb") && isatty(fileno(stream));
-}
-
-static void error_line(CliCtl *ctl, const char *text, gsize len)
-{
-    gboolean color = cli_use_color(ctl, ctl->err);
-
-    /* What went to stdout before comes first when both go to one place. */
-    fflush(ctl->out);
-    fprintf(ctl->err, "%s%s%s%.*s\n", color ? "\033[1;31m" : "", _("error: "),
-            color ? "\033[0m" : "", (int)len, text);
-}
-
-void cli_complain(CliCtl *ctl, const char *format, ...)
+void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
 {
     g_autofree char *text = NULL;
     va_list args;
 
+    /* It was not done: a dry run ends with its plan. */
+    if (ctl->plan)
+        return;
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    error_line(ctl, text, strlen(text));
+    if (ctl->settings.json) {
+        JsonBuilder *json = cli_json_begin();
+
+        cli_json_add_string(json, "command", ctl->current->command->name);
+        if (key)
+            cli_json_add_string(json, key, value);
+        cli_json_add_string(json, "message", text);
+        cli_json_end(ctl->out, json);
+    }
+    cli_extra(ctl, "%s\n", text);
 }
 
-gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
+static void print_json_text(CliCtl *ctl, const char *key, const char *text)
 {
-    va_list args;
+    JsonBuilder *json = cli_json_begin();
 
-    g_free(ctl->headline);
-    va_start(args, format);
-    ctl->headline = g_strdup_vprintf(format, args);
-    va_end(args);
-    return FALSE;
+    cli_json_add_string(json, key, text);
+    cli_json_end(ctl->out, json);
+}
+
+void cli_value(CliCtl *ctl, const char *key, const char *value)
+{
+    if (ctl->settings.json)
+        print_json_text(ctl, key, value);
+    cli_print(ctl, "%s\n", value);
+}
+
+void cli_document(CliCtl *ctl, const char *key, const char *text)
+{
+    if (ctl->settings.json)
+        print_json_text(ctl, key, text);
+    cli_print(ctl, "%s", text);
+}
+
+void cli_tell_plan(CliCtl *ctl)
+{
+    g_autofree char *plan = g_steal_pointer(&ctl->plan);
+
+    g_clear_pointer(&ctl->headline, g_free);
+    if (!plan)
+        return;
+    if (ctl->settings.json) {
+        JsonBuilder *json = cli_json_begin();
+
+        cli_json_add_string(json, "command", ctl->current->command->name);
+        cli_json_add_bool(json, "dry_run", TRUE);
+        cli_json_add_string(json, "plan", plan);
+        cli_json_end(ctl->out, json);
+    }
+    cli_print(ctl, "%s\n", plan);
 }
 
 /** What to do next, where the error's class alone tells it; NULL otherwise. */
@@ -65,17 +92,6 @@ static const char *hint_for(CstErrorCode code)
     case CST_ERROR_TIMEOUT: return _("try again later");
     default: return NULL;
     }
-}
-
-CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)
-{
-    CstErrorCode code = cst_error_code(error);
-    gboolean is_document =
-        code == CST_ERROR_XML || code == CST_ERROR_XML_SCHEMA || code == CST_ERROR_CONFIG;
-
-    if ((ctl->blame & CLI_BLAME_ALL) || ((ctl->blame & CLI_BLAME_DOCUMENT) && is_document))
-        return CST_EXIT_USAGE;
-    return cst_error_info(code)->exit;
 }
 
 static void report_json(CliCtl *ctl, const GError *error)
@@ -105,15 +121,15 @@ static void report_text(CliCtl *ctl, const GError *error)
     const char *hint = hint_for(cst_error_code(error));
 
     if (ctl->headline)
-        error_line(ctl, ctl->headline, strlen(ctl->headline));
+        cli_error_line(ctl, ctl->headline);
     if (g_error_matches(error, CST_ERROR, CST_ERROR_USAGE)) {
         /* Several mistakes in one command line: one line each. */
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
         for (char **line = lines; *line; line++)
-            error_line(ctl, *line, strlen(*line));
+            cli_error_line(ctl, *line);
     } else if (*text) {
-        error_line(ctl, text, strlen(text));
+        cli_error_line(ctl, text);
     }
     /* Scripts compare stderr: a hint that goes with every such error is for the person at the
        terminal, one about this very name is for everybody. */

@@ -7,6 +7,8 @@
 
 #include <base/i18n.h>
 
+#include "json.h"
+#include "text.h"
 #include "width.h"
 
 typedef struct {

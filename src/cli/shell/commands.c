@@ -10,6 +10,8 @@
 #include "core/suggest.h"
 #include "core/words.h"
 #include "help.h"
+#include "output/report.h"
+#include "output/text.h"
 
 static gboolean cmd_cd(CliCtl *ctl, const CliArgs *args, GError **error)
 {

@@ -5,6 +5,8 @@
 
 #include <base/i18n.h>
 
+#include "output/json.h"
+#include "output/text.h"
 #include "output/width.h"
 
 /** TRUE when another option than @option takes plain words, so that words are ambiguous. */

@@ -2,9 +2,12 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/xml.h"
 #include "complete.h"
 #include "core/ctl.h"
 #include "man.h"
+#include "output/report.h"
+#include "output/text.h"
 
 /* Commands for completion scripts and the build; `help` does not list them. */
 

@@ -8,6 +8,8 @@
 #include <base/i18n.h>
 
 #include "core/parse.h"
+#include "output/report.h"
+#include "output/text.h"
 
 /** Common options given after the command count for that command. */
 static void apply_common(CliSettings *settings, const CliArgs *args)

@@ -18,6 +18,8 @@
 
 #include "complete.h"
 #include "core/words.h"
+#include "output/report.h"
+#include "output/text.h"
 #include "run.h"
 
 #define HISTORY_LINES 500

@@ -10,6 +10,8 @@
 #include <base/error.h>
 #include <base/units.h>
 
+#include <json-glib/json-glib.h>
+
 #include "core/ctl.h"
 #include "core/interrupt.h"
 #include "groups.h"

@@ -11,6 +11,7 @@
 #include "fake_conn.h"
 #include "groups.h"
 #include "output/table.h"
+#include "output/text.h"
 #include "output/width.h"
 
 static const CliColumn columns[] = {

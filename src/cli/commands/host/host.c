@@ -3,7 +3,10 @@
 #include <base/i18n.h>
 
 #include "core/ctl.h"
+#include "output/json.h"
+#include "output/report.h"
 #include "output/table.h"
+#include "output/text.h"
 
 static gboolean cmd_uri(CliCtl *ctl, const CliArgs *args, GError **error)
 {

@@ -5,6 +5,10 @@
 #include <base/i18n.h>
 #include <image/amend.h>
 
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
 /** One change of an image's options. */
 typedef struct {
     CstChain *chain;

@@ -16,6 +16,11 @@
 #include <base/units.h>
 #include <blob/blob.h>
 
+#include "output/confirm.h"
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/text.h"
+
 #define COUNT_DEFAULT 75000 /* these are qemu-img's */
 #define BUFFER_SIZE   4096
 #define DEPTH_DEFAULT CST_THREADS_MAX

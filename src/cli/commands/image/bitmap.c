@@ -7,6 +7,9 @@
 #include <base/i18n.h>
 #include <image/bitmap.h>
 
+#include "output/progress.h"
+#include "output/report.h"
+
 /** What is to be done, in the order of the command line. */
 typedef struct {
     CstBitmapChange change;

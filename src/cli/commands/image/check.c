@@ -6,6 +6,7 @@
 #include <model/image_report.h>
 
 #include "commands/check_report.h"
+#include "output/progress.h"
 
 /** One check, or a repair and the check after it. */
 typedef struct {

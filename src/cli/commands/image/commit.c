@@ -9,6 +9,10 @@
 #include <image/backing.h>
 #include <image/commit.h>
 
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
 /** One commit. */
 typedef struct {
     CliCtl *ctl;

@@ -5,6 +5,7 @@
 #include <image/compare.h>
 
 #include "commands/view_report.h"
+#include "output/progress.h"
 
 typedef struct {
     CstChain *a, *b;

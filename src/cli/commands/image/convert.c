@@ -15,6 +15,10 @@
 #include <image/convert.h>
 #include <image/hold.h>
 
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
 #define SECTOR 512 /* what qemu-img rounds each of several images up to */
 
 /** One conversion. */

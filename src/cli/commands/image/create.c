@@ -7,6 +7,11 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/text.h"
+
 void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options)
 {
     JsonBuilder *json = ctl->settings.json ? cli_json_begin() : NULL;

@@ -15,6 +15,9 @@
 #include <blob/copy.h>
 #include <image/convert.h>
 
+#include "output/progress.h"
+#include "output/report.h"
+
 #define BLOCK_SIZE_DEFAULT 512
 #define BLOCK_SIZE_MAX     G_MAXINT32
 

@@ -8,6 +8,8 @@
 #include <base/units.h>
 #include <image/hold.h>
 
+#include "output/text.h"
+
 static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
 {
     g_autofree char *who = NULL;
@@ -15,10 +17,9 @@ static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
     if (ctl->settings.quiet || (ctl->current && cli_args_has(ctl->current, "force-share")) ||
         !cst_image_is_written(blob, &who))
         return;
-    fflush(ctl->out);
-    fprintf(ctl->err,
-            _("warning: '%s' is being written by %s; what is read may be stale or look damaged\n"),
-            blob->name, who);
+    cli_warn(ctl,
+             _("warning: '%s' is being written by %s; what is read may be stale or look damaged\n"),
+             blob->name, who);
 }
 
 CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error)
@@ -77,11 +78,10 @@ static void warn_of_guess(CliCtl *ctl, const char *path)
 {
     if (ctl->settings.json || ctl->settings.quiet)
         return;
-    fflush(ctl->out);
-    fprintf(ctl->err,
-            _("warning: the format of '%s' was not given and is guessed as raw; a guest can make "
-              "a raw image look like any other, so say -f raw\n"),
-            path);
+    cli_warn(ctl,
+             _("warning: the format of '%s' was not given and is guessed as raw; a guest can make "
+               "a raw image look like any other, so say -f raw\n"),
+             path);
 }
 
 const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *name, GError **error)

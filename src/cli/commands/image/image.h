@@ -9,6 +9,7 @@
 #include <image/path.h>
 
 #include "output/facts.h"
+#include "output/json.h"
 #include "twin.h"
 
 /**

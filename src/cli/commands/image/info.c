@@ -10,7 +10,9 @@
 #include <image/bitmap.h>
 #include <image/snapshot.h>
 
+#include "output/json.h"
 #include "output/table.h"
+#include "output/text.h"
 
 /** One image as it is shown. */
 typedef struct {

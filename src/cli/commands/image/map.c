@@ -6,6 +6,7 @@
 #include <image/map.h>
 
 #include "commands/view_report.h"
+#include "output/progress.h"
 
 typedef struct {
     CstChain *chain;

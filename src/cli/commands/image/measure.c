@@ -6,6 +6,7 @@
 #include <image/measure.h>
 
 #include "commands/view_report.h"
+#include "output/progress.h"
 
 typedef struct {
     const CstImageFormat *format;

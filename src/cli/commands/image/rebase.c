@@ -9,6 +9,9 @@
 #include <image/backing.h>
 #include <image/rebase.h>
 
+#include "output/progress.h"
+#include "output/report.h"
+
 /** One rebase. */
 typedef struct {
     CstChain *chain; /**< the image, and what it is based on */

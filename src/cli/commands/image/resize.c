@@ -5,6 +5,10 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
 typedef struct {
     CstChain *chain;
     uint64_t capacity;

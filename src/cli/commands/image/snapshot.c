@@ -5,6 +5,11 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
+#include "output/confirm.h"
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/report.h"
+
 typedef gboolean (*ChangeFunc)(CstImage *image, const char *name, CstTask *task, GError **error);
 
 /** What can be done to a snapshot, by the option that asks for it. */

@@ -5,6 +5,10 @@
 #include <base/i18n.h>
 #include <image/sparsify.h>
 
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/text.h"
+
 typedef struct {
     const CliArgs *args;
     CstBlob *blob;

@@ -6,6 +6,9 @@
 #include <base/i18n.h>
 #include <image/bitmap.h>
 
+#include "output/json.h"
+#include "output/text.h"
+
 /* What only some formats have to say of an image. */
 
 #define FACTS 12u

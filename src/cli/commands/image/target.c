@@ -16,6 +16,7 @@
 #include <image/hold.h>
 
 #include "core/interrupt.h"
+#include "output/confirm.h"
 
 /** Where links lead, so that the file is replaced and not the link to it. */
 static char *follow_links(const char *path)

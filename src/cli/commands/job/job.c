@@ -4,6 +4,8 @@
 
 #include "core/command.h"
 #include "core/ctl.h"
+#include "output/progress.h"
+#include "output/report.h"
 #include "output/table.h"
 
 /* Commands on jobs: the work that lasts, whoever started it. */

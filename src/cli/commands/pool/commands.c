@@ -4,6 +4,8 @@
 
 #include "commands/event.h"
 #include "commands/xml.h"
+#include "output/confirm.h"
+#include "output/report.h"
 #include "pool.h"
 
 /* The texts of this file are virsh's: scripts compare them. */

@@ -4,6 +4,7 @@
 #include <model/pool_def.h>
 
 #include "editor.h"
+#include "output/report.h"
 #include "pool.h"
 
 typedef struct {

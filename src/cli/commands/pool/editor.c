@@ -11,6 +11,9 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
+#include "commands/xml.h"
+#include "output/report.h"
+
 static const char *editor_command(void)
 {
     const char *editor = g_getenv("VISUAL");

@@ -3,6 +3,7 @@
 #include <base/i18n.h>
 
 #include "output/table.h"
+#include "output/text.h"
 #include "pool.h"
 
 typedef struct {

@@ -6,6 +6,8 @@
 
 #include "commands/event.h"
 #include "commands/xml.h"
+#include "output/confirm.h"
+#include "output/report.h"
 #include "output/table.h"
 #include "secret.h"
 

@@ -3,6 +3,7 @@
 #include <base/i18n.h>
 
 #include "commands/event.h"
+#include "output/text.h"
 #include "secret.h"
 
 /* By CstSecretEventKind. */

@@ -9,6 +9,8 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
+#include "output/report.h"
+#include "output/text.h"
 #include "secret.h"
 
 /* The texts of this file are virsh's: scripts compare them. */

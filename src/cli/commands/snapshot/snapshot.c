@@ -5,7 +5,11 @@
 #include <base/i18n.h>
 
 #include "commands/volume/options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
 #include "output/table.h"
+#include "output/text.h"
 
 /* Snapshots of volumes, whatever keeps them. */
 
@@ -49,8 +53,7 @@ static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
 {
     if (!snapshot->problem || ctl->settings.json)
         return;
-    fflush(ctl->out);
-    fprintf(ctl->err, _("warning: snapshot '%s': %s\n"), snapshot->name, snapshot->problem);
+    cli_warn(ctl, _("warning: snapshot '%s': %s\n"), snapshot->name, snapshot->problem);
 }
 
 static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)

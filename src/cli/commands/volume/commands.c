@@ -5,6 +5,11 @@
 
 #include "commands/xml.h"
 #include "options.h"
+#include "output/confirm.h"
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/text.h"
 #include "output/width.h"
 #include "volume.h"
 

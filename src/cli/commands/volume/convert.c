@@ -6,6 +6,8 @@
 #include "commands/image/twin.h"
 #include "commands/view_report.h"
 #include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
 
 /* Volumes in another shape: the twins of image-convert, image-rebase and image-compare. */
 

@@ -3,6 +3,9 @@
 #include <base/i18n.h>
 
 #include "commands/pool/pool.h"
+#include "commands/xml.h"
+#include "output/progress.h"
+#include "output/report.h"
 #include "volume.h"
 
 /* The texts of this file are virsh's: scripts compare them. */

@@ -4,7 +4,12 @@
 
 #include "commands/check_report.h"
 #include "options.h"
+#include "output/confirm.h"
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/report.h"
 #include "output/table.h"
+#include "output/text.h"
 
 /* Volumes as the images that they are: the image commands' twins. */
 

@@ -4,6 +4,7 @@
 
 #include "commands/pool/pool.h"
 #include "output/table.h"
+#include "output/text.h"
 #include "volume.h"
 
 static const CliColumn short_columns[] = {
@@ -70,12 +71,11 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
 {
     if (ctl->settings.json)
         return;
-    fflush(ctl->out);
     for (guint i = 0; i < rows->len; i++) {
         const CstVolRow *row = g_ptr_array_index(rows, i);
 
         if (row->problem)
-            fprintf(ctl->err, _("warning: volume '%s': %s\n"), row->name, row->problem);
+            cli_warn(ctl, _("warning: volume '%s': %s\n"), row->name, row->problem);
     }
 }
 

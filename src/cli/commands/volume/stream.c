@@ -11,6 +11,9 @@
 #include <base/i18n.h>
 
 #include "commands/xml.h"
+#include "output/confirm.h"
+#include "output/json.h"
+#include "output/progress.h"
 #include "volume.h"
 
 /* The texts of this file are virsh's: scripts compare them. */

@@ -8,6 +8,10 @@
 #include <base/i18n.h>
 
 #include "options.h"
+#include "output/json.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/text.h"
 
 /* --- problems -------------------------------------------------------------------------------- */
 
@@ -21,8 +25,8 @@ GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol)
 void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems)
 {
     for (guint i = 0; i < problems->len; i++)
-        fprintf(ctl->err, _("warning: volume '%s': %s\n"), name,
-                (const char *)g_ptr_array_index(problems, i));
+        cli_warn(ctl, _("warning: volume '%s': %s\n"), name,
+                 (const char *)g_ptr_array_index(problems, i));
 }
 
 void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems)

@@ -4,6 +4,8 @@
 #include "commands/image/twin.h"
 #include "commands/view_report.h"
 #include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
 
 /* What is in volumes' images: the twins of image-map, image-measure and image-bitmap. */
 

@@ -11,6 +11,7 @@
 
 #include "commands/pool/pool.h"
 #include "core/suggest.h"
+#include "output/text.h"
 
 /* By CstWipeAlgorithm. */
 static const char *const wipe_algorithms[] = {"zero",    "nnsa",     "dod",       "bsi",
@@ -47,10 +48,8 @@ void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers)
 {
     if (!*writers)
         return;
-    fflush(ctl->out);
-    fprintf(ctl->err,
-            _("warning: vol '%s' is open for writing: %s; the copy may be inconsistent\n"), name,
-            writers);
+    cli_warn(ctl, _("warning: vol '%s' is open for writing: %s; the copy may be inconsistent\n"),
+             name, writers);
 }
 
 int cli_wipe_algorithm(const char *name)

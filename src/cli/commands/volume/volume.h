@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/ctl.h"
+#include "output/json.h"
 
 /**
  * What the commands on volumes share.
