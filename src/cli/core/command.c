@@ -10,22 +10,34 @@
 /* Accepted after any command they apply to, as well as before it. Letters of a command's own
    options win over these. */
 static const CliOption common_options[] = {
-    {.name = "json", .kind = CLI_OPT_BOOL, .help = N_("print JSON instead of text")},
-    {.name = "bytes", .kind = CLI_OPT_BOOL, .help = N_("print sizes in bytes")},
-    {.name = "dry-run", .kind = CLI_OPT_BOOL, .help = N_("say what would be done, change nothing")},
-    {.name = "yes", .kind = CLI_OPT_BOOL, .help = N_("destroy data without asking")},
-    {.name = "no-input", .kind = CLI_OPT_BOOL, .help = N_("never ask anything")},
+    CLI_SWITCH("json", N_("print JSON instead of text")),
+    CLI_SWITCH("bytes", N_("print sizes in bytes")),
+    {.name = "dry-run",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("say what would be done, change nothing"),
+     .needs = CLI_CMD_MUTATES},
+    {.name = "yes",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("destroy data without asking"),
+     .needs = CLI_CMD_DESTROYS},
+    CLI_SWITCH("no-input", N_("never ask anything")),
     {.name = "quiet", .kind = CLI_OPT_BOOL, .help = N_("quiet mode"), .letter = 'q'},
-    CLI_FILE("root", CLI_OPT_NAMED, N_("root directory of definitions, state and sockets")),
+    {.name = "root",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("root directory of definitions, state and sockets"),
+     .excludes = CLI_CMD_CONNECTS},
     {.name = "connect",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_EMPTY_OK,
      .help = N_("server or embedded root to connect to"),
-     .letter = 'c'},
-    {.name = "readonly", .kind = CLI_OPT_BOOL, .help = N_("connect readonly")},
+     .letter = 'c',
+     .excludes = CLI_CMD_CONNECTS},
+    CLI_SWITCH("readonly", N_("connect readonly")),
     {.name = "embedded",
      .kind = CLI_OPT_BOOL,
-     .help = N_("work in this process, never through a daemon")},
+     .help = N_("work in this process, never through a daemon"),
+     .excludes = CLI_CMD_CONNECTS},
     {0},
 };
 
@@ -41,9 +53,18 @@ const CliGroup *cli_group_find(const CliGroup *groups, const char *title_or_keyw
 const CliCommand *cli_command_find(const CliGroup *groups, const char *name)
 {
     for (const CliGroup *group = groups; group->title; group++)
-        for (const CliCommand *command = group->commands; command->name; command++)
-            if (g_str_equal(command->name, name))
-                return command;
+        for (const CliCommand *const *command = group->commands; *command; command++)
+            if (g_str_equal((*command)->name, name))
+                return *command;
+    return NULL;
+}
+
+const CliCommand *cli_command_with(const CliGroup *groups, unsigned flag)
+{
+    for (const CliGroup *group = groups; group->title; group++)
+        for (const CliCommand *const *command = group->commands; *command; command++)
+            if ((*command)->flags & flag)
+                return *command;
     return NULL;
 }
 
@@ -66,14 +87,6 @@ gboolean cli_common_option_applies(const CliOption *option, const CliCommand *co
     for (const CliOption *own = command->options; own && own->name; own++)
         if (g_str_equal(own->name, option->name))
             return FALSE;
-    /* It says itself what to connect to. */
-    if (g_str_equal(command->name, "connect") &&
-        (g_str_equal(option->name, "root") || g_str_equal(option->name, "connect") ||
-         g_str_equal(option->name, "embedded")))
-        return FALSE;
-    if (g_str_equal(option->name, "dry-run"))
-        return command->flags & CLI_CMD_MUTATES;
-    if (g_str_equal(option->name, "yes"))
-        return command->flags & CLI_CMD_DESTROYS;
-    return TRUE;
+    return (command->flags & option->needs) == option->needs &&
+           !(command->flags & option->excludes);
 }

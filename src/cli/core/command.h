@@ -29,7 +29,8 @@ typedef enum {
     CLI_OPT_NAMED = 1 << 2,      /**< never positional */
     CLI_OPT_FILE = 1 << 3,       /**< the value names a file: completed as such */
     CLI_OPT_HELP_LISTS = 1 << 4, /**< "%s" in help: what complete offers, with commas */
-    CLI_OPT_LIST = 1 << 5        /**< a list with commas; may be given again, which adds to it */
+    CLI_OPT_LIST = 1 << 5,       /**< a list with commas; may be given again, which adds to it */
+    CLI_OPT_OFFERED = 1 << 6     /**< completed as a plain word, though it is not required */
 } CliOptionFlags;
 
 /** Appends candidates (owned strings) for a value; what they start with is checked by the
@@ -44,6 +45,8 @@ typedef struct {
     CliCompleter complete;     /**< NULL: nothing is offered but, with CLI_OPT_FILE, files */
     gboolean complete_by_list; /**< the value is a list with commas */
     char letter;               /**< "-f" means the same; 0: none */
+    unsigned needs;            /**< of a common option: CliCommandFlags that it goes with; 0: all */
+    unsigned excludes;         /**< of a common option: CliCommandFlags that it does not go with */
 } CliOption;
 
 typedef enum {
@@ -51,7 +54,10 @@ typedef enum {
     CLI_CMD_DESTROYS = 1 << 1, /**< may destroy data: asks (cli_confirm), takes --yes */
     CLI_CMD_OFFLINE = 1 << 2,  /**< needs no connection */
     CLI_CMD_HIDDEN = 1 << 3,   /**< not in help, nor in completion */
-    CLI_CMD_OURS = 1 << 4      /**< virsh has no such command: free to ask for --yes */
+    CLI_CMD_OURS = 1 << 4,     /**< virsh has no such command: free to ask for --yes */
+    CLI_CMD_CONNECTS = 1 << 5, /**< says itself what to connect to: takes no --connect, --root */
+    CLI_CMD_HELP = 1 << 6      /**< what --help of any command runs, with the command's name; takes
+                                    whatever words one throws at it, as virsh's `help` does */
 } CliCommandFlags;
 
 /**
@@ -71,13 +77,15 @@ typedef struct {
 
 typedef struct {
     const char *title;
-    const char *keyword; /**< help KEYWORD */
-    const CliCommand *commands;
+    const char *keyword;               /**< help KEYWORD */
+    const CliCommand *const *commands; /**< ended by NULL */
 } CliGroup;
 
 /* Look-ups in a table of groups, which one without title ends. NULL when there is none. */
 const CliGroup *cli_group_find(const CliGroup *groups, const char *title_or_keyword);
 const CliCommand *cli_command_find(const CliGroup *groups, const char *name);
+/** The first command that has one of the flags @flag. */
+const CliCommand *cli_command_with(const CliGroup *groups, unsigned flag);
 /** The command called "FIRST-SECOND": `pool list` is `pool-list`. */
 const CliCommand *cli_command_find_joined(const CliGroup *groups, const char *first,
                                           const char *second);
@@ -86,16 +94,16 @@ const CliCommand *cli_command_find_joined(const CliGroup *groups, const char *fi
 const CliOption *cli_common_options(void);
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
 
-/* One table per file of commands. */
-extern const CliCommand cli_pool_commands[];
-extern const CliCommand cli_secret_commands[];
-extern const CliCommand cli_vol_commands[];
-extern const CliCommand cli_job_commands[];
-extern const CliCommand cli_snap_commands[];
-extern const CliCommand cli_image_commands[];
-extern const CliCommand cli_host_commands[];
-extern const CliCommand cli_self_commands[];
-extern const CliCommand cli_internal_commands[];
+/* The commands of each group, ended by NULL. */
+extern const CliCommand *const cli_pool_commands[];
+extern const CliCommand *const cli_secret_commands[];
+extern const CliCommand *const cli_vol_commands[];
+extern const CliCommand *const cli_job_commands[];
+extern const CliCommand *const cli_snap_commands[];
+extern const CliCommand *const cli_image_commands[];
+extern const CliCommand *const cli_host_commands[];
+extern const CliCommand *const cli_self_commands[];
+extern const CliCommand *const cli_internal_commands[];
 
 /* Rows of option tables. Texts are marked with N_() by the caller. */
 #define CLI_SWITCH(option, text)                           \

@@ -252,10 +252,10 @@ static gboolean check_required(const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/** `CMD … --help` is `help CMD`. */
+/** `CMD … --help` is `help CMD`: the name is the first option of `help`. */
 static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 {
-    CliArgs *args = args_new(cli_command_find(groups, "help"));
+    CliArgs *args = args_new(cli_command_with(groups, CLI_CMD_HELP));
     CliArg arg = {.option = args->command->options, .value = g_strdup(command->name)};
 
     g_array_append_val(args->items, arg);
@@ -300,9 +300,8 @@ static CliArgs *parse_one(const CliGroup *groups, const char *const *words, GErr
     args = args_new(command);
     parser.args = args;
     for (const char *const *word = words + used; *word; word++)
-        /* `help` takes whatever one throws at it, as virsh's does. */
         if (!take_word(&parser, *word, error)) {
-            if (!g_str_equal(command->name, "help"))
+            if (!(command->flags & CLI_CMD_HELP))
                 return NULL;
             g_clear_error(error);
         }

@@ -69,9 +69,9 @@ void cli_nearest_clear(CliNearest *nearest)
 static void offer_commands(const CliGroup *groups, CliNearest *nearest)
 {
     for (const CliGroup *group = groups; group->title; group++)
-        for (const CliCommand *command = group->commands; command->name; command++)
-            if (!(command->flags & CLI_CMD_HIDDEN))
-                cli_nearest_offer(nearest, command->name);
+        for (const CliCommand *const *row = group->commands; *row; row++)
+            if (!((*row)->flags & CLI_CMD_HIDDEN))
+                cli_nearest_offer(nearest, (*row)->name);
 }
 
 char *cli_suggest_command(const CliGroup *groups, const char *const *words)

@@ -30,6 +30,22 @@ static gboolean cmd_cd(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption cd_options[] = {
+    {.name = "dir",
+     .kind = CLI_OPT_STRING,
+     .help = N_("directory to switch to (default: home or else root)")},
+    {0},
+};
+
+static const CliCommand cd_command = {
+    .name = "cd",
+    .summary = N_("change the current directory"),
+    .description = N_("Change the current directory."),
+    .options = cd_options,
+    .handler = cmd_cd,
+    .flags = CLI_CMD_OFFLINE,
+};
+
 static gboolean cmd_pwd(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autofree char *dir = g_get_current_dir();
@@ -37,6 +53,14 @@ static gboolean cmd_pwd(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_value(ctl, "directory", dir);
     return TRUE;
 }
+
+static const CliCommand pwd_command = {
+    .name = "pwd",
+    .summary = N_("print the current directory"),
+    .description = N_("Print the current directory."),
+    .handler = cmd_pwd,
+    .flags = CLI_CMD_OFFLINE,
+};
 
 static char *echo_word(const char *word, const CliArgs *args)
 {
@@ -94,11 +118,50 @@ static gboolean cmd_echo(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption echo_options[] = {
+    {.name = "shell", .kind = CLI_OPT_BOOL, .help = N_("escape for shell use")},
+    {.name = "xml", .kind = CLI_OPT_BOOL, .help = N_("escape for XML use")},
+    {.name = "split",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("split each argument on ','; ',,' is an escape sequence")},
+    {.name = "err", .kind = CLI_OPT_BOOL, .help = N_("output to stderr")},
+    {.name = "string",
+     .kind = CLI_OPT_ARGV,
+     .flags = CLI_OPT_EMPTY_OK,
+     .help = N_("arguments to echo")},
+    {0},
+};
+
+static const CliCommand echo_command = {
+    .name = "echo",
+    .summary = N_("echo arguments. Used for internal testing."),
+    .description = N_("Echo back arguments, possibly with quoting. Used for internal testing."),
+    .options = echo_options,
+    .handler = cmd_echo,
+    .flags = CLI_CMD_OFFLINE,
+};
+
 static gboolean cmd_quit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     ctl->leave = TRUE;
     return TRUE;
 }
+
+static const CliCommand exit_command = {
+    .name = "exit",
+    .summary = N_("quit this interactive terminal"),
+    .description = "",
+    .handler = cmd_quit,
+    .flags = CLI_CMD_OFFLINE,
+};
+
+static const CliCommand quit_command = {
+    .name = "quit",
+    .summary = N_("quit this interactive terminal"),
+    .description = "",
+    .handler = cmd_quit,
+    .flags = CLI_CMD_OFFLINE,
+};
 
 static gboolean cmd_connect(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -108,6 +171,25 @@ static gboolean cmd_connect(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     return cli_reconnect(ctl, uri, cli_args_has(args, "readonly"), error);
 }
+
+static const CliOption connect_options[] = {
+    {.name = "name",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_EMPTY_OK,
+     .help = N_("hypervisor connection URI")},
+    {.name = "readonly", .kind = CLI_OPT_BOOL, .help = N_("read-only connection")},
+    {0},
+};
+
+static const CliCommand connect_command = {
+    .name = "connect",
+    .summary = N_("(re)connect to hypervisor"),
+    .description =
+        N_("Connect to local hypervisor. This is built-in command after shell start up."),
+    .options = connect_options,
+    .handler = cmd_connect,
+    .flags = CLI_CMD_OFFLINE | CLI_CMD_CONNECTS,
+};
 
 static gboolean fail_help(const CliGroup *groups, const char *name, const GPtrArray *rest,
                           GError **error)
@@ -148,61 +230,27 @@ static gboolean cmd_help(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static const CliOption cd_options[] = {
-    {.name = "dir",
-     .kind = CLI_OPT_STRING,
-     .help = N_("directory to switch to (default: home or else root)")},
-    {0},
-};
-
-static const CliOption echo_options[] = {
-    {.name = "shell", .kind = CLI_OPT_BOOL, .help = N_("escape for shell use")},
-    {.name = "xml", .kind = CLI_OPT_BOOL, .help = N_("escape for XML use")},
-    {.name = "split",
-     .kind = CLI_OPT_BOOL,
-     .help = N_("split each argument on ','; ',,' is an escape sequence")},
-    {.name = "err", .kind = CLI_OPT_BOOL, .help = N_("output to stderr")},
-    {.name = "string",
-     .kind = CLI_OPT_ARGV,
-     .flags = CLI_OPT_EMPTY_OK,
-     .help = N_("arguments to echo")},
-    {0},
-};
-
-static const CliOption connect_options[] = {
-    {.name = "name",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_EMPTY_OK,
-     .help = N_("hypervisor connection URI")},
-    {.name = "readonly", .kind = CLI_OPT_BOOL, .help = N_("read-only connection")},
-    {0},
-};
-
 static const CliOption help_options[] = {
     {.name = "command",
      .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_OFFERED,
      .help = N_("Prints global help, command specific help, or help for a group of related "
                 "commands"),
      .complete = cli_complete_commands},
     {0},
 };
 
-const CliCommand cli_self_commands[] = {
-    {"cd", N_("change the current directory"), N_("Change the current directory."), cd_options,
-     cmd_cd, CLI_CMD_OFFLINE},
-    {"echo", N_("echo arguments. Used for internal testing."),
-     N_("Echo back arguments, possibly with quoting. Used for internal testing."), echo_options,
-     cmd_echo, CLI_CMD_OFFLINE},
-    {"exit", N_("quit this interactive terminal"), "", NULL, cmd_quit, CLI_CMD_OFFLINE},
-    {"help", N_("print help"),
-     N_("Prints global help, command specific help, or help for a\n"
-        "    group of related commands"),
-     help_options, cmd_help, CLI_CMD_OFFLINE},
-    {"pwd", N_("print the current directory"), N_("Print the current directory."), NULL, cmd_pwd,
-     CLI_CMD_OFFLINE},
-    {"quit", N_("quit this interactive terminal"), "", NULL, cmd_quit, CLI_CMD_OFFLINE},
-    {"connect", N_("(re)connect to hypervisor"),
-     N_("Connect to local hypervisor. This is built-in command after shell start up."),
-     connect_options, cmd_connect, CLI_CMD_OFFLINE},
-    {0},
+static const CliCommand help_command = {
+    .name = "help",
+    .summary = N_("print help"),
+    .description = N_("Prints global help, command specific help, or help for a\n"
+                      "    group of related commands"),
+    .options = help_options,
+    .handler = cmd_help,
+    .flags = CLI_CMD_OFFLINE | CLI_CMD_HELP,
+};
+
+const CliCommand *const cli_self_commands[] = {
+    &cd_command,  &echo_command, &exit_command,    &help_command,
+    &pwd_command, &quit_command, &connect_command, NULL,
 };

@@ -17,9 +17,9 @@ static void add_described(GPtrArray *words, char *word, const char *description)
 void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     for (const CliGroup *group = ctl->groups; group->title; group++)
-        for (const CliCommand *command = group->commands; command->name; command++)
-            if (!(command->flags & CLI_CMD_HIDDEN))
-                add_described(words, g_strdup(command->name), command->summary);
+        for (const CliCommand *const *row = group->commands; *row; row++)
+            if (!((*row)->flags & CLI_CMD_HIDDEN))
+                add_described(words, g_strdup((*row)->name), (*row)->summary);
 }
 
 /** The second word of `pool list`: what follows "FIRST-" in command names. */
@@ -82,10 +82,8 @@ static const CliOption *wanted_positional(const CliArgs *args)
             return option;
         if (cli_args_has(args, option->name))
             continue;
-        /* `help` takes its only word plainly; other optional ones are better named. */
-        return (option->flags & CLI_OPT_REQUIRED) || g_str_equal(args->command->name, "help")
-                   ? option
-                   : NULL;
+        /* Optional ones are better named. */
+        return option->flags & (CLI_OPT_REQUIRED | CLI_OPT_OFFERED) ? option : NULL;
     }
     return NULL;
 }

@@ -183,9 +183,9 @@ static void add_json_group(JsonBuilder *json, const CliGroup *group)
     cli_json_add_string(json, "keyword", group->keyword);
     json_builder_set_member_name(json, "commands");
     json_builder_begin_array(json);
-    for (const CliCommand *command = group->commands; command->name; command++)
-        if (!(command->flags & CLI_CMD_HIDDEN))
-            add_json_command(json, command);
+    for (const CliCommand *const *row = group->commands; *row; row++)
+        if (!((*row)->flags & CLI_CMD_HIDDEN))
+            add_json_command(json, *row);
     json_builder_end_array(json);
     json_builder_end_object(json);
 }
@@ -215,9 +215,9 @@ void cli_help_command(CliCtl *ctl, const CliCommand *command)
 static void print_group(CliCtl *ctl, const CliGroup *group)
 {
     cli_print(ctl, _(" %s (help keyword '%s'):\n"), _(group->title), group->keyword);
-    for (const CliCommand *command = group->commands; command->name; command++)
-        if (!(command->flags & CLI_CMD_HIDDEN))
-            cli_print(ctl, "    %-30s %s\n", command->name, _(command->summary));
+    for (const CliCommand *const *row = group->commands; *row; row++)
+        if (!((*row)->flags & CLI_CMD_HIDDEN))
+            cli_print(ctl, "    %-30s %s\n", (*row)->name, _((*row)->summary));
 }
 
 void cli_help_group(CliCtl *ctl, const CliGroup *group)
@@ -235,8 +235,8 @@ void cli_help_group(CliCtl *ctl, const CliGroup *group)
 
 gboolean cli_help_group_visible(const CliGroup *group)
 {
-    for (const CliCommand *command = group->commands; command->name; command++)
-        if (!(command->flags & CLI_CMD_HIDDEN))
+    for (const CliCommand *const *row = group->commands; *row; row++)
+        if (!((*row)->flags & CLI_CMD_HIDDEN))
             return TRUE;
     return FALSE;
 }

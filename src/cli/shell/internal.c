@@ -30,6 +30,24 @@ static gboolean cmd_complete(CliCtl *ctl, const CliArgs *args, GError **error)
            cst_fail(error, CST_ERROR_FAILED, "%s", _("nothing to complete"));
 }
 
+static const CliOption complete_options[] = {
+    CLI_SWITCH("describe", N_("add a tab and a description to each word")),
+    {.name = "string",
+     .kind = CLI_OPT_ARGV,
+     .flags = CLI_OPT_EMPTY_OK,
+     .help = N_("partial string to autocomplete")},
+    {0},
+};
+
+static const CliCommand complete_command = {
+    .name = "complete",
+    .summary = N_("internal command for autocompletion"),
+    .description = N_("internal use only"),
+    .options = complete_options,
+    .handler = cmd_complete,
+    .flags = CLI_CMD_OFFLINE | CLI_CMD_HIDDEN,
+};
+
 static gboolean cmd_gen_man(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autofree char *template = NULL;
@@ -44,24 +62,22 @@ static gboolean cmd_gen_man(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static const CliOption complete_options[] = {
-    CLI_SWITCH("describe", N_("add a tab and a description to each word")),
-    {.name = "string",
-     .kind = CLI_OPT_ARGV,
-     .flags = CLI_OPT_EMPTY_OK,
-     .help = N_("partial string to autocomplete")},
-    {0},
-};
-
 static const CliOption gen_man_options[] = {
     CLI_FILE("template", CLI_OPT_REQUIRED, N_("scdoc text with @…@ lines to be filled in")),
     {0},
 };
 
-const CliCommand cli_internal_commands[] = {
-    {"complete", N_("internal command for autocompletion"), N_("internal use only"),
-     complete_options, cmd_complete, CLI_CMD_OFFLINE | CLI_CMD_HIDDEN},
-    {"gen-man", N_("print the manual page's source"), N_("internal use only"), gen_man_options,
-     cmd_gen_man, CLI_CMD_OFFLINE | CLI_CMD_HIDDEN},
-    {0},
+static const CliCommand gen_man_command = {
+    .name = "gen-man",
+    .summary = N_("print the manual page's source"),
+    .description = N_("internal use only"),
+    .options = gen_man_options,
+    .handler = cmd_gen_man,
+    .flags = CLI_CMD_OFFLINE | CLI_CMD_HIDDEN,
+};
+
+const CliCommand *const cli_internal_commands[] = {
+    &complete_command,
+    &gen_man_command,
+    NULL,
 };

@@ -100,8 +100,7 @@ static void append_command(GString *page, const CliCommand *command)
     }
     for (const CliOption *option = cli_common_options(); option->name; option++)
         /* --json and --bytes go with everything and are told once, above. */
-        if (cli_common_option_applies(option, command) &&
-            (g_str_equal(option->name, "dry-run") || g_str_equal(option->name, "yes")))
+        if (option->needs && cli_common_option_applies(option, command))
             g_string_append_printf(page, " \\[\\-\\-%s\\]", option->name);
     g_string_append_c(page, '\n');
     append_paragraph(page, command->description[0] ? command->description : command->summary);
@@ -114,13 +113,13 @@ static void append_commands(GString *page, const CliGroup *groups)
     for (const CliGroup *group = groups; group->title; group++) {
         gboolean titled = FALSE;
 
-        for (const CliCommand *command = group->commands; command->name; command++) {
-            if (command->flags & CLI_CMD_HIDDEN)
+        for (const CliCommand *const *row = group->commands; *row; row++) {
+            if ((*row)->flags & CLI_CMD_HIDDEN)
                 continue;
             if (!titled)
                 g_string_append_printf(page, "## %s (help %s)\n\n", group->title, group->keyword);
             titled = TRUE;
-            append_command(page, command);
+            append_command(page, *row);
         }
     }
 }

@@ -19,6 +19,13 @@ static gboolean cmd_uri(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliCommand uri_command = {
+    .name = "uri",
+    .summary = N_("print the hypervisor canonical URI"),
+    .description = "",
+    .handler = cmd_uri,
+};
+
 static gboolean cmd_hostname(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstConn *conn = cli_conn(ctl, error);
@@ -30,6 +37,13 @@ static gboolean cmd_hostname(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliCommand hostname_command = {
+    .name = "hostname",
+    .summary = N_("print the hypervisor hostname"),
+    .description = "",
+    .handler = cmd_hostname,
+};
+
 static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstConn *conn = cli_conn(ctl, error);
@@ -40,6 +54,13 @@ static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **erro
     cli_value(ctl, "xml", xml);
     return TRUE;
 }
+
+static const CliCommand capabilities_command = {
+    .name = "capabilities",
+    .summary = N_("capabilities"),
+    .description = N_("Returns capabilities of hypervisor/driver."),
+    .handler = cmd_capabilities,
+};
 
 /** What `version` tells. */
 typedef struct {
@@ -118,12 +139,14 @@ static const CliOption version_options[] = {
     {0},
 };
 
-const CliCommand cli_host_commands[] = {
-    {"capabilities", N_("capabilities"), N_("Returns capabilities of hypervisor/driver."), NULL,
-     cmd_capabilities, 0},
-    {"hostname", N_("print the hypervisor hostname"), "", NULL, cmd_hostname, 0},
-    {"uri", N_("print the hypervisor canonical URI"), "", NULL, cmd_uri, 0},
-    {"version", N_("show version"), N_("Display the system version information."), version_options,
-     cmd_version, 0},
-    {0},
+static const CliCommand version_command = {
+    .name = "version",
+    .summary = N_("show version"),
+    .description = N_("Display the system version information."),
+    .options = version_options,
+    .handler = cmd_version,
+};
+
+const CliCommand *const cli_host_commands[] = {
+    &capabilities_command, &hostname_command, &uri_command, &version_command, NULL,
 };

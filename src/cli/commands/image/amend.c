@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 #include <image/amend.h>
 
+#include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -70,7 +71,7 @@ static gboolean may_shrink(CliCtl *ctl, const CliArgs *args, const Amending *ame
     return cli_confirm(ctl, error, _("Cut off what is at the end of image %s?"), path);
 }
 
-gboolean cli_cmd_image_amend(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_amend(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     const CstImageFormat *format = NULL;
@@ -97,3 +98,30 @@ gboolean cli_cmd_image_amend(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "image", path, _("Image %s amended"), path);
     return TRUE;
 }
+
+static const CliOption amend_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "options",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_LIST | CLI_OPT_REQUIRED,
+     .letter = 'o',
+     .help = N_("name=value,... that the image shall have; -o help lists them")},
+    CLI_SWITCH("shrink", N_("cut off what is at the end")),
+    FOLLOW,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_amend_command = {
+    .name = "image-amend",
+    .summary = N_("change options that an image was made with"),
+    .description = N_(
+        "For qcow2 images: compat, lazy_refcounts, refcount_bits, size, data_file and "
+        "data_file_raw=off. What compat=0.10 lacks is converted, as entries for zeroes are, or "
+        "refused. A power cut leaves the old image or the new one; a size is changed in a step of "
+        "its own. A smaller size needs --shrink, and asks before, or needs --yes."),
+    .options = amend_options,
+    .handler = cmd_amend,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

@@ -16,6 +16,7 @@
 #include <base/units.h>
 #include <blob/blob.h>
 
+#include "options.h"
 #include "output/confirm.h"
 #include "output/json.h"
 #include "output/progress.h"
@@ -234,7 +235,7 @@ static CstChain *open_image(CliCtl *ctl, const CliArgs *args, const Bench *bench
     return cst_chain_open(blob, format, CST_IMAGE_WRITE, &files, error);
 }
 
-gboolean cli_cmd_image_bench(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstChain) chain = NULL;
     const char *path = NULL;
@@ -260,3 +261,37 @@ gboolean cli_cmd_image_bench(CliCtl *ctl, const CliArgs *args, GError **error)
     report(ctl, &bench);
     return TRUE;
 }
+
+static const CliOption bench_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    LETTERED("count", 'c', N_("requests; default: 75000")),
+    LETTERED("depth", 'd', N_("requests at a time, up to 64, the default")),
+    LETTERED("offset", 'o', N_("where the first request begins")),
+    LETTERED("buffer-size", 's', N_("bytes of a request; default: 4k")),
+    LETTERED("step-size", 'S', N_("bytes from one request to the next; default: one request")),
+    {.name = "write",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'w',
+     .help = N_("write, which overwrites the content; else read")},
+    CLI_NAMED("pattern", N_("with --write: the byte that is written; default: 0")),
+    CLI_NAMED("flush-interval", N_("with --write: requests between flushes; default: none")),
+    CLI_SWITCH("no-drain", N_("with --flush-interval: let other requests go on meanwhile")),
+    CACHE,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_bench_command = {
+    .name = "image-bench",
+    .summary = N_("measure how fast an image is read or written"),
+    .description = N_(
+        "Sends requests through the image's format and tells how long they took. What is read or "
+        "written goes through the page cache. With --write the content is overwritten, after "
+        "asking, or with --yes."),
+    .options = bench_options,
+    .handler = cmd_bench,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

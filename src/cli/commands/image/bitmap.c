@@ -7,6 +7,7 @@
 #include <base/i18n.h>
 #include <image/bitmap.h>
 
+#include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
 
@@ -97,7 +98,7 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
     return TRUE;
 }
 
-gboolean cli_cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
     Work work = {.change.steps = steps};
@@ -111,3 +112,29 @@ gboolean cli_cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
     cst_image_free(work.source);
     return ok;
 }
+
+static const CliOption bitmap_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    CLI_REQUIRED("bitmap", N_("name of the bitmap")),
+    SOURCE_FORMAT,
+    CLI_BITMAP_DEEDS,
+    {.name = "source-file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("with --merge: image that has that bitmap")},
+    FORMAT("source-format", 'F', N_("format of that image")),
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_bitmap_command = {
+    .name = "image-bitmap",
+    .summary = N_("change the dirty bitmaps inside an image"),
+    .description =
+        N_("For incremental backups of qcow2 images. What is asked for is done in the order given, "
+           "each step whole or not at all."),
+    .options = bitmap_options,
+    .handler = cmd_bitmap,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

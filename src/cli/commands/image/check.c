@@ -6,6 +6,7 @@
 #include <model/image_report.h>
 
 #include "commands/check_report.h"
+#include "options.h"
 #include "output/progress.h"
 
 /** One check, or a repair and the check after it. */
@@ -35,7 +36,7 @@ static void print_result(CliCtl *ctl, const Check *check)
                     G_N_ELEMENTS(rows), check->findings, NULL);
 }
 
-gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL, *format = NULL;
@@ -58,3 +59,26 @@ gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error)
     print_result(ctl, &check);
     return cli_check_judge(blob->name, check.result.errors, check.result.leaks, error);
 }
+
+static const CliOption check_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "repair",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'r',
+     .help = N_("leaks: give lost space back; all: repair errors, too")},
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_check_command = {
+    .name = "image-check",
+    .summary = N_("verify the metadata of an image"),
+    .description =
+        N_("The exit status is 0 when the image is sound, 7 when errors or leaked space were found "
+           "(and are left after a repair), 1 when it can't be checked."),
+    .options = check_options,
+    .handler = cmd_check,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

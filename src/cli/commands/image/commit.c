@@ -9,6 +9,7 @@
 #include <image/backing.h>
 #include <image/commit.h>
 
+#include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -134,7 +135,7 @@ static gboolean confirm(Commit *commit, GError **error)
                              cst_chain_blob(commit->chain, 0)->name, base);
 }
 
-gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Commit) commit = {.ctl = ctl};
     const char *path = NULL, *base = NULL;
@@ -153,3 +154,34 @@ gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "image", path, _("Image %s committed to %s"), path, base);
     return TRUE;
 }
+
+static const CliOption commit_options[] = {
+    CLI_REQUIRED("file", N_("image whose content goes down into its backing file")),
+    SOURCE_FORMAT,
+    {.name = "base",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("backing file further down to commit to; implies --keep")},
+    {.name = "keep",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'd',
+     .help = N_("don't empty the image afterwards")},
+    RATE_LIMIT,
+    FOLLOW,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_commit_command = {
+    .name = "image-commit",
+    .summary = N_("push an image's content down into its backing file"),
+    .description = N_(
+        "A smaller backing file grows. When it is safe on the disk, the image is emptied, unless "
+        "--keep or --base is given. A --base further down leaves what is between of no use. Asks "
+        "before, or needs --yes. What the image shows is the same at every moment; a "
+        "cancelled commit can be done again. Other images on the same backing file are lost."),
+    .options = commit_options,
+    .handler = cmd_commit,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

@@ -5,6 +5,7 @@
 #include <image/compare.h>
 
 #include "commands/view_report.h"
+#include "options.h"
 #include "output/progress.h"
 
 typedef struct {
@@ -33,7 +34,7 @@ static gboolean run_comparison(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_compare(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Comparison) comparison = {0};
 
@@ -42,3 +43,26 @@ gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error)
     return comparison.b && cli_run_task(ctl, _("Comparing"), run_comparison, &comparison, error) &&
            cli_compare_judge(ctl, &comparison.report, cli_args_has(args, "strict"), error);
 }
+
+static const CliOption compare_options[] = {
+    CLI_REQUIRED("a", N_("first image")),
+    CLI_REQUIRED("b", N_("second image")),
+    FORMAT("a-format", 'f', N_("format of the first image; else it is looked for")),
+    FORMAT("b-format", 'F', N_("format of the second image; else it is looked for")),
+    CLI_STRICT,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_compare_command = {
+    .name = "image-compare",
+    .summary = N_("compare what guests see of two images"),
+    .description = N_(
+        "Where one image is longer, the rest must be zero. The exit status is 0 when they are the "
+        "same, 7 when they differ, another one when they can't be compared."),
+    .options = compare_options,
+    .handler = cmd_compare,
+    .flags = OURS,
+};

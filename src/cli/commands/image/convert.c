@@ -15,6 +15,7 @@
 #include <image/convert.h>
 #include <image/hold.h>
 
+#include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -316,7 +317,7 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
                                task, error);
 }
 
-gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Conversion) conversion = {0};
     gboolean help, there = cli_args_has(args, "no-create");
@@ -338,3 +339,59 @@ gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error)
              conversion.path);
     return TRUE;
 }
+
+static const CliOption convert_options[] = {
+    CLI_REQUIRED("source", N_("image to read")),
+    CLI_REQUIRED("target", N_("image file or block device to write")),
+    {.name = "more",
+     .kind = CLI_OPT_ARGV,
+     .help = N_("further images, copied one behind the other; the last plain word is the target")},
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
+    CLI_IMAGE_OPTIONS,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'B',
+     .help = N_("image that the new one is based on, as seen from its directory; only what differs "
+                "is copied")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    CLI_COMPRESS,
+    {.name = "no-create",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'n',
+     .help = N_("copy into the image that is there, which is large enough")},
+    CLI_SWITCH("target-is-zero", N_("the block device or image reads as zeroes already")),
+    {.name = "sparse-size",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'S',
+     .help = N_("shortest run of zeroes that is left out, as 4k; 0: all of them take space")},
+    {.name = "offload",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'C',
+     .help = N_("let the kernel copy, or share extents, where it can; done without saying")},
+    FROM_SNAPSHOT,
+    CACHE,
+    RATE_LIMIT,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_convert_command = {
+    .name = "image-convert",
+    .summary = N_("copy an image into another format"),
+    .description = N_(
+        "The copy has all that the guest sees of the source. A source with backing files needs "
+        "--backing-chain. The target is made as by image-create; what is zero takes no space in "
+        "it, and data is shared with the source where both are raw files and the file system can. "
+        "With --backing it gets only what its backing file does not show. With --no-create the "
+        "content of an image that is there is overwritten in place. What another program is "
+        "writing to is not copied, unless "
+        "--force-share asks for it: the copy would mix what was there at different times."),
+    .options = convert_options,
+    .handler = cmd_convert,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

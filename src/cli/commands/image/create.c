@@ -7,6 +7,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "options.h"
 #include "output/json.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -166,7 +167,7 @@ static gboolean run_creation(CstTask *task, gpointer data, GError **error)
            cst_blob_flush(creation->target.blob, error);
 }
 
-gboolean cli_cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Creation) creation = {0};
     g_autofree char *size = NULL;
@@ -193,3 +194,34 @@ gboolean cli_cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "image", creation.path, _("Image %s created"), creation.path);
     return TRUE;
 }
+
+static const CliOption create_options[] = {
+    CLI_STRING("file", N_("image file or block device to write")),
+    CLI_STRING("size", N_("capacity, as 10G; default: that of the backing file")),
+    TARGET_FORMAT("format", 'f'),
+    CLI_IMAGE_OPTIONS,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("image that the new one is based on, as seen from its directory")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    {.name = "unsafe",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'u',
+     .help = N_("don't look at the backing file")},
+    {0},
+};
+
+const CliCommand cli_image_create_command = {
+    .name = "image-create",
+    .summary = N_("make an empty image"),
+    .description = N_(
+        "The image grows in a directory beside its name and moves there when it is whole. A file "
+        "that is there already is replaced after asking, or with --yes; whatever a block device "
+        "holds is overwritten in place. The backing file must exist, and what it points to itself "
+        "is not opened."),
+    .options = create_options,
+    .handler = cmd_create,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

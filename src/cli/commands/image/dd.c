@@ -15,6 +15,7 @@
 #include <blob/copy.h>
 #include <image/convert.h>
 
+#include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
 
@@ -119,7 +120,7 @@ static gboolean run_copy(CstTask *task, gpointer data, GError **error)
                              copying->target.dir ? CST_CONVERT_TARGET_ZERO : 0, task, error);
 }
 
-gboolean cli_cmd_image_dd(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Copying) copying = {0};
 
@@ -142,3 +143,29 @@ gboolean cli_cmd_image_dd(CliCtl *ctl, const CliArgs *args, GError **error)
              copying.output);
     return TRUE;
 }
+
+static const CliOption dd_options[] = {
+    {.name = "operand",
+     .kind = CLI_OPT_ARGV,
+     .flags = CLI_OPT_REQUIRED,
+     .help = N_("if=FILE, of=FILE, bs=SIZE, count=BLOCKS and skip=BLOCKS, as of dd(1)")},
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
+    RATE_LIMIT,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_dd_command = {
+    .name = "image-dd",
+    .summary = N_("copy a part of an image"),
+    .description =
+        N_("count= blocks of bs= bytes (512), from block skip= on, of what the guest sees of if=, "
+           "become the new image of=. Numbers may have units, as 1M. The target is made as by "
+           "image-create."),
+    .options = dd_options,
+    .handler = cmd_dd,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

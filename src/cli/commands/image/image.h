@@ -152,20 +152,21 @@ CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageForm
 CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
                                   GError **error);
 
-gboolean cli_cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_create(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_convert(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_check(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_compare(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_amend(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_snapshot(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_commit(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_bench(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_dd(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_image_bitmap(CliCtl *ctl, const CliArgs *args, GError **error);
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_image_info_command;
+extern const CliCommand cli_image_create_command;
+extern const CliCommand cli_image_convert_command;
+extern const CliCommand cli_image_check_command;
+extern const CliCommand cli_image_compare_command;
+extern const CliCommand cli_image_map_command;
+extern const CliCommand cli_image_measure_command;
+extern const CliCommand cli_image_resize_command;
+extern const CliCommand cli_image_amend_command;
+extern const CliCommand cli_image_snapshot_command;
+extern const CliCommand cli_image_commit_command;
+extern const CliCommand cli_image_rebase_command;
+extern const CliCommand cli_image_flatten_command;
+extern const CliCommand cli_image_sparsify_command;
+extern const CliCommand cli_image_bitmap_command;
+extern const CliCommand cli_image_dd_command;
+extern const CliCommand cli_image_bench_command;

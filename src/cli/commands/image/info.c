@@ -10,6 +10,7 @@
 #include <image/bitmap.h>
 #include <image/snapshot.h>
 
+#include "options.h"
 #include "output/json.h"
 #include "output/table.h"
 #include "output/text.h"
@@ -305,7 +306,7 @@ static gboolean finish(Run *run, guint total, GError **error)
                     total);
 }
 
-gboolean cli_cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) paths = cli_args_rest(args);
     Run run = {.ctl = ctl};
@@ -327,3 +328,26 @@ gboolean cli_cmd_image_info(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     return finish(&run, paths->len, error);
 }
+
+static const CliOption info_options[] = {
+    {.name = "file",
+     .kind = CLI_OPT_ARGV,
+     .flags = CLI_OPT_REQUIRED,
+     .help = N_("image files or block devices")},
+    SOURCE_FORMAT,
+    FOLLOW,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_info_command = {
+    .name = "image-info",
+    .summary = N_("describe image files"),
+    .description = N_(
+        "Shows what images say of themselves. Nothing that an image points to is opened, unless "
+        "--backing-chain asks for it. A damaged image is described as far as it can be read, and "
+        "the exit status is then 1."),
+    .options = info_options,
+    .handler = cmd_info,
+    .flags = OURS,
+};

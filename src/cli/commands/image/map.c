@@ -6,6 +6,7 @@
 #include <image/map.h>
 
 #include "commands/view_report.h"
+#include "options.h"
 #include "output/progress.h"
 
 typedef struct {
@@ -38,7 +39,7 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
                                task, error);
 }
 
-gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     const char *path = NULL, *name = NULL;
@@ -62,3 +63,33 @@ gboolean cli_cmd_image_map(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_table_print(ctl, mapping.table, "map");
     return TRUE;
 }
+
+static const CliOption map_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "start-offset",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 's',
+     .help = N_("where to begin, as 1G; default: at the start")},
+    {.name = "max-length",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'l',
+     .help = N_("bytes to look at; default: up to the end")},
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_map_command = {
+    .name = "image-map",
+    .summary = N_("show which parts of an image hold data"),
+    .description = N_(
+        "Offset, length and state of each run of what the guest sees, and which image of the chain "
+        "it comes from. Without --backing-chain, what is not in the image itself is \"below\"."),
+    .options = map_options,
+    .handler = cmd_map,
+    .flags = OURS,
+};

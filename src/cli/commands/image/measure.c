@@ -6,6 +6,7 @@
 #include <image/measure.h>
 
 #include "commands/view_report.h"
+#include "options.h"
 #include "output/progress.h"
 
 typedef struct {
@@ -75,7 +76,29 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
     return TRUE;
 }
 
-gboolean cli_cmd_image_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     return cli_image_measure(ctl, args, "file", error);
 }
+
+static const CliOption measure_options[] = {
+    CLI_STRING("file", N_("image whose copy is measured")),
+    TARGET_FORMAT("target-format", 'O'),
+    CLI_IMAGE_OPTIONS,
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
+    FROM_SNAPSHOT,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_measure_command = {
+    .name = "image-measure",
+    .summary = N_("tell how large an image file will be"),
+    .description = N_("For an empty image of --size, or a copy of <file> in another format."),
+    .options = measure_options,
+    .handler = cmd_measure,
+    .flags = OURS,
+};

@@ -9,6 +9,7 @@
 #include <image/backing.h>
 #include <image/rebase.h>
 
+#include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
 
@@ -112,7 +113,7 @@ static gboolean read_arguments(const CliArgs *args, CstImageRebase *how, GError 
            cst_image_format_find(how->backing_format, error) != NULL;
 }
 
-gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Rebase) rebase = {0};
     const char *path = NULL, *backing;
@@ -134,7 +135,34 @@ gboolean cli_cmd_image_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-gboolean cli_cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+static const CliOption rebase_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
+     .letter = 'b',
+     .help = N_("new backing file, as seen from the image's directory; \"\": none")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    CLI_UNSAFE,
+    FOLLOW,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_rebase_command = {
+    .name = "image-rebase",
+    .summary = N_("base an image on another backing file"),
+    .description = N_(
+        "Where the old and the new backing file differ, the image gets the old content before its "
+        "reference changes, so that it shows the same at every moment. With --unsafe nothing is "
+        "looked at: for a backing file that has moved."),
+    .options = rebase_options,
+    .handler = cmd_rebase,
+    .flags = OURS | CLI_CMD_MUTATES,
+};
+
+static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Rebase) rebase = {0};
     const char *path = NULL;
@@ -148,3 +176,18 @@ gboolean cli_cmd_image_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "image", path, _("Image %s holds all of its content"), path);
     return TRUE;
 }
+
+static const CliOption flatten_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")), SOURCE_FORMAT, FOLLOW, DATA_FILE, {0},
+};
+
+const CliCommand cli_image_flatten_command = {
+    .name = "image-flatten",
+    .summary = N_("make an image independent of its backing file"),
+    .description =
+        N_("Copies up what the image shows of its backing file, then drops the reference. When "
+           "cancelled, the image is as good as before, and the next time goes on from there."),
+    .options = flatten_options,
+    .handler = cmd_flatten,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

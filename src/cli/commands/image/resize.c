@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "options.h"
 #include "output/confirm.h"
 #include "output/progress.h"
 #include "output/report.h"
@@ -64,7 +65,7 @@ static gboolean read_arguments(const CliArgs *args, uint64_t old, Resizing *resi
     return TRUE;
 }
 
-gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
     g_autoptr(CstChain) chain = NULL;
@@ -88,3 +89,25 @@ gboolean cli_cmd_image_resize(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "image", path, _("Image %s resized to %s"), path, size);
     return TRUE;
 }
+
+static const CliOption resize_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    CLI_REQUIRED("size", N_("new capacity, as 10G; +1G and -1G are relative")),
+    SOURCE_FORMAT,
+    CLI_NAMED("preallocation", N_("off, metadata, falloc or full: space taken for what is added")),
+    CLI_SWITCH("shrink", N_("cut off what is at the end")),
+    FOLLOW,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_resize_command = {
+    .name = "image-resize",
+    .summary = N_("change the capacity of an image"),
+    .description = N_(
+        "What is added reads as zeroes. Making an image smaller needs --shrink, and asks before, "
+        "or needs --yes."),
+    .options = resize_options,
+    .handler = cmd_resize,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

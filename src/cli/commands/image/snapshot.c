@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
+#include "options.h"
 #include "output/confirm.h"
 #include "output/json.h"
 #include "output/progress.h"
@@ -114,7 +115,7 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *
     return TRUE;
 }
 
-gboolean cli_cmd_image_snapshot(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_snapshot(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const Action *action;
     const char *path = NULL;
@@ -123,3 +124,25 @@ gboolean cli_cmd_image_snapshot(CliCtl *ctl, const CliArgs *args, GError **error
         return FALSE;
     return action ? change_snapshot(ctl, args, action, path, error) : list(ctl, args, path, error);
 }
+
+static const CliOption snapshot_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "list", .kind = CLI_OPT_BOOL, .letter = 'l', .help = N_("list them; the default")},
+    SNAPSHOT_NAME("create", 'c', N_("take one of this name")),
+    SNAPSHOT_NAME("apply", 'a', N_("make the image what it was then")),
+    SNAPSHOT_NAME("delete", 'd', N_("remove the one of this name")),
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_snapshot_command = {
+    .name = "image-snapshot",
+    .summary = N_("list, take, revert to and delete snapshots inside an image"),
+    .description = N_(
+        "For qcow2 images that no machine uses. Reverting and deleting lose data and ask before, "
+        "or need --yes."),
+    .options = snapshot_options,
+    .handler = cmd_snapshot,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

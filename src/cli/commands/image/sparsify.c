@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 #include <image/sparsify.h>
 
+#include "options.h"
 #include "output/json.h"
 #include "output/progress.h"
 #include "output/text.h"
@@ -42,7 +43,7 @@ static void report(CliCtl *ctl, const char *path, uint64_t bytes)
     cli_extra(ctl, _("Image %s sparsified, %s given back\n"), path, size);
 }
 
-gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstBlob) blob = NULL;
     const char *path = NULL;
@@ -59,3 +60,21 @@ gboolean cli_cmd_image_sparsify(CliCtl *ctl, const CliArgs *args, GError **error
     report(ctl, path, sparsify.given_back);
     return TRUE;
 }
+
+static const CliOption sparsify_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_sparsify_command = {
+    .name = "image-sparsify",
+    .summary = N_("give the space of zeroes back to the file system"),
+    .description = N_(
+        "In place: what the image holds of zeroes becomes holes, and so does what it does not use "
+        "of its file. The backing file is not opened."),
+    .options = sparsify_options,
+    .handler = cmd_sparsify,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

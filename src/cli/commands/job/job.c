@@ -8,6 +8,33 @@
 #include "output/report.h"
 #include "output/table.h"
 
+#define JOB(completer) CLI_REQUIRED("job", N_("number of the job"), .complete = completer)
+
+static void complete(CliCtl *ctl, GPtrArray *words, gboolean ended)
+{
+    g_autoptr(GPtrArray) jobs =
+        cli_conn(ctl, NULL) ? cst_conn_job_list(ctl->conn, ended, NULL) : NULL;
+
+    g_clear_pointer(&ctl->headline, g_free);
+    for (guint i = 0; jobs && i < jobs->len; i++) {
+        const CstJobInfo *job = g_ptr_array_index(jobs, i);
+
+        g_ptr_array_add(words,
+                        g_strdup_printf("%" G_GUINT64_FORMAT "\t%s %s/%s", job->id, job->kind,
+                                        job->pool, job->volume ? job->volume : ""));
+    }
+}
+
+static void complete_live(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    complete(ctl, words, FALSE);
+}
+
+static void complete_any(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    complete(ctl, words, TRUE);
+}
+
 /* Commands on jobs: the work that lasts, whoever started it. */
 
 static gboolean read_id(const CliArgs *args, uint64_t *ret_id, GError **error)
@@ -145,6 +172,22 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption list_options[] = {
+    CLI_SWITCH("all", N_("those of the last hour that are over, too")),
+    {0},
+};
+
+static const CliCommand list_command = {
+    .name = "job-list",
+    .summary = N_("list the work that goes on"),
+    .description =
+        N_("List the operations that have lasted a moment, whoever started them and in whichever "
+           "process they run."),
+    .options = list_options,
+    .handler = cmd_list,
+    .flags = CLI_CMD_OURS,
+};
+
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(info_columns, G_N_ELEMENTS(info_columns));
@@ -156,6 +199,21 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_table_print_listing(ctl, table, "job", 15);
     return TRUE;
 }
+
+static const CliOption info_options[] = {
+    JOB(complete_any),
+    {0},
+};
+
+static const CliCommand info_command = {
+    .name = "job-info",
+    .summary = N_("how far a job is, or how it ended"),
+    .description =
+        N_("Show a job: what it does, how far it is, how fast it goes and how it ended."),
+    .options = info_options,
+    .handler = cmd_info,
+    .flags = CLI_CMD_OURS,
+};
 
 /* --- wait, cancel, rate ---------------------------------------------------------------------- */
 
@@ -198,6 +256,22 @@ static gboolean cmd_wait(CliCtl *ctl, const CliArgs *args, GError **error)
     return done || cli_failed(ctl, _("Job %s was not done"), id);
 }
 
+static const CliOption wait_options[] = {
+    JOB(complete_any),
+    CLI_NUMBER("timeout", N_("give up after so many seconds")),
+    {0},
+};
+
+static const CliCommand wait_command = {
+    .name = "job-wait",
+    .summary = N_("wait for the end of a job"),
+    .description =
+        N_("Wait for the end of a job. The exit status is that of the operation itself."),
+    .options = wait_options,
+    .handler = cmd_wait,
+    .flags = CLI_CMD_OURS,
+};
+
 static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autofree char *text = NULL;
@@ -212,6 +286,21 @@ static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "job", text, _("Job %s was asked to stop"), text);
     return TRUE;
 }
+
+static const CliOption cancel_options[] = {
+    JOB(complete_live),
+    {0},
+};
+
+static const CliCommand cancel_command = {
+    .name = "job-cancel",
+    .summary = N_("ask a job to stop"),
+    .description =
+        N_("Ask a job to stop. What it had half made is taken back; see job-wait for its end."),
+    .options = cancel_options,
+    .handler = cmd_cancel,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
 
 static gboolean cmd_rate(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -229,78 +318,21 @@ static gboolean cmd_rate(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/* --- the table ------------------------------------------------------------------------------- */
-
-static void complete(CliCtl *ctl, GPtrArray *words, gboolean ended)
-{
-    g_autoptr(GPtrArray) jobs =
-        cli_conn(ctl, NULL) ? cst_conn_job_list(ctl->conn, ended, NULL) : NULL;
-
-    g_clear_pointer(&ctl->headline, g_free);
-    for (guint i = 0; jobs && i < jobs->len; i++) {
-        const CstJobInfo *job = g_ptr_array_index(jobs, i);
-
-        g_ptr_array_add(words,
-                        g_strdup_printf("%" G_GUINT64_FORMAT "\t%s %s/%s", job->id, job->kind,
-                                        job->pool, job->volume ? job->volume : ""));
-    }
-}
-
-static void complete_live(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    complete(ctl, words, FALSE);
-}
-
-static void complete_any(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    complete(ctl, words, TRUE);
-}
-
-static const CliOption list_options[] = {
-    CLI_SWITCH("all", N_("those of the last hour that are over, too")),
-    {0},
-};
-
-#define JOB(completer) CLI_REQUIRED("job", N_("number of the job"), .complete = completer)
-
-static const CliOption info_options[] = {
-    JOB(complete_any),
-    {0},
-};
-
-static const CliOption wait_options[] = {
-    JOB(complete_any),
-    CLI_NUMBER("timeout", N_("give up after so many seconds")),
-    {0},
-};
-
-static const CliOption cancel_options[] = {
-    JOB(complete_live),
-    {0},
-};
-
 static const CliOption rate_options[] = {
     JOB(complete_live),
     CLI_REQUIRED("rate", N_("bytes per second, as scaled integer; 0: as fast as it goes"), ),
     {0},
 };
 
-const CliCommand cli_job_commands[] = {
-    {"job-cancel", N_("ask a job to stop"),
-     N_("Ask a job to stop. What it had half made is taken back; see job-wait for its end."),
-     cancel_options, cmd_cancel, CLI_CMD_MUTATES | CLI_CMD_OURS},
-    {"job-info", N_("how far a job is, or how it ended"),
-     N_("Show a job: what it does, how far it is, how fast it goes and how it ended."),
-     info_options, cmd_info, CLI_CMD_OURS},
-    {"job-list", N_("list the work that goes on"),
-     N_("List the operations that have lasted a moment, whoever started them and in whichever "
-        "process they run."),
-     list_options, cmd_list, CLI_CMD_OURS},
-    {"job-rate", N_("limit how fast a job goes"),
-     N_("Limit a running job to so many bytes per second."), rate_options, cmd_rate,
-     CLI_CMD_MUTATES | CLI_CMD_OURS},
-    {"job-wait", N_("wait for the end of a job"),
-     N_("Wait for the end of a job. The exit status is that of the operation itself."),
-     wait_options, cmd_wait, CLI_CMD_OURS},
-    {0},
+static const CliCommand rate_command = {
+    .name = "job-rate",
+    .summary = N_("limit how fast a job goes"),
+    .description = N_("Limit a running job to so many bytes per second."),
+    .options = rate_options,
+    .handler = cmd_rate,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+const CliCommand *const cli_job_commands[] = {
+    &cancel_command, &info_command, &list_command, &rate_command, &wait_command, NULL,
 };

@@ -8,6 +8,39 @@
 #include "output/report.h"
 #include "pool.h"
 
+#define OVERWRITE_OPTIONS                                                 \
+    CLI_SWITCH("no-overwrite", N_("do not overwrite any existing data")), \
+        CLI_SWITCH("overwrite", N_("overwrite any existing data"))
+#define BUILD_OPTIONS CLI_SWITCH("build", N_("build the pool as normal")), OVERWRITE_OPTIONS
+#define AS_OPTIONS                                                                               \
+    CLI_REQUIRED("name", N_("name of the pool"), ),                                              \
+        CLI_REQUIRED("type", N_("type of the pool"), .complete = cli_complete_pool_types),       \
+        CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),              \
+        CLI_STRING("source-host", N_("source-host for underlying storage")),                     \
+        CLI_FILE("source-path", 0, N_("source path for underlying storage")),                    \
+        CLI_FILE("source-dev", 0, N_("source device for underlying storage")),                   \
+        CLI_STRING("source-name", N_("source name for underlying storage")),                     \
+        CLI_FILE("target", 0, N_("target for underlying storage")),                              \
+        CLI_STRING("source-format", N_("format for underlying storage")),                        \
+        CLI_STRING("auth-type", N_("auth type to be used for underlying storage")),              \
+        CLI_STRING("auth-username", N_("auth username to be used for underlying storage")),      \
+        CLI_STRING("secret-usage", N_("auth secret usage to be used for underlying storage")),   \
+        CLI_STRING("secret-uuid", N_("auth secret UUID to be used for underlying storage")),     \
+        CLI_STRING("adapter-name", N_("adapter name to be used for underlying storage")),        \
+        CLI_STRING("adapter-wwnn", N_("adapter wwnn to be used for underlying storage")),        \
+        CLI_STRING("adapter-wwpn", N_("adapter wwpn to be used for underlying storage")),        \
+        CLI_STRING("adapter-parent",                                                             \
+                   N_("adapter parent scsi_hostN to be used for underlying vHBA storage")),      \
+        CLI_STRING("adapter-parent-wwnn",                                                        \
+                   N_("adapter parent scsi_hostN wwnn to be used for underlying vHBA storage")), \
+        CLI_STRING("adapter-parent-wwpn",                                                        \
+                   N_("adapter parent scsi_hostN wwpn to be used for underlying vHBA storage")), \
+        CLI_STRING(                                                                              \
+            "adapter-parent-fabric-wwn",                                                         \
+            N_("adapter parent scsi_hostN fabric_wwn to be used for underlying vHBA storage")),  \
+        CLI_STRING("source-protocol-ver", N_("nfsvers value for NFS pool mount option")),        \
+        CLI_STRING("source-initiator", N_("initiator iqn for underlying storage"))
+
 /* The texts of this file are virsh's: scripts compare them. */
 
 static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -32,6 +65,21 @@ static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
              name);
     return TRUE;
 }
+
+static const CliOption autostart_options[] = {
+    CLI_POOL_OPTION(cli_complete_pools),
+    CLI_SWITCH("disable", N_("disable autostarting")),
+    {0},
+};
+
+static const CliCommand autostart_command = {
+    .name = "pool-autostart",
+    .summary = N_("autostart a pool"),
+    .description = N_("Configure a pool to be automatically started at boot."),
+    .options = autostart_options,
+    .handler = cmd_autostart,
+    .flags = CLI_CMD_MUTATES,
+};
 
 static gboolean confirm_overwrite(CliCtl *ctl, const char *name, GError **error)
 {
@@ -59,6 +107,21 @@ static gboolean cmd_build(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption build_options[] = {
+    CLI_POOL_OPTION(cli_complete_inactive_pools),
+    OVERWRITE_OPTIONS,
+    {0},
+};
+
+static const CliCommand build_command = {
+    .name = "pool-build",
+    .summary = N_("build a pool"),
+    .description = N_("Build a given pool."),
+    .options = build_options,
+    .handler = cmd_build,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
+
 static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
@@ -78,6 +141,21 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "pool", pool->name, _("Pool %s created from %s"), pool->name, from);
     return TRUE;
 }
+
+static const CliOption create_options[] = {
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
+    BUILD_OPTIONS,
+    {0},
+};
+
+static const CliCommand create_command = {
+    .name = "pool-create",
+    .summary = N_("create a pool from an XML file"),
+    .description = N_("Create a pool."),
+    .options = create_options,
+    .handler = cmd_create,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
 
 static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -105,6 +183,17 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption create_as_options[] = {AS_OPTIONS, BUILD_OPTIONS, {0}};
+
+static const CliCommand create_as_command = {
+    .name = "pool-create-as",
+    .summary = N_("create a pool from a set of args"),
+    .description = N_("Create a pool."),
+    .options = create_as_options,
+    .handler = cmd_create_as,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
+
 static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = cli_args_has(args, "validate") ? CST_POOL_DEFINE_VALIDATE : 0;
@@ -122,6 +211,23 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "pool", pool->name, _("Pool %s defined from %s"), pool->name, from);
     return TRUE;
 }
+
+static const CliOption define_options[] = {
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
+    CLI_SWITCH("validate", N_("validate the XML against the schema")),
+    {0},
+};
+
+static const CliCommand define_command = {
+    .name = "pool-define",
+    .summary = N_(
+        "define an inactive persistent storage pool or modify an existing persistent one from an "
+        "XML file"),
+    .description = N_("Define or modify a persistent storage pool."),
+    .options = define_options,
+    .handler = cmd_define,
+    .flags = CLI_CMD_MUTATES,
+};
 
 static gboolean cmd_define_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -145,6 +251,17 @@ static gboolean cmd_define_as(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption define_as_options[] = {AS_OPTIONS, {0}};
+
+static const CliCommand define_as_command = {
+    .name = "pool-define-as",
+    .summary = N_("define a pool from a set of args"),
+    .description = N_("Define a pool."),
+    .options = define_as_options,
+    .handler = cmd_define_as,
+    .flags = CLI_CMD_MUTATES,
+};
+
 static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
@@ -161,6 +278,18 @@ static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption inactive_pool_options[] = {CLI_POOL_OPTION(cli_complete_inactive_pools),
+                                                  {0}};
+
+static const CliCommand delete_command = {
+    .name = "pool-delete",
+    .summary = N_("delete a pool"),
+    .description = N_("Delete a given pool."),
+    .options = inactive_pool_options,
+    .handler = cmd_delete,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
+
 static gboolean cmd_destroy(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
@@ -175,6 +304,17 @@ static gboolean cmd_destroy(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption active_pool_options[] = {CLI_POOL_OPTION(cli_complete_active_pools), {0}};
+
+static const CliCommand destroy_command = {
+    .name = "pool-destroy",
+    .summary = N_("destroy (stop) a pool"),
+    .description = N_("Forcefully stop a given pool. Raw data in the pool is untouched"),
+    .options = active_pool_options,
+    .handler = cmd_destroy,
+    .flags = CLI_CMD_MUTATES,
+};
+
 static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = cli_args_has(args, "inactive") ? CST_STORAGE_XML_INACTIVE : 0;
@@ -187,6 +327,21 @@ static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
     return xml && cli_dump_xml(ctl, args, xml, error);
 }
 
+static const CliOption dumpxml_options[] = {
+    CLI_POOL_OPTION(cli_complete_pools),
+    CLI_SWITCH("inactive", N_("show inactive defined XML")),
+    CLI_DUMP_XML_OPTIONS,
+    {0},
+};
+
+static const CliCommand dumpxml_command = {
+    .name = "pool-dumpxml",
+    .summary = N_("pool information in XML"),
+    .description = N_("Output the pool information as an XML dump to stdout."),
+    .options = dumpxml_options,
+    .handler = cmd_dumpxml,
+};
+
 static gboolean cmd_name(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool_by_uuid(ctl, args, "pool", error);
@@ -196,6 +351,16 @@ static gboolean cmd_name(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_value(ctl, "name", pool->name);
     return TRUE;
 }
+
+static const CliOption any_pool_options[] = {CLI_POOL_OPTION(cli_complete_pools), {0}};
+
+static const CliCommand name_command = {
+    .name = "pool-name",
+    .summary = N_("convert a pool UUID to pool name"),
+    .description = "",
+    .options = any_pool_options,
+    .handler = cmd_name,
+};
 
 static gboolean cmd_uuid(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -207,6 +372,14 @@ static gboolean cmd_uuid(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_value(ctl, "uuid", cst_uuid_format(&pool->uuid, uuid));
     return TRUE;
 }
+
+static const CliCommand uuid_command = {
+    .name = "pool-uuid",
+    .summary = N_("convert a pool name to pool UUID"),
+    .description = "",
+    .options = any_pool_options,
+    .handler = cmd_uuid,
+};
 
 static gboolean cmd_refresh(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -220,6 +393,14 @@ static gboolean cmd_refresh(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "pool", pool->name, _("Pool %s refreshed"), name);
     return TRUE;
 }
+
+static const CliCommand refresh_command = {
+    .name = "pool-refresh",
+    .summary = N_("refresh a pool"),
+    .description = N_("Refresh a given pool."),
+    .options = active_pool_options,
+    .handler = cmd_refresh,
+};
 
 static gboolean cmd_start(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -238,6 +419,21 @@ static gboolean cmd_start(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption start_options[] = {
+    CLI_POOL_OPTION(cli_complete_inactive_pools),
+    BUILD_OPTIONS,
+    {0},
+};
+
+static const CliCommand start_command = {
+    .name = "pool-start",
+    .summary = N_("start a (previously defined) inactive pool"),
+    .description = N_("Start a pool."),
+    .options = start_options,
+    .handler = cmd_start,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
+
 static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
@@ -252,6 +448,15 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliCommand undefine_command = {
+    .name = "pool-undefine",
+    .summary = N_("undefine an inactive pool"),
+    .description = N_("Undefine the configuration for an inactive pool."),
+    .options = inactive_pool_options,
+    .handler = cmd_undefine,
+    .flags = CLI_CMD_MUTATES,
+};
+
 static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstConn *conn = cli_conn(ctl, error);
@@ -262,6 +467,13 @@ static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **erro
     cli_value(ctl, "xml", xml);
     return TRUE;
 }
+
+static const CliCommand capabilities_command = {
+    .name = "pool-capabilities",
+    .summary = N_("storage pool capabilities"),
+    .description = N_("Returns capabilities of storage pool support."),
+    .handler = cmd_capabilities,
+};
 
 static gboolean find_sources(CliCtl *ctl, const char *type, const char *spec, GError **error)
 {
@@ -285,6 +497,21 @@ static gboolean cmd_find_sources(CliCtl *ctl, const CliArgs *args, GError **erro
         return FALSE;
     return find_sources(ctl, type, spec, error);
 }
+
+static const CliOption find_sources_options[] = {
+    CLI_REQUIRED("type", N_("type of storage pool sources to discover"),
+                 .complete = cli_complete_pool_types),
+    CLI_STRING("srcSpec", N_("optional file of source xml to query for pools")),
+    {0},
+};
+
+static const CliCommand find_sources_command = {
+    .name = "find-storage-pool-sources",
+    .summary = N_("discover potential storage pool sources"),
+    .description = N_("Returns XML <sources> document."),
+    .options = find_sources_options,
+    .handler = cmd_find_sources,
+};
 
 /** The <source> that find-storage-pool-sources-as asks with; NULL without a host. */
 static char *source_spec(const char *host, const char *port, const char *initiator)
@@ -322,131 +549,6 @@ static gboolean cmd_find_sources_as(CliCtl *ctl, const CliArgs *args, GError **e
     return find_sources(ctl, type, spec, error);
 }
 
-/* --- the table ------------------------------------------------------------------------------- */
-
-#define POOL_OPTION(completer)                                             \
-    {                                                                      \
-        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_REQUIRED, \
-        .help = N_("pool name or uuid"), .complete = completer             \
-    }
-#define OVERWRITE_OPTIONS                                                 \
-    CLI_SWITCH("no-overwrite", N_("do not overwrite any existing data")), \
-        CLI_SWITCH("overwrite", N_("overwrite any existing data"))
-#define BUILD_OPTIONS CLI_SWITCH("build", N_("build the pool as normal")), OVERWRITE_OPTIONS
-
-static const CliOption any_pool_options[] = {POOL_OPTION(cli_complete_pools), {0}};
-static const CliOption active_pool_options[] = {POOL_OPTION(cli_complete_active_pools), {0}};
-static const CliOption inactive_pool_options[] = {POOL_OPTION(cli_complete_inactive_pools), {0}};
-
-static const CliOption autostart_options[] = {
-    POOL_OPTION(cli_complete_pools),
-    CLI_SWITCH("disable", N_("disable autostarting")),
-    {0},
-};
-
-static const CliOption build_options[] = {
-    POOL_OPTION(cli_complete_inactive_pools),
-    OVERWRITE_OPTIONS,
-    {0},
-};
-
-static const CliOption start_options[] = {
-    POOL_OPTION(cli_complete_inactive_pools),
-    BUILD_OPTIONS,
-    {0},
-};
-
-static const CliOption create_options[] = {
-    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
-    BUILD_OPTIONS,
-    {0},
-};
-
-static const CliOption define_options[] = {
-    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
-    CLI_SWITCH("validate", N_("validate the XML against the schema")),
-    {0},
-};
-
-#define AS_OPTIONS                                                                               \
-    CLI_REQUIRED("name", N_("name of the pool"), ),                                              \
-        CLI_REQUIRED("type", N_("type of the pool"), .complete = cli_complete_pool_types),       \
-        CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),              \
-        CLI_STRING("source-host", N_("source-host for underlying storage")),                     \
-        CLI_FILE("source-path", 0, N_("source path for underlying storage")),                    \
-        CLI_FILE("source-dev", 0, N_("source device for underlying storage")),                   \
-        CLI_STRING("source-name", N_("source name for underlying storage")),                     \
-        CLI_FILE("target", 0, N_("target for underlying storage")),                              \
-        CLI_STRING("source-format", N_("format for underlying storage")),                        \
-        CLI_STRING("auth-type", N_("auth type to be used for underlying storage")),              \
-        CLI_STRING("auth-username", N_("auth username to be used for underlying storage")),      \
-        CLI_STRING("secret-usage", N_("auth secret usage to be used for underlying storage")),   \
-        CLI_STRING("secret-uuid", N_("auth secret UUID to be used for underlying storage")),     \
-        CLI_STRING("adapter-name", N_("adapter name to be used for underlying storage")),        \
-        CLI_STRING("adapter-wwnn", N_("adapter wwnn to be used for underlying storage")),        \
-        CLI_STRING("adapter-wwpn", N_("adapter wwpn to be used for underlying storage")),        \
-        CLI_STRING("adapter-parent",                                                             \
-                   N_("adapter parent scsi_hostN to be used for underlying vHBA storage")),      \
-        CLI_STRING("adapter-parent-wwnn",                                                        \
-                   N_("adapter parent scsi_hostN wwnn to be used for underlying vHBA storage")), \
-        CLI_STRING("adapter-parent-wwpn",                                                        \
-                   N_("adapter parent scsi_hostN wwpn to be used for underlying vHBA storage")), \
-        CLI_STRING(                                                                              \
-            "adapter-parent-fabric-wwn",                                                         \
-            N_("adapter parent scsi_hostN fabric_wwn to be used for underlying vHBA storage")),  \
-        CLI_STRING("source-protocol-ver", N_("nfsvers value for NFS pool mount option")),        \
-        CLI_STRING("source-initiator", N_("initiator iqn for underlying storage"))
-
-static const CliOption define_as_options[] = {AS_OPTIONS, {0}};
-static const CliOption create_as_options[] = {AS_OPTIONS, BUILD_OPTIONS, {0}};
-
-static const CliOption dumpxml_options[] = {
-    POOL_OPTION(cli_complete_pools),
-    CLI_SWITCH("inactive", N_("show inactive defined XML")),
-    CLI_DUMP_XML_OPTIONS,
-    {0},
-};
-
-static const CliOption info_options[] = {
-    POOL_OPTION(cli_complete_pools),
-    CLI_SWITCH("bytes", N_("Return pool info in bytes")),
-    {0},
-};
-
-static const CliOption list_options[] = {
-    CLI_SWITCH("inactive", N_("list inactive pools")),
-    CLI_SWITCH("all", N_("list inactive & active pools")),
-    CLI_SWITCH("transient", N_("list transient pools")),
-    CLI_SWITCH("persistent", N_("list persistent pools")),
-    CLI_SWITCH("autostart", N_("list pools with autostart enabled")),
-    CLI_SWITCH("no-autostart", N_("list pools with autostart disabled")),
-    {.name = "type",
-     .kind = CLI_OPT_STRING,
-     .help = N_("only list pool of specified type(s) (if supported)"),
-     .complete = cli_complete_pool_types,
-     .complete_by_list = TRUE},
-    CLI_SWITCH("details", N_("display extended details for pools")),
-    CLI_SWITCH("uuid", N_("list UUID of active pools only")),
-    CLI_SWITCH("name", N_("list name of active pools only")),
-    {0},
-};
-
-static const CliOption event_options[] = {
-    {.name = "pool",
-     .kind = CLI_OPT_STRING,
-     .help = N_("filter by storage pool name or uuid"),
-     .complete = cli_complete_pools},
-    CLI_EVENT_OPTIONS(cli_complete_pool_events),
-    {0},
-};
-
-static const CliOption find_sources_options[] = {
-    CLI_REQUIRED("type", N_("type of storage pool sources to discover"),
-                 .complete = cli_complete_pool_types),
-    CLI_STRING("srcSpec", N_("optional file of source xml to query for pools")),
-    {0},
-};
-
 static const CliOption find_sources_as_options[] = {
     CLI_REQUIRED("type", N_("type of storage pool sources to find"),
                  .complete = cli_complete_pool_types),
@@ -456,59 +558,36 @@ static const CliOption find_sources_as_options[] = {
     {0},
 };
 
-const CliCommand cli_pool_commands[] = {
-    {"find-storage-pool-sources-as", N_("find potential storage pool sources"),
-     N_("Returns XML <sources> document."), find_sources_as_options, cmd_find_sources_as, 0},
-    {"find-storage-pool-sources", N_("discover potential storage pool sources"),
-     N_("Returns XML <sources> document."), find_sources_options, cmd_find_sources, 0},
-    {"pool-autostart", N_("autostart a pool"),
-     N_("Configure a pool to be automatically started at boot."), autostart_options, cmd_autostart,
-     CLI_CMD_MUTATES},
-    {"pool-build", N_("build a pool"), N_("Build a given pool."), build_options, cmd_build,
-     CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
-    {"pool-create-as", N_("create a pool from a set of args"), N_("Create a pool."),
-     create_as_options, cmd_create_as, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
-    {"pool-create", N_("create a pool from an XML file"), N_("Create a pool."), create_options,
-     cmd_create, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
-    {"pool-define-as", N_("define a pool from a set of args"), N_("Define a pool."),
-     define_as_options, cmd_define_as, CLI_CMD_MUTATES},
-    {"pool-define",
-     N_("define an inactive persistent storage pool or modify an existing persistent one from an "
-        "XML file"),
-     N_("Define or modify a persistent storage pool."), define_options, cmd_define,
-     CLI_CMD_MUTATES},
-    {"pool-delete", N_("delete a pool"), N_("Delete a given pool."), inactive_pool_options,
-     cmd_delete, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
-    {"pool-destroy", N_("destroy (stop) a pool"),
-     N_("Forcefully stop a given pool. Raw data in the pool is untouched"), active_pool_options,
-     cmd_destroy, CLI_CMD_MUTATES},
-    {"pool-dumpxml", N_("pool information in XML"),
-     N_("Output the pool information as an XML dump to stdout."), dumpxml_options, cmd_dumpxml, 0},
-    {"pool-edit", N_("edit XML configuration for a storage pool"),
-     N_("Edit the XML configuration for a storage pool."), any_pool_options, cli_cmd_pool_edit,
-     CLI_CMD_MUTATES},
-    {"pool-info", N_("storage pool information"),
-     N_("Returns basic information about the storage pool."), info_options, cli_cmd_pool_info, 0},
-    {"pool-list", N_("list pools"), N_("Returns list of pools."), list_options, cli_cmd_pool_list,
-     0},
-    {"pool-name", N_("convert a pool UUID to pool name"), "", any_pool_options, cmd_name, 0},
-    {"pool-refresh", N_("refresh a pool"), N_("Refresh a given pool."), active_pool_options,
-     cmd_refresh, 0},
-    {"pool-start", N_("start a (previously defined) inactive pool"), N_("Start a pool."),
-     start_options, cmd_start, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
-    {"pool-trust", N_("say which references of a pool's vols are followed"),
-     N_("What images of a pool name, when nobody has declared it one by one (vol-trust) and only "
-        "root can write where they lie, is followed to volumes of active pools, to none, or "
-        "anywhere. Without --follow, shows which."),
-     cli_pool_trust_options, cli_cmd_pool_trust, CLI_CMD_MUTATES | CLI_CMD_OURS},
-    {"pool-undefine", N_("undefine an inactive pool"),
-     N_("Undefine the configuration for an inactive pool."), inactive_pool_options, cmd_undefine,
-     CLI_CMD_MUTATES},
-    {"pool-uuid", N_("convert a pool name to pool UUID"), "", any_pool_options, cmd_uuid, 0},
-    {"pool-event", N_("Storage Pool Events"),
-     N_("List event types, or wait for storage pool events to occur"), event_options,
-     cli_cmd_pool_event, 0},
-    {"pool-capabilities", N_("storage pool capabilities"),
-     N_("Returns capabilities of storage pool support."), NULL, cmd_capabilities, 0},
-    {0},
+static const CliCommand find_sources_as_command = {
+    .name = "find-storage-pool-sources-as",
+    .summary = N_("find potential storage pool sources"),
+    .description = N_("Returns XML <sources> document."),
+    .options = find_sources_as_options,
+    .handler = cmd_find_sources_as,
+};
+
+const CliCommand *const cli_pool_commands[] = {
+    &find_sources_as_command,
+    &find_sources_command,
+    &autostart_command,
+    &build_command,
+    &create_as_command,
+    &create_command,
+    &define_as_command,
+    &define_command,
+    &delete_command,
+    &destroy_command,
+    &dumpxml_command,
+    &cli_pool_edit_command,
+    &cli_pool_info_command,
+    &cli_pool_list_command,
+    &name_command,
+    &refresh_command,
+    &start_command,
+    &cli_pool_trust_command,
+    &undefine_command,
+    &uuid_command,
+    &cli_pool_event_command,
+    &capabilities_command,
+    NULL,
 };

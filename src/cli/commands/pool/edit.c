@@ -53,7 +53,7 @@ static gboolean apply(CliCtl *ctl, const char *xml, gpointer data, GError **erro
     return FALSE;
 }
 
-gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_edit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CstPoolRef) edited = NULL;
@@ -80,3 +80,14 @@ gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error)
         cli_done(ctl, "pool", pool->name, _("Pool %s XML configuration not changed."), pool->name);
     return TRUE;
 }
+
+static const CliOption edit_options[] = {CLI_POOL_OPTION(cli_complete_pools), {0}};
+
+const CliCommand cli_pool_edit_command = {
+    .name = "pool-edit",
+    .summary = N_("edit XML configuration for a storage pool"),
+    .description = N_("Edit the XML configuration for a storage pool."),
+    .options = edit_options,
+    .handler = cmd_edit,
+    .flags = CLI_CMD_MUTATES,
+};

@@ -28,7 +28,7 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
         cli_print(ctl, _("%sevent 'refresh' for storage pool %s\n"), stamp, event->pool);
 }
 
-gboolean cli_cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     CliEventRequest request;
@@ -44,6 +44,23 @@ gboolean cli_cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     return cli_events(ctl, &request, pool ? &pool->uuid : NULL, print_event, error);
 }
+
+static const CliOption event_options[] = {
+    {.name = "pool",
+     .kind = CLI_OPT_STRING,
+     .help = N_("filter by storage pool name or uuid"),
+     .complete = cli_complete_pools},
+    CLI_EVENT_OPTIONS(cli_complete_pool_events),
+    {0},
+};
+
+const CliCommand cli_pool_event_command = {
+    .name = "pool-event",
+    .summary = N_("Storage Pool Events"),
+    .description = N_("List event types, or wait for storage pool events to occur"),
+    .options = event_options,
+    .handler = cmd_event,
+};
 
 void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {

@@ -83,7 +83,7 @@ static void attach_thin(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
     cli_table_attach(table, "thin_pools", thin);
 }
 
-gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_table_new(info_columns, G_N_ELEMENTS(info_columns));
@@ -96,3 +96,17 @@ gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_table_print_listing(ctl, table, "pool", 15);
     return TRUE;
 }
+
+static const CliOption info_options[] = {
+    CLI_POOL_OPTION(cli_complete_pools),
+    CLI_SWITCH("bytes", N_("Return pool info in bytes")),
+    {0},
+};
+
+const CliCommand cli_pool_info_command = {
+    .name = "pool-info",
+    .summary = N_("storage pool information"),
+    .description = N_("Returns basic information about the storage pool."),
+    .options = info_options,
+    .handler = cmd_info,
+};

@@ -200,7 +200,7 @@ static void print_bare(CliCtl *ctl, const GPtrArray *pools, const Request *reque
     }
 }
 
-gboolean cli_cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
     Request request;
@@ -216,3 +216,29 @@ gboolean cli_cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error)
         print_table(ctl, pools, request.details);
     return TRUE;
 }
+
+static const CliOption list_options[] = {
+    CLI_SWITCH("inactive", N_("list inactive pools")),
+    CLI_SWITCH("all", N_("list inactive & active pools")),
+    CLI_SWITCH("transient", N_("list transient pools")),
+    CLI_SWITCH("persistent", N_("list persistent pools")),
+    CLI_SWITCH("autostart", N_("list pools with autostart enabled")),
+    CLI_SWITCH("no-autostart", N_("list pools with autostart disabled")),
+    {.name = "type",
+     .kind = CLI_OPT_STRING,
+     .help = N_("only list pool of specified type(s) (if supported)"),
+     .complete = cli_complete_pool_types,
+     .complete_by_list = TRUE},
+    CLI_SWITCH("details", N_("display extended details for pools")),
+    CLI_SWITCH("uuid", N_("list UUID of active pools only")),
+    CLI_SWITCH("name", N_("list name of active pools only")),
+    {0},
+};
+
+const CliCommand cli_pool_list_command = {
+    .name = "pool-list",
+    .summary = N_("list pools"),
+    .description = N_("Returns list of pools."),
+    .options = list_options,
+    .handler = cmd_list,
+};

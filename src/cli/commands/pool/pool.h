@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/i18n.h>
+
 #include "core/ctl.h"
 
 /**
@@ -49,10 +51,16 @@ void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *wo
 void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
-gboolean cli_cmd_pool_info(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_pool_list(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_pool_edit(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_pool_event(CliCtl *ctl, const CliArgs *args, GError **error);
+/** The option <pool>. */
+#define CLI_POOL_OPTION(completer)                                         \
+    {                                                                      \
+        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_REQUIRED, \
+        .help = N_("pool name or uuid"), .complete = completer             \
+    }
 
-extern const CliOption cli_pool_trust_options[];
-gboolean cli_cmd_pool_trust(CliCtl *ctl, const CliArgs *args, GError **error);
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_pool_edit_command;
+extern const CliCommand cli_pool_info_command;
+extern const CliCommand cli_pool_list_command;
+extern const CliCommand cli_pool_trust_command;
+extern const CliCommand cli_pool_event_command;

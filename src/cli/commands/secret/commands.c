@@ -33,6 +33,21 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption define_options[] = {
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing secret attributes in XML")),
+    CLI_SWITCH("validate", N_("validate the XML against the schema")),
+    {0},
+};
+
+static const CliCommand define_command = {
+    .name = "secret-define",
+    .summary = N_("define or modify a secret from an XML file"),
+    .description = N_("Define or modify a secret."),
+    .options = define_options,
+    .handler = cmd_define,
+    .flags = CLI_CMD_MUTATES,
+};
+
 static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
@@ -40,6 +55,20 @@ static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 
     return xml && cli_dump_xml(ctl, args, xml, error);
 }
+
+static const CliOption dumpxml_options[] = {
+    CLI_SECRET_OPTION,
+    CLI_DUMP_XML_OPTIONS,
+    {0},
+};
+
+static const CliCommand dumpxml_command = {
+    .name = "secret-dumpxml",
+    .summary = N_("secret attributes in XML"),
+    .description = N_("Output attributes of a secret as an XML dump to stdout."),
+    .options = dumpxml_options,
+    .handler = cmd_dumpxml,
+};
 
 static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 {
@@ -56,6 +85,17 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "secret", name, _("Secret %s deleted"), name);
     return TRUE;
 }
+
+static const CliOption undefine_options[] = {CLI_SECRET_OPTION, {0}};
+
+static const CliCommand undefine_command = {
+    .name = "secret-undefine",
+    .summary = N_("undefine a secret"),
+    .description = N_("Undefine a secret."),
+    .options = undefine_options,
+    .handler = cmd_undefine,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
 
 /* --- list ------------------------------------------------------------------------------------ */
 
@@ -124,37 +164,6 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/* --- the table ------------------------------------------------------------------------------- */
-
-#define SECRET CLI_REQUIRED("secret", N_("secret UUID"), .complete = cli_complete_secrets)
-
-static const CliOption define_options[] = {
-    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing secret attributes in XML")),
-    CLI_SWITCH("validate", N_("validate the XML against the schema")),
-    {0},
-};
-
-static const CliOption dumpxml_options[] = {
-    SECRET,
-    CLI_DUMP_XML_OPTIONS,
-    {0},
-};
-
-static const CliOption event_options[] = {
-    {.name = "secret",
-     .kind = CLI_OPT_STRING,
-     .help = N_("filter by secret name or uuid"),
-     .complete = cli_complete_secrets},
-    CLI_EVENT_OPTIONS(cli_complete_secret_events),
-    {0},
-};
-
-static const CliOption get_value_options[] = {
-    SECRET,
-    CLI_SWITCH("plain", N_("get value without converting to base64")),
-    {0},
-};
-
 static const CliOption list_options[] = {
     CLI_SWITCH("ephemeral", N_("list ephemeral secrets")),
     CLI_SWITCH("no-ephemeral", N_("list non-ephemeral secrets")),
@@ -163,35 +172,21 @@ static const CliOption list_options[] = {
     {0},
 };
 
-static const CliOption set_value_options[] = {
-    SECRET,
-    {.name = "file",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("read secret from file")},
-    CLI_SWITCH("plain", N_("read the secret from file without converting from base64")),
-    CLI_SWITCH("interactive", N_("read the secret from the terminal")),
-    CLI_STRING("base64", N_("base64-encoded secret value")),
-    {0},
+static const CliCommand list_command = {
+    .name = "secret-list",
+    .summary = N_("list secrets"),
+    .description = N_("Returns a list of secrets"),
+    .options = list_options,
+    .handler = cmd_list,
 };
 
-static const CliOption undefine_options[] = {SECRET, {0}};
-
-const CliCommand cli_secret_commands[] = {
-    {"secret-define", N_("define or modify a secret from an XML file"),
-     N_("Define or modify a secret."), define_options, cmd_define, CLI_CMD_MUTATES},
-    {"secret-dumpxml", N_("secret attributes in XML"),
-     N_("Output attributes of a secret as an XML dump to stdout."), dumpxml_options, cmd_dumpxml,
-     0},
-    {"secret-event", N_("Secret Events"),
-     N_("List event types, or wait for secret events to occur"), event_options,
-     cli_cmd_secret_event, 0},
-    {"secret-get-value", N_("Output a secret value"), N_("Output a secret value to stdout."),
-     get_value_options, cli_cmd_secret_get_value, 0},
-    {"secret-list", N_("list secrets"), N_("Returns a list of secrets"), list_options, cmd_list, 0},
-    {"secret-set-value", N_("set a secret value"), N_("Set a secret value."), set_value_options,
-     cli_cmd_secret_set_value, CLI_CMD_MUTATES},
-    {"secret-undefine", N_("undefine a secret"), N_("Undefine a secret."), undefine_options,
-     cmd_undefine, CLI_CMD_MUTATES | CLI_CMD_DESTROYS},
-    {0},
+const CliCommand *const cli_secret_commands[] = {
+    &define_command,
+    &dumpxml_command,
+    &cli_secret_event_command,
+    &cli_secret_get_value_command,
+    &list_command,
+    &cli_secret_set_value_command,
+    &undefine_command,
+    NULL,
 };

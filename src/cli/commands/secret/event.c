@@ -28,7 +28,7 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
         cli_print(ctl, _("%sevent '%s' for secret %s\n"), stamp, type->name, uuid);
 }
 
-gboolean cli_cmd_secret_event(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = NULL;
     CliEventRequest request;
@@ -44,6 +44,23 @@ gboolean cli_cmd_secret_event(CliCtl *ctl, const CliArgs *args, GError **error)
     }
     return cli_events(ctl, &request, secret ? &secret->uuid : NULL, print_event, error);
 }
+
+static const CliOption event_options[] = {
+    {.name = "secret",
+     .kind = CLI_OPT_STRING,
+     .help = N_("filter by secret name or uuid"),
+     .complete = cli_complete_secrets},
+    CLI_EVENT_OPTIONS(cli_complete_secret_events),
+    {0},
+};
+
+const CliCommand cli_secret_event_command = {
+    .name = "secret-event",
+    .summary = N_("Secret Events"),
+    .description = N_("List event types, or wait for secret events to occur"),
+    .options = event_options,
+    .handler = cmd_event,
+};
 
 void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/i18n.h>
+
 #include "core/ctl.h"
 
 /**
@@ -12,6 +14,11 @@ CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_nam
 void cli_complete_secrets(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
-gboolean cli_cmd_secret_set_value(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_secret_get_value(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_secret_event(CliCtl *ctl, const CliArgs *args, GError **error);
+/** The option <secret>. */
+#define CLI_SECRET_OPTION \
+    CLI_REQUIRED("secret", N_("secret UUID"), .complete = cli_complete_secrets)
+
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_secret_event_command;
+extern const CliCommand cli_secret_get_value_command;
+extern const CliCommand cli_secret_set_value_command;

@@ -188,7 +188,7 @@ static gboolean set_value(CliCtl *ctl, const CliArgs *args, const CstConnSecret 
     return ok || cli_failed(ctl, "%s", _("Failed to set secret value"));
 }
 
-gboolean cli_cmd_secret_set_value(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_set_value(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = NULL;
     Value value = {0};
@@ -207,6 +207,27 @@ gboolean cli_cmd_secret_set_value(CliCtl *ctl, const CliArgs *args, GError **err
         cli_done(ctl, "secret", name, "%s", _("Secret value set"));
     return ok;
 }
+
+static const CliOption set_value_options[] = {
+    CLI_SECRET_OPTION,
+    {.name = "file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("read secret from file")},
+    CLI_SWITCH("plain", N_("read the secret from file without converting from base64")),
+    CLI_SWITCH("interactive", N_("read the secret from the terminal")),
+    CLI_STRING("base64", N_("base64-encoded secret value")),
+    {0},
+};
+
+const CliCommand cli_secret_set_value_command = {
+    .name = "secret-set-value",
+    .summary = N_("set a secret value"),
+    .description = N_("Set a secret value."),
+    .options = set_value_options,
+    .handler = cmd_set_value,
+    .flags = CLI_CMD_MUTATES,
+};
 
 /* --- get ------------------------------------------------------------------------------------- */
 
@@ -227,7 +248,7 @@ static gboolean print_value(CliCtl *ctl, const CliArgs *args, const uint8_t *val
     return TRUE;
 }
 
-gboolean cli_cmd_secret_get_value(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_get_value(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
     uint8_t *value = NULL;
@@ -242,3 +263,17 @@ gboolean cli_cmd_secret_get_value(CliCtl *ctl, const CliArgs *args, GError **err
     g_free(value);
     return ok;
 }
+
+static const CliOption get_value_options[] = {
+    CLI_SECRET_OPTION,
+    CLI_SWITCH("plain", N_("get value without converting to base64")),
+    {0},
+};
+
+const CliCommand cli_secret_get_value_command = {
+    .name = "secret-get-value",
+    .summary = N_("Output a secret value"),
+    .description = N_("Output a secret value to stdout."),
+    .options = get_value_options,
+    .handler = cmd_get_value,
+};

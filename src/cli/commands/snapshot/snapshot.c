@@ -11,6 +11,17 @@
 #include "output/table.h"
 #include "output/text.h"
 
+#define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
+
+static void complete_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, NULL);
+    g_autoptr(GPtrArray) snapshots = vol ? cst_conn_snapshot_list(ctl->conn, vol, NULL) : NULL;
+
+    for (guint i = 0; snapshots && i < snapshots->len; i++)
+        g_ptr_array_add(words, g_strdup(((CstSnapshot *)snapshots->pdata[i])->name));
+}
+
 /* Snapshots of volumes, whatever keeps them. */
 
 static const CliColumn columns[] = {
@@ -75,6 +86,17 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption list_options[] = {VOL, POOL, {0}};
+
+static const CliCommand list_command = {
+    .name = "snap-list",
+    .summary = N_("list the snapshots of a volume"),
+    .description = "",
+    .options = list_options,
+    .handler = cmd_list,
+    .flags = CLI_CMD_OURS,
+};
+
 static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const CstVolRef *vol,
                                         const char *name, GError **error)
 {
@@ -108,9 +130,20 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption name_options[] = {VOL, NAME, POOL, {0}};
+
+static const CliCommand info_command = {
+    .name = "snap-info",
+    .summary = N_("show one snapshot"),
+    .description = "",
+    .options = name_options,
+    .handler = cmd_info,
+    .flags = CLI_CMD_OURS,
+};
+
 /* --- changes ---------------------------------------------------------------------------------- */
 
-/** What a command of the table below was asked to do. */
+/** What one of the commands below was asked to do. */
 typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
@@ -119,77 +152,15 @@ typedef struct {
     uint64_t limit;
 } Change;
 
-/** How a change is done and told. All texts take the snapshot, the volume and the third word. */
+/** How a change is made and reported. All texts take the snapshot, the volume and the third word.
+ */
 typedef struct {
-    const char *command;
     const char *other;    /**< option with the third word; NULL: none */
+    gboolean takes_size;  /**< option --size limits what the snapshot may grow to */
     const char *question; /**< asked when data is lost; NULL: none is */
     const char *plan, *label, *done, *failed;
     CliTaskFunc run;
 } ChangeKind;
-
-static gboolean run_create(CstTask *task, gpointer data, GError **error)
-{
-    const Change *c = data;
-
-    return cst_conn_snapshot_create(c->conn, c->vol, c->name, c->limit, task, error);
-}
-
-static gboolean run_revert(CstTask *task, gpointer data, GError **error)
-{
-    const Change *c = data;
-
-    return cst_conn_snapshot_revert(c->conn, c->vol, c->name, task, error);
-}
-
-static gboolean run_delete(CstTask *task, gpointer data, GError **error)
-{
-    const Change *c = data;
-
-    return cst_conn_snapshot_delete(c->conn, c->vol, c->name, task, error);
-}
-
-static gboolean run_rename(CstTask *task, gpointer data, GError **error)
-{
-    const Change *c = data;
-
-    return cst_conn_snapshot_rename(c->conn, c->vol, c->name, c->other, error);
-}
-
-static gboolean run_clone(CstTask *task, gpointer data, GError **error)
-{
-    const Change *c = data;
-
-    return cst_conn_snapshot_clone(c->conn, c->vol, c->name, c->other, task, error);
-}
-
-static const ChangeKind kinds[] = {
-    {"snap-create", NULL, NULL, N_("Would take snapshot %s of vol %s"), N_("Taking snapshot"),
-     N_("Snapshot %s of vol %s created"), N_("Failed to create snapshot %s of vol %s"), run_create},
-    {"snap-revert", NULL, N_("What is newer than snapshot %s of vol %s is lost. Go on?"),
-     N_("Would revert to snapshot %s of vol %s"), N_("Reverting"),
-     N_("Reverted to snapshot %s of vol %s"), N_("Failed to revert to snapshot %s of vol %s"),
-     run_revert},
-    {"snap-delete", NULL, N_("Delete snapshot %s of vol %s?"),
-     N_("Would delete snapshot %s of vol %s"), N_("Deleting snapshot"),
-     N_("Snapshot %s of vol %s deleted"), N_("Failed to delete snapshot %s of vol %s"), run_delete},
-    {"snap-rename", "newname", NULL, N_("Would rename snapshot %s of vol %s to %s"),
-     N_("Renaming snapshot"), N_("Snapshot %s of vol %s renamed to %s"),
-     N_("Failed to rename snapshot %s of vol %s to %s"), run_rename},
-    {"snap-clone", "newvol", NULL, N_("Would make a copy of snapshot %s of vol %s: vol %s"),
-     N_("Cloning"), N_("Snapshot %s of vol %s cloned to vol %s"),
-     N_("Failed to clone snapshot %s of vol %s to vol %s"), run_clone},
-};
-
-static const ChangeKind *kind_of(const CliArgs *args)
-{
-    const char *command = args->command->name;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-        if (strcmp(kinds[i].command, command) == 0)
-            return &kinds[i];
-    g_assert_not_reached();
-}
 
 static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
                             Change *change, GError **error)
@@ -198,14 +169,14 @@ static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *
 
     if (!cli_args_string(args, "name", &change->name, error) ||
         (kind->other && !cli_args_string(args, kind->other, &change->other, error)) ||
-        (kind->run == run_create && !cli_args_string(args, "size", &limit, error)))
+        (kind->takes_size && !cli_args_string(args, "size", &limit, error)))
         return FALSE;
     return !limit || cli_vol_size(ctl, limit, &change->limit, error);
 }
 
-static gboolean cmd_change(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
+                                GError **error)
 {
-    const ChangeKind *kind = kind_of(args);
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     Change change = {.conn = ctl->conn, .vol = vol};
 
@@ -223,24 +194,26 @@ static gboolean cmd_change(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/* --- the table -------------------------------------------------------------------------------- */
-
-static void complete_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+static gboolean run_create(CstTask *task, gpointer data, GError **error)
 {
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, NULL);
-    g_autoptr(GPtrArray) snapshots = vol ? cst_conn_snapshot_list(ctl->conn, vol, NULL) : NULL;
+    const Change *c = data;
 
-    for (guint i = 0; snapshots && i < snapshots->len; i++)
-        g_ptr_array_add(words, g_strdup(((CstSnapshot *)snapshots->pdata[i])->name));
+    return cst_conn_snapshot_create(c->conn, c->vol, c->name, c->limit, task, error);
 }
 
-#define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
+static const ChangeKind create_kind = {
+    .takes_size = TRUE,
+    .plan = N_("Would take snapshot %s of vol %s"),
+    .label = N_("Taking snapshot"),
+    .done = N_("Snapshot %s of vol %s created"),
+    .failed = N_("Failed to create snapshot %s of vol %s"),
+    .run = run_create,
+};
 
-static const CliOption list_options[] = {VOL, POOL, {0}};
-
-static const CliOption name_options[] = {VOL, NAME, POOL, {0}};
-
-static const CliOption change_options[] = {VOL, NAME, POOL, DETACH, {0}};
+static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &create_kind, error);
+}
 
 static const CliOption create_options[] = {
     VOL,  CLI_REQUIRED("name", N_("name of the new snapshot"), ),
@@ -248,33 +221,153 @@ static const CliOption create_options[] = {
     {0},
 };
 
+static const CliCommand create_command = {
+    .name = "snap-create",
+    .summary = N_("take a snapshot of a volume"),
+    .description =
+        N_("Remembers what a volume holds now, under a name. A qcow2 volume keeps its snapshots "
+           "itself; for others the pool's technology does: shared extents (XFS, Btrfs), LVM, RBD."),
+    .options = create_options,
+    .handler = cmd_create,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+static gboolean run_revert(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_revert(c->conn, c->vol, c->name, task, error);
+}
+
+static const ChangeKind revert_kind = {
+    .question = N_("What is newer than snapshot %s of vol %s is lost. Go on?"),
+    .plan = N_("Would revert to snapshot %s of vol %s"),
+    .label = N_("Reverting"),
+    .done = N_("Reverted to snapshot %s of vol %s"),
+    .failed = N_("Failed to revert to snapshot %s of vol %s"),
+    .run = run_revert,
+};
+
+static gboolean cmd_revert(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &revert_kind, error);
+}
+
+static const CliOption change_options[] = {VOL, NAME, POOL, DETACH, {0}};
+
+static const CliCommand revert_command = {
+    .name = "snap-revert",
+    .summary = N_("take a volume back to a snapshot"),
+    .description = N_(
+        "The volume holds what it did when the snapshot was taken. What was written since is lost, "
+        "unless it is in another snapshot."),
+    .options = change_options,
+    .handler = cmd_revert,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};
+
+static gboolean run_delete(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_delete(c->conn, c->vol, c->name, task, error);
+}
+
+static const ChangeKind delete_kind = {
+    .question = N_("Delete snapshot %s of vol %s?"),
+    .plan = N_("Would delete snapshot %s of vol %s"),
+    .label = N_("Deleting snapshot"),
+    .done = N_("Snapshot %s of vol %s deleted"),
+    .failed = N_("Failed to delete snapshot %s of vol %s"),
+    .run = run_delete,
+};
+
+static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &delete_kind, error);
+}
+
+static const CliCommand delete_command = {
+    .name = "snap-delete",
+    .summary = N_("delete a snapshot"),
+    .description =
+        N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
+    .options = change_options,
+    .handler = cmd_delete,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};
+
+static gboolean run_rename(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_rename(c->conn, c->vol, c->name, c->other, error);
+}
+
+static const ChangeKind rename_kind = {
+    .other = "newname",
+    .plan = N_("Would rename snapshot %s of vol %s to %s"),
+    .label = N_("Renaming snapshot"),
+    .done = N_("Snapshot %s of vol %s renamed to %s"),
+    .failed = N_("Failed to rename snapshot %s of vol %s to %s"),
+    .run = run_rename,
+};
+
+static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &rename_kind, error);
+}
+
 static const CliOption rename_options[] = {
     VOL, NAME, CLI_REQUIRED("newname", N_("its new name"), ), POOL, {0},
 };
+
+static const CliCommand rename_command = {
+    .name = "snap-rename",
+    .summary = N_("give a snapshot another name"),
+    .description = "",
+    .options = rename_options,
+    .handler = cmd_rename,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+static gboolean run_clone(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_clone(c->conn, c->vol, c->name, c->other, task, error);
+}
+
+static const ChangeKind clone_kind = {
+    .other = "newvol",
+    .plan = N_("Would make a copy of snapshot %s of vol %s: vol %s"),
+    .label = N_("Cloning"),
+    .done = N_("Snapshot %s of vol %s cloned to vol %s"),
+    .failed = N_("Failed to clone snapshot %s of vol %s to vol %s"),
+    .run = run_clone,
+};
+
+static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &clone_kind, error);
+}
 
 static const CliOption clone_options[] = {
     VOL,    NAME, CLI_REQUIRED("newvol", N_("name of the new volume"), ), POOL, RATE_LIMIT,
     DETACH, {0},
 };
 
-const CliCommand cli_snap_commands[] = {
-    {"snap-clone", N_("make a volume of a snapshot"),
-     N_("Makes a new volume, in the same pool and format, that holds what a snapshot does."),
-     clone_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_OURS},
-    {"snap-create", N_("take a snapshot of a volume"),
-     N_("Remembers what a volume holds now, under a name. A qcow2 volume keeps its snapshots "
-        "itself; for others the pool's technology does: shared extents (XFS, Btrfs), LVM, RBD."),
-     create_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_OURS},
-    {"snap-delete", N_("delete a snapshot"),
-     N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
-     change_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
-    {"snap-info", N_("show one snapshot"), "", name_options, cmd_info, CLI_CMD_OURS},
-    {"snap-list", N_("list the snapshots of a volume"), "", list_options, cmd_list, CLI_CMD_OURS},
-    {"snap-rename", N_("give a snapshot another name"), "", rename_options, cmd_change,
-     CLI_CMD_MUTATES | CLI_CMD_OURS},
-    {"snap-revert", N_("take a volume back to a snapshot"),
-     N_("The volume holds what it did when the snapshot was taken. What was written since is lost, "
-        "unless it is in another snapshot."),
-     change_options, cmd_change, CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS},
-    {0},
+static const CliCommand clone_command = {
+    .name = "snap-clone",
+    .summary = N_("make a volume of a snapshot"),
+    .description =
+        N_("Makes a new volume, in the same pool and format, that holds what a snapshot does."),
+    .options = clone_options,
+    .handler = cmd_clone,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+const CliCommand *const cli_snap_commands[] = {
+    &clone_command, &create_command, &delete_command, &info_command,
+    &list_command,  &rename_command, &revert_command, NULL,
 };

@@ -13,25 +13,6 @@
 
 /* --- convert --------------------------------------------------------------------------------- */
 
-const CliOption cli_vol_convert_options[] = {
-    VOL,
-    CLI_REQUIRED("newname", N_("name of the new volume"), ),
-    {.name = "format",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
-     .help = N_("format of the new volume"),
-     .complete = cli_complete_vol_formats,
-     .letter = 'O'},
-    POOL,
-    POOL_OPTION("newpool", N_("pool of the new volume; default: that of the first one")),
-    CLI_IMAGE_OPTIONS,
-    CLI_COMPRESS,
-    FORCE_SHARE,
-    RATE_LIMIT,
-    DETACH,
-    {0},
-};
-
 typedef struct {
     CstConn *conn;
     const CstPoolRef *pool;
@@ -77,7 +58,7 @@ static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GE
     return TRUE;
 }
 
-gboolean cli_cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstVolConvert how = {.flags =
                              (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
@@ -91,28 +72,36 @@ gboolean cli_cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error)
     return help || convert(ctl, args, &how, error);
 }
 
-/* --- rebase ---------------------------------------------------------------------------------- */
-
-const CliOption cli_vol_rebase_options[] = {
+static const CliOption convert_options[] = {
     VOL,
+    CLI_REQUIRED("newname", N_("name of the new volume"), ),
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
+     .help = N_("format of the new volume"),
+     .complete = cli_complete_vol_formats,
+     .letter = 'O'},
     POOL,
-    {.name = "backing-vol",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
-     .letter = 'b',
-     .help = N_("volume that it is to be based on; \"\": none"),
-     .complete = cli_complete_vols},
-    {.name = "backing-vol-format",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .letter = 'F',
-     .help = N_("format of that volume; default: the one that it has"),
-     .complete = cli_complete_vol_formats},
-    CLI_UNSAFE,
+    POOL_OPTION("newpool", N_("pool of the new volume; default: that of the first one")),
+    CLI_IMAGE_OPTIONS,
+    CLI_COMPRESS,
+    FORCE_SHARE,
     RATE_LIMIT,
     DETACH,
     {0},
 };
+
+const CliCommand cli_vol_convert_command = {
+    .name = "vol-convert",
+    .summary = N_("copy a vol into a new one of another format"),
+    .description =
+        N_("The copy is a volume of its own, with all that the guest sees of the first one."),
+    .options = convert_options,
+    .handler = cmd_convert,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- rebase ---------------------------------------------------------------------------------- */
 
 typedef struct {
     CstConn *conn;
@@ -145,7 +134,7 @@ static gboolean find_backing(CliCtl *ctl, const CliArgs *args, const CstVolRef *
     return backing && *ret_path;
 }
 
-gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name, *backing = NULL;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -167,18 +156,40 @@ gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/* --- compare --------------------------------------------------------------------------------- */
-
-const CliOption cli_vol_compare_options[] = {
+static const CliOption rebase_options[] = {
     VOL,
-    CLI_REQUIRED("other", N_("volume to compare it with: name, key or path"),
-                 .complete = cli_complete_vols),
     POOL,
-    POOL_OPTION("otherpool", N_("pool of the other volume; default: that of the first one")),
-    CLI_STRICT,
+    {.name = "backing-vol",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
+     .letter = 'b',
+     .help = N_("volume that it is to be based on; \"\": none"),
+     .complete = cli_complete_vols},
+    {.name = "backing-vol-format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'F',
+     .help = N_("format of that volume; default: the one that it has"),
+     .complete = cli_complete_vol_formats},
+    CLI_UNSAFE,
     RATE_LIMIT,
+    DETACH,
     {0},
 };
+
+const CliCommand cli_vol_rebase_command = {
+    .name = "vol-rebase",
+    .summary = N_("base a vol on another one"),
+    .description = N_(
+        "Where what it was based on and what it is to be based on differ, the volume gets the old "
+        "content first, so that it shows the same at every moment. With --unsafe only the "
+        "reference changes, without a look at any content."),
+    .options = rebase_options,
+    .handler = cmd_rebase,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- compare --------------------------------------------------------------------------------- */
 
 typedef struct {
     CstConn *conn;
@@ -194,7 +205,7 @@ static gboolean run_compare(CstTask *task, gpointer data, GError **error)
                                 &comparison->report, error);
 }
 
-gboolean cli_cmd_vol_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_compare(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *pool_option = cli_args_has(args, "otherpool") ? "otherpool" : "pool";
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
@@ -205,3 +216,25 @@ gboolean cli_cmd_vol_compare(CliCtl *ctl, const CliArgs *args, GError **error)
     return other && cli_run_task(ctl, _("Comparing"), run_compare, &comparison, error) &&
            cli_compare_judge(ctl, &comparison.report, cli_args_has(args, "strict"), error);
 }
+
+static const CliOption compare_options[] = {
+    VOL,
+    CLI_REQUIRED("other", N_("volume to compare it with: name, key or path"),
+                 .complete = cli_complete_vols),
+    POOL,
+    POOL_OPTION("otherpool", N_("pool of the other volume; default: that of the first one")),
+    CLI_STRICT,
+    RATE_LIMIT,
+    {0},
+};
+
+const CliCommand cli_vol_compare_command = {
+    .name = "vol-compare",
+    .summary = N_("compare what guests see of two vols"),
+    .description = N_(
+        "Where one volume is longer, the rest must be zero. The exit status is 0 when they are the "
+        "same, 7 when they differ, another one when they can't be compared."),
+    .options = compare_options,
+    .handler = cmd_compare,
+    .flags = CLI_CMD_OURS,
+};

@@ -4,6 +4,7 @@
 
 #include "commands/pool/pool.h"
 #include "commands/xml.h"
+#include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "volume.h"
@@ -90,7 +91,7 @@ static CstVolRef *create(CliCtl *ctl, const CliArgs *args, const CstPoolRef *poo
     return creation.vol;
 }
 
-gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CstVolRef) vol = NULL;
@@ -106,6 +107,19 @@ gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "volume", vol->name, _("Vol %s created from %s"), vol->name, from);
     return TRUE;
 }
+
+static const CliOption create_options[] = {
+    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, PREALLOCATION, RATE_LIMIT, DETACH, {0},
+};
+
+const CliCommand cli_vol_create_command = {
+    .name = "vol-create",
+    .summary = N_("create a vol from an XML file"),
+    .description = N_("Create a vol."),
+    .options = create_options,
+    .handler = cmd_create,
+    .flags = CLI_CMD_MUTATES,
+};
 
 /** Path of the backing volume; it may be given by name in @pool, by key or by path. */
 static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backing, GError **error)
@@ -140,7 +154,7 @@ static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
            cli_args_string(args, "backing-vol-format", &spec->backing_format, error);
 }
 
-gboolean cli_cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CstVolRef) vol = NULL;
@@ -171,7 +185,35 @@ gboolean cli_cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **error)
+static const CliOption create_as_options[] = {
+    OF_POOL(N_("pool name")),
+    CLI_REQUIRED("name", N_("name of the volume"), ),
+    CLI_REQUIRED("capacity", N_("size of the vol, as scaled integer (default bytes)"), ),
+    CLI_STRING("allocation", N_("initial allocation size, as scaled integer (default bytes)")),
+    FORMAT_OPTION("format", N_("file format type %s")),
+    CLI_STRING("backing-vol", N_("the backing volume if taking a snapshot")),
+    FORMAT_OPTION("backing-vol-format", N_("format of backing volume if taking a snapshot")),
+    PREALLOC,
+    CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),
+    VALIDATE,
+    PREALLOCATION,
+    CLI_SWITCH("thin", N_("take space from a thin pool as it is written to (logical pools)")),
+    CLI_SWITCH("thick", N_("set all space aside at once, also in a pool of thin volumes")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_create_as_command = {
+    .name = "vol-create-as",
+    .summary = N_("create a volume from a set of args"),
+    .description = N_("Create a vol."),
+    .options = create_as_options,
+    .handler = cmd_create_as,
+    .flags = CLI_CMD_MUTATES,
+};
+
+static gboolean cmd_create_from(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CstVolRef) source = NULL;
@@ -193,6 +235,30 @@ gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **erro
              source->name);
     return TRUE;
 }
+
+static const CliOption create_from_options[] = {
+    OF_POOL(N_("pool name or uuid")),
+    XML_FILE,
+    CLI_REQUIRED("vol", N_("vol name, key or path"), .complete = cli_complete_input_vols),
+    POOL_OPTION("inputpool", N_("pool name or uuid of the input volume's pool")),
+    PREALLOC,
+    REFLINK,
+    VALIDATE,
+    PREALLOCATION,
+    FORCE_SHARE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_create_from_command = {
+    .name = "vol-create-from",
+    .summary = N_("create a vol, using another volume as input"),
+    .description = N_("Create a vol from an existing volume."),
+    .options = create_from_options,
+    .handler = cmd_create_from,
+    .flags = CLI_CMD_MUTATES,
+};
 
 /** The name and the document of the clone; *ret_pool is where it goes. */
 static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
@@ -218,7 +284,7 @@ static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef 
     return TRUE;
 }
 
-gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CstPoolRef) pool = NULL;
@@ -239,3 +305,26 @@ gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "volume", vol->name, _("Vol %s cloned from %s"), vol->name, source->name);
     return TRUE;
 }
+
+static const CliOption clone_options[] = {
+    VOL,
+    CLI_REQUIRED("newname", N_("clone name"), ),
+    POOL,
+    PREALLOC,
+    PREALLOCATION,
+    REFLINK,
+    CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
+    FORCE_SHARE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_clone_command = {
+    .name = "vol-clone",
+    .summary = N_("clone a volume."),
+    .description = N_("Clone an existing volume within the parent pool."),
+    .options = clone_options,
+    .handler = cmd_clone,
+    .flags = CLI_CMD_MUTATES,
+};

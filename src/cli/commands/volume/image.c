@@ -24,10 +24,6 @@ typedef struct {
 
 /* --- check ----------------------------------------------------------------------------------- */
 
-const CliOption cli_vol_check_options[] = {
-    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
-};
-
 static gboolean run_check(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
@@ -35,7 +31,7 @@ static gboolean run_check(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_check(work->conn, work->vol, work->flags, task, work->report, error);
 }
 
-gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -66,9 +62,20 @@ gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error)
     return cli_check_judge(name, report.errors, report.leaks, error);
 }
 
-/* --- flatten, commit, sparsify --------------------------------------------------------------- */
+static const CliOption check_options[] = {
+    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
+};
 
-const CliOption cli_vol_flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+const CliCommand cli_vol_check_command = {
+    .name = "vol-check",
+    .summary = N_("verify a vol's image"),
+    .description = N_("Verify the metadata of a volume's image, and repair it on request."),
+    .options = check_options,
+    .handler = cmd_check,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- flatten, commit, sparsify --------------------------------------------------------------- */
 
 static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
 {
@@ -77,7 +84,7 @@ static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_flatten(work->conn, work->vol, task, error);
 }
 
-gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -92,14 +99,15 @@ gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-const CliOption cli_vol_commit_options[] = {
-    VOL,
-    POOL,
-    CLI_NAMED("base", N_("volume further down to commit to")),
-    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
-    RATE_LIMIT,
-    DETACH,
-    {0},
+static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+
+const CliCommand cli_vol_flatten_command = {
+    .name = "vol-flatten",
+    .summary = N_("make a vol independent of what it is based on"),
+    .description = N_("Copy into a volume what it reads from others. It is valid at every moment."),
+    .options = flatten_options,
+    .handler = cmd_flatten,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
 };
 
 static gboolean run_commit(CstTask *task, gpointer data, GError **error)
@@ -109,7 +117,7 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
 }
 
-gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -131,6 +139,25 @@ gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption commit_options[] = {
+    VOL,
+    POOL,
+    CLI_NAMED("base", N_("volume further down to commit to")),
+    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_commit_command = {
+    .name = "vol-commit",
+    .summary = N_("push a vol's content down into what it is based on"),
+    .description = N_("Write what a volume holds into the volume it is based on."),
+    .options = commit_options,
+    .handler = cmd_commit,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};
+
 static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
 {
     Work *work = data;
@@ -138,7 +165,7 @@ static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_sparsify(work->conn, work->vol, task, &work->given_back, error);
 }
 
-gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
@@ -155,11 +182,18 @@ gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+const CliCommand cli_vol_sparsify_command = {
+    .name = "vol-sparsify",
+    .summary = N_("give a vol's zeroes and unused space back"),
+    .description = N_("Turn the zeroes of a volume, and what its image does not use, into holes."),
+    .options = flatten_options,
+    .handler = cmd_sparsify,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
 /* --- chain ----------------------------------------------------------------------------------- */
 
 #define DEPTH_MAX 1000 /* of what a server may make us nest; ours ends far above */
-
-const CliOption cli_vol_chain_options[] = {VOL, POOL, {0}};
 
 static const CliColumn chain_columns[] = {
     {N_("Volume"), "tree", CLI_CELL_TEXT, NULL, 0},
@@ -243,7 +277,7 @@ static void print_json(CliCtl *ctl, const GPtrArray *rows)
     cli_json_end(ctl->out, json);
 }
 
-gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_chain(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(GPtrArray) rows = vol ? cst_conn_vol_chain(ctl->conn, vol, error) : NULL;
@@ -256,3 +290,17 @@ gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error)
         print_tree(ctl, rows);
     return TRUE;
 }
+
+static const CliOption chain_options[] = {VOL, POOL, {0}};
+
+const CliCommand cli_vol_chain_command = {
+    .name = "vol-chain",
+    .summary = N_("what a vol is based on, and what is based on it"),
+    .description =
+        N_("Show the tree of backing files, overlays, origins and clones that a volume is part of, "
+           "across pools, from what is based on nothing down; a star marks the volume itself. With "
+           "--json each volume has its own in \"children\"."),
+    .options = chain_options,
+    .handler = cmd_chain,
+    .flags = CLI_CMD_OURS,
+};

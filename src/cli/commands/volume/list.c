@@ -3,6 +3,7 @@
 #include <base/i18n.h>
 
 #include "commands/pool/pool.h"
+#include "options.h"
 #include "output/table.h"
 #include "output/text.h"
 #include "volume.h"
@@ -79,7 +80,7 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
     }
 }
 
-gboolean cli_cmd_vol_list(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     gboolean details = cli_args_has(args, "details");
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
@@ -103,3 +104,17 @@ gboolean cli_cmd_vol_list(CliCtl *ctl, const CliArgs *args, GError **error)
     warn_of_problems(ctl, rows);
     return TRUE;
 }
+
+static const CliOption list_options[] = {
+    OF_POOL(N_("pool name or uuid")),
+    CLI_SWITCH("details", N_("display extended details for volumes")),
+    {0},
+};
+
+const CliCommand cli_vol_list_command = {
+    .name = "vol-list",
+    .summary = N_("list vols"),
+    .description = N_("Returns list of vols by pool."),
+    .options = list_options,
+    .handler = cmd_list,
+};

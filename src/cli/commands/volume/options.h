@@ -29,3 +29,15 @@
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_HELP_LISTS, .help = text, \
         .complete = cli_complete_vol_formats                                               \
     }
+
+#define KEY           CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
+#define OF_POOL(text) CLI_REQUIRED("pool", text, .complete = cli_complete_active_pools)
+#define XML_FILE      CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
+#define PREALLOC                    \
+    CLI_SWITCH("prealloc-metadata", \
+               N_("preallocate metadata (for qcow2 instead of full allocation)"))
+#define PREALLOCATION \
+    CLI_NAMED("preallocation", N_("what to reserve: off, metadata, falloc or full"))
+#define REFLINK  CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
+#define VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
+#define SPARSE   CLI_SWITCH("sparse", N_("preserve sparseness of volume"))

@@ -11,6 +11,7 @@
 #include <base/i18n.h>
 
 #include "commands/xml.h"
+#include "options.h"
 #include "output/confirm.h"
 #include "output/json.h"
 #include "output/progress.h"
@@ -162,7 +163,7 @@ static gboolean read_content(CliCtl *ctl, const CliArgs *args, Transfer *transfe
     return content->backing != NULL;
 }
 
-gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_upload(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Transfer transfer;
     gboolean ok = read_transfer(ctl, args, &transfer, error) &&
@@ -172,6 +173,36 @@ gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error)
     g_free(transfer.backing_path);
     return ok;
 }
+
+static const CliOption upload_options[] = {
+    VOL,
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file")),
+    POOL,
+    CLI_NUMBER("offset", N_("volume offset to upload to")),
+    CLI_NUMBER("length", N_("amount of data to upload")),
+    SPARSE,
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is; default: what the vol is listed as"),
+     .complete = cli_complete_vol_formats},
+    {.name = "backing-vol",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is based on; default: it may name nothing"),
+     .complete = cli_complete_vols},
+    RATE_LIMIT,
+    {0},
+};
+
+const CliCommand cli_vol_upload_command = {
+    .name = "vol-upload",
+    .summary = N_("upload file contents to a volume"),
+    .description = N_("Upload file contents to a volume"),
+    .options = upload_options,
+    .handler = cmd_upload,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
 
 /* --- download -------------------------------------------------------------------------------- */
 
@@ -281,7 +312,7 @@ static gboolean download(CliCtl *ctl, Transfer *transfer, GError **error)
     return TRUE;
 }
 
-gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_download(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Transfer transfer;
     gboolean ok = read_transfer(ctl, args, &transfer, error) && download(ctl, &transfer, error);
@@ -289,3 +320,24 @@ gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error)
     cst_vol_ref_free(transfer.vol);
     return ok;
 }
+
+static const CliOption download_options[] = {
+    VOL,
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file")),
+    POOL,
+    CLI_NUMBER("offset", N_("volume offset to download from")),
+    CLI_NUMBER("length", N_("amount of data to download")),
+    SPARSE,
+    FORCE_SHARE,
+    RATE_LIMIT,
+    {0},
+};
+
+const CliCommand cli_vol_download_command = {
+    .name = "vol-download",
+    .summary = N_("download volume contents to a file"),
+    .description = N_("Download volume contents to a file"),
+    .options = download_options,
+    .handler = cmd_download,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

@@ -40,18 +40,6 @@ void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems)
 
 /* --- vol-trust ------------------------------------------------------------------------------- */
 
-const CliOption cli_vol_trust_options[] = {
-    VOL,
-    POOL,
-    {.name = "format",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("what the content is; default: what the vol is listed as"),
-     .complete = cli_complete_vol_formats},
-    CLI_SWITCH("revoke", N_("nothing that the content names is declared any more")),
-    {0},
-};
-
 typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
@@ -65,7 +53,7 @@ static gboolean run_declare(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_declare(declaring->conn, declaring->vol, &declaring->how, task, error);
 }
 
-gboolean cli_cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     gboolean revoke = cli_args_has(args, "revoke");
     const char *name;
@@ -88,65 +76,35 @@ gboolean cli_cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
+static const CliOption trust_options[] = {
+    VOL,
+    POOL,
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is; default: what the vol is listed as"),
+     .complete = cli_complete_vol_formats},
+    CLI_SWITCH("revoke", N_("nothing that the content names is declared any more")),
+    {0},
+};
+
+const CliCommand cli_vol_trust_command = {
+    .name = "vol-trust",
+    .summary = N_("declare what a vol's image names"),
+    .description = N_(
+        "Content that was uploaded, or lies where others can write, may name any file as its "
+        "backing "
+        "store or data file; that is shown (vol-info) and not followed until it is declared here. "
+        "With --format the volume is of that format from now on, whatever its content."),
+    .options = trust_options,
+    .handler = cmd_trust,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
 gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
                          GError **error)
 {
     Declaring declaring = {.conn = ctl->conn, .vol = vol, .how = *how};
 
     return cli_run_task(ctl, _("Declaring"), run_declare, &declaring, error);
-}
-
-/* --- pool-trust ------------------------------------------------------------------------------ */
-
-static void complete_follow(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    for (int follow = CST_FOLLOW_POOLS; follow <= CST_FOLLOW_ANYWHERE; follow++)
-        g_ptr_array_add(words, g_strdup(cst_follow_name((CstFollow)follow)));
-}
-
-const CliOption cli_pool_trust_options[] = {
-    CLI_REQUIRED("pool", N_("pool name or uuid"), .complete = cli_complete_pools),
-    {.name = "follow",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("pools (volumes of active pools), none, or anywhere"),
-     .complete = complete_follow},
-    {0},
-};
-
-static void tell_follow(CliCtl *ctl, const char *pool, CstFollow follow)
-{
-    JsonBuilder *json;
-
-    if (!ctl->settings.json) {
-        cli_print(ctl, "%s\n", cst_follow_name(follow));
-        return;
-    }
-    json = cli_json_begin();
-    cli_json_add_string(json, "pool", pool);
-    cli_json_add_string(json, "follow", cst_follow_name(follow));
-    cli_json_end(ctl->out, json);
-}
-
-gboolean cli_cmd_pool_trust(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    const char *name, *word = NULL;
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
-    CstFollow follow = CST_FOLLOW_POOLS;
-
-    if (!pool || !cli_args_string(args, "follow", &word, error))
-        return FALSE;
-    if (word && !cst_follow_parse(word, &follow))
-        return cst_fail(error, CST_ERROR_USAGE,
-                        _("--follow takes pools, none or anywhere, not '%s'"), word);
-    if (word)
-        cli_plan(ctl, _("Would follow what volumes of pool %s name: %s"), name, word);
-    if (!cst_conn_pool_follow(ctl->conn, pool, word ? &follow : NULL, &follow, error))
-        return FALSE;
-    if (!word)
-        tell_follow(ctl, pool->name, follow);
-    else
-        cli_done(ctl, "pool", pool->name, _("What volumes of pool %s name is followed: %s"), name,
-                 word);
-    return TRUE;
 }

@@ -11,8 +11,6 @@
 
 /* --- map ------------------------------------------------------------------------------------- */
 
-const CliOption cli_vol_map_options[] = {VOL, POOL, {0}};
-
 typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
@@ -51,7 +49,7 @@ static gboolean run_map(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-gboolean cli_cmd_vol_map(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_map_table();
@@ -63,25 +61,21 @@ gboolean cli_cmd_vol_map(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-/* --- measure --------------------------------------------------------------------------------- */
+static const CliOption map_options[] = {VOL, POOL, {0}};
 
-const CliOption cli_vol_measure_options[] = {
-    {.name = "vol",
-     .kind = CLI_OPT_STRING,
-     .help = N_("volume whose copy is measured"),
-     .complete = cli_complete_vols},
-    {.name = "target-format",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
-     .letter = 'O',
-     .help = N_("format of the new image"),
-     .complete = cli_complete_vol_formats},
-    CLI_IMAGE_OPTIONS,
-    POOL,
-    CLI_NAMED("size", N_("capacity of an empty image, instead of a volume")),
-    RATE_LIMIT,
-    {0},
+const CliCommand cli_vol_map_command = {
+    .name = "vol-map",
+    .summary = N_("show which parts of a vol hold data"),
+    .description =
+        N_("Offset, length and state of each run of what the guest sees, and which volume of the "
+           "chain "
+           "it comes from."),
+    .options = map_options,
+    .handler = cmd_map,
+    .flags = CLI_CMD_OURS,
 };
+
+/* --- measure --------------------------------------------------------------------------------- */
 
 typedef struct {
     CstConn *conn;
@@ -110,7 +104,7 @@ static gboolean measure(CliCtl *ctl, const CliArgs *args, Measuring *measuring, 
     return TRUE;
 }
 
-gboolean cli_cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     Measuring measuring = {0};
     gboolean help;
@@ -126,22 +120,34 @@ gboolean cli_cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error)
     return help || measure(ctl, args, &measuring, error);
 }
 
-/* --- bitmap ---------------------------------------------------------------------------------- */
-
-const CliOption cli_vol_bitmap_options[] = {
-    VOL,
-    CLI_REQUIRED("bitmap", N_("name of the bitmap"), ),
-    POOL,
-    CLI_BITMAP_DEEDS,
-    {.name = "source-vol",
+static const CliOption measure_options[] = {
+    {.name = "vol",
      .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .letter = 'b',
-     .help = N_("with --merge: volume that has that bitmap"),
+     .help = N_("volume whose copy is measured"),
      .complete = cli_complete_vols},
-    POOL_OPTION("source-pool", N_("pool of that volume; default: that of the first one")),
+    {.name = "target-format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
+     .letter = 'O',
+     .help = N_("format of the new image"),
+     .complete = cli_complete_vol_formats},
+    CLI_IMAGE_OPTIONS,
+    POOL,
+    CLI_NAMED("size", N_("capacity of an empty image, instead of a volume")),
+    RATE_LIMIT,
     {0},
 };
+
+const CliCommand cli_vol_measure_command = {
+    .name = "vol-measure",
+    .summary = N_("tell how large an image of a vol's content will be"),
+    .description = N_("For a copy of <vol> in another format, or an empty image of --size."),
+    .options = measure_options,
+    .handler = cmd_measure,
+    .flags = CLI_CMD_OURS,
+};
+
+/* --- bitmap ---------------------------------------------------------------------------------- */
 
 typedef struct {
     CstConn *conn;
@@ -166,7 +172,7 @@ static gboolean find_source(CliCtl *ctl, const CliArgs *args, CstVolRef **ret_vo
     return *ret_vol != NULL;
 }
 
-gboolean cli_cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(CstBitmapStep));
     BitmapWork work = {.change.steps = steps};
@@ -189,3 +195,29 @@ gboolean cli_cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_done(ctl, "bitmap", bitmap, _("Bitmap %s of vol %s changed"), bitmap, name);
     return TRUE;
 }
+
+static const CliOption bitmap_options[] = {
+    VOL,
+    CLI_REQUIRED("bitmap", N_("name of the bitmap"), ),
+    POOL,
+    CLI_BITMAP_DEEDS,
+    {.name = "source-vol",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("with --merge: volume that has that bitmap"),
+     .complete = cli_complete_vols},
+    POOL_OPTION("source-pool", N_("pool of that volume; default: that of the first one")),
+    {0},
+};
+
+const CliCommand cli_vol_bitmap_command = {
+    .name = "vol-bitmap",
+    .summary = N_("change the dirty bitmaps inside a vol's image"),
+    .description = N_(
+        "For incremental backups of qcow2 volumes. What is asked for is done in the order given, "
+        "each step whole or not at all."),
+    .options = bitmap_options,
+    .handler = cmd_bitmap,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};

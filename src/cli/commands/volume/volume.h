@@ -67,38 +67,7 @@ void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *w
 /** Number of the algorithm, -1 when there is no such one. */
 int cli_wipe_algorithm(const char *name);
 
-gboolean cli_cmd_vol_list(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_create(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_create_as(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_create_from(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_clone(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_upload(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_download(CliCtl *ctl, const CliArgs *args, GError **error);
 /* Options of commands whose handlers are not where the table is. */
-extern const CliOption cli_vol_bitmap_options[];
-extern const CliOption cli_vol_chain_options[];
-extern const CliOption cli_vol_check_options[];
-extern const CliOption cli_vol_commit_options[];
-extern const CliOption cli_vol_compare_options[];
-extern const CliOption cli_vol_convert_options[];
-extern const CliOption cli_vol_flatten_options[];
-extern const CliOption cli_vol_map_options[];
-extern const CliOption cli_vol_measure_options[];
-extern const CliOption cli_vol_rebase_options[];
-extern const CliOption cli_vol_trust_options[];
-
-gboolean cli_cmd_vol_bitmap(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_chain(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_check(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_compare(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_convert(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_flatten(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_map(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_measure(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_rebase(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_sparsify(CliCtl *ctl, const CliArgs *args, GError **error);
-gboolean cli_cmd_vol_trust(CliCtl *ctl, const CliArgs *args, GError **error);
 
 /** What is wrong with it, elements char *; empty where the server does not say. */
 GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol);
@@ -109,3 +78,24 @@ void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems);
 /** Declares what the volume's content is. */
 gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
                          GError **error);
+
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_vol_bitmap_command;
+extern const CliCommand cli_vol_chain_command;
+extern const CliCommand cli_vol_check_command;
+extern const CliCommand cli_vol_commit_command;
+extern const CliCommand cli_vol_flatten_command;
+extern const CliCommand cli_vol_sparsify_command;
+extern const CliCommand cli_vol_compare_command;
+extern const CliCommand cli_vol_convert_command;
+extern const CliCommand cli_vol_map_command;
+extern const CliCommand cli_vol_measure_command;
+extern const CliCommand cli_vol_rebase_command;
+extern const CliCommand cli_vol_trust_command;
+extern const CliCommand cli_vol_clone_command;
+extern const CliCommand cli_vol_create_as_command;
+extern const CliCommand cli_vol_create_command;
+extern const CliCommand cli_vol_create_from_command;
+extern const CliCommand cli_vol_download_command;
+extern const CliCommand cli_vol_list_command;
+extern const CliCommand cli_vol_upload_command;
