@@ -6,8 +6,7 @@
 #include <base/error.h>
 #include <model/image_report.h>
 
-#include "commands/volume/volume.h"
-#include "output/json.h"
+#include "output/sheet.h"
 #include "output/table.h"
 #include "output/text.h"
 
@@ -37,49 +36,55 @@ static void print_findings(CliCtl *ctl, const CstFindings *findings, uint64_t le
         cli_print(ctl, _("and %" PRIu64 " more, which are not listed\n"), left_out);
 }
 
-static void add_findings(JsonBuilder *json, const CstFindings *findings, uint64_t left_out)
+/* What is found is a list of its own in JSON; left out where a daemon only counts. */
+static void add_findings(CliSheet *sheet, const CstFindings *findings, uint64_t left_out)
 {
-    if (!findings)
+    const CliFact rest = cli_fact_number("findings-left-out", NULL, TRUE, left_out);
+
+    if (!findings || !sheet->json.text)
         return;
-    json_builder_set_member_name(json, "findings");
-    json_builder_begin_array(json);
+    cli_sheet_begin_list(sheet, "findings", NULL, "");
     for (guint i = 0; i < cst_findings_length(findings); i++) {
         const CstFinding *finding = cst_findings_get(findings, i);
+        const CliFact facts[] = {
+            cli_fact_text("kind", NULL, finding->kind == CST_FINDING_LEAK ? "leak" : "error"),
+            cli_fact_number("count", NULL, TRUE, finding->count),
+            cli_fact_text("text", NULL, finding->text),
+        };
 
-        json_builder_begin_object(json);
-        cli_json_add_string(json, "kind", finding->kind == CST_FINDING_LEAK ? "leak" : "error");
-        cli_json_add_size(json, "count", finding->count);
-        cli_json_add_string(json, "text", finding->text);
-        json_builder_end_object(json);
+        cli_sheet_begin_item(sheet, i);
+        cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_end_object(sheet);
     }
-    json_builder_end_array(json);
-    cli_json_add_size(json, "findings-left-out", left_out);
+    cli_sheet_end_list(sheet);
+    cli_sheet_add(sheet, &rest, 1);
 }
 
 void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
                      size_t count, const CstFindings *findings, const GPtrArray *problems)
 {
-    JsonBuilder *json = ctl->settings.json ? cli_json_begin() : NULL;
+    const CliFact head[] = {
+        cli_fact_nullable("filename", NULL, name),
+        cli_fact_nullable("format", NULL, format),
+        cli_fact_number("check-errors", NULL, TRUE, 0),
+    };
     uint64_t left_out = count_left_out(rows, findings);
+    CliSheet sheet;
 
-    if (json) {
-        cli_json_add_string(json, "filename", name);
-        cli_json_add_string(json, "format", format);
-        cli_json_add_size(json, "check-errors", 0);
-    }
+    cli_sheet_begin(&sheet, ctl);
+    cli_sheet_add(&sheet, head, G_N_ELEMENTS(head));
     print_findings(ctl, findings, left_out); /* the numbers are what stays in sight */
     for (size_t i = 0; i < count; i++) {
-        if (json)
-            cli_json_add_size(json, rows[i].key, rows[i].value);
-        else if (rows[i].value || rows[i].always)
-            cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _(rows[i].label), rows[i].value);
+        gboolean shown = rows[i].value || rows[i].always;
+        const CliFact fact =
+            cli_fact_number(rows[i].key, shown ? rows[i].label : NULL, TRUE, rows[i].value);
+
+        cli_sheet_add(&sheet, &fact, 1);
     }
-    if (json)
-        add_findings(json, findings, left_out);
-    if (json && problems)
-        cli_vol_add_problems(json, problems);
-    if (json)
-        cli_json_end(ctl->out, json);
+    add_findings(&sheet, findings, left_out);
+    if (problems)
+        cli_sheet_add_words(&sheet, "problems", problems);
+    cli_sheet_end(&sheet);
 }
 
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error)

@@ -6,6 +6,7 @@
 
 #include "core/interrupt.h"
 #include "output/json.h"
+#include "output/sheet.h"
 #include "output/text.h"
 
 typedef struct {
@@ -27,21 +28,19 @@ const char *cli_event_kind(const CliEventType *type, int kind)
 
 gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *types)
 {
+    g_autoptr(GPtrArray) names = NULL;
+    CliSheet sheet;
+
     if (!cli_args_has(args, "list"))
         return FALSE;
-    if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
-
-        json_builder_set_member_name(json, "events");
-        json_builder_begin_array(json);
-        for (; types->name; types++)
-            json_builder_add_string_value(json, types->name);
-        json_builder_end_array(json);
-        cli_json_end(ctl->out, json);
-        return TRUE;
-    }
-    for (; types->name; types++)
+    names = g_ptr_array_new();
+    for (; types->name; types++) {
+        g_ptr_array_add(names, (gpointer)types->name);
         cli_print(ctl, "%s\n", types->name);
+    }
+    cli_sheet_begin(&sheet, ctl);
+    cli_sheet_add_words(&sheet, "events", names);
+    cli_sheet_end(&sheet);
     return TRUE;
 }
 
@@ -88,17 +87,17 @@ static char *time_stamp(void)
 static void print_json_event(const Waiter *waiter, const CstConnEvent *event)
 {
     g_autofree char *when = cli_json_time(g_get_real_time() / G_USEC_PER_SEC);
-    JsonBuilder *json = cli_json_begin();
     char uuid[CST_UUID_TEXT_LEN];
+    const CliEventType *type = waiter->request->type;
+    const CliFact facts[] = {
+        cli_fact_text("event", NULL, type->name),
+        cli_fact_text("kind", NULL, type->kinds ? cli_event_kind(type, event->kind) : NULL),
+        cli_fact_text("pool", NULL, event->pool),
+        cli_fact_text("uuid", NULL, cst_uuid_format(&event->uuid, uuid)),
+        cli_fact_text("time", NULL, when),
+    };
 
-    cli_json_add_string(json, "event", waiter->request->type->name);
-    if (waiter->request->type->kinds)
-        cli_json_add_string(json, "kind", cli_event_kind(waiter->request->type, event->kind));
-    if (event->pool)
-        cli_json_add_string(json, "pool", event->pool);
-    cli_json_add_string(json, "uuid", cst_uuid_format(&event->uuid, uuid));
-    cli_json_add_string(json, "time", when);
-    cli_json_end(waiter->ctl->out, json);
+    cli_sheet_print(waiter->ctl, facts, G_N_ELEMENTS(facts));
 }
 
 static void on_event(const CstConnEvent *event, gpointer data)

@@ -4,25 +4,19 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "output/json.h"
+#include "output/sheet.h"
 #include "output/text.h"
-
-static void print_json(CliCtl *ctl, const CstCompareReport *report)
-{
-    JsonBuilder *json = cli_json_begin();
-
-    cli_json_add_bool(json, "identical", report->same);
-    cli_json_add_bool(json, "same-size", report->sizes_same);
-    if (!report->same)
-        cli_json_add_size(json, "offset", report->offset);
-    cli_json_end(ctl->out, json);
-}
 
 gboolean cli_compare_judge(CliCtl *ctl, const CstCompareReport *report, gboolean strict,
                            GError **error)
 {
-    if (ctl->settings.json)
-        print_json(ctl, report);
+    const CliFact facts[] = {
+        cli_fact_bool("identical", NULL, TRUE, report->same),
+        cli_fact_bool("same-size", NULL, TRUE, report->sizes_same),
+        cli_fact_number("offset", NULL, !report->same, report->offset),
+    };
+
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
     if (!report->same) {
         g_autofree char *offset = g_strdup_printf("%" G_GUINT64_FORMAT, report->offset);
 
@@ -39,21 +33,14 @@ gboolean cli_compare_judge(CliCtl *ctl, const CstCompareReport *report, gboolean
 
 void cli_measure_print(CliCtl *ctl, const CstMeasureReport *report)
 {
-    JsonBuilder *json;
+    const CliFact facts[] = {
+        cli_fact_number("required", N_("required size"), TRUE, report->required),
+        cli_fact_number("fully-allocated", N_("fully allocated size"), TRUE,
+                        report->fully_allocated),
+        cli_fact_number("bitmaps", N_("bitmaps size"), report->has_bitmaps, report->bitmaps),
+    };
 
-    cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("required size"), report->required);
-    cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("fully allocated size"),
-              report->fully_allocated);
-    if (report->has_bitmaps)
-        cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", _("bitmaps size"), report->bitmaps);
-    if (!ctl->settings.json)
-        return;
-    json = cli_json_begin();
-    cli_json_add_size(json, "required", report->required);
-    cli_json_add_size(json, "fully-allocated", report->fully_allocated);
-    if (report->has_bitmaps)
-        cli_json_add_size(json, "bitmaps", report->bitmaps);
-    cli_json_end(ctl->out, json);
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
 }
 
 /* JSON members are qemu-img's; "filename" is ours. */

@@ -1,68 +1,112 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * JSON objects, one a line, each with the version of its schema. Their text is json-glib's.
+ * JSON objects, one a line, each with the version of its schema.
+ *
+ * The text is written here, and not by json-glib, whose generator needs the whole object as a tree
+ * (the map of an image may have millions of rows), prints 56.77 as 56.770000000000003 and lets the
+ * character U+001F through, which makes the text invalid.
  */
 #include "json.h"
 
-JsonBuilder *cli_json_begin(void)
+void cli_json_begin(CliJson *json)
 {
-    JsonBuilder *builder = json_builder_new();
-
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "schema");
-    json_builder_add_int_value(builder, CLI_JSON_SCHEMA);
-    return builder;
+    *json = (CliJson){.text = g_string_new(NULL)};
+    cli_json_open(json, NULL, '{');
+    cli_json_add_number(json, "schema", CLI_JSON_SCHEMA);
 }
 
-void cli_json_end(FILE *stream, JsonBuilder *builder)
+void cli_json_end(CliJson *json, FILE *stream)
 {
-    g_autoptr(JsonNode) root = NULL;
-    g_autofree char *text = NULL;
-
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    text = json_to_string(root, FALSE);
-    fprintf(stream, "%s\n", text);
+    cli_json_close(json, '}');
+    g_string_append_c(json->text, '\n');
+    cli_json_flush(json, stream);
     fflush(stream);
-    g_object_unref(builder);
+    cli_json_clear(json);
 }
 
-char *cli_json_key(const char *key)
+void cli_json_clear(CliJson *json)
 {
-    return g_strdelimit(g_strdup(key), "-", '_');
+    if (json->text)
+        g_string_free(g_steal_pointer(&json->text), TRUE);
 }
 
-void cli_json_add_member(JsonBuilder *builder, const char *key)
+void cli_json_flush(CliJson *json, FILE *stream)
 {
-    g_autofree char *name = cli_json_key(key);
-
-    json_builder_set_member_name(builder, name);
+    fwrite(json->text->str, 1, json->text->len, stream);
+    g_string_truncate(json->text, 0);
 }
 
-void cli_json_add_string(JsonBuilder *builder, const char *key, const char *value)
+/* What stands before a value: a comma, and its name where it is a member. */
+static void begin_value(CliJson *json, const char *key)
 {
-    g_autofree char *valid = NULL;
+    if (json->follows)
+        g_string_append_c(json->text, ',');
+    json->follows = TRUE;
+    if (!key)
+        return;
+    g_string_append_c(json->text, '"');
+    for (; *key; key++)
+        g_string_append_c(json->text, *key == '-' ? '_' : *key);
+    g_string_append(json->text, "\":");
+}
 
-    cli_json_add_member(builder, key);
-    if (!value) {
-        json_builder_add_null_value(builder);
+void cli_json_open(CliJson *json, const char *key, char bracket)
+{
+    begin_value(json, key);
+    g_string_append_c(json->text, bracket);
+    json->follows = FALSE;
+}
+
+void cli_json_close(CliJson *json, char bracket)
+{
+    g_string_append_c(json->text, bracket);
+    json->follows = TRUE;
+}
+
+static void append_escaped(GString *out, unsigned char c)
+{
+    static const char letters[] = "btn\0fr"; /* of 8 to 13; 11 has none */
+
+    if (c == '"' || c == '\\')
+        g_string_append_printf(out, "\\%c", c);
+    else if (c >= '\b' && c <= '\r' && letters[c - '\b'])
+        g_string_append_printf(out, "\\%c", letters[c - '\b']);
+    else if (c < 0x20 || c == 0x7f)
+        g_string_append_printf(out, "\\u%04x", c);
+    else
+        g_string_append_c(out, (char)c);
+}
+
+void cli_json_add_string(CliJson *json, const char *key, const char *value)
+{
+    g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
+
+    begin_value(json, key);
+    if (!valid) {
+        g_string_append(json->text, "null");
         return;
     }
-    /* File names may be any bytes; JSON text is UTF-8. */
-    valid = g_utf8_make_valid(value, -1);
-    json_builder_add_string_value(builder, valid);
+    g_string_append_c(json->text, '"');
+    for (const char *at = valid; *at; at++)
+        append_escaped(json->text, (unsigned char)*at);
+    g_string_append_c(json->text, '"');
 }
 
-void cli_json_add_bool(JsonBuilder *builder, const char *key, gboolean value)
+void cli_json_add_bool(CliJson *json, const char *key, gboolean value)
 {
-    cli_json_add_member(builder, key);
-    json_builder_add_boolean_value(builder, value);
+    cli_json_add_spelt(json, key, value ? "true" : "false");
 }
 
-void cli_json_add_size(JsonBuilder *builder, const char *key, uint64_t value)
+void cli_json_add_number(CliJson *json, const char *key, uint64_t value)
 {
-    cli_json_add_member(builder, key);
-    json_builder_add_int_value(builder, (gint64)MIN(value, (uint64_t)G_MAXINT64));
+    begin_value(json, key);
+    g_string_append_printf(json->text, "%" G_GUINT64_FORMAT, MIN(value, (uint64_t)G_MAXINT64));
+}
+
+void cli_json_add_spelt(CliJson *json, const char *key, const char *text)
+{
+    begin_value(json, key);
+    g_string_append(json->text, text);
 }
 
 char *cli_json_time(int64_t seconds)

@@ -10,8 +10,8 @@
 #include <base/units.h>
 
 #include "core/interrupt.h"
-#include "json.h"
 #include "progress.h"
+#include "sheet.h"
 #include "width.h"
 
 #define TICK_US  100000                /* between two looks at the task */
@@ -111,25 +111,23 @@ static int terminal_columns(int fd)
     return 80;
 }
 
+static CliFact number_or_null(const char *key, gboolean is_known, uint64_t number)
+{
+    return is_known ? cli_fact_number(key, NULL, TRUE, number) : cli_fact_nullable(key, NULL, NULL);
+}
+
 static void show_json(const View *view, CstProgress progress, const CliProgressFigures *figures)
 {
-    JsonBuilder *json = cli_json_begin();
+    const CliFact facts[] = {
+        cli_fact_text("event", NULL, "progress"),
+        cli_fact_text("command", NULL, view->ctl->current->command->name),
+        cli_fact_number("done", NULL, TRUE, progress.done),
+        number_or_null("total", progress.total != 0, progress.total),
+        cli_fact_number("rate", NULL, TRUE, (uint64_t)figures->rate),
+        number_or_null("eta_s", figures->eta_s >= 0, (uint64_t)figures->eta_s),
+    };
 
-    cli_json_add_string(json, "event", "progress");
-    cli_json_add_string(json, "command", view->ctl->current->command->name);
-    cli_json_add_size(json, "done", progress.done);
-    json_builder_set_member_name(json, "total");
-    if (progress.total)
-        json_builder_add_int_value(json, (gint64)progress.total);
-    else
-        json_builder_add_null_value(json);
-    cli_json_add_size(json, "rate", (uint64_t)figures->rate);
-    json_builder_set_member_name(json, "eta_s");
-    if (figures->eta_s >= 0)
-        json_builder_add_int_value(json, (gint64)figures->eta_s);
-    else
-        json_builder_add_null_value(json);
-    cli_json_end(view->ctl->err, json);
+    cli_sheet_print_json(view->ctl, view->ctl->err, facts, G_N_ELEMENTS(facts));
 }
 
 static void show(View *view)

@@ -12,7 +12,7 @@
 #include <base/error_class.h>
 #include <base/i18n.h>
 
-#include "json.h"
+#include "sheet.h"
 #include "text.h"
 
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
@@ -27,36 +27,30 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
     text = g_strdup_vprintf(format, args);
     va_end(args);
     if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
+        const CliFact facts[] = {
+            cli_fact_text("command", NULL, ctl->current->command->name),
+            cli_fact_nullable(key, NULL, value),
+            cli_fact_text("message", NULL, text),
+        };
 
-        cli_json_add_string(json, "command", ctl->current->command->name);
-        if (key)
-            cli_json_add_string(json, key, value);
-        cli_json_add_string(json, "message", text);
-        cli_json_end(ctl->out, json);
+        cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
     }
     cli_extra(ctl, "%s\n", text);
 }
 
-static void print_json_text(CliCtl *ctl, const char *key, const char *text)
-{
-    JsonBuilder *json = cli_json_begin();
-
-    cli_json_add_string(json, key, text);
-    cli_json_end(ctl->out, json);
-}
-
 void cli_value(CliCtl *ctl, const char *key, const char *value)
 {
-    if (ctl->settings.json)
-        print_json_text(ctl, key, value);
+    const CliFact fact = cli_fact_nullable(key, NULL, value);
+
+    cli_sheet_print_json(ctl, ctl->out, &fact, 1);
     cli_print(ctl, "%s\n", value);
 }
 
 void cli_document(CliCtl *ctl, const char *key, const char *text)
 {
-    if (ctl->settings.json)
-        print_json_text(ctl, key, text);
+    const CliFact fact = cli_fact_nullable(key, NULL, text);
+
+    cli_sheet_print_json(ctl, ctl->out, &fact, 1);
     cli_print(ctl, "%s", text);
 }
 
@@ -67,13 +61,14 @@ void cli_tell_plan(CliCtl *ctl)
     g_clear_pointer(&ctl->headline, g_free);
     if (!plan)
         return;
-    if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
+    {
+        const CliFact facts[] = {
+            cli_fact_text("command", NULL, ctl->current->command->name),
+            cli_fact_bool("dry_run", NULL, TRUE, TRUE),
+            cli_fact_text("plan", NULL, plan),
+        };
 
-        cli_json_add_string(json, "command", ctl->current->command->name);
-        cli_json_add_bool(json, "dry_run", TRUE);
-        cli_json_add_string(json, "plan", plan);
-        cli_json_end(ctl->out, json);
+        cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
     }
     cli_print(ctl, "%s\n", plan);
 }
@@ -99,20 +94,20 @@ static void report_json(CliCtl *ctl, const GError *error)
     const CstErrorInfo *info = cst_error_info(cst_error_code(error));
     const char *hint = ctl->hint ? ctl->hint : hint_for(cst_error_code(error));
     g_autofree char *text = cst_error_text(error);
-    JsonBuilder *json = cli_json_begin();
+    const CliFact facts[] = {
+        cli_fact_text("code", NULL, info->word),
+        cli_fact_text("message", NULL, text),
+        cli_fact_text("context", NULL, ctl->headline),
+        cli_fact_number("exit", NULL, TRUE, cli_exit_status(ctl, error)),
+        cli_fact_text("hint", NULL, hint),
+    };
+    CliSheet sheet;
 
-    json_builder_set_member_name(json, "error");
-    json_builder_begin_object(json);
-    cli_json_add_string(json, "code", info->word);
-    cli_json_add_string(json, "message", text);
-    if (ctl->headline)
-        cli_json_add_string(json, "context", ctl->headline);
-    json_builder_set_member_name(json, "exit");
-    json_builder_add_int_value(json, cli_exit_status(ctl, error));
-    if (hint)
-        cli_json_add_string(json, "hint", hint);
-    json_builder_end_object(json);
-    cli_json_end(ctl->err, json);
+    cli_sheet_begin(&sheet, ctl);
+    cli_sheet_begin_object(&sheet, "error", NULL);
+    cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
+    cli_sheet_end_object(&sheet);
+    cli_sheet_end_on(&sheet, ctl->err);
 }
 
 static void report_text(CliCtl *ctl, const GError *error)

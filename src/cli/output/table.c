@@ -11,6 +11,9 @@
 #include "text.h"
 #include "width.h"
 
+#define DEPTH_MAX  1000 /* of what a server may make us nest; ours ends far above */
+#define INDENT_MAX 100
+
 typedef struct {
     gboolean present;
     char *text;       /**< CLI_CELL_TEXT: owned */
@@ -21,7 +24,8 @@ typedef struct {
 struct CliTable {
     const CliColumn *columns;
     guint n_columns;
-    GArray *cells; /**< of Cell, row after row */
+    GArray *cells;  /**< of Cell, row after row */
+    GArray *levels; /**< of guint, one a row of a tree */
     const char *attached_key;
     CliTable *attached; /**< owned; NULL: none */
 };
@@ -47,6 +51,7 @@ CliTable *cli_table_new(const CliColumn *columns, guint n_columns)
     table->n_columns = n_columns;
     table->cells = g_array_new(FALSE, FALSE, sizeof(Cell));
     g_array_set_clear_func(table->cells, cell_clear);
+    table->levels = g_array_new(FALSE, FALSE, sizeof(guint));
     return table;
 }
 
@@ -55,8 +60,14 @@ void cli_table_free(CliTable *table)
     if (!table)
         return;
     g_array_unref(table->cells);
+    g_array_unref(table->levels);
     cli_table_free(table->attached);
     g_free(table);
+}
+
+void cli_table_add_level(CliTable *table, guint level)
+{
+    g_array_append_val(table->levels, level);
 }
 
 static void add_cell(CliTable *table, CliCellKind kind, const Cell *cell)
@@ -152,102 +163,105 @@ static guint row_count(const CliTable *table)
     return table->cells->len / table->n_columns;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------ */
-
-/* Rows can be very many (the map of an image): each is written out, none is kept as a tree. */
-
-static void append_json_string(GString *out, const char *text)
+static guint level_of(const CliTable *table, guint row)
 {
-    /* File names may be any bytes; JSON text is UTF-8. */
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-
-    g_string_append_c(out, '"');
-    for (const char *at = valid; *at; at++) {
-        if (*at == '"' || *at == '\\')
-            g_string_append_c(out, '\\');
-        if ((unsigned char)*at < 0x20)
-            g_string_append_printf(out, "\\u%04x", (unsigned char)*at);
-        else
-            g_string_append_c(out, *at);
-    }
-    g_string_append_c(out, '"');
+    return row < table->levels->len ? g_array_index(table->levels, guint, row) : 0;
 }
 
-static void append_json_cell(GString *out, const CliColumn *column, const Cell *cell)
+static gboolean is_shown(const CliTable *table, guint column)
 {
-    g_autofree char *key = cli_json_key(column->key);
+    return !(table->columns[column].flags & CLI_COLUMN_JSON_ONLY);
+}
 
-    g_string_append_printf(out, "\"%s\":", key);
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+static void add_json_cell(CliJson *json, const CliColumn *column, const Cell *cell)
+{
+    g_autofree char *text = NULL;
+
     if (!cell->present) {
-        g_string_append(out, "null");
+        cli_json_add_string(json, column->key, NULL);
         return;
     }
     switch (column->kind) {
-    case CLI_CELL_TEXT: append_json_string(out, cell->text); break;
-    case CLI_CELL_WORD: append_json_string(out, cell->word); break;
-    case CLI_CELL_BOOL: g_string_append(out, cell->number ? "true" : "false"); break;
+    case CLI_CELL_TEXT: cli_json_add_string(json, column->key, cell->text); break;
+    case CLI_CELL_WORD: cli_json_add_string(json, column->key, cell->word); break;
+    case CLI_CELL_BOOL: cli_json_add_bool(json, column->key, cell->number != 0); break;
     case CLI_CELL_SIZE:
     case CLI_CELL_NUMBER:
-    case CLI_CELL_DURATION: /* as cli_json_add_size() */
-        g_string_append_printf(out, "%" G_GUINT64_FORMAT, MIN(cell->number, (uint64_t)G_MAXINT64));
+    case CLI_CELL_DURATION: cli_json_add_number(json, column->key, cell->number); break;
+    case CLI_CELL_TIME:
+        text = cli_json_time((int64_t)cell->number);
+        cli_json_add_string(json, column->key, text);
         break;
-    case CLI_CELL_TIME: {
-        g_autofree char *time = cli_json_time((int64_t)cell->number);
-
-        append_json_string(out, time);
-        break;
-    }
     case CLI_CELL_PERCENT:
-        g_string_append_printf(out, "%" G_GUINT64_FORMAT ".%02u", cell->number / 100,
+        text = g_strdup_printf("%" G_GUINT64_FORMAT ".%02u", cell->number / 100,
                                (unsigned)(cell->number % 100));
+        cli_json_add_spelt(json, column->key, text);
         break;
     }
 }
 
-static void append_json_row(GString *out, const CliTable *table, guint row)
+/* The object stays open: for what is attached, or for the rows below. */
+static void open_json_row(CliJson *json, const CliTable *table, guint row, const char *key)
 {
-    for (guint i = 0; i < table->n_columns; i++) {
-        g_string_append_c(out, i == 0 ? '{' : ',');
-        append_json_cell(out, &table->columns[i], cell_at(table, row, i));
-    }
-    g_string_append_c(out, '}');
+    cli_json_open(json, key, '{');
+    for (guint i = 0; i < table->n_columns; i++)
+        if (table->columns[i].key)
+            add_json_cell(json, &table->columns[i], cell_at(table, row, i));
 }
 
+void cli_table_add_json(const CliTable *table, CliJson *json, const char *key)
+{
+    cli_json_open(json, key, '[');
+    for (guint row = 0; row < row_count(table); row++) {
+        open_json_row(json, table, row, NULL);
+        cli_json_close(json, '}');
+    }
+    cli_json_close(json, ']');
+}
+
+/* Rows can be very many (the map of an image): each is written out, and none is kept. */
 static void print_json_rows(CliCtl *ctl, const CliTable *table, const char *key)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
+    CliJson json;
 
-    fprintf(ctl->out, "{\"schema\":%d,\"%s\":[", CLI_JSON_SCHEMA, key);
+    cli_json_begin(&json);
+    cli_json_open(&json, key, '[');
     for (guint row = 0; row < row_count(table); row++) {
-        g_string_assign(out, row == 0 ? "" : ",");
-        append_json_row(out, table, row);
-        fwrite(out->str, 1, out->len, ctl->out);
+        open_json_row(&json, table, row, NULL);
+        cli_json_close(&json, '}');
+        cli_json_flush(&json, ctl->out);
     }
-    fputs("]}\n", ctl->out);
-    fflush(ctl->out);
-}
-
-/* Into the row that @out ends with. */
-static void append_json_attached(GString *out, const CliTable *table)
-{
-    g_string_truncate(out, out->len - 1);
-    g_string_append_printf(out, ",\"%s\":[", table->attached_key);
-    for (guint row = 0; row < row_count(table->attached); row++) {
-        g_string_append(out, row == 0 ? "" : ",");
-        append_json_row(out, table->attached, row);
-    }
-    g_string_append(out, "]}");
+    cli_json_close(&json, ']');
+    cli_json_end(&json, ctl->out);
 }
 
 static void print_json_row(CliCtl *ctl, const CliTable *table, const char *key)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
+    CliJson json;
 
-    append_json_row(out, table, 0);
+    cli_json_begin(&json);
+    open_json_row(&json, table, 0, key);
     if (table->attached)
-        append_json_attached(out, table);
-    fprintf(ctl->out, "{\"schema\":%d,\"%s\":%s}\n", CLI_JSON_SCHEMA, key, out->str);
-    fflush(ctl->out);
+        cli_table_add_json(table->attached, &json, table->attached_key);
+    cli_json_close(&json, '}');
+    cli_json_end(&json, ctl->out);
+}
+
+/* The row @row with those below it as "children"; the next row that is not below it. */
+static guint add_json_tree(CliJson *json, const CliTable *table, guint row, const char *key,
+                           guint depth)
+{
+    guint level = level_of(table, row);
+
+    open_json_row(json, table, row++, key);
+    cli_json_open(json, "children", '[');
+    while (row < row_count(table) && depth < DEPTH_MAX && level_of(table, row) > level)
+        row = add_json_tree(json, table, row, NULL, depth + 1);
+    cli_json_close(json, ']');
+    cli_json_close(json, '}');
+    return row;
 }
 
 /* --- table ----------------------------------------------------------------------------------- */
@@ -268,6 +282,16 @@ static Shown show(const char *text)
     return shown;
 }
 
+/* Each row of a tree stands a step to the right of the one that it hangs on. Takes over @text. */
+static char *indent(char *text, guint level)
+{
+    g_autofree char *plain = text;
+
+    if (level == 0)
+        return g_steal_pointer(&plain);
+    return g_strdup_printf("%*s- %s", (int)MIN(level, INDENT_MAX) * 2, "", plain);
+}
+
 static void layout_init(Layout *layout, const CliCtl *ctl, const CliTable *table, gboolean header)
 {
     guint n = table->n_columns;
@@ -282,10 +306,12 @@ static void layout_init(Layout *layout, const CliCtl *ctl, const CliTable *table
             g_autofree char *text = NULL;
             Shown *shown = &layout->shown[row * n + i];
 
-            if (column->flags & CLI_COLUMN_JSON_ONLY)
+            if (!is_shown(table, i))
                 continue;
             text = row == 0 ? g_strdup(_(column->title))
                             : cell_text(ctl, column, cell_at(table, row - 1, i));
+            if (row > 0 && i == 0)
+                text = indent(text, level_of(table, row - 1));
             *shown = show(text);
             /* Without a header its titles don't widen the columns either. */
             if (row > 0 || header)
@@ -299,11 +325,6 @@ static void layout_clear(Layout *layout)
         g_free(layout->shown[i].text);
     g_free(layout->shown);
     g_free(layout->widths);
-}
-
-static gboolean is_shown(const CliTable *table, guint column)
-{
-    return !(table->columns[column].flags & CLI_COLUMN_JSON_ONLY);
 }
 
 static void append_row(GString *out, const Layout *layout, guint row)
@@ -368,6 +389,19 @@ static void list_row(CliCtl *ctl, const CliTable *table, guint row, int width)
         label = cli_text_pad(_(column->title), width);
         cli_print(ctl, "%s %s\n", label, text);
     }
+}
+
+void cli_table_print_tree(CliCtl *ctl, const CliTable *table, const char *key)
+{
+    CliJson json;
+
+    if (!ctl->settings.json || row_count(table) == 0) {
+        cli_table_print(ctl, table, key);
+        return;
+    }
+    cli_json_begin(&json);
+    add_json_tree(&json, table, 0, key, 0);
+    cli_json_end(&json, ctl->out);
 }
 
 void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width)

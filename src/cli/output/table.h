@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/ctl.h"
+#include "json.h"
 
 /**
  * Tables and listings. One array of columns says how a thing's values are headed, named in JSON
@@ -25,7 +26,7 @@ typedef enum {
 
 typedef struct {
     const char *title; /**< marked with N_() */
-    const char *key;   /**< JSON member */
+    const char *key;   /**< JSON member; NULL: only people see it */
     CliCellKind kind;
     const char
         *absent; /**< shown when there is no value; NULL: nothing, and no line in a listing */
@@ -56,10 +57,21 @@ void cli_table_add_absent(CliTable *table);
 /** Things that belong to a listing: its row's member @key in JSON, further lines for people. */
 void cli_table_attach(CliTable *table, const char *key, CliTable *attached);
 
+/**
+ * Makes the table a tree: how deep the row stands that is added next. A row hangs on the nearest
+ * one before it that is less deep.
+ */
+void cli_table_add_level(CliTable *table, guint level);
+
 /** The table, or {"schema":1,KEY:[{…},…]}. */
 void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key);
 /** The first row as a listing with labels @width wide, or {"schema":1,KEY:{…}}. */
 void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width);
+
+/** The table with the first column indented, or the first row with those below it as "children". */
+void cli_table_print_tree(CliCtl *ctl, const CliTable *table, const char *key);
+/** Adds the rows to @json as the list @key. */
+void cli_table_add_json(const CliTable *table, CliJson *json, const char *key);
 
 /** @text with everything unprintable as \xNN, and its width on the screen. */
 char *cli_table_encode(const char *text, size_t *ret_width);

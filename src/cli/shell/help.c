@@ -138,13 +138,13 @@ static void print_synopsis(CliCtl *ctl, const CliCommand *command)
     cli_print(ctl, "\n");
 }
 
-static void add_json_option(JsonBuilder *json, const CliCommand *command, const CliOption *option)
+static void add_json_option(CliJson *json, const CliCommand *command, const CliOption *option)
 {
     static const char *const kinds[] = {"switch", "string", "number", "words", "alias"};
     g_autofree char *usage = cli_help_usage(command, option);
     g_autofree char *help = cli_help_text(option);
 
-    json_builder_begin_object(json);
+    cli_json_open(json, NULL, '{');
     cli_json_add_string(json, "name", option->name);
     cli_json_add_string(json, "kind", kinds[option->kind]);
     if (option->letter)
@@ -154,50 +154,49 @@ static void add_json_option(JsonBuilder *json, const CliCommand *command, const 
                       option->kind != CLI_OPT_BOOL && option->kind != CLI_OPT_ALIAS &&
                           !(option->flags & CLI_OPT_NAMED));
     cli_json_add_string(json, "help", help);
-    json_builder_end_object(json);
+    cli_json_close(json, '}');
 }
 
-static void add_json_command(JsonBuilder *json, const CliCommand *command)
+/** @key NULL: one of a list. */
+static void add_json_command(CliJson *json, const char *key, const CliCommand *command)
 {
-    json_builder_begin_object(json);
+    cli_json_open(json, key, '{');
     cli_json_add_string(json, "name", command->name);
     cli_json_add_string(json, "summary", command->summary);
     cli_json_add_string(json, "description", command->description);
     cli_json_add_bool(json, "mutates", (command->flags & CLI_CMD_MUTATES) != 0);
     cli_json_add_bool(json, "destroys", (command->flags & CLI_CMD_DESTROYS) != 0);
-    json_builder_set_member_name(json, "options");
-    json_builder_begin_array(json);
+    cli_json_open(json, "options", '[');
     for (const CliOption *option = command->options; option && option->name; option++)
         add_json_option(json, command, option);
     for (const CliOption *option = cli_common_options(); option->name; option++)
         if (cli_common_option_applies(option, command))
             add_json_option(json, command, option);
-    json_builder_end_array(json);
-    json_builder_end_object(json);
+    cli_json_close(json, ']');
+    cli_json_close(json, '}');
 }
 
-static void add_json_group(JsonBuilder *json, const CliGroup *group)
+static void add_json_group(CliJson *json, const char *key, const CliGroup *group)
 {
-    json_builder_begin_object(json);
+    cli_json_open(json, key, '{');
     cli_json_add_string(json, "title", group->title);
     cli_json_add_string(json, "keyword", group->keyword);
-    json_builder_set_member_name(json, "commands");
-    json_builder_begin_array(json);
+    cli_json_open(json, "commands", '[');
     for (const CliCommand *const *row = group->commands; *row; row++)
         if (!((*row)->flags & CLI_CMD_HIDDEN))
-            add_json_command(json, *row);
-    json_builder_end_array(json);
-    json_builder_end_object(json);
+            add_json_command(json, NULL, *row);
+    cli_json_close(json, ']');
+    cli_json_close(json, '}');
 }
 
 void cli_help_command(CliCtl *ctl, const CliCommand *command)
 {
     if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
+        CliJson json;
 
-        json_builder_set_member_name(json, "command");
-        add_json_command(json, command);
-        cli_json_end(ctl->out, json);
+        cli_json_begin(&json);
+        add_json_command(&json, "command", command);
+        cli_json_end(&json, ctl->out);
         return;
     }
     cli_print(ctl, _("  NAME\n"));
@@ -223,11 +222,11 @@ static void print_group(CliCtl *ctl, const CliGroup *group)
 void cli_help_group(CliCtl *ctl, const CliGroup *group)
 {
     if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
+        CliJson json;
 
-        json_builder_set_member_name(json, "group");
-        add_json_group(json, group);
-        cli_json_end(ctl->out, json);
+        cli_json_begin(&json);
+        add_json_group(&json, "group", group);
+        cli_json_end(&json, ctl->out);
         return;
     }
     print_group(ctl, group);
@@ -244,15 +243,15 @@ gboolean cli_help_group_visible(const CliGroup *group)
 void cli_help_groups(CliCtl *ctl)
 {
     if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
+        CliJson json;
 
-        json_builder_set_member_name(json, "groups");
-        json_builder_begin_array(json);
+        cli_json_begin(&json);
+        cli_json_open(&json, "groups", '[');
         for (const CliGroup *group = ctl->groups; group->title; group++)
             if (cli_help_group_visible(group))
-                add_json_group(json, group);
-        json_builder_end_array(json);
-        cli_json_end(ctl->out, json);
+                add_json_group(&json, NULL, group);
+        cli_json_close(&json, ']');
+        cli_json_end(&json, ctl->out);
         return;
     }
     cli_print(ctl, "%s", _("Grouped commands:\n\n"));

@@ -120,9 +120,9 @@ static void json_escapes_what_a_name_may_hold(void **state)
     static const CliColumn one[] = {{.title = "Name", .key = "name", .kind = CLI_CELL_TEXT}};
     g_autoptr(CliTable) table = cli_table_new(one, 1);
 
-    cli_table_add_text(table, "a\"b\\c\n\x01 \xff é");
+    cli_table_add_text(table, "a\"b\\c\n\x01\x1f \xff é");
     check(table, (CliSettings){.json = TRUE}, as_table,
-          "{\"schema\":1,\"rows\":[{\"name\":\"a\\\"b\\\\c\\u000a\\u0001 \xef\xbf\xbd é\"}]}\n");
+          "{\"schema\":1,\"rows\":[{\"name\":\"a\\\"b\\\\c\\n\\u0001\\u001f \xef\xbf\xbd é\"}]}\n");
 }
 
 static void an_empty_table_is_its_header(void **state)

@@ -3,8 +3,8 @@
 #include <base/i18n.h>
 
 #include "core/ctl.h"
-#include "output/json.h"
 #include "output/report.h"
+#include "output/sheet.h"
 #include "output/table.h"
 #include "output/text.h"
 
@@ -114,22 +114,25 @@ static void print_versions(CliCtl *ctl, const Versions *v, gboolean daemon)
         cli_print(ctl, _("Running against daemon: %s\n"), v->library);
 }
 
+static void print_versions_json(CliCtl *ctl, const Versions *v)
+{
+    const CliFact facts[] = {
+        cli_fact_text("cistern", NULL, CST_VERSION),
+        cli_fact_text("type", NULL, v->type),
+        cli_fact_text("library", NULL, v->library),
+        cli_fact_nullable("hypervisor", NULL, v->hypervisor),
+    };
+
+    cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
+}
+
 static gboolean cmd_version(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Versions) versions = {0};
 
     if (!read_versions(ctl, &versions, error))
         return FALSE;
-    if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
-
-        cli_json_add_string(json, "cistern", CST_VERSION);
-        cli_json_add_string(json, "type", versions.type);
-        cli_json_add_string(json, "library", versions.library);
-        cli_json_add_string(json, "hypervisor", versions.hypervisor);
-        cli_json_end(ctl->out, json);
-        return TRUE;
-    }
+    print_versions_json(ctl, &versions);
     print_versions(ctl, &versions, cli_args_has(args, "daemon"));
     return TRUE;
 }

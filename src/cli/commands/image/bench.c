@@ -18,8 +18,8 @@
 
 #include "options.h"
 #include "output/confirm.h"
-#include "output/json.h"
 #include "output/progress.h"
+#include "output/sheet.h"
 #include "output/text.h"
 
 #define COUNT_DEFAULT 75000 /* these are qemu-img's */
@@ -200,21 +200,17 @@ static gboolean check_numbers(const CliArgs *args, Bench *bench, GError **error)
 static void report(CliCtl *ctl, const Bench *bench)
 {
     double seconds = MAX(bench->seconds, 1e-6);
-    JsonBuilder *json;
+    const CliFact facts[] = {
+        cli_fact_number("requests", NULL, TRUE, bench->count),
+        cli_fact_number("buffer_size", NULL, TRUE, bench->buffer_size),
+        cli_fact_number("depth", NULL, TRUE, bench->depth),
+        cli_fact_real("seconds", NULL, bench->seconds),
+    };
 
-    if (!ctl->settings.json) {
-        cli_print(ctl, _("Run completed in %.3f seconds: %.0f requests, %.1f MiB per second\n"),
-                  bench->seconds, (double)bench->count / seconds,
-                  (double)(bench->count * bench->buffer_size) / (double)CST_MIB / seconds);
-        return;
-    }
-    json = cli_json_begin();
-    cli_json_add_size(json, "requests", bench->count);
-    cli_json_add_size(json, "buffer_size", bench->buffer_size);
-    cli_json_add_size(json, "depth", bench->depth);
-    json_builder_set_member_name(json, "seconds");
-    json_builder_add_double_value(json, bench->seconds);
-    cli_json_end(ctl->out, json);
+    cli_print(ctl, _("Run completed in %.3f seconds: %.0f requests, %.1f MiB per second\n"),
+              bench->seconds, (double)bench->count / seconds,
+              (double)(bench->count * bench->buffer_size) / (double)CST_MIB / seconds);
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
 }
 
 /** The image, for writing when that is what is measured. */

@@ -8,38 +8,38 @@
 #include <base/units.h>
 
 #include "options.h"
-#include "output/json.h"
 #include "output/progress.h"
 #include "output/report.h"
+#include "output/sheet.h"
 #include "output/text.h"
 
 void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options)
 {
-    JsonBuilder *json = ctl->settings.json ? cli_json_begin() : NULL;
+    static const CliColumn columns[] = {
+        {.title = "", .key = "name", .kind = CLI_CELL_TEXT},
+        {.title = "", .key = "value", .kind = CLI_CELL_TEXT},
+        {.title = "", .key = "help", .kind = CLI_CELL_TEXT},
+    };
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    const CliFact fact = cli_fact_text("format", NULL, cst_image_format_name(format));
+    CliSheet sheet;
 
-    if (json) {
-        cli_json_add_string(json, "format", cst_image_format_name(format));
-        json_builder_set_member_name(json, "options");
-        json_builder_begin_array(json);
-    }
     cli_print(ctl, _("Options of format %s:\n"), cst_image_format_name(format));
     for (guint i = 0; i < options->len; i++) {
         const CstImageOption *option = g_ptr_array_index(options, i);
         g_autofree char *usage = g_strdup_printf("%s=%s", option->name, option->value);
 
         cli_print(ctl, "  %-40s %s\n", usage, _(option->help));
-        if (!json)
-            continue;
-        json_builder_begin_object(json);
-        cli_json_add_string(json, "name", option->name);
-        cli_json_add_string(json, "value", option->value);
-        cli_json_add_string(json, "help", option->help);
-        json_builder_end_object(json);
+        cli_table_add_text(table, option->name);
+        cli_table_add_text(table, option->value);
+        cli_table_add_text(table, option->help);
     }
-    if (json) {
-        json_builder_end_array(json);
-        cli_json_end(ctl->out, json);
-    }
+    if (!ctl->settings.json)
+        return;
+    cli_sheet_begin(&sheet, ctl);
+    cli_sheet_add(&sheet, &fact, 1);
+    cli_sheet_add_table(&sheet, "options", table);
+    cli_sheet_end(&sheet);
 }
 
 gboolean cli_image_asks_for_help(const char *text)

@@ -8,8 +8,7 @@
 #include <image/options.h>
 #include <image/path.h>
 
-#include "output/facts.h"
-#include "output/json.h"
+#include "output/sheet.h"
 #include "twin.h"
 
 /**
@@ -51,14 +50,13 @@ typedef struct {
     const CstImageLuks *luks; /**< its version may be 0: none; NULL likewise */
 } CliImageSpecific;
 
-/** Tells it, or nothing where there is nothing of it. */
-void cli_image_tell_specific(CliFactSheet *sheet, const CliImageSpecific *specific);
-/** What a LUKS header says. */
-void cli_image_tell_luks(CliFactSheet *sheet, const CstImageLuks *luks);
+/** Adds the format-specific facts to @sheet; adds nothing when the format has none. */
+void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific);
+/** Adds what a LUKS header says. */
+void cli_image_add_luks(CliSheet *sheet, const CstImageLuks *luks);
 
-/** Snapshots inside an image (CstImageSnapshot), as a table or as qemu-img's "snapshots". */
-void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots);
-void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots);
+/** Snapshots inside an image (CstImageSnapshot); in JSON qemu-img's "snapshots". */
+CliTable *cli_image_snapshot_table(const GPtrArray *snapshots);
 
 /**
  * An image being made. It and its parts grow in a directory of their own beside the final name, and

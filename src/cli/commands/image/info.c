@@ -12,6 +12,7 @@
 
 #include "options.h"
 #include "output/json.h"
+#include "output/sheet.h"
 #include "output/table.h"
 #include "output/text.h"
 
@@ -89,131 +90,91 @@ static gboolean look(CstBlob *blob, const CstImageFormat *format, Shown *shown, 
     return TRUE;
 }
 
-/* --- text ------------------------------------------------------------------------------------ */
+/* --- showing it ------------------------------------------------------------------------------ */
 
-/** A line; what an image says of itself may hold anything and is escaped. */
-static void line(CliCtl *ctl, const char *label, const char *value)
+/* Members are qemu-img's. */
+static const CliColumn snapshot_columns[] = {
+    {.title = N_("ID"), .key = "id", .kind = CLI_CELL_TEXT},
+    {.title = N_("Tag"), .key = "name", .kind = CLI_CELL_TEXT},
+    {.title = N_("VM size"), .key = "vm-state-size", .kind = CLI_CELL_SIZE},
+    {.title = N_("Date"), .kind = CLI_CELL_TIME, .absent = "-"},
+    {.title = "", .key = "date", .kind = CLI_CELL_TEXT, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = "", .key = "date-sec", .kind = CLI_CELL_NUMBER, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = "", .key = "date-nsec", .kind = CLI_CELL_NUMBER, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = N_("VM clock (s)"), .key = "vm-clock-sec", .kind = CLI_CELL_NUMBER},
+    {.title = "", .key = "vm-clock-nsec", .kind = CLI_CELL_NUMBER, .flags = CLI_COLUMN_JSON_ONLY},
+    {.title = "", .key = "virtual-size", .kind = CLI_CELL_SIZE, .flags = CLI_COLUMN_JSON_ONLY},
+};
+
+CliTable *cli_image_snapshot_table(const GPtrArray *snapshots)
 {
-    size_t width;
-    g_autofree char *shown = value ? cli_table_encode(value, &width) : NULL;
-
-    if (shown)
-        cli_print(ctl, "%s: %s\n", label, shown);
-}
-
-void cli_image_print_snapshots(CliCtl *ctl, const GPtrArray *snapshots)
-{
-    static const CliColumn columns[] = {
-        {.title = N_("ID"), .key = "id", .kind = CLI_CELL_TEXT},
-        {.title = N_("Tag"), .key = "name", .kind = CLI_CELL_TEXT},
-        {.title = N_("VM size"), .key = "vm-state-size", .kind = CLI_CELL_SIZE},
-        {.title = N_("Date"), .key = "date", .kind = CLI_CELL_TIME, .absent = "-"},
-        {.title = N_("VM clock (s)"), .key = "vm-clock-sec", .kind = CLI_CELL_NUMBER},
-    };
-    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    CliTable *table = cli_table_new(snapshot_columns, G_N_ELEMENTS(snapshot_columns));
 
     for (guint i = 0; i < snapshots->len; i++) {
         const CstImageSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+        g_autofree char *date = cli_json_time((int64_t)snapshot->seconds);
 
         cli_table_add_text(table, snapshot->id);
         cli_table_add_text(table, snapshot->name);
         cli_table_add_size(table, snapshot->state_size);
         cli_table_add_time(table, (int64_t)snapshot->seconds);
+        cli_table_add_text(table, date);
+        cli_table_add_number(table, snapshot->seconds);
+        cli_table_add_number(table, snapshot->nanoseconds);
         cli_table_add_number(table, snapshot->clock / 1000000000);
+        cli_table_add_number(table, snapshot->clock % 1000000000);
+        cli_table_add_size(table, snapshot->capacity);
     }
-    cli_table_print(ctl, table, "snapshots");
+    return table;
 }
 
-static void print_text(CliCtl *ctl, const Shown *shown, gboolean another)
+static void add_facts(CliSheet *sheet, const Shown *shown)
 {
     const CstImageInfo *info = &shown->info;
-    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts, &shown->luks};
-    CliFactSheet sheet = {.ctl = ctl};
-    g_autofree char *virtual_size = cli_image_size_text(ctl, info->capacity);
+    const char *full = g_strcmp0(shown->full_backing, info->backing) == 0
+                           ? NULL
+                           : N_("backing file (actual path)");
+    g_autofree char *capacity = cli_image_size_text(sheet->ctl, info->capacity);
     g_autofree char *digits = g_strdup_printf("%" G_GUINT64_FORMAT, info->capacity);
-    g_autofree char *disk_size = cli_image_size_text(ctl, shown->disk_size);
+    g_autofree char *virtual_size = g_strdup_printf(_("%s (%s bytes)"), capacity, digits);
+    g_autofree char *disk_size = cli_image_size_text(sheet->ctl, shown->disk_size);
+    const CliFact facts[] = {
+        cli_fact_text("filename", N_("image"), shown->path),
+        cli_fact_text("format", N_("file format"), cst_image_format_name(info->format)),
+        cli_fact_text(NULL, N_("virtual size"), virtual_size),
+        cli_fact_number("virtual-size", NULL, TRUE, info->capacity),
+        cli_fact_text(NULL, N_("disk size"), disk_size),
+        cli_fact_number("actual-size", NULL, TRUE, shown->disk_size),
+        cli_fact_text(NULL, N_("encrypted"), info->encryption),
+        cli_fact_number("cluster-size", "cluster_size", info->cluster_size != 0,
+                        info->cluster_size),
+        cli_fact_text(NULL, N_("cleanly shut down"), info->dirty ? _("no") : NULL),
+        cli_fact_bool("dirty-flag", NULL, TRUE, info->dirty),
+        cli_fact_bool("corrupt", NULL, TRUE, info->corrupt),
+        cli_fact_bool("encrypted", NULL, info->encryption != NULL, TRUE),
+        cli_fact_text("encryption", NULL, info->encryption),
+        cli_fact_text("backing-filename", N_("backing file"), info->backing),
+        cli_fact_text("full-backing-filename", full, shown->full_backing),
+        cli_fact_text("backing-filename-format", N_("backing file format"), info->backing_format),
+        cli_fact_text("problem", info->corrupt ? N_("damaged") : N_("can't be opened"),
+                      info->problem),
+    };
 
-    if (another)
-        cli_print(ctl, "\n");
-    line(ctl, _("image"), shown->path);
-    line(ctl, _("file format"), cst_image_format_name(info->format));
-    cli_print(ctl, _("virtual size: %s (%s bytes)\n"), virtual_size, digits);
-    line(ctl, _("disk size"), disk_size);
-    line(ctl, _("encrypted"), info->encryption);
-    if (info->cluster_size)
-        cli_print(ctl, "%s: %" G_GUINT64_FORMAT "\n", "cluster_size", info->cluster_size);
-    if (info->dirty)
-        line(ctl, _("cleanly shut down"), _("no"));
-    line(ctl, _("backing file"), info->backing);
-    if (g_strcmp0(shown->full_backing, info->backing) != 0)
-        line(ctl, _("backing file (actual path)"), shown->full_backing);
-    line(ctl, _("backing file format"), info->backing_format);
-    line(ctl, info->corrupt ? _("damaged") : _("can't be opened"), info->problem);
+    cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+}
+
+static void add_image(CliSheet *sheet, const Shown *shown)
+{
+    const CliImageSpecific specific = {&shown->info, shown->bitmaps, shown->parts, &shown->luks};
+
+    add_facts(sheet, shown);
     if (shown->snapshots && shown->snapshots->len) {
-        cli_print(ctl, "%s", _("Snapshot list:\n"));
-        cli_image_print_snapshots(ctl, shown->snapshots);
+        g_autoptr(CliTable) table = cli_image_snapshot_table(shown->snapshots);
+
+        cli_print(sheet->ctl, "%s", _("Snapshot list:\n"));
+        cli_sheet_add_table(sheet, "snapshots", table);
     }
-    cli_image_tell_specific(&sheet, &specific);
-}
-
-/* --- JSON, with the members of qemu-img ------------------------------------------------------ */
-
-static void add_if(JsonBuilder *json, const char *key, const char *value)
-{
-    if (value)
-        cli_json_add_string(json, key, value);
-}
-
-void cli_image_add_snapshots(JsonBuilder *json, const GPtrArray *snapshots)
-{
-    json_builder_set_member_name(json, "snapshots");
-    json_builder_begin_array(json);
-    for (guint i = 0; i < snapshots->len; i++) {
-        const CstImageSnapshot *snapshot = g_ptr_array_index(snapshots, i);
-        g_autofree char *date = cli_json_time((int64_t)snapshot->seconds);
-
-        json_builder_begin_object(json);
-        cli_json_add_string(json, "id", snapshot->id);
-        cli_json_add_string(json, "name", snapshot->name);
-        cli_json_add_size(json, "vm-state-size", snapshot->state_size);
-        cli_json_add_string(json, "date", date);
-        cli_json_add_size(json, "date-sec", snapshot->seconds);
-        cli_json_add_size(json, "date-nsec", snapshot->nanoseconds);
-        cli_json_add_size(json, "vm-clock-sec", snapshot->clock / 1000000000);
-        cli_json_add_size(json, "vm-clock-nsec", snapshot->clock % 1000000000);
-        cli_json_add_size(json, "virtual-size", snapshot->capacity);
-        json_builder_end_object(json);
-    }
-    json_builder_end_array(json);
-}
-
-static void add_json(JsonBuilder *json, const Shown *shown)
-{
-    const CstImageInfo *info = &shown->info;
-    const CliImageSpecific specific = {info, shown->bitmaps, shown->parts, &shown->luks};
-    CliFactSheet sheet = {.json = json};
-
-    json_builder_begin_object(json);
-    cli_json_add_string(json, "filename", shown->path);
-    cli_json_add_string(json, "format", cst_image_format_name(info->format));
-    cli_json_add_size(json, "virtual-size", info->capacity);
-    cli_json_add_size(json, "actual-size", shown->disk_size);
-    if (info->cluster_size)
-        cli_json_add_size(json, "cluster-size", info->cluster_size);
-    cli_json_add_bool(json, "dirty-flag", info->dirty);
-    cli_json_add_bool(json, "corrupt", info->corrupt);
-    if (info->encryption) {
-        cli_json_add_bool(json, "encrypted", TRUE);
-        cli_json_add_string(json, "encryption", info->encryption);
-    }
-    add_if(json, "backing-filename", info->backing);
-    add_if(json, "full-backing-filename", shown->full_backing);
-    add_if(json, "backing-filename-format", info->backing_format);
-    add_if(json, "problem", info->problem);
-    if (shown->snapshots && shown->snapshots->len)
-        cli_image_add_snapshots(json, shown->snapshots);
-    cli_image_tell_specific(&sheet, &specific);
-    json_builder_end_object(json);
+    cli_image_add_specific(sheet, &specific);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -221,11 +182,23 @@ static void add_json(JsonBuilder *json, const Shown *shown)
 /** What is gathered over all files. */
 typedef struct {
     CliCtl *ctl;
-    JsonBuilder *json;            /**< NULL: text */
+    CliSheet sheet;
     const CstImageFormat *format; /**< of the files named; NULL: looked for */
     guint shown, failed;
     GError *last; /**< the last failure */
 } Run;
+
+/* Text has nothing around an image, so what is said of it stands at the margin. */
+static void begin_image(Run *run)
+{
+    cli_sheet_begin_object(&run->sheet, NULL, NULL);
+    run->sheet.depth = 0;
+}
+
+static void end_image(Run *run)
+{
+    cli_sheet_end_object(&run->sheet);
+}
 
 static gboolean show(Run *run, CstBlob *blob, const CstImageFormat *format, GError **error)
 {
@@ -233,10 +206,11 @@ static gboolean show(Run *run, CstBlob *blob, const CstImageFormat *format, GErr
 
     if (!look(blob, format, &shown, error))
         return FALSE;
-    if (run->json)
-        add_json(run->json, &shown);
-    else
-        print_text(run->ctl, &shown, run->shown > 0);
+    if (run->shown > 0)
+        cli_print(run->ctl, "\n");
+    begin_image(run);
+    add_image(&run->sheet, &shown);
+    end_image(run);
     run->shown++;
     if (shown.info.corrupt)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), shown.path,
@@ -266,6 +240,23 @@ static gboolean show_path(Run *run, const char *path, gboolean follow, GError **
     return follow ? show_chain(run, blob, error) : show(run, blob, run->format, error);
 }
 
+static void report_failure(Run *run, const char *path, const GError *why)
+{
+    g_autofree char *text = cst_error_text(why);
+    const CliFact facts[] = {
+        cli_fact_text("filename", NULL, path),
+        cli_fact_text("error", NULL, why->message),
+    };
+
+    if (!run->ctl->settings.json) {
+        cli_complain(run->ctl, "%s", text);
+        return;
+    }
+    begin_image(run);
+    cli_sheet_add(&run->sheet, facts, G_N_ELEMENTS(facts));
+    end_image(run);
+}
+
 /** One failure among several files does not keep the others from being shown. */
 static void show_all(Run *run, const GPtrArray *paths, gboolean chain)
 {
@@ -275,16 +266,8 @@ static void show_all(Run *run, const GPtrArray *paths, gboolean chain)
         if (show_path(run, g_ptr_array_index(paths, i), chain, &why))
             continue;
         run->failed++;
-        if (paths->len > 1 && !run->json) {
-            g_autofree char *text = cst_error_text(why);
-
-            cli_complain(run->ctl, "%s", text);
-        } else if (paths->len > 1) {
-            json_builder_begin_object(run->json);
-            cli_json_add_string(run->json, "filename", g_ptr_array_index(paths, i));
-            cli_json_add_string(run->json, "error", why->message);
-            json_builder_end_object(run->json);
-        }
+        if (paths->len > 1)
+            report_failure(run, g_ptr_array_index(paths, i), why);
         g_clear_error(&run->last);
         run->last = g_steal_pointer(&why);
     }
@@ -313,19 +296,14 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_image_format_arg(args, "format", &run.format, error))
         return FALSE;
-    if (ctl->settings.json) {
-        run.json = cli_json_begin();
-        json_builder_set_member_name(run.json, "images");
-        json_builder_begin_array(run.json);
-    }
+    cli_sheet_begin(&run.sheet, ctl);
+    cli_sheet_begin_list(&run.sheet, "images", NULL, "");
     show_all(&run, paths, cli_args_has(args, "backing-chain"));
-    if (run.json) {
-        json_builder_end_array(run.json);
-        if (run.shown || paths->len > 1)
-            cli_json_end(ctl->out, run.json);
-        else
-            g_object_unref(run.json);
-    }
+    cli_sheet_end_list(&run.sheet);
+    if (run.shown || paths->len > 1)
+        cli_sheet_end(&run.sheet);
+    else
+        cli_sheet_clear(&run.sheet);
     return finish(&run, paths->len, error);
 }
 

@@ -3,6 +3,8 @@
 
 #include <base/i18n.h>
 
+#include "output/sheet.h"
+
 /*
  * What a LUKS header says, with qemu-img's members. It tells version 1 only; of version 2 the same
  * members are told where they mean the same.
@@ -18,12 +20,12 @@ static char *cipher_alg(const CstImageLuks *luks)
     return g_strdup_printf("%s-%u", luks->cipher, luks->key_bits);
 }
 
-static void tell_slots(CliFactSheet *sheet, const CstImageLuks *luks)
+static void add_slots(CliSheet *sheet, const CstImageLuks *luks)
 {
     g_autofree char *count =
         g_strdup_printf(_("%u of %u active"), luks->active_slots, luks->slot_count);
 
-    cli_facts_begin_list(sheet, "slots", _("slots"), count);
+    cli_sheet_begin_list(sheet, "slots", _("slots"), count);
     for (unsigned i = 0; i < luks->slot_count; i++) {
         const CstLuksSlot *slot = &luks->slots[i];
         const CliFact facts[] = {
@@ -34,14 +36,14 @@ static void tell_slots(CliFactSheet *sheet, const CstImageLuks *luks)
             cli_fact_number("stripes", N_("stripes"), slot->active, slot->stripes),
         };
 
-        cli_facts_begin_item(sheet, i);
-        cli_facts_tell(sheet, facts, G_N_ELEMENTS(facts));
-        cli_facts_end_object(sheet);
+        cli_sheet_begin_item(sheet, i);
+        cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_end_object(sheet);
     }
-    cli_facts_end_list(sheet);
+    cli_sheet_end_list(sheet);
 }
 
-void cli_image_tell_luks(CliFactSheet *sheet, const CstImageLuks *luks)
+void cli_image_add_luks(CliSheet *sheet, const CstImageLuks *luks)
 {
     g_autofree char *cipher = cipher_alg(luks);
     const char *label = luks->label && *luks->label ? luks->label : NULL;
@@ -62,7 +64,7 @@ void cli_image_tell_luks(CliFactSheet *sheet, const CstImageLuks *luks)
         cli_fact_text("problem", N_("damaged"), luks->problem),
     };
 
-    cli_facts_tell(sheet, head, G_N_ELEMENTS(head));
-    tell_slots(sheet, luks);
-    cli_facts_tell(sheet, tail, G_N_ELEMENTS(tail));
+    cli_sheet_add(sheet, head, G_N_ELEMENTS(head));
+    add_slots(sheet, luks);
+    cli_sheet_add(sheet, tail, G_N_ELEMENTS(tail));
 }

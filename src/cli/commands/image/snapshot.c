@@ -7,7 +7,6 @@
 
 #include "options.h"
 #include "output/confirm.h"
-#include "output/json.h"
 #include "output/progress.h"
 #include "output/report.h"
 
@@ -53,6 +52,7 @@ static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError 
     g_autoptr(CstBlob) blob = NULL;
     g_autoptr(CstImage) image = NULL;
     g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(CliTable) table = NULL;
 
     if (!cli_args_string(args, "format", &name, error))
         return FALSE;
@@ -62,14 +62,8 @@ static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError 
     snapshots = image ? cst_image_snapshot_list(image, error) : NULL;
     if (!snapshots)
         return FALSE;
-    if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
-
-        cli_image_add_snapshots(json, snapshots);
-        cli_json_end(ctl->out, json);
-    } else {
-        cli_image_print_snapshots(ctl, snapshots);
-    }
+    table = cli_image_snapshot_table(snapshots);
+    cli_table_print(ctl, table, "snapshots");
     return TRUE;
 }
 

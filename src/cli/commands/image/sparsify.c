@@ -6,8 +6,8 @@
 #include <image/sparsify.h>
 
 #include "options.h"
-#include "output/json.h"
 #include "output/progress.h"
+#include "output/sheet.h"
 #include "output/text.h"
 
 typedef struct {
@@ -31,15 +31,13 @@ static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
 static void report(CliCtl *ctl, const char *path, uint64_t bytes)
 {
     g_autofree char *size = cli_image_size_text(ctl, bytes);
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("image", NULL, path),
+        cli_fact_number("given-back", NULL, TRUE, bytes),
+    };
 
-    if (ctl->settings.json) {
-        JsonBuilder *json = cli_json_begin();
-
-        cli_json_add_string(json, "command", ctl->current->command->name);
-        cli_json_add_string(json, "image", path);
-        cli_json_add_size(json, "given-back", bytes);
-        cli_json_end(ctl->out, json);
-    }
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
     cli_extra(ctl, _("Image %s sparsified, %s given back\n"), path, size);
 }
 

@@ -6,7 +6,7 @@
 #include <base/i18n.h>
 #include <image/bitmap.h>
 
-#include "output/json.h"
+#include "output/sheet.h"
 #include "output/text.h"
 
 /* What only some formats have to say of an image. */
@@ -38,21 +38,21 @@ static void collect(const CstImageInfo *info, CliFact *ret_facts)
 }
 
 /* Flags are words of qemu-img. */
-static void tell_flags(CliFactSheet *sheet, const CstImageBitmap *bitmap)
+static void add_flags(CliSheet *sheet, const CstImageBitmap *bitmap)
 {
     unsigned count = 0;
 
-    cli_facts_begin_list(sheet, "flags", _("flags"), "");
+    cli_sheet_begin_list(sheet, "flags", _("flags"), "");
     if (bitmap->inconsistent)
-        cli_facts_tell_item(sheet, count++, "in-use");
+        cli_sheet_add_item(sheet, count++, "in-use");
     if (bitmap->enabled)
-        cli_facts_tell_item(sheet, count, "auto");
-    cli_facts_end_list(sheet);
+        cli_sheet_add_item(sheet, count, "auto");
+    cli_sheet_end_list(sheet);
 }
 
-static void tell_bitmaps(CliFactSheet *sheet, const GPtrArray *bitmaps)
+static void add_bitmaps(CliSheet *sheet, const GPtrArray *bitmaps)
 {
-    cli_facts_begin_list(sheet, "bitmaps", _("bitmaps"), "");
+    cli_sheet_begin_list(sheet, "bitmaps", _("bitmaps"), "");
     for (guint i = 0; i < bitmaps->len; i++) {
         const CstImageBitmap *bitmap = g_ptr_array_index(bitmaps, i);
         const CliFact facts[] = {
@@ -60,20 +60,20 @@ static void tell_bitmaps(CliFactSheet *sheet, const GPtrArray *bitmaps)
             cli_fact_number("granularity", N_("granularity"), TRUE, bitmap->granularity),
         };
 
-        cli_facts_begin_item(sheet, i);
-        if (!sheet->json) /* the order of qemu-img's text */
-            tell_flags(sheet, bitmap);
-        cli_facts_tell(sheet, facts, G_N_ELEMENTS(facts));
-        if (sheet->json)
-            tell_flags(sheet, bitmap);
-        cli_facts_end_object(sheet);
+        cli_sheet_begin_item(sheet, i);
+        if (!sheet->json.text) /* the order of qemu-img's text */
+            add_flags(sheet, bitmap);
+        cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+        if (sheet->json.text)
+            add_flags(sheet, bitmap);
+        cli_sheet_end_object(sheet);
     }
-    cli_facts_end_list(sheet);
+    cli_sheet_end_list(sheet);
 }
 
-static void tell_extents(CliFactSheet *sheet, const GPtrArray *extents)
+static void add_extents(CliSheet *sheet, const GPtrArray *extents)
 {
-    cli_facts_begin_list(sheet, "extents", _("extents"), "");
+    cli_sheet_begin_list(sheet, "extents", _("extents"), "");
     for (guint i = 0; i < extents->len; i++) {
         const CstImagePart *part = g_ptr_array_index(extents, i);
         const CliFact facts[] = {
@@ -85,47 +85,44 @@ static void tell_extents(CliFactSheet *sheet, const GPtrArray *extents)
             cli_fact_text("format", N_("format"), part->kind),
         };
 
-        cli_facts_begin_item(sheet, i);
-        cli_facts_tell(sheet, facts, G_N_ELEMENTS(facts));
-        cli_facts_end_object(sheet);
+        cli_sheet_begin_item(sheet, i);
+        cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_end_object(sheet);
     }
-    cli_facts_end_list(sheet);
+    cli_sheet_end_list(sheet);
 }
 
 /** A container of its own is all that there is to tell; one inside of another format is a part. */
-static void tell_luks(CliFactSheet *sheet, const CliImageSpecific *specific)
+static void add_luks(CliSheet *sheet, const CliImageSpecific *specific)
 {
     const CliFact format = cli_fact_text("format", N_("format"), "luks");
 
     if (strcmp(cst_image_format_name(specific->info->format), "luks") == 0) {
-        cli_image_tell_luks(sheet, specific->luks);
+        cli_image_add_luks(sheet, specific->luks);
         return;
     }
-    cli_facts_begin_object(sheet, "encrypt", _("encrypt"));
-    cli_facts_tell(sheet, &format, 1);
-    cli_image_tell_luks(sheet, specific->luks);
-    cli_facts_end_object(sheet);
+    cli_sheet_begin_object(sheet, "encrypt", _("encrypt"));
+    cli_sheet_add(sheet, &format, 1);
+    cli_image_add_luks(sheet, specific->luks);
+    cli_sheet_end_object(sheet);
 }
 
-static void begin(CliFactSheet *sheet, const CstImageInfo *info)
+static void begin(CliSheet *sheet, const CstImageInfo *info)
 {
-    if (sheet->json) {
-        cli_json_add_member(sheet->json, "format-specific");
-        json_builder_begin_object(sheet->json);
-        cli_json_add_string(sheet->json, "type", cst_image_format_name(info->format));
-        cli_json_add_member(sheet->json, "data");
-        json_builder_begin_object(sheet->json);
-    } else {
-        cli_print(sheet->ctl, "%s", _("Format specific information:\n"));
-    }
+    const CliFact type = cli_fact_text("type", NULL, cst_image_format_name(info->format));
+
+    cli_print(sheet->ctl, "%s", _("Format specific information:\n"));
+    cli_sheet_begin_object(sheet, "format-specific", NULL);
+    cli_sheet_add(sheet, &type, 1);
+    cli_sheet_begin_object(sheet, "data", NULL);
+    sheet->depth--; /* text knows one of the two */
+}
+
+static void end(CliSheet *sheet)
+{
     sheet->depth++;
-}
-
-static void end(CliFactSheet *sheet)
-{
-    cli_facts_end_object(sheet);
-    if (sheet->json)
-        json_builder_end_object(sheet->json);
+    cli_sheet_end_object(sheet);
+    cli_sheet_end_object(sheet);
 }
 
 static gboolean is_any(const GPtrArray *list)
@@ -133,7 +130,7 @@ static gboolean is_any(const GPtrArray *list)
     return list && list->len > 0;
 }
 
-void cli_image_tell_specific(CliFactSheet *sheet, const CliImageSpecific *specific)
+void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific)
 {
     gboolean has_luks = specific->luks && specific->luks->version != 0;
     CliFact facts[FACTS];
@@ -144,12 +141,12 @@ void cli_image_tell_specific(CliFactSheet *sheet, const CliImageSpecific *specif
         !is_any(specific->parts))
         return;
     begin(sheet, specific->info);
-    cli_facts_tell(sheet, facts, FACTS);
+    cli_sheet_add(sheet, facts, FACTS);
     if (has_luks)
-        tell_luks(sheet, specific);
+        add_luks(sheet, specific);
     if (is_any(specific->bitmaps))
-        tell_bitmaps(sheet, specific->bitmaps);
+        add_bitmaps(sheet, specific->bitmaps);
     if (is_any(specific->parts))
-        tell_extents(sheet, specific->parts);
+        add_extents(sheet, specific->parts);
     end(sheet);
 }

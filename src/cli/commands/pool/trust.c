@@ -6,8 +6,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "output/json.h"
 #include "output/report.h"
+#include "output/sheet.h"
 #include "output/text.h"
 #include "pool.h"
 
@@ -17,18 +17,15 @@ static void complete_follow(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
         g_ptr_array_add(words, g_strdup(cst_follow_name((CstFollow)follow)));
 }
 
-static void tell_follow(CliCtl *ctl, const char *pool, CstFollow follow)
+static void print_follow(CliCtl *ctl, const char *pool, CstFollow follow)
 {
-    JsonBuilder *json;
+    const CliFact facts[] = {
+        cli_fact_text("pool", NULL, pool),
+        cli_fact_text("follow", NULL, cst_follow_name(follow)),
+    };
 
-    if (!ctl->settings.json) {
-        cli_print(ctl, "%s\n", cst_follow_name(follow));
-        return;
-    }
-    json = cli_json_begin();
-    cli_json_add_string(json, "pool", pool);
-    cli_json_add_string(json, "follow", cst_follow_name(follow));
-    cli_json_end(ctl->out, json);
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+    cli_print(ctl, "%s\n", cst_follow_name(follow));
 }
 
 static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -47,7 +44,7 @@ static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cst_conn_pool_follow(ctl->conn, pool, word ? &follow : NULL, &follow, error))
         return FALSE;
     if (!word)
-        tell_follow(ctl, pool->name, follow);
+        print_follow(ctl, pool->name, follow);
     else
         cli_done(ctl, "pool", pool->name, _("What volumes of pool %s name is followed: %s"), name,
                  word);

@@ -6,10 +6,9 @@
 #include "commands/xml.h"
 #include "options.h"
 #include "output/confirm.h"
-#include "output/json.h"
 #include "output/progress.h"
 #include "output/report.h"
-#include "output/text.h"
+#include "output/sheet.h"
 #include "output/width.h"
 #include "volume.h"
 
@@ -364,24 +363,20 @@ static const CliCommand pool_command = {
     .handler = cmd_pool,
 };
 
-static void print_text(CliCtl *ctl, const char *title, const char *text)
-{
-    g_autofree char *label = cli_text_pad(title, 15);
-
-    cli_print(ctl, "%s %s\n", label, text);
-}
-
 /** Unlike elsewhere, virsh writes "bytes" behind the digits here. */
-static void print_size(CliCtl *ctl, const char *title, uint64_t bytes)
+static void add_size(CliSheet *sheet, const char *key, const char *label, uint64_t bytes)
 {
-    g_autofree char *label = cli_text_pad(title, 15);
     const char *unit;
     double value = cst_units_pretty(bytes, &unit);
+    g_autofree char *text = sheet->ctl->settings.bytes
+                                ? g_strdup_printf("%" G_GUINT64_FORMAT " %s", bytes, _("bytes"))
+                                : g_strdup_printf("%.2lf %s", value, unit);
+    const CliFact facts[] = {
+        cli_fact_number(key, NULL, TRUE, bytes),
+        cli_fact_text(NULL, label, text),
+    };
 
-    if (ctl->settings.bytes)
-        cli_print(ctl, "%s %" G_GUINT64_FORMAT " %s\n", label, bytes, _("bytes"));
-    else
-        cli_print(ctl, "%s %.2lf %s\n", label, value, unit);
+    cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
 }
 
 /* The call that tells the sizes is libvirt's own and has no place for it; the document has. */
@@ -393,37 +388,33 @@ static gboolean is_estimated(CliCtl *ctl, const CstVolRef *vol)
                                    "[@value='estimate']");
 }
 
-/* libvirt's call tells one of the two; the object has both where the server tells both. */
-static void add_allocation(CliCtl *ctl, JsonBuilder *json, const CstVolRef *vol,
-                           const CstVolInfo *info)
+/* libvirt's call gives one of the two sizes; the object has both where the server gives both. */
+static void add_both_sizes(CliSheet *sheet, const CstVolRef *vol, const CstVolInfo *info)
 {
-    CstVolInfo also;
+    CliCtl *ctl = sheet->ctl;
+    CstVolInfo also = {0};
+    gboolean known = FALSE;
 
-    cli_json_add_size(json, "allocation", info->allocation);
-    cli_json_add_bool(json, "allocation_estimated", is_estimated(ctl, vol));
-    if (cst_conn_vol_info(ctl->conn, vol, TRUE, &also, NULL))
-        cli_json_add_size(json, "physical", also.physical);
+    add_size(sheet, "allocation", N_("Allocation:"), info->allocation);
+    if (ctl->settings.json) {
+        const CliFact estimated =
+            cli_fact_bool("allocation_estimated", NULL, TRUE, is_estimated(ctl, vol));
+
+        cli_sheet_add(sheet, &estimated, 1);
+        known = cst_conn_vol_info(ctl->conn, vol, TRUE, &also, NULL);
+    }
+    if (known)
+        add_size(sheet, "physical", NULL, also.physical);
 }
 
-static void print_json_info(CliCtl *ctl, const CstVolRef *vol, const CstVolInfo *info,
-                            const GPtrArray *problems, gboolean physical)
+static void add_problems(CliSheet *sheet, const GPtrArray *problems)
 {
-    JsonBuilder *json = cli_json_begin();
+    cli_sheet_add_words(sheet, "problems", problems);
+    for (guint i = 0; i < problems->len; i++) {
+        const CliFact fact = cli_fact_text(NULL, N_("Problem:"), g_ptr_array_index(problems, i));
 
-    json_builder_set_member_name(json, "volume");
-    json_builder_begin_object(json);
-    cli_json_add_string(json, "name", vol->name);
-    cli_json_add_string(json, "pool", vol->pool);
-    cli_json_add_string(json, "key", vol->key);
-    cli_json_add_string(json, "type", cli_vol_type_word(info->type));
-    cli_json_add_size(json, "capacity", info->capacity);
-    if (physical)
-        cli_json_add_size(json, "physical", info->physical);
-    else
-        add_allocation(ctl, json, vol, info);
-    cli_vol_add_problems(json, problems);
-    json_builder_end_object(json);
-    cli_json_end(ctl->out, json);
+        cli_sheet_add(sheet, &fact, 1);
+    }
 }
 
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -431,23 +422,41 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     gboolean physical = cli_args_has(args, "physical");
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(GPtrArray) problems = NULL;
+    g_auto(CliSheet) sheet = {0};
     CstVolInfo info;
 
     if (!vol)
         return FALSE;
-    print_text(ctl, _("Name:"), vol->name);
+    cli_sheet_begin(&sheet, ctl);
+    sheet.label_width = 15;
+    cli_sheet_begin_object(&sheet, "volume", NULL);
+    {
+        const CliFact head[] = {
+            cli_fact_text("name", N_("Name:"), vol->name),
+            cli_fact_text("pool", NULL, vol->pool),
+            cli_fact_text("key", NULL, vol->key),
+        };
+
+        cli_sheet_add(&sheet, head, G_N_ELEMENTS(head));
+    }
+    /* As in virsh, the name is printed in any case. */
     if (!cst_conn_vol_info(ctl->conn, vol, physical, &info, error))
         return FALSE;
     problems = cli_vol_problems(ctl, vol);
-    if (ctl->settings.json) {
-        print_json_info(ctl, vol, &info, problems, physical);
-        return TRUE;
+    {
+        const char *type = cli_vol_type_word(info.type);
+        const CliFact fact = cli_fact_text("type", N_("Type:"), _(type));
+
+        cli_sheet_add(&sheet, &fact, 1);
     }
-    print_text(ctl, _("Type:"), _(cli_vol_type_word(info.type)));
-    print_size(ctl, _("Capacity:"), info.capacity);
-    print_size(ctl, physical ? _("Physical:") : _("Allocation:"), info.allocation);
-    for (guint i = 0; i < problems->len; i++)
-        print_text(ctl, _("Problem:"), g_ptr_array_index(problems, i));
+    add_size(&sheet, "capacity", N_("Capacity:"), info.capacity);
+    if (physical)
+        add_size(&sheet, "physical", N_("Physical:"), info.physical);
+    else
+        add_both_sizes(&sheet, vol, &info);
+    add_problems(&sheet, problems);
+    cli_sheet_end_object(&sheet);
+    cli_sheet_end(&sheet);
     return TRUE;
 }
 

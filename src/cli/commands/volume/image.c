@@ -5,7 +5,6 @@
 #include "commands/check_report.h"
 #include "options.h"
 #include "output/confirm.h"
-#include "output/json.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/table.h"
@@ -193,14 +192,15 @@ const CliCommand cli_vol_sparsify_command = {
 
 /* --- chain ----------------------------------------------------------------------------------- */
 
-#define DEPTH_MAX 1000 /* of what a server may make us nest; ours ends far above */
-
 static const CliColumn chain_columns[] = {
-    {N_("Volume"), "tree", CLI_CELL_TEXT, NULL, 0},
+    {N_("Volume"), NULL, CLI_CELL_TEXT, NULL, 0},
+    {"", "name", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},
+    {"", "self", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Format"), "format", CLI_CELL_TEXT, "-", 0},
     {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
     {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
+    {"", "path", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
 };
 
@@ -212,69 +212,21 @@ static void add_size(CliTable *table, const CstChainRow *row, uint64_t size)
         cli_table_add_absent(table);
 }
 
-/** Each volume stands one step to the right of the one it is based on; a star marks our own. */
+/** A star marks the volume that the command was asked about. */
 static void add_row(CliTable *table, const CstChainRow *row)
 {
-    g_autofree char *tree =
-        g_strdup_printf("%*s%s%s%s", (int)MIN(row->level, 100) * 2, "", row->level ? "- " : "",
-                        row->name, row->self ? " *" : "");
+    g_autofree char *marked = g_strdup_printf("%s%s", row->name, row->self ? " *" : "");
 
-    cli_table_add_text(table, tree);
+    cli_table_add_level(table, row->level);
+    cli_table_add_text(table, marked);
+    cli_table_add_text(table, row->name);
     cli_table_add_text(table, row->pool);
+    cli_table_add_bool(table, row->self);
     cli_table_add_text(table, row->format);
     add_size(table, row, row->capacity);
     add_size(table, row, row->allocation);
+    cli_table_add_text(table, row->path);
     cli_table_add_text(table, row->problem);
-}
-
-static void print_tree(CliCtl *ctl, const GPtrArray *rows)
-{
-    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
-
-    for (guint i = 0; i < rows->len; i++)
-        add_row(table, g_ptr_array_index(rows, i));
-    cli_table_print(ctl, table, "chain");
-}
-
-static void add_json_size(JsonBuilder *json, const char *key, const CstChainRow *row, uint64_t size)
-{
-    if (row->format)
-        cli_json_add_size(json, key, size);
-    else
-        cli_json_add_string(json, key, NULL);
-}
-
-/* Row @i with those that hang on it; the next one that does not. */
-static guint add_json(JsonBuilder *json, const GPtrArray *rows, guint i, guint depth)
-{
-    const CstChainRow *row = g_ptr_array_index(rows, i++);
-
-    json_builder_begin_object(json);
-    cli_json_add_string(json, "name", row->name);
-    cli_json_add_string(json, "pool", row->pool);
-    cli_json_add_bool(json, "self", row->self);
-    cli_json_add_string(json, "format", row->format);
-    add_json_size(json, "capacity", row, row->capacity);
-    add_json_size(json, "allocation", row, row->allocation);
-    cli_json_add_string(json, "path", row->path);
-    cli_json_add_string(json, "problem", row->problem);
-    json_builder_set_member_name(json, "children");
-    json_builder_begin_array(json);
-    while (i < rows->len && depth < DEPTH_MAX &&
-           ((const CstChainRow *)g_ptr_array_index(rows, i))->level > row->level)
-        i = add_json(json, rows, i, depth + 1);
-    json_builder_end_array(json);
-    json_builder_end_object(json);
-    return i;
-}
-
-static void print_json(CliCtl *ctl, const GPtrArray *rows)
-{
-    JsonBuilder *json = cli_json_begin();
-
-    json_builder_set_member_name(json, "chain");
-    add_json(json, rows, 0, 0);
-    cli_json_end(ctl->out, json);
 }
 
 static gboolean cmd_chain(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -282,12 +234,13 @@ static gboolean cmd_chain(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(GPtrArray) rows = vol ? cst_conn_vol_chain(ctl->conn, vol, error) : NULL;
 
+    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
+
     if (!rows)
         return FALSE;
-    if (ctl->settings.json && rows->len > 0)
-        print_json(ctl, rows);
-    else
-        print_tree(ctl, rows);
+    for (guint i = 0; i < rows->len; i++)
+        add_row(table, g_ptr_array_index(rows, i));
+    cli_table_print_tree(ctl, table, "chain");
     return TRUE;
 }
 

@@ -13,8 +13,8 @@
 #include "commands/xml.h"
 #include "options.h"
 #include "output/confirm.h"
-#include "output/json.h"
 #include "output/progress.h"
+#include "output/sheet.h"
 #include "volume.h"
 
 /* The texts of this file are virsh's: scripts compare them. */
@@ -83,18 +83,16 @@ static gboolean read_transfer(CliCtl *ctl, const CliArgs *args, Transfer *transf
 }
 
 /** What virsh prints for a finished transfer is nothing. */
-static void tell_json(CliCtl *ctl, const Transfer *transfer)
+static void print_json(CliCtl *ctl, const Transfer *transfer)
 {
-    JsonBuilder *json;
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("volume", NULL, transfer->vol->name),
+        cli_fact_text("file", NULL, transfer->file),
+        cli_fact_number("bytes", NULL, TRUE, transfer->progress.done),
+    };
 
-    if (!ctl->settings.json)
-        return;
-    json = cli_json_begin();
-    cli_json_add_string(json, "command", ctl->current->command->name);
-    cli_json_add_string(json, "volume", transfer->vol->name);
-    cli_json_add_string(json, "file", transfer->file);
-    cli_json_add_size(json, "bytes", transfer->progress.done);
-    cli_json_end(ctl->out_is_data ? ctl->err : ctl->out, json);
+    cli_sheet_print_json(ctl, ctl->out_is_data ? ctl->err : ctl->out, facts, G_N_ELEMENTS(facts));
 }
 
 /* --- upload ---------------------------------------------------------------------------------- */
@@ -138,7 +136,7 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
         !cli_vol_declare(ctl, transfer->vol, &transfer->content, error))
         return FALSE;
     warn_of_content(ctl, transfer);
-    tell_json(ctl, transfer);
+    print_json(ctl, transfer);
     return TRUE;
 }
 
@@ -308,7 +306,7 @@ static gboolean download(CliCtl *ctl, Transfer *transfer, GError **error)
             unlink(transfer->file);
         return FALSE;
     }
-    tell_json(ctl, transfer);
+    print_json(ctl, transfer);
     return TRUE;
 }
 

@@ -8,7 +8,6 @@
 #include <base/i18n.h>
 
 #include "options.h"
-#include "output/json.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
@@ -27,15 +26,6 @@ void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems)
     for (guint i = 0; i < problems->len; i++)
         cli_warn(ctl, _("warning: volume '%s': %s\n"), name,
                  (const char *)g_ptr_array_index(problems, i));
-}
-
-void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems)
-{
-    json_builder_set_member_name(json, "problems");
-    json_builder_begin_array(json);
-    for (guint i = 0; i < problems->len; i++)
-        json_builder_add_string_value(json, g_ptr_array_index(problems, i));
-    json_builder_end_array(json);
 }
 
 /* --- vol-trust ------------------------------------------------------------------------------- */

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/ctl.h"
-#include "output/json.h"
 
 /**
  * What the commands on volumes share.
@@ -73,8 +72,6 @@ int cli_wipe_algorithm(const char *name);
 GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol);
 /** A line on stderr for each. */
 void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems);
-/** The same as member "problems" of a JSON object. */
-void cli_vol_add_problems(JsonBuilder *json, const GPtrArray *problems);
 /** Declares what the volume's content is. */
 gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
                          GError **error);
