@@ -15,27 +15,45 @@
 #include "sheet.h"
 #include "text.h"
 
-void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
+static void print_done(CliCtl *ctl, const char *key, const char *value, const char *message)
 {
-    g_autofree char *text = NULL;
-    va_list args;
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        {key, NULL, key != NULL, CLI_FACT_TEXT, value, 0, 0},
+        cli_fact_text("message", NULL, message),
+    };
 
     /* It was not done: a dry run ends with its plan. */
     if (ctl->plan)
         return;
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    if (ctl->settings.json) {
-        const CliFact facts[] = {
-            cli_fact_text("command", NULL, ctl->current->command->name),
-            cli_fact_nullable(key, NULL, value),
-            cli_fact_text("message", NULL, text),
-        };
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+    cli_extra(ctl, "%s\n", message);
+}
 
-        cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
-    }
-    cli_extra(ctl, "%s\n", text);
+void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, format);
+    message = g_strdup_vprintf(format, args);
+    va_end(args);
+    print_done(ctl, key, value, message);
+}
+
+gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
+                     const char *failed, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, failed);
+    message = g_strdup_vprintf(ok ? done : failed, args);
+    va_end(args);
+    if (!ok)
+        return cli_failed(ctl, "%s", message);
+    print_done(ctl, key, value, message);
+    return TRUE;
 }
 
 void cli_value(CliCtl *ctl, const char *key, const char *value)

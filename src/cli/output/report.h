@@ -11,6 +11,12 @@
  */
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
+/**
+ * The end of a command whose work returned @ok: as cli_done() with @done, or as cli_failed() with
+ * @failed. Both formats take the same arguments. Returns @ok.
+ */
+gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
+                     const char *failed, ...) G_GNUC_PRINTF(5, 7) G_GNUC_PRINTF(6, 7);
 /** One value on a line. */
 void cli_value(CliCtl *ctl, const char *key, const char *value);
 /** A document that brings its own newlines. */

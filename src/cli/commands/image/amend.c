@@ -93,10 +93,8 @@ static gboolean cmd_amend(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would amend image %s"), path);
     if (!may_shrink(ctl, args, &amending, path, error))
         return FALSE;
-    if (!cli_run_task(ctl, _("Amending"), run_amending, &amending, error))
-        return cli_failed(ctl, _("Failed to amend image %s"), path);
-    cli_done(ctl, "image", path, _("Image %s amended"), path);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Amending"), run_amending, &amending, error),
+                       "image", path, _("Image %s amended"), _("Failed to amend image %s"), path);
 }
 
 static const CliOption amend_options[] = {

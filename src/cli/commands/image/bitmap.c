@@ -90,12 +90,9 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
         return FALSE;
     cli_plan(ctl, _("Would change bitmap %s of image %s"), work->change.name, path);
     work->image = cst_chain_image(chain);
-    if (!cli_run_task(ctl, _("Working"), run_deeds, work, error))
-        return cli_failed(ctl, _("Failed to change bitmap %s of image %s"), work->change.name,
-                          path);
-    cli_done(ctl, "bitmap", work->change.name, _("Bitmap %s of image %s changed"),
-             work->change.name, path);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Working"), run_deeds, work, error), "bitmap",
+                       work->change.name, _("Bitmap %s of image %s changed"),
+                       _("Failed to change bitmap %s of image %s"), work->change.name, path);
 }
 
 static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)

@@ -171,10 +171,9 @@ static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
         !open_chain(ctl, args, TRUE, &rebase, error))
         return FALSE;
     cli_plan(ctl, _("Would flatten image %s"), path);
-    if (!cli_run_task(ctl, _("Flattening"), run_flatten, &rebase, error))
-        return cli_failed(ctl, _("Failed to flatten image %s"), path);
-    cli_done(ctl, "image", path, _("Image %s holds all of its content"), path);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &rebase, error),
+                       "image", path, _("Image %s holds all of its content"),
+                       _("Failed to flatten image %s"), path);
 }
 
 static const CliOption flatten_options[] = {

@@ -281,10 +281,8 @@ static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
     cli_plan(ctl, _("Would cancel job %s"), text);
-    if (!cst_conn_job_cancel(ctl->conn, id, error))
-        return cli_failed(ctl, _("Failed to cancel job %s"), text);
-    cli_done(ctl, "job", text, _("Job %s was asked to stop"), text);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_job_cancel(ctl->conn, id, error), "job", text,
+                       _("Job %s was asked to stop"), _("Failed to cancel job %s"), text);
 }
 
 static const CliOption cancel_options[] = {
@@ -312,10 +310,9 @@ static gboolean cmd_rate(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
     cli_plan(ctl, _("Would change the rate limit of job %s"), text);
-    if (!cst_conn_job_set_limit(ctl->conn, id, limit, error))
-        return cli_failed(ctl, _("Failed to change the rate limit of job %s"), text);
-    cli_done(ctl, "job", text, _("Rate limit of job %s changed"), text);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_job_set_limit(ctl->conn, id, limit, error), "job", text,
+                       _("Rate limit of job %s changed"),
+                       _("Failed to change the rate limit of job %s"), text);
 }
 
 static const CliOption rate_options[] = {

@@ -55,15 +55,12 @@ static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
              enable ? _("Would mark pool %s as autostarted")
                     : _("Would unmark pool %s as autostarted"),
              name);
-    if (!cst_conn_pool_set_autostart(ctl->conn, pool, enable, error))
-        return cli_failed(ctl,
-                          enable ? _("failed to mark pool %s as autostarted")
-                                 : _("failed to unmark pool %s as autostarted"),
-                          name);
-    cli_done(ctl, "pool", pool->name,
-             enable ? _("Pool %s marked as autostarted") : _("Pool %s unmarked as autostarted"),
-             name);
-    return TRUE;
+    return cli_outcome(
+        ctl, cst_conn_pool_set_autostart(ctl->conn, pool, enable, error), "pool", pool->name,
+        enable ? _("Pool %s marked as autostarted") : _("Pool %s unmarked as autostarted"),
+        enable ? _("failed to mark pool %s as autostarted")
+               : _("failed to unmark pool %s as autostarted"),
+        name);
 }
 
 static const CliOption autostart_options[] = {
@@ -101,10 +98,8 @@ static gboolean cmd_build(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would build pool %s"), name);
     if ((flags & CST_POOL_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
         return FALSE;
-    if (!cst_conn_pool_build(ctl->conn, pool, flags, error))
-        return cli_failed(ctl, _("Failed to build pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s built"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_pool_build(ctl->conn, pool, flags, error), "pool", pool->name,
+                       _("Pool %s built"), _("Failed to build pool %s"), name);
 }
 
 static const CliOption build_options[] = {
@@ -272,10 +267,8 @@ static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would delete the storage of pool %s"), name);
     if (!cli_confirm(ctl, error, _("Delete the storage of pool %s?"), name))
         return FALSE;
-    if (!cst_conn_pool_delete(ctl->conn, pool, 0, error))
-        return cli_failed(ctl, _("Failed to delete pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s deleted"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_pool_delete(ctl->conn, pool, 0, error), "pool", pool->name,
+                       _("Pool %s deleted"), _("Failed to delete pool %s"), name);
 }
 
 static const CliOption inactive_pool_options[] = {CLI_POOL_OPTION(cli_complete_inactive_pools),
@@ -298,10 +291,8 @@ static gboolean cmd_destroy(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!pool)
         return FALSE;
     cli_plan(ctl, _("Would stop pool %s"), name);
-    if (!cst_conn_pool_stop(ctl->conn, pool, error))
-        return cli_failed(ctl, _("Failed to destroy pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s destroyed"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_pool_stop(ctl->conn, pool, error), "pool", pool->name,
+                       _("Pool %s destroyed"), _("Failed to destroy pool %s"), name);
 }
 
 static const CliOption active_pool_options[] = {CLI_POOL_OPTION(cli_complete_active_pools), {0}};
@@ -388,10 +379,8 @@ static gboolean cmd_refresh(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool)
         return FALSE;
-    if (!cst_conn_pool_refresh(ctl->conn, pool, 0, error))
-        return cli_failed(ctl, _("Failed to refresh pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s refreshed"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_pool_refresh(ctl->conn, pool, 0, error), "pool", pool->name,
+                       _("Pool %s refreshed"), _("Failed to refresh pool %s"), name);
 }
 
 static const CliCommand refresh_command = {
@@ -413,10 +402,8 @@ static gboolean cmd_start(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would start pool %s"), name);
     if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
         return FALSE;
-    if (!cst_conn_pool_start(ctl->conn, pool, flags, error))
-        return cli_failed(ctl, _("Failed to start pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s started"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_pool_start(ctl->conn, pool, flags, error), "pool", pool->name,
+                       _("Pool %s started"), _("Failed to start pool %s"), name);
 }
 
 static const CliOption start_options[] = {
@@ -442,10 +429,8 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!pool)
         return FALSE;
     cli_plan(ctl, _("Would undefine pool %s"), name);
-    if (!cst_conn_pool_undefine(ctl->conn, pool, error))
-        return cli_failed(ctl, _("Failed to undefine pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s has been undefined"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_pool_undefine(ctl->conn, pool, error), "pool", pool->name,
+                       _("Pool %s has been undefined"), _("Failed to undefine pool %s"), name);
 }
 
 static const CliCommand undefine_command = {

@@ -80,10 +80,8 @@ static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would delete secret %s"), name);
     if (!cli_confirm(ctl, error, _("Delete secret %s and its value?"), name))
         return FALSE;
-    if (!cst_conn_secret_undefine(ctl->conn, secret, error))
-        return cli_failed(ctl, _("Failed to delete secret %s"), name);
-    cli_done(ctl, "secret", name, _("Secret %s deleted"), name);
-    return TRUE;
+    return cli_outcome(ctl, cst_conn_secret_undefine(ctl->conn, secret, error), "secret", name,
+                       _("Secret %s deleted"), _("Failed to delete secret %s"), name);
 }
 
 static const CliOption undefine_options[] = {CLI_SECRET_OPTION, {0}};

@@ -187,11 +187,10 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKi
     cli_plan(ctl, _(kind->plan), change.name, vol->name, change.other);
     if (kind->question && !cli_confirm(ctl, error, _(kind->question), change.name, vol->name))
         return FALSE;
-    if (!cli_run_task(ctl, _(kind->label), kind->run, &change, error))
-        return cli_failed(ctl, _(kind->failed), change.name, vol->name, change.other);
-    cli_done(ctl, "snapshot", change.name, _(kind->done), change.name, vol->name, change.other);
+    return cli_outcome(ctl, cli_run_task(ctl, _(kind->label), kind->run, &change, error),
+                       "snapshot", change.name, _(kind->done), _(kind->failed), change.name,
+                       vol->name, change.other);
 #pragma GCC diagnostic pop
-    return TRUE;
 }
 
 static gboolean run_create(CstTask *task, gpointer data, GError **error)

@@ -42,10 +42,8 @@ static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would delete vol %s"), name);
     if (!cli_confirm(ctl, error, _("Delete vol %s?"), name))
         return FALSE;
-    if (!cli_run_task(ctl, _("Deleting"), run_delete, &change, error))
-        return cli_failed(ctl, _("Failed to delete vol %s"), name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s deleted"), name);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Deleting"), run_delete, &change, error), "volume",
+                       vol->name, _("Vol %s deleted"), _("Failed to delete vol %s"), name);
 }
 
 static const CliOption delete_options[] = {
@@ -90,10 +88,8 @@ static gboolean cmd_wipe(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would wipe vol %s"), name);
     if (!cli_confirm(ctl, error, _("Wipe vol %s?"), name))
         return FALSE;
-    if (!cli_run_task(ctl, _("Wiping"), run_wipe, &change, error))
-        return cli_failed(ctl, _("Failed to wipe vol %s"), name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s wiped"), name);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Wiping"), run_wipe, &change, error), "volume",
+                       vol->name, _("Vol %s wiped"), _("Failed to wipe vol %s"), name);
 }
 
 static const CliOption wipe_options[] = {

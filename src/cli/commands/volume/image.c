@@ -92,10 +92,9 @@ static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!vol)
         return FALSE;
     cli_plan(ctl, _("Would flatten vol %s"), name);
-    if (!cli_run_task(ctl, _("Flattening"), run_flatten, &work, error))
-        return cli_failed(ctl, _("Failed to flatten vol %s"), name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s holds all of its content"), name);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &work, error), "volume",
+                       vol->name, _("Vol %s holds all of its content"),
+                       _("Failed to flatten vol %s"), name);
 }
 
 static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
@@ -132,10 +131,8 @@ static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
                                   name, work.base)
                     : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
         return FALSE;
-    if (!cli_run_task(ctl, _("Committing"), run_commit, &work, error))
-        return cli_failed(ctl, _("Failed to commit vol %s"), name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s committed"), name);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_commit, &work, error), "volume",
+                       vol->name, _("Vol %s committed"), _("Failed to commit vol %s"), name);
 }
 
 static const CliOption commit_options[] = {

@@ -190,10 +190,9 @@ static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
     work.conn = ctl->conn;
     work.vol = vol;
     work.source = source;
-    if (!cli_run_task(ctl, _("Working"), run_bitmap, &work, error))
-        return cli_failed(ctl, _("Failed to change bitmap %s of vol %s"), bitmap, name);
-    cli_done(ctl, "bitmap", bitmap, _("Bitmap %s of vol %s changed"), bitmap, name);
-    return TRUE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Working"), run_bitmap, &work, error), "bitmap",
+                       bitmap, _("Bitmap %s of vol %s changed"),
+                       _("Failed to change bitmap %s of vol %s"), bitmap, name);
 }
 
 static const CliOption bitmap_options[] = {
