@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The program: its own options, then one command line, a script or the shell.
+ */
 #include <locale.h>
 #include <string.h>
 

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What image-check and vol-check print: the findings first, then the numbers, which stay in sight;
+ * and what the exit status makes of them. The numbers come as rows, because an image engine in this
+ * process and a daemon count in different structs.
+ */
 #include "check_report.h"
 
 #include <inttypes.h>

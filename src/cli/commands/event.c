@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Waiting for events, as pool-event and secret-event do it: the kinds of events and the sentence
+ * that reports one are the command's, the options, the loop and its ends (an event, a timeout, an
+ * interrupt) are here.
+ */
 #include "event.h"
 
 #include <base/error.h>
@@ -164,7 +169,7 @@ gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *
     if (waiter.count > 0)
         return TRUE;
     /* The lines above said it, on stdout as virsh does. */
-    ctl->told = TRUE;
+    ctl->reported = TRUE;
     return cst_fail(error, end == WAIT_INTERRUPTED ? CST_ERROR_CANCELLED : CST_ERROR_TIMEOUT, "%s",
                     _("no event came"));
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What commands over image files and their counterparts over volumes print: measure, map, compare.
+ * Members of JSON are qemu-img's.
+ */
 #include "view_report.h"
 
 #include <base/error.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * XML documents: reading a definition from a file, and printing what an XPath expression selects.
+ */
 #include "xml.h"
 
 #include <errno.h>

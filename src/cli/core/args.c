@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Values of a command line that has been taken apart. Whether an option was given, its kind and
+ * whether it may be empty stand in its row; values are read, and their mistakes found, when the
+ * command asks.
+ */
 #include "args.h"
 
 #include <base/error.h>

@@ -49,7 +49,7 @@ struct CliCtl {
     char *hint;             /**< what to do next about the failure; NULL: what its class tells */
     char *plan;             /**< of a dry run, set by cli_plan(); NULL: none, or printed */
     unsigned blame;         /**< CliBlame, of the command being run */
-    gboolean told;          /**< the command has told people of its failure already */
+    gboolean reported;      /**< the command has reported its failure to people already */
     uint64_t detached;      /**< job that goes on without the command, which is no failure */
     const char *typed;      /**< while completing: what stands of the word; else NULL */
     gboolean out_is_data;   /**< stdout carries data: no text of ours goes with it */

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SIGINT and SIGTERM while something long goes on. The handler sets flags, cancels the task and
+ * writes to a pipe, nothing else. Signals are caught between begin and end only; begins nest, and
+ * the last end restores what was there.
+ */
 #include "interrupt.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Options of the program itself, before the command. One table drives getopt_long(), --help and the
+ * manual page.
+ */
 #include "options.h"
 
 #include <getopt.h>

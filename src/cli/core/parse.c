@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Command lines taken apart as virsh does it. A word is the value that an option waits for, an
+ * option, one of its letters, or data for the next option that takes plain words. The command's row
+ * says which options there are; an unknown name is answered with the nearest one.
+ */
 #include "parse.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Splits a line into commands and words, with virsh's rules of quoting, and quotes a word for them.
+ */
 #include "words.h"
 
 #include <string.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Long work in a thread of its own, while this one shows how far it is: a bar on a terminal, a line
+ * now and then elsewhere, JSON events with --json. The lock guards whether the work has finished,
+ * and nothing else is shared but the task.
+ */
 #include "core/ctl.h"
 
 #include <sys/ioctl.h>

@@ -72,7 +72,7 @@ void cli_document(CliCtl *ctl, const char *key, const char *text)
     cli_print(ctl, "%s", text);
 }
 
-void cli_tell_plan(CliCtl *ctl)
+void cli_print_plan(CliCtl *ctl)
 {
     g_autofree char *plan = g_steal_pointer(&ctl->plan);
 
@@ -155,10 +155,10 @@ void cli_report(CliCtl *ctl, const GError *error)
     fflush(ctl->out);
     if (ctl->settings.json && !ctl->silent)
         report_json(ctl, error);
-    else if (!ctl->told && !ctl->silent)
+    else if (!ctl->reported && !ctl->silent)
         report_text(ctl, error);
     fflush(ctl->err);
-    ctl->told = FALSE;
+    ctl->reported = FALSE;
     g_clear_pointer(&ctl->headline, g_free);
     g_clear_pointer(&ctl->hint, g_free);
 }

@@ -26,4 +26,4 @@ void cli_document(CliCtl *ctl, const char *key, const char *text);
 void cli_report(CliCtl *ctl, const GError *error);
 
 /** A dry run has passed: prints the plan. */
-void cli_tell_plan(CliCtl *ctl);
+void cli_print_plan(CliCtl *ctl);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tables, listings and trees of rows. The cells are kept as values; text and JSON are made of them
+ * when they are printed. Text is laid out as virsh does: everything is encoded and measured first,
+ * and each column is as wide as its widest cell.
+ */
 #include "table.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How many columns text takes on a screen, in the locale's encoding.
+ */
 #include "width.h"
 
 #include <glib.h>

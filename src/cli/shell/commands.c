@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on the program itself: help, the connection, and what an interactive shell needs.
+ */
 #include <errno.h>
 #include <unistd.h>
 

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Candidates for the last word of an unfinished command line: names of commands, their options, and
+ * values, which the completer in the option's row knows. Words that don't begin like the last one
+ * are left out at the end.
+ */
 #include "complete.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the table of commands says of a command, a group or all of them: virsh's text, or JSON.
+ */
 #include "help.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands for completion scripts and the build; `help` does not list them.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -8,8 +11,6 @@
 #include "man.h"
 #include "output/report.h"
 #include "output/text.h"
-
-/* Commands for completion scripts and the build; `help` does not list them. */
 
 /**
  * Prints the candidates for the last word. Fails silently, as virsh's does, when there are none and

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The manual page's source, filled in with what the tables of options, commands and exit statuses
+ * say.
+ */
 #include "man.h"
 
 #include <string.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs commands that have been parsed. Around each one: options given after it count for it alone,
+ * a dry run ends with its plan, a job that was detached with its number, and a failure is reported
+ * and becomes the exit status.
+ */
 #include "run.h"
 
 #include <locale.h>
@@ -94,7 +99,7 @@ static gboolean ends_dry_run(CliCtl *ctl, gboolean ok, const GError *error)
         ctl->settings.dry_run && (ok || g_error_matches(error, CST_ERROR, CST_ERROR_DRY_RUN));
 
     if (passed)
-        cli_tell_plan(ctl);
+        cli_print_plan(ctl);
     g_clear_pointer(&ctl->plan, g_free);
     /* A server that can't be told is one that no other call reaches either. */
     if (ctl->settings.dry_run && ctl->conn)
@@ -104,7 +109,7 @@ static gboolean ends_dry_run(CliCtl *ctl, gboolean ok, const GError *error)
 }
 
 /* What was to be done is being done, by the server. */
-static void tell_detached(CliCtl *ctl)
+static void report_detached(CliCtl *ctl)
 {
     g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, ctl->detached);
 
@@ -135,7 +140,7 @@ static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
     if (ends_dry_run(ctl, ok, error)) {
         /* Its plan is the output. */
     } else if (!ok && ctl->detached) {
-        tell_detached(ctl);
+        report_detached(ctl);
     } else if (error) {
         status = cli_exit_status(ctl, error);
         cli_report(ctl, error);

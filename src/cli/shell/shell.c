@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The interactive shell, on a terminal with editing, history and completion, or over a script on
+ * stdin. ^C while a line is edited clears it: the signal wakes the wait for a key through an
+ * eventfd, because a flag could be missed right before the wait.
+ */
 #include "shell.h"
 
 #include <errno.h>

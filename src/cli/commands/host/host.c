@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on the host and the connection: what answers, and which version it is. The texts are
+ * virsh's: scripts compare them.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 

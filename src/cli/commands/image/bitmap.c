@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-bitmap: changes dirty bitmaps inside an image, action by action in the order of the command
+ * line. Each action is whole or not made at all; the image is flushed once, at the end. vol-bitmap
+ * reads its actions here as well.
+ */
 #include "image.h"
 
 #include <string.h>
@@ -18,7 +23,7 @@ typedef struct {
     CstImage *source; /**< of --merge; NULL: the image itself */
 } Work;
 
-static gboolean run_deeds(CstTask *task, gpointer data, GError **error)
+static gboolean run_actions(CstTask *task, gpointer data, GError **error)
 {
     const Work *work = data;
     const CstBitmapChange *change = &work->change;
@@ -90,7 +95,7 @@ static gboolean work_on(CliCtl *ctl, const CliArgs *args, Work *work, const char
         return FALSE;
     cli_plan(ctl, _("Would change bitmap %s of image %s"), work->change.name, path);
     work->image = cst_chain_image(chain);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Working"), run_deeds, work, error), "bitmap",
+    return cli_outcome(ctl, cli_run_task(ctl, _("Working"), run_actions, work, error), "bitmap",
                        work->change.name, _("Bitmap %s of image %s changed"),
                        _("Failed to change bitmap %s of image %s"), work->change.name, path);
 }
@@ -114,7 +119,7 @@ static const CliOption bitmap_options[] = {
     CLI_REQUIRED("file", N_("image file or block device")),
     CLI_REQUIRED("bitmap", N_("name of the bitmap")),
     SOURCE_FORMAT,
-    CLI_BITMAP_DEEDS,
+    CLI_BITMAP_ACTIONS,
     {.name = "source-file",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-check: verifies the metadata of an image, and repairs it with --repair. Only a repair opens
+ * the image for writing.
+ */
 #include "image.h"
 
 #include <base/error.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The commands over image files in the order of `help`. Names and letters of their options are
+ * those of qemu-img.
+ */
 #include "image.h"
 
 #include <base/i18n.h>
-
-/* Names and letters of options are those of qemu-img. */
 
 const CliCommand *const cli_image_commands[] = {
     &cli_image_info_command,     &cli_image_create_command,   &cli_image_convert_command,

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-commit: writes what an image holds into its backing file, or into one further down. The
+ * chain is opened twice: for reading, to find the base, and then with the base, and what has to be
+ * told of its change, for writing.
+ */
 #include "image.h"
 
 #include <string.h>

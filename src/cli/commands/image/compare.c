@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-compare: compares what guests see of two images.
+ */
 #include "image.h"
 
 #include <base/i18n.h>

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the commands over image files open what the command line names. A path that an image itself
+ * names is only followed with consent: backing files with --backing-chain, a data file with
+ * --data-file (or, beside the image, with --backing-chain). A file that is opened for writing is
+ * claimed, so that no other program has it; a reader is warned of a writer.
+ */
 #include "image.h"
 
 #include <string.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-info: what images say of themselves. Each image is looked at whole before anything of it is
+ * shown; a failure among several does not keep the others from being shown. Text and members of
+ * JSON are qemu-img's.
+ */
 #include "image.h"
 
 #include <string.h>

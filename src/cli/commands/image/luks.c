@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a LUKS header says, with qemu-img's members. qemu-img describes version 1 only; of version 2
+ * the same members are shown where they mean the same.
+ */
 #include "image.h"
 
 #include <base/i18n.h>
 
 #include "output/sheet.h"
-
-/*
- * What a LUKS header says, with qemu-img's members. It tells version 1 only; of version 2 the same
- * members are told where they mean the same.
- */
 
 /** "aes-256": some ciphers come with their key's bits. */
 static char *cipher_alg(const CstImageLuks *luks)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-map: which parts of an image hold data, and which file of the chain each run comes from.
+ */
 #include "image.h"
 
 #include <base/error.h>

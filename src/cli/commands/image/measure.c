@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-measure: how large an image of some content, or an empty one, will be. vol-measure of an
+ * empty image is the same.
+ */
 #include "image.h"
 
 #include <base/error.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-rebase and image-flatten: base an image on another file, or on none. Unless --unsafe is
+ * given, the chain and the new backing file are opened first, and a file that the image itself is
+ * part of is refused.
+ */
 #include "image.h"
 
 #include <string.h>

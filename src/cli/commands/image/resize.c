@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-resize: changes the capacity of an image. Shrinking needs --shrink and asks.
+ */
 #include "image.h"
 
 #include <base/error.h>

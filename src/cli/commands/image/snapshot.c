@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-snapshot: lists, takes, reverts to and deletes snapshots inside an image. One run does one
+ * of them.
+ */
 #include "image.h"
 
 #include <base/error.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-sparsify: turns zeroes of an image, and what it does not use of its file, into holes, in
+ * place.
+ */
 #include "image.h"
 
 #include <base/error.h>

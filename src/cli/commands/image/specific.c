@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The format-specific part of image-info: what only some formats have to say of an image, with
+ * qemu-img's members.
+ */
 #include "image.h"
 
 #include <string.h>
@@ -8,8 +12,6 @@
 
 #include "output/sheet.h"
 #include "output/text.h"
-
-/* What only some formats have to say of an image. */
 
 #define FACTS 12u
 

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The image that a command makes. It grows in a hidden directory beside its final name, so that
+ * parts get the names that they keep, and moves to that name when it is whole and synced; whatever
+ * ends the command before that removes the directory, and an interrupt waits for it. A block device
+ * is written in place.
+ */
 #include "image.h"
 
 #include <errno.h>

@@ -55,7 +55,7 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
         .help = N_("change the reference and nothing else, without looking") \
     }
 /** What can be done, in the order of `help`. */
-#define CLI_BITMAP_DEEDS                                                                        \
+#define CLI_BITMAP_ACTIONS                                                                      \
     CLI_SWITCH("add", N_("make it, empty and enabled")), CLI_SWITCH("remove", N_("remove it")), \
         CLI_SWITCH("clear", N_("set none of its bits")),                                        \
         CLI_SWITCH("enable", N_("let it track writes")),                                        \

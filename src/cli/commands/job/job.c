@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on jobs: the work that lasts, whoever started it and in whichever process it runs.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -34,8 +37,6 @@ static void complete_any(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     complete(ctl, words, TRUE);
 }
-
-/* Commands on jobs: the work that lasts, whoever started it. */
 
 static gboolean read_id(const CliArgs *args, uint64_t *ret_id, GError **error)
 {

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on pools, and the table of all of them. The texts are virsh's: scripts compare them.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -40,8 +43,6 @@
             N_("adapter parent scsi_hostN fabric_wwn to be used for underlying vHBA storage")),  \
         CLI_STRING("source-protocol-ver", N_("nfsvers value for NFS pool mount option")),        \
         CLI_STRING("source-initiator", N_("initiator iqn for underlying storage"))
-
-/* The texts of this file are virsh's: scripts compare them. */
 
 static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
 {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The <pool> document of pool-define-as and pool-create-as, put together from options as virsh
+ * does.
+ */
 #include "pool.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-edit: hands the inactive definition to an editor and defines what comes back. A definition
+ * that somebody else has changed meanwhile is not overwritten.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <model/pool_def.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs the user's editor on a temporary file, again and again until what it leaves is taken or the
+ * user gives up.
+ */
 #include "editor.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-info: facts about one pool, with the thin pools behind it.
+ */
 #include <base/i18n.h>
 
 #include "output/table.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-list: virsh's table, its details, or bare names and uuids. What each column needs is asked
+ * pool by pool; what a server does not answer is shown as unknown.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the commands on pools share: finding the pool that an option names, words for its state and
+ * type, flags, and the completion of names.
+ */
 #include "pool.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on secrets but for their values, and the table of all of them. The texts are virsh's:
+ * scripts compare them.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -10,8 +14,6 @@
 #include "output/report.h"
 #include "output/table.h"
 #include "secret.h"
-
-/* The texts of this file are virsh's: scripts compare them. */
 
 static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
 {

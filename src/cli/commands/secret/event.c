@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * secret-event: waits for events of secrets.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 

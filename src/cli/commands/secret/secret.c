@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the commands on secrets share: finding the secret that an option names, and the completion
+ * of uuids.
+ */
 #include "secret.h"
 
 #include <base/error.h>

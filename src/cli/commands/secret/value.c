@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * secret-set-value and secret-get-value. A value passes through memory that is wiped before it is
+ * given back, never through stdio. On a terminal it is typed unseen. The texts are virsh's: scripts
+ * compare them.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,8 +17,6 @@
 #include "output/report.h"
 #include "output/text.h"
 #include "secret.h"
-
-/* The texts of this file are virsh's: scripts compare them. */
 
 /** A file with the largest value in base64 and line ends. */
 #define FILE_MAX (2 * CST_SECRET_VALUE_MAX)

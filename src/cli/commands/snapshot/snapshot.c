@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on snapshots of volumes, whatever keeps them. Those that change something differ in
+ * their texts and one call; the way there (look-up, plan, question, work, report) is written once.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -21,8 +25,6 @@ static void complete_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *word
     for (guint i = 0; snapshots && i < snapshots->len; i++)
         g_ptr_array_add(words, g_strdup(((CstSnapshot *)snapshots->pdata[i])->name));
 }
-
-/* Snapshots of volumes, whatever keeps them. */
 
 static const CliColumn columns[] = {
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},

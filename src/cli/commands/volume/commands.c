@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on volumes that are short, and the table of all of them. The texts are virsh's: scripts
+ * compare them.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -11,8 +15,6 @@
 #include "output/sheet.h"
 #include "output/width.h"
 #include "volume.h"
-
-/* The texts of this file are virsh's: scripts compare them. */
 
 /** A change of one volume that may take long. */
 typedef struct {

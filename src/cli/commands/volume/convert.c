@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-convert, vol-rebase and vol-compare: the counterparts of image-convert, image-rebase and
+ * image-compare over volumes.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -8,8 +12,6 @@
 #include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
-
-/* Volumes in another shape: the twins of image-convert, image-rebase and image-compare. */
 
 /* --- convert --------------------------------------------------------------------------------- */
 

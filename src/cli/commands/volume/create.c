@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands that make volumes: vol-create, vol-create-as, vol-create-from and vol-clone. They differ
+ * in where the document comes from; the creation itself is one call. The texts are virsh's: scripts
+ * compare them.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -8,8 +13,6 @@
 #include "output/progress.h"
 #include "output/report.h"
 #include "volume.h"
-
-/* The texts of this file are virsh's: scripts compare them. */
 
 /** One creation, with or without a volume to copy from. */
 typedef struct {

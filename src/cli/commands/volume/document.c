@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Documents of volumes: the one that vol-create-as puts together from options, and the one that
+ * vol-clone makes of its source's.
+ */
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <limits.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes as the images that they are: vol-check, vol-flatten, vol-commit, vol-sparsify and
+ * vol-chain.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -9,8 +13,6 @@
 #include "output/report.h"
 #include "output/table.h"
 #include "output/text.h"
-
-/* Volumes as the images that they are: the image commands' twins. */
 
 typedef struct {
     CstConn *conn;

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-upload and vol-download: content from and to a file or a standard stream. A download that
+ * fails removes the file that it has made. The texts are virsh's: scripts compare them.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -16,8 +20,6 @@
 #include "output/progress.h"
 #include "output/sheet.h"
 #include "volume.h"
-
-/* The texts of this file are virsh's: scripts compare them. */
 
 /** One upload or download. */
 typedef struct {

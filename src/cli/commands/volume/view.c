@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is in volumes' images: vol-map, vol-measure and vol-bitmap, the counterparts of image-map,
+ * image-measure and image-bitmap.
+ */
 #include <base/error.h>
 
 #include "commands/image/twin.h"
@@ -6,8 +10,6 @@
 #include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
-
-/* What is in volumes' images: the twins of image-map, image-measure and image-bitmap. */
 
 /* --- map ------------------------------------------------------------------------------------- */
 
@@ -199,7 +201,7 @@ static const CliOption bitmap_options[] = {
     VOL,
     CLI_REQUIRED("bitmap", N_("name of the bitmap"), ),
     POOL,
-    CLI_BITMAP_DEEDS,
+    CLI_BITMAP_ACTIONS,
     {.name = "source-vol",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,

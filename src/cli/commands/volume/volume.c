@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the commands on volumes share: finding the volume that an option names, by name, key, path
+ * or POOL/NAME; sizes; warnings of writers; and the completion of names.
+ */
 #include "volume.h"
 
 #include <errno.h>
@@ -65,7 +69,7 @@ static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
 {
     if (!ctl->settings.json) {
         cli_complain(ctl, _("pool '%s' is not active"), pool);
-        ctl->told = TRUE;
+        ctl->reported = TRUE;
     }
     return cst_fail(error, CST_ERROR_STATE, _("pool '%s' is not active"), pool);
 }
