@@ -51,22 +51,13 @@ static void print_line(CliSheet *sheet, const char *label, const char *value)
                   *shown ? " " : "", shown);
 }
 
-static void print_item(CliSheet *sheet, unsigned index, const char *value)
-{
-    g_autofree char *label = g_strdup_printf("[%u]", index);
-
-    print_line(sheet, label, value);
-}
-
 static void print_fact(CliSheet *sheet, const CliFact *fact)
 {
-    g_autofree char *digits = fact->kind == CLI_FACT_REAL
-                                  ? g_strdup_printf("%.3f", fact->real)
-                                  : g_strdup_printf("%" G_GUINT64_FORMAT, fact->number);
-    const char *value = fact->kind == CLI_FACT_TEXT   ? fact->text
-                        : fact->kind != CLI_FACT_BOOL ? digits
-                        : fact->number                ? "true"
-                                                      : "false";
+    g_autofree char *digits = g_strdup_printf("%" G_GUINT64_FORMAT, fact->number);
+    const char *value = fact->kind == CLI_FACT_TEXT     ? fact->text
+                        : fact->kind == CLI_FACT_NUMBER ? digits
+                        : fact->number                  ? "true"
+                                                        : "false";
 
     if (value)
         print_line(sheet, _(fact->label), value);
@@ -179,10 +170,12 @@ void cli_sheet_begin_item(CliSheet *sheet, unsigned index)
 
 void cli_sheet_add_item(CliSheet *sheet, unsigned index, const char *word)
 {
+    g_autofree char *label = g_strdup_printf("[%u]", index);
+
     if (sheet->json.text)
         cli_json_add_string(&sheet->json, NULL, word);
     else
-        print_item(sheet, index, word);
+        print_line(sheet, label, word);
 }
 
 void cli_sheet_end_list(CliSheet *sheet)

@@ -17,7 +17,7 @@ typedef struct {
     enum { CLI_FACT_TEXT, CLI_FACT_NUMBER, CLI_FACT_BOOL, CLI_FACT_REAL } kind;
     const char *text; /**< may hold anything: it is escaped; NULL: null in JSON, not in text */
     uint64_t number;  /**< CLI_FACT_BOOL: 0 or 1 */
-    double real;
+    double real;      /**< CLI_FACT_REAL */
 } CliFact;
 
 /** Known unless it is NULL. */
@@ -44,9 +44,10 @@ static inline CliFact cli_fact_bool(const char *key, const char *label, gboolean
     return (CliFact){key, label, is_known, CLI_FACT_BOOL, NULL, value ? 1 : 0, 0};
 }
 
-static inline CliFact cli_fact_real(const char *key, const char *label, double real)
+/** For JSON alone. */
+static inline CliFact cli_fact_real(const char *key, double real)
 {
-    return (CliFact){key, label, TRUE, CLI_FACT_REAL, NULL, 0, real};
+    return (CliFact){key, NULL, TRUE, CLI_FACT_REAL, NULL, 0, real};
 }
 
 /** A sheet of facts. Text is printed as it is added, JSON when the sheet is whole. */

@@ -204,7 +204,7 @@ static void report(CliCtl *ctl, const Bench *bench)
         cli_fact_number("requests", NULL, TRUE, bench->count),
         cli_fact_number("buffer_size", NULL, TRUE, bench->buffer_size),
         cli_fact_number("depth", NULL, TRUE, bench->depth),
-        cli_fact_real("seconds", NULL, bench->seconds),
+        cli_fact_real("seconds", bench->seconds),
     };
 
     cli_print(ctl, _("Run completed in %.3f seconds: %.0f requests, %.1f MiB per second\n"),
