@@ -31,10 +31,15 @@ static gboolean ask(CliCtl *ctl, const char *question)
     return begins_alike(answer, _("y")) || begins_alike(answer, "y");
 }
 
+gboolean cli_can_ask(const CliCtl *ctl)
+{
+    return !ctl->settings.no_input && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
 gboolean cli_confirm(CliCtl *ctl, GError **error, const char *format, ...)
 {
     g_autofree char *question = NULL;
-    gboolean terminal = !ctl->settings.no_input && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+    gboolean terminal = cli_can_ask(ctl);
     va_list args;
 
     g_assert(ctl->current->command->flags & CLI_CMD_DESTROYS);

@@ -3,6 +3,9 @@
 
 #include "core/ctl.h"
 
+/** There is a terminal to ask at, and --no-input does not forbid it. */
+gboolean cli_can_ask(const CliCtl *ctl);
+
 /**
  * Asks before data is destroyed: TRUE with --yes or --dry-run, or when a person at the terminal
  * says yes. Without a terminal, virsh's own commands go on as they do in virsh, so that scripts

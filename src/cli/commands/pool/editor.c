@@ -16,6 +16,7 @@
 #include <base/i18n.h>
 
 #include "commands/xml.h"
+#include "output/confirm.h"
 #include "output/report.h"
 
 static const char *editor_command(void)
@@ -76,7 +77,7 @@ static gboolean ask_again(CliCtl *ctl)
 {
     char answer[16] = "";
 
-    if (ctl->settings.no_input || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    if (!cli_can_ask(ctl))
         return FALSE;
     fprintf(ctl->err, "%s ", _("Failed. Try again? [y,n]:"));
     fflush(ctl->err);
