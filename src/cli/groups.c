@@ -7,6 +7,9 @@
 
 #include <base/i18n.h>
 
+#include "commands/commands.h"
+#include "shell/commands.h"
+
 /* The groups in the order of `help`. Titles and keywords are virsh's where it has the group. */
 static const CliGroup groups[] = {
     {N_("Host and Hypervisor"), "host", cli_host_commands},

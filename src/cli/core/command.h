@@ -94,17 +94,6 @@ const CliCommand *cli_command_find_joined(const CliGroup *groups, const char *fi
 const CliOption *cli_common_options(void);
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
 
-/* The commands of each group, ended by NULL. */
-extern const CliCommand *const cli_pool_commands[];
-extern const CliCommand *const cli_secret_commands[];
-extern const CliCommand *const cli_vol_commands[];
-extern const CliCommand *const cli_job_commands[];
-extern const CliCommand *const cli_snap_commands[];
-extern const CliCommand *const cli_image_commands[];
-extern const CliCommand *const cli_host_commands[];
-extern const CliCommand *const cli_self_commands[];
-extern const CliCommand *const cli_internal_commands[];
-
 /* Rows of option tables. Texts are marked with N_() by the caller. */
 #define CLI_SWITCH(option, text)                           \
     {                                                      \

@@ -2,6 +2,8 @@
 /*
  * Commands on the program itself: help, the connection, and what an interactive shell needs.
  */
+#include "commands.h"
+
 #include <errno.h>
 #include <unistd.h>
 

@@ -5,6 +5,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands.h"
 #include "commands/xml.h"
 #include "complete.h"
 #include "core/ctl.h"

@@ -6,6 +6,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/commands.h"
 #include "core/ctl.h"
 #include "output/report.h"
 #include "output/sheet.h"

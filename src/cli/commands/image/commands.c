@@ -7,6 +7,8 @@
 
 #include <base/i18n.h>
 
+#include "commands/commands.h"
+
 const CliCommand *const cli_image_commands[] = {
     &cli_image_info_command,     &cli_image_create_command,   &cli_image_convert_command,
     &cli_image_check_command,    &cli_image_compare_command,  &cli_image_map_command,

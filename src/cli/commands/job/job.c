@@ -5,6 +5,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/commands.h"
 #include "core/command.h"
 #include "core/ctl.h"
 #include "output/progress.h"

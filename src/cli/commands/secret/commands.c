@@ -8,6 +8,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "commands/commands.h"
 #include "commands/event.h"
 #include "commands/xml.h"
 #include "output/confirm.h"

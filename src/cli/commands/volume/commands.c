@@ -7,6 +7,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "commands/commands.h"
 #include "commands/xml.h"
 #include "options.h"
 #include "output/confirm.h"
