@@ -13,9 +13,9 @@ import subprocess
 
 import layers
 
-# Modules that have been put in order; the rest follows.
+# All but schemas and tools.
 MODULES = ("base", "model", "blob", "image", "pool", "store", "service", "wire", "api", "server",
-           "conn", "daemon")
+           "conn", "daemon", "cli")
 
 
 def symbols(path):

@@ -44,11 +44,18 @@ FOLDERS = {
         "secret": {"core"},
         "recovery": {"pool", "volume", "core"},
     },
+    "cli": {
+        "core": set(),
+        "output": {"core"},
+        "commands": {"output", "core"},
+        "shell": {"commands", "output", "core"},
+    },
 }
 
 
 def may_use(rows, folder, other):
-    """A file of @folder may include and call one of @other."""
+    """A file of @folder may include and call one of @other; what is inside of either goes with it."""
+    folder, other = folder.split("/")[0], other.split("/")[0]
     return folder in ("", other) or (other in rows and other in rows.get(folder, ()))
 
 

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The program: its own options, then one command line, a script or the shell.
+ */
 #include <locale.h>
 #include <string.h>
 
@@ -7,12 +10,15 @@
 #include <base/locale.h>
 #include <base/log.h>
 
-#include "ctl.h"
-#include "help.h"
-#include "options.h"
-#include "run.h"
-#include "shell.h"
-#include "width.h"
+#include "core/ctl.h"
+#include "core/options.h"
+#include "core/parse.h"
+#include "groups.h"
+#include "output/report.h"
+#include "output/width.h"
+#include "shell/help.h"
+#include "shell/run.h"
+#include "shell/shell.h"
 
 static char *global_option_usage(const CliGlobalOption *option)
 {
@@ -47,7 +53,7 @@ static void print_usage(CliCtl *ctl)
     for (const CliGlobalOption *option = cli_global_options(); option->name; option++)
         print_global_option(option);
     printf("%s", _("  commands (non interactive mode):\n\n"));
-    for (const CliGroup *group = cli_groups(); group->title; group++) {
+    for (const CliGroup *group = ctl->groups; group->title; group++) {
         if (!cli_help_group_visible(group))
             continue;
         cli_help_group(ctl, group);
@@ -72,7 +78,7 @@ static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
         return CST_EXIT_FAILED;
     if (argc == 1)
         return cli_run_string(ctl, argv[0]);
-    commands = cli_parse_argv(argc, argv, &error);
+    commands = cli_parse_argv(ctl->groups, argc, argv, &error);
     if (!commands) {
         cli_report(ctl, error);
         return CST_EXIT_USAGE;
@@ -123,7 +129,7 @@ int main(int argc, char **argv)
     /* What the embedded service notes in passing is for daemons' journals; -d shows it. */
     cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
-    cli_ctl_init(&ctl, &settings);
+    cli_ctl_init(&ctl, &settings, cli_groups());
     if (ok) {
         status = run(&ctl, action, argc - first, argv + first);
     } else {

@@ -3,13 +3,14 @@
 
 #include <base/error.h>
 
-#include "args.h"
+#include "core/parse.h"
+#include "groups.h"
 
 /** "command name=value …" of the only command, or the error's text in braces. */
 static char *parse(const char *text)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) commands = cli_parse_string(text, &error);
+    g_autoptr(GPtrArray) commands = cli_parse_string(cli_groups(), text, &error);
     g_autoptr(GString) seen = NULL;
     const CliArgs *args;
 
@@ -116,7 +117,7 @@ static void rest_takes_all_words_that_are_left(void **state)
 
 static CliArgs *args_of(const char *text)
 {
-    g_autoptr(GPtrArray) commands = cli_parse_string(text, NULL);
+    g_autoptr(GPtrArray) commands = cli_parse_string(cli_groups(), text, NULL);
 
     assert_non_null(commands);
     return g_ptr_array_steal_index(commands, 0);

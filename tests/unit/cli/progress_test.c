@@ -10,9 +10,12 @@
 #include <base/error.h>
 #include <base/units.h>
 
-#include "ctl.h"
-#include "interrupt.h"
-#include "progress.h"
+#include <json-glib/json-glib.h>
+
+#include "core/ctl.h"
+#include "core/interrupt.h"
+#include "groups.h"
+#include "output/progress.h"
 
 static void figures_come_from_what_is_done(void **state)
 {
@@ -97,7 +100,7 @@ static gboolean run(Job *job, gboolean json, char **ret_err, GError **error)
     CliCtl ctl;
     gboolean ok;
 
-    cli_ctl_init(&ctl, &settings);
+    cli_ctl_init(&ctl, &settings, cli_groups());
     ctl.current = &args;
     ctl.err = open_memstream(ret_err, &len);
     ok = cli_run_task(&ctl, "Testing", work, job, error);

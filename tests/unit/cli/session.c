@@ -7,7 +7,8 @@
 
 #include "fake_conn.h"
 #include "fake_vol.h"
-#include "run.h"
+#include "groups.h"
+#include "shell/run.h"
 
 void session_clear(Session *session)
 {
@@ -24,7 +25,7 @@ void session_run(Session *session, const char *line)
     size_t err_len;
 
     session_clear(session);
-    cli_ctl_init(&ctl, &session->settings);
+    cli_ctl_init(&ctl, &session->settings, cli_groups());
     ctl.out = open_memstream(&session->out, &out_len);
     ctl.err = open_memstream(&session->err, &err_len);
     session->status = cli_run_string(&ctl, line);

@@ -3,7 +3,7 @@
 
 #include <base/error_class.h>
 
-#include "ctl.h"
+#include "core/ctl.h"
 
 /** The command line over the fake world, with what it prints caught. */
 typedef struct {

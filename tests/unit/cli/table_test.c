@@ -9,8 +9,10 @@
 #include <base/i18n.h>
 
 #include "fake_conn.h"
-#include "table.h"
-#include "width.h"
+#include "groups.h"
+#include "output/table.h"
+#include "output/text.h"
+#include "output/width.h"
 
 static const CliColumn columns[] = {
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
@@ -56,7 +58,7 @@ static char *printed(const CliTable *table, CliSettings settings, Printer print)
     size_t len;
     CliCtl ctl;
 
-    cli_ctl_init(&ctl, &settings);
+    cli_ctl_init(&ctl, &settings, cli_groups());
     ctl.out = open_memstream(&text, &len);
     print(&ctl, table);
     fclose(ctl.out);
@@ -118,9 +120,72 @@ static void json_escapes_what_a_name_may_hold(void **state)
     static const CliColumn one[] = {{.title = "Name", .key = "name", .kind = CLI_CELL_TEXT}};
     g_autoptr(CliTable) table = cli_table_new(one, 1);
 
-    cli_table_add_text(table, "a\"b\\c\n\x01 \xff é");
+    cli_table_add_text(table, "a\"b\\c\n\x01\x1f \xff é");
     check(table, (CliSettings){.json = TRUE}, as_table,
-          "{\"schema\":1,\"rows\":[{\"name\":\"a\\\"b\\\\c\\u000a\\u0001 \xef\xbf\xbd é\"}]}\n");
+          "{\"schema\":1,\"rows\":[{\"name\":\"a\\\"b\\\\c\\n\\u0001\\u001f \xef\xbf\xbd é\"}]}\n");
+}
+
+static void json_escapes_each_control_character(void **state)
+{
+    static const CliColumn one[] = {{.title = "Name", .key = "a-name", .kind = CLI_CELL_TEXT}};
+    g_autoptr(CliTable) table = cli_table_new(one, 1);
+
+    cli_table_add_text(table, "\a\b\t\v\f\r\x0e\x1e ~\x7f/");
+    cli_table_add_text(table, "");
+    check(table, (CliSettings){.json = TRUE}, as_table,
+          "{\"schema\":1,\"rows\":[{\"a_name\":\"\\u0007\\b\\t\\u000b\\f\\r\\u000e\\u001e "
+          "~\\u007f/\"},{\"a_name\":\"\"}]}\n");
+}
+
+static void json_has_no_number_above_its_largest(void **state)
+{
+    static const CliColumn one[] = {{.title = "Size", .key = "size", .kind = CLI_CELL_SIZE}};
+    g_autoptr(CliTable) table = cli_table_new(one, 1);
+
+    cli_table_add_size(table, INT64_MAX - 1);
+    cli_table_add_size(table, (uint64_t)INT64_MAX + 1);
+    check(table, (CliSettings){.json = TRUE}, as_table,
+          "{\"schema\":1,\"rows\":[{\"size\":9223372036854775806},"
+          "{\"size\":9223372036854775807}]}\n");
+}
+
+static void as_tree(CliCtl *ctl, const CliTable *table)
+{
+    cli_table_print_tree(ctl, table, "tree");
+}
+
+/* A column with a key and no title is for programs, one without a key for people. */
+static void a_tree_is_indented_and_nested(void **state)
+{
+    static const CliColumn tree[] = {
+        {.title = "Thing", .kind = CLI_CELL_TEXT},
+        {.title = "", .key = "name", .kind = CLI_CELL_TEXT, .flags = CLI_COLUMN_JSON_ONLY},
+        {.title = "Number", .key = "number", .kind = CLI_CELL_NUMBER},
+    };
+    static const guint levels[] = {0, 1, 2, 1};
+    g_autoptr(CliTable) table = cli_table_new(tree, G_N_ELEMENTS(tree));
+
+    check(table, (CliSettings){.json = TRUE}, as_tree, "{\"schema\":1,\"tree\":[]}\n");
+    for (guint i = 0; i < G_N_ELEMENTS(levels); i++) {
+        g_autofree char *name = g_strdup_printf("%c", 'a' + i);
+
+        cli_table_add_level(table, levels[i]);
+        cli_table_add_text(table, name);
+        cli_table_add_text(table, name);
+        cli_table_add_number(table, i);
+    }
+    check(table, (CliSettings){0}, as_tree,
+          " Thing     Number\n"
+          "-------------------\n"
+          " a         0\n"
+          "   - b     1\n"
+          "     - c   2\n"
+          "   - d     3\n");
+    check(table, (CliSettings){.json = TRUE}, as_tree,
+          "{\"schema\":1,\"tree\":{\"name\":\"a\",\"number\":0,\"children\":["
+          "{\"name\":\"b\",\"number\":1,\"children\":["
+          "{\"name\":\"c\",\"number\":2,\"children\":[]}]},"
+          "{\"name\":\"d\",\"number\":3,\"children\":[]}]}}\n");
 }
 
 static void an_empty_table_is_its_header(void **state)
@@ -215,6 +280,9 @@ int main(void)
         cmocka_unit_test(bytes_prints_plain_sizes),
         cmocka_unit_test(json_has_every_column_and_types),
         cmocka_unit_test(json_escapes_what_a_name_may_hold),
+        cmocka_unit_test(json_escapes_each_control_character),
+        cmocka_unit_test(json_has_no_number_above_its_largest),
+        cmocka_unit_test(a_tree_is_indented_and_nested),
         cmocka_unit_test(an_empty_table_is_its_header),
         cmocka_unit_test(a_listing_leaves_out_what_is_absent),
         cmocka_unit_test(unprintable_bytes_are_shown_in_hex),

@@ -7,10 +7,10 @@
 
 #include <base/units.h>
 
+#include "commands/volume/volume.h"
 #include "fake_conn.h"
 #include "fake_vol.h"
 #include "session.h"
-#include "vol.h"
 
 static int setup(void **state)
 {

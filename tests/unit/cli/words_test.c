@@ -3,7 +3,7 @@
 
 #include <base/error.h>
 
-#include "words.h"
+#include "core/words.h"
 
 /** The words of all commands, joined by '|', commands by "||"; or the error's text in braces. */
 static char *split(const char *text)

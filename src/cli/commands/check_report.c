@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What image-check and vol-check print: the findings first, then the numbers, which stay in sight;
+ * and what the exit status makes of them. The numbers come as rows, because an image engine in this
+ * process and a daemon count in different structs.
+ */
+#include "check_report.h"
+
+#include <inttypes.h>
+
+#include <base/error.h>
+#include <model/image_report.h>
+
+#include "output/sheet.h"
+#include "output/table.h"
+#include "output/text.h"
+
+/* Errors and leaks that are counted and not listed. */
+static uint64_t count_left_out(const CliCheckRow *rows, const CstFindings *findings)
+{
+    uint64_t counted = 0, listed = 0;
+
+    for (size_t i = 0; i < CLI_CHECK_LISTED; i++)
+        counted += rows[i].value;
+    for (guint i = 0; i < cst_findings_length(findings); i++)
+        listed += cst_findings_get(findings, i)->count;
+    return counted - MIN(counted, listed);
+}
+
+static void print_findings(CliCtl *ctl, const CstFindings *findings, uint64_t left_out)
+{
+    for (guint i = 0; i < cst_findings_length(findings); i++) {
+        const CstFinding *finding = cst_findings_get(findings, i);
+        size_t width;
+        g_autofree char *text = cli_table_encode(finding->text, &width);
+
+        cli_print(ctl, "%s: %s\n", finding->kind == CST_FINDING_LEAK ? _("leak") : _("error"),
+                  text);
+    }
+    if (findings && left_out > 0)
+        cli_print(ctl, _("and %" PRIu64 " more, which are not listed\n"), left_out);
+}
+
+/* What is found is a list of its own in JSON; left out where a daemon only counts. */
+static void add_findings(CliSheet *sheet, const CstFindings *findings, uint64_t left_out)
+{
+    const CliFact rest = cli_fact_number("findings-left-out", NULL, TRUE, left_out);
+
+    if (!findings || !sheet->json.text)
+        return;
+    cli_sheet_begin_list(sheet, "findings", NULL, "");
+    for (guint i = 0; i < cst_findings_length(findings); i++) {
+        const CstFinding *finding = cst_findings_get(findings, i);
+        const CliFact facts[] = {
+            cli_fact_text("kind", NULL, finding->kind == CST_FINDING_LEAK ? "leak" : "error"),
+            cli_fact_number("count", NULL, TRUE, finding->count),
+            cli_fact_text("text", NULL, finding->text),
+        };
+
+        cli_sheet_begin_item(sheet, i);
+        cli_sheet_add(sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_end_object(sheet);
+    }
+    cli_sheet_end_list(sheet);
+    cli_sheet_add(sheet, &rest, 1);
+}
+
+void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
+                     size_t count, const CstFindings *findings, const GPtrArray *problems)
+{
+    const CliFact head[] = {
+        cli_fact_nullable("filename", NULL, name),
+        cli_fact_nullable("format", NULL, format),
+        cli_fact_number("check-errors", NULL, TRUE, 0),
+    };
+    uint64_t left_out = count_left_out(rows, findings);
+    CliSheet sheet;
+
+    cli_sheet_begin(&sheet, ctl);
+    cli_sheet_add(&sheet, head, G_N_ELEMENTS(head));
+    print_findings(ctl, findings, left_out); /* the numbers are what stays in sight */
+    for (size_t i = 0; i < count; i++) {
+        gboolean shown = rows[i].value || rows[i].always;
+        const CliFact fact =
+            cli_fact_number(rows[i].key, shown ? rows[i].label : NULL, TRUE, rows[i].value);
+
+        cli_sheet_add(&sheet, &fact, 1);
+    }
+    add_findings(&sheet, findings, left_out);
+    if (problems)
+        cli_sheet_add_words(&sheet, "problems", problems);
+    cli_sheet_end(&sheet);
+}
+
+gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error)
+{
+    if (errors)
+        return cst_fail(error, CST_ERROR_MISMATCH,
+                        _("'%s' has errors in its metadata: data may be lost, and writing to it "
+                          "may lose more; make a copy before --repair all"),
+                        name);
+    if (leaks)
+        return cst_fail(error, CST_ERROR_MISMATCH,
+                        _("'%s' takes space that it does not use, which harms no data; --repair "
+                          "leaks gives it back"),
+                        name);
+    return TRUE;
+}
+
+gboolean cli_check_repair(const CliArgs *args, unsigned *ret_flags, GError **error)
+{
+    const char *what = NULL;
+
+    *ret_flags = 0;
+    if (!cli_args_string(args, "repair", &what, error))
+        return FALSE;
+    if (g_strcmp0(what, "leaks") == 0)
+        *ret_flags = CST_REPAIR_LEAKS;
+    else if (g_strcmp0(what, "all") == 0)
+        *ret_flags = CST_REPAIR_LEAKS | CST_REPAIR_ALL;
+    else if (what)
+        return cst_fail(error, CST_ERROR_USAGE, _("--repair takes leaks or all, not '%s'"), what);
+    return TRUE;
+}

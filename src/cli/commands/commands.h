@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/command.h"
+
+/* The commands of each group in the order of `help`, ended by NULL; each in its object's folder. */
+extern const CliCommand *const cli_host_commands[];
+extern const CliCommand *const cli_secret_commands[];
+extern const CliCommand *const cli_pool_commands[];
+extern const CliCommand *const cli_vol_commands[];
+extern const CliCommand *const cli_job_commands[];
+extern const CliCommand *const cli_snap_commands[];
+extern const CliCommand *const cli_image_commands[];

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-check: verifies the metadata of an image, and repairs it with --repair. Only a repair opens
+ * the image for writing.
+ */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <model/image_report.h>
+
+#include "commands/check_report.h"
+#include "options.h"
+#include "output/progress.h"
+
+/** One check, or a repair and the check after it. */
+typedef struct {
+    CstBlob *blob;
+    const CstImageFormat *format;
+    unsigned flags;        /**< CstCheckFlags */
+    CstFindings *findings; /**< borrowed; what is left */
+    CstImageCheck result;  /**< what is left, and what was repaired */
+} Check;
+
+/* Extents of an image of several files lie beside it. */
+static gboolean run_check(CstTask *task, gpointer data, GError **error)
+{
+    Check *check = data;
+    const CstImageFiles files = cst_path_parts(check->blob);
+
+    return cst_image_check_list(check->blob, check->format, check->flags, &files, check->findings,
+                                &check->result, task, error);
+}
+
+static void print_result(CliCtl *ctl, const Check *check)
+{
+    const CliCheckRow rows[] = CLI_CHECK_ROWS(&check->result);
+
+    cli_check_print(ctl, check->blob->name, cst_image_format_name(check->format), rows,
+                    G_N_ELEMENTS(rows), check->findings, NULL);
+}
+
+static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstBlob) blob = NULL;
+    const char *path = NULL, *format = NULL;
+    g_autoptr(CstFindings) findings = cst_findings_new();
+    Check check = {.findings = findings};
+    unsigned repair = 0;
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "format", &format, error) || !cli_check_repair(args, &repair, error))
+        return FALSE;
+    check.flags = repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL
+                  : repair                ? CST_CHECK_REPAIR_LEAKS
+                                          : 0;
+    if (check.flags)
+        cli_plan(ctl, _("Would check and repair image %s"), path);
+    check.blob = blob = cli_image_blob(ctl, path, check.flags != 0, error);
+    check.format = blob ? cli_image_format(ctl, blob, format, error) : NULL;
+    if (!check.format || !cli_run_task(ctl, _("Checking"), run_check, &check, error))
+        return FALSE;
+    print_result(ctl, &check);
+    return cli_check_judge(blob->name, check.result.errors, check.result.leaks, error);
+}
+
+static const CliOption check_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "repair",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'r',
+     .help = N_("leaks: give lost space back; all: repair errors, too")},
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_check_command = {
+    .name = "image-check",
+    .summary = N_("verify the metadata of an image"),
+    .description =
+        N_("The exit status is 0 when the image is sound, 7 when errors or leaked space were found "
+           "(and are left after a repair), 1 when it can't be checked."),
+    .options = check_options,
+    .handler = cmd_check,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-commit: writes what an image holds into its backing file, or into one further down. The
+ * chain is opened twice: for reading, to find the base, and then with the base, and what has to be
+ * told of its change, for writing.
+ */
+#include "image.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/backing.h>
+#include <image/commit.h>
+
+#include "options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+/** One commit. */
+typedef struct {
+    CliCtl *ctl;
+    CstChain *chain;
+    guint base;     /**< its place in the chain */
+    guint opened;   /**< backing files opened so far */
+    gboolean minds; /**< what is right above the base changes as well */
+    unsigned flags; /**< CstCommitFlags */
+} Commit;
+
+static void commit_clear(Commit *commit)
+{
+    cst_chain_free(commit->chain);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Commit, commit_clear)
+
+static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+{
+    Commit *commit = data;
+
+    return cst_chain_commit(commit->chain, commit->base, commit->flags, task, error);
+}
+
+static gboolean is_changed(const Commit *commit, guint index)
+{
+    return index == commit->base || (commit->minds && index + 1 == commit->base);
+}
+
+/** Backing files are opened from the top down; the base, once it is known, for writing. */
+static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    Commit *commit = data;
+    g_autofree char *path = cst_path_named(owner->name, name);
+
+    commit->opened++;
+    if (!path) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is based on '%s', which is no file; only files can be followed"),
+                 owner->name, name);
+        return NULL;
+    }
+    return cli_image_blob(commit->ctl, path, is_changed(commit, commit->opened), error);
+}
+
+static CstBlob *open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                          GError **error)
+{
+    Commit *commit = data;
+
+    return cli_image_open_data(owner, name, writable, (gpointer)commit->ctl->current, error);
+}
+
+static gboolean look(Commit *commit, CstBlob *blob, const CstImageFormat *format, GError **error)
+{
+    CstChainFiles files = cst_path_files(0);
+
+    files.open_backing = open_backing;
+    files.open_data = open_data;
+    files.data = commit;
+    commit->opened = 0;
+    cst_chain_free(commit->chain);
+    commit->chain = cst_chain_look(blob, format, &files, error);
+    return commit->chain != NULL;
+}
+
+/** By the path, or as the image above it names it. */
+static gboolean is_base(const CstChain *chain, guint index, const char *name)
+{
+    struct stat named, there;
+
+    if (strcmp(cst_chain_info(chain, index - 1)->backing, name) == 0)
+        return TRUE;
+    return stat(name, &named) == 0 &&
+           fstat(cst_blob_file_fd(cst_chain_blob(chain, index)), &there) == 0 &&
+           named.st_dev == there.st_dev && named.st_ino == there.st_ino;
+}
+
+static gboolean find_base(Commit *commit, const char *name, GError **error)
+{
+    guint length = cst_chain_length(commit->chain);
+    const char *top = cst_chain_blob(commit->chain, 0)->name;
+
+    if (length == 1)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is based on no other image, so there is nothing to commit to"),
+                        top);
+    for (guint i = 1; i < length; i++)
+        if (!name || is_base(commit->chain, i, name)) {
+            commit->base = i;
+            commit->minds =
+                cst_image_format_minds_changes(cst_chain_info(commit->chain, i - 1)->format);
+            return TRUE;
+        }
+    return cst_fail(
+        error, CST_ERROR_NOT_FOUND,
+        _("'%s' is not among the backing files of '%s'; image-info --backing-chain lists them"),
+        name, top);
+}
+
+static gboolean open_all(const CliArgs *args, Commit *commit, const char *base, GError **error)
+{
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cli_image_changing(commit->ctl, args, &format, error);
+
+    return blob && cli_image_may_follow(args, blob, format, error) &&
+           look(commit, blob, format, error) && find_base(commit, base, error) &&
+           look(commit, blob, format, error);
+}
+
+/** A deeper base leaves images behind that are worth nothing. */
+static gboolean confirm(Commit *commit, GError **error)
+{
+    const char *base = cst_chain_blob(commit->chain, commit->base)->name;
+
+    return commit->base == 1
+               ? cli_confirm(commit->ctl, error, _("Overwrite what %s holds?"), base)
+               : cli_confirm(commit->ctl, error,
+                             _("What is between %s and %s can't be used any more. Go on?"),
+                             cst_chain_blob(commit->chain, 0)->name, base);
+}
+
+static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Commit) commit = {.ctl = ctl};
+    const char *path = NULL, *base = NULL;
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "base", &base, error) || !open_all(args, &commit, base, error))
+        return FALSE;
+    if (base || cli_args_has(args, "keep"))
+        commit.flags = CST_COMMIT_KEEP;
+    base = cst_chain_blob(commit.chain, commit.base)->name;
+    cli_plan(ctl, _("Would commit image %s to %s"), path, base);
+    if (!confirm(&commit, error))
+        return FALSE;
+    if (!cli_run_task(ctl, _("Committing"), run_commit, &commit, error))
+        return cli_failed(ctl, _("Failed to commit image %s"), path);
+    cli_done(ctl, "image", path, _("Image %s committed to %s"), path, base);
+    return TRUE;
+}
+
+static const CliOption commit_options[] = {
+    CLI_REQUIRED("file", N_("image whose content goes down into its backing file")),
+    SOURCE_FORMAT,
+    {.name = "base",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'b',
+     .help = N_("backing file further down to commit to; implies --keep")},
+    {.name = "keep",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'd',
+     .help = N_("don't empty the image afterwards")},
+    RATE_LIMIT,
+    FOLLOW,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_commit_command = {
+    .name = "image-commit",
+    .summary = N_("push an image's content down into its backing file"),
+    .description = N_(
+        "A smaller backing file grows. When it is safe on the disk, the image is emptied, unless "
+        "--keep or --base is given. A --base further down leaves what is between of no use. Asks "
+        "before, or needs --yes. What the image shows is the same at every moment; a "
+        "cancelled commit can be done again. Other images on the same backing file are lost."),
+    .options = commit_options,
+    .handler = cmd_commit,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

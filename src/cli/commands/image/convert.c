@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-convert: one image or several behind one another, copied into a new image (alone or upon a
+ * backing file) or over the content of one that is there. A new image is made as a draft and takes
+ * its name when it is whole; one that is there is changed in place.
+ */
+#include "image.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <blob/copy.h>
+#include <image/convert.h>
+#include <image/hold.h>
+
+#include "options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+#define SECTOR 512 /* what qemu-img rounds each of several images up to */
+
+/** One conversion. */
+typedef struct {
+    GPtrArray *paths;  /**< of the sources; borrowed strings */
+    GPtrArray *chains; /**< of CstChain: the sources */
+    char *names;       /**< of the sources, for messages */
+    const char *path;  /**< of the target */
+    const CstImageFormat *format;
+    CstImageOptions options;
+    CstBlob *from;     /**< what is copied */
+    CstChain *backing; /**< of the target; NULL: none */
+    CliImageTarget target;
+    CstChain *there; /**< the image that is overwritten; NULL: a new one is made */
+    unsigned flags;  /**< CstConvertFlags */
+    gboolean unsafe; /**< not synced */
+    gboolean scans;  /**< zero_run was given */
+    uint64_t zero_run;
+} Conversion;
+
+static void conversion_clear(Conversion *conversion)
+{
+    g_clear_pointer(&conversion->paths, g_ptr_array_unref);
+    if (conversion->from)
+        cst_blob_unref(conversion->from);
+    g_clear_pointer(&conversion->chains, g_ptr_array_unref);
+    cst_chain_free(conversion->backing);
+    cst_chain_free(conversion->there);
+    cst_image_options_clear(&conversion->options);
+    cli_image_target_clear(&conversion->target);
+    g_free(conversion->names);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
+
+/* --- arguments ------------------------------------------------------------------------------- */
+
+static gboolean read_zero_run(const CliArgs *args, Conversion *conversion, GError **error)
+{
+    conversion->scans = cli_args_has(args, "sparse-size");
+    return cli_args_size(args, "sparse-size", 1, &conversion->zero_run, error) &&
+           (conversion->zero_run % SECTOR == 0 ||
+            cst_fail(error, CST_ERROR_USAGE, "%s", _("--sparse-size must be a multiple of 512")));
+}
+
+/** What does not go together, as with qemu-img. */
+static gboolean check_combination(const CliArgs *args, GError **error)
+{
+    static const char *const pairs[][2] = {
+        {"no-create", "options"},   {"no-create", "backing"}, {"sparse-size", "backing"},
+        {"sparse-size", "offload"}, {"offload", "compress"},  {"more", "backing"},
+        {"more", "snapshot"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
+        if (!cli_args_exclusive(args, pairs[i][0], pairs[i][1], error))
+            return FALSE;
+    return TRUE;
+}
+
+/** The last plain word is the target: the second one, unless more follow. */
+static gboolean read_paths(const CliArgs *args, Conversion *conversion, GError **error)
+{
+    g_autoptr(GPtrArray) more = cli_args_rest(args);
+    const char *source = NULL;
+
+    if (!cli_args_string(args, "source", &source, error) ||
+        !cli_args_string(args, "target", &conversion->path, error))
+        return FALSE;
+    conversion->paths = g_ptr_array_new();
+    g_ptr_array_add(conversion->paths, (gpointer)source);
+    if (more->len > 0 && cli_args_is_plain(args, "target")) {
+        g_ptr_array_add(conversion->paths, (gpointer)conversion->path);
+        conversion->path = g_ptr_array_steal_index(more, more->len - 1);
+    }
+    g_ptr_array_extend(conversion->paths, more, NULL, NULL);
+    g_ptr_array_add(conversion->paths, NULL);
+    conversion->names = g_strjoinv(", ", (char **)conversion->paths->pdata);
+    g_ptr_array_set_size(conversion->paths, (int)conversion->paths->len - 1);
+    return TRUE;
+}
+
+static gboolean read_backing(const CliArgs *args, Conversion *conversion, GError **error)
+{
+    CstImageCreate *create = &conversion->options.create;
+    const char *backing = NULL, *format = NULL;
+
+    if (conversion->options.has_size)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
+                        _("a converted image has the size of its source; resize it afterwards"));
+    if (!cli_args_string(args, "backing", &backing, error) ||
+        !cli_args_string(args, "backing-format", &format, error))
+        return FALSE;
+    create->backing = backing ? backing : create->backing;
+    create->backing_format = format ? format : create->backing_format;
+    if (create->backing && conversion->paths->len > 1)
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("an image made of several has no backing file; leave it out, or convert "
+                          "one of them"));
+    return !create->backing ||
+           cli_backing_format_given(create->backing_format, "backing-format", error);
+}
+
+static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
+                               gboolean *ret_help, GError **error)
+{
+    if (cli_args_has(args, "compress"))
+        conversion->flags |= CST_CONVERT_COMPRESS;
+    if (cli_args_has(args, "target-is-zero"))
+        conversion->flags |= CST_CONVERT_TARGET_ZERO;
+    return read_paths(args, conversion, error) &&
+           cli_image_target_format(args, &conversion->format, error) &&
+           cli_image_options(ctl, args, conversion->format, &conversion->options, ret_help,
+                             error) &&
+           check_combination(args, error) && cli_image_cache(args, &conversion->unsafe, error) &&
+           read_zero_run(args, conversion, error) && read_backing(args, conversion, error);
+}
+
+/* --- sources --------------------------------------------------------------------------------- */
+
+/** A copy lasts longer than a warning. */
+gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error)
+{
+    for (guint i = 0; i < cst_chain_length(source) && !cli_args_has(args, "force-share"); i++) {
+        CstBlob *blob = cst_chain_blob(source, i);
+        g_autofree char *who = NULL;
+
+        if (cst_image_is_written(blob, &who))
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("'%s' is being written by %s; stop it before the image is copied, or "
+                              "say --force-share"),
+                            blob->name, who);
+    }
+    return TRUE;
+}
+
+mode_t cli_image_copy_mode(const CstChain *source)
+{
+    mode_t mode = 0666;
+    struct stat st;
+
+    for (guint i = 0; i < cst_chain_length(source); i++)
+        if (fstat(cst_blob_file_fd(cst_chain_blob(source, i)), &st) == 0)
+            mode &= st.st_mode;
+    return mode;
+}
+
+/** Several sources behind one another, each up to a whole sector. */
+static gboolean join_sources(Conversion *conversion, GError **error)
+{
+    g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(CstBlobPart));
+
+    for (guint i = 0; i < conversion->chains->len; i++) {
+        CstBlobPart part = {.blob = cst_chain_guest(g_ptr_array_index(conversion->chains, i))};
+        CstBlobPart rest = {0};
+
+        if (!cst_blob_get_size(part.blob, &part.length, error))
+            return FALSE;
+        rest.length = i + 1 < conversion->chains->len ? -part.length % SECTOR : 0;
+        g_array_append_val(parts, part);
+        g_array_append_val(parts, rest);
+    }
+    conversion->from = parts->len > 2 ? cst_blob_join((const CstBlobPart *)(void *)parts->data,
+                                                      parts->len, conversion->names)
+                                      : cst_blob_ref(g_array_index(parts, CstBlobPart, 0).blob);
+    return TRUE;
+}
+
+static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
+                             GError **error)
+{
+    const char *snapshot = NULL;
+
+    if (!cli_args_string(args, "snapshot", &snapshot, error))
+        return FALSE;
+    conversion->chains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_free);
+    for (guint i = 0; i < conversion->paths->len; i++) {
+        CstChain *chain = cli_image_source_path(ctl, args, g_ptr_array_index(conversion->paths, i),
+                                                "source-format", snapshot, error);
+
+        if (!chain)
+            return FALSE;
+        g_ptr_array_add(conversion->chains, chain);
+        if (!cli_image_check_at_rest(args, chain, error))
+            return FALSE;
+    }
+    return join_sources(conversion, error);
+}
+
+/* --- the target ------------------------------------------------------------------------------ */
+
+/** As seen from the target's directory, where the reference will be read. */
+static gboolean open_backing(CliCtl *ctl, const CliArgs *args, Conversion *conversion,
+                             GError **error)
+{
+    CstImageCreate *create = &conversion->options.create;
+    const CstChainFiles files = cli_image_files(args);
+    const CstImageFormat *format = cst_image_format_find(create->backing_format, error);
+    g_autofree char *path = cst_path_named(conversion->path, create->backing);
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!format)
+        return FALSE;
+    if (!path)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is no file; a copy can't be based on it"), create->backing);
+    blob = cli_image_blob(ctl, path, FALSE, error);
+    if (!blob || !cli_image_may_follow(args, blob, format, error))
+        return FALSE;
+    conversion->backing = cst_chain_open(blob, format, 0, &files, error);
+    if (!conversion->backing)
+        return FALSE;
+    create->backing_guest = cst_chain_guest(conversion->backing);
+    return TRUE;
+}
+
+static gboolean is_same_file(CstBlob *a, CstBlob *b)
+{
+    struct stat one, other;
+
+    return fstat(cst_blob_file_fd(a), &one) == 0 && fstat(cst_blob_file_fd(b), &other) == 0 &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/** What is overwritten is nothing that is read. */
+static gboolean check_apart(const Conversion *conversion, CstBlob *target, GError **error)
+{
+    for (guint i = 0; i < conversion->chains->len; i++) {
+        const CstChain *chain = g_ptr_array_index(conversion->chains, i);
+
+        for (guint k = 0; k < cst_chain_length(chain); k++)
+            if (is_same_file(target, cst_chain_blob(chain, k)))
+                return cst_fail(
+                    error, CST_ERROR_INVALID,
+                    _("'%s' is read and can't be written to at the same time; give another target"),
+                    target->name);
+    }
+    return TRUE;
+}
+
+/** The image that is there, for writing. */
+static gboolean open_there(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
+{
+    const CstChainFiles files = cli_image_files(args);
+    g_autoptr(CstBlob) blob = cli_image_blob(ctl, conversion->path, TRUE, error);
+
+    if (!blob || !check_apart(conversion, blob, error) ||
+        !cli_image_may_follow(args, blob, conversion->format, error) ||
+        !cli_confirm(ctl, error, _("Overwrite what is in image '%s'?"), conversion->path))
+        return FALSE;
+    if (conversion->unsafe)
+        cst_blob_file_skip_sync(blob);
+    conversion->there = cst_chain_open(blob, conversion->format, CST_IMAGE_WRITE, &files, error);
+    return conversion->there != NULL;
+}
+
+static gboolean open_new(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
+{
+    if ((conversion->options.create.backing && !open_backing(ctl, args, conversion, error)) ||
+        !cli_image_target_open(ctl, conversion->path, &conversion->target, error))
+        return FALSE;
+    for (guint i = 0; i < conversion->chains->len; i++)
+        conversion->target.most &= cli_image_copy_mode(g_ptr_array_index(conversion->chains, i));
+    return TRUE;
+}
+
+/* --- the work -------------------------------------------------------------------------------- */
+
+static gboolean make_new(Conversion *conversion, CstTask *task, GError **error)
+{
+    CstImageCreate *create = &conversion->options.create;
+    CstBlob *draft = conversion->target.blob;
+    const CstImageFiles files = cli_image_target_files(&conversion->target);
+    /* A draft is a new file; a device holds what it held. */
+    unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
+
+    if (conversion->unsafe)
+        cst_blob_file_skip_sync(draft);
+    create->files = &files;
+    create->file_name = conversion->target.name;
+    return conversion->scans
+               ? cst_image_convert_sparse(conversion->from, draft, conversion->format, create,
+                                          conversion->zero_run, flags, task, error)
+               : cst_image_convert(conversion->from, draft, conversion->format, create, flags, task,
+                                   error);
+}
+
+static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
+{
+    Conversion *conversion = data;
+
+    if (!conversion->there)
+        return make_new(conversion, task, error);
+    return cst_image_overwrite(conversion->from, cst_chain_guest(conversion->there),
+                               conversion->scans ? &conversion->zero_run : NULL, conversion->flags,
+                               task, error);
+}
+
+static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Conversion) conversion = {0};
+    gboolean help, there = cli_args_has(args, "no-create");
+
+    if (!read_arguments(ctl, args, &conversion, &help, error))
+        return FALSE;
+    if (help)
+        return TRUE;
+    if (!open_sources(ctl, args, &conversion, error))
+        return FALSE;
+    cli_plan(ctl, _("Would convert image %s to %s, format %s"), conversion.names, conversion.path,
+             cst_image_format_name(conversion.format));
+    if (!(there ? open_there(ctl, args, &conversion, error)
+                : open_new(ctl, args, &conversion, error)) ||
+        !cli_run_task(ctl, _("Converting"), run_conversion, &conversion, error) ||
+        (!there && !cli_image_target_commit(&conversion.target, error)))
+        return cli_failed(ctl, _("Failed to convert image %s"), conversion.names);
+    cli_done(ctl, "image", conversion.path, _("Image %s converted to %s"), conversion.names,
+             conversion.path);
+    return TRUE;
+}
+
+static const CliOption convert_options[] = {
+    CLI_REQUIRED("source", N_("image to read")),
+    CLI_REQUIRED("target", N_("image file or block device to write")),
+    {.name = "more",
+     .kind = CLI_OPT_ARGV,
+     .help = N_("further images, copied one behind the other; the last plain word is the target")},
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    FORMAT("target-format", 'O', N_("format of the new image; default: raw")),
+    CLI_IMAGE_OPTIONS,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'B',
+     .help = N_("image that the new one is based on, as seen from its directory; only what differs "
+                "is copied")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    CLI_COMPRESS,
+    {.name = "no-create",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'n',
+     .help = N_("copy into the image that is there, which is large enough")},
+    CLI_SWITCH("target-is-zero", N_("the block device or image reads as zeroes already")),
+    {.name = "sparse-size",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'S',
+     .help = N_("shortest run of zeroes that is left out, as 4k; 0: all of them take space")},
+    {.name = "offload",
+     .kind = CLI_OPT_BOOL,
+     .letter = 'C',
+     .help = N_("let the kernel copy, or share extents, where it can; done without saying")},
+    FROM_SNAPSHOT,
+    CACHE,
+    RATE_LIMIT,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_convert_command = {
+    .name = "image-convert",
+    .summary = N_("copy an image into another format"),
+    .description = N_(
+        "The copy has all that the guest sees of the source. A source with backing files needs "
+        "--backing-chain. The target is made as by image-create; what is zero takes no space in "
+        "it, and data is shared with the source where both are raw files and the file system can. "
+        "With --backing it gets only what its backing file does not show. With --no-create the "
+        "content of an image that is there is overwritten in place. What another program is "
+        "writing to is not copied, unless "
+        "--force-share asks for it: the copy would mix what was there at different times."),
+    .options = convert_options,
+    .handler = cmd_convert,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

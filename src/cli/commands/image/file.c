@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the commands over image files open what the command line names. A path that an image itself
+ * names is only followed with consent: backing files with --backing-chain, a data file with
+ * --data-file (or, beside the image, with --backing-chain). A file that is opened for writing is
+ * claimed, so that no other program has it; a reader is warned of a writer.
+ */
+#include "image.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+#include <image/hold.h>
+
+#include "output/text.h"
+
+static void warn_of_writer(CliCtl *ctl, CstBlob *blob)
+{
+    g_autofree char *who = NULL;
+
+    if (ctl->settings.quiet || (ctl->current && cli_args_has(ctl->current, "force-share")) ||
+        !cst_image_is_written(blob, &who))
+        return;
+    cli_warn(ctl,
+             _("warning: '%s' is being written by %s; what is read may be stale or look damaged\n"),
+             blob->name, who);
+}
+
+CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error)
+{
+    g_autoptr(CstBlob) blob = cst_blob_file_open(path, writable, error);
+
+    if (!blob || (writable && !cst_image_hold(blob, error)))
+        return NULL;
+    if (!writable)
+        warn_of_writer(ctl, blob);
+    return g_steal_pointer(&blob);
+}
+
+gboolean cli_backing_format_given(const char *format, const char *option, GError **error)
+{
+    return format || cst_fail(error, CST_ERROR_USAGE,
+                              _("say the backing file's format with --%s: a guessed one could be "
+                                "deceived"),
+                              option);
+}
+
+gboolean cli_image_format_arg(const CliArgs *args, const char *option,
+                              const CstImageFormat **ret_format, GError **error)
+{
+    const char *name = NULL;
+
+    if (!cli_args_string(args, option, &name, error))
+        return FALSE;
+    *ret_format = name ? cst_image_format_find(name, error) : NULL;
+    return !name || *ret_format;
+}
+
+gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error)
+{
+    const char *cache = NULL;
+
+    if (!cli_args_string(args, "cache", &cache, error))
+        return FALSE;
+    *ret_unsafe = g_strcmp0(cache, "unsafe") == 0;
+    return !cache || *ret_unsafe || g_strcmp0(cache, "writeback") == 0 ||
+           cst_fail(error, CST_ERROR_USAGE, _("--cache must be writeback or unsafe, not '%s'"),
+                    cache);
+}
+
+gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
+                                 GError **error)
+{
+    if (!cli_image_format_arg(args, "target-format", ret_format, error))
+        return FALSE;
+    if (!*ret_format)
+        *ret_format = cst_image_format_find("raw", error);
+    return *ret_format != NULL;
+}
+
+static void warn_of_guess(CliCtl *ctl, const char *path)
+{
+    if (ctl->settings.json || ctl->settings.quiet)
+        return;
+    cli_warn(ctl,
+             _("warning: the format of '%s' was not given and is guessed as raw; a guest can make "
+               "a raw image look like any other, so say -f raw\n"),
+             path);
+}
+
+const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *name, GError **error)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    if (name)
+        return cst_image_format_find(name, error);
+    if (!cst_image_inspect(blob, NULL, &info, error))
+        return NULL;
+    if (strcmp(cst_image_format_name(info.format), "raw") == 0)
+        warn_of_guess(ctl, blob->name);
+    return info.format;
+}
+
+/* --- words ----------------------------------------------------------------------------------- */
+
+char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes)
+{
+    const char *unit;
+    double value = cst_units_pretty(bytes, &unit);
+
+    if (ctl->settings.bytes)
+        return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+    /* Three digits, but never 1e+03. */
+    return g_strdup_printf(value < 999.5 ? "%.3g %s" : "%.0f %s", value, unit);
+}
+
+void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++)
+        g_ptr_array_add(words, g_strdup(cst_image_format_name(*format)));
+}
+
+void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++)
+        if (cst_image_format_can_create(*format))
+            g_ptr_array_add(words, g_strdup(cst_image_format_name(*format)));
+}
+
+/* --- sources --------------------------------------------------------------------------------- */
+
+/* Extents of a VMDK are parts beside it; the data file of a qcow2 image could be any file. */
+static gboolean names_data_file(const CstImageInfo *info)
+{
+    return info->compat && info->data_file;
+}
+
+static gboolean deny_data(CstBlob *blob, const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' keeps its data in '%s', which is opened only when --data-file names "
+                      "it; look whether that is the file that it should be"),
+                    blob->name, name);
+}
+
+CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
+                             GError **error)
+{
+    const CliArgs *args = data;
+    const CstImageFiles beside = cst_path_parts(owner);
+    g_auto(GStrv) consented = NULL;
+    const char *text = NULL;
+
+    if (!cli_args_string(args, "data-file", &text, error))
+        return NULL;
+    if (text) {
+        consented = g_strsplit(text, ",", -1);
+        return cst_path_open_data(owner, name, (const char *const *)consented, writable, error);
+    }
+    if (cli_args_has(args, "backing-chain") && !strchr(name, '/'))
+        return beside.open(name, writable, beside.data, error);
+    deny_data(owner, name, error);
+    return NULL;
+}
+
+CstChainFiles cli_image_files(const CliArgs *args)
+{
+    CstChainFiles files = cst_path_files(cli_args_has(args, "backing-chain") ? CST_PATH_FOLLOW : 0);
+
+    files.open_data = cli_image_open_data;
+    files.data = (gpointer)args;
+    return files;
+}
+
+static gboolean check_data(const CliArgs *args, CstBlob *blob, const CstImageInfo *info,
+                           GError **error)
+{
+    return !names_data_file(info) || cli_args_has(args, "data-file") ||
+           deny_data(blob, info->data_file, error);
+}
+
+static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+{
+    CliImageParts *parts = data;
+    const CstImageFiles beside = cst_path_parts(parts->blob);
+
+    return cli_args_has(parts->args, "data-file")
+               ? cli_image_open_data(parts->blob, name, writable, (gpointer)parts->args, error)
+               : beside.open(name, writable, beside.data, error);
+}
+
+gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
+                         CstImageFiles *ret_files, GError **error)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    *ret_files = (CstImageFiles){.open = open_part, .data = parts};
+    return cst_image_inspect(parts->blob, format, &info, error) &&
+           check_data(parts->args, parts->blob, &info, error);
+}
+
+static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                                   GError **error)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    if (!cst_image_inspect(blob, format, &info, error))
+        return FALSE;
+    if (info.backing)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("'%s' is based on '%s', which is opened only with --backing-chain"),
+                        blob->name, info.backing);
+    return check_data(args, blob, &info, error);
+}
+
+static CstChain *open_source(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                             const char *snapshot, GError **error)
+{
+    const CstChainFiles files = cli_image_files(args);
+    g_autoptr(CstChain) chain = NULL;
+
+    if (!cli_image_may_follow(args, blob, format, error))
+        return NULL;
+    chain = cst_chain_look(blob, format, &files, error);
+    return chain && cst_chain_open_images(chain, 0, snapshot, error) ? g_steal_pointer(&chain)
+                                                                     : NULL;
+}
+
+CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
+                           GError **error)
+{
+    return cli_image_source_at(ctl, args, option, format, NULL, error);
+}
+
+CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
+                              const char *format, const char *snapshot, GError **error)
+{
+    const char *path = NULL;
+
+    return cli_args_string(args, option, &path, error)
+               ? cli_image_source_path(ctl, args, path, format, snapshot, error)
+               : NULL;
+}
+
+CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
+                                const char *format, const char *snapshot, GError **error)
+{
+    const char *name = NULL;
+    const CstImageFormat *found;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cli_args_string(args, format, &name, error))
+        return NULL;
+    blob = cli_image_blob(ctl, path, FALSE, error);
+    found = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    return found ? open_source(args, blob, found, snapshot, error) : NULL;
+}
+
+gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                              GError **error)
+{
+    return cli_args_has(args, "backing-chain") || check_stands_alone(args, blob, format, error);
+}
+
+CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
+                            GError **error)
+{
+    const char *path = NULL, *name = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "format", &name, error))
+        return NULL;
+    blob = cli_image_blob(ctl, path, TRUE, error);
+    *ret_format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    return *ret_format ? g_steal_pointer(&blob) : NULL;
+}
+
+CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
+                                  GError **error)
+{
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cli_image_changing(ctl, args, &format, error);
+
+    return blob ? cst_chain_open(blob, format, CST_IMAGE_WRITE, files, error) : NULL;
+}

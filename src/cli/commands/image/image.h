@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include <image/chain.h>
+#include <image/luks.h>
+#include <image/options.h>
+#include <image/path.h>
+
+#include "output/sheet.h"
+#include "twin.h"
+
+/**
+ * What the commands over image files share. These files alone of the command line use the image
+ * engine; they work on paths and need no connection.
+ */
+
+/**
+ * Opens a file or block device named on the command line; its path is the blob's name. For writing
+ * it is claimed (BUSY when QEMU has it); for reading a writer is only warned of.
+ */
+CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error);
+
+/**
+ * The format called @name; NULL: a guess from the content, which is said on stderr where it is raw,
+ * because the guest of a raw image can make it look like anything.
+ */
+const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *name,
+                                       GError **error);
+
+/** Value of a format option; *ret_format is NULL when it was not given. */
+gboolean cli_image_format_arg(const CliArgs *args, const char *option,
+                              const CstImageFormat **ret_format, GError **error);
+
+/** --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk. */
+gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error);
+/** Value of --target-format; raw when it was not given, as with qemu-img. */
+gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
+                                 GError **error);
+
+/** "1.5 GiB" as qemu-img has it; with --bytes digits. */
+char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
+
+/** What only some formats have to say of an image; any list may be NULL. */
+typedef struct {
+    const CstImageInfo *info;
+    const GPtrArray *bitmaps; /**< of CstImageBitmap */
+    const GPtrArray *parts;   /**< of CstImagePart */
+    const CstImageLuks *luks; /**< its version may be 0: none; NULL likewise */
+} CliImageSpecific;
+
+/** Adds the format-specific facts to @sheet; adds nothing when the format has none. */
+void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific);
+/** Adds what a LUKS header says. */
+void cli_image_add_luks(CliSheet *sheet, const CstImageLuks *luks);
+
+/** Snapshots inside an image (CstImageSnapshot); in JSON qemu-img's "snapshots". */
+CliTable *cli_image_snapshot_table(const GPtrArray *snapshots);
+
+/**
+ * An image being made. It and its parts grow in a directory of their own beside the final name, and
+ * move there when they are whole; a block device is written in place.
+ */
+typedef struct {
+    char *path;       /**< as it was named */
+    char *final_dir;  /**< where the files go */
+    char *name;       /**< in that directory */
+    char *dir;        /**< of the draft; NULL: in place */
+    gboolean replace; /**< there is a file, and it was agreed to replace it */
+    CstBlob *old;     /**< that file, claimed so that nobody else opens it; NULL: none */
+    CstBlob *blob;
+    CstBlob *data;    /**< a data file of it that lies elsewhere; NULL: none */
+    mode_t most;      /**< mode bits that a new file may have, beside what the umask takes */
+    gboolean guarded; /**< an interrupt waits until the draft is cleared away */
+} CliImageTarget;
+
+/** Asks before something is overwritten; see cli_confirm(). */
+gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
+                               GError **error);
+/**
+ * For the parts that the image is made with: they grow with it, but for a data file in another
+ * directory, which -o data_file names. That one must not be there yet, and is made where it stays.
+ */
+CstImageFiles cli_image_target_files(CliImageTarget *target);
+/** The image is written and flushed, and nobody else uses the blob: puts it in its place. */
+gboolean cli_image_target_commit(CliImageTarget *target, GError **error);
+/** Removes what was not committed. */
+void cli_image_target_clear(CliImageTarget *target);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliImageTarget, cli_image_target_clear)
+
+/** One of the words of -o, which may be NULL, asks which options there are. */
+gboolean cli_image_asks_for_help(const char *text);
+/** Tells them; @options: of CstImageOption. */
+void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options);
+/** -o; TRUE with *ret_help when it asked for help, which is then printed. */
+gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
+                           CstImageOptions *options, gboolean *ret_help, GError **error);
+
+/**
+ * The image named by option @option, its format by @format, opened for reading. Its backing files
+ * are opened with --backing-chain; without, an image that has one is refused.
+ */
+CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
+                           GError **error);
+
+/** The same as its snapshot @snapshot has it; NULL: as it is now. */
+CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
+                              const char *format, const char *snapshot, GError **error);
+
+/** The same of the image at @path. */
+CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
+                                const char *format, const char *snapshot, GError **error);
+
+/** BUSY when another program writes to one of the images of @source, unless --force-share. */
+gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error);
+
+/** The mode of a copy that shows no file of @source to more users than may read that. */
+mode_t cli_image_copy_mode(const CstChain *source);
+
+/**
+ * What the command line lets an image open: its backing files with --backing-chain, its data file
+ * with --data-file (or, when it lies beside the image, with --backing-chain). Borrows @args.
+ */
+CstChainFiles cli_image_files(const CliArgs *args);
+/** The callback of cli_image_files() for data files; @args is a CliArgs. */
+CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer args,
+                             GError **error);
+/** An image that is opened alone, for writing. */
+typedef struct {
+    const CliArgs *args;
+    CstBlob *blob;
+} CliImageParts;
+
+/**
+ * Its parts: those beside it, or with --data-file its data file and nothing else. DENIED when it
+ * has a data file and --data-file is not given. *ret_files borrows @parts.
+ */
+gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
+                         CstImageFiles *ret_files, GError **error);
+
+/** DENIED when the image points to another file and --backing-chain is not given. */
+gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
+                              GError **error);
+
+/** The file of option "file" for writing, its format by "format". */
+CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
+                            GError **error);
+/** The same, opened. */
+CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
+                                  GError **error);
+
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_image_info_command;
+extern const CliCommand cli_image_create_command;
+extern const CliCommand cli_image_convert_command;
+extern const CliCommand cli_image_check_command;
+extern const CliCommand cli_image_compare_command;
+extern const CliCommand cli_image_map_command;
+extern const CliCommand cli_image_measure_command;
+extern const CliCommand cli_image_resize_command;
+extern const CliCommand cli_image_amend_command;
+extern const CliCommand cli_image_snapshot_command;
+extern const CliCommand cli_image_commit_command;
+extern const CliCommand cli_image_rebase_command;
+extern const CliCommand cli_image_flatten_command;
+extern const CliCommand cli_image_sparsify_command;
+extern const CliCommand cli_image_bitmap_command;
+extern const CliCommand cli_image_dd_command;
+extern const CliCommand cli_image_bench_command;

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-map: which parts of an image hold data, and which file of the chain each run comes from.
+ */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/map.h>
+
+#include "commands/view_report.h"
+#include "options.h"
+#include "output/progress.h"
+
+typedef struct {
+    CstChain *chain;
+    CliTable *table;
+    uint64_t start, length; /**< the range of the guest that is asked for */
+} Mapping;
+
+static void mapping_clear(Mapping *mapping)
+{
+    cst_chain_free(mapping->chain);
+    cli_table_free(mapping->table);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mapping, mapping_clear)
+
+static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
+{
+    Mapping *mapping = data;
+    const CstVolMapRun row = CST_VOL_MAP_RUN(run);
+
+    cli_map_add(mapping->table, &row, cst_chain_blob(mapping->chain, run->depth)->name);
+    return TRUE;
+}
+
+static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
+{
+    Mapping *mapping = data;
+
+    return cst_chain_map_range(mapping->chain, mapping->start, mapping->length, add_run, mapping,
+                               task, error);
+}
+
+static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const CstChainFiles files = cli_image_files(args);
+    const char *path = NULL, *name = NULL;
+    const CstImageFormat *format;
+    g_autoptr(CstBlob) blob = NULL;
+    g_auto(Mapping) mapping = {.length = UINT64_MAX};
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !cli_args_string(args, "format", &name, error) ||
+        !cli_args_size(args, "start-offset", 1, &mapping.start, error) ||
+        !cli_args_size(args, "max-length", 1, &mapping.length, error))
+        return FALSE;
+    blob = cli_image_blob(ctl, path, FALSE, error);
+    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    mapping.chain = format ? cst_chain_look(blob, format, &files, error) : NULL;
+    if (!mapping.chain)
+        return FALSE;
+    mapping.table = cli_map_table();
+    if (!cli_run_task(ctl, _("Mapping"), run_mapping, &mapping, error))
+        return FALSE;
+    cli_table_print(ctl, mapping.table, "map");
+    return TRUE;
+}
+
+static const CliOption map_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "start-offset",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 's',
+     .help = N_("where to begin, as 1G; default: at the start")},
+    {.name = "max-length",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'l',
+     .help = N_("bytes to look at; default: up to the end")},
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_map_command = {
+    .name = "image-map",
+    .summary = N_("show which parts of an image hold data"),
+    .description = N_(
+        "Offset, length and state of each run of what the guest sees, and which image of the chain "
+        "it comes from. Without --backing-chain, what is not in the image itself is \"below\"."),
+    .options = map_options,
+    .handler = cmd_map,
+    .flags = OURS,
+};

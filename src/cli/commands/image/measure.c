@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-measure: how large an image of some content, or an empty one, will be. vol-measure of an
+ * empty image is the same.
+ */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/measure.h>
+
+#include "commands/view_report.h"
+#include "options.h"
+#include "output/progress.h"
+
+typedef struct {
+    const CstImageFormat *format;
+    CstImageOptions options;
+    CstChain *source; /**< NULL: an empty image */
+    CstImageMeasure measure;
+} Measuring;
+
+static void measuring_clear(Measuring *measuring)
+{
+    cst_chain_free(measuring->source);
+    cst_image_options_clear(&measuring->options);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Measuring, measuring_clear)
+
+static gboolean run_measuring(CstTask *task, gpointer data, GError **error)
+{
+    Measuring *measuring = data;
+    CstBlob *source = measuring->source ? cst_chain_guest(measuring->source) : NULL;
+
+    return cst_image_measure(measuring->format, &measuring->options.create, source,
+                             &measuring->measure, task, error);
+}
+
+static gboolean read_subject(CliCtl *ctl, const CliArgs *args, const char *subject,
+                             Measuring *measuring, GError **error)
+{
+    const char *snapshot = NULL;
+    gboolean sized = cli_args_has(args, "size") || measuring->options.has_size;
+
+    if (cli_args_has(args, "size") && measuring->options.has_size)
+        return cst_fail(
+            error, CST_ERROR_USAGE, "%s",
+            _("the size is given twice, also as an option of the format; leave one out"));
+    if (sized == cli_args_has(args, subject))
+        return cst_fail(error, CST_ERROR_USAGE, _("give either <%s> or --size"), subject);
+    if (!cli_args_string(args, "snapshot", &snapshot, error))
+        return FALSE;
+    if (sized && snapshot)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("--snapshot names one inside of a <%s>; give that instead of a size"),
+                        subject);
+    if (sized)
+        return cli_args_size(args, "size", 1, &measuring->options.create.capacity, error);
+    measuring->source = cli_image_source_at(ctl, args, subject, "source-format", snapshot, error);
+    return measuring->source != NULL;
+}
+
+gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error)
+{
+    g_auto(Measuring) measuring = {0};
+    CstMeasureReport report;
+    gboolean help;
+
+    if (!cli_image_format_arg(args, "target-format", &measuring.format, error) ||
+        !cli_image_options(ctl, args, measuring.format, &measuring.options, &help, error))
+        return FALSE;
+    if (help)
+        return TRUE;
+    if (!read_subject(ctl, args, subject, &measuring, error) ||
+        !cli_run_task(ctl, _("Measuring"), run_measuring, &measuring, error))
+        return FALSE;
+    report = (CstMeasureReport){measuring.measure.required, measuring.measure.fully_allocated,
+                                measuring.measure.has_bitmaps, measuring.measure.bitmaps};
+    cli_measure_print(ctl, &report);
+    return TRUE;
+}
+
+static gboolean cmd_measure(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return cli_image_measure(ctl, args, "file", error);
+}
+
+static const CliOption measure_options[] = {
+    CLI_STRING("file", N_("image whose copy is measured")),
+    TARGET_FORMAT("target-format", 'O'),
+    CLI_IMAGE_OPTIONS,
+    FORMAT("source-format", 'f', N_("format of the source; else it is looked for")),
+    CLI_NAMED("size", N_("capacity of an empty image, instead of a file")),
+    FROM_SNAPSHOT,
+    FOLLOW,
+    DATA_FILE,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_image_measure_command = {
+    .name = "image-measure",
+    .summary = N_("tell how large an image file will be"),
+    .description = N_("For an empty image of --size, or a copy of <file> in another format."),
+    .options = measure_options,
+    .handler = cmd_measure,
+    .flags = OURS,
+};

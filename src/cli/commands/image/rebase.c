@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-rebase and image-flatten: base an image on another file, or on none. Unless --unsafe is
+ * given, the chain and the new backing file are opened first, and a file that the image itself is
+ * part of is refused.
+ */
+#include "image.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/backing.h>
+#include <image/rebase.h>
+
+#include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+/** One rebase. */
+typedef struct {
+    CstChain *chain; /**< the image, and what it is based on */
+    CstChain *below; /**< what it shall be based on; NULL: nothing, or not looked at */
+    CstImageRebase how;
+} Rebase;
+
+static void rebase_clear(Rebase *rebase)
+{
+    cst_chain_free(rebase->chain);
+    cst_chain_free(rebase->below);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, rebase_clear)
+
+static gboolean run_rebase(CstTask *task, gpointer data, GError **error)
+{
+    Rebase *rebase = data;
+
+    return cst_chain_rebase(rebase->chain, &rebase->how, task, error);
+}
+
+static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
+{
+    Rebase *rebase = data;
+
+    return cst_chain_flatten(rebase->chain, task, error);
+}
+
+/** The image for writing, and with @follow all that it is based on. */
+static gboolean open_chain(CliCtl *ctl, const CliArgs *args, gboolean follow, Rebase *rebase,
+                           GError **error)
+{
+    CstChainFiles files = cli_image_files(args);
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cli_image_changing(ctl, args, &format, error);
+
+    if (!blob || (follow && !cli_image_may_follow(args, blob, format, error)))
+        return FALSE;
+    if (!follow)
+        files.open_backing = NULL;
+    rebase->chain = cst_chain_look(blob, format, &files, error);
+    return rebase->chain != NULL;
+}
+
+/** An image based on itself could never be opened again. */
+static gboolean check_no_loop(const Rebase *rebase, GError **error)
+{
+    CstBlob *top = cst_chain_blob(rebase->chain, 0);
+    struct stat own, other;
+
+    for (guint i = 0; i < cst_chain_length(rebase->below); i++) {
+        CstBlob *blob = cst_chain_blob(rebase->below, i);
+
+        if (fstat(cst_blob_file_fd(top), &own) == 0 && fstat(cst_blob_file_fd(blob), &other) == 0 &&
+            own.st_dev == other.st_dev && own.st_ino == other.st_ino)
+            return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be based on itself"),
+                            top->name);
+    }
+    return TRUE;
+}
+
+/** As seen from the image's directory, where the reference will be read. */
+static gboolean open_below(CliCtl *ctl, const CliArgs *args, Rebase *rebase, GError **error)
+{
+    const CstChainFiles files = cli_image_files(args);
+    const CstImageFormat *format = cst_image_format_find(rebase->how.backing_format, error);
+    g_autofree char *path =
+        cst_path_named(cst_chain_blob(rebase->chain, 0)->name, rebase->how.backing);
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!format)
+        return FALSE;
+    if (!path)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is no file; --unsafe takes it without looking"),
+                        rebase->how.backing);
+    blob = cli_image_blob(ctl, path, FALSE, error);
+    if (!blob || !cli_image_may_follow(args, blob, format, error))
+        return FALSE;
+    rebase->below = cst_chain_open(blob, format, 0, &files, error);
+    if (!rebase->below || !check_no_loop(rebase, error))
+        return FALSE;
+    rebase->how.guest = cst_chain_guest(rebase->below);
+    return TRUE;
+}
+
+static gboolean read_arguments(const CliArgs *args, CstImageRebase *how, GError **error)
+{
+    if (!cli_args_string(args, "backing", &how->backing, error) ||
+        !cli_args_string(args, "backing-format", &how->backing_format, error))
+        return FALSE;
+    how->unsafe = cli_args_has(args, "unsafe");
+    if (*how->backing == '\0') {
+        how->backing = how->backing_format = NULL;
+        return TRUE;
+    }
+    return cli_backing_format_given(how->backing_format, "backing-format", error) &&
+           cst_image_format_find(how->backing_format, error) != NULL;
+}
+
+static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Rebase) rebase = {0};
+    const char *path = NULL, *backing;
+    gboolean looks;
+
+    if (!cli_args_string(args, "file", &path, error) || !read_arguments(args, &rebase.how, error) ||
+        !open_chain(ctl, args, !rebase.how.unsafe, &rebase, error))
+        return FALSE;
+    /* without looking, unless the image shall remember what it is based on */
+    looks = !rebase.how.unsafe ||
+            cst_image_format_minds_changes(cst_chain_info(rebase.chain, 0)->format);
+    if (rebase.how.backing && looks && !open_below(ctl, args, &rebase, error))
+        return FALSE;
+    backing = rebase.how.backing ? rebase.how.backing : _("nothing");
+    cli_plan(ctl, _("Would base image %s on %s"), path, backing);
+    if (!cli_run_task(ctl, _("Rebasing"), run_rebase, &rebase, error))
+        return cli_failed(ctl, _("Failed to rebase image %s"), path);
+    cli_done(ctl, "image", path, _("Image %s is based on %s"), path, backing);
+    return TRUE;
+}
+
+static const CliOption rebase_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "backing",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
+     .letter = 'b',
+     .help = N_("new backing file, as seen from the image's directory; \"\": none")},
+    FORMAT("backing-format", 'F', N_("format of that image")),
+    CLI_UNSAFE,
+    FOLLOW,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_rebase_command = {
+    .name = "image-rebase",
+    .summary = N_("base an image on another backing file"),
+    .description = N_(
+        "Where the old and the new backing file differ, the image gets the old content before its "
+        "reference changes, so that it shows the same at every moment. With --unsafe nothing is "
+        "looked at: for a backing file that has moved."),
+    .options = rebase_options,
+    .handler = cmd_rebase,
+    .flags = OURS | CLI_CMD_MUTATES,
+};
+
+static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Rebase) rebase = {0};
+    const char *path = NULL;
+
+    if (!cli_args_string(args, "file", &path, error) ||
+        !open_chain(ctl, args, TRUE, &rebase, error))
+        return FALSE;
+    cli_plan(ctl, _("Would flatten image %s"), path);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &rebase, error),
+                       "image", path, _("Image %s holds all of its content"),
+                       _("Failed to flatten image %s"), path);
+}
+
+static const CliOption flatten_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")), SOURCE_FORMAT, FOLLOW, DATA_FILE, {0},
+};
+
+const CliCommand cli_image_flatten_command = {
+    .name = "image-flatten",
+    .summary = N_("make an image independent of its backing file"),
+    .description =
+        N_("Copies up what the image shows of its backing file, then drops the reference. When "
+           "cancelled, the image is as good as before, and the next time goes on from there."),
+    .options = flatten_options,
+    .handler = cmd_flatten,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-snapshot: lists, takes, reverts to and deletes snapshots inside an image. One run does one
+ * of them.
+ */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/snapshot.h>
+
+#include "options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+typedef gboolean (*ChangeFunc)(CstImage *image, const char *name, CstTask *task, GError **error);
+
+/** What can be done to a snapshot, by the option that asks for it. */
+typedef struct {
+    const char *option;
+    /* of the snapshot and the image */
+    const char *question; /**< asked when data is lost; NULL: none is */
+    const char *plan, *done;
+    ChangeFunc change;
+} Action;
+
+static const Action actions[] = {
+    {"create", NULL, N_("Would take snapshot %s of image %s"), N_("Snapshot %s of image %s taken"),
+     cst_image_snapshot_create},
+    {"apply", N_("Revert to snapshot %s? What image %s holds now is lost."),
+     N_("Would revert to snapshot %s of image %s"), N_("Reverted to snapshot %s of image %s"),
+     cst_image_snapshot_revert},
+    {"delete", N_("Delete snapshot %s of image %s?"), N_("Would delete snapshot %s of image %s"),
+     N_("Snapshot %s of image %s deleted"), cst_image_snapshot_delete},
+};
+
+typedef struct {
+    const Action *action;
+    const char *name;
+    CstImage *image;
+} Change;
+
+static gboolean run_change(CstTask *task, gpointer data, GError **error)
+{
+    Change *change = data;
+
+    return change->action->change(change->image, change->name, task, error) &&
+           cst_image_flush(change->image, error);
+}
+
+static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
+{
+    const char *name = NULL;
+    const CstImageFormat *format;
+    g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(CstImage) image = NULL;
+    g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(CliTable) table = NULL;
+
+    if (!cli_args_string(args, "format", &name, error))
+        return FALSE;
+    blob = cli_image_blob(ctl, path, FALSE, error);
+    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
+    image = format ? cst_image_open(blob, format, 0, NULL, error) : NULL;
+    snapshots = image ? cst_image_snapshot_list(image, error) : NULL;
+    if (!snapshots)
+        return FALSE;
+    table = cli_image_snapshot_table(snapshots);
+    cli_table_print(ctl, table, "snapshots");
+    return TRUE;
+}
+
+/** The one action that was asked for; NULL without error: list. */
+static gboolean find_action(const CliArgs *args, const Action **ret_action, GError **error)
+{
+    unsigned asked = cli_args_has(args, "list");
+
+    *ret_action = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
+        if (cli_args_has(args, actions[i].option)) {
+            *ret_action = &actions[i];
+            asked++;
+        }
+    if (asked > 1)
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("give one of --list, --create, --apply and --delete"));
+    return TRUE;
+}
+
+static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *action,
+                                const char *path, GError **error)
+{
+    const CstChainFiles files = cli_image_files(args);
+    Change change = {.action = action};
+    g_autoptr(CstChain) chain = NULL;
+
+    if (!cli_args_string(args, action->option, &change.name, error))
+        return FALSE;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    cli_plan(ctl, _(action->plan), change.name, path);
+    if (action->question && !cli_confirm(ctl, error, _(action->question), change.name, path))
+        return FALSE;
+    chain = cli_image_open_changing(ctl, args, &files, error);
+    if (!chain)
+        return FALSE;
+    change.image = cst_chain_image(chain);
+    if (!cli_run_task(ctl, _("Working"), run_change, &change, error))
+        return FALSE;
+    cli_done(ctl, "snapshot", change.name, _(action->done), change.name, path);
+#pragma GCC diagnostic pop
+    return TRUE;
+}
+
+static gboolean cmd_snapshot(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const Action *action;
+    const char *path = NULL;
+
+    if (!cli_args_string(args, "file", &path, error) || !find_action(args, &action, error))
+        return FALSE;
+    return action ? change_snapshot(ctl, args, action, path, error) : list(ctl, args, path, error);
+}
+
+static const CliOption snapshot_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    {.name = "list", .kind = CLI_OPT_BOOL, .letter = 'l', .help = N_("list them; the default")},
+    SNAPSHOT_NAME("create", 'c', N_("take one of this name")),
+    SNAPSHOT_NAME("apply", 'a', N_("make the image what it was then")),
+    SNAPSHOT_NAME("delete", 'd', N_("remove the one of this name")),
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_snapshot_command = {
+    .name = "image-snapshot",
+    .summary = N_("list, take, revert to and delete snapshots inside an image"),
+    .description = N_(
+        "For qcow2 images that no machine uses. Reverting and deleting lose data and ask before, "
+        "or need --yes."),
+    .options = snapshot_options,
+    .handler = cmd_snapshot,
+    .flags = OURS | CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

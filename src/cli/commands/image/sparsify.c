@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image-sparsify: turns zeroes of an image, and what it does not use of its file, into holes, in
+ * place.
+ */
+#include "image.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/sparsify.h>
+
+#include "options.h"
+#include "output/progress.h"
+#include "output/sheet.h"
+#include "output/text.h"
+
+typedef struct {
+    const CliArgs *args;
+    CstBlob *blob;
+    const CstImageFormat *format;
+    uint64_t given_back;
+} Sparsify;
+
+static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+{
+    Sparsify *sparsify = data;
+    CliImageParts parts = {.args = sparsify->args, .blob = sparsify->blob};
+    CstImageFiles files;
+
+    return cli_image_parts(&parts, sparsify->format, &files, error) &&
+           cst_image_sparsify(sparsify->blob, sparsify->format, &files, &sparsify->given_back, task,
+                              error);
+}
+
+static void report(CliCtl *ctl, const char *path, uint64_t bytes)
+{
+    g_autofree char *size = cli_image_size_text(ctl, bytes);
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("image", NULL, path),
+        cli_fact_number("given-back", NULL, TRUE, bytes),
+    };
+
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+    cli_extra(ctl, _("Image %s sparsified, %s given back\n"), path, size);
+}
+
+static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstBlob) blob = NULL;
+    const char *path = NULL;
+    Sparsify sparsify = {.args = args};
+
+    if (!cli_args_string(args, "file", &path, error))
+        return FALSE;
+    sparsify.blob = blob = cli_image_changing(ctl, args, &sparsify.format, error);
+    if (!blob)
+        return FALSE;
+    cli_plan(ctl, _("Would sparsify image %s"), path);
+    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &sparsify, error))
+        return cli_failed(ctl, _("Failed to sparsify image %s"), path);
+    report(ctl, path, sparsify.given_back);
+    return TRUE;
+}
+
+static const CliOption sparsify_options[] = {
+    CLI_REQUIRED("file", N_("image file or block device")),
+    SOURCE_FORMAT,
+    DATA_FILE,
+    {0},
+};
+
+const CliCommand cli_image_sparsify_command = {
+    .name = "image-sparsify",
+    .summary = N_("give the space of zeroes back to the file system"),
+    .description = N_(
+        "In place: what the image holds of zeroes becomes holes, and so does what it does not use "
+        "of its file. The backing file is not opened."),
+    .options = sparsify_options,
+    .handler = cmd_sparsify,
+    .flags = OURS | CLI_CMD_MUTATES,
+};

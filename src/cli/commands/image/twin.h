@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/i18n.h>
+#include <model/image_report.h>
+
+#include "core/ctl.h"
+
+/** What the commands over image files do for their twins over volumes; needs no image engine. */
+
+/**
+ * -o of a new image of the format called @name, as *ret_text (NULL: not given); TRUE with
+ * *ret_help when it asked for help, which is then printed.
+ */
+gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *name,
+                               const char **ret_text, gboolean *ret_help, GError **error);
+
+/** Names of formats, for completion. */
+/** Formats that a volume or an image can be created in. */
+void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+
+/** USAGE when @format is NULL: --@option must tell it. */
+gboolean cli_backing_format_given(const char *format, const char *option, GError **error);
+
+/**
+ * The steps of image-bitmap and vol-bitmap in the order of the command line; texts are borrowed.
+ * @source names the option that tells whose bitmap is merged, @detail one that needs it.
+ */
+gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *detail,
+                           CstBitmapChange *ret_change, GError **error);
+
+/** image-measure, of the file that option @subject names or, without it, of --size. */
+gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error);
+
+/* Rows of option tables. */
+#define CLI_IMAGE_OPTIONS                                                                 \
+    {                                                                                     \
+        .name = "options", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | CLI_OPT_LIST, \
+        .letter = 'o', .help = N_("name=value,... of the new image; -o help lists them")  \
+    }
+#define CLI_COMPRESS                                                             \
+    {                                                                            \
+        .name = "compress", .kind = CLI_OPT_BOOL, .letter = 'c',                 \
+        .help = N_("compress the data (qcow2; vmdk: subformat streamOptimized)") \
+    }
+#define CLI_STRICT                                             \
+    {                                                          \
+        .name = "strict", .kind = CLI_OPT_BOOL, .letter = 's', \
+        .help = N_("the sizes must be the same, too")          \
+    }
+#define CLI_UNSAFE                                                           \
+    {                                                                        \
+        .name = "unsafe", .kind = CLI_OPT_BOOL, .letter = 'u',               \
+        .help = N_("change the reference and nothing else, without looking") \
+    }
+/** What can be done, in the order of `help`. */
+#define CLI_BITMAP_ACTIONS                                                                      \
+    CLI_SWITCH("add", N_("make it, empty and enabled")), CLI_SWITCH("remove", N_("remove it")), \
+        CLI_SWITCH("clear", N_("set none of its bits")),                                        \
+        CLI_SWITCH("enable", N_("let it track writes")),                                        \
+        CLI_SWITCH("disable", N_("let it stay as it is")),                                      \
+        CLI_NAMED("merge", N_("add the bits of the bitmap of this name")),                      \
+    {                                                                                           \
+        .name = "granularity", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .letter = 'g',   \
+        .help = N_("with --add: bytes that one bit stands for, as 64k")                         \
+    }

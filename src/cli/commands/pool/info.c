@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool-info: facts about one pool, with the thin pools behind it.
+ */
+#include <base/i18n.h>
+
+#include "output/table.h"
+#include "pool.h"
+
+static const CliColumn info_columns[] = {
+    {N_("Name:"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("UUID:"), "uuid", CLI_CELL_TEXT, NULL, 0},
+    {N_("State:"), "state", CLI_CELL_WORD, NULL, 0},
+    {N_("Persistent:"), "persistent", CLI_CELL_BOOL, N_("unknown"), 0},
+    {N_("Autostart:"), "autostart", CLI_CELL_BOOL, N_("no autostart"), 0},
+    {N_("Capacity:"), "capacity", CLI_CELL_SIZE, NULL, 0},
+    {N_("Allocation:"), "allocation", CLI_CELL_SIZE, NULL, 0},
+    {N_("Available:"), "available", CLI_CELL_SIZE, NULL, 0},
+    {N_("Problem:"), "problem", CLI_CELL_TEXT, NULL, 0},
+};
+
+static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, const CstPoolInfo *info)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *problem = NULL;
+    gboolean persistent;
+    gboolean autostart;
+    gboolean active = info->state == CST_POOL_RUNNING || info->state == CST_POOL_DEGRADED;
+    const uint64_t sizes[] = {info->capacity, info->allocation, info->available};
+
+    cli_table_add_text(table, pool->name);
+    cli_table_add_text(table, cst_uuid_format(&pool->uuid, uuid));
+    cli_table_add_word(table, cli_pool_state_word(info->state));
+    if (cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, NULL))
+        cli_table_add_bool(table, persistent);
+    else
+        cli_table_add_absent(table);
+    if (cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL))
+        cli_table_add_bool(table, autostart);
+    else
+        cli_table_add_absent(table);
+    for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++)
+        if (active)
+            cli_table_add_size(table, sizes[i]);
+        else
+            cli_table_add_absent(table);
+    problem = cst_conn_pool_problem(ctl->conn, pool);
+    if (problem)
+        cli_table_add_text(table, problem);
+    else
+        cli_table_add_absent(table);
+}
+
+static const CliColumn thin_columns[] = {
+    {N_("Thin pool:"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("Thin size:"), "size", CLI_CELL_SIZE, NULL, 0},
+    {N_("Thin data:"), "data_percent", CLI_CELL_PERCENT, NULL, 0},
+    {N_("Thin metadata:"), "metadata_percent", CLI_CELL_PERCENT, NULL, 0},
+    {"", "used", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {"", "metadata_size", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {"", "metadata_used", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Thin volumes:"), "volumes", CLI_CELL_NUMBER, NULL, 0},
+};
+
+/* A server that can't tell has nothing attached. */
+static void attach_thin(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
+{
+    g_autoptr(GPtrArray) stores = cst_conn_pool_thin(ctl->conn, pool, NULL);
+    CliTable *thin;
+
+    if (!stores || stores->len == 0)
+        return;
+    thin = cli_table_new(thin_columns, G_N_ELEMENTS(thin_columns));
+    for (guint i = 0; i < stores->len; i++) {
+        const CstThinStore *store = g_ptr_array_index(stores, i);
+
+        cli_table_add_text(thin, store->name);
+        cli_table_add_size(thin, store->size);
+        cli_table_add_percent(thin, store->used, store->size);
+        cli_table_add_percent(thin, store->metadata_used, store->metadata_size);
+        cli_table_add_size(thin, store->used);
+        cli_table_add_size(thin, store->metadata_size);
+        cli_table_add_size(thin, store->metadata_used);
+        cli_table_add_number(thin, store->volumes);
+    }
+    cli_table_attach(table, "thin_pools", thin);
+}
+
+static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_autoptr(CliTable) table = cli_table_new(info_columns, G_N_ELEMENTS(info_columns));
+    CstPoolInfo info;
+
+    if (!pool || !cst_conn_pool_info(ctl->conn, pool, &info, error))
+        return FALSE;
+    add_info(table, ctl, pool, &info);
+    attach_thin(table, ctl, pool);
+    cli_table_print_listing(ctl, table, "pool", 15);
+    return TRUE;
+}
+
+static const CliOption info_options[] = {
+    CLI_POOL_OPTION(cli_complete_pools),
+    CLI_SWITCH("bytes", N_("Return pool info in bytes")),
+    {0},
+};
+
+const CliCommand cli_pool_info_command = {
+    .name = "pool-info",
+    .summary = N_("storage pool information"),
+    .description = N_("Returns basic information about the storage pool."),
+    .options = info_options,
+    .handler = cmd_info,
+};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/i18n.h>
+
+#include "core/ctl.h"
+
+/**
+ * What the commands on pools share. cli_pool() finds the pool that option @option names, by uuid
+ * and then by name as virsh does; *ret_name (may be NULL) is what the user wrote.
+ */
+CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
+                     GError **error);
+CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *option, GError **error);
+CstPoolRef *cli_pool_by_uuid(CliCtl *ctl, const CliArgs *args, const char *option, GError **error);
+
+/** "running", …, "unknown"; untranslated. */
+const char *cli_pool_state_word(CstPoolRunState state);
+
+/** A name that --type takes, and its bit in a list filter. */
+typedef struct {
+    const char *name;
+    unsigned filter;
+} CliPoolType;
+/** Ended by one without name. */
+const CliPoolType *cli_pool_types(void);
+
+/**
+ * The <pool> of pool-define-as and pool-create-as, as virsh builds it (nothing is escaped), but
+ * with an absolute target.
+ */
+gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
+                            GError **error);
+
+/**
+ * Refuses a --type that there is not, naming the one that was meant: a server would complain of an
+ * attribute in XML that the user has not written.
+ */
+gboolean cli_pool_check_type(const CliArgs *args, GError **error);
+
+/** --build, --overwrite, --no-overwrite as CstPoolCreateFlags. */
+gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error);
+
+/** All pools that match @filter, sorted by name without regard to case. */
+GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
+
+/* Candidates for option values. They keep silent when the server cannot be asked. */
+void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+
+/** The option <pool>. */
+#define CLI_POOL_OPTION(completer)                                         \
+    {                                                                      \
+        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_REQUIRED, \
+        .help = N_("pool name or uuid"), .complete = completer             \
+    }
+
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_pool_edit_command;
+extern const CliCommand cli_pool_info_command;
+extern const CliCommand cli_pool_list_command;
+extern const CliCommand cli_pool_trust_command;
+extern const CliCommand cli_pool_event_command;

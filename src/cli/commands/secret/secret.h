@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/i18n.h>
+
+#include "core/ctl.h"
+
+/**
+ * What the commands on secrets share. cli_secret() finds the secret whose uuid option <secret>
+ * gives; *ret_name (may be NULL) is what the user wrote.
+ */
+CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_name, GError **error);
+
+void cli_complete_secrets(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+
+/** The option <secret>. */
+#define CLI_SECRET_OPTION \
+    CLI_REQUIRED("secret", N_("secret UUID"), .complete = cli_complete_secrets)
+
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_secret_event_command;
+extern const CliCommand cli_secret_get_value_command;
+extern const CliCommand cli_secret_set_value_command;

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * secret-set-value and secret-get-value. A value passes through memory that is wiped before it is
+ * given back, never through stdio. On a terminal it is typed unseen. The texts are virsh's: scripts
+ * compare them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#include "output/report.h"
+#include "output/text.h"
+#include "secret.h"
+
+/** A file with the largest value in base64 and line ends. */
+#define FILE_MAX (2 * CST_SECRET_VALUE_MAX)
+
+/** Bytes that are wiped before their memory is given back. */
+typedef struct {
+    uint8_t *data; /**< one more byte than size, so that text in it ends */
+    size_t len, size;
+} Value;
+
+static void value_init(Value *value, size_t size)
+{
+    *value = (Value){.data = g_malloc0(size + 1), .size = size};
+}
+
+static void value_clear(Value *value)
+{
+    if (value->data)
+        explicit_bzero(value->data, value->size);
+    g_clear_pointer(&value->data, g_free);
+    value->len = 0;
+}
+
+/* --- set ------------------------------------------------------------------------------------- */
+
+/** All of @fd; no stdio, whose buffers nobody wipes. */
+static gboolean read_file(const char *path, Value *value, GError **error)
+{
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
+    while (value->len < value->size) {
+        ssize_t n = read(fd, value->data + value->len, value->size - value->len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cst_fail_errno(error, errno, _("Failed to read file '%s'"), path);
+        if (n == 0)
+            return TRUE;
+        value->len += n;
+    }
+    return cst_fail_errno(error, EOVERFLOW, _("Failed to read file '%s'"), path);
+}
+
+/** @stop (-1: none) ends it unsuccessfully: ^C, which the terminal no longer makes a signal. */
+static gboolean read_line(int fd, int stop, Value *value)
+{
+    while (value->len < value->size) {
+        ssize_t n = read(fd, value->data + value->len, 1);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return FALSE;
+        if (n == 0)
+            return value->len > 0;
+        if (value->data[value->len] == stop)
+            return FALSE;
+        if (value->data[value->len] == '\n')
+            return TRUE;
+        value->len++;
+    }
+    return FALSE;
+}
+
+static void ask(CliCtl *ctl, int tty)
+{
+    /* With JSON on both streams only the terminal itself can show a question. */
+    if (ctl->settings.json && tty >= 0)
+        dprintf(tty, "%s", _("Enter new value for secret:"));
+    cli_print(ctl, "%s", _("Enter new value for secret:"));
+    fflush(ctl->out);
+}
+
+/**
+ * A line from terminal @fd, which is asked for when nothing typed is seen any more. A signal must
+ * not leave the terminal that way, so none is made: ^C ends the line.
+ */
+static gboolean read_unseen(CliCtl *ctl, int fd, const struct termios *seen, Value *value)
+{
+    struct termios unseen = *seen;
+    gboolean ok;
+
+    unseen.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    unseen.c_cc[VEOL] = seen->c_cc[VINTR];
+    tcsetattr(fd, TCSAFLUSH, &unseen);
+    ask(ctl, fd);
+    ok = read_line(fd, seen->c_cc[VINTR], value);
+    tcsetattr(fd, TCSAFLUSH, seen);
+    /* The line end was not seen either. */
+    return write(fd, "\n", 1) == 1 && ok;
+}
+
+/** A line from the terminal; where there is none from stdin. */
+static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
+{
+    g_auto(CstFd) tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    struct termios seen;
+    gboolean ok;
+
+    if (tty >= 0 && tcgetattr(tty, &seen) == 0) {
+        ok = read_unseen(ctl, tty, &seen, value);
+    } else {
+        ask(ctl, tty);
+        ok = read_line(STDIN_FILENO, -1, value);
+    }
+    if (!ok)
+        return cst_fail(error, CST_ERROR_IO, "%s", _("Failed to read secret"));
+    return TRUE;
+}
+
+/** Decodes in place; as in virsh, what isn't base64 is passed over. */
+static void decode(Value *value)
+{
+    gint state = 0;
+    guint save = 0;
+
+    value->len =
+        g_base64_decode_step((const char *)value->data, value->len, value->data, &state, &save);
+}
+
+static gboolean check_options(const CliArgs *args, GError **error)
+{
+    return cli_args_exclusive(args, "file", "base64", error) &&
+           cli_args_exclusive(args, "plain", "base64", error) &&
+           cli_args_exclusive(args, "interactive", "base64", error) &&
+           cli_args_exclusive(args, "interactive", "plain", error) &&
+           cli_args_exclusive(args, "interactive", "file", error);
+}
+
+static gboolean read_value(CliCtl *ctl, const CliArgs *args, Value *value, GError **error)
+{
+    const char *base64;
+    const char *file;
+
+    if (!cli_args_string(args, "base64", &base64, error) ||
+        !cli_args_string(args, "file", &file, error))
+        return FALSE;
+    if (base64) {
+        cli_complain(ctl, "%s", _("Passing secret value as command-line argument is insecure!"));
+        value_init(value, strlen(base64));
+        memcpy(value->data, base64, value->size);
+        value->len = value->size;
+    } else if (file) {
+        value_init(value, FILE_MAX);
+        if (!read_file(file, value, error))
+            return FALSE;
+    } else if (cli_args_has(args, "interactive")) {
+        value_init(value, CST_SECRET_VALUE_MAX);
+        return read_prompt(ctl, value, error);
+    } else {
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("Input secret value is missing"));
+    }
+    if (!cli_args_has(args, "plain"))
+        decode(value);
+    return TRUE;
+}
+
+static gboolean set_value(CliCtl *ctl, const CliArgs *args, const CstConnSecret *secret,
+                          const Value *value, GError **error)
+{
+    gboolean ok;
+
+    /* Text without a byte of base64 in it. */
+    if (value->len == 0 && !cli_args_has(args, "plain") && !cli_args_has(args, "interactive"))
+        ok = cst_fail(error, CST_ERROR_USAGE, _("value in %s must not be NULL"),
+                      "virSecretSetValue");
+    else
+        ok = cst_conn_secret_set_value(ctl->conn, secret, value->data, value->len, error);
+    return ok || cli_failed(ctl, "%s", _("Failed to set secret value"));
+}
+
+static gboolean cmd_set_value(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstConnSecret) secret = NULL;
+    Value value = {0};
+    const char *name;
+    gboolean ok;
+
+    if (!check_options(args, error))
+        return FALSE;
+    secret = cli_secret(ctl, args, &name, error);
+    if (!secret)
+        return FALSE;
+    cli_plan(ctl, _("Would set the value of secret %s"), name);
+    ok = read_value(ctl, args, &value, error) && set_value(ctl, args, secret, &value, error);
+    value_clear(&value);
+    if (ok)
+        cli_done(ctl, "secret", name, "%s", _("Secret value set"));
+    return ok;
+}
+
+static const CliOption set_value_options[] = {
+    CLI_SECRET_OPTION,
+    {.name = "file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("read secret from file")},
+    CLI_SWITCH("plain", N_("read the secret from file without converting from base64")),
+    CLI_SWITCH("interactive", N_("read the secret from the terminal")),
+    CLI_STRING("base64", N_("base64-encoded secret value")),
+    {0},
+};
+
+const CliCommand cli_secret_set_value_command = {
+    .name = "secret-set-value",
+    .summary = N_("set a secret value"),
+    .description = N_("Set a secret value."),
+    .options = set_value_options,
+    .handler = cmd_set_value,
+    .flags = CLI_CMD_MUTATES,
+};
+
+/* --- get ------------------------------------------------------------------------------------- */
+
+static gboolean print_value(CliCtl *ctl, const CliArgs *args, const uint8_t *value, size_t len,
+                            GError **error)
+{
+    g_autofree char *base64 = NULL;
+
+    /* JSON can't hold any bytes, so there it is always base64. */
+    if (cli_args_has(args, "plain") && !ctl->settings.json) {
+        if (fwrite(value, 1, len, ctl->out) != len)
+            return cst_fail_errno(error, errno, "%s", _("failed to write secret"));
+        return TRUE;
+    }
+    base64 = g_base64_encode(value, len);
+    cli_document(ctl, "base64", base64);
+    explicit_bzero(base64, strlen(base64));
+    return TRUE;
+}
+
+static gboolean cmd_get_value(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
+    uint8_t *value = NULL;
+    size_t len = 0;
+    gboolean ok;
+
+    if (!secret || !cst_conn_secret_get_value(ctl->conn, secret, &value, &len, error))
+        return FALSE;
+    ok = print_value(ctl, args, value, len, error);
+    if (value)
+        explicit_bzero(value, len);
+    g_free(value);
+    return ok;
+}
+
+static const CliOption get_value_options[] = {
+    CLI_SECRET_OPTION,
+    CLI_SWITCH("plain", N_("get value without converting to base64")),
+    {0},
+};
+
+const CliCommand cli_secret_get_value_command = {
+    .name = "secret-get-value",
+    .summary = N_("Output a secret value"),
+    .description = N_("Output a secret value to stdout."),
+    .options = get_value_options,
+    .handler = cmd_get_value,
+};

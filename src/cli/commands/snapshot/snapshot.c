@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands on snapshots of volumes, whatever keeps them. Those that change something differ in
+ * their texts and one call; the way there (look-up, plan, question, work, report) is written once.
+ */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/commands.h"
+#include "commands/volume/options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/table.h"
+#include "output/text.h"
+
+#define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
+
+static void complete_snapshots(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, NULL);
+    g_autoptr(GPtrArray) snapshots = vol ? cst_conn_snapshot_list(ctl->conn, vol, NULL) : NULL;
+
+    for (guint i = 0; snapshots && i < snapshots->len; i++)
+        g_ptr_array_add(words, g_strdup(((CstSnapshot *)snapshots->pdata[i])->name));
+}
+
+static const CliColumn columns[] = {
+    {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("Created"), "created", CLI_CELL_TIME, "-", 0},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, NULL, 0},
+    {N_("Own data"), "allocation", CLI_CELL_SIZE, "-", 0},
+    {N_("Limit"), "limit", CLI_CELL_SIZE, "-", 0},
+    {N_("Used"), "used_percent", CLI_CELL_PERCENT, "-", 0},
+    {N_("Kept by"), "kept_by", CLI_CELL_TEXT, NULL, 0},
+    {N_("State"), "state", CLI_CELL_WORD, NULL, 0},
+    {N_("Machine state"), "machine_state", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+};
+
+static void add_known_size(CliTable *table, gboolean known, uint64_t bytes)
+{
+    if (known)
+        cli_table_add_size(table, bytes);
+    else
+        cli_table_add_absent(table);
+}
+
+static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
+{
+    cli_table_add_text(table, snapshot->name);
+    cli_table_add_time(table, snapshot->created);
+    cli_table_add_size(table, snapshot->capacity);
+    add_known_size(table, snapshot->allocation != CST_SNAPSHOT_UNKNOWN, snapshot->allocation);
+    add_known_size(table, snapshot->limit != 0, snapshot->limit);
+    cli_table_add_percent(table, snapshot->allocation,
+                          snapshot->allocation == CST_SNAPSHOT_UNKNOWN ? 0 : snapshot->limit);
+    cli_table_add_text(table, snapshot->kept_by);
+    cli_table_add_word(table, snapshot->problem ? N_("lost") : N_("good"));
+    add_known_size(table, snapshot->machine_state != 0, snapshot->machine_state);
+    cli_table_add_text(table, snapshot->problem);
+}
+
+static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
+{
+    if (!snapshot->problem || ctl->settings.json)
+        return;
+    cli_warn(ctl, _("warning: snapshot '%s': %s\n"), snapshot->name, snapshot->problem);
+}
+
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (!vol)
+        return FALSE;
+    snapshots = cst_conn_snapshot_list(ctl->conn, vol, error);
+    if (!snapshots)
+        return cli_failed(ctl, _("Failed to list the snapshots of vol %s"), vol->name);
+    for (guint i = 0; i < snapshots->len; i++)
+        add_snapshot(table, snapshots->pdata[i]);
+    cli_table_print(ctl, table, "snapshots");
+    for (guint i = 0; i < snapshots->len; i++)
+        warn_of_problem(ctl, snapshots->pdata[i]);
+    return TRUE;
+}
+
+static const CliOption list_options[] = {VOL, POOL, {0}};
+
+static const CliCommand list_command = {
+    .name = "snap-list",
+    .summary = N_("list the snapshots of a volume"),
+    .description = "",
+    .options = list_options,
+    .handler = cmd_list,
+    .flags = CLI_CMD_OURS,
+};
+
+static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const CstVolRef *vol,
+                                        const char *name, GError **error)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (strcmp(snapshot->name, name) == 0)
+            return snapshot;
+    }
+    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), vol->name, name);
+    return NULL;
+}
+
+static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    g_autoptr(GPtrArray) snapshots = NULL;
+    const CstSnapshot *snapshot;
+    const char *name;
+
+    if (!vol || !cli_args_string(args, "name", &name, error))
+        return FALSE;
+    snapshots = cst_conn_snapshot_list(ctl->conn, vol, error);
+    snapshot = snapshots ? find_snapshot(snapshots, vol, name, error) : NULL;
+    if (!snapshot)
+        return cli_failed(ctl, _("Failed to get snapshot %s of vol %s"), name, vol->name);
+    add_snapshot(table, snapshot);
+    cli_table_print_listing(ctl, table, "snapshot", 15);
+    warn_of_problem(ctl, snapshot);
+    return TRUE;
+}
+
+static const CliOption name_options[] = {VOL, NAME, POOL, {0}};
+
+static const CliCommand info_command = {
+    .name = "snap-info",
+    .summary = N_("show one snapshot"),
+    .description = "",
+    .options = name_options,
+    .handler = cmd_info,
+    .flags = CLI_CMD_OURS,
+};
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+/** What one of the commands below was asked to do. */
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    const char *name;
+    const char *other; /**< the third word; NULL: the command takes none */
+    uint64_t limit;
+} Change;
+
+/** How a change is made and reported. All texts take the snapshot, the volume and the third word.
+ */
+typedef struct {
+    const char *other;    /**< option with the third word; NULL: none */
+    gboolean takes_size;  /**< option --size limits what the snapshot may grow to */
+    const char *question; /**< asked when data is lost; NULL: none is */
+    const char *plan, *label, *done, *failed;
+    CliTaskFunc run;
+} ChangeKind;
+
+static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
+                            Change *change, GError **error)
+{
+    const char *limit = NULL;
+
+    if (!cli_args_string(args, "name", &change->name, error) ||
+        (kind->other && !cli_args_string(args, kind->other, &change->other, error)) ||
+        (kind->takes_size && !cli_args_string(args, "size", &limit, error)))
+        return FALSE;
+    return !limit || cli_vol_size(ctl, limit, &change->limit, error);
+}
+
+static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
+                                GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    Change change = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !read_change(ctl, args, kind, &change, error))
+        return FALSE;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    cli_plan(ctl, _(kind->plan), change.name, vol->name, change.other);
+    if (kind->question && !cli_confirm(ctl, error, _(kind->question), change.name, vol->name))
+        return FALSE;
+    return cli_outcome(ctl, cli_run_task(ctl, _(kind->label), kind->run, &change, error),
+                       "snapshot", change.name, _(kind->done), _(kind->failed), change.name,
+                       vol->name, change.other);
+#pragma GCC diagnostic pop
+}
+
+static gboolean run_create(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_create(c->conn, c->vol, c->name, c->limit, task, error);
+}
+
+static const ChangeKind create_kind = {
+    .takes_size = TRUE,
+    .plan = N_("Would take snapshot %s of vol %s"),
+    .label = N_("Taking snapshot"),
+    .done = N_("Snapshot %s of vol %s created"),
+    .failed = N_("Failed to create snapshot %s of vol %s"),
+    .run = run_create,
+};
+
+static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &create_kind, error);
+}
+
+static const CliOption create_options[] = {
+    VOL,  CLI_REQUIRED("name", N_("name of the new snapshot"), ),
+    POOL, CLI_NAMED("size", N_("room for what will differ, where snapshots have a size (LVM)")),
+    {0},
+};
+
+static const CliCommand create_command = {
+    .name = "snap-create",
+    .summary = N_("take a snapshot of a volume"),
+    .description =
+        N_("Remembers what a volume holds now, under a name. A qcow2 volume keeps its snapshots "
+           "itself; for others the pool's technology does: shared extents (XFS, Btrfs), LVM, RBD."),
+    .options = create_options,
+    .handler = cmd_create,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+static gboolean run_revert(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_revert(c->conn, c->vol, c->name, task, error);
+}
+
+static const ChangeKind revert_kind = {
+    .question = N_("What is newer than snapshot %s of vol %s is lost. Go on?"),
+    .plan = N_("Would revert to snapshot %s of vol %s"),
+    .label = N_("Reverting"),
+    .done = N_("Reverted to snapshot %s of vol %s"),
+    .failed = N_("Failed to revert to snapshot %s of vol %s"),
+    .run = run_revert,
+};
+
+static gboolean cmd_revert(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &revert_kind, error);
+}
+
+static const CliOption change_options[] = {VOL, NAME, POOL, DETACH, {0}};
+
+static const CliCommand revert_command = {
+    .name = "snap-revert",
+    .summary = N_("take a volume back to a snapshot"),
+    .description = N_(
+        "The volume holds what it did when the snapshot was taken. What was written since is lost, "
+        "unless it is in another snapshot."),
+    .options = change_options,
+    .handler = cmd_revert,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};
+
+static gboolean run_delete(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_delete(c->conn, c->vol, c->name, task, error);
+}
+
+static const ChangeKind delete_kind = {
+    .question = N_("Delete snapshot %s of vol %s?"),
+    .plan = N_("Would delete snapshot %s of vol %s"),
+    .label = N_("Deleting snapshot"),
+    .done = N_("Snapshot %s of vol %s deleted"),
+    .failed = N_("Failed to delete snapshot %s of vol %s"),
+    .run = run_delete,
+};
+
+static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &delete_kind, error);
+}
+
+static const CliCommand delete_command = {
+    .name = "snap-delete",
+    .summary = N_("delete a snapshot"),
+    .description =
+        N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
+    .options = change_options,
+    .handler = cmd_delete,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};
+
+static gboolean run_rename(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_rename(c->conn, c->vol, c->name, c->other, error);
+}
+
+static const ChangeKind rename_kind = {
+    .other = "newname",
+    .plan = N_("Would rename snapshot %s of vol %s to %s"),
+    .label = N_("Renaming snapshot"),
+    .done = N_("Snapshot %s of vol %s renamed to %s"),
+    .failed = N_("Failed to rename snapshot %s of vol %s to %s"),
+    .run = run_rename,
+};
+
+static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &rename_kind, error);
+}
+
+static const CliOption rename_options[] = {
+    VOL, NAME, CLI_REQUIRED("newname", N_("its new name"), ), POOL, {0},
+};
+
+static const CliCommand rename_command = {
+    .name = "snap-rename",
+    .summary = N_("give a snapshot another name"),
+    .description = "",
+    .options = rename_options,
+    .handler = cmd_rename,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+static gboolean run_clone(CstTask *task, gpointer data, GError **error)
+{
+    const Change *c = data;
+
+    return cst_conn_snapshot_clone(c->conn, c->vol, c->name, c->other, task, error);
+}
+
+static const ChangeKind clone_kind = {
+    .other = "newvol",
+    .plan = N_("Would make a copy of snapshot %s of vol %s: vol %s"),
+    .label = N_("Cloning"),
+    .done = N_("Snapshot %s of vol %s cloned to vol %s"),
+    .failed = N_("Failed to clone snapshot %s of vol %s to vol %s"),
+    .run = run_clone,
+};
+
+static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return change_snapshot(ctl, args, &clone_kind, error);
+}
+
+static const CliOption clone_options[] = {
+    VOL,    NAME, CLI_REQUIRED("newvol", N_("name of the new volume"), ), POOL, RATE_LIMIT,
+    DETACH, {0},
+};
+
+static const CliCommand clone_command = {
+    .name = "snap-clone",
+    .summary = N_("make a volume of a snapshot"),
+    .description =
+        N_("Makes a new volume, in the same pool and format, that holds what a snapshot does."),
+    .options = clone_options,
+    .handler = cmd_clone,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+const CliCommand *const cli_snap_commands[] = {
+    &clone_command, &create_command, &delete_command, &info_command,
+    &list_command,  &rename_command, &revert_command, NULL,
+};

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-convert, vol-rebase and vol-compare: the counterparts of image-convert, image-rebase and
+ * image-compare over volumes.
+ */
+#include <string.h>
+
+#include <base/error.h>
+
+#include "commands/image/twin.h"
+#include "commands/view_report.h"
+#include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+/* --- convert --------------------------------------------------------------------------------- */
+
+typedef struct {
+    CstConn *conn;
+    const CstPoolRef *pool;
+    const CstVolRef *source;
+    CstVolConvert how;
+    CstVolRef *vol; /**< the result */
+} Conversion;
+
+static gboolean run_convert(CstTask *task, gpointer data, GError **error)
+{
+    Conversion *conversion = data;
+
+    conversion->vol = cst_conn_vol_convert(conversion->conn, conversion->pool, conversion->source,
+                                           &conversion->how, task, error);
+    return conversion->vol != NULL;
+}
+
+static CstPoolRef *new_pool(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
+                            GError **error)
+{
+    return cli_args_has(args, "newpool") ? cli_pool(ctl, args, "newpool", NULL, error)
+                                         : cst_conn_pool_of_vol(ctl->conn, source, error);
+}
+
+static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", &name, error);
+    g_autoptr(CstPoolRef) pool = source ? new_pool(ctl, args, source, error) : NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autofree char *writers = NULL;
+    Conversion conversion = {.conn = ctl->conn, .pool = pool, .source = source, .how = *how};
+
+    if (!pool)
+        return FALSE;
+    cli_plan(ctl, _("Would convert vol %s to vol %s, format %s"), name, how->name, how->format);
+    writers = cli_vol_writers(ctl, source);
+    if (!cli_run_task(ctl, _("Converting"), run_convert, &conversion, error))
+        return cli_failed(ctl, _("Failed to convert vol %s"), name);
+    vol = conversion.vol;
+    cli_vol_warn_of(ctl, name, writers);
+    cli_done(ctl, "volume", vol->name, _("Vol %s converted to vol %s"), name, vol->name);
+    return TRUE;
+}
+
+static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    CstVolConvert how = {.flags =
+                             (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
+                             (cli_args_has(args, "force-share") ? CST_VOL_CONVERT_FORCE_SHARE : 0)};
+    gboolean help;
+
+    if (!cli_vol_new_name(ctl, args, "newname", &how.name, error) ||
+        !cli_args_string(args, "format", &how.format, error) ||
+        !cli_image_option_help(ctl, args, how.format, &how.options, &help, error))
+        return FALSE;
+    return help || convert(ctl, args, &how, error);
+}
+
+static const CliOption convert_options[] = {
+    VOL,
+    CLI_REQUIRED("newname", N_("name of the new volume"), ),
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
+     .help = N_("format of the new volume"),
+     .complete = cli_complete_vol_formats,
+     .letter = 'O'},
+    POOL,
+    POOL_OPTION("newpool", N_("pool of the new volume; default: that of the first one")),
+    CLI_IMAGE_OPTIONS,
+    CLI_COMPRESS,
+    FORCE_SHARE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_convert_command = {
+    .name = "vol-convert",
+    .summary = N_("copy a vol into a new one of another format"),
+    .description =
+        N_("The copy is a volume of its own, with all that the guest sees of the first one."),
+    .options = convert_options,
+    .handler = cmd_convert,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- rebase ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    CstVolRebase how;
+} Rebase;
+
+static gboolean run_rebase(CstTask *task, gpointer data, GError **error)
+{
+    Rebase *rebase = data;
+
+    return cst_conn_vol_rebase(rebase->conn, rebase->vol, &rebase->how, task, error);
+}
+
+/** *ret_path of the volume that is named; left alone when it is to be none. */
+static gboolean find_backing(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol,
+                             CstVolRebase *how, char **ret_path, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) backing = NULL;
+
+    if (*how->backing == '\0') {
+        how->backing = how->backing_format = NULL;
+        return TRUE;
+    }
+    pool = cst_conn_pool_of_vol(ctl->conn, vol, error);
+    backing = pool ? cli_vol_beside(ctl, pool, how->backing, error) : NULL;
+    if (backing)
+        how->backing = *ret_path = cst_conn_vol_path(ctl->conn, backing, error);
+    return backing && *ret_path;
+}
+
+static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name, *backing = NULL;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *path = NULL;
+    Rebase rebase = {.conn = ctl->conn, .vol = vol};
+    CstVolRebase *how = &rebase.how;
+
+    if (!vol || !cli_args_string(args, "backing-vol", &how->backing, error) ||
+        !cli_args_string(args, "backing-vol-format", &how->backing_format, error))
+        return FALSE;
+    how->flags = cli_args_has(args, "unsafe") ? CST_VOL_REBASE_UNSAFE : 0;
+    backing = *how->backing ? how->backing : _("nothing");
+    if (!find_backing(ctl, args, vol, how, &path, error))
+        return FALSE;
+    cli_plan(ctl, _("Would base vol %s on %s"), name, backing);
+    if (!cli_run_task(ctl, _("Rebasing"), run_rebase, &rebase, error))
+        return cli_failed(ctl, _("Failed to rebase vol %s"), name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s is based on %s"), name, backing);
+    return TRUE;
+}
+
+static const CliOption rebase_options[] = {
+    VOL,
+    POOL,
+    {.name = "backing-vol",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED | CLI_OPT_EMPTY_OK,
+     .letter = 'b',
+     .help = N_("volume that it is to be based on; \"\": none"),
+     .complete = cli_complete_vols},
+    {.name = "backing-vol-format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .letter = 'F',
+     .help = N_("format of that volume; default: the one that it has"),
+     .complete = cli_complete_vol_formats},
+    CLI_UNSAFE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_rebase_command = {
+    .name = "vol-rebase",
+    .summary = N_("base a vol on another one"),
+    .description = N_(
+        "Where what it was based on and what it is to be based on differ, the volume gets the old "
+        "content first, so that it shows the same at every moment. With --unsafe only the "
+        "reference changes, without a look at any content."),
+    .options = rebase_options,
+    .handler = cmd_rebase,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- compare --------------------------------------------------------------------------------- */
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol, *other;
+    CstCompareReport report;
+} Comparison;
+
+static gboolean run_compare(CstTask *task, gpointer data, GError **error)
+{
+    Comparison *comparison = data;
+
+    return cst_conn_vol_compare(comparison->conn, comparison->vol, comparison->other, task,
+                                &comparison->report, error);
+}
+
+static gboolean cmd_compare(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *pool_option = cli_args_has(args, "otherpool") ? "otherpool" : "pool";
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(CstVolRef) other =
+        vol ? cli_vol_of(ctl, args, "other", pool_option, NULL, error) : NULL;
+    Comparison comparison = {.conn = ctl->conn, .vol = vol, .other = other};
+
+    return other && cli_run_task(ctl, _("Comparing"), run_compare, &comparison, error) &&
+           cli_compare_judge(ctl, &comparison.report, cli_args_has(args, "strict"), error);
+}
+
+static const CliOption compare_options[] = {
+    VOL,
+    CLI_REQUIRED("other", N_("volume to compare it with: name, key or path"),
+                 .complete = cli_complete_vols),
+    POOL,
+    POOL_OPTION("otherpool", N_("pool of the other volume; default: that of the first one")),
+    CLI_STRICT,
+    RATE_LIMIT,
+    {0},
+};
+
+const CliCommand cli_vol_compare_command = {
+    .name = "vol-compare",
+    .summary = N_("compare what guests see of two vols"),
+    .description = N_(
+        "Where one volume is longer, the rest must be zero. The exit status is 0 when they are the "
+        "same, 7 when they differ, another one when they can't be compared."),
+    .options = compare_options,
+    .handler = cmd_compare,
+    .flags = CLI_CMD_OURS,
+};

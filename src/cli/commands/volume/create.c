@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands that make volumes: vol-create, vol-create-as, vol-create-from and vol-clone. They differ
+ * in where the document comes from; the creation itself is one call. The texts are virsh's: scripts
+ * compare them.
+ */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/pool/pool.h"
+#include "commands/xml.h"
+#include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "volume.h"
+
+/** One creation, with or without a volume to copy from. */
+typedef struct {
+    CstConn *conn;
+    const CstPoolRef *pool;
+    const CstVolRef *source; /**< NULL: an empty volume */
+    const char *xml;
+    unsigned flags;
+    CstVolRef *vol; /**< the result */
+} Creation;
+
+static gboolean run_creation(CstTask *task, gpointer data, GError **error)
+{
+    Creation *creation = data;
+
+    if (creation->source)
+        creation->vol = cst_conn_vol_create_from(creation->conn, creation->pool, creation->xml,
+                                                 creation->source, creation->flags, task, error);
+    else
+        creation->vol = cst_conn_vol_create(creation->conn, creation->pool, creation->xml,
+                                            creation->flags, task, error);
+    return creation->vol != NULL;
+}
+
+static gboolean preallocation_flag(const char *mode, unsigned *ret_flags, GError **error)
+{
+    static const struct {
+        const char *mode;
+        unsigned flag;
+    } rows[] = {
+        {"off", CST_VOL_CREATE_PREALLOC_OFF},
+        {"metadata", CST_VOL_CREATE_PREALLOC_METADATA},
+        {"falloc", CST_VOL_CREATE_PREALLOC_FALLOC},
+        {"full", CST_VOL_CREATE_PREALLOC_FULL},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (g_str_equal(rows[i].mode, mode)) {
+            *ret_flags |= rows[i].flag;
+            return TRUE;
+        }
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("unknown preallocation '%s': use off, metadata, falloc or full"), mode);
+}
+
+static gboolean create_flags(const CliArgs *args, unsigned *ret_flags, GError **error)
+{
+    const char *mode = NULL;
+
+    *ret_flags = 0;
+    if (cli_args_has(args, "prealloc-metadata"))
+        *ret_flags |= CST_VOL_CREATE_PREALLOC_METADATA;
+    if (cli_args_has(args, "reflink"))
+        *ret_flags |= CST_VOL_CREATE_REFLINK;
+    if (cli_args_has(args, "validate"))
+        *ret_flags |= CST_VOL_CREATE_VALIDATE;
+    if (cli_args_has(args, "force-share"))
+        *ret_flags |= CST_VOL_CREATE_FORCE_SHARE;
+    if (!cli_args_has(args, "preallocation"))
+        return TRUE;
+    return cli_args_string(args, "preallocation", &mode, error) &&
+           preallocation_flag(mode, ret_flags, error);
+}
+
+static CstVolRef *create(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                         const CstVolRef *source, const char *xml, const char *label,
+                         GError **error)
+{
+    Creation creation = {ctl->conn, pool, source, xml, 0, NULL};
+    g_autofree char *writers = NULL;
+
+    if (!create_flags(args, &creation.flags, error))
+        return NULL;
+    writers = source ? cli_vol_writers(ctl, source) : NULL;
+    if (!cli_run_task(ctl, label, run_creation, &creation, error))
+        return NULL;
+    if (source)
+        cli_vol_warn_of(ctl, source->name, writers);
+    return creation.vol;
+}
+
+static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autofree char *xml = NULL;
+    const char *from;
+
+    if (!pool || !cli_args_string(args, "file", &from, error) || !cli_read_xml(from, &xml, error))
+        return FALSE;
+    cli_plan(ctl, _("Would create a vol in pool %s from %s"), pool->name, from);
+    vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
+    if (!vol)
+        return cli_failed(ctl, _("Failed to create vol from %s"), from);
+    cli_done(ctl, "volume", vol->name, _("Vol %s created from %s"), vol->name, from);
+    return TRUE;
+}
+
+static const CliOption create_options[] = {
+    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, PREALLOCATION, RATE_LIMIT, DETACH, {0},
+};
+
+const CliCommand cli_vol_create_command = {
+    .name = "vol-create",
+    .summary = N_("create a vol from an XML file"),
+    .description = N_("Create a vol."),
+    .options = create_options,
+    .handler = cmd_create,
+    .flags = CLI_CMD_MUTATES,
+};
+
+/** Path of the backing volume; it may be given by name in @pool, by key or by path. */
+static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backing, GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol_beside(ctl, pool, backing, error);
+
+    return vol ? cst_conn_vol_path(ctl->conn, vol, error) : NULL;
+}
+
+/** Everything but the backing volume, of which *ret_backing is what the user wrote. */
+static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
+                          const char **ret_backing, GError **error)
+{
+    const char *capacity;
+    const char *allocation = NULL;
+
+    if (!cli_vol_new_name(ctl, args, "name", &spec->name, error) ||
+        !cli_args_string(args, "capacity", &capacity, error) ||
+        !cli_vol_size(ctl, capacity, &spec->capacity, error))
+        return FALSE;
+    /* An empty --allocation is none, as in virsh. */
+    spec->has_allocation =
+        cli_args_string(args, "allocation", &allocation, NULL) && allocation != NULL;
+    if (spec->has_allocation && !cli_vol_size(ctl, allocation, &spec->allocation, error))
+        return FALSE;
+    if (!cli_args_exclusive(args, "thin", "thick", error))
+        return FALSE;
+    if (cli_args_has(args, "thin") || cli_args_has(args, "thick"))
+        spec->thin = cli_args_has(args, "thin") ? "yes" : "no";
+    return cli_args_string(args, "format", &spec->format, error) &&
+           cli_args_string(args, "backing-vol", ret_backing, error) &&
+           cli_args_string(args, "backing-vol-format", &spec->backing_format, error);
+}
+
+static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *xml = NULL;
+    const char *backing;
+    CliVolSpec spec = {0};
+
+    if (!pool || !read_spec(ctl, args, &spec, &backing, error))
+        return FALSE;
+    if (backing) {
+        path = backing_path(ctl, pool, backing, error);
+        if (!path)
+            return FALSE;
+        spec.backing_path = path;
+    }
+    ctl->blame |= CLI_BLAME_DOCUMENT;
+    xml = cli_vol_spec_xml(&spec);
+    if (cli_args_has(args, "print-xml")) {
+        cli_document(ctl, "xml", xml);
+        return TRUE;
+    }
+    cli_plan(ctl, _("Would create vol %s in pool %s"), spec.name, pool->name);
+    vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
+    if (!vol)
+        return cli_failed(ctl, _("Failed to create vol %s"), spec.name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s created"), spec.name);
+    return TRUE;
+}
+
+static const CliOption create_as_options[] = {
+    OF_POOL(N_("pool name")),
+    CLI_REQUIRED("name", N_("name of the volume"), ),
+    CLI_REQUIRED("capacity", N_("size of the vol, as scaled integer (default bytes)"), ),
+    CLI_STRING("allocation", N_("initial allocation size, as scaled integer (default bytes)")),
+    FORMAT_OPTION("format", N_("file format type %s")),
+    CLI_STRING("backing-vol", N_("the backing volume if taking a snapshot")),
+    FORMAT_OPTION("backing-vol-format", N_("format of backing volume if taking a snapshot")),
+    PREALLOC,
+    CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),
+    VALIDATE,
+    PREALLOCATION,
+    CLI_SWITCH("thin", N_("take space from a thin pool as it is written to (logical pools)")),
+    CLI_SWITCH("thick", N_("set all space aside at once, also in a pool of thin volumes")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_create_as_command = {
+    .name = "vol-create-as",
+    .summary = N_("create a volume from a set of args"),
+    .description = N_("Create a vol."),
+    .options = create_as_options,
+    .handler = cmd_create_as,
+    .flags = CLI_CMD_MUTATES,
+};
+
+static gboolean cmd_create_from(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_autoptr(CstVolRef) source = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autofree char *xml = NULL;
+    const char *from;
+
+    if (!pool || !cli_args_string(args, "file", &from, error))
+        return FALSE;
+    source = cli_vol(ctl, args, "inputpool", NULL, error);
+    if (!source || !cli_read_xml(from, &xml, error))
+        return FALSE;
+    cli_plan(ctl, _("Would create a vol in pool %s from %s and input vol %s"), pool->name, from,
+             source->name);
+    vol = create(ctl, args, pool, source, xml, _("Copying"), error);
+    if (!vol)
+        return cli_failed(ctl, _("Failed to create vol from %s"), from);
+    cli_done(ctl, "volume", vol->name, _("Vol %s created from input vol %s"), vol->name,
+             source->name);
+    return TRUE;
+}
+
+static const CliOption create_from_options[] = {
+    OF_POOL(N_("pool name or uuid")),
+    XML_FILE,
+    CLI_REQUIRED("vol", N_("vol name, key or path"), .complete = cli_complete_input_vols),
+    POOL_OPTION("inputpool", N_("pool name or uuid of the input volume's pool")),
+    PREALLOC,
+    REFLINK,
+    VALIDATE,
+    PREALLOCATION,
+    FORCE_SHARE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_create_from_command = {
+    .name = "vol-create-from",
+    .summary = N_("create a vol, using another volume as input"),
+    .description = N_("Create a vol from an existing volume."),
+    .options = create_from_options,
+    .handler = cmd_create_from,
+    .flags = CLI_CMD_MUTATES,
+};
+
+/** The name and the document of the clone; *ret_pool is where it goes. */
+static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
+                              CstPoolRef **ret_pool, const char **ret_name, char **ret_xml,
+                              GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cst_conn_pool_of_vol(ctl->conn, source, error);
+    g_autofree char *xml = NULL;
+    const char *name;
+
+    if (!pool)
+        return cli_failed(ctl, "%s", _("failed to get parent pool"));
+    if (!cli_vol_new_name(ctl, args, "newname", &name, error))
+        return FALSE;
+    xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
+    if (!xml)
+        return FALSE;
+    *ret_xml = cli_vol_clone_xml(xml, name, error);
+    if (!*ret_xml)
+        return FALSE;
+    *ret_name = name;
+    *ret_pool = g_steal_pointer(&pool);
+    return TRUE;
+}
+
+static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    g_autofree char *xml = NULL;
+    const char *name = "";
+
+    if (!source || !prepare_clone(ctl, args, source, &pool, &name, &xml, error))
+        return FALSE;
+    if (cli_args_has(args, "print-xml")) {
+        cli_document(ctl, "xml", xml);
+        return TRUE;
+    }
+    cli_plan(ctl, _("Would clone vol %s of pool %s as %s"), source->name, pool->name, name);
+    vol = create(ctl, args, pool, source, xml, _("Cloning"), error);
+    if (!vol)
+        return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s cloned from %s"), vol->name, source->name);
+    return TRUE;
+}
+
+static const CliOption clone_options[] = {
+    VOL,
+    CLI_REQUIRED("newname", N_("clone name"), ),
+    POOL,
+    PREALLOC,
+    PREALLOCATION,
+    REFLINK,
+    CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
+    FORCE_SHARE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_clone_command = {
+    .name = "vol-clone",
+    .summary = N_("clone a volume."),
+    .description = N_("Clone an existing volume within the parent pool."),
+    .options = clone_options,
+    .handler = cmd_clone,
+    .flags = CLI_CMD_MUTATES,
+};

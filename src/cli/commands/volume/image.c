@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes as the images that they are: vol-check, vol-flatten, vol-commit, vol-sparsify and
+ * vol-chain.
+ */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/check_report.h"
+#include "options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/table.h"
+#include "output/text.h"
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    const char *base;
+    unsigned flags;
+    CstCheckReport *report; /**< borrowed */
+    uint64_t given_back;
+} Work;
+
+/* --- check ----------------------------------------------------------------------------------- */
+
+static gboolean run_check(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_check(work->conn, work->vol, work->flags, task, work->report, error);
+}
+
+static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *path = NULL;
+    g_autoptr(GPtrArray) problems = NULL;
+    g_auto(CstCheckReport) report = {0};
+    Work work = {.conn = ctl->conn, .vol = vol, .report = &report};
+
+    if (!vol || !cli_check_repair(args, &work.flags, error))
+        return FALSE;
+    if (work.flags)
+        cli_plan(ctl, _("Would check and repair vol %s"), name);
+    path = cst_conn_vol_path(ctl->conn, vol, error);
+    if (!path || !cli_run_task(ctl, _("Checking"), run_check, &work, error))
+        return FALSE;
+    problems = cli_vol_problems(ctl, vol);
+    {
+        const CliCheckRow rows[] = CLI_CHECK_ROWS(&report);
+
+        cli_check_print(ctl, path, report.format, rows, G_N_ELEMENTS(rows), report.findings,
+                        problems);
+    }
+    if (!ctl->settings.json)
+        cli_vol_warn(ctl, name, problems);
+    if (problems->len > 0)
+        return cst_fail(error, CST_ERROR_MISMATCH, _("vol %s: %s"), name,
+                        (const char *)g_ptr_array_index(problems, 0));
+    return cli_check_judge(name, report.errors, report.leaks, error);
+}
+
+static const CliOption check_options[] = {
+    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
+};
+
+const CliCommand cli_vol_check_command = {
+    .name = "vol-check",
+    .summary = N_("verify a vol's image"),
+    .description = N_("Verify the metadata of a volume's image, and repair it on request."),
+    .options = check_options,
+    .handler = cmd_check,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- flatten, commit, sparsify --------------------------------------------------------------- */
+
+static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_flatten(work->conn, work->vol, task, error);
+}
+
+static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol)
+        return FALSE;
+    cli_plan(ctl, _("Would flatten vol %s"), name);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &work, error), "volume",
+                       vol->name, _("Vol %s holds all of its content"),
+                       _("Failed to flatten vol %s"), name);
+}
+
+static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+
+const CliCommand cli_vol_flatten_command = {
+    .name = "vol-flatten",
+    .summary = N_("make a vol independent of what it is based on"),
+    .description = N_("Copy into a volume what it reads from others. It is valid at every moment."),
+    .options = flatten_options,
+    .handler = cmd_flatten,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+static gboolean run_commit(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
+}
+
+static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !cli_args_string(args, "base", &work.base, error))
+        return FALSE;
+    if (cli_args_has(args, "keep"))
+        work.flags = CST_VOL_COMMIT_KEEP;
+    cli_plan(ctl, _("Would commit vol %s"), name);
+    if (!(work.base ? cli_confirm(ctl, error,
+                                  _("What is between %s and %s can't be used any more. Go on?"),
+                                  name, work.base)
+                    : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
+        return FALSE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_commit, &work, error), "volume",
+                       vol->name, _("Vol %s committed"), _("Failed to commit vol %s"), name);
+}
+
+static const CliOption commit_options[] = {
+    VOL,
+    POOL,
+    CLI_NAMED("base", N_("volume further down to commit to")),
+    CLI_SWITCH("keep", N_("do not empty the volume afterwards")),
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_commit_command = {
+    .name = "vol-commit",
+    .summary = N_("push a vol's content down into what it is based on"),
+    .description = N_("Write what a volume holds into the volume it is based on."),
+    .options = commit_options,
+    .handler = cmd_commit,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};
+
+static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
+{
+    Work *work = data;
+
+    return cst_conn_vol_sparsify(work->conn, work->vol, task, &work->given_back, error);
+}
+
+static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *size = NULL;
+    Work work = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol)
+        return FALSE;
+    cli_plan(ctl, _("Would sparsify vol %s"), name);
+    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
+        return cli_failed(ctl, _("Failed to sparsify vol %s"), name);
+    size = cli_size_text(ctl, work.given_back);
+    cli_done(ctl, "volume", vol->name, _("Vol %s gave back %s"), name, size);
+    return TRUE;
+}
+
+const CliCommand cli_vol_sparsify_command = {
+    .name = "vol-sparsify",
+    .summary = N_("give a vol's zeroes and unused space back"),
+    .description = N_("Turn the zeroes of a volume, and what its image does not use, into holes."),
+    .options = flatten_options,
+    .handler = cmd_sparsify,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- chain ----------------------------------------------------------------------------------- */
+
+static const CliColumn chain_columns[] = {
+    {N_("Volume"), NULL, CLI_CELL_TEXT, NULL, 0},
+    {"", "name", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},
+    {"", "self", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Format"), "format", CLI_CELL_TEXT, "-", 0},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
+    {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
+    {"", "path", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
+};
+
+static void add_size(CliTable *table, const CstChainRow *row, uint64_t size)
+{
+    if (row->format)
+        cli_table_add_size(table, size);
+    else
+        cli_table_add_absent(table);
+}
+
+/** A star marks the volume that the command was asked about. */
+static void add_row(CliTable *table, const CstChainRow *row)
+{
+    g_autofree char *marked = g_strdup_printf("%s%s", row->name, row->self ? " *" : "");
+
+    cli_table_add_level(table, row->level);
+    cli_table_add_text(table, marked);
+    cli_table_add_text(table, row->name);
+    cli_table_add_text(table, row->pool);
+    cli_table_add_bool(table, row->self);
+    cli_table_add_text(table, row->format);
+    add_size(table, row, row->capacity);
+    add_size(table, row, row->allocation);
+    cli_table_add_text(table, row->path);
+    cli_table_add_text(table, row->problem);
+}
+
+static gboolean cmd_chain(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(GPtrArray) rows = vol ? cst_conn_vol_chain(ctl->conn, vol, error) : NULL;
+
+    g_autoptr(CliTable) table = cli_table_new(chain_columns, G_N_ELEMENTS(chain_columns));
+
+    if (!rows)
+        return FALSE;
+    for (guint i = 0; i < rows->len; i++)
+        add_row(table, g_ptr_array_index(rows, i));
+    cli_table_print_tree(ctl, table, "chain");
+    return TRUE;
+}
+
+static const CliOption chain_options[] = {VOL, POOL, {0}};
+
+const CliCommand cli_vol_chain_command = {
+    .name = "vol-chain",
+    .summary = N_("what a vol is based on, and what is based on it"),
+    .description =
+        N_("Show the tree of backing files, overlays, origins and clones that a volume is part of, "
+           "across pools, from what is based on nothing down; a star marks the volume itself. With "
+           "--json each volume has its own in \"children\"."),
+    .options = chain_options,
+    .handler = cmd_chain,
+    .flags = CLI_CMD_OURS,
+};

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/i18n.h>
+
+#include "commands/image/twin.h"
+#include "commands/pool/pool.h"
+#include "volume.h"
+
+/** Rows that the option tables of commands over volumes share. */
+
+#define VOL CLI_REQUIRED("vol", N_("vol name, key or path"), .complete = cli_complete_vols)
+#define POOL_OPTION(option, text)                             \
+    {                                                         \
+        .name = option, .kind = CLI_OPT_STRING, .help = text, \
+        .complete = cli_complete_active_pools                 \
+    }
+#define POOL POOL_OPTION("pool", N_("pool name or uuid"))
+/* Ours; never taken from a plain word. */
+#define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
+#define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
+#define FORCE_SHARE                                                 \
+    {                                                               \
+        .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U', \
+        .help = N_("copy also what another program is writing to")  \
+    }
+#define FORMAT_OPTION(option, text)                                                        \
+    {                                                                                      \
+        .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_HELP_LISTS, .help = text, \
+        .complete = cli_complete_vol_formats                                               \
+    }
+
+#define KEY           CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
+#define OF_POOL(text) CLI_REQUIRED("pool", text, .complete = cli_complete_active_pools)
+#define XML_FILE      CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
+#define PREALLOC                    \
+    CLI_SWITCH("prealloc-metadata", \
+               N_("preallocate metadata (for qcow2 instead of full allocation)"))
+#define PREALLOCATION \
+    CLI_NAMED("preallocation", N_("what to reserve: off, metadata, falloc or full"))
+#define REFLINK  CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
+#define VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
+#define SPARSE   CLI_SWITCH("sparse", N_("preserve sparseness of volume"))

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-upload and vol-download: content from and to a file or a standard stream. A download that
+ * fails removes the file that it has made. The texts are virsh's: scripts compare them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#include "commands/xml.h"
+#include "options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/sheet.h"
+#include "volume.h"
+
+/** One upload or download. */
+typedef struct {
+    CstConn *conn;
+    CstVolRef *vol;
+    const char *name; /**< of the volume, as the user wrote it */
+    const char *file;
+    int fd;
+    uint64_t offset, length;
+    unsigned flags;
+    CstVolDeclare content; /**< what is declared of what was uploaded */
+    char *backing_path;    /**< owned */
+    CstProgress progress;  /**< when it ended; tells in which step it failed */
+} Transfer;
+
+/**
+ * A plain number of bytes. As in virsh, --length may be negative and then counts down from the
+ * largest number there is ("-1": whatever comes).
+ */
+static gboolean read_number(const CliArgs *args, const char *option, gboolean wraps,
+                            uint64_t *ret_value, GError **error)
+{
+    const char *text;
+    const char *start;
+    unsigned long long value;
+    char *end;
+
+    if (!cli_args_string(args, option, &text, error))
+        return FALSE;
+    if (!text)
+        return TRUE;
+    for (start = text; g_ascii_isspace(*start); start++)
+        continue;
+    errno = 0;
+    value = strtoull(start, &end, 10);
+    if ((*start == '-' && !wraps) || end == start || *end || errno)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("Numeric value '%s' for <%s> option is malformed or out of range"), text,
+                        option);
+    *ret_value = value;
+    return TRUE;
+}
+
+/* "-" is stdin or stdout; a file of that name is "./-". */
+static gboolean is_standard(const char *file)
+{
+    return g_str_equal(file, "-");
+}
+
+static gboolean read_transfer(CliCtl *ctl, const CliArgs *args, Transfer *transfer, GError **error)
+{
+    *transfer = (Transfer){.fd = -1};
+    if (!read_number(args, "offset", FALSE, &transfer->offset, error) ||
+        !read_number(args, "length", TRUE, &transfer->length, error))
+        return FALSE;
+    transfer->vol = cli_vol(ctl, args, "pool", &transfer->name, error);
+    transfer->conn = ctl->conn;
+    if (cli_args_has(args, "sparse"))
+        transfer->flags |= CST_VOL_STREAM_SPARSE;
+    if (cli_args_has(args, "force-share"))
+        transfer->flags |= CST_VOL_STREAM_FORCE_SHARE;
+    return transfer->vol && cli_args_string(args, "file", &transfer->file, error);
+}
+
+/** What virsh prints for a finished transfer is nothing. */
+static void print_json(CliCtl *ctl, const Transfer *transfer)
+{
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("volume", NULL, transfer->vol->name),
+        cli_fact_text("file", NULL, transfer->file),
+        cli_fact_number("bytes", NULL, TRUE, transfer->progress.done),
+    };
+
+    cli_sheet_print_json(ctl, ctl->out_is_data ? ctl->err : ctl->out, facts, G_N_ELEMENTS(facts));
+}
+
+/* --- upload ---------------------------------------------------------------------------------- */
+
+static gboolean run_upload(CstTask *task, gpointer data, GError **error)
+{
+    Transfer *transfer = data;
+    gboolean ok = cst_conn_vol_upload(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
+                                      transfer->length, transfer->flags, task, error);
+
+    transfer->progress = cst_task_progress(task);
+    return ok;
+}
+
+/** What virsh would not say: the content is not what the volume is declared to be. */
+static void warn_of_content(CliCtl *ctl, const Transfer *transfer)
+{
+    g_autoptr(GPtrArray) problems = cli_vol_problems(ctl, transfer->vol);
+
+    cli_vol_warn(ctl, transfer->name, problems);
+}
+
+static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
+{
+    g_auto(CstFd) fd = is_standard(transfer->file)
+                           ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+                           : open(transfer->file, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot read %s"), transfer->file);
+    cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);
+    if (!cli_confirm(ctl, error, _("Overwrite what vol %s holds?"), transfer->name))
+        return FALSE;
+    transfer->fd = fd;
+    if (!cli_run_task(ctl, _("Uploading"), run_upload, transfer, error))
+        return cli_failed(ctl,
+                          transfer->progress.done ? _("cannot send data to volume %s")
+                                                  : _("cannot upload to volume %s"),
+                          transfer->name);
+    if (!ctl->settings.dry_run && (transfer->content.format || transfer->content.backing) &&
+        !cli_vol_declare(ctl, transfer->vol, &transfer->content, error))
+        return FALSE;
+    warn_of_content(ctl, transfer);
+    print_json(ctl, transfer);
+    return TRUE;
+}
+
+/** --format, --backing-vol. */
+static gboolean read_content(CliCtl *ctl, const CliArgs *args, Transfer *transfer, GError **error)
+{
+    CstVolDeclare *content = &transfer->content;
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) backing = NULL;
+
+    if (!cli_args_string(args, "format", &content->format, error) ||
+        !cli_args_string(args, "backing-vol", &content->backing, error))
+        return FALSE;
+    if (!content->backing)
+        return TRUE;
+    pool = cst_conn_pool_of_vol(ctl->conn, transfer->vol, error);
+    backing = pool ? cli_vol_beside(ctl, pool, content->backing, error) : NULL;
+    if (!backing)
+        return FALSE;
+    transfer->backing_path = cst_conn_vol_path(ctl->conn, backing, error);
+    content->backing = transfer->backing_path;
+    return content->backing != NULL;
+}
+
+static gboolean cmd_upload(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    Transfer transfer;
+    gboolean ok = read_transfer(ctl, args, &transfer, error) &&
+                  read_content(ctl, args, &transfer, error) && upload(ctl, &transfer, error);
+
+    cst_vol_ref_free(transfer.vol);
+    g_free(transfer.backing_path);
+    return ok;
+}
+
+static const CliOption upload_options[] = {
+    VOL,
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file")),
+    POOL,
+    CLI_NUMBER("offset", N_("volume offset to upload to")),
+    CLI_NUMBER("length", N_("amount of data to upload")),
+    SPARSE,
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is; default: what the vol is listed as"),
+     .complete = cli_complete_vol_formats},
+    {.name = "backing-vol",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("what the content is based on; default: it may name nothing"),
+     .complete = cli_complete_vols},
+    RATE_LIMIT,
+    {0},
+};
+
+const CliCommand cli_vol_upload_command = {
+    .name = "vol-upload",
+    .summary = N_("upload file contents to a volume"),
+    .description = N_("Upload file contents to a volume"),
+    .options = upload_options,
+    .handler = cmd_upload,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};
+
+/* --- download -------------------------------------------------------------------------------- */
+
+static gboolean run_download(CstTask *task, gpointer data, GError **error)
+{
+    Transfer *transfer = data;
+    gboolean ok =
+        cst_conn_vol_download(transfer->conn, transfer->vol, transfer->fd, transfer->offset,
+                              transfer->length, transfer->flags, task, error);
+
+    transfer->progress = cst_task_progress(task);
+    return ok;
+}
+
+/* The copy is for those who may read the volume; where that isn't told, for its owner. */
+static mode_t output_mode(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
+    g_autofree char *mode =
+        xml ? cli_xml_text(xml, "/volume/target/permissions/mode/text()") : NULL;
+
+    return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
+}
+
+/** Opens the file, *ret_created when it was not there before. Returns -1 with @error set. */
+static int open_output(CliCtl *ctl, const Transfer *transfer, gboolean *ret_created, GError **error)
+{
+    const char *file = transfer->file;
+    int fd;
+
+    *ret_created = FALSE;
+    if (is_standard(file)) {
+        fflush(ctl->out);
+        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (fd < 0)
+            cst_fail_errno(error, errno, _("cannot create %s"), file);
+        return fd;
+    }
+    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, output_mode(ctl, transfer->vol));
+
+    *ret_created = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot create %s"), file);
+    return fd;
+}
+
+/* In a dry run: what open_output() would be refused. */
+static int check_output(CliCtl *ctl, const char *file, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(file);
+    gboolean ok = is_standard(file) || (access(file, F_OK) == 0 ? access(file, W_OK) == 0
+                                                                : access(dir, W_OK | X_OK) == 0);
+
+    if (ok)
+        return open("/dev/null", O_WRONLY | O_CLOEXEC);
+    cst_fail_errno(error, errno, _("cannot create %s"), file);
+    return -1;
+}
+
+static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
+{
+    int fd = transfer->fd;
+    g_autofree char *writers = cli_vol_writers(ctl, transfer->vol);
+    gboolean ok = cli_run_task(ctl, _("Downloading"), run_download, transfer, error);
+
+    /* Some file systems tell of a full disk only here. */
+    if (close(fd) < 0 && ok)
+        return cst_fail_errno(error, errno, _("cannot close file %s"), transfer->file);
+    if (!ok)
+        return cli_failed(ctl,
+                          transfer->progress.done ? _("cannot receive data from volume %s")
+                                                  : _("cannot download from volume %s"),
+                          transfer->name);
+    cli_vol_warn_of(ctl, transfer->name, writers);
+    return TRUE;
+}
+
+/* A file without content, a pipe or a device has nothing to lose. */
+static gboolean confirm_output(CliCtl *ctl, const char *file, GError **error)
+{
+    struct stat st;
+
+    return is_standard(file) || stat(file, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
+           cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), file);
+}
+
+static gboolean download(CliCtl *ctl, Transfer *transfer, GError **error)
+{
+    gboolean created = FALSE;
+
+    ctl->out_is_data = is_standard(transfer->file) && !ctl->settings.dry_run;
+    cli_plan(ctl, _("Would download vol %s to %s"), transfer->name, transfer->file);
+    if (!confirm_output(ctl, transfer->file, error))
+        return FALSE;
+    transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer->file, error)
+                                         : open_output(ctl, transfer, &created, error);
+    if (transfer->fd < 0)
+        return FALSE;
+    if (!receive(ctl, transfer, error)) {
+        if (created)
+            unlink(transfer->file);
+        return FALSE;
+    }
+    print_json(ctl, transfer);
+    return TRUE;
+}
+
+static gboolean cmd_download(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    Transfer transfer;
+    gboolean ok = read_transfer(ctl, args, &transfer, error) && download(ctl, &transfer, error);
+
+    cst_vol_ref_free(transfer.vol);
+    return ok;
+}
+
+static const CliOption download_options[] = {
+    VOL,
+    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file")),
+    POOL,
+    CLI_NUMBER("offset", N_("volume offset to download from")),
+    CLI_NUMBER("length", N_("amount of data to download")),
+    SPARSE,
+    FORCE_SHARE,
+    RATE_LIMIT,
+    {0},
+};
+
+const CliCommand cli_vol_download_command = {
+    .name = "vol-download",
+    .summary = N_("download volume contents to a file"),
+    .description = N_("Download volume contents to a file"),
+    .options = download_options,
+    .handler = cmd_download,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
+};

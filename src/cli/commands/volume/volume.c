@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the commands on volumes share: finding the volume that an option names, by name, key, path
+ * or POOL/NAME; sizes; warnings of writers; and the completion of names.
+ */
+#include "volume.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "commands/pool/pool.h"
+#include "core/suggest.h"
+#include "output/text.h"
+
+/* By CstWipeAlgorithm. */
+static const char *const wipe_algorithms[] = {"zero",    "nnsa",     "dod",       "bsi",
+                                              "gutmann", "schneier", "pfitzner7", "pfitzner33",
+                                              "random",  "trim",     NULL};
+G_STATIC_ASSERT(G_N_ELEMENTS(wipe_algorithms) == CST_WIPE_LAST + 1);
+
+const char *cli_vol_type_word(int type)
+{
+    static const char *const words[] = {N_("file"),    N_("block"),  N_("dir"),
+                                        N_("network"), N_("netdir"), N_("ploop")};
+
+    return type >= 0 && type < (int)G_N_ELEMENTS(words) ? words[type] : N_("unknown");
+}
+
+char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol)
+{
+    GString *who = g_string_new(NULL);
+    g_autoptr(GPtrArray) holders = NULL;
+
+    if (ctl->settings.quiet || cli_args_has(ctl->current, "force-share"))
+        return g_string_free(who, FALSE);
+    holders = cst_conn_vol_holders(ctl->conn, vol, NULL);
+    for (guint i = 0; holders && i < holders->len; i++) {
+        const CstVolHolder *holder = g_ptr_array_index(holders, i);
+
+        if (!holder->reads_only)
+            g_string_append_printf(who, "%s%s", who->len > 0 ? ", " : "", holder->what);
+    }
+    return g_string_free(who, FALSE);
+}
+
+void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers)
+{
+    if (!*writers)
+        return;
+    cli_warn(ctl, _("warning: vol '%s' is open for writing: %s; the copy may be inconsistent\n"),
+             name, writers);
+}
+
+int cli_wipe_algorithm(const char *name)
+{
+    for (int i = 0; wipe_algorithms[i]; i++)
+        if (g_str_equal(wipe_algorithms[i], name))
+            return i;
+    return -1;
+}
+
+/** The sentence alone, as virsh prints it; in JSON and for the exit status it is a state. */
+static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
+{
+    if (!ctl->settings.json) {
+        cli_complain(ctl, _("pool '%s' is not active"), pool);
+        ctl->reported = TRUE;
+    }
+    return cst_fail(error, CST_ERROR_STATE, _("pool '%s' is not active"), pool);
+}
+
+/** The pool that a volume command was given; NULL in *ret_pool when it was given none. */
+static gboolean find_pool(CliCtl *ctl, const CliArgs *args, const char *option,
+                          CstPoolRef **ret_pool, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    gboolean active = FALSE;
+    const char *name;
+
+    if (!option || !cli_args_has(args, option))
+        return TRUE;
+    pool = cli_pool(ctl, args, option, &name, error);
+    if (!pool)
+        return FALSE;
+    if (!cst_conn_pool_is_active(ctl->conn, pool, &active, error))
+        return FALSE;
+    if (!active)
+        return fail_inactive(ctl, name, error);
+    *ret_pool = g_steal_pointer(&pool);
+    return TRUE;
+}
+
+static CstVolRef *by_key_or_path(CliCtl *ctl, const char *text, GError **error)
+{
+    CstVolRef *vol = cst_conn_vol_by_key(ctl->conn, text, NULL);
+
+    return vol ? vol : cst_conn_vol_by_path(ctl->conn, text, error);
+}
+
+/** "POOL/NAME"; NULL when it is nothing like that. */
+static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autofree char *pool_name = NULL;
+    const char *slash = strchr(text, '/');
+
+    if (!slash || slash == text || !slash[1])
+        return NULL;
+    pool_name = g_strndup(text, slash - text);
+    pool = cst_conn_pool_by_name(ctl->conn, pool_name, NULL);
+    return pool ? cst_conn_vol_by_name(ctl->conn, pool, slash + 1, NULL) : NULL;
+}
+
+/** A volume that only one active pool has. FALSE with an error when several have it. */
+static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vol, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+
+    *ret_vol = NULL;
+    if (strchr(text, '/'))
+        return TRUE;
+    pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
+    for (guint i = 0; pools && i < pools->len; i++) {
+        g_autoptr(CstVolRef) one =
+            cst_conn_vol_by_name(ctl->conn, g_ptr_array_index(pools, i), text, NULL);
+
+        if (one && vol)
+            return cst_fail(error, CST_ERROR_USAGE,
+                            _("pools '%s' and '%s' both have a vol '%s': write %s/%s or %s/%s"),
+                            vol->pool, one->pool, text, vol->pool, text, one->pool, text);
+        if (one)
+            vol = g_steal_pointer(&one);
+    }
+    *ret_vol = g_steal_pointer(&vol);
+    return TRUE;
+}
+
+/* In the form that was typed: NAME, or POOL/NAME. */
+static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, FALSE, NULL);
+    gboolean with_pool = strchr(nearest->typed, '/') != NULL;
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const CstVolRow *row = g_ptr_array_index(rows, i);
+        g_autofree char *full = with_pool ? g_strdup_printf("%s/%s", pool->name, row->name) : NULL;
+
+        cli_nearest_offer(nearest, full ? full : row->name);
+    }
+}
+
+/**
+ * The hint of the error being reported is the volume that @name most likely means. @pool limits the
+ * search; NULL: all active pools.
+ */
+static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    g_auto(CliNearest) nearest = {0};
+
+    /* What is meant as a path is no name. */
+    if (*name == '/')
+        return;
+    cli_nearest_init(&nearest, name);
+    if (pool) {
+        offer_vols(ctl, pool, &nearest);
+    } else {
+        pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
+        for (guint i = 0; pools && i < pools->len; i++)
+            offer_vols(ctl, g_ptr_array_index(pools, i), &nearest);
+    }
+    cli_suggest_name(ctl, &nearest);
+}
+
+/** @text by name in @pool (NULL: none was given), by key, by path, then in the ways of our own. */
+static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    CstVolRef *vol = pool ? cst_conn_vol_by_name(ctl->conn, pool, text, NULL) : NULL;
+
+    if (!vol)
+        vol = by_key_or_path(ctl, text, &why);
+    if (!vol)
+        vol = by_full_name(ctl, text);
+    if (!vol && !pool && !by_unique_name(ctl, text, &vol, error))
+        return NULL;
+    if (!vol && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        suggest_vol(ctl, pool, text);
+    if (!vol)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return vol;
+}
+
+CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error)
+{
+    CstVolRef *vol = find_vol(ctl, pool, text, error);
+
+    if (!vol)
+        cli_failed(ctl, _("failed to get vol '%s'"), text);
+    return vol;
+}
+
+CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
+                   GError **error)
+{
+    return cli_vol_of(ctl, args, "vol", pool_option, ret_name, error);
+}
+
+CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
+                      const char **ret_name, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    const char *name;
+
+    if (!cli_conn(ctl, error) || !cli_args_string(args, option, &name, error) ||
+        !find_pool(ctl, args, pool_option, &pool, error))
+        return NULL;
+    vol = find_vol(ctl, pool, name, error);
+    if (!vol) {
+        if (pool || !pool_option)
+            cli_failed(ctl, _("failed to get vol '%s'"), name);
+        else
+            cli_failed(ctl, _("failed to get vol '%s', specifying --%s might help"), name,
+                       pool_option);
+        return NULL;
+    }
+    if (pool && !g_str_equal(vol->pool, pool->name)) {
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("Requested volume '%s' is not in pool '%s'"), name,
+                 pool->name);
+        return NULL;
+    }
+    if (ret_name)
+        *ret_name = name;
+    return g_steal_pointer(&vol);
+}
+
+gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
+                          const char **ret_name, GError **error)
+{
+    if (!cli_args_string(args, option, ret_name, error))
+        return FALSE;
+    if (*ret_name && strchr(*ret_name, '/'))
+        ctl->blame |= CLI_BLAME_ALL;
+    return TRUE;
+}
+
+/** What is wrong with the digits is said in one line, what is wrong with the unit in two. */
+gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error)
+{
+    const char *start = text;
+    char *end;
+
+    while (g_ascii_isspace(*start))
+        start++;
+    if (*start == '+')
+        start++;
+    errno = 0;
+    (void)strtoull(start, &end, 10);
+    if (!g_ascii_isdigit(*start) || errno)
+        return cst_fail(error, CST_ERROR_USAGE, _("Malformed size %s"), text);
+    if (cst_units_parse(start, 1, ret_bytes, error))
+        return TRUE;
+    ctl->blame |= CLI_BLAME_ALL;
+    return cli_failed(ctl, _("Malformed size %s"), text);
+}
+
+/* --- completion ------------------------------------------------------------------------------ */
+
+/** How often each name occurs in active pools. */
+typedef struct {
+    GHashTable *counts; /**< name (owned) to number */
+    GPtrArray *vols;    /**< of CompleteVol * */
+} VolNames;
+
+typedef struct {
+    char *pool, *name, *key;
+} CompleteVol;
+
+static void complete_vol_free(gpointer data)
+{
+    CompleteVol *vol = data;
+
+    g_free(vol->pool);
+    g_free(vol->name);
+    g_free(vol->key);
+    g_free(vol);
+}
+
+static void collect_names(CliCtl *ctl, const CstPoolRef *pool, VolNames *names)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, FALSE, NULL);
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const CstVolRow *row = g_ptr_array_index(rows, i);
+        CompleteVol *vol = g_new0(CompleteVol, 1);
+        gpointer count = g_hash_table_lookup(names->counts, row->name);
+
+        vol->pool = g_strdup(pool->name);
+        vol->name = g_strdup(row->name);
+        vol->key = g_strdup(row->key);
+        g_ptr_array_add(names->vols, vol);
+        g_hash_table_replace(names->counts, g_strdup(row->name),
+                             GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + 1));
+    }
+}
+
+/**
+ * Keys where a path is being typed or only keys are wanted; POOL/NAME where that is being typed, or
+ * where several pools have the name; else the name alone.
+ */
+static void add_names(const char *typed, gboolean keys, const VolNames *names, GPtrArray *words)
+{
+    gboolean full = typed && strchr(typed, '/');
+
+    keys |= typed && *typed == '/';
+    for (guint i = 0; i < names->vols->len; i++) {
+        const CompleteVol *vol = g_ptr_array_index(names->vols, i);
+        guint count = GPOINTER_TO_UINT(g_hash_table_lookup(names->counts, vol->name));
+
+        if (keys)
+            g_ptr_array_add(words, g_strdup(vol->key));
+        else if (full || count > 1)
+            g_ptr_array_add(words, g_strdup_printf("%s/%s", vol->pool, vol->name));
+        else
+            g_ptr_array_add(words, g_strdup(vol->name));
+    }
+}
+
+/** Volumes of the pool that @pool_option names, else of all active ones. */
+static void add_vols(CliCtl *ctl, const CliArgs *args, const char *pool_option, gboolean keys,
+                     GPtrArray *words)
+{
+    VolNames names = {g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                      g_ptr_array_new_with_free_func(complete_vol_free)};
+    g_autoptr(GPtrArray) pools = NULL;
+    g_autoptr(CstPoolRef) pool = NULL;
+
+    if (cli_conn(ctl, NULL)) {
+        if (pool_option && cli_args_has(args, pool_option))
+            pool = cli_pool(ctl, args, pool_option, NULL, NULL);
+        else
+            pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
+    }
+    if (pool)
+        collect_names(ctl, pool, &names);
+    for (guint i = 0; pools && i < pools->len; i++)
+        collect_names(ctl, g_ptr_array_index(pools, i), &names);
+    add_names(ctl->typed, keys, &names, words);
+    g_clear_pointer(&ctl->headline, g_free);
+    g_clear_pointer(&ctl->hint, g_free);
+    g_hash_table_unref(names.counts);
+    g_ptr_array_unref(names.vols);
+}
+
+void cli_complete_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    add_vols(ctl, args, "pool", FALSE, words);
+}
+
+void cli_complete_input_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    add_vols(ctl, args, "inputpool", FALSE, words);
+}
+
+void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    add_vols(ctl, args, NULL, TRUE, words);
+}
+
+void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (const char *const *name = wipe_algorithms; *name; name++)
+        g_ptr_array_add(words, g_strdup(*name));
+}

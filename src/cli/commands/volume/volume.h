@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/ctl.h"
+
+/**
+ * What the commands on volumes share.
+ *
+ * cli_vol() finds the volume that <vol> names as virsh does: by name in the pool that
+ * @pool_option names (NULL: the command takes no pool), else by key, else by path. What virsh does
+ * not find may also be POOL/NAME or, without a pool, a name that only one active pool has.
+ * *ret_name (may be NULL) is what the user wrote.
+ */
+CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
+                   GError **error);
+
+/** The same for the volume that the option @option names. */
+CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
+                      const char **ret_name, GError **error);
+/** A volume that goes with one of @pool: by name in that pool, by key or by path. */
+CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error);
+
+/**
+ * Who may be writing to @vol now, for a warning once it has been copied: "" when nobody is, or the
+ * server can't tell. Looks at --force-share of the command, which asks not to be warned.
+ */
+char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol);
+/** Warns that the copy of the volume that the user calls @name may be inconsistent; "": doesn't. */
+void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers);
+
+/** "file", …, "unknown"; untranslated. */
+const char *cli_vol_type_word(int type);
+
+/**
+ * The name of a new volume, from option @option. A name that no volume can have goes on to the
+ * server, whose words virsh prints, but fails as a mistake in the command line.
+ */
+gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
+                          const char **ret_name, GError **error);
+
+/** "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
+gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
+
+/** What vol-create-as makes its document of; NULL or FALSE where not given. */
+typedef struct {
+    const char *name;
+    uint64_t capacity;
+    gboolean has_allocation;
+    uint64_t allocation;
+    const char *format;
+    const char *backing_path;
+    const char *backing_format; /**< left out without a path, as in virsh */
+    const char *thin;           /**< "yes", "no": in our own namespace, for logical pools */
+} CliVolSpec;
+
+/** The <volume> of @spec, as virsh writes it (nothing is escaped). */
+char *cli_vol_spec_xml(const CliVolSpec *spec);
+/** The document of a volume with another name in it, as virsh's vol-clone edits it. */
+char *cli_vol_clone_xml(const char *xml, const char *name, GError **error);
+
+/* Candidates for <vol>, with and without a pool to take names from, and for --algorithm. */
+void cli_complete_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_input_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+/** Number of the algorithm, -1 when there is no such one. */
+int cli_wipe_algorithm(const char *name);
+
+/* Options of commands whose handlers are not where the table is. */
+
+/** What is wrong with it, elements char *; empty where the server does not say. */
+GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol);
+/** A line on stderr for each. */
+void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems);
+/** Declares what the volume's content is. */
+gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
+                         GError **error);
+
+/* The rows of commands, each beside its handler. */
+extern const CliCommand cli_vol_bitmap_command;
+extern const CliCommand cli_vol_chain_command;
+extern const CliCommand cli_vol_check_command;
+extern const CliCommand cli_vol_commit_command;
+extern const CliCommand cli_vol_flatten_command;
+extern const CliCommand cli_vol_sparsify_command;
+extern const CliCommand cli_vol_compare_command;
+extern const CliCommand cli_vol_convert_command;
+extern const CliCommand cli_vol_map_command;
+extern const CliCommand cli_vol_measure_command;
+extern const CliCommand cli_vol_rebase_command;
+extern const CliCommand cli_vol_trust_command;
+extern const CliCommand cli_vol_clone_command;
+extern const CliCommand cli_vol_create_as_command;
+extern const CliCommand cli_vol_create_command;
+extern const CliCommand cli_vol_create_from_command;
+extern const CliCommand cli_vol_download_command;
+extern const CliCommand cli_vol_list_command;
+extern const CliCommand cli_vol_upload_command;

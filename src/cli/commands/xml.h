@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <base/i18n.h>
+
+#include "core/ctl.h"
+
+/** Definition files larger than this are refused, as virsh does. */
+#define CLI_XML_MAX (10 * 1024 * 1024)
+
+/** Reads a definition; the error is worded as virsh's. */
+gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
+
+/** The options that cli_dump_xml() reads. */
+#define CLI_DUMP_XML_OPTIONS                                               \
+    CLI_NAMED("xpath", N_("xpath expression to filter the XML document")), \
+        CLI_SWITCH("wrap", N_("wrap xpath results in an common root element"))
+
+/**
+ * Prints @xml, or what --xpath selects from it (with --wrap under one <nodes> element), as the
+ * dumpxml commands of virsh do.
+ */
+gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
+/** The text that @xpath selects in @xml, NULL when it selects none; the caller frees it. */
+char *cli_xml_text(const char *xml, const char *xpath);
+/** TRUE when @xpath selects something in @xml. */
+gboolean cli_xml_has(const char *xml, const char *xpath);

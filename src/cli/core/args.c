@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Values of a command line that has been taken apart. Whether an option was given, its kind and
+ * whether it may be empty stand in its row; values are read, and their mistakes found, when the
+ * command asks.
+ */
+#include "args.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+void cli_args_free(CliArgs *args)
+{
+    if (!args)
+        return;
+    g_array_unref(args->items);
+    g_free(args);
+}
+
+static const CliArg *find_item(const CliArgs *args, const char *name)
+{
+    for (guint i = 0; i < args->items->len; i++) {
+        const CliArg *item = &g_array_index(args->items, CliArg, i);
+
+        if (g_str_equal(item->option->name, name))
+            return item;
+    }
+    return NULL;
+}
+
+gboolean cli_args_has(const CliArgs *args, const char *name)
+{
+    return find_item(args, name) != NULL;
+}
+
+gboolean cli_args_is_plain(const CliArgs *args, const char *name)
+{
+    const CliArg *item = find_item(args, name);
+
+    return item && item->plain;
+}
+
+gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
+                         GError **error)
+{
+    const CliArg *item = find_item(args, name);
+
+    if (!item) {
+        *ret_value = NULL;
+        return TRUE;
+    }
+    if (item->value[0] == '\0' && !(item->option->flags & CLI_OPT_EMPTY_OK))
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("Failed to get option '%s': Option argument is empty"), name);
+    *ret_value = item->value;
+    return TRUE;
+}
+
+static gboolean bad_number(const char *value, const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("Numeric value '%s' for <%s> option is malformed or out of range"), value,
+                    name);
+}
+
+gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_value, GError **error)
+{
+    const CliArg *item = find_item(args, name);
+    guint64 value = 0;
+
+    if (!item)
+        return TRUE;
+    if (!g_ascii_string_to_unsigned(item->value, 10, 0, G_MAXUINT, &value, NULL))
+        return bad_number(item->value, name, error);
+    *ret_value = (unsigned)value;
+    return TRUE;
+}
+
+gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_scale,
+                       uint64_t *ret_value, GError **error)
+{
+    const CliArg *item = find_item(args, name);
+
+    if (!item)
+        return TRUE;
+    if (!cst_units_parse(item->value, default_scale, ret_value, NULL))
+        return bad_number(item->value, name, error);
+    return TRUE;
+}
+
+gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error)
+{
+    const CliArg *item = find_item(args, "timeout");
+    unsigned seconds = 0;
+
+    if (!item)
+        return TRUE;
+    if (!cli_args_uint(args, "timeout", &seconds, error))
+        return FALSE;
+    if (seconds == 0 || seconds > G_MAXINT / 1000)
+        return bad_number(item->value, "timeout", error);
+    *ret_ms = (int)seconds * 1000;
+    return TRUE;
+}
+
+gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error)
+{
+    if (cli_args_has(args, a) && cli_args_has(args, b))
+        return cst_fail(error, CST_ERROR_USAGE, _("Options --%s and --%s are mutually exclusive"),
+                        a, b);
+    return TRUE;
+}
+
+GPtrArray *cli_args_rest(const CliArgs *args)
+{
+    GPtrArray *rest = g_ptr_array_new();
+
+    for (guint i = 0; i < args->items->len; i++) {
+        const CliArg *item = &g_array_index(args->items, CliArg, i);
+
+        if (item->option->kind == CLI_OPT_ARGV)
+            g_ptr_array_add(rest, item->value);
+    }
+    return rest;
+}

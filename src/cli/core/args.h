@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+
+#include "command.h"
+
+/** One option as it was given. */
+typedef struct {
+    const CliOption *option;
+    char *value;    /**< NULL for switches */
+    gboolean plain; /**< it was a plain word, without the option's name */
+} CliArg;
+
+/** A command line taken apart (parse.h). */
+struct CliArgs {
+    const CliCommand *command;
+    GArray *items; /**< of CliArg, in the order given */
+};
+
+void cli_args_free(CliArgs *args);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
+
+/** TRUE when the option was given (whatever its kind). */
+gboolean cli_args_has(const CliArgs *args, const char *name);
+/** Value, or NULL when not given. An empty one fails unless the table says CLI_OPT_EMPTY_OK. */
+gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
+                         GError **error);
+/** *ret_value is left alone when the option was not given. */
+gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_value, GError **error);
+gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_scale,
+                       uint64_t *ret_value, GError **error);
+/** --timeout in seconds, as milliseconds. */
+gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error);
+/** FALSE with an error when both were given. */
+gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error);
+/** The value was given as a plain word. */
+gboolean cli_args_is_plain(const CliArgs *args, const char *name);
+/** All values of a CLI_OPT_ARGV option; borrowed strings. */
+GPtrArray *cli_args_rest(const CliArgs *args);

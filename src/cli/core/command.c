@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Look-ups in a table of commands, and the options that commands have in common. The table itself
+ * stands above the commands and is handed down, so that nothing here depends on any command.
+ */
+#include "command.h"
+
+#include <base/i18n.h>
+
+/* Accepted after any command they apply to, as well as before it. Letters of a command's own
+   options win over these. */
+static const CliOption common_options[] = {
+    CLI_SWITCH("json", N_("print JSON instead of text")),
+    CLI_SWITCH("bytes", N_("print sizes in bytes")),
+    {.name = "dry-run",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("say what would be done, change nothing"),
+     .needs = CLI_CMD_MUTATES},
+    {.name = "yes",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("destroy data without asking"),
+     .needs = CLI_CMD_DESTROYS},
+    CLI_SWITCH("no-input", N_("never ask anything")),
+    {.name = "quiet", .kind = CLI_OPT_BOOL, .help = N_("quiet mode"), .letter = 'q'},
+    {.name = "root",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("root directory of definitions, state and sockets"),
+     .excludes = CLI_CMD_CONNECTS},
+    {.name = "connect",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_EMPTY_OK,
+     .help = N_("server or embedded root to connect to"),
+     .letter = 'c',
+     .excludes = CLI_CMD_CONNECTS},
+    CLI_SWITCH("readonly", N_("connect readonly")),
+    {.name = "embedded",
+     .kind = CLI_OPT_BOOL,
+     .help = N_("work in this process, never through a daemon"),
+     .excludes = CLI_CMD_CONNECTS},
+    {0},
+};
+
+const CliGroup *cli_group_find(const CliGroup *groups, const char *title_or_keyword)
+{
+    for (const CliGroup *group = groups; group->title; group++)
+        if (g_str_equal(group->title, title_or_keyword) ||
+            g_str_equal(group->keyword, title_or_keyword))
+            return group;
+    return NULL;
+}
+
+const CliCommand *cli_command_find(const CliGroup *groups, const char *name)
+{
+    for (const CliGroup *group = groups; group->title; group++)
+        for (const CliCommand *const *command = group->commands; *command; command++)
+            if (g_str_equal((*command)->name, name))
+                return *command;
+    return NULL;
+}
+
+const CliCommand *cli_command_with(const CliGroup *groups, unsigned flag)
+{
+    for (const CliGroup *group = groups; group->title; group++)
+        for (const CliCommand *const *command = group->commands; *command; command++)
+            if ((*command)->flags & flag)
+                return *command;
+    return NULL;
+}
+
+const CliCommand *cli_command_find_joined(const CliGroup *groups, const char *first,
+                                          const char *second)
+{
+    g_autofree char *name = g_strdup_printf("%s-%s", first, second);
+
+    return cli_command_find(groups, name);
+}
+
+const CliOption *cli_common_options(void)
+{
+    return common_options;
+}
+
+gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command)
+{
+    /* pool-info has a --bytes of its own, from virsh. */
+    for (const CliOption *own = command->options; own && own->name; own++)
+        if (g_str_equal(own->name, option->name))
+            return FALSE;
+    return (command->flags & option->needs) == option->needs &&
+           !(command->flags & option->excludes);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The context of one run of the program: what the user asked for, the connection, which is opened
+ * when a command first needs it, and what the command has left for its end (headline, hint, plan).
+ */
+#include "ctl.h"
+
+#include <stdarg.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups)
+{
+    *ctl = (CliCtl){
+        .settings = *settings,
+        .groups = groups,
+        .out = stdout,
+        .err = stderr,
+        .connected_uri = g_strdup(settings->uri),
+    };
+}
+
+void cli_ctl_clear(CliCtl *ctl)
+{
+    g_clear_pointer(&ctl->conn, cst_conn_free);
+    g_clear_pointer(&ctl->connected_uri, g_free);
+    g_clear_pointer(&ctl->headline, g_free);
+    g_clear_pointer(&ctl->hint, g_free);
+    g_clear_pointer(&ctl->plan, g_free);
+}
+
+/* A URI that can't be read, or whose scheme nobody serves, is no matter of a running server. */
+static void hint_at_uris(CliCtl *ctl, const GError *why)
+{
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_CONNECT) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
+        return;
+    g_free(ctl->hint);
+    ctl->hint = g_strdup(_("URIs are storage:///system, storage:///session, "
+                           "storage+ssh://HOST/system and storage:///embed?root=DIR"));
+}
+
+CstConn *cli_conn(CliCtl *ctl, GError **error)
+{
+    const CstConnOptions options = {
+        .root = ctl->settings.root,
+        .read_only = ctl->settings.read_only,
+        .embedded = ctl->settings.embedded,
+        .must_exist = ctl->settings.dry_run || !ctl->current ||
+                      !(ctl->current->command->flags & CLI_CMD_MUTATES),
+    };
+
+    if (!ctl->conn)
+        ctl->conn = cst_conn_open(ctl->connected_uri, &options, error);
+    if (!ctl->conn) {
+        cli_failed(ctl, "%s", _("failed to connect to the hypervisor"));
+        hint_at_uris(ctl, *error);
+        return NULL;
+    }
+    return cst_conn_set_dry_run(ctl->conn, ctl->settings.dry_run, error) ? ctl->conn : NULL;
+}
+
+gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError **error)
+{
+    g_clear_pointer(&ctl->conn, cst_conn_free);
+    g_free(ctl->connected_uri);
+    ctl->connected_uri = uri && *uri ? g_strdup(uri) : NULL;
+    ctl->settings.read_only = read_only;
+    return cli_conn(ctl, error) != NULL;
+}
+
+gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    g_free(ctl->headline);
+    va_start(args, format);
+    ctl->headline = g_strdup_vprintf(format, args);
+    va_end(args);
+    return FALSE;
+}
+
+CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)
+{
+    CstErrorCode code = cst_error_code(error);
+    gboolean is_document =
+        code == CST_ERROR_XML || code == CST_ERROR_XML_SCHEMA || code == CST_ERROR_CONFIG;
+
+    if ((ctl->blame & CLI_BLAME_ALL) || ((ctl->blame & CLI_BLAME_DOCUMENT) && is_document))
+        return CST_EXIT_USAGE;
+    return cst_error_info(code)->exit;
+}
+
+void cli_plan(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    if (!ctl->settings.dry_run)
+        return;
+    g_free(ctl->plan);
+    va_start(args, format);
+    ctl->plan = g_strdup_vprintf(format, args);
+    va_end(args);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <base/error_class.h>
+#include <base/task.h>
+#include <conn/conn.h>
+
+#include "args.h"
+
+typedef enum { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER } CliColor;
+
+/** What the command line of the program itself asked for. Strings are borrowed from argv. */
+typedef struct {
+    const char *uri;
+    const char *root;
+    gboolean read_only;
+    gboolean embedded;
+    gboolean quiet;
+    gboolean timing;
+    gboolean json;
+    gboolean bytes;
+    gboolean dry_run;
+    gboolean yes;
+    gboolean no_input;
+    CliColor color;
+} CliSettings;
+
+/** Which failures are mistakes in the command line, though the server finds them. */
+typedef enum {
+    CLI_BLAME_DOCUMENT = 1 << 0, /**< errors in the document: the command made it of its words */
+    CLI_BLAME_ALL = 1 << 1       /**< any: a value was given that nothing can have */
+} CliBlame;
+
+/** One run of the program. Handlers print through it only. */
+struct CliCtl {
+    CliSettings settings;
+    const CliGroup *groups; /**< the table of commands */
+    FILE *out;
+    FILE *err;
+    CstConn *conn;          /**< NULL until cli_conn() */
+    char *connected_uri;    /**< -c, or what `connect` set; NULL: default */
+    gboolean in_shell;      /**< reading commands from stdin */
+    gboolean leave;         /**< quit was asked for */
+    const CliArgs *current; /**< command being run */
+    char *headline;         /**< set by cli_failed() */
+    char *hint;             /**< what to do next about the failure; NULL: what its class tells */
+    char *plan;             /**< of a dry run, set by cli_plan(); NULL: none, or printed */
+    unsigned blame;         /**< CliBlame, of the command being run */
+    gboolean reported;      /**< the command has reported its failure to people already */
+    uint64_t detached;      /**< job that goes on without the command, which is no failure */
+    const char *typed;      /**< while completing: what stands of the word; else NULL */
+    gboolean out_is_data;   /**< stdout carries data: no text of ours goes with it */
+    gboolean silent;        /**< nothing follows the command's output, not even on failure */
+};
+
+/** @groups: the table of commands; it outlives @ctl. */
+void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups);
+void cli_ctl_clear(CliCtl *ctl);
+
+/** The connection, opened when first asked for. */
+CstConn *cli_conn(CliCtl *ctl, GError **error);
+/** Closes the connection that is open and opens @uri (NULL: the default) in its place. */
+gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError **error);
+
+/**
+ * Puts a headline ("Failed to start pool x") in front of the error that is set. Always FALSE, so
+ * that `return cli_failed(ctl, …)` reads well.
+ */
+gboolean cli_failed(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+#define cli_failed(...) CST_GIVES_FALSE(cli_failed(__VA_ARGS__))
+/** Exit status for @error, with regard to ctl->blame. */
+CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error);
+
+/**
+ * Says what the command is about to do ("Would start pool x"). With --dry-run the command then goes
+ * on through all of its checks to the call that would do it; when that ends as a dry run does, the
+ * plan is what is printed. Without, it is nothing.
+ */
+void cli_plan(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);

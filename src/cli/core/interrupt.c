@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SIGINT and SIGTERM while something long goes on. The handler sets flags, cancels the task and
+ * writes to a pipe, nothing else. Signals are caught between begin and end only; begins nest, and
+ * the last end restores what was there.
+ */
+#include "interrupt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* Signal handlers see nothing but statics. */
+static volatile sig_atomic_t interrupted;
+static CstTask *volatile task_to_cancel;
+static unsigned begun; /* and not ended */
+static int wake_pipe[2] = {-1, -1};
+static struct sigaction old_int;
+static struct sigaction old_term;
+
+static void on_signal(int number)
+{
+    int saved = errno;
+
+    if (interrupted) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    interrupted = 1;
+    if (task_to_cancel)
+        cst_task_cancel(task_to_cancel);
+    if (write(wake_pipe[1], "!", 1) < 0) {
+        /* The pipe is full: it is readable, which is all that is wanted. */
+    }
+    errno = saved;
+}
+
+void cli_interrupt_begin(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    if (begun++ > 0)
+        return;
+    if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        wake_pipe[0] = -1;
+    interrupted = 0;
+    /* raise() in the handler must get through while the handler runs. */
+    action.sa_flags |= SA_NODEFER;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, &old_int);
+    sigaction(SIGTERM, &action, &old_term);
+}
+
+void cli_interrupt_begin_task(CstTask *task)
+{
+    cli_interrupt_begin();
+    task_to_cancel = task;
+    if (interrupted)
+        cst_task_cancel(task);
+}
+
+void cli_interrupt_end(void)
+{
+    char drop[16];
+
+    task_to_cancel = NULL;
+    if (--begun > 0)
+        return;
+    sigaction(SIGINT, &old_int, NULL);
+    sigaction(SIGTERM, &old_term, NULL);
+    while (wake_pipe[0] >= 0 && read(wake_pipe[0], drop, sizeof(drop)) > 0)
+        continue;
+}
+
+gboolean cli_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+int cli_interrupt_fd(void)
+{
+    return wake_pipe[0];
+}

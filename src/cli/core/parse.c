@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Command lines taken apart as virsh does it. A word is the value that an option waits for, an
+ * option, one of its letters, or data for the next option that takes plain words. The command's row
+ * says which options there are; an unknown name is answered with the nearest one.
+ */
+#include "parse.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "suggest.h"
+#include "words.h"
+
+/** State while one command is read. */
+typedef struct {
+    CliArgs *args;
+    const CliOption *pending; /**< its value is the next word */
+    gboolean data_only;       /**< "--" was seen */
+} Parser;
+
+static const CliOption help_option = {
+    .name = "help",
+    .kind = CLI_OPT_BOOL,
+    .help = N_("print help for this function"),
+    .letter = 'h',
+};
+
+static void arg_clear(gpointer data)
+{
+    CliArg *arg = data;
+
+    g_free(arg->value);
+}
+
+static CliArgs *args_new(const CliCommand *command)
+{
+    CliArgs *args = g_new0(CliArgs, 1);
+
+    args->command = command;
+    args->items = g_array_new(FALSE, FALSE, sizeof(CliArg));
+    g_array_set_clear_func(args->items, arg_clear);
+    return args;
+}
+
+/** The value of @option that was given before; NULL: none. */
+static CliArg *earlier_value(const Parser *parser, const CliOption *option)
+{
+    for (guint i = 0; i < parser->args->items->len; i++) {
+        CliArg *arg = &g_array_index(parser->args->items, CliArg, i);
+
+        if (arg->option == option)
+            return arg;
+    }
+    return NULL;
+}
+
+/** Whether another list can be put behind @list, or @list behind another one, with a comma. */
+static gboolean can_be_joined(const char *list, const CliOption *option, GError **error)
+{
+    size_t end = strlen(list), commas = 0;
+
+    while (commas < end && list[end - commas - 1] == ',')
+        commas++;
+    return (*list != ',' && commas % 2 == 0) ||
+           cst_fail(error, CST_ERROR_USAGE, _("the list '%s' of option --%s has an empty part"),
+                    list, option->name);
+}
+
+/** Lists with commas (CLI_OPT_LIST) become one list; other values are items of their own. */
+static gboolean add_arg(Parser *parser, const CliOption *option, const char *value, GError **error)
+{
+    CliArg *earlier = option->flags & CLI_OPT_LIST ? earlier_value(parser, option) : NULL;
+    CliArg arg = {.option = option, .value = g_strdup(value)};
+
+    parser->pending = NULL;
+    if (earlier) {
+        g_autofree char *first = g_steal_pointer(&earlier->value);
+
+        earlier->value = g_strdup_printf("%s,%s", first, arg.value);
+        g_free(arg.value);
+        return can_be_joined(first, option, error) && can_be_joined(value, option, error);
+    }
+    g_array_append_val(parser->args->items, arg);
+    return TRUE;
+}
+
+static gboolean may_be_given(const Parser *parser, const CliOption *option, const char *name,
+                             GError **error)
+{
+    return option->kind == CLI_OPT_ARGV || (option->flags & CLI_OPT_LIST) ||
+           !cli_args_has(parser->args, option->name) ||
+           cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), name);
+}
+
+static const CliOption *option_in(const CliOption *options, const char *name)
+{
+    for (const CliOption *option = options; option && option->name; option++)
+        if (g_str_equal(option->name, name))
+            return option;
+    return NULL;
+}
+
+/** The option called @name; an alias leads to its target and may bring a value along. */
+static const CliOption *lookup_option(const CliCommand *command, const char *name,
+                                      char **ret_alias_value)
+{
+    const CliOption *option = option_in(command->options, name);
+
+    if (option && option->kind == CLI_OPT_ALIAS) {
+        g_auto(GStrv) target = g_strsplit(option->help, "=", 2);
+
+        *ret_alias_value = g_strdup(target[1]);
+        return option_in(command->options, target[0]);
+    }
+    if (option)
+        return option;
+    if (g_str_equal(name, help_option.name))
+        return &help_option;
+    option = option_in(cli_common_options(), name);
+    return option && cli_common_option_applies(option, command) ? option : NULL;
+}
+
+static gboolean fail_option(const CliCommand *command, const char *name, GError **error)
+{
+    g_autofree char *meant = cli_suggest_option(command, name);
+
+    if (meant)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("command '%s' doesn't support option --%s; did you mean --%s?"),
+                        command->name, name, meant);
+    return cst_fail(error, CST_ERROR_USAGE, _("command '%s' doesn't support option --%s"),
+                    command->name, name);
+}
+
+static gboolean take_option(Parser *parser, const char *word, GError **error)
+{
+    const CliCommand *command = parser->args->command;
+    const char *equals = strchr(word, '=');
+    g_autofree char *name = equals ? g_strndup(word, equals - word) : g_strdup(word);
+    g_autofree char *value = equals ? g_strdup(equals + 1) : NULL;
+    g_autofree char *alias_value = NULL;
+    const CliOption *option = lookup_option(command, name, &alias_value);
+
+    if (!option)
+        return fail_option(command, name, error);
+    if (!may_be_given(parser, option, name, error))
+        return FALSE;
+    if (value && (option->kind == CLI_OPT_BOOL || alias_value))
+        return cst_fail(error, CST_ERROR_USAGE, _("invalid '=' after option --%s"), name);
+    if (alias_value)
+        value = g_steal_pointer(&alias_value);
+    if (option->kind == CLI_OPT_BOOL || value)
+        return add_arg(parser, option, value, error);
+    parser->pending = option;
+    return TRUE;
+}
+
+static const CliOption *option_of_letter(const CliCommand *command, char letter)
+{
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->letter == letter)
+            return option;
+    /* Where any word may be data, as for `echo`, letters of ours are, too. */
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->kind == CLI_OPT_ARGV && (option->flags & CLI_OPT_EMPTY_OK))
+            return NULL;
+    for (const CliOption *option = cli_common_options(); option->name; option++)
+        if (option->letter == letter && cli_common_option_applies(option, command))
+            return option;
+    return letter == help_option.letter ? &help_option : NULL;
+}
+
+/** Takes "-f" and "-fVALUE" where the command knows the letter; FALSE: it is a plain word. */
+static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, GError **error)
+{
+    const CliOption *option = word[0] == '-' && g_ascii_isalpha(word[1])
+                                  ? option_of_letter(parser->args->command, word[1])
+                                  : NULL;
+
+    if (!option || (option->kind == CLI_OPT_BOOL && word[2]))
+        return FALSE;
+    *ret_ok = TRUE;
+    if (!may_be_given(parser, option, option->name, error))
+        *ret_ok = FALSE;
+    else if (option->kind == CLI_OPT_BOOL || word[2])
+        *ret_ok = add_arg(parser, option, option->kind == CLI_OPT_BOOL ? NULL : word + 2, error);
+    else
+        parser->pending = option;
+    return TRUE;
+}
+
+/** First option, in table order, that may be given as a plain word and was not given yet. */
+static const CliOption *next_positional(const CliArgs *args)
+{
+    for (const CliOption *option = args->command->options; option && option->name; option++) {
+        if (option->kind == CLI_OPT_BOOL || option->kind == CLI_OPT_ALIAS)
+            continue;
+        if (option->flags & CLI_OPT_NAMED)
+            continue;
+        if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
+            return option;
+    }
+    return NULL;
+}
+
+static gboolean take_data(Parser *parser, const char *word, GError **error)
+{
+    const CliOption *option = next_positional(parser->args);
+
+    if (!option)
+        return cst_fail(error, CST_ERROR_USAGE, _("unexpected data '%s'"), word);
+    if (!add_arg(parser, option, word, error))
+        return FALSE;
+    earlier_value(parser, option)->plain = TRUE;
+    return TRUE;
+}
+
+static gboolean take_word(Parser *parser, const char *word, GError **error)
+{
+    gboolean ok = FALSE;
+
+    if (parser->pending)
+        return add_arg(parser, parser->pending, word, error);
+    if (parser->data_only)
+        return take_data(parser, word, error);
+    if (g_str_equal(word, "--")) {
+        parser->data_only = TRUE;
+        return TRUE;
+    }
+    if (g_str_has_prefix(word, "--") && g_ascii_isalnum(word[2]))
+        return take_option(parser, word + 2, error);
+    if (take_letter(parser, word, &ok, error))
+        return ok;
+    return take_data(parser, word, error);
+}
+
+static gboolean check_required(const CliArgs *args, GError **error)
+{
+    g_autoptr(GString) missing = g_string_new(NULL);
+
+    for (const CliOption *option = args->command->options; option && option->name; option++) {
+        if (!(option->flags & CLI_OPT_REQUIRED) || cli_args_has(args, option->name))
+            continue;
+        if (missing->len)
+            g_string_append_c(missing, '\n');
+        g_string_append_printf(missing,
+                               option->flags & CLI_OPT_NAMED
+                                   ? _("command '%s' requires --%s option")
+                                   : _("command '%s' requires <%s> option"),
+                               args->command->name, option->name);
+    }
+    if (missing->len)
+        return cst_fail(error, CST_ERROR_USAGE, "%s", missing->str);
+    return TRUE;
+}
+
+/** `CMD … --help` is `help CMD`: the name is the first option of `help`. */
+static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
+{
+    CliArgs *args = args_new(cli_command_with(groups, CLI_CMD_HELP));
+    CliArg arg = {.option = args->command->options, .value = g_strdup(command->name)};
+
+    g_array_append_val(args->items, arg);
+    return args;
+}
+
+/** Finds the command that @words begin with; *ret_used says how many words name it. */
+static const CliCommand *command_of(const CliGroup *groups, const char *const *words,
+                                    guint *ret_used)
+{
+    const CliCommand *command = cli_command_find(groups, words[0]);
+
+    *ret_used = 1;
+    if (!command && words[1]) {
+        command = cli_command_find_joined(groups, words[0], words[1]);
+        *ret_used = 2;
+    }
+    return command;
+}
+
+static gboolean fail_command(const CliGroup *groups, const char *const *words, GError **error)
+{
+    g_autofree char *meant = cli_suggest_command(groups, words);
+
+    if (meant)
+        return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'; did you mean '%s'?"),
+                        words[0], meant);
+    return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'"), words[0]);
+}
+
+static CliArgs *parse_one(const CliGroup *groups, const char *const *words, GError **error)
+{
+    guint used;
+    const CliCommand *command = command_of(groups, words, &used);
+    g_autoptr(CliArgs) args = NULL;
+    Parser parser = {0};
+
+    if (!command) {
+        fail_command(groups, words, error);
+        return NULL;
+    }
+    args = args_new(command);
+    parser.args = args;
+    for (const char *const *word = words + used; *word; word++)
+        if (!take_word(&parser, *word, error)) {
+            if (!(command->flags & CLI_CMD_HELP))
+                return NULL;
+            g_clear_error(error);
+        }
+    if (parser.pending) {
+        cst_fail(error, CST_ERROR_USAGE, _("expected syntax: --%s <%s>"), parser.pending->name,
+                 parser.pending->kind == CLI_OPT_INT ? _("number") : _("string"));
+        return NULL;
+    }
+    if (cli_args_has(args, help_option.name))
+        return help_for(groups, command);
+    if (!check_required(args, error))
+        return NULL;
+    return g_steal_pointer(&args);
+}
+
+static GPtrArray *parse_all(const CliGroup *groups, GPtrArray *lines, GError **error)
+{
+    g_autoptr(GPtrArray) result = g_ptr_array_new_with_free_func((GDestroyNotify)cli_args_free);
+
+    for (guint i = 0; i < lines->len; i++) {
+        const char *const *words = g_ptr_array_index(lines, i);
+        CliArgs *args = parse_one(groups, words, error);
+
+        if (!args)
+            return NULL;
+        g_ptr_array_add(result, args);
+    }
+    return g_steal_pointer(&result);
+}
+
+GPtrArray *cli_parse_argv(const CliGroup *groups, int argc, char **argv, GError **error)
+{
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+    char **words = g_new0(char *, argc + 1);
+
+    memcpy(words, argv, argc * sizeof(char *));
+    g_ptr_array_add(lines, words);
+    return parse_all(groups, lines, error);
+}
+
+GPtrArray *cli_parse_string(const CliGroup *groups, const char *text, GError **error)
+{
+    g_autoptr(GPtrArray) lines = cli_words_split(text, error);
+
+    return lines ? parse_all(groups, lines, error) : NULL;
+}
+
+CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
+                           const CliOption **ret_pending, gboolean *ret_data_only)
+{
+    g_autofree const char **words = g_new0(const char *, argc + 1);
+    const CliCommand *command;
+    Parser parser = {0};
+    guint used;
+
+    if (argc == 0)
+        return NULL;
+    memcpy(words, argv, argc * sizeof(char *));
+    command = command_of(groups, words, &used);
+    if (!command)
+        return NULL;
+    parser.args = args_new(command);
+    for (const char *const *word = words + used; *word; word++)
+        take_word(&parser, *word, NULL);
+    *ret_pending = parser.pending;
+    *ret_data_only = parser.data_only;
+    return parser.args;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The root of the command table: every group of commands that the program has. It stands above all
+ * of them; what parses, completes and explains commands is given it (CliCtl.groups).
+ */
+#include "groups.h"
+
+#include <base/i18n.h>
+
+#include "commands/commands.h"
+#include "shell/commands.h"
+
+/* The groups in the order of `help`. Titles and keywords are virsh's where it has the group. */
+static const CliGroup groups[] = {
+    {N_("Host and Hypervisor"), "host", cli_host_commands},
+    {N_("Secret"), "secret", cli_secret_commands},
+    {N_("Storage Pool"), "pool", cli_pool_commands},
+    {N_("Storage Volume"), "volume", cli_vol_commands},
+    {N_("Job"), "job", cli_job_commands},
+    {N_("Snapshot"), "snapshot", cli_snap_commands},
+    {N_("Disk Image"), "image", cli_image_commands},
+    {N_("Cistern itself"), "cistern", cli_self_commands},
+    /* All hidden. */
+    {"Internal", "internal", cli_internal_commands},
+    {0},
+};
+
+const CliGroup *cli_groups(void)
+{
+    return groups;
+}

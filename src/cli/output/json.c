@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * JSON objects, one a line, each with the version of its schema.
+ *
+ * The text is written here, and not by json-glib, whose generator needs the whole object as a tree
+ * (the map of an image may have millions of rows), prints 56.77 as 56.770000000000003 and lets the
+ * character U+001F through, which makes the text invalid.
+ */
+#include "json.h"
+
+void cli_json_begin(CliJson *json)
+{
+    *json = (CliJson){.text = g_string_new(NULL)};
+    cli_json_open(json, NULL, '{');
+    cli_json_add_number(json, "schema", CLI_JSON_SCHEMA);
+}
+
+void cli_json_end(CliJson *json, FILE *stream)
+{
+    cli_json_close(json, '}');
+    g_string_append_c(json->text, '\n');
+    cli_json_flush(json, stream);
+    fflush(stream);
+    cli_json_clear(json);
+}
+
+void cli_json_clear(CliJson *json)
+{
+    if (json->text)
+        g_string_free(g_steal_pointer(&json->text), TRUE);
+}
+
+void cli_json_flush(CliJson *json, FILE *stream)
+{
+    fwrite(json->text->str, 1, json->text->len, stream);
+    g_string_truncate(json->text, 0);
+}
+
+/* What stands before a value: a comma, and its name where it is a member. */
+static void begin_value(CliJson *json, const char *key)
+{
+    if (json->follows)
+        g_string_append_c(json->text, ',');
+    json->follows = TRUE;
+    if (!key)
+        return;
+    g_string_append_c(json->text, '"');
+    for (; *key; key++)
+        g_string_append_c(json->text, *key == '-' ? '_' : *key);
+    g_string_append(json->text, "\":");
+}
+
+void cli_json_open(CliJson *json, const char *key, char bracket)
+{
+    begin_value(json, key);
+    g_string_append_c(json->text, bracket);
+    json->follows = FALSE;
+}
+
+void cli_json_close(CliJson *json, char bracket)
+{
+    g_string_append_c(json->text, bracket);
+    json->follows = TRUE;
+}
+
+static void append_escaped(GString *out, unsigned char c)
+{
+    static const char letters[] = "btn\0fr"; /* of 8 to 13; 11 has none */
+
+    if (c == '"' || c == '\\')
+        g_string_append_printf(out, "\\%c", c);
+    else if (c >= '\b' && c <= '\r' && letters[c - '\b'])
+        g_string_append_printf(out, "\\%c", letters[c - '\b']);
+    else if (c < 0x20 || c == 0x7f)
+        g_string_append_printf(out, "\\u%04x", c);
+    else
+        g_string_append_c(out, (char)c);
+}
+
+void cli_json_add_string(CliJson *json, const char *key, const char *value)
+{
+    g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
+
+    begin_value(json, key);
+    if (!valid) {
+        g_string_append(json->text, "null");
+        return;
+    }
+    g_string_append_c(json->text, '"');
+    for (const char *at = valid; *at; at++)
+        append_escaped(json->text, (unsigned char)*at);
+    g_string_append_c(json->text, '"');
+}
+
+void cli_json_add_bool(CliJson *json, const char *key, gboolean value)
+{
+    cli_json_add_spelt(json, key, value ? "true" : "false");
+}
+
+void cli_json_add_number(CliJson *json, const char *key, uint64_t value)
+{
+    begin_value(json, key);
+    g_string_append_printf(json->text, "%" G_GUINT64_FORMAT, MIN(value, (uint64_t)G_MAXINT64));
+}
+
+void cli_json_add_spelt(CliJson *json, const char *key, const char *text)
+{
+    begin_value(json, key);
+    g_string_append(json->text, text);
+}
+
+char *cli_json_time(int64_t seconds)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(seconds);
+
+    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup("-");
+}

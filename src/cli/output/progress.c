@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Long work in a thread of its own, while this one shows how far it is: a bar on a terminal, a line
+ * now and then elsewhere, JSON events with --json. The lock guards whether the work has finished,
+ * and nothing else is shared but the task.
+ */
+#include "core/ctl.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "core/interrupt.h"
+#include "progress.h"
+#include "sheet.h"
+#include "width.h"
+
+#define TICK_US  100000                /* between two looks at the task */
+#define BAR_US   200000                /* between two drawings of the bar */
+#define EVENT_US G_USEC_PER_SEC        /* between two JSON events */
+#define LINE_US  (10 * G_USEC_PER_SEC) /* between two lines where there is no terminal */
+#define QUIET_US 500000                /* work shorter than this shows nothing */
+
+typedef struct {
+    CliTaskFunc func;
+    gpointer data;
+    CstTask *task;
+    GError *error;
+    gboolean ok;
+    gboolean dry_run;
+    GMutex lock;
+    GCond done;
+    gboolean finished; /**< under lock */
+} Work;
+
+/** How progress is shown during one run. */
+typedef struct {
+    CliCtl *ctl;
+    const char *label;
+    CstTask *task;
+    gint64 started, shown;
+    gint64 interval;
+    gboolean bar;
+    gboolean drawn; /**< a bar is on the screen and must be wiped */
+} View;
+
+static gpointer work_thread(gpointer data)
+{
+    Work *work = data;
+
+    cst_dry_run_set(work->dry_run);
+    work->ok = work->func(work->task, work->data, &work->error);
+    g_mutex_lock(&work->lock);
+    work->finished = TRUE;
+    g_cond_signal(&work->done);
+    g_mutex_unlock(&work->lock);
+    return NULL;
+}
+
+static char *plain_size(double bytes)
+{
+    const char *unit;
+    double value = cst_units_pretty((uint64_t)bytes, &unit);
+
+    return g_strdup_printf("%.1f %s", value, unit);
+}
+
+void cli_progress_compute(CstProgress progress, double seconds, CliProgressFigures *ret)
+{
+    ret->percent = progress.total ? 100.0 * (double)progress.done / (double)progress.total : 0.0;
+    ret->percent = MIN(ret->percent, 100.0);
+    ret->rate = seconds > 0 ? (double)progress.done / seconds : 0.0;
+    ret->eta_s = -1;
+    if (progress.total && ret->rate > 0)
+        ret->eta_s = progress.total > progress.done
+                         ? (double)(progress.total - progress.done) / ret->rate
+                         : 0.0;
+}
+
+char *cli_progress_text(const char *label, CstProgress progress, const CliProgressFigures *figures,
+                        int columns)
+{
+    g_autofree char *done = plain_size((double)progress.done);
+    g_autofree char *rate = plain_size(figures->rate);
+    g_autoptr(GString) tail = g_string_new(NULL);
+    g_autoptr(GString) bar = g_string_new(NULL);
+    int room;
+
+    if (progress.total)
+        g_string_append_printf(tail, " %3.0f%%", figures->percent);
+    g_string_append_printf(tail, "  %s  %s/s", done, rate);
+    if (figures->eta_s >= 0 && figures->eta_s < 360000)
+        g_string_append_printf(tail, _("  %d:%02d:%02d left"), (int)figures->eta_s / 3600,
+                               (int)figures->eta_s / 60 % 60, (int)figures->eta_s % 60);
+    room = columns - (int)cli_text_width(label) - (int)cli_text_width(tail->str) - 4;
+    if (progress.total && room >= 10) {
+        int full = (int)(figures->percent * MIN(room, 40) / 100.0);
+
+        for (int i = 0; i < MIN(room, 40); i++)
+            g_string_append_c(bar, i < full ? '#' : '.');
+        return g_strdup_printf("%s [%s]%s", label, bar->str, tail->str);
+    }
+    return g_strdup_printf("%s%s", label, tail->str);
+}
+
+static int terminal_columns(int fd)
+{
+    struct winsize size;
+
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+static CliFact number_or_null(const char *key, gboolean is_known, uint64_t number)
+{
+    return is_known ? cli_fact_number(key, NULL, TRUE, number) : cli_fact_nullable(key, NULL, NULL);
+}
+
+static void show_json(const View *view, CstProgress progress, const CliProgressFigures *figures)
+{
+    const CliFact facts[] = {
+        cli_fact_text("event", NULL, "progress"),
+        cli_fact_text("command", NULL, view->ctl->current->command->name),
+        cli_fact_number("done", NULL, TRUE, progress.done),
+        number_or_null("total", progress.total != 0, progress.total),
+        cli_fact_number("rate", NULL, TRUE, (uint64_t)figures->rate),
+        number_or_null("eta_s", figures->eta_s >= 0, (uint64_t)figures->eta_s),
+    };
+
+    cli_sheet_print_json(view->ctl, view->ctl->err, facts, G_N_ELEMENTS(facts));
+}
+
+static void show(View *view)
+{
+    CstProgress progress = cst_task_progress(view->task);
+    gint64 now = g_get_monotonic_time();
+    CliProgressFigures figures;
+    g_autofree char *text = NULL;
+
+    cli_progress_compute(progress, (double)(now - view->started) / G_USEC_PER_SEC, &figures);
+    view->shown = now;
+    if (view->ctl->settings.json) {
+        show_json(view, progress, &figures);
+        return;
+    }
+    text = cli_progress_text(view->label, progress, &figures,
+                             view->bar ? terminal_columns(fileno(view->ctl->err)) : G_MAXINT);
+    fprintf(view->ctl->err, view->bar ? "\r%s\033[K" : "%s\n", text);
+    fflush(view->ctl->err);
+    view->drawn = view->bar;
+}
+
+static void view_init(View *view, CliCtl *ctl, const char *label, CstTask *task)
+{
+    *view = (View){.ctl = ctl, .label = label, .task = task};
+    view->bar =
+        !ctl->settings.json && isatty(fileno(ctl->err)) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+    view->interval = ctl->settings.json ? EVENT_US : view->bar ? BAR_US : LINE_US;
+    view->started = view->shown = g_get_monotonic_time();
+}
+
+static void watch(View *view, Work *work)
+{
+    gboolean silent = view->ctl->settings.quiet;
+
+    g_mutex_lock(&work->lock);
+    while (!work->finished) {
+        gint64 now = g_get_monotonic_time();
+
+        if (!silent && now - view->started >= QUIET_US && now - view->shown >= view->interval)
+            show(view);
+        g_cond_wait_until(&work->done, &work->lock, now + TICK_US);
+    }
+    g_mutex_unlock(&work->lock);
+    if (view->drawn)
+        fprintf(view->ctl->err, "\r\033[K");
+}
+
+static gboolean read_rate(CliCtl *ctl, CstTask *task, GError **error)
+{
+    uint64_t rate = 0;
+
+    if (!cli_args_size(ctl->current, "rate-limit", 1, &rate, error))
+        return FALSE;
+    cst_task_set_rate(task, rate);
+    return TRUE;
+}
+
+static void work_through(CliCtl *ctl, const char *label, Work *work)
+{
+    GThread *thread;
+    View view;
+
+    g_mutex_init(&work->lock);
+    g_cond_init(&work->done);
+    view_init(&view, ctl, label, work->task);
+    cli_interrupt_begin_task(work->task);
+    thread = g_thread_new("task", work_thread, work);
+    watch(&view, work);
+    g_thread_join(thread);
+    cli_interrupt_end();
+    g_mutex_clear(&work->lock);
+    g_cond_clear(&work->done);
+}
+
+gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
+                      GError **error)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    Work work = {.func = func, .data = data, .task = task, .dry_run = cst_dry_run()};
+    gboolean detach = cli_args_has(ctl->current, "detach");
+
+    if (!read_rate(ctl, task, error) || (detach && !cst_conn_set_detach(ctl->conn, TRUE, error)))
+        return FALSE;
+    work_through(ctl, label, &work);
+    if (detach) {
+        cst_conn_set_detach(ctl->conn, FALSE, NULL);
+        ctl->detached = work.ok ? 0 : cst_task_job(task);
+    }
+    if (!work.ok)
+        g_propagate_error(error, work.error);
+    return work.ok;
+}

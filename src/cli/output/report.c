@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a command ends: that it was done, what a dry run would do, one value or document, or an
+ * error. Each is a line of text, or one JSON object.
+ */
+#include "report.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/error_class.h>
+#include <base/i18n.h>
+
+#include "sheet.h"
+#include "text.h"
+
+static void print_done(CliCtl *ctl, const char *key, const char *value, const char *message)
+{
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        {key, NULL, key != NULL, CLI_FACT_TEXT, value, 0, 0},
+        cli_fact_text("message", NULL, message),
+    };
+
+    /* It was not done: a dry run ends with its plan. */
+    if (ctl->plan)
+        return;
+    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+    cli_extra(ctl, "%s\n", message);
+}
+
+void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, format);
+    message = g_strdup_vprintf(format, args);
+    va_end(args);
+    print_done(ctl, key, value, message);
+}
+
+gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
+                     const char *failed, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, failed);
+    message = g_strdup_vprintf(ok ? done : failed, args);
+    va_end(args);
+    if (!ok)
+        return cli_failed(ctl, "%s", message);
+    print_done(ctl, key, value, message);
+    return TRUE;
+}
+
+void cli_value(CliCtl *ctl, const char *key, const char *value)
+{
+    const CliFact fact = cli_fact_nullable(key, NULL, value);
+
+    cli_sheet_print_json(ctl, ctl->out, &fact, 1);
+    cli_print(ctl, "%s\n", value);
+}
+
+void cli_document(CliCtl *ctl, const char *key, const char *text)
+{
+    const CliFact fact = cli_fact_nullable(key, NULL, text);
+
+    cli_sheet_print_json(ctl, ctl->out, &fact, 1);
+    cli_print(ctl, "%s", text);
+}
+
+void cli_print_plan(CliCtl *ctl)
+{
+    g_autofree char *plan = g_steal_pointer(&ctl->plan);
+
+    g_clear_pointer(&ctl->headline, g_free);
+    if (!plan)
+        return;
+    {
+        const CliFact facts[] = {
+            cli_fact_text("command", NULL, ctl->current->command->name),
+            cli_fact_bool("dry_run", NULL, TRUE, TRUE),
+            cli_fact_text("plan", NULL, plan),
+        };
+
+        cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
+    }
+    cli_print(ctl, "%s\n", plan);
+}
+
+/** What to do next, where the error's class alone tells it; NULL otherwise. */
+static const char *hint_for(CstErrorCode code)
+{
+    switch (code) {
+    case CST_ERROR_NO_POOL: return _("`cistern pool-list --all` lists the pools that exist");
+    case CST_ERROR_NO_VOL: return _("`cistern vol-list POOL` lists the volumes of a pool");
+    case CST_ERROR_NO_SECRET: return _("`cistern secret-list` lists the secrets that exist");
+    case CST_ERROR_USAGE: return _("`cistern help COMMAND` shows what a command takes");
+    case CST_ERROR_READ_ONLY: return _("connect without --readonly to change things");
+    case CST_ERROR_UNREACHABLE:
+        return _("check that the server is running and that the URI names its socket");
+    case CST_ERROR_TIMEOUT: return _("try again later");
+    default: return NULL;
+    }
+}
+
+static void report_json(CliCtl *ctl, const GError *error)
+{
+    const CstErrorInfo *info = cst_error_info(cst_error_code(error));
+    const char *hint = ctl->hint ? ctl->hint : hint_for(cst_error_code(error));
+    g_autofree char *text = cst_error_text(error);
+    const CliFact facts[] = {
+        cli_fact_text("code", NULL, info->word),
+        cli_fact_text("message", NULL, text),
+        cli_fact_text("context", NULL, ctl->headline),
+        cli_fact_number("exit", NULL, TRUE, cli_exit_status(ctl, error)),
+        cli_fact_text("hint", NULL, hint),
+    };
+    CliSheet sheet;
+
+    cli_sheet_begin(&sheet, ctl);
+    cli_sheet_begin_object(&sheet, "error", NULL);
+    cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
+    cli_sheet_end_object(&sheet);
+    cli_sheet_end_on(&sheet, ctl->err);
+}
+
+static void report_text(CliCtl *ctl, const GError *error)
+{
+    g_autofree char *text = cst_error_text(error);
+    const char *hint = hint_for(cst_error_code(error));
+
+    if (ctl->headline)
+        cli_error_line(ctl, ctl->headline);
+    if (g_error_matches(error, CST_ERROR, CST_ERROR_USAGE)) {
+        /* Several mistakes in one command line: one line each. */
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+        for (char **line = lines; *line; line++)
+            cli_error_line(ctl, *line);
+    } else if (*text) {
+        cli_error_line(ctl, text);
+    }
+    /* Scripts compare stderr: a hint that goes with every such error is for the person at the
+       terminal, one about this very name is for everybody. */
+    if (ctl->hint || (hint && isatty(fileno(ctl->err))))
+        fprintf(ctl->err, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
+}
+
+void cli_report(CliCtl *ctl, const GError *error)
+{
+    fflush(ctl->out);
+    if (ctl->settings.json && !ctl->silent)
+        report_json(ctl, error);
+    else if (!ctl->reported && !ctl->silent)
+        report_text(ctl, error);
+    fflush(ctl->err);
+    ctl->reported = FALSE;
+    g_clear_pointer(&ctl->headline, g_free);
+    g_clear_pointer(&ctl->hint, g_free);
+}

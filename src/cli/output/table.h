@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/ctl.h"
+#include "json.h"
+
+/**
+ * Tables and listings. One array of columns says how a thing's values are headed, named in JSON
+ * and formatted, for all three ways to print them: a table (virsh's: blank, name, padding to the
+ * widest plus three, a line of dashes), a listing ("%-15s %s" a value) and JSON.
+ */
+typedef enum {
+    CLI_CELL_TEXT,     /**< as it is */
+    CLI_CELL_WORD,     /**< one of our words: translated on screen, never in JSON */
+    CLI_CELL_BOOL,     /**< yes/no */
+    CLI_CELL_SIZE,     /**< bytes: "1.00 GiB" or, with --bytes, digits */
+    CLI_CELL_NUMBER,   /**< plain digits */
+    CLI_CELL_DURATION, /**< seconds: "1:02:03" */
+    CLI_CELL_TIME,     /**< seconds since 1970: "2026-11-21 03:44:39+0100"; JSON: ISO 8601, UTC */
+    CLI_CELL_PERCENT   /**< hundredths of a percent: "12.34%" */
+} CliCellKind;
+
+typedef enum {
+    CLI_COLUMN_JSON_ONLY = 1 << 0 /**< people don't see it */
+} CliColumnFlags;
+
+typedef struct {
+    const char *title; /**< marked with N_() */
+    const char *key;   /**< JSON member; NULL: only people see it */
+    CliCellKind kind;
+    const char
+        *absent; /**< shown when there is no value; NULL: nothing, and no line in a listing */
+    unsigned flags;
+} CliColumn;
+
+typedef struct CliTable CliTable;
+
+CliTable *cli_table_new(const CliColumn *columns, guint n_columns);
+void cli_table_free(CliTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliTable, cli_table_free)
+
+/**
+ * Cells are added left to right, row after row; each call must fit the kind of the column whose
+ * turn it is. Text is copied; @word must be static. A percentage of a @whole of 0 is absent.
+ */
+void cli_table_add_text(CliTable *table, const char *text);
+void cli_table_add_word(CliTable *table, const char *word);
+void cli_table_add_bool(CliTable *table, gboolean value);
+void cli_table_add_size(CliTable *table, uint64_t bytes);
+void cli_table_add_number(CliTable *table, uint64_t value);
+void cli_table_add_duration(CliTable *table, uint64_t seconds);
+/** 0: absent. */
+void cli_table_add_time(CliTable *table, int64_t seconds);
+void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole);
+void cli_table_add_absent(CliTable *table);
+
+/** Things that belong to a listing: its row's member @key in JSON, further lines for people. */
+void cli_table_attach(CliTable *table, const char *key, CliTable *attached);
+
+/**
+ * Makes the table a tree: how deep the row stands that is added next. A row hangs on the nearest
+ * one before it that is less deep.
+ */
+void cli_table_add_level(CliTable *table, guint level);
+
+/** The table, or {"schema":1,KEY:[{…},…]}. */
+void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key);
+/** The first row as a listing with labels @width wide, or {"schema":1,KEY:{…}}. */
+void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width);
+
+/** The table with the first column indented, or the first row with those below it as "children". */
+void cli_table_print_tree(CliCtl *ctl, const CliTable *table, const char *key);
+/** Adds the rows to @json as the list @key. */
+void cli_table_add_json(const CliTable *table, CliJson *json, const char *key);
+
+/** @text with everything unprintable as \xNN, and its width on the screen. */
+char *cli_table_encode(const char *text, size_t *ret_width);

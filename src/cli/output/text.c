@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Lines for people: on stdout, which --json and --quiet silence, and on stderr.
+ */
+#include "text.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+void cli_print(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    if (ctl->settings.json)
+        return;
+    va_start(args, format);
+    vfprintf(ctl->out, format, args);
+    va_end(args);
+}
+
+void cli_extra(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    if (ctl->settings.json || ctl->settings.quiet)
+        return;
+    va_start(args, format);
+    vfprintf(ctl->out, format, args);
+    va_end(args);
+}
+
+gboolean cli_use_color(const CliCtl *ctl, FILE *stream)
+{
+    const char *term = g_getenv("TERM");
+
+    if (ctl->settings.color != CLI_COLOR_AUTO)
+        return ctl->settings.color == CLI_COLOR_ALWAYS;
+    if (g_getenv("NO_COLOR") && *g_getenv("NO_COLOR"))
+        return FALSE;
+    return term && *term && !g_str_equal(term, "dumb") && isatty(fileno(stream));
+}
+
+void cli_error_line(CliCtl *ctl, const char *text)
+{
+    gboolean color = cli_use_color(ctl, ctl->err);
+
+    /* What went to stdout before comes first when both go to one place. */
+    fflush(ctl->out);
+    fprintf(ctl->err, "%s%s%s%s\n", color ? "\033[1;31m" : "", _("error: "), color ? "\033[0m" : "",
+            text);
+}
+
+void cli_complain(CliCtl *ctl, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    cli_error_line(ctl, text);
+}
+
+void cli_warn(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    fflush(ctl->out);
+    va_start(args, format);
+    vfprintf(ctl->err, format, args);
+    va_end(args);
+}
+
+char *cli_size_text(const CliCtl *ctl, uint64_t bytes)
+{
+    const char *unit;
+    double value;
+
+    if (ctl->settings.bytes)
+        return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+    value = cst_units_pretty(bytes, &unit);
+    return g_strdup_printf("%.2lf %s", value, unit);
+}
+
+char *cli_time_text(int64_t seconds)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(seconds);
+
+    return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S%z") : g_strdup("-");
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How many columns text takes on a screen, in the locale's encoding.
+ */
+#include "width.h"
+
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+size_t cli_char_width(const char *text, int *ret_columns)
+{
+    mbstate_t state = {0};
+    wchar_t wide;
+    size_t len;
+
+    if ((unsigned char)*text < 0x80) {
+        *ret_columns = g_ascii_isprint(*text) ? 1 : -1;
+        return 1;
+    }
+    len = mbrtowc(&wide, text, MB_CUR_MAX, &state);
+    if (len == (size_t)-1 || len == (size_t)-2 || len == 0) {
+        *ret_columns = -1;
+        return 1;
+    }
+    *ret_columns = wcwidth(wide);
+    return len;
+}
+
+size_t cli_text_width(const char *text)
+{
+    size_t width = 0;
+
+    while (*text) {
+        int columns;
+        size_t len = cli_char_width(text, &columns);
+
+        width += columns < 0 ? len : (size_t)columns;
+        text += len;
+    }
+    return width;
+}
+
+char *cli_text_pad(const char *text, size_t columns)
+{
+    size_t width = cli_text_width(text);
+
+    return g_strdup_printf("%s%*s", text, width < columns ? (int)(columns - width) : 0, "");
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Candidates for the last word of an unfinished command line: names of commands, their options, and
+ * values, which the completer in the option's row knows. Words that don't begin like the last one
+ * are left out at the end.
+ */
+#include "complete.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+
+#include "core/options.h"
+#include "core/parse.h"
+
+static void add_described(GPtrArray *words, char *word, const char *description)
+{
+    g_ptr_array_add(words, g_strdup_printf("%s\t%s", word, _(description)));
+    g_free(word);
+}
+
+void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    for (const CliGroup *group = ctl->groups; group->title; group++)
+        for (const CliCommand *const *row = group->commands; *row; row++)
+            if (!((*row)->flags & CLI_CMD_HIDDEN))
+                add_described(words, g_strdup((*row)->name), (*row)->summary);
+}
+
+/** The second word of `pool list`: what follows "FIRST-" in command names. */
+static void add_second_words(CliCtl *ctl, const char *first, GPtrArray *words)
+{
+    g_autofree char *prefix = g_strdup_printf("%s-", first);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+    cli_complete_commands(ctl, NULL, names);
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (g_str_has_prefix(name, prefix))
+            g_ptr_array_add(words, g_strdup(name + strlen(prefix)));
+    }
+}
+
+static void add_options(const CliOption *options, const CliArgs *args, GPtrArray *words)
+{
+    for (; options && options->name; options++)
+        if (options->kind != CLI_OPT_ALIAS && options->kind != CLI_OPT_ARGV &&
+            !cli_args_has(args, options->name))
+            add_described(words, g_strdup_printf("--%s", options->name), options->help);
+}
+
+static void add_common_options(const CliArgs *args, GPtrArray *words)
+{
+    for (const CliOption *option = cli_common_options(); option->name; option++)
+        if (cli_common_option_applies(option, args->command) && !cli_args_has(args, option->name))
+            add_described(words, g_strdup_printf("--%s", option->name), option->help);
+}
+
+/** Values of @option; with a list, each goes after what was typed up to its last comma. */
+static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option, const char *typed,
+                       GPtrArray *words)
+{
+    const char *comma = option->complete_by_list ? strrchr(typed, ',') : NULL;
+    g_autofree char *head = comma ? g_strndup(typed, comma + 1 - typed) : NULL;
+    guint first = words->len;
+
+    if (!option->complete)
+        return;
+    option->complete(ctl, args, words);
+    for (guint i = first; head && i < words->len; i++) {
+        char *value = words->pdata[i];
+
+        words->pdata[i] = g_strconcat(head, value, NULL);
+        g_free(value);
+    }
+}
+
+/** The option that a plain word would fill, where offering its values is no noise. */
+static const CliOption *wanted_positional(const CliArgs *args)
+{
+    for (const CliOption *option = args->command->options; option && option->name; option++) {
+        if (option->kind == CLI_OPT_BOOL || option->kind == CLI_OPT_ALIAS ||
+            (option->flags & CLI_OPT_NAMED))
+            continue;
+        if (option->kind == CLI_OPT_ARGV)
+            return option;
+        if (cli_args_has(args, option->name))
+            continue;
+        /* Optional ones are better named. */
+        return option->flags & (CLI_OPT_REQUIRED | CLI_OPT_OFFERED) ? option : NULL;
+    }
+    return NULL;
+}
+
+static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *pending,
+                            gboolean data_only, const char *typed, gboolean *ret_files,
+                            GPtrArray *words)
+{
+    const CliOption *option = pending ? pending : wanted_positional(args);
+
+    /* The image commands work on files, and have no other words but those that are completed. */
+    *ret_files = option && !option->complete &&
+                 ((option->flags & CLI_OPT_FILE) || (args->command->flags & CLI_CMD_OFFLINE));
+    if (!pending && !data_only && *typed == '-') {
+        add_options(args->command->options, args, words);
+        add_common_options(args, words);
+        *ret_files = FALSE;
+        return;
+    }
+    if (option)
+        add_values(ctl, args, option, typed, words);
+    if (!pending && !data_only && !*typed)
+        add_options(args->command->options, args, words);
+}
+
+/** Drops what does not begin like @typed, and the descriptions unless they are wanted. */
+static void finish(GPtrArray *words, const char *typed, gboolean describe)
+{
+    for (guint i = words->len; i > 0; i--) {
+        char *word = g_ptr_array_index(words, i - 1);
+        char *tab = strchr(word, '\t');
+
+        if (tab && !describe)
+            *tab = '\0';
+        if (!g_str_has_prefix(word, typed))
+            g_ptr_array_remove_index(words, i - 1);
+    }
+}
+
+GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean describe,
+                             gboolean *ret_files)
+{
+    GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+    const char *typed = argc > 0 ? argv[argc - 1] : "";
+    const CliOption *pending = NULL;
+    gboolean data_only = FALSE;
+    g_autoptr(CliArgs) args = NULL;
+
+    *ret_files = FALSE;
+    ctl->typed = typed;
+    if (argc <= 1) {
+        cli_complete_commands(ctl, NULL, words);
+    } else {
+        args = cli_parse_partial(ctl->groups, argc - 1, argv, &pending, &data_only);
+        if (args)
+            add_for_command(ctl, args, pending, data_only, typed, ret_files, words);
+        else if (argc == 2)
+            add_second_words(ctl, argv[0], words);
+    }
+    ctl->typed = NULL;
+    finish(words, typed, describe);
+    return words;
+}
+
+static GPtrArray *complete_global(const char *typed, gboolean describe)
+{
+    GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+
+    for (const CliGlobalOption *option = cli_global_options(); option->name; option++)
+        if (*option->name)
+            add_described(words, g_strdup_printf("--%s", option->name), option->help);
+    finish(words, typed, describe);
+    return words;
+}
+
+GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean describe,
+                                gboolean *ret_files)
+{
+    g_autofree char **program = g_new0(char *, argc + 2);
+    const char *typed = argc > 0 ? argv[argc - 1] : "";
+    CliSettings settings = ctl->settings;
+    CliAction action;
+    int first;
+
+    /* The program's options end at the first word that is none; what is being typed stays out. */
+    program[0] = (char *)"cistern";
+    for (int i = 0; i + 1 < argc; i++)
+        program[i + 1] = argv[i];
+    *ret_files = FALSE;
+    if (!cli_options_parse(MAX(argc, 1), program, &settings, &action, &first, NULL)) {
+        /* The value of --root or another option of the program is being typed. */
+        *ret_files = TRUE;
+        return g_ptr_array_new_with_free_func(g_free);
+    }
+    ctl->settings.root = settings.root;
+    ctl->settings.embedded = settings.embedded;
+    if (settings.uri) {
+        g_free(ctl->connected_uri);
+        ctl->connected_uri = g_strdup(settings.uri);
+    }
+    ctl->settings.read_only = settings.read_only;
+    if (first >= argc && *typed == '-')
+        return complete_global(typed, describe);
+    return cli_complete_line(ctl, argc - (first - 1), argv + (first - 1), describe, ret_files);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs commands that have been parsed. Around each one: options given after it count for it alone,
+ * a dry run ends with its plan, a job that was detached with its number, and a failure is reported
+ * and becomes the exit status.
+ */
+#include "run.h"
+
+#include <locale.h>
+
+#include <base/dry_run.h>
+#include <base/error_class.h>
+#include <base/i18n.h>
+
+#include "core/parse.h"
+#include "output/report.h"
+#include "output/text.h"
+
+/** Common options given after the command count for that command. */
+static void apply_common(CliSettings *settings, const CliArgs *args)
+{
+    settings->json |= cli_args_has(args, "json");
+    settings->bytes |= cli_args_has(args, "bytes");
+    settings->dry_run |= cli_args_has(args, "dry-run");
+    settings->yes |= cli_args_has(args, "yes");
+    settings->no_input |= cli_args_has(args, "no-input");
+    settings->quiet |= cli_args_has(args, "quiet");
+}
+
+/** The connection that commands without such options use, while one that has them runs. */
+typedef struct {
+    gboolean moved;
+    CstConn *conn;
+    char *uri;
+} Moved;
+
+/** --root, --connect, --readonly and --embedded after a command say where that one command works.
+ */
+static gboolean move_connection(CliCtl *ctl, const CliArgs *args, Moved *moved, GError **error)
+{
+    const char *root = NULL, *uri = NULL;
+
+    *moved = (Moved){0};
+    if (!cli_args_string(args, "root", &root, error) ||
+        !cli_args_string(args, "connect", &uri, error))
+        return FALSE;
+    /* `connect` has a --readonly of its own, which lasts. */
+    moved->moved = root || uri || cli_args_has(args, "embedded") ||
+                   (cli_args_has(args, "readonly") && !(args->command->flags & CLI_CMD_OFFLINE));
+    if (!moved->moved)
+        return TRUE;
+    moved->conn = g_steal_pointer(&ctl->conn);
+    moved->uri = g_steal_pointer(&ctl->connected_uri);
+    ctl->connected_uri = uri ? g_strdup(uri) : root ? NULL : g_strdup(moved->uri);
+    ctl->settings.root = root ? root : ctl->settings.root;
+    ctl->settings.embedded |= cli_args_has(args, "embedded");
+    ctl->settings.read_only |= cli_args_has(args, "readonly");
+    return TRUE;
+}
+
+static void restore_connection(CliCtl *ctl, Moved *moved)
+{
+    if (!moved->moved)
+        return;
+    g_clear_pointer(&ctl->conn, cst_conn_free);
+    g_free(ctl->connected_uri);
+    ctl->conn = moved->conn;
+    ctl->connected_uri = moved->uri;
+}
+
+static gboolean run_handler(CliCtl *ctl, const CliArgs *args, gboolean *ret_connected,
+                            GError **error)
+{
+    *ret_connected = TRUE;
+    cst_dry_run_set(ctl->settings.dry_run);
+    if (!(args->command->flags & CLI_CMD_OFFLINE) && (ctl->conn || ctl->connected_uri) &&
+        !cli_conn(ctl, error)) {
+        *ret_connected = FALSE;
+        return FALSE;
+    }
+    return args->command->handler(ctl, args, error);
+}
+
+static void print_end(CliCtl *ctl, gint64 started)
+{
+    double ms = (double)(g_get_monotonic_time() - started) / 1000.0;
+
+    if (ctl->settings.timing)
+        cli_print(ctl, _("\n(Time: %.3f ms)\n\n"), ms);
+    else
+        cli_extra(ctl, "\n");
+    fflush(ctl->out);
+}
+
+/* TRUE: a dry run has come to its end, and to no error. */
+static gboolean ends_dry_run(CliCtl *ctl, gboolean ok, const GError *error)
+{
+    gboolean passed =
+        ctl->settings.dry_run && (ok || g_error_matches(error, CST_ERROR, CST_ERROR_DRY_RUN));
+
+    if (passed)
+        cli_print_plan(ctl);
+    g_clear_pointer(&ctl->plan, g_free);
+    /* A server that can't be told is one that no other call reaches either. */
+    if (ctl->settings.dry_run && ctl->conn)
+        cst_conn_set_dry_run(ctl->conn, FALSE, NULL);
+    cst_dry_run_set(FALSE);
+    return passed;
+}
+
+/* What was to be done is being done, by the server. */
+static void report_detached(CliCtl *ctl)
+{
+    g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, ctl->detached);
+
+    ctl->detached = 0;
+    g_clear_pointer(&ctl->headline, g_free);
+    if (ctl->settings.json)
+        cli_done(ctl, "job", id, _("Job %s goes on"), id);
+    else
+        cli_value(ctl, "job", id);
+}
+
+static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
+{
+    g_autoptr(GError) error = NULL;
+    CliSettings saved = ctl->settings;
+    gint64 started = g_get_monotonic_time();
+    CstExitStatus status = CST_EXIT_OK;
+    gboolean connected = FALSE, ok;
+    Moved moved;
+
+    apply_common(&ctl->settings, args);
+    /* JSON is for programs: the same words everywhere. */
+    if (ctl->settings.json && !saved.json)
+        setlocale(LC_MESSAGES, "C");
+    ctl->current = args;
+    ctl->blame = 0;
+    ok = move_connection(ctl, args, &moved, &error) && run_handler(ctl, args, &connected, &error);
+    if (ends_dry_run(ctl, ok, error)) {
+        /* Its plan is the output. */
+    } else if (!ok && ctl->detached) {
+        report_detached(ctl);
+    } else if (error) {
+        status = cli_exit_status(ctl, error);
+        cli_report(ctl, error);
+    }
+    if (!ctl->leave && connected && !ctl->silent && !ctl->out_is_data)
+        print_end(ctl, started);
+    ctl->silent = FALSE;
+    ctl->out_is_data = FALSE;
+    ctl->current = NULL;
+    if (ctl->settings.json && !saved.json)
+        setlocale(LC_MESSAGES, "");
+    restore_connection(ctl, &moved);
+    /* `connect` has changed what lasts. */
+    if (!moved.moved)
+        saved.read_only = ctl->settings.read_only;
+    ctl->settings = saved;
+    return status;
+}
+
+CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands)
+{
+    CstExitStatus status = CST_EXIT_OK;
+
+    for (guint i = 0; i < commands->len && !ctl->leave; i++)
+        status = run_one(ctl, g_ptr_array_index(commands, i));
+    return status;
+}
+
+CstExitStatus cli_run_string(CliCtl *ctl, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) commands = cli_parse_string(ctl->groups, text, &error);
+
+    if (!commands) {
+        cli_report(ctl, error);
+        return CST_EXIT_USAGE;
+    }
+    return cli_run_all(ctl, commands);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The interactive shell, on a terminal with editing, history and completion, or over a script on
+ * stdin. ^C while a line is edited clears it: the signal wakes the wait for a key through an
+ * eventfd, because a flag could be missed right before the wait.
+ */
+#include "shell.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <readline/history.h>
+#include <readline/readline.h>
+
+#include <base/error_class.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#include "complete.h"
+#include "core/words.h"
+#include "output/report.h"
+#include "output/text.h"
+#include "run.h"
+
+#define HISTORY_LINES 500
+
+/* readline's callbacks carry no context. */
+static CliCtl *shell_ctl;
+static GPtrArray *candidates;
+static guint next_candidate;
+
+static const char *prompt(const CliCtl *ctl)
+{
+    return ctl->settings.read_only || geteuid() != 0 ? "cistern > " : "cistern # ";
+}
+
+static char *history_path(void)
+{
+    return g_build_filename(g_get_user_cache_dir(), "cistern", "history", NULL);
+}
+
+/** The words before the cursor, after the last ';'. The one being typed comes last, maybe "". */
+static char **words_to_cursor(int start)
+{
+    g_autofree char *before = g_strndup(rl_line_buffer, start);
+    g_autofree char *typed = g_strndup(rl_line_buffer + start, rl_point - start);
+    g_autoptr(GPtrArray) lines = cli_words_split(before, NULL);
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    gboolean fresh = g_str_has_suffix(g_strchomp(before), ";");
+
+    if (lines && lines->len && !fresh)
+        g_strv_builder_addv(words, g_ptr_array_index(lines, lines->len - 1));
+    g_strv_builder_add(words, typed);
+    return g_strv_builder_end(words);
+}
+
+static char *give_candidate(const char *text, int state)
+{
+    if (state == 0)
+        next_candidate = 0;
+    if (!candidates || next_candidate >= candidates->len)
+        return NULL;
+    /* readline frees with free(). */
+    return strdup(g_ptr_array_index(candidates, next_candidate++));
+}
+
+static char **complete(const char *text, int start, int end)
+{
+    g_auto(GStrv) words = words_to_cursor(start);
+    gboolean files;
+
+    g_clear_pointer(&candidates, g_ptr_array_unref);
+    candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words, FALSE, &files);
+    /* With nothing of ours readline would go on to file names. */
+    rl_attempted_completion_over = !files;
+    return candidates->len ? rl_completion_matches(text, give_candidate) : NULL;
+}
+
+/* Readable after a ^C. A flag would be missed when the signal comes right before the wait for a
+ * key. */
+static int interrupts = -1;
+
+static void on_interrupt(int number)
+{
+    const uint64_t one = 1;
+    int before = errno;
+
+    /* It can only fail because there are very many already. */
+    (void)!write(interrupts, &one, sizeof(one));
+    errno = before;
+}
+
+/* As in other shells: what was typed stays on the screen, and the next prompt is empty. */
+static void clear_line(void)
+{
+    fputs("^C\n", rl_outstream);
+    rl_replace_line("", 1);
+    rl_on_new_line();
+    rl_redisplay();
+}
+
+static int next_key(FILE *stream)
+{
+    uint64_t count;
+
+    for (;;) {
+        struct pollfd fds[] = {{.fd = fileno(stream), .events = POLLIN},
+                               {.fd = interrupts, .events = POLLIN}};
+
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno == EINTR)
+            continue;
+        if (!(fds[1].revents & POLLIN) || read(interrupts, &count, sizeof(count)) < 0)
+            return rl_getc(stream);
+        clear_line();
+    }
+}
+
+/* readline() with ^C clearing the line. Commands have handlers of their own. */
+static char *read_line(const CliCtl *ctl)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}, old;
+    char *line;
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, &old);
+    line = readline(prompt(ctl));
+    sigaction(SIGINT, &old, NULL);
+    return line;
+}
+
+static void start_readline(CliCtl *ctl, const char *history)
+{
+    g_autofree char *dir = g_path_get_dirname(history);
+
+    shell_ctl = ctl;
+    rl_readline_name = "cistern";
+    rl_basic_word_break_characters = " \t\n;";
+    rl_attempted_completion_function = complete;
+    rl_catch_signals = 0;
+    interrupts = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rl_getc_function = next_key;
+    stifle_history(HISTORY_LINES);
+    cst_dir_ensure(dir, 0700, NULL);
+    read_history(history);
+}
+
+static void run_line(CliCtl *ctl, const char *line)
+{
+    if (*line)
+        cli_run_string(ctl, line);
+    fflush(ctl->out);
+}
+
+static void run_terminal(CliCtl *ctl)
+{
+    g_autofree char *history = history_path();
+
+    start_readline(ctl, history);
+    while (!ctl->leave) {
+        char *line = read_line(ctl);
+
+        if (!line)
+            break;
+        if (*line)
+            add_history(line);
+        run_line(ctl, line);
+        free(line);
+    }
+    if (!ctl->leave)
+        fputc('\n', ctl->out);
+    write_history(history);
+    g_clear_pointer(&candidates, g_ptr_array_unref);
+}
+
+/** A script on stdin. Prompt and line are echoed, as virsh's are, so that the output reads
+ *  alike. */
+static void run_script(CliCtl *ctl)
+{
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+
+    cli_print(ctl, "%s", prompt(ctl));
+    while (!ctl->leave && (len = getline(&line, &size, stdin)) >= 0) {
+        if (len > 0 && line[len - 1] == '\n')
+            line[len - 1] = '\0';
+        cli_print(ctl, "%s\n", line);
+        run_line(ctl, line);
+        if (!ctl->leave)
+            cli_print(ctl, "%s", prompt(ctl));
+    }
+    cli_print(ctl, "\n");
+    free(line);
+}
+
+CstExitStatus cli_shell(CliCtl *ctl)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (ctl->connected_uri && !cli_conn(ctl, &error)) {
+        CstExitStatus status = cli_exit_status(ctl, error);
+
+        cli_report(ctl, error);
+        return status;
+    }
+    ctl->in_shell = TRUE;
+    cli_extra(ctl, _("Welcome to %s, the storage interactive terminal.\n\n"), "cistern");
+    cli_extra(ctl, "%s",
+              _("Type:  'help' for help with commands\n"
+                "       'quit' to quit\n\n"));
+    if (isatty(STDIN_FILENO))
+        run_terminal(ctl);
+    else
+        run_script(ctl);
+    return CST_EXIT_OK;
+}
