@@ -336,7 +336,7 @@ static gboolean read_report(LvmGroup *group, const char *name, JsonObject *repor
 
     if (!read_rows(group, report, "vg", read_vg, &vgs, error))
         return FALSE;
-    if (vgs != 1 || strcmp(group->name, name) != 0)
+    if (vgs != 1 || g_strcmp0(group->name, name) != 0)
         return disbelieve(error, "vg_name");
     rows = json_object_get_array_member(report, "vg");
     return read_rows(group, report, "pv", read_pv, &pvs, error) &&
