@@ -28,7 +28,7 @@ MAY_INCLUDE = {
     "conn": {"api", "wire", "service", "store", "model", "base"},
     "daemon": {"server", "wire", "service", "store", "model", "base"},
     "cli": {"conn", "store", "model", "base"},
-    # the commands over image files (cmd_image*.c), which are a library of their own
+    # the commands over image files (commands/image), which are a library of their own
     "cli-image": {"cli", "conn", "image", "blob", "store", "model", "base"},
 }
 
@@ -73,7 +73,7 @@ def module_flags(build):
         found = re.search(r"(?:^|/)src/(\w+)/[^ ]*\.c$", entry["file"])
         if not found:
             continue
-        module = "cli-image" if "/cli/cmd_image" in entry["file"] else found.group(1)
+        module = "cli-image" if "/cli/commands/image/" in entry["file"] else found.group(1)
         if module in flags:
             continue
         words = shlex.split(entry["command"])
