@@ -19,9 +19,9 @@
 
 #include <string.h>
 
+#include <base/call.h>
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/log.h>
 #include <base/units.h>
 
 #define ZERO_CHUNK (1 * CST_MIB) /* one write of zeroes */
@@ -37,68 +37,25 @@ void cst_blob_init(CstBlob *blob, const CstBlobOps *ops, const char *name, gbool
 
 /* --- one call ------------------------------------------------------------------------------- */
 
-typedef struct {
-    const char *kind;
-    const char *slot; /* the member of CstBlobOps */
-    const char *name; /* of the blob */
-    uint64_t offset;
-    uint64_t length;
-    gint64 began; /* monotonic microseconds; 0: the call is not logged */
-    GError *why;  /* for the implementation to set */
-} Call;
-
-static Call call_begin(const CstBlob *blob, const char *slot, uint64_t offset, uint64_t length)
+static CstCall call_begin(const CstBlob *blob, const char *slot, uint64_t offset, uint64_t length)
 {
-    return (Call){.kind = blob->ops->kind,
-                  .slot = slot,
-                  .name = blob->name,
-                  .offset = offset,
-                  .length = length,
-                  .began = cst_log_enabled(CST_LOG_DEBUG) ? g_get_monotonic_time() : 0};
-}
-
-static void call_trace(const Call *call, gboolean done)
-{
-    const char *end = done ? "done" : "failed";
-
-    if (call->began != 0)
-        cst_log(CST_LOG_DEBUG,
-                "%s.%s '%s' %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT ": %" G_GINT64_FORMAT
-                " us, %s",
-                call->kind, call->slot, call->name, call->offset, call->length,
-                g_get_monotonic_time() - call->began, call->why ? call->why->message : end);
-}
-
-/* Ends a call that did what was not promised. */
-static gboolean call_broken(Call *call, const char *what, GError **error)
-{
-    call_trace(call, FALSE);
-    cst_fail(error, CST_ERROR_INTERNAL, "'%s': the %s blob's %s %s%s%s", call->name, call->kind,
-             call->slot, what, call->why ? ": " : "", call->why ? call->why->message : "");
-    g_clear_error(&call->why);
-    return FALSE;
-}
-
-/* Ends a call that returned @done: logs it, and hands on its error. */
-static gboolean call_end(Call *call, gboolean done, GError **error)
-{
-    if (done && call->why)
-        return call_broken(call, "succeeded and set an error", error);
-    if (!done && !call->why)
-        return call_broken(call, "failed without an error", error);
-    call_trace(call, done);
-    if (!done)
-        g_propagate_error(error, g_steal_pointer(&call->why));
-    return done;
+    return (CstCall){.kind = blob->ops->kind,
+                     .noun = "blob",
+                     .slot = slot,
+                     .object = blob->name,
+                     .has_range = TRUE,
+                     .offset = offset,
+                     .length = length,
+                     .began = cst_call_now()};
 }
 
 /* Calls blob->ops->SLOT(blob, …, error), checked and traced. */
 #define CALL(blob, slot, offset, length, error, ...)                         \
     ({                                                                       \
-        Call call_ = call_begin(blob, #slot, offset, length);                \
+        CstCall call_ = call_begin(blob, #slot, offset, length);             \
         gboolean done_ = (blob)->ops->slot(blob, ##__VA_ARGS__, &call_.why); \
                                                                              \
-        call_end(&call_, done_, error);                                      \
+        cst_call_end(&call_, done_, error);                                  \
     })
 
 /* --- references ----------------------------------------------------------------------------- */
@@ -112,14 +69,14 @@ CstBlob *cst_blob_ref(CstBlob *blob)
 void cst_blob_unref(CstBlob *blob)
 {
     g_autofree char *name = NULL;
-    Call call;
+    CstCall call;
 
     if (!blob || !g_atomic_int_dec_and_test(&blob->refs))
         return;
     name = blob->name;
     call = call_begin(blob, "close", 0, 0);
     blob->ops->close(blob);
-    call_trace(&call, TRUE);
+    cst_call_trace(&call, TRUE);
 }
 
 /* --- checks --------------------------------------------------------------------------------- */
@@ -154,14 +111,15 @@ static gboolean check_range(CstBlob *blob, uint64_t offset, uint64_t length, GEr
 
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
-    Call call = {.slot = "get_size"};
+    CstCall call = {.slot = "get_size"};
     gboolean done = blob->ops->get_size(blob, ret_size, &call.why);
 
     if (done && !call.why)
         return TRUE;
     call.kind = blob->ops->kind;
-    call.name = blob->name;
-    return call_end(&call, done, error);
+    call.noun = "blob";
+    call.object = blob->name;
+    return cst_call_end(&call, done, error);
 }
 
 gboolean cst_blob_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -194,7 +152,7 @@ gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExt
                          GError **error)
 {
     CstExtent extent = {offset, length, CST_EXTENT_DATA};
-    Call call;
+    CstCall call;
     gboolean done;
 
     if (!check_range(blob, offset, length, error))
@@ -203,8 +161,8 @@ gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExt
         call = call_begin(blob, "extent", offset, length);
         done = blob->ops->extent(blob, offset, length, &extent, &call.why);
         if (done && (extent.offset != offset || extent.length == 0 || extent.length > length))
-            return call_broken(&call, "returned a run that is not the range's", error);
-        if (!call_end(&call, done, error))
+            return cst_call_broken(&call, "returned a run that is not the range's", error);
+        if (!cst_call_end(&call, done, error))
             return FALSE;
     }
     *ret_extent = extent;
@@ -294,13 +252,13 @@ gboolean cst_blob_resize(CstBlob *blob, uint64_t size, GError **error)
 static gboolean locate_below(CstBlobLocation *location, GError **error)
 {
     CstBlobLocation from = *location;
-    Call call = call_begin(from.blob, "locate", from.offset, from.length);
+    CstCall call = call_begin(from.blob, "locate", from.offset, from.length);
     gboolean done =
         from.blob->ops->locate(from.blob, from.offset, from.length, location, &call.why);
 
     if (done && (location->length == 0 || location->length > from.length))
-        return call_broken(&call, "returned a location that is not the range's", error);
-    return call_end(&call, done, error);
+        return cst_call_broken(&call, "returned a location that is not the range's", error);
+    return cst_call_end(&call, done, error);
 }
 
 gboolean cst_blob_locate(CstBlob *blob, uint64_t offset, uint64_t length,

@@ -22,7 +22,7 @@ CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host
 {
     const CstBackend *backend = cst_backend_for(def->type, error);
     CstPoolState *state;
-    PoolCall call;
+    CstCall call;
 
     if (!backend)
         return NULL;
@@ -33,7 +33,7 @@ CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host
         state->backend = backend;
         state->host = host;
     }
-    if (!pool_call_end(&call, state != NULL, error))
+    if (!cst_call_end(&call, state != NULL, error))
         g_clear_pointer(&state, cst_pool_state_unref);
     return state;
 }
@@ -100,13 +100,13 @@ gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
-    PoolCall call = pool_call_begin(state, "scan_one", name);
+    CstCall call = pool_call_begin(state, "scan_one", name);
     g_autoptr(CstVolume) volume = NULL;
     gboolean done = state->backend->scan_one(state, name, known, &volume, &call.why);
 
     if (done && volume && strcmp(volume->name, name) != 0)
-        return pool_call_broken(&call, "returned another volume than it was asked for", error);
-    if (!pool_call_end(&call, done, error))
+        return cst_call_broken(&call, "returned another volume than it was asked for", error);
+    if (!cst_call_end(&call, done, error))
         return FALSE;
     *ret_volume = g_steal_pointer(&volume);
     return TRUE;
@@ -144,13 +144,13 @@ char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path)
 char *cst_pool_state_identity(CstPoolState *state, GError **error)
 {
     g_autofree char *line = NULL;
-    PoolCall call;
+    CstCall call;
 
     if (!state->backend->identity)
         return NULL;
     call = pool_call_begin(state, "identity", NULL);
     line = state->backend->identity(state, &call.why);
-    return pool_call_end(&call, line != NULL, error) ? g_steal_pointer(&line) : NULL;
+    return cst_call_end(&call, line != NULL, error) ? g_steal_pointer(&line) : NULL;
 }
 
 gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboolean starting,
@@ -190,12 +190,12 @@ gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
 static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {
-    PoolCall call = pool_call_begin(state, "vol_reserve", def->name);
+    CstCall call = pool_call_begin(state, "vol_reserve", def->name);
     g_autoptr(GError) why = NULL;
 
     if (state->backend->vol_reserve(state, def, draft, &call.why))
-        return pool_call_broken(&call, "made a volume in a dry run", error);
-    pool_call_end(&call, FALSE, &why);
+        return cst_call_broken(&call, "made a volume in a dry run", error);
+    cst_call_end(&call, FALSE, &why);
     if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
@@ -216,7 +216,7 @@ static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDra
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
-    PoolCall call;
+    CstCall call;
     gboolean done;
 
     if (!cst_pool_state_check_create(state, error))
@@ -226,8 +226,8 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
     call = pool_call_begin(state, "vol_reserve", def->name);
     done = state->backend->vol_reserve(state, def, draft, &call.why);
     if (done && !draft->blob && def->type != CST_VOL_DIR)
-        return pool_call_broken(&call, "made a draft that can't be written", error);
-    return pool_call_end(&call, done, error);
+        return cst_call_broken(&call, "made a draft that can't be written", error);
+    return cst_call_end(&call, done, error);
 }
 
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
@@ -261,14 +261,14 @@ gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GE
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration)
 {
-    PoolCall call;
+    CstCall call;
     gboolean done;
 
     if (!state->backend->vol_declare)
         return FALSE;
     call = pool_call_begin(state, "vol_declare", blob->name);
     done = state->backend->vol_declare(state, blob, declaration);
-    pool_call_trace(&call, done);
+    cst_call_trace(&call, done);
     return done;
 }
 
@@ -278,7 +278,7 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     /* What opens no file for that (blob/dry.h) is not opened for writing at all. */
     gboolean below = writable && cst_dry_run() && state->backend->remote;
     CstBlob *blob;
-    PoolCall call;
+    CstCall call;
 
     if (!state->backend->vol_open) {
         pool_unsupported(state, _("storage pool does not give access to volume contents"), error);
@@ -286,7 +286,7 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     }
     call = pool_call_begin(state, "vol_open", name);
     blob = state->backend->vol_open(state, name, writable && !below, &call.why);
-    if (!pool_call_end(&call, blob != NULL, error)) {
+    if (!cst_call_end(&call, blob != NULL, error)) {
         cst_blob_unref(blob);
         return NULL;
     }
@@ -326,14 +326,14 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
 
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 {
-    PoolCall call;
+    CstCall call;
     int fd;
 
     if (!state->backend->watch_open || !state->backend->watch_read)
         return -1;
     call = pool_call_begin(state, "watch_open", NULL);
     fd = state->backend->watch_open(state, &call.why);
-    if (!pool_call_end(&call, fd >= 0, error))
+    if (!cst_call_end(&call, fd >= 0, error))
         cst_fd_clear(&fd);
     return fd;
 }
@@ -341,17 +341,17 @@ int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 void cst_pool_state_watch_read(CstPoolState *state, int fd,
                                void (*changed)(const char *name, gpointer data), gpointer data)
 {
-    PoolCall call = pool_call_begin(state, "watch_read", NULL);
+    CstCall call = pool_call_begin(state, "watch_read", NULL);
 
     state->backend->watch_read(state, fd, changed, data);
-    pool_call_trace(&call, TRUE);
+    cst_call_trace(&call, TRUE);
 }
 
 gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *ret_sources,
                            GError **error)
 {
     const CstBackend *backend = cst_backend_for(type, error);
-    PoolCall call;
+    CstCall call;
 
     if (!backend)
         return FALSE;
@@ -360,5 +360,5 @@ gboolean cst_pool_discover(CstPoolType type, const CstPoolSource *spec, GArray *
                         _("pool type '%s' does not support source discovery"),
                         cst_pool_type_name(type));
     call = pool_call_begin_type(type, "discover", NULL);
-    return pool_call_end(&call, backend->discover(spec, ret_sources, &call.why), error);
+    return cst_call_end(&call, backend->discover(spec, ret_sources, &call.why), error);
 }

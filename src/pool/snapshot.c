@@ -16,10 +16,10 @@
 /* Calls ops->SLOT(state, volume, …, error), checked and traced. */
 #define SNAPSHOT_CALL(state, ops, slot, error, volume, ...)                   \
     ({                                                                        \
-        PoolCall call_ = pool_call_begin(state, "snapshots." #slot, volume);  \
+        CstCall call_ = pool_call_begin(state, "snapshots." #slot, volume);   \
         gboolean done_ = (ops)->slot(state, volume, __VA_ARGS__, &call_.why); \
                                                                               \
-        pool_call_end(&call_, done_, error);                                  \
+        cst_call_end(&call_, done_, error);                                   \
     })
 
 gboolean cst_pool_state_has_snapshots(CstPoolState *state)
@@ -115,13 +115,13 @@ CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, c
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
     CstBlob *blob;
-    PoolCall call;
+    CstCall call;
 
     if (!ops)
         return NULL;
     call = pool_call_begin(state, "snapshots.open", volume);
     blob = ops->open(state, volume, name, &call.why);
-    if (!pool_call_end(&call, blob != NULL, error))
+    if (!cst_call_end(&call, blob != NULL, error))
         g_clear_pointer(&blob, cst_blob_unref);
     return blob;
 }

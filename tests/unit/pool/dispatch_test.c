@@ -222,7 +222,8 @@ static const struct {
 
 static void assert_broken(GError *error, const char *slot, const char *what)
 {
-    g_autofree char *expected = g_strdup_printf("the dir backend's %s %s", slot, what);
+    g_autofree char *expected = g_strdup_printf(
+        "%sthe dir backend's %s %s", strcmp(slot, "discover") == 0 ? "" : "'p': ", slot, what);
 
     assert_non_null(error);
     assert_int_equal(error->code, CST_ERROR_INTERNAL);
@@ -345,9 +346,9 @@ static void assert_logged(size_t i, const char *end)
 {
     g_autofree char *text = captured(run_call, GSIZE_TO_POINTER(i));
     g_autofree char *begin = g_strdup_printf(
-        "dir.%s pool '%s'%s%s%s: ", calls[i].slot,
-        strcmp(calls[i].slot, "discover") == 0 ? "" : "p", calls[i].volume ? " volume '" : "",
-        calls[i].volume ? calls[i].volume : "", calls[i].volume ? "'" : "");
+        "dir.%s%s%s%s%s: ", calls[i].slot, strcmp(calls[i].slot, "discover") == 0 ? "" : " 'p'",
+        calls[i].volume ? " '" : "", calls[i].volume ? calls[i].volume : "",
+        calls[i].volume ? "'" : "");
     const char *at = strstr(text, begin);
 
     if (!at || !strstr(at, " us, ") || !strstr(at, end))

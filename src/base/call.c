@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Calls through vtables: the contract that all of them have, and their lines in the log. */
+#include <base/call.h>
+
+#include <base/error.h>
+
+void cst_call_trace(const CstCall *call, gboolean done)
+{
+    g_autoptr(GString) text = NULL;
+
+    if (call->began == 0)
+        return;
+    text = g_string_new(NULL);
+    g_string_append_printf(text, "%s.%s", call->kind, call->slot);
+    if (call->object)
+        g_string_append_printf(text, " '%s'", call->object);
+    if (call->part)
+        g_string_append_printf(text, " '%s'", call->part);
+    if (call->has_range)
+        g_string_append_printf(text, " %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT, call->offset,
+                               call->length);
+    cst_log(CST_LOG_DEBUG, "%s: %" G_GINT64_FORMAT " us, %s", text->str,
+            g_get_monotonic_time() - call->began,
+            done        ? "done"
+            : call->why ? call->why->message
+                        : "failed");
+}
+
+gboolean cst_call_broken(CstCall *call, const char *what, GError **error)
+{
+    cst_call_trace(call, FALSE);
+    cst_fail(error, CST_ERROR_INTERNAL, "%s%s%sthe %s %s's %s %s%s%s", call->object ? "'" : "",
+             call->object ? call->object : "", call->object ? "': " : "", call->kind, call->noun,
+             call->slot, what, call->why ? ": " : "", call->why ? call->why->message : "");
+    g_clear_error(&call->why);
+    return FALSE;
+}
+
+gboolean cst_call_end(CstCall *call, gboolean done, GError **error)
+{
+    if (done && call->why)
+        return cst_call_broken(call, "succeeded and set an error", error);
+    if (!done && !call->why)
+        return cst_call_broken(call, "failed without an error", error);
+    cst_call_trace(call, done);
+    if (!done)
+        g_propagate_error(error, g_steal_pointer(&call->why));
+    return done;
+}
