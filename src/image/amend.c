@@ -5,7 +5,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-#include "format.h"
+#include "dispatch.h"
 
 /* The checked dispatch for changing what an image was created with. */
 
@@ -18,9 +18,8 @@ gboolean cst_image_amend(CstImage *image, const CstImageAmend *amend, CstTask *t
 {
     CstImageAmend rounded = *amend;
 
-    if (!image->writable)
-        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
-                        image->blob->name);
+    if (!image_may_change(image, error))
+        return FALSE;
     if (!image->format->amend)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("options of an image of format '%s' can't be changed"),
@@ -28,5 +27,5 @@ gboolean cst_image_amend(CstImage *image, const CstImageAmend *amend, CstTask *t
     if (amend->size > G_MAXINT64 - 511)
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
     rounded.size = cst_round_up(amend->size, 512);
-    return image->format->amend(image, &rounded, task, error);
+    return IMAGE_CALL(image, amend, error, &rounded, task);
 }

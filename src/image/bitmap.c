@@ -7,7 +7,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-#include "format.h"
+#include "dispatch.h"
 
 /* The checked dispatch for bitmaps. */
 
@@ -24,10 +24,7 @@ static gboolean has_bitmaps(CstImage *image, GError **error)
 
 static gboolean may_change(CstImage *image, GError **error)
 {
-    if (!has_bitmaps(image, error))
-        return FALSE;
-    return image->writable || cst_fail(error, CST_ERROR_READ_ONLY,
-                                       _("'%s' is open for reading only"), image->blob->name);
+    return has_bitmaps(image, error) && image_may_change(image, error);
 }
 
 void cst_image_bitmap_free(CstImageBitmap *bitmap)
@@ -38,7 +35,16 @@ void cst_image_bitmap_free(CstImageBitmap *bitmap)
 
 GPtrArray *cst_image_bitmap_list(CstImage *image, GError **error)
 {
-    return has_bitmaps(image, error) ? image->format->bitmaps->list(image, error) : NULL;
+    GPtrArray *list;
+    CstCall call;
+
+    if (!has_bitmaps(image, error))
+        return NULL;
+    call = image_call_begin(image->format, "bitmaps->list", image->blob->name);
+    list = image->format->bitmaps->list(image, &call.why);
+    if (!cst_call_end(&call, list != NULL, error))
+        g_clear_pointer(&list, g_ptr_array_unref);
+    return list;
 }
 
 gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granularity,
@@ -53,23 +59,23 @@ gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granul
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a bitmap's granularity must be a power of two between 512 bytes and "
                           "2 GiB"));
-    return image->format->bitmaps->add(image, name, granularity, enabled, error);
+    return IMAGE_CALL(image, bitmaps->add, error, name, granularity, enabled);
 }
 
 gboolean cst_image_bitmap_remove(CstImage *image, const char *name, GError **error)
 {
-    return may_change(image, error) && image->format->bitmaps->remove(image, name, error);
+    return may_change(image, error) && IMAGE_CALL(image, bitmaps->remove, error, name);
 }
 
 gboolean cst_image_bitmap_clear(CstImage *image, const char *name, GError **error)
 {
-    return may_change(image, error) && image->format->bitmaps->clear(image, name, error);
+    return may_change(image, error) && IMAGE_CALL(image, bitmaps->clear, error, name);
 }
 
 gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean enabled,
                                  GError **error)
 {
-    return may_change(image, error) && image->format->bitmaps->enable(image, name, enabled, error);
+    return may_change(image, error) && IMAGE_CALL(image, bitmaps->enable, error, name, enabled);
 }
 
 gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *source,
@@ -81,5 +87,5 @@ gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *sou
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' and '%s' differ in size or format: their bitmaps can't be merged"),
                         image->blob->name, source->blob->name);
-    return image->format->bitmaps->merge(image, name, source, source_name, error);
+    return IMAGE_CALL(image, bitmaps->merge, error, name, source, source_name);
 }

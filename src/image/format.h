@@ -265,6 +265,12 @@ CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
  */
 gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error);
 
+/** The format's arithmetic; it has some, and knows the options. */
+gboolean cst_format_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
+                            GError **error);
+/** Bytes that zeroing gives up as a whole; 0: any number. */
+uint64_t cst_image_zero_unit(CstImage *image);
+
 /** The options are ones that the format knows. */
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
                                 GError **error);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The checked dispatcher of image formats: it checks state, range and capability, turns a missing
+ * callback into one clear error, calls the format, and holds it to its contract (dispatch.h).
+ * Callbacks that inspect report through a CstImageLook, and can't fail by themselves.
+ */
 #include <image/image.h>
 
 #include <inttypes.h>
@@ -7,18 +12,12 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "format.h"
+#include "dispatch.h"
 
-/*
- * The checked dispatch: the only place, with snapshot.c and bitmap.c, that calls through a
- * CstImageFormat.
- */
-
-/* A failure without an error would crash far away, in whoever reads error->message. */
-static gboolean result(gboolean ok, GError **error)
+gboolean image_may_change(const CstImage *image, GError **error)
 {
-    g_assert(ok || !error || *error);
-    return ok;
+    return image->writable || cst_fail(error, CST_ERROR_READ_ONLY,
+                                       _("'%s' is open for reading only"), image->blob->name);
 }
 
 /* --- formats ------------------------------------------------------------------------------- */
@@ -142,6 +141,8 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
                           const CstImageCreate *options, CstTask *task, GError **error)
 {
     CstImageCreate rounded = *options;
+    CstCall call;
+    gboolean done;
 
     if (!format->create)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be created"),
@@ -154,7 +155,9 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
         rounded.capacity = (options->capacity + 511) / 512 * 512;
     if (!blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
-    return result(format->create(format, blob, &rounded, task, error), error);
+    call = image_call_begin(format, "create", blob->name);
+    done = format->create(format, blob, &rounded, task, &call.why);
+    return cst_call_end(&call, done, error);
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -200,29 +203,35 @@ CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const C
                             GError **error)
 {
     CstImage *image;
+    CstCall call;
 
     if (!check_can_open(blob, format, how, error))
         return NULL;
-    image = format->open(format, blob, how, error);
-    (void)result(image != NULL, error);
-    if (!image)
-        return NULL;
-    image->format = format;
-    image->blob = cst_blob_ref(blob);
-    image->backing = how->backing ? cst_blob_ref(how->backing) : NULL;
-    image->writable = (how->flags & CST_IMAGE_WRITE) != 0;
+    call = image_call_begin(format, "open", blob->name);
+    image = format->open(format, blob, how, &call.why);
+    if (image) {
+        image->format = format;
+        image->blob = cst_blob_ref(blob);
+        image->backing = how->backing ? cst_blob_ref(how->backing) : NULL;
+        image->writable = (how->flags & CST_IMAGE_WRITE) != 0;
+    }
+    if (!cst_call_end(&call, image != NULL, error))
+        g_clear_pointer(&image, cst_image_free);
     return image;
 }
 
 void cst_image_free(CstImage *image)
 {
     CstBlob *blob, *backing;
+    CstCall call;
 
     if (!image)
         return;
     blob = image->blob;
     backing = image->backing;
+    call = image_call_begin(image->format, "close", blob->name);
     image->format->close(image);
+    cst_call_trace(&call, TRUE);
     cst_blob_unref(blob);
     cst_blob_unref(backing);
 }
@@ -236,7 +245,21 @@ gboolean cst_image_flush(CstImage *image, GError **error)
 {
     if (!image->writable || !image->format->flush)
         return TRUE;
-    return result(image->format->flush(image, error), error);
+    return IMAGE_CALL(image, flush, error);
+}
+
+gboolean cst_format_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
+                            GError **error)
+{
+    CstCall call = image_call_begin(measuring->format, "measure", NULL);
+    gboolean done = measuring->format->measure(measuring, ret_measure, &call.why);
+
+    return cst_call_end(&call, done, error);
+}
+
+uint64_t cst_image_zero_unit(CstImage *image)
+{
+    return image->format->zero_unit ? image->format->zero_unit(image) : 0;
 }
 
 uint64_t cst_image_compression_unit(CstImage *image)
@@ -249,9 +272,8 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
 {
     uint64_t unit = cst_image_compression_unit(image);
 
-    if (!image->writable)
-        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
-                        image->blob->name);
+    if (!image_may_change(image, error))
+        return FALSE;
     if (unit == 0)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be compressed"),
                         image->blob->name);
@@ -259,15 +281,14 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
         len != MIN(unit, image->capacity - offset))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("compressed data must be whole units of %" PRIu64 " bytes"), unit);
-    return result(image->format->write_packed(image, buf, len, offset, error), error);
+    return IMAGE_CALL(image, write_packed, error, buf, len, offset);
 }
 
 gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error)
 {
-    if (!image->writable)
-        return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"),
-                        image->blob->name);
+    if (!image_may_change(image, error))
+        return FALSE;
     if (!image->format->resize)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be resized"),
                         image->format->name);
@@ -275,7 +296,7 @@ gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation p
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
     if (!image->format->is_plain)
         capacity = (capacity + 511) / 512 * 512;
-    return result(image->format->resize(image, capacity, preallocation, task, error), error);
+    return IMAGE_CALL(image, resize, error, capacity, preallocation, task);
 }
 
 /* --- checking ------------------------------------------------------------------------------ */
@@ -285,13 +306,17 @@ static gboolean check_once(CstBlob *blob, const CstImageFormat *format, unsigned
                            CstImageCheck *ret_check, CstTask *task, GError **error)
 {
     CstImageCheck check = {.findings = findings};
+    CstCall call;
+    gboolean done;
 
     if (!format->check)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("images of format '%s' can't be checked"),
                         format->name);
     if (flags && !blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
-    if (!result(format->check(format, blob, files, flags, &check, task, error), error))
+    call = image_call_begin(format, "check", blob->name);
+    done = format->check(format, blob, files, flags, &check, task, &call.why);
+    if (!cst_call_end(&call, done, error))
         return FALSE;
     *ret_check = check;
     return TRUE;

@@ -6,7 +6,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "format.h"
+#include "dispatch.h"
 
 /* The checked dispatch for snapshots. */
 
@@ -26,10 +26,7 @@ static gboolean has_snapshots(CstImage *image, GError **error)
 
 static gboolean may_change(CstImage *image, GError **error)
 {
-    if (!has_snapshots(image, error))
-        return FALSE;
-    return image->writable || cst_fail(error, CST_ERROR_READ_ONLY,
-                                       _("'%s' is open for reading only"), image->blob->name);
+    return has_snapshots(image, error) && image_may_change(image, error);
 }
 
 void cst_image_snapshot_free(CstImageSnapshot *snapshot)
@@ -41,7 +38,16 @@ void cst_image_snapshot_free(CstImageSnapshot *snapshot)
 
 GPtrArray *cst_image_snapshot_list(CstImage *image, GError **error)
 {
-    return has_snapshots(image, error) ? image->format->snapshots->list(image, error) : NULL;
+    GPtrArray *list;
+    CstCall call;
+
+    if (!has_snapshots(image, error))
+        return NULL;
+    call = image_call_begin(image->format, "snapshots->list", image->blob->name);
+    list = image->format->snapshots->list(image, &call.why);
+    if (!cst_call_end(&call, list != NULL, error))
+        g_clear_pointer(&list, g_ptr_array_unref);
+    return list;
 }
 
 static gboolean is_good_name(const char *name, GError **error)
@@ -54,22 +60,22 @@ static gboolean is_good_name(const char *name, GError **error)
 gboolean cst_image_snapshot_create(CstImage *image, const char *name, CstTask *task, GError **error)
 {
     return may_change(image, error) && is_good_name(name, error) &&
-           image->format->snapshots->create(image, name, task, error);
+           IMAGE_CALL(image, snapshots->create, error, name, task);
 }
 
 gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return may_change(image, error) && image->format->snapshots->revert(image, name, task, error);
+    return may_change(image, error) && IMAGE_CALL(image, snapshots->revert, error, name, task);
 }
 
 gboolean cst_image_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return may_change(image, error) && image->format->snapshots->remove(image, name, task, error);
+    return may_change(image, error) && IMAGE_CALL(image, snapshots->remove, error, name, task);
 }
 
 gboolean cst_image_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                    GError **error)
 {
     return may_change(image, error) && is_good_name(new_name, error) &&
-           image->format->snapshots->rename(image, name, new_name, error);
+           IMAGE_CALL(image, snapshots->rename, error, name, new_name);
 }

@@ -136,6 +136,7 @@ gboolean cst_lift(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
 {
     g_autoptr(CstBlob) mark = cst_mark_new(below);
     CstImage *image = cst_guest_image(guest);
+    uint64_t unit = cst_image_zero_unit(image);
     Lift lift = {
         .from = from,
         .guest = guest,
@@ -145,8 +146,8 @@ gboolean cst_lift(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
         .task = task,
     };
 
-    if (image->format->zero_unit)
-        lift.unit = image->format->zero_unit(image);
+    if (unit > 0)
+        lift.unit = unit;
     lift.size = cst_image_capacity(image);
     return cst_crew_run(&lift_ops, &lift, task, error);
 }

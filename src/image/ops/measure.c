@@ -57,5 +57,5 @@ gboolean cst_image_measure(const CstImageFormat *format, const CstImageCreate *o
     if (!source || !format->is_plain)
         rounded.capacity = cst_div_up(rounded.capacity, 512) * 512;
     cst_task_add_total(task, measuring.source_size);
-    return format->measure(&measuring, ret_measure, error);
+    return cst_format_measure(&measuring, ret_measure, error);
 }

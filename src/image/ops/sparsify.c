@@ -203,13 +203,13 @@ static gboolean give_back(CstImage *image, const Files *files, uint64_t *ret_giv
                           CstTask *task, GError **error)
 {
     Sparsify sparsify = {.size = cst_image_capacity(image), .unit = SMALL_UNIT, .task = task};
-    const CstImageFormat *format = image->format;
+    uint64_t unit = cst_image_zero_unit(image);
     g_autoptr(CstBlob) guest = NULL;
     uint64_t before = 0, after = 0;
 
-    sparsify.whole_units = format->zero_unit != NULL;
-    if (sparsify.whole_units)
-        sparsify.unit = format->zero_unit(image);
+    sparsify.whole_units = unit > 0;
+    if (unit > 0)
+        sparsify.unit = unit;
     sparsify.guest = guest = cst_image_guest_blob(image);
     cst_task_add_total(task, sparsify.size);
     if (!space_taken(files, &before, error) || !cst_may_change(error) ||
