@@ -40,7 +40,7 @@ const CstImageFormat *cst_image_format_find(const char *name, GError **error)
 
 gboolean cst_image_name_is_plain(const char *name)
 {
-    const CstImageFormat *format = find(name);
+    const CstImageFormat *format = name ? find(name) : NULL;
 
     return format && format->is_plain;
 }

@@ -6,7 +6,8 @@
  *
  * Recorded (store/declarations.h) is what the file and its directory do not show:
  *
- * - of a raw volume that it is raw: its guest can write anything at its start;
+ * - of a volume of plain bytes (raw, iso) that it is that: its guest can write anything at its
+ *   start;
  * - of a volume that was uploaded to that it is restricted, before the first byte is written;
  * - in a directory that others can write, all that is declared;
  * - references that lead outside of all pools.
@@ -22,6 +23,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <image/image.h>
 #include <store/declarations.h>
 
 #include "pool.h"
@@ -63,11 +65,6 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 
 /* --- what other tools have made --------------------------------------------------------------- */
 
-static gboolean is_raw(const CstVolume *volume)
-{
-    return g_strcmp0(volume->format, "raw") == 0;
-}
-
 static gboolean wants_pin(const CstVolume *volume)
 {
     const CstVolumeExtra *extra = volume->extra;
@@ -76,8 +73,9 @@ static gboolean wants_pin(const CstVolume *volume)
     if (volume->type != CST_VOL_FILE || volume->stamp.size == 0 || volume->stamp.inode == 0 ||
         (volume->flags & CST_VOLUME_DECLARED) || (extra && extra->problem))
         return FALSE;
-    return is_raw(volume) || ((volume->flags & CST_VOLUME_SHARED) && extra &&
-                              (extra->backing_path || extra->data_file));
+    return cst_image_name_is_plain(volume->format) ||
+           ((volume->flags & CST_VOLUME_SHARED) && extra &&
+            (extra->backing_path || extra->data_file));
 }
 
 static void pin(CstPool *pool, const CstPoolState *state, GPtrArray *volumes,
@@ -98,18 +96,38 @@ static void pin(CstPool *pool, const CstPoolState *state, GPtrArray *volumes,
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
+/* Those of @volumes that want a pin and whose format is @name, one of plain bytes; NULL: the rest.
+ */
+static GPtrArray *to_pin(CstVolume *const *volumes, guint count, const char *name)
+{
+    GPtrArray *found = g_ptr_array_new();
+
+    for (guint i = 0; i < count; i++)
+        if (wants_pin(volumes[i]) && (name ? g_strcmp0(volumes[i]->format, name) == 0
+                                           : !cst_image_name_is_plain(volumes[i]->format)))
+            g_ptr_array_add(found, volumes[i]);
+    return found;
+}
+
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count)
 {
-    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
     g_autoptr(CstDeclaration) restricted = cst_declaration_new(NULL, TRUE);
-    g_autoptr(GPtrArray) raws = g_ptr_array_new();
-    g_autoptr(GPtrArray) images = g_ptr_array_new();
+    g_autoptr(GPtrArray) images = NULL;
 
-    for (guint i = 0; i < count && !cst_dry_run(); i++)
-        if (wants_pin(volumes[i]))
-            g_ptr_array_add(is_raw(volumes[i]) ? raws : images, volumes[i]);
-    pin(pool, state, raws, raw);
+    if (cst_dry_run())
+        return;
+    images = to_pin(volumes, count, NULL);
     pin(pool, state, images, restricted);
+    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++) {
+        g_autoptr(CstDeclaration) plain = NULL;
+        g_autoptr(GPtrArray) found = NULL;
+
+        if (!cst_image_format_is_plain(*format))
+            continue;
+        plain = cst_declaration_new(cst_image_format_name(*format), FALSE);
+        found = to_pin(volumes, count, cst_image_format_name(*format));
+        pin(pool, state, found, plain);
+    }
 }
 
 /* --- what may be opened ----------------------------------------------------------------------- */

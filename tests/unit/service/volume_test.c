@@ -137,6 +137,30 @@ static void a_raw_volume_stays_raw_whatever_its_guest_writes(void **state)
     assert_string_equal(((CstVolRow *)g_ptr_array_index(rows, 0))->format, "raw");
 }
 
+/* The start of a medium may be a guest's to write, too: it is no image from then on either. */
+static void a_medium_stays_one_whatever_is_written_over_its_start(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *path = g_build_filename(f->images, "p", "medium", NULL);
+    g_autoptr(GPtrArray) before = NULL;
+    g_autoptr(GPtrArray) after = NULL;
+    FILE *file = fopen(path, "w+");
+
+    assert_int_equal(fseek(file, 32769, SEEK_SET), 0);
+    assert_int_equal(fwrite("CD001", 1, 5, file), 5);
+    assert_int_equal(fflush(file), 0);
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    before = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+    assert_string_equal(((CstVolRow *)g_ptr_array_index(before, 0))->format, "iso");
+    rewind(file);
+    assert_int_equal(fwrite("QFI\xfb\0\0\0\3", 1, 8, file), 8);
+    fclose(file);
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    after = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+    assert_string_equal(((CstVolRow *)g_ptr_array_index(after, 0))->format, "iso");
+}
+
 static void a_file_put_there_behind_our_back_is_seen(void **state)
 {
     Fixture *f = *state;
@@ -384,6 +408,7 @@ int main(void)
         CASE(pages_follow_one_another_without_a_gap),
         CASE(names_that_are_taken_or_hostile_are_refused),
         CASE(a_raw_volume_stays_raw_whatever_its_guest_writes),
+        CASE(a_medium_stays_one_whatever_is_written_over_its_start),
         CASE(a_file_put_there_behind_our_back_is_seen),
         CASE(one_bad_entry_never_fails_a_refresh),
         CASE(sizes_grow_and_shrink_only_when_asked),
