@@ -126,6 +126,8 @@ struct CstImageFormat {
 
     /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
     gboolean is_plain;
+    /** The file is an encrypted container and nothing else. */
+    gboolean is_container;
     /**
      * A block without an entry holds nothing, with or without a backing image, which is something
      * else than a block of zeroes. With CST_IMAGE_SAME_CONTENT open() takes a backing image then,

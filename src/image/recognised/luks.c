@@ -57,6 +57,7 @@ static void luks_describe(CstImageLook *look, CstImageLuks *luks)
 
 const CstImageFormat cst_format_luks = {
     .name = "luks",
+    .is_container = TRUE,
     .xml_name = "raw",
     .probe = luks_probe,
     .magic = {CST_IMAGE_MAGIC(0, "LUKS\xba\xbe")},

@@ -10,6 +10,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <image/hold.h>
+#include <image/image.h>
 #include <service/images.h>
 
 #include "core/claim.h"
@@ -40,7 +41,7 @@ gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **err
 {
     g_autofree char *who = NULL;
 
-    if (!volume->format || strcmp(volume->format, "raw") == 0 || !cst_image_is_written(blob, &who))
+    if (!volume->format || cst_image_name_is_plain(volume->format) || !cst_image_is_written(blob, &who))
         return TRUE;
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is open for writing in %s: a copy would mix what the image held "

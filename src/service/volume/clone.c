@@ -173,7 +173,7 @@ static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const
         return FALSE;
     to = cst_image_guest_blob(image);
     /* A new image reads as zeroes; raw bytes on a device are whatever they were. */
-    zeroed = draft->zeroed || strcmp(cst_image_format_name(clone->plan.format), "raw") != 0;
+    zeroed = draft->zeroed || !cst_image_format_is_plain(clone->plan.format);
     return copy_whole(from, to, zeroed, clone, error) && cst_blob_flush(to, error);
 }
 
@@ -183,7 +183,7 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
     g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
 
     /* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
-    if (g_strcmp0(clone->source->format, "raw") == 0)
+    if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
     txn.declaration = trust_of_copy(clone->def, clone->source);
     return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,

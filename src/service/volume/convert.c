@@ -44,7 +44,7 @@ static gboolean take_format(CstPool *pool, Conversion *conversion, GError **erro
     conversion->def->type = info->volume_type;
     if (cst_pool_volume_format_ok(pool->def->type, name))
         conversion->def->format = g_strdup(name);
-    else if (strcmp(name, "raw") != 0)
+    else if (!cst_image_format_is_plain(conversion->format))
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("pools of type '%s' hold no volumes of format '%s'"), info->name, name);
     return TRUE;

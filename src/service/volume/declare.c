@@ -71,8 +71,7 @@ static gboolean needs_record(const CstPool *pool, const CstVolDraft *draft,
                              const CstDeclaration *declaration)
 {
     /* What holds the guest's bytes alone does not say what it is. */
-    gboolean plain =
-        strcmp(declaration->format, "raw") == 0 || strcmp(declaration->format, "iso") == 0;
+    gboolean plain = cst_image_name_is_plain(declaration->format);
 
     return draft->shared || declaration->restricted || plain ||
            (declaration->backing && is_outside(pool, declaration->backing));

@@ -25,7 +25,7 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
     *ret_handled = TRUE;
     if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error))
         return FALSE;
-    if (volume->type == CST_VOL_FILE || g_strcmp0(volume->format, "raw") != 0) {
+    if (volume->type == CST_VOL_FILE || !cst_image_name_is_plain(volume->format)) {
         *ret_handled = FALSE;
         return TRUE;
     }

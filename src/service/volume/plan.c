@@ -24,20 +24,22 @@ CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned cre
     return def;
 }
 
-gboolean volume_is_raw(const CstVolDef *def)
-{
-    return !def->format || strcmp(def->format, "raw") == 0;
-}
-
-/* Made as a raw image, and declared to be a medium. */
-static gboolean is_medium(const CstVolDef *def)
-{
-    return g_strcmp0(def->format, "iso") == 0;
-}
-
 static gboolean is_plain(const CstVolDef *def)
 {
-    return volume_is_raw(def) || is_medium(def);
+    return !def->format || cst_image_name_is_plain(def->format);
+}
+
+/* Plain bytes that no image is made of, such as an ISO: made as a raw image, and declared. */
+static gboolean is_medium(const CstVolDef *def)
+{
+    const CstImageFormat *format = def->format ? cst_image_format_find(def->format, NULL) : NULL;
+
+    return format && cst_image_format_is_plain(format) && !cst_image_format_can_create(format);
+}
+
+gboolean volume_is_raw(const CstVolDef *def)
+{
+    return is_plain(def) && !is_medium(def);
 }
 
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)

@@ -98,7 +98,7 @@ const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *n
         return cst_image_format_find(name, error);
     if (!cst_image_inspect(blob, NULL, &info, error))
         return NULL;
-    if (strcmp(cst_image_format_name(info.format), "raw") == 0)
+    if (cst_image_format_is_plain(info.format) && cst_image_format_can_create(info.format))
         warn_of_guess(ctl, blob->name);
     return info.format;
 }

@@ -99,7 +99,7 @@ static void add_luks(CliSheet *sheet, const CliImageSpecific *specific)
 {
     const CliFact format = cli_fact_text("format", N_("format"), "luks");
 
-    if (strcmp(cst_image_format_name(specific->info->format), "luks") == 0) {
+    if (cst_image_format_is_container(specific->info->format)) {
         cli_image_add_luks(sheet, specific->luks);
         return;
     }

@@ -25,8 +25,10 @@ const char *cst_image_format_name(const CstImageFormat *format);
 const char *cst_image_format_xml_name(const CstImageFormat *format);
 /** The guest's bytes are the file's bytes, as those of raw and iso are. */
 gboolean cst_image_format_is_plain(const CstImageFormat *format);
-/** The same of a format's name; FALSE for one that is not known. */
+/** The same of a format's name; FALSE for NULL, or a name that is not known. */
 gboolean cst_image_name_is_plain(const char *name);
+/** An image is an encrypted container and nothing else, as those of luks are. */
+gboolean cst_image_format_is_container(const CstImageFormat *format);
 /** NULL with INVALID for an unknown name. "vhd" is accepted for "vpc", "ploop" for "parallels",
  *  "host_device" for "raw". */
 const CstImageFormat *cst_image_format_find(const char *name, GError **error);
