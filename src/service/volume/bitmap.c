@@ -28,10 +28,12 @@ static gboolean do_steps(const Work *work, GError **error)
 
     for (guint i = 0; i < change->steps->len; i++) {
         const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
+        CstBitmapAction action;
 
         if (!cst_task_check(work->task, error) ||
-            !cst_image_bitmap_do(work->image, step->action, change->name, change->granularity,
-                                 work->source, step->from, error))
+            !cst_bitmap_action_parse(step->action, &action, error) ||
+            !cst_image_bitmap_apply(work->image, action, change->name, change->granularity,
+                                    work->source, step->from, error))
             return FALSE;
     }
     return cst_image_flush(work->image, error);
@@ -44,11 +46,11 @@ static gboolean check(const CstBitmapChange *change, GError **error)
                         _("from 1 to %d things can be done with a bitmap at a time"),
                         CST_BITMAP_STEPS_MAX);
     for (guint i = 0; i < change->steps->len; i++) {
-        const char *action = g_array_index(change->steps, CstBitmapStep, i).action;
+        CstBitmapAction action;
 
-        if (!cst_image_bitmap_has_deed(action))
-            return cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be done with a bitmap"),
-                            action);
+        if (!cst_bitmap_action_parse(g_array_index(change->steps, CstBitmapStep, i).action, &action,
+                                     error))
+            return FALSE;
     }
     return TRUE;
 }

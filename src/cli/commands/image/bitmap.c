@@ -30,10 +30,12 @@ static gboolean run_actions(CstTask *task, gpointer data, GError **error)
 
     for (guint i = 0; i < change->steps->len; i++) {
         const CstBitmapStep *step = &g_array_index(change->steps, CstBitmapStep, i);
+        CstBitmapAction action;
 
         if (!cst_task_check(task, error) ||
-            !cst_image_bitmap_do(work->image, step->action, change->name, change->granularity,
-                                 work->source ? work->source : work->image, step->from, error))
+            !cst_bitmap_action_parse(step->action, &action, error) ||
+            !cst_image_bitmap_apply(work->image, action, change->name, change->granularity,
+                                    work->source ? work->source : work->image, step->from, error))
             return FALSE;
     }
     return cst_image_flush(work->image, error);
@@ -53,8 +55,9 @@ gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *
         const CstBitmapStep step = {.action = item->option->name,
                                     .from = strcmp(item->option->name, "merge") == 0 ? item->value
                                                                                      : NULL};
+        CstBitmapAction action;
 
-        if (cst_image_bitmap_has_deed(step.action))
+        if (cst_bitmap_action_parse(step.action, &action, NULL))
             g_array_append_val(ret_change->steps, step);
     }
     if (ret_change->steps->len == 0)

@@ -50,12 +50,22 @@ gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *sou
 
 /* --- not in the library: what is to be done, as words ----------------------------------------- */
 
-/** One of qemu-img's words: "add", "remove", "clear", "enable", "disable", "merge". */
-gboolean cst_image_bitmap_has_deed(const char *deed);
+typedef enum {
+    CST_BITMAP_ADD,
+    CST_BITMAP_REMOVE,
+    CST_BITMAP_CLEAR,
+    CST_BITMAP_ENABLE,
+    CST_BITMAP_DISABLE,
+    CST_BITMAP_MERGE
+} CstBitmapAction;
+
+/** qemu-img's "add", "remove", "clear", "enable", "disable", "merge"; INVALID for another word. */
+gboolean cst_bitmap_action_parse(const char *word, CstBitmapAction *ret_action, GError **error);
+
 /**
- * Does it: "add" with @granularity, enabled; "merge" adds the bitmap @from of @source. INVALID for
- * another word.
+ * Does it with the bitmap @name: ADD with @granularity, enabled; MERGE adds the bitmap @from of
+ * @source, INVALID without @from. The others use neither.
  */
-gboolean cst_image_bitmap_do(CstImage *image, const char *deed, const char *name,
-                             uint64_t granularity, CstImage *source, const char *from,
-                             GError **error);
+gboolean cst_image_bitmap_apply(CstImage *image, CstBitmapAction action, const char *name,
+                                uint64_t granularity, CstImage *source, const char *from,
+                                GError **error);
