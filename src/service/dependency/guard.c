@@ -41,7 +41,8 @@ gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **err
 {
     g_autofree char *who = NULL;
 
-    if (!volume->format || cst_image_name_is_plain(volume->format) || !cst_image_is_written(blob, &who))
+    if (!volume->format || cst_image_name_is_plain(volume->format) ||
+        !cst_image_is_written(blob, &who))
         return TRUE;
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is open for writing in %s: a copy would mix what the image held "
