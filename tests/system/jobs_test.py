@@ -363,7 +363,7 @@ class Embedded(unittest.TestCase):
     def test_nobody_would_go_on(self):
         status, _, err = self.cistern("vol-wipe", "big", "--pool", "p", "--detach")
         self.assertEqual(1, status)
-        self.assertIn("no daemon", err)
+        self.assertIn("needs a daemon", err)
 
 
 @unittest.skipUnless(peers.Libvirtd.available(), "needs root and libvirtd")

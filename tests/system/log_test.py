@@ -14,6 +14,8 @@ LINE = re.compile(TIME + r": (?:error|warning|info|debug): "
                          r"(?:\[(?P<id>\d+\.\d+)\] )?(?P<text>.*)")
 # What takes its time differs from run to run.
 MS = re.compile(r"\d+\.\d ms")
+# A call of a backend, a blob or an image format, as their dispatchers log it.
+CALL = re.compile(r"(\w+\.[\w.>-]+) '.*: \d+ us, ")
 
 
 class Requests(WithDaemon):
@@ -52,6 +54,10 @@ class Requests(WithDaemon):
             time.sleep(0.02)
 
     def followed(self, procedure):
+        """What was logged for the one call of @procedure, but the calls through vtables."""
+        return [text for text in self.all_of(procedure) if not CALL.match(text)]
+
+    def all_of(self, procedure):
         """All that was logged for the one call of @procedure, from its begin to its end."""
         self.wait_for(f"^{procedure} (ended|failed) ")
         begun = [(number, text) for number, text in self.lines()
@@ -77,6 +83,11 @@ class Requests(WithDaemon):
                           r"job \(create of volume 'v' in pool 'p'\) ended after N ms",
                           r"virStorageVolCreateXML ended after N ms"],
                          self.followed("virStorageVolCreateXML"))
+        said = self.all_of("virStorageVolCreateXML")
+        calls = [match[1] for match in map(CALL.match, said) if match]
+        self.assertEqual(len(said), len(calls) + 4, said)
+        wanted = ["dir.vol_reserve", "file.resize", "dir.vol_commit", "dir.usage"]
+        self.assertEqual(wanted, [call for call in calls if call in wanted], said)
 
     def test_a_snapshot(self):
         self.ok("vol-create-as", "p", "v", "1M", "--format", "qcow2")
@@ -86,6 +97,9 @@ class Requests(WithDaemon):
                           r"job \(snapshot of volume 'v' in pool 'p'\) ended after N ms",
                           r"cisternVolSnapshotCreate ended after N ms"],
                          self.followed("cisternVolSnapshotCreate"))
+        self.assertIn("qcow2.snapshots->create 'v': N us, done",
+                      [re.sub(r"\d+ us", "N us", text)
+                       for text in self.all_of("cisternVolSnapshotCreate")])
 
     def test_a_failure(self):
         self.assertNotEqual(0, self.virsh("vol-create-as", "p", "a/b", "1M")[0])
