@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Memory of a size that somebody else chose. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/error.h>
+
+static void memory_that_is_there_is_given(void **state)
+{
+    g_autofree uint8_t *plain = cst_alloc(3, 7, "x", NULL);
+    g_autofree uint8_t *zeroed = cst_alloc0(3, 7, "x", NULL);
+    g_autofree uint8_t *copy = cst_memdup("abc", 4, "x", NULL);
+
+    assert_non_null(plain);
+    memset(plain, 1, 21);
+    plain = cst_realloc(plain, 4, 7, "x", NULL);
+    for (unsigned i = 0; i < 21; i++) {
+        assert_int_equal(plain[i], 1);
+        assert_int_equal(zeroed[i], 0);
+    }
+    assert_string_equal((char *)copy, "abc");
+}
+
+static void nothing_is_no_failure(void **state)
+{
+    g_autofree void *plain = cst_alloc(0, 8, "x", NULL);
+    g_autofree void *zeroed = cst_alloc0(0, 8, "x", NULL);
+    g_autofree void *copy = cst_memdup(NULL, 0, "x", NULL);
+
+    assert_non_null(plain);
+    assert_non_null(zeroed);
+    assert_non_null(copy);
+}
+
+static void assert_none(const void *memory, const char *message, GError **error)
+{
+    assert_null(memory);
+    assert_true(g_error_matches(*error, CST_ERROR, CST_ERROR_NO_MEMORY));
+    assert_string_equal((*error)->message, message);
+    g_clear_error(error);
+}
+
+/* 2 * 2^63 bytes would be none. */
+static void a_product_that_overflows_is_a_failure(void **state)
+{
+    static const char message[] = "'disk' needs 18446744073709551615 bytes of memory at once";
+    const uint64_t count = UINT64_C(1) << 63;
+    g_autofree char *kept = g_strdup("kept");
+    g_autoptr(GError) error = NULL;
+
+    assert_none(cst_alloc(count, 2, "disk", &error), message, &error);
+    assert_none(cst_alloc0(count, 2, "disk", &error), message, &error);
+    assert_none(cst_realloc(kept, count, 2, "disk", &error), message, &error);
+    assert_string_equal(kept, "kept");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_that_is_there_is_given),
+        cmocka_unit_test(nothing_is_no_failure),
+        cmocka_unit_test(a_product_that_overflows_is_a_failure),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
