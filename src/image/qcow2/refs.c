@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -198,7 +199,7 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
     const Qcow2 *q = walk->q;
     uint64_t per_block = UINT64_C(1) << q->block_bits;
     uint64_t blocks = MAX(cst_div_up(walk->counts.clusters, per_block), q->reftable_entries);
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    g_autofree uint8_t *block = cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error);
     Qcow2RefsReport report = {0};
     Comparison c = {.walk = walk,
                     .fix = fix,
@@ -206,6 +207,8 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
                     .block = block,
                     .run = {.findings = walk->found.findings, .unit = q->cluster_size}};
 
+    if (!block)
+        return FALSE;
     for (uint64_t i = 0, done = 0; done < blocks; done = i + 1) {
         uint64_t place;
 
@@ -258,11 +261,12 @@ static gboolean load_block(Qcow2 *q, const uint8_t *block, uint64_t first, Qcow2
 
 gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **error)
 {
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    g_autofree uint8_t *block = cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error);
     uint64_t per_block = UINT64_C(1) << q->block_bits, used = used_entries(q), size = 0;
 
-    if (!cst_blob_get_size(q->blocks.blob, &size, error) ||
-        !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block), error))
+    if (!block || !cst_blob_get_size(q->blocks.blob, &size, error) ||
+        !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block),
+                           q->blocks.blob->name, error))
         return FALSE;
     for (uint64_t i = 0; i < used; i++) {
         uint64_t place = q->reftable[i];
@@ -372,9 +376,13 @@ static gboolean write_block(Qcow2 *q, const Qcow2Sum *sum, uint64_t index, uint6
 static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *new, CstTask *task,
                                 GError **error)
 {
-    g_autofree uint8_t *table = g_malloc0(new->clusters << q->cluster_bits);
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    g_autofree uint8_t *table =
+        cst_alloc0(new->clusters, q->cluster_size, q->blocks.blob->name, error);
+    g_autofree uint8_t *block =
+        table ? cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error) : NULL;
 
+    if (!block)
+        return FALSE;
     for (guint i = 0; i < new->places->len; i++) {
         uint64_t place = g_array_index(new->places, uint64_t, i);
 

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include <base/alloc.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -189,10 +190,13 @@ static gboolean review_batch(const Qcow2Review *review, guint first, guint count
 gboolean qcow2_review(Qcow2Review *review, CstImageCheck *result, CstTask *task, GError **error)
 {
     Qcow2Walk *walk = review->walk;
-    g_autofree uint8_t *buf = g_malloc(MAX(BATCH_BYTES, walk->q->cluster_size));
+    g_autofree uint8_t *buf =
+        cst_alloc(MAX(BATCH_BYTES, walk->q->cluster_size), 1, walk->q->blocks.blob->name, error);
     gboolean all = review->fix && walk->fixable > 0;
     guint count;
 
+    if (!buf)
+        return FALSE;
     review_places(review, result);
     if (!review_l1(review, result, error))
         return FALSE;

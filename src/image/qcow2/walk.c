@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/threads.h>
@@ -21,7 +22,8 @@ gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
     memset(walk, 0, sizeof(*walk));
     walk->q = q;
     if (!cst_blob_get_size(q->blocks.blob, &walk->file_size, error) ||
-        !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size), error))
+        !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size),
+                           q->blocks.blob->name, error))
         return FALSE;
     walk->tables = g_array_new(FALSE, FALSE, sizeof(Qcow2WalkTable));
     walk->areas = g_array_new(FALSE, FALSE, sizeof(Qcow2Area));
@@ -124,7 +126,9 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
         return qcow2_corrupt(walk->q, error, _("the L1 tables of its snapshots overlap"));
     if (bytes > 0)
         g_array_append_val(walk->areas, area);
-    buf = g_malloc(room);
+    buf = cst_alloc(room, 1, walk->q->blocks.blob->name, error);
+    if (!buf)
+        return FALSE;
     for (uint64_t at = 0; at < bytes; at += room) {
         uint64_t n = MIN(room, bytes - at);
 
@@ -353,10 +357,11 @@ static void *work(void *data)
     Worker worker = {.walk = crew->walk, .found.findings = crew->walk->found.findings};
     guint first = 0, count;
 
-    worker.buf = g_malloc(MAX(BATCH_BYTES, q->cluster_size));
-    /* a compressed cluster touches three at most */
-    worker.clusters = g_new(uint64_t, 3 * (UINT64_C(1) << q->l2_bits));
-    while ((count = take_batch(crew, &first)) > 0)
+    worker.buf = cst_alloc(MAX(BATCH_BYTES, q->cluster_size), 1, q->blocks.blob->name, &error);
+    if (worker.buf) /* a compressed cluster touches three at most */
+        worker.clusters = cst_alloc(3 * (UINT64_C(1) << q->l2_bits), sizeof(uint64_t),
+                                    q->blocks.blob->name, &error);
+    while (worker.clusters && (count = take_batch(crew, &first)) > 0)
         if (!scan_batch(crew, &worker, first, count, &error))
             break;
     g_mutex_lock(&crew->lock);
