@@ -101,3 +101,4 @@ void assert_no_errors(World *world, const char *name, const char *format, uint64
 
 extern const Job create_job, convert_job, compress_job;
 extern const Job commit_job, rebase_job, flatten_job;
+extern const Job repair_job;

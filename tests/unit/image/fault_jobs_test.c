@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Images that are made, converted, committed, rebased and flattened while storage fails:
+ * Images that are made, converted, committed, rebased, flattened and repaired while storage fails:
  * each question, read, write, discard and flush of each file that takes part fails once. The work
  * fails with the storage's own error, unless a row of tolerated[] (fault_job.c) says why it need
  * not. What was there shows what it showed, its checks are clean, and the same work succeeds when
@@ -44,7 +44,7 @@ static const Variant variants[] = {
 };
 
 static const Job *const jobs[] = {
-    &create_job, &convert_job, &compress_job, &commit_job, &rebase_job, &flatten_job,
+    &create_job, &convert_job, &compress_job, &commit_job, &rebase_job, &flatten_job, &repair_job,
 };
 
 static const char *job_wanted; /* the program's argument; NULL: all */
