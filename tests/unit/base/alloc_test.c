@@ -7,9 +7,13 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/alloc.h>
 #include <base/error.h>
+#include <base/file.h>
+
+#include "no_memory.h"
 
 static void memory_that_is_there_is_given(void **state)
 {
@@ -60,12 +64,57 @@ static void a_product_that_overflows_is_a_failure(void **state)
     assert_string_equal(kept, "kept");
 }
 
+static void what_is_refused_is_a_failure(void **state)
+{
+    g_autofree char *kept = g_strdup("kept");
+    g_autoptr(GError) error = NULL;
+
+    no_memory_arm(1);
+    assert_none(cst_alloc(3, 7, "disk", &error), "'disk' needs 21 bytes of memory at once", &error);
+    assert_true(no_memory_struck());
+    no_memory_arm(2);
+    kept = cst_realloc(kept, 3, 7, "disk", &error);
+    assert_null(error);
+    assert_none(cst_realloc(kept, 4, 7, "disk", &error), "'disk' needs 28 bytes of memory at once",
+                &error);
+    assert_string_equal(kept, "kept");
+    no_memory_arm(1);
+    assert_none(cst_memdup("abc", 4, "disk", &error), "'disk' needs 4 bytes of memory at once",
+                &error);
+    no_memory_arm(1);
+    assert_none(cst_alloc0(1, 1, "disk", &error), "'disk' needs 1 bytes of memory at once", &error);
+    no_memory_arm(0);
+}
+
+static void a_file_for_which_there_is_no_memory_is_not_read(void **state)
+{
+    g_autofree char *path = g_build_filename(g_get_tmp_dir(), "alloc-test-XXXXXX", NULL);
+    g_autoptr(GError) error = NULL;
+    char *data = NULL;
+    int fd = g_mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "abc", 3), 3);
+    close(fd);
+    no_memory_arm(1);
+    assert_false(cst_file_read(path, 100, &data, NULL, &error));
+    no_memory_arm(0);
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_MEMORY));
+    assert_null(data);
+    assert_true(cst_file_read(path, 100, &data, NULL, NULL));
+    assert_string_equal(data, "abc");
+    g_free(data);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_that_is_there_is_given),
         cmocka_unit_test(nothing_is_no_failure),
         cmocka_unit_test(a_product_that_overflows_is_a_failure),
+        cmocka_unit_test(what_is_refused_is_a_failure),
+        cmocka_unit_test(a_file_for_which_there_is_no_memory_is_not_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
