@@ -42,6 +42,13 @@ gpointer cst_realloc(gpointer memory, uint64_t count, size_t size, const char *n
     return checked(bytes < G_MAXSIZE ? g_try_realloc(memory, bytes) : NULL, bytes, name, error);
 }
 
+gpointer cst_grow(gpointer list, uint64_t count, size_t size, const char *name, GError **error)
+{
+    if (count & (count - 1))
+        return list;
+    return cst_realloc(list, MAX(count * 2, 1), size, name, error);
+}
+
 gpointer cst_memdup(gconstpointer bytes, uint64_t len, const char *name, GError **error)
 {
     gpointer copy = cst_alloc(len, 1, name, error);

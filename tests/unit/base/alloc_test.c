@@ -86,6 +86,34 @@ static void what_is_refused_is_a_failure(void **state)
     no_memory_arm(0);
 }
 
+/* Element by element; memory is asked for at 0, 1, 2, 4, 8 and so on, and at no other. */
+static void a_list_grows_by_doubling(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    uint32_t *list = NULL, *grown;
+
+    for (uint32_t count = 0; count < 100; count++) {
+        gboolean asks = count == 0 || (count & (count - 1)) == 0;
+
+        no_memory_arm(1);
+        grown = cst_grow(list, count, sizeof(*list), "disk", &error);
+        assert_int_equal(no_memory_struck(), asks);
+        no_memory_arm(0);
+        if (asks) {
+            g_autofree char *message =
+                g_strdup_printf("'disk' needs %u bytes of memory at once", MAX(count * 2, 1) * 4);
+
+            assert_none(grown, message, &error);
+            grown = cst_grow(list, count, sizeof(*list), "disk", NULL);
+        }
+        list = grown;
+        list[count] = count;
+    }
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(list[i], i);
+    g_free(list);
+}
+
 static void a_file_for_which_there_is_no_memory_is_not_read(void **state)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "alloc-test-XXXXXX", NULL);
@@ -114,6 +142,7 @@ int main(void)
         cmocka_unit_test(nothing_is_no_failure),
         cmocka_unit_test(a_product_that_overflows_is_a_failure),
         cmocka_unit_test(what_is_refused_is_a_failure),
+        cmocka_unit_test(a_list_grows_by_doubling),
         cmocka_unit_test(a_file_for_which_there_is_no_memory_is_not_read),
     };
 

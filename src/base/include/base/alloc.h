@@ -25,5 +25,12 @@ gpointer cst_alloc0(uint64_t count, size_t size, const char *name, GError **erro
 gpointer cst_realloc(gpointer memory, uint64_t count, size_t size, const char *name,
                      GError **error);
 
+/**
+ * Room for one element more behind the @count of a list; NULL as from cst_realloc(). The list gets
+ * memory for twice as many when @count is a power of two, so grow it by one element at a time, with
+ * nothing but this, from NULL on.
+ */
+gpointer cst_grow(gpointer list, uint64_t count, size_t size, const char *name, GError **error);
+
 /** A copy of @len bytes. */
 gpointer cst_memdup(gconstpointer bytes, uint64_t len, const char *name, GError **error);
