@@ -106,11 +106,11 @@ static gboolean expand_table(Expansion *expansion, const Qcow2WalkTable *table, 
 
 static gboolean expand_tables(Expansion *expansion, GError **error)
 {
-    const GArray *tables = expansion->walk->tables;
+    const Qcow2Walk *walk = expansion->walk;
 
-    cst_task_add_total(expansion->change->task, tables->len * expansion->q->cluster_size);
-    for (guint i = 0; i < tables->len; i++) {
-        if (!expand_table(expansion, &g_array_index(tables, Qcow2WalkTable, i), error))
+    cst_task_add_total(expansion->change->task, walk->table_count * expansion->q->cluster_size);
+    for (guint i = 0; i < walk->table_count; i++) {
+        if (!expand_table(expansion, &walk->tables[i], error))
             return FALSE;
         cst_task_advance(expansion->change->task, expansion->q->cluster_size);
     }

@@ -303,9 +303,17 @@ static unsigned new_block_bits(const Qcow2 *q, const Qcow2Sum *sum)
 
 /* A new structure in the making. */
 typedef struct {
-    GArray *places; /* uint64_t cluster of each block, 0: not needed */
+    uint64_t *places; /* cluster of each block, 0: not needed */
+    uint64_t blocks;  /* that there are places for */
     uint64_t table, clusters;
 } Structure;
+
+static void structure_clear(Structure *new)
+{
+    g_free(new->places);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Structure, structure_clear)
 
 static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
@@ -323,6 +331,20 @@ static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *n
     return qcow2_counts_take(sum->base, from, wanted, &new->table, error);
 }
 
+/* Places for the blocks of all clusters that are counted, which only become more. */
+static gboolean make_places(const Qcow2 *q, const Qcow2Sum *sum, Structure *new, GError **error)
+{
+    uint64_t blocks = (sum->base->clusters >> new_block_bits(q, sum)) + 1;
+    uint64_t *grown = cst_realloc(new->places, blocks, sizeof(*grown), q->blocks.blob->name, error);
+
+    if (!grown)
+        return FALSE;
+    memset(grown + new->blocks, 0, (blocks - new->blocks) * sizeof(*grown));
+    new->places = grown;
+    new->blocks = blocks;
+    return TRUE;
+}
+
 /* Places may lie in ranges that have no block yet: until nothing is missing. */
 static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
@@ -332,13 +354,12 @@ static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *
     while (missing) {
         uint64_t at = 0, end;
 
-        if (!place_table(q, sum, from, new, error))
+        if (!place_table(q, sum, from, new, error) || !make_places(q, sum, new, error))
             return FALSE;
-        g_array_set_size(new->places, (guint)(sum->base->clusters >> bits) + 1);
         missing = FALSE;
         end = sum->base->clusters;
         while ((at = qcow2_counts_next(sum->base, at, end)) < end) {
-            uint64_t *place = &g_array_index(new->places, uint64_t, at >> bits);
+            uint64_t *place = &new->places[at >> bits];
 
             if (*place == 0) {
                 missing = TRUE;
@@ -383,8 +404,8 @@ static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *
 
     if (!block)
         return FALSE;
-    for (guint i = 0; i < new->places->len; i++) {
-        uint64_t place = g_array_index(new->places, uint64_t, i);
+    for (uint64_t i = 0; i < new->blocks; i++) {
+        uint64_t place = new->places[i];
 
         if (place == 0)
             continue;
@@ -399,8 +420,7 @@ static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *
 gboolean qcow2_refs_write(Qcow2 *q, Qcow2Sum *sum, uint64_t from, uint64_t *ret_offset,
                           uint32_t *ret_clusters, CstTask *task, GError **error)
 {
-    g_autoptr(GArray) places = g_array_new(FALSE, TRUE, sizeof(uint64_t));
-    Structure new = {places, 0, 0};
+    g_auto(Structure) new = {0};
 
     if (!place_blocks(q, sum, from, &new, error) || !write_structure(q, sum, &new, task, error))
         return FALSE;

@@ -62,8 +62,8 @@ static gboolean review_places(const Qcow2Review *review, CstImageCheck *result, 
             if (!review_place(review, at, 1, result, error))
                 return FALSE;
     }
-    for (guint i = 0; i < walk->tables->len; i++) {
-        const Qcow2WalkTable *table = &g_array_index(walk->tables, Qcow2WalkTable, i);
+    for (guint i = 0; i < walk->table_count; i++) {
+        const Qcow2WalkTable *table = &walk->tables[i];
 
         if (!review_place(review, table->place >> bits, table->uses, result, error))
             return FALSE;
@@ -177,13 +177,13 @@ static gboolean may_fix(const Qcow2Review *review, const Qcow2WalkTable *table)
 
 static guint batch_of(const Qcow2Review *review, guint first)
 {
-    const GArray *tables = review->walk->tables;
-    const Qcow2WalkTable *table = &g_array_index(tables, Qcow2WalkTable, first);
+    const Qcow2WalkTable *table = review->walk->tables + first;
     uint64_t size = review->walk->q->cluster_size;
     guint count = 1;
 
-    while (first + count < tables->len && table[count].place == table->place + count * size &&
-           table[count].active && (count + 1) * size <= BATCH_BYTES)
+    while (first + count < review->walk->table_count &&
+           table[count].place == table->place + count * size && table[count].active &&
+           (count + 1) * size <= BATCH_BYTES)
         count++;
     return count;
 }
@@ -191,7 +191,7 @@ static guint batch_of(const Qcow2Review *review, guint first)
 static gboolean review_batch(const Qcow2Review *review, guint first, guint count, uint8_t *buf,
                              CstImageCheck *result, GError **error)
 {
-    const Qcow2WalkTable *table = &g_array_index(review->walk->tables, Qcow2WalkTable, first);
+    const Qcow2WalkTable *table = review->walk->tables + first;
     Qcow2Review readonly = *review;
     uint64_t size = review->walk->q->cluster_size;
 
@@ -224,9 +224,9 @@ gboolean qcow2_review(Qcow2Review *review, CstImageCheck *result, CstTask *task,
         return FALSE;
     if (!review_places(review, result, error) || !review_l1(review, result, error))
         return FALSE;
-    for (guint i = 0; i < walk->tables->len; i += count) {
+    for (guint i = 0; i < walk->table_count; i += count) {
         count = 1;
-        if (!all && !g_array_index(walk->tables, Qcow2WalkTable, i).active)
+        if (!all && !walk->tables[i].active)
             continue;
         count = all ? 1 : batch_of(review, i);
         if (!cst_task_check(task, error) || !review_batch(review, i, count, buf, result, error))
