@@ -68,7 +68,9 @@ static gboolean parse_entry(Qcow2 *q, const uint8_t *raw, uint64_t room, GArray 
     bitmap.flags = cst_be32(raw + 12);
     bitmap.type = raw[16];
     bitmap.granularity_bits = raw[17];
-    bitmap.extra = g_memdup2(raw + FIXED, bitmap.extra_size);
+    bitmap.extra = cst_memdup(raw + FIXED, bitmap.extra_size, q->blocks.blob->name, error);
+    if (!bitmap.extra)
+        return FALSE;
     bitmap.name = g_strndup((const char *)raw + FIXED + bitmap.extra_size, name_size);
     g_array_append_val(bitmaps, bitmap);
     *ret_len = len;
