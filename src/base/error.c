@@ -50,6 +50,7 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_PROBE] = {"probe", CST_EXIT_FAILED, 75, N_("Storage pool probe failed: %s")},
     [CST_ERROR_LIMIT] = {"limit", CST_EXIT_FAILED, 39, "%s"},
     [CST_ERROR_NO_SPACE] = {"no-space", CST_EXIT_FAILED, 38, "%s"},
+    [CST_ERROR_NO_MEMORY] = {"no-memory", CST_EXIT_FAILED, 2, N_("out of memory: %s")},
     [CST_ERROR_CANCELLED] = {"cancelled", CST_EXIT_FAILED, 78, N_("operation aborted: %s")},
     [CST_ERROR_TIMEOUT] = {"timeout", CST_EXIT_TRY_AGAIN, 68, N_("Timed out during operation: %s")},
     [CST_ERROR_UNREACHABLE] = {"unreachable", CST_EXIT_UNREACHABLE, 38, "%s"},

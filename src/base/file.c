@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/alloc.h>
 #include <base/file.h>
 
 #include <errno.h>
@@ -116,8 +117,8 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a regular file"), path);
     if ((uint64_t)st.st_size > limit)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), path, limit);
-    data = g_malloc((size_t)st.st_size + 1);
-    if (!cst_pread_full(fd, data, (size_t)st.st_size, 0, path, error))
+    data = cst_alloc((uint64_t)st.st_size + 1, 1, path, error);
+    if (!data || !cst_pread_full(fd, data, (size_t)st.st_size, 0, path, error))
         return FALSE;
     data[st.st_size] = '\0';
     *ret_data = g_steal_pointer(&data);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -55,11 +56,10 @@ static gboolean set_size(CstMemoryBlob *memory, uint64_t size, GError **error)
         return cst_fail(error, CST_ERROR_NO_SPACE, _("'%s' is full"), memory->head.name);
     if (size > memory->capacity) {
         size_t capacity = MIN(MAX((size_t)size, memory->capacity * 2), (size_t)CST_BLOB_MEMORY_MAX);
-        uint8_t *data = g_try_realloc(memory->data, capacity);
+        uint8_t *data = cst_realloc(memory->data, capacity, 1, memory->head.name, error);
 
         if (!data)
-            return cst_fail(error, CST_ERROR_NO_SPACE, _("not enough memory to grow '%s'"),
-                            memory->head.name);
+            return FALSE;
         memory->data = data;
         memory->capacity = capacity;
     }

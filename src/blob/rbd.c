@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -119,12 +120,19 @@ static gboolean request_wait(Request *request, rbd_completion_t completion, int 
 static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Request *request = request_new(blob);
-    char *read = request->buf = g_malloc(len);
-    rbd_completion_t completion = request_completion(request);
-    int started = rbd->ceph->rbd_aio_read(rbd->rbd.image, offset, len, read, completion);
-    gboolean done = request_wait(request, completion, started, error);
+    char *read = cst_alloc(len, 1, blob->name, error);
+    rbd_completion_t completion;
+    Request *request;
+    gboolean done;
+    int started;
 
+    if (!read)
+        return FALSE;
+    request = request_new(blob);
+    request->buf = read;
+    completion = request_completion(request);
+    started = rbd->ceph->rbd_aio_read(rbd->rbd.image, offset, len, read, completion);
+    done = request_wait(request, completion, started, error);
     if (done)
         memcpy(buf, read, len);
     cst_ceph_work_unref(&request->work);
@@ -161,11 +169,12 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
     Request *request;
     int started;
     gboolean done;
+    char *copy;
 
-    if (!check_end(rbd, offset + len, error))
+    if (!check_end(rbd, offset + len, error) || !(copy = cst_memdup(buf, len, blob->name, error)))
         return FALSE;
     request = request_new(blob);
-    request->buf = g_memdup2(buf, len);
+    request->buf = copy;
     completion = request_completion(request);
     started = rbd->ceph->rbd_aio_write(rbd->rbd.image, offset, len, request->buf, completion);
     done = request_wait(request, completion, started, error);

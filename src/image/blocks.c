@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -117,28 +118,25 @@ static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GE
 
 static gboolean copy_data(CstBlocks *blocks, uint64_t from, uint64_t to, size_t len, GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc(len);
+    g_autofree uint8_t *buf = cst_alloc(len, 1, blocks->blob->name, error);
 
-    return cst_blocks_read_host(blocks, buf, len, from, error) &&
+    return buf && cst_blocks_read_host(blocks, buf, len, from, error) &&
            cst_blob_pwrite(blocks->data, buf, len, to, error);
 }
 
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
                               GError **error)
 {
+    CstExtent run;
+
     /* Holes stay holes: else a repair of an image whose blocks all share one would fill the
      * disk. */
-    for (uint64_t done = 0; done < length;) {
-        CstExtent run;
-
-        if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error))
-            return FALSE;
-        if (!(run.flags & CST_EXTENT_ZERO
+    for (uint64_t done = 0; done < length; done += run.length)
+        if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error) ||
+            !(run.flags & CST_EXTENT_ZERO
                   ? put_zeroes(blocks, to + done, run.length, error)
                   : copy_data(blocks, from + done, to + done, (size_t)run.length, error)))
             return FALSE;
-        done += run.length;
-    }
     return TRUE;
 }
 
@@ -343,8 +341,10 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
 static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                                 GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc((size_t)MIN(length, COPY_CHUNK));
+    g_autofree uint8_t *buf = cst_alloc(MIN(length, COPY_CHUNK), 1, blocks->blob->name, error);
 
+    if (!buf)
+        return FALSE;
     for (uint64_t done = 0; done < length;) {
         size_t n = (size_t)MIN(COPY_CHUNK, length - done);
         uint64_t left = blocks->image.capacity - MIN(offset + done, blocks->image.capacity);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -63,9 +64,9 @@ gboolean cst_look_read(CstImageLook *look, uint64_t offset, void *buf, size_t le
 
 char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len)
 {
-    g_autofree char *text = g_malloc(len + 1);
+    g_autofree char *text = cst_alloc(len + 1, 1, look->blob->name, &look->error);
 
-    if (!cst_look_read(look, offset, text, len))
+    if (!text || !cst_look_read(look, offset, text, len))
         return NULL;
     text[len] = '\0';
     return g_strdup(text);

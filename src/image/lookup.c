@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -111,8 +112,8 @@ static gboolean lookup_unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf
 
     if (len == lookup->cluster_size)
         return lookup->ops->unpack(lookup, run->host, buf, error);
-    cluster = g_malloc(lookup->cluster_size);
-    if (!lookup->ops->unpack(lookup, run->host, cluster, error))
+    cluster = cst_alloc(lookup->cluster_size, 1, blocks->blob->name, error);
+    if (!cluster || !lookup->ops->unpack(lookup, run->host, cluster, error))
         return FALSE;
     memcpy(buf, cluster + offset % lookup->cluster_size, len);
     return TRUE;

@@ -8,8 +8,10 @@
  */
 #include "page_cache.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -112,14 +114,17 @@ static CstPage *pop_unused(CstPageCache *cache)
     return page;
 }
 
-/* A page for @id, clean, in no list and not yet cached: a new one, or an evicted one. */
-static CstPage *take_page(CstPageCache *cache, const CstPageId *id)
+/* A page for @id, clean, in no list and not yet cached: a new one, or an evicted one. NULL when
+ * there is no memory for a new one; nothing has changed then. */
+static CstPage *take_page(CstPageCache *cache, const CstPageId *id, GError **error)
 {
     CstPage *page;
 
     g_assert(id->length <= cache->page_size);
     if (cache->count < cache->max_pages) {
-        page = g_malloc(sizeof(*page) + cache->page_size);
+        page = cst_alloc(sizeof(*page) + cache->page_size, 1, cache->blob->name, error);
+        if (!page)
+            return NULL;
         page->link = (GList){.data = page};
         page->cached = page->used = FALSE;
         cache->count++;
@@ -166,7 +171,9 @@ CstPage *cst_page_cache_get(CstPageCache *cache, const CstPageId *id, GError **e
     page = cst_page_cache_find(cache, id->key, id->group);
     if (page) /* the spill hook has loaded it */
         return page;
-    page = take_page(cache, id);
+    page = take_page(cache, id, error);
+    if (!page)
+        return NULL;
     if (!read_page(cache, page, error)) {
         g_queue_push_tail_link(&cache->clean, &page->link);
         return NULL;
@@ -181,8 +188,10 @@ CstPage *cst_page_cache_add(CstPageCache *cache, const CstPageId *id, GError **e
 
     if (!make_room(cache, error))
         return NULL;
+    page = take_page(cache, id, error);
+    if (!page)
+        return NULL;
     cst_page_cache_drop(cache, id->key, id->group);
-    page = take_page(cache, id);
     memset(page->data, 0, id->length);
     insert(cache, page);
     return cst_page_cache_dirty(cache, page, error) ? page : NULL;
@@ -261,20 +270,24 @@ unsigned cst_page_cache_dirty_count(const CstPageCache *cache, unsigned group)
     return cache->dirty[group].length;
 }
 
-static int by_offset(gconstpointer a, gconstpointer b)
+static int by_offset(const void *a, const void *b)
 {
     const CstPage *left = *(const CstPage *const *)a, *right = *(const CstPage *const *)b;
 
     return left->id.offset < right->id.offset ? -1 : left->id.offset > right->id.offset;
 }
 
-GPtrArray *cst_page_cache_dirty_pages(CstPageCache *cache, unsigned group)
+CstPage **cst_page_cache_dirty_pages(CstPageCache *cache, unsigned group, GError **error)
 {
-    GPtrArray *pages = g_ptr_array_sized_new(cache->dirty[group].length);
+    unsigned count = 0;
+    CstPage **pages =
+        cst_alloc(cache->dirty[group].length, sizeof(*pages), cache->blob->name, error);
 
+    if (!pages)
+        return NULL;
     for (GList *link = cache->dirty[group].head; link; link = link->next)
-        g_ptr_array_add(pages, link->data);
-    g_ptr_array_sort(pages, by_offset);
+        pages[count++] = link->data;
+    qsort(pages, count, sizeof(*pages), by_offset);
     return pages;
 }
 
@@ -291,14 +304,15 @@ static gboolean write_page(CstPageCache *cache, const CstPage *page, GError **er
 
 gboolean cst_page_cache_write(CstPageCache *cache, unsigned group, GError **error)
 {
-    g_autoptr(GPtrArray) pages = cst_page_cache_dirty_pages(cache, group);
+    unsigned count = cst_page_cache_dirty_count(cache, group);
+    g_autofree CstPage **pages = cst_page_cache_dirty_pages(cache, group, error);
 
-    for (guint i = 0; i < pages->len; i++) {
-        CstPage *page = g_ptr_array_index(pages, i);
-
-        if (!write_page(cache, page, error))
+    if (!pages)
+        return FALSE;
+    for (unsigned i = 0; i < count; i++) {
+        if (!write_page(cache, pages[i], error))
             return FALSE;
-        cst_page_cache_clean(cache, page);
+        cst_page_cache_clean(cache, pages[i]);
     }
     return TRUE;
 }

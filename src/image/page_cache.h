@@ -90,7 +90,8 @@ static inline CstPage *cst_page_cache_find(CstPageCache *cache, uint64_t key, un
 }
 /** The page with the key and group of @id, loaded as @id says when it is not cached. */
 CstPage *cst_page_cache_get(CstPageCache *cache, const CstPageId *id, GError **error);
-/** A new page of zeroes in place of any that is cached for @id. It is dirty; nothing is read. */
+/** A new page of zeroes in place of any that is cached for @id. It is dirty; nothing is read. When
+ *  the call fails, the cached one stays. */
 CstPage *cst_page_cache_add(CstPageCache *cache, const CstPageId *id, GError **error);
 
 /**
@@ -112,8 +113,9 @@ void cst_page_cache_clear(CstPageCache *cache);
 
 /** Number of dirty pages in the group. */
 unsigned cst_page_cache_dirty_count(const CstPageCache *cache, unsigned group);
-/** The group's dirty pages (CstPage, borrowed), ordered by offset. Free the array. */
-GPtrArray *cst_page_cache_dirty_pages(CstPageCache *cache, unsigned group);
+/** The group's dirty pages (borrowed), cst_page_cache_dirty_count() of them, ordered by offset.
+ * Free the array. */
+CstPage **cst_page_cache_dirty_pages(CstPageCache *cache, unsigned group, GError **error);
 /** Marks a dirty page clean without writing it: its owner has stored the content elsewhere. */
 void cst_page_cache_clean(CstPageCache *cache, CstPage *page);
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "table.h"
 
+#include <base/alloc.h>
 #include <base/units.h>
 
 #include "bytes.h"
@@ -95,8 +96,10 @@ gboolean cst_table_fill(CstBlob *blob, uint64_t offset, uint64_t first, uint64_t
                         uint32_t value, CstTask *task, GError **error)
 {
     size_t room = (size_t)MIN(count, CST_MIB / 4);
-    g_autofree uint32_t *chunk = g_new(uint32_t, MAX(room, 1));
+    g_autofree uint32_t *chunk = cst_alloc(room, sizeof(uint32_t), blob->name, error);
 
+    if (!chunk)
+        return FALSE;
     for (size_t i = 0; i < room; i++)
         chunk[i] = value;
     for (uint64_t done = 0; done < count;) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <base/alloc.h>
 #include <base/log.h>
 
 #include "peer.h"
@@ -216,18 +217,30 @@ static void look_ahead(Client *client)
                                 MIN(client->in->len - client->in_done, READ_AHEAD));
 }
 
-/* Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. */
-static void keep(Client *client, uint8_t *data, size_t len, size_t room)
+/*
+ * Replaces what is kept by the @len bytes at @data, which are overwritten there, with @room. Drops
+ * the client when there is no memory for that much.
+ */
+static gboolean keep(Client *client, uint8_t *data, size_t len, size_t room)
 {
-    GByteArray *in = g_byte_array_sized_new((guint)room);
+    uint8_t *memory = cst_alloc(room, 1, "packet", NULL);
+    GByteArray *in;
 
-    g_byte_array_append(in, data, (guint)len);
+    if (!memory) {
+        wipe_left(data, len);
+        client_drop(client, "there is no memory for its packet");
+        return FALSE;
+    }
+    memcpy(memory, data, len);
     wipe_left(data, len);
+    in = g_byte_array_new_take(memory, room);
+    g_byte_array_set_size(in, (guint)len); /* it has the room as before */
     if (client->in)
         g_byte_array_unref(client->in);
     client->in = in;
     client->in_room = room;
     client->in_done = 0;
+    return TRUE;
 }
 
 static void keep_rest(Client *client, uint8_t *data, size_t len)
@@ -252,7 +265,10 @@ static void move_to_front(Client *client)
         explicit_bzero(in->data + in->len, old - in->len);
 }
 
-/* Room for the rest of the first packet, but never for much more than has really come in. */
+/*
+ * Room for the rest of the first packet, but never for much more than has really come in. 0: there
+ * is none, and the client has been dropped.
+ */
 static size_t make_room(Client *client)
 {
     size_t want = CLIENT_READ_MIN, need, have;
@@ -261,8 +277,8 @@ static size_t make_room(Client *client)
     have = client->in->len;
     if (have >= 4 && cst_wire_packet_length(client->in->data, &need, NULL) && need > have)
         want = CLAMP(need - have, CLIENT_READ_MIN, READ_MAX);
-    if (have + want > client->in_room)
-        keep(client, client->in->data, have, have + want);
+    if (have + want > client->in_room && !keep(client, client->in->data, have, have + want))
+        return 0;
     g_byte_array_set_size(client->in, have + want);
     return want;
 }
@@ -286,9 +302,13 @@ static ssize_t receive(int fd, void *buf, size_t size)
 
 static ssize_t read_kept(Client *client)
 {
-    size_t room = make_room(client), have = client->in->len - room;
-    ssize_t n = receive(client->fd, client->in->data + have, room);
+    size_t room = make_room(client), have;
+    ssize_t n;
 
+    if (room == 0)
+        return 0;
+    have = client->in->len - room;
+    n = receive(client->fd, client->in->data + have, room);
     g_byte_array_set_size(client->in, have + (n > 0 ? (size_t)n : 0));
     if (n > 0)
         consume_kept(client);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -363,10 +364,21 @@ void streams_tick(Client *client)
 
 /* --- packets --------------------------------------------------------------------------------- */
 
+static void fail_stream(Stream *stream, const GError *error)
+{
+    send_error(stream, error);
+    end_stream(stream, FALSE);
+}
+
 static void receive(Stream *stream, uint64_t hole, const uint8_t *data, size_t len)
 {
-    UploadItem *item = g_malloc(sizeof(*item) + len);
+    g_autoptr(GError) error = NULL;
+    UploadItem *item = cst_alloc(sizeof(*item) + len, 1, "upload", &error);
 
+    if (!item) {
+        fail_stream(stream, error);
+        return;
+    }
     item->hole = hole;
     item->len = len;
     if (len > 0)
@@ -386,8 +398,7 @@ static gboolean receive_hole(Stream *stream, const uint8_t *packet, size_t len)
         if (!error)
             cst_fail(&error, CST_ERROR_INVALID, _("hole of %lld bytes with flags 0x%x"),
                      (long long)hole.length, hole.flags);
-        send_error(stream, error);
-        end_stream(stream, FALSE);
+        fail_stream(stream, error);
     } else if (hole.length > 0) {
         receive(stream, (uint64_t)hole.length, NULL, 0);
     }
@@ -399,8 +410,7 @@ static void refuse_data(Stream *stream)
     g_autoptr(GError) error = NULL;
 
     cst_fail(&error, CST_ERROR_RPC, _("data sent into a download"));
-    send_error(stream, error);
-    end_stream(stream, FALSE);
+    fail_stream(stream, error);
 }
 
 gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_t *packet,

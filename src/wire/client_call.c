@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -45,6 +46,7 @@ static void handle_reply(CstWireClient *client, const CstWireHeader *header, con
 {
     gpointer key = GUINT_TO_POINTER(header->serial);
     CstWirePending *pending = g_hash_table_lookup(client->pending, key);
+    GError *why = NULL;
 
     if (!pending || pending->packet) {
         protocol_error(client, header, _("the server replied to a call that was not made"));
@@ -57,8 +59,10 @@ static void handle_reply(CstWireClient *client, const CstWireHeader *header, con
     } else if (pending->forgotten) {
         g_hash_table_remove(client->pending, key);
     } else {
-        pending->packet = g_memdup2(packet, len);
+        pending->packet = cst_memdup(packet, len, "reply", &why);
         pending->len = len;
+        if (!pending->packet)
+            cst_wire_client_break(client, why);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -71,23 +72,32 @@ static void connection_lost(CstWireClient *client, int err)
 /*
  * Makes free space behind the received bytes. The buffer grows with the bytes that have arrived,
  * not with what a length word announces. The largest packet bounds it, as complete packets are
- * removed before each call.
+ * removed before each call. FALSE: there is no memory, and the connection has failed.
  */
-static void grow_input_buffer(CstWireClient *client)
+static gboolean grow_input_buffer(CstWireClient *client)
 {
-    size_t have = client->in_end - client->in_start;
+    size_t have = client->in_end - client->in_start, size;
+    GError *why = NULL;
+    uint8_t *grown;
 
     if (client->in_end < client->in_size && client->in_size - client->in_end >= have)
-        return;
+        return TRUE;
     if (client->in_start > 0) {
         memmove(client->in, client->in + client->in_start, have);
         client->in_start = 0;
         client->in_end = have;
     }
-    if (client->in_size - have < have || have == client->in_size) {
-        client->in_size = MIN(client->in_size * 2, (size_t)CST_WIRE_PACKET_MAX + IN_SIZE);
-        client->in = g_realloc(client->in, client->in_size);
+    if (client->in_size - have >= have && have < client->in_size)
+        return TRUE;
+    size = MIN(client->in_size * 2, (size_t)CST_WIRE_PACKET_MAX + IN_SIZE);
+    grown = cst_realloc(client->in, size, 1, "reply", &why);
+    if (!grown) {
+        cst_wire_client_break(client, why);
+        return FALSE;
     }
+    client->in = grown;
+    client->in_size = size;
+    return TRUE;
 }
 
 /* Dispatches every complete packet in the buffer. */
@@ -115,7 +125,8 @@ static void read_socket(CstWireClient *client)
 {
     ssize_t n;
 
-    grow_input_buffer(client);
+    if (!grow_input_buffer(client))
+        return;
     n = recv(client->fd, client->in + client->in_end, client->in_size - client->in_end, 0);
     if (n > 0) {
         gboolean filled = (size_t)n == client->in_size - client->in_end;

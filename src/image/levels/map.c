@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -113,10 +114,10 @@ static gboolean unpack_cluster(const CstLevels *levels, uint64_t place, uint8_t 
 {
     unsigned shift = cst_levels_length_shift(levels);
     size_t len = (size_t)(place >> shift);
-    g_autofree uint8_t *packed = g_malloc(len + 1);
+    g_autofree uint8_t *packed = cst_alloc(len, 1, levels->blocks.blob->name, error);
 
-    if (!cst_blocks_read_host((CstBlocks *)&levels->blocks, packed, len,
-                              place & ((UINT64_C(1) << shift) - 1), error))
+    if (!packed || !cst_blocks_read_host((CstBlocks *)&levels->blocks, packed, len,
+                                         place & ((UINT64_C(1) << shift) - 1), error))
         return FALSE;
     return cst_inflate(packed, len, buf, levels->cluster_size) ||
            cst_levels_corrupt(levels, error, _("a compressed cluster is damaged"));
@@ -130,8 +131,8 @@ static gboolean levels_unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf
 
     if (len == levels->cluster_size)
         return unpack_cluster(levels, run->host, buf, error);
-    cluster = g_malloc(levels->cluster_size);
-    if (!unpack_cluster(levels, run->host, cluster, error))
+    cluster = cst_alloc(levels->cluster_size, 1, blocks->blob->name, error);
+    if (!cluster || !unpack_cluster(levels, run->host, cluster, error))
         return FALSE;
     memcpy(buf, cluster + offset % levels->cluster_size, len);
     return TRUE;

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 
+#include <base/alloc.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -187,12 +188,12 @@ static gboolean prepare(CstLevelsWalk *walk, GError **error)
     if (!cst_blob_get_size(blob, &walk->file_size, error))
         return FALSE;
     walk->units = cst_div_up(walk->file_size, levels->align);
-    if (walk->units <= MAX_UNITS) {
-        walk->used = g_try_malloc0(walk->units / 8 + 1);
-        walk->packed = g_try_malloc0(walk->units / 8 + 1);
-    }
-    if (!walk->used || !walk->packed)
+    if (walk->units > MAX_UNITS)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long to be checked"), blob->name);
+    walk->used = cst_alloc0(walk->units / 8 + 1, 1, blob->name, error);
+    walk->packed = walk->used ? cst_alloc0(walk->units / 8 + 1, 1, blob->name, error) : NULL;
+    if (!walk->packed)
+        return FALSE;
     walk->bad = g_hash_table_new(NULL, NULL);
     walk->before = 0;
     take(walk, walk->used, 0, levels->header.length);

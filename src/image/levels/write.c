@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -70,12 +71,17 @@ gboolean cst_levels_write_packed(CstImage *image, const void *buf, size_t len, u
                                  GError **error)
 {
     CstLevels *levels = cst_levels_of(image);
-    g_autofree uint8_t *packed = g_malloc(levels->cluster_size), *padded = NULL;
+    const char *name = levels->blocks.blob->name;
+    g_autofree uint8_t *packed = cst_alloc(levels->cluster_size, 1, name, error), *padded = NULL;
     const uint8_t *cluster = buf;
     size_t packed_len;
 
+    if (!packed)
+        return FALSE;
     if (len < levels->cluster_size) {
-        padded = g_malloc0(levels->cluster_size);
+        padded = cst_alloc0(levels->cluster_size, 1, name, error);
+        if (!padded)
+            return FALSE;
         memcpy(padded, buf, len);
         cluster = padded;
     }

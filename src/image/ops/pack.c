@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
+
 #include "crew.h"
 #include "format.h"
 #include "mark.h"
@@ -74,8 +76,8 @@ static gboolean is_shown(const Pack *pack, const uint8_t *buf, size_t len, uint6
     *ret_shown = !pack->below && cst_bytes_are_zero(buf, len);
     if (!pack->below)
         return TRUE;
-    under = g_malloc(len);
-    if (!cst_blob_pread(pack->below, under, len, offset, error))
+    under = cst_alloc(len, 1, pack->below->name, error);
+    if (!under || !cst_blob_pread(pack->below, under, len, offset, error))
         return FALSE;
     *ret_shown = memcmp(buf, under, len) == 0;
     return TRUE;
@@ -87,10 +89,10 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
     Pack *pack = data;
     size_t there = (size_t)piece->length;
     size_t len = (size_t)MIN(pack->unit, pack->capacity - piece->offset);
-    g_autofree uint8_t *buf = g_malloc(len);
+    g_autofree uint8_t *buf = cst_alloc(len, 1, pack->src->name, error);
     gboolean shown = FALSE;
 
-    if (!cst_blob_pread(pack->src, buf, there, piece->offset, error))
+    if (!buf || !cst_blob_pread(pack->src, buf, there, piece->offset, error))
         return FALSE;
     memset(buf + there, 0, len - there);
     if (!(pack->flags & CST_PACK_ALL) && !is_shown(pack, buf, len, piece->offset, &shown, error))

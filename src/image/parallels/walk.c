@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -35,9 +36,8 @@ gboolean parallels_walk_init(ParallelsWalk *walk, GError **error)
         return FALSE;
     walk->shift = first ? size - first : 0;
     walk->used_bytes = (size_t)last_cluster(walk, MIN(parallels->file_size, most)) / 8 + 1;
-    walk->used = g_try_malloc0(walk->used_bytes);
-    return walk->used || cst_fail(error, CST_ERROR_LIMIT, _("'%s' is too long to be checked"),
-                                  parallels->blocks.blob->name);
+    walk->used = cst_alloc0(walk->used_bytes, 1, parallels->blocks.blob->name, error);
+    return walk->used != NULL;
 }
 
 static void count(ParallelsWalk *walk, uint64_t host)

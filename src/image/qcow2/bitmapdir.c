@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -67,7 +68,9 @@ static gboolean parse_entry(Qcow2 *q, const uint8_t *raw, uint64_t room, GArray 
     bitmap.flags = cst_be32(raw + 12);
     bitmap.type = raw[16];
     bitmap.granularity_bits = raw[17];
-    bitmap.extra = g_memdup2(raw + FIXED, bitmap.extra_size);
+    bitmap.extra = cst_memdup(raw + FIXED, bitmap.extra_size, q->blocks.blob->name, error);
+    if (!bitmap.extra)
+        return FALSE;
     bitmap.name = g_strndup((const char *)raw + FIXED + bitmap.extra_size, name_size);
     g_array_append_val(bitmaps, bitmap);
     *ret_len = len;
@@ -91,8 +94,9 @@ GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
     }
     if (!check_inside(q, header->bitmaps_offset, header->bitmaps_bytes, bad_directory, error))
         return NULL;
-    raw = g_malloc(header->bitmaps_bytes);
-    if (!cst_blob_pread(q->blocks.blob, raw, header->bitmaps_bytes, header->bitmaps_offset, error))
+    raw = cst_alloc(header->bitmaps_bytes, 1, q->blocks.blob->name, error);
+    if (!raw ||
+        !cst_blob_pread(q->blocks.blob, raw, header->bitmaps_bytes, header->bitmaps_offset, error))
         return NULL;
     for (uint32_t i = 0; i < header->bitmaps; i++) {
         uint64_t len = 0;
@@ -109,20 +113,24 @@ GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error)
     return g_steal_pointer(&bitmaps);
 }
 
-uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len)
+static uint64_t entry_bytes(const Qcow2Bitmap *bitmap)
 {
-    GByteArray *out = g_byte_array_new();
+    return qcow2_bitmap_entry_len(bitmap->extra_size, strlen(bitmap->name));
+}
 
-    for (guint i = 0; i < bitmaps->len; i++) {
+uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, const char *name, uint64_t *ret_len,
+                            GError **error)
+{
+    uint64_t bytes = 0;
+    uint8_t *out, *raw;
+
+    for (guint i = 0; i < bitmaps->len; i++)
+        bytes += entry_bytes(&g_array_index(bitmaps, Qcow2Bitmap, i));
+    out = raw = cst_alloc0(bytes, 1, name, error);
+    for (guint i = 0; out && i < bitmaps->len; i++) {
         const Qcow2Bitmap *bitmap = &g_array_index(bitmaps, Qcow2Bitmap, i);
         size_t name_size = strlen(bitmap->name);
-        uint64_t len = qcow2_bitmap_entry_len(bitmap->extra_size, name_size);
-        guint at = out->len;
-        uint8_t *raw;
 
-        g_byte_array_set_size(out, at + (guint)len);
-        raw = out->data + at;
-        memset(raw, 0, len);
         cst_put_be64(raw, bitmap->table_offset);
         cst_put_be32(raw + 8, bitmap->table_size);
         cst_put_be32(raw + 12, bitmap->flags);
@@ -133,9 +141,10 @@ uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len)
         if (bitmap->extra_size > 0)
             memcpy(raw + FIXED, bitmap->extra, bitmap->extra_size);
         memcpy(raw + FIXED + bitmap->extra_size, bitmap->name, name_size);
+        raw += entry_bytes(bitmap);
     }
-    *ret_len = out->len;
-    return g_byte_array_free(out, FALSE);
+    *ret_len = bytes;
+    return out;
 }
 
 uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits)
@@ -168,8 +177,8 @@ uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error
     }
     if (bytes > 0 && !check_inside(q, bitmap->table_offset, bytes, bad_table, error))
         return NULL;
-    table = g_malloc(MAX(bytes, 8));
-    if (!cst_blob_pread(q->blocks.blob, table, bytes, bitmap->table_offset, error))
+    table = cst_alloc(bytes, 1, q->blocks.blob->name, error);
+    if (!table || !cst_blob_pread(q->blocks.blob, table, bytes, bitmap->table_offset, error))
         return NULL;
     for (uint32_t i = 0; i < bitmap->table_size; i++)
         table[i] = cst_be64((const uint8_t *)&table[i]);

@@ -40,8 +40,9 @@ static inline gboolean qcow2_bitmaps_are_valid(const Qcow2 *q)
  * directory is damaged. */
 GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error);
 GArray *qcow2_bitmaps_new(void);
-/** The directory's bytes. */
-uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, uint64_t *ret_len);
+/** The directory's bytes; NO_MEMORY. @name: of the image. */
+uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, const char *name, uint64_t *ret_len,
+                            GError **error);
 
 /** Bytes of an entry of the directory: its head, @extra_size bytes of extra data and a name of
  * @name_size, padded. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -48,11 +49,14 @@ static gboolean put(Qcow2BitmapEdit *edit, const void *data, uint64_t bytes, uin
 {
     Qcow2 *q = edit->q;
     uint64_t clusters = cst_div_up(bytes, q->cluster_size), first = 0, got = 0;
-    g_autofree uint8_t *padded = g_malloc0(clusters << q->cluster_bits);
+    g_autofree uint8_t *padded = NULL;
 
     *ret_offset = 0;
     if (clusters == 0)
         return TRUE;
+    padded = cst_alloc0(clusters, q->cluster_size, q->blocks.blob->name, error);
+    if (!padded)
+        return FALSE;
     if (!(clusters == 1 ? qcow2_alloc(q, 1, &first, &got, error)
                         : qcow2_alloc_region(q, clusters, &first, error)))
         return FALSE;
@@ -72,8 +76,10 @@ gboolean qcow2_bitmap_edit_put_table(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap,
                                      const uint64_t *table, GError **error)
 {
     uint64_t bytes = bitmap->table_size * UINT64_C(8);
-    g_autofree uint8_t *raw = g_malloc0(MAX(bytes, 8));
+    g_autofree uint8_t *raw = cst_alloc0(bytes, 1, edit->q->blocks.blob->name, error);
 
+    if (!raw)
+        return FALSE;
     for (uint32_t i = 0; table && i < bitmap->table_size; i++)
         cst_put_be64(raw + i * UINT64_C(8), table[i]);
     return put(edit, raw, bytes, &bitmap->table_offset, error);
@@ -131,8 +137,11 @@ gboolean qcow2_bitmap_edit_commit(Qcow2BitmapEdit *edit, uint64_t size, GError *
 {
     Qcow2 *q = edit->q;
     uint64_t bytes = 0, offset = 0;
-    g_autofree uint8_t *raw = qcow2_bitmaps_pack(edit->bitmaps, &bytes);
+    g_autofree uint8_t *raw =
+        qcow2_bitmaps_pack(edit->bitmaps, q->blocks.blob->name, &bytes, error);
 
+    if (!raw)
+        return FALSE;
     if (edit->bitmaps->len > QCOW2_MAX_BITMAPS || bytes > QCOW2_MAX_BITMAP_BYTES)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many bitmaps"),
                         q->blocks.blob->name);

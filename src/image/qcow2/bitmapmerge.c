@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -142,11 +143,12 @@ static gboolean add_cluster(Target *target, const uint8_t *bits, uint64_t first,
 static gboolean add_all(Target *target, Qcow2 *source, const Qcow2Bitmap *from, GError **error)
 {
     g_autofree uint64_t *table = qcow2_bitmap_table(source, from, error);
-    g_autofree uint8_t *bits = g_malloc(source->cluster_size);
+    g_autofree uint8_t *bits =
+        table ? cst_alloc(source->cluster_size, 1, source->blocks.blob->name, error) : NULL;
     uint64_t per_cluster = source->cluster_size * 8;
     uint64_t all = cst_div_up(source->header.size, UINT64_C(1) << from->granularity_bits);
 
-    if (!table)
+    if (!bits)
         return FALSE;
     for (uint32_t i = 0; i < from->table_size; i++) {
         if (table[i] == 0)
@@ -163,11 +165,12 @@ uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
                               const Qcow2Bitmap *from, GArray *fresh, GArray *stale, GError **error)
 {
     g_autofree uint64_t *table = qcow2_bitmap_table(q, to, error);
-    g_autofree uint8_t *bits = g_malloc0(q->cluster_size);
+    g_autofree uint8_t *bits =
+        table ? cst_alloc0(q->cluster_size, 1, q->blocks.blob->name, error) : NULL;
     Target target = {q,     table, to->table_size, to->granularity_bits, bits, to->table_size,
                      FALSE, fresh, stale};
 
-    if (!table || !add_all(&target, source, from, error))
+    if (!bits || !add_all(&target, source, from, error))
         return NULL;
     return g_steal_pointer(&table);
 }

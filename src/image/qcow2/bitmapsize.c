@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -38,8 +39,8 @@ static gboolean cut_tail(Fit *fit, GError **error)
 
     if (fit->bits % per_cluster == 0 || fit->table[index] == 0)
         return TRUE;
-    bits = g_malloc(q->cluster_size);
-    if (!qcow2_bitmap_bits(q, fit->table[index], bits, error))
+    bits = cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error);
+    if (!bits || !qcow2_bitmap_bits(q, fit->table[index], bits, error))
         return FALSE;
     return !cut_bits(bits, q->cluster_size, fit->bits % per_cluster) ||
            (qcow2_bitmap_edit_drop_bits(fit->edit, fit->table[index], error) &&
@@ -51,11 +52,14 @@ static gboolean refit(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap, uint32_t entri
 {
     Qcow2 *q = edit->q;
     g_autofree uint64_t *old = qcow2_bitmap_table(q, bitmap, error);
-    g_autofree uint64_t *new = g_new0(uint64_t, MAX(entries, bitmap->table_size));
+    g_autofree uint64_t *new = NULL;
     size_t same = (size_t)MIN(entries, bitmap->table_size) * sizeof(*new);
-    Fit fit = {edit, new, entries, bits};
+    Fit fit = {edit, NULL, entries, bits};
 
-    if (!old)
+    if (old)
+        fit.table = new =
+            cst_alloc0(MAX(entries, bitmap->table_size), sizeof(*new), q->blocks.blob->name, error);
+    if (!new)
         return FALSE;
     memcpy(new, old, same);
     for (uint32_t i = entries; i < bitmap->table_size; i++)

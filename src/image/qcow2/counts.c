@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -20,7 +21,11 @@ static gboolean reach(Qcow2Counts *counts, uint64_t clusters, GError **error)
                         _("the file has too many clusters (%" G_GUINT64_FORMAT ") to count them"),
                         clusters);
     if (chunks > counts->chunk_count) {
-        counts->chunks = g_renew(uint16_t *, counts->chunks, chunks);
+        uint16_t **grown = cst_realloc(counts->chunks, chunks, sizeof(*grown), counts->name, error);
+
+        if (!grown)
+            return FALSE;
+        counts->chunks = grown;
         memset(counts->chunks + counts->chunk_count, 0,
                (chunks - counts->chunk_count) * sizeof(*counts->chunks));
         counts->chunk_count = chunks;
@@ -29,9 +34,9 @@ static gboolean reach(Qcow2Counts *counts, uint64_t clusters, GError **error)
     return TRUE;
 }
 
-gboolean qcow2_counts_init(Qcow2Counts *counts, uint64_t clusters, GError **error)
+gboolean qcow2_counts_init(Qcow2Counts *counts, uint64_t clusters, const char *name, GError **error)
 {
-    memset(counts, 0, sizeof(*counts));
+    *counts = (Qcow2Counts){.name = name};
     if (!reach(counts, clusters, error))
         return FALSE;
     counts->more = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
@@ -53,7 +58,9 @@ static gboolean add_chunk(Qcow2Counts *counts, uint64_t cluster, GError **error)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("counting the file's clusters takes more than %u MiB of memory"),
                         (unsigned)(BYTES_MAX / CST_MIB));
-    counts->chunks[cluster / CHUNK] = g_new0(uint16_t, CHUNK);
+    counts->chunks[cluster / CHUNK] = cst_alloc0(CHUNK, sizeof(uint16_t), counts->name, error);
+    if (!counts->chunks[cluster / CHUNK])
+        return FALSE;
     counts->bytes += CHUNK * sizeof(uint16_t);
     return TRUE;
 }

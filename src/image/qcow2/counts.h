@@ -15,12 +15,17 @@ typedef struct {
     GHashTable *more; /**< what exceeds 65,535, by cluster */
     uint64_t bytes;   /**< of chunks */
     uint64_t hint;    /**< no cluster below is free */
+    const char *name;
 } Qcow2Counts;
 
 #define QCOW2_COUNTS_CHUNK_BITS 15
 
-/** LIMIT when the file is so long that not even an index of it fits in memory. */
-gboolean qcow2_counts_init(Qcow2Counts *counts, uint64_t clusters, GError **error);
+/**
+ * LIMIT when the file is so long that not even an index of it fits in memory. @name, of the file,
+ * must stay for as long as the counts do.
+ */
+gboolean qcow2_counts_init(Qcow2Counts *counts, uint64_t clusters, const char *name,
+                           GError **error);
 void qcow2_counts_clear(Qcow2Counts *counts);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Counts, qcow2_counts_clear)
 
@@ -28,7 +33,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Counts, qcow2_counts_clear)
 gboolean qcow2_counts_add_slowly(Qcow2Counts *counts, uint64_t cluster, uint64_t times,
                                  GError **error);
 
-/** @cluster lies inside. LIMIT when the counts need too much memory. */
+/** @cluster lies inside. LIMIT or NO_MEMORY when the counts need too much memory. */
 static inline gboolean qcow2_counts_add(Qcow2Counts *counts, uint64_t cluster, uint64_t times,
                                         GError **error)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -164,9 +165,11 @@ static gboolean write_refcounts(CstBlob *blob, const Qcow2Header *header, const 
     uint64_t blocks_at = (1 + layout->reftable_clusters) * cluster_size;
     size_t table_bytes = layout->block_clusters * 8;
     size_t count_bytes = cst_div_up(layout->total << header->refcount_order, 8);
-    g_autofree uint8_t *table = g_malloc0(table_bytes);
-    g_autofree uint8_t *counts = g_malloc0(count_bytes);
+    g_autofree uint8_t *table = cst_alloc0(table_bytes, 1, blob->name, error);
+    g_autofree uint8_t *counts = table ? cst_alloc0(count_bytes, 1, blob->name, error) : NULL;
 
+    if (!counts)
+        return FALSE;
     for (uint64_t i = 0; i < layout->block_clusters; i++)
         cst_put_be64(table + i * 8, blocks_at + i * cluster_size);
     /* the blocks lie in a row, so they are one array */

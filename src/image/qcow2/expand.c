@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -86,11 +87,11 @@ static void note_move(Expansion *expansion, uint64_t from, uint64_t to)
 static gboolean expand_table(Expansion *expansion, const Qcow2WalkTable *table, GError **error)
 {
     Qcow2 *q = expansion->q;
-    g_autofree uint8_t *buf = g_malloc(q->cluster_size);
+    g_autofree uint8_t *buf = cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error);
     uint64_t copy = 0;
     gboolean changed;
 
-    if (!cst_blob_pread(q->blocks.blob, buf, q->cluster_size, table->place, error) ||
+    if (!buf || !cst_blob_pread(q->blocks.blob, buf, q->cluster_size, table->place, error) ||
         !expand_entries(expansion, buf, table->uses, &changed, error))
         return FALSE;
     if (!changed)
@@ -105,11 +106,11 @@ static gboolean expand_table(Expansion *expansion, const Qcow2WalkTable *table, 
 
 static gboolean expand_tables(Expansion *expansion, GError **error)
 {
-    const GArray *tables = expansion->walk->tables;
+    const Qcow2Walk *walk = expansion->walk;
 
-    cst_task_add_total(expansion->change->task, tables->len * expansion->q->cluster_size);
-    for (guint i = 0; i < tables->len; i++) {
-        if (!expand_table(expansion, &g_array_index(tables, Qcow2WalkTable, i), error))
+    cst_task_add_total(expansion->change->task, walk->table_count * expansion->q->cluster_size);
+    for (guint i = 0; i < walk->table_count; i++) {
+        if (!expand_table(expansion, &walk->tables[i], error))
             return FALSE;
         cst_task_advance(expansion->change->task, expansion->q->cluster_size);
     }
@@ -135,9 +136,13 @@ static gboolean follow_moves(const Expansion *expansion, uint64_t *l1, uint32_t 
 
 static gboolean renew_active(Expansion *expansion, GError **error)
 {
-    const Qcow2Header *old = &expansion->q->header;
-    g_autofree uint64_t *l1 = g_memdup2(expansion->q->l1, old->l1_size * sizeof(uint64_t));
+    const Qcow2 *q = expansion->q;
+    const Qcow2Header *old = &q->header;
+    g_autofree uint64_t *l1 =
+        cst_memdup(q->l1, old->l1_size * sizeof(uint64_t), q->blocks.blob->name, error);
 
+    if (!l1)
+        return FALSE;
     return !follow_moves(expansion, l1, old->l1_size) ||
            (qcow2_switch_drop(expansion->change, old->l1_offset, old->l1_size * UINT64_C(8),
                               error) &&
@@ -147,10 +152,11 @@ static gboolean renew_active(Expansion *expansion, GError **error)
 static gboolean renew_snapshot(Expansion *expansion, Qcow2Snapshot *snapshot, GError **error)
 {
     uint64_t bytes = snapshot->l1_size * UINT64_C(8);
-    g_autofree uint8_t *raw = g_malloc(bytes);
-    g_autofree uint64_t *l1 = g_malloc(bytes);
+    CstBlob *blob = expansion->q->blocks.blob;
+    g_autofree uint8_t *raw = cst_alloc(bytes, 1, blob->name, error);
+    g_autofree uint64_t *l1 = raw ? cst_alloc(bytes, 1, blob->name, error) : NULL;
 
-    if (!cst_blob_pread(expansion->q->blocks.blob, raw, bytes, snapshot->l1_offset, error))
+    if (!l1 || !cst_blob_pread(blob, raw, bytes, snapshot->l1_offset, error))
         return FALSE;
     for (uint32_t i = 0; i < snapshot->l1_size; i++)
         l1[i] = cst_be64(raw + i * 8);
@@ -170,10 +176,10 @@ gboolean qcow2_expand_zeroes(Qcow2Switch *change, const Qcow2Walk *walk, GArray 
         .q = change->q,
         .walk = walk,
         .moved = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free),
-        .zeroes = g_malloc0(change->q->cluster_size),
+        .zeroes = cst_alloc0(change->q->cluster_size, 1, change->q->blocks.blob->name, error),
     };
 
-    if (!expand_tables(&expansion, error) || !renew_active(&expansion, error))
+    if (!expansion.zeroes || !expand_tables(&expansion, error) || !renew_active(&expansion, error))
         return FALSE;
     for (guint i = 0; i < snapshots->len; i++)
         if (!renew_snapshot(&expansion, &g_array_index(snapshots, Qcow2Snapshot, i), error))

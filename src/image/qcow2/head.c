@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -94,8 +95,8 @@ gboolean qcow2_head_read(Qcow2Head *head, Qcow2 *q, GError **error)
 
     qcow2_head_init(head, header, MIN(q->cluster_size, QCOW2_HEADER_AREA));
     head->q = q;
-    head->raw = g_malloc0(head->bytes);
-    if (!cst_blob_get_size(q->blocks.blob, &size, error) ||
+    head->raw = cst_alloc0(head->bytes, 1, q->blocks.blob->name, error);
+    if (!head->raw || !cst_blob_get_size(q->blocks.blob, &size, error) ||
         !cst_blob_pread(q->blocks.blob, head->raw, MIN(head->bytes, size), 0, error) ||
         !read_extensions(head, error))
         return FALSE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -141,11 +142,11 @@ static CstPage *replace_l2(Qcow2 *q, uint32_t index, GError **error)
         return NULL;
     if (old != 0) {
         table = get_l2(q, old, error);
-        content = table ? g_memdup2(table->data, q->cluster_size) : NULL;
+        content =
+            table ? cst_memdup(table->data, q->cluster_size, q->blocks.blob->name, error) : NULL;
     }
     id = qcow2_table_id(q, cluster << q->cluster_bits);
-    if (old == 0 || content)
-        table = cst_page_cache_add(q->l2s, &id, error);
+    table = old == 0 || content ? cst_page_cache_add(q->l2s, &id, error) : NULL;
     if (!table) {
         qcow2_alloc_undo(q, cluster, 1);
         return NULL;

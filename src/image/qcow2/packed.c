@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -171,16 +172,21 @@ gboolean qcow2_write_packed(CstImage *image, const void *buf, size_t len, uint64
                             GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    g_autofree uint8_t *packed = g_malloc(q->cluster_size), *padded = NULL;
+    g_autofree uint8_t *packed = NULL, *padded = NULL;
     const uint8_t *cluster = buf;
     CstBlockClaim claim;
     size_t packed_len;
     gboolean ok;
 
-    if (!qcow2_check_content(q, error))
+    packed = qcow2_check_content(q, error)
+                 ? cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error)
+                 : NULL;
+    if (!packed)
         return FALSE;
     if (len < q->cluster_size) {
-        padded = g_malloc0(q->cluster_size);
+        padded = cst_alloc0(q->cluster_size, 1, q->blocks.blob->name, error);
+        if (!padded)
+            return FALSE;
         memcpy(padded, buf, len);
         cluster = padded;
     }

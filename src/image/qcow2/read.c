@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -21,10 +22,11 @@ static gboolean unpack(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_
     gboolean whole = len == q->cluster_size;
 
     qcow2_packed_place(q, run->host, &host, &length);
-    packed = g_malloc(length);
+    packed = cst_alloc(length, 1, blocks->blob->name, error);
     if (!whole)
-        cluster = g_malloc(q->cluster_size);
-    if (!cst_blocks_read_host(blocks, packed, length, host, error) ||
+        cluster = packed ? cst_alloc(q->cluster_size, 1, blocks->blob->name, error) : NULL;
+    if (!packed || (!whole && !cluster) ||
+        !cst_blocks_read_host(blocks, packed, length, host, error) ||
         !qcow2_unpack(q, packed, length, whole ? buf : cluster, error))
         return FALSE;
     if (!whole)

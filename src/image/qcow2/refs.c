@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -198,7 +199,7 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
     const Qcow2 *q = walk->q;
     uint64_t per_block = UINT64_C(1) << q->block_bits;
     uint64_t blocks = MAX(cst_div_up(walk->counts.clusters, per_block), q->reftable_entries);
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    g_autofree uint8_t *block = cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error);
     Qcow2RefsReport report = {0};
     Comparison c = {.walk = walk,
                     .fix = fix,
@@ -206,6 +207,8 @@ gboolean qcow2_refs_compare(Qcow2Walk *walk, unsigned fix, Qcow2RefsReport *ret_
                     .block = block,
                     .run = {.findings = walk->found.findings, .unit = q->cluster_size}};
 
+    if (!block)
+        return FALSE;
     for (uint64_t i = 0, done = 0; done < blocks; done = i + 1) {
         uint64_t place;
 
@@ -258,11 +261,12 @@ static gboolean load_block(Qcow2 *q, const uint8_t *block, uint64_t first, Qcow2
 
 gboolean qcow2_refs_load(Qcow2 *q, Qcow2Counts *counts, CstTask *task, GError **error)
 {
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    g_autofree uint8_t *block = cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error);
     uint64_t per_block = UINT64_C(1) << q->block_bits, used = used_entries(q), size = 0;
 
-    if (!cst_blob_get_size(q->blocks.blob, &size, error) ||
-        !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block), error))
+    if (!block || !cst_blob_get_size(q->blocks.blob, &size, error) ||
+        !qcow2_counts_init(counts, MAX(cst_div_up(size, q->cluster_size), used * per_block),
+                           q->blocks.blob->name, error))
         return FALSE;
     for (uint64_t i = 0; i < used; i++) {
         uint64_t place = q->reftable[i];
@@ -299,9 +303,17 @@ static unsigned new_block_bits(const Qcow2 *q, const Qcow2Sum *sum)
 
 /* A new structure in the making. */
 typedef struct {
-    GArray *places; /* uint64_t cluster of each block, 0: not needed */
+    uint64_t *places; /* cluster of each block, 0: not needed */
+    uint64_t blocks;  /* that there are places for */
     uint64_t table, clusters;
 } Structure;
+
+static void structure_clear(Structure *new)
+{
+    g_free(new->places);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Structure, structure_clear)
 
 static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
@@ -319,6 +331,20 @@ static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *n
     return qcow2_counts_take(sum->base, from, wanted, &new->table, error);
 }
 
+/* Places for the blocks of all clusters that are counted, which only become more. */
+static gboolean make_places(const Qcow2 *q, const Qcow2Sum *sum, Structure *new, GError **error)
+{
+    uint64_t blocks = (sum->base->clusters >> new_block_bits(q, sum)) + 1;
+    uint64_t *grown = cst_realloc(new->places, blocks, sizeof(*grown), q->blocks.blob->name, error);
+
+    if (!grown)
+        return FALSE;
+    memset(grown + new->blocks, 0, (blocks - new->blocks) * sizeof(*grown));
+    new->places = grown;
+    new->blocks = blocks;
+    return TRUE;
+}
+
 /* Places may lie in ranges that have no block yet: until nothing is missing. */
 static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
@@ -328,13 +354,12 @@ static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *
     while (missing) {
         uint64_t at = 0, end;
 
-        if (!place_table(q, sum, from, new, error))
+        if (!place_table(q, sum, from, new, error) || !make_places(q, sum, new, error))
             return FALSE;
-        g_array_set_size(new->places, (guint)(sum->base->clusters >> bits) + 1);
         missing = FALSE;
         end = sum->base->clusters;
         while ((at = qcow2_counts_next(sum->base, at, end)) < end) {
-            uint64_t *place = &g_array_index(new->places, uint64_t, at >> bits);
+            uint64_t *place = &new->places[at >> bits];
 
             if (*place == 0) {
                 missing = TRUE;
@@ -372,11 +397,15 @@ static gboolean write_block(Qcow2 *q, const Qcow2Sum *sum, uint64_t index, uint6
 static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *new, CstTask *task,
                                 GError **error)
 {
-    g_autofree uint8_t *table = g_malloc0(new->clusters << q->cluster_bits);
-    g_autofree uint8_t *block = g_malloc(q->cluster_size);
+    g_autofree uint8_t *table =
+        cst_alloc0(new->clusters, q->cluster_size, q->blocks.blob->name, error);
+    g_autofree uint8_t *block =
+        table ? cst_alloc(q->cluster_size, 1, q->blocks.blob->name, error) : NULL;
 
-    for (guint i = 0; i < new->places->len; i++) {
-        uint64_t place = g_array_index(new->places, uint64_t, i);
+    if (!block)
+        return FALSE;
+    for (uint64_t i = 0; i < new->blocks; i++) {
+        uint64_t place = new->places[i];
 
         if (place == 0)
             continue;
@@ -391,8 +420,7 @@ static gboolean write_structure(Qcow2 *q, const Qcow2Sum *sum, const Structure *
 gboolean qcow2_refs_write(Qcow2 *q, Qcow2Sum *sum, uint64_t from, uint64_t *ret_offset,
                           uint32_t *ret_clusters, CstTask *task, GError **error)
 {
-    g_autoptr(GArray) places = g_array_new(FALSE, TRUE, sizeof(uint64_t));
-    Structure new = {places, 0, 0};
+    g_auto(Structure) new = {0};
 
     if (!place_blocks(q, sum, from, &new, error) || !write_structure(q, sum, &new, task, error))
         return FALSE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -118,8 +119,10 @@ gboolean qcow2_alloc_region(Qcow2 *q, uint64_t count, uint64_t *ret_cluster, GEr
 
 static gboolean write_reftable(Qcow2 *q, uint64_t offset, GError **error)
 {
-    g_autofree uint8_t *raw = g_malloc((size_t)q->reftable_entries * 8);
+    g_autofree uint8_t *raw = cst_alloc(q->reftable_entries, 8, q->blocks.blob->name, error);
 
+    if (!raw)
+        return FALSE;
     for (uint32_t i = 0; i < q->reftable_entries; i++)
         cst_put_be64(raw + (size_t)i * 8, q->reftable[i]);
     return cst_blob_pwrite(q->blocks.blob, raw, (size_t)q->reftable_entries * 8, offset, error);
@@ -161,7 +164,7 @@ gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
     uint64_t per_cluster = q->cluster_size / 8;
     uint64_t clusters =
         cst_div_up(MAX(entries, q->reftable_entries * UINT64_C(3) / 2), per_cluster);
-    uint64_t *old = q->reftable;
+    uint64_t *old = q->reftable, *table;
     uint32_t old_entries = q->reftable_entries;
     Region region = {0, 0, 0};
 
@@ -174,8 +177,11 @@ gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
             return FALSE;
     } while (entries_for(q, &region) > clusters * per_cluster);
 
-    q->reftable = g_new0(uint64_t, clusters * per_cluster);
-    memcpy(q->reftable, old, (size_t)old_entries * 8);
+    table = cst_alloc0(clusters * per_cluster, sizeof(uint64_t), q->blocks.blob->name, error);
+    if (!table)
+        return FALSE;
+    memcpy(table, old, (size_t)old_entries * 8);
+    q->reftable = table;
     q->reftable_entries = (uint32_t)(clusters * per_cluster);
     if (!install_region(q, &region, error) || !switch_reftable(q, &region, error)) {
         forget_region(q, old, old_entries);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -15,8 +16,10 @@
 static gboolean write_l1(Qcow2 *q, const uint64_t *l1, uint64_t entries, uint64_t clusters,
                          uint64_t offset, GError **error)
 {
-    g_autofree uint8_t *raw = g_malloc0(clusters << q->cluster_bits);
+    g_autofree uint8_t *raw = cst_alloc0(clusters, q->cluster_size, q->blocks.blob->name, error);
 
+    if (!raw)
+        return FALSE;
     for (uint64_t i = 0; i < entries; i++)
         cst_put_be64(raw + i * 8, l1[i]);
     return cst_blob_pwrite(q->blocks.blob, raw, clusters << q->cluster_bits, offset, error);
@@ -38,26 +41,26 @@ static gboolean grow_l1(Qcow2 *q, uint64_t entries, GError **error)
     uint64_t old_clusters = cst_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
     uint64_t clusters = cst_div_up(entries * 8, q->cluster_size);
     uint64_t offset = q->header.l1_offset, first = 0;
-    uint64_t *l1;
+    g_autofree uint64_t *l1 = NULL;
 
     if (entries <= q->header.l1_size)
         return TRUE;
+    l1 = cst_alloc0(entries, sizeof(*l1), q->blocks.blob->name, error);
+    if (!l1)
+        return FALSE;
     if (clusters > old_clusters) {
         if (!qcow2_alloc_region(q, clusters, &first, error))
             return FALSE;
         offset = first << q->cluster_bits;
     }
-    l1 = g_new0(uint64_t, entries);
     memcpy(l1, q->l1, (size_t)q->header.l1_size * 8);
     if (!qcow2_sync(q, error) || !write_l1(q, l1, entries, clusters, offset, error) ||
-        !qcow2_barrier(q, error) || !write_l1_place(q, (uint32_t)entries, offset, error)) {
-        g_free(l1);
+        !qcow2_barrier(q, error) || !write_l1_place(q, (uint32_t)entries, offset, error))
         return FALSE;
-    }
     if (offset != q->header.l1_offset)
         qcow2_give_up(q, q->header.l1_offset >> q->cluster_bits, old_clusters);
     g_free(q->l1);
-    q->l1 = l1;
+    q->l1 = g_steal_pointer(&l1);
     q->header.l1_size = (uint32_t)entries;
     q->header.l1_offset = offset;
     return TRUE;

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include <base/alloc.h>
+#include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
@@ -11,31 +13,43 @@
 #define BATCH_BYTES CST_MIB
 
 /* The count that is valid in the file. */
-static uint64_t count_of(const Qcow2Review *review, uint64_t cluster)
+static gboolean count_of(const Qcow2Review *review, uint64_t cluster, uint64_t *ret_count,
+                         GError **error)
 {
-    uint64_t count = qcow2_counts_get(&review->walk->counts, cluster), there = 0;
+    GError *why = NULL;
 
-    /* where the file's own count can't be read, an error is counted already */
-    if (review->ask_file && qcow2_count_get(review->walk->q, cluster, &there, NULL))
-        return there;
-    return count;
+    *ret_count = qcow2_counts_get(&review->walk->counts, cluster);
+    if (!review->ask_file || qcow2_count_get(review->walk->q, cluster, ret_count, &why))
+        return TRUE;
+    /* where the file's own count has no place, an error is counted already */
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
+        g_error_free(why);
+        return TRUE;
+    }
+    g_propagate_error(error, why);
+    return FALSE;
 }
 
 /* --- places -------------------------------------------------------------------------------- */
 
 /* A count that differs from the file's is an error that has been counted. */
-static void review_place(const Qcow2Review *review, uint64_t cluster, uint64_t expected,
-                         CstImageCheck *result)
+static gboolean review_place(const Qcow2Review *review, uint64_t cluster, uint64_t expected,
+                             CstImageCheck *result, GError **error)
 {
-    uint64_t count = qcow2_counts_get(&review->walk->counts, cluster);
+    uint64_t count = qcow2_counts_get(&review->walk->counts, cluster), there = 0;
 
-    if (count != expected && count_of(review, cluster) == count)
+    if (count == expected)
+        return TRUE;
+    if (!count_of(review, cluster, &there, error))
+        return FALSE;
+    if (there == count)
         cst_check_errors(result, 1,
                          _("a table lies at %" PRIu64 ", where something else lies as well"),
                          cluster << review->walk->q->cluster_bits);
+    return TRUE;
 }
 
-static void review_places(const Qcow2Review *review, CstImageCheck *result)
+static gboolean review_places(const Qcow2Review *review, CstImageCheck *result, GError **error)
 {
     const Qcow2Walk *walk = review->walk;
     unsigned bits = walk->q->cluster_bits;
@@ -45,13 +59,16 @@ static void review_places(const Qcow2Review *review, CstImageCheck *result)
 
         for (uint64_t at = area->offset >> bits; at <= (area->offset + area->bytes - 1) >> bits;
              at++)
-            review_place(review, at, 1, result);
+            if (!review_place(review, at, 1, result, error))
+                return FALSE;
     }
-    for (guint i = 0; i < walk->tables->len; i++) {
-        const Qcow2WalkTable *table = &g_array_index(walk->tables, Qcow2WalkTable, i);
+    for (guint i = 0; i < walk->table_count; i++) {
+        const Qcow2WalkTable *table = &walk->tables[i];
 
-        review_place(review, table->place >> bits, table->uses, result);
+        if (!review_place(review, table->place >> bits, table->uses, result, error))
+            return FALSE;
     }
+    return TRUE;
 }
 
 /* --- flags --------------------------------------------------------------------------------- */
@@ -76,12 +93,14 @@ static gboolean review_l1(const Qcow2Review *review, CstImageCheck *result, GErr
     gboolean dirty = FALSE;
 
     for (uint32_t i = 0; i < q->header.l1_size; i++) {
-        uint64_t place = q->l1[i] & QCOW2_OFFSET_MASK, wanted;
+        uint64_t place = q->l1[i] & QCOW2_OFFSET_MASK, wanted, count = 0;
         uint8_t raw[8];
 
         if (place == 0 || (place & (q->cluster_size - 1)))
             continue;
-        wanted = with_flag(q->l1[i], count_of(review, place >> q->cluster_bits) == 1);
+        if (!count_of(review, place >> q->cluster_bits, &count, error))
+            return FALSE;
+        wanted = with_flag(q->l1[i], count == 1);
         if (wanted == q->l1[i])
             continue;
         note(review, place, result);
@@ -96,30 +115,32 @@ static gboolean review_l1(const Qcow2Review *review, CstImageCheck *result, GErr
     return !dirty || cst_blob_flush(q->blocks.blob, error);
 }
 
-static Qcow2Entry wanted_entry(const Qcow2Review *review, const Qcow2WalkTable *table,
-                               const Qcow2Entry *entry)
+static gboolean mend_entry(const Qcow2Review *review, const Qcow2WalkTable *table,
+                           Qcow2Entry *entry, GError **error)
 {
     const Qcow2 *q = review->walk->q;
-    Qcow2Entry wanted = *entry;
-    uint64_t host = qcow2_entry_host(entry);
+    uint64_t host = qcow2_entry_host(entry), count = 0;
 
     if (review->fix && review->walk->fixable > 0)
-        wanted = qcow2_entry_mended(q, entry);
-    if (!table->active || (wanted.word & QCOW2_COMPRESSED) || host == 0 ||
-        (host & (q->cluster_size - 1)) || (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE))
-        return wanted;
-    if (qcow2_entry_host(&wanted) != 0)
-        wanted.word = with_flag(wanted.word, count_of(review, host >> q->cluster_bits) == 1);
-    return wanted;
+        *entry = qcow2_entry_mended(q, entry);
+    if (!table->active || (entry->word & QCOW2_COMPRESSED) || host == 0 ||
+        (host & (q->cluster_size - 1)) || (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) ||
+        qcow2_entry_host(entry) == 0)
+        return TRUE;
+    if (!count_of(review, host >> q->cluster_bits, &count, error))
+        return FALSE;
+    entry->word = with_flag(entry->word, count == 1);
+    return TRUE;
 }
 
+/* *ret_dirty: entries in @raw have changed. */
 static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *table, uint8_t *raw,
-                             CstImageCheck *result)
+                             CstImageCheck *result, gboolean *ret_dirty, GError **error)
 {
     const Qcow2 *q = review->walk->q;
     uint64_t entries = UINT64_C(1) << q->l2_bits;
-    gboolean dirty = FALSE;
 
+    *ret_dirty = FALSE;
     for (uint64_t i = 0; i < entries; i++) {
         uint8_t *at = raw + i * q->entry_size;
         Qcow2Entry entry = {cst_be64(at), 0}, wanted;
@@ -128,7 +149,9 @@ static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *ta
             continue;
         if (q->sub_count > 1)
             entry.bitmap = cst_be64(at + 8);
-        wanted = wanted_entry(review, table, &entry);
+        wanted = entry;
+        if (!mend_entry(review, table, &wanted, error))
+            return FALSE;
         if (wanted.word == entry.word && wanted.bitmap == entry.bitmap)
             continue;
         if ((wanted.word ^ entry.word) == QCOW2_COPIED && !(entry.word & QCOW2_COMPRESSED))
@@ -138,9 +161,9 @@ static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *ta
         cst_put_be64(at, wanted.word);
         if (q->sub_count > 1)
             cst_put_be64(at + 8, wanted.bitmap);
-        dirty = TRUE;
+        *ret_dirty = TRUE;
     }
-    return dirty;
+    return TRUE;
 }
 
 /* Writing to a table that shares its place would harm what is there as well. */
@@ -154,13 +177,13 @@ static gboolean may_fix(const Qcow2Review *review, const Qcow2WalkTable *table)
 
 static guint batch_of(const Qcow2Review *review, guint first)
 {
-    const GArray *tables = review->walk->tables;
-    const Qcow2WalkTable *table = &g_array_index(tables, Qcow2WalkTable, first);
+    const Qcow2WalkTable *table = review->walk->tables + first;
     uint64_t size = review->walk->q->cluster_size;
     guint count = 1;
 
-    while (first + count < tables->len && table[count].place == table->place + count * size &&
-           table[count].active && (count + 1) * size <= BATCH_BYTES)
+    while (first + count < review->walk->table_count &&
+           table[count].place == table->place + count * size && table[count].active &&
+           (count + 1) * size <= BATCH_BYTES)
         count++;
     return count;
 }
@@ -168,7 +191,7 @@ static guint batch_of(const Qcow2Review *review, guint first)
 static gboolean review_batch(const Qcow2Review *review, guint first, guint count, uint8_t *buf,
                              CstImageCheck *result, GError **error)
 {
-    const Qcow2WalkTable *table = &g_array_index(review->walk->tables, Qcow2WalkTable, first);
+    const Qcow2WalkTable *table = review->walk->tables + first;
     Qcow2Review readonly = *review;
     uint64_t size = review->walk->q->cluster_size;
 
@@ -176,9 +199,12 @@ static gboolean review_batch(const Qcow2Review *review, guint first, guint count
     if (!qcow2_walk_read(review->walk, buf, table->place, count * size, error))
         return FALSE;
     for (guint i = 0; i < count; i++) {
-        gboolean fix = may_fix(review, &table[i]);
+        gboolean fix = may_fix(review, &table[i]), dirty;
 
-        if (review_table(fix ? review : &readonly, &table[i], buf + i * size, result) && fix &&
+        if (!review_table(fix ? review : &readonly, &table[i], buf + i * size, result, &dirty,
+                          error))
+            return FALSE;
+        if (dirty && fix &&
             !cst_blob_pwrite(review->walk->q->blocks.blob, buf + i * size, size, table[i].place,
                              error))
             return FALSE;
@@ -189,16 +215,18 @@ static gboolean review_batch(const Qcow2Review *review, guint first, guint count
 gboolean qcow2_review(Qcow2Review *review, CstImageCheck *result, CstTask *task, GError **error)
 {
     Qcow2Walk *walk = review->walk;
-    g_autofree uint8_t *buf = g_malloc(MAX(BATCH_BYTES, walk->q->cluster_size));
+    g_autofree uint8_t *buf =
+        cst_alloc(MAX(BATCH_BYTES, walk->q->cluster_size), 1, walk->q->blocks.blob->name, error);
     gboolean all = review->fix && walk->fixable > 0;
     guint count;
 
-    review_places(review, result);
-    if (!review_l1(review, result, error))
+    if (!buf)
         return FALSE;
-    for (guint i = 0; i < walk->tables->len; i += count) {
+    if (!review_places(review, result, error) || !review_l1(review, result, error))
+        return FALSE;
+    for (guint i = 0; i < walk->table_count; i += count) {
         count = 1;
-        if (!all && !g_array_index(walk->tables, Qcow2WalkTable, i).active)
+        if (!all && !walk->tables[i].active)
             continue;
         count = all ? 1 : batch_of(review, i);
         if (!cst_task_check(task, error) || !review_batch(review, i, count, buf, result, error))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -118,8 +119,8 @@ static gboolean begin(Job *job, Qcow2 *q, CstTask *task, GError **error)
     if (!job->snapshots)
         return FALSE;
     job->l1_size = q->header.l1_size;
-    job->l1 = g_memdup2(q->l1, job->l1_size * sizeof(*job->l1));
-    return TRUE;
+    job->l1 = cst_memdup(q->l1, job->l1_size * sizeof(*job->l1), q->blocks.blob->name, error);
+    return job->l1 != NULL;
 }
 
 static void end(Job *job)
@@ -200,8 +201,10 @@ static gboolean renew_table(Job *job, uint32_t index, gboolean taken_over, uint8
 
 static gboolean renew_tables(Job *job, gboolean taken_over, GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc(job->q->cluster_size);
+    g_autofree uint8_t *buf = cst_alloc(job->q->cluster_size, 1, job->q->blocks.blob->name, error);
 
+    if (!buf)
+        return FALSE;
     for (uint32_t i = 0; i < job->l1_size; i++)
         if (!renew_table(job, i, taken_over, buf, error))
             return FALSE;
@@ -270,8 +273,10 @@ static gboolean create(Job *job, const char *name, GError **error)
  */
 static gboolean clear_flags(Job *job, GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc(job->q->cluster_size);
+    g_autofree uint8_t *buf = cst_alloc(job->q->cluster_size, 1, job->q->blocks.blob->name, error);
 
+    if (!buf)
+        return FALSE;
     for (uint32_t i = 0; i < job->l1_size; i++) {
         uint64_t place = job->l1[i] & QCOW2_OFFSET_MASK;
 
@@ -293,18 +298,21 @@ static uint64_t *read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_
                          GError **error)
 {
     uint64_t needed = MAX(cst_div_up(snapshot->disk_size, qcow2_l1_span(&q->header)), 1);
-    g_autofree uint8_t *raw = g_malloc(l1_bytes(snapshot->l1_size));
+    g_autofree uint8_t *raw = NULL;
     uint64_t *l1;
 
     if (needed > QCOW2_MAX_L1_BYTES / 8 || snapshot->disk_size > G_MAXINT64) {
         qcow2_corrupt(q, error, _("a snapshot's size is out of range"));
         return NULL;
     }
-    if (!cst_blob_pread(q->blocks.blob, raw, l1_bytes(snapshot->l1_size), snapshot->l1_offset,
-                        error))
+    raw = cst_alloc(l1_bytes(snapshot->l1_size), 1, q->blocks.blob->name, error);
+    if (!raw || !cst_blob_pread(q->blocks.blob, raw, l1_bytes(snapshot->l1_size),
+                                snapshot->l1_offset, error))
         return NULL;
     *ret_size = (uint32_t)MAX(needed, snapshot->l1_size);
-    l1 = g_new0(uint64_t, *ret_size);
+    l1 = cst_alloc0(*ret_size, sizeof(*l1), q->blocks.blob->name, error);
+    if (!l1)
+        return NULL;
     for (uint32_t i = 0; i < snapshot->l1_size; i++)
         l1[i] = cst_be64(raw + l1_bytes(i));
     return l1;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -36,20 +37,31 @@ GArray *qcow2_snapshots_new(void)
 typedef struct {
     Qcow2 *q;
     uint64_t room; /* bytes up to the end of the file, or what a table may have */
-    GByteArray *bytes;
+    uint8_t *bytes;
+    uint64_t len;
 } Reader;
+
+static void reader_clear(Reader *reader)
+{
+    g_free(reader->bytes);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Reader, reader_clear)
 
 static gboolean need(Reader *reader, uint64_t len, GError **error)
 {
-    guint had = reader->bytes->len;
-    uint64_t want = MIN(len + READ_AHEAD, reader->room);
+    uint64_t had = reader->len, want = MIN(len + READ_AHEAD, reader->room);
+    uint8_t *grown;
 
     if (len <= had)
         return TRUE;
     if (len > reader->room)
         return qcow2_corrupt(reader->q, error, _("the snapshot table is cut off or too long"));
-    g_byte_array_set_size(reader->bytes, (guint)want);
-    return cst_blob_pread(reader->q->blocks.blob, reader->bytes->data + had, want - had,
+    grown = cst_realloc(reader->bytes, want, 1, reader->q->blocks.blob->name, error);
+    if (!grown)
+        return FALSE;
+    reader->bytes = grown;
+    reader->len = want;
+    return cst_blob_pread(reader->q->blocks.blob, grown + had, want - had,
                           reader->q->header.snapshots_offset + had, error);
 }
 
@@ -82,14 +94,14 @@ static gboolean read_entry(Reader *reader, uint64_t *at, Qcow2Snapshot *snapshot
 
     if (!need(reader, *at + FIXED, error))
         return FALSE;
-    raw = reader->bytes->data + *at;
+    raw = reader->bytes + *at;
     extra = cst_be32(raw + 36);
     if (extra > QCOW2_MAX_SNAPSHOT_EXTRA)
         return qcow2_corrupt(reader->q, error, _("a snapshot's entry is too long"));
     len = FIXED + extra + cst_be16(raw + 12) + cst_be16(raw + 14);
     if (!need(reader, *at + len, error))
         return FALSE;
-    parse_entry(reader->q, reader->bytes->data + *at, snapshot);
+    parse_entry(reader->q, reader->bytes + *at, snapshot);
     *at += (len + 7) / 8 * 8;
     return TRUE;
 }
@@ -97,9 +109,8 @@ static gboolean read_entry(Reader *reader, uint64_t *at, Qcow2Snapshot *snapshot
 GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
 {
     g_autoptr(GArray) snapshots = qcow2_snapshots_new();
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_auto(Reader) reader = {.q = q};
     uint64_t size = 0, at = 0;
-    Reader reader = {q, 0, bytes};
 
     if (!cst_blob_get_size(q->blocks.blob, &size, error))
         return NULL;
@@ -130,6 +141,11 @@ static uint64_t entry_bytes(uint64_t extra, uint64_t id_size, uint64_t name_size
     return (FIXED + extra + id_size + name_size + 7) / 8 * 8;
 }
 
+static uint64_t packed_bytes(const Qcow2Header *header, const Qcow2Snapshot *snapshot)
+{
+    return entry_bytes(extra_size(header, snapshot), strlen(snapshot->id), strlen(snapshot->name));
+}
+
 /*
  * The entry at *at, its extra data cut to what may be; *at moves behind it. An entry may say that
  * its extra data has gigabytes, so only what is kept is read.
@@ -150,7 +166,9 @@ static gboolean salvage_entry(Qcow2 *q, uint64_t size, uint64_t *at, Qcow2Snapsh
     names = (uint64_t)cst_be16(fixed + 12) + cst_be16(fixed + 14);
     if (size - *at < FIXED + extra + names)
         return qcow2_corrupt(q, error, _("the snapshot table is cut off or too long"));
-    raw = g_malloc(FIXED + kept + names);
+    raw = cst_alloc(FIXED + kept + names, 1, q->blocks.blob->name, error);
+    if (!raw)
+        return FALSE;
     memcpy(raw, fixed, FIXED);
     cst_put_be32(raw + 36, (uint32_t)kept);
     if (!cst_blob_pread(q->blocks.blob, raw + FIXED, kept, *at + FIXED, error) ||
@@ -178,8 +196,7 @@ GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GErro
 
         if (!salvage_entry(q, size, &at, &snapshot, &cut, error))
             return NULL;
-        packed += entry_bytes(extra_size(&q->header, &snapshot), strlen(snapshot.id),
-                              strlen(snapshot.name));
+        packed += packed_bytes(&q->header, &snapshot);
         if (packed > QCOW2_MAX_SNAPSHOT_BYTES || at - start > G_MAXINT32) {
             qcow2_snapshot_clear(&snapshot);
             at = before;
@@ -195,17 +212,12 @@ GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GErro
     return g_steal_pointer(&snapshots);
 }
 
-static void pack_entry(const Qcow2Header *header, const Qcow2Snapshot *snapshot, GByteArray *out)
+/* Into zeroes. */
+static void pack_entry(const Qcow2Header *header, const Qcow2Snapshot *snapshot, uint8_t *raw)
 {
     uint32_t extra = extra_size(header, snapshot);
     size_t id_size = strlen(snapshot->id), name_size = strlen(snapshot->name);
-    size_t len = (FIXED + extra + id_size + name_size + 7) / 8 * 8;
-    guint at = out->len;
-    uint8_t *raw;
 
-    g_byte_array_set_size(out, at + (guint)len);
-    raw = out->data + at;
-    memset(raw, 0, len);
     cst_put_be64(raw, snapshot->l1_offset);
     cst_put_be32(raw + 8, snapshot->l1_size);
     cst_put_be16(raw + 12, (uint16_t)id_size);
@@ -228,15 +240,22 @@ static void pack_entry(const Qcow2Header *header, const Qcow2Snapshot *snapshot,
 uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const Qcow2Header *header, const GArray *snapshots,
                               uint64_t *ret_len, GError **error)
 {
-    GByteArray *out = g_byte_array_new();
+    uint64_t bytes = 0;
+    uint8_t *out, *raw;
 
-    for (guint i = 0; i < snapshots->len && out->len <= QCOW2_MAX_SNAPSHOT_BYTES; i++)
-        pack_entry(header, &g_array_index(snapshots, Qcow2Snapshot, i), out);
-    if (out->len > QCOW2_MAX_SNAPSHOT_BYTES || snapshots->len > QCOW2_MAX_SNAPSHOTS) {
-        g_byte_array_unref(out);
+    for (guint i = 0; i < snapshots->len; i++)
+        bytes += packed_bytes(header, &g_array_index(snapshots, Qcow2Snapshot, i));
+    if (bytes > QCOW2_MAX_SNAPSHOT_BYTES || snapshots->len > QCOW2_MAX_SNAPSHOTS) {
         cst_fail(error, CST_ERROR_LIMIT, _("'%s' has too many snapshots"), q->blocks.blob->name);
         return NULL;
     }
-    *ret_len = out->len;
-    return g_byte_array_free(out, FALSE);
+    out = raw = cst_alloc0(bytes, 1, q->blocks.blob->name, error);
+    for (guint i = 0; out && i < snapshots->len; i++) {
+        const Qcow2Snapshot *snapshot = &g_array_index(snapshots, Qcow2Snapshot, i);
+
+        pack_entry(header, snapshot, raw);
+        raw += packed_bytes(header, snapshot);
+    }
+    *ret_len = bytes;
+    return out;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "state.h"
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -28,8 +29,10 @@ static void set_geometry(Qcow2 *q)
 /* @count entries of a table whose bounds the header check has approved. */
 static uint64_t *read_table(CstBlob *blob, uint64_t offset, uint32_t count, GError **error)
 {
-    uint64_t *table = g_new(uint64_t, MAX(count, 1));
+    uint64_t *table = cst_alloc(count, sizeof(*table), blob->name, error);
 
+    if (!table)
+        return NULL;
     if (!cst_blob_pread(blob, table, (size_t)count * 8, offset, error)) {
         g_free(table);
         return NULL;

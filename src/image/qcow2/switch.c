@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -51,8 +52,8 @@ gboolean qcow2_switch_begin(Qcow2Switch *change, Qcow2 *q, CstTask *task, GError
     change->task = task;
     change->header = q->header;
     return qcow2_refs_load(q, &change->base, task, error) &&
-           qcow2_counts_init(&change->plus, change->base.clusters, error) &&
-           qcow2_counts_init(&change->minus, change->base.clusters, error) &&
+           qcow2_counts_init(&change->plus, change->base.clusters, q->blocks.blob->name, error) &&
+           qcow2_counts_init(&change->minus, change->base.clusters, q->blocks.blob->name, error) &&
            check_areas(change, error);
 }
 
@@ -126,8 +127,10 @@ gboolean qcow2_switch_put(Qcow2Switch *change, const uint8_t *data, uint64_t byt
     Qcow2 *q = change->q;
     uint64_t clusters = cst_div_up(bytes, q->cluster_size), cluster = 0;
     uint64_t whole = clusters << q->cluster_bits;
-    g_autofree uint8_t *padded = g_malloc0(whole);
+    g_autofree uint8_t *padded = cst_alloc0(whole, 1, q->blocks.blob->name, error);
 
+    if (!padded)
+        return FALSE;
     memcpy(padded, data, bytes);
     if (!qcow2_counts_take(&change->base, 0, clusters, &cluster, error) ||
         !cst_blob_pwrite(q->blocks.blob, padded, whole, cluster << q->cluster_bits, error))
@@ -139,8 +142,10 @@ gboolean qcow2_switch_put(Qcow2Switch *change, const uint8_t *data, uint64_t byt
 gboolean qcow2_switch_put_l1(Qcow2Switch *change, const uint64_t *l1, uint32_t count,
                              GError **error)
 {
-    g_autofree uint8_t *raw = g_malloc(count * UINT64_C(8));
+    g_autofree uint8_t *raw = cst_alloc(count, 8, change->q->blocks.blob->name, error);
 
+    if (!raw)
+        return FALSE;
     for (uint32_t i = 0; i < count; i++)
         cst_put_be64(raw + i * UINT64_C(8), l1[i]);
     change->header.l1_size = count;

@@ -7,8 +7,10 @@
  * smaller counts go with the next sync. So a power cut leaves leaks, at worst.
  */
 #include "bytes.h"
+
 #include "qcow2.h"
 #include "state.h"
+#include <base/alloc.h>
 
 #define PENDING_MAX 65536 /* half a MiB of cluster numbers */
 
@@ -17,8 +19,10 @@ static gboolean write_entries(Qcow2 *q, const uint64_t *table, uint64_t place, u
                               uint32_t *end, GError **error)
 {
     uint32_t count = *end - *first;
-    g_autofree uint8_t *raw = g_malloc((size_t)count * 8);
+    g_autofree uint8_t *raw = cst_alloc(count, 8, q->blocks.blob->name, error);
 
+    if (!raw)
+        return FALSE;
     for (uint32_t i = 0; i < count; i++)
         cst_put_be64(raw + (size_t)i * 8, table[*first + i]);
     if (!cst_blob_pwrite(q->blocks.blob, raw, (size_t)count * 8, place + *first * UINT64_C(8),

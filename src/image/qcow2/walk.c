@@ -2,8 +2,10 @@
 #include "walk.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/threads.h>
@@ -21,9 +23,9 @@ gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
     memset(walk, 0, sizeof(*walk));
     walk->q = q;
     if (!cst_blob_get_size(q->blocks.blob, &walk->file_size, error) ||
-        !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size), error))
+        !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size),
+                           q->blocks.blob->name, error))
         return FALSE;
-    walk->tables = g_array_new(FALSE, FALSE, sizeof(Qcow2WalkTable));
     walk->areas = g_array_new(FALSE, FALSE, sizeof(Qcow2Area));
     return TRUE;
 }
@@ -31,7 +33,7 @@ gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
 void qcow2_walk_clear(Qcow2Walk *walk)
 {
     qcow2_counts_clear(&walk->counts);
-    g_clear_pointer(&walk->tables, g_array_unref);
+    g_clear_pointer(&walk->tables, g_free);
     g_clear_pointer(&walk->areas, g_array_unref);
 }
 
@@ -81,11 +83,22 @@ gboolean qcow2_walk_read(Qcow2Walk *walk, uint8_t *buf, uint64_t place, uint64_t
 
 /* --- L1 ------------------------------------------------------------------------------------ */
 
+static gboolean add_table(Qcow2Walk *walk, uint64_t place, gboolean active, GError **error)
+{
+    Qcow2WalkTable *grown = cst_grow(walk->tables, walk->table_count, sizeof(*grown),
+                                     walk->q->blocks.blob->name, error);
+
+    if (!grown)
+        return FALSE;
+    walk->tables = grown;
+    walk->tables[walk->table_count++] = (Qcow2WalkTable){place, 0, active};
+    return TRUE;
+}
+
 /* Until all L1 tables are gathered, L2 tables are the only thing that is counted. */
 static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError **error)
 {
     uint64_t place = entry & QCOW2_OFFSET_MASK, cluster = place >> walk->q->cluster_bits;
-    Qcow2WalkTable table = {place, 0, active};
 
     if (entry & L1_RESERVED)
         cst_check_errors(
@@ -97,8 +110,8 @@ static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError 
         cst_check_errors(&walk->found, 1, _("an L2 table can't lie at %" PRIu64), place);
         return TRUE;
     }
-    if (qcow2_counts_get(&walk->counts, cluster) == 0)
-        g_array_append_val(walk->tables, table);
+    if (qcow2_counts_get(&walk->counts, cluster) == 0 && !add_table(walk, place, active, error))
+        return FALSE;
     return qcow2_counts_add(&walk->counts, cluster, 1, error);
 }
 
@@ -124,7 +137,9 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
         return qcow2_corrupt(walk->q, error, _("the L1 tables of its snapshots overlap"));
     if (bytes > 0)
         g_array_append_val(walk->areas, area);
-    buf = g_malloc(room);
+    buf = cst_alloc(room, 1, walk->q->blocks.blob->name, error);
+    if (!buf)
+        return FALSE;
     for (uint64_t at = 0; at < bytes; at += room) {
         uint64_t n = MIN(room, bytes - at);
 
@@ -301,15 +316,14 @@ static gboolean add_found(Crew *crew, const Worker *worker, const Qcow2WalkTable
 /* The next tables that lie in a row. */
 static guint take_batch(Crew *crew, guint *ret_first)
 {
-    GArray *tables = crew->walk->tables;
     const Qcow2WalkTable *first;
     uint64_t size = crew->walk->q->cluster_size;
     guint count = 0;
 
     g_mutex_lock(&crew->lock);
     *ret_first = crew->next;
-    first = &g_array_index(tables, Qcow2WalkTable, *ret_first);
-    while (!crew->error && *ret_first + count < tables->len &&
+    first = crew->walk->tables + *ret_first;
+    while (!crew->error && *ret_first + count < crew->walk->table_count &&
            first[count].place == first->place + count * size &&
            (count == 0 || (count + 1) * size <= BATCH_BYTES))
         count++;
@@ -320,7 +334,7 @@ static guint take_batch(Crew *crew, guint *ret_first)
 
 static gboolean scan_batch(Crew *crew, Worker *worker, guint first, guint count, GError **error)
 {
-    const Qcow2WalkTable *table = &g_array_index(crew->walk->tables, Qcow2WalkTable, first);
+    const Qcow2WalkTable *table = crew->walk->tables + first;
     uint64_t size = crew->walk->q->cluster_size;
 
     if (!cst_task_check(crew->task, error) ||
@@ -353,10 +367,11 @@ static void *work(void *data)
     Worker worker = {.walk = crew->walk, .found.findings = crew->walk->found.findings};
     guint first = 0, count;
 
-    worker.buf = g_malloc(MAX(BATCH_BYTES, q->cluster_size));
-    /* a compressed cluster touches three at most */
-    worker.clusters = g_new(uint64_t, 3 * (UINT64_C(1) << q->l2_bits));
-    while ((count = take_batch(crew, &first)) > 0)
+    worker.buf = cst_alloc(MAX(BATCH_BYTES, q->cluster_size), 1, q->blocks.blob->name, &error);
+    if (worker.buf) /* a compressed cluster touches three at most */
+        worker.clusters = cst_alloc(3 * (UINT64_C(1) << q->l2_bits), sizeof(uint64_t),
+                                    q->blocks.blob->name, &error);
+    while (worker.clusters && (count = take_batch(crew, &first)) > 0)
         if (!scan_batch(crew, &worker, first, count, &error))
             break;
     g_mutex_lock(&crew->lock);
@@ -378,12 +393,13 @@ static int by_place(const void *a, const void *b)
 
 static void prepare(Qcow2Walk *walk)
 {
-    for (guint i = 0; i < walk->tables->len; i++) {
-        Qcow2WalkTable *table = &g_array_index(walk->tables, Qcow2WalkTable, i);
+    for (guint i = 0; i < walk->table_count; i++) {
+        Qcow2WalkTable *table = &walk->tables[i];
 
         table->uses = qcow2_counts_get(&walk->counts, table->place >> walk->q->cluster_bits);
     }
-    g_array_sort(walk->tables, by_place);
+    if (walk->table_count > 0)
+        qsort(walk->tables, walk->table_count, sizeof(*walk->tables), by_place);
 }
 
 static gboolean mark_areas(Qcow2Walk *walk, GError **error)
@@ -400,7 +416,7 @@ static gboolean mark_areas(Qcow2Walk *walk, GError **error)
 gboolean qcow2_walk_tables(Qcow2Walk *walk, CstTask *task, GError **error)
 {
     Crew crew = {.walk = walk, .task = task};
-    gboolean few = walk->tables->len * walk->q->cluster_size < THREADED_BYTES;
+    gboolean few = walk->table_count * walk->q->cluster_size < THREADED_BYTES;
 
     prepare(walk);
     if (!mark_areas(walk, error))

@@ -26,8 +26,9 @@ typedef struct {
     Qcow2 *q; /**< borrowed */
     uint64_t file_size;
     Qcow2Counts counts;
-    GArray *tables; /**< Qcow2WalkTable, by place once qcow2_walk_tables() has begun */
-    GArray *areas;  /**< Qcow2Area: what only one thing may refer to */
+    Qcow2WalkTable *tables; /**< by place once qcow2_walk_tables() has begun */
+    guint table_count;
+    GArray *areas; /**< Qcow2Area: what only one thing may refer to */
     uint64_t l1_bytes;
     gboolean mend;       /**< entries that can be mended count as if they were */
     CstImageCheck found; /**< errors, also in words, and figures of the L1 table in use */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -212,9 +213,13 @@ static gboolean write_filled(Qcow2 *q, const Step *step, const uint8_t *buf, uin
                              uint64_t after, GError **error)
 {
     uint64_t middle = step->length <= BOUNCE_MAX ? step->length : 0;
-    g_autofree uint8_t *bounce = g_malloc(before + middle + after);
-    uint8_t *tail = bounce + before + middle;
+    uint64_t whole = before + middle + after;
+    g_autofree uint8_t *bounce = cst_alloc(whole, 1, q->blocks.data->name, error);
+    uint8_t *tail;
 
+    if (!bounce)
+        return FALSE;
+    tail = bounce + before + middle;
     if (!read_around(q, bounce, before, step->offset - before, error) ||
         !read_around(q, tail, after, step->offset + step->length, error))
         return FALSE;

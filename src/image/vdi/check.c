@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -45,9 +46,9 @@ static gboolean look_through(Walk *walk, GError **error)
     Vdi *vdi = walk->vdi;
     uint32_t entry = 0, before = VDI_NOWHERE;
 
-    vdi->used = g_malloc0(MAX(walk->room, vdi->header.blocks) / 8 + 1);
     vdi->used_bits = MAX(walk->room, vdi->header.blocks);
-    if (!cst_blob_get_size(vdi->blocks.blob, &vdi->old_size, error))
+    vdi->used = cst_alloc0(vdi->used_bits / 8 + 1, 1, vdi->blocks.blob->name, error);
+    if (!vdi->used || !cst_blob_get_size(vdi->blocks.blob, &vdi->old_size, error))
         return FALSE;
     for (uint32_t i = 0; i < vdi->header.blocks; i++) {
         if ((i % CANCEL_EVERY == 0 && !cst_task_check(walk->task, error)) ||
@@ -104,9 +105,11 @@ static gboolean repair_entry(const Walk *walk, uint32_t index, uint32_t entry, G
 static gboolean repair_errors(Walk *walk, GError **error)
 {
     Vdi *vdi = walk->vdi;
-    g_autofree uint8_t *seen = g_malloc0(walk->room / 8 + 1);
+    g_autofree uint8_t *seen = cst_alloc0(walk->room / 8 + 1, 1, vdi->blocks.blob->name, error);
     uint32_t entry = 0;
 
+    if (!seen)
+        return FALSE;
     for (uint32_t i = 0; i < vdi->header.blocks; i++) {
         if (!cst_table_get(vdi->map, i, &entry, error))
             return FALSE;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -72,7 +73,9 @@ gboolean vdi_find_used(Vdi *vdi, GError **error)
         return TRUE;
     if (!vdi_room(vdi, &room, error) || !cst_blob_get_size(vdi->blocks.blob, &vdi->old_size, error))
         return FALSE;
-    used = g_malloc0(MAX(room, vdi->header.blocks) / 8 + 1);
+    used = cst_alloc0(MAX(room, vdi->header.blocks) / 8 + 1, 1, vdi->blocks.blob->name, error);
+    if (!used)
+        return FALSE;
     for (uint32_t i = 0; i < vdi->header.blocks; i++) {
         if (!cst_table_get(vdi->map, i, &entry, error))
             return FALSE;

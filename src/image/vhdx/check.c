@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -25,8 +26,8 @@ static gboolean is_zero(CstBlob *file, uint64_t offset, uint64_t length, gboolea
         if (extent.flags & CST_EXTENT_ZERO)
             continue;
         if (!buf)
-            buf = g_malloc(length);
-        if (!cst_blob_pread(file, buf, extent.length, offset, error))
+            buf = cst_alloc(length, 1, file->name, error);
+        if (!buf || !cst_blob_pread(file, buf, extent.length, offset, error))
             return FALSE;
         *ret_zero = cst_bytes_are_zero(buf, extent.length);
     }

@@ -117,9 +117,8 @@ static gboolean write_entry(Vhdx *vhdx, const uint8_t *raw, size_t len, GError *
  * The entry before this one stays whole while this one is written: two of the largest fit into the
  * smallest log. So there is something valid in it at any time.
  */
-static gboolean log_changes(Vhdx *vhdx, GError **error)
+static gboolean log_changes(Vhdx *vhdx, CstPage *const *dirty, unsigned count, GError **error)
 {
-    g_autoptr(GPtrArray) dirty = vhdx_pages_dirty(vhdx->pages);
     uint64_t offsets[VHDX_LOG_PAGES];
     const uint8_t *contents[VHDX_LOG_PAGES];
     VhdxLogEntry entry = {.guid = vhdx->log_guid,
@@ -133,11 +132,9 @@ static gboolean log_changes(Vhdx *vhdx, GError **error)
     if (!cst_blob_get_size(vhdx->file, &entry.file_size, error) ||
         !cst_blob_flush(vhdx->file, error))
         return FALSE;
-    for (; entry.count < dirty->len; entry.count++) {
-        const CstPage *page = g_ptr_array_index(dirty, entry.count);
-
-        offsets[entry.count] = page->id.offset;
-        contents[entry.count] = page->data;
+    for (; entry.count < count; entry.count++) {
+        offsets[entry.count] = dirty[entry.count]->id.offset;
+        contents[entry.count] = dirty[entry.count]->data;
     }
     raw = vhdx_log_encode(&entry, &len);
     if (!write_entry(vhdx, raw, len, error))
@@ -163,20 +160,23 @@ static gboolean announce_log(Vhdx *vhdx, GError **error)
 
 gboolean vhdx_commit(Vhdx *vhdx, GError **error)
 {
-    unsigned dirty = vhdx_pages_dirty_count(vhdx->pages);
+    unsigned count = vhdx_pages_dirty_count(vhdx->pages);
+    g_autofree CstPage **dirty = NULL;
 
     /* An entry makes the one before it void: what that holds must be in the file, and the barrier
      * in front of this entry makes it durable there. */
     if (!repair_regions(vhdx, error) || !vhdx_pages_checkpoint(vhdx->pages, error))
         return FALSE;
-    if (dirty == 0)
+    if (count == 0)
         return TRUE;
-    if (dirty > VHDX_LOG_PAGES)
+    if (count > VHDX_LOG_PAGES)
         return cst_fail(error, CST_ERROR_INTERNAL, _("'%s' has more changes than its log can hold"),
                         vhdx->file->name);
-    if (vhdx->blocks.barriers && (!log_changes(vhdx, error) || !announce_log(vhdx, error)))
+    dirty = vhdx_pages_dirty(vhdx->pages, error);
+    if (!dirty || (vhdx->blocks.barriers &&
+                   (!log_changes(vhdx, dirty, count, error) || !announce_log(vhdx, error))))
         return FALSE;
-    vhdx_pages_logged(vhdx->pages);
+    vhdx_pages_logged(vhdx->pages, dirty);
     return vhdx_pages_checkpoint(vhdx->pages, error);
 }
 

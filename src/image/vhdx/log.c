@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "log.h"
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -281,9 +282,11 @@ VhdxPatches *vhdx_log_read(CstBlob *blob, const VhdxHeader *header, GError **err
                  blob->name);
         return NULL;
     }
-    log.bytes = bytes = g_malloc(log.length);
-    log.entries = entries = g_new0(Entry, log.length / VHDX_SECTOR);
-    if (!cst_blob_pread(blob, bytes, log.length, header->log_offset, error))
+    log.bytes = bytes = cst_alloc(log.length, 1, blob->name, error);
+    if (!bytes)
+        return NULL;
+    log.entries = entries = cst_alloc0(log.length / VHDX_SECTOR, sizeof(Entry), blob->name, error);
+    if (!entries || !cst_blob_pread(blob, bytes, log.length, header->log_offset, error))
         return NULL;
     return collect(&log, blob, error);
 }

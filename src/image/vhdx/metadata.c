@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/i18n.h>
 #include <base/uuid.h>
 
@@ -103,8 +104,8 @@ static void read_parent(CstImageLook *look, VhdxLayout *layout, uint64_t offset,
         cst_look_problem(look, _("the VHDX parent locator has a bad size"));
         return;
     }
-    raw = g_malloc(len);
-    if (!cst_look_read(look, offset, raw, len))
+    raw = cst_alloc(len, 1, look->blob->name, &look->error);
+    if (!raw || !cst_look_read(look, offset, raw, len))
         return;
     for (size_t i = 0; i < VHDX_PATHS && !look->info->backing; i++)
         look->info->backing = vhdx_locator_value(raw, len, vhdx_path_keys[i]);

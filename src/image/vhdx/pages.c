@@ -130,26 +130,24 @@ gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, si
     return TRUE;
 }
 
-GPtrArray *vhdx_pages_dirty(VhdxPages *pages)
+CstPage **vhdx_pages_dirty(VhdxPages *pages, GError **error)
 {
-    return cst_page_cache_dirty_pages(pages->cache, 0);
+    return cst_page_cache_dirty_pages(pages->cache, 0, error);
 }
 
-void vhdx_pages_logged(VhdxPages *pages)
+void vhdx_pages_logged(VhdxPages *pages, CstPage *const *dirty)
 {
-    g_autoptr(GPtrArray) dirty = vhdx_pages_dirty(pages);
+    unsigned count = vhdx_pages_dirty_count(pages);
     Logged *logged = &pages->logged;
 
-    g_assert(logged->written == logged->count && dirty->len <= VHDX_LOG_PAGES);
-    logged->content = g_malloc((size_t)dirty->len * VHDX_SECTOR);
-    for (guint i = 0; i < dirty->len; i++) {
-        CstPage *page = g_ptr_array_index(dirty, i);
-
-        logged->offsets[i] = page->id.offset;
-        memcpy(logged->content + (size_t)i * VHDX_SECTOR, page->data, VHDX_SECTOR);
-        cst_page_cache_clean(pages->cache, page);
+    g_assert(logged->written == logged->count && count <= VHDX_LOG_PAGES);
+    logged->content = g_malloc((size_t)count * VHDX_SECTOR);
+    for (unsigned i = 0; i < count; i++) {
+        logged->offsets[i] = dirty[i]->id.offset;
+        memcpy(logged->content + (size_t)i * VHDX_SECTOR, dirty[i]->data, VHDX_SECTOR);
+        cst_page_cache_clean(pages->cache, dirty[i]);
     }
-    logged->count = dirty->len;
+    logged->count = count;
     logged->written = 0;
 }
 

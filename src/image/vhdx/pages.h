@@ -29,13 +29,14 @@ gboolean vhdx_pages_read(VhdxPages *pages, uint64_t offset, void *buf, size_t le
 gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, size_t len,
                           GError **error);
 
-/** The dirty sectors, ordered by offset (CstPage, borrowed). Free the array. */
-GPtrArray *vhdx_pages_dirty(VhdxPages *pages);
+/** The dirty sectors (borrowed), vhdx_pages_dirty_count() of them, ordered by offset. Free the
+ *  array. */
+CstPage **vhdx_pages_dirty(VhdxPages *pages, GError **error);
 /**
- * All dirty sectors, at most VHDX_LOG_PAGES, have been written to the log as they are now. What was
- * logged before has been checkpointed.
+ * All dirty sectors (@dirty, of vhdx_pages_dirty(); at most VHDX_LOG_PAGES) have been written to
+ * the log as they are now. What was logged before has been checkpointed.
  */
-void vhdx_pages_logged(VhdxPages *pages);
+void vhdx_pages_logged(VhdxPages *pages, CstPage *const *dirty);
 /** Writes the sectors that are only in the log to the file, as they were logged. May be repeated
  *  when it fails. */
 gboolean vhdx_pages_checkpoint(VhdxPages *pages, GError **error);

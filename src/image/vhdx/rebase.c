@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -89,12 +90,12 @@ static gboolean write_locator(Vhdx *vhdx, const VhdxParent *parent, GError **err
 static gboolean relink(Vhdx *vhdx, const uint8_t *linkage, const uint8_t *linkage2, GError **error)
 {
     uint64_t len = vhdx->layout.parent.length;
-    g_autofree uint8_t *raw = g_malloc(len);
+    g_autofree uint8_t *raw = cst_alloc(len, 1, vhdx->file->name, error);
     g_auto(GStrv) paths = g_new0(char *, VHDX_PATHS + 1);
     VhdxParent parent = {0};
     unsigned found = 0;
 
-    if (!vhdx_pages_read(vhdx->pages, vhdx->layout.parent.offset, raw, len, error))
+    if (!raw || !vhdx_pages_read(vhdx->pages, vhdx->layout.parent.offset, raw, len, error))
         return FALSE;
     for (size_t i = 0; i < VHDX_PATHS; i++) {
         parent.paths[i] = vhdx_locator_value(raw, len, vhdx_path_keys[i]);

@@ -263,9 +263,11 @@ static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointe
     gboolean has_place =
         VHDX_STATE(entry) == VHDX_PRESENT || (VHDX_STATE(entry) == VHDX_PARTIAL && !is_bitmap);
 
-    if (is_ours && has_place)
-        vhdx_units_set(&((Gone *)data)->units, VHDX_PLACE(entry),
-                       (is_bitmap ? CST_MIB : vhdx->blocks.block_size) / CST_MIB);
+    if (is_ours && has_place &&
+        !vhdx_units_set(&((Gone *)data)->units, VHDX_PLACE(entry),
+                        (is_bitmap ? CST_MIB : vhdx->blocks.block_size) / CST_MIB, vhdx->file->name,
+                        error))
+        return FALSE;
     return clear_entry(vhdx, index, entry, NULL, error);
 }
 

@@ -120,7 +120,9 @@ gboolean vhdx_place_block(Vhdx *vhdx, uint64_t block, uint64_t fresh_from, GErro
 
 void vhdx_units_clear(VhdxUnits *units);
 gboolean vhdx_units_test(const VhdxUnits *units, uint64_t first, uint64_t count);
-void vhdx_units_set(VhdxUnits *units, uint64_t first, uint64_t count);
+/** The caller has checked that the range is inside of VHDX_MAX_FILE. @name: of the file. */
+gboolean vhdx_units_set(VhdxUnits *units, uint64_t first, uint64_t count, const char *name,
+                        GError **error);
 void vhdx_units_reset(VhdxUnits *units, uint64_t first, uint64_t count);
 /** One past the last that is in use. */
 uint64_t vhdx_units_end(const VhdxUnits *units);

@@ -63,7 +63,8 @@ static void note(VhdxSurvey *survey, uint64_t index, uint64_t entry, VhdxDamageK
         g_array_append_val(survey->damage, damage);
 }
 
-static void claim(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, uint64_t length)
+static gboolean claim(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, uint64_t length,
+                      GError **error)
 {
     VhdxSurvey *survey = walk->survey;
     uint64_t place = VHDX_PLACE(entry), units = length / CST_MIB;
@@ -73,27 +74,31 @@ static void claim(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, uint64
     else if (vhdx_units_test(&survey->units, place, units))
         note(survey, index, entry, VHDX_BAD_SHARED);
     else
-        vhdx_units_set(&survey->units, place, units);
+        return vhdx_units_set(&survey->units, place, units, vhdx->file->name, error);
+    return TRUE;
 }
 
-static void visit_bitmap(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry)
+static gboolean visit_bitmap(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry, GError **error)
 {
     /* Some versions of QEMU leave anything there where it has no meaning. */
     if (!vhdx->is_diff)
-        return;
+        return TRUE;
     if (VHDX_STATE(entry) == VHDX_PRESENT)
-        claim(vhdx, walk, index, entry, CST_MIB);
-    else if (VHDX_STATE(entry) != VHDX_NOT_PRESENT)
+        return claim(vhdx, walk, index, entry, CST_MIB, error);
+    if (VHDX_STATE(entry) != VHDX_NOT_PRESENT)
         note(walk->survey, index, entry, VHDX_BAD_STATE);
+    return TRUE;
 }
 
-static void visit_payload(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry)
+static gboolean visit_payload(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry,
+                              GError **error)
 {
     VhdxState state = VHDX_STATE(entry);
     VhdxSurvey *survey = walk->survey;
 
     if (state == VHDX_PRESENT || (state == VHDX_PARTIAL && vhdx->is_diff)) {
-        claim(vhdx, walk, index, entry, vhdx->blocks.block_size);
+        if (!claim(vhdx, walk, index, entry, vhdx->blocks.block_size, error))
+            return FALSE;
         survey->allocated++;
         if (survey->last_place != 0 &&
             VHDX_PLACE(entry) != survey->last_place + vhdx->blocks.block_size / CST_MIB)
@@ -102,6 +107,7 @@ static void visit_payload(Vhdx *vhdx, Walk *walk, uint64_t index, uint64_t entry
     } else if (state > VHDX_UNMAPPED) {
         note(survey, index, entry, VHDX_BAD_STATE);
     }
+    return TRUE;
 }
 
 static gboolean visit(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data, GError **error)
@@ -112,10 +118,9 @@ static gboolean visit(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
     if (walk->task && index % 4096 == 0 && !cst_task_check(walk->task, error))
         return FALSE;
     if (index % group == vhdx->chunk_ratio)
-        visit_bitmap(vhdx, walk, index, entry);
-    else if (index / group * vhdx->chunk_ratio + index % group < vhdx->block_count)
-        visit_payload(vhdx, walk, index, entry);
-    return TRUE;
+        return visit_bitmap(vhdx, walk, index, entry, error);
+    return index / group * vhdx->chunk_ratio + index % group >= vhdx->block_count ||
+           visit_payload(vhdx, walk, index, entry, error);
 }
 
 /* A block of which only some sectors are there needs to say which. */
@@ -140,6 +145,15 @@ void vhdx_survey_clear(VhdxSurvey *survey)
     g_clear_pointer(&survey->damage, g_array_unref);
 }
 
+static gboolean claim_ranges(const Vhdx *vhdx, VhdxUnits *units, GError **error)
+{
+    for (unsigned i = 0; i < vhdx->layout.range_count; i++)
+        if (!vhdx_units_set(units, vhdx->layout.ranges[i].offset / CST_MIB,
+                            vhdx->layout.ranges[i].length / CST_MIB, vhdx->file->name, error))
+            return FALSE;
+    return TRUE;
+}
+
 gboolean vhdx_survey(Vhdx *vhdx, VhdxSurvey *ret_survey, CstTask *task, GError **error)
 {
     VhdxSurvey survey = {.damage = g_array_new(FALSE, FALSE, sizeof(VhdxDamage))};
@@ -147,10 +161,8 @@ gboolean vhdx_survey(Vhdx *vhdx, VhdxSurvey *ret_survey, CstTask *task, GError *
     uint64_t end = vhdx_bat_entries(vhdx->blocks.image.capacity, vhdx->layout.block_size,
                                     vhdx->layout.sector_size, vhdx->is_diff);
 
-    for (unsigned i = 0; i < vhdx->layout.range_count; i++)
-        vhdx_units_set(&survey.units, vhdx->layout.ranges[i].offset / CST_MIB,
-                       vhdx->layout.ranges[i].length / CST_MIB);
-    if (!cst_blob_get_size(vhdx->file, &walk.file_size, error) ||
+    if (!claim_ranges(vhdx, &survey.units, error) ||
+        !cst_blob_get_size(vhdx->file, &walk.file_size, error) ||
         !vhdx_bat_walk(vhdx, 0, end, visit, &walk, error) ||
         (vhdx->is_diff && !vhdx_bat_walk(vhdx, 0, end, visit_partial, &walk, error))) {
         vhdx_survey_clear(&survey);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -25,20 +26,25 @@ gboolean vhdx_units_test(const VhdxUnits *units, uint64_t first, uint64_t count)
     return FALSE;
 }
 
-/* Who calls has checked that the range is inside of VHDX_MAX_FILE. */
-void vhdx_units_set(VhdxUnits *units, uint64_t first, uint64_t count)
+gboolean vhdx_units_set(VhdxUnits *units, uint64_t first, uint64_t count, const char *name,
+                        GError **error)
 {
     uint64_t needed = (first + count + 63) / 64;
 
     if (needed > units->count) {
         uint64_t room = MAX(needed, units->count + units->count / 2);
 
-        units->words = g_renew(uint64_t, units->words, room);
+        uint64_t *grown = cst_realloc(units->words, room, sizeof(uint64_t), name, error);
+
+        if (!grown)
+            return FALSE;
+        units->words = grown;
         memset(units->words + units->count, 0, (room - units->count) * sizeof(uint64_t));
         units->count = room;
     }
     for (uint64_t i = first; i < first + count; i++)
         units->words[i / 64] |= UINT64_C(1) << i % 64;
+    return TRUE;
 }
 
 void vhdx_units_reset(VhdxUnits *units, uint64_t first, uint64_t count)
@@ -79,7 +85,8 @@ gboolean vhdx_units_take(Vhdx *vhdx, uint64_t count, uint64_t *ret_first, GError
         first = next_free(units, first + 1);
     if ((first + count) * CST_MIB > VHDX_MAX_FILE)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"), vhdx->file->name);
-    vhdx_units_set(units, first, count);
+    if (!vhdx_units_set(units, first, count, vhdx->file->name, error))
+        return FALSE;
     *ret_first = first;
     return TRUE;
 }

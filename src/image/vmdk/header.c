@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/i18n.h>
 
 #include "bytes.h"
@@ -105,8 +106,10 @@ gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, ui
                               uint64_t table, uint64_t table_len, GError **error)
 {
     size_t room = (size_t)MIN(count, CST_MIB / 4);
-    g_autofree uint32_t *chunk = g_new(uint32_t, MAX(room, 1));
+    g_autofree uint32_t *chunk = cst_alloc(room, sizeof(uint32_t), blob->name, error);
 
+    if (!chunk)
+        return FALSE;
     for (uint64_t done = 0; done < count;) {
         size_t n = (size_t)MIN(room, count - done);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -174,9 +175,9 @@ static gboolean open_extents(Vmdk *vmdk, GError **error)
 
 static gboolean read_text(Vmdk *vmdk, uint64_t place, uint64_t len, GError **error)
 {
-    g_autofree char *text = g_malloc0(len + 1);
+    g_autofree char *text = cst_alloc0(len + 1, 1, vmdk->blob->name, error);
 
-    if (!cst_blob_pread(vmdk->blob, text, (size_t)len, place, error))
+    if (!text || !cst_blob_pread(vmdk->blob, text, (size_t)len, place, error))
         return FALSE;
     vmdk->text_place = place;
     vmdk_descriptor_parse(text, TRUE, &vmdk->descriptor);

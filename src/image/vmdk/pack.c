@@ -4,6 +4,10 @@
 #include <libdeflate.h>
 #include <zlib.h>
 
+#include <base/alloc.h>
+#include <base/error.h>
+#include <base/i18n.h>
+
 #include "stream.h"
 
 gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len,
@@ -40,14 +44,16 @@ static void free_deflater(void *deflater)
 /* Large, and slow to make: each thread keeps its own. */
 static GPrivate deflaters = G_PRIVATE_INIT(free_deflater);
 
-static struct libdeflate_compressor *get_deflater(void)
+static struct libdeflate_compressor *get_deflater(const char *name, GError **error)
 {
     struct libdeflate_compressor *deflater = g_private_get(&deflaters);
 
     if (!deflater) {
         deflater = libdeflate_alloc_compressor(LEVEL);
-        if (!deflater)
-            g_error("out of memory"); /* as g_malloc() ends */
+        if (!deflater) {
+            cst_fail(error, CST_ERROR_NO_MEMORY, _("there is no memory to compress '%s'"), name);
+            return NULL;
+        }
         g_private_set(&deflaters, deflater);
     }
     return deflater;
@@ -58,12 +64,16 @@ size_t vmdk_pack_bound(size_t len)
     return libdeflate_zlib_compress_bound(NULL, len);
 }
 
-uint8_t *vmdk_pack(const uint8_t *buf, size_t len, size_t *ret_packed_len)
+uint8_t *vmdk_pack(const uint8_t *buf, size_t len, const char *name, size_t *ret_packed_len,
+                   GError **error)
 {
+    struct libdeflate_compressor *deflater = get_deflater(name, error);
     size_t room = vmdk_pack_bound(len);
-    uint8_t *packed = g_malloc(room);
+    uint8_t *packed = deflater ? cst_alloc(room, 1, name, error) : NULL;
 
-    *ret_packed_len = libdeflate_zlib_compress(get_deflater(), buf, len, packed, room);
+    if (!packed)
+        return NULL;
+    *ret_packed_len = libdeflate_zlib_compress(deflater, buf, len, packed, room);
     g_assert(*ret_packed_len > 0); /* there is room for the worst */
     return packed;
 }

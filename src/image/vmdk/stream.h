@@ -120,4 +120,5 @@ gboolean vmdk_unpack(const uint8_t *packed, size_t packed_len, uint8_t *buf, siz
 /** No zlib stream of @len bytes is longer. */
 size_t vmdk_pack_bound(size_t len);
 /** The zlib stream of @len bytes; free it. */
-uint8_t *vmdk_pack(const uint8_t *buf, size_t len, size_t *ret_packed_len);
+uint8_t *vmdk_pack(const uint8_t *buf, size_t len, const char *name, size_t *ret_packed_len,
+                   GError **error);

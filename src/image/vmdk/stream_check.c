@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -16,12 +17,14 @@ gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask
                            GError **error)
 {
     VmdkStream *stream = vmdk_stream_of(extent);
-    g_autofree uint8_t *buf = g_malloc((size_t)stream->grain);
+    g_autofree uint8_t *buf = cst_alloc(stream->grain, 1, extent->blob->name, error);
     CstImageCheck check = {.total_clusters = cst_div_up(extent->length, stream->grain),
                            .findings = ret_check->findings};
     uint64_t count = 0;
     uint32_t entry = 0;
 
+    if (!buf)
+        return FALSE;
     for (uint64_t number = 0; number < check.total_clusters; number += count) {
         g_autoptr(GError) why = NULL;
 

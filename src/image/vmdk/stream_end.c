@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -97,9 +98,10 @@ static gboolean put_directory(End *end)
 {
     uint64_t sectors = vmdk_header_directory_len(&end->stream->header);
     uint64_t entries = sectors * (VMDK_SECTOR / 4), room = MIN(entries, CST_MIB);
-    g_autofree uint32_t *bytes = g_new(uint32_t, room);
+    g_autofree uint32_t *bytes =
+        cst_alloc(room, sizeof(uint32_t), end->stream->extent.blob->name, end->error);
 
-    if (!put_marker(end, sectors, VMDK_MARKER_DIRECTORY))
+    if (!bytes || !put_marker(end, sectors, VMDK_MARKER_DIRECTORY))
         return FALSE;
     end->stream->header.gd = end->at / VMDK_SECTOR;
     for (uint64_t done = 0; done < entries; done += room) {

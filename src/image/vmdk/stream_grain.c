@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Packed grains in the file, each behind the marker that says whose it is and how long. */
+#include <base/alloc.h>
 #include <base/i18n.h>
 
 #include "bytes.h"
@@ -47,8 +48,8 @@ gboolean vmdk_stream_read_grain(VmdkStream *stream, uint64_t number, uint32_t se
 
     if (!vmdk_stream_find_packed(stream, number, &offset, &len, error))
         return FALSE;
-    packed = g_malloc(MAX(len, 1));
-    if (!cst_blob_pread(stream->extent.blob, packed, len, offset, error))
+    packed = cst_alloc(len, 1, stream->extent.blob->name, error);
+    if (!packed || !cst_blob_pread(stream->extent.blob, packed, len, offset, error))
         return FALSE;
     return vmdk_unpack(packed, len, buf, (size_t)stream->grain, (size_t)used * VMDK_SECTOR) ||
            vmdk_stream_corrupt(stream, error, _("a compressed grain is damaged"));

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/units.h>
 
 #include "stream.h"
@@ -90,8 +91,8 @@ static gboolean read_piece(VmdkStream *stream, uint8_t *buf, size_t len, uint64_
 
     if (len == stream->grain)
         return read_whole(stream, number, buf, error);
-    grain = g_malloc((size_t)stream->grain);
-    if (!read_whole(stream, number, grain, error))
+    grain = cst_alloc(stream->grain, 1, stream->extent.blob->name, error);
+    if (!grain || !read_whole(stream, number, grain, error))
         return FALSE;
     memcpy(buf, grain + inside, len);
     return TRUE;

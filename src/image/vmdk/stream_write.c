@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -16,9 +17,11 @@ static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packe
 {
     uint64_t lba = number * stream->header.grain;
     uint64_t room = cst_div_up(VMDK_MARKER_LEN + len, VMDK_SECTOR) * VMDK_SECTOR;
-    g_autofree uint8_t *bytes = g_malloc0(room);
+    g_autofree uint8_t *bytes = cst_alloc0(room, 1, stream->extent.blob->name, error);
     uint32_t len32 = (uint32_t)len;
 
+    if (!bytes)
+        return FALSE;
     if (stream->tail + room > VMDK_FILE_SECTORS * VMDK_SECTOR)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("'%s' is full: the file of a VMDK extent can't be longer than 2 TiB"),
@@ -42,7 +45,10 @@ static gboolean emit(VmdkStream *stream, uint64_t number, VmdkPending *pending, 
             vmdk_stream_map_set(stream, number, 0);
             return TRUE;
         }
-        packed = vmdk_pack(pending->data, (size_t)stream->grain, &pending->packed_len);
+        packed = vmdk_pack(pending->data, (size_t)stream->grain, stream->extent.blob->name,
+                           &pending->packed_len, error);
+        if (!packed)
+            return FALSE;
         g_free(pending->data);
         pending->data = packed;
     }
@@ -109,7 +115,9 @@ static uint8_t *grain_for_change(VmdkStream *stream, uint64_t number, GError **e
 
     if (pending && pending->packed_len == 0)
         return pending->data;
-    data = g_malloc0(len);
+    data = cst_alloc0(len, 1, stream->extent.blob->name, error);
+    if (!data)
+        return NULL;
     if (pending) {
         vmdk_unpack(pending->data, pending->packed_len, data, len, len);
     } else if (entry && !vmdk_stream_read_grain(stream, number, entry, data, error)) {
@@ -127,8 +135,11 @@ static gboolean write_whole(VmdkStream *stream, const uint8_t *buf, uint64_t num
 {
     gboolean is_zero = cst_bytes_are_zero(buf, (size_t)stream->grain), ok;
     size_t packed_len = 0;
-    uint8_t *packed = is_zero ? NULL : vmdk_pack(buf, (size_t)stream->grain, &packed_len);
+    uint8_t *packed = NULL;
 
+    if (!is_zero && !(packed = vmdk_pack(buf, (size_t)stream->grain, stream->extent.blob->name,
+                                         &packed_len, error)))
+        return FALSE;
     g_mutex_lock(&stream->lock);
     ok = begin(stream, error);
     if (ok && is_zero) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -17,11 +18,13 @@ uint32_t vmdk_new_cid(uint32_t old)
 }
 
 /* The text as it lies in the file: padded, so that it keeps its place and never gets shorter. */
-static uint8_t *lay_out(const Vmdk *vmdk, const char *text, size_t len)
+static uint8_t *lay_out(const Vmdk *vmdk, const char *text, size_t len, GError **error)
 {
-    uint8_t *bytes = g_malloc(len);
+    uint8_t *bytes = cst_alloc(len, 1, vmdk->blob->name, error);
     size_t n = MIN(strlen(text), len);
 
+    if (!bytes)
+        return NULL;
     memset(bytes, vmdk->text_room ? 0 : '\n', len);
     memcpy(bytes, text, n);
     return bytes;
@@ -30,12 +33,15 @@ static uint8_t *lay_out(const Vmdk *vmdk, const char *text, size_t len)
 static gboolean write_text(Vmdk *vmdk, const char *text, GError **error)
 {
     size_t old_len = strlen(vmdk->descriptor.text), len = MAX(old_len, strlen(text));
-    g_autofree uint8_t *new_bytes = lay_out(vmdk, text, len);
-    g_autofree uint8_t *old_bytes = lay_out(vmdk, vmdk->descriptor.text, len);
+    g_autofree uint8_t *new_bytes = NULL, *old_bytes = NULL;
 
     if (len > (vmdk->text_room ? vmdk->text_room : VMDK_MAX_DESCRIPTOR))
         return cst_fail(error, CST_ERROR_LIMIT, _("the VMDK descriptor of '%s' has no more room"),
                         vmdk->blob->name);
+    new_bytes = lay_out(vmdk, text, len, error);
+    old_bytes = new_bytes ? lay_out(vmdk, vmdk->descriptor.text, len, error) : NULL;
+    if (!old_bytes)
+        return FALSE;
     for (size_t at = 0; at < len; at += VMDK_SECTOR) {
         size_t n = MIN(VMDK_SECTOR, len - at);
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -78,7 +79,6 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     uint64_t count = vmdk_header_tables(&sparse->header);
     gboolean holds = FALSE, redundant_holds = TRUE;
 
-    walk->bad = g_malloc0(count / 8 + 1);
     for (uint64_t i = 0; i < count; i++) {
         uint32_t place = 0, redundant = 0;
 
@@ -213,9 +213,11 @@ static gboolean look_at_gap(VmdkWalk *walk, uint64_t from, uint64_t to, GError *
 {
     CstBlob *blob = walk->sparse->blocks.blob;
     uint64_t unit = walk->sparse->blocks.block_size, piece = MIN(unit, CST_MIB);
-    g_autofree uint8_t *buf = g_malloc((size_t)piece);
+    g_autofree uint8_t *buf = cst_alloc(piece, 1, blob->name, error);
     gboolean leaks = FALSE;
 
+    if (!buf)
+        return FALSE;
     for (uint64_t at = from; at < to;) {
         uint64_t n = MIN(piece, to - at);
         CstExtent extent;
@@ -312,7 +314,8 @@ gboolean vmdk_walk(VmdkWalk *walk, VmdkSparse *sparse, CstTask *task, GError **e
     walk->lagging = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     walk->conflicts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     walk->check.total_clusters = cst_div_up(sparse->header.capacity, sparse->header.grain);
-    if (!find_tables(walk, error))
+    walk->bad = cst_alloc0(count / 8 + 1, 1, sparse->blocks.blob->name, error);
+    if (!walk->bad || !find_tables(walk, error))
         return FALSE;
     for (uint64_t i = 0; i < count; i++)
         if (!look_at(walk, i, error))

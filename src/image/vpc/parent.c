@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -29,8 +30,8 @@ static char *relative_locator(CstImageLook *look, const VpcHeader *header)
 
         if (cst_be32(locator) != W2RU || len == 0)
             continue;
-        text = g_malloc(len);
-        if (!cst_look_read(look, cst_be64(locator + 16), text, len))
+        text = cst_alloc(len, 1, look->blob->name, &look->error);
+        if (!text || !cst_look_read(look, cst_be64(locator + 16), text, len))
             return NULL;
         return cst_look_utf16(text, len, FALSE);
     }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -89,7 +90,9 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
 
     do {
         g_free(specs);
-        specs = g_new0(rbd_linked_image_spec_t, count);
+        specs = cst_alloc0(count, sizeof(*specs), cst_rbd_job_object(job), error);
+        if (!specs)
+            return FALSE;
         result = job->ceph->rbd_list_children3(image, specs, &count);
     } while (result == -ERANGE);
     if (result < 0)

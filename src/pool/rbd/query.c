@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/alloc.h>
+
 /* Asked for at once: enough that those of an OSD that hangs leave room for the others,
  * and less than librados lets through (objecter_inflight_ops). */
 #define IN_FLIGHT 512
@@ -213,7 +215,7 @@ gboolean cst_rbd_scanning_ask(RbdScanning *s)
     return cst_ceph_work_wait(&s->work, s->conn->deadline_ms, NULL);
 }
 
-RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count)
+RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count, GError **error)
 {
     RbdScanning *s = cst_ceph_work_new(sizeof(*s), NULL, scanning_clear);
 
@@ -226,7 +228,11 @@ RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint coun
     s->what = g_strdup(state->def->name);
     s->work.what = s->what;
     s->started = g_get_monotonic_time();
-    s->queries = g_new0(RbdQuery, count + 1);
+    s->queries = cst_alloc0(count, sizeof(*s->queries), s->what, error);
+    if (!s->queries) {
+        cst_ceph_work_unref(&s->work);
+        return NULL;
+    }
     return s;
 }
 

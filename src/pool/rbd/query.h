@@ -33,8 +33,9 @@ struct RbdScanning {
     char *what;
 };
 
-/** Makes one for at most @count images; add them, and ask. Drop it with cst_ceph_work_unref(). */
-RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count);
+/** Makes one for at most @count images; add them, and ask. Drop it with cst_ceph_work_unref().
+ *  NULL: NO_MEMORY. */
+RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count, GError **error);
 /** Adds image @name; @id NULL: to be asked. */
 void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
 /** TRUE when all have been asked and have answered, in whatever way; else they are not to be

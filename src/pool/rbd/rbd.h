@@ -117,6 +117,12 @@ struct RbdJob {
     GDestroyNotify out_free;
 };
 
+/** The volume that it is about, or the Ceph pool: what memory is for, see base/alloc.h. */
+static inline const char *cst_rbd_job_object(const RbdJob *job)
+{
+    return job->name ? job->name : job->state->pool;
+}
+
 /** Makes a job on the pool's connection; NULL with @error when there is none. */
 RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GError **error);
 /** Runs it and waits. After a failure the job may still be at work: nothing of it is to be read. */

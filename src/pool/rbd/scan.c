@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -34,7 +35,9 @@ static gboolean list_images(RbdJob *job, GError **error)
     job->out_free = list_free;
     do {
         g_free(specs);
-        specs = g_new0(rbd_image_spec_t, count);
+        specs = cst_alloc0(count, sizeof(*specs), cst_rbd_job_object(job), error);
+        if (!specs)
+            return FALSE;
         result = job->ceph->rbd_list2(job->conn->io, specs, &count);
     } while (result == -ERANGE);
     if (result < 0)
@@ -64,11 +67,12 @@ static gboolean is_hidden(const char *name)
     return FALSE;
 }
 
-static RbdScanning *scanning_of_list(CstPoolState *state, RbdConn *conn, GPtrArray *pairs)
+static RbdScanning *scanning_of_list(CstPoolState *state, RbdConn *conn, GPtrArray *pairs,
+                                     GError **error)
 {
-    RbdScanning *s = cst_rbd_scanning_new(state, conn, pairs->len / 2);
+    RbdScanning *s = cst_rbd_scanning_new(state, conn, pairs->len / 2, error);
 
-    for (guint i = 0; i + 1 < pairs->len; i += 2)
+    for (guint i = 0; s && i + 1 < pairs->len; i += 2)
         if (!is_hidden(g_ptr_array_index(pairs, i + 1)))
             cst_rbd_scanning_add(s, g_ptr_array_index(pairs, i + 1), g_ptr_array_index(pairs, i));
     return s;
@@ -298,7 +302,9 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 
     if (!conn)
         return FALSE;
-    s = scanning_of_list(state, conn, pairs);
+    s = scanning_of_list(state, conn, pairs, error);
+    if (!s)
+        return FALSE;
     if (cst_rbd_scanning_ask(s))
         done = hand_on(state, s, pairs, scan, task, error);
     else
@@ -318,7 +324,9 @@ static gboolean query_one(CstPoolState *state, const char *name, CstVolume *know
 
     if (!conn)
         return FALSE;
-    s = cst_rbd_scanning_new(state, conn, 1);
+    s = cst_rbd_scanning_new(state, conn, 1, error);
+    if (!s)
+        return FALSE;
     s->no_list = TRUE;
     cst_rbd_scanning_add(s, name, NULL);
     query = &s->queries[0];

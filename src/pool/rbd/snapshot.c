@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -36,7 +37,9 @@ gboolean cst_rbd_snapshot_infos(RbdJob *job, rbd_image_t image, rbd_snap_info_t 
 
     do {
         g_free(infos);
-        infos = g_new0(rbd_snap_info_t, (gsize)room + 1);
+        infos = cst_alloc0((uint64_t)room + 1, sizeof(*infos), cst_rbd_job_object(job), error);
+        if (!infos)
+            return FALSE;
         count = job->ceph->rbd_snap_list(image, infos, &room);
     } while (count == -ERANGE);
     if (count < 0) {

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include <base/alloc.h>
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/flags.h>
@@ -222,7 +223,11 @@ static gboolean list_holders(RbdJob *job, GError **error)
         return FALSE;
     do {
         g_free(watchers);
-        watchers = g_new0(rbd_image_watcher_t, count);
+        watchers = cst_alloc0(count, sizeof(*watchers), cst_rbd_job_object(job), error);
+        if (!watchers) {
+            job->ceph->rbd_close(image);
+            return FALSE;
+        }
         result = job->ceph->rbd_watchers_list(image, watchers, &count);
     } while (result == -ERANGE);
     for (size_t i = 0; result >= 0 && i < count; i++)

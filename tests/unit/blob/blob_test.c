@@ -8,6 +8,7 @@
 
 #include <base/units.h>
 
+#include "no_memory.h"
 #include "scratch.h"
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
@@ -148,6 +149,24 @@ static void memory_has_a_limit(void **state)
     assert_code(error, CST_ERROR_NO_SPACE);
 }
 
+static void memory_that_cannot_grow_keeps_what_it_holds(void **state)
+{
+    g_autoptr(CstBlob) memory = cst_blob_memory_new("abc", 3);
+    g_autoptr(GError) error = NULL;
+    uint64_t size = 0;
+    char seen[3];
+
+    no_memory_arm(1);
+    assert_false(cst_blob_pwrite(memory, "x", 1, 100, &error));
+    no_memory_arm(0);
+    assert_code(error, CST_ERROR_NO_MEMORY);
+    assert_true(cst_blob_get_size(memory, &size, NULL));
+    assert_int_equal(size, 3);
+    assert_true(cst_blob_pread(memory, seen, 3, 0, NULL));
+    assert_memory_equal(seen, "abc", 3);
+    assert_true(cst_blob_pwrite(memory, "x", 1, 100, NULL));
+}
+
 static void zero_test_finds_a_single_bit_anywhere(void **state)
 {
     uint8_t bytes[70] = {0};
@@ -173,6 +192,7 @@ int main(void)
         cmocka_unit_test(what_is_no_file_or_device_is_refused),
         cmocka_unit_test(resizing_adds_zeroes_and_cuts),
         cmocka_unit_test(memory_has_a_limit),
+        cmocka_unit_test(memory_that_cannot_grow_keeps_what_it_holds),
         cmocka_unit_test(zero_test_finds_a_single_bit_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

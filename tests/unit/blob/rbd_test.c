@@ -15,6 +15,8 @@
 #include <fake_ceph.h>
 #include <works.h>
 
+#include "no_memory.h"
+
 /* The blob over an RBD image, on a Ceph in memory. */
 
 #define OBJECT (4 * CST_MIB)
@@ -141,6 +143,29 @@ static void writing_behind_the_end_finds_no_space(void **state)
     assert_code(error, CST_ERROR_NO_SPACE);
     assert_non_null(strstr(error->message, "'v' ends at 1000 bytes"));
     assert_int_equal(fake_ceph_calls("rbd_aio_write"), 1);
+    cst_blob_unref(blob);
+}
+
+/* Ceph gets a buffer of its own, which may outlive the call: one as long as what is asked for. */
+static void without_memory_ceph_is_not_asked(void **state)
+{
+    CstBlob *blob = open_new(1000);
+    g_autoptr(GError) error = NULL;
+    char seen[3];
+
+    no_memory_arm(1);
+    assert_false(cst_blob_pwrite(blob, "abc", 3, 0, &error));
+    assert_code(error, CST_ERROR_NO_MEMORY);
+    assert_int_equal(fake_ceph_calls("rbd_aio_write"), 0);
+    g_clear_error(&error);
+    no_memory_arm(1);
+    assert_false(cst_blob_pread(blob, seen, 3, 0, &error));
+    assert_code(error, CST_ERROR_NO_MEMORY);
+    assert_int_equal(fake_ceph_calls("rbd_aio_read"), 0);
+    no_memory_arm(0);
+    assert_true(cst_blob_pwrite(blob, "abc", 3, 0, NULL));
+    assert_true(cst_blob_pread(blob, seen, 3, 0, NULL));
+    assert_memory_equal(seen, "abc", 3);
     cst_blob_unref(blob);
 }
 
@@ -542,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         blob_test(what_is_written_is_read_to_the_last_byte),
         blob_test(writing_behind_the_end_finds_no_space),
+        blob_test(without_memory_ceph_is_not_asked),
         blob_test(only_what_was_changed_is_flushed),
         blob_test(a_blob_may_be_lent_by_nobody),
         blob_test(an_image_without_a_size_is_no_blob),

@@ -37,7 +37,7 @@ typedef struct {
     GPtrArray *parts;
 } Disk;
 
-static void part_free(gpointer data)
+static inline void part_free(gpointer data)
 {
     Part *part = data;
 
@@ -47,13 +47,13 @@ static void part_free(gpointer data)
     g_free(part);
 }
 
-static Part *part_at(const Disk *disk, guint index)
+static inline Part *part_at(const Disk *disk, guint index)
 {
     return g_ptr_array_index(disk->parts, index);
 }
 
 /* Takes @inner over. */
-static void disk_add(Disk *disk, const char *name, CstBlob *inner)
+static inline void disk_add(Disk *disk, const char *name, CstBlob *inner)
 {
     Part *part = g_new0(Part, 1);
 
@@ -63,7 +63,7 @@ static void disk_add(Disk *disk, const char *name, CstBlob *inner)
     g_ptr_array_add(disk->parts, part);
 }
 
-static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
+static inline CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
 {
     const Disk *disk = data;
 
@@ -74,14 +74,14 @@ static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GE
     return NULL;
 }
 
-static CstBlob *create_part(const char *name, gpointer data, GError **error)
+static inline CstBlob *create_part(const char *name, gpointer data, GError **error)
 {
     disk_add(data, name, cst_blob_sparse_new(0));
     return open_part(name, TRUE, data, error);
 }
 
 /* @backing NULL: a new one, where there is to be one. */
-static void disk_init(Disk *disk, const Variant *variant, CstBlob *backing)
+static inline void disk_init(Disk *disk, const Variant *variant, CstBlob *backing)
 {
     *disk = (Disk){.variant = variant, .format = cst_image_format_find(variant->format, NULL)};
     disk->parts = g_ptr_array_new_with_free_func(part_free);
@@ -90,21 +90,21 @@ static void disk_init(Disk *disk, const Variant *variant, CstBlob *backing)
                                 : make_backing(variant->options.backing_format, SIZE, BELOW);
 }
 
-static void disk_clear(Disk *disk)
+static inline void disk_clear(Disk *disk)
 {
     g_ptr_array_unref(disk->parts);
     cst_blob_unref(disk->backing);
 }
 
 /* With layers of its own. */
-static void disk_copy(const Disk *disk, Disk *ret_copy)
+static inline void disk_copy(const Disk *disk, Disk *ret_copy)
 {
     disk_init(ret_copy, disk->variant, disk->backing);
     for (guint i = 0; i < disk->parts->len; i++)
         disk_add(ret_copy, part_at(disk, i)->name, cst_blob_sparse_copy(part_at(disk, i)->inner));
 }
 
-static CstImage *open_image(Disk *disk, unsigned flags, GError **error)
+static inline CstImage *open_image(Disk *disk, unsigned flags, GError **error)
 {
     const CstImageFiles files = {open_part, create_part, disk};
     const CstImageOpen how = {.flags = flags, .backing = disk->backing, .files = &files};

@@ -4,13 +4,6 @@
  */
 #include "page_cache_world.h"
 
-static void assert_fails(const void *result, GError **error, int code)
-{
-    assert_null(result);
-    assert_true(g_error_matches(*error, CST_ERROR, code));
-    g_clear_error(error);
-}
-
 static void test_a_page_is_read_once(void **state)
 {
     World world;

@@ -125,6 +125,13 @@ static inline void assert_calls(World *world, const char *expected)
     g_string_truncate(world->disk->calls, 0);
 }
 
+static inline void assert_fails(const CstPage *result, GError **error, int code)
+{
+    assert_null(result);
+    assert_true(g_error_matches(*error, CST_ERROR, code));
+    g_clear_error(error);
+}
+
 static inline CstPageId id_of(unsigned number, unsigned group)
 {
     uint64_t offset = (uint64_t)number * PAGE;

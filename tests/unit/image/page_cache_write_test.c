@@ -207,7 +207,7 @@ static void test_a_dropped_page_is_forgotten(void **state)
 
 static void test_dirty_pages_are_listed_and_cleaned_unwritten(void **state)
 {
-    g_autoptr(GPtrArray) pages = NULL;
+    g_autofree CstPage **pages = NULL;
     World world;
 
     setup(&world);
@@ -215,10 +215,10 @@ static void test_dirty_pages_are_listed_and_cleaned_unwritten(void **state)
     change(&world, 1, 0, 0, 1);
     change(&world, 2, 1, 0, 1);
     g_string_truncate(world.disk->calls, 0);
-    pages = cst_page_cache_dirty_pages(world.cache, 0);
-    assert_int_equal(pages->len, 2);
-    assert_ptr_equal(g_ptr_array_index(pages, 0), find(&world, 1, 0));
-    assert_ptr_equal(g_ptr_array_index(pages, 1), find(&world, 3, 0));
+    pages = cst_page_cache_dirty_pages(world.cache, 0, NULL);
+    assert_int_equal(cst_page_cache_dirty_count(world.cache, 0), 2);
+    assert_ptr_equal(pages[0], find(&world, 1, 0));
+    assert_ptr_equal(pages[1], find(&world, 3, 0));
     cst_page_cache_clean(world.cache, find(&world, 1, 0));
     assert_int_equal(cst_page_cache_dirty_count(world.cache, 0), 1);
     assert_int_equal(find(&world, 1, 0)->data[0], 1);

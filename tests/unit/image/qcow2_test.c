@@ -36,7 +36,7 @@ static void counts_go_beyond_sixteen_bits(void **state)
     g_auto(Qcow2Counts) counts = {0};
     uint64_t place = 0;
 
-    assert_true(qcow2_counts_init(&counts, 100000, NULL));
+    assert_true(qcow2_counts_init(&counts, 100000, "disk", NULL));
     assert_true(qcow2_counts_add(&counts, 7, 65534, NULL));
     assert_int_equal(qcow2_counts_get(&counts, 7), 65534);
     assert_true(qcow2_counts_add(&counts, 7, 1, NULL));
@@ -56,7 +56,7 @@ static void counts_go_beyond_sixteen_bits(void **state)
     assert_int_equal(place, 99999);
     assert_int_equal(qcow2_counts_get(&counts, 100001), 1);
     assert_int_equal(qcow2_counts_get(&counts, UINT64_MAX), 0);
-    assert_false(qcow2_counts_init(&(Qcow2Counts){0}, UINT64_MAX / 512, NULL));
+    assert_false(qcow2_counts_init(&(Qcow2Counts){0}, UINT64_MAX / 512, "disk", NULL));
 }
 
 /* --- hostile images ------------------------------------------------------------------------ */

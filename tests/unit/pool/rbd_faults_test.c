@@ -7,9 +7,12 @@
 #include <blob/ceph.h>
 #include <model/flags.h>
 
+#include "no_memory.h"
+
 /*
- * Whatever call of Ceph's fails once, the operation says so or does all that it should; then the
- * pool is started anew, the operation done again, and everything is as if nothing had happened.
+ * Whatever call of Ceph's fails once, or finds no memory for its answer, the operation says so or
+ * does all that it should; then the pool is started anew, the operation done again, and everything
+ * is as if nothing had happened.
  */
 
 #define SIZE (8 * CST_MIB)
@@ -179,6 +182,16 @@ static gboolean ask_for_one(CstPoolState *state, GError **error)
     return line != NULL;
 }
 
+/* What can't be told of a volume is told instead. */
+static gboolean ask_for_all(CstPoolState *state, GError **error)
+{
+    g_autofree char *lines = site_scan(state, error);
+
+    if (lines)
+        assert_true(g_str_has_prefix(lines, "c 8388608 ") && strstr(lines, "\nv 8388608 "));
+    return lines != NULL;
+}
+
 static const Operation operations[] = {
     {"make", nothing, make, "new", CST_ERROR_VOL_EXISTS},
     {"clone", a_volume, clone_now, "new", CST_ERROR_VOL_EXISTS},
@@ -200,6 +213,7 @@ static const Operation operations[] = {
     {"read a snapshot", with_a_snapshot, read_snapshot, NULL, 0},
     {"usage", nothing, ask_usage, NULL, 0},
     {"one volume", with_a_clone, ask_for_one, NULL, 0},
+    {"all volumes", with_a_clone, ask_for_all, NULL, 0},
 };
 
 /* --- playing them ----------------------------------------------------------------------------- */
@@ -261,6 +275,26 @@ static void play(const Operation *operation, const char *function, guint skip, c
     assert_true(ceph_is_quiet());
 }
 
+/* Returns whether there was an allocation that was aimed at. */
+static gboolean play_no_memory(const Operation *operation, guint nth, const char *good)
+{
+    g_autoptr(CstPoolState) state = begin(operation);
+    g_autoptr(GError) error = NULL;
+    gboolean done, struck;
+
+    no_memory_arm(nth);
+    done = operation->run(state, &error);
+    struck = no_memory_struck();
+    no_memory_arm(0);
+    if (!done && error->code != CST_ERROR_NO_MEMORY)
+        fail_msg("%s, allocation %u: %s", operation->name, nth, error->message);
+    assert_true(ceph_is_quiet());
+    recover(state, operation, done);
+    assert_dump(good, operation, "no memory", nth);
+    assert_true(ceph_is_quiet());
+    return struck;
+}
+
 /*
  * Completions are always made, and what can't be closed well is closed all the same. Where nobody
  * knows which clients there are, clones are of the version that all of them understand.
@@ -279,6 +313,7 @@ static void play_with_each_fault(const Operation *operation)
     guint before[G_N_ELEMENTS(functions)], after[G_N_ELEMENTS(functions)];
     CstPoolState *state = begin(operation);
     g_autoptr(GError) error = NULL;
+    guint nth = 1;
 
     for (size_t i = 0; functions[i]; i++)
         before[i] = fake_ceph_calls(functions[i]);
@@ -291,6 +326,8 @@ static void play_with_each_fault(const Operation *operation)
     for (size_t i = 0; functions[i]; i++)
         for (guint skip = 0; can_fail(functions[i]) && skip < after[i] - before[i]; skip++)
             play(operation, functions[i], skip, good);
+    while (play_no_memory(operation, nth, good))
+        nth++;
 }
 
 static void a_call_that_fails_leaves_nothing_half_done(void **state)

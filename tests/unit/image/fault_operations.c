@@ -1,39 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#pragma once
 
-/* What the fault tests do to an image, and what of it they look at. */
+/* What the fault tests do to an image. */
 #include <base/error.h>
 #include <image/amend.h>
 #include <image/bitmap.h>
 #include <image/snapshot.h>
 
-#include "fault_disk.h"
+#include "fault_case.h"
 
-enum { GROWN = 1344 * 1024, SHRUNK = 200 * 1024 };
-enum { OLD = 0x11, NEW = 0x22 };
-enum { FROM = 150000, LENGTH = 120000 };
+static gboolean do_read(CstBlob *guest, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(SIZE);
 
-/** What is seen of an image from outside. */
-typedef struct {
-    uint64_t size;
-    guint snapshots;
-    char notes[512]; /* its bitmaps and options, as text */
-    uint8_t bytes[GROWN];
-} View;
+    return cst_blob_pread(guest, buf, SIZE, 0, error);
+}
 
-typedef struct {
-    const char *name;
-    gboolean (*prepare)(CstImage *image, GError **error); /* NULL: nothing */
-    gboolean (*on_guest)(CstBlob *guest, GError **error);
-    gboolean (*on_image)(CstImage *image, GError **error);
-    gboolean (*on_disk)(Disk *disk, GError **error); /* one of the three */
-    void (*model)(View *view);                       /* old to new */
-    gboolean may_lose; /* the range's content is anything afterwards */
-    gboolean at_once;  /* old or new, never some of both */
-    gboolean moves_end;
-    gboolean late;  /* what fails after the step that counts is told, though it is done */
-    gboolean frees; /* some of the file loses its use */
-} Operation;
+static void model_same(View *view)
+{
+}
 
 static gboolean do_write(CstBlob *guest, GError **error)
 {
@@ -61,10 +45,6 @@ static void model_zero(View *view)
 static gboolean do_discard(CstBlob *guest, GError **error)
 {
     return cst_blob_discard(guest, FROM, LENGTH, error);
-}
-
-static void model_same(View *view)
-{
 }
 
 static gboolean do_grow(CstImage *image, GError **error)
@@ -137,13 +117,23 @@ static gboolean do_rename(CstImage *image, GError **error)
     return cst_image_snapshot_rename(image, "then", "before", error);
 }
 
-static gboolean do_check(Disk *disk, GError **error)
+static gboolean check(Disk *disk, unsigned flags, GError **error)
 {
     const CstImageFiles files = {open_part, create_part, disk};
     CstImageCheck found = {0};
 
-    return cst_image_check_as(part_at(disk, 0)->shown, disk->format, 0, &files, &found, NULL,
+    return cst_image_check_as(part_at(disk, 0)->shown, disk->format, flags, &files, &found, NULL,
                               error);
+}
+
+static gboolean do_check(Disk *disk, GError **error)
+{
+    return check(disk, 0, error);
+}
+
+static gboolean do_repair(Disk *disk, GError **error)
+{
+    return check(disk, CST_CHECK_REPAIR_ALL, error);
 }
 
 /* Changes in place what a qcow2 image was made with; the refcounts move. */
@@ -187,43 +177,18 @@ static gboolean do_bitmap_merge(CstImage *image, GError **error)
     return cst_image_bitmap_merge(image, "one", image, "two", error);
 }
 
-/* What else there is to see of an image. */
-static void write_notes(Disk *disk, CstImage *image, View *view)
-{
-    g_autoptr(GPtrArray) bitmaps = cst_image_bitmap_list(image, NULL);
-    g_autoptr(GPtrArray) snapshots = cst_image_snapshot_list(image, NULL);
-    g_autoptr(GString) text = g_string_new(NULL);
-    g_auto(CstImageInfo) info = {0};
-
-    assert_true(cst_image_inspect(part_at(disk, 0)->shown, disk->format, &info, NULL));
-    g_string_append_printf(text, "compat %s, %u bits;", info.compat, info.refcount_bits);
-    for (guint i = 0; bitmaps && i < bitmaps->len; i++) {
-        const CstImageBitmap *bitmap = g_ptr_array_index(bitmaps, i);
-
-        g_string_append_printf(text, " bitmap %s %d %d", bitmap->name, bitmap->enabled,
-                               bitmap->inconsistent);
-    }
-    for (guint i = 0; snapshots && i < snapshots->len; i++)
-        g_string_append_printf(text, " snapshot %s",
-                               ((const CstImageSnapshot *)g_ptr_array_index(snapshots, i))->name);
-    assert_true(g_strlcpy(view->notes, text->str, sizeof(view->notes)) < sizeof(view->notes));
-}
-
-static const Operation operations[] = {
+const Operation fault_operations[] = {
+    {.name = "read", .on_guest = do_read, .model = model_same},
     {.name = "write", .on_guest = do_write, .model = model_write},
     {.name = "zero", .on_guest = do_zero, .model = model_zero, .frees = TRUE},
-    {.name = "discard",
-     .on_guest = do_discard,
-     .model = model_same,
-     .may_lose = TRUE,
-     .frees = TRUE},
+    {.name = "discard", .on_guest = do_discard, .may_lose = TRUE, .frees = TRUE},
     {.name = "grow", .on_image = do_grow, .model = model_grow, .moves_end = TRUE},
     {.name = "shrink",
      .on_image = do_shrink,
      .model = model_shrink,
      .moves_end = TRUE,
      .frees = TRUE},
-    {.name = "compressed", .on_image = do_compressed, .model = NULL, .frees = TRUE},
+    {.name = "compressed", .on_image = do_compressed, .frees = TRUE},
     {.name = "snapshot",
      .on_image = do_snapshot,
      .model = model_snapshot,
@@ -236,7 +201,6 @@ static const Operation operations[] = {
     {.name = "revert",
      .prepare = take_and_go_on,
      .on_image = do_revert,
-     .model = model_same,
      .at_once = TRUE,
      .frees = TRUE},
     {.name = "delete",
@@ -251,6 +215,7 @@ static const Operation operations[] = {
      .at_once = TRUE,
      .frees = TRUE},
     {.name = "check", .on_disk = do_check, .model = model_same},
+    {.name = "repair", .on_disk = do_repair, .model = model_same},
     {.name = "amend", .on_image = do_amend, .at_once = TRUE, .frees = TRUE},
     {.name = "bitmap add", .on_image = do_bitmap_add, .at_once = TRUE, .frees = TRUE},
     {.name = "bitmap remove",
@@ -274,4 +239,5 @@ static const Operation operations[] = {
      .on_image = do_bitmap_merge,
      .at_once = TRUE,
      .frees = TRUE},
+    {0},
 };

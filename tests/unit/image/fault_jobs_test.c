@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Images that are made, converted, committed, rebased, flattened and repaired while storage fails:
+ * each question, read, write, discard and flush of each file that takes part fails once. The work
+ * fails with the storage's own error, unless a row of tolerated[] (fault_job.c) says why it need
+ * not. What was there shows what it showed, its checks are clean, and the same work succeeds when
+ * it is done again.
+ */
+#include <string.h>
+
+#include <base/units.h>
+
+#include "fault_job.h"
+
+static const Variant variants[] = {
+    {"raw", {0}, NULL},
+    {"qcow2", {0}, NULL},
+    {"qcow2", {.cluster_size = 512}, NULL},
+    {"qcow2", {.cluster_size = 4096, .lazy_refcounts = TRUE}, NULL},
+    {"qcow2", {.cluster_size = 16384, .extended_l2 = TRUE}, "raw"},
+    {"qcow2", {.cluster_size = 4096}, "qcow2"},
+    {"qcow2", {.preallocation = CST_PREALLOC_METADATA}, NULL},
+    {"qcow2", {.preallocation = CST_PREALLOC_FULL}, NULL},
+    {"vdi", {0}, NULL},
+    {"vdi", {.subformat = "static"}, NULL},
+    {"vmdk", {0}, NULL},
+    {"vmdk", {.subformat = "monolithicFlat"}, NULL},
+    {"vmdk", {.subformat = "streamOptimized"}, NULL},
+    {"vmdk", {.subformat = "twoGbMaxExtentSparse"}, NULL},
+    {"vmdk", {0}, "vmdk"},
+    {"vpc", {.force_size = TRUE}, NULL},
+    {"vpc", {.force_size = TRUE, .subformat = "fixed"}, NULL},
+    {"vpc", {.force_size = TRUE}, "vpc"},
+    {"vhdx", {.block_size = CST_MIB}, NULL},
+    {"vhdx", {.block_size = CST_MIB, .subformat = "fixed"}, NULL},
+    {"vhdx", {.block_size = CST_MIB}, "vhdx"},
+    {"qcow", {0}, NULL},
+    {"qcow", {0}, "raw"},
+    {"qed", {.cluster_size = 8192, .table_size = 1}, NULL},
+    {"qed", {.table_size = 1}, "qed"},
+    {"parallels", {0}, NULL},
+    {"parallels", {.cluster_size = 65536}, NULL},
+};
+
+static const Job *const jobs[] = {
+    &create_job, &convert_job, &compress_job, &commit_job, &rebase_job, &flatten_job, &repair_job,
+};
+
+static const char *job_wanted; /* the program's argument; NULL: all */
+
+static void what_fails_is_told_and_costs_nothing_else(void **state)
+{
+    guint cases = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++)
+        if (!job_wanted || strcmp(jobs[i]->name, job_wanted) == 0)
+            for (size_t j = 0; j < G_N_ELEMENTS(variants); j++)
+                cases += job_play(jobs[i], &variants[j]);
+    assert_true(cases > 100);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_fails_is_told_and_costs_nothing_else),
+    };
+
+    job_wanted = argc > 1 ? argv[1] : NULL;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
