@@ -120,8 +120,10 @@ WIPE = "vol-wipe raw --pool p --algorithm nnsa --rate-limit 4M"
 FILL = "!qemu-io -f qcow2 -c 'write -P 8 0 1M' {{p}}/{name}"
 RESUMED = [
     ImageOperation("resumed-wipe", WIPE, images=("raw",), between=True),
+    # A run of data is moved at once: it takes several for the rate to be kept.
     ImageOperation("resumed-flatten", "vol-flatten over" + SLOW, OVERLAY + [
-        FILL.format(name="cow")], ("over",), ("over",)),
+        FILL.format(name="cow"), "!qemu-io -f qcow2 -c 'discard 256k 64k' -c 'discard 576k 64k' "
+        "-c 'discard 832k 64k' {p}/cow"], ("over",), ("over",)),
     ImageOperation("resumed-commit", "vol-commit over --yes" + SLOW, OVERLAY + [
         FILL.format(name="over")], ("over", "cow"), ("over",)),
     ImageOperation("resumed-sparsify", "vol-sparsify raw --pool p --rate-limit 4M", [
