@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Check and repair of an image. One walk through the map sets a bit for each block of the file that
+ * an entry refers to: an entry beyond the file, or one whose block another entry has already, is an
+ * error. Blocks below the highest one in use that no entry refers to are leaks, and so is a count
+ * in the header that is too high; too low a count is an error.
+ *
+ * Repair gives a second user of a block a copy of it, and forgets entries beyond the file; the
+ * order of writing is that of vdi_sync(). Leaks are repaired by vdi_compact(), and only when the
+ * map is sound. The check has the image to itself and takes no lock.
+ */
 #include <inttypes.h>
 
 #include <base/alloc.h>
@@ -40,7 +51,7 @@ static void note_entry(Walk *walk, uint32_t index, uint32_t entry)
                          index, entry);
 }
 
-/* Fills in what is found, and vdi->used and high, which a repair allocates by. */
+/* Counts findings and fills vdi->used and vdi->high, by which a repair allocates. */
 static gboolean look_through(Walk *walk, GError **error)
 {
     Vdi *vdi = walk->vdi;
@@ -75,7 +86,7 @@ static void count_rest(Walk *walk)
     Vdi *vdi = walk->vdi;
     uint32_t taken = MAX(vdi->high, vdi->header.allocated);
 
-    /* who trusts too low a count writes over blocks that are in use */
+    /* a writer that trusts too low a count overwrites blocks that are in use */
     if (vdi->header.allocated < vdi->high)
         cst_check_errors(walk->check, 1,
                          _("the header counts %u allocated blocks, and block %u is in use"),

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Moves blocks from the end of the file into its gaps, lowers the header's count and truncates the
+ * file. Blocks are copied in batches: the copies are durable before the map refers to them, and the
+ * old blocks stay as they are until the whole map is on the disk. So every entry refers to a block
+ * with the right content at every moment, and a power cut leaves gaps at worst.
+ */
 #include <base/error.h>
 
 #include "vdi.h"
 
-/* Moves are written out so many at a time, each with a barrier. */
+/* Moves that share one barrier. */
 #define BATCH 256
 
 typedef struct {

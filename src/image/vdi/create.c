@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Creates an image: header, map, and the blocks of a static or preallocated image. The header is
+ * written after the map, so that what looks like an image has one. Blocks begin on a multiple of 4
+ * KiB.
+ */
 #include <string.h>
 
 #include <base/error.h>

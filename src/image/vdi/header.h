@@ -37,15 +37,18 @@ typedef struct {
     uint8_t raw[VDI_SECTOR];
 } VdiHeader;
 
+/** As CstImageFormat.probe: returns 100 for an image of version 1.1, else 0. */
 int vdi_probe(const uint8_t *head, size_t len, uint64_t size);
 
 /**
- * Reads and checks; damage, and what can't be opened, go to @look as problems. FALSE: there is no
- * header to speak of.
+ * Reads and checks the header. Damage, and images that can't be opened, go to @look as problems.
+ * FALSE: there is no header of this format.
  */
 gboolean vdi_header_read(CstImageLook *look, VdiHeader *ret_header);
 
-/** A header for a new image; raw is complete but for what vdi_header_update() sets. */
+/**
+ * Fills header->raw for a new image, with new UUIDs. Call vdi_header_update() before it is written.
+ */
 void vdi_header_init(VdiHeader *header);
-/** Brings raw up to date with the other fields. */
+/** Copies the other fields into header->raw. */
 void vdi_header_update(VdiHeader *header);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format, and the order of
+ * writing that vdi.h describes. Allocation takes the lowest free block of the file; which blocks
+ * are free is known from a bitmap that a walk through the map fills before the first allocation.
+ * Everything here runs with the head's lock held.
+ */
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>

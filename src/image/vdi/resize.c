@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Grows, shrinks and preallocates an image. One write of the header's sector switches to a larger
+ * size, and with it to a new map when the old one has no room to grow: everything that the new
+ * header refers to is durable by then, and what the old header refers to stays valid until then.
+ *
+ * Growing first zeroes what may be left behind the old end, in the last block and in the map.
+ * Shrinking forgets the entries beyond the new end first, so until the header is written that range
+ * reads as zeroes.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -15,7 +25,7 @@ static uint32_t blocks_for(const Vdi *vdi, uint64_t capacity)
 
 /* --- places for blocks ----------------------------------------------------------------------- */
 
-/* One block, entered into the map. */
+/* Allocates a block of zeroes and enters it into the map. */
 static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocation, CstTask *task,
                            GError **error)
 {
@@ -33,7 +43,7 @@ static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocat
            vdi_ops.settle(&vdi->blocks, &step, error);
 }
 
-/* Makes the file long enough for the blocks of so many entries more. */
+/* Makes the file long enough for blocks of all entries of [@first, @end). */
 static gboolean lengthen(Vdi *vdi, uint32_t first, uint32_t end, GError **error)
 {
     uint32_t entry = 0, missing = 0;

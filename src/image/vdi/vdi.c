@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The table of the format's callbacks, and inspection without opening.
+ */
 #include "vdi.h"
 
 static void vdi_inspect(CstImageLook *look)

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Check and repair of an image. The survey (survey.c) finds the entries of the block allocation
+ * table that are wrong and the MiB that are in use; a MiB of the file that is not in use and not
+ * zero is a leak. Leaks are counted in MiB, the unit in which space is given out.
+ *
+ * Repair changes entries through the log like any other writer, so a power cut leaves some entries
+ * repaired and the others as they were. Errors are repaired in rounds, each followed by a new
+ * survey; leaks are given back only when no error is left. The head's lock is held from the survey
+ * on.
+ */
 #include <inttypes.h>
 
 #include <base/alloc.h>
@@ -8,8 +19,6 @@
 
 #include "state.h"
 #include "vhdx.h"
-
-/* Leaks are counted in MiB, the unit in which space is given out. */
 
 /* --- leaks ------------------------------------------------------------------------------------ */
 
@@ -73,7 +82,7 @@ static gboolean find_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair, C
     return TRUE;
 }
 
-/* Behind the last thing in use the file may end. */
+/* Truncates the file behind the last MiB in use, where the file allows that. */
 static gboolean cut_off(Vhdx *vhdx, const VhdxUnits *used, GError **error)
 {
     uint64_t end = vhdx_units_end(used) * CST_MIB, size = 0;
@@ -99,7 +108,7 @@ static gboolean check_leaks(Vhdx *vhdx, const VhdxUnits *used, gboolean repair,
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
-/* Both keep what they had; which of them wrote it last nobody can tell. */
+/* The second user gets a copy: either of the two may own the content. */
 static gboolean give_own_place(Vhdx *vhdx, const VhdxDamage *damage, GError **error)
 {
     gboolean is_bitmap = damage->index % (vhdx->chunk_ratio + 1) == vhdx->chunk_ratio;
@@ -112,7 +121,7 @@ static gboolean give_own_place(Vhdx *vhdx, const VhdxDamage *damage, GError **er
            vhdx_bat_set(vhdx, damage->index, vhdx_entry(VHDX_STATE(damage->entry), place), error);
 }
 
-/* What points nowhere is made to say so. */
+/* An entry whose place or state is wrong becomes NOT_PRESENT. */
 static gboolean repair_entry(Vhdx *vhdx, const VhdxDamage *damage, GError **error)
 {
     if (!vhdx_relieve(vhdx, error))
@@ -191,7 +200,7 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
         found->allocated_clusters = survey.allocated;
         found->fragmented_clusters = survey.fragmented;
         found->image_end = vhdx_units_end(&survey.units) * CST_MIB;
-        /* where entries are wrong, what they should refer to only looks like a leak */
+        /* while entries are wrong, space that they should refer to may look like a leak */
         ok = check_leaks(vhdx, &survey.units, flags != 0 && survey.errors == 0, found, task, error);
     }
     vhdx_survey_clear(&survey);
@@ -201,7 +210,7 @@ static gboolean check_image(Vhdx *vhdx, unsigned flags, CstImageCheck *found, Cs
 gboolean vhdx_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                     unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    /* space that nothing refers to is nothing that a guest sees */
+    /* freeing leaks changes nothing that the guest sees */
     unsigned open = flags & CST_CHECK_REPAIR_ALL ? CST_IMAGE_WRITE
                     : flags                      ? CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT
                                                  : 0;

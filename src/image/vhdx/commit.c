@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The transaction of an image: sessions, and the way of dirty table sectors through the log into
+ * the file. The order of writing is described in state.h.
+ *
+ * A session begins with a header that has new GUIDs. Each commit writes one log entry that is a log
+ * by itself, flushes, and copies the sectors to their places. The barrier before the next entry
+ * makes those copies durable, so that the next entry may supersede this one. Without barriers
+ * nothing is logged. Headers alternate between the two slots: one of them is valid at every moment.
+ * All functions but vhdx_flush() need the head's lock.
+ */
 #include <string.h>
 
 #include <base/i18n.h>
@@ -28,7 +39,7 @@ static void new_guid(uint8_t ret_guid[16])
     memcpy(ret_guid, uuid.bytes, 16);
 }
 
-/* The other header is written, so that one of them is valid at any time. */
+/* Overwrites the header that is not current: one of the two is valid at every moment. */
 gboolean vhdx_header_store(CstBlob *blob, VhdxHeader *header, gboolean barriers, GError **error)
 {
     uint8_t raw[VHDX_HEADER_LEN];
@@ -44,7 +55,7 @@ gboolean vhdx_header_store(CstBlob *blob, VhdxHeader *header, gboolean barriers,
     return TRUE;
 }
 
-/* A copy of the region table that is damaged, or was not written any more (resize.c). */
+/* Copies the region table that counts over the other one, which is damaged or out of date. */
 static gboolean repair_regions(Vhdx *vhdx, GError **error)
 {
     g_autofree uint8_t *raw = NULL;
@@ -101,7 +112,7 @@ gboolean vhdx_begin_writing(Vhdx *vhdx, GError **error)
     return vhdx->writing;
 }
 
-/* The ring's end may lie inside of the entry. */
+/* An entry that reaches the end of the ring continues at its beginning. */
 static gboolean write_entry(Vhdx *vhdx, const uint8_t *raw, size_t len, GError **error)
 {
     const VhdxHeader *header = &vhdx->header;
@@ -144,7 +155,7 @@ static gboolean log_changes(Vhdx *vhdx, CstPage *const *dirty, unsigned count, G
     return TRUE;
 }
 
-/* The header takes to the log with its first entry, when there is something in it. */
+/* The header names the log once the session's first entry is durable: never an empty log. */
 static gboolean announce_log(Vhdx *vhdx, GError **error)
 {
     VhdxHeader header = vhdx->header;
@@ -199,7 +210,7 @@ gboolean vhdx_empty_log(Vhdx *vhdx, GError **error)
     if (!vhdx_header_store(vhdx->file, &header, TRUE, error))
         return FALSE;
     vhdx->header = header;
-    /* what follows is a new log: nothing of the old one may pass for it */
+    /* with a new GUID no entry of the old log is taken for one of the new log */
     new_guid(vhdx->log_guid);
     vhdx->log_sequence = 1;
     vhdx->log_position = 0;

@@ -4,5 +4,5 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** CRC-32C (Castagnoli); start with @crc 0, or with the result for what came before. */
+/** Returns the CRC-32C (Castagnoli) of @data. @crc: 0, or the result for the bytes before. */
 uint32_t cst_crc32c(uint32_t crc, const void *data, size_t len);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Creates an image: header section, log, metadata region and block allocation table follow each
+ * other, each from a MiB boundary on; then the blocks of a fixed or preallocated image.
+ *
+ * Everything is written without barriers into a file of zeroes. The file identifier goes last:
+ * until it is there, the file is not recognised as an image.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -13,10 +21,6 @@
 #include "state.h"
 #include "vhdx.h"
 
-/*
- * A new image: header section, log, metadata and block allocation table follow each other, each
- * from a MiB border on; then the blocks of a fixed image.
- */
 #define LOG_AT      (1 * CST_MIB)
 #define LOG_DEFAULT CST_MIB
 #define LOG_MAX     (4 * CST_GIB - CST_MIB) /* its length has 32 bits */
@@ -238,7 +242,7 @@ static gboolean write_regions(CstBlob *blob, const Plan *plan, GError **error)
            cst_blob_pwrite(blob, raw, VHDX_REGIONS_LEN, VHDX_AT_REGIONS + VHDX_REGIONS_LEN, error);
 }
 
-/* Every block in its turn behind the table; the sector bitmaps' entries stay zero. */
+/* Places the blocks in order behind the table; the sector bitmaps' entries stay zero. */
 static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError **error)
 {
     enum { CHUNK = 64 * 1024 };
@@ -264,7 +268,7 @@ static gboolean write_bat(CstBlob *blob, const Plan *plan, CstTask *task, GError
     return TRUE;
 }
 
-/* Where blocks may come from the parent, each group of them has a block that tells which. */
+/* Sector bitmap blocks of a differencing image: one for each chunk that has blocks. */
 static uint64_t bitmap_blocks(const Plan *plan, uint64_t used)
 {
     uint64_t groups =

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decodes and encodes the header section: the two headers and the two copies of the region table,
+ * and checks that regions, log and header section do not overlap. metadata.c reads what the
+ * metadata region holds. Nothing here trusts the file: offsets and lengths are checked before they
+ * are used, and the number of ranges is bounded by VHDX_MAX_RANGES.
+ */
 #include "header.h"
 
 #include <base/i18n.h>

@@ -40,7 +40,10 @@ extern const uint8_t vhdx_guid_locator[16]; /**< type of a parent locator */
 /** Keys of a locator's paths, in the order in which they count. */
 #define VHDX_PATHS 3
 extern const char *const vhdx_path_keys[VHDX_PATHS];
-/** The locator's value for the key; NULL: it has none. g_free() it. */
+/**
+ * Returns the locator's value for the key @wanted, or NULL when it has none. @raw: at least the
+ * locator's header of 20 bytes. g_free() the result.
+ */
 char *vhdx_locator_value(const uint8_t *raw, size_t len, const char *wanted);
 
 #define VHDX_MAX_LOCATOR (64 * CST_KIB)
@@ -51,12 +54,15 @@ typedef struct {
     const char *paths[VHDX_PATHS]; /**< NULL: none */
 } VhdxParent;
 
-/** Sets the path that @name is. */
+/** Stores @name as the relative or the absolute path, whichever it is. @name is borrowed. */
 void vhdx_parent_name(VhdxParent *parent, const char *name);
-/** The locator's bytes; g_free() them. NULL: a path can't be stored. */
+/**
+ * Returns the locator's bytes, *ret_len of them; g_free() them. NULL with INVALID when a path can't
+ * be stored.
+ */
 uint8_t *vhdx_locator_encode(const VhdxParent *parent, uint32_t *ret_len, GError **error);
 
-/** As parent locators have it, in braces; g_free() it. */
+/** Formats a GUID in braces, as parent locators have it; g_free() it. */
 char *vhdx_guid_text(const CstUuid *guid);
 
 typedef struct {
@@ -103,25 +109,34 @@ static inline void vhdx_put_signature(uint8_t *to, const char *text)
         *to++ = (uint8_t)*text++;
 }
 
-/** The checksum at byte 4 is taken with itself as zero. */
+/**
+ * Compares the checksum at byte 4, which is computed with its own four bytes as zero, to @raw.
+ * @len: at least 8.
+ */
 gboolean vhdx_checksum_holds(const uint8_t *raw, size_t len);
+/** Computes that checksum and stores it. */
 void vhdx_checksum_set(uint8_t *raw, size_t len);
 
-/** FALSE with a problem noted. */
+/**
+ * Reads the current header and sets look->info->dirty when its log must be replayed. Returns FALSE
+ * with a problem noted in @look.
+ */
 gboolean vhdx_header_read(CstImageLook *look, VhdxHeader *ret_header);
-/** @ret_raw: VHDX_HEADER_LEN bytes. */
+/** Encodes a header with its checksum. @ret_raw: VHDX_HEADER_LEN bytes. */
 void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw);
 
 /**
- * Region table and metadata. @ret_layout holds what could be found out even where a problem was
- * noted (FALSE). Sets look->info->backing.
+ * Reads the region table and the metadata, and sets look->info->backing. @ret_layout holds what
+ * could be found out even when a problem was noted (FALSE).
  */
 gboolean vhdx_layout_read(CstImageLook *look, const VhdxHeader *header, VhdxLayout *ret_layout);
 
-/** metadata.c: the part of it behind the region table. */
+/**
+ * Reads the part of the layout that the metadata region holds; damage goes to @look (metadata.c).
+ */
 void vhdx_metadata_read(CstImageLook *look, VhdxLayout *layout);
 
-/** FALSE when the range meets one of the layout's. */
+/** Returns FALSE when the range overlaps one of the layout's. */
 gboolean vhdx_range_is_free(const VhdxLayout *layout, uint64_t offset, uint64_t length);
 
 /** Payload blocks that share a sector bitmap block. */
@@ -130,6 +145,8 @@ static inline uint64_t vhdx_chunk_ratio(uint32_t block_size, uint32_t sector_siz
     return VHDX_CHUNK_SECTORS * sector_size / block_size;
 }
 
-/** Entries of the block allocation table, where sector bitmaps are interleaved. */
+/**
+ * Returns the number of entries of the block allocation table, interleaved sector bitmaps included.
+ */
 uint64_t vhdx_bat_entries(uint64_t capacity, uint32_t block_size, uint32_t sector_size,
                           gboolean differencing);

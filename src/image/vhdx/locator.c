@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Encodes a parent locator ([MS-VHDX] 2.6.2.6): a header, one entry for each key-value pair, then
+ * the text of keys and values in UTF-16, little endian. metadata.c decodes them.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -7,7 +12,6 @@
 #include "bytes.h"
 #include "header.h"
 
-/* Writing a parent locator ([MS-VHDX] 2.6.2.6): a head, entries for keys and values, their text. */
 #define HEAD_LEN  20
 #define ENTRY_LEN 12
 #define MAX_VALUE 2000 /* UTF-16 units */

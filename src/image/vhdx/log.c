@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads and encodes the log. Reading finds the active sequence: entries in a row whose sequence
+ * numbers count up by one, of which the last one's tail lies inside the row; the sequence with the
+ * largest number is active ([MS-VHDX] 2.3.3). Its changes are collected as patches (patches.c),
+ * which the caller applies or shows as an overlay; nothing in this file writes to the image.
+ *
+ * The whole log is read into memory, at most MAX_LENGTH bytes. An entry is checked once, and a
+ * budget of bytes that may be summed keeps overlapping entries of a crafted log from taking
+ * quadratic time.
+ */
 #include "log.h"
 
 #include <base/alloc.h>
@@ -26,7 +37,7 @@ typedef struct {
     uint8_t *bytes;
     uint32_t length;
     Entry *entries;  /* one per sector */
-    uint64_t budget; /* bytes that may still be summed: entries that overlap would take for ever */
+    uint64_t budget; /* bytes that may still be summed; bounds the time for entries that overlap */
 } Log;
 
 static const uint8_t *sector(const Log *log, uint64_t position)

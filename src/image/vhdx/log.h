@@ -16,17 +16,25 @@
 /** Ranges of the file, disjoint, with their new content. */
 typedef struct VhdxPatches VhdxPatches;
 
+/** Returns an empty set; free it with vhdx_patches_free(). */
 VhdxPatches *vhdx_patches_new(void);
+/** Frees @patches, which may be NULL. */
 void vhdx_patches_free(VhdxPatches *patches);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhdxPatches, vhdx_patches_free)
 
-/** Later patches cover earlier ones. @data: VHDX_SECTOR bytes, copied; NULL: @length zeroes. */
+/**
+ * Adds a patch; it covers what earlier patches have there. @data: VHDX_SECTOR bytes, copied, and
+ * @length is VHDX_SECTOR; NULL: @length zeroes. @offset and @length are multiples of VHDX_SECTOR.
+ */
 void vhdx_patches_add(VhdxPatches *patches, uint64_t offset, uint64_t length, const uint8_t *data);
-/** The file is at least that long once the log is replayed. */
+/** Raises the least size, in bytes, that the file has once the log is replayed. */
 void vhdx_patches_set_size(VhdxPatches *patches, uint64_t size);
-/** Makes the changes. */
+/** Writes the patches to @blob and makes it long enough. Does not flush. May be repeated. */
 gboolean vhdx_patches_apply(VhdxPatches *patches, CstBlob *blob, GError **error);
-/** A read-only view of @inner with the changes made; takes over @patches, also when it fails. */
+/**
+ * Returns a read-only view of @inner with the patches applied, which holds its own reference to
+ * @inner. Takes over @patches, also when it fails.
+ */
 CstBlob *vhdx_patches_overlay(VhdxPatches *patches, CstBlob *inner, GError **error);
 
 /* --- log.c ----------------------------------------------------------------------------------- */
@@ -51,5 +59,5 @@ typedef struct {
     const uint8_t *const *pages;
 } VhdxLogEntry;
 
-/** The bytes to write; g_free() them. */
+/** Returns the bytes of the entry, *ret_len of them; g_free() them. */
 uint8_t *vhdx_log_encode(const VhdxLogEntry *entry, size_t *ret_len);

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format. An entry of the
+ * block allocation table gives a payload block's state and place. In a differencing image a block
+ * that is PARTIAL has some sectors only, which its chunk's sector bitmap lists; the others are the
+ * parent's.
+ *
+ * A sector bitmap is entered into the table no later than the first block that needs it, so no
+ * committed table refers to a bitmap that is missing. Everything here runs with the head's lock
+ * held.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -53,7 +64,7 @@ static gboolean find_bits(Vhdx *vhdx, uint64_t block, Bits *ret_bits, GError **e
     return TRUE;
 }
 
-/* How many of up to @count bits from @first on are like the first one; stays inside of a page. */
+/* Length of the run of equal bits from @first on, at most @count; ends with the page. */
 static gboolean count_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t count,
                            gboolean *ret_set, uint64_t *ret_count, GError **error)
 {
@@ -112,7 +123,7 @@ static gboolean set_bits(Vhdx *vhdx, const Bits *bits, uint64_t first, uint64_t 
     return TRUE;
 }
 
-/* A chunk's first sector bitmap. It is committed with the block that needs it, or not at all. */
+/* Allocates the sector bitmap of the block's chunk, unless the chunk has one. */
 static gboolean make_bitmap(Vhdx *vhdx, uint64_t block, GError **error)
 {
     uint64_t index = vhdx_bat_bitmap_index(vhdx, block), entry = 0, place = 0;
@@ -195,7 +206,7 @@ static gboolean covers_block(const Vhdx *vhdx, const CstStep *step)
     return step->offset == start && step->length >= end - start;
 }
 
-/* Sectors that are missing from a block that is there. */
+/* Places sectors that a partial block does not have yet. */
 static gboolean place_sectors(Vhdx *vhdx, uint64_t entry, CstStep *step, GError **error)
 {
     uint64_t place = 0;

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decodes the metadata region: its table, the items that are known, and the parent locator. Items
+ * that are required and unknown make the image unsupported; everything else that is unknown is
+ * passed over.
+ */
 #include <string.h>
 
 #include <base/alloc.h>

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opens and closes images. A log that is in force comes first: with CST_IMAGE_WRITE it is replayed
+ * into the file, else vhdx->file becomes an overlay that shows the file as replaying would leave
+ * it. The layout is read only after that, because the log may have changed it.
+ *
+ * Opening for writing changes nothing else: the session's header is written with the first change
+ * (commit.c).
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -60,7 +69,7 @@ static gboolean replay(CstBlob *blob, VhdxHeader *header, VhdxPatches *patches, 
     return vhdx_header_store(blob, header, barriers, error);
 }
 
-/* The file as it is with its log replayed: on the disk, or in memory for who only reads. */
+/* Returns the file with its log replayed: on the disk, or in an overlay for reading only. */
 static CstBlob *sound_file(CstBlob *blob, const CstImageOpen *how, VhdxHeader *header,
                            gboolean *ret_dirty, GError **error)
 {
@@ -168,7 +177,7 @@ void vhdx_close(CstImage *image)
 {
     Vhdx *vhdx = vhdx_of(image);
 
-    /* whoever cares for the outcome has flushed before; at worst a log is left to be replayed */
+    /* a caller who needs the outcome has flushed; after a failure the log is replayed later */
     if (vhdx->writing && !vhdx->blocks.barriers)
         vhdx_commit(vhdx, NULL);
     else if (vhdx->writing)

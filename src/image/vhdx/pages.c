@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The sectors of tables and metadata between cache and file, see pages.h. A dirty sector stays in
+ * the cache until it is logged; from then on Logged holds a copy, from which the sector is reloaded
+ * until the checkpoint has written it to its place. The page cache must never write a dirty sector
+ * by itself, so its spill callback fails.
+ */
 #include "pages.h"
 
 #include <string.h>

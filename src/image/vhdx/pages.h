@@ -15,30 +15,41 @@
  */
 typedef struct VhdxPages VhdxPages;
 
-VhdxPages *vhdx_pages_new(CstBlob *blob); /**< borrowed */
+/** Returns an empty cache of @blob, which is borrowed. */
+VhdxPages *vhdx_pages_new(CstBlob *blob);
+/** Frees @pages, which may be NULL; dirty sectors are lost. */
 void vhdx_pages_free(VhdxPages *pages);
 
-/** The sector that holds @offset; what the file is too short for is zero. Valid until the next. */
+/**
+ * Returns the sector that holds byte @offset; bytes beyond the end of the file are zero. The cache
+ * owns the page, which is valid until the next call of vhdx_page_get().
+ */
 CstPage *vhdx_page_get(VhdxPages *pages, uint64_t offset, GError **error);
-/** Marks a sector dirty. */
+/** Marks a sector dirty. Call it right after vhdx_page_get(), while the page is still cached. */
 gboolean vhdx_page_dirty(VhdxPages *pages, CstPage *page, GError **error);
+/** Returns the number of dirty sectors, which are those not logged yet. */
 unsigned vhdx_pages_dirty_count(const VhdxPages *pages);
 
-/** Reads or writes bytes that may lie across sectors; writing marks those sectors dirty. */
+/** Copies bytes that may span sectors. */
 gboolean vhdx_pages_read(VhdxPages *pages, uint64_t offset, void *buf, size_t len, GError **error);
+/** Changes bytes that may span sectors, and marks those sectors dirty. */
 gboolean vhdx_pages_write(VhdxPages *pages, uint64_t offset, const void *buf, size_t len,
                           GError **error);
 
-/** The dirty sectors (borrowed), vhdx_pages_dirty_count() of them, ordered by offset. Free the
- *  array. */
+/**
+ * Returns the dirty sectors, vhdx_pages_dirty_count() of them, ordered by offset. The pages are
+ * borrowed; g_free() the array.
+ */
 CstPage **vhdx_pages_dirty(VhdxPages *pages, GError **error);
 /**
- * All dirty sectors (@dirty, of vhdx_pages_dirty(); at most VHDX_LOG_PAGES) have been written to
- * the log as they are now. What was logged before has been checkpointed.
+ * Records that all dirty sectors (@dirty, of vhdx_pages_dirty(); at most VHDX_LOG_PAGES) are in the
+ * log as they are now; they become clean. All that was logged before must be checkpointed.
  */
 void vhdx_pages_logged(VhdxPages *pages, CstPage *const *dirty);
-/** Writes the sectors that are only in the log to the file, as they were logged. May be repeated
- *  when it fails. */
+/**
+ * Writes the sectors that are only in the log to their places in the file, as they were logged.
+ * Does not flush. May be repeated when it fails.
+ */
 gboolean vhdx_pages_checkpoint(VhdxPages *pages, GError **error);
-/** Forgets everything. Nothing is dirty or only in the log. */
+/** Drops all pages. No sector may be dirty or only in the log. */
 void vhdx_pages_clear(VhdxPages *pages);

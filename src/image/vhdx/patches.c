@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What replaying a log changes, as disjoint ranges in a tree by offset: sectors with content, and
+ * runs of zeroes. A later patch cuts away what it covers of earlier ones. The patches are applied
+ * to a file, or seen through an overlay: a read-only blob that owns them.
+ */
 #include "log.h"
 
 typedef struct {

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the parent, or removes it: set_backing, expect, follow and empty of format.h.
+ *
+ * The parent locator is an item of the metadata region. A new locator is written where no item is,
+ * and then its entry in the metadata table is pointed there, each by a log entry of its own. A
+ * reader that does not replay the log therefore finds either the old locator or the new one, while
+ * one that replays the log may find a newer one: the locator must be good for both. The second
+ * linkage ([MS-VHDX] 2.6.2.6.3) makes it so while the parent changes.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -10,19 +20,11 @@
 #include "state.h"
 #include "vhdx.h"
 
-/*
- * What is known of the parent is an item of the metadata, and a flag. The item is written where
- * nothing is, and then its entry in the table points there, each by an entry of the log. So who
- * looks at the file without replaying the log finds either the old item or the new one, while the
- * image that is opened then, with the log replayed, may know better already: what the name leads to
- * must be good for both. That is what the second linkage is for ([MS-VHDX] 2.6.2.6.3), now and
- * while the parent changes.
- */
 #define ENTRY_LEN 32 /* of the metadata table */
 
 /* --- the locator; lock held ------------------------------------------------------------------- */
 
-/* An item, in the region, that has something of the range; its end is then where to go on. */
+/* Sets *ret_end to the largest end of the items that overlap the range; 0: none does. */
 static gboolean find_item(Vhdx *vhdx, uint64_t offset, uint64_t len, uint64_t *ret_end,
                           GError **error)
 {
@@ -42,7 +44,7 @@ static gboolean find_item(Vhdx *vhdx, uint64_t offset, uint64_t len, uint64_t *r
     return TRUE;
 }
 
-/* Room in the metadata region that no item has. */
+/* Finds space in the metadata region that no item occupies. */
 static gboolean find_room(Vhdx *vhdx, uint32_t len, uint32_t *ret_offset, GError **error)
 {
     uint64_t offset = VHDX_METADATA_LEN, end = 0;
@@ -86,7 +88,7 @@ static gboolean write_locator(Vhdx *vhdx, const VhdxParent *parent, GError **err
     return TRUE;
 }
 
-/* The same paths with other linkages. */
+/* Rewrites the locator with the same paths and other linkages. */
 static gboolean relink(Vhdx *vhdx, const uint8_t *linkage, const uint8_t *linkage2, GError **error)
 {
     uint64_t len = vhdx->layout.parent.length;
@@ -159,7 +161,7 @@ static gboolean complete_blocks(Vhdx *vhdx, GError **error)
     return TRUE;
 }
 
-/* Nobody asks the sector bitmaps any more. Lock held. */
+/* With all blocks complete no sector bitmap is read any more. Lock held. */
 static gboolean drop_bitmaps(Vhdx *vhdx, GError **error)
 {
     for (uint64_t block = 0; block < vhdx->block_count; block += vhdx->chunk_ratio) {
@@ -204,7 +206,7 @@ static gboolean base_on_nothing(Vhdx *vhdx, GError **error)
     return ok;
 }
 
-/* Lock held. Both parents are good until the name is the new one's for everybody. */
+/* Lock held. Both linkages stay valid until every reader finds the new name. */
 static gboolean change_parent(Vhdx *vhdx, const char *name, const uint8_t *linkage, GError **error)
 {
     const CstUuid old = vhdx->layout.linkage;
@@ -213,7 +215,7 @@ static gboolean change_parent(Vhdx *vhdx, const char *name, const uint8_t *linka
     vhdx_parent_name(&new, name);
     if (!relink(vhdx, old.bytes, linkage, error))
         return FALSE;
-    /* zero: any is good */
+    /* a zero linkage, which accepts any parent, stays */
     if (!cst_uuid_is_zero(&old)) {
         memcpy(new.linkage.bytes, linkage, 16);
         new.linkage2 = old;
@@ -257,7 +259,7 @@ static gboolean is_bitmap(const Vhdx *vhdx, uint64_t index)
     return index % (vhdx->chunk_ratio + 1) == vhdx->chunk_ratio;
 }
 
-/* A sector bitmap goes only when no block of its chunk asks it any more. */
+/* Sector bitmaps stay until no block of their chunk needs them: the second walk takes them. */
 static gboolean forget_block(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                              GError **error)
 {

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Grows and shrinks an image. Entries beyond the end of the disk mean nothing and may hold
+ * anything. Growing clears the entries that it brings to life before it commits the new size;
+ * shrinking commits the size first, then clears the entries, and frees their space once the cleared
+ * entries are durable.
+ *
+ * A table that must grow beyond its region is copied to free space. The first copy of the region
+ * table then switches to it; the second one still names the old table and follows with the next
+ * commit.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -9,11 +20,6 @@
 #include "space.h"
 #include "state.h"
 #include "vhdx.h"
-
-/*
- * Entries beyond the end of the disk mean nothing, and may be left over; growing clears what it
- * brings to life before the new size is committed. Shrinking commits the size first.
- */
 
 static uint64_t entries_for(const Vhdx *vhdx, uint64_t capacity)
 {
@@ -113,13 +119,13 @@ static gboolean make_room(Vhdx *vhdx, uint64_t capacity, GError **error)
     /* The log must not hold changes of the old table, and reads of it go around the cache. */
     if (!vhdx_empty_log(vhdx, error) || !vhdx_units_take(vhdx, units, &first, error))
         return FALSE;
-    /* Should it fail, the disk may point to the new place by now, so that is not given back. */
+    /* After a failure the disk may refer to the new place already: the space stays taken. */
     return move_bat(vhdx, first, units, error);
 }
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* Where a parent image is longer than the disk was, it must not show up. */
+/* The end of what the parent would show in the added range, which must read as zeroes. */
 static uint64_t parent_end(const Vhdx *vhdx, uint64_t capacity)
 {
     if (!vhdx->is_diff)
@@ -137,7 +143,7 @@ static gboolean hide_parent(Vhdx *vhdx, uint64_t capacity, GError **error)
     return TRUE;
 }
 
-/* What was cut off by a smaller size, or never meant anything, is in the rest of the last block. */
+/* The rest of the last block may hold what a smaller size has cut off, or anything else. */
 static gboolean zero_rest_of_block(Vhdx *vhdx, uint64_t capacity, GError **error)
 {
     uint64_t old = vhdx->layout.capacity, end = vhdx->block_count * vhdx->blocks.block_size;
@@ -252,7 +258,7 @@ typedef struct {
     uint64_t block_count; /* before */
 } Gone;
 
-/* The session's survey has found entries of the disk's own blocks sound, and of no others. */
+/* Frees the space of the disk's own entries only: the survey has checked no others. */
 static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                              GError **error)
 {
@@ -271,7 +277,7 @@ static gboolean forget_entry(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointe
     return clear_entry(vhdx, index, entry, NULL, error);
 }
 
-/* The entries are gone from the disk: so is what they pointed to. */
+/* No entry on the disk refers to these units any more: frees them. */
 static gboolean give_back(Vhdx *vhdx, const VhdxUnits *gone, GError **error)
 {
     uint64_t end = vhdx_units_end(gone), size = 0, used;

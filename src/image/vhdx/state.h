@@ -18,7 +18,7 @@
  * worst after a power cut is space that nothing refers to.
  *
  * A block that has a place keeps it: discarding and zeroing give the space back to the file system
- * through holes, and nobody has to fear for bytes under way to a place that has changed hands.
+ * through holes. So a write under way never lands in space that another block owns by then.
  */
 
 /* Of entries of the block allocation table: payload blocks, and PRESENT for sector bitmaps too. */
@@ -73,39 +73,62 @@ static inline Vhdx *vhdx_of(CstImage *image)
 /* --- bat.c: the block allocation table; lock held ----------------------------------------------
  */
 
+/** Fails with CORRUPT. @what: the translated damage. */
 gboolean vhdx_corrupt(const Vhdx *vhdx, GError **error, const char *what);
 #define vhdx_corrupt(...) CST_GIVES_FALSE(vhdx_corrupt(__VA_ARGS__))
 
-/** Index of a payload block's entry, and of its chunk's sector bitmap. */
+/** Returns the index of a payload block's entry. */
 uint64_t vhdx_bat_index(const Vhdx *vhdx, uint64_t block);
+/** Returns the index of the entry of the block's sector bitmap, which its chunk shares. */
 uint64_t vhdx_bat_bitmap_index(const Vhdx *vhdx, uint64_t block);
+/** Reads entry @index. The caller keeps @index inside of the table. */
 gboolean vhdx_bat_get(Vhdx *vhdx, uint64_t index, uint64_t *ret_entry, GError **error);
+/** Changes entry @index; the change is committed with the next vhdx_commit(). */
 gboolean vhdx_bat_set(Vhdx *vhdx, uint64_t index, uint64_t entry, GError **error);
-/** TRUE: @length bytes at the entry's place can be somebody's. */
+/**
+ * Returns TRUE when @length bytes at @place (in MiB) can belong to an entry: they begin inside of
+ * the file and overlap no metadata.
+ */
 gboolean vhdx_place_is_sound(const Vhdx *vhdx, uint64_t place, uint64_t length, uint64_t file_size);
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
-/** As the format's open(); @repair: do not mind what check can repair. */
+/**
+ * Opens an image as the format's open() does, but returns the whole state. Replays the log, into
+ * the file when @how asks for writing. The caller frees it with vhdx_free().
+ */
 Vhdx *vhdx_open_for(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                     GError **error);
+/** Frees the image without committing anything. */
 void vhdx_free(Vhdx *vhdx);
-/** After the capacity has changed. */
+/** Sets the capacity, in bytes, and all fields that follow from it and from the layout. */
 void vhdx_set_geometry(Vhdx *vhdx, uint64_t capacity);
 
 /* --- commit.c: lock held ---------------------------------------------------------------------- */
 
-/** Before the first change: new GUIDs, a survey of what is in use. */
+/**
+ * Prepares for the first change: surveys what is in use and writes a header with new GUIDs. Does
+ * nothing when the session has begun. CORRUPT when the table has errors.
+ */
 gboolean vhdx_begin_writing(Vhdx *vhdx, GError **error);
-/** The header without the survey, for who repairs. */
+/** Writes the session's header without a survey, for repair. */
 gboolean vhdx_begin_session(Vhdx *vhdx, GError **error);
-/** Writes a header with the next sequence number; it is on the disk when this returns. */
+/**
+ * Writes *header to the other slot, with the next sequence number, and updates it. With @barriers
+ * the header is durable when this returns. Leaves *header as it was on failure.
+ */
 gboolean vhdx_header_store(CstBlob *blob, VhdxHeader *header, gboolean barriers, GError **error);
-/** Writes the dirty pages to the log, and from there to the file. Everything before is durable. */
+/**
+ * Writes the dirty pages to the log and from there to their places. Everything written before is
+ * durable when their log entry is. May be repeated when it fails.
+ */
 gboolean vhdx_commit(Vhdx *vhdx, GError **error);
-/** Commits when there are so many changes that the next step's might not fit into an entry. */
+/**
+ * Commits when so many pages are dirty that those of the next step might not fit into one log
+ * entry. Call it before each step.
+ */
 gboolean vhdx_relieve(Vhdx *vhdx, GError **error);
-/** Commits, and empties the log. */
+/** Commits, makes all of it durable in its place, and takes the log out of force. */
 gboolean vhdx_empty_log(Vhdx *vhdx, GError **error);
 
 /* --- map.c; lock held -------- -----------------------------------------------------------------
@@ -113,22 +136,34 @@ gboolean vhdx_empty_log(Vhdx *vhdx, GError **error);
 
 extern const CstBlocksOps vhdx_blocks_ops;
 
-/** A block without a place gets one and is full of zeroes, as the file is from @fresh_from on. */
+/**
+ * Allocates a block that has no place; it reads as zeroes. The file is known to be zero from byte
+ * @fresh_from on. Writing must have begun.
+ */
 gboolean vhdx_place_block(Vhdx *vhdx, uint64_t block, uint64_t fresh_from, GError **error);
 
 /* --- units.c: space; lock held ---------------------------------------------------------------- */
 
+/** Frees the bitmap; @units is then empty and may be used again. */
 void vhdx_units_clear(VhdxUnits *units);
+/** Returns TRUE when any of the @count units from @first on is in use. */
 gboolean vhdx_units_test(const VhdxUnits *units, uint64_t first, uint64_t count);
-/** The caller has checked that the range is inside of VHDX_MAX_FILE. @name: of the file. */
+/**
+ * Marks units used. The caller has checked that they are inside of VHDX_MAX_FILE. @name: of the
+ * file, for NO_MEMORY.
+ */
 gboolean vhdx_units_set(VhdxUnits *units, uint64_t first, uint64_t count, const char *name,
                         GError **error);
+/** Marks units free. */
 void vhdx_units_reset(VhdxUnits *units, uint64_t first, uint64_t count);
-/** One past the last that is in use. */
+/** Returns one past the last unit that is in use. */
 uint64_t vhdx_units_end(const VhdxUnits *units);
-/** The first @count in a row that are free; marks them. */
+/**
+ * Finds the first @count free units in a row and marks them used. LIMIT when the file can't grow
+ * that far.
+ */
 gboolean vhdx_units_take(Vhdx *vhdx, uint64_t count, uint64_t *ret_first, GError **error);
-/** Makes the units of the file, which may not be long enough, read as zeroes. */
+/** Makes the units read as zeroes, and the file long enough for them. */
 gboolean vhdx_units_zero(Vhdx *vhdx, uint64_t first, uint64_t count, GError **error);
 
 /* --- survey.c: walking the table -------------------------------------------------------------- */
@@ -150,12 +185,20 @@ typedef struct {
     uint64_t last_place;
 } VhdxSurvey;
 
-/** Looks at every entry there is, past the cache: nothing may be uncommitted. */
+/**
+ * Checks every entry. Reads past the cache, so nothing may be uncommitted. @task: may be NULL. The
+ * caller clears @ret_survey with vhdx_survey_clear(); on failure it is untouched.
+ */
 gboolean vhdx_survey(Vhdx *vhdx, VhdxSurvey *ret_survey, CstTask *task, GError **error);
+/** Frees what a survey holds. */
 void vhdx_survey_clear(VhdxSurvey *survey);
 
+/** Handles one entry of the table; FALSE with @error ends the walk. May change entries. */
 typedef gboolean (*VhdxVisit)(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                               GError **error);
-/** Calls @visit for every entry of [@first, @end) that is not zero. As the survey. */
+/**
+ * Calls @visit for every entry of [@first, @end) that is not zero. Reads past the cache, so nothing
+ * in the range may be uncommitted when it starts.
+ */
 gboolean vhdx_bat_walk(Vhdx *vhdx, uint64_t first, uint64_t end, VhdxVisit visit, gpointer data,
                        GError **error);

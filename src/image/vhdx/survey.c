@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Walks the block allocation table and collects which MiB are in use and which entries are wrong.
+ * The walk reads the file past the page cache and skips holes, so that the sparse table of a large
+ * image costs little. Damage is recorded up to MAX_DAMAGE entries; survey.errors counts all of it.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -123,7 +129,7 @@ static gboolean visit(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
            visit_payload(vhdx, walk, index, entry, error);
 }
 
-/* A block of which only some sectors are there needs to say which. */
+/* A partial block without a sector bitmap is damaged. */
 static gboolean visit_partial(Vhdx *vhdx, uint64_t index, uint64_t entry, gpointer data,
                               GError **error)
 {

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Free space, as one bit for each MiB of the file. The bitmap exists in memory only: the survey
+ * fills it when a session begins. Allocation takes the lowest run that is long enough. A bit is
+ * cleared only when no table on the disk refers to the MiB any more, or when none ever did.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -63,7 +69,7 @@ uint64_t vhdx_units_end(const VhdxUnits *units)
     return count == 0 ? 0 : count * 64 - (uint64_t)__builtin_clzll(units->words[count - 1]);
 }
 
-/* The first free one at @unit or behind it. */
+/* The first free unit at @unit or behind it. */
 static uint64_t next_free(const VhdxUnits *units, uint64_t unit)
 {
     while (is_used(units, unit)) {

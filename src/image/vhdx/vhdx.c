@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Virtual Hard Disk v2 ([MS-VHDX]): probing, inspection without opening, and the table of the
+ * format's callbacks.
+ */
 #include "vhdx.h"
 
 #include <base/i18n.h>
@@ -6,8 +11,6 @@
 #include "bytes.h"
 #include "format.h"
 #include "header.h"
-
-/* Virtual Hard Disk v2 ([MS-VHDX]). */
 
 static int vhdx_probe(const uint8_t *head, size_t len, uint64_t size)
 {

@@ -4,7 +4,7 @@
 #include "blocks.h"
 #include "measuring.h"
 
-/** The format's callbacks, see format.h. */
+/** The format's callbacks, see format.h. They take the head's lock: don't hold it. */
 
 gboolean vhdx_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                      CstTask *task, GError **error);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes, zeroes and discards. Each operation first begins the session (commit.c), then leaves the
+ * work to blocks.c. Zeroing a whole block that a differencing image does not have sets the block's
+ * state to ZERO, which hides the parent without allocating anything.
+ */
 #include "state.h"
 #include "vhdx.h"
 
@@ -17,7 +23,7 @@ gboolean vhdx_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offs
     return begin(vhdx_of(image), error) && cst_blocks_pwrite(image, buf, len, offset, error);
 }
 
-/* A whole block of a differencing image that is its parent's: an entry is all it takes. */
+/* Hides a whole block of the parent, which then reads as zeroes, by the entry's state alone. */
 static gboolean hide_parent(Vhdx *vhdx, uint64_t block, gboolean *ret_done, GError **error)
 {
     uint64_t index = vhdx_bat_index(vhdx, block), entry = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Check of an image: of its one file, or of each extent that the descriptor names. What they count
- * is added up.
+ * Check and repair of an image: of its one file, or of each extent that the descriptor names, whose
+ * findings are added up. A flat extent that is too short is an error, which repair mends with
+ * zeroes. Extents that the guest may not write are checked but never repaired.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static gboolean check_flat(CstBlob *blob, const VmdkLine *line, unsigned flags,
     return TRUE;
 }
 
-/* What the guest can't change is not changed here either. */
+/* Extents that the guest can't write are not repaired. */
 static gboolean check_part(Vmdk *vmdk, guint index, unsigned flags, CstImageCheck *check,
                            CstTask *task, GError **error)
 {

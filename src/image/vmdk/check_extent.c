@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Check and repair of one sparse extent. */
+/*
+ * Check and repair of one sparse extent, by its kind: walk.c and repair.c for plain grains,
+ * stream_check.c for compressed ones. A stream is checked but never repaired: it is written in one
+ * pass, and what is damaged in it is lost.
+ */
 #include <base/i18n.h>
 
 #include "check.h"
@@ -16,7 +20,7 @@ static gboolean check_sparse(VmdkSparse *sparse, unsigned flags, CstImageCheck *
     return TRUE;
 }
 
-/* A stream is written once: there is nothing to be repaired in it. */
+/* Fails with UNSUPPORTED when a repair of errors is asked for. */
 static gboolean stream_is_left_alone(CstBlob *blob, unsigned flags, const CstImageCheck *check,
                                      GError **error)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A sparse extent of an ESX server ("Virtual Disk Format 1.1", "ESX Server Sparse Extents"), which
+ * is only read: a grain directory of tables of 4096 entries, all 32-bit sector numbers, 0 for no
+ * grain. Of the header of 2 KiB the first 32 bytes describe the extent; the rest is ignored.
+ * Entries are looked up through lookup.h, which caches them and checks every place against the
+ * file.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -9,11 +17,6 @@
 #include "lookup.h"
 #include "vmdk.h"
 
-/*
- * A sparse extent of an ESX server ("Virtual Disk Format 1.1", "ESX Server Sparse Extents"), which
- * is only read: a grain directory of tables of 4096 entries, all 32-bit sector numbers, 0 for
- * nowhere. The header is 2 KiB; what is behind the first 32 bytes is for show.
- */
 #define COWD_HEADER_LEN 32u
 #define COWD_GTES       4096u
 

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Creates images of all subformats that can be made: options are checked, the descriptor is
+ * composed, then the files are written. The step that makes a file recognisable goes last: the
+ * header of a sparse extent, the descriptor of an image of several files, so that an interrupted
+ * creation leaves no image. Nothing is flushed in between but the extents in files of their own.
+ * Measuring runs the same plan without a file.
+ */
 #include "create.h"
 
 #include <string.h>

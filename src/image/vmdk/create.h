@@ -8,17 +8,25 @@
 #define VMDK_TEXT_SECTORS  20u /**< room for an embedded descriptor */
 #define VMDK_SPLIT_GRAIN   128u
 
-/** A descriptor can hold the text between quotes. */
+/** Returns TRUE when a descriptor can hold @text between quotes. */
 gboolean vmdk_is_quotable(const char *text);
+/** Returns TRUE for the subformat of compressed grains. @create_type: may be NULL. */
 gboolean vmdk_is_stream(const char *create_type);
 
-/** An empty sparse extent; @text is embedded, if any; @zero_grains: its tables may tell that
- *  grains are zero. @blob's content is replaced. */
+/**
+ * Replaces the content of @blob by an empty sparse extent. @sectors, @grain: in sectors. @text: the
+ * descriptor to embed; may be NULL. @zero_grains: let its tables mark grains that read as zeroes.
+ * Does not flush.
+ */
 gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
                             gboolean zero_grains, GError **error);
+/** As vmdk_sparse_create(), for an empty stream. UNSUPPORTED for a blob of a fixed size. */
 gboolean vmdk_stream_create(CstBlob *blob, uint64_t sectors, uint64_t grain, const char *text,
                             GError **error);
 
-/** As many grains of @used hold data, compressed as badly as can be. */
+/**
+ * Computes the size of a stream of which @used grains hold data that can't be compressed. @sectors,
+ * @grain: in sectors.
+ */
 gboolean vmdk_stream_measure(uint64_t sectors, uint64_t grain, uint64_t used,
                              CstImageMeasure *ret_measure, GError **error);

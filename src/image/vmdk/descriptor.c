@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Parses, renders and composes the text descriptor, in memory only; text.c writes it to its place.
+ * Rendering replaces the lines that Cistern changes and copies all others byte for byte, so that
+ * the data bases of other programs survive.
+ */
 #include "descriptor.h"
 
 #include <string.h>
@@ -252,7 +258,7 @@ static void append_parent(const VmdkDescriptor *d, GString *text)
         g_string_append_printf(text, "parentFileNameHint=\"%s\"\n", d->parent);
 }
 
-/* All about the parent goes where its content ID was. FALSE: the line is about something else. */
+/* Renders all lines of the parent where parentCID was. FALSE: the line has another key. */
 static gboolean render_parent(const VmdkDescriptor *d, const char *line, GString *text)
 {
     g_autofree char *cid = value_of(line, "parentCID"), *next = value_of(line, NEXT_PARENT);

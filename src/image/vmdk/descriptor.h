@@ -28,7 +28,7 @@ typedef struct {
     char *text;
     uint32_t cid; /**< changes whenever the content does */
     uint32_t parent_cid;
-    uint32_t next_parent_cid; /**< that it may have as well, or soon; VMDK_NO_PARENT: none */
+    uint32_t next_parent_cid; /**< also valid, while the parent changes; VMDK_NO_PARENT: none */
     gboolean other_parent;    /**< the three about the parent are not what is in the text */
     char *create_type;        /**< NULL: not said */
     char *parent;             /**< parentFileNameHint; NULL: none */
@@ -39,15 +39,19 @@ typedef struct {
     const char *problem; /**< what is wrong, to be shown; NULL: sound */
 } VmdkDescriptor;
 
-/** Never fails; see problem. Without @keep only the first line, and no text, is kept. */
+/**
+ * Parses @text. Never fails: damage is reported in problem. Without @keep only the first extent's
+ * line is kept, and not the text. vmdk_descriptor_clear() the result.
+ */
 void vmdk_descriptor_parse(const char *text, gboolean keep, VmdkDescriptor *ret_descriptor);
+/** Frees what @descriptor holds and zeroes it. */
 void vmdk_descriptor_clear(VmdkDescriptor *descriptor);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmdkDescriptor, vmdk_descriptor_clear)
 
-/** @type and @file are copied. */
+/** Appends an extent that is writable, at offset 0 of @file. @type and @file are copied. */
 void vmdk_descriptor_add(VmdkDescriptor *descriptor, uint64_t sectors, const char *type,
                          const char *file);
-/** The type that an extent's line gives, as a constant; "" for those that no VMDK has. */
+/** Returns the type of an extent's line as a constant; "" for a type that no VMDK has. */
 const char *vmdk_line_kind(const VmdkLine *line);
 
 static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, guint index)
@@ -56,11 +60,15 @@ static inline VmdkLine *vmdk_descriptor_line(const VmdkDescriptor *descriptor, g
 }
 
 /**
- * The text with the content ID, the lines of extents, when the size has changed the geometry, and
- * when other_parent is set the parent as they are in @descriptor now; everything else as it was.
+ * Returns the kept text with the content ID, the extents, the geometry when the size has changed,
+ * and the parent when other_parent is set, as @descriptor has them now. All other lines stay as
+ * they were. g_free() it.
  */
 char *vmdk_descriptor_render(const VmdkDescriptor *descriptor);
 
-/** A new text: cid, parent_cid, create_type, parent and lines from @descriptor. */
+/**
+ * Returns a new text, of cid, parent_cid, create_type, parent and lines of @descriptor. g_free()
+ * it.
+ */
 char *vmdk_descriptor_compose(const VmdkDescriptor *descriptor, const char *adapter_type,
                               const char *hw_version);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Extents without metadata: plain bytes of a file ("Virtual Disk Format 5.0", "Simple Extents"),
+ * whose callbacks pass everything on to the blob, and extents of type ZERO, which have no file.
+ * Neither has state that changes but the length, so neither has a lock.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,8 +12,6 @@
 
 #include "space.h"
 #include "vmdk.h"
-
-/* Plain extents ("Virtual Disk Format 5.0", "Simple Extents"), and those that are not there. */
 
 typedef struct {
     VmdkExtent extent;

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decodes, checks and encodes the header of a hosted sparse extent, and writes directories whose
+ * tables follow each other. The bounds checked here keep later arithmetic from overflowing, and the
+ * directory short enough to be walked.
+ */
 #include "header.h"
 
 #include <string.h>

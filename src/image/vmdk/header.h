@@ -44,35 +44,43 @@ typedef struct {
     uint16_t compression;
 } VmdkHeader;
 
+/** Decodes VMDK_HEADER_LEN bytes without checking anything; the first 79 suffice. */
 void vmdk_header_decode(const uint8_t *raw, VmdkHeader *ret_header);
-/** @raw: VMDK_HEADER_LEN bytes. */
+/** Encodes a header. @raw: VMDK_HEADER_LEN bytes. */
 void vmdk_header_encode(const VmdkHeader *header, uint8_t *raw);
 
-/** What is wrong with it, to be shown; NULL: sound. Does not look at places in the file. */
+/**
+ * Returns what is wrong with a header, translated; NULL when it is sound. Offsets are not compared
+ * to the file, whose size is not known here.
+ */
 const char *vmdk_header_problem(const VmdkHeader *header);
 
-/** Of the grain directory; the header is sound. */
+/** Returns the number of entries of the grain directory. The header is sound. */
 static inline uint64_t vmdk_header_tables(const VmdkHeader *header)
 {
     return MAX(cst_div_up(header->capacity, header->grain * header->gtes), 1);
 }
 
-/** Sectors of one grain table. */
+/** Returns the sectors of one grain table. */
 static inline uint64_t vmdk_header_table_len(const VmdkHeader *header)
 {
     return cst_div_up(header->gtes * UINT64_C(4), VMDK_SECTOR);
 }
 
-/** Sectors of a grain directory. */
+/** Returns the sectors of a grain directory. */
 static inline uint64_t vmdk_header_directory_len(const VmdkHeader *header)
 {
     return cst_div_up(vmdk_header_tables(header) * 4, VMDK_SECTOR);
 }
 
-/** The sectors hold some of header, descriptor and grain directories. */
+/** Returns TRUE when the sectors overlap header, descriptor or grain directories. */
 gboolean vmdk_header_hits_metadata(const VmdkHeader *header, uint64_t sector, uint64_t count);
 
+/** Writes the header to the first sector, without a barrier. */
 gboolean vmdk_write_header(CstBlob *blob, const VmdkHeader *header, GError **error);
-/** Entries @first and up of the directory at @sector: tables in a row from sector @table on. */
+/**
+ * Writes @count entries, from @first on, of the directory at @sector: tables of @table_len sectors
+ * that follow each other from sector @table on. No barrier.
+ */
 gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, uint64_t count,
                               uint64_t table, uint64_t table_len, GError **error);

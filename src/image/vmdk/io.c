@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads and writes of the guest, split at the borders of the extents, which a binary search finds.
+ * Every change begins with vmdk_begin_writing(). The array of extents changes only while the image
+ * is resized, when nobody else uses it, so the search takes no lock; each extent locks what it
+ * must.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "vmdk.h"
-
-/* The guest's bytes, spread over the extents. */
 
 static VmdkExtent *extent_at(const Vmdk *vmdk, uint64_t offset)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opens and closes images and the files of their extents. A file that begins with the descriptor's
+ * first line is a descriptor, whose extents are files in the same directory, by plain names only;
+ * every other file is the one extent of its image, with the descriptor embedded if there is one. No
+ * two extents may share bytes of a file. The content ID of a parent must be one that the descriptor
+ * names.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -111,7 +119,7 @@ static CstBlob *open_file(Vmdk *vmdk, const VmdkLine *line, GError **error)
         cst_fail(error, CST_ERROR_CORRUPT, _("an extent of '%s' names no file"), vmdk->blob->name);
         return NULL;
     }
-    /* beside the image, and nowhere else */
+    /* a plain name: the file is in the directory of the image */
     if (!cst_name_check(line->file, _("VMDK extent"), error))
         return NULL;
     if (!vmdk->files.open) {
@@ -306,7 +314,7 @@ void vmdk_close(CstImage *image)
 {
     Vmdk *vmdk = vmdk_of(image);
 
-    /* whoever cares for the outcome has flushed before */
+    /* a caller who needs the outcome has flushed */
     for (guint i = 0; image->writable && i < vmdk->extents->len; i++) {
         VmdkExtent *extent = vmdk_extent(vmdk, i);
 

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Packs and unpacks grains: zlib streams, written by libdeflate and read by zlib. Reading accepts a
+ * stream that yields fewer bytes than a grain, as the last one of a disk may, and one that yields
+ * more. Safe for concurrent use: every thread has its own compressor.
+ */
 #include <string.h>
 
 #include <libdeflate.h>
@@ -41,7 +47,7 @@ static void free_deflater(void *deflater)
     libdeflate_free_compressor(deflater);
 }
 
-/* Large, and slow to make: each thread keeps its own. */
+/* A compressor is large and slow to make, so each thread keeps one. */
 static GPrivate deflaters = G_PRIVATE_INIT(free_deflater);
 
 static struct libdeflate_compressor *get_deflater(const char *name, GError **error)

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the parent: set_backing, expect, follow and empty of format.h. Three fields of the
+ * descriptor describe the parent: its content ID, its name, and while the parent is about to
+ * change, the content ID that it will have. They change together in one sector
+ * (vmdk_text_switch()), so that a power cut leaves the old ones or the new ones. vmdk->lock guards
+ * them.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -7,10 +15,6 @@
 #include "create.h"
 #include "vmdk.h"
 
-/*
- * The parent is three lines of the descriptor: its content ID, its name, and while it is about to
- * change, the content ID that it will have. They change together, in one sector.
- */
 typedef struct {
     uint32_t cid, next;
     const char *name; /* NULL: none */
@@ -48,7 +52,7 @@ static gboolean change_parent(Vmdk *vmdk, const Parent *parent, GError **error)
     return ok;
 }
 
-/* Only sparse extents can leave anything to a parent. */
+/* Only an image with a descriptor and none but sparse extents can have a parent. */
 static gboolean check_kind(const Vmdk *vmdk, GError **error)
 {
     gboolean sparse = vmdk->descriptor.text != NULL;

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Repairs what a walk (walk.c) has found in a sparse extent. Errors come first, tables before
+ * grains: both copies of a bad table are made anew at the end of the file from the copy that can be
+ * read, and a grain that shares its place gets a copy of what is there. Each pass is followed by a
+ * new walk, at most PASSES times. Leaks are given back only when no error is left, because their
+ * space is what no entry refers to.
+ *
+ * New tables and grains are durable before the directories refer to them, as with every other
+ * change of the extent (sparse.h); what a repair gives up becomes a leak, not an error.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -155,7 +166,7 @@ static gboolean repair_leaks(VmdkWalk *walk, GError **error)
     return settle(sparse, error);
 }
 
-/* Tables that are taken apart may turn out to share their grains: those are next. */
+/* Tables that were rebuilt may share grains: walks and repairs again. */
 static gboolean repair_again(VmdkWalk *walk, unsigned pass, GError **error)
 {
     g_auto(VmdkWalk) again = {0};
@@ -183,7 +194,7 @@ gboolean vmdk_repair(VmdkWalk *walk, unsigned flags, GError **error)
     CstImageCheck *check = &walk->check;
 
     if (check->errors > 0) {
-        /* who does not know what is used does not know what is not */
+        /* leaks are not known while errors hide what is in use */
         if (!(flags & CST_CHECK_REPAIR_ALL))
             return TRUE;
         if (!repair_errors(walk, error) || !repair_again(walk, 1, error))

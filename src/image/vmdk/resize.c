@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Grows and shrinks an image. Growing makes the last extent longer and adds files where extents
+ * have a largest size; the descriptor says so only once the extents are flushed. Shrinking writes
+ * the descriptor first and then makes the last extent shorter. So the descriptor never names more
+ * than the files hold.
+ */
 #include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "create.h"
-
-/*
- * Growing makes the last extent longer, and adds files where extents have a largest size; only then
- * the descriptor says so. Shrinking goes the other way round.
- */
 
 static gboolean write_text(Vmdk *vmdk, GError **error)
 {
@@ -27,7 +29,7 @@ static VmdkExtent *last_extent(const Vmdk *vmdk)
     return vmdk_extent(vmdk, vmdk->extents->len - 1);
 }
 
-/* @vmdk is as the descriptor says now. */
+/* The descriptor has been written: makes the image agree with it. */
 static void set_capacity(Vmdk *vmdk, uint64_t capacity)
 {
     vmdk->image.capacity = capacity;

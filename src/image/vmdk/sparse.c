@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A sparse extent as the others see it: opening, closing, and the table of its operations. */
+/*
+ * A hosted sparse extent as the rest of the format sees it: opening, closing and the table of its
+ * callbacks. Most of them pass on to blocks.c, which asks sparse_map.c where grains are. The lock
+ * of the CstBlocks guards tables and allocation.
+ */
 #include "sparse.h"
 
 #include <base/units.h>
 
-#define EXTENT_TABLES 4096 /* grain tables looked at in one go */
+#define EXTENT_TABLES 4096 /* steps of one lookup */
 
 void vmdk_sparse_close(VmdkExtent *extent)
 {
@@ -73,7 +77,7 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
     g_mutex_lock(&blocks->lock);
     ok = vmdk_sparse_map(blocks, offset, length, &run, error);
     g_mutex_unlock(&blocks->lock);
-    /* The shorter answer first: grains that a hole in the file cuts off are not counted in vain. */
+    /* Asks the file first: only grains before its next hole are worth counting. */
     if (!ok || !cst_blocks_run_extent(blocks, offset, &run, &found, error))
         return FALSE;
     limit = cst_div_up(offset + found.length, blocks->block_size) - grain;
@@ -115,7 +119,7 @@ static gboolean sparse_flush(VmdkExtent *extent, GError **error)
     return cst_blocks_flush(image_of(extent), error);
 }
 
-/* Grains whose places are given up one by one: a power cut leaves those that are not yet. */
+/* Clears entry by entry: after a power cut the grains not yet cleared are still there. */
 static gboolean sparse_empty(VmdkExtent *extent, CstTask *task, GError **error)
 {
     VmdkSparse *sparse = vmdk_sparse_of(extent);

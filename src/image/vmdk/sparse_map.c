@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Where grains are, and places for new ones, at the end of the file. A table that is missing is
- * made with the first grain that needs it.
+ * Maps offsets of a hosted sparse extent to its file, and allocates: its CstBlocksOps. Grains and
+ * tables get their space at the end of the file; a table that is missing is made with the first
+ * grain that needs it. The order of writing is that of sparse.h.
  */
 #include "sparse.h"
 
@@ -121,7 +122,7 @@ static void sparse_take_back(CstBlocks *blocks, const CstStep *step)
 {
     VmdkSparse *sparse = sparse_of(blocks);
 
-    /* elsewhere it is a leak */
+    /* a grain that is not the last one becomes a leak */
     if (step->place * VMDK_SECTOR + blocks->block_size == sparse->end)
         sparse->end -= blocks->block_size;
 }

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Grows, shrinks and preallocates a hosted sparse extent. Growing first clears what may be left
+ * behind the old end; directories that need more entries are copied to the end of the file, with
+ * the new tables behind them; then one write of the header switches to size and directories, and
+ * the old directories are zeroed. Shrinking clears the entries behind the new end, in batches whose
+ * grains are freed once the cleared entries are durable, and writes the header after that: until
+ * then that range reads as zeroes. The file is truncated last.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -50,7 +59,7 @@ static gboolean clear_entry(VmdkSparse *sparse, uint64_t grain, uint32_t entry, 
     return TRUE;
 }
 
-/* From @grain on to before @end; *ret_grain is where it stopped. */
+/* Clears entries of [*grain, @end) until @freed is full, and moves *grain behind them. */
 static gboolean forget_some(VmdkSparse *sparse, uint64_t *grain, uint64_t end, GArray *freed,
                             GError **error)
 {
@@ -103,7 +112,7 @@ static gboolean zero_tail(VmdkSparse *sparse, uint64_t length, GError **error)
 
 /* --- the header ------------------------------------------------------------------------------- */
 
-/* As the header in memory says from now on. */
+/* Makes @header the one in force in memory; the old one stays on failure. */
 static gboolean adopt(VmdkSparse *sparse, const VmdkHeader *header, GError **error)
 {
     VmdkHeader old = sparse->header;
@@ -187,7 +196,7 @@ static gboolean shrink(VmdkSparse *sparse, uint64_t length, CstTask *task, GErro
     uint64_t directory = vmdk_header_directory_len(&sparse->header);
     VmdkHeader header = sparse->header;
 
-    /* the size goes last: till then zeroes are seen where content was */
+    /* the size is written last: until then the guest reads zeroes where content was */
     if (!zero_tail(sparse, length, error) ||
         !forget_grains(sparse, cst_div_up(length, size), grains, task, error))
         return FALSE;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Opening a stream-optimized extent: its header or footer, and the table of its operations. */
+/*
+ * Opens a stream-optimized extent: reads its header, or its footer when the header says that the
+ * directory is at the end, and provides the table of its callbacks.
+ */
 #include "stream.h"
 
 #include <string.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checks a stream: every grain must be there and unpack. What lies between the grains (markers,
+ * older tables, grains that were written anew) belongs there and is no leak. Nothing is repaired.
+ */
 #include <inttypes.h>
 
 #include <base/alloc.h>
@@ -9,10 +14,6 @@
 #include "check.h"
 #include "stream.h"
 
-/*
- * Every grain must be there and unpack; what a stream has between its grains, markers and older
- * tables among it, is nobody's loss.
- */
 gboolean vmdk_stream_check(VmdkExtent *extent, CstImageCheck *ret_check, CstTask *task,
                            GError **error)
 {

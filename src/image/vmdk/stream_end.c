@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Ends a stream, at each flush: behind the grains each table behind a marker, the directory behind
+ * a marker, the footer behind a marker, and the marker that ends the stream. The header in front
+ * says that the directory is at the end.
+ *
+ * With barriers the new end goes behind the old one. While it is written, the header in front
+ * points to the old directory (keep_end() in stream_write.c); after a barrier it points to the end
+ * of the file again. When grains were dropped, the end then moves down into the space that they
+ * leave, provided that it does not overlap itself. stream->lock is held throughout; stream->file is
+ * held exclusively while the file is truncated.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -10,10 +22,6 @@
 #include "space.h"
 #include "stream.h"
 
-/*
- * Behind the grains: each table behind a marker, the directory behind a marker, the footer behind a
- * marker, the marker that ends the stream. The header in front points to none of them.
- */
 typedef struct {
     VmdkStream *stream;
     uint64_t at;    /* bytes */
@@ -37,7 +45,7 @@ static gboolean put(End *end, const void *buf, size_t len)
     return FALSE;
 }
 
-/* In front of @sectors of @type. */
+/* Writes the marker in front of @sectors of @type. */
 static gboolean put_marker(End *end, uint64_t sectors, uint32_t type)
 {
     uint8_t marker[VMDK_SECTOR] = {0};
@@ -52,7 +60,7 @@ static gboolean is_empty(const VmdkStream *stream, const uint32_t *entries)
     return cst_bytes_are_zero(entries, stream->header.gtes * sizeof(uint32_t));
 }
 
-/* TRUE: stop. */
+/* For g_tree_foreach(): TRUE ends the walk. */
 static gboolean put_table(gpointer key, gpointer value, gpointer data)
 {
     End *end = data;
@@ -93,7 +101,7 @@ static gboolean fill_entry(gpointer key, gpointer value, gpointer data)
     return index >= chunk->first + chunk->count;
 }
 
-/* In pieces, for the directory of an empty disk of many terabytes is long. */
+/* Writes in pieces: even the directory of an empty disk of many terabytes is long. */
 static gboolean put_directory(End *end)
 {
     uint64_t sectors = vmdk_header_directory_len(&end->stream->header);
@@ -125,7 +133,7 @@ static gboolean put_footer(End *end)
            put_marker(end, 0, VMDK_MARKER_END);
 }
 
-/* The footer is found from the end of the file. */
+/* Truncates the file at @end: readers look for the footer from the end of the file. */
 static gboolean cut_file(VmdkStream *stream, uint64_t end, GError **error)
 {
     uint64_t size = 0;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Packed grains in the file, each behind the marker that says whose it is and how long. */
+/*
+ * Reads packed grains. In the file each one is behind a marker with its sector in the disk and its
+ * length, unless the header says that there are no markers; then the zlib stream itself ends the
+ * grain. A marker is checked against the grain that is wanted, the file's size and VMDK_PACKED_MAX
+ * before anything is read.
+ */
 #include <base/alloc.h>
 #include <base/i18n.h>
 

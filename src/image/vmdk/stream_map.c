@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The map of a stream that is being changed, in memory: all grain tables that are not empty, and
+ * the grains that wait to be written. It is loaded with the first change and kept until the extent
+ * is closed, so it costs memory for the tables in use only. stream->lock guards it.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>

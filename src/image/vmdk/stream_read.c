@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reading a stream. A grain that waits to be written is read from where it waits; one that starts
- * to wait between two looks is looked for again.
+ * Reads a stream. A grain that waits to be written is copied from memory with stream->lock held;
+ * any other one is read from the file with stream->file held shared. Between the two a grain may
+ * start to wait: its entry is then VMDK_PENDING, and the lookup is repeated.
  */
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 #include "stream.h"
 
-#define EXTENT_TABLES 4096 /* grain tables looked at in one go */
+#define EXTENT_TABLES 4096 /* steps of one lookup */
 
 /* Lock held. */
 static gboolean look_up(VmdkStream *stream, uint64_t number, uint64_t limit, uint32_t *ret_entry,
@@ -45,7 +46,7 @@ gboolean vmdk_stream_entry(VmdkStream *stream, uint64_t number, uint64_t limit, 
     return ok;
 }
 
-/* TRUE: the grain waits to be written, and is read from there. */
+/* Returns TRUE with the content in @buf when the grain waits to be written. */
 static gboolean read_pending(VmdkStream *stream, uint64_t number, uint8_t *buf)
 {
     size_t len = (size_t)stream->grain;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes a stream. Changed grains wait in a tree by number; when PENDING_BYTES of them wait, the
+ * lowest ones are appended to the file. Whole grains are packed by the writing thread before it
+ * takes the lock; grains that are changed in part stay unpacked until they leave. Everything else
+ * happens with stream->lock held.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -8,7 +15,7 @@
 
 #include "stream.h"
 
-#define PENDING_BYTES (32 * CST_MIB) /* of grains, unpacked, that wait for their turn */
+#define PENDING_BYTES (32 * CST_MIB) /* unpacked size of the grains that may wait */
 
 /* --- into the file; lock held ----------------------------------------------------------------- */
 
@@ -76,7 +83,7 @@ gboolean vmdk_stream_drain(VmdkStream *stream, GError **error)
 
 /* --- grains that wait; lock held -------------------------------------------------------------- */
 
-/* Before a first change: what the last flush left stays until the next one is over. */
+/* Before the first change after a flush: keeps what it wrote until the next flush is over. */
 static gboolean keep_end(VmdkStream *stream, GError **error)
 {
     if (!stream->barriers)

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Grain directories and grain tables between cache and file, see tables.h. Directories are
+ * CstTables; whole grain tables are pages keyed by their index, whose redundant copy is the page's
+ * mirror. Every place is checked against file and metadata before it is read or written. Grain
+ * tables are written first, then after a barrier the redundant directory and the primary one.
+ */
 #include "tables.h"
 
 #include <base/error.h>

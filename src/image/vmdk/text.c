@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes the descriptor to its place: a file of its own, or the space that the header of the one
+ * extent reserves. Only sectors that differ are written, and the text never gets shorter: it is
+ * padded with newlines in a file and with zeroes inside of an extent. A content ID keeps its
+ * length, so changing it writes one sector, or two when it lies across their border. Callers hold
+ * vmdk->lock; vmdk_begin_writing() takes it itself.
+ */
 #include <string.h>
 
 #include <base/alloc.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * VMware's disk: a text descriptor, a hosted sparse extent (KDMV) that may embed one, or the older
+ * sparse extent of ESX (COWD) ("Virtual Disk Format 5.0", "Hosted Sparse Extents", "ESX Server
+ * Sparse Extents"). Little endian, counted in sectors. This file has probing, inspection without
+ * opening, and the table of the format's callbacks.
+ */
 #include "vmdk.h"
 
 #include <string.h>
@@ -7,11 +14,6 @@
 
 #include "bytes.h"
 
-/*
- * VMware's disk: a text descriptor, or a "hosted sparse" extent (KDMV) that may embed one, or ESX's
- * older sparse extent (COWD) ("Virtual Disk Format 5.0", "Hosted Sparse Extents", "ESX Server
- * Sparse Extents"). Little endian, counted in sectors.
- */
 #define KDMV_HEADER_LEN 79
 
 static gboolean is_descriptor(const uint8_t *head, size_t len)

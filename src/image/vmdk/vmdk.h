@@ -22,7 +22,7 @@ typedef struct {
     gboolean (*pread)(VmdkExtent *extent, void *buf, size_t len, uint64_t offset, GError **error);
     gboolean (*extent)(VmdkExtent *extent, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                        GError **error);
-    /* NULL: nothing can be told */
+    /* NULL: the location is not known */
     gboolean (*locate)(VmdkExtent *extent, uint64_t offset, uint64_t length,
                        CstBlobLocation *ret_place, GError **error);
     /* NULL: can't be written */
@@ -34,7 +34,7 @@ typedef struct {
     gboolean (*flush)(VmdkExtent *extent, GError **error);
     /** Writes out what is held back; no barrier at the end. */
     gboolean (*write_back)(VmdkExtent *extent, GError **error);
-    /** Forgets all grains; NULL: can't, or there are none. What they held is left over. */
+    /** Forgets all grains, whose space leaks. NULL: the extent has none, or can't forget them. */
     gboolean (*empty)(VmdkExtent *extent, CstTask *task, GError **error);
     /** Sets extent->length. A shorter extent has forgotten what was beyond. */
     gboolean (*resize)(VmdkExtent *extent, uint64_t length, CstPreallocation preallocation,
@@ -51,7 +51,7 @@ struct VmdkExtent {
     VmdkAccess access;
 };
 
-/** How to open one. */
+/** How to open an extent. */
 typedef struct {
     CstImageOpen image; /**< backing: NULL where it does not matter */
     gboolean lacks_backing;
@@ -70,7 +70,7 @@ typedef struct {
     GPtrArray *extents;             /**< VmdkExtent, in the guest's order */
     GMutex lock;                    /**< guards descriptor and what follows */
     gint changed;                   /**< the content ID has been changed */
-    uint32_t next_cid;              /**< that the first change shall bring; 0: any */
+    uint32_t next_cid;              /**< content ID that the first change sets; 0: any new one */
 } Vmdk;
 
 static inline Vmdk *vmdk_of(CstImage *image)
@@ -85,46 +85,61 @@ static inline VmdkExtent *vmdk_extent(const Vmdk *vmdk, guint index)
 
 /* --- extents; @blob's reference is taken over, also on failure -------------------------------- */
 
-/** A run of plain bytes of @blob from @offset on. */
+/** Opens plain bytes of @blob from byte @offset on. CORRUPT when the file is too short. */
 VmdkExtent *vmdk_flat_new(CstBlob *blob, uint64_t offset, const VmdkExtentHow *how, GError **error);
-/** Zeroes, without a file. */
+/** Returns an extent without a file, which reads as zeroes and can't be written. */
 VmdkExtent *vmdk_void_new(const VmdkExtentHow *how);
-/** A hosted sparse extent of any kind, by its header; length 0: the header's. */
+/** Opens a sparse extent of any kind, by its header. how->length 0: the header's. */
 VmdkExtent *vmdk_sparse_open(CstBlob *blob, const VmdkExtentHow *how, GError **error);
-/** A sparse extent of an ESX server, for reading only. For vmdk_sparse_open(). */
+/** Opens a sparse extent of an ESX server, for reading only. For vmdk_sparse_open(). */
 VmdkExtent *vmdk_cowd_open(CstBlob *blob, const VmdkExtentHow *how, GError **error);
+/** Sets *ret_is_cowd when @blob, which is borrowed, is a sparse extent of an ESX server. */
 gboolean vmdk_is_cowd(CstBlob *blob, gboolean *ret_is_cowd, GError **error);
-/** For vmdk_sparse_open(). */
+/** Opens a stream-optimized extent by its sound header. For vmdk_sparse_open(). */
 VmdkExtent *vmdk_stream_new(CstBlob *blob, const VmdkHeader *header, const VmdkExtentHow *how,
                             GError **error);
 
 /* --- open.c ---------------------------------------------------------------------------------- */
 
+/** The format's callback, see format.h. */
 CstImage *vmdk_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                     GError **error);
+/** The format's callback; writes back what is dirty and ignores failures: flush before. */
 void vmdk_close(CstImage *image);
-/** An image without extents yet; for vmdk_release(). Borrows @blob. */
+/** Returns an image without extents; free it with vmdk_release(). Borrows @blob. */
 Vmdk *vmdk_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how);
+/** Closes all extents without writing anything, and frees the image. */
 void vmdk_release(Vmdk *vmdk);
-/** Reads the descriptor where it is a file of its own; else *ret_is_text is FALSE. */
+/** Reads the descriptor when @vmdk's file is one; otherwise only sets *ret_is_text to FALSE. */
 gboolean vmdk_read_descriptor(Vmdk *vmdk, gboolean *ret_is_text, GError **error);
+/** Returns TRUE when the extent is a sparse one, hosted or of ESX. */
 gboolean vmdk_line_is_sparse(const VmdkLine *line);
-/** The file of the descriptor's line; UNSUPPORTED for extents of unknown kinds. */
+/**
+ * Opens the file of line @index of the descriptor; the caller owns it. UNSUPPORTED for extents of
+ * unknown kinds; CORRUPT when an earlier line has the same part of the file.
+ */
 CstBlob *vmdk_open_part(Vmdk *vmdk, guint index, GError **error);
+/**
+ * Reads and checks the header of a hosted sparse extent. UNSUPPORTED for one of ESX and for unknown
+ * versions.
+ */
 gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error);
 
 /* --- text.c: the descriptor in its place ----------------------------------------------------- */
 
-/** Writes the descriptor as it is now; only sectors that differ. */
+/**
+ * Writes the descriptor as it is now, only the sectors that differ. vmdk->lock held; no barrier.
+ * LIMIT when the text has outgrown its space.
+ */
 gboolean vmdk_text_write(Vmdk *vmdk, GError **error);
 /**
- * Writes what is changed of the parent, in one sector, so that a power cut leaves the old text or
- * the new one. UNSUPPORTED where that can't be.
+ * Writes the changed parent within the first sector and flushes: a power cut leaves the old text or
+ * the new one. UNSUPPORTED when it does not fit there. vmdk->lock held.
  */
 gboolean vmdk_text_switch(Vmdk *vmdk, GError **error);
-/** Before any change: changes the content ID, once. */
+/** Changes the content ID, once for each opening. Call it before any change. Any thread may. */
 gboolean vmdk_begin_writing(Vmdk *vmdk, GError **error);
-/** Never the one that stands for no parent. */
+/** Returns a random content ID that is neither @old nor VMDK_NO_PARENT. */
 uint32_t vmdk_new_cid(uint32_t old);
 
 /* --- io.c, create.c, resize.c, check.c: see format.h ------------------------------------------ */

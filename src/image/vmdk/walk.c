@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The walk of a check through all metadata of a hosted sparse extent. Every sector of the file is
+ * used at most once: by header, descriptor and directories, by one table, or by one grain. A sector
+ * that is used twice and a place outside of the file are errors. A sector that is neither used nor
+ * zero is a leak, and so is a redundant table that differs from the primary one, because nothing
+ * reads it.
+ *
+ * All uses are collected in an array and sorted by sector, so the memory needed follows the
+ * allocated grains, not the capacity. Nothing is changed here; repair.c works on the result.
+ */
 #include "check.h"
 
 #include <inttypes.h>
@@ -10,12 +21,6 @@
 #include <base/units.h>
 
 #include "create.h"
-
-/*
- * Every sector of the file is used once: by header, descriptor and directories, by one table, or by
- * one grain. What is used twice or lies outside is an error; what is not zero and not used is a
- * leak, and so is a redundant table that lags behind, for nothing reads it.
- */
 
 #define CANCEL_EVERY 65536
 #define TEXT_SECTORS (VMDK_MAX_DESCRIPTOR / VMDK_SECTOR)
@@ -55,7 +60,7 @@ static uint64_t length_of(const VmdkWalk *walk, const VmdkUse *entry)
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
-/* Tables must be known to be apart before they are read: their number says how much that is. */
+/* Marks overlapping tables bad before any is read: a directory may name one a million times. */
 static void mark_shared(VmdkWalk *walk)
 {
     const VmdkUse *before = NULL;
@@ -109,7 +114,7 @@ static gboolean find_tables(VmdkWalk *walk, GError **error)
     return TRUE;
 }
 
-/* Both copies are there and alike? */
+/* Notes a leak when the redundant table differs from the primary one. */
 static gboolean compare_copies(VmdkWalk *walk, uint64_t index, uint32_t place, uint32_t redundant,
                                GError **error)
 {
@@ -171,7 +176,7 @@ gboolean vmdk_walk_grains(VmdkWalk *walk, uint64_t index, VmdkGrainFunc visit, G
     return TRUE;
 }
 
-/* A grain is one error, however many lie over it. */
+/* Counts a grain as one error, however many others overlap it. */
 static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
 {
     if (g_hash_table_add(walk->conflicts, g_memdup2(&grain->index, sizeof(grain->index))))
@@ -181,7 +186,7 @@ static void note_conflict(VmdkWalk *walk, const VmdkUse *grain)
             walk->sparse->blocks.blob->name, grain->index, grain->sector);
 }
 
-/* Two users of a sector, one of them a grain: each grain among them is an error. */
+/* Where two uses overlap, each grain among them is an error. */
 static void find_conflicts(VmdkWalk *walk)
 {
     uint64_t end = 0;
@@ -289,7 +294,7 @@ void vmdk_walk_clear(VmdkWalk *walk)
     }
 }
 
-/* Tables that are not there cost next to nothing: a directory may have millions of them. */
+/* Skips tables that do not exist at little cost: a directory may have millions of entries. */
 static gboolean look_at(VmdkWalk *walk, uint64_t index, GError **error)
 {
     uint32_t place = 0, redundant = 0;

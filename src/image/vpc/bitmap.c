@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The sector bitmap in front of each block, one bit for each sector, the first sector in the
+ * highest bit of a byte. Bitmaps are pages of a cache (page_cache.h), keyed by their offset in the
+ * file. The bitmap of a new block is written at once, before the table refers to the block; changes
+ * to the bitmap of an older block are written by the next sync, after a barrier behind the data.
+ */
 #include <base/units.h>
 
 #include "vpc.h"
 
-/*
- * The sector bitmap in front of each block. Bitmaps are pages of a cache (page_cache.h), by their
- * place in the file.
- */
 #define CACHE_BYTES     (2 * CST_MIB)
 #define CACHE_MIN_PAGES 4
 

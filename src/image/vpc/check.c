@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Check and repair of an image. The table is read for entries where no block can be; then all
+ * blocks and metadata regions, in the order of the file, for overlaps (errors) and gaps (leaks).
+ *
+ * A stale or missing footer, in front or at the end, counts as a leak: nothing is lost while the
+ * other one is there. Blocks behind the end of the disk are leaks too. Errors are repaired before
+ * leaks, and leaks, which move blocks (compact.c), only in a sound table. A fixed disk has nothing
+ * to check beyond its footer. The check has the image to itself and takes no lock.
+ */
 #include <inttypes.h>
 
 #include <base/error.h>
@@ -7,10 +17,6 @@
 
 #include "vpc.h"
 
-/*
- * A stale or missing footer at the end, or a stale copy in front, counts as a leak: nothing is
- * lost, as the other one is there.
- */
 typedef struct {
     Vpc *vpc;
     CstImageCheck *check;
@@ -87,7 +93,7 @@ static gboolean look_at_places(Walk *walk, GError **error)
 
         if (piece->block != VPC_NOWHERE &&
             vpc_meets_metadata(walk->vpc, piece->host, piece->length))
-            continue; /* told already */
+            continue; /* reported already */
         if (piece->host < end && piece->block != VPC_NOWHERE) {
             cst_check_errors(walk->check, 1, _("block %u at %" PRIu64 " lies over another one"),
                              piece->block, piece->host);

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Moves blocks from the end of the file into its gaps and truncates the file behind the footer. The
+ * pieces of the file, sorted by offset, are walked from both ends: the first gap takes the last
+ * block that lies behind it. A batch of copies is durable before the table refers to it, and the
+ * originals stay until the file is truncated, after a barrier and with a footer behind the last
+ * piece.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "vpc.h"
 
-/* Moves are written out so many at a time, each with a barrier. */
+/* Moves that share one barrier. */
 #define BATCH 256
 
 static int by_host(gconstpointer a, gconstpointer b)
@@ -140,7 +148,7 @@ gboolean vpc_compact(Vpc *vpc, CstTask *task, GError **error)
     CstBlob *blob = vpc->blocks.blob;
     uint64_t size = 0;
 
-    /* what is not synced yet would be moved as it is on the disk */
+    /* blocks are copied from the disk, so their bitmaps must be there first */
     if (!vpc_sync(&vpc->blocks, error) || !move_blocks(vpc, task, error))
         return FALSE;
     cst_page_cache_clear(vpc->bitmaps);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Creates an image: a fixed disk is zeroes and a footer; a dynamic or differencing one is footer,
+ * dynamic header, the parent's locator, an empty table and the footer again. The footer at the end
+ * goes last: it is the one that counts.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -91,7 +97,7 @@ static gboolean store_identity(const CstImageFormat *format, VpcHeader *header, 
     return TRUE;
 }
 
-/* Footer, header, the parent's locator (free it; NULL: none), table, footer. */
+/* Lays out footer, header, locator (g_free() *ret_text; NULL: none), table and footer. */
 static gboolean lay_out(const CstImageFormat *format, VpcHeader *header,
                         const CstImageCreate *options, uint8_t **ret_text, size_t *ret_len,
                         GError **error)

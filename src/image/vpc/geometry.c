@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The geometry (cylinders, heads, sectors per track) that the specification's appendix derives from
+ * a size, and its inverse. Not every size has one: programs that go by the geometry see a disk of
+ * vpc_geometry_sectors().
+ */
 #include "header.h"
 
 VpcGeometry vpc_geometry_for(uint64_t sectors)

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decodes, checks and encodes footer and dynamic header. The footer at the end of the file counts;
+ * the copy in front of a dynamic disk stands in for one that is missing or damaged. Damage becomes
+ * a problem of the CstImageLook, so that inspection can go on.
+ */
 #include "header.h"
 
 #include <string.h>
@@ -233,7 +239,7 @@ void vpc_footer_init(VpcHeader *header, const char *creator)
     cst_put_be32(raw + AT_TIME, (uint32_t)(g_get_real_time() / G_USEC_PER_SEC - EPOCH));
     memcpy(raw + AT_CREATOR, creator, 4);
     cst_put_be32(raw + AT_CREATOR_VERSION, 0x00010000);
-    memcpy(raw + AT_CREATOR_OS, "Wi2k", 4); /* the other one that is defined is a Macintosh */
+    memcpy(raw + AT_CREATOR_OS, "Wi2k", 4); /* Windows; the alternative is Macintosh */
     cst_put_be32(raw + AT_KIND, header->kind);
     cst_uuid_generate(&uuid);
     memcpy(raw + AT_UUID, uuid.bytes, sizeof(uuid.bytes));

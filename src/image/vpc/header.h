@@ -45,22 +45,36 @@ typedef struct {
     unsigned region_count;
 } VpcHeader;
 
+/**
+ * As CstImageFormat.probe: returns 100 when the file begins with a footer of version 1.0, else 0. A
+ * fixed disk has its footer at the end only, where no probe looks.
+ */
 int vpc_probe(const uint8_t *head, size_t len, uint64_t size);
-/** Reads and checks; damage goes to @look as problems. FALSE: no footer, or no header. */
+/**
+ * Reads and checks footer and dynamic header; damage goes to @look as problems. FALSE: there is no
+ * footer or no dynamic header, and @ret_header is untouched.
+ */
 gboolean vpc_header_read(CstImageLook *look, VpcHeader *ret_header);
 
-/** Sizes and regions that follow from the other fields. */
+/** Computes bitmap_size and the regions from the other fields. */
 void vpc_header_derive(VpcHeader *header);
-/** A footer for a new image; sets everything but the size. @creator: four bytes. */
+/**
+ * Fills the footer of a new image but for size and checksum. kind and header_offset are set.
+ * @creator: four bytes.
+ */
 void vpc_footer_init(VpcHeader *header, const char *creator);
 /**
- * Sets the size in the footer, and its checksum. @exact: the geometry is at its end and the creator
- * one that is known to mean the size field, so that every program takes that.
+ * Sets the size, in bytes, the geometry and the checksum in the footer. @exact: write the largest
+ * geometry and a creator known to write the size field exactly, so that every program goes by that
+ * field.
  */
 void vpc_footer_set_size(VpcHeader *header, uint64_t capacity, gboolean exact);
-/** Sets where the dynamic header is, and what kind of disk it is, in the footer. */
+/**
+ * Sets the kind of disk and the dynamic header's offset, in the fields and in the footer with its
+ * checksum.
+ */
 void vpc_footer_set_header(VpcHeader *header, VpcKind kind, uint64_t offset);
-/** Brings raw up to date with the other fields. */
+/** Encodes the other fields into header->raw, with the checksum; the parent's fields stay. */
 void vpc_header_update(VpcHeader *header);
 
 static inline uint64_t vpc_stride(const VpcHeader *header)
@@ -78,9 +92,14 @@ typedef struct {
     uint8_t sectors; /**< per track */
 } VpcGeometry;
 
-/** The geometry for so many sectors ("Appendix: CHS Calculation"); it may cover a little less. */
+/**
+ * Returns the geometry for @sectors ("Appendix: CHS Calculation"), which may cover a little less.
+ */
 VpcGeometry vpc_geometry_for(uint64_t sectors);
-/** The smallest geometry that covers so many sectors; the largest one beyond VPC_MAX_GEOMETRY. */
+/**
+ * Returns the smallest geometry that covers @sectors; the largest one when that is beyond
+ * VPC_MAX_GEOMETRY.
+ */
 VpcGeometry vpc_geometry_round_up(uint64_t sectors);
 
 static inline uint64_t vpc_geometry_sectors(VpcGeometry geometry)
@@ -88,21 +107,23 @@ static inline uint64_t vpc_geometry_sectors(VpcGeometry geometry)
     return (uint64_t)geometry.cylinders * geometry.heads * geometry.sectors;
 }
 
-/** The image's identity, 16 bytes inside the footer. */
+/** Returns the image's UUID, 16 bytes inside of header->footer. */
 const uint8_t *vpc_footer_uuid(const VpcHeader *header);
 
 /* --- parent.c -------------------------------------------------------------------------------- */
 
-/** Finds the parent's name; header->raw is checked. */
+/** Sets look->info->backing to the parent's name. header->raw has been read. */
 void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header);
-/** Empties all fields of header->raw that are about the parent. */
+/** Clears all fields of header->raw that describe the parent. */
 void vpc_parent_forget(VpcHeader *header);
 /**
- * Stores the name into header->raw; a relative one as a locator too, whose text, to be written to
- * @offset of the file, is *ret_text of *ret_len bytes (whole sectors; NULL: none).
+ * Stores the parent's name in header->raw. A relative name gets a locator as well: the caller
+ * writes *ret_text (g_free() it), *ret_len bytes in whole sectors, to @offset of the file.
+ * *ret_text is NULL when there is no locator. INVALID when the name is too long or not UTF-8.
  */
 gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, uint8_t **ret_text,
                           size_t *ret_len, GError **error);
-/** Stores the identity of the parent; or compares: one that was not stored is any. */
+/** Stores the parent's UUID, 16 bytes, in header->raw. */
 void vpc_parent_set_uuid(VpcHeader *header, const uint8_t *uuid);
+/** Returns TRUE when the parent's UUID is @uuid, or was never stored. */
 gboolean vpc_parent_has_uuid(const VpcHeader *header, const uint8_t *uuid);

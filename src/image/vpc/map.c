@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Maps guest offsets to the file, and allocates: the CstBlocksOps of this format, and the order of
+ * writing that vpc.h describes. New blocks go to the end of the file, over the footer, which the
+ * next sync writes behind them. Everything here runs with the head's lock held.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>

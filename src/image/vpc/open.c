@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opens and closes images. Opening reads footer and header, and compares the parent's UUID to the
+ * one that the image was made upon. Table and bitmaps are read as they are used. A fixed disk has
+ * neither, and its blocks are a fiction for blocks.c.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -90,7 +96,7 @@ CstImage *vpc_open(const CstImageFormat *format, CstBlob *blob, const CstImageOp
 
 void vpc_close(CstImage *image)
 {
-    /* whoever cares for the outcome has flushed before */
+    /* a caller who needs the outcome has flushed */
     if (image->writable)
         cst_blocks_write_back(&vpc_of(image)->blocks, NULL);
     vpc_free(vpc_of(image));

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * How an image names its parent. A differencing disk has the parent's name in the header (UTF-16,
+ * big endian) and again in locators ("Parent Locator Entry"): W2ru is a path relative to the image,
+ * with backslashes, UTF-16 little endian. The relative path is preferred; absolute paths of Windows
+ * (W2ku) are not read.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -9,11 +16,6 @@
 #include "bytes.h"
 #include "header.h"
 
-/*
- * A differencing disk names its parent in the header (UTF-16, big endian) and again in locators
- * ("Parent Locator Entry"): W2ru is a path relative to the image, with backslashes, UTF-16 little
- * endian. Virtual PC's absolute paths (W2ku) mean nothing here.
- */
 #define AT_UUID     40
 #define UUID_LEN    16
 #define AT_NAME     64
@@ -112,7 +114,7 @@ gboolean vpc_parent_store(VpcHeader *header, const char *name, uint64_t offset, 
     put_utf16(header->raw + AT_NAME, text, count, TRUE);
     *ret_text = NULL;
     *ret_len = 0;
-    if (*name == '/' || strchr(name, '\\')) /* no such thing as a relative locator */
+    if (*name == '/' || strchr(name, '\\')) /* not a relative path, or none that can be converted */
         return TRUE;
     windows = g_strconcat(".\\", name, NULL);
     for (char *at = windows; *at; at++)

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the parent, or removes it: set_backing and empty of format.h.
+ *
+ * The dynamic header, two sectors long, and a locator's text name the parent. Neither can be
+ * overwritten atomically, so a new header is written with its text behind everything else, and then
+ * the footers are pointed to it: the one at the end of the file first, whose old place the new
+ * header takes. Until that footer is on the disk, the copy in front names the old header, and
+ * everything that this one refers to is still there.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -6,14 +16,7 @@
 
 #include "vpc.h"
 
-/*
- * The parent is named in the dynamic header, which is two sectors long, and in a locator's text. So
- * a new header is written behind everything else, with its text, and the footers point to it: the
- * one at the end of the file first, in whose place the header goes. Until that is on the disk, the
- * copy in front stands for the old header, and everything that this one refers to is still there.
- */
-
-/* Of a dynamic disk all sectors of a block count, whatever the bitmap says. Lock not held. */
+/* Copies what the parent has of each block: a dynamic disk ignores bitmaps. Lock not held. */
 static gboolean fill_blocks(Vpc *vpc, GError **error)
 {
     uint32_t entry = 0;

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Grows, shrinks and preallocates an image. A dynamic disk grows in this order: the table's entries
+ * beyond the old end are cleared, a table that is too short moves to the end of the file, the added
+ * range is made to read as zeroes, and then the footers say the new size, the one at the end first.
+ * Shrinking writes the footers first, then forgets the blocks beyond the end and compacts.
+ *
+ * A fixed disk's only metadata is its footer: growing writes it to its new place with the old size,
+ * zeroes the bytes in between, and only then writes the new size.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -53,7 +63,7 @@ gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocatio
 
 /* --- the footers ----------------------------------------------------------------------------- */
 
-/* From here on the size is exact, whatever the creator's rule had been. */
+/* Writes the exact size, so that from now on no program goes by the geometry. */
 static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 {
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
@@ -67,7 +77,7 @@ static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 
 /* --- fixed disks ----------------------------------------------------------------------------- */
 
-/* As far as that still works. */
+/* Puts footer and length back after a failure; errors are ignored, the first one counts. */
 static void take_growth_back(Vpc *vpc, uint64_t capacity, uint64_t size)
 {
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
