@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Fits the bitmaps to another size of the disk, as a part of the caller's edit (bitmapedit.h).
+ *
+ * Tables are extended with entries that read as clean, or cut. Set bits behind the bytes that exist
+ * before and after the change are cleared, as they would describe bytes that take the place of
+ * those that went. Changed tables and clusters of bits are written to free places, so the bitmaps
+ * on the disk describe the old size until the edit is committed.
+ */
 #include <string.h>
 
 #include <base/alloc.h>

@@ -1,4 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checks and repairs images. A check counts everything that the tables refer to (walk.h), compares
+ * that with the refcounts in the file (refs.h), and then verifies that the COPIED flags agree with
+ * them (review.h). It trusts the tables and not the counts: a repair changes counts and flags, and
+ * moves or frees nothing that holds data.
+ *
+ * Repairs are written in this order: unknown autoclear bits, a number of snapshots beyond the
+ * limit, refcounts, flags, and the marks "dirty" and "corrupt" last, when no error is left. An
+ * interrupted repair can therefore be repeated. Refcount blocks that are misplaced are replaced by
+ * a new refcount structure behind the end of the file, to which one write of the header switches.
+ *
+ * As in qemu-img, each cluster counted too low, each wrong flag and each bad reference is one
+ * error, and each cluster counted too high is one leak. Beyond that, the check finds tables that
+ * share their cluster with something else although the count says two, and clusters behind the end
+ * of the file that are counted.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -11,16 +28,7 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/*
- * A check counts everything that the tables refer to, compares that with the refcounts in the file,
- * and then looks whether the COPIED flags agree with them. It trusts the tables, not the counts:
- * repairs change counts and flags, and move or free nothing that holds data.
- *
- * As qemu-img does, each cluster counted too low, each wrong flag and each bad reference is one
- * error, each cluster counted too high is one leak. Beyond that it finds tables that share their
- * cluster with something else although the count says two, and clusters that are counted behind the
- * end of the file.
- */
+/* One pass over an image. */
 typedef struct {
     Qcow2 *q;
     Qcow2Walk walk;

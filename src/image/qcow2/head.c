@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads, composes and writes the first cluster of an image; head.h says what the disk holds
+ * meanwhile.
+ *
+ * compose() lays out fields, extensions and the backing image's name in memory. settle() compares
+ * the result with the first cluster on the disk: behind the first sector, bytes that the old header
+ * uses must not change before that sector does. A name that is in the way is moved first, which is
+ * a change of its own; an extension in the way makes the change impossible. put() writes what is
+ * behind the first sector, and then that sector between two barriers.
+ */
 #include "head.h"
 
 #include <string.h>

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes compressed clusters. They lie one behind the other, at any byte, and may extend into the
+ * next host cluster if that one follows directly. A host cluster is counted once for each
+ * compressed cluster that touches it.
+ *
+ * The data is compressed without the lock; space is reserved and counted under the lock, the data
+ * is written without it, and the L2 entry is changed under the lock again. q->packed_at is where
+ * the next data may go. A cluster that does not become smaller is written uncompressed.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -8,11 +18,6 @@
 #include "qcow2.h"
 #include "refcount.h"
 #include "state.h"
-
-/*
- * Compressed clusters lie one behind the other, at any byte, and may run on into the next host
- * cluster when that follows. A host cluster is counted once for each that touches it.
- */
 
 uint64_t qcow2_packed_unit(CstImage *image)
 {

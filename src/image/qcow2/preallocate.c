@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Gives clusters a place in the file without changing what the guest reads.
+ *
+ * Each step takes a run of clusters of one L2 table that have no place. Under the lock it allocates
+ * them, makes the file read as zeroes there and enters the places into the table; then, without the
+ * lock, it has the file system reserve the space. A cluster through which a backing image shows
+ * gets a place only with extended L2 entries, which can have a place and still show it.
+ */
 #include "space.h"
 #include "state.h"
 

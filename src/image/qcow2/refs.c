@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The refcount structure as a whole: marks its own clusters, compares it with a walk, loads it, and
+ * writes a new one.
+ *
+ * Blocks are read and written directly, not through the cache of refcount blocks: callers write the
+ * cache back before, and reload the state afterwards. A new structure counts itself too.
+ * place_blocks() therefore takes places for the table and the blocks until every cluster that is
+ * counted, these included, has a block. Its places are free in the file, so the old structure stays
+ * valid until the caller switches the header to the new one.
+ */
 #include "refs.h"
 
 #include <inttypes.h>

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Allocates areas that must be contiguous (the L1 table, the refcount table, tables of bitmaps),
+ * and grows the refcount table.
+ *
+ * A region begins behind the last cluster in use, and the refcount blocks that are missing to count
+ * it follow it directly. The size of the file does not matter: a block device has no space behind
+ * its end. A new refcount table is complete on the disk before the header refers to it, and the old
+ * one is given up after that. The caller holds the lock.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -10,11 +20,7 @@
 #include "refcount.h"
 #include "state.h"
 
-/*
- * Tables that must lie in one piece (the L1 table, the refcount table) go behind the last cluster
- * in use, and the refcount blocks that are missing there go right behind them. Where the file ends
- * does not matter: a device has no space behind its end.
- */
+/* All in clusters. */
 typedef struct {
     uint64_t first;  /* cluster */
     uint64_t count;  /* what was asked for */

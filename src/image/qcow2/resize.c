@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the size of the disk. The caller keeps writers of the guest away meanwhile.
+ *
+ * Growing: the L1 table grows, the new bytes are made to read as zeroes and are preallocated if
+ * asked for, and the header's size is written last; until then the image has its old size.
+ * Shrinking: entries behind the new end are removed and synced, then the size is written, then the
+ * L1 table and the file are cut. The size is written before the L1 table is cut, because a table
+ * that is too short for the size makes the image unusable. Bitmaps that have to follow change
+ * together with the size (bitmapedit.h).
+ */
 #include <string.h>
 
 #include <base/alloc.h>

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The last pass of a check: shared places and COPIED flags (review.h).
+ *
+ * An entry of a table in use must have the COPIED flag exactly if what it refers to is counted
+ * once. The pass reads the L1 table and the L2 tables in use again, and also those of snapshots
+ * when entries have to be mended. Repaired entries are written in place, after the refcounts that
+ * they agree with; a table that shares its cluster with something else is left alone.
+ */
 #include "review.h"
 
 #include <inttypes.h>

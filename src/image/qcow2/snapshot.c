@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Internal snapshots: create, revert, delete, rename, list, and reading the disk as it was.
+ *
+ * Snapshots share clusters with the active image and with each other; the refcount of a cluster
+ * says from how many L1 tables it can be reached. Only tables in use have the COPIED flag, for
+ * clusters of one reference. Each change claims all guest clusters and is one switch (switch.h):
+ * tables whose flags have to change are copied and not changed in place, as the old image must stay
+ * valid until the header is written. Reverting is the exception: it clears COPIED flags of the
+ * snapshot's tables in place, on which the old image does not rely.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -12,12 +23,7 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/*
- * Snapshots share clusters with the image in use and with each other; a cluster's refcount says by
- * how many L1 tables it can be reached. A cluster of one reference only carries the COPIED flag in
- * the tables in use. Tables whose flags have to change are copied, never changed in place, as the
- * old image must stay what it is until the switch (switch.h).
- */
+/* A change of the snapshots. */
 typedef struct {
     Qcow2 *q;
     Qcow2Switch change;

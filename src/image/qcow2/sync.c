@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changed metadata on its way to the disk. Counts go before what they count: refcount blocks, a
- * barrier, the refcount table; a barrier, L2 tables, a barrier, the L1 table. What was given up is
- * counted down after another barrier, when nothing on the disk refers to it any more, and its
- * smaller counts go with the next sync. So a power cut leaves leaks, at worst.
+ * Writes changed metadata in the order that keeps the image valid: refcount blocks, a barrier, the
+ * refcount table; a barrier, L2 tables, a barrier, the L1 table. Clusters that were given up are
+ * counted down after another barrier, when nothing on the disk refers to them any more; the smaller
+ * counts are written by the next sync. A power cut therefore leaves leaked clusters at worst.
  */
 #include "bytes.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The order of writes, and changes of an opened image's header, which go to the disk at once and
- * behind everything before them.
+ * Barriers, and changes of an opened image's header. Such a change reaches the disk at once, after
+ * everything that was written before it.
  */
 #include <base/error.h>
 #include <base/i18n.h>
