@@ -129,7 +129,7 @@ gboolean qcow2_bitmap_edit_drop(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitmap
     return TRUE;
 }
 
-/* What can't be counted down is damage that must not be half done. */
+/* Finds damaged refcounts before anything has changed: stale clusters must be counted. */
 static gboolean stale_is_counted(Qcow2BitmapEdit *edit, GError **error)
 {
     for (guint i = 0; i < edit->stale->len; i++) {

@@ -61,7 +61,7 @@ static gboolean place(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_t si
     return qcow2_head_write(head, error);
 }
 
-/* Others find a filler in its place, which they skip. */
+/* Invalidates the bitmaps and turns the extension into a filler, which every reader skips. */
 static gboolean take_away(Qcow2 *q, const Qcow2Head *head, GError **error)
 {
     const Qcow2HeadExtension *old = qcow2_head_find(head, QCOW2_EXT_BITMAPS);
@@ -134,7 +134,7 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
         return FALSE;
     if (!(count ? switch_to(q, &head, ext, size, &why)
                 : take_away(q, &head, &why) && put_size(q, size, &why))) {
-        /* nobody knows which directory counts, unless nothing has been written */
+        /* unless nothing has been written, the disk may refer to either directory */
         q->lost = !was_refused(why);
         q->writing = FALSE;
         g_propagate_error(error, why);

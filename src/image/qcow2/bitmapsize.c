@@ -17,15 +17,15 @@
 
 #include "bitmapedit.h"
 
-/* A bitmap on its way to another size. */
+/* A bitmap that is being fitted. */
 typedef struct {
     Qcow2BitmapEdit *edit;
     uint64_t *table;
     uint32_t entries;
-    uint64_t bits; /* of bytes that the disk has before and after */
+    uint64_t bits; /* how many bits describe bytes that exist before and after */
 } Fit;
 
-/* Takes the bits from @first on out of a cluster; whether any was set. */
+/* Clears the bits from @first on in a cluster. Returns whether any was set. */
 static gboolean cut_bits(uint8_t *bits, uint64_t cluster_size, uint64_t first)
 {
     gboolean found = FALSE;
@@ -39,7 +39,7 @@ static gboolean cut_bits(uint8_t *bits, uint64_t cluster_size, uint64_t first)
     return found;
 }
 
-/* What is dirty behind the bytes that stay would pass for what comes in its place. */
+/* Clears the bits behind the bytes that stay: they would apply to bytes added later. */
 static gboolean cut_tail(Fit *fit, GError **error)
 {
     Qcow2 *q = fit->edit->q;

@@ -36,11 +36,11 @@ typedef struct {
     CstTask *task;
     gboolean refs_sound; /* the refcount structure can be used as it is */
     uint64_t refs_errors;
-    gboolean complete;        /* all snapshots and bitmaps could be looked at */
+    gboolean complete;        /* all snapshots and bitmaps could be read */
     gboolean counted;         /* the refcounts in the file are right (again), but for leaks */
     uint64_t snapshots_cut;   /* snapshots that the repair has taken out of the table */
     uint64_t snapshots_wrong; /* entries of the snapshot table that have to be written anew */
-    gboolean again;           /* they have been: everything has to be looked at again */
+    gboolean again;           /* they have been: everything has to be checked again */
 } Check;
 
 static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
@@ -72,7 +72,7 @@ static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
 
 /* --- walking ------------------------------------------------------------------------------- */
 
-/* Damage is something to report; everything else ends the check. */
+/* Reports @why, which it takes over, if it is damage of the image. Other errors end the check. */
 static gboolean note_damage(Check *check, GError *why, GError **error)
 {
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
@@ -217,7 +217,7 @@ static gboolean walk_refs(Check *check, GError **error)
 
 /* --- repairing ------------------------------------------------------------------------------ */
 
-/* A whole new structure behind the end of the file; the old one becomes free space. */
+/* Writes a new refcount structure behind the end of the file; the old one becomes free space. */
 static gboolean rebuild(Check *check, GError **error)
 {
     Qcow2 *q = check->q;
@@ -240,7 +240,8 @@ static gboolean rebuild(Check *check, GError **error)
            cst_blob_get_size(q->blocks.blob, &check->walk.file_size, error);
 }
 
-/* What a snapshot or a bitmap refers to that could not be looked at must not be freed. */
+/* Nothing is repaired while a snapshot or bitmap is unreadable: what it refers to must not be
+ * freed. */
 static unsigned allowed_fixes(const Check *check)
 {
     unsigned fix = check->flags;
@@ -277,7 +278,7 @@ static gboolean compare(Check *check, CstImageCheck *result, GError **error)
     return TRUE;
 }
 
-/* The image is what its tables say again. */
+/* Clears the marks "dirty" and "corrupt", as tables and refcounts agree again. */
 static gboolean mark_clean(Check *check, GError **error)
 {
     Qcow2Header *header = &check->q->header;

@@ -346,7 +346,7 @@ static gboolean put_behind(const Qcow2Head *head, const Layout *layout, uint64_t
            cst_blob_pwrite(head->q->blocks.blob, layout->raw + from, end - from, from, error);
 }
 
-/* A copy of the old name behind everything, then the pointer to it: a change of its own. */
+/* Writes a copy of the old name behind everything, then points the header at it. */
 static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
 {
     Qcow2Header *old = &head->q->header;
@@ -366,7 +366,7 @@ static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
     return TRUE;
 }
 
-/* Composed, and nothing of the old header is in the way. */
+/* Composes the layout and makes sure that nothing of the old header is in the way. */
 static gboolean settle(Qcow2Head *head, Layout *layout, GError **error)
 {
     if (!compose(head, layout, error))
@@ -399,7 +399,7 @@ static gboolean was_refused(const GError *error)
            g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED);
 }
 
-/* Behind what has been written there may be room now; nobody misses them. */
+/* Adds the names of features again if there is room now. Images work without them. */
 static gboolean append_names(Qcow2 *q, GBytes *names, GError **error)
 {
     g_auto(Qcow2Head) head = {0};

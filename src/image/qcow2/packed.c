@@ -50,8 +50,9 @@ static void unplace(Qcow2 *q, uint64_t host, size_t len)
 }
 
 /*
- * A new host cluster. The file is made to reach its end, as others read whole sectors; once there
- * is data in the cluster nobody may do that any more, as the next piece can come at any time.
+ * Allocates a host cluster and extends the file to its end, since other programs read whole
+ * sectors. This happens before there is data in the cluster: later it would race with the writers
+ * of further pieces.
  */
 static gboolean new_cluster(Qcow2 *q, uint64_t *ret_cluster, GError **error)
 {
@@ -136,7 +137,7 @@ static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GEr
     return qcow2_relieve(q, error);
 }
 
-/* Refuses to replace what can't be given up: it is damaged. Lock held. */
+/* Refuses to replace a damaged entry, which can't be given up. Lock held. */
 static gboolean check_old(Qcow2 *q, uint64_t offset, GError **error)
 {
     const CstPage *table = qcow2_l2_for_write(q, offset, error);

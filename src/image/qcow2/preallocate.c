@@ -11,7 +11,8 @@
 #include "space.h"
 #include "state.h"
 
-/* The file's range must read as zeroes: what lies behind the end does so by itself. */
+/* Zeroes a range of the file; what lies behind its end is extended and reads as zeroes by itself.
+ */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {
     CstBlob *blob = q->blocks.data;
@@ -67,8 +68,9 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
 }
 
 /*
- * Nothing, or zeroes without a place, as growing hides a longer backing image by. A place would
- * hide what a backing image shows, but for subclusters.
+ * Returns whether @entry needs a place: it is unallocated, or reads as zeroes without a place,
+ * which is how growing hides a longer backing image. Except with subclusters, a place would hide
+ * what a backing image shows, so such entries stay unallocated.
  */
 static gboolean is_placeless(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
 {

@@ -78,7 +78,7 @@ static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError
     return TRUE;
 }
 
-/* The region is counted; its blocks are in the table in memory and, changed, in the cache. */
+/* Counts the region in the cache and enters its blocks into the table in memory. */
 static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
 {
     uint64_t end = region->first + region->count + region->blocks;
@@ -157,7 +157,7 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
     return TRUE;
 }
 
-/* Blocks of a region that came to nothing must not be written over what comes there next. */
+/* Drops the cached blocks of a region that could not be used, so that they are never written. */
 static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
 {
     for (uint32_t i = 0; i < q->reftable_entries; i++)

@@ -62,7 +62,7 @@ gboolean qcow2_sync(Qcow2 *q, GError **error)
         return FALSE;
     if (q->applying || q->pending->len == 0)
         return TRUE;
-    /* Smaller counts may reach the disk at any time from here on: they go with the next sync. */
+    /* From here on, smaller counts may reach the disk at any time: the next sync writes them. */
     return qcow2_barrier(q, error) && qcow2_apply_pending(q, error);
 }
 
