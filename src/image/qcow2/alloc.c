@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Allocates clusters, one or a few in a row, from the refcount blocks; region.c allocates areas
+ * that must be contiguous. The search begins at q->free_hint, below which no cluster is free, and
+ * creates the refcount blocks that are missing on its way.
+ *
+ * An allocation changes cached refcount blocks only. sync.c writes them before any table that
+ * refers to the clusters, so a crash leaves an allocated cluster free or leaked. The header and the
+ * active tables are never handed out, even when damaged refcounts call their clusters free. The
+ * caller holds the lock.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "refcount.h"
 #include "state.h"
-
-/* Finding free clusters, and making the refcount blocks that count them. See region.c for long
- * runs. */
 
 #define HOST_LIMIT_BITS 56 /* L1 and L2 entries have no more */
 

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the options of an existing image: version, refcount width, lazy refcounts, data file,
+ * size. plan() refuses what is not possible before anything is written.
+ *
+ * All options but the size take effect with one write of the header: through head.h where only the
+ * first cluster changes, through switch.h where tables change as well (a downgrade, another
+ * refcount width, an upgrade of an image with snapshots). The size is a step of its own: first in a
+ * downgrade, last otherwise, so that the image is resized while it has version 3. A crash between
+ * the two steps leaves a valid image with only the first change.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -11,11 +22,7 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/*
- * Everything but the size changes with one write of the header: where only the first cluster is
- * concerned by itself (head.h), else with all tables that change (switch.h). The size changes
- * before or after that, whenever the image is of version 3.
- */
+/* An amendment: what it asks for and what it needs. */
 typedef struct {
     Qcow2 *q;
     const CstImageAmend *amend;

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the relation of an image to its backing image. qcow2_set_backing() replaces the reference
+ * with one change of the header (head.h); qcow2_empty() gives up all L2 tables and what they refer
+ * to, so that the backing image shows everywhere. Both flush what was written before the change,
+ * and the change itself.
+ */
 #include "head.h"
 #include "qcow2.h"
 
-/* Lock held. The reference is a name, where that lies, and an extension with the format. */
+/* Rewrites the reference: the name, its position, the extension with the format. Lock held. */
 static gboolean change(Qcow2 *q, const char *name, const char *format, GError **error)
 {
     g_auto(Qcow2Head) head = {0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Before the guest's bytes change for the first time: features that a writer must keep true are
- * given up, but for bitmaps, which are marked as in use on the disk.
+ * Prepares an image for the first change of the guest's bytes: autoclear features that are not kept
+ * up to date here are cleared, and enabled bitmaps are marked as in use on the disk.
  */
 #include "bitmapdir.h"
 #include "qcow2.h"

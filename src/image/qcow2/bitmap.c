@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The callbacks for dirty bitmaps (CstBitmapOps).
+ *
+ * Each change claims all guest clusters and holds the lock, so that no guest write is missed by a
+ * bitmap that is being added. Adding, removing, clearing and merging are edits (bitmapedit.h), of
+ * which the disk has all or nothing. Enabling and disabling write a flag of the directory in place.
+ * The source of a merge may be a bitmap of another image, whose directory is read first, under its
+ * own lock.
+ */
 #include <string.h>
 
 #include <base/error.h>

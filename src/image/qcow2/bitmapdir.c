@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Parses and packs the bitmap directory, and reads the tables of bitmaps.
+ *
+ * Offsets, sizes and counts are compared with the file's size and the limits of bitmapdir.h before
+ * memory is allocated for them. Bitmaps of unknown types, unknown flags and extra data are kept as
+ * they were found; qcow2_bitmap_is_usable() decides whether a bitmap can be relied on.
+ */
 #include "bitmapdir.h"
 
 #include <string.h>

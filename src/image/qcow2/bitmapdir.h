@@ -6,9 +6,9 @@
 /** The bitmap directory (qcow2, "Bitmaps") and the tables of its bitmaps. */
 
 #define QCOW2_MAX_BITMAPS       65535u
-#define QCOW2_MAX_BITMAP_BYTES  (64u << 20) /**< of the directory */
+#define QCOW2_MAX_BITMAP_BYTES  (64u << 20) /**< length of the directory */
 #define QCOW2_MAX_BITMAP_NAME   1023u
-#define QCOW2_MAX_BITMAP_TABLE  (1u << 20) /**< entries, of one bitmap */
+#define QCOW2_MAX_BITMAP_TABLE  (1u << 20) /**< entries of the table of one bitmap */
 #define QCOW2_MIN_GRANULARITY   9
 #define QCOW2_MAX_GRANULARITY   31
 #define QCOW2_BITMAP_IN_USE     1u
@@ -16,8 +16,9 @@
 #define QCOW2_BITMAP_EXTRA_OK   4u
 #define QCOW2_BITMAP_DIRTY_TYPE 1u
 
+/** An entry of the bitmap directory. */
 typedef struct {
-    uint64_t at; /**< of the entry in the directory that was read */
+    uint64_t at; /**< offset of the entry in the directory that was read */
     uint64_t table_offset;
     uint32_t table_size; /**< entries */
     uint32_t flags;
@@ -28,56 +29,71 @@ typedef struct {
     char *name;
 } Qcow2Bitmap;
 
+/** Frees what @bitmap owns and zeroes it. */
 void qcow2_bitmap_clear(Qcow2Bitmap *bitmap);
 
-/** The image has bitmaps, and nobody who does not know them has changed it since. */
+/** Returns whether the image has bitmaps and no program that ignores them has changed it since. */
 static inline gboolean qcow2_bitmaps_are_valid(const Qcow2 *q)
 {
     return q->header.has_bitmaps && (q->header.autoclear & QCOW2_AUTOCLEAR_BITMAPS);
 }
 
-/** An array of Qcow2Bitmap that clears its elements, empty where none are valid. CORRUPT when the
- * directory is damaged. */
+/**
+ * Reads the directory as an array of Qcow2Bitmap that clears its elements; the caller's. Returns an
+ * empty array when the image has no valid bitmaps. CORRUPT when the directory is damaged, NO_MEMORY
+ * when it does not fit into memory. Lock held.
+ */
 GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error);
+/** Makes an empty array of the same kind. */
 GArray *qcow2_bitmaps_new(void);
-/** The directory's bytes; NO_MEMORY. @name: of the image. */
+/**
+ * Packs @bitmaps as a directory of *ret_len bytes; the caller's. Does not check the limits of the
+ * format. NO_MEMORY, in which errors @name names the image.
+ */
 uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, const char *name, uint64_t *ret_len,
                             GError **error);
 
-/** Bytes of an entry of the directory: its head, @extra_size bytes of extra data and a name of
- * @name_size, padded. */
+/** Returns the length of a directory entry with @extra_size bytes of extra data and a name of
+ * @name_size bytes, padding included. */
 uint64_t qcow2_bitmap_entry_len(uint64_t extra_size, uint64_t name_size);
-/** How many entries the table of a bitmap has for a disk of @size bytes. */
+/** Returns how many entries the table of a bitmap needs for a disk of @size bytes. */
 uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits);
-/** Whether what it says can be relied on; else it is inconsistent, or of an unknown kind. */
+/** Returns whether the bits of @bitmap can be relied on. FALSE when it is inconsistent (marked as
+ * in use) or of a kind that is unknown here. */
 gboolean qcow2_bitmap_is_usable(const Qcow2 *q, const Qcow2Bitmap *bitmap);
 
-/** The table's entries in host order. CORRUPT when it lies outside of the file. */
+/** Reads the table of @bitmap: table_size entries in host order; the caller's. CORRUPT when the
+ * table is too long or not inside the file. Lock held. */
 uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error);
 
 /* --- bitmapext.c: the extension in the header; lock held ------------------------------------- */
 
 /**
- * The directory is at @offset from now on, or, with @count 0, there is none, and the disk has @size
- * bytes. Everything it leads to has been written; all that is held back is written first. On the
- * disk when it returns.
+ * Makes the header refer to the directory of @count bitmaps at @offset, @bytes bytes long, or, if
+ * there are 0, to no directory. Sets the size of the disk to @size bytes. The caller has written
+ * the directory and all that it refers to; cached metadata is synced first. The change is on the
+ * disk when the function returns TRUE. LIMIT or UNSUPPORTED when the header has no room for a first
+ * bitmap, which leaves the image as it was. A failed write of the header sets q->lost.
  */
 gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_t bytes,
                               uint64_t size, GError **error);
 /**
- * Before the guest's bytes change: enabled bitmaps can't be relied on any more, or, with @all, none
- * of them. Where the directory is damaged they all go.
+ * Marks enabled bitmaps, or @all bitmaps, as in use on the disk, before the guest's bytes change.
+ * Invalidates all bitmaps when the directory is damaged. Issues a barrier after the changes.
  */
 gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error);
 
 /* --- bitmapmerge.c; lock held ----------------------------------------------------------------- */
 
-/** The cluster of bits that a table's entry stands for. */
+/** Reads the cluster of bits that the table entry @entry stands for into @bits, cluster_size bytes
+ * long. CORRUPT when the entry is damaged. */
 gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error);
 
 /**
- * The table of @to with the bits of @from added; changed parts are new clusters, which are appended
- * to @fresh, and those that they replace to @stale (uint64_t cluster numbers).
+ * Adds the bits of @from, a bitmap of @source, to those of @to and returns the new table, in host
+ * order; the caller's. @to does not change. Writes changed bits to new clusters. Adds these to
+ * @fresh, and the clusters that they replace to @stale (uint64_t cluster numbers), even when it
+ * fails.
  */
 uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
                               const Qcow2Bitmap *from, GArray *fresh, GArray *stale,

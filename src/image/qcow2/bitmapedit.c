@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The transaction behind changes of bitmaps (bitmapedit.h).
+ *
+ * All new content is written to free clusters, noted in edit->fresh; what it replaces is noted in
+ * edit->stale. The old directory, tables and bits stay complete on the disk until
+ * qcow2_bitmaps_switch() writes the header, and the stale clusters are given up after that. A
+ * failure before that point frees the fresh clusters. When a failed write leaves the header in an
+ * unknown state (q->lost), neither is freed: a leak is the worst that remains.
+ */
 #include "bitmapedit.h"
 
 #include <string.h>
@@ -119,7 +129,7 @@ gboolean qcow2_bitmap_edit_drop(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitmap
     return TRUE;
 }
 
-/* What can't be counted down is damage that must not be half done. */
+/* Finds damaged refcounts before anything has changed: stale clusters must be counted. */
 static gboolean stale_is_counted(Qcow2BitmapEdit *edit, GError **error)
 {
     for (guint i = 0; i < edit->stale->len; i++) {

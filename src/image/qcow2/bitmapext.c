@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes the bitmaps extension of the header, and marks bitmaps as outdated.
+ *
+ * Extensions are multiples of 8 bytes long, so an aligned group of 8 bytes never crosses a sector,
+ * and a sector is written whole or not at all. An extension within one sector changes with one
+ * write, together with the disk's size if the extension is in the header's first sector. Otherwise
+ * the autoclear bit, which says whether the extension counts, is cleared first and set again last,
+ * with a barrier after each write: a power cut in between leaves an image without bitmaps, never
+ * with wrong ones.
+ */
 #include <string.h>
 
 #include <base/error.h>
@@ -8,12 +19,6 @@
 #include "bytes.h"
 #include "head.h"
 
-/*
- * The bitmaps extension of the header. Extensions follow each other up to an end mark; all of them
- * are multiples of 8 bytes long, so that 8 bytes never cross a sector and are written whole or not
- * at all. What can't be written that way goes between clearing and setting the autoclear bit, which
- * says whether the extension counts.
- */
 #define EXT_HEAD  8u
 #define EXT_BYTES 32u /* with its head */
 
@@ -56,7 +61,7 @@ static gboolean place(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_t si
     return qcow2_head_write(head, error);
 }
 
-/* Others find a filler in its place, which they skip. */
+/* Invalidates the bitmaps and turns the extension into a filler, which every reader skips. */
 static gboolean take_away(Qcow2 *q, const Qcow2Head *head, GError **error)
 {
     const Qcow2HeadExtension *old = qcow2_head_find(head, QCOW2_EXT_BITMAPS);
@@ -129,7 +134,7 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
         return FALSE;
     if (!(count ? switch_to(q, &head, ext, size, &why)
                 : take_away(q, &head, &why) && put_size(q, size, &why))) {
-        /* nobody knows which directory counts, unless nothing has been written */
+        /* unless nothing has been written, the disk may refer to either directory */
         q->lost = !was_refused(why);
         q->writing = FALSE;
         g_propagate_error(error, why);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Adds the bits of one bitmap to another, which may have another granularity.
+ *
+ * The source's bits are read in the order of the guest's bytes, so that only one cluster of each
+ * bitmap is in memory at a time. A changed cluster of the target is written to a new place: the old
+ * bitmap stays complete until the edit is committed (bitmapedit.h).
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -8,10 +16,7 @@
 
 #include "bitmapdir.h"
 
-/*
- * Bits come in the order of the guest's bytes, so that one cluster of the target is in memory at a
- * time. A changed cluster goes to a new place: the old bitmap stays whole.
- */
+/* The bitmap to which bits are added. */
 typedef struct {
     Qcow2 *q;
     uint64_t *table; /* of the target, being changed */

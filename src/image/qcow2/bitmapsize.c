@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Fits the bitmaps to another size of the disk, as a part of the caller's edit (bitmapedit.h).
+ *
+ * Tables are extended with entries that read as clean, or cut. Set bits behind the bytes that exist
+ * before and after the change are cleared, as they would describe bytes that take the place of
+ * those that went. Changed tables and clusters of bits are written to free places, so the bitmaps
+ * on the disk describe the old size until the edit is committed.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -8,15 +17,15 @@
 
 #include "bitmapedit.h"
 
-/* A bitmap on its way to another size. */
+/* A bitmap that is being fitted. */
 typedef struct {
     Qcow2BitmapEdit *edit;
     uint64_t *table;
     uint32_t entries;
-    uint64_t bits; /* of bytes that the disk has before and after */
+    uint64_t bits; /* how many bits describe bytes that exist before and after */
 } Fit;
 
-/* Takes the bits from @first on out of a cluster; whether any was set. */
+/* Clears the bits from @first on in a cluster. Returns whether any was set. */
 static gboolean cut_bits(uint8_t *bits, uint64_t cluster_size, uint64_t first)
 {
     gboolean found = FALSE;
@@ -30,7 +39,7 @@ static gboolean cut_bits(uint8_t *bits, uint64_t cluster_size, uint64_t first)
     return found;
 }
 
-/* What is dirty behind the bytes that stay would pass for what comes in its place. */
+/* Clears the bits behind the bytes that stay: they would apply to bytes added later. */
 static gboolean cut_tail(Fit *fit, GError **error)
 {
     Qcow2 *q = fit->edit->q;

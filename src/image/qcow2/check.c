@@ -1,4 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checks and repairs images. A check counts everything that the tables refer to (walk.h), compares
+ * that with the refcounts in the file (refs.h), and then verifies that the COPIED flags agree with
+ * them (review.h). It trusts the tables and not the counts: a repair changes counts and flags, and
+ * moves or frees nothing that holds data.
+ *
+ * Repairs are written in this order: unknown autoclear bits, a number of snapshots beyond the
+ * limit, refcounts, flags, and the marks "dirty" and "corrupt" last, when no error is left. An
+ * interrupted repair can therefore be repeated. Refcount blocks that are misplaced are replaced by
+ * a new refcount structure behind the end of the file, to which one write of the header switches.
+ *
+ * As in qemu-img, each cluster counted too low, each wrong flag and each bad reference is one
+ * error, and each cluster counted too high is one leak. Beyond that, the check finds tables that
+ * share their cluster with something else although the count says two, and clusters behind the end
+ * of the file that are counted.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -11,16 +28,7 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/*
- * A check counts everything that the tables refer to, compares that with the refcounts in the file,
- * and then looks whether the COPIED flags agree with them. It trusts the tables, not the counts:
- * repairs change counts and flags, and move or free nothing that holds data.
- *
- * As qemu-img does, each cluster counted too low, each wrong flag and each bad reference is one
- * error, each cluster counted too high is one leak. Beyond that it finds tables that share their
- * cluster with something else although the count says two, and clusters that are counted behind the
- * end of the file.
- */
+/* One pass over an image. */
 typedef struct {
     Qcow2 *q;
     Qcow2Walk walk;
@@ -28,11 +36,11 @@ typedef struct {
     CstTask *task;
     gboolean refs_sound; /* the refcount structure can be used as it is */
     uint64_t refs_errors;
-    gboolean complete;        /* all snapshots and bitmaps could be looked at */
+    gboolean complete;        /* all snapshots and bitmaps could be read */
     gboolean counted;         /* the refcounts in the file are right (again), but for leaks */
     uint64_t snapshots_cut;   /* snapshots that the repair has taken out of the table */
     uint64_t snapshots_wrong; /* entries of the snapshot table that have to be written anew */
-    gboolean again;           /* they have been: everything has to be looked at again */
+    gboolean again;           /* they have been: everything has to be checked again */
 } Check;
 
 static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
@@ -64,7 +72,7 @@ static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
 
 /* --- walking ------------------------------------------------------------------------------- */
 
-/* Damage is something to report; everything else ends the check. */
+/* Reports @why, which it takes over, if it is damage of the image. Other errors end the check. */
 static gboolean note_damage(Check *check, GError *why, GError **error)
 {
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
@@ -209,7 +217,7 @@ static gboolean walk_refs(Check *check, GError **error)
 
 /* --- repairing ------------------------------------------------------------------------------ */
 
-/* A whole new structure behind the end of the file; the old one becomes free space. */
+/* Writes a new refcount structure behind the end of the file; the old one becomes free space. */
 static gboolean rebuild(Check *check, GError **error)
 {
     Qcow2 *q = check->q;
@@ -232,7 +240,8 @@ static gboolean rebuild(Check *check, GError **error)
            cst_blob_get_size(q->blocks.blob, &check->walk.file_size, error);
 }
 
-/* What a snapshot or a bitmap refers to that could not be looked at must not be freed. */
+/* Nothing is repaired while a snapshot or bitmap is unreadable: what it refers to must not be
+ * freed. */
 static unsigned allowed_fixes(const Check *check)
 {
     unsigned fix = check->flags;
@@ -269,7 +278,7 @@ static gboolean compare(Check *check, CstImageCheck *result, GError **error)
     return TRUE;
 }
 
-/* The image is what its tables say again. */
+/* Clears the marks "dirty" and "corrupt", as tables and refcounts agree again. */
 static gboolean mark_clean(Check *check, GError **error)
 {
     Qcow2Header *header = &check->q->header;

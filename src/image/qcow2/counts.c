@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A sparse array of reference counts: an index of chunks of 16-bit counters. A chunk is allocated
+ * with the first count in its range. A counter of 65,535 is saturated, and what exceeds it is in
+ * the hash table "more".
+ *
+ * Anybody can make a sparse file of any length, so the index (CHUNKS_MAX) and the chunks
+ * (BYTES_MAX) have limits.
+ */
 #include "counts.h"
 
 #include <string.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Creates images. An empty image is four areas in a row: header, refcount table, refcount blocks,
+ * L1 table. The refcount blocks count exactly the clusters of these areas. Only bytes that are not
+ * zero are written. Preallocation opens the empty image, which is valid, and fills it like any
+ * other.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -14,10 +21,7 @@
 
 #define MAX_HEAD 4096u /* bytes that header, extensions and names may take */
 
-/*
- * An empty image is four areas in a row: header, refcount table, refcount blocks, L1 table. The
- * blocks count exactly the clusters of these areas. Only the bytes that are not zero are written.
- */
+/* Clusters of each area. */
 typedef struct {
     uint64_t reftable_clusters;
     uint64_t block_clusters;

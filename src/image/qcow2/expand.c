@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Rewrites L2 entries that read as zeroes for a downgrade to version 2.
+ *
+ * Each L2 table is read once, however many snapshots share it. A changed table is written as a
+ * copy, which the same number of L1 tables share, and so is each new cluster of zeroes that the
+ * copy refers to. COPIED flags, which say that something has one user, therefore stay valid. The
+ * old tables are not touched: they belong to the image until the switch is committed (switch.h).
+ */
 #include "expand.h"
 
 #include <string.h>
@@ -9,11 +18,7 @@
 
 #include "bytes.h"
 
-/*
- * An L2 table is read once, however many snapshots share it. Its copy is shared by the same number
- * of L1 tables, and so is each new cluster that it refers to: the flags for what has one user only
- * stay as they were.
- */
+/* The state of an expansion. */
 typedef struct {
     Qcow2Switch *change;
     Qcow2 *q;

@@ -5,11 +5,12 @@
 #include "switch.h"
 
 /**
- * Replaces entries that read as zeroes, which version 2 does not have, in the image and in its
- * @snapshots: where nothing can show below they become unallocated, elsewhere clusters full of
- * zeroes. Takes part in @change: what is written is not in use before that is committed.
- * @walk is what qcow2_switch_walk() has found; @snapshots change and have to be put afterwards.
- * UNSUPPORTED when zeroes would have to be encrypted.
+ * Replaces the entries that read as zeroes, which version 2 does not have, in the image and in its
+ * @snapshots (Qcow2Snapshot). They become unallocated if the image has no backing image, else
+ * clusters full of zeroes. All that is written belongs to @change and is not in use before
+ * qcow2_switch_commit(). @walk is the result of qcow2_switch_walk(). Changes the L1 offsets
+ * in @snapshots, which the caller writes with qcow2_switch_put_snapshots(). UNSUPPORTED when zeroes
+ * would have to be encrypted.
  */
 gboolean qcow2_expand_zeroes(Qcow2Switch *change, const Qcow2Walk *walk, GArray *snapshots,
                              GError **error);

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads, composes and writes the first cluster of an image; head.h says what the disk holds
+ * meanwhile.
+ *
+ * compose() lays out fields, extensions and the backing image's name in memory. settle() compares
+ * the result with the first cluster on the disk: behind the first sector, bytes that the old header
+ * uses must not change before that sector does. A name that is in the way is moved first, which is
+ * a change of its own; an extension in the way makes the change impossible. put() writes what is
+ * behind the first sector, and then that sector between two barriers.
+ */
 #include "head.h"
 
 #include <string.h>
@@ -335,7 +346,7 @@ static gboolean put_behind(const Qcow2Head *head, const Layout *layout, uint64_t
            cst_blob_pwrite(head->q->blocks.blob, layout->raw + from, end - from, from, error);
 }
 
-/* A copy of the old name behind everything, then the pointer to it: a change of its own. */
+/* Writes a copy of the old name behind everything, then points the header at it. */
 static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
 {
     Qcow2Header *old = &head->q->header;
@@ -355,7 +366,7 @@ static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
     return TRUE;
 }
 
-/* Composed, and nothing of the old header is in the way. */
+/* Composes the layout and makes sure that nothing of the old header is in the way. */
 static gboolean settle(Qcow2Head *head, Layout *layout, GError **error)
 {
     if (!compose(head, layout, error))
@@ -388,7 +399,7 @@ static gboolean was_refused(const GError *error)
            g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED);
 }
 
-/* Behind what has been written there may be room now; nobody misses them. */
+/* Adds the names of features again if there is room now. Images work without them. */
 static gboolean append_names(Qcow2 *q, GBytes *names, GError **error)
 {
     g_auto(Qcow2Head) head = {0};

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decodes, checks and encodes the header and the extensions that matter here.
+ *
+ * The header may come from an attacker. All reads are bounded: at most MAX_EXTENSIONS extensions
+ * inside the first cluster, names up to the limits of header.h. Names are read before features and
+ * tables are checked, so that a damaged image still reports which other files it refers to.
+ */
 #include "header.h"
 
 #include <string.h>

@@ -10,7 +10,7 @@
 
 #define QCOW2_MAGIC     0x514649fbu
 #define QCOW2_V2_LENGTH 72
-#define QCOW2_V3_LENGTH 104 /* the least a version 3 header has */
+#define QCOW2_V3_LENGTH 104 /* shortest header of version 3 */
 
 #define QCOW2_MIN_CLUSTER_BITS     9
 #define QCOW2_MAX_CLUSTER_BITS     21
@@ -21,10 +21,10 @@
 #define QCOW2_MAX_BACKING_NAME     1023u
 #define QCOW2_MAX_EXTENSION_NAME   1023u
 
-#define QCOW2_HEADER_AREA (64u * 1024) /* no more of the first cluster is used for extensions */
-#define QCOW2_SECTOR      512u         /* is written whole or not at all */
+#define QCOW2_HEADER_AREA (64u * 1024) /* how much of the first cluster extensions may use */
+#define QCOW2_SECTOR      512u         /* bytes that are written completely or not at all */
 
-/* byte offsets of what is rewritten in place */
+/* byte offsets of the fields that are rewritten in place */
 #define QCOW2_AT_BACKING_OFFSET  8
 #define QCOW2_AT_BACKING_SIZE    16
 #define QCOW2_AT_SIZE            24
@@ -47,7 +47,7 @@ typedef enum {
 
 #define QCOW2_COMPAT_LAZY_REFCOUNTS 1u
 #define QCOW2_AUTOCLEAR_BITMAPS     1u
-#define QCOW2_AUTOCLEAR_KEPT        3u /* what is kept up to date here */
+#define QCOW2_AUTOCLEAR_KEPT        3u /* the features that are kept up to date here */
 #define QCOW2_AUTOCLEAR_RAW_DATA    2u /* the data file alone reads as the guest's disk */
 
 typedef enum {
@@ -57,12 +57,13 @@ typedef enum {
     QCOW2_EXT_DATA_FILE = 0x44415441,
     QCOW2_EXT_CRYPT = 0x0537be77,
     QCOW2_EXT_FEATURES = 0x6803f857, /**< names of feature bits, for messages only */
-    QCOW2_EXT_FILLER = 0x43535446    /**< "CSTF": where an extension was, to be skipped by all */
+    QCOW2_EXT_FILLER = 0x43535446    /**< "CSTF": a removed extension; every reader skips it */
 } Qcow2Extension;
 
 typedef enum { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS } Qcow2Crypt;
 typedef enum { QCOW2_ZLIB, QCOW2_ZSTD } Qcow2Compression;
 
+/** The fields of the header in host order; offsets and sizes in bytes unless named otherwise. */
 typedef struct {
     uint32_t version;
     uint64_t backing_offset;
@@ -82,15 +83,15 @@ typedef struct {
     uint32_t refcount_order;
     uint32_t length;
     uint8_t compression;
-    gboolean has_bitmaps; /**< the bitmaps extension is there; what follows is from it, unchecked */
+    gboolean has_bitmaps; /**< the bitmaps extension exists; it gives the next fields, unchecked */
     uint32_t bitmaps;
-    uint64_t bitmaps_bytes; /**< of the directory */
+    uint64_t bitmaps_bytes; /**< length of the directory */
     uint64_t bitmaps_offset;
-    uint64_t crypt_offset; /**< LUKS header, unchecked */
+    uint64_t crypt_offset; /**< offset of the LUKS header, unchecked */
     uint64_t crypt_bytes;
 } Qcow2Header;
 
-/** Cluster size * entries: guest bytes that one entry of the L1 table stands for. */
+/** Returns how many bytes of the guest one entry of the L1 table stands for. */
 static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
 {
     unsigned entry_bits = header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2 ? 4 : 3;
@@ -99,11 +100,12 @@ static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
 }
 
 /**
- * Parses and checks the header; look->info gets what it says of itself. FALSE when the header is
- * too damaged to work with (a problem is noted) or can't be read. TRUE may come with a problem as
- * well: unknown features, or damage that does not keep the rest from being told.
+ * Parses and checks the header, and adds what it says to look->info. Returns FALSE when the header
+ * is too damaged to work with, which look->info->problem describes, or can't be read (see
+ * cst_look_ok()). TRUE may come with a problem too: unknown features, or damage that leaves the
+ * fields usable. *ret_header changes only with TRUE.
  */
 gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header);
 
-/** The fields, as the first bytes of an image: 72 of them in version 2, 105 in version 3. */
+/** Writes the fields to @raw, the first bytes of an image: 72 in version 2, 105 in version 3. */
 void qcow2_header_encode(const Qcow2Header *header, uint8_t *raw);

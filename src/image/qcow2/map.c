@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads and changes L1 and L2 tables (qcow2, "Cluster mapping", "Extended L2 Entries"): the kind of
+ * an entry, the run that begins at an offset, and L2 tables that may be changed.
+ *
+ * An L2 table whose L1 entry lacks the COPIED flag belongs to a snapshot too. qcow2_l2_for_write()
+ * copies such a table to a new cluster, points the L1 entry at the copy and gives up one use of the
+ * old table. All changes are made in memory; sync.c writes them in their order. The caller holds
+ * the lock.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -7,8 +17,6 @@
 
 #include "bytes.h"
 #include "state.h"
-
-/* L1 and L2 tables (qcow2, "Cluster mapping", "Extended L2 Entries"). */
 
 #define L1_RESERVED   (~(QCOW2_COPIED | QCOW2_OFFSET_MASK))
 #define WORD_RESERVED (~(QCOW2_COPIED | QCOW2_OFFSET_MASK | QCOW2_READS_ZERO))

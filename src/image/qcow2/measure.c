@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Calculates the size of an image that does not exist yet from the options, the source's data and
+ * its bitmaps. Nothing is written. The results equal those of qemu-img.
+ */
 #include <string.h>
 
 #include <base/error.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opens and closes images. The header is checked completely before a table is read. The L1 table is
+ * read at once, the refcount table only for writing; L2 tables and refcount blocks are read through
+ * the caches on demand. Opening for reading writes nothing; opening for writing repairs an image
+ * that was not closed cleanly.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>

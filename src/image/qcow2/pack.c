@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Compresses clusters. The functions touch no state of the image but its header's compression type,
+ * so any number of threads may compress at the same time.
+ */
 #include <zstd.h>
 
 #include "deflate.h"

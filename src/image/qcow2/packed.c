@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes compressed clusters. They lie one behind the other, at any byte, and may extend into the
+ * next host cluster if that one follows directly. A host cluster is counted once for each
+ * compressed cluster that touches it.
+ *
+ * The data is compressed without the lock; space is reserved and counted under the lock, the data
+ * is written without it, and the L2 entry is changed under the lock again. q->packed_at is where
+ * the next data may go. A cluster that does not become smaller is written uncompressed.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -8,11 +18,6 @@
 #include "qcow2.h"
 #include "refcount.h"
 #include "state.h"
-
-/*
- * Compressed clusters lie one behind the other, at any byte, and may run on into the next host
- * cluster when that follows. A host cluster is counted once for each that touches it.
- */
 
 uint64_t qcow2_packed_unit(CstImage *image)
 {
@@ -45,8 +50,9 @@ static void unplace(Qcow2 *q, uint64_t host, size_t len)
 }
 
 /*
- * A new host cluster. The file is made to reach its end, as others read whole sectors; once there
- * is data in the cluster nobody may do that any more, as the next piece can come at any time.
+ * Allocates a host cluster and extends the file to its end, since other programs read whole
+ * sectors. This happens before there is data in the cluster: later it would race with the writers
+ * of further pieces.
  */
 static gboolean new_cluster(Qcow2 *q, uint64_t *ret_cluster, GError **error)
 {
@@ -131,7 +137,7 @@ static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GEr
     return qcow2_relieve(q, error);
 }
 
-/* Refuses to replace what can't be given up: it is damaged. Lock held. */
+/* Refuses to replace a damaged entry, which can't be given up. Lock held. */
 static gboolean check_old(Qcow2 *q, uint64_t offset, GError **error)
 {
     const CstPage *table = qcow2_l2_for_write(q, offset, error);

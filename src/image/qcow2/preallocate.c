@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Gives clusters a place in the file without changing what the guest reads.
+ *
+ * Each step takes a run of clusters of one L2 table that have no place. Under the lock it allocates
+ * them, makes the file read as zeroes there and enters the places into the table; then, without the
+ * lock, it has the file system reserve the space. A cluster through which a backing image shows
+ * gets a place only with extended L2 entries, which can have a place and still show it.
+ */
 #include "space.h"
 #include "state.h"
 
-/* The file's range must read as zeroes: what lies behind the end does so by itself. */
+/* Zeroes a range of the file; what lies behind its end is extended and reads as zeroes by itself.
+ */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {
     CstBlob *blob = q->blocks.data;
@@ -58,8 +68,9 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
 }
 
 /*
- * Nothing, or zeroes without a place, as growing hides a longer backing image by. A place would
- * hide what a backing image shows, but for subclusters.
+ * Returns whether @entry needs a place: it is unallocated, or reads as zeroes without a place,
+ * which is how growing hides a longer backing image. Except with subclusters, a place would hide
+ * what a backing image shows, so such entries stay unallocated.
  */
 static gboolean is_placeless(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
 {

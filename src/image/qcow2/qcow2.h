@@ -3,7 +3,7 @@
 
 #include "format.h"
 
-/** What qcow2.c puts into the format's table; each is described in format.h. */
+/** The callbacks that qcow2.c enters into the table of the format. format.h has their contracts. */
 
 gboolean qcow2_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                       CstTask *task, GError **error);
@@ -33,7 +33,8 @@ gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format
 gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error);
 uint64_t qcow2_zero_unit(CstImage *image);
 gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error);
-/** Beside CstCheckFlags: nobody has asked for the repair, so it takes no snapshot out. */
+/** A flag in addition to CstCheckFlags: the user has not asked for the repair, so it removes no
+ * snapshot. */
 #define QCOW2_CHECK_UNASKED (1u << 16)
 gboolean qcow2_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                      unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

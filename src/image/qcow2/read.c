@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads the guest's bytes: qcow2's callbacks for the reader of all block formats (blocks.h), and
+ * the location of bytes in files. The tables are searched under the lock; data is read and
+ * decompressed without it. Images whose content is encrypted, or whose data file was not opened,
+ * are refused.
+ */
 #include <string.h>
 
 #include <base/alloc.h>

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Refcount blocks: how often each cluster of the file is used. What nothing refers to any more is
- * counted down once the disk no longer refers to it (sync.c); until then it waits in q->pending.
+ * Access to single refcounts through the cache of refcount blocks. The caller holds the lock.
+ *
+ * A cluster that loses a user is not counted down at once: the disk may still refer to it. It waits
+ * in q->pending until sync.c has written the tables that no longer refer to it. A cluster whose
+ * count becomes 0 is dropped from the cache of L2 tables and discarded in the file.
  */
 #include <base/i18n.h>
 
 #include "refcount.h"
 #include "state.h"
 
-/* *ret_block is NULL where no block exists: all counts there are 0. */
 gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, CstPage **ret_block, GError **error)
 {
     uint64_t index = qcow2_block_index(q, cluster);

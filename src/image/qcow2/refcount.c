@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reads and writes single entries of a refcount block, whose layout refcount.h describes. Callers
+ * keep @index inside the block.
+ */
 #include "refcount.h"
 
 #include "bytes.h"

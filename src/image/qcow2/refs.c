@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The refcount structure as a whole: marks its own clusters, compares it with a walk, loads it, and
+ * writes a new one.
+ *
+ * Blocks are read and written directly, not through the cache of refcount blocks: callers write the
+ * cache back before, and reload the state afterwards. A new structure counts itself too.
+ * place_blocks() therefore takes places for the table and the blocks until every cluster that is
+ * counted, these included, has a block. Its places are free in the file, so the old structure stays
+ * valid until the caller switches the header to the new one.
+ */
 #include "refs.h"
 
 #include <inttypes.h>
@@ -130,7 +141,7 @@ static void compare_count(Comparison *c, uint64_t cluster, uint64_t index)
         c->report->errors_fixed++;
 }
 
-/* 16 bits in the file and 16 in memory is what images usually have. */
+/* Compares whole blocks of 16-bit refcounts, the usual width, without a call for each count. */
 static gboolean is_equal_16(const uint8_t *block, const uint16_t *chunk, uint64_t count)
 {
     uint16_t differ = 0, most = 0;
@@ -169,7 +180,7 @@ static void compare_block(Comparison *c, uint64_t first, uint64_t count)
         compare_count(c, first + i, i);
 }
 
-/* Where no block is, everything is counted 0 times. */
+/* Compares clusters that no refcount block counts: their count in the file is 0. */
 static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
 {
     uint64_t at = first;
@@ -182,8 +193,8 @@ static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
     }
 }
 
-/** The first block from @index on that can be read; @end: none. A file may have holes of terabytes,
- * whose blocks nobody would want to ask for one by one. */
+/* The first block from @index on that can be read; @end if there is none. Skips missing blocks
+ * without reading: a sparse file may lack the blocks for terabytes. */
 static uint64_t next_usable(const Qcow2Walk *walk, uint64_t index, uint64_t end)
 {
     uint64_t entries = MIN(walk->q->reftable_entries, end);
@@ -301,7 +312,7 @@ static unsigned new_block_bits(const Qcow2 *q, const Qcow2Sum *sum)
     return q->cluster_bits + 3 - sum->order;
 }
 
-/* A new structure in the making. */
+/* A new structure that is being laid out. */
 typedef struct {
     uint64_t *places; /* cluster of each block, 0: not needed */
     uint64_t blocks;  /* that there are places for */
@@ -331,7 +342,7 @@ static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *n
     return qcow2_counts_take(sum->base, from, wanted, &new->table, error);
 }
 
-/* Places for the blocks of all clusters that are counted, which only become more. */
+/* Extends the array of places to all clusters that are counted; their number only grows. */
 static gboolean make_places(const Qcow2 *q, const Qcow2Sum *sum, Structure *new, GError **error)
 {
     uint64_t blocks = (sum->base->clusters >> new_block_bits(q, sum)) + 1;
@@ -345,7 +356,8 @@ static gboolean make_places(const Qcow2 *q, const Qcow2Sum *sum, Structure *new,
     return TRUE;
 }
 
-/* Places may lie in ranges that have no block yet: until nothing is missing. */
+/* Takes places until each range with counted clusters has a block. A place may itself lie in a
+ * range that has none yet. */
 static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
     unsigned bits = new_block_bits(q, sum);

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Allocates areas that must be contiguous (the L1 table, the refcount table, tables of bitmaps),
+ * and grows the refcount table.
+ *
+ * A region begins behind the last cluster in use, and the refcount blocks that are missing to count
+ * it follow it directly. The size of the file does not matter: a block device has no space behind
+ * its end. A new refcount table is complete on the disk before the header refers to it, and the old
+ * one is given up after that. The caller holds the lock.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -10,11 +20,7 @@
 #include "refcount.h"
 #include "state.h"
 
-/*
- * Tables that must lie in one piece (the L1 table, the refcount table) go behind the last cluster
- * in use, and the refcount blocks that are missing there go right behind them. Where the file ends
- * does not matter: a device has no space behind its end.
- */
+/* All in clusters. */
 typedef struct {
     uint64_t first;  /* cluster */
     uint64_t count;  /* what was asked for */
@@ -72,7 +78,7 @@ static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError
     return TRUE;
 }
 
-/* The region is counted; its blocks are in the table in memory and, changed, in the cache. */
+/* Counts the region in the cache and enters its blocks into the table in memory. */
 static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
 {
     uint64_t end = region->first + region->count + region->blocks;
@@ -151,7 +157,7 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
     return TRUE;
 }
 
-/* Blocks of a region that came to nothing must not be written over what comes there next. */
+/* Drops the cached blocks of a region that could not be used, so that they are never written. */
 static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
 {
     for (uint32_t i = 0; i < q->reftable_entries; i++)

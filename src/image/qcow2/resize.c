@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes the size of the disk. The caller keeps writers of the guest away meanwhile.
+ *
+ * Growing: the L1 table grows, the new bytes are made to read as zeroes and are preallocated if
+ * asked for, and the header's size is written last; until then the image has its old size.
+ * Shrinking: entries behind the new end are removed and synced, then the size is written, then the
+ * L1 table and the file are cut. The size is written before the L1 table is cut, because a table
+ * that is too short for the size makes the image unusable. Bitmaps that have to follow change
+ * together with the size (bitmapedit.h).
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -25,7 +36,7 @@ static gboolean write_l1(Qcow2 *q, const uint64_t *l1, uint64_t entries, uint64_
     return cst_blob_pwrite(q->blocks.blob, raw, clusters << q->cluster_bits, offset, error);
 }
 
-/* Where the header says the L1 table is and how long: one write, inside one sector. */
+/* Writes place and length of the L1 table to the header: one write, inside one sector. */
 static gboolean write_l1_place(Qcow2 *q, uint32_t entries, uint64_t offset, GError **error)
 {
     uint8_t raw[12];
@@ -92,7 +103,7 @@ static gboolean zero_new_bytes(Qcow2 *q, uint64_t old, uint64_t new, GError **er
            zero_range(q, cluster_end, MIN(new, shown), error);
 }
 
-/* With the bitmaps that fit it, where they have to change. */
+/* Writes the size to the header, together with changed bitmaps if there are any. */
 static gboolean write_size(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t size, GError **error)
 {
     uint8_t raw[8];
@@ -261,9 +272,10 @@ static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GE
 /* --- both ---------------------------------------------------------------------------------- */
 
 /*
- * Lock held. Growing leaves the guest's bytes as they are, and bitmaps go on being true; nobody
- * writes to the guest meanwhile. What shrinking does before the size changes makes them lie: they
- * are marked first, and those that are true again come with the new size.
+ * Prepares header and bitmaps. Growing leaves the guest's bytes as they are, so bitmaps stay valid;
+ * nobody writes to the guest meanwhile. Shrinking removes data before the size changes, which the
+ * bitmaps do not record: they are marked as in use first, and valid ones are written with the new
+ * size. Lock held.
  */
 static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
 {
@@ -281,7 +293,7 @@ static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GEr
     return TRUE;
 }
 
-/* Lock held. The next write has to outdate the bitmaps. */
+/* Ends the edit. The next write has to mark the bitmaps as in use. Lock held. */
 static void finish(Qcow2 *q, Qcow2BitmapEdit *bitmaps)
 {
     if (!bitmaps->q)

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The last pass of a check: shared places and COPIED flags (review.h).
+ *
+ * An entry of a table in use must have the COPIED flag exactly if what it refers to is counted
+ * once. The pass reads the L1 table and the L2 tables in use again, and also those of snapshots
+ * when entries have to be mended. Repaired entries are written in place, after the refcounts that
+ * they agree with; a table that shares its cluster with something else is left alone.
+ */
 #include "review.h"
 
 #include <inttypes.h>
@@ -32,7 +41,7 @@ static gboolean count_of(const Qcow2Review *review, uint64_t cluster, uint64_t *
 
 /* --- places -------------------------------------------------------------------------------- */
 
-/* A count that differs from the file's is an error that has been counted. */
+/* Reports a shared place. Where the count differs from the file's, the error is counted already. */
 static gboolean review_place(const Qcow2Review *review, uint64_t cluster, uint64_t expected,
                              CstImageCheck *result, GError **error)
 {
@@ -78,7 +87,7 @@ static uint64_t with_flag(uint64_t word, gboolean copied)
     return copied ? word | QCOW2_COPIED : word & ~QCOW2_COPIED;
 }
 
-/* @place: of what the entry refers to. */
+/* Reports a wrong COPIED flag of an entry that refers to @place. */
 static void note(const Qcow2Review *review, uint64_t place, CstImageCheck *result)
 {
     cst_check_errors(

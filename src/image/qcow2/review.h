@@ -4,14 +4,15 @@
 #include "walk.h"
 
 /**
- * The second look of a check, once everything is counted: tables that share their place, COPIED
- * flags that do not agree with the refcounts, entries that can be mended.
+ * The last pass of a check, after everything is counted: finds tables that share their place and
+ * COPIED flags that do not agree with the refcounts, and mends entries.
  */
 typedef struct {
-    Qcow2Walk *walk;
-    gboolean fix;
-    gboolean ask_file; /**< the counts in the file differ from the walk's: flags go by the file's */
+    Qcow2Walk *walk;   /**< borrowed; complete */
+    gboolean fix;      /**< write corrected entries */
+    gboolean ask_file; /**< the counts in the file differ from the walk's and decide about flags */
 } Qcow2Review;
 
-/** Adds to the errors of @result. */
+/** Runs the pass. Adds to errors and errors_fixed of @result; flushes what it has fixed. @task may
+ * be NULL. */
 gboolean qcow2_review(Qcow2Review *review, CstImageCheck *result, CstTask *task, GError **error);

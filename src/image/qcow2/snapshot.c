@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Internal snapshots: create, revert, delete, rename, list, and reading the disk as it was.
+ *
+ * Snapshots share clusters with the active image and with each other; the refcount of a cluster
+ * says from how many L1 tables it can be reached. Only tables in use have the COPIED flag, for
+ * clusters of one reference. Each change claims all guest clusters and is one switch (switch.h):
+ * tables whose flags have to change are copied and not changed in place, as the old image must stay
+ * valid until the header is written. Reverting is the exception: it clears COPIED flags of the
+ * snapshot's tables in place, on which the old image does not rely.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -12,12 +23,7 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/*
- * Snapshots share clusters with the image in use and with each other; a cluster's refcount says by
- * how many L1 tables it can be reached. A cluster of one reference only carries the COPIED flag in
- * the tables in use. Tables whose flags have to change are copied, never changed in place, as the
- * old image must stay what it is until the switch (switch.h).
- */
+/* A change of the snapshots. */
 typedef struct {
     Qcow2 *q;
     Qcow2Switch change;
@@ -140,7 +146,7 @@ static uint64_t l1_bytes(uint32_t entries)
     return entries * UINT64_C(8);
 }
 
-/* The entry as its refcount wants it. */
+/* Returns the entry with the COPIED flag that its refcount demands. */
 static uint64_t flagged(const Job *job, uint64_t word, gboolean shared)
 {
     uint64_t host = word & QCOW2_OFFSET_MASK;
@@ -152,7 +158,7 @@ static uint64_t flagged(const Job *job, uint64_t word, gboolean shared)
     return word & ~QCOW2_COPIED;
 }
 
-/* Sets the flags in @table; FALSE when all were right. */
+/* Corrects the flags in @table. Returns FALSE when all were right. */
 static gboolean set_flags(const Job *job, uint8_t *table, gboolean shared)
 {
     gboolean changed = FALSE;
@@ -169,8 +175,9 @@ static gboolean set_flags(const Job *job, uint8_t *table, gboolean shared)
 }
 
 /*
- * The L1 entry at @index and the table behind it, once the counts are what they shall be. @taken
- * over: the old table goes to a snapshot; else it is given up when it has to be copied.
+ * Corrects the flags of the L1 entry at @index and of its table, for the counts after the commit. A
+ * table that has to change is copied. With @taken_over a snapshot keeps the old table, else the
+ * copy replaces it.
  */
 static gboolean renew_table(Job *job, uint32_t index, gboolean taken_over, uint8_t *buf,
                             GError **error)
@@ -213,7 +220,7 @@ static gboolean renew_tables(Job *job, gboolean taken_over, GError **error)
 
 /* --- creating ------------------------------------------------------------------------------ */
 
-/* One more than any id that is a number. */
+/* Returns an id that is one more than the largest numeric id. */
 static char *new_id(const GArray *snapshots)
 {
     uint64_t most = 0;
@@ -330,9 +337,9 @@ static gboolean load_l1(Job *job, const Qcow2Snapshot *snapshot, GError **error)
 }
 
 /*
- * Enabled bitmaps don't know of what changes here. Disabled ones are about the past, which stays
- * what it was, but they can't be of a disk of another size. Marked while the old disk is still
- * there: too early is no lie.
+ * Marks bitmaps as in use: enabled ones, as they do not record the bytes that a revert changes, and
+ * all if the disk gets another size. They are marked before the switch: a bitmap that is
+ * invalidated too early does no harm.
  */
 static gboolean outdate_bitmaps(Qcow2 *q, uint64_t size, GError **error)
 {

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Parses and packs the snapshot table.
+ *
+ * The header does not say how long the table is, so it is read piece by piece as its entries ask
+ * for more, at most to the end of the file or QCOW2_MAX_SNAPSHOT_BYTES. A repair reads tables that
+ * break the limits entry by entry, since one entry may claim gigabytes of extra data. Extra data
+ * that is unknown here is kept when a table is packed.
+ */
 #include "snaptable.h"
 
 #include <string.h>

@@ -6,29 +6,33 @@
 /** The snapshot table (qcow2, "Snapshots"): entries of variable length, in one piece. */
 
 #define QCOW2_MAX_SNAPSHOT_EXTRA 1024u
-#define QCOW2_MAX_SNAPSHOT_BYTES (64u << 20) /**< of the whole table */
+#define QCOW2_MAX_SNAPSHOT_BYTES (64u << 20) /**< length of the whole table */
 
+/** An entry of the snapshot table. */
 typedef struct {
     uint64_t l1_offset;
     uint32_t l1_size;
     uint32_t seconds, nanoseconds; /**< since the epoch */
-    uint64_t clock;                /**< ns the guest had run */
-    uint64_t state_size;
-    uint64_t disk_size; /**< where the entry does not say: the image's */
-    uint8_t *extra;     /**< as found; the two fields above are set in it when written */
+    uint64_t clock;                /**< nanoseconds that the guest had run */
+    uint64_t state_size;           /**< bytes of the guest's memory */
+    uint64_t disk_size;            /**< bytes; the image's size if the entry has none */
+    uint8_t *extra;                /**< as found; packing updates the two sizes above in it */
     uint32_t extra_size;
     char *id;
     char *name;
 } Qcow2Snapshot;
 
+/** Frees what @snapshot owns and zeroes it. */
 void qcow2_snapshot_clear(Qcow2Snapshot *snapshot);
 
 /**
- * All snapshots as an array of Qcow2Snapshot that clears its elements; *ret_bytes is the length of
- * the table. CORRUPT when it does not fit into the file or its bounds.
+ * Reads all snapshots as an array of Qcow2Snapshot that clears its elements; the caller's.
+ * @ret_bytes gets the length of the table, and may be NULL. CORRUPT when the table exceeds the file
+ * or the limits.
  */
 GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error);
-/** What is wrong with a snapshot table that can be read all the same. */
+
+/** What is wrong with a snapshot table that can be read nevertheless. */
 typedef struct {
     uint64_t bytes;     /**< of the table in the file */
     uint32_t too_many;  /**< snapshots beyond the limits of their number or of the table's size */
@@ -37,12 +41,16 @@ typedef struct {
 } Qcow2SnapshotFaults;
 
 /**
- * As qcow2_snapshots_read(), but with what can be had of a table that breaks the limits: without
- * the snapshots that are too many, and with too long extra data cut. CORRUPT when an entry does not
- * fit into the file.
+ * Reads a table that may break the limits: leaves out the snapshots that are too many, cuts extra
+ * data that is too long, and counts both in *ret_faults. Otherwise as qcow2_snapshots_read().
+ * CORRUPT when an entry exceeds the file.
  */
 GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GError **error);
+
+/** Makes an empty array of the same kind. */
 GArray *qcow2_snapshots_new(void);
-/** The table's bytes for an image with @header; *ret_len of them. LIMIT when they are too many. */
+
+/** Packs @snapshots as the table of an image with @header: *ret_len bytes, the caller's. LIMIT when
+ * the snapshots or the bytes are too many. */
 uint8_t *qcow2_snapshots_pack(const Qcow2 *q, const Qcow2Header *header, const GArray *snapshots,
                               uint64_t *ret_len, GError **error);

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Makes, reloads and frees the state of an opened image (state.h).
+ *
+ * The caches hold about L2_CACHE_BYTES and BLOCK_CACHE_BYTES, whatever the size of the image. When
+ * all pages of a cache are dirty, a complete sync writes them, so that the order of sync.c holds
+ * then too. qcow2_state_renew() forgets all cached tables, after the tables on the disk were
+ * replaced without the caches.
+ */
 #include "state.h"
 
 #include <base/alloc.h>

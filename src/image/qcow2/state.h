@@ -10,14 +10,14 @@
 /**
  * An opened qcow2 image.
  *
- * One lock guards all metadata; the guest's data is read and written outside of it. Reading is that
- * of the block formats (blocks.h). Writers first claim their range of guest clusters, those too
- * that write in place, so that two of them never meet in a cluster and nobody gives up a cluster
- * that is being written to.
+ * One lock (blocks.lock) guards all metadata; the guest's data is read and written without it.
+ * blocks.h reads the data of all block formats. A writer, even one that writes in place, first
+ * claims its range of guest clusters, so that two writers never meet in a cluster and no cluster is
+ * given up while it is being written to.
  *
- * Order of writing, so that the worst after a power cut is a leaked cluster: guest data and
- * refcounts before the tables that refer to them, L2 tables before the L1 entries, and what is
- * given up is counted down only when nothing on the disk refers to it any more (sync.c).
+ * Order of writing, so that a power cut leaves leaked clusters at worst: guest data and refcounts
+ * before the tables that refer to them, L2 tables before the L1 entries. A cluster that was given
+ * up is counted down only when nothing on the disk refers to it any more (sync.c).
  *
  * A cluster whose entry lacks the COPIED bit belongs to a snapshot too: it is never written in
  * place.
@@ -29,9 +29,9 @@
 #define QCOW2_OFFSET_MASK UINT64_C(0x00fffffffffffe00)
 
 typedef struct {
-    CstBlocks blocks;      /* its lock guards what is said so below; claims are of clusters */
-    CstBlob *data;         /* owned: file with the guest's bytes; NULL: they are in the image */
-    gboolean lacks_data;   /* the data file was not to be opened */
+    CstBlocks blocks; /* its lock guards the fields named below; its claims are of guest clusters */
+    CstBlob *data;    /* owned: the external data file; NULL: the guest's bytes are in the image */
+    gboolean lacks_data;   /* the data file was not opened, as requested */
     gboolean same_content; /* CST_IMAGE_SAME_CONTENT */
 
     Qcow2Header header;
@@ -46,7 +46,7 @@ typedef struct {
     /* guarded by the lock */
     gboolean writing;  /* the header has been prepared for changes */
     gboolean lost;     /* a header may be half written: nothing more may be changed */
-    gboolean applying; /* pending is being worked off */
+    gboolean applying; /* qcow2_apply_pending() is running */
     uint64_t *l1;      /* header.l1_size entries */
     uint32_t l1_dirty_first, l1_dirty_end;
     uint64_t *reftable;
@@ -54,17 +54,18 @@ typedef struct {
     uint32_t reftable_dirty_first, reftable_dirty_end;
     CstPageCache *l2s;       /* whole L2 tables, by their offset */
     CstPageCache *refblocks; /* whole refcount blocks, by their offset */
-    uint64_t free_hint;      /* no cluster below is free */
-    uint64_t packed_at;      /* where compressed data goes on inside a cluster; 0: in a new one */
+    uint64_t free_hint;      /* no cluster below it is free */
+    uint64_t packed_at;      /* offset for the next compressed data; 0: in a new cluster */
     GArray *pending;         /* uint64_t host clusters to count down after the next sync */
 } Qcow2;
 
+/** Returns the state behind @image, which must be a qcow2 image. */
 static inline Qcow2 *qcow2_of(CstImage *image)
 {
     return (Qcow2 *)image;
 }
 
-/** The data file alone reads as the guest's disk does, and has to go on so. */
+/** Returns whether the data file alone must read as the guest's disk does. */
 static inline gboolean qcow2_is_raw(const Qcow2 *q)
 {
     return q->data && (q->header.autoclear & QCOW2_AUTOCLEAR_RAW_DATA);
@@ -72,34 +73,40 @@ static inline gboolean qcow2_is_raw(const Qcow2 *q)
 
 /* --- update.c; lock held ---------------------------------------------------------------------- */
 
+/** Sets the error CORRUPT with the image's name and @what, which is translated. Returns FALSE. */
 gboolean qcow2_corrupt(const Qcow2 *q, GError **error, const char *what);
 #define qcow2_corrupt(...) CST_GIVES_FALSE(qcow2_corrupt(__VA_ARGS__))
 
-/** Everything before reaches the disk ahead of everything after. */
+/** Makes all earlier writes reach the disk before all later ones. Does nothing in an image that was
+ * opened without barriers. */
 gboolean qcow2_barrier(Qcow2 *q, GError **error);
-/** Clears all autoclear bits but @keep: what they stand for is not kept up to date here. */
+/** Clears all autoclear bits but @keep on the disk, as their features are not kept up to date here.
+ * IO when q->lost is set. */
 gboolean qcow2_clear_features(Qcow2 *q, uint64_t keep, GError **error);
-/** Before a first change that leaves the guest's bytes as they are: bitmaps stay valid. */
+/** Prepares the header for changes that leave the guest's bytes as they are: bitmaps stay valid. */
 gboolean qcow2_begin_changing(Qcow2 *q, GError **error);
 /**
- * Bytes of the header's first sector, behind everything that was written before. When it fails
- * nobody knows what the disk holds, and nothing more may be changed.
+ * Writes @len bytes of the header's first sector at @offset, between two barriers. A failed write
+ * sets q->lost: the content of the disk is unknown, and nothing more may be changed.
  */
 gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t len,
                           GError **error);
 
 /* --- state.c ---------------------------------------------------------------------------------- */
 
-/** The state of an image with @header, which has been checked; no tables yet. Borrows @blob. */
+/** Makes the state of an image with @header, which has been checked, without its tables. Borrows
+ * @blob. */
 Qcow2 *qcow2_state_new(CstBlob *blob, const Qcow2Header *header, const CstImageOpen *how,
                        GError **error);
-/** Reads the L1 table and, with @counts, the refcount table, as the header says. */
+/** Reads the L1 table and, with @counts, the refcount table. Changes nothing on failure. */
 gboolean qcow2_state_read_tables(Qcow2 *q, gboolean counts, GError **error);
-/** As after a fresh open with @header: whatever was cached is forgotten. Lock held. */
+/** Sets the state to that after opening an image with @header: forgets all cached tables, dirty
+ * ones too, and reads the tables again. Lock held. */
 gboolean qcow2_state_renew(Qcow2 *q, const Qcow2Header *header, GError **error);
+/** Frees the state. Writes nothing. */
 void qcow2_state_free(Qcow2 *q);
 
-/** The table, one cluster long, that is stored at @offset. */
+/** Returns the cache's name for the table, one cluster long, that is stored at @offset. */
 static inline CstPageId qcow2_table_id(const Qcow2 *q, uint64_t offset)
 {
     return (CstPageId){.key = offset, .offset = offset, .length = (uint32_t)q->cluster_size};
@@ -107,166 +114,193 @@ static inline CstPageId qcow2_table_id(const Qcow2 *q, uint64_t offset)
 
 /* --- snapshot.c; while the image is being opened for reading --------------------------------- */
 
-/** From now on the guest's view is that of the snapshot called @name. */
+/** Replaces the active L1 table and size in memory by those of the snapshot with the name or id
+ * @name. NOT_FOUND. */
 gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error);
 
 /* --- refblocks.c: how often clusters are used; lock held ------------------------------------- */
 
-/** The index of the refcount block that counts @cluster in the refcount table. */
+/** Returns the index, in the refcount table, of the block that counts @cluster. */
 static inline uint64_t qcow2_block_index(const Qcow2 *q, uint64_t cluster)
 {
     return cluster >> q->block_bits;
 }
 
-/** That block, cached; *ret_block is NULL where there is none: all counts there are 0. */
+/** Gets the block that counts @cluster from the cache. *ret_block is NULL where none exists: all
+ * counts there are 0. CORRUPT when its place is not aligned. */
 gboolean qcow2_block_of(Qcow2 *q, uint64_t cluster, CstPage **ret_block, GError **error);
+/** Reads the refcount of @cluster; 0 where no block exists. */
 gboolean qcow2_count_get(Qcow2 *q, uint64_t cluster, uint64_t *ret_count, GError **error);
-/** The block that holds the count must exist. */
+/** Sets the refcount of @cluster in the cache. CORRUPT when no block counts it. */
 gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **error);
-/** Takes back clusters that nothing refers to yet. */
+/** Frees @count clusters from @cluster on that were just allocated and that nothing refers to. A
+ * failure leaves them leaked. */
 void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count);
-/** Counts down @count clusters from @cluster once the next sync is through. */
+/** Notes that @count clusters from @cluster on have lost one reference; the next sync counts them
+ * down. */
 void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count);
-/** Clusters that are free are given back to the file system, as far as the file reaches. */
+/** Discards @count free clusters from @cluster on, as far as the file reaches. Ignores errors. */
 void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count);
-/** Works off what was given up. Called by sync, when the disk no longer refers to it. */
+/** Counts down all clusters that were given up. Called by qcow2_sync(), when the disk no longer
+ * refers to them. CORRUPT when one is not counted. */
 gboolean qcow2_apply_pending(Qcow2 *q, GError **error);
 
 /* --- alloc.c; lock held ----------------------------------------------------------------------- */
 
-/** Up to @wanted clusters in a row, counted once; at least one. */
+/** Allocates 1 to @wanted contiguous clusters and sets their refcounts to 1. LIMIT when the file
+ * can't grow, CORRUPT when metadata in use is not counted. */
 gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t *ret_count,
                      GError **error);
 
 /* --- region.c: long runs at the end of the file; lock held ---------------------------------- */
 
-/** Exactly @count clusters in a row, counted once. */
+/** Allocates exactly @count contiguous clusters behind the last one in use. LIMIT as above. */
 gboolean qcow2_alloc_region(Qcow2 *q, uint64_t count, uint64_t *ret_cluster, GError **error);
-/** Makes the refcount table at least @entries long. */
+/** Moves the refcount table to a place with room for @entries entries or more, on the disk too.
+ * LIMIT when the table would be too large for the format. */
 gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error);
-/** One past the last cluster that is counted. */
+/** Finds the end of the space in use: the cluster behind the last one that is counted. */
 gboolean qcow2_used_end(Qcow2 *q, uint64_t *ret_cluster, GError **error);
 
 /* --- map.c: L1 and L2; lock held ------------------------------------------------------------- */
 
 typedef enum {
-    QCOW2_UNALLOCATED, /**< backing image, or zeroes */
+    QCOW2_UNALLOCATED, /**< shows the backing image, or zeroes if there is none */
     QCOW2_ZERO,
     QCOW2_DATA,
     QCOW2_PACKED, /**< compressed */
-    QCOW2_BAD
+    QCOW2_BAD     /**< the entry is damaged */
 } Qcow2Kind;
 
+/** An L2 entry in host order. */
 typedef struct {
-    uint64_t word;   /**< the entry proper */
-    uint64_t bitmap; /**< of subclusters; 0 unless extended */
+    uint64_t word;   /**< place and flags */
+    uint64_t bitmap; /**< allocation of subclusters; 0 unless entries are extended */
 } Qcow2Entry;
 
+/** Returns the offset of the cluster that an entry, if not compressed, refers to; 0: none. */
 static inline uint64_t qcow2_entry_host(const Qcow2Entry *entry)
 {
     return entry->word & QCOW2_OFFSET_MASK;
 }
 
+/** Returns the kind of subcluster @sub of an entry; @sub is 0 unless entries are extended. */
 Qcow2Kind qcow2_entry_kind(const Qcow2 *q, const Qcow2Entry *entry, unsigned sub);
 
+/** A run of the guest's bytes. */
 typedef struct {
     Qcow2Kind kind;
-    uint64_t length;
-    uint64_t host; /**< QCOW2_PACKED: the entry; else where the first byte's space is. 0: nowhere,
-                      but for QCOW2_DATA */
+    uint64_t length; /**< bytes */
+    uint64_t host;   /**< QCOW2_PACKED: the entry's word; else the offset of the first byte's space.
+                        0: there is none, except for QCOW2_DATA */
 } Qcow2Run;
 
-/** What the guest's bytes from @offset on are; one kind, and for data one piece of the file. */
+/** Finds the run of guest bytes at @offset, at most @length long: of one kind, and contiguous in
+ * the file where it has space there. CORRUPT when an entry is damaged. */
 gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run, GError **error);
 
 /**
- * The L2 table of the guest's @offset, for changing: made, or copied away from a snapshot, when
- * needed. Write entries with qcow2_entry_put(), which marks it dirty.
+ * Returns the L2 table of the guest's @offset, ready to be changed: makes a missing table, and
+ * copies one that belongs to a snapshot too. The page is valid as page_cache.h says. Write entries
+ * with qcow2_entry_put(), which marks it dirty.
  */
 CstPage *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, GError **error);
-/** The table for looking only; *ret_table is NULL where there is none. */
+/** Gets the L2 table of @l1_index for reading only; valid as page_cache.h says. *ret_table is NULL
+ * where none exists. */
 gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, const uint8_t **ret_table, GError **error);
 
+/** Returns the index of the entry for the guest's @offset in its L2 table. */
 static inline uint64_t qcow2_l2_index(const Qcow2 *q, uint64_t offset)
 {
     return (offset >> q->cluster_bits) & ((UINT64_C(1) << q->l2_bits) - 1);
 }
 
+/** Decodes entry @index of @table. */
 Qcow2Entry qcow2_entry_get(const Qcow2 *q, const uint8_t *table, uint64_t index);
-/** Marks the table dirty. INTERNAL when the table was given up meanwhile. */
+/** Writes entry @index and marks the table dirty. INTERNAL when the table was dropped meanwhile. */
 gboolean qcow2_entry_put(Qcow2 *q, CstPage *table, uint64_t index, Qcow2Entry entry,
                          GError **error);
-/** Gives up what @entry refers to. */
+/** Gives up one reference to each cluster that @entry refers to; none in an external data file. */
 void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry);
-/** A packed entry's place: first byte, length (up to the end of its last sector). */
+/** Decodes the place of compressed data: its first byte and its length up to the end of its last
+ * sector. */
 void qcow2_packed_place(const Qcow2 *q, uint64_t word, uint64_t *ret_host, uint64_t *ret_length);
+/** Notes that entry @index of the L1 table has changed, for the next sync. */
 void qcow2_l1_dirty(Qcow2 *q, uint32_t index);
 
 /* --- begin.c; lock held ---------------------------------------------------------------------- */
 
-/** Before the first change: clears what a writer that does not know it must clear. */
+/** Prepares the header and the bitmaps for changes of the guest's bytes. Call it before each
+ * change; it acts once. */
 gboolean qcow2_begin_writing(Qcow2 *q, GError **error);
 
 /* --- sync.c; lock held, but for write_back, which takes it itself ----------------------------- */
 
-/** Writes all changed metadata in its order. */
+/** Writes all changed metadata in its order, and then counts down what was given up. */
 gboolean qcow2_sync(Qcow2 *q, GError **error);
-/** As qcow2_sync(), and nothing is held back any more; no barrier at the end. */
+/** Syncs and also writes the counts that the sync has made smaller, so that no change is left in
+ * memory. Issues no barrier at the end. */
 gboolean qcow2_write_back(Qcow2 *q, GError **error);
-/** Work off pending when there is much of it. */
+/** Syncs when many clusters wait to be counted down, which bounds their memory. */
 gboolean qcow2_relieve(Qcow2 *q, GError **error);
 
 /* --- unpack.c --------------------------------------------------------------------------------- */
 
-/** Decompresses one cluster. CORRUPT when @packed does not hold one. */
+/** Decompresses one cluster to @cluster, which has room for cluster_size bytes. Any thread. CORRUPT
+ * when @packed does not hold a cluster. */
 gboolean qcow2_unpack(Qcow2 *q, const uint8_t *packed, size_t packed_len, uint8_t *cluster,
                       GError **error);
 
 /* --- pack.c ----------------------------------------------------------------------------------- */
 
-/** Compresses one cluster; any thread. 0: the result would not be shorter than @room. */
+/** Compresses one cluster into @packed, @room bytes long. Any thread. Returns the length, or 0 when
+ * the result does not fit. */
 size_t qcow2_pack(const Qcow2 *q, const uint8_t *cluster, uint8_t *packed, size_t room);
 
 /* --- the guest's bytes; no lock held ---------------------------------------------------------- */
 
 extern const CstBlocksOps qcow2_blocks_ops;
 
-/** Waits until nobody else works on the clusters of the range. */
+/** Claims the guest clusters of the range, after all other claims on them have been released.
+ * @claim lies on the caller's stack until qcow2_release(). */
 void qcow2_claim(Qcow2 *q, CstBlockClaim *claim, uint64_t offset, uint64_t length);
+/** Ends the claim and wakes those who wait for its clusters. */
 void qcow2_release(Qcow2 *q, CstBlockClaim *claim);
 
-/** Whether unallocated bytes from @offset on may show something of a backing image. */
+/** Returns whether unallocated bytes from @offset on may show bytes of a backing image. */
 gboolean qcow2_backing_shows(const Qcow2 *q, uint64_t offset);
-/** UNSUPPORTED when the content is encrypted. */
+/** Checks that the content can be accessed. UNSUPPORTED when it is encrypted, INVALID when the data
+ * file was not opened. */
 gboolean qcow2_check_content(const Qcow2 *q, GError **error);
 
-/** As the callbacks in format.h, for a range that the caller has claimed. */
+/** Do what pwrite and zero in format.h do, for a range that the caller has claimed. */
 gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_t offset,
                              GError **error);
 gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                             GError **error);
 /**
- * Forgets the whole clusters from @offset to before @end; what lay there is given up. @hide: a
- * backing image must not show instead (else the entries end up unallocated). Lock held.
+ * Removes the whole clusters from @offset to before @end from the tables and gives them up. With
+ * @hide they read as zeroes, else the entries become unallocated and may show a backing image. Lock
+ * held.
  */
 gboolean qcow2_forget(Qcow2 *q, uint64_t offset, uint64_t end, gboolean hide, GError **error);
-/** Gives up a whole L2 table with all that it refers to. Lock held. */
+/** Gives up the L2 table of L1 entry @index with all that it refers to. Lock held. */
 gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error);
-/** The file ends behind its last cluster in use, where its size can be changed. */
+/** Cuts the file behind its last cluster in use. Does nothing where the size can't be changed. */
 gboolean qcow2_cut_file(Qcow2 *q, GError **error);
-/** Gives every unallocated cluster of the range its place; it reads as before. */
+/** Gives the clusters of the range a place where they have none. The range reads as before. */
 gboolean qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t length,
                            CstPreallocation preallocation, CstTask *task, GError **error);
 
 /* --- create.c --------------------------------------------------------------------------------- */
 
-/** "0.10" or "1.1", or "v2" or "v3"; INVALID, here and below. */
+/** Parses a compatibility level: "0.10", "1.1", "v2" or "v3". INVALID. */
 gboolean qcow2_parse_compat(const char *compat, uint32_t *ret_version, GError **error);
-/** @ret_order: log2 of the width. */
+/** Checks a refcount width and returns its log2. INVALID. */
 gboolean qcow2_parse_refcount_bits(unsigned bits, uint32_t *ret_order, GError **error);
 
 /**
- * The header of an empty image with @options; *ret_header is zeroed. INVALID for options and
- * capacities that no image can have.
+ * Plans the header of an empty image with @options. The caller passes *ret_header zeroed. INVALID
+ * for options and capacities that no image can have.
  */
 gboolean qcow2_plan(const CstImageCreate *options, Qcow2Header *ret_header, GError **error);

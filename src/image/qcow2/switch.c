@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Changes many tables with one write of the header (switch.h).
+ *
+ * New content is put where change->base counts nothing: base has all refcounts of the file, so
+ * nothing of the old image is overwritten. qcow2_switch_begin() therefore refuses an image whose
+ * refcounts leave out metadata in use. Commit order: the new refcount structure, a barrier, the
+ * header, a barrier; then the state is reloaded, and clusters that only the old image used are
+ * discarded. A crash before the header is written leaves the old image without a leak.
+ */
 #include "switch.h"
 
 #include <string.h>

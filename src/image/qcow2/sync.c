@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changed metadata on its way to the disk. Counts go before what they count: refcount blocks, a
- * barrier, the refcount table; a barrier, L2 tables, a barrier, the L1 table. What was given up is
- * counted down after another barrier, when nothing on the disk refers to it any more, and its
- * smaller counts go with the next sync. So a power cut leaves leaks, at worst.
+ * Writes changed metadata in the order that keeps the image valid: refcount blocks, a barrier, the
+ * refcount table; a barrier, L2 tables, a barrier, the L1 table. Clusters that were given up are
+ * counted down after another barrier, when nothing on the disk refers to them any more; the smaller
+ * counts are written by the next sync. A power cut therefore leaves leaked clusters at worst.
  */
 #include "bytes.h"
 
@@ -62,7 +62,7 @@ gboolean qcow2_sync(Qcow2 *q, GError **error)
         return FALSE;
     if (q->applying || q->pending->len == 0)
         return TRUE;
-    /* Smaller counts may reach the disk at any time from here on: they go with the next sync. */
+    /* From here on, smaller counts may reach the disk at any time: the next sync writes them. */
     return qcow2_barrier(q, error) && qcow2_apply_pending(q, error);
 }
 

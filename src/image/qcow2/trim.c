@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Returns free space to the file system. The image is flushed first, so that nothing on the disk
+ * refers to a free cluster. Then runs of clusters that are counted 0 times are discarded, with the
+ * lock held so that none of them is allocated meanwhile, and the file is cut behind its last
+ * cluster in use.
+ */
 #include "qcow2.h"
 
 #include "state.h"

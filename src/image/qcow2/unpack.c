@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decompresses clusters. The input may be garbage: output ends with the cluster, and the memory for
+ * a zstd window is limited. What follows the compressed data in its last sector is ignored. No lock
+ * is needed.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The order of writes, and changes of an opened image's header, which go to the disk at once and
- * behind everything before them.
+ * Barriers, and changes of an opened image's header. Such a change reaches the disk at once, after
+ * everything that was written before it.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -48,7 +48,7 @@ gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t 
         return FALSE;
     q->lost = TRUE; /* until both calls say that the disk has it */
     if (!cst_blob_pwrite(q->blocks.blob, raw, len, offset, error) || !qcow2_barrier(q, error)) {
-        q->writing = FALSE; /* so that the next writer hears of it */
+        q->writing = FALSE; /* so that the next writer gets the error */
         return FALSE;
     }
     q->lost = FALSE;

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Counts what the tables of an image refer to; walk.h has the order of the calls.
+ *
+ * One thread gathers the L2 tables of all L1 tables. Then several threads take batches of tables
+ * that are adjacent in the file, read and scan them without a lock, and add what they found to the
+ * walk under Crew.lock. A table that several L1 tables share is scanned once and its references
+ * count that many times. L1 tables that are together longer than the file overlap; the walk refuses
+ * them, as they could keep it busy for hours.
+ */
 #include "walk.h"
 
 #include <inttypes.h>

@@ -5,19 +5,22 @@
 #include "state.h"
 
 /**
- * Counts what an image's tables refer to. An L2 table that several L1 tables share is read once,
- * whatever the number of snapshots; tables are read on several threads, in the file's order.
+ * Counts what the tables of an image refer to. An L2 table that several L1 tables share is read
+ * once, whatever the number of snapshots. Several threads read L2 tables, in the file's order.
  *
- * First all L1 tables (qcow2_walk_l1()), then the L2 tables found there (qcow2_walk_tables()), then
- * any other areas (qcow2_walk_mark()).
+ * Order of calls: qcow2_walk_l1() for all L1 tables, qcow2_walk_tables() for the L2 tables found
+ * there, qcow2_walk_mark() for other areas. Damage is an error in walk->found and does not end the
+ * walk, unless stated otherwise. One thread may use a walk at a time.
  */
 
+/** An L2 table. */
 typedef struct {
-    uint64_t place;
-    uint64_t uses;   /**< entries of L1 tables that refer to it */
-    gboolean active; /**< one of them is in use, not a snapshot's */
+    uint64_t place;  /**< offset in the file */
+    uint64_t uses;   /**< how many entries of L1 tables refer to it */
+    gboolean active; /**< the active L1 table refers to it, not only those of snapshots */
 } Qcow2WalkTable;
 
+/** A range of the file. */
 typedef struct {
     uint64_t offset, bytes;
 } Qcow2Area;
@@ -26,39 +29,44 @@ typedef struct {
     Qcow2 *q; /**< borrowed */
     uint64_t file_size;
     Qcow2Counts counts;
-    Qcow2WalkTable *tables; /**< by place once qcow2_walk_tables() has begun */
+    Qcow2WalkTable *tables; /**< sorted by place when qcow2_walk_tables() has begun */
     guint table_count;
-    GArray *areas; /**< Qcow2Area: what only one thing may refer to */
-    uint64_t l1_bytes;
-    gboolean mend;       /**< entries that can be mended count as if they were */
-    CstImageCheck found; /**< errors, also in words, and figures of the L1 table in use */
-    uint64_t fixable;    /**< those of the errors that qcow2_entry_mended() mends */
+    GArray *areas;       /**< Qcow2Area: ranges that may have only one user */
+    uint64_t l1_bytes;   /**< total length of the L1 tables */
+    gboolean mend;       /**< count entries that can be mended as if they had been */
+    CstImageCheck found; /**< errors, their findings, and statistics of the active L1 table */
+    uint64_t fixable;    /**< number of errors that qcow2_entry_mended() mends */
 } Qcow2Walk;
 
+/** Begins a walk over @q, which it borrows. Call qcow2_walk_clear() after a failure too. LIMIT when
+ * the file is too long. */
 gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error);
+/** Frees what the walk owns. May be called for a struct of zeroes. */
 void qcow2_walk_clear(Qcow2Walk *walk);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Walk, qcow2_walk_clear)
 
-/** Counts an area once; outside of the file is an error of the image. */
+/** Counts the clusters of an area once more. An area outside the file is an error of the image.
+ * LIMIT or NO_MEMORY, as for all functions that count. */
 gboolean qcow2_walk_mark(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GError **error);
-/** The same for an area that nothing else may refer to. */
+/** Does the same for an area that may have no other user. */
 gboolean qcow2_walk_mark_own(Qcow2Walk *walk, uint64_t offset, uint64_t bytes, GError **error);
 
 /**
- * Gathers the L2 tables of an L1 table. The table in use goes first. *ret_sound is FALSE when it
- * lies outside of the file, so that what it refers to stays unknown.
+ * Gathers the L2 tables of the L1 table at @offset. Call it for the @active table first. *ret_sound
+ * is FALSE when the table is misplaced or too long, so that what it refers to stays unknown.
+ * CORRUPT when the L1 tables overlap.
  */
 gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gboolean active,
                        gboolean *ret_sound, GError **error);
-/** Counts the L1 tables, the L2 tables' entries. */
+/** Counts the areas of the L1 tables and all that the L2 tables refer to. @task may be NULL. */
 gboolean qcow2_walk_tables(Qcow2Walk *walk, CstTask *task, GError **error);
 
-/** A table's bytes; where the file is cut off they are zero. */
+/** Reads @bytes bytes at the offset @place; those behind the end of the file are zero. */
 gboolean qcow2_walk_read(Qcow2Walk *walk, uint8_t *buf, uint64_t place, uint64_t bytes,
                          GError **error);
 
 /**
- * @entry with what is certainly wrong and can be put right without losing anything: flags that
- * must not be there, subclusters that are said to be zero and data at once.
+ * Returns @entry with those errors corrected that can be corrected without losing data: flags that
+ * must not be set, subclusters marked both as zero and as data, places that nothing is read from.
  */
 Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry);

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Writes the guest's bytes in steps, each over a run of clusters of one L2 table. A step is planned
+ * under the lock (where the bytes go), written without it, and committed to the L2 entries under
+ * it. The caller's claim keeps other writers off its guest clusters between these phases.
+ *
+ * Where a cluster gets a new place, the bytes around the written ones are filled in with what the
+ * guest sees there. The unit of filling is a subcluster where the rest of the cluster stays as it
+ * is, and the cluster where data has to move. Old clusters are given up with the commit; until the
+ * L2 table is synced, the disk refers to their unchanged content.
+ */
 #include <string.h>
 
 #include <base/alloc.h>
@@ -9,14 +20,6 @@
 #include "qcow2.h"
 #include "state.h"
 
-/*
- * A write goes step by step through runs of clusters: plan under the lock (where do the bytes go),
- * write outside of it, commit the L2 entries under the lock.
- *
- * Where a cluster gets a new place, the bytes around the written ones are filled in from what the
- * guest sees there. The unit of filling is a subcluster where the rest of the cluster stays as it
- * is, and the cluster where data has to move.
- */
 #define BOUNCE_MAX (1 * CST_MIB) /* larger pieces are written straight from the caller's buffer */
 
 typedef struct {

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Zeroes and discards ranges. Whole clusters and subclusters change L2 entries only; their space in
+ * the file returns with the next sync. What is smaller than that is written as zeroes. Version 2
+ * has no entries that read as zeroes: clusters that can't be left unallocated there are written,
+ * too. A data file that has to read as the disk does is zeroed as well.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "qcow2.h"
 #include "state.h"
-
-/*
- * Zeroing and discarding change L2 entries only; the file's space comes back with the next sync.
- * Version 2 has no entries that read as zeroes: what can't be left unallocated there is written.
- */
 
 static const uint8_t zeroes[CST_MIB];
 
