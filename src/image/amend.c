@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checked dispatch of amend: the image must be open for writing, its format must have the callback,
+ * and the new size is rounded up to whole sectors of 512 bytes before the format gets it. The
+ * format checks the combination of options, and carries the change out in an order that a power cut
+ * can interrupt anywhere.
+ */
 #include <image/amend.h>
 
 #include <base/error.h>
@@ -6,8 +13,6 @@
 #include <base/units.h>
 
 #include "dispatch.h"
-
-/* The checked dispatch for changing what an image was created with. */
 
 gboolean cst_image_format_can_amend(const CstImageFormat *format)
 {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checked dispatch of the calls that concern the backing image (set_backing, expect, follow, empty)
+ * and of trim: a missing callback is UNSUPPORTED, or success where the format has nothing to do; a
+ * change needs an image that is open for writing. A parent of another format is never handed to a
+ * format, because only the own format knows how to compare identities.
+ */
 #include <image/backing.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "dispatch.h"
-
-/* The checked dispatch for what is below an image, and for space. */
 
 gboolean cst_image_format_can_rebase(const CstImageFormat *format)
 {

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checked dispatch of the dirty bitmap calls. Limits that hold for every format are checked here:
+ * the length of a name and the range of a granularity as QEMU has them, and for a merge equal
+ * formats and sizes. How the bitmaps lie on disk is the business of the format.
+ */
 #include <image/bitmap.h>
 
 #include <string.h>
@@ -8,8 +14,6 @@
 #include <base/units.h>
 
 #include "dispatch.h"
-
-/* The checked dispatch for bitmaps. */
 
 #define NAME_MAX_BYTES  1023
 #define MIN_GRANULARITY 512

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Moves the guest's bytes of all block formats, one run at a time; blocks.h has the model and the
+ * rules of locking. do_step() is the order of a write to bytes without a place. */
 #include "blocks.h"
 
 #include <string.h>
@@ -9,7 +11,7 @@
 #include <base/units.h>
 
 #define SECTOR     512u
-#define MAX_SECTOR 4096u /* larger units are blocks, of which nothing shows yet */
+#define MAX_SECTOR 4096u /* larger units are whole blocks, none of which the guest sees yet */
 #define COPY_CHUNK CST_MIB
 
 static CstBlocks *blocks_of(CstImage *image)
@@ -91,7 +93,7 @@ gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length,
            (there == 0 || cst_blob_zero(blocks->data, host, there, flags, error));
 }
 
-/* The run of equal kind at @host, at most @length long; what is not there reads as zeroes. */
+/* The run of one kind at @host, at most @length long; zeroes behind the end of the file. */
 static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExtent *ret_run,
                        GError **error)
 {
@@ -105,7 +107,7 @@ static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExt
     return TRUE;
 }
 
-/* As writing zeroes, which may be past the end, would. */
+/* Zeroes a range that may lie behind the end of the file, with holes where it can. */
 static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GError **error)
 {
     uint64_t size = 0;
@@ -129,8 +131,7 @@ gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uin
 {
     CstExtent run;
 
-    /* Holes stay holes: else a repair of an image whose blocks all share one would fill the
-     * disk. */
+    /* Keep holes: repairing an image whose blocks all share one place would fill the disk. */
     for (uint64_t done = 0; done < length; done += run.length)
         if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error) ||
             !(run.flags & CST_EXTENT_ZERO
@@ -142,7 +143,7 @@ gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uin
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-/* How much of the range the backing image has. */
+/* Bytes of the range that the backing image reaches; it may end before the image does. */
 static uint64_t backing_there(const CstBlocks *blocks, uint64_t offset, uint64_t length)
 {
     uint64_t start = blocks->backing_start;
@@ -201,7 +202,7 @@ gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offse
     return TRUE;
 }
 
-/* Holes of the file inside of blocks are known to read as zeroes. */
+/* Describes a run that has a place; a hole of the file inside of it reads as zeroes. */
 static gboolean data_extent(CstBlocks *blocks, const CstRun *run, CstExtent *extent, GError **error)
 {
     CstExtent host;
@@ -319,7 +320,7 @@ void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim)
     g_cond_broadcast(&blocks->released);
 }
 
-/* Lock held. Ends with bytes that have their place, or with the block claimed for this caller. */
+/* Lock held. On success either the bytes have a place, or the caller owns a claim on the block. */
 static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
                              CstBlockClaim *claim, GError **error)
 {
@@ -337,7 +338,7 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
     return TRUE;
 }
 
-/* What the guest sees at @offset goes to @host, zeroes beyond the capacity. */
+/* Copies what the guest sees at @offset to @host; zeroes behind the image's capacity. */
 static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                                 GError **error)
 {
@@ -359,7 +360,7 @@ static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t lengt
     return TRUE;
 }
 
-/* What the guest sees at @offset goes to @host. A few bytes, or zeroes. */
+/* Writes what the guest sees at @offset, around the bytes of @step, to @host. */
 static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                      const CstStep *step, GError **error)
 {
@@ -408,7 +409,7 @@ static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t
            cst_blocks_zero_host(blocks, step->host, step->length, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Lock held; the block is claimed. Lets the lock go while data is written. */
+/* Lock held, the block claimed. Releases the lock while data is written; takes it again. */
 static gboolean do_step(CstBlocks *blocks, CstStep *step, const uint8_t *buf, GError **error)
 {
     gboolean ok;
@@ -432,7 +433,7 @@ static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8
     return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
 }
 
-/* Lock held, the block claimed. @buf NULL: zeroes, which an entry for the whole block may say. */
+/* Lock held, block claimed. @buf NULL: zeroes; a whole block may get an entry instead of data. */
 static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8_t *buf,
                                uint64_t offset, GError **error)
 {
@@ -447,7 +448,7 @@ static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8
     return done || do_step(blocks, &step, buf, error);
 }
 
-/* Writes some of the bytes, at least one. */
+/* Writes the first part of the range, at least one byte; *ret_done is its length. */
 static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
                            unsigned flags, uint64_t *ret_done, GError **error)
 {

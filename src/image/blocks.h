@@ -13,6 +13,9 @@
  * block is claimed, a place is found under the lock, data is written outside of it, and only then
  * the place is entered into the tables. So a table never refers to what is not written, as long as
  * sync() puts a barrier in front of the tables.
+ *
+ * A claim makes a second writer of the same block wait for the first one; writers of other blocks
+ * go on. A reader takes no claim: it sees the bytes from before or after a concurrent write.
  */
 typedef struct CstBlocks CstBlocks;
 
@@ -43,29 +46,35 @@ typedef struct {
     uint64_t place;          /**< out: the format's own */
     gboolean is_new;         /**< out: the block has been nowhere so far */
     gboolean fresh;          /**< out: the whole place reads as zeroes, and so does the block */
-    gboolean backed; /**< out: around the bytes is not zero what the guest sees (of the backing
-                          image, or compressed): filled in */
+    gboolean backed; /**< out: what the guest sees around the bytes is not all zeroes, but comes
+                        from the backing image or compressed data, and has to be filled in */
     gboolean packed; /**< in: the bytes are compressed, and all that the block gets */
 } CstStep;
 
-/** Called with the lock held. */
+/** Callbacks of the format. All but unpack() are called with the lock held. */
 typedef struct {
-    /** What is at @offset; @length does not leave the block, and may be cut. */
+    /** Finds what is at @offset. @length does not leave the block; the run may be shorter. */
     gboolean (*map)(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
                     GError **error);
-    /** Reads bytes of a CST_RUN_PACKED; without the lock. NULL: there are none. */
+    /**
+     * Reads @len bytes at the guest's @offset, inside of a CST_RUN_PACKED. Called without the lock,
+     * by many threads. NULL: the format has no compressed data.
+     */
     gboolean (*unpack)(CstBlocks *blocks, const CstRun *run, uint8_t *buf, size_t len,
                        uint64_t offset, GError **error);
     /* --- NULL where images are only read --- */
-    /** Finds a place for bytes in a claimed block. */
+    /**
+     * Finds a place for the bytes of @step, whose block is claimed, and fills in the members marked
+     * "out". The tables must not refer to the place yet.
+     */
     gboolean (*place)(CstBlocks *blocks, CstStep *step, GError **error);
-    /** The data is written: enters it into the tables. */
+    /** Enters the place of @step into the tables. The data has been written. */
     gboolean (*settle)(CstBlocks *blocks, const CstStep *step, GError **error);
-    /** The data could not be written, or settle() failed: takes the place back. */
+    /** Frees the place of @step again, after a failure to write the data or of settle(). */
     void (*take_back)(CstBlocks *blocks, const CstStep *step);
     /**
-     * A claimed block that shows the backing image reads as zeroes from now on, without a place;
-     * *ret_done stays FALSE where this image has no entry for that. NULL: the format has none.
+     * Makes a claimed block that shows the backing image read as zeroes, without a place; leaves
+     * *ret_done FALSE where this image has no table entry for that. NULL: the format has none.
      */
     gboolean (*hide)(CstBlocks *blocks, uint64_t offset, gboolean *ret_done, GError **error);
     /** Writes all changed metadata in its order; no barrier at the end. */
@@ -97,28 +106,45 @@ struct CstBlocks {
     CstBlockClaim *claims;
 };
 
-/** @how->backing is taken, if any. */
+/**
+ * Sets up the common head of an image that is being opened: references to @blob and @how->backing
+ * are borrowed, as those of the CstImage will be. The caller sets block_size, backing_start and
+ * lacks_backing, and calls cst_blocks_clear() when it closes. On failure there is nothing to clear.
+ */
 gboolean cst_blocks_init(CstBlocks *blocks, const CstBlocksOps *ops, CstBlob *blob,
                          const CstImageOpen *how, GError **error);
+/** Frees the lock and its condition. No other thread may use the image any more. */
 void cst_blocks_clear(CstBlocks *blocks);
 
-/** Lock held: waits until nobody has claimed the block. */
+/** Lock held: waits until no claim covers @block. The lock is released while it waits. */
 void cst_blocks_wait(CstBlocks *blocks, uint64_t block);
-/** Lock held: waits until nobody has claimed any block of @claim's range, and claims them. */
+/**
+ * Lock held: waits until no other claim overlaps the range of @claim, then enters @claim. The lock
+ * is released while it waits; @claim must live until cst_blocks_release().
+ */
 void cst_blocks_claim(CstBlocks *blocks, CstBlockClaim *claim);
-/** Lock held: gives up what was claimed, and wakes those who wait for it. */
+/** Lock held: removes @claim, and wakes all threads that wait for one. */
 void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim);
 
-/** Everything before reaches the disk ahead of everything after. */
+/**
+ * Flushes the file, so that all earlier writes reach the disk before any later one. Does nothing
+ * for an image that was opened with CST_IMAGE_NO_BARRIERS.
+ */
 gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error);
 
-/** As pread of the blob, but what the file is too short for reads as zeroes. */
+/** Reads @len bytes at @host of the data blob; bytes behind its end read as zeroes. Any thread. */
 gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t host,
                               GError **error);
-/** Copies inside the file; what the file is too short for is zero. The ranges do not overlap. */
+/**
+ * Copies @length bytes inside the data blob. Holes stay holes, and bytes behind the end of the file
+ * read as zeroes. The ranges must not overlap.
+ */
 gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
                               GError **error);
-/** Makes the part of the range that the file reaches read as zeroes. */
+/**
+ * Zeroes the part of the range that lies inside the data blob, which does not grow. @flags as of
+ * cst_blob_zero().
+ */
 gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
                               GError **error);
 /**
@@ -132,19 +158,23 @@ gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t le
                                  unsigned flags, GError **error);
 
 /**
- * Where part of a block that has a place is the backing image's, which shows nothing but zeroes
- * there any more: writes them. @block_size bytes from @offset on are looked at.
+ * Writes zeroes where the block at @offset (block_size bytes, less at the end of the image) has
+ * bytes without a place that show the backing image. For a caller that knows that the backing image
+ * shows only zeroes there, and is about to lose sight of it.
  */
 gboolean cst_blocks_fill_block(CstBlocks *blocks, uint64_t offset, GError **error);
 
-/* The format's callbacks, see format.h. */
+/* --- callbacks for a format's table; format.h has their contracts ----------------------------- */
 
 gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
 gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
                            GError **error);
 gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                            GError **error);
-/** What @run at the guest's @offset, which may cover many blocks, is; it may be cut. */
+/**
+ * Describes @run, found at the guest's @offset, as an extent, which may be shorter than the run. A
+ * run may cover many blocks.
+ */
 gboolean cst_blocks_run_extent(CstBlocks *blocks, uint64_t offset, const CstRun *run,
                                CstExtent *ret_extent, GError **error);
 gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
@@ -157,7 +187,10 @@ gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsi
  */
 gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean cst_blocks_flush(CstImage *image, GError **error);
-/** Lock held: writes out tables, in their order; for a full cache. */
+/**
+ * Lock held: writes out all changed tables in the order of the format, without a barrier at the
+ * end. The spill hook of a page cache that is full of dirty pages.
+ */
 gboolean cst_blocks_sync(CstBlocks *blocks, GError **error);
-/** The same for callers that do not have the lock. */
+/** Takes the lock and does what cst_blocks_sync() does. */
 gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error);

@@ -32,5 +32,5 @@ static inline CstCall image_call_begin(const CstImageFormat *format, const char 
         cst_call_end(&call_, done_, error);                                            \
     })
 
-/** READ_ONLY unless the image is open for writing. */
+/** Checks that @image is open for writing; else fails with READ_ONLY. */
 gboolean image_may_change(const CstImage *image, GError **error);

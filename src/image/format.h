@@ -62,7 +62,7 @@ typedef struct {
                       GError **error);
 } CstBitmapOps;
 
-/** Bytes by which a format is told; len 0: none. */
+/** Bytes at a fixed offset that identify a format; len 0: none. */
 typedef struct {
     size_t offset;
     const char *bytes;
@@ -79,11 +79,11 @@ struct CstImageFormat {
     const char *alias;    /**< a second name that is understood; NULL: none */
     const char *xml_name; /**< for libvirt's volume XML; NULL: as name */
 
-    /* --- looking ------------------------------------------------------------------------- */
+    /* --- inspecting ---------------------------------------------------------------------- */
 
     /**
-     * How sure the first @len bytes of a blob of @size bytes are of this format: 0 not at all, 100
-     * beyond doubt. Pure and cheap. NULL: never guessed.
+     * Returns how certain the first @len bytes of a blob of @size bytes are of this format, from 0
+     * (not at all) to 100 (beyond doubt). Pure and cheap. NULL: the format is never guessed.
      */
     int (*probe)(const uint8_t *head, size_t len, uint64_t size);
 
@@ -153,28 +153,30 @@ struct CstImageFormat {
                        GError **error);
     /**
      * As CstBlobOps.locate: in the image's file, another file of it, or the backing image. NULL:
-     * nothing can be told.
+     * no location is reported.
      */
     gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length,
                        CstBlobLocation *ret_place, GError **error);
     gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                        GError **error);
-    /** Bytes that can be taken over as CstBlobOps.take_shared says; 0: this image can't. Both or
-     * none. */
+    /**
+     * Returns the unit in bytes in which take_shared() takes over data as CstBlobOps.take_shared
+     * says; 0: this image can't. A format has both callbacks or neither.
+     */
     uint64_t (*share_unit)(CstImage *image);
     gboolean (*take_shared)(CstImage *image, uint64_t offset, CstBlob *src, uint64_t src_offset,
                             uint64_t length, GError **error);
     gboolean (*zero)(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                      GError **error);
     gboolean (*discard)(CstImage *image, uint64_t offset, uint64_t length, GError **error);
-    /** Everything written so far is on the disk and reachable. */
+    /** Returns when everything written so far is on the disk, and found after a power cut. */
     gboolean (*flush)(CstImage *image, GError **error);
 
     /* --- compressed writing; both or none ----------------------------------------------- */
 
-    /** Bytes that are compressed together; 0: this image can't. */
+    /** Returns the bytes that are compressed together; 0: this image can't be compressed. */
     uint64_t (*packed_unit)(CstImage *image);
-    /** One unit, or what is left of the last one; the rest as pwrite. */
+    /** Writes one unit, or the shorter last one, compressed; otherwise as pwrite. */
     gboolean (*write_packed)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                              GError **error);
 
@@ -204,7 +206,7 @@ struct CstImageFormat {
 
     /* --- space --------------------------------------------------------------------------- */
 
-    /** Bytes that zero() gives up as a whole; NULL: any. */
+    /** Returns the unit in bytes in which zero() frees space; NULL: any number of bytes. */
     uint64_t (*zero_unit)(CstImage *image);
     /** See cst_image_trim(). */
     gboolean (*trim)(CstImage *image, CstTask *task, GError **error);
@@ -226,14 +228,17 @@ struct CstImageFormat {
 
 /* --- what a check counts, and lists --------------------------------------------------------- */
 
-/** Counts @count errors (leaks), and lists them as one finding. */
+/** Adds @count to the errors of @check, and lists them as one finding, if @check has a list. */
 void cst_check_errors(CstImageCheck *check, uint64_t count, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
+/** The same for leaks. */
 void cst_check_leaks(CstImageCheck *check, uint64_t count, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
-/** Units of the file that have the same fault and lie in a row: one finding. They are counted
- * elsewhere. */
+/**
+ * A run of neighbouring units of the file with the same fault, listed as one finding. The caller
+ * counts the units in its CstImageCheck.
+ */
 typedef struct {
     CstFindings *findings; /**< borrowed */
     uint64_t unit;         /**< bytes */
@@ -242,9 +247,12 @@ typedef struct {
     uint64_t first, count;
 } CstCheckRun;
 
-/** Unit @number of the file has fault @what, the same pointer for the same fault. */
+/**
+ * Adds unit @number, which has the fault @what, to the run; lists the old run first if the unit
+ * does not continue it. Faults are compared by pointer.
+ */
 void cst_check_run_add(CstCheckRun *run, CstFindingKind kind, uint64_t number, const char *what);
-/** Lists the last run. */
+/** Lists the run that is still open, if any. Call it once after the last cst_check_run_add(). */
 void cst_check_run_end(CstCheckRun *run);
 
 /** Head of every opened image. */
@@ -256,9 +264,12 @@ struct CstImage {
     uint64_t capacity;
 };
 
-/** The image whose guest's view @blob is; NULL when it is something else. Borrowed. */
+/**
+ * Returns the image whose guest's view @blob is (borrowed), or NULL when @blob is anything else,
+ * such as the view of a plain image.
+ */
 CstImage *cst_guest_image(CstBlob *blob);
-/** The same, when that image is of @format; else NULL. @blob may be NULL. */
+/** The same, but only for an image of @format; else NULL. @blob may be NULL. */
 CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
 
 /**
@@ -267,13 +278,16 @@ CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
  */
 gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error);
 
-/** The format's arithmetic; it has some, and knows the options. */
+/**
+ * Calls the measure() callback of measuring->format, which must have one; the options have been
+ * checked.
+ */
 gboolean cst_format_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
                             GError **error);
-/** Bytes that zeroing gives up as a whole; 0: any number. */
+/** Returns the unit in bytes in which zeroing frees space in @image; 0: any number of bytes. */
 uint64_t cst_image_zero_unit(CstImage *image);
 
-/** The options are ones that the format knows. */
+/** Checks that @format knows every option that is set; else fails with ARGUMENT_UNSUPPORTED. */
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
                                 GError **error);
 

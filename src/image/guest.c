@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The guest's view of an opened image as a blob, and the way back from the blob to the image.
+ * blob.c checks ranges, traces each call and turns a missing operation into an error; the functions
+ * here add what only the image knows: writes end at the capacity, and shared data comes in whole
+ * units of the format. A plain format (raw, iso) gets no view of its own: its guest's bytes are
+ * those of the file, so the physical blob is handed out and copies between such images can share
+ * extents.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "format.h"
 
-/* The guest's view of an image as a blob; blob.c checks ranges before it calls here. */
 typedef struct {
     CstBlob head;
     CstImage *image;

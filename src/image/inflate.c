@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Decompression of raw deflate streams, for qcow and qcow2. libdeflate is tried first, because it
+ * is several times as fast; it needs a complete stream that ends exactly where the output does.
+ * zlib takes the others: those that are cut off behind the last byte of the output, or that go on
+ * after it. A stream that gives fewer bytes is damaged to both. Each thread keeps a libdeflate
+ * decompressor of its own, so there is no lock.
+ */
 #include "inflate.h"
 
 #include <libdeflate.h>
 #include <zlib.h>
 
-/* QEMU packs with a window of 4 KiB; others may have used more. No zlib header. */
+/* Negative: a stream without a zlib header. QEMU compresses with a window of 4 KiB; other writers
+ * may have used the largest one, of 32 KiB. */
 #define WINDOW_BITS (-15)
 
 static void free_inflater(void *inflater)
@@ -12,7 +21,7 @@ static void free_inflater(void *inflater)
     libdeflate_free_decompressor(inflater);
 }
 
-/* Each thread keeps its own. */
+/* Decompressor of the calling thread; freed when the thread ends. */
 static GPrivate inflaters = G_PRIVATE_INIT(free_inflater);
 
 static struct libdeflate_decompressor *get_inflater(void)
@@ -26,7 +35,8 @@ static struct libdeflate_decompressor *get_inflater(void)
     return inflater;
 }
 
-/* Several times as fast, for streams that end where the buffer does: nearly all. */
+/* The fast path. Fails for a stream that does not end where the buffer does; few are of that kind.
+ */
 static gboolean inflate_at_once(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len)
 {
     struct libdeflate_decompressor *inflater = get_inflater();

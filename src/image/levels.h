@@ -93,16 +93,18 @@ static inline uint64_t cst_levels_l2_bytes(const CstLevels *levels)
 }
 
 /**
- * The geometry is set, and checked by the caller as far as memory and overflows go. The image's
- * capacity is set from @capacity. @how->backing is taken. On failure there is nothing to clear.
+ * Sets up the common part of an opened image. The caller has set the geometry, and checked it as
+ * far as memory and overflows go. Sets the image's capacity to @capacity (bytes). @blob and
+ * @how->backing are borrowed. On failure there is nothing to clear.
  */
 gboolean cst_levels_init(CstLevels *levels, const CstLevelsFormat *format, CstBlob *blob,
                          const CstImageOpen *how, uint64_t capacity, GError **error);
+/** Frees the cache, the lock and the list of spare clusters, not @levels itself. */
 void cst_levels_clear(CstLevels *levels);
 
 /* --- entry.c ---------------------------------------------------------------------------------- */
 
-/** In an entry of a format with compressed clusters: this is one. */
+/** The bit of an entry that marks a compressed cluster, in a format that has those. */
 #define CST_LEVELS_PACKED (UINT64_C(1) << 63)
 
 /** How far up the length of a compressed cluster stands; it has as many bits as an offset inside of
@@ -112,22 +114,31 @@ static inline unsigned cst_levels_length_shift(const CstLevels *levels)
     return 63 - (unsigned)__builtin_ctzll(levels->cluster_size);
 }
 
-/** FALSE: the entry is damaged. */
+/** Decodes the entry @raw. FALSE, without an error, when it is damaged. */
 gboolean cst_levels_decode(const CstLevels *levels, uint64_t raw, CstLevelsEntry *ret_entry);
 
+/** Fails with CORRUPT: the image is damaged, as the translated text @what says. Always FALSE. */
 gboolean cst_levels_corrupt(const CstLevels *levels, GError **error, const char *what);
 #define cst_levels_corrupt(...) CST_GIVES_FALSE(cst_levels_corrupt(__VA_ARGS__))
 
 /* --- tables.c: the tables, through a page cache; lock held ------------------------------------ */
 
-/** The cache for an image that is being opened. */
+/** Returns the page cache for an image that is being opened; cst_levels_clear() frees it. */
 CstPageCache *cst_levels_new_cache(CstLevels *levels);
 
+/** Reads entry @index of the L1 table. */
 gboolean cst_levels_l1_get(CstLevels *levels, uint64_t index, uint64_t *ret_entry, GError **error);
+/**
+ * Sets entry @index of the L1 table in the cache; cst_levels_sync() writes it behind the L2 tables.
+ */
 gboolean cst_levels_l1_set(CstLevels *levels, uint64_t index, uint64_t entry, GError **error);
-/** CORRUPT when the table lies outside the file or is not aligned. */
+/**
+ * Reads entry @index of the L2 table at @table. CORRUPT when the table lies outside the file or is
+ * not aligned.
+ */
 gboolean cst_levels_l2_get(CstLevels *levels, uint64_t table, uint64_t index, uint64_t *ret_entry,
                            GError **error);
+/** Sets entry @index of the L2 table at @table in the cache. CORRUPT as above. */
 gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, uint64_t entry,
                            GError **error);
 /**
@@ -135,22 +146,32 @@ gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, ui
  * be what the table reaches. For before cst_levels_init(); its place and length are set.
  */
 gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **error);
+/**
+ * Returns whether an L2 table may lie at @table in a file of @file_size bytes: aligned, and inside
+ * the file.
+ */
 gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size);
 /** Writes dirty pages in their order; no barrier at the end. */
 gboolean cst_levels_sync(CstBlocks *blocks, GError **error);
 
 /* --- alloc.c; lock held ---------------------------------------------------------------------- */
 
-/** Whole clusters for @length bytes; *ret_fresh: they read as zeroes once the file reaches them. */
+/**
+ * Allocates whole clusters for @length bytes. *ret_fresh: they read as zeroes once the file reaches
+ * them. LIMIT when the file is too long.
+ */
 gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host,
                           gboolean *ret_fresh, GError **error);
-/** Bytes at the very end, for compressed data. */
+/** Allocates @length bytes at the very end of the file, for compressed data. */
 gboolean cst_levels_alloc_packed(CstLevels *levels, uint64_t length, uint64_t *ret_host,
                                  GError **error);
-/** An L2 table of zeroes, entered into the L1 table. */
+/** Allocates an L2 table of zeroes and enters it into the L1 table. */
 gboolean cst_levels_new_table(CstLevels *levels, uint64_t l1_index, uint64_t *ret_table,
                               GError **error);
-/** Cuts the file behind @end where it can be cut; nothing refers to what is behind it. */
+/**
+ * Truncates the file to @end, unless it is of fixed size. Nothing refers to what lies behind. Drops
+ * the cache, so nothing may wait in it.
+ */
 gboolean cst_levels_cut(CstLevels *levels, uint64_t end, GError **error);
 
 /* --- map.c ------------------------------------------------------------------------------------ */
@@ -158,12 +179,14 @@ gboolean cst_levels_cut(CstLevels *levels, uint64_t end, GError **error);
 extern const CstBlocksOps cst_levels_blocks;
 
 /**
- * What guest cluster @index is, and that as many from it on are alike (1 unless a whole table is
- * missing); lock held.
+ * Lock held: finds what guest cluster @index is. *ret_count is the number of clusters from it on
+ * that are alike (1 unless a whole table is missing).
  */
 gboolean cst_levels_find(CstLevels *levels, uint64_t index, CstLevelsEntry *ret_entry,
                          uint64_t *ret_count, GError **error);
-/** Enters a place for guest cluster @index, in a new table where needed; lock held. */
+/**
+ * Lock held: sets the entry of guest cluster @index to @raw, in a new table where there is none.
+ */
 gboolean cst_levels_enter(CstLevels *levels, uint64_t index, uint64_t raw, GError **error);
 
 /* --- write.c: for the format's table ---------------------------------------------------------- */
@@ -173,14 +196,20 @@ gboolean cst_levels_zero(CstImage *image, uint64_t offset, uint64_t length, unsi
 uint64_t cst_levels_packed_unit(CstImage *image);
 gboolean cst_levels_write_packed(CstImage *image, const void *buf, size_t len, uint64_t offset,
                                  GError **error);
-/** Gives each cluster from @first to before @end that has no place one, and reserves its space. */
+/**
+ * Gives a place to each cluster from @first to before @end that reads as zeroes without one, and
+ * reserves its space. Takes the lock.
+ */
 gboolean cst_levels_preallocate(CstLevels *levels, uint64_t first, uint64_t end,
                                 CstPreallocation preallocation, CstTask *task, GError **error);
-/** Does that for all of a new image. */
+/** Opens a new image and preallocates all of its clusters. Nothing is flushed. */
 gboolean cst_levels_fill(CstBlob *blob, const CstImageFormat *format,
                          CstPreallocation preallocation, CstTask *task, GError **error);
 gboolean cst_levels_empty(CstImage *image, CstTask *task, GError **error);
-/** LIMIT or INVALID when what is asked for with a backing file can't be. */
+/**
+ * Fails with LIMIT when the name of the backing file is too long, and with INVALID when an image
+ * with a backing file is to be preallocated.
+ */
 gboolean cst_levels_check_create(const CstImageCreate *options, GError **error);
 gboolean cst_levels_set_backing(CstImage *image, const char *name, const char *format,
                                 CstImage *parent, GError **error);
@@ -192,9 +221,13 @@ gboolean cst_levels_resize(CstImage *image, uint64_t capacity, CstPreallocation 
 
 /* --- check.c ---------------------------------------------------------------------------------- */
 
-/** Beside CstCheckFlags: errors and no leaks, for an image that is opened. */
+/** A flag in addition to CstCheckFlags: repair errors but no leaks, for an image that is being
+ * opened. */
 #define CST_LEVELS_REPAIR_ERRORS (1u << 16)
 
-/** Nobody else uses the image, and nothing waits to be written. */
+/**
+ * Checks, and repairs as @flags ask for (CstCheckFlags, CST_LEVELS_REPAIR_ERRORS). Nobody else uses
+ * the image, and nothing waits in its cache.
+ */
 gboolean cst_levels_check(CstLevels *levels, unsigned flags, CstImageCheck *ret_check,
                           CstTask *task, GError **error);

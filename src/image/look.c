@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reading an untrusted header through a CstImageLook. Every read is checked against the size of the
+ * blob, and the first CST_IMAGE_PROBE_LEN bytes come from memory. Damage is noted in the info (only
+ * the first problem, which is usually the cause of the others); a failed read is kept in
+ * look->error, after which all reads fail at once, so that a parser can return without handling
+ * either.
+ */
 #include "look.h"
 
 #include <string.h>

@@ -4,8 +4,8 @@
 #include <image/image.h>
 
 /**
- * A look at an untrusted image. Parsers read through it and report through it, so that they need
- * no error paths of their own: `if (!cst_look_read(…)) return;`.
+ * The inspection of an untrusted image. Parsers read through it and report through it, so that they
+ * need no error paths of their own: `if (!cst_look_read(…)) return;`.
  */
 typedef struct {
     CstBlob *blob;
@@ -16,7 +16,10 @@ typedef struct {
     GError *error;      /**< the blob could not be read; ends the look */
 } CstImageLook;
 
-/** @head: room for CST_IMAGE_PROBE_LEN bytes, read here. */
+/**
+ * Begins the inspection of @blob: reads its first bytes into @head, which has room for
+ * CST_IMAGE_PROBE_LEN. @blob, @head and @info are borrowed and must outlive @look.
+ */
 gboolean cst_look_init(CstImageLook *look, CstBlob *blob, uint8_t *head, CstImageInfo *info,
                        GError **error);
 
@@ -26,26 +29,38 @@ gboolean cst_look_init(CstImageLook *look, CstBlob *blob, uint8_t *head, CstImag
  */
 gboolean cst_look_read(CstImageLook *look, uint64_t offset, void *buf, size_t len);
 
-/** As cst_look_read(), as a string cut at the first NUL; NULL on failure. @len is bounded. */
+/**
+ * Reads @len bytes as a string that ends at the first NUL; g_free() it. NULL on failure, as of
+ * cst_look_read(). The caller bounds @len.
+ */
 char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len);
 
-/** FALSE when the blob could not be read; takes the error out of the look. */
+/** Returns FALSE, and moves the error of @look to @error, when the blob could not be read. */
 gboolean cst_look_ok(CstImageLook *look, GError **error);
 
-/** FALSE when the image can't be opened: it could not be read, or a problem was noted. */
+/**
+ * Returns FALSE when the image can't be opened: the blob could not be read, or a problem was noted
+ * (CORRUPT when it is damage, else UNSUPPORTED).
+ */
 gboolean cst_look_is_sound(CstImageLook *look, GError **error);
 
-/** Notes damage; the first one stays. */
+/** Notes damage and sets info->corrupt. Only the text of the first problem is kept. */
 void cst_look_problem(CstImageLook *look, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/** Notes why a sound image can't be opened; the first problem stays. */
+/** Notes why an undamaged image can't be opened. Only the text of the first problem is kept. */
 void cst_look_unsupported(CstImageLook *look, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/** ISO 9660's mark is there, beyond the head. */
+/**
+ * Returns whether the volume descriptor of ISO 9660 is in sector 16, behind the head. FALSE also
+ * when the blob can't be read there.
+ */
 gboolean cst_look_is_iso(CstImageLook *look);
 
-/** Sets a string of the info. */
+/** Replaces the string at @field by a copy of @text. */
 void cst_look_set(char **field, const char *text);
 
-/** UTF-16 to UTF-8, cut at the first NUL, broken pairs replaced; never NULL. */
+/**
+ * Converts @len bytes of UTF-16 to UTF-8, up to the first NUL; unpaired surrogates become U+FFFD.
+ * Never NULL; g_free() it.
+ */
 char *cst_look_utf16(const uint8_t *bytes, size_t len, gboolean big_endian);

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The block map of formats that are only read (lookup.h). The format resolves one cluster; a run is
+ * made here of clusters that follow each other in the file, or that all have no place. At most
+ * MAX_STEPS clusters are resolved for one run, so that a single call over a large image stays
+ * short. Damage ends a run and is reported only to a caller that reads at the damaged cluster.
+ *
+ * The page cache covers the file as it was when it was opened. The lock of CstBlocks guards the
+ * cache; decompression runs without the lock.
+ */
 #include "lookup.h"
 
 #include <string.h>

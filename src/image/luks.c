@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What a LUKS header says, for "info": the binary header of version 1, and of version 2 the JSON
+ * area behind the binary header (4096 bytes). The checksum of version 2 is not verified and only
+ * the first copy of its header is read: nothing is decrypted with what is found. All sizes and
+ * offsets are untrusted; the JSON area is read only up to 4 MiB, and the first problem that is
+ * noted stays.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -115,7 +123,8 @@ static void take_encryption(CstImageLuks *luks, const char *value)
         split_mode(luks, dash + 1);
 }
 
-/* The slot that has this number as a name is the next one that is told, or the last one was. */
+/* State of the walk through the JSON area. Members of one key slot follow each other there: a
+ * member of slot "number" belongs to the last slot of luks, and another number begins a new one. */
 typedef struct {
     CstImageLuks *luks;
     int number;

@@ -5,5 +5,8 @@
 
 #include "look.h"
 
-/** Describes the header at @offset, of which @length bytes are its own. */
+/**
+ * Reads the LUKS header at @offset, which may be up to @length bytes long, into @luks (zeroed; the
+ * caller clears it). Damage is noted in luks->problem, never returned.
+ */
 void cst_luks_read(CstImageLook *look, uint64_t offset, uint64_t length, CstImageLuks *luks);

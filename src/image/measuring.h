@@ -3,7 +3,7 @@
 
 #include <image/measure.h>
 
-/** What a format's arithmetic starts from. */
+/** Input of a format's measure() callback. */
 typedef struct {
     const CstImageFormat *format;
     const CstImageCreate *options; /**< capacity is the image's, rounded as for create */
@@ -12,12 +12,17 @@ typedef struct {
     CstTask *task;
 } CstMeasuring;
 
-/** Units of @unit bytes in which the source has something else than zeroes; advances the task. */
+/**
+ * Counts the units of @unit bytes in which the source holds anything but known zeroes, from its
+ * extents alone. Advances the task by the source's size.
+ */
 gboolean cst_measuring_count(const CstMeasuring *measuring, uint64_t unit, uint64_t *ret_count,
                              GError **error);
 
-/** The space of @total units, each at most @size bytes long, of which @used are in use, behind
- *  @meta bytes of metadata. */
+/**
+ * Returns the size of an image with @meta bytes of metadata and @total units of @size bytes each,
+ * of which @used are allocated.
+ */
 static inline CstImageMeasure cst_measure_of(uint64_t meta, uint64_t used, uint64_t total,
                                              uint64_t size)
 {

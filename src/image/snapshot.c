@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checked dispatch of the internal snapshot calls. A new name is checked here (1 to 255 bytes); the
+ * name of an existing snapshot is not, because other tools may have given it any bytes.
+ */
 #include <image/snapshot.h>
 
 #include <string.h>
@@ -7,8 +12,6 @@
 #include <base/i18n.h>
 
 #include "dispatch.h"
-
-/* The checked dispatch for snapshots. */
 
 #define NAME_MAX_BYTES 255
 

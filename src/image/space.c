@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Space of the file (or block device) below an image: emptying it, and reserving or writing a
+ * range. Resizing and allocating are tried first, and UNSUPPORTED from the blob decides for the
+ * alternative: a device keeps its size, and a range that can't be reserved is written with zeroes.
+ * Long work runs in steps of STEP bytes, between which the task can be cancelled.
+ */
 #include "space.h"
 
 #include <base/error.h>

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Clusters of the file. Neither format counts references, so allocations go on at the end of the
- * file, as QEMU's do; on a device, whose end says nothing, behind all that the tables refer to.
+ * Allocates clusters of the file. Neither format counts references, so clusters are allocated at
+ * the end of the file, as QEMU does it; on a device, whose size says nothing, behind everything
+ * that the tables refer to, which takes one walk through them. A cluster that was allocated and
+ * given back is used again first. Freed clusters in the middle of the file stay leaks until a check
+ * compacts the file (compact.c).
  */
 #include <base/i18n.h>
 #include <base/units.h>
@@ -77,7 +80,7 @@ gboolean cst_levels_alloc_packed(CstLevels *levels, uint64_t length, uint64_t *r
     return TRUE;
 }
 
-/* Makes the file reach @end. */
+/* Extends the file to @end, if it is shorter. */
 static gboolean reach(CstLevels *levels, uint64_t end, GError **error)
 {
     static const uint8_t zeroes[8];

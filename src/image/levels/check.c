@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Check and repair: errors first, and leaks only when the tables are sound. */
+/*
+ * Check and repair of a two-level image. One walk counts (walk.c). A repair of errors walks again
+ * and mends what it meets: the second user of a table or cluster gets a copy, which is on disk
+ * before the table that refers to it, because the tables are written in the order of levels.h. Then
+ * a third walk counts what is left. Leaks are repaired only when no error is left: what leaks is
+ * known only as far as the tables are right, and cst_levels_compact() would overwrite data that a
+ * damaged entry refers to.
+ */
 #include "compact.h"
 #include "walk.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Closing the gaps of a file. What is moved stays at its old place too until the file is cut, so a
- * power cut finds either place named by a table, with the same bytes in both. Compressed data stays
- * where it is, and so do tables for which no gap is long enough.
+ * Closes the gaps of a file, before its end is cut off. What is moved stays at its old place as
+ * well until the file is cut, so after a power cut each table refers to the old or the new place,
+ * and both hold the same bytes. Compressed data is not moved, nor are tables for which no gap is
+ * long enough.
  */
 #include "compact.h"
 
@@ -15,7 +16,7 @@ typedef struct {
     uint64_t gap;  /* no cluster below is free */
 } Move;
 
-/* The first of @count free clusters in a row below @end; @end: there are none. */
+/* Finds the first run of @count free clusters below @end; returns @end when there is none. */
 static uint64_t find_gap(const Move *move, uint64_t from, uint64_t count, uint64_t end)
 {
     uint64_t free = 0;
@@ -28,7 +29,7 @@ static uint64_t find_gap(const Move *move, uint64_t from, uint64_t count, uint64
     return end;
 }
 
-/* Copies @count clusters to a gap; *ret_host is where they were when there is none. */
+/* Copies @count clusters to a gap; *ret_host is their old offset when no gap is long enough. */
 static gboolean move_down(Move *move, uint64_t from, uint64_t count, uint64_t *ret_host,
                           GError **error)
 {
@@ -46,7 +47,7 @@ static gboolean move_down(Move *move, uint64_t from, uint64_t count, uint64_t *r
            cst_blocks_copy_host(&levels->blocks, from, to * size, count * size, error);
 }
 
-/* The L1 table, where growing has put it behind everything else: one write of the header. */
+/* Moves the L1 table, which growing may have put at the end; one write of the header switches. */
 static gboolean move_l1(Move *move, GError **error)
 {
     CstLevels *levels = move->walk->levels;

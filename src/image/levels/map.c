@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Where the guest's clusters are: what blocks.c asks to read and write them. A new cluster is
- * entered into its tables when its data is written; the tables follow at the next sync.
+ * Maps guest clusters to the file, for blocks.c. A new cluster is entered into the cached tables
+ * when its data has been written; the tables themselves follow at the next sync, behind a barrier.
+ * All functions but those that decompress run with the lock of CstBlocks held.
  */
 #include "levels.h"
 
@@ -93,7 +94,7 @@ static gboolean levels_map(CstBlocks *blocks, uint64_t offset, uint64_t length, 
     if (!cst_levels_find(levels, index, &first, &clusters, error))
         return FALSE;
     for (unsigned steps = 0; index + clusters <= last && steps < MAX_STEPS; steps++) {
-        /* damage further on is for those who read there */
+        /* damage further on is reported to a caller that reads there */
         if (!cst_levels_find(levels, index + clusters, &next, &count, NULL) ||
             !goes_on(levels, &first, &next, clusters))
             break;
@@ -203,7 +204,7 @@ gboolean cst_levels_init(CstLevels *levels, const CstLevelsFormat *format, CstBl
     if (!cst_blocks_init(&levels->blocks, &cst_levels_blocks, blob, how, error))
         return FALSE;
     levels->format = format;
-    /* what is only read is mapped in runs of many clusters */
+    /* a read-only image is mapped in runs of many clusters */
     levels->blocks.block_size =
         how->flags & CST_IMAGE_WRITE ? levels->cluster_size : CST_BLOCKS_ANY_LENGTH;
     levels->blocks.image.capacity = capacity;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Another capacity. Growing first clears what entries behind the old end may hold, lets the L1
- * table of qcow move to where it can be longer, and writes zeroes where a longer backing image
- * would show; then one write of the header switches. Shrinking switches first, then forgets what is
- * cut off.
+ * Resizes a two-level image. Growing first clears entries behind the old end, moves the L1 table of
+ * qcow to where it can be longer, and writes zeroes where a longer backing image would show; then
+ * one write of the header switches to the new size. Shrinking switches first, then drops what is
+ * cut off. So a power cut leaves the image with the old or the new size, and at worst leaks.
  */
 #include "levels.h"
 
@@ -30,7 +30,7 @@ static gboolean forget_entry(CstLevels *levels, uint64_t table, uint64_t inside,
            (raw == 0 || cst_levels_l2_set(levels, table, inside, 0, error));
 }
 
-/* Nothing has a place from cluster @first on. Lock held. */
+/* Lock held. Clears the entries of all clusters from @first on. */
 static gboolean forget_from(CstLevels *levels, uint64_t first, CstTask *task, GError **error)
 {
     uint64_t table = 0, l1_index = first / levels->l2_entries, inside = first % levels->l2_entries;
@@ -52,7 +52,7 @@ static gboolean forget_from(CstLevels *levels, uint64_t first, CstTask *task, GE
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* Lock held; nothing is waiting to be written. The old table stays as it is until the switch. */
+/* Lock held, the cache clean. The old table on disk stays as it is until the switch. */
 static gboolean copy_l1(CstLevels *levels, uint64_t to, uint64_t length, GError **error)
 {
     uint64_t old = levels->l1_entries * 8;
@@ -64,7 +64,7 @@ static gboolean copy_l1(CstLevels *levels, uint64_t to, uint64_t length, GError 
            cst_blocks_barrier(&levels->blocks, error);
 }
 
-/* Lock held. What the old table leaves is used next. */
+/* Lock held. The clusters of the old table are the next ones to be allocated. */
 static void spare_l1(CstLevels *levels, uint64_t offset, uint64_t length)
 {
     uint64_t size = levels->cluster_size;

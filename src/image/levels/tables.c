@@ -54,7 +54,7 @@ static CstPage *load_page(CstLevels *levels, uint64_t table, uint64_t bytes, uin
     return cst_page_cache_get(levels->cache, &id, error);
 }
 
-/* The page of a table of @bytes that has the entry; the table lies in the file. */
+/* Returns the page that has the entry, of a table of @bytes that lies inside the file. */
 static CstPage *page_of(CstLevels *levels, uint64_t table, uint64_t bytes, uint64_t index,
                         unsigned group, GError **error)
 {
@@ -85,7 +85,7 @@ static gboolean set(CstLevels *levels, CstPage *page, uint64_t index, uint64_t v
 
 /* --- the two tables --------------------------------------------------------------------------- */
 
-/* Of a table that the file is too short for, which is only read, the entries that are there. */
+/* Reads what the file has of a table that reaches over its end, in an image that is only read. */
 static CstPage *l1_page(CstLevels *levels, uint64_t index, GError **error)
 {
     uint64_t size = 0, at = levels->l1_offset;
@@ -103,7 +103,7 @@ static CstPage *l1_page(CstLevels *levels, uint64_t index, GError **error)
         return NULL;
     }
     page = page_of(levels, at, MIN(levels->l1_entries * 8, size - at), index, L1, error);
-    /* it was read when the file was shorter */
+    /* the page was read when the file was shorter */
     if (page && index * 8 % PAGE + 8 > page->id.length) {
         cst_levels_corrupt(levels, error, _("a table lies outside the file"));
         return NULL;
@@ -128,7 +128,7 @@ gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint
            cst_levels_l2_bytes(levels) <= file_size - table;
 }
 
-/* Only where nothing is allocated may a table reach beyond the end of the file. */
+/* Only an image that is not written to may have a table that reaches over the end of the file. */
 static CstPage *l2_page(CstLevels *levels, uint64_t table, uint64_t index, GError **error)
 {
     uint64_t size = 0, bytes = cst_levels_l2_bytes(levels), needed;

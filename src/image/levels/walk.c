@@ -21,7 +21,7 @@ static gboolean is_set(const uint8_t *bits, uint64_t bit)
     return (bits[bit / 8] & 1 << bit % 8) != 0;
 }
 
-/* Whether some unit of the range is set; what is behind the end is not. */
+/* Returns whether a unit of the range is set. Units behind the end of the file are not. */
 static gboolean meets(const CstLevelsWalk *walk, const uint8_t *bits, uint64_t offset,
                       uint64_t length)
 {
@@ -64,7 +64,7 @@ static gboolean look_at_table(CstLevelsWalk *walk, uint64_t l1_index, uint64_t t
     CstLevels *levels = walk->levels;
     gboolean sound = cst_levels_table_is_sound(levels, table, walk->file_size);
     uint64_t bytes = cst_levels_l2_bytes(levels);
-    /* tables that begin inside of a unit may share it */
+    /* a table that begins inside of a unit may share the unit */
     gboolean shared = sound && table % levels->align == 0 && meets(walk, walk->used, table, bytes);
 
     if (sound && !shared) {
@@ -117,7 +117,7 @@ static void count(CstLevelsWalk *walk, const CstLevelsEntry *entry)
     take(walk, walk->used, entry->host, walk->levels->cluster_size);
 }
 
-/* One entry that says where its cluster is. */
+/* Checks one entry that refers to a cluster. */
 static gboolean look_at_entry(CstLevelsWalk *walk, uint64_t table, uint64_t inside, uint64_t raw,
                               gboolean packed, GError **error)
 {

@@ -3,7 +3,7 @@
 
 #include "levels.h"
 
-/** How a walk mends what two entries use: the second one gets a copy. */
+/** How a walk repairs a table or cluster that two entries use: the second one gets a copy. */
 typedef struct {
     gboolean (*copy_table)(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error);
     /** @table and @inside: where the entry is. */
@@ -26,11 +26,19 @@ typedef struct {
     uint64_t before; /**< where the last plain cluster was */
 } CstLevelsWalk;
 
-/** LIMIT when the file is too long to be kept account of. */
+/**
+ * Walks through all tables and fills in the rest of @walk; may be repeated. LIMIT when the file is
+ * too long for an account of its units. Nobody else uses the image.
+ */
 gboolean cst_levels_walk(CstLevelsWalk *walk, GError **error);
+/** Frees the account of the file, not @walk itself; also after a failed walk. */
 void cst_levels_walk_clear(CstLevelsWalk *walk);
 
-/** No unit of cluster @number of the file is in use. */
+/** Returns whether no unit of cluster @number of the file is in use. */
 gboolean cst_levels_walk_is_free(const CstLevelsWalk *walk, uint64_t number);
+/**
+ * Sets the bits of all units in @bits (walk->used or walk->packed) that the range touches; units
+ * behind the end of the file are left out.
+ */
 void cst_levels_walk_mark(const CstLevelsWalk *walk, uint8_t *bits, uint64_t offset,
                           uint64_t length);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is done with a bitmap, by the words that qemu-img has for it. */
+/* Bitmap actions: parses the words that qemu-img has for them, and carries them out. */
 #include <image/bitmap.h>
 
 #include <string.h>

@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Collects and opens the chain of an image: the top image, its backing image, and so on. Every file
+ * comes from a callback of the caller; this file decides only when a callback may be asked.
+ *
+ * The top image is what the caller named. Below it a reference is followed only from an image whose
+ * format was declared (by the image above, by the caller, or by a header that rules out raw): a
+ * guest can write the header of any format into a raw disk, and would choose the file that is read
+ * next. A chain that contains itself is not recognised as such; it ends at CST_CHAIN_MAX.
+ *
+ * Images are opened from the bottom up, each upon the guest's view of the one below. Only the top
+ * image is ever kept by the chain; the views that the operations of this folder open belong to
+ * them.
+ */
 #include "chain.h"
 
 #include <string.h>
@@ -13,7 +27,7 @@ typedef struct {
     CstChain *chain;
     CstBlob *blob;
     CstImageInfo info;
-    gboolean declared;   /**< the format was given, not guessed */
+    gboolean declared;   /**< the format is known from elsewhere than the content of the image */
     CstImageFiles files; /**< for its parts */
 } Link;
 
@@ -58,7 +72,10 @@ static CstBlob *part_create(const char *name, gpointer data, GError **error)
     return link->chain->files.create_part(link->blob, name, link->chain->files.data, error);
 }
 
-/** Looks at @blob (taken over) and puts it at the end of the chain. */
+/**
+ * Inspects @blob (taken over) and appends it to the chain. NULL with @error set; the chain then
+ * still owns the blob.
+ */
 static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *format, GError **error)
 {
     Link *link = g_new0(Link, 1);
@@ -73,8 +90,10 @@ static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *form
     return cst_image_inspect(blob, format, &link->info, error) ? link : NULL;
 }
 
-/** The image below @owner; where the owner says that it is none that its guest can make look like
- *  another one, the format found is as good as declared. */
+/**
+ * Appends the image below @owner. If the header of @owner rules out raw, and so a format that a
+ * guest could fake, the probed format counts as declared.
+ */
 static Link *add_backing(CstChain *chain, const Link *owner, CstBlob *blob,
                          const CstImageFormat *format, GError **error)
 {
@@ -86,7 +105,7 @@ static Link *add_backing(CstChain *chain, const Link *owner, CstBlob *blob,
     return link;
 }
 
-/** Follows @link's reference by one step. */
+/** Opens and appends the image that @link refers to. */
 static Link *next_link(CstChain *chain, const Link *link, GError **error)
 {
     const CstImageFormat *format = NULL;

@@ -3,23 +3,33 @@
 
 #include <image/chain.h>
 
-/** For the other files here: opens one image of the chain for reading, upon @below (NULL: none). */
+/**
+ * Opens image @index of the chain with @flags (CstImageOpenFlags) upon @below (NULL: none). The
+ * caller frees the image before the chain. For the other files of this folder.
+ */
 CstImage *cst_chain_open_one(CstChain *chain, guint index, unsigned flags, CstBlob *below,
                              GError **error);
 
 /**
- * The guest's view of images @index to before @end, each upon the next, the last one upon @bottom
- * (NULL: none); for reading.
+ * Opens the images from @index to before @end for reading, each upon the next and the last one upon
+ * @bottom (NULL: none), and returns the guest's view of them: a new reference. NULL with @error
+ * set, or when the range is empty and @bottom NULL.
  */
 CstBlob *cst_chain_open_view(CstChain *chain, guint index, guint end, CstBlob *bottom,
                              GError **error);
-/** What image @index is based on, for reading; NULL: nothing that is in the chain. */
+/**
+ * Sets *ret_below to the view of all images below image @index, for reading (a new reference); NULL
+ * when the chain ends there.
+ */
 gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below, GError **error);
 
-/** What the image's file holds and the image does not use goes back to the file system. */
+/** Checks image @index, which nobody has open, and returns its leaked space to the file system. */
 gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GError **error);
 
-/** STATE when one of the images before @end has snapshots, which its backing must not change
- *  for. */
+/**
+ * Fails with STATE when one of the images before @end has snapshots: their content depends on the
+ * backing image, which therefore must not change.
+ */
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error);
+/** Fails with READ_ONLY when the file of image @index is open for reading only. */
 gboolean cst_chain_check_writable(const CstChain *chain, guint index, GError **error);

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Commits the images above the base into the base. They are opened upon a stand-in (mark.h) for the
+ * base: extents that carry its mark are the base's own and stay; everything else is copied into the
+ * base.
+ *
+ * At every moment the guest of the top image reads the same: it sees its own bytes before the copy,
+ * after it, and during it. Everything is flushed to the base before the top image is emptied. Where
+ * the format of the image right above the base records the state of its backing image,
+ * cst_image_expect() announces the change before the first write to the base and cst_image_follow()
+ * confirms it after the flush.
+ */
 #include <image/backing.h>
 #include <image/commit.h>
 
@@ -10,10 +22,6 @@
 #include "format.h"
 #include "mark.h"
 
-/*
- * The images above the base are opened upon a stand-in for it. What is marked there is the base's
- * own; everything else is written to it.
- */
 typedef struct {
     CstBlob *above;  /* guest's view of what is above the base */
     CstBlob *base;   /* guest's view of the base */
@@ -49,8 +57,8 @@ static gboolean check(CstChain *chain, guint base, GError **error)
 }
 
 /**
- * The image right above the base, upon it, where its format minds that the base changes; that also
- * tells whether it was made upon this one.
+ * Opens the image right above the base upon it, if its format records the state of its backing
+ * image. Fails with MISMATCH when the recorded state is not that of the base.
  */
 static gboolean open_child(CstChain *chain, guint base, Commit *commit, GError **error)
 {
@@ -67,7 +75,10 @@ static gboolean grow(CstImage *image, const Commit *commit, CstTask *task, GErro
            cst_image_resize(image, commit->size, CST_PREALLOC_OFF, task, error);
 }
 
-/** Nothing is written before everything is open; then the base grows. */
+/**
+ * Opens everything before anything is written; then the base grows, unless push_with_child() has to
+ * announce that first.
+ */
 static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) mark = cst_mark_new(NULL), below = NULL;
@@ -87,7 +98,7 @@ static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *t
     return ok && open_child(chain, base, commit, error);
 }
 
-/** Bytes from @offset on that are (or are not) the base's own. */
+/** Sets *ret_length to the length of the run from @offset on that is, or is not, the base's own. */
 static gboolean measure(const Commit *commit, uint64_t offset, gboolean *ret_own,
                         uint64_t *ret_length, GError **error)
 {
@@ -142,7 +153,10 @@ static gboolean empty(CstChain *chain, CstTask *task, GError **error)
     return ok && (trims || cst_chain_repair_leaks(chain, 0, task, error));
 }
 
-/** What the image above the base remembers of it is true at every moment. */
+/**
+ * Copies, with the changes of the base announced to and confirmed by the image above, so that what
+ * it records is valid at every moment.
+ */
 static gboolean push_with_child(const Commit *commit, CstTask *task, GError **error)
 {
     CstImage *base = cst_guest_image(commit->base);

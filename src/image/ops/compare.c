@@ -17,7 +17,7 @@ enum { A_ZERO = 1, B_ZERO = 2, BOTH_ZERO = 3 };
 typedef struct {
     CstBlob *blob;
     uint64_t size;
-    CstExtent run; /**< what the last question said about the bytes at the cursor */
+    CstExtent run; /**< the last extent that was found at the cursor */
 } Side;
 
 typedef struct {

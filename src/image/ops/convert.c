@@ -39,7 +39,7 @@ static gboolean make(Conversion *conversion, CstTask *task, GError **error)
     return cst_image_create(conversion->to, conversion->format, create, task, error);
 }
 
-/* @image: NULL where the guest's bytes are the file's, as they are. */
+/* @image: NULL for a plain format, where the bytes of the guest are those of the file. */
 static gboolean check_compression(CstImage *image, GError **error)
 {
     return (image && cst_image_compression_unit(image) > 0) ||
@@ -94,7 +94,7 @@ static gboolean copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gb
 /** Fills the empty image. */
 static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GError **error)
 {
-    /* An image made just now reads as zeroes; a bare device holds what it held. */
+    /* A new image reads as zeroes; a bare device keeps its old content. */
     gboolean zero = guest != conversion->to || (conversion->flags & CST_CONVERT_TARGET_ZERO);
     g_autoptr(CstBlob) endless = NULL;
 
@@ -123,7 +123,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
     image = cst_image_open_as(conversion->to, conversion->format, &how, error);
     if (!image)
         return FALSE;
-    /* What compresses by itself takes plain writes. */
+    /* A subformat that always compresses takes plain writes. */
     if ((conversion->flags & CST_CONVERT_COMPRESS) &&
         !(packs_itself && strcmp(conversion->create.subformat, packs_itself) == 0)) {
         gboolean ok = fill_compressed(conversion, image, task, error);

@@ -3,7 +3,7 @@
 
 #include <base/task.h>
 
-/** Work on a guest's bytes in pieces, on several threads that draw from one cursor. */
+/** A worker pool: threads draw pieces of a guest's bytes from one cursor and process them. */
 
 #define CST_CREW_PIECE (G_GUINT64_CONSTANT(2) << 20) /**< the most that a piece should have */
 
@@ -13,16 +13,19 @@ typedef struct {
 } CstPiece;
 
 typedef struct {
-    gboolean everybody; /**< on all processors: the work is computing; else on two threads, one of
-                           which reads ahead */
-    /** The next piece, in order. FALSE: nothing is left, or @error is set. One thread at a time. */
+    gboolean everybody; /**< on a thread for each processor, for work that computes; else two
+                           threads, one of which reads ahead */
+    /** Sets the next piece, in order. FALSE: nothing is left, or @error is set. Calls are
+     * serialised. */
     gboolean (*draw)(gpointer job, CstPiece *piece, GError **error);
-    /** Many threads; each has two buffers of CST_CREW_PIECE bytes of its own. */
+    /** Processes one piece; called by many threads. @bufs: two buffers of CST_CREW_PIECE bytes that
+     * belong to the thread. */
     gboolean (*work)(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error);
 } CstCrewOps;
 
 /**
- * Draws and works until nothing is left, or something fails: then what was drawn is still finished.
+ * Draws and processes pieces until nothing is left or something fails, and returns when all threads
+ * have ended. After a failure every drawn piece is still processed; the first error is reported.
  * Checks @task before each piece; the job advances it.
  */
 gboolean cst_crew_run(const CstCrewOps *ops, gpointer job, CstTask *task, GError **error);

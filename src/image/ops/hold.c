@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Locks that QEMU's processes and this one see on an image file (image/hold.h explains the bytes).
+ * All of them are shared locks of the open file description: they live as long as the blob's
+ * descriptor, and closing another descriptor of the same file does not release them. F_OFD_GETLK
+ * with a write lock asks whether somebody else holds a byte.
+ *
+ * The kernel does not report the process behind such a lock. For the error message the process is
+ * searched for in /proc/PID/fdinfo, which shows other users' processes only to root. The result of
+ * the search changes nothing but the message.
+ */
 #include <image/hold.h>
 
 #include <errno.h>
@@ -101,8 +112,10 @@ static gboolean process_holds(const char *pid, const char *inode, const Bytes *b
     return found;
 }
 
-/* The process that has a lock on one of @bytes; 0: not known, for only root sees others'
- * descriptors. */
+/*
+ * Returns the process that holds a lock on one of @bytes; 0 when it is unknown, because only root
+ * can read the descriptors of others.
+ */
 static int64_t holder(int fd, const Bytes *bytes)
 {
     g_autofree char *self = g_strdup_printf("%d", getpid());
@@ -143,7 +156,7 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
 
     if (fd < 0)
         return TRUE;
-    /* Claim first, look then: of two that do so at once, at least one sees the other. */
+    /* Claim first, then check: of two that do so at once, at least one sees the other. */
     for (size_t i = 0; i < claimed.count; i++)
         if (lock_byte(fd, F_OFD_SETLK, F_RDLCK, claimed.at[i], &type) < 0 && errno != EAGAIN &&
             errno != EACCES)

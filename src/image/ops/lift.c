@@ -28,7 +28,7 @@ typedef struct {
     CstTask *task;
 } Lift;
 
-/** What may have to be copied at the cursor; FALSE without error: nothing. */
+/** Finds what may have to be copied at the cursor; FALSE without an error: nothing there. */
 static gboolean look(Lift *lift, CstPiece *piece, GError **error)
 {
     CstExtent old, new;
@@ -101,7 +101,7 @@ static gboolean settle(const Lift *lift, Verdict verdict, const uint8_t *buf, si
                            : cst_blob_pwrite(lift->guest, buf, len, offset, error);
 }
 
-/** Units of one verdict in a row are written together. */
+/** Writes consecutive units with the same outcome of the comparison together. */
 static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
     const Lift *lift = job;

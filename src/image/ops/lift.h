@@ -4,7 +4,7 @@
 #include <blob/blob.h>
 
 typedef enum {
-    /** @from is the image itself upon a mark: only what it does not hold itself is looked at. */
+    /** @from is the image itself, upon a mark (mark.h): examines only what it does not hold. */
     CST_LIFT_NOT_HELD = 1 << 0
 } CstLiftFlags;
 

@@ -88,7 +88,7 @@ static gboolean put(Map *map, const CstMapRun *run, GError **error)
     return TRUE;
 }
 
-/* Puts the runs of an extent that @layer decides about: one for each place in its file. */
+/* Emits the runs of an extent that @layer decides: one for each contiguous range of its file. */
 static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstExtent *extent,
                            GError **error)
 {
@@ -116,7 +116,7 @@ static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstE
     return TRUE;
 }
 
-/* Puts what decides about at most *length bytes at @start; *length is cut to where that is so. */
+/* Finds the layer that decides the bytes at @start and emits them; cuts *length to what it did. */
 static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **error)
 {
     CstMapRun run = {.start = start};

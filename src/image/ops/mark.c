@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A read-only blob without an end that stands in for a backing image: every extent of it carries
+ * CST_EXTENT_BELOW. An image that is opened upon it passes the flag on for all that it does not
+ * hold itself, so extents tell an image's own content from that of its backing image.
+ */
 #include "mark.h"
 
 #include <string.h>

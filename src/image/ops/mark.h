@@ -3,11 +3,12 @@
 
 #include <blob/blob.h>
 
-/** Beside CstExtentFlags: the image does not hold this, its backing decides. */
+/** A flag in addition to CstExtentFlags: the image holds nothing here; its backing decides. */
 #define CST_EXTENT_BELOW (1u << 16)
 
 /**
- * A backing for images that are asked what they hold themselves: it reads as @inner (NULL: as
- * zeroes) with zeroes behind, without end, and all its extents are marked as BELOW.
+ * Creates a stand-in for a backing image, for finding out what the image above holds itself. It
+ * reads as @inner (referenced; NULL: none) followed by zeroes, has no end, and marks all extents
+ * with CST_EXTENT_BELOW. Read-only; any number of threads.
  */
 CstBlob *cst_mark_new(CstBlob *inner);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Measures an image before it is created: rounds the capacity as create does, and hands the
+ * format's arithmetic a source, whose extents it may count in units of the format.
+ */
 #include <image/measure.h>
 
 #include <inttypes.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The table of create options, and all that it drives: parsing, help, completion and what amend can
+ * change. A row names the member of CstImageCreate that the option sets, the function that sets it,
+ * and the capability bit that a format must have. The index of a row is the option's bit in
+ * CstImageOptions.given, so the table has at most 32 rows.
+ */
 #include <image/amend.h>
 #include <image/options.h>
 
@@ -17,7 +24,7 @@ typedef struct {
     CstImageOption option;
     unsigned bit;  /**< CstCreateOptions that the format must know; 0: every format has it */
     size_t member; /**< in CstImageCreate */
-    SetFunc set;   /**< takes over value; FALSE: it can't be that */
+    SetFunc set;   /**< takes over value; FALSE: not a value of this option */
 } Row;
 
 static gboolean set_text(CstImageOptions *options, gpointer member, char *value)
@@ -62,7 +69,7 @@ static gboolean set_number(CstImageOptions *options, gpointer member, char *valu
     return TRUE;
 }
 
-/** Some numbers are 0 in CstImageCreate where nothing has been asked for. */
+/** For members of CstImageCreate in which 0 stands for the default, and so is no value. */
 static gboolean set_positive_number(CstImageOptions *options, gpointer member, char *value)
 {
     return set_number(options, member, value) && *(const unsigned *)member > 0;
@@ -203,7 +210,7 @@ gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallo
     return FALSE;
 }
 
-/** What options are read for. */
+/** What the options are parsed for. */
 typedef enum { TO_CREATE, TO_AMEND } Purpose;
 
 static gboolean has(const CstImageFormat *format, Purpose purpose, const Row *row)
@@ -240,7 +247,10 @@ void cst_image_options_clear(CstImageOptions *options)
     memset(options, 0, sizeof(*options));
 }
 
-/** The next word up to a single comma, with doubled commas made one; NULL at the end. */
+/**
+ * Returns the text up to the next single comma, with doubled commas made one; NULL at the end.
+ * Advances *text.
+ */
 static char *next_word(const char **text)
 {
     GString *word;
@@ -323,7 +333,7 @@ gboolean cst_image_amend_parse(CstImageOptions *options, const CstImageFormat *f
     return parse(options, format, TO_AMEND, text, error);
 }
 
-/** @value where the option that sets @member was given. */
+/** Returns @value as a switch if the option that sets @member was given, else CST_AMEND_KEEP. */
 static CstAmendSwitch given_switch(const CstImageOptions *options, size_t member, gboolean value)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)

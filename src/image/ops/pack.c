@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Copies into an image with compression, one unit of the format at a time, on all processors.
+ * Drawing a piece is serialised and passes over whole units that are known to read as they should;
+ * a worker then reads its unit and compares it with what the destination shows without being
+ * written to, so that zeroes and bytes equal to the backing image take no space. The source may end
+ * inside of a unit: the rest of that unit, up to the destination's end, is filled with zeroes.
+ */
 #include <image/pack.h>
 
 #include <string.h>
@@ -20,7 +28,10 @@ typedef struct {
     uint64_t cursor;
 } Pack;
 
-/** The next run that the destination shows already; zero means nothing is to be written. */
+/**
+ * Finds the run at the cursor; CST_EXTENT_ZERO in its flags means that the destination shows it
+ * already.
+ */
 static gboolean next_run(const Pack *pack, uint64_t left, CstExtent *run, GError **error)
 {
     CstExtent under;
@@ -36,7 +47,7 @@ static gboolean next_run(const Pack *pack, uint64_t left, CstExtent *run, GError
     return TRUE;
 }
 
-/** Passes over whole units that are known to be zero. */
+/** Moves the cursor over whole units that the destination shows already. */
 static gboolean skip_zeroes(Pack *pack, GError **error)
 {
     while (pack->cursor < pack->size) {
@@ -83,7 +94,7 @@ static gboolean is_shown(const Pack *pack, const uint8_t *buf, size_t len, uint6
     return TRUE;
 }
 
-/* A unit may be longer than the crew's buffers. */
+/* Does not use the buffers of the worker threads, because a unit may be longer. */
 static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
     Pack *pack = data;

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opens images, their backing files and parts by path. A name in an image is untrusted. Parts are
+ * opened beneath the image's own directory only, without following links that lead out of it,
+ * because they are written to; a backing file may be anywhere, and is opened for reading only. For
+ * a data file that lies elsewhere the caller's path is opened, and the file that was opened (not
+ * the name) is compared with the one that the image names, so that exchanging names in between
+ * gains nothing.
+ */
 #include <image/path.h>
 
 #include <errno.h>
@@ -41,7 +50,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     return cst_blob_file_open(path, FALSE, error);
 }
 
-/** Opens or makes @name in the image's own directory; links that lead out of it are refused. */
+/** Opens or creates @name in the image's own directory. Links that lead out of it are refused. */
 static CstBlob *beside(CstBlob *owner, const char *name, int flags, gboolean writable,
                        GError **error)
 {
@@ -78,7 +87,10 @@ static gboolean is_same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/** @path, opened, if it leads to @file. */
+/**
+ * Opens @path if it leads to @file; *ret_same says whether it does. NULL without an error when it
+ * does not.
+ */
 static CstBlob *open_if_same(const char *path, const struct stat *file, gboolean writable,
                              gboolean *ret_same, GError **error)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Rebases an image without changing what its guest sees. The image is opened upon a mark (mark.h)
+ * over its old backing image: what is marked, the image does not hold. Where the new backing image
+ * differs there, the old content is written into the image, which is invisible as long as the old
+ * reference stands. After a flush the format switches the reference in one atomic step. A power cut
+ * before that leaves an image upon its old backing image, with some of the content in it already.
+ */
 #include <image/backing.h>
 #include <image/rebase.h>
 
@@ -10,12 +18,6 @@
 #include "format.h"
 #include "lift.h"
 #include "mark.h"
-
-/*
- * The image is opened upon a mark over its old backing: what is marked, it does not hold. Where the
- * new backing differs there, the old content is written into it, which changes nothing for the
- * guest.
- */
 
 static gboolean lift_up(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {
@@ -56,7 +58,7 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     return cst_chain_check_snapshots(chain, 1, error);
 }
 
-/** The old backing image is the one that the image was made upon, where that can be told. */
+/** Opens the image upon @old once: MISMATCH when the image records another backing image. */
 static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
 {
     CstImage *image = old ? cst_chain_open_one(chain, 0, 0, old, error) : NULL;
@@ -85,7 +87,7 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
                                how->guest, error))
         return FALSE;
-    /* tables that only an image with a parent has */
+    /* frees the tables that only an image with a backing image needs */
     if (how->backing || !cst_image_format_minds_changes(cst_chain_info(chain, 0)->format))
         return TRUE;
     g_clear_pointer(&guest, cst_blob_unref);

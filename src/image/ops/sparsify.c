@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Frees the zeroes of an image in place. The image is opened upon a mark (mark.h) instead of its
+ * backing image, so only what it holds itself is examined. cst_blob_zero() without writing frees
+ * the space of a run, and leaves an entry that goes on hiding the backing image; where the format
+ * can't do that, the run stays as it is. At the end trim gives back what the image's file has free.
+ * At every moment the guest reads the same, so the work may be interrupted anywhere.
+ */
 #include <image/backing.h>
 #include <image/sparsify.h>
 
@@ -13,11 +21,6 @@
 #include "format.h"
 #include "mark.h"
 
-/*
- * Only what the image holds itself is looked at: upon a mark, that is what is not marked. Zeroing
- * without writing gives the space up, and where something is below, hides it.
- */
-
 #define SMALL_UNIT 4096 /* of file systems */
 
 typedef struct {
@@ -30,9 +33,9 @@ typedef struct {
 } Sparsify;
 
 /**
- * The piece at the cursor. Where the format gives up whole units, one is wholly held by the image
- * or not at all: a piece never ends inside of one, and what is not known to be zero all over is
- * read.
+ * Cuts a piece from the run at the cursor. Where the format frees whole units, the image holds a
+ * unit entirely or not at all: a piece never ends inside of a unit, and a unit that is only partly
+ * known to be zero is read.
  */
 static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
 {
@@ -71,7 +74,7 @@ static gboolean draw(gpointer job, CstPiece *piece, GError **error)
     return FALSE;
 }
 
-/** The run is zero; only whole units (the image's last one may be shorter) are given up. */
+/** Frees a run of zeroes, by whole units (the last one of the image may be shorter). */
 static gboolean give_up(const Sparsify *sparsify, uint64_t offset, uint64_t end, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -82,7 +85,7 @@ static gboolean give_up(const Sparsify *sparsify, uint64_t offset, uint64_t end,
                                        CST_ZERO_MAY_UNMAP | CST_ZERO_FAST, &why))
         return TRUE;
     if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
-        return TRUE; /* it stays */
+        return TRUE; /* the run keeps its space */
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }

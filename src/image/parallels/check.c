@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A check, as QEMU counts: an image that was not closed is an error, and so is each entry of the
- * table that walk.c finds wrong; what is behind the last cluster has leaked. The mark that the
- * image is in use goes last.
+ * Checks an image and counts as QEMU does: an image that was not closed is an error, and so is each
+ * table entry that walk.c finds wrong; space behind the last cluster has leaked. A repair sets the
+ * in-use mark before its first change and clears it last, so an interrupted repair is repeated.
  */
 #include <inttypes.h>
 
@@ -14,7 +14,8 @@
 #include "bytes.h"
 #include "parallels.h"
 
-/* Clusters of the extension are not followed, and lie anywhere. */
+/* Skipped for an image with a format extension: its clusters may lie anywhere, and are not
+ * followed. */
 static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck *check,
                             GError **error)
 {
@@ -36,7 +37,7 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
            parallels_cut(parallels, check->image_end, error);
 }
 
-/* The mark goes last. One that was there before is an error of its own. */
+/* Clears the in-use mark after everything else. A mark that the check found set is an error. */
 static gboolean look_at_mark(Parallels *parallels, gboolean was_in_use, unsigned flags,
                              CstImageCheck *check, GError **error)
 {

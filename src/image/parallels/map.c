@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Where clusters are, and places for new ones. */
+/*
+ * Maps guest clusters to the file, and allocates new ones, for blocks.c. New clusters are taken at
+ * the end of the file; a cluster that was allocated and given back is used again first. The end is
+ * found once, by a walk through the whole table, which refuses a damaged one. An entry is set in
+ * the cached table when the data has been written; parallels.h has the order of writing. All
+ * functions run with the lock of CstBlocks held.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -49,7 +55,7 @@ static gboolean parallels_map(CstBlocks *blocks, uint64_t offset, uint64_t lengt
     if (!inside)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blocks->blob->name,
                         _("data lies outside the file"));
-    /* damage further on is for those who read there */
+    /* damage further on is reported to a caller that reads there */
     while (index + clusters <= last && clusters < MAX_STEPS &&
            cst_table_get(parallels->bat, index + clusters, &next, NULL) &&
            goes_on(parallels, first, next, clusters))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Opening and closing. Our order of writing leaves nothing but leaks behind, but others that write
- * need not keep it: an image that is marked as in use is repaired when it is opened for writing, as
- * QEMU does it from 8.2 on (before, it refuses).
+ * Opens and closes images. Our order of writing leaves nothing but leaks after a power cut, but
+ * other programs need not keep it: an image with the in-use mark is repaired when it is opened for
+ * writing, as QEMU does since 8.2 (older versions refuse it).
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -26,7 +26,7 @@ void parallels_reset_bat(Parallels *parallels)
                                    FALSE, spill, &parallels->blocks);
 }
 
-/* What the header says can't be relied upon: QEMU, too, takes what lies behind the table then. */
+/* The data offset of a header may be wrong; then the end of the table counts, as for QEMU. */
 static uint64_t find_data_start(const Parallels *parallels)
 {
     uint64_t start = cst_le32(parallels->raw + PARALLELS_AT_DATA) * (uint64_t)PARALLELS_SECTOR;
@@ -102,7 +102,7 @@ CstImage *parallels_open(const CstImageFormat *format, CstBlob *blob, const CstI
     return &parallels->blocks.image;
 }
 
-/* Whoever cares for the outcome has flushed before. The mark stays where something goes wrong. */
+/* A caller that needs the errors has flushed before. After a failure the mark stays set. */
 void parallels_close(CstImage *image)
 {
     Parallels *parallels = (Parallels *)image;

@@ -63,7 +63,7 @@ typedef struct {
     GArray *spare;     /**< uint64_t: places that were given and taken back */
 } Parallels;
 
-/** End of a table of so many entries, in bytes. */
+/** Returns the end of a table of @entries entries, in bytes of the file. */
 static inline uint64_t parallels_table_end(uint64_t entries)
 {
     return PARALLELS_HEADER_LEN + entries * 4;
@@ -72,59 +72,90 @@ static inline uint64_t parallels_table_end(uint64_t entries)
 /* --- header.c ------------------------------------------------------------------------------------
  */
 
-/** The older magic, see above. */
+/** Returns whether a header has the older magic, see above. */
 gboolean parallels_is_old(const uint8_t *head);
-/** The first place for a cluster from @at on: the older magic counts from where the data begin. */
+/**
+ * Returns the first place for a cluster from @at on, in bytes. With the older magic places count
+ * from where the data begin.
+ */
 uint64_t parallels_align(const Parallels *parallels, uint64_t at);
-/** INVALID when there can be no image of this capacity; @is_old: with the older magic. */
+/** Fails with INVALID when no image can have @capacity (bytes); @is_old: with the older magic. */
 gboolean parallels_check_capacity(uint64_t capacity, uint64_t cluster_size, gboolean is_old,
                                   GError **error);
+/** Returns whether the in-use mark is set in the header. */
 gboolean parallels_is_in_use(const Parallels *parallels);
-/** Marks the image as in use, on the disk, before anything else changes; lock held. */
+/** Lock held: sets the in-use mark on the disk, if it is not set, before anything else changes. */
 gboolean parallels_begin(Parallels *parallels, GError **error);
-/** Takes the mark away. All that was written is on the disk. */
+/** Clears the in-use mark. Everything that was written must be on the disk. */
 gboolean parallels_end(Parallels *parallels, GError **error);
+/** Writes the header; one sector, so the change is atomic. No barrier. */
 gboolean parallels_write_header(Parallels *parallels, GError **error);
 
 /* --- open.c ----------------------------------------------------------------------------------- */
 
+/**
+ * The format's open() callback; repairs an image with the in-use mark when it is opened for
+ * writing.
+ */
 CstImage *parallels_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                          GError **error);
+/** The format's close() callback; writes out the table and clears the in-use mark. */
 void parallels_close(CstImage *image);
-/** Opens what parallels_open() would, without a repair, for checking. */
+/**
+ * Opens an image as parallels_open() does, but without a repair, for a check. NULL with @error set.
+ */
 Parallels *parallels_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                          GError **error);
+/** Frees @parallels without writing anything. */
 void parallels_free(Parallels *parallels);
-/** Lets the table have as many entries as the header says. */
+/**
+ * Replaces the cached table by one of parallels->entries entries. Changes that were not written are
+ * lost.
+ */
 void parallels_reset_bat(Parallels *parallels);
 
 /* --- map.c; lock held ------------------------------------------------------------------------- */
 
 extern const CstBlocksOps parallels_blocks;
 
-/** Sets where allocations go on. CORRUPT when the table is damaged. */
+/**
+ * Finds where allocations continue, by a walk through the table, unless it is known. CORRUPT when
+ * the table is damaged.
+ */
 gboolean parallels_find_end(Parallels *parallels, GError **error);
-/** A place for a cluster; *ret_fresh: it reads as zeroes once the file reaches it. */
+/**
+ * Allocates a cluster; *ret_fresh: it reads as zeroes once the file reaches it. LIMIT when the file
+ * is too long.
+ */
 gboolean parallels_alloc(Parallels *parallels, uint64_t *ret_host, gboolean *ret_fresh,
                          GError **error);
+/** Sets the entry of guest cluster @index to @host (bytes; 0: no place) in the cached table. */
 gboolean parallels_set(Parallels *parallels, uint64_t index, uint64_t host, GError **error);
-/** Copies the cluster at @from to a new place, and enters that; parallels_sync() writes the table
- *  once the copy is on the disk. */
+/**
+ * Copies the cluster at @from to a new place and enters that for guest cluster @index.
+ * parallels_sync() writes the table once the copy is on the disk.
+ */
 gboolean parallels_move(Parallels *parallels, uint64_t index, uint64_t from, GError **error);
+/**
+ * Writes the changed entries behind a barrier, so that the data they refer to is on the disk first.
+ */
 gboolean parallels_sync(CstBlocks *blocks, GError **error);
-/** Cuts the file behind @end where it can be cut; nothing refers to what is behind it. */
+/** Truncates the file to @end, unless it is of fixed size. Nothing refers to what lies behind. */
 gboolean parallels_cut(Parallels *parallels, uint64_t end, GError **error);
 
 /* --- repair.c ------------------------------------------------------------------------------------
  */
 
 /**
- * Looks at the whole table, and sets all of *ret_check but the leaks. @fix: repairs what is wrong
- * with it. Nobody else uses the image.
+ * Walks through the whole table and sets all of *ret_check but the leaks; with @fix it repairs the
+ * wrong entries. Nobody else uses the image.
  */
 gboolean parallels_review(Parallels *parallels, gboolean fix, CstImageCheck *ret_check,
                           CstTask *task, GError **error);
-/** Gives back the space of the file that no entry refers to; a damaged image keeps it. */
+/**
+ * Returns the space inside the file that no entry refers to to the file system; does nothing for a
+ * damaged image.
+ */
 gboolean parallels_give_back(Parallels *parallels, CstTask *task, GError **error);
 
 /* --- write.c ---------------------------------------------------------------------------------- */
@@ -134,8 +165,10 @@ gboolean parallels_pwrite(CstImage *image, const void *buf, size_t len, uint64_t
 gboolean parallels_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                         GError **error);
 gboolean parallels_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
-/** Gives each cluster from @first to before @end that is nowhere a place, and reserves its space;
- *  lock held. */
+/**
+ * Lock held: gives a place to each cluster from @first to before @end that has none, and reserves
+ * its space.
+ */
 gboolean parallels_preallocate(Parallels *parallels, uint64_t first, uint64_t end,
                                CstPreallocation preallocation, CstTask *task, GError **error);
 

@@ -16,7 +16,7 @@ static gboolean fix_entry(Parallels *parallels, uint64_t index, uint64_t host, G
                      : parallels_move(parallels, index, host, error);
 }
 
-/* Both walks come to the same conclusions, as the second one meets no entry that it has changed. */
+/* Both walks find the same errors, because the second one meets no entry that it has changed. */
 static gboolean repair_table(const ParallelsWalk *walk, GError **error)
 {
     Parallels *parallels = walk->parallels;
@@ -52,7 +52,7 @@ gboolean parallels_review(Parallels *parallels, gboolean fix, CstImageCheck *ret
     return ok;
 }
 
-/* Space between clusters that no entry refers to goes back to the file system. */
+/* Returns clusters inside the file that no entry refers to to the file system. */
 static gboolean give_back_gaps(const ParallelsWalk *walk, GError **error)
 {
     Parallels *parallels = walk->parallels;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Another capacity, which QEMU can't give these images. The table can't grow where the data begin:
- * the clusters that are in the way move to the end of the file first, and entries of zero take
- * their place. One write of the header switches.
+ * Resizes an image, which QEMU can't do with this format. A longer table would reach into the first
+ * clusters: these are moved to the end of the file first, and zero entries take their place. One
+ * write of the header switches between the old and the new size; whatever is written before and
+ * after it is valid with either header.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -18,8 +19,9 @@ static gboolean write_out(Parallels *parallels, GError **error)
            cst_blocks_barrier(&parallels->blocks, error);
 }
 
-/* What was waiting to be written is on the disk. What is written next is right with either header:
- * no entry refers to what is cut off, and a longer table reaches over nothing that is in use. */
+/* All earlier changes are on the disk. Later ones need not wait for this header, as they are valid
+ * with either one: no entry refers to a cluster that is cut off, and a longer table reaches over
+ * nothing that is in use. */
 static gboolean switch_header(Parallels *parallels, uint64_t capacity, uint64_t entries,
                               GError **error)
 {
@@ -44,7 +46,7 @@ static gboolean switch_header(Parallels *parallels, uint64_t capacity, uint64_t 
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
-/* What lies in the last cluster behind the old end is not known to be zero. */
+/* Zeroes the last cluster behind the old end, which may hold anything. */
 static gboolean zero_tail(Parallels *parallels, GError **error)
 {
     uint64_t end = parallels->blocks.image.capacity, size = parallels->cluster_size;
@@ -59,7 +61,7 @@ static gboolean zero_tail(Parallels *parallels, GError **error)
                                 size - end % size, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Entries from @first on, which the guest does not reach any more or not yet, become zero. */
+/* Clears the entries from @first on; the guest does not reach them. */
 static gboolean forget_from(Parallels *parallels, uint64_t first, CstTask *task, GError **error)
 {
     uint32_t entry = 0;
@@ -71,7 +73,7 @@ static gboolean forget_from(Parallels *parallels, uint64_t first, CstTask *task,
     return write_out(parallels, error);
 }
 
-/* Nothing lies before @start. The table on the disk refers to the copies when this is done. */
+/* Moves all clusters before @start. On success the table on the disk refers to the copies. */
 static gboolean make_room(Parallels *parallels, uint64_t start, CstTask *task, GError **error)
 {
     uint32_t entry = 0;
@@ -123,9 +125,8 @@ static gboolean grow(Parallels *parallels, uint64_t capacity, CstPreallocation p
 /* --- shrinking -------------------------------------------------------------------------------- */
 
 /*
- * Entries that are cut off are forgotten first, so that growing again finds zeroes. What they leave
- * at the end of the file is cut off, and what they leave between others goes back to the file
- * system.
+ * Clears the entries that are cut off first, so that growing again finds zeroes. Their clusters at
+ * the end of the file are truncated; those between others are returned to the file system.
  */
 static gboolean shrink(Parallels *parallels, uint64_t capacity, CstTask *task, GError **error)
 {

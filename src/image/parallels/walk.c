@@ -20,7 +20,7 @@ gboolean parallels_walk_uses(const ParallelsWalk *walk, uint64_t cluster)
     return (walk->used[cluster / 8] & 1 << cluster % 8) != 0;
 }
 
-/* The last cluster of the file that the bytes at @host reach; those of an odd place lie in two. */
+/* Last cluster of the file that the bytes at @host reach; an unaligned place touches two. */
 static uint64_t last_cluster(const ParallelsWalk *walk, uint64_t host)
 {
     return (host + walk->shift + walk->parallels->cluster_size - 1) / walk->parallels->cluster_size;

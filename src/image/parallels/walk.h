@@ -20,9 +20,15 @@ typedef struct {
     size_t used_bytes;
 } ParallelsWalk;
 
-/** Sets what is not the caller's. LIMIT when the file is too long; walk->used is to be freed. */
+/**
+ * Fills in the members that are not the caller's. LIMIT when the file is too long for a bit for
+ * each cluster. The caller g_free()s walk->used, also after a failure.
+ */
 gboolean parallels_walk_init(ParallelsWalk *walk, GError **error);
-/** Goes through all entries; counts errors, clusters and the end of what is in use. */
+/**
+ * Walks through all entries, and counts errors, clusters and the end of what is in use in
+ * walk->check.
+ */
 gboolean parallels_walk_table(ParallelsWalk *walk, GError **error);
-/** Cluster @number of the file is some entry's. */
+/** Returns whether an entry refers to cluster @number of the file. */
 gboolean parallels_walk_uses(const ParallelsWalk *walk, uint64_t number);

@@ -102,7 +102,7 @@ CstImage *qcow_open(const CstImageFormat *format, CstBlob *blob, const CstImageO
 
 void qcow_close(CstImage *image)
 {
-    /* whoever cares for the outcome has flushed before */
+    /* a caller that needs the errors has flushed before */
     if (image->writable)
         cst_blocks_write_back(&cst_levels_of(image)->blocks, NULL);
     cst_levels_clear(cst_levels_of(image));

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What can be told from the header of a qcow image of version 1, and the format's row. */
+/*
+ * Inspects the untrusted header of a qcow image of version 1, with QEMU's bounds, and defines the
+ * table of the format's callbacks.
+ */
 #include "qcow.h"
 
 #include <base/i18n.h>

@@ -29,12 +29,14 @@ typedef struct {
     uint8_t raw[QCOW_HEADER_LEN];
 } Qcow;
 
+/** The format's callbacks; format.h has their contracts. */
 CstImage *qcow_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                     GError **error);
 void qcow_close(CstImage *image);
 gboolean qcow_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                     unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);
 
+/** Further callbacks, in create.c. */
 gboolean qcow_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                      CstTask *task, GError **error);
 gboolean qcow_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);

@@ -188,7 +188,7 @@ CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOp
     return &qed->levels.blocks.image;
 }
 
-/* Whoever cares for the outcome has flushed before. The bit stays where something goes wrong. */
+/* A caller that needs the errors has flushed before. After a failure the bit stays set. */
 void qed_close(CstImage *image)
 {
     Qed *qed = (Qed *)image;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What can be told from the header of a QED image, and the format's row. */
+/*
+ * Inspects the untrusted header of a QED image, with the bounds of its specification, and defines
+ * the table of the format's callbacks.
+ */
 #include "qed.h"
 
 #include <base/i18n.h>

@@ -32,15 +32,20 @@ typedef struct {
     uint8_t raw[QED_HEADER_LEN];
 } Qed;
 
-/** Capacity that tables of @table_size clusters can hold. */
+/** Returns the largest capacity, in bytes, that tables of @table_size clusters can map. */
 uint64_t qed_max_capacity(uint64_t cluster_size, uint64_t table_size);
 
+/**
+ * The format's callbacks; format.h has their contracts. qed_open() repairs an image with the "need
+ * check" bit when it is opened for writing.
+ */
 CstImage *qed_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                    GError **error);
 void qed_close(CstImage *image);
 gboolean qed_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                    unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);
 
+/** Further callbacks, in create.c. */
 gboolean qed_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                     CstTask *task, GError **error);
 gboolean qed_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error);

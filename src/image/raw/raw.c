@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Raw images: the bytes of the file are those of the guest, so there is no metadata to keep
+ * consistent. Reads and writes never come here, because the guest's view of a plain image is the
+ * file's own blob (guest.c). A device that is larger than the image keeps its size and is zeroed up
+ * to the capacity.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>

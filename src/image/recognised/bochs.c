@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Recognises Bochs' growing images, for "info" only: they can be neither opened nor created here.
+ * The header is little endian: three names of 32, 16 and 16 bytes, version, header size, catalogue
+ * entries, bitmap and extent sizes, the disk's size. Never guessed, as in libvirt.
+ */
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "bytes.h"
 #include "format.h"
 
-/* Bochs' growing redolog, little endian: three names of 32, 16 and 16 bytes, version, header size,
- * catalogue entries, bitmap and extent sizes, the disk's size. Never guessed, as in libvirt. */
 #define BOCHS_HEADER_LEN 512
 #define BOCHS_V1         0x00010000u
 #define BOCHS_V2         0x00020000u

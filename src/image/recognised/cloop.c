@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Recognises Linux's compressed loop images, for "info" only. The header is big endian: a shell
+ * script of 128 bytes, block size, number of blocks; then the offsets of the blocks. Never guessed,
+ * as in libvirt.
+ */
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "bytes.h"
 #include "format.h"
 
-/* Linux's compressed loop image: a shell script of 128 bytes, block size and number of blocks, big
- * endian, the offsets. Never guessed, as in libvirt. */
 #define CLOOP_MARK       "#!/bin/sh\n#V2.0 Format\n"
 #define CLOOP_HEADER_LEN 136
 #define CLOOP_MAX_BLOCK  (64 * CST_MIB)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Recognises User-mode Linux's copy-on-write format, version 2, which libvirt's probe still knows.
+ * The header is big endian: magic and version, 1024 bytes of backing file name, time, size, sector
+ * size.
+ */
 #include <base/i18n.h>
 
 #include "bytes.h"
 #include "format.h"
 
-/* User-mode Linux's copy-on-write format, version 2, which libvirt's probe still knows: big endian
- * magic and version, 1024 bytes of backing file name, time, size, sector size. */
 #define COW_HEADER_LEN 1048
 #define COW_NAME_LEN   1024
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Recognises Apple's disk images by their trailer of 512 bytes ("koly", big endian), which has the
+ * number of sectors. Never guessed, as in libvirt.
+ */
 #include <base/i18n.h>
 
 #include "bytes.h"
 #include "format.h"
 
-/* Apple's disk image: a "koly" trailer of 512 bytes, big endian, with the number of sectors. Never
- * guessed, as in libvirt. */
 #define DMG_TRAILER_LEN 512
 
 static void dmg_inspect(CstImageLook *look)

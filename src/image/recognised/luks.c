@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Recognises a LUKS container, big endian ("LUKS1 On-Disk Format Specification 1.2.3", partition
+ * header; "LUKS2 On-Disk Format Specification 1.1.1", binary header). For libvirt it is a raw
+ * volume with encryption, whose capacity is what lies behind the payload offset. In version 2 only
+ * the JSON area has that offset, so the capacity is the whole container.
+ */
 #include <base/i18n.h>
 
 #include "bytes.h"
 #include "format.h"
 #include "luksheader.h"
 
-/*
- * A LUKS container, big endian ("LUKS1 On-Disk Format Specification 1.2.3", partition header;
- * "LUKS2 On-Disk Format Specification 1.1.1", binary header). For libvirt it is a raw volume with
- * encryption, whose capacity is what lies behind the payload offset. In version 2 only the JSON
- * area tells that offset: its capacity is the whole container.
- */
 #define LUKS1_HEADER_LEN 592
 
 static int luks_probe(const uint8_t *head, size_t len, uint64_t size)

@@ -8,27 +8,33 @@
 
 typedef enum { CST_AMEND_KEEP, CST_AMEND_ON, CST_AMEND_OFF } CstAmendSwitch;
 
-/** What is zero stays as it is. */
+/** The options to change; members that are zero or NULL keep what the image has. */
 typedef struct {
     const char *compat;     /**< "0.10" or "1.1" */
     unsigned refcount_bits; /**< 1, 2, 4 … 64 */
     CstAmendSwitch lazy_refcounts;
     const char *data_file; /**< the name of the data file, which must be there; it is not moved */
-    CstAmendSwitch data_file_raw; /**< can only be taken away */
-    const char *backing;          /**< must be what it is: see cst_image_set_backing() */
-    const char *backing_format;   /**< likewise */
+    CstAmendSwitch data_file_raw; /**< can only be switched off */
+    const char *backing; /**< must equal the present one; cst_image_set_backing() changes it */
+    const char *backing_format; /**< likewise */
     gboolean has_size;
     uint64_t size; /**< as for cst_image_resize() */
 } CstImageAmend;
 
-/** cst_image_amend() knows the format. */
+/** Returns whether cst_image_amend() knows @format. */
 gboolean cst_image_format_can_amend(const CstImageFormat *format);
-/** Options that can be changed; free the array with g_ptr_array_unref(). */
+/**
+ * Returns the options that can be changed, as an array of const CstImageOption pointers; free the
+ * array with g_ptr_array_unref().
+ */
 GPtrArray *cst_image_amend_options_of(const CstImageFormat *format);
-/** As cst_image_options_parse(); those that can't be changed are ARGUMENT_UNSUPPORTED, too. */
+/**
+ * Parses as cst_image_options_parse() does; an option that can't be changed is ARGUMENT_UNSUPPORTED
+ * as well.
+ */
 gboolean cst_image_amend_parse(CstImageOptions *options, const CstImageFormat *format,
                                const char *text, GError **error);
-/** What was parsed; points to texts of @options. */
+/** Sets *ret_amend to what was parsed. Its strings belong to @options. */
 void cst_image_amend_read(const CstImageOptions *options, CstImageAmend *ret_amend);
 
 /**

@@ -8,7 +8,9 @@
  * the single steps; image/rebase.h and image/commit.h keep the guest's content whole.
  */
 
+/** Returns whether cst_image_set_backing() knows @format. */
 gboolean cst_image_format_can_rebase(const CstImageFormat *format);
+/** Returns whether cst_image_empty() knows @format. */
 gboolean cst_image_format_can_empty(const CstImageFormat *format);
 
 /**
@@ -23,7 +25,10 @@ gboolean cst_image_format_can_empty(const CstImageFormat *format);
 gboolean cst_image_set_backing(CstImage *image, const char *name, const char *format,
                                CstBlob *guest, GError **error);
 
-/** The format remembers in which state the backing image was, and notices when it has changed. */
+/**
+ * Returns whether images of @format record the state of their backing image, and refuse it when it
+ * has changed.
+ */
 gboolean cst_image_format_minds_changes(const CstImageFormat *format);
 
 /**
@@ -33,18 +38,22 @@ gboolean cst_image_format_minds_changes(const CstImageFormat *format);
  * not mind do nothing.
  */
 gboolean cst_image_expect(CstImage *image, CstImage *parent, GError **error);
-/** @parent has changed and is on the disk: @image remembers that, and nothing else. */
+/**
+ * Records in @image that @parent has changed as announced with cst_image_expect(), and is on the
+ * disk. The old state of @parent is not accepted any more.
+ */
 gboolean cst_image_follow(CstImage *image, CstImage *parent, GError **error);
 
 /**
- * The image holds nothing any more: all of the backing image shows. Can be stopped anywhere, and
- * begun again. Not beside other calls. What the file held may be left over, as a leak.
+ * Drops all that @image holds itself, so that the whole backing image shows. May be interrupted
+ * anywhere, and begun again. No other thread may use the image meanwhile. The space that the
+ * content had may remain in the file as a leak. UNSUPPORTED where the format can't.
  */
 gboolean cst_image_empty(CstImage *image, CstTask *task, GError **error);
 
 /**
- * What the image's file holds and the image does not use goes back to the file system. Trusts the
- * image's own account of it: check before. Formats that keep no account do nothing. Not beside
- * other calls.
+ * Returns space of the file that @image does not use to the file system. Trusts the image's own
+ * account of free space, so check the image before. Does nothing for formats without such an
+ * account. No other thread may use the image meanwhile.
  */
 gboolean cst_image_trim(CstImage *image, CstTask *task, GError **error);

@@ -19,36 +19,44 @@ typedef struct {
     gboolean inconsistent; /**< it may lack writes, or is of a kind that is not known here */
 } CstImageBitmap;
 
-/** With its name. */
+/** Frees @bitmap and its name. */
 void cst_image_bitmap_free(CstImageBitmap *bitmap);
 
-/** An array of CstImageBitmap pointers, which the array frees. Those of an image that was changed
- * by a program that knows no bitmaps are gone. */
+/**
+ * Returns the bitmaps as an array of CstImageBitmap pointers, which the array frees. Bitmaps of an
+ * image that was changed by a program without support for them are left out.
+ */
 GPtrArray *cst_image_bitmap_list(CstImage *image, GError **error);
 
 /**
- * A new empty bitmap. @granularity: a power of two from 512 bytes to 2 GiB; 0: the image's cluster
- * size, but at least 4 KiB and at most 64 KiB. EXISTS, INVALID (the name, at most 1023 bytes; the
- * granularity), LIMIT (no room in the header, too many or too large), UNSUPPORTED (compatibility
- * level 0.10).
+ * Adds an empty bitmap. @granularity: a power of two from 512 bytes to 2 GiB; 0: the image's
+ * cluster size, but at least 4 KiB and at most 64 KiB. EXISTS, INVALID (the name, at most 1023
+ * bytes; the granularity), LIMIT (no space in the header, too many or too large), UNSUPPORTED
+ * (compatibility level 0.10).
  */
 gboolean cst_image_bitmap_add(CstImage *image, const char *name, uint64_t granularity,
                               gboolean enabled, GError **error);
-/** NOT_FOUND, here and below. */
+/**
+ * Removes a bitmap, even an inconsistent one. NOT_FOUND, here and below, when there is none called
+ * @name.
+ */
 gboolean cst_image_bitmap_remove(CstImage *image, const char *name, GError **error);
-/** No bit is set afterwards. STATE when it is inconsistent, here and below. */
+/** Clears all bits. STATE, here and below, when the bitmap is inconsistent. */
 gboolean cst_image_bitmap_clear(CstImage *image, const char *name, GError **error);
-/** Says whether writes are to be tracked from now on (see above: by programs that can). */
+/**
+ * Records whether programs that track writes (this engine does not) are to track them in the bitmap
+ * from now on.
+ */
 gboolean cst_image_bitmap_enable(CstImage *image, const char *name, gboolean enabled,
                                  GError **error);
 /**
  * Adds the bits of a bitmap of @source (which may be @image) to the bitmap @name; granularities may
- * differ. INVALID when the images' sizes do. All of it happens, or nothing.
+ * differ. INVALID when the sizes or formats of the images differ. All or nothing.
  */
 gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *source,
                                 const char *source_name, GError **error);
 
-/* --- not in the library: what is to be done, as words ----------------------------------------- */
+/* --- not in the library: bitmap actions by name ----------------------------------------------- */
 
 typedef enum {
     CST_BITMAP_ADD,
@@ -59,12 +67,15 @@ typedef enum {
     CST_BITMAP_MERGE
 } CstBitmapAction;
 
-/** qemu-img's "add", "remove", "clear", "enable", "disable", "merge"; INVALID for another word. */
+/**
+ * Parses the action as qemu-img spells it: "add", "remove", "clear", "enable", "disable" or
+ * "merge"; INVALID for another word.
+ */
 gboolean cst_bitmap_action_parse(const char *word, CstBitmapAction *ret_action, GError **error);
 
 /**
- * Does it with the bitmap @name: ADD with @granularity, enabled; MERGE adds the bitmap @from of
- * @source, INVALID without @from. The others use neither.
+ * Carries out @action on the bitmap @name: ADD with @granularity, enabled; MERGE adds the bitmap
+ * @from of @source, INVALID without @from. The others use neither.
  */
 gboolean cst_image_bitmap_apply(CstImage *image, CstBitmapAction action, const char *name,
                                 uint64_t granularity, CstImage *source, const char *from,

@@ -9,28 +9,32 @@
  */
 typedef struct CstChain CstChain;
 
-/** More images than this in a chain, or a chain that comes back to itself, is LIMIT. */
+/** Most images of a chain. A longer one, or one that contains itself, is LIMIT. */
 #define CST_CHAIN_MAX 256
 
-/** @owner is the image (its file) that names the other one. All return a new reference. */
+/**
+ * The caller's policy of which files may be opened. @owner is the file of the image that names
+ * another one; all callbacks return a new reference, or NULL with @error set.
+ */
 typedef struct {
-    /** @name is a backing reference as the image has it. NULL: chains end after one image. */
+    /** Opens the backing reference @name of the image. NULL: chains end after one image. */
     CstBlob *(*open_backing)(CstBlob *owner, const char *name, gpointer data, GError **error);
     /**
-     * The format of @backing, which open_backing has opened, where the opener knows it; NULL: it
-     * is what the image declares. NULL callback: always that.
+     * Returns the format of @backing, which open_backing has opened, if the caller knows it; NULL:
+     * the format that the image declares is used. NULL callback: always that.
      */
     const CstImageFormat *(*format_of)(CstBlob *backing, gpointer data);
-    /** A part of an image of several files. NULL: such images are refused. */
+    /** Opens a part of an image of several files. NULL: such images are refused. */
     CstBlob *(*open_part)(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error);
     /**
-     * The file that a qcow2 image has its guest's data in, which could be any file, and is written
-     * to. NULL: open_part, in chains that follow backing files; else it is refused.
+     * Opens the external data file of a qcow2 image. The image could name any file, and it is
+     * written to. NULL: open_part is called, in chains that follow backing files; else the image is
+     * refused.
      */
     CstBlob *(*open_data)(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error);
-    /** Makes an empty part beside the image. NULL: can't. */
+    /** Creates an empty part in the directory of the image. NULL: can't. */
     CstBlob *(*create_part)(CstBlob *owner, const char *name, gpointer data, GError **error);
     gpointer data; /**< must live as long as the chain */
 } CstChainFiles;
@@ -46,13 +50,17 @@ typedef struct {
  */
 CstChain *cst_chain_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          const CstChainFiles *files, GError **error);
-/** The same without opening any of the images: only cst_chain_blob() and _info() may be asked
- * before cst_chain_open_images(). */
+/**
+ * Collects the chain: opens each file and inspects its image, but opens no image. Before
+ * cst_chain_open_images() only cst_chain_length(), cst_chain_blob() and cst_chain_info() may be
+ * called.
+ */
 CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstChainFiles *files,
                          GError **error);
 /**
- * Opens the images of a chain that was looked at, the one on top with @flags, or (for reading) as
- * its snapshot @snapshot (NULL: as it is now).
+ * Opens the images of a chain from cst_chain_look(): the top one with @flags, those below for
+ * reading only. @snapshot: show this snapshot of the top image, for reading; NULL: its present
+ * content.
  */
 gboolean cst_chain_open_images(CstChain *chain, unsigned flags, const char *snapshot,
                                GError **error);
@@ -60,14 +68,17 @@ gboolean cst_chain_open_images(CstChain *chain, unsigned flags, const char *snap
 void cst_chain_free(CstChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstChain, cst_chain_free)
 
-/** The image on top; borrowed. Not after cst_chain_guest(). */
+/**
+ * Returns the top image; borrowed. Not to be called after cst_chain_guest(), which takes the image
+ * over.
+ */
 CstImage *cst_chain_image(CstChain *chain);
-/** What the guest sees of the whole chain, for reading and writing; borrowed. */
+/** Returns what the guest sees of the whole chain, writable if the top image is; borrowed. */
 CstBlob *cst_chain_guest(CstChain *chain);
 
-/** Images in the chain; 0 is the one on top. */
+/** Returns the number of images in the chain. Image 0 is the top one. */
 guint cst_chain_length(const CstChain *chain);
-/** The file of that image; borrowed. */
+/** Returns the file of image @index; borrowed. */
 CstBlob *cst_chain_blob(const CstChain *chain, guint index);
-/** What that image says of itself; borrowed. */
+/** Returns what the header of image @index says; borrowed. */
 const CstImageInfo *cst_chain_info(const CstChain *chain, guint index);

@@ -8,13 +8,13 @@ typedef enum {
 } CstCommitFlags;
 
 /**
- * Pushes down what the image on top of @chain (from cst_chain_look()) and those between hold into
- * image @base of it (1: the one it is based on directly). A @base that is smaller grows. Blobs 0
- * and @base are writable, and held.
+ * Writes what the top image of @chain (from cst_chain_look()) and the images between hold into
+ * image @base of the chain (1: the direct backing image of the top one). A @base that is smaller
+ * grows. Blobs 0 and @base are writable, and held.
  *
  * When everything is on the disk in @base, the image on top is emptied, unless KEEP is given or
  * @base is further down: those between are not changed, so that the one on top must go on hiding
- * them. What is between, and other images upon @base, are worth nothing afterwards.
+ * them. Images between, and other images based on @base, are invalid afterwards.
  *
  * What the guest of the image on top sees is the same at every moment. After a failure or a cancel
  * @base holds some of the content, and the work can be begun again. @chain can only be freed

@@ -5,9 +5,9 @@
 
 /** How two guests' views differ. */
 typedef struct {
-    gboolean same;       /**< every byte is; where one is longer, its rest is zero */
+    gboolean same;       /**< all bytes are equal, and the rest of the longer one is zero */
     uint64_t offset;     /**< the first byte that differs, unless same */
-    gboolean sizes_same; /**< neither is longer */
+    gboolean sizes_same; /**< both have the same length */
 } CstDifference;
 
 /**

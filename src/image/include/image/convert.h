@@ -27,18 +27,19 @@ gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *for
  */
 
 /**
- * The same, where runs of less than @zero_run zero bytes (a multiple of 512) are written as data,
- * and with 0 all of them, so that the image has space for everything. Shares no extents. With
- * CST_CONVERT_COMPRESS only 0 makes a difference, as what is compressed is left out by whole units.
- * Not upon a backing image.
+ * Converts as cst_image_convert() does, but writes runs of fewer than @zero_run zero bytes (a
+ * multiple of 512) as data; with 0 all zeroes, so that the image is fully allocated. Shares no
+ * extents. With CST_CONVERT_COMPRESS only 0 makes a difference, because compression leaves zeroes
+ * out by whole units. Not for an image with a backing image.
  */
 gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageFormat *format,
                                   const CstImageCreate *options, uint64_t zero_run, unsigned flags,
                                   CstTask *task, GError **error);
 
 /**
- * Overwrites @guest, what the guest of an image that is there sees, with @from; what is longer is
- * left alone. INVALID when the image is too small. @zero_run as above; NULL: what is fastest.
+ * Overwrites @guest, the guest's view of an existing image, with @from; bytes behind the end of
+ * @from stay as they are. INVALID when the image is too small. @zero_run as above; NULL: whatever
+ * is fastest.
  * @flags are CstConvertFlags; with CST_CONVERT_COMPRESS the old content is given up first, so that
  * a failure leaves less of it. Flushes @guest.
  */

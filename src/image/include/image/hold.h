@@ -10,23 +10,23 @@
  *
  * The locks are shared ones (open file description, F_RDLCK) on single bytes: byte 100 + n says
  * "I do n", byte 200 + n says "nobody else may do n", where n is 0 to read consistent data, 1 to
- * write, 2 to write what is there already, 3 to resize (QEMU, block/file-posix.c, RAW_LOCK_*). One
- * who wants to do n looks whether anyone has 200 + n, and one who forbids n whether anyone has
- * 100 + n.
+ * write, 2 to write what is there already, 3 to resize (QEMU, block/file-posix.c, RAW_LOCK_*). A
+ * process that wants to do n checks that nobody else holds 200 + n, and one that forbids n that
+ * nobody else holds 100 + n.
  *
- * Blobs that are no files, and file systems without locks, are taken as they are.
+ * Succeeds without a lock for blobs that are no files, and on file systems without locks.
  */
 gboolean cst_image_hold(CstBlob *blob, GError **error);
 
 /**
- * TRUE when somebody else has the file open by the same locks, to read or to write. *ret_pid is the
- * process, a writer if there is one, 0 where it can't be found out.
+ * Returns TRUE when the locks show that somebody else has the file open, to read or to write.
+ * *ret_pid is the process, a writer if there is one; 0 when it is unknown. Not set when FALSE.
  */
 gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid);
 
 /**
- * TRUE when somebody else writes to the file by the same locks: what is read may be stale, or torn
- * between old and new. *ret_who (NULL: not wanted) then says who, in words ("process 123
- * (qemu-nbd)"); g_free() it.
+ * Returns TRUE when the locks show that somebody else writes to the file: what is read may be
+ * stale, or torn between old and new. *ret_who (may be NULL) is then a description of the process
+ * ("process 123 (qemu-nbd)"); g_free() it.
  */
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who);

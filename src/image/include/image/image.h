@@ -23,23 +23,27 @@ const char *cst_image_format_name(const CstImageFormat *format);
  * has no word for (luks, which is raw with <encryption>, and vhdx).
  */
 const char *cst_image_format_xml_name(const CstImageFormat *format);
-/** The guest's bytes are the file's bytes, as those of raw and iso are. */
+/** Returns whether the bytes of the file are the bytes of the guest, as for raw and iso. */
 gboolean cst_image_format_is_plain(const CstImageFormat *format);
-/** The same of a format's name; FALSE for NULL, or a name that is not known. */
+/** The same for the name of a format; FALSE for NULL or an unknown name. */
 gboolean cst_image_name_is_plain(const char *name);
-/** An image is an encrypted container and nothing else, as those of luks are. */
+/** Returns whether an image is an encrypted container and nothing else, as for luks. */
 gboolean cst_image_format_is_container(const CstImageFormat *format);
-/** NULL with INVALID for an unknown name. "vhd" is accepted for "vpc", "ploop" for "parallels",
- *  "host_device" for "raw". */
+/**
+ * Finds a format by name; NULL with INVALID for an unknown one. Accepts "vhd" for "vpc", "ploop"
+ * for "parallels" and "host_device" for "raw".
+ */
 const CstImageFormat *cst_image_format_find(const char *name, GError **error);
-/** All formats in probing order, NULL-terminated. */
+/** Returns all formats in the order in which they are probed, NULL-terminated; borrowed. */
 const CstImageFormat *const *cst_image_formats(void);
-/** cst_image_create() knows the format. */
+/** Returns whether cst_image_create() knows @format. */
 gboolean cst_image_format_can_create(const CstImageFormat *format);
-/** cst_image_open() knows the format; some can only be read (UNSUPPORTED with WRITE). */
+/**
+ * Returns whether cst_image_open() knows @format; it may still be UNSUPPORTED with CST_IMAGE_WRITE.
+ */
 gboolean cst_image_format_can_open(const CstImageFormat *format);
 
-/* --- looking, without trusting ------------------------------------------------------------- */
+/* --- inspecting untrusted images ----------------------------------------------------------- */
 
 /**
  * What an image says of itself. Strings come from the image verbatim up to their first NUL: they
@@ -79,12 +83,13 @@ typedef struct {
 void cst_image_info_clear(CstImageInfo *info);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageInfo, cst_image_info_clear)
 
-/** The bytes that probing looks at first. A scanner may read them itself and ask with them. */
+/** The first bytes of a file that probing needs. A scanner may read them itself. */
 #define CST_IMAGE_PROBE_LEN 4096
 
 /**
- * Best guess from the first bytes alone; never NULL ("raw" when nothing matches). Pure. What is
- * recognised is what libvirt's probe recognises (storage_file_probe.c), with these differences:
+ * Guesses the format from the first bytes alone; never NULL ("raw" when nothing matches). Pure.
+ * What is recognised is what libvirt's probe recognises (storage_file_probe.c), with these
+ * differences:
  *
  * - vhdx, luks and VMDK's text descriptors and COWD extents are recognised as well: what is inside
  *   is no raw disk, and qemu sees the same there;
@@ -93,7 +98,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageInfo, cst_image_info_clear)
  * - a magic number before a version that there is not, or before nothing, is of its format, with a
  *   problem (libvirt: raw): what has become unreadable is no empty disk;
  * - a fixed VHD has nothing but a footer: it is raw here, as for libvirt and qemu, unless the
- * caller says "vpc"; neither are bochs, cloop and dmg ever guessed.
+ *   caller says "vpc"; nor are bochs, cloop and dmg ever guessed.
  *
  * ISO 9660 shows only with @len of 33 KiB; cst_image_inspect() looks there by itself.
  */
@@ -107,16 +112,16 @@ const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t 
 gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
                            GError **error);
 
-/** One of the files that an image is. */
+/** One of the files that an image consists of. */
 typedef struct {
-    char *file;        /**< as the image names it; NULL: the image's own file, or none at all */
-    const char *kind;  /**< of a VMDK extent: "SPARSE", "FLAT", …; "": it is not said. Static */
-    uint64_t capacity; /**< bytes of the guest */
+    char *file;            /**< as the image names it; NULL: the image's own file, or none at all */
+    const char *kind;      /**< of a VMDK extent: "SPARSE", "FLAT", …; "": unknown. Static */
+    uint64_t capacity;     /**< bytes of the guest */
     uint64_t cluster_size; /**< 0: not known without opening it */
     gboolean compressed;
 } CstImagePart;
 
-/** NULL is nothing to be freed. */
+/** Frees @part and its name; NULL is allowed. */
 void cst_image_part_free(CstImagePart *part);
 
 /**
@@ -125,7 +130,7 @@ void cst_image_part_free(CstImagePart *part);
  */
 GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, GError **error);
 
-/* --- making -------------------------------------------------------------------------------- */
+/* --- creating ------------------------------------------------------------------------------ */
 
 typedef enum {
     CST_PREALLOC_OFF,
@@ -139,9 +144,9 @@ typedef enum {
  * one by itself: it asks here, with the name as the image has it, and the caller decides.
  */
 typedef struct {
-    /** A new reference; NULL with @error set when it isn't there, or isn't allowed (DENIED). */
+    /** Opens @name; a new reference. NULL when it is missing, or not allowed (DENIED). */
     CstBlob *(*open)(const char *name, gboolean writable, gpointer data, GError **error);
-    /** Makes an empty file beside the image; EXISTS when it is there. NULL: can't. */
+    /** Creates an empty file beside the image's; EXISTS when there is one. NULL: can't. */
     CstBlob *(*create)(const char *name, gpointer data, GError **error);
     gpointer data; /**< must live as long as the image, which may ask again when it grows */
 } CstImageFiles;
@@ -223,10 +228,9 @@ typedef struct {
 /**
  * Opens @blob as @format (never guessed); the image references the blob. @backing, if the image has
  * a backing reference, is the guest view of the backing image, already opened by the caller, and
- * is referenced; it may be shorter or longer than the image; where its identity is known and is
- * another than the one that was stored (vmdk, vpc, vhdx), it is MISMATCH. Without it such an image
- * opens, but
- * what it does not hold itself can't be read (INVALID), nor partly overwritten.
+ * is referenced; it may be shorter or longer than the image. MISMATCH when the image records
+ * another identity of its backing image (vmdk, vpc, vhdx). Without @backing such an image opens,
+ * but what it does not hold itself can't be read (INVALID), nor partly overwritten.
  *
  * A QED or Parallels image, or a qcow2 image with lazy refcounts, that was not closed cleanly is
  * repaired when it is opened for writing; what is left of its damage then is STATE.
@@ -239,15 +243,17 @@ typedef struct {
  */
 CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const CstImageOpen *how,
                             GError **error);
-/** The same for images of one file. */
+/** The same for an image of one file. */
 CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                          CstBlob *backing, GError **error);
-/** Writes out what is held back and closes. Only cst_image_flush() reports errors: call it
- *  first. */
+/**
+ * Writes out cached changes and closes; NULL is allowed. Errors are lost: call cst_image_flush()
+ * before to see them.
+ */
 void cst_image_free(CstImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstImage, cst_image_free)
 
-/** Bytes the guest sees. */
+/** Returns the size in bytes that the guest sees. */
 uint64_t cst_image_capacity(CstImage *image);
 
 /**
@@ -258,10 +264,16 @@ uint64_t cst_image_capacity(CstImage *image);
  */
 CstBlob *cst_image_guest_blob(CstImage *image);
 
-/** What was written before survives a power cut, and is found when the image is opened again. */
+/**
+ * Returns when all that was written before survives a power cut, and is found when the image is
+ * opened again.
+ */
 gboolean cst_image_flush(CstImage *image, GError **error);
 
-/** Bytes that cst_image_write_compressed() takes at a time; 0: the image can't be compressed. */
+/**
+ * Returns the number of bytes that cst_image_write_compressed() takes at a time; 0: the image can't
+ * be compressed.
+ */
 uint64_t cst_image_compression_unit(CstImage *image);
 /**
  * Writes one unit (at a multiple of it; what is left at the end of the image) compressed, or as it
@@ -301,7 +313,7 @@ typedef struct {
     uint64_t compressed_clusters;
     uint64_t image_end; /**< bytes: the end of what is in use */
     CstFindings
-        *findings; /**< borrowed: where errors and leaks are listed as well; NULL: nowhere */
+        *findings; /**< borrowed: list of the errors and leaks; NULL: they are only counted */
 } CstImageCheck;
 
 /**
@@ -317,9 +329,9 @@ gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigne
                             const CstImageFiles *files, CstImageCheck *ret_check, CstTask *task,
                             GError **error);
 /**
- * The same for who wants to know what is wrong: when a repair has changed something, the image is
- * looked at again, and what is left is what that look finds. Errors and leaks that are left are
- * listed in @findings (NULL: they are only counted).
+ * Checks as cst_image_check_as() does, for a caller that shows what is wrong: after a repair that
+ * changed something the image is checked a second time, and the remaining errors and leaks are
+ * those of the second check. @findings lists them (NULL: they are only counted).
  */
 gboolean cst_image_check_list(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                               const CstImageFiles *files, CstFindings *findings,

@@ -16,11 +16,11 @@ typedef struct {
     uint32_t stripes;    /**< active: of the key material */
 } CstLuksSlot;
 
-/** Strings come from the image verbatim, as those of CstImageInfo; NULL: not told. */
+/** Strings come from the image verbatim, as those of CstImageInfo; NULL: not in the header. */
 typedef struct {
     unsigned version; /**< 1 or 2 */
     char *cipher;     /**< "aes" */
-    /** Of the cipher: half of the key that modes of two keys have; 0: unknown. */
+    /** Key size of the cipher: half of the stored key if the mode has two (xts); 0: unknown. */
     unsigned key_bits;
     char *mode;       /**< "xts" */
     char *ivgen;      /**< "plain64" */
@@ -32,7 +32,7 @@ typedef struct {
     uint32_t iterations;     /**< version 1: of the master key's digest */
     unsigned slot_count;     /**< of slots */
     unsigned active_slots;
-    CstLuksSlot slots[CST_LUKS_SLOTS]; /**< version 2: those that there are */
+    CstLuksSlot slots[CST_LUKS_SLOTS]; /**< version 2: only slots that exist */
     char *problem; /**< the header is damaged, and this is how; NULL: no problem */
 } CstImageLuks;
 
@@ -41,8 +41,10 @@ void cst_image_luks_clear(CstImageLuks *luks);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageLuks, cst_image_luks_clear)
 
 /**
- * Reads the header of an untrusted image, a container of its own or qcow2's; version 0: there is
- * none. Reads only @blob, at most 4 MiB. A damaged header is not an error; see problem.
+ * Reads the LUKS header of an untrusted image, either a LUKS container or qcow2. Sets
+ * ret_luks->version to 0 when there is none. Reads only @blob, at most 4 MiB. A damaged header is
+ * not an error; ret_luks->problem describes it. FALSE only when the blob can't be read. The caller
+ * clears *ret_luks.
  */
 gboolean cst_image_inspect_luks(CstBlob *blob, const CstImageFormat *format, CstImageLuks *ret_luks,
                                 GError **error);

@@ -3,18 +3,19 @@
 
 #include <image/chain.h>
 
-/** A run of the guest's bytes that have the same story. */
+/** A run of the guest's bytes that the same image provides in the same way. */
 typedef struct {
     uint64_t start, length;
-    guint depth;         /**< image of the chain that decides what is read; 0: the one on top */
+    guint depth;         /**< index of the image that decides what is read; 0: the top one */
     gboolean present;    /**< it decides by what it holds, not by holding nothing */
     gboolean zero;       /**< reads as zeroes */
-    gboolean data;       /**< space is taken in that image's file */
+    gboolean data;       /**< the bytes occupy space in that image's file */
     gboolean has_offset; /**< the bytes are at offset in that image's file, or have space there if
                               they read as zeroes; never where they are compressed */
     uint64_t offset;
 } CstMapRun;
 
+/** Gets one run, valid during the call. FALSE with @error set ends the walk. */
 typedef gboolean (*CstMapFunc)(const CstMapRun *run, gpointer data, GError **error);
 
 /**
@@ -27,7 +28,9 @@ gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask 
 
 /* --- not in the library: maps in pages -------------------------------------------------------- */
 
-/** The same for at most @length bytes from @start on, which may cut the first and the last run off.
- * Nothing at the end of the image and beyond. */
+/**
+ * The same for at most @length bytes from @start on; the range may cut off the first and the last
+ * run. Calls @func for nothing behind the end of the image.
+ */
 gboolean cst_chain_map_range(CstChain *chain, uint64_t start, uint64_t length, CstMapFunc func,
                              gpointer data, CstTask *task, GError **error);

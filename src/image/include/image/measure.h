@@ -5,10 +5,10 @@
 
 /** Bytes that an image file will need. */
 typedef struct {
-    uint64_t required;        /**< at first, or with the source's data in it */
+    uint64_t required;        /**< right after creation, or with the source's data in it */
     uint64_t fully_allocated; /**< when every byte of the guest is written */
     gboolean has_bitmaps;     /**< both images can keep dirty bitmaps */
-    uint64_t bitmaps;         /**< what copies of the source's would take, beyond the others */
+    uint64_t bitmaps; /**< bytes for copies of the source's bitmaps, not part of the other two */
 } CstImageMeasure;
 
 /**

@@ -9,21 +9,24 @@
  */
 typedef struct {
     const char *name;  /**< NULL ends the table */
-    const char *value; /**< what it takes: "size", "on|off", … */
+    const char *value; /**< the kind of value, for help: "size", "on|off", … */
     const char *help;  /**< marked with N_() */
 } CstImageOption;
 
-/** Options that @format takes; free the array with g_ptr_array_unref(). */
+/**
+ * Returns the create options of @format as an array of const CstImageOption pointers; free the
+ * array with g_ptr_array_unref().
+ */
 GPtrArray *cst_image_options_of(const CstImageFormat *format);
 
-/** "off", "metadata", "falloc" or "full". */
+/** Parses "off", "metadata", "falloc" or "full"; FALSE without an error for another text. */
 gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallocation);
 
-/** What options said; the texts that .create points to are owned here. */
+/** Parsed options. The strings that .create points to belong to texts. */
 typedef struct {
     CstImageCreate create; /**< capacity 0 unless has_size */
     gboolean has_size;
-    unsigned given; /**< a bit for each option that was there */
+    unsigned given; /**< a bit for each option that was given, by its row in the table */
     GPtrArray *texts;
 } CstImageOptions;
 
@@ -33,13 +36,16 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageOptions, cst_image_options_clear)
 
 /**
  * Adds "name=value,name=value" ("name" alone is name=on; ",," is a comma in a value) to @options,
- * which is zeroed at first. ARGUMENT_UNSUPPORTED when the format has no such option, INVALID for a
- * value that it can't be.
+ * which the caller zeroes before the first call. ARGUMENT_UNSUPPORTED when the format has no such
+ * option, INVALID for a value that the option does not take.
  */
 gboolean cst_image_options_parse(CstImageOptions *options, const CstImageFormat *format,
                                  const char *text, GError **error);
 
-/* --- not in the library: what a copy can't be asked for --------------------------------------- */
+/* --- not in the library: options that a copy refuses ------------------------------------------ */
 
-/** UNSUPPORTED when @options give a size or a backing file: a copy has its source's content. */
+/**
+ * Checks that @options give neither a size nor a backing file, because a copy has the size and the
+ * content of its source; else UNSUPPORTED.
+ */
 gboolean cst_image_options_for_copy(const CstImageOptions *options, GError **error);

@@ -20,7 +20,10 @@ typedef enum {
  */
 CstChainFiles cst_path_files(unsigned flags);
 
-/** The same for the parts of one image that is made or opened alone; borrows @owner. */
+/**
+ * Returns callbacks for the parts of one image that is created or opened without a chain. Borrows
+ * @owner, the file of the image.
+ */
 CstImageFiles cst_path_parts(CstBlob *owner);
 
 /**
@@ -32,7 +35,10 @@ CstImageFiles cst_path_parts(CstBlob *owner);
 CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const *consented,
                             gboolean writable, GError **error);
 
-/** The path that a reference @name means in the image at @owner; NULL: no file. g_free() it. */
+/**
+ * Returns the path that the reference @name means in the image at the path @owner; NULL when @name
+ * is no file but a protocol. g_free() it.
+ */
 char *cst_path_named(const char *owner, const char *name);
 
 /**

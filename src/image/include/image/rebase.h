@@ -8,7 +8,7 @@ typedef struct {
     const char *backing;        /**< text to store as the reference; NULL: on nothing */
     const char *backing_format; /**< comes with backing */
     CstBlob *guest;             /**< guest's view of it; may be NULL when unsafe, but for formats
-                                     that mind changes (image/backing.h), which remember it */
+                                     that record its state (image/backing.h) */
     gboolean unsafe; /**< change the reference only: the caller knows that both show the same */
 } CstImageRebase;
 
@@ -27,5 +27,6 @@ typedef struct {
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task,
                           GError **error);
 
-/** The same with nothing below: the image holds all of its content. */
+/** Rebases the top image on nothing, so that it holds all of its content itself. Succeeds at once
+ * when it has no backing image. */
 gboolean cst_chain_flatten(CstChain *chain, CstTask *task, GError **error);

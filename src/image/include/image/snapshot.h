@@ -7,8 +7,8 @@
  * Snapshots that an image keeps inside of itself (qcow2). Each is the guest's content, the size it
  * had and, when a hypervisor took it of a running machine, the machine's state.
  *
- * A change of snapshots is all or nothing, power cuts included: it is written beside what is there
- * and becomes true with one write to the header. The calls below may not run beside a revert.
+ * A change of snapshots is all or nothing, power cuts included: it is written to free space, and
+ * one write to the header makes it valid. The calls below may not run beside a revert.
  */
 typedef struct {
     char *id;             /**< unique in the image, given by whoever took it: "1", "2", … */
@@ -20,13 +20,16 @@ typedef struct {
     uint64_t capacity;    /**< bytes the guest saw */
 } CstImageSnapshot;
 
-/** Images of @format can keep snapshots. */
+/** Returns whether images of @format can hold snapshots. */
 gboolean cst_image_format_has_snapshots(const CstImageFormat *format);
 
-/** With its texts. */
+/** Frees @snapshot and its strings. */
 void cst_image_snapshot_free(CstImageSnapshot *snapshot);
 
-/** An array of CstImageSnapshot pointers in the image's order, which the array frees. */
+/**
+ * Returns the snapshots as an array of CstImageSnapshot pointers, in the order of the image; the
+ * array frees them.
+ */
 GPtrArray *cst_image_snapshot_list(CstImage *image, GError **error);
 
 /**
@@ -38,10 +41,9 @@ gboolean cst_image_snapshot_create(CstImage *image, const char *name, CstTask *t
                                    GError **error);
 
 /**
- * The guest sees what it saw when the snapshot called @name was taken, in the size of then; what it
- * saw before is lost unless it is in a snapshot. Where no snapshot has that name, it is taken for
- * an id; NOT_FOUND. Enabled dirty bitmaps are inconsistent afterwards; where the size is another
- * one, so are disabled ones.
+ * Reverts the guest's content and its size to the snapshot called @name. The present content is
+ * lost unless a snapshot has it. Where no snapshot has that name, @name is taken for an id;
+ * NOT_FOUND. Enabled dirty bitmaps become inconsistent; disabled ones too, if the size changes.
  */
 gboolean cst_image_snapshot_revert(CstImage *image, const char *name, CstTask *task,
                                    GError **error);
