@@ -89,7 +89,8 @@ static gboolean has_struck(const World *world)
     if (world->aim.part >= world->parts->len)
         return FALSE;
     part = g_ptr_array_index(world->parts, world->aim.part);
-    return cst_blob_fault_struck(part->shown);
+    /* Once the fault is over the plain file is worked on. */
+    return part->shown != part->inner && cst_blob_fault_struck(part->shown);
 }
 
 gboolean world_report(World *world, gboolean done)
