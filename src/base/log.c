@@ -191,11 +191,15 @@ static void write_line(GLogLevelFlags level, const GLogField *fields, gsize coun
     const char *message = text_of(fields, count, "MESSAGE");
     gboolean foreign = domain && !g_str_equal(domain, DOMAIN);
     g_autofree char *prefix = prefix_of(level, text_of(fields, count, "PRIORITY"));
-    /* Others' messages have not been through escape() yet. */
-    g_autofree char *text = escape(message ? message : "");
+    g_autofree char *text = NULL;
 
+    if (!message)
+        message = "";
+    /* cst_log_write() has escaped ours. */
+    if (foreign)
+        message = text = escape(message);
     fprintf(stderr, "%s%s%s%s%s%s%s\n", prefix, request ? "[" : "", request ? request : "",
-            request ? "] " : "", foreign ? domain : "", foreign ? ": " : "", text);
+            request ? "] " : "", foreign ? domain : "", foreign ? ": " : "", message);
 }
 
 static GLogWriterOutput write_entry(GLogLevelFlags level, const GLogField *fields, gsize count,
