@@ -111,14 +111,14 @@ static gboolean check_range(CstBlob *blob, uint64_t offset, uint64_t length, GEr
 
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
-    CstCall call = {.slot = "get_size"};
-    gboolean done = blob->ops->get_size(blob, ret_size, &call.why);
+    GError *why = NULL;
+    gboolean done = blob->ops->get_size(blob, ret_size, &why);
+    CstCall call;
 
-    if (done && !call.why)
+    if (done && !why)
         return TRUE;
-    call.kind = blob->ops->kind;
-    call.noun = "blob";
-    call.object = blob->name;
+    call = call_begin(blob, "get_size", 0, 0);
+    call.why = why;
     return cst_call_end(&call, done, error);
 }
 
