@@ -355,28 +355,27 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
 }
 
 /* With the lock held, and the database open. */
-static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredFile *files, guint count,
-                         const CstDeclaration *declaration, GError **error)
+static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord *records,
+                         guint count, GError **error)
 {
     sqlite3_stmt *statement = db_use(declarations, SQL_ADD);
     gboolean done = TRUE;
 
     if (!db_run(declarations, db_use(declarations, SQL_BEGIN), error))
         return FALSE;
-    bind_declaration(statement, declaration);
     for (guint i = 0; done && i < count; i++) {
-        bind_file(statement, &files[i]);
+        bind_declaration(statement, records[i].declaration);
+        bind_file(statement, &records[i].file);
         done = db_run(declarations, statement, error);
     }
     return end_transaction(declarations, done, error);
 }
 
-gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredFile *files,
-                                   guint count, const CstDeclaration *declaration, GError **error)
+gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredRecord *records,
+                                   guint count, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
-    gboolean done =
-        db_open(declarations, error) && add_rows(declarations, files, count, declaration, error);
+    gboolean done = db_open(declarations, error) && add_rows(declarations, records, count, error);
 
     /* A large transaction leaves a large page cache behind. */
     if (declarations->db)

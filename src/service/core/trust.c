@@ -65,69 +65,48 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 
 /* --- what other tools have made --------------------------------------------------------------- */
 
-static gboolean wants_pin(const CstVolume *volume)
+/* What is to be recorded of @volume, which the caller frees; NULL: its place says all there is. */
+static CstDeclaration *declaration_to_pin(const CstVolume *volume)
 {
     const CstVolumeExtra *extra = volume->extra;
 
     /* An empty file may be one that a tool is only about to write. */
     if (volume->type != CST_VOL_FILE || volume->stamp.size == 0 || volume->stamp.inode == 0 ||
         (volume->flags & CST_VOLUME_DECLARED) || (extra && extra->problem))
-        return FALSE;
-    return cst_image_name_is_plain(volume->format) ||
-           ((volume->flags & CST_VOLUME_SHARED) && extra &&
-            (extra->backing_path || extra->data_file));
-}
-
-static void pin(CstPool *pool, const CstPoolState *state, GPtrArray *volumes,
-                const CstDeclaration *declaration)
-{
-    g_autofree CstDeclaredFile *files = g_new(CstDeclaredFile, volumes->len);
-    g_autoptr(GError) error = NULL;
-
-    if (volumes->len == 0)
-        return;
-    for (guint i = 0; i < volumes->len; i++) {
-        CstVolume *volume = g_ptr_array_index(volumes, i);
-
-        files[i] = trust_file(state, volume->name, cst_volume_file_id(volume));
-        volume->flags |= CST_VOLUME_DECLARED;
-    }
-    if (!cst_declarations_add_many(store_of(pool), files, volumes->len, declaration, &error))
-        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
-}
-
-/* Those of @volumes that want a pin and whose format is @name, one of plain bytes; NULL: the rest.
- */
-static GPtrArray *to_pin(CstVolume *const *volumes, guint count, const char *name)
-{
-    GPtrArray *found = g_ptr_array_new();
-
-    for (guint i = 0; i < count; i++)
-        if (wants_pin(volumes[i]) && (name ? g_strcmp0(volumes[i]->format, name) == 0
-                                           : !cst_image_name_is_plain(volumes[i]->format)))
-            g_ptr_array_add(found, volumes[i]);
-    return found;
+        return NULL;
+    if (cst_image_name_is_plain(volume->format))
+        return cst_declaration_new(volume->format, FALSE);
+    if ((volume->flags & CST_VOLUME_SHARED) && extra && (extra->backing_path || extra->data_file))
+        return cst_declaration_new(NULL, TRUE);
+    return NULL;
 }
 
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count)
 {
-    g_autoptr(CstDeclaration) restricted = cst_declaration_new(NULL, TRUE);
-    g_autoptr(GPtrArray) images = NULL;
+    g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(CstDeclaredRecord));
+    g_autoptr(GPtrArray) declarations =
+        g_ptr_array_new_with_free_func((GDestroyNotify)cst_declaration_free);
+    g_autoptr(GError) error = NULL;
 
     if (cst_dry_run())
         return;
-    images = to_pin(volumes, count, NULL);
-    pin(pool, state, images, restricted);
-    for (const CstImageFormat *const *format = cst_image_formats(); *format; format++) {
-        g_autoptr(CstDeclaration) plain = NULL;
-        g_autoptr(GPtrArray) found = NULL;
+    for (guint i = 0; i < count; i++) {
+        CstVolume *volume = volumes[i];
+        CstDeclaration *declaration = declaration_to_pin(volume);
+        CstDeclaredRecord record = {
+            .file = trust_file(state, volume->name, cst_volume_file_id(volume)),
+            .declaration = declaration,
+        };
 
-        if (!cst_image_format_is_plain(*format))
+        if (!declaration)
             continue;
-        plain = cst_declaration_new(cst_image_format_name(*format), FALSE);
-        found = to_pin(volumes, count, cst_image_format_name(*format));
-        pin(pool, state, found, plain);
+        g_ptr_array_add(declarations, declaration);
+        g_array_append_val(records, record);
+        volume->flags |= CST_VOLUME_DECLARED;
     }
+    if (records->len > 0 &&
+        !cst_declarations_add_many(store_of(pool), (gpointer)records->data, records->len, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
 /* --- what may be opened ----------------------------------------------------------------------- */

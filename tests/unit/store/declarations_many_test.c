@@ -6,16 +6,17 @@ static void test_many_at_once(void **state)
 {
     Root *root = *state;
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
-    CstDeclaredFile files[300];
+    g_autoptr(CstDeclaration) iso = cst_declaration_new("iso", FALSE);
+    CstDeclaredRecord records[300];
     char names[300][8];
 
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(records); i++) {
         g_snprintf(names[i], sizeof(names[i]), "v%u", i);
-        files[i] = file("/p", names[i], i + 1, 5);
+        records[i] = (CstDeclaredRecord){file("/p", names[i], i + 1, 5), i % 2 ? iso : raw};
     }
-    assert_true(cst_declarations_add_many(root->store, files, G_N_ELEMENTS(files), raw, NULL));
-    assert_format(root, files[0], FALSE, "raw");
-    assert_format(root, files[299], FALSE, "raw");
+    assert_true(cst_declarations_add_many(root->store, records, G_N_ELEMENTS(records), NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(records); i++)
+        assert_format(root, records[i].file, FALSE, i % 2 ? "iso" : "raw");
 }
 
 /* What an administrator or another process has recorded meanwhile stays. */
@@ -23,9 +24,11 @@ static void test_many_are_added_only_where_nothing_is_recorded(void **state)
 {
     Root *root = *state;
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
-    const CstDeclaredFile files[] = {file("/p", "known", 7, 5), file("/p", "moved", 8, 5),
-                                     file("/p", "taken", 9, 5), file("/p", "unborn", 10, 0),
-                                     file("/p", "other", 11, 0)};
+    const CstDeclaredRecord records[] = {
+        {file("/p", "known", 7, 5), raw},  {file("/p", "moved", 8, 5), raw},
+        {file("/p", "taken", 9, 5), raw},  {file("/p", "unborn", 10, 0), raw},
+        {file("/p", "other", 11, 0), raw},
+    };
 
     set(root, file("/p", "known", 7, 5), "qcow2", TRUE);
     set(root, file("/q", "elsewhere", 8, 5), "vdi", TRUE);
@@ -33,12 +36,12 @@ static void test_many_are_added_only_where_nothing_is_recorded(void **state)
     set(root, file("/p", "unborn", 10, 0), "qed", TRUE);
     /* On another file system, for all that is known. */
     set(root, file("/q", "other", 11, 0), "vmdk", TRUE);
-    assert_true(cst_declarations_add_many(root->store, files, G_N_ELEMENTS(files), raw, NULL));
-    assert_format(root, files[0], FALSE, "qcow2");
-    assert_format(root, files[1], FALSE, "vdi");
-    assert_format(root, files[2], FALSE, "raw");
-    assert_format(root, files[3], FALSE, "qed");
-    assert_format(root, files[4], FALSE, "raw");
+    assert_true(cst_declarations_add_many(root->store, records, G_N_ELEMENTS(records), NULL));
+    assert_format(root, records[0].file, FALSE, "qcow2");
+    assert_format(root, records[1].file, FALSE, "vdi");
+    assert_format(root, records[2].file, FALSE, "raw");
+    assert_format(root, records[3].file, FALSE, "qed");
+    assert_format(root, records[4].file, FALSE, "raw");
     assert_format(root, file("/p", "moved", 1, 0), TRUE, NULL);
 }
 

@@ -331,13 +331,14 @@ static void try_everything(Root *root)
     const CstDeclaredFile about = file("/p", "a", 7, 5);
     const CstDeclarationSweep how = {.may_exist = is_a, .now = 1, .grace_period = 1};
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+    const CstDeclaredRecord record = {about, raw};
     CstDeclaration *found = NULL;
     g_autoptr(GError) error = NULL;
     CstFollow follow;
 
     assert_refused(cst_declarations_find(root->store, &about, FALSE, &found, &error), &error);
     assert_refused(cst_declarations_set(root->store, &about, raw, FALSE, &error), &error);
-    assert_refused(cst_declarations_add_many(root->store, &about, 1, raw, &error), &error);
+    assert_refused(cst_declarations_add_many(root->store, &record, 1, &error), &error);
     assert_refused(cst_declarations_remove(root->store, "/p", "a", &error), &error);
     assert_refused(cst_declarations_sweep(root->store, "/p", &how, &error), &error);
     assert_refused(cst_declarations_follow(root->store, "/p", &follow, &error), &error);

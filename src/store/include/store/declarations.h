@@ -59,12 +59,18 @@ gboolean cst_declarations_find_many(CstDeclarations *declarations, CstDeclaredLo
 gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFile *file,
                               const CstDeclaration *declaration, gboolean durable, GError **error);
 
+/** What cst_declarations_add_many() records of one file; borrowed. */
+typedef struct {
+    CstDeclaredFile file;
+    const CstDeclaration *declaration;
+} CstDeclaredRecord;
+
 /**
- * Records @declaration for each of @count files that has no record yet, in one transaction.
- * Replaces records of the same name that were made for another file.
+ * Adds those of @count records whose files have none yet, in one transaction. Replaces records of
+ * the same name that were made for another file.
  */
-gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredFile *files,
-                                   guint count, const CstDeclaration *declaration, GError **error);
+gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredRecord *records,
+                                   guint count, GError **error);
 
 /** Removes the record of the name; succeeds when there is none. */
 gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir, const char *name,
