@@ -21,6 +21,12 @@ import sandbox
 # What is compiled often and run briefly is quickest without optimization; and a mutant may well
 # leave a variable unused.
 OPTIONS = ["-Doptimization=0", "-Ddebug=false", "-Dwerror=false"]
+SANITIZED = ["-Db_sanitize=address,undefined"]
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "halt_on_error=1",
+    "G_SLICE": "always-malloc",
+}
 SUITES = {"unit", "fuzz"}
 SETUP_SECONDS = 1800
 BUILD_SECONDS = 300
@@ -31,9 +37,9 @@ SAVE_SECONDS = 30
 # Who can't write its counters complains to nobody: tests look at what a program prints.
 GCOV_ENV = {"GCOV_ERROR_FILE": "/dev/null"}
 
-# words: the command, to be run in folder with env; targets: what ninja has to build for it; stage:
+# words: the command, to be run in folder with env; targets: what ninja has to build for it; kind:
 # "unit" or "system"; part_of: the name of a test that this one is a part of.
-Test = collections.namedtuple("Test", "name words folder env targets stage part_of")
+Test = collections.namedtuple("Test", "name words folder env targets kind part_of")
 
 
 def meson_json(directory, what):
@@ -54,6 +60,7 @@ class Build:
     def __init__(self, source, directory, options=()):
         self.source = source
         self.directory = directory
+        self.sanitized = options == SANITIZED
         if not os.path.exists(os.path.join(directory, "build.ninja")):
             subprocess.run(["meson", "setup", directory, source, *OPTIONS, *options], check=True,
                            stdout=subprocess.DEVNULL, timeout=SETUP_SECONDS)
@@ -89,8 +96,10 @@ class Build:
         return tests
 
     def run(self, test, seconds, writable=(), **env):
+        if self.sanitized:
+            env = {**env, **SANITIZER_ENV}
         return sandbox.run(test.words, test.folder, {**test.env, **env}, seconds,
-                           [self.source, self.directory], writable)
+                           [self.source, self.directory], writable, limits=not self.sanitized)
 
 
 def compile_flags(directory):
@@ -134,7 +143,7 @@ class Coverage(Build):
         # test: {"digest", "programs", "when", "seconds", "status", "lines": {file: [line]},
         # "functions": {file: [name]}, "files": {file: digest}}
         self.reached = {}
-        self.stages = {}  # of each test in reached
+        self.kinds = {}  # of each test in reached
         self.in_parts = set()  # tests whose parts are used instead of them
         self.digests = {}
         if os.path.exists(self.path):
@@ -158,7 +167,7 @@ class Coverage(Build):
     def digest(self, test):
         """A digest of the test itself: its command and what that reads."""
         inputs = {w for w in test.words if os.path.isfile(os.path.join(test.folder, w))}
-        if test.stage == "system":
+        if test.kind == "system":
             inputs |= set(listed.sources(test))
         total = hashlib.sha256(repr((test.words, sorted(test.env.items()))).encode())
         total.update(digest_of(os.path.join(test.folder, path) for path in inputs).encode())
@@ -184,13 +193,13 @@ class Coverage(Build):
             test.part_of not in wholes or self.reached[test.part_of]["status"] != 0)}
         self.measure_all(parts, jobs, longest, say)
         self.in_parts = {test.part_of for test in parts.values()}
-        self.stages = {name: tests[name].stage for name in (*wholes, *parts)}
-        self.reached = {name: self.reached[name] for name in self.stages}
+        self.kinds = {name: tests[name].kind for name in (*wholes, *parts)}
+        self.reached = {name: self.reached[name] for name in self.kinds}
 
     def measure_all(self, tests, jobs, longest, say):
         """Run those of @tests whose entries don't hold any more."""
         def limit(test):
-            return longest if test.stage == "unit" or test.part_of else longest / 2
+            return longest if test.kind == "unit" or test.part_of else longest / 2
         stale = [test for name, test in sorted(tests.items())
                  if not self.holds(self.reached.get(name), test, limit(test))]
         saved = time.monotonic()
@@ -207,7 +216,7 @@ class Coverage(Build):
         if not facts or facts["status"] is None and facts["seconds"] < limit:
             return False
         return facts["digest"] == self.digest(test) and (
-            test.stage == "system" and time.time() < facts["when"] + SYSTEM_MAP_SECONDS
+            test.kind == "system" and time.time() < facts["when"] + SYSTEM_MAP_SECONDS
             or facts["programs"] == self.programs(test))
 
     def measure(self, test, limit):
@@ -242,10 +251,10 @@ class Coverage(Build):
         return ({path: sorted(numbers) for path, numbers in lines.items()},
                 {path: sorted(filter(None, names)) for path, names in functions.items()})
 
-    def covering(self, mutant, stage):
-        """Names of the tests of @stage that reach a line of @mutant."""
+    def covering(self, mutant, kind):
+        """Names of the tests of @kind, unit or system, that reach a line of @mutant."""
         return [name for name, facts in self.reached.items() if facts["status"] == 0
-                and self.stages[name] == stage and self.reaches(facts, mutant)]
+                and self.kinds[name] == kind and self.reaches(facts, mutant)]
 
     def reaches(self, facts, mutant):
         if facts["files"].get(mutant.file) != self.source_digest(mutant.file):
@@ -254,13 +263,29 @@ class Coverage(Build):
             facts["lines"].get(mutant.file, ()))
 
 
-class Slot(Build):
-    """A copy of the sources with a build of its own, in which one mutant at a time is tried."""
+class TrialBuild(Build):
+    """One of the builds of a slot."""
 
-    def __init__(self, top, directory):
-        self.copy(top, os.path.join(directory, "source"))
-        super().__init__(os.path.join(directory, "source"), os.path.join(directory, "build"))
+    def __init__(self, source, directory, options=()):
+        super().__init__(source, directory, options)
         self.by_name = self.tests()
+
+    def build_tests(self, names, seconds=SETUP_SECONDS, jobs=1, **env):
+        targets = {t for name in names if name in self.by_name for t in self.by_name[name].targets}
+        return self.ninja(sorted(targets), seconds, jobs, **env)
+
+
+class Slot:
+    """A copy of the sources with builds of its own, in which one mutant at a time is tried."""
+
+    def __init__(self, top, directory, stages):
+        self.source = os.path.join(directory, "source")
+        self.copy(top, self.source)
+        plain = TrialBuild(self.source, os.path.join(directory, "build"))
+        self.builds = {stage: plain for stage in stages}
+        if "sanitized" in stages:
+            self.builds["sanitized"] = TrialBuild(
+                self.source, os.path.join(directory, "build-sanitized"), SANITIZED)
 
     @staticmethod
     def copy(top, source):
@@ -276,9 +301,6 @@ class Slot(Build):
             if not os.path.exists(here) or read(here) != read(there):
                 os.makedirs(os.path.dirname(here), exist_ok=True)
                 shutil.copy(there, here)
-
-    def build_test(self, name, **env):
-        return self.ninja(self.by_name[name].targets, BUILD_SECONDS, **env)
 
     @contextlib.contextmanager
     def holding(self, name, text):

@@ -20,7 +20,7 @@ def tests_of(runner):
     for name in names:
         folder = name.rpartition(".")[0]
         for wanted, whole in ((folder + ".", None), (name, f"{runner.name}/{folder}")):
-            test = runner._replace(name=f"{runner.name}/{wanted.rstrip('.')}", stage="system",
+            test = runner._replace(name=f"{runner.name}/{wanted.rstrip('.')}", kind="system",
                                    words=[*runner.words, wanted], part_of=whole)
             tests[test.name] = test
     return tests

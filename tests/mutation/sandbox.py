@@ -16,8 +16,11 @@ ADDRESS_SPACE_BYTES = 8 << 30
 CAPABILITIES = ["CAP_SYS_BOOT", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_TIME", "CAP_MKNOD"]
 
 
-def command(words, visible, writable=()):
-    """@words wrapped up; @visible folders are seen even below /tmp, @writable can be written to."""
+def command(words, visible, writable=(), limits=True):
+    """
+    @words wrapped up; @visible folders are seen even below /tmp, @writable can be written to.
+    @limits: of the address space, of which AddressSanitizer takes terabytes.
+    """
     wrapped = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for place in ("/tmp", "/var/tmp", "/run"):
         wrapped += ["--size", str(TMP_BYTES), "--tmpfs", place]
@@ -30,17 +33,18 @@ def command(words, visible, writable=()):
                 "--die-with-parent", "--new-session", "--cap-add", "ALL"]
     for capability in CAPABILITIES:
         wrapped += ["--cap-drop", capability]
-    return [*wrapped, "prlimit", f"--as={ADDRESS_SPACE_BYTES}", "--core=0", "--", *words]
+    address_space = [f"--as={ADDRESS_SPACE_BYTES}"] if limits else []
+    return [*wrapped, "prlimit", *address_space, "--core=0", "--", *words]
 
 
 # What malloc() gives is not zero by chance, so that reading too far shows.
 ENVIRONMENT = {"TMPDIR": "/tmp", "MALLOC_PERTURB_": "165"}
 
 
-def run(words, folder, env, seconds, visible, writable=()):
+def run(words, folder, env, seconds, visible, writable=(), limits=True):
     """(the exit status, or None when time was up; how many seconds it took)."""
     started = time.monotonic()
-    process = subprocess.Popen(command(words, visible, writable), cwd=folder,
+    process = subprocess.Popen(command(words, visible, writable, limits), cwd=folder,
                                env=dict(os.environ, **ENVIRONMENT, **env), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -260,7 +260,7 @@ class Runs(OfProject):
         status, output = self.run_tool()
         # demo_at_most: "<=" survives, not the condition inverted. demo_count: both, and an early
         # return. demo_unused: nobody calls it.
-        self.assertEqual(self.row(output), {"drawn": 6, "by unit": 4, "by system": 0, "survived": 1,
+        self.assertEqual(self.row(output), {"drawn": 6, "by unit": 4, "sanitized": 0, "by system": 0, "survived": 1,
                                             "uncovered": 1, "equivalent": 0, "invalid": 0,
                                             "not run": 0})
         self.assertEqual(status, 1)
@@ -279,7 +279,7 @@ int main(void) { return demo_count(3) != 3 || demo_unused(2) || !demo_unused(3);
 """)
         status, output = self.run_tool()
         self.assertIn(" 2 to try", output)
-        self.assertEqual(self.row(output), {"drawn": 6, "by unit": 5, "by system": 0, "survived": 0,
+        self.assertEqual(self.row(output), {"drawn": 6, "by unit": 5, "sanitized": 0, "by system": 0, "survived": 0,
                                             "uncovered": 0, "equivalent": 1, "invalid": 0,
                                             "not run": 0})
         self.assertEqual(status, 0)
@@ -312,6 +312,33 @@ int demo_count(int a)
         self.assertTrue(os.path.exists(outside))
         self.assertFalse(os.path.exists("/tmp/cst-mutation-seen"))
 
+    def test_a_leak_and_a_read_too_far_are_seen_by_sanitizers(self):
+        write(self.source, "src/demo/demo.c", """#include <stdlib.h>
+int demo_count(int a);
+void demo_drop(int *numbers);
+void demo_drop(int *numbers)
+{
+    free(numbers);
+}
+int demo_count(int a)
+{
+    int *numbers = calloc((size_t)a, sizeof(int));
+    int sum = a;
+    for (int i = 0; i < a; i++)
+        sum += numbers[i] * (a + 1);
+    demo_drop(numbers);
+    return sum;
+}
+""")
+        write(self.source, "tests/quick_test.c", "int main(void) { return 0; }\n")
+        output = self.run_tool("--stage", "unit")[1]
+        self.assertIn("survived src/demo/demo.c:12 boundary", output)
+        self.assertIn("survived src/demo/demo.c:14 drop", output)
+        output = self.run_tool("--stage", "sanitized")[1]
+        self.assertIn("killed   src/demo/demo.c:12 boundary demo", output)
+        self.assertIn("killed   src/demo/demo.c:14 drop demo", output)
+        self.assertEqual(self.row(output)["sanitized"], 2)
+
     def test_only_lines_that_were_changed_are_drawn(self):
         def git(*words):
             subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], check=True,
@@ -332,7 +359,7 @@ class SystemTests(OfProject):
 
     PROJECT = WITH_PROGRAM
     GOOD = 'lambda: says(9, "many\\n") and says(1, "")'
-    ALL_BUT_TWO = {"drawn": 7, "by unit": 0, "by system": 5, "survived": 2, "uncovered": 0,
+    ALL_BUT_TWO = {"drawn": 7, "by unit": 0, "sanitized": 0, "by system": 5, "survived": 2, "uncovered": 0,
                    "equivalent": 0, "invalid": 0, "not run": 0}
 
     def setUp(self):
